@@ -1,0 +1,197 @@
+"""The tensors that travel between datasets, attacks and measures. Images are float in [0, 1], shape (B, C, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from invspec.ops.draws import Stream
+
+Shape = tuple[int, int, int]
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are."""
+
+    x: Tensor
+    y: Tensor
+    index: Tensor
+    bounds: Bounds = (0.0, 1.0)
+    target: Split | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Tensor) -> Batch:
+        """Some examples of the batch, rows (M,) int64 or (B,) bool."""
+        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows])
+
+
+class Split(Protocol):
+    """A part of a data set that can be counted, cut and read in batches."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Least and largest value that a pixel may have."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def head(self, n: int) -> Split:
+        """The first n examples."""
+        ...
+
+    def take(self, positions: Tensor) -> Split:
+        """The examples at positions (M,) int64, which keep their index."""
+        ...
+
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+        ...
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in order or in an order drawn from shuffle."""
+        ...
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same examples, whose batches come on another device."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """A split held whole in memory: pixels (N, C, H, W) uint8 in 0..255, or float that is used as it is; y (N,)."""
+
+    pixels: Tensor
+    y: Tensor
+    bounds: Bounds = (0.0, 1.0)
+    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))  # default: 0 .. N - 1
+
+    def __post_init__(self) -> None:
+        assert len(self.pixels) == len(self.y), f"{len(self.pixels)} images, {len(self.y)} labels"
+        if len(self.index) != len(self.y):
+            object.__setattr__(self, "index", torch.arange(len(self.y)))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def head(self, n: int) -> TensorSplit:
+        """The first n examples."""
+        return self.take(torch.arange(min(n, len(self))))
+
+    def take(self, positions: Tensor) -> TensorSplit:
+        """The examples at positions (M,), which keep their index."""
+        return replace(self, pixels=self.pixels[positions], y=self.y[positions], index=self.index[positions.cpu()])
+
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+        return self.y
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in order or in an order drawn from shuffle."""
+        order = torch.arange(len(self)) if shuffle is None else shuffle.permutation(len(self))
+        for rows in order.split(size):
+            chosen = rows.to(self.pixels.device)
+            x = self.pixels[chosen]
+            yield Batch(x / 255 if x.dtype == torch.uint8 else x, self.y[chosen], self.index[rows], self.bounds)
+
+    def to(self, device: torch.device | str) -> TensorSplit:
+        """The same examples on another device; index stays on the CPU."""
+        return replace(self, pixels=self.pixels.to(device), y=self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """What an attack found: x_adv (B, C, H, W); path (T, B, C, H, W) only from attacks that walk.
+
+    forwards and backwards (B,) count how often the model saw each example.
+    """
+
+    x_adv: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    path: Tensor | None = None
+
+    @classmethod
+    def costing(cls, x_adv: Tensor, forwards: int, backwards: int) -> Perturbed:
+        """The result of an attack that treats all examples alike."""
+        ones = torch.ones(len(x_adv), dtype=torch.int64, device=x_adv.device)
+        return cls(x_adv, forwards * ones, backwards * ones)
+
+
+JUDGED = (
+    "index",
+    "y",
+    "prediction",
+    "prediction_adv",
+    "confidence",
+    "confidence_adv",
+    "linf",
+    "l2",
+    "forwards",
+    "backwards",
+)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One attack's whole output, judged: columns (N,) by name (JUDGED), one row an example.
+
+    tensors holds x_adv (N, C, H, W) and, from attacks that walk, path (N, T, C, H, W); it may read them on demand.
+    """
+
+    clean: Split
+    judged: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor]
+    target: Split | None = None
+
+    @property
+    def x_adv(self) -> Tensor:
+        """The attacked images (N, C, H, W), float32."""
+        return self.tensors["x_adv"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A value in the units of its measure, over n examples, with its 95 % interval. where tells rows apart."""
+
+    value: float
+    n: int
+    low: float
+    high: float
+    where: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """rows: what a table shows. tensors: what a figure or a paired comparison needs and a row cannot hold.
+
+    A measure that is a mean over examples gives tensors["each"] (N,), whose mean is its one row's value, and
+    tensors["index"] (N,); differences between two such scores are then paired over examples.
+    """
+
+    rows: Sequence[Row]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+class Journal:
+    """What a training tells about itself while it runs, and what it needs to go on after it was killed.
+
+    This one forgets everything; the machinery passes one that shows progress and keeps a checkpoint an epoch.
+    """
+
+    def resume(self) -> dict[str, Any] | None:
+        """The state last saved for this very training, or None."""
+        return None
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state of tensors, numbers and texts, nested in dicts and lists."""
+
+    def step(self, done: int, total: int, **numbers: float) -> None:
+        """done of total steps are behind; numbers are the latest loss, accuracy and the like."""

@@ -1,0 +1,209 @@
+"""The five kinds of method: frozen values whose fields are their hyperparameters and whose one verb is what they do.
+
+This module does not import torch, so that a spec can be read and refused quickly.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from invspec.data import Batch, Bounds, Examples, Journal, Perturbed, Scored, Shape, Split
+    from invspec.ops.draws import Draws, Stream
+
+SplitName = Literal["train", "val", "test"]
+
+
+_REAL = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_FRACTION = re.compile(rf"\s*({_REAL})\s*(?:/\s*({_REAL})\s*)?")
+
+
+def _fraction(value: Any) -> Any:
+    """8/255 and 1e-3 arrive from YAML as texts."""
+    if not isinstance(value, str):
+        return value
+    parts = _FRACTION.fullmatch(value)
+    below = float(parts[2] or 1) if parts else 0.0
+    if parts is None or below == 0 or not math.isfinite(float(parts[1]) / below):
+        raise ValueError(f"{value!r} is not a number or a fraction like 8/255")
+    return float(parts[1]) / below
+
+
+Number = Annotated[float, BeforeValidator(_fraction)]  # a float that may be written 8/255 or 1e-3
+Pixels = Number  # in units of the [0, 1] pixel range
+Norm = Literal["linf", "l2", "l1"]
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would hold it; methods become their identity."""
+    if isinstance(value, Method):
+        return value.identity
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, tuple | list | frozenset):
+        items: list[Any] = [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return sorted(items, key=str) if isinstance(value, frozenset) else items
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+class Method(BaseModel):
+    """One named thing from a paper. Equal fields mean equal results, until `version` is raised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a task's key is made of: class, version and every field, defaults included."""
+        return {
+            "target": f"{type(self).__module__}:{type(self).__qualname__}",
+            "version": self.version,
+            "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
+        }
+
+    def smoke(self) -> Self:
+        """The same method at the lowest price that still runs all of its code: one epoch, two steps."""
+        cheap = {"epochs": 1, "steps": 2, "restarts": 1}
+        changes: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Method):
+                changes[name] = value.smoke()
+            elif name in cheap and isinstance(value, int):
+                changes[name] = min(value, cheap[name])
+        return self.model_copy(update=changes)
+
+
+class Dataset(Method):
+    """Labelled images. shape (C, H, W), classes, bounds and counts are known without loading."""
+
+    kind: ClassVar[str] = "dataset"
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """(C, H, W)."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """Number of classes, K."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Least and largest value of a pixel."""
+        return (0.0, 1.0)
+
+    @abstractmethod
+    def count(self, split: SplitName) -> int:
+        """Number of examples in a split."""
+
+    @abstractmethod
+    def load(self, split: SplitName) -> Split:
+        """Read a split. Raises InvspecError where the data is missing or damaged."""
+
+
+class Model(Method):
+    """A net that takes pixels in [0, 1], (B, C, H, W), to logits (B, K); it normalises inside."""
+
+    kind: ClassVar[str] = "model"
+
+    @abstractmethod
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        """A fresh net. Its initial weights come from torch's generator, which the caller seeds."""
+
+    def sketch(self, shape: Shape, classes: int) -> nn.Module:
+        """A net of the right shapes, to check what fits it before anything runs; here without numbers."""
+        import torch
+
+        with torch.device("meta"):
+            return self.build(shape, classes)
+
+    def deploy(self, net: nn.Module) -> nn.Module:
+        """The trained net as attacks and measures see it: eval mode, weights that need no gradient."""
+        return net.eval().requires_grad_(False)
+
+
+class Defence(Method):
+    """A way of training."""
+
+    kind: ClassVar[str] = "defence"
+
+    @abstractmethod
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
+        """Fit the model in place, on the device of its weights. Raises InvspecError where the loss is not finite."""
+
+
+class Attack(Method):
+    """A way of changing images, adversarial or not."""
+
+    kind: ClassVar[str] = "attack"
+    wants_target: ClassVar[bool] = False  # True: batch.target holds images of another class
+
+    @property
+    def accepts(self) -> type | None:
+        """The protocol that a model must meet (Standardised, Bijective), or None for any model."""
+        return None
+
+    @abstractmethod
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        """Change batch.x. Leaves the model's weights, their .grad and its mode alone."""
+
+
+class Measure(Method):
+    """A number, or a few, from what attacks left behind."""
+
+    kind: ClassVar[str] = "measure"
+    takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
+
+    @abstractmethod
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        """Reduce one or several attacks' examples on one model."""
+
+
+@runtime_checkable
+class Standardised(Protocol):
+    """A model that subtracts a mean and divides by a standard deviation, per channel (C,), before its first layer."""
+
+    @property
+    def pixel_std(self) -> Tensor:
+        """(C,), in units of the [0, 1] pixel range."""
+        ...
+
+
+@runtime_checkable
+class Bijective(Protocol):
+    """A model that is a bijection between pixels and a code, part of which its classifier reads."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, C, H, W) to semantic (B, K) and nuisance (B, D - K)."""
+        ...
+
+    def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
+        """The exact inverse of encode."""
+        ...
+
+
+class Sample(BaseModel):
+    """Which examples of a split an attack runs on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    split: SplitName = "test"
+    limit: int | None = Field(default=None, ge=1, description="first examples of the split")
+    per_class: int | None = Field(default=None, ge=1, description="first examples of each class")
+
+    @model_validator(mode="after")
+    def _counted_one_way(self) -> Self:
+        if self.limit is not None and self.per_class is not None:
+            raise ValueError(f"limit {self.limit} and per_class {self.per_class} both fix the number; give one")
+        return self

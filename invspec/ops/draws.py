@@ -1,0 +1,117 @@
+"""Random draws that batch size, parts and device cannot change.
+
+`PerExample` serves attacks and measures: the numbers of an example depend on a key and the example's index alone.
+`Stream` serves training: one generator, whose state a checkpoint can hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Draws(Protocol):
+    """Source of random tensors. The leading axis of every shape is the batch."""
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32 in [0, 1)."""
+        ...
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32, mean 0, standard deviation 1."""
+        ...
+
+    def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        """Int64 in [0, high)."""
+        ...
+
+    def take(self, rows: Tensor) -> Draws:
+        """The draws of some examples of the batch, rows (M,) int64 or (B,) bool."""
+        ...
+
+    def named(self, name: str) -> Draws:
+        """Draws that depend on name and example, but not on the task: common random numbers."""
+        ...
+
+
+def digest(key: str) -> bytes:
+    """32 bytes that look random and depend on every character of key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+class PerExample:
+    """Philox (Salmon et al. 2011), keyed by a text and counted by (example index, number of the call)."""
+
+    def __init__(self, key: str, index: Tensor, device: torch.device | str = "cpu") -> None:
+        self.key, self.index, self.device = key, index.cpu(), torch.device(device)
+        self._words = np.frombuffer(digest(key)[:16], dtype=np.uint64)
+        self._calls = [0]  # shared with what `take` returns, so that call numbers stay in step
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32 in [0, 1)."""
+        return self._draw(shape, lambda generator, size: generator.random(size, dtype=np.float32))
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32, mean 0, standard deviation 1."""
+        return self._draw(shape, lambda generator, size: generator.standard_normal(size, dtype=np.float32))
+
+    def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        """Int64 in [0, high)."""
+        return self._draw(shape, lambda generator, size: generator.integers(high, size=size))
+
+    def take(self, rows: Tensor) -> PerExample:
+        """The draws of some examples of the batch; later calls stay in step with this one's."""
+        taken = PerExample(self.key, self.index[rows.cpu()], self.device)
+        taken._calls = self._calls
+        return taken
+
+    def named(self, name: str) -> PerExample:
+        """Draws that depend on name and example only: common random numbers."""
+        return PerExample(name, self.index, self.device)
+
+    def _draw(self, shape: tuple[int, ...], sample: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Tensor:
+        assert shape[0] == len(self.index), f"draws for {shape[0]} examples of {len(self.index)}"
+        call = self._calls[0]
+        self._calls[0] += 1
+        generators = (
+            np.random.Generator(np.random.Philox(key=self._words, counter=[0, 0, call, i])) for i in self.index.tolist()
+        )
+        drawn = np.stack([np.asarray(sample(generator, tuple(shape[1:]))) for generator in generators])
+        return torch.from_numpy(drawn).to(self.device)
+
+
+class Stream:
+    """One generator, seeded by a text. Drawn on the CPU, so that a GPU sees the same numbers."""
+
+    def __init__(self, key: str, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generator = torch.Generator().manual_seed(int.from_bytes(digest(key)[:8], "big") >> 1)
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32 in [0, 1)."""
+        return torch.rand(tuple(shape), generator=self.generator).to(self.device)
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Float32, mean 0, standard deviation 1."""
+        return torch.randn(tuple(shape), generator=self.generator).to(self.device)
+
+    def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
+        """Int64 in [0, high)."""
+        return torch.randint(high, tuple(shape), generator=self.generator).to(self.device)
+
+    def permutation(self, n: int) -> Tensor:
+        """Int64 (n,), on the CPU."""
+        return torch.randperm(n, generator=self.generator)
+
+    def take(self, rows: Tensor) -> Stream:
+        """The stream itself: in training no example owns its numbers."""
+        return self
+
+    def named(self, name: str) -> Stream:
+        """The stream itself: training wants fresh numbers."""
+        return self
