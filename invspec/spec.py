@@ -1,0 +1,496 @@
+"""A spec: what meets what. YAML text to methods with their sweeps written out; every complaint says file and line."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from invspec import document, registry
+from invspec.cards import Kind, papers, shipped
+from invspec.document import Document, Steps
+from invspec.errors import SpecError, suggest
+from invspec.kinds import Attack, Measure, Method, Number, Sample
+
+Scalar = str | float | int | bool
+Coords = dict[str, Scalar]
+
+LABEL = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+KINDS: dict[str, Kind] = {
+    "datasets": "dataset",
+    "models": "model",
+    "defences": "defence",
+    "attacks": "attack",
+    "measures": "measure",
+}
+RESERVED = ("use", "of", "sample")  # the spec's own words in an entry
+AXES = ("dataset", "model", "defence", "attack", "measure", "seed")  # the coordinates that every cell has
+MAX_VARIANTS = 10_000
+
+
+# ─ what is written ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _listed(value: Any) -> Any:
+    """A single name stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Label = Annotated[str, Field(pattern=f"^{LABEL}$")]
+Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+def _entry(value: Any) -> Any:
+    """{use, of, sample, ...fields} as an Entry; an empty entry means the method of that name with its defaults."""
+    if value is None:
+        value = {}
+    if not isinstance(value, dict):
+        raise ValueError("expected parameters, like {eps: 0.1}, or nothing")
+    given = cast(dict[str, Any], value)
+    own = {word: given[word] for word in RESERVED if word in given}
+    return {**own, "fields": {name: item for name, item in given.items() if name not in RESERVED}}
+
+
+class Entry(_Part):
+    """One labelled method: its name in the registry, the attacks a measure is of, an attack's sample, and fields."""
+
+    use: str | None = None
+    of: Labels | None = None
+    sample: Sample | None = None
+    fields: dict[str, Any] = {}
+
+
+Entries = dict[Label, Annotated[Entry, BeforeValidator(_entry)]]
+
+
+class TrainLine(_Part):
+    """Every product of these labels is trained; `measures` restricts what is measured on it (default: all)."""
+
+    dataset: Labels
+    model: Labels
+    defence: Labels
+    measures: Labels | None = None
+
+
+Reduction = Literal["mean", "area", "least", "greatest"]
+
+
+class Pick(_Part):
+    """Cells of one measure: those whose coordinates are as given, reduced over the coordinates in `over`.
+
+    Seeds are always averaged. `area` is the area under the profile divided by its width.
+    """
+
+    measure: str
+    at: Coords = {}
+    over: dict[str, Reduction] = {}
+
+
+class Compare(Pick):
+    """Two picks that differ in `of` and `to`: the first minus, or divided by, the second."""
+
+    of: Coords
+    to: Coords
+
+
+class Trend(Pick):
+    """A pick for each value of the coordinate `along`; the claim is about their rank correlation with it."""
+
+    along: str
+
+
+class Bound(_Part):
+    """What a number must be. `near` needs `within`."""
+
+    above: Number | None = None
+    below: Number | None = None
+    near: Number | None = None
+    within: Annotated[Number, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.near is None) != (self.within is None):
+            raise ValueError("near and within go together")
+        if self.above is None and self.below is None and self.near is None:
+            raise ValueError("expected above, below, or near with within")
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError(f"no number is above {self.above} and below {self.below}")
+        return self
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The open interval in which the number must lie."""
+        low = -math.inf if self.above is None else self.above
+        high = math.inf if self.below is None else self.below
+        if self.near is not None and self.within is not None:
+            low, high = max(low, self.near - self.within), min(high, self.near + self.within)
+        return low, high
+
+
+Statistic = Literal["value", "difference", "ratio", "correlation"]
+_OF_FORM: dict[str, tuple[Statistic, ...]] = {
+    "value": ("value",),
+    "compare": ("difference", "ratio"),
+    "trend": ("correlation",),
+}
+
+
+def _expectation(value: Any) -> Any:
+    """`rising` and `falling` are short for a correlation above and below 0."""
+    short = {"rising": {"correlation": {"above": 0.0}}, "falling": {"correlation": {"below": 0.0}}}
+    return short.get(value, value) if isinstance(value, str) else value
+
+
+class Claim(_Part):
+    """A sentence of a paper and the number that would bear it out. `published` is the paper's own number."""
+
+    says: str
+    source: str | None = None
+    published: Number | None = None
+    value: Pick | None = None
+    compare: Compare | None = None
+    trend: Trend | None = None
+    expect: Annotated[dict[Statistic, Bound], BeforeValidator(_expectation), Field(min_length=1, max_length=1)]
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = [form for form in _OF_FORM if getattr(self, form) is not None]
+        if len(forms) != 1:
+            raise ValueError(f"a claim has one of value, compare, trend; found {' and '.join(forms) or 'none'}")
+        if self.statistic not in _OF_FORM[forms[0]]:
+            raise ValueError(f"{forms[0]} expects {' or '.join(_OF_FORM[forms[0]])}, found {self.statistic}")
+        return self
+
+    @property
+    def statistic(self) -> Statistic:
+        """What the bound is about."""
+        return next(iter(self.expect))
+
+    @property
+    def bound(self) -> Bound:
+        """What the statistic must be."""
+        return self.expect[self.statistic]
+
+    @property
+    def pick(self) -> Pick:
+        """The one form that was given."""
+        chosen = self.value or self.compare or self.trend
+        assert chosen is not None, "a claim without a form"
+        return chosen
+
+    @property
+    def form(self) -> str:
+        """value, compare or trend."""
+        return next(form for form in _OF_FORM if getattr(self, form) is not None)
+
+
+class Layout(_Part):
+    """One table, and a figure of it, of one measure: which coordinates run down and across."""
+
+    of: str
+    title: str | None = None
+    at: Coords = {}
+    rows: Labels | None = None
+    columns: str | None = None
+    figure: Literal["profile", "none"] = "profile"
+
+
+class Written(_Part):
+    """The spec as its author wrote it."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    paper: str | None = None
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)] = (0,)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    datasets: Entries
+    models: Entries
+    defences: Entries
+    attacks: Entries
+    measures: Entries
+    train: Annotated[tuple[TrainLine, ...], Field(min_length=1)]
+    claims: tuple[Claim, ...] = ()
+    report: tuple[Layout, ...] = ()
+    scales: dict[Label, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed stands twice in seeds: {list(self.seeds)}")
+        return self
+
+
+# ─ what it means ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One method of an entry's sweep and its coordinates: {"pgd.eps": 0.1}."""
+
+    coords: Mapping[str, Scalar]
+    method: Method
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An entry with its sweeps written out."""
+
+    variants: tuple[Variant, ...]
+    sample: Sample = Sample()
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec whose every name was found and every parameter accepted. entries["attacks"]["pgd"] is an entry."""
+
+    title: str
+    paper: str | None
+    seeds: tuple[int, ...]
+    precision: Literal["float32", "bfloat16"]
+    entries: Mapping[str, Mapping[str, Resolved]]
+    train: tuple[TrainLine, ...]
+    claims: tuple[Claim, ...]
+    report: tuple[Layout, ...]
+    source: Document
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending: what reports are filed under."""
+        return Path(self.source.name).stem
+
+    def smoke(self) -> Spec:
+        """The same spec at the lowest price that runs all of its code: fake data, 8 examples, one epoch, two steps."""
+        entries = {part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()} for part in KINDS}
+        return replace(self, seeds=self.seeds[:1], entries=entries)
+
+
+def _smoke(part: str, entry: Resolved) -> Resolved:
+    variants = tuple(replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants)
+    sample = entry.sample.model_copy(update={"limit": 8, "per_class": None})
+    return replace(entry, variants=variants, sample=sample)
+
+
+def _cheap(part: str, method: Method) -> Method:
+    if part != "datasets":
+        return method.smoke()
+    data = cast(Any, method)
+    bounds = tuple(bound if math.isfinite(bound) else None for bound in data.bounds)
+    return registry.make("dataset", "fake", {"shape": data.shape, "classes": data.classes, "bounds": bounds})
+
+
+def find(name: str) -> Path:
+    """A path to a spec, or the name of one that ships with invspec. Raises SpecError with the nearest name."""
+    if (path := Path(name)).exists() or path.suffix or len(path.parts) > 1:
+        return path
+    known = {spec.stem: spec for spec in shipped("specs").glob("*.yaml")}
+    if name not in known:
+        raise SpecError(f"no spec is named {name!r}", hint=suggest(name, known))
+    return known[name]
+
+
+def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> Spec:
+    """Read a spec, lay a scale and then `a.b=c` settings over it, and resolve every name in it."""
+    written = document.read(path)
+    for dotted, value, place in itertools.chain(_scale(written, scale), map(_setting, settings)):
+        written = written.overlay(dotted, value, place)
+    return resolve(written)
+
+
+def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]:
+    if name is None:
+        return
+    scales = source.values.get("scales") if isinstance(source.values, dict) else None
+    if not isinstance(scales, dict) or not isinstance(scales.get(name), dict):
+        known = scales if isinstance(scales, dict) else {}
+        raise SpecError(f"{source.name} has no scale {name!r}", where="--scale", hint=suggest(name, known))
+    for dotted, value in scales[name].items():
+        yield dotted, value, source.place(("scales", name, dotted))
+
+
+def _setting(text: str) -> tuple[str, Any, str]:
+    dotted, found, value = text.partition("=")
+    if not found or not dotted:
+        raise SpecError(f"found {text!r}", where="--set", hint="expected a.b=value, like attacks.pgd.steps=10")
+    return dotted, document.scalar(value, "--set"), "--set"
+
+
+def resolve(source: Document) -> Spec:
+    """Validate values and look every name up."""
+    try:
+        return _resolve(source)
+    except SpecError as problem:
+        raise source.locate(problem) from None
+
+
+def _resolve(source: Document) -> Spec:
+    if not isinstance(source.values, dict):
+        raise SpecError("a spec has keys: title, datasets, models, defences, attacks, measures, train")
+    try:
+        written = Written.model_validate(source.values)
+    except ValidationError as problem:
+        raise _explain(problem) from None
+    if written.paper is not None and written.paper not in papers():
+        raise SpecError(f"no paper {written.paper!r}", hint=suggest(written.paper, papers()), path=("paper",))
+    entries = {part: _entries(part, getattr(written, part)) for part in KINDS}
+    _check_labels(entries)
+    _check_train(written.train, entries)
+    return Spec(
+        written.title,
+        written.paper,
+        written.seeds,
+        written.precision,
+        entries,
+        written.train,
+        written.claims,
+        written.report,
+        source,
+    )
+
+
+_KNOWN_KEYS: dict[str, type[BaseModel]] = {"train": TrainLine, "claims": Claim, "report": Layout}
+
+
+def _explain(problem: ValidationError) -> SpecError:
+    """pydantic's complaint, in the paths of the file: unions and entries add steps that nobody wrote."""
+    found = registry.explain(problem)
+    path = tuple(step for step in found.path if step not in ("fields", "[key]"))
+    if problem.errors()[0]["type"] != "extra_forbidden":
+        return SpecError(found.message, hint=found.hint, path=path)
+    owner = Written if len(path) == 1 else _KNOWN_KEYS.get(str(path[0])) if len(path) == 3 else None
+    hint = suggest(str(path[-1]), owner.model_fields) if owner else found.hint
+    return SpecError(f"no key {path[-1]!r} is known here", hint=hint, path=path)
+
+
+def _entries(part: str, entries: Mapping[str, Entry]) -> dict[str, Resolved]:
+    if not entries:
+        raise SpecError("is empty; at least one is needed", path=(part,))
+    return {label: _entry_resolved(part, label, entry) for label, entry in entries.items()}
+
+
+def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
+    for word, owner in (("of", "measures"), ("sample", "attacks")):
+        if getattr(entry, word) is not None and part != owner:
+            raise SpecError(f"{word} belongs to {owner}, not to {part}", path=(part, label, word))
+    variants = tuple(_variants(part, label, entry))
+    if part == "measures":
+        _check_of(cast(Measure, variants[0].method), label, entry)
+    return Resolved(variants, entry.sample or Sample(), entry.of or ())
+
+
+def _check_of(measure: Measure, label: str, entry: Entry) -> None:
+    least, most = measure.takes
+    found = len(entry.of or ())
+    if not least <= found <= most:
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        raise SpecError(
+            f"{type(measure).__name__} is of {wanted} attack{'s' if most > 1 else ''}, found {found}",
+            hint="say `of: [label of an attack]`",
+            path=("measures", label, *(("of",) if entry.of else ())),
+        )
+
+
+def _variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
+    axes = list(_sweeps(entry.fields, ()))
+    if math.prod(len(values) for _, values in axes) > MAX_VARIANTS:
+        raise SpecError(f"sweeps multiply to more than {MAX_VARIANTS:,} variants", path=(part, label))
+    seen: set[tuple[Scalar, ...]] = set()
+    for chosen in itertools.product(*(range(len(values)) for _, values in axes)):
+        fields = entry.fields
+        for (path, values), which in zip(axes, chosen, strict=True):
+            fields = _with(fields, path, values[which])
+        method = _make(part, label, entry.use or label, fields, axes, chosen)
+        coords = {f"{label}.{'.'.join(map(str, path))}": _coordinate(method, path) for path, _ in axes}
+        if tuple(coords.values()) in seen:
+            raise SpecError(f"a sweep names {_listing(coords)} twice", path=(part, label, *axes[-1][0]))
+        seen.add(tuple(coords.values()))
+        yield Variant(coords, method)
+
+
+def _listing(coords: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in coords.items())
+
+
+def _make(
+    part: str, label: str, name: str, fields: dict[str, Any], axes: list[tuple[Steps, list[Any]]], chosen: Sequence[int]
+) -> Method:
+    try:
+        return registry.make(KINDS[part], name, fields)
+    except SpecError as problem:
+        path = problem.path
+        for (axis, _), which in zip(axes, chosen, strict=True):
+            if path[: len(axis)] == axis:  # point at the value in the sweep, not at the sweep
+                path = (*axis, "sweep", which, *path[len(axis) :])
+        raise SpecError(problem.message, where=problem.where, hint=problem.hint, path=(part, label, *path)) from None
+
+
+def _sweeps(value: Any, path: Steps) -> Iterator[tuple[Steps, list[Any]]]:
+    """Every {sweep: [...]} below a value, with its path."""
+    if isinstance(value, dict):
+        fields = cast(dict[str, Any], value)
+        if "sweep" in fields:
+            yield path, _sweep(fields, path)
+            return
+        for name, item in fields.items():
+            yield from _sweeps(item, (*path, name))
+
+
+def _sweep(fields: dict[str, Any], path: Steps) -> list[Any]:
+    values = fields["sweep"]
+    if len(fields) > 1 or not path:
+        raise SpecError("a sweep stands alone, in place of one field's value", path=path)
+    if not isinstance(values, list) or not values:
+        raise SpecError("a sweep is a list of at least one value", path=(*path, "sweep"))
+    return cast(list[Any], values)
+
+
+def _with(fields: dict[str, Any], path: Steps, value: Any) -> dict[str, Any]:
+    """A copy of nested fields in which the one at path is value."""
+    first = cast(str, path[0])
+    return {**fields, first: value if len(path) == 1 else _with(fields[first], path[1:], value)}
+
+
+def _coordinate(method: Method, path: Steps) -> Scalar:
+    """A swept field as a coordinate: its value, or the name of the class where it is a method."""
+    value: Any = method
+    for name in path:
+        value = getattr(value, str(name))
+    if isinstance(value, bool | int | float | str):
+        return value
+    return type(value).__name__ if isinstance(value, Method) else str(value)
+
+
+def _check_labels(entries: Mapping[str, Mapping[str, Resolved]]) -> None:
+    for label, measure in entries["measures"].items():
+        for attack in measure.of:
+            _known(attack, entries["attacks"], "attack", ("measures", label, "of"))
+    swept = [(part, label) for part in KINDS for label in entries[part] if entries[part][label].variants[0].coords]
+    for (_, first), (part, second) in itertools.combinations(swept, 2):
+        if first == second:
+            raise SpecError(f"{second!r} names two swept entries; give one another label", path=(part, second))
+
+
+def _check_train(lines: Iterable[TrainLine], entries: Mapping[str, Mapping[str, Resolved]]) -> None:
+    parts = {"dataset": "datasets", "model": "models", "defence": "defences", "measures": "measures"}
+    for number, line in enumerate(lines):
+        for field, part in parts.items():
+            for label in getattr(line, field) or ():
+                _known(label, entries[part], field.removesuffix("s"), ("train", number, field))
+
+
+def _known(label: str, known: Iterable[str], noun: str, path: Steps) -> None:
+    if label not in (labels := list(known)):
+        raise SpecError(f"no {noun} is labelled {label!r} in this spec", hint=suggest(label, labels), path=path)
+
+
+def attack_of(variant: Variant) -> Attack:
+    """The variant's method, which is an attack."""
+    return cast(Attack, variant.method)
