@@ -15,7 +15,7 @@ from invspec import document, registry
 from invspec.cards import Kind, papers, shipped
 from invspec.document import Document, Steps
 from invspec.errors import SpecError, suggest
-from invspec.kinds import Attack, Measure, Method, Number, Sample
+from invspec.kinds import Measure, Method, Number, Sample
 
 Scalar = str | float | int | bool
 Coords = dict[str, Scalar]
@@ -244,8 +244,8 @@ class Resolved:
     """An entry with its sweeps written out."""
 
     variants: tuple[Variant, ...]
-    sample: Sample = Sample()
-    of: tuple[str, ...] = ()
+    sample: Sample
+    of: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -489,8 +489,3 @@ def _check_train(lines: Iterable[TrainLine], entries: Mapping[str, Mapping[str, 
 def _known(label: str, known: Iterable[str], noun: str, path: Steps) -> None:
     if label not in (labels := list(known)):
         raise SpecError(f"no {noun} is labelled {label!r} in this spec", hint=suggest(label, labels), path=path)
-
-
-def attack_of(variant: Variant) -> Attack:
-    """The variant's method, which is an attack."""
-    return cast(Attack, variant.method)

@@ -1,0 +1,179 @@
+"""A spec multiplied out: one cell per number in the report, each pointing at the task that gives it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from invspec.errors import SpecError
+from invspec.kinds import Attack, Dataset, Defence, Measure, Model
+from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
+from invspec.tasks import Perturb, Score, Task, Train, needs, size
+
+PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
+MAX_CELLS = 200_000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the report. coords: labels and swept values, {"model": "gcnn", "pgd.eps": 0.1, "seed": 0}."""
+
+    coords: Mapping[str, Scalar]
+    goal: Score
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a spec asks for."""
+
+    spec: Spec
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task that the cells need, each once, in an order in which it can be run."""
+        ordered: dict[Task, None] = {}
+        for cell in self.cells:
+            _collect(cell.goal, ordered)
+        return tuple(ordered)
+
+    def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:
+        """Every coordinate of a measure's cells (default: of all) and its values, in the order of the spec."""
+        found: dict[str, dict[Scalar, None]] = {}
+        for cell in self.cells:
+            if measure is None or cell.coords["measure"] == measure:
+                for name, value in cell.coords.items():
+                    found.setdefault(name, {})[value] = None
+        return {name: list(values) for name, values in found.items()}
+
+
+def _collect(task: Task, ordered: dict[Task, None]) -> None:
+    if task in ordered:
+        return
+    for need in needs(task):
+        _collect(need, ordered)
+    ordered[task] = None
+
+
+def plan(spec: Spec) -> Plan:
+    """Multiply a spec out. Raises SpecError where that gives too many cells."""
+    count = sum(_line_size(spec, line) for line in spec.train) * len(spec.seeds)
+    if count > MAX_CELLS:
+        found = f"the products and sweeps give {count:,} cells; at most {MAX_CELLS:,} are planned"
+        raise spec.source.locate(SpecError(found, path=("train",)))
+    cells = {tuple(sorted(cell.coords.items())): cell for cell in _cells(spec)}  # lines of `train` may overlap
+    return Plan(spec, tuple(cells.values()))
+
+
+def _line_size(spec: Spec, line: TrainLine) -> int:
+    def variants(part: str, labels: Iterable[str]) -> int:
+        return sum(len(spec.entries[part][label].variants) for label in labels)
+
+    measures = (spec.entries["measures"][label] for label in _measures(spec, line))
+    scores = sum(len(m.variants) * math.prod(variants("attacks", [attack]) for attack in m.of) for m in measures)
+    trained = math.prod(variants(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence"))
+    return trained * scores
+
+
+def _measures(spec: Spec, line: TrainLine) -> tuple[str, ...]:
+    return line.measures or tuple(spec.entries["measures"])
+
+
+def _cells(spec: Spec) -> Iterator[Cell]:
+    for line in spec.train:
+        for coords, train in _trainings(spec, line):
+            for name in _measures(spec, line):
+                for where, goal in _scores(spec, name, train):
+                    yield Cell({**coords, **where, "measure": name, "seed": train.seed}, goal)
+
+
+def _trainings(spec: Spec, line: TrainLine) -> Iterator[tuple[Coords, Train]]:
+    axes = (_variants(spec, part, getattr(line, part)) for part in ("dataset", "model", "defence"))
+    for ((where_d, data), (where_m, model), (where_f, defence)), seed in itertools.product(
+        itertools.product(*axes), spec.seeds
+    ):
+        task = Train(cast(Dataset, data), cast(Model, model), cast(Defence, defence), seed)
+        yield {**where_d, **where_m, **where_f}, task
+
+
+def _variants(spec: Spec, part: str, labels: Iterable[str]) -> list[tuple[Coords, Any]]:
+    """Labels of one part with their sweeps: ({"model": "gcnn", ...swept}, method)."""
+    return [
+        ({part: label, **variant.coords}, variant.method)
+        for label in labels
+        for variant in spec.entries[part + "s"][label].variants
+    ]
+
+
+def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score]]:
+    measure = spec.entries["measures"][name]
+    attacks = [spec.entries["attacks"][label] for label in measure.of]
+    for chosen in itertools.product(measure.variants, *(entry.variants for entry in attacks)):
+        reduced, attacked = chosen[0], chosen[1:]
+        of = tuple(tuple(_parts(train, variant, entry, spec)) for variant, entry in zip(attacked, attacks, strict=True))
+        where: Coords = {"attack": "+".join(measure.of)}
+        for variant in chosen:
+            where |= variant.coords
+        yield where, Score(cast(Measure, reduced.method), of)
+
+
+def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> Iterator[Perturb]:
+    whole = size(train.dataset, entry.sample)
+    for start in range(0, whole, PART):
+        part = (start, min(start + PART, whole))
+        yield Perturb(train, cast(Attack, variant.method), entry.sample, part, spec.precision)
+
+
+# ─ what does not fit ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check(planned: Plan) -> None:
+    """Build every model once, without weights, and see that each data set, model and attack fit together.
+
+    Raises SpecError that points at the line of `train` where they meet.
+    """
+    spec = planned.spec
+    for number, line in enumerate(spec.train):
+        try:
+            _check_line(spec, line)
+        except SpecError as problem:
+            raise spec.source.locate(problem.within("train", number)) from None
+
+
+def _check_line(spec: Spec, line: TrainLine) -> None:
+    measures = [spec.entries["measures"][name] for name in _measures(spec, line)]
+    attacked = dict.fromkeys(attack for measure in measures for attack in measure.of)
+    data = _variants(spec, "dataset", line.dataset)
+    for (where, dataset), (named, model) in itertools.product(data, _variants(spec, "model", line.model)):
+        net = _sketch(dataset, model, f"{named['model']} on {where['dataset']}")
+        for label in attacked:
+            for variant in spec.entries["attacks"][label].variants:
+                _check_attack(cast(Attack, variant.method), label, net, str(named["model"]))
+
+
+def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
+    import torch
+
+    try:
+        net = model.deploy(model.sketch(dataset.shape, dataset.classes))
+        device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
+        logits = net(torch.zeros(1, *dataset.shape, device=device))
+    except (ValueError, RuntimeError) as problem:
+        found = str(problem).splitlines()[0]
+        shape = "x".join(map(str, dataset.shape))
+        raise SpecError(f"{what}: {found}", hint=f"its images are {shape}", path=("model",)) from None
+    if tuple(logits.shape) != (1, dataset.classes):
+        found = f"gives {logits.shape[-1]} logits for {dataset.classes} classes"
+        raise SpecError(f"{what}: {found}", path=("model",))
+    return net
+
+
+def _check_attack(attack: Attack, label: str, net: Any, model: str) -> None:
+    wanted = attack.accepts
+    if wanted is not None and not isinstance(net, wanted):
+        means = (wanted.__doc__ or wanted.__name__).splitlines()[0]
+        raise SpecError(f"attack {label} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}")

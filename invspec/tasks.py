@@ -1,0 +1,337 @@
+"""The three kinds of work: train a model, perturb examples, score what came of it.
+
+A task is a frozen value that holds methods and other tasks; its edges are its fields, and its key is the hash of its
+own canonical JSON. Whatever can change a number is in the key, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache, lru_cache
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from invspec.data import JUDGED, Batch, Examples, Journal, Perturbed, Row, Scored, Split
+from invspec.errors import InvspecError
+from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, SplitName, plain
+from invspec.ops.draws import PerExample, Stream, digest
+
+Precision = Literal["float32", "bfloat16"]
+Part = tuple[int, int]  # positions [start, stop) in the sample
+
+
+@dataclass(frozen=True)
+class Train:
+    """Fit one model. Artifact: its weights."""
+
+    dataset: Dataset
+    model: Model
+    defence: Defence
+    seed: int
+
+
+@dataclass(frozen=True)
+class Perturb:
+    """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns."""
+
+    train: Train
+    attack: Attack
+    sample: Sample
+    part: Part
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Reduce one or several attacks, each in its parts, to rows. Artifact: the rows, and tensors for figures."""
+
+    measure: Measure
+    of: tuple[tuple[Perturb, ...], ...]
+
+    @property
+    def train(self) -> Train:
+        """The one training that every attack was on."""
+        return self.of[0][0].train
+
+
+Task = Train | Perturb | Score
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a task leaves behind. Only a score has rows."""
+
+    tensors: Mapping[str, Tensor]
+    rows: tuple[Row, ...] | None = None
+
+
+def needs(task: Task) -> tuple[Task, ...]:
+    """The tasks whose artifacts this one reads."""
+    match task:
+        case Train():
+            return ()
+        case Perturb():
+            return (task.train,)
+        case Score():
+            return (task.train, *(part for parts in task.of for part in parts))
+
+
+def verb(task: Task) -> str:
+    """train, perturb or score: the task's folder in the store."""
+    return type(task).__name__.lower()
+
+
+def label(task: Task) -> str:
+    """A few words for a progress line."""
+    match task:
+        case Train():
+            return f"train {type(task.model).__name__} · {type(task.defence).__name__} · seed {task.seed}"
+        case Perturb():
+            return f"{type(task.attack).__name__} {task.part[0]}-{task.part[1]} on {label(task.train)[6:]}"
+        case Score():
+            return f"{type(task.measure).__name__} on {label(task.train)[6:]}"
+
+
+def canonical(task: Task) -> str:
+    """The text that is hashed. Nested tasks stand in it as their own keys."""
+    body = {field.name: _plain(getattr(task, field.name)) for field in fields(task)}
+    return json.dumps({"task": type(task).__name__, **body}, sort_keys=True, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Train | Perturb | Score):
+        return key(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return plain(value)
+
+
+@cache
+def key(task: Task) -> str:
+    """40 hex digits: SHA-256 of the canonical text."""
+    return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
+
+
+# ─ doing it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Bench(Protocol):
+    """Where a task is performed: what it may use, and what can change no number."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors live while they are worked on."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Examples that an attack gets at once."""
+        ...
+
+    def load(self, task: Task) -> Artifact:
+        """What a finished task left behind."""
+        ...
+
+    def journal(self, task: Train) -> Journal:
+        """Where a training reports and keeps its checkpoints."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """So many of the task's examples are done."""
+        ...
+
+
+def perform(task: Task, bench: Bench) -> Artifact:
+    """Do the work of one task whose needs are met."""
+    match task:
+        case Train():
+            return _train(task, bench)
+        case Perturb():
+            return _perturb(task, bench)
+        case Score():
+            return _score(task, bench)
+
+
+@lru_cache(maxsize=4)
+def read_split(dataset: Dataset, split: SplitName) -> Split:
+    """A loaded split, kept for the next task of this process."""
+    return dataset.load(split)
+
+
+def fresh(task: Train) -> nn.Module:
+    """The untrained net, on the CPU; its first weights depend on the task alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(digest("weights " + key(task))[:8], "big") >> 1)
+        return task.model.build(task.dataset.shape, task.dataset.classes)
+
+
+def _train(task: Train, bench: Bench) -> Artifact:
+    data = read_split(task.dataset, "train").to(bench.device)
+    net = fresh(task).to(bench.device)
+    task.defence.train(net, data, Stream("training " + key(task)), bench.journal(task))
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.train().state_dict().items()}
+    bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if bad:
+        raise InvspecError(f"training left weights that are not finite ({bad[0]})", hint="lower the learning rate")
+    return Artifact(weights)
+
+
+BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
+
+
+class Padded(nn.Module):
+    """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) to logits (B, K)."""
+        missing = -len(x) % BLOCK
+        if not missing:
+            return self.net(x)
+        return self.net(torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]))[: len(x)]
+
+    def __getattr__(self, name: str) -> Any:
+        """What the net itself offers: pixel_std, encode, decode."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("net"), name)
+
+
+class Bfloat16(nn.Module):
+    """A net searched in bfloat16 and channels-last, behind a float32 face."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).bfloat16().to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) float32 to logits (B, K) float32."""
+        return self.net(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
+
+
+@lru_cache(maxsize=2)
+def _deployed(task: Train, bench: Bench) -> Padded:
+    net = fresh(task)
+    net.load_state_dict(dict(bench.load(task).tensors))
+    return Padded(task.model.deploy(net).to(bench.device))
+
+
+def searched(net: Padded, precision: Precision) -> Padded:
+    """The net as an attack sees it."""
+    return net if precision == "float32" else Padded(Bfloat16(net.net))
+
+
+def chosen(dataset: Dataset, sample: Sample) -> Split:
+    """The examples of a sample, in the order of their split."""
+    split = read_split(dataset, sample.split)
+    if sample.per_class is None:
+        return split if sample.limit is None else split.head(sample.limit)
+    y = split.labels()
+    rows = [torch.nonzero(y == k)[: sample.per_class, 0] for k in range(dataset.classes)]
+    return split.take(torch.cat(rows).sort().values)
+
+
+def size(dataset: Dataset, sample: Sample) -> int:
+    """At most how many examples a sample holds, without loading them."""
+    whole = dataset.count(sample.split)
+    wanted = sample.limit or (sample.per_class or whole) * (dataset.classes if sample.per_class else 1)
+    return min(whole, wanted)
+
+
+def _part(task: Perturb) -> Split:
+    split = chosen(task.train.dataset, task.sample)
+    return split.take(torch.arange(task.part[0], min(task.part[1], len(split))))
+
+
+def _perturb(task: Perturb, bench: Bench) -> Artifact:
+    split, net = _part(task).to(bench.device), _deployed(task.train, bench)
+    search = searched(net, task.precision)
+    draws_key = key(replace(task, part=(0, 0)))  # parts are no concern of the random draws
+    found: list[dict[str, Tensor]] = []
+    done = 0
+    for batch in split.batches(bench.batch_size):
+        for piece, perturbed in _within_memory(task.attack, search, batch, draws_key):
+            found.append(_judge(net, piece, perturbed))
+            done += len(piece)
+            bench.progress(done, len(split))
+    return Artifact({name: torch.cat([one[name] for one in found]) for name in found[0]})
+
+
+def _within_memory(attack: Attack, net: nn.Module, batch: Batch, draws_key: str) -> Iterator[tuple[Batch, Perturbed]]:
+    """Perturb a batch; where the device's memory does not hold it, its halves."""
+    try:
+        rng = PerExample(draws_key, batch.index, batch.x.device)
+        yield batch, attack.perturb(net, batch, rng)
+        return
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise InvspecError("one example does not fit into the device's memory") from None
+    middle = len(batch) // 2
+    for rows in (torch.arange(middle), torch.arange(middle, len(batch))):
+        yield from _within_memory(attack, net, batch.take(rows), draws_key)
+
+
+@torch.no_grad()
+def _judge(net: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tensor]:
+    """What became of every example, in float32, whatever the precision of the search."""
+    x_adv = perturbed.x_adv.detach().float()
+    assert x_adv.shape == batch.x.shape, f"attack changed the shape {tuple(batch.x.shape)} to {tuple(x_adv.shape)}"
+    if not x_adv.isfinite().all():
+        raise InvspecError("the attack returned pixels that are not finite", hint="does the model give finite logits?")
+    confidence, prediction = F.softmax(net(batch.x), dim=1).max(dim=1)
+    confidence_adv, prediction_adv = F.softmax(net(x_adv), dim=1).max(dim=1)
+    delta = (x_adv - batch.x).flatten(1)
+    columns = {
+        "index": batch.index,
+        "y": batch.y,
+        "prediction": prediction,
+        "prediction_adv": prediction_adv,
+        "confidence": confidence,
+        "confidence_adv": confidence_adv,
+        "linf": delta.abs().amax(dim=1),
+        "l2": delta.norm(dim=1),
+        "forwards": perturbed.forwards,
+        "backwards": perturbed.backwards,
+    }
+    assert tuple(columns) == JUDGED, "columns and their list differ"
+    path = {} if perturbed.path is None else {"path": perturbed.path.transpose(0, 1)}  # examples lead, as everywhere
+    return {name: tensor.cpu().contiguous() for name, tensor in {**columns, "x_adv": x_adv, **path}.items()}
+
+
+class Joined(Mapping[str, Tensor]):
+    """The tensors of an attack's parts, one behind the other, read when asked for."""
+
+    def __init__(self, parts: list[Mapping[str, Tensor]]) -> None:
+        self.parts = parts
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.cat([part[name] for part in self.parts])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parts[0])
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+
+def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
+    """One attack's whole output."""
+    tensors = Joined([bench.load(part).tensors for part in parts])
+    clean = chosen(parts[0].train.dataset, parts[0].sample)
+    return Examples(clean, {name: tensors[name] for name in JUDGED}, tensors)
+
+
+def _score(task: Score, bench: Bench) -> Artifact:
+    scored: Scored = task.measure.score(_deployed(task.train, bench), *(examples(parts, bench) for parts in task.of))
+    return Artifact({name: tensor.contiguous() for name, tensor in scored.tensors.items()}, tuple(scored.rows))
