@@ -62,9 +62,6 @@ class Method(BaseModel):
     kind: ClassVar[str]
     version: ClassVar[int] = 1
 
-    def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, name) for name in type(self).model_fields)))
-
     @property
     def identity(self) -> dict[str, Any]:
         """What a task's key is made of: class, version and every field, defaults included."""

@@ -173,7 +173,7 @@ def fresh(task: Train) -> nn.Module:
 
 
 def _train(task: Train, bench: Bench) -> Artifact:
-    data = read_split(task.dataset, "train").to(bench.device)
+    data = read_split(task.dataset, "train").to(bench.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     net = fresh(task).to(bench.device)
     task.defence.train(net, data, Stream("training " + key(task)), bench.journal(task))
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.train().state_dict().items()}
@@ -234,7 +234,7 @@ def searched(net: Padded, precision: Precision) -> Padded:
 
 def chosen(dataset: Dataset, sample: Sample) -> Split:
     """The examples of a sample, in the order of their split."""
-    split = read_split(dataset, sample.split)
+    split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     if sample.per_class is None:
         return split if sample.limit is None else split.head(sample.limit)
     y = split.labels()

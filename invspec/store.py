@@ -1,0 +1,269 @@
+"""What has been computed: store/<verb>/<key[:2]>/<key>/, one folder for each finished task.
+
+A folder is written under a temporary name, flushed, and renamed: a folder that exists is a task that finished. Two
+processes that finish the same task at once do no harm. Payloads are safetensors and JSON, so nothing that is loaded
+can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from invspec import __version__
+from invspec.data import Row
+from invspec.errors import InvspecError
+from invspec.tasks import Artifact, Task, canonical, key, verb
+
+VERBS = ("train", "perturb", "score")
+PAYLOAD = {"train": "model.safetensors", "perturb": "examples.safetensors", "score": "tensors.safetensors"}
+
+
+class Damaged(InvspecError):
+    """A stored payload is not what was written. `task_key` names it; it has been set aside."""
+
+    def __init__(self, message: str, task_key: str) -> None:
+        super().__init__(message, hint="run again: it is recomputed")
+        self.task_key = task_key
+
+
+class StoredTensors(Mapping[str, Tensor]):
+    """The tensors of a safetensors file, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with safe_open(path, framework="pt") as file:
+            self._names = tuple(file.keys())
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Finished tasks under one folder."""
+
+    root: Path
+
+    def folder(self, task: Task) -> Path:
+        """Where a task's artifact is, or will be."""
+        return self._at(verb(task), key(task))
+
+    def _at(self, kind: str, digest: str) -> Path:
+        return self.root / kind / digest[:2] / digest
+
+    def __contains__(self, task: Task) -> bool:
+        return self.folder(task).is_dir()
+
+    def load(self, task: Task) -> Artifact:
+        """What a finished task left. Raises Damaged where its files cannot be read."""
+        folder = self.folder(task)
+        try:
+            rows = _rows(folder / "rows.json") if verb(task) == "score" else None
+            return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
+            self.set_aside(folder)
+            raise Damaged(f"{folder} is damaged: {problem}", key(task)) from None
+
+    def save(self, task: Task, artifact: Artifact, **made: Any) -> None:
+        """Keep an artifact; made says how it came about. Raises InvspecError where it cannot be written."""
+        with _writing(self.root):
+            partial = self.root / "partial" / f"{key(task)}-{uuid.uuid4().hex[:8]}"
+            partial.mkdir(parents=True)
+            try:
+                self._write(partial, task, artifact, made)
+                _publish(partial, self.folder(task))
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    def _write(self, folder: Path, task: Task, artifact: Artifact, made: dict[str, Any]) -> None:
+        save_file(dict(artifact.tensors), folder / PAYLOAD[verb(task)])
+        if artifact.rows is not None:
+            rows = [asdict(row) for row in artifact.rows]
+            (folder / "rows.json").write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
+        (folder / "task.json").write_text(canonical(task))
+        digests = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+        (folder / "made.json").write_text(json.dumps({**made, **versions(), "sha256": digests}, indent=1) + "\n")
+        for path in folder.iterdir():
+            _flush(path)
+
+    def made(self, task: Task) -> dict[str, Any]:
+        """How a finished task came about: seconds, device, versions, commit, when."""
+        return _made(self.folder(task))
+
+    def whole(self, task: Task) -> bool:
+        """Whether a task's artifact is there and every payload is what was written; a damaged one is set aside."""
+        folder = self.folder(task)
+        if not folder.is_dir():
+            return False
+        if flaws(folder):
+            self.set_aside(folder)
+            return False
+        return True
+
+    def set_aside(self, folder: Path) -> Path:
+        """Move a damaged folder out of the way, without deleting it."""
+        aside = self.root / "damaged" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
+        with _writing(self.root):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(aside)
+        return aside
+
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """Every finished task's verb and folder."""
+        for kind in VERBS:
+            for folder in sorted((self.root / kind).glob("??/*")):
+                yield kind, folder
+
+    # ─ checkpoints: a training that is not finished ─
+
+    def checkpoint(self, task: Task) -> Path:
+        """Where an unfinished training keeps its last epoch."""
+        return self.root / "checkpoints" / f"{key(task)}.pt"
+
+    def keep_checkpoint(self, task: Task, state: dict[str, Any]) -> None:
+        """Replace the checkpoint of a training."""
+        path = self.checkpoint(task)
+        with _writing(self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
+            try:
+                torch.save(state, partial)
+                _flush(partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def read_checkpoint(self, task: Task) -> dict[str, Any] | None:
+        """The checkpoint of a training, or None where there is none that can be read."""
+        path = self.checkpoint(task)
+        try:
+            return torch.load(path, weights_only=True, map_location="cpu")
+        except FileNotFoundError:
+            return None
+        except Exception:  # a torn or foreign file, in any of torch's many ways: the training starts afresh
+            path.unlink(missing_ok=True)
+            return None
+
+    def drop_checkpoint(self, task: Task) -> None:
+        """Forget the checkpoint of a training that has finished."""
+        self.checkpoint(task).unlink(missing_ok=True)
+
+    def sweep(self, older_than: float = 3600.0) -> None:
+        """Remove what killed processes left half-written, once it is surely nobody's (seconds)."""
+        for partial in (self.root / "partial").glob("*"):
+            if time.time() - partial.stat().st_mtime > older_than:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _rows(path: Path) -> tuple[Row, ...]:
+    return tuple(Row(**row) for row in json.loads(path.read_text()))
+
+
+def _made(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "made.json").read_text())
+
+
+def flaws(folder: Path) -> list[str]:
+    """What is wrong with a finished task's folder: files that are missing or are not what was written."""
+    try:
+        digests: dict[str, str] = _made(folder)["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        return [f"made.json: {type(problem).__name__}"]
+    found: list[str] = []
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name}: missing")
+        elif (now := _sha256(path)) != digest:
+            found.append(f"{name}: SHA-256 is {now[:12]}…, was {digest[:12]}…")
+    return found
+
+
+def unneeded(store: Store, wanted: Iterable[Task]) -> list[Path]:
+    """The finished tasks that none of the wanted ones is."""
+    kept = {store.folder(task) for task in wanted}
+    return [folder for _, folder in store.folders() if folder not in kept]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    return {"invspec": __version__, "commit": _commit(), "torch": str(torch.__version__)}
+
+
+def _commit() -> str:
+    """The commit of the checkout that invspec runs from, or none."""
+    git = Path(__file__).parents[1] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        return (git / head[5:]).read_text().strip() if head.startswith("ref: ") else head
+    except OSError:
+        return "none"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _publish(partial: Path, final: Path) -> None:
+    """Rename, unless another process was first: then its artifact, equal to ours, stays."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+    descriptor = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """A full disk, a read-only folder: one message instead of a traceback."""
+    try:
+        yield
+    except (OSError, SafetensorError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise InvspecError(
+            f"cannot write to the store {root}: {reason}", hint="free some space or choose another with --store"
+        ) from None
+    except RuntimeError as problem:  # torch.save reports a full disk this way
+        if "write" not in str(problem):
+            raise
+        raise InvspecError(
+            f"cannot write to the store {root}: {problem}", hint="free some space or choose another with --store"
+        ) from None
