@@ -1,0 +1,79 @@
+"""Lengths of perturbations, balls around images and the steepest way up. The leading axis is always the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invspec.kinds import Norm
+
+ORDERS: dict[Norm, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
+
+
+def per_example(values: Tensor, like: Tensor) -> Tensor:
+    """Give values (B,) trailing axes of size 1, so that it broadcasts against like (B, ...)."""
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def size(delta: Tensor, norm: Norm) -> Tensor:
+    """Length of each perturbation: delta (B, ...) to (B,).
+
+    >>> size(torch.tensor([[3.0, -4.0]]), "l2")
+    tensor([5.])
+    """
+    return torch.linalg.vector_norm(delta.flatten(1), ORDERS[norm], dim=1)
+
+
+def project(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
+    """The nearest point, in the Euclidean sense, of the eps-ball; delta (B, ...), eps a number or (B,).
+
+    >>> project(torch.tensor([[3.0, -4.0]]), 2.0, "l1")
+    tensor([[ 0.5000, -1.5000]])
+    """
+    radius = per_example(torch.as_tensor(eps, dtype=delta.dtype, device=delta.device), delta)
+    if norm == "linf":
+        return torch.clamp(delta, -radius, radius)
+    if norm == "l2":
+        length = per_example(size(delta, "l2"), delta)
+        return delta * (radius / length.clamp_min(torch.finfo(delta.dtype).tiny)).clamp_max(1)
+    shrunk = (delta.abs() - per_example(_surplus(delta, radius), delta)).clamp_min(0)
+    return delta.sign() * shrunk.to(delta.dtype)
+
+
+def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
+    """By how much every coordinate must shrink for an l1 length of radius (B, 1, ...): (B,) float64, 0 in the ball.
+
+    With the magnitudes u sorted downwards it is (u_1 + ... + u_r - radius) / r, r being the number of coordinates
+    that stay non-zero (Duchi et al. 2008). As a function of r this rises up to the right r and falls behind it, so
+    that no search is needed: it is the maximum.
+    """
+    magnitudes = delta.flatten(1).abs().sort(dim=1, descending=True).values
+    ranks = torch.arange(1, magnitudes.shape[1] + 1, device=delta.device)
+    shares = (magnitudes.cumsum(1, dtype=torch.float64) - radius.flatten(1)) / ranks
+    return shares.amax(1).clamp_min(0)
+
+
+def steepest(gradient: Tensor, norm: Norm, sparsity: int = 1) -> Tensor:
+    """A step of length 1, in the given norm, along which a loss with this gradient (B, ...) rises fastest.
+
+    linf: the signs. l2: the unit vector. l1: the signs of the `sparsity` largest entries, each 1 / sparsity long;
+    only sparsity 1 is steepest, more spread the step over several pixels. Where the gradient is 0, so is the step.
+
+    >>> steepest(torch.tensor([[3.0, -4.0]]), "l1")
+    tensor([[ 0., -1.]])
+    """
+    if norm == "linf":
+        return gradient.sign()
+    if norm == "l2":
+        scaled = _shorten(gradient, "linf")  # or the squares of a confident model's gradient would underflow
+        return _shorten(scaled, "l2")
+    flat = gradient.flatten(1)
+    count = min(sparsity, flat.shape[1])
+    largest = flat.abs().topk(count, dim=1).indices
+    signs = flat.gather(1, largest).sign() / count
+    return torch.zeros_like(flat).scatter_(1, largest, signs).view(gradient.shape)
+
+
+def _shorten(delta: Tensor, norm: Norm) -> Tensor:
+    """delta (B, ...) over its length; 0 stays 0."""
+    return delta / per_example(size(delta, norm), delta).clamp_min(torch.finfo(delta.dtype).tiny)

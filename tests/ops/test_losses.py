@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from invspec.errors import InvspecError
+from invspec.ops.losses import LOSSES, cross_entropy, dlr, margin
+
+LOGITS = torch.tensor([[3.0, 1.0, 0.0, -1.0], [0.0, 2.0, 5.0, 1.0]])
+Y = torch.tensor([0, 1])
+
+
+def test_the_margin_is_positive_exactly_where_the_prediction_is_wrong() -> None:
+    assert torch.equal(margin(LOGITS, Y), torch.tensor([-2.0, 3.0]))
+
+
+def test_the_dlr_loss_is_the_margin_over_the_gap_from_first_to_third() -> None:
+    torch.testing.assert_close(dlr(LOGITS, Y), torch.tensor([-2 / 3, 3 / 4]))
+
+
+def test_the_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> None:
+    torch.testing.assert_close(dlr(7 * LOGITS - 11, Y), dlr(LOGITS, Y))
+
+
+def test_the_dlr_loss_says_that_it_needs_three_classes() -> None:
+    with pytest.raises(InvspecError, match="three logits, the model has 2"):
+        dlr(LOGITS[:, :2], Y)
+
+
+def test_the_cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() -> None:
+    torch.testing.assert_close(cross_entropy(torch.zeros(2, 4), Y), torch.full((2,), 4.0).log())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_falls_as_the_true_logit_rises(loss: str) -> None:
+    logits = LOGITS.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(LOSSES[loss](logits, Y).sum(), logits)
+    assert (gradient.gather(1, Y.unsqueeze(1)) < 0).all()
