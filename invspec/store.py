@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -32,14 +32,6 @@ from invspec.tasks import Artifact, Task, canonical, key, verb
 
 VERBS = ("train", "perturb", "score")
 PAYLOAD = {"train": "model.safetensors", "perturb": "examples.safetensors", "score": "tensors.safetensors"}
-
-
-class Damaged(InvspecError):
-    """A stored payload is not what was written. `task_key` names it; it has been set aside."""
-
-    def __init__(self, message: str, task_key: str) -> None:
-        super().__init__(message, hint="run again: it is recomputed")
-        self.task_key = task_key
 
 
 class StoredTensors(Mapping[str, Tensor]):
@@ -80,14 +72,13 @@ class Store:
         return self.folder(task).is_dir()
 
     def load(self, task: Task) -> Artifact:
-        """What a finished task left. Raises Damaged where its files cannot be read."""
+        """What a finished task left. Raises InvspecError where its files cannot be read."""
         folder = self.folder(task)
         try:
             rows = _rows(folder / "rows.json") if verb(task) == "score" else None
             return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
-            self.set_aside(folder)
-            raise Damaged(f"{folder} is damaged: {problem}", key(task)) from None
+            raise InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed") from None
 
     def save(self, task: Task, artifact: Artifact, **made: Any) -> None:
         """Keep an artifact; made says how it came about. Raises InvspecError where it cannot be written."""
@@ -115,15 +106,10 @@ class Store:
         """How a finished task came about: seconds, device, versions, commit, when."""
         return _made(self.folder(task))
 
-    def whole(self, task: Task) -> bool:
-        """Whether a task's artifact is there and every payload is what was written; a damaged one is set aside."""
+    def flaws(self, task: Task) -> list[str] | None:
+        """What is wrong with a task's artifact: nothing ([]) if it is whole, None if there is none."""
         folder = self.folder(task)
-        if not folder.is_dir():
-            return False
-        if flaws(folder):
-            self.set_aside(folder)
-            return False
-        return True
+        return flaws(folder) if folder.is_dir() else None
 
     def set_aside(self, folder: Path) -> Path:
         """Move a damaged folder out of the way, without deleting it."""
@@ -252,7 +238,7 @@ def _publish(partial: Path, final: Path) -> None:
 
 
 @contextmanager
-def _writing(root: Path) -> Iterator[None]:
+def _writing(root: Path) -> Generator[None, None, None]:
     """A full disk, a read-only folder: one message instead of a traceback."""
     try:
         yield

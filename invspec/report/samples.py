@@ -1,0 +1,99 @@
+"""Every example of every cell as a long table, for pandas, DuckDB or R."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from invspec.data import JUDGED
+from invspec.errors import InvspecError
+from invspec.plan import Plan
+from invspec.spec import Coords
+from invspec.store import Store
+from invspec.tasks import Perturb, key
+
+MEASURED = ("measure",)  # coordinates that say nothing of an example
+
+
+def write(planned: Plan, store: Store, path: Path, format: str) -> int:
+    """Write path; one row an example and attack. Gives the number of rows; what is not computed is left out."""
+    wanted = _attacked(planned)
+    schema = _schema(wanted.values())
+    rows = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
+        with make(path, schema) as writer:
+            for task, coords in wanted.items():
+                if task in store:
+                    table = _table(task, coords, store, schema)
+                    writer.write_table(table)
+                    rows += len(table)
+    except OSError as problem:
+        raise InvspecError(f"cannot write {path}: {problem.strerror or problem}", where="--output") from None
+    return rows
+
+
+def _attacked(planned: Plan) -> dict[Perturb, Coords]:
+    """Every perturb task, once, with the coordinates that describe it."""
+    found: dict[Perturb, Coords] = {}
+    for cell in planned.cells:
+        labels = str(cell.coords["attack"]).split("+")
+        measured = _swept(planned, "measures", [str(cell.coords["measure"])])
+        for label, parts in zip(labels, cell.goal.of, strict=True):
+            others = _swept(planned, "attacks", [other for other in labels if other != label])
+            hidden = {*MEASURED, *measured, *others}
+            coords = {name: value for name, value in cell.coords.items() if name not in hidden}
+            for part in parts:
+                found.setdefault(part, {**coords, "attack": label})
+    return found
+
+
+def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
+    entries = planned.spec.entries[kind]
+    return {name for label in labels for variant in entries[label].variants for name in variant.coords}
+
+
+def _schema(coords: Any) -> pa.Schema:
+    """Coordinates first, in the order of the spec, then the judged columns."""
+    kinds: dict[str, pa.DataType] = {}
+    for each in coords:
+        for name, value in each.items():
+            kinds[name] = _wider(kinds.get(name), _type(value))
+    judged = {name: pa.float32() if name in FLOATS else pa.int64() for name in JUDGED}
+    return pa.schema([("task", pa.string()), *kinds.items(), *judged.items()])
+
+
+FLOATS = ("confidence", "confidence_adv", "linf", "l2")
+
+
+def _type(value: Any) -> pa.DataType:
+    if isinstance(value, bool):
+        return pa.bool_()
+    return pa.int64() if isinstance(value, int) else pa.float64() if isinstance(value, float) else pa.string()
+
+
+def _wider(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:
+    if first is None or first == second:
+        return second
+    return pa.float64() if {first, second} <= {pa.int64(), pa.float64()} else pa.string()
+
+
+def _table(task: Perturb, coords: Coords, store: Store, schema: pa.Schema) -> pa.Table:
+    tensors: Mapping[str, Any] = store.load(task).tensors
+    n = len(tensors["index"])
+    columns: list[pa.Array] = []
+    for field in schema:
+        if field.name in JUDGED:
+            columns.append(pa.array(cast(np.ndarray, tensors[field.name].numpy()), field.type))
+        else:
+            value = key(task) if field.name == "task" else coords.get(field.name)
+            text = str(value) if field.type == pa.string() and value is not None else value
+            columns.append(pa.array([text] * n, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,209 @@
+"""A run from the user's side: progress while an executor works, the report after it, the memory of the last run."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from invspec import claims
+from invspec import plan as planning
+from invspec.errors import InvspecError, SpecError
+from invspec.executors import events, local
+from invspec.plan import Plan
+from invspec.report import table
+from invspec.store import Store
+from invspec.tasks import Task, Train, label
+
+
+def check(planned: Plan) -> None:
+    """Everything that can be wrong with a spec before anything is run."""
+    claims.check(planned)
+    table.check(planned)
+    planning.check(planned)
+
+
+def run(planned: Plan, store: Store, devices: str | None, workers: int | None, batch_size: int | None) -> int:
+    """Compute what the store lacks; the number of tasks that failed."""
+    check(planned)
+    settings = local.Settings(local.devices(devices, workers), batch_size)
+    goals = [cell.goal for cell in planned.cells]
+    console = Console(stderr=True, highlight=False)
+    listener = Live(console) if console.is_terminal else Lines(console)
+    with listener:
+        for event in local.execute(goals, store, settings):
+            listener.hear(event)
+    console.print(listener.summary())
+    return listener.counts["Failed"]
+
+
+class Lines:
+    """Progress where nobody looks at a screen: a line for each training, failure and half-minute."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.counts: Counter[str] = Counter()
+        self.began = self._said = time.monotonic()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def hear(self, event: events.Event) -> None:
+        """Count an event and, if it matters, say it."""
+        self.counts[type(event).__name__] += 1
+        if said := self._words(event):
+            self.say(said)
+
+    def say(self, words: str) -> None:
+        """One line."""
+        self._said = time.monotonic()
+        self.console.print(words, markup=False, soft_wrap=True)
+
+    def _words(self, event: events.Event) -> str:
+        match event:
+            case events.Done(task, seconds) if isinstance(task, Train):
+                return f"{label(task)}: {seconds:.0f} s"
+            case events.Failed(task, message):
+                return f"failed: {label(task)}: {message}"
+            case events.Retried(task, reason):
+                return f"again: {label(task)}: {reason}"
+            case events.Damaged(task, what):
+                return f"damaged: {label(task)}: {what}"
+            case events.Done() if time.monotonic() - self._said > 30:
+                return f"{self.counts['Done']} tasks done in {time.monotonic() - self.began:.0f} s"
+            case _:
+                return ""
+
+    def summary(self) -> str:
+        """What happened, in one line."""
+        words = {"Done": "computed", "Cached": "found in the store", "Failed": "failed", "Skipped": "skipped"}
+        parts = [f"{self.counts[name]} {word}" for name, word in words.items() if self.counts[name]]
+        return f"tasks: {', '.join(parts) or 'none'} · {time.monotonic() - self.began:.1f} s"
+
+
+class Live(Lines):
+    """Progress on a terminal: one bar for the run, one for each running task, with the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self.whole = self.progress.add_task("all tasks", total=None, numbers="")
+        self.bars: dict[Task, TaskID] = {}
+
+    def __enter__(self) -> Live:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+
+    def hear(self, event: events.Event) -> None:
+        """Move the bars."""
+        super().hear(event)
+        match event:
+            case events.Surveyed(to_do):
+                self.progress.update(self.whole, total=to_do)
+            case events.Started(task):
+                self.bars[task] = self.progress.add_task(label(task), total=1, numbers="")
+            case events.Progress(task, done, total, numbers):
+                shown = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+                self.progress.update(self.bars[task], completed=done, total=total, numbers=shown)
+            case events.Done(task) | events.Failed(task) | events.Retried(task):
+                self.progress.remove_task(self.bars.pop(task))
+                if not isinstance(event, events.Retried):
+                    self.progress.advance(self.whole)
+            case events.Skipped():
+                self.progress.advance(self.whole)
+            case _:
+                pass
+
+
+# ─ after it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Call = tuple[str, str | None, list[str] | None, bool, list[Path] | None]  # spec, scale, settings, smoke, registries
+
+
+def remember(
+    store: Store, spec: str, scale: str | None, settings: list[str] | None, smoke: bool, registry: Iterable[Path] | None
+) -> None:
+    """Keep the call, so that `invspec report` alone reports on it."""
+    path = Path(spec).resolve() if Path(spec).exists() else spec
+    folders = [str(folder.resolve()) for folder in registry or ()]
+    call = {"spec": str(path), "scale": scale, "set": settings, "smoke": smoke, "registry": folders}
+    (store.root / "last.json").write_text(json.dumps(call, indent=1))
+
+
+def recall(store: Store) -> Call:
+    """The call of the last run."""
+    try:
+        call = json.loads((store.root / "last.json").read_text())
+        return call["spec"], call["scale"], call["set"], call["smoke"], [Path(folder) for folder in call["registry"]]
+    except (OSError, ValueError, KeyError):
+        raise SpecError(f"no run is remembered in {store.root}", hint="name a spec: invspec report SPEC") from None
+
+
+def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
+    """Write a report; on the terminal with the path of its page."""
+    from invspec.report import latex, terminal
+
+    match format:
+        case "rich":
+            terminal.show(planned, store, Console(highlight=False))
+            print(f"page: {_page(planned, store, output)}")
+        case "html":
+            print(_page(planned, store, output))
+        case "csv" | "json" | "latex":
+            text = {"csv": table.csv_text, "json": table.json_text, "latex": latex.text}[format](planned, store)
+            _deliver(text, output, f"{planned.spec.name}.{'tex' if format == 'latex' else format}")
+        case _:
+            raise SpecError(f"no format {format!r}", where="--format")
+
+
+def _page(planned: Plan, store: Store, output: Path | None) -> Path:
+    from invspec.report import html
+
+    folder = output or store.root / "reports" / planned.spec.name
+    try:
+        return html.write(planned, store, folder)
+    except OSError as problem:
+        raise InvspecError(f"cannot write to {folder}: {problem.strerror}", where="--output") from None
+
+
+def _deliver(text: str, output: Path | None, name: str) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(text)
+    except OSError as problem:
+        raise InvspecError(f"cannot write {output / name}: {problem.strerror}", where="--output") from None
+    print(output / name)
