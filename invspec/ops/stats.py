@@ -198,7 +198,7 @@ class Resampler:
             return []
         rows = [pair for number in outcomes for pair in zip(number.each, number.index, strict=True)]
         per_seed = iter(self._over_examples(*zip(*rows, strict=True)))
-        return [self._over_seeds([next(per_seed) for _ in number.seeds], number.seeds) for number in outcomes]
+        return [self.over_seeds([next(per_seed) for _ in number.seeds], number.seeds) for number in outcomes]
 
     def _over_examples(self, each: Sequence[ArrayLike], index: Sequence[ArrayLike]) -> list[Estimate]:
         """The mean of each row of values, with replicates over examples."""
@@ -223,7 +223,15 @@ class Resampler:
             sums += dense[:, column] @ _example_weights(self.seed, block, self.replicates)
         return sums
 
-    def _over_seeds(self, estimates: Sequence[Estimate], seeds: Sequence[int]) -> Estimate:
+    def unpaired(self, value: float, low: float, high: float, words: Sequence[int]) -> Estimate:
+        """A number of which only its 95 % interval is known; whole numbers >= 0 name it, and it moves with no other.
+
+        Its replicates are normal on either side of the value, of the spread that makes the interval theirs too.
+        """
+        draws = _generator(self.seed, 2, *words).standard_normal(self.replicates) / NormalDist().inv_cdf(0.975)
+        return Estimate(value, value + draws * np.where(draws < 0, value - low, high - value))
+
+    def over_seeds(self, estimates: Sequence[Estimate], seeds: Sequence[int]) -> Estimate:
         """The mean over seeds, with replicates over examples and seeds."""
         if len(seeds) == 1:
             return estimates[0]

@@ -236,3 +236,16 @@ def test_five_hundred_cells_take_seconds():
     start = time.perf_counter()
     Resampler().all_means(cells)
     assert time.perf_counter() - start < 10
+
+
+def test_a_number_without_outcomes_has_replicates_that_span_its_interval():
+    known = Resampler(4000).unpaired(1.0, low=0.5, high=3.0, words=[7])
+    # the 2.5 % quantile of 4000 normal draws is known to 3 % of its distance from the middle
+    assert known.point == 1.0
+    assert known.interval() == pytest.approx((0.5, 3.0), abs=0.2)
+
+
+def test_numbers_without_outcomes_move_with_their_namesake_alone():
+    one, again, other = (Resampler().unpaired(0.0, -1.0, 1.0, [word]).replicates for word in (1, 1, 2))
+    assert one.tolist() == again.tolist()
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
