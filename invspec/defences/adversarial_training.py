@@ -1,0 +1,41 @@
+"""Training on what an attack makes of the images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch
+from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable
+from invspec.ops.draws import Stream
+from invspec.registry import AttackField
+
+
+class AdversarialTraining(Training):
+    """Attack each batch on the model as it is at that moment, in eval mode, and learn the result in train mode.
+
+    The first clean_fraction of a batch, rounded to whole images, stays clean. The defaults are Madry et al.'s recipe
+    for MNIST: 91 epochs of 55,000 images make their 100,000 updates.
+    """
+
+    epochs: Epochs = 91
+    batch_size: BatchSize = 50
+    optimiser: Optimiser = "adam"
+    lr: LearningRate = 1e-4
+    attack: AttackField = Field(
+        default=PGD(eps=0.3, steps=40, step_size=0.01), description="what the model is trained against"
+    )
+    clean_fraction: float = Field(default=0.0, ge=0, le=1, description="share of each batch that is not attacked")
+
+    def lesson(self, model: nn.Module, batch: Batch, rng: Stream) -> Batch:
+        batch = super().lesson(model, batch, rng)
+        clean = round(self.clean_fraction * len(batch))
+        if clean == len(batch):
+            return batch
+        with attackable(model):
+            x_adv = self.attack.perturb(model, batch.take(torch.arange(clean, len(batch))), rng).x_adv
+        return replace(batch, x=torch.cat([batch.x[:clean], x_adv]))

@@ -1,0 +1,218 @@
+"""The one training loop, and what all recipes have in common."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from invspec.data import Batch, Journal, Split
+from invspec.errors import InvspecError
+from invspec.kinds import Defence, Number
+from invspec.ops.draws import Stream
+from invspec.ops.norms import per_example
+
+OptimiserName = Literal["sgd", "adam"]
+Schedule = Literal["constant", "cosine", "one_cycle", "milestones"]
+Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]
+BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
+Optimiser = Annotated[OptimiserName, Field(description="sgd or adam")]
+LearningRate = Annotated[Number, Field(gt=0, description="learning rate; the highest, where a schedule changes it")]
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+class Training(Defence):
+    """Minibatch descent on the cross-entropy. A subclass says in `lesson` what is learnt from a batch.
+
+    The learning rate depends on the number of updates done and on nothing else. Dropout draws from torch's global
+    generator, which is seeded from rng at the start of each epoch and put back after it; so an epoch depends on the
+    state at its start only, and a training that was killed goes on from its last epoch to the same weights.
+    """
+
+    epochs: Epochs = 50
+    batch_size: BatchSize = 64
+    optimiser: Optimiser = "sgd"
+    lr: LearningRate = 0.01
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd; adam keeps its betas 0.9, 0.999")
+    weight_decay: Number = Field(default=0.0, ge=0, description="coefficient of half the squared norm of all weights")
+    schedule: Schedule = Field(
+        default="constant",
+        description="course of lr: constant, cosine (to 0), one_cycle (straight up, straight down to 0) or milestones",
+    )
+    warmup: float = Field(
+        default=0.3, ge=0, le=1, description="schedule one_cycle: share of the updates before the top"
+    )
+    milestones: tuple[int, ...] = Field(default=(), description="schedule milestones: epochs after which lr drops")
+    decay: Number = Field(default=0.1, gt=0, le=1, description="schedule milestones: factor of each drop")
+    examples: int | None = Field(default=None, ge=1, description="learn from the first examples only; default: all")
+    crop: int = Field(default=0, ge=0, description="shift images by up to so many pixels each way; zeros come in")
+    flip: bool = Field(default=False, description="mirror every other image left to right, at random")
+
+    @model_validator(mode="after")
+    def _milestones_when_asked_for(self) -> Self:
+        if (self.schedule == "milestones") != bool(self.milestones):
+            raise ValueError(f"schedule {self.schedule} and milestones {list(self.milestones)} do not go together")
+        return self
+
+    def lesson(self, model: nn.Module, batch: Batch, rng: Stream) -> Batch:
+        """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K)."""
+        x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
+        return replace(batch, x=mirrored(x, rng) if self.flip else x)
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
+        device = next(model.parameters()).device
+        data = (data if self.examples is None else data.head(self.examples)).to(device)
+        progress = _Progress(model, self._optimiser_of(model), rng)
+        progress.restore(journal.resume())
+        model.train()
+        for epoch in range(len(progress.history), self.epochs):
+            with seeded(rng, device):
+                progress.history.append(self._epoch(progress, data, epoch, journal))
+            journal.save(progress.state())
+
+    def _epoch(self, progress: _Progress, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
+        """One pass over the data. Returns the mean loss and accuracy of what was learnt from."""
+        model, optimiser, rng = progress.model, progress.optimiser, progress.rng
+        steps = math.ceil(len(data) / self.batch_size)
+        log = _Log(journal, epoch, steps, total=self.epochs * steps)
+        for step, batch in enumerate(data.batches(self.batch_size, shuffle=rng)):
+            lesson = self.lesson(model, batch, rng)
+            logits = model(lesson.x)
+            loss = F.cross_entropy(logits, lesson.y)
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate((epoch + (step + 0.5) / steps) / self.epochs)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            log.add(loss, logits, lesson.y)
+        log.report()
+        return named_means(log.read)
+
+    def learning_rate(self, progress: float) -> float:
+        """The learning rate when the share progress, in (0, 1), of all updates is done."""
+        match self.schedule:
+            case "constant":
+                return self.lr
+            case "cosine":
+                return self.lr * (1 + math.cos(math.pi * progress)) / 2
+            case "one_cycle":
+                rising = progress < self.warmup
+                return self.lr * (progress / self.warmup if rising else (1 - progress) / (1 - self.warmup))
+            case "milestones":
+                return self.lr * self.decay ** sum(progress * self.epochs > epoch for epoch in self.milestones)
+
+    def _optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
+        if self.optimiser == "adam":
+            return torch.optim.Adam(model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+@dataclass
+class _Progress:
+    """All that a training changes; history has the mean loss and accuracy of each finished epoch."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    rng: Stream
+    history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.generator.get_state(),
+            "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.generator.set_state(state["rng"].cpu())
+        self.history[:] = state["history"]
+
+
+class _Log:
+    """The loss and accuracy of every update of an epoch.
+
+    They stay on the device and are read a few times a second, since reading waits for the device.
+    """
+
+    def __init__(self, journal: Journal, epoch: int, steps: int, total: int) -> None:
+        self.journal, self.epoch, self.steps, self.total = journal, epoch, steps, total
+        self.unread: list[Tensor] = []
+        self.read: list[list[float]] = []
+        self.last = time.monotonic()
+
+    def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
+        labels = y if y.ndim == 1 else y.argmax(1)
+        accuracy = (logits.argmax(1) == labels).to(loss.dtype).mean()
+        self.unread.append(torch.stack([loss.detach(), accuracy]))
+        if time.monotonic() - self.last > _SECONDS_BETWEEN_REPORTS:
+            self.report()
+
+    def report(self) -> None:
+        """Tell the journal of what came since the last report. Raises InvspecError at a loss that is not finite."""
+        if not self.unread:
+            return
+        latest: list[list[float]] = torch.stack(self.unread).tolist()
+        for step, (loss, _) in enumerate(latest, start=len(self.read) + 1):
+            if not math.isfinite(loss):
+                place = f"epoch {self.epoch + 1}, step {step} of {self.steps}"
+                raise InvspecError(f"the loss is {loss} in {place}", hint="lower lr, or let one_cycle raise it slowly")
+        self.read += latest
+        self.unread, self.last = [], time.monotonic()
+        self.journal.step(self.epoch * self.steps + len(self.read), self.total, **named_means(latest))
+
+
+def named_means(read: list[list[float]]) -> dict[str, float]:
+    """Mean loss and accuracy of some updates."""
+    loss, accuracy = (sum(column) / len(read) for column in zip(*read, strict=True))
+    return {"loss": loss, "accuracy": accuracy}
+
+
+@contextmanager
+def seeded(rng: Stream, device: torch.device) -> Generator[None]:
+    """Seed torch's global generators, which dropout draws from, and put them back at the end."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(rng.integers(2**62, (1,)).item()))
+        yield
+
+
+@contextmanager
+def attackable(model: nn.Module) -> Generator[nn.Module]:
+    """The model as attacks see it, in eval mode with weights that need no gradient; both as before at the end."""
+    learning, training = [weight for weight in model.parameters() if weight.requires_grad], model.training
+    model.requires_grad_(False)  # before eval: equivariant layers then keep filters, which must hold no graph
+    model.eval()
+    try:
+        yield model
+    finally:
+        for weight in learning:
+            weight.requires_grad_()
+        model.train(training)
+
+
+def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
+    """Move each image of x (B, C, H, W) by -most..most pixels down and across; zeros come in at the border."""
+    (size, _, height, width), padded = x.shape, F.pad(x, [most] * 4)
+    down, across = rng.integers(2 * most + 1, (2, size, 1)).to(x.device)
+    rows, columns = (down + torch.arange(height, device=x.device)), (across + torch.arange(width, device=x.device))
+    images = torch.arange(size, device=x.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def mirrored(x: Tensor, rng: Stream) -> Tensor:
+    """Mirror each image of x (B, C, H, W) left to right with probability one half."""
+    chosen = rng.integers(2, (len(x),)).bool().to(x.device)
+    return torch.where(per_example(chosen, x), x.flip(3), x)

@@ -1,0 +1,28 @@
+"""Share of changed predictions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from invspec.data import Examples, Scored
+from invspec.kinds import Measure
+from invspec.ops.stats import scored
+
+
+class FoolingRate(Measure):
+    """Share of examples whose predicted label changes, whatever their true label."""
+
+    complement: bool = Field(default=False, description="report 1 - rate: the rate of invariance")
+    among: Literal["all", "correct"] = Field(
+        default="all", description="all examples, or those predicted correctly clean"
+    )
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        judged = examples[0].judged
+        kept = judged["prediction"] == judged["y"] if self.among == "correct" else torch.ones_like(judged["y"]).bool()
+        changed = judged["prediction_adv"] != judged["prediction"]
+        return scored((~changed if self.complement else changed)[kept], judged["index"][kept])

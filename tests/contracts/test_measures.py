@@ -1,0 +1,87 @@
+"""What every measure promises: each row lies in its interval, and the mean of `each` is the one row's value."""
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.cards import names
+from invspec.data import Examples, TensorSplit
+from invspec.registry import make, resolve
+
+N, CLASSES = 24, 3
+MEASURES = [
+    name
+    for name in names("measure")
+    if not any(i.is_required() for i in resolve("measure", name).model_fields.values())
+]
+
+
+def examples(seed):
+    """Digits' worth of noise, judged by a linear model; a third of the labels are right."""
+    rng = torch.Generator().manual_seed(seed)
+    x, x_adv = torch.rand(2, N, 1, 4, 4, generator=rng)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES)).requires_grad_(False)
+    y, probs, probs_adv = torch.arange(N) % CLASSES, model(x).softmax(1), model(x_adv).softmax(1)
+    delta = (x_adv - x).flatten(1)
+    judged = {
+        "index": torch.arange(N) + 7,
+        "y": y,
+        "prediction": probs.argmax(1),
+        "prediction_adv": probs_adv.argmax(1),
+        "confidence": probs.amax(1),
+        "confidence_adv": probs_adv.amax(1),
+        "linf": delta.abs().amax(1),
+        "l2": delta.norm(dim=1),
+        "forwards": torch.ones(N, dtype=torch.int64),
+        "backwards": torch.ones(N, dtype=torch.int64),
+    }
+    clean = TensorSplit(x, y, index=judged["index"])
+    return model, Examples(clean, judged, {"x_adv": x_adv}, target=clean)
+
+
+def score(name):
+    measure = make("measure", name, {})
+    model, one = examples(0)
+    return measure.score(model, *[one] * measure.takes[0])
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_row_lies_within_its_interval(name):
+    rows = score(name).rows
+    assert rows
+    for row in rows:
+        assert row.low <= row.value <= row.high
+        assert row.n >= 1
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_rows_can_be_told_apart(name):
+    rows = score(name).rows
+    assert len({tuple(sorted(row.where.items())) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_one_row_is_the_mean_of_each(name):
+    result = score(name)
+    if "each" not in result.tensors:
+        pytest.skip("no mean over examples")
+    (row,), each, index = result.rows, result.tensors["each"], result.tensors["index"]
+    assert each.shape == index.shape == (row.n,)
+    assert index.dtype == torch.int64
+    assert each.double().mean().item() == pytest.approx(row.value, rel=1e-6)
+    assert set(index.tolist()) <= set(range(7, 7 + N))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_the_same_examples_give_the_same_score(name):
+    torch.manual_seed(0)
+    first = score(name)
+    torch.manual_seed(0)
+    assert score(name).rows == first.rows

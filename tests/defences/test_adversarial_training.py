@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch
+from invspec.defences.adversarial_training import AdversarialTraining
+from invspec.ops.draws import Stream
+from invspec.registry import make
+
+ATTACK = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False)
+
+
+def batch(n=10):
+    """Grey images, so that the box of valid pixels is far."""
+    return Batch(torch.full((n, 1, 2, 2), 0.5), torch.zeros(n, dtype=torch.int64), torch.arange(n))
+
+
+def model():
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize(("clean_fraction", "kept"), [(0, 0), (0.25, 2), (0.5, 5), (1, 10)])
+def test_the_clean_fraction_stays_and_the_rest_is_attacked_to_the_ball(clean_fraction, kept):
+    defence = AdversarialTraining(attack=ATTACK, clean_fraction=clean_fraction)
+    lesson = defence.lesson(model(), batch(), Stream("key"))
+    moved = (lesson.x - 0.5).abs().flatten(1).amax(1)
+    assert moved[:kept].tolist() == [0] * kept
+    assert moved[kept:].tolist() == pytest.approx([0.1] * (10 - kept))
+
+
+def test_the_attack_raises_the_loss_it_sees_without_dropout():
+    net = model()
+    lesson = AdversarialTraining(attack=ATTACK).lesson(net, batch(), Stream("key"))
+    weight = net.get_parameter("2.weight")
+    margin = weight[1] - weight[0]
+    assert torch.equal((lesson.x - 0.5).sign().flatten(1), margin.sign().expand(10, 4))
+    assert net.training
+
+
+def test_the_attack_sees_no_gradient_of_the_weights_and_leaves_none():
+    net = model()
+    AdversarialTraining(attack=ATTACK).lesson(net, batch(), Stream("key"))
+    assert all(weight.grad is None and weight.requires_grad for weight in net.parameters())
+
+
+def test_the_defaults_are_madrys_mnist_recipe():
+    assert make("defence", "madry_mnist", {}) == AdversarialTraining()
+
+
+def test_an_attack_may_be_named_in_a_spec():
+    made = make("defence", "adversarial_training", {"attack": {"use": "pgd", "eps": "8/255", "steps": 7}})
+    assert made == AdversarialTraining(attack=PGD(eps=8 / 255, steps=7))
+
+
+def test_smoke_cuts_the_attack_down_too():
+    cheap = AdversarialTraining().smoke()
+    assert (cheap.epochs, cheap.attack.steps) == (1, 2)

@@ -1,0 +1,195 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from invspec.data import Journal, TensorSplit
+from invspec.defences.standard import Standard
+from invspec.defences.training import Training, attackable, mirrored, shifted
+from invspec.errors import InvspecError
+from invspec.ops.draws import Stream
+
+
+def points(n=10, labels=2):
+    """n one-pixel images, label n mod labels."""
+    return TensorSplit(torch.arange(n).float().view(n, 1, 1, 1) / n, torch.arange(n) % labels)
+
+
+def linear(labels=2):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, labels))
+    nn.init.zeros_(model[1].weight)
+    nn.init.zeros_(model[1].bias)
+    return model
+
+
+def weights(model):
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+
+def fit(recipe, data=None, model=None, journal=None):
+    model = model or linear()
+    recipe.train(model, data or points(), Stream("key"), journal or Journal())
+    return model
+
+
+def test_one_update_by_hand():
+    data = TensorSplit(torch.ones(2, 1, 1, 1), torch.tensor([0, 0]))
+    model = fit(Standard(epochs=1, batch_size=2, lr=0.5), data)
+    # at zero weights the gradient of the mean loss is probs - onehot = (-1/2, 1/2), for weight and bias alike
+    assert weights(model).tolist() == [0.25, -0.25, 0.25, -0.25]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "progress", "rate"),
+    [
+        (Standard(lr=2), 0.7, 2),
+        (Standard(lr=2, schedule="cosine"), 0.5, 1),
+        (Standard(lr=2, schedule="cosine"), 1 / 3, 1.5),
+        (Standard(lr=2, schedule="one_cycle", warmup=0.4), 0.2, 1),
+        (Standard(lr=2, schedule="one_cycle", warmup=0.4), 0.4, 2),
+        (Standard(lr=2, schedule="one_cycle", warmup=0.4), 0.7, 1),
+        (Standard(lr=2, schedule="one_cycle", warmup=0), 0.5, 1),
+        (Standard(lr=2, schedule="one_cycle", warmup=1), 0.5, 1),
+        (Standard(lr=2, epochs=8, schedule="milestones", milestones=(4, 6)), 0.49, 2),
+        (Standard(lr=2, epochs=8, schedule="milestones", milestones=(4, 6)), 0.51, 0.2),
+        (Standard(lr=2, epochs=8, schedule="milestones", milestones=(4, 6), decay=0.5), 0.9, 0.5),
+    ],
+)
+def test_the_learning_rate_along_each_schedule(recipe, progress, rate):
+    assert recipe.learning_rate(progress) == pytest.approx(rate)
+
+
+def test_milestones_and_their_schedule_come_together():
+    with pytest.raises(ValidationError, match="do not go together"):
+        Standard(milestones=(3,))
+    with pytest.raises(ValidationError, match="do not go together"):
+        Standard(schedule="milestones")
+
+
+def test_only_the_first_examples_are_learnt_from():
+    seen = []
+
+    class Watching(Training):
+        def lesson(self, model, batch, rng):
+            seen.extend(batch.index.tolist())
+            return super().lesson(model, batch, rng)
+
+    fit(Watching(epochs=2, batch_size=2, examples=3))
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+
+
+def test_labels_may_be_probabilities():
+    class Smoothed(Training):
+        def lesson(self, model, batch, rng):
+            return replace(batch, y=torch.full((len(batch), 2), 0.5))
+
+    model = fit(Smoothed(epochs=3, lr=1))
+    assert weights(model).tolist() == [0, 0, 0, 0]  # already at the optimum
+
+
+def test_adam_takes_steps_of_the_learning_rate():
+    data = TensorSplit(torch.ones(2, 1, 1, 1), torch.tensor([0, 0]))
+    model = fit(Standard(epochs=1, batch_size=2, optimiser="adam", lr=0.125), data)
+    assert weights(model).tolist() == pytest.approx([0.125, -0.125, 0.125, -0.125], abs=1e-6)
+
+
+def test_weight_decay_shrinks_weights_that_the_loss_ignores():
+    data, model = TensorSplit(torch.zeros(2, 1, 1, 1), torch.tensor([0, 1])), linear()
+    weight = nn.init.ones_(model.get_parameter("1.weight"))
+    fit(Standard(epochs=1, batch_size=2, lr=0.5, momentum=0, weight_decay=0.5), data, model)
+    assert weight.flatten().tolist() == [0.75, 0.75]
+
+
+class Failing(Training):
+    """Learns well until the update after so many, whose images are not numbers."""
+
+    def lesson(self, model, batch, rng):
+        return replace(batch, x=batch.x * math.nan) if 7 in batch.index.tolist() else batch
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step():
+    class Ordered(TensorSplit):
+        def batches(self, size, shuffle=None):
+            return super().batches(size)
+
+    data = points()
+    with pytest.raises(InvspecError, match="the loss is nan in epoch 1, step 4 of 5") as refusal:
+        fit(Failing(epochs=3, batch_size=2), Ordered(data.pixels, data.y))
+    assert "lower lr" in refusal.value.hint
+
+
+class Frequent(Journal):
+    def __init__(self):
+        self.steps, self.saves = [], []
+
+    def step(self, done, total, **numbers):
+        self.steps.append((done, total, numbers))
+
+    def save(self, state):
+        self.saves.append({key: state[key] for key in ("rng", "history")} | {"history": list(state["history"])})
+
+
+def test_each_epoch_is_saved_with_its_history():
+    journal = Frequent()
+    fit(Standard(epochs=3, batch_size=4), journal=journal)
+    assert [len(state["history"]) for state in journal.saves] == [1, 2, 3]
+    assert journal.saves[0]["history"][0]["loss"] == pytest.approx(math.log(2), abs=0.01)
+    assert [done for done, _, _ in journal.steps] == [3, 6, 9]
+    assert journal.steps[-1][2].keys() == {"loss", "accuracy"}
+
+
+def test_slow_updates_are_reported_one_by_one(monkeypatch):
+    monkeypatch.setattr("invspec.defences.training._SECONDS_BETWEEN_REPORTS", -1)
+    journal = Frequent()
+    fit(Standard(epochs=1, batch_size=4), journal=journal)
+    assert [done for done, _, _ in journal.steps] == [1, 2, 3]
+
+
+class Caching(nn.Linear):
+    """Keeps in eval mode what it computed from its weights when it was put there, as equivariant layers do."""
+
+    def train(self, mode=True):
+        if not mode:
+            self.kept = 2 * self.weight
+        return super().train(mode)
+
+    def forward(self, input):
+        return nn.functional.linear(input, 2 * self.weight if self.training else self.kept)
+
+
+def test_an_attackable_model_can_be_differentiated_again_and_again():
+    model, x = Caching(3, 2), torch.rand(1, 3, requires_grad=True)
+    with attackable(model):
+        assert not model.training
+        assert not any(weight.requires_grad for weight in model.parameters())
+        for _ in range(2):
+            assert torch.autograd.grad(model(x).sum(), x)[0].shape == x.shape
+    assert model.training
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_an_attackable_model_is_put_back_after_a_failure_too():
+    model = nn.Linear(3, 2).eval()
+    model.bias.requires_grad_(False)
+    with pytest.raises(RuntimeError), attackable(model):
+        raise RuntimeError
+    assert not model.training
+    assert (model.weight.requires_grad, model.bias.requires_grad) == (True, False)
+
+
+def test_a_shift_moves_whole_images_and_brings_in_zeros():
+    x = torch.arange(1.0, 13).view(1, 1, 3, 4).expand(200, 1, 3, 4)
+    moved = shifted(x, 1, Stream("key"))
+    padded = nn.functional.pad(x[:1], [1] * 4)
+    expected = {tuple(padded[0, 0, i : i + 3, j : j + 4].flatten().tolist()) for i in range(3) for j in range(3)}
+    assert {tuple(image.flatten().tolist()) for image in moved} == expected  # all nine are drawn among 200
+
+
+def test_half_of_the_images_are_mirrored():
+    x = torch.rand(400, 2, 2, 3)
+    flipped = (mirrored(x, Stream("key")) == x.flip(3)).flatten(1).all(1)
+    assert 0.4 < flipped.float().mean() < 0.6
+    assert torch.equal(mirrored(x, Stream("key"))[~flipped], x[~flipped])

@@ -1,0 +1,59 @@
+"""Accuracy and fooling rate, on four examples that one can count."""
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.data import Examples, TensorSplit
+from invspec.errors import InvspecError
+from invspec.measures.accuracy import Accuracy
+from invspec.measures.fooling_rate import FoolingRate
+from invspec.registry import make
+
+
+def judged(y, prediction, prediction_adv):
+    columns = {"y": y, "prediction": prediction, "prediction_adv": prediction_adv, "index": range(10, 10 + len(y))}
+    clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
+    return Examples(clean, {name: torch.tensor(list(column)) for name, column in columns.items()}, {})
+
+
+#                      right, kept · right, lost · wrong, kept · wrong, made right · wrong, otherwise wrong
+FIVE = judged(y=[0, 1, 2, 0, 1], prediction=[0, 1, 0, 1, 0], prediction_adv=[0, 0, 0, 0, 2])
+
+
+def value(measure, examples=FIVE):
+    (row,) = measure.score(nn.Identity(), examples).rows
+    return row.value
+
+
+def test_accuracy_counts_what_is_right_after_the_attack():
+    assert value(Accuracy()) == pytest.approx(2 / 5)
+
+
+def test_clean_accuracy_counts_what_is_right_before_it():
+    assert value(Accuracy(clean=True)) == pytest.approx(2 / 5)
+    assert Accuracy(clean=True).score(nn.Identity(), FIVE).tensors["each"].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_the_fooling_rate_asks_whether_predictions_change_and_not_whether_they_are_right():
+    assert value(FoolingRate()) == pytest.approx(3 / 5)
+
+
+def test_the_rate_of_invariance_is_its_complement():
+    assert value(FoolingRate(complement=True)) == pytest.approx(2 / 5)
+    assert make("measure", "rate_of_invariance", {}) == FoolingRate(complement=True)
+
+
+def test_among_the_correct_only_they_count_and_keep_their_index():
+    score = FoolingRate(among="correct").score(nn.Identity(), FIVE)
+    assert (score.rows[0].value, score.rows[0].n) == (0.5, 2)
+    assert score.tensors["index"].tolist() == [10, 11]
+
+
+def test_where_nothing_is_correct_the_refusal_says_so():
+    with pytest.raises(InvspecError, match="no examples"):
+        FoolingRate(among="correct").score(nn.Identity(), judged([0], [1], [1]))
+
+
+def test_robust_accuracy_is_accuracy_by_another_name():
+    assert make("measure", "robust_accuracy", {}) == make("measure", "accuracy", {}) == Accuracy()
