@@ -1,0 +1,16 @@
+"""No attack at all."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack
+from invspec.ops.draws import Draws
+
+
+class Identity(Attack):
+    """Leave every image as it is, so that measures of attacked images also serve clean ones."""
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        return Perturbed.costing(batch.x, forwards=0, backwards=0)

@@ -1,0 +1,165 @@
+"""What every attack promises, whoever wrote it: parametrised over the cards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from invspec.cards import names
+from invspec.data import Batch, TensorSplit
+from invspec.kinds import Attack
+from invspec.ops.draws import PerExample
+from invspec.ops.norms import size
+from invspec.registry import make
+
+SHAPE, CLASSES = (2, 8, 8), 4
+every_attack = pytest.mark.parametrize("name", names("attack"))
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Toy(nn.Module):
+    """A small convolutional net that standardises its input and counts the examples that pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.layers = nn.Sequential(
+                nn.Conv2d(2, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(72, CLASSES)
+            )
+        self.pixel_std = torch.tensor([0.25, 0.5])
+        self.forwards = self.backwards = 0
+        self.register_forward_hook(self._saw)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers((x - 0.5) / self.pixel_std.view(1, -1, 1, 1))
+
+    def _saw(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+        self.forwards += len(logits)
+        if logits.requires_grad:
+            logits.register_hook(self._returned)
+
+    def _returned(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+class Padded(nn.Module):
+    """Fills each batch up to a multiple of 8, where this CPU's kernels do not depend on the batch size."""
+
+    def __init__(self, net: Toy) -> None:
+        super().__init__()
+        self.net, self.pixel_std = net, net.pixel_std
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(F.pad(x, (0, 0, 0, 0, 0, 0, 0, -len(x) % 8)))[: len(x)]
+
+
+def deployed() -> Toy:
+    return Toy().eval().requires_grad_(False)
+
+
+def batch_of(n: int) -> Batch:
+    """Images with many pixels at the ends of the range, where an attack is most tempted to leave it."""
+    generator = torch.Generator().manual_seed(1)
+    x = (2 * torch.rand(n, *SHAPE, generator=generator) - 0.5).clamp(0, 1)
+    y = torch.randint(CLASSES, (n,), generator=generator)
+    return Batch(x, y, torch.arange(n), target=TensorSplit(x.flip(0), y.flip(0)))
+
+
+def attack_of(name: str) -> Attack:
+    """The attack with at most four steps: what it promises does not depend on their number."""
+    attack = cast(Attack, make("attack", name, {}))
+    return attack.model_copy(update={"steps": min(4, attack.steps)}) if hasattr(attack, "steps") else attack
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As tasks run on a CPU: how many threads share a sum changes its rounding."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@every_attack
+def test_an_attack_keeps_shape_dtype_and_bounds(name: str) -> None:
+    batch = batch_of(12)
+    x_adv = attack_of(name).perturb(deployed(), batch, PerExample("task", batch.index)).x_adv
+    assert (x_adv.shape, x_adv.dtype, x_adv.requires_grad) == (batch.x.shape, batch.x.dtype, False)
+    assert 0 <= x_adv.min() <= x_adv.max() <= 1
+
+
+@every_attack
+def test_an_attack_leaves_its_input_alone(name: str) -> None:
+    batch, before = batch_of(12), batch_of(12).x
+    attack_of(name).perturb(deployed(), batch, PerExample("task", batch.index))
+    assert torch.equal(batch.x, before)
+
+
+@every_attack
+def test_an_attack_with_a_budget_stays_in_its_ball(name: str) -> None:
+    attack, batch, model = attack_of(name), batch_of(12), deployed()
+    if not hasattr(attack, "eps"):
+        pytest.skip("has no budget")
+    standardised = getattr(attack, "eps_space", "pixel") == "standardised"
+    unit = model.pixel_std.double().view(1, -1, 1, 1) if standardised else 1.0
+    x_adv = attack.perturb(model, batch, PerExample("task", batch.index)).x_adv
+    assert (size((x_adv.double() - batch.x.double()) / unit, attack.norm) <= attack.eps + 1e-6).all()
+
+
+@every_attack
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_an_attack_leaves_weights_gradients_and_mode_alone(name: str, training: bool) -> None:
+    batch, model = batch_of(12), Toy().train(training)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    attack_of(name).perturb(model, batch, PerExample("task", batch.index))
+    assert model.training is training
+    for key, value in model.named_parameters():
+        assert value.requires_grad
+        assert torch.equal(value, before[key])
+        assert torch.equal(value.grad, torch.ones_like(value))
+
+
+@every_attack
+def test_the_same_draws_give_the_same_answer(name: str) -> None:
+    batch, model = batch_of(12), deployed()
+    first, second = (attack_of(name).perturb(model, batch, PerExample("task", batch.index)) for _ in range(2))
+    assert torch.equal(first.x_adv, second.x_adv)
+
+
+@every_attack
+def test_eps_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
+    attack, batch, model = attack_of(name), batch_of(12), deployed()
+    if not hasattr(attack, "eps"):
+        pytest.skip("has no budget")
+    found = attack.model_copy(update={"eps": 0.0}).perturb(model, batch, PerExample("task", batch.index))
+    assert torch.equal(found.x_adv, batch.x)
+    assert (int(found.forwards.sum()), int(found.backwards.sum()), model.forwards) == (0, 0, 0)
+
+
+@every_attack
+def test_an_attack_counts_how_often_the_model_saw_each_example(name: str) -> None:
+    batch, model = batch_of(12), deployed()
+    found = attack_of(name).perturb(model, batch, PerExample("task", batch.index))
+    assert found.forwards.shape == found.backwards.shape == (12,)
+    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (model.forwards, model.backwards)
+
+
+@every_attack
+def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> None:
+    attack, whole, model = attack_of(name), batch_of(500), Padded(deployed())
+
+    def attacked(batch_size: int) -> Tensor:
+        batches = [whole.take(rows) for rows in torch.arange(500).split(batch_size)]
+        return torch.cat([attack.perturb(model, batch, PerExample("task", batch.index)).x_adv for batch in batches])
+
+    together = attacked(500)
+    for batch_size in (7, 64):
+        torch.testing.assert_close(attacked(batch_size), together, rtol=0, atol=1e-5)
