@@ -91,7 +91,7 @@ class PGD(Attack):
             active = batch.take(rows)
             x_adv = self._climb(model, active, start[rows])
             logits = logits_of(model, x_adv)
-            loss, left = LOSSES[self.loss](logits, active.y), logits.argmax(1) != active.y
+            loss, left = LOSSES[self.loss](logits, active.y).to(highest), logits.argmax(1) != active.y
             better = left | (loss > highest[rows])
             best[rows[better]], highest[rows[better]] = x_adv[better], loss[better]
             fooled[rows] = left
