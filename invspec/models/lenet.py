@@ -1,0 +1,41 @@
+"""The MNIST net of Madry et al."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+from torch import nn
+
+from invspec.data import Shape
+from invspec.kinds import Model
+
+
+class LeNet(Model):
+    """Two 5 x 5 convolutions that keep the size, each followed by ReLU and 2 x 2 max-pooling, then two linear layers.
+
+    Takes pixels as they are. Weights start from a normal distribution of deviation 0.1, cut off at two deviations,
+    biases at 0.1.
+    """
+
+    widths: tuple[PositiveInt, PositiveInt] = Field(default=(32, 64), description="channels of the two convolutions")
+    hidden: int = Field(default=1024, ge=1, description="units of the hidden linear layer")
+
+    def build(self, shape: Shape, classes: int) -> nn.Sequential:
+        channels, height, width = shape
+        if min(height, width) < 4:
+            raise ValueError(f"LeNet needs images of at least 4x4, found {height}x{width}")
+        narrow, wide = self.widths
+        net = nn.Sequential(
+            *(nn.Conv2d(channels, narrow, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(narrow, wide, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(wide * (height // 4) * (width // 4), self.hidden), nn.ReLU()),
+            nn.Linear(self.hidden, classes),
+        )
+        net.apply(_initialise)
+        return net
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
+        assert layer.bias is not None, "every layer of LeNet has a bias"
+        nn.init.constant_(layer.bias, 0.1)

@@ -1,0 +1,109 @@
+"""What every model promises."""
+
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invspec import cards, registry
+from invspec.data import Shape
+from invspec.kinds import Model, Standardised
+
+CLASSES = 10
+SHAPES: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (1, 1, 16))  # a model must take one of them
+
+pytestmark = pytest.mark.parametrize("name", cards.names("model"))
+
+
+@cache
+def made(name: str) -> tuple[Model, Shape]:
+    """The card's model, with the first shape that it takes."""
+    model, problems = registry.make("model", name, {}), []
+    assert isinstance(model, Model)
+    for shape in SHAPES:
+        try:
+            model.sketch(shape, CLASSES)
+        except ValueError as problem:
+            problems.append(str(problem))
+        else:
+            return model, shape
+    pytest.fail(f"{name} takes none of {SHAPES}: {problems}")
+
+
+def built(name: str, seed: int = 0) -> nn.Module:
+    model, shape = made(name)
+    torch.manual_seed(seed)
+    return model.build(shape, CLASSES)
+
+
+def images(name: str, n: int = 8) -> Tensor:
+    return torch.rand(n, *made(name)[1], generator=torch.Generator().manual_seed(1))
+
+
+def test_logits_are_float32_one_a_class(name: str) -> None:
+    logits = built(name).eval()(images(name))
+    assert logits.shape == (8, CLASSES)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+def test_the_seed_decides_the_weights(name: str) -> None:
+    first, again, other = (built(name, seed).state_dict() for seed in (3, 3, 4))
+    assert all(first[key].equal(again[key]) for key in first)
+    assert any(not first[key].equal(other[key]) for key in first)
+
+
+def test_a_saved_net_comes_back_as_it_was(name: str) -> None:
+    model, _ = made(name)
+    net = built(name)
+    state = {key: value.clone() for key, value in net.train().state_dict().items()}
+    fresh = built(name, seed=5)
+    fresh.load_state_dict(state)
+    x = images(name)
+    assert model.deploy(fresh)(x).equal(model.deploy(net)(x))
+
+
+def test_deploying_changes_no_logit(name: str) -> None:
+    net, x = built(name), images(name)
+    before = net.eval()(x).detach()
+    torch.testing.assert_close(made(name)[0].deploy(net)(x), before, atol=1e-5, rtol=1e-5)
+
+
+def test_a_deployed_net_has_a_gradient_for_its_input_alone(name: str) -> None:
+    net = made(name)[0].deploy(built(name))
+    x = images(name).requires_grad_()
+    net(x).logsumexp(1).sum().backward()
+    assert not any(module.training for module in net.modules())
+    assert not any(weight.requires_grad for weight in net.parameters())
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert (x.grad.flatten(1).abs().amax(1) > 0).all()
+
+
+def test_no_example_sees_another(name: str) -> None:
+    net, x = made(name)[0].deploy(built(name)), images(name)
+    others = x.clone()
+    others[1:] = 1 - x[1:].flip(0)
+    # one kernel on one batch size: equal, not merely close
+    assert net(x)[0].equal(net(others)[0])
+
+
+def test_a_sketch_tells_what_the_deployed_net_is_like(name: str) -> None:
+    model, shape = made(name)
+    sketch, net = model.sketch(shape, CLASSES), model.deploy(built(name))
+    assert sketch(torch.empty(2, *shape, device="meta")).shape == (2, CLASSES)
+    assert isinstance(sketch, Standardised) == isinstance(net, Standardised)
+
+
+def test_a_standardised_net_has_a_deviation_for_every_channel(name: str) -> None:
+    net = made(name)[0].deploy(built(name))
+    if not isinstance(net, Standardised):
+        pytest.skip("reads pixels as they are")
+    assert net.pixel_std.shape == (made(name)[1][0],)
+    assert (net.pixel_std > 0).all()
+
+
+def test_the_last_layer_has_as_many_units_as_there_are_classes(name: str) -> None:
+    model, shape = made(name)
+    assert model.sketch(shape, 3)(torch.empty(2, *shape, device="meta")).shape == (2, 3)
