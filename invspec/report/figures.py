@@ -1,0 +1,285 @@
+"""Profiles as figures: a line and its 95 % band for each row of a table, or dots where the columns are no numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from invspec.report import table
+from invspec.report.cells import Number, number, shown
+from invspec.report.table import Labels, Line, Table
+
+INK, GRID, FAINT = "#23262d", "#dfe1e6", "#6b7079"
+DARK_PAGE = {INK: "#e6e8ec", GRID: "#363a42", FAINT: "#9ba1ab"}
+
+# each colour as it is on a white page and on a dark one
+SWEEP = (("#eda63a", "#d9485f", "#7d2e8d", "#23235f"), ("#f2b651", "#ee6f7f", "#b77bdc", "#8f9bff"))
+KINDS = (  # Okabe and Ito's palette
+    ("#0072b2", "#4fa8e0"),
+    ("#009e73", "#3cc8a0"),
+    ("#d55e00", "#f0854a"),
+    ("#cc79a7", "#e3a2c5"),
+    ("#56b4e9", "#85cdf5"),
+    ("#e69f00", "#f2bd4b"),
+    ("#666666", "#aaaaaa"),
+)
+MARKERS = "osD^vPX"
+LARGEST_GRID = 6  # panels; more rows of a kind share one
+PANEL = (3.1, 2.5)  # inches
+REM_PER_INCH = 7.2  # on a page: what brings 8.5 points to the size of its small text
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    "axes.linewidth": 0.7,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "invspec",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the lines of one row look: colour on a white page, on a dark one, and marker."""
+
+    colour: str
+    dark: str
+    marker: str = "o"
+
+
+def draw(one: Table, framed: bool = True) -> Figure | None:
+    """A figure of a table, or None where it has no number yet. framed: with its title and note, to stand alone."""
+    if not one.figure or not one.numbers:
+        return None
+    with matplotlib.rc_context(STYLE):
+        return _draw(one, framed)
+
+
+def write(one: Table, path: Path) -> Path | None:
+    """Save a figure as PNG at path and as SVG beside it; None where there is nothing to draw yet."""
+    figure = draw(one)
+    if figure is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasAgg(figure)
+        figure.savefig(path, dpi=200, facecolor="white")
+    path.with_suffix(".svg").write_text(_svg(figure), encoding="utf-8")
+    return path
+
+
+def inline(one: Table, prefix: str) -> str | None:
+    """The figure as an <svg> element of a page, its colours CSS variables, its ids beginning with prefix."""
+    figure = draw(one, framed=False)
+    if figure is None:
+        return None
+    text = _svg(figure)
+    text = text[text.index("<svg") :]
+    width = figure.get_figwidth() * REM_PER_INCH
+    text = re.sub(r'\swidth="[^"]*pt"|\sheight="[^"]*pt"', "", text, count=2)
+    text = text.replace("<svg", f'<svg style="max-width: {width:.1f}rem"', 1)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: f"var({variable(found[0])}, {found[0]})", text)
+
+
+def variable(colour: str) -> str:
+    """The CSS variable that stands for a colour of a figure."""
+    return f"--c-{colour[1:]}"
+
+
+def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
+    """What every colour of these tables' figures is on a dark page."""
+    looks = [look for one in tables for look in looks_of(one).values()]
+    return DARK_PAGE | {look.colour: look.dark for look in looks}
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasSVG(figure)
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": "invspec"})
+    return text.getvalue()
+
+
+# ─ which rows go where, and how they look ─────────────────────────────────────────────────────────────────────────────
+
+
+def is_profile(one: Table) -> bool:
+    """Whether the columns are places on a numeric axis."""
+    return len(one.across) > 1 and all(number(place) is not None for place in one.across)
+
+
+def panels_of(one: Table) -> dict[str, list[Line]]:
+    """The lines of each panel, by its title: profiles have one a value of the first row coordinate, if it is a name."""
+    names = [shown(line.labels[0]) for line in one.lines] if len(one.rows) > 1 and is_profile(one) else []
+    distinct = dict.fromkeys(names)
+    numeric = any(number(line.labels[0]) is not None for line in one.lines) if names else False
+    if numeric or not 2 <= len(distinct) <= LARGEST_GRID:
+        return {"": list(one.lines)}
+    return {name: [line for line, own in zip(one.lines, names, strict=True) if own == name] for name in distinct}
+
+
+def _own(one: Table, line: Line) -> Labels:
+    """What tells a line from the others of its panel."""
+    return line.labels[1:] if len(panels_of(one)) > 1 else line.labels
+
+
+def looks_of(one: Table) -> dict[Labels, Look]:
+    """Rows that differ by one number take the colours of a sweep in its order; others those of kinds."""
+    rows = list(dict.fromkeys(_own(one, line) for line in one.lines))
+    swept = _sweep(rows)
+    looks = _sweep_looks(swept) if len(swept) > 1 else {}
+    others = [row for row in rows if row not in looks]
+    for place, row in enumerate(others):
+        colour, dark = KINDS[place % len(KINDS)]
+        looks[row] = Look(colour, dark, MARKERS[(place + (len(swept) > 1)) % len(MARKERS)])
+    return {row: looks[row] for row in rows}
+
+
+def _sweep(rows: Sequence[Labels]) -> dict[Labels, float]:
+    """The largest set of rows that differ by a single number, and that number."""
+    families: dict[tuple[int, Labels], dict[Labels, float]] = {}
+    for row in rows:
+        for place, value in enumerate(row):
+            if (at := number(value)) is not None:
+                families.setdefault((place, (*row[:place], *row[place + 1 :])), {})[row] = at
+    return max(families.values(), key=len, default={})
+
+
+def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, Look]:
+    light, dark = (LinearSegmentedColormap.from_list("sweep", list(colours)) for colours in SWEEP)
+    ranked = sorted(set(swept.values()))
+    at = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
+    return {row: Look(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
+
+
+def label(own: Labels) -> str:
+    """A row in the legend."""
+    return " ".join(text for text in map(shown, own) if text) or "all"
+
+
+# ─ drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _draw(one: Table, framed: bool) -> Figure:
+    panels, looks = panels_of(one), looks_of(one)
+    across = min(len(panels), 3)
+    down = math.ceil(len(panels) / across)
+    legend = 1.7 if len(looks) > 1 else 0.0
+    wide = 1.35 if len(panels) == 1 else 1.0
+    size = (
+        PANEL[0] * across * wide + legend,
+        PANEL[1] * down * (1.1 if wide > 1 else 1.0) + (0.55 if framed else 0.15),
+    )
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(title, loc="left", color=INK)
+        _panel(axes, one, lines, looks)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_axis_off()
+    _label(one, grid, len(panels))
+    if len(looks) > 1:
+        _legend(figure, one, looks)
+    if framed:
+        figure.suptitle(one.title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
+        figure.supxlabel(f"{table.note(one.numbers)}; 95 % intervals", x=0.01, ha="left", fontsize=7, color=FAINT)
+    return figure
+
+
+def _panel(axes: Axes, one: Table, lines: Sequence[Line], looks: dict[Labels, Look]) -> None:
+    positions = [place for place in map(number, one.across) if place is not None] if is_profile(one) else None
+    for rank, line in enumerate(lines):
+        look = looks[_own(one, line)]
+        if positions is not None:
+            _profile(axes, positions, line.numbers, look)
+        else:
+            shift = (rank - (len(lines) - 1) / 2) * 0.7 / max(len(lines), 1)
+            _dots(axes, [place + shift for place in range(len(one.across))], line.numbers, look)
+    _ticks(axes, one, positions)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(length=2.5, width=0.7)
+    if one.is_share:
+        axes.set_ylim(0, 1)
+        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def _profile(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
+    order = sorted(range(len(positions)), key=lambda place: positions[place])
+    x = [positions[place] for place in order]
+    found = [numbers[place] for place in order]
+    value, low, high = (
+        [math.nan if one is None else getattr(one, name) for one in found] for name in ("value", "low", "high")
+    )
+    axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+    axes.plot(x, value, color=look.colour, linewidth=1.5, marker=look.marker, markersize=3.4, clip_on=False, zorder=3)
+
+
+def _dots(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
+    for x, one in zip(positions, numbers, strict=True):
+        if one is not None:
+            axes.plot([x, x], [one.low, one.high], color=look.colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
+            axes.plot([x], [one.value], color=look.colour, marker=look.marker, markersize=3.6, clip_on=False, zorder=3)
+
+
+def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
+    if positions is None:
+        axes.set_xticks(range(len(one.across)), [shown(place) or "none" for place in one.across])
+        axes.set_xlim(-0.6, len(one.across) - 0.4)
+        return
+    nearest = min(abs(a - b) for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False))
+    if nearest > (max(positions) - min(positions)) / 11:  # else the labels would touch
+        axes.set_xticks(list(positions), [shown(place) for place in one.across])
+    axes.margins(x=0.03)
+
+
+def _label(one: Table, grid: Any, panels: int) -> None:
+    across = grid.shape[1]
+    for place, axes in enumerate(list(grid.flat)[:panels]):
+        if place + across >= panels:
+            axes.set_xlabel(one.headings[one.columns])
+            axes.xaxis.set_tick_params(labelbottom=True)
+        if place % across == 0:
+            axes.set_ylabel(one.measure)
+
+
+def _legend(figure: Figure, one: Table, looks: dict[Labels, Look]) -> None:
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5) for look in looks.values()
+    ]
+    names = one.rows[1:] if len(panels_of(one)) > 1 else one.rows
+    title = "\n".join(one.headings[name].replace(" (", "\n(") for name in names)
+    figure.legend(
+        handles,
+        [label(own) for own in looks],
+        title=title,
+        loc="outside right center",
+        alignment="left",
+        frameon=False,
+    )

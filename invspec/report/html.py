@@ -1,0 +1,179 @@
+"""The report as one page that needs nothing beside it, and its figures as files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from invspec.claims import Verdict
+from invspec.errors import InvspecError
+from invspec.plan import Plan
+from invspec.report import figures, provenance, table
+from invspec.report.cells import Reading, Store, shown
+from invspec.report.provenance import Provenance, duration
+from invspec.report.table import Report, Table
+from invspec.tasks import key
+
+WIDTH = 240.0  # of a gauge, in its own units
+MOST_RECORDS = 2_000  # on the page
+
+
+def write(planned: Plan, store: Store, folder: Path) -> Path:
+    """Write folder/index.html and folder/figures/*.png with an SVG each. Raises InvspecError where that fails."""
+    whole = table.report(planned, store)
+    page = folder / "index.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, one in _named(whole):
+            figures.write(one, folder / "figures" / f"{name}.png")
+        page.write_text(text(whole), encoding="utf-8")
+    except OSError as problem:
+        raise InvspecError(f"cannot write {page}: {problem.strerror}", hint="choose another --output") from None
+    return page
+
+
+def _named(whole: Report) -> Iterator[tuple[str, Table]]:
+    """Tables and the names of their files: the measure, and a number where it has several."""
+    counts: dict[str, int] = {}
+    for one in whole.tables:
+        counts[one.measure] = counts.get(one.measure, 0) + 1
+        yield one.measure + (f"-{counts[one.measure]}" if counts[one.measure] > 1 else ""), one
+
+
+def text(whole: Report) -> str:
+    """The page."""
+    spec = whole.plan.spec
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("page.html.j2").render(
+        spec=spec,
+        citation=provenance.citation(spec),
+        tally=table.tally(whole.verdicts),
+        missing=whole.missing,
+        total=len(whole.plan.cells),
+        claims=[_claim(verdict) for verdict in whole.verdicts],
+        tables=[_table(one, f"figure{place}") for place, one in enumerate(whole.tables)],
+        colours={figures.variable(light): dark for light, dark in figures.dark_colours(whole.tables).items()},
+        facts=list(_facts(whole.provenance)),
+        command=whole.provenance.command,
+        text=provenance.spec_text(spec),
+        records=[_record(reading) for reading in whole.readings[:MOST_RECORDS]],
+        cut=len(whole.readings) > MOST_RECORDS,
+    )
+
+
+# ─ claims ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """An interval beside the range in which it should lie, as places from 0 to WIDTH."""
+
+    least: float
+    wide: float
+    low: float
+    value: float
+    high: float
+    published: float | None
+
+
+def gauge(verdict: Verdict) -> Gauge | None:
+    """The picture of a verdict, on an axis that holds the interval, the bound and the published number."""
+    if verdict.value is None or verdict.low is None or verdict.high is None or not math.isfinite(verdict.value):
+        return None
+    marks = [verdict.low, verdict.high, verdict.value, *verdict.bound, verdict.published]
+    start, end = _domain(mark for mark in marks if mark is not None)
+
+    def place(value: float) -> float:
+        return round(WIDTH * min(max((value - start) / (end - start), 0), 1), 2)
+
+    least, most = map(place, verdict.bound)
+    published = None if verdict.published is None else place(verdict.published)
+    wide = round(most - least, 2)
+    return Gauge(least, wide, place(verdict.low), place(verdict.value), place(verdict.high), published)
+
+
+def _domain(marks: Iterable[float]) -> tuple[float, float]:
+    finite = [mark for mark in marks if math.isfinite(mark)]
+    margin = 0.18 * (max(finite) - min(finite)) or 0.5
+    return min(finite) - margin, max(finite) + margin
+
+
+def _claim(verdict: Verdict) -> dict[str, Any]:
+    value, interval = table.statistic(verdict)
+    return {
+        "says": verdict.claim.says,
+        "source": verdict.claim.source,
+        "outcome": verdict.outcome,
+        "statistic": verdict.statistic,
+        "value": value,
+        "interval": interval,
+        "asked": table.bound(verdict),
+        "published": None if verdict.published is None else table.short(verdict.published),
+        "lacking": verdict.lacking,
+        "gauge": gauge(verdict),
+        "words": f"{verdict.statistic} {value}, 95 % interval {interval}, asked {table.bound(verdict)}",
+    }
+
+
+# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(one: Table, prefix: str) -> dict[str, Any]:
+    drawn = figures.inline(one, prefix)
+    return {
+        "title": one.title,
+        "about": one.about,
+        "measure": one.measure,
+        "svg": None if drawn is None else Markup(drawn),  # matplotlib has escaped the texts in it
+        "rows": [one.headings[name] for name in one.rows],
+        "across_name": one.headings[one.columns],
+        "across": [shown(place) or "none" for place in one.across],
+        "lines": list(_lines(one)),
+        "note": table.caption(one),
+    }
+
+
+def _lines(one: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
+    for labels, line in zip(table.merged(one), one.lines, strict=True):
+        intervals = [
+            "" if number is None else f"{table.interval(number.low, number.high, one.decimals)}, n = {number.n:,}"
+            for number in line.numbers
+        ]
+        texts = [table.parts(number, one.decimals) for number in line.numbers]
+        yield labels, [(*pair, words) for pair, words in zip(texts, intervals, strict=True)]
+
+
+# ─ provenance ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
+    yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
+    yield "seeds", ", ".join(map(str, facts.seeds))
+    yield "precision", f"searched in {facts.precision}, judged in float32"
+    if facts.total:
+        shares = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
+        yield "time", f"{duration(facts.total)} of work: {shares}"
+    for name, values in facts.versions.items():
+        yield name, ", ".join(values)
+    if facts.finished:
+        yield "last finished", facts.finished
+
+
+def _record(reading: Reading) -> dict[str, str]:
+    row = reading.row
+    cell = ", ".join(f"{name} {shown(value)}" for name, value in reading.coords.items())
+    numbers = {"value": "·", "interval": "", "n": ""}
+    if row is not None:
+        numbers = {
+            "value": table.plain(row.value, 4),
+            "interval": table.interval(row.low, row.high, 4),
+            "n": f"{row.n:,}",
+        }
+    return {"cell": cell, "key": key(reading.cell.goal), **numbers}

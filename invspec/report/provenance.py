@@ -1,0 +1,126 @@
+"""Where the numbers come from: what was computed, on what, with what, in what time, and how to do it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from invspec.cards import papers
+from invspec.plan import Plan
+from invspec.report.cells import Store
+from invspec.spec import Spec
+from invspec.tasks import Task, verb
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Facts for the foot of a report. versions: every distinct device, version and commit; finished is the last."""
+
+    done: int
+    tasks: int
+    seconds: dict[str, float]
+    versions: dict[str, tuple[str, ...]]
+    finished: str
+    precision: str
+    seeds: tuple[int, ...]
+    command: str
+
+    @property
+    def total(self) -> float:
+        """Seconds of everything."""
+        return sum(self.seconds.values())
+
+
+def gather(planned: Plan, store: Store) -> Provenance:
+    """What the store says about a plan's finished tasks."""
+    made = {task: store.made(task) for task in planned.tasks if task in store}
+
+    def distinct(name: str) -> tuple[str, ...]:
+        return tuple(sorted({str(one[name]) for one in made.values() if one.get(name)}))
+
+    return Provenance(
+        done=len(made),
+        tasks=len(planned.tasks),
+        seconds={kind: _sum(kind, made) for kind in ("train", "perturb", "score")},
+        versions={name: found for name in ("device", "invspec", "torch", "commit") if (found := distinct(name))},
+        finished=max(distinct("finished"), default=""),
+        precision=planned.spec.precision,
+        seeds=planned.spec.seeds,
+        command=command(planned.spec),
+    )
+
+
+def _sum(kind: str, made: dict[Task, dict[str, Any]]) -> float:
+    return sum(float(one.get("seconds", 0)) for task, one in made.items() if verb(task) == kind)
+
+
+def seconds(store: Store, tasks: Iterable[Task]) -> float | None:
+    """What tasks took together; None where one of them is not there."""
+    listed = list(tasks)
+    if not all(task in store for task in listed):
+        return None
+    return sum(float(store.made(task).get("seconds", 0)) for task in listed)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 0.3 s, 41 s, 5 min 10 s, 2 h 3 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def citation(spec: Spec) -> str:
+    """The paper of a spec: authors (year). title. venue."""
+    paper = papers().get(spec.paper or "")
+    if paper is None:
+        return ""
+    return f"{paper.authors} ({paper.year}). {paper.title}.{f' {paper.venue}.' if paper.venue else ''}"
+
+
+def command(spec: Spec) -> str:
+    """What to type for the same numbers: the spec, its scale and the settings that were laid over it."""
+    words = ["invspec", "run", spec.source.name, *_scale(spec)]
+    for path, place in spec.source.places.items():
+        if place == "--set":
+            words += ["--set", f"{'.'.join(map(str, path))}={_flow(_at(spec, path))}"]
+    return shlex.join(words)
+
+
+def _scale(spec: Spec) -> list[str]:
+    """The scale whose every line is where its values came from."""
+    scales = spec.source.values.get("scales") if isinstance(spec.source.values, dict) else None
+    places = spec.source.places
+    for name, lines in (scales or {}).items():
+        of = {_steps(dotted): places.get(("scales", name, dotted)) for dotted in lines}
+        if of and all(places.get(path) in (place, "--set") for path, place in of.items()):
+            return ["--scale", name]
+    return []
+
+
+def _steps(dotted: str) -> tuple[str | int, ...]:
+    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+
+
+def _at(spec: Spec, path: tuple[str | int, ...]) -> Any:
+    value = spec.source.values
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+
+
+def spec_text(spec: Spec) -> str:
+    """The spec as it was run, scale and settings included."""
+    return yaml.safe_dump(spec.source.values, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)

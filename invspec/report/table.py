@@ -1,0 +1,432 @@
+"""Tables as values: a layout, the numbers it shows, and the long form of all of them. Nothing here draws."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar, cast
+
+from invspec import cards, claims
+from invspec.claims import OUTCOMES, Outcome, Verdict
+from invspec.errors import SpecError
+from invspec.plan import Plan
+from invspec.report import cells, provenance
+from invspec.report.cells import Estimator, Group, Number, Reading, Store
+from invspec.report.provenance import Provenance
+from invspec.spec import KINDS, Layout, Scalar, Spec
+from invspec.tasks import Perturb, Score, key, needs
+
+Labels = tuple[Scalar | None, ...]
+T = TypeVar("T")
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table: the values of its row coordinates, None where it has none, and a number a column."""
+
+    labels: Labels
+    numbers: tuple[Number | None, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One measure laid out. rows and columns name coordinates; headings gives those that have units with them."""
+
+    title: str
+    about: str
+    measure: str
+    rows: tuple[str, ...]
+    columns: str
+    across: Labels
+    lines: tuple[Line, ...]
+    headings: Mapping[str, str]
+    fixed: Mapping[str, Scalar]
+    figure: bool
+
+    @property
+    def numbers(self) -> list[Number]:
+        """Every number that is there."""
+        return [number for line in self.lines for number in line.numbers if number is not None]
+
+    @property
+    def is_share(self) -> bool:
+        """Whether everything in it lies in [0, 1]."""
+        return all(number.low >= 0 and number.high <= 1 for number in self.numbers)
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point: three for shares; else as many as the interval in the middle has two of meaning."""
+        halves = sorted(number.half for number in self.numbers if 0 < number.half < math.inf)
+        if self.is_share or not halves:
+            return 3
+        return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report of any format says."""
+
+    plan: Plan
+    readings: tuple[Reading, ...]
+    tables: tuple[Table, ...]
+    verdicts: tuple[Verdict, ...]
+    provenance: Provenance
+
+    @property
+    def missing(self) -> int:
+        """How many of the plan's cells have not been computed."""
+        return len({id(reading.cell) for reading in self.readings if reading.row is None})
+
+
+def report(planned: Plan, store: Store) -> Report:
+    """Read the store once and work everything out. Raises SpecError as `check` does."""
+    check(planned)
+    readings = cells.collect(planned, store)
+    groups, estimator = cells.groups(readings), Estimator()
+    tables = tuple(_table(planned, layout, groups, estimator) for layout in layouts(planned))
+    verdicts = tuple(claims.judged(planned, groups, estimator))
+    return Report(planned, tuple(readings), tables, verdicts, provenance.gather(planned, store))
+
+
+def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
+    """The tables alone."""
+    groups, estimator = cells.groups(cells.collect(planned, store)), Estimator()
+    return tuple(_table(planned, layout, groups, estimator) for layout in layouts(planned))
+
+
+# ─ layouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def layouts(planned: Plan) -> tuple[Layout, ...]:
+    """Those of the spec, or else one a measure."""
+    measures = planned.coordinates().get("measure", ())
+    return planned.spec.report or tuple(Layout(of=str(measure)) for measure in measures)
+
+
+def check(planned: Plan) -> None:
+    """See that each layout shows every cell in a place of its own. Raises SpecError with the layout's file and line."""
+    for number, layout in enumerate(planned.spec.report):
+        try:
+            _check(planned, layout)
+        except SpecError as problem:
+            raise planned.spec.source.locate(problem.within("report", number)) from None
+
+
+def _check(planned: Plan, layout: Layout) -> None:
+    cells.check_measure(planned, layout.of, ("of",))
+    of_measure = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
+    cells.check_at(of_measure, {name: at for name, at in layout.at.items() if not _is_own(layout, name)}, ("at",))
+    known = dict.fromkeys(name for coords in of_measure for name in coords)
+    for position, name in enumerate(layout.rows or ()):
+        if not _is_own(layout, name):
+            cells.check_name(name, known, ("rows", position))
+    if layout.columns is not None and not _is_own(layout, layout.columns):
+        cells.check_name(layout.columns, known, ("columns",))
+    _check_apart(planned, layout, [one for one in of_measure if _is_in(layout, one)])
+
+
+def _is_own(layout: Layout, name: str) -> bool:
+    """Whether this may be a coordinate of the measure's rows, which is not known before they are computed."""
+    return name.startswith(f"{layout.of}.")
+
+
+def _is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
+    at = {name: value for name, value in layout.at.items() if name in coords or not _is_own(layout, name)}
+    return cells.matches(coords, {"measure": layout.of, **at})
+
+
+def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> None:
+    rows, columns = arrange(planned, layout, shown)
+    places: dict[Labels, list[Mapping[str, Scalar]]] = {}
+    for coords in shown:
+        places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
+    still: dict[str, list[Scalar | None]] = {}
+    for sharing in places.values():
+        still |= cells.varying(sharing, but=("seed",))
+    if still:
+        found = f"rows and columns do not tell these apart: {cells.listing(still)}"
+        raise SpecError(found, hint=f"add {' and '.join(still)} to rows, or fix it with at")
+
+
+def arrange(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> tuple[tuple[str, ...], str]:
+    """The coordinates that run down and the one that runs across; what tells a measure's rows apart is always there."""
+    columns = layout.columns or _columns(planned.spec, layout, shown)
+    differing = cells.varying(shown, but=("seed", "measure", columns))
+    rows = tuple(differing) if layout.rows is None else layout.rows
+    known = planned.coordinates(layout.of)
+    return rows + tuple(name for name in differing if name not in known and name not in rows), columns
+
+
+def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> str:
+    """The last swept coordinate of the attack, else of the measure, else the model."""
+    measure = spec.entries["measures"][layout.of]
+    swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].variants[0].coords]
+    wanted = (*reversed(swept), *reversed(list(measure.variants[0].coords)), "model")
+    differing, taken = cells.varying(shown), layout.rows or ()
+    return next((name for name in wanted if name in differing and name not in taken), "attack")
+
+
+# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator) -> Table:
+    shown = [group for group in groups if _is_in(layout, group.coords)]
+    rows, columns = arrange(planned, layout, [group.coords for group in shown])
+    numbers = estimator.numbers(shown)
+    across = tuple(dict.fromkeys(group.coords.get(columns) for group in shown))
+    found: dict[Labels, dict[Scalar | None, Number | None]] = {}
+    for group in shown:
+        labels = tuple(group.coords.get(name) for name in rows)
+        found.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
+    lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
+    return Table(
+        title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
+        about=about(planned.spec, layout.of),
+        measure=layout.of,
+        rows=rows,
+        columns=columns,
+        across=across,
+        lines=lines,
+        headings={name: heading(planned.spec, name) for name in (*rows, columns)},
+        fixed=dict(layout.at),
+        figure=layout.figure != "none",
+    )
+
+
+def _in_order(found: Mapping[Labels, T]) -> list[tuple[Labels, T]]:
+    """Lines sorted by their first label, then their second, each in the order in which the spec has them."""
+    ranks = [list(dict.fromkeys(values)) for values in zip(*found, strict=True)]
+    return sorted(
+        found.items(), key=lambda line: [rank.index(label) for rank, label in zip(ranks, line[0], strict=True)]
+    )
+
+
+def about(spec: Spec, measure: str) -> str:
+    """The summary on the card of a measure; nothing where it has none."""
+    written = spec.source.values
+    entry = written.get("measures", {}).get(measure) if isinstance(written, dict) else None
+    name = entry.get("use", measure) if isinstance(entry, dict) else measure
+    return cards.card("measure", name).summary if name in cards.names("measure") else ""
+
+
+def heading(spec: Spec, name: str) -> str:
+    """A coordinate with its unit."""
+    unit_ = unit(spec, name)
+    return f"{name} ({unit_})" if unit_ else name
+
+
+def unit(spec: Spec, name: str) -> str:
+    """The unit of a swept field, where it has one: degrees, or pixels of one kind or the other."""
+    label, *fields = name.split(".")
+    entries = (spec.entries[part].get(label) for part in KINDS)
+    method: Any = next((entry.variants[0].method for entry in entries if entry is not None), None)
+    if method is None or not fields:
+        return ""
+    for field in fields[:-1]:
+        method = getattr(method, field, None)
+    match fields[-1]:
+        case "max_degrees":
+            return "degrees"
+        case "eps" | "step_size":
+            standardised = getattr(method, "eps_space", "pixel") == "standardised"
+            return "standardised pixels" if standardised else "pixels in [0, 1]"
+        case _:
+            return ""
+
+
+# ─ numbers as text ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plain(value: float, decimals: int = 3) -> str:
+    """A number with a real minus sign, and none before a zero."""
+    if not math.isfinite(value):
+        return "\N{EN DASH}" if math.isnan(value) else "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def parts(number: Number | None, decimals: int) -> tuple[str, str]:
+    """A number and its uncertainty, the larger side of its interval: ("0.983", "±0.004"). A missing one is a dot.
+
+    A star says that some of its seeds are missing.
+    """
+    if number is None:
+        return "·", ""
+    return plain(number.value, decimals), f"±{plain(number.half, decimals)}{'*' if number.partial else ''}"
+
+
+def statistic(verdict: Verdict) -> tuple[str, str]:
+    """What a claim was found to be and its interval: ("0.62", "0.58 to 0.66"); two dots where it is missing."""
+    if verdict.value is None or verdict.low is None or verdict.high is None:
+        return "·", ""
+    return plain(verdict.value), interval(verdict.low, verdict.high)
+
+
+def interval(low: float, high: float, decimals: int = 3) -> str:
+    """An interval: 0.58 to 0.66."""
+    return f"{plain(low, decimals)} to {plain(high, decimals)}"
+
+
+def bound(verdict: Verdict) -> str:
+    """What a claim wants, in words."""
+    asked = verdict.claim.bound
+    limits = {"above": asked.above, "below": asked.below}
+    words = [f"{word} {short(limit)}" for word, limit in limits.items() if limit is not None]
+    if asked.near is not None and asked.within is not None:
+        words.append(f"within {short(asked.within)} of {short(asked.near)}")
+    return " and ".join(words)
+
+
+def short(value: float) -> str:
+    """A number that somebody wrote: as few digits as it needs."""
+    return f"{value:.6g}".replace("-", MINUS)
+
+
+def merged(one: Table) -> list[list[str]]:
+    """The row labels as texts; the leading ones that repeat those of the line above are left blank."""
+    listed = [[cells.shown(label) for label in line.labels] for line in one.lines]
+    blanked: list[list[str]] = []
+    for above, labels in zip([[], *listed], listed, strict=False):
+        same = next((i for i, pair in enumerate(zip(above, labels, strict=False)) if pair[0] != pair[1]), 0)
+        blanked.append([*[""] * same, *labels[same:]])
+    return blanked
+
+
+def caption(one: Table) -> str:
+    """What stands below a table: what is fixed, what is behind the numbers, and what their marks mean."""
+    fixed = [f"{name} {cells.shown(value)}" for name, value in one.fixed.items()]
+    stars = ["* some seeds are missing"] if any(number.partial for number in one.numbers) else []
+    return "; ".join([*fixed, note(one.numbers), "± the larger side of the 95 % interval", *stars])
+
+
+def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
+    """How many claims came out how, and the word for it: (holds, 2, hold)."""
+    counts = {outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES}
+    plural = {"holds": "hold", "fails": "fail"}
+    words = {outcome: plural.get(outcome, outcome) if count > 1 else outcome for outcome, count in counts.items()}
+    return [(outcome, counts[outcome], words[outcome]) for outcome in OUTCOMES if counts[outcome]]
+
+
+def note(number: Iterable[Number]) -> str:
+    """How many examples and seeds are behind numbers: n = 1,000, 3 seeds."""
+    listed = list(number)
+    if not listed:
+        return "nothing computed yet"
+    n = _span([one.n for one in listed])
+    seeds = _span([one.seeds for one in listed])
+    return f"n = {n}, {seeds} seed{'' if seeds == '1' else 's'}"
+
+
+def _span(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+# ─ the long form ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def records(planned: Plan, store: Store, readings: Iterable[Reading] | None = None) -> list[dict[str, Any]]:
+    """One dict a row of a cell: its coordinates, its numbers, and what they cost. None is what is missing.
+
+    forwards and backwards: how often the model saw an example in the attacks, on average. seconds_*: of the training,
+    the attacks and the score behind the cell, each of which other cells may share.
+    """
+    found = cells.collect(planned, store) if readings is None else list(readings)
+    costs = {goal: _cost(goal, store) for goal in dict.fromkeys(reading.cell.goal for reading in found)}
+    return [{**reading.coords, **_values(reading), **costs[reading.cell.goal]} for reading in found]
+
+
+def _cost(goal: Score, store: Store) -> dict[str, Any]:
+    attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
+    behind = {"train": [goal.train], "perturb": attacks, "score": [goal]}
+    seconds = {f"seconds_{verb}": provenance.seconds(store, tasks) for verb, tasks in behind.items()}
+    passes = {name: _passes(goal.of, name, store) for name in ("forwards", "backwards")}
+    return {**passes, **seconds, "key": key(goal)}
+
+
+def _values(reading: Reading) -> dict[str, Any]:
+    row = reading.row
+    if row is None:
+        return {"value": None, "low": None, "high": None, "n": None}
+    return {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
+
+
+def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:
+    """Passes an example, added over the attacks."""
+    total = 0.0
+    for attack in of:
+        if not all(task in store for task in attack):
+            return None
+        counts = [store.load(task).tensors[name] for task in attack]
+        total += sum(float(count.sum()) for count in counts) / max(sum(len(count) for count in counts), 1)
+    return total
+
+
+def csv_text(planned: Plan, store: Store) -> str:
+    """The long form as CSV, a heading first."""
+    listed = records(planned, store)
+    names = _columns_of(listed)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(listed)
+    return text.getvalue()
+
+
+def _columns_of(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Coordinates first, those of every cell before those of some, then the numbers."""
+    names = dict.fromkeys(name for record in listed for name in record)
+    numbers = ("value", "low", "high", "n", "forwards", "backwards", *_seconds(names), "key")
+    everywhere = [name for name in names if all(name in record for record in listed) and name not in numbers]
+    return [*everywhere, *(name for name in names if name not in (*everywhere, *numbers)), *numbers]
+
+
+def _seconds(names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if name.startswith("seconds_"))
+
+
+def json_text(planned: Plan, store: Store) -> str:
+    """Claims with their verdicts, the long form and the provenance, as JSON."""
+    whole = report(planned, store)
+    body = {
+        "title": planned.spec.title,
+        "spec": planned.spec.name,
+        "paper": planned.spec.paper,
+        "claims": [_verdict_record(verdict) for verdict in whole.verdicts],
+        "cells": records(planned, store, whole.readings),
+        "provenance": asdict(whole.provenance),
+    }
+    return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _verdict_record(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    return {
+        "says": claim.says,
+        "source": claim.source,
+        "outcome": verdict.outcome,
+        "statistic": verdict.statistic,
+        "value": verdict.value,
+        "low": verdict.low,
+        "high": verdict.high,
+        "above": verdict.bound[0],
+        "below": verdict.bound[1],
+        "published": verdict.published,
+        "lacking": verdict.lacking,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: an open end is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in cast(dict[str, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in cast(Sequence[Any], value)]
+    return value
