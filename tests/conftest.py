@@ -1,0 +1,79 @@
+"""A store with known outcomes, for everything that reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from invspec import document, spec
+from invspec import plan as planning
+from invspec.ops.stats import scored
+from invspec.plan import Plan
+from invspec.tasks import Artifact, Perturb, Score, Task, Train
+
+Outcomes = Callable[[Mapping[str, Any]], Any]  # coordinates to outcomes (N,), rows, or None for a missing cell
+
+
+class ToyStore:
+    """Holds the scores of a plan's cells as a function of their coordinates, and all that is behind them."""
+
+    def __init__(self, planned: Plan, outcomes: Outcomes) -> None:
+        self.scores: dict[Task, Artifact] = {}
+        self.behind: set[Task] = set()
+        for cell in planned.cells:
+            found = outcomes(cell.coords)
+            if found is not None:
+                self.scores[cell.goal] = self.artifact(found)
+                self.behind |= {cell.goal.train, *(part for parts in cell.goal.of for part in parts)}
+
+    @staticmethod
+    def artifact(found: Any) -> Artifact:
+        if isinstance(found, list):
+            return Artifact({}, tuple(found))
+        score = scored(torch.as_tensor(found), torch.arange(len(found)))
+        return Artifact(score.tensors, tuple(score.rows))
+
+    def __contains__(self, task: Task, /) -> bool:
+        return task in self.scores or task in self.behind
+
+    def load(self, task: Task) -> Artifact:
+        match task:
+            case Score():
+                return self.scores[task]
+            case Perturb():
+                passes = 40 if getattr(task.attack, "eps", 0) else 0
+                counts = torch.full((4,), passes, dtype=torch.int64)
+                return Artifact({"forwards": counts, "backwards": counts})
+            case Train():
+                return Artifact({})
+
+    def made(self, task: Task) -> dict[str, Any]:
+        assert task in self
+        seconds = {Train: 60.0, Perturb: 5.0, Score: 0.5}[type(task)]
+        finished = "2026-01-02T03:04:05+00:00"
+        return {
+            "seconds": seconds,
+            "device": "cpu",
+            "torch": "2.14.1",
+            "invspec": "0.1.0",
+            "commit": "abc",
+            "finished": finished,
+        }
+
+
+def planned_from(text: str, name: str = "toy.yaml") -> Plan:
+    """The plan of a spec's text."""
+    return planning.plan(spec.resolve(document.parse(text, name)))
+
+
+@pytest.fixture
+def planned() -> Callable[[str], Plan]:
+    return planned_from
+
+
+@pytest.fixture
+def toy_store() -> type[ToyStore]:
+    return ToyStore

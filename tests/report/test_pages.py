@@ -1,0 +1,213 @@
+import io
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from invspec.report import figures, html, latex, table, terminal
+
+SPEC = """
+title: Toy <script>alert(1)</script> & co_
+paper: kamath2020
+seeds: [0]
+datasets: {digits: {}}
+models: {linear: {}, lenet: {}}
+defences:
+  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 90, 180]}}
+attacks:
+  none: {use: identity}
+  pgd: {use: pgd, eps: {sweep: [0, 0.1, 0.2]}}
+measures:
+  accuracy: {of: none}
+  robustness: {use: rate_of_invariance, of: pgd}
+train:
+  - {dataset: digits, model: [linear, lenet], defence: rotations}
+claims:
+  - says: "[bold]100 % of <b>it</b>[/bold] at $x_1$"
+    source: Figure 1
+    published: 0.9
+    value: {measure: accuracy, at: {model: linear, rotations.max_degrees: 0}}
+    expect: {value: {near: 0.8, within: 0.15}}
+  - says: this fails
+    value: {measure: accuracy, at: {model: linear, rotations.max_degrees: 0}}
+    expect: {value: {below: 0.5}}
+  - says: this waits
+    trend: {measure: robustness, along: rotations.max_degrees, at: {model: lenet}, over: {pgd.eps: area}}
+    expect: falling
+"""
+
+
+def outcomes(coords):
+    lost = coords.get("pgd.eps", 0) * 300
+    return None if coords["model"] == "lenet" and coords["rotations.max_degrees"] == 90 else np.arange(100) < 80 - lost
+
+
+@pytest.fixture
+def toy(planned, toy_store):
+    whole = planned(SPEC)
+    return whole, toy_store(whole, outcomes)
+
+
+@pytest.fixture
+def nothing(planned, toy_store):
+    whole = planned(SPEC)
+    return whole, toy_store(whole, lambda coords: None)
+
+
+def on_terminal(toy, width):
+    text = io.StringIO()
+    terminal.show(*toy, console=Console(file=text, width=width, highlight=False))
+    return text.getvalue()
+
+
+# ─ terminal ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_terminal_says_verdicts_in_words_and_users_texts_as_they_are(toy):
+    said = on_terminal(toy, 100)
+    assert "Claims: 1 holds, 1 fails, 1 missing" in said
+    assert "[bold]100 % of <b>it</b>[/bold] at $x_1$" in said
+    assert "Kamath, Deshpande, Subrahmanyam (2020)" in said
+    assert "4 of 24 cells are missing and read ·" in said
+    assert "invspec run toy.yaml" in said
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(toy, width):
+    said = on_terminal(toy, width)
+    assert max(map(len, said.splitlines())) <= width
+    assert "…" not in said
+
+
+def test_wide_tables_go_on_below(toy):
+    narrow = on_terminal(toy, 40)
+    assert narrow.count("max_degrees") > on_terminal(toy, 100).count("max_degrees")
+
+
+def test_a_terminal_without_colour_gets_no_escapes(toy):
+    assert "\x1b" not in on_terminal(toy, 80)
+
+
+# ─ LaTeX ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_latex_escapes_what_users_write(toy):
+    text = latex.text(*toy)
+    assert r"{[}bold{]}100 \% of \textless{}b\textgreater{}it" in text
+    assert r"at \$x\_1\$" in text
+    assert r"rotations.max\_degrees (degrees)" in text
+
+
+def test_latex_tables_have_as_many_cells_as_columns(toy):
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(*toy), re.DOTALL)
+    assert len(tables) == 2
+    for columns, body in tables:
+        plain = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+        assert {len(line.split(" & ")) for line in plain} == {len(columns)}
+
+
+def test_a_percent_sign_in_a_title_does_not_end_the_line():
+    assert latex.escape("50 %\n#1\x07\\x") == r"50 \% \#1\textbackslash{}x"
+
+
+# ─ figures ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_models_get_a_panel_each_and_a_sweep_the_same_colours_in_each(toy):
+    _, robustness = table.tables(*toy)
+    assert list(figures.panels_of(robustness)) == ["linear", "lenet"]
+    looks = figures.looks_of(robustness)
+    assert list(looks) == [(0,), (90,), (180,)]
+    assert (looks[(0,)].colour, looks[(180,)].colour) == (figures.SWEEP[0][0], figures.SWEEP[0][-1])
+
+
+def test_a_profile_draws_the_numbers_of_the_table(toy):
+    _, robustness = table.tables(*toy)
+    drawn = figures.draw(robustness)
+    first, second = drawn.axes[:2]
+    assert first.lines[0].get_ydata().tolist() == [0.8, 0.5, 0.2]
+    assert first.lines[0].get_xdata().tolist() == [0, 0.1, 0.2]
+    assert np.isnan(second.lines[1].get_ydata()).all()  # missing
+    assert first.get_ylim() == (0, 1)
+    assert first.get_xlabel() == "pgd.eps (pixels in [0, 1])"
+
+
+def test_columns_that_are_no_numbers_become_dots(toy):
+    accuracy, _ = table.tables(*toy)
+    (axes,) = figures.draw(accuracy).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["linear", "lenet"]
+
+
+def test_a_table_without_numbers_has_no_figure(nothing):
+    assert [figures.draw(one) for one in table.tables(*nothing)] == [None, None]
+
+
+def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
+    rows = [("rotations", 0.0), ("rotations", 180.0), ("plain", None)]
+    lines = tuple(table.Line(row, (None, None)) for row in rows)
+    one = table.Table("", "", "m", ("defence", "rotations.max_degrees"), "pgd.eps", (0, 1), lines, {}, {}, True)
+    flat = figures.panels_of(one)
+    assert list(flat) == ["rotations", "plain"]
+    assert {look.colour for look in figures.looks_of(one).values()} >= {figures.SWEEP[0][0], figures.KINDS[0][0]}
+
+
+def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
+    _, robustness = table.tables(*toy)
+    svg = figures.inline(robustness, "f1") or ""
+    ET.fromstring(svg)
+    assert figures.inline(robustness, "f1") == svg
+    assert f"var({figures.variable(figures.SWEEP[0][0])}, {figures.SWEEP[0][0]})" in svg
+    assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
+
+
+# ─ the page ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Page(HTMLParser):
+    """Tags, ids and links of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.links = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+
+def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
+    page = html.write(*toy, folder=tmp_path / "report")
+    read = Page(page.read_text())
+    assert page == tmp_path / "report" / "index.html"
+    assert not {"script", "link", "iframe", "img"} & set(read.tags)
+    assert all(link.startswith("#") for link in read.links)
+    assert len(read.ids) == len(set(read.ids))
+    assert {path.name for path in (tmp_path / "report" / "figures").iterdir()} == {
+        f"{name}.{ending}" for name in ("accuracy", "robustness") for ending in ("png", "svg")
+    }
+
+
+def test_the_page_escapes_what_users_write(toy):
+    text = html.text(table.report(*toy))
+    assert "<script" not in text
+    assert "Toy &lt;script&gt;alert(1)&lt;/script&gt; &amp; co_" in text
+    assert "&lt;b&gt;it&lt;/b&gt;" in text
+
+
+def test_a_page_of_nothing_can_be_written(nothing, tmp_path):
+    text = html.write(*nothing, folder=tmp_path).read_text()
+    assert "24 of 24 cells are missing" in text
+    assert "scores to come" in text
+
+
+def test_a_gauge_shows_where_the_interval_lies(toy):
+    holds, fails, waits = table.report(*toy).verdicts
+    drawn, above = html.gauge(holds), html.gauge(fails)
+    assert drawn.least < drawn.low < drawn.value < drawn.high < drawn.least + drawn.wide
+    assert (above.least, above.low > above.wide) == (0, True)
+    assert html.gauge(waits) is None

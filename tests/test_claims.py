@@ -1,0 +1,298 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from invspec import claims
+from invspec.data import Row
+from invspec.errors import SpecError
+from invspec.ops.stats import wilson
+
+SPEC = """
+title: Toy
+seeds: SEEDS
+datasets: {digits: {}}
+models: {linear: {}}
+defences:
+  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 90, 180]}}
+  plain: {use: standard}
+attacks:
+  pgd: {eps: {sweep: [0, 8/255, 0.1]}}
+measures:
+  robustness: {use: rate_of_invariance, of: pgd}
+train:
+  - {dataset: digits, model: linear, defence: [rotations, plain]}
+claims:
+"""
+CELL = {"defence": "rotations", "rotations.max_degrees": 90, "pgd.eps": 0.1}
+
+
+def spec(*claims, seeds=(0,)):
+    listed = "".join(f"  - {json.dumps(claim)}\n" for claim in claims)
+    return SPEC.replace("SEEDS", str(list(seeds))) + listed
+
+
+def value(bound, at=None, **pick):
+    at = CELL if at is None else at
+    return {"says": "it", "value": {"measure": "robustness", "at": at, **pick}, "expect": {"value": bound}}
+
+
+def compare(bound, statistic="difference", **pick):
+    whole = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
+    return {
+        "says": "it",
+        "compare": {**whole, "to": {"rotations.max_degrees": 0}, **pick},
+        "expect": {statistic: bound},
+    }
+
+
+def trend(expect, **pick):
+    return {
+        "says": "it",
+        "trend": {"measure": "robustness", "along": "rotations.max_degrees", "at": {"pgd.eps": 0.1}, **pick},
+        "expect": expect,
+    }
+
+
+def first(right, n=1000):
+    """Outcomes of which the first `right` are true."""
+    return np.arange(n) < right
+
+
+def by_angle(*right):
+    """Outcomes by the training rotation alone."""
+    shares = dict(zip((0, 90, 180), right, strict=True))
+    return lambda coords: first(shares.get(coords.get("rotations.max_degrees"), 500))
+
+
+@pytest.fixture
+def judge(planned, toy_store):
+    def judged(outcomes, *listed, seeds=(0,)):
+        whole = planned(spec(*listed, seeds=seeds))
+        claims.check(whole)
+        return claims.judge(whole, toy_store(whole, outcomes))
+
+    return judged
+
+
+@pytest.fixture
+def refused(planned):
+    def problem(claim):
+        with pytest.raises(SpecError) as caught:
+            claims.check(planned(spec(claim)))
+        return str(caught.value)
+
+    return problem
+
+
+# ─ verdicts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_share_of_one_seed_is_judged_by_its_wilson_interval(judge):
+    (verdict,) = judge(lambda coords: first(90, 100), value({"above": 0.5}))
+    assert (verdict.value, verdict.low, verdict.high) == pytest.approx((0.9, *wilson(0.9, 100)))
+
+
+@pytest.mark.parametrize(
+    ("bound", "outcome"),
+    [
+        ({"above": 0.82}, "holds"),
+        ({"above": 0.83}, "undecided"),
+        ({"above": 0.95}, "fails"),
+        ({"below": 0.95}, "holds"),
+        ({"near": 0.88, "within": 0.1}, "holds"),
+        ({"near": 0.98, "within": 0.05}, "undecided"),
+        ({"near": 0.2, "within": 0.1}, "fails"),
+    ],
+)
+def test_the_verdict_comes_from_the_whole_interval(judge, bound, outcome):
+    # 90 of 100: Wilson's interval is 0.826 to 0.945
+    (verdict,) = judge(lambda coords: first(90, 100), value(bound))
+    assert verdict.outcome == outcome
+
+
+def test_an_interval_that_touches_the_bound_does_not_hold():
+    assert claims.decide(0.5, 0.6, (0.5, 1.0)) == "undecided"
+    assert claims.decide(0.4, 0.5, (0.5, 1.0)) == "fails"
+
+
+def test_a_claim_is_missing_until_each_of_its_scores_is_there(judge):
+    def outcomes(coords):
+        return None if coords.get("rotations.max_degrees") == 180 else first(500)
+
+    waiting, done = judge(outcomes, trend("falling"), value({"above": 0.1}), seeds=(0, 1))
+    assert (waiting.outcome, waiting.value, waiting.lacking) == ("missing", None, 2)
+    assert done.outcome == "holds"
+
+
+def test_a_difference_on_the_same_examples_is_paired(judge):
+    (verdict,) = judge(by_angle(480, 0, 500), compare({"above": 0}))
+    # 20 of 1000 examples differ, all one way: standard error sqrt(0.02 * 0.98 / 1000)
+    assert verdict.outcome == "holds"
+    assert verdict.value == pytest.approx(0.02)
+    assert verdict.high - verdict.low == pytest.approx(2 * 1.96 * 0.00443, rel=0.1)
+
+
+def test_a_difference_of_numbers_without_outcomes_is_not_paired(judge):
+    def outcomes(coords):
+        share = by_angle(480, 0, 500)(coords).mean()
+        return [Row(float(share), 1000, *wilson(float(share), 1000))]
+
+    (verdict,) = judge(outcomes, compare({"above": 0}))
+    assert verdict.outcome == "undecided"
+    assert verdict.high - verdict.low == pytest.approx(2 * 1.96 * np.sqrt(2 * 0.25 / 1000), rel=0.1)
+
+
+def test_a_ratio_divides_the_first_by_the_second(judge):
+    (verdict,) = judge(by_angle(800, 0, 200), compare({"below": 0.5}, "ratio"))
+    assert (verdict.value, verdict.outcome) == (pytest.approx(0.25), "holds")
+
+
+def test_a_trend_goes_by_the_order_of_the_sweep(judge):
+    falling, rising = judge(by_angle(900, 500, 100), trend("falling"), trend("rising"))
+    assert (falling.value, falling.outcome, rising.outcome) == (-1, "holds", "fails")
+
+
+def test_a_trend_within_the_noise_is_undecided(judge):
+    rng = np.random.default_rng(0)
+    noise = {angle: rng.permutation(first(right)) for angle, right in ((0, 500), (90, 510), (180, 490))}
+    (verdict,) = judge(lambda coords: noise.get(coords.get("rotations.max_degrees"), first(500)), trend("falling"))
+    assert (verdict.value, verdict.outcome) == (pytest.approx(-0.5), "undecided")
+
+
+def test_seeds_are_averaged_and_widen_the_interval(judge):
+    def outcomes(coords):
+        return first(800 if coords["seed"] else 600)
+
+    (verdict,) = judge(outcomes, value({"above": 0.65}), seeds=(0, 1))
+    assert (verdict.value, verdict.outcome) == (pytest.approx(0.7), "undecided")
+    assert verdict.low < 0.65
+    assert verdict.high > 0.75
+
+
+@pytest.mark.parametrize(
+    ("reduction", "expected"),
+    [
+        ("mean", (0.9 + 0.5 + 0.1) / 3),
+        ("least", 0.1),
+        ("greatest", 0.9),
+        # trapezoids over 0, 8/255, 0.1, divided by the width 0.1
+        ("area", (0.7 * 8 / 255 + 0.3 * (0.1 - 8 / 255)) / 0.1),
+    ],
+)
+def test_over_reduces_a_coordinate(judge, reduction, expected):
+    def outcomes(coords):
+        return first({0: 900, 0.1: 100}.get(coords["pgd.eps"], 500))
+
+    at = {"rotations.max_degrees": 90}
+    (verdict,) = judge(outcomes, value({"above": 0}, at=at, over={"pgd.eps": reduction}))
+    assert verdict.value == pytest.approx(expected)
+
+
+def test_a_compare_over_a_coordinate_reduces_the_differences(judge):
+    def outcomes(coords):
+        gap = {0: 0, 0.1: -300}.get(coords["pgd.eps"], 100)
+        return first(500 + (gap if coords.get("rotations.max_degrees") == 180 else 0))
+
+    (verdict,) = judge(outcomes, compare({"below": 0}, at={}, over={"pgd.eps": "least"}))
+    assert verdict.value == pytest.approx(-0.3)
+
+
+def test_several_coordinates_are_reduced_in_the_order_they_are_given(judge):
+    def outcomes(coords):
+        return first({(0, 0): 900, (180, 0.1): 800}.get((coords.get("rotations.max_degrees"), coords["pgd.eps"]), 100))
+
+    over = {"pgd.eps": "greatest", "rotations.max_degrees": "least"}
+    at = {"defence": "rotations"}
+    swapped = dict(reversed(over.items()))
+    one, other = judge(outcomes, value({"above": 0}, at, over=over), value({"above": 0}, at, over=swapped))
+    assert (one.value, other.value) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_fractions_and_numbers_name_the_same_coordinate(judge):
+    def outcomes(coords):
+        return first(900 if coords["pgd.eps"] == 8 / 255 else 100)
+
+    (verdict,) = judge(outcomes, value({"above": 0.8}, {"rotations.max_degrees": "9e1", "pgd.eps": "8/255"}))
+    assert verdict.outcome == "holds"
+
+
+def test_a_claim_may_pick_a_row_of_its_measure(judge):
+    def outcomes(coords):
+        rows = {"mean": 0.3, "median": 0.7}
+        return [Row(share, 100, share - 0.1, share + 0.1, {"statistic": name}) for name, share in rows.items()]
+
+    at = {**CELL, "robustness.statistic": "median"}
+    (verdict,) = judge(outcomes, value({"above": 0.5}, at))
+    assert (verdict.value, verdict.low, verdict.outcome) == (0.7, pytest.approx(0.6), "holds")
+    (waiting,) = judge(lambda coords: None, value({"above": 0.5}, at))
+    assert waiting.outcome == "missing"
+
+
+def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(judge):
+    def outcomes(coords):
+        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+
+    with pytest.raises(SpecError, match=r"toy.yaml:16.*open: robustness.statistic \(mean, median\)"):
+        judge(outcomes, value({"above": 0.5}))
+    with pytest.raises(SpecError, match=r"nothing is measured at robustness\.statistic mode"):
+        judge(outcomes, value({"above": 0.5}, {**CELL, "robustness.statistic": "mode"}))
+
+
+# ─ what is refused before anything is run ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_open_coordinate_is_named_with_its_values(refused):
+    said = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
+    assert "toy.yaml:16: claims.0.value: which cell is meant is open: rotations.max_degrees (0, 90, 180)" in said
+    assert "fix it with at, or reduce it with over" in said
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (value({"above": 0}, measure="robustnes"), ["claims.0.value.measure: no measure", "did you mean robustness?"]),
+        (value({"above": 0}, {"pdg.eps": 0.1}), ["claims.0.value.at.pdg.eps: no coordinate", "did you mean pgd.eps?"]),
+        (value({"above": 0}, {"pgd.eps": 0.2}), ["at.pgd.eps: nothing is measured at pgd.eps 0.2", "0, 8/255, 0.1"]),
+        (value({"above": 0}, {**CELL, "defence": "plain"}), ["claims.0.value.at: no cell has all of these"]),
+        (value({"above": 0}, over={"pgd.step": "mean"}), ["over.pgd.step: no coordinate", "pgd.eps"]),
+        (value({"above": 0}, over={"seed": "mean"}), ["over.seed: seed is no coordinate", "averaged always"]),
+        (
+            value({"above": 0}, {}, over={"defence": "area"}),
+            ["over.defence: defence is not a number: rotations, plain"],
+        ),
+        (value({"above": 0}, CELL, over={"pgd.eps": "area"}), ["over.pgd.eps: pgd.eps has one value here, 0.1"]),
+        (
+            trend("falling", along="rotations.max_degree"),
+            ["along: no coordinate", "did you mean rotations.max_degrees?"],
+        ),
+        (trend("falling", at={}), ["claims.0.trend: which cell is meant is open: pgd.eps (0, 8/255, 0.1)"]),
+        (compare({"above": 0}, at={}), ["claims.0.compare: which cell is meant is open: pgd.eps"]),
+        (compare({"above": 0}, of={"rotations.max_degrees": 45}), ["compare.of.rotations.max_degrees: nothing"]),
+        (compare({"above": 0}, at=CELL), ["of.rotations.max_degrees: rotations.max_degrees stands in at and in of"]),
+    ],
+)
+def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, claim, expected):
+    said = refused(claim)
+    assert said.startswith("toy.yaml:16: claims.0.")
+    for part in expected:
+        assert part in said
+
+
+def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
+    claims.check(planned(spec(trend("falling"))))  # the plain defence has no max_degrees
+
+
+def test_a_pair_must_be_measured_at_the_same_points(refused):
+    said = refused(compare({"above": 0}, over={"rotations.max_degrees": "mean"}))
+    assert "of and to are not both measured at rotations.max_degrees" in said
+
+
+@pytest.mark.slow
+def test_claims_and_tables_do_without_matplotlib_and_jinja():
+    code = (
+        "import sys, invspec.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
