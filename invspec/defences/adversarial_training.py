@@ -18,8 +18,10 @@ from invspec.registry import AttackField
 class AdversarialTraining(Training):
     """Attack each batch on the model as it is at that moment, in eval mode, and learn the result in train mode.
 
-    The first clean_fraction of a batch, rounded to whole images, stays clean. The defaults are Madry et al.'s recipe
-    for MNIST: 91 epochs of 55,000 images make their 100,000 updates.
+    The first clean_fraction of a batch, rounded to whole images, stays clean. A ramp leads a short training past the
+    plateau at which large perturbations hold it from the start: perturbations are shrunk by a factor that rises to 1
+    in proportion to the updates done. The paper has neither. The defaults are Madry et al.'s recipe for MNIST: 91
+    epochs of 55,000 images make their 100,000 updates.
     """
 
     epochs: Epochs = 91
@@ -30,12 +32,15 @@ class AdversarialTraining(Training):
         default=PGD(eps=0.3, steps=40, step_size=0.01), description="what the model is trained against"
     )
     clean_fraction: float = Field(default=0.0, ge=0, le=1, description="share of each batch that is not attacked")
+    ramp: float = Field(default=0.0, ge=0, le=1, description="share of the updates before perturbations have full size")
 
-    def lesson(self, model: nn.Module, batch: Batch, rng: Stream) -> Batch:
-        batch = super().lesson(model, batch, rng)
+    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        batch = super().lesson(model, batch, progress, rng)
         clean = round(self.clean_fraction * len(batch))
         if clean == len(batch):
             return batch
         with attackable(model):
             x_adv = self.attack.perturb(model, batch.take(torch.arange(clean, len(batch))), rng).x_adv
+        if progress < self.ramp:
+            x_adv = torch.lerp(batch.x[clean:], x_adv, progress / self.ramp)
         return replace(batch, x=torch.cat([batch.x[:clean], x_adv]))

@@ -19,7 +19,7 @@ class RotationAugmentation(Training):
     max_degrees: float = Field(default=180.0, ge=0, le=180, description="half-width of the rotations, in degrees")
     interpolation: Interpolation = Field(default="bilinear", description="bilinear, or nearest as in the paper")
 
-    def lesson(self, model: nn.Module, batch: Batch, rng: Stream) -> Batch:
-        batch = super().lesson(model, batch, rng)
+    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        batch = super().lesson(model, batch, progress, rng)
         degrees = self.max_degrees * (2 * rng.uniform((len(batch),)) - 1)
         return replace(batch, x=rotate(batch.x, degrees.to(batch.x.device), interpolation=self.interpolation))

@@ -63,33 +63,37 @@ class Training(Defence):
             raise ValueError(f"schedule {self.schedule} and milestones {list(self.milestones)} do not go together")
         return self
 
-    def lesson(self, model: nn.Module, batch: Batch, rng: Stream) -> Batch:
-        """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K)."""
+    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K).
+
+        progress, in (0, 1), is the share of all updates that is done.
+        """
         x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
         return replace(batch, x=mirrored(x, rng) if self.flip else x)
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
         device = next(model.parameters()).device
         data = (data if self.examples is None else data.head(self.examples)).to(device)
-        progress = _Progress(model, self._optimiser_of(model), rng)
-        progress.restore(journal.resume())
+        state = _State(model, self._optimiser_of(model), rng)
+        state.restore(journal.resume())
         model.train()
-        for epoch in range(len(progress.history), self.epochs):
+        for epoch in range(len(state.history), self.epochs):
             with seeded(rng, device):
-                progress.history.append(self._epoch(progress, data, epoch, journal))
-            journal.save(progress.state())
+                state.history.append(self._epoch(state, data, epoch, journal))
+            journal.save(state.saved())
 
-    def _epoch(self, progress: _Progress, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
+    def _epoch(self, state: _State, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
         """One pass over the data. Returns the mean loss and accuracy of what was learnt from."""
-        model, optimiser, rng = progress.model, progress.optimiser, progress.rng
+        model, optimiser, rng = state.model, state.optimiser, state.rng
         steps = math.ceil(len(data) / self.batch_size)
         log = _Log(journal, epoch, steps, total=self.epochs * steps)
         for step, batch in enumerate(data.batches(self.batch_size, shuffle=rng)):
-            lesson = self.lesson(model, batch, rng)
+            progress = (epoch + (step + 0.5) / steps) / self.epochs
+            lesson = self.lesson(model, batch, progress, rng)
             logits = model(lesson.x)
             loss = F.cross_entropy(logits, lesson.y)
             for group in optimiser.param_groups:
-                group["lr"] = self.learning_rate((epoch + (step + 0.5) / steps) / self.epochs)
+                group["lr"] = self.learning_rate(progress)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -117,7 +121,7 @@ class Training(Defence):
 
 
 @dataclass
-class _Progress:
+class _State:
     """All that a training changes; history has the mean loss and accuracy of each finished epoch."""
 
     model: nn.Module
@@ -125,7 +129,7 @@ class _Progress:
     rng: Stream
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
-    def state(self) -> dict[str, Any]:
+    def saved(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -133,13 +137,13 @@ class _Progress:
             "history": self.history,
         }
 
-    def restore(self, state: dict[str, Any] | None) -> None:
-        if state is None:
+    def restore(self, saved: dict[str, Any] | None) -> None:
+        if saved is None:
             return
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.generator.set_state(state["rng"].cpu())
-        self.history[:] = state["history"]
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.rng.generator.set_state(saved["rng"].cpu())
+        self.history[:] = saved["history"]
 
 
 class _Log:

@@ -13,7 +13,7 @@ def batch(n=64):
 
 
 def test_no_rotation_is_the_identity():
-    lesson = RotationAugmentation(max_degrees=0).lesson(nn.Identity(), batch(), Stream("key"))
+    lesson = RotationAugmentation(max_degrees=0).lesson(nn.Identity(), batch(), 0.5, Stream("key"))
     assert torch.equal(lesson.x, batch().x)
 
 
@@ -25,7 +25,7 @@ def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
         return rotate(x, degrees, interpolation=interpolation)
 
     monkeypatch.setattr("invspec.defences.rotation_augmentation.rotate", watched)
-    lesson = RotationAugmentation(max_degrees=30).lesson(nn.Identity(), batch(1000), Stream("key"))
+    lesson = RotationAugmentation(max_degrees=30).lesson(nn.Identity(), batch(1000), 0.5, Stream("key"))
     (degrees,) = seen
     assert lesson.x.shape == (1000, 1, 8, 8)
     assert degrees.unique().numel() > 990
@@ -36,11 +36,11 @@ def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
 
 def test_angles_are_drawn_anew_each_time():
     defence, rng = RotationAugmentation(), Stream("key")
-    first, second = (defence.lesson(nn.Identity(), batch(), rng).x for _ in range(2))
+    first, second = (defence.lesson(nn.Identity(), batch(), 0.5, rng).x for _ in range(2))
     assert not torch.equal(first, second)
 
 
 def test_labels_and_index_stay():
-    lesson = RotationAugmentation(interpolation="nearest").lesson(nn.Identity(), batch(), Stream("key"))
+    lesson = RotationAugmentation(interpolation="nearest").lesson(nn.Identity(), batch(), 0.5, Stream("key"))
     assert torch.equal(lesson.y, batch().y)
     assert set(lesson.x.unique().tolist()) <= {0.0, *batch().x.unique().tolist()}

@@ -73,9 +73,9 @@ def test_only_the_first_examples_are_learnt_from():
     seen = []
 
     class Watching(Training):
-        def lesson(self, model, batch, rng):
+        def lesson(self, model, batch, progress, rng):
             seen.extend(batch.index.tolist())
-            return super().lesson(model, batch, rng)
+            return super().lesson(model, batch, progress, rng)
 
     fit(Watching(epochs=2, batch_size=2, examples=3))
     assert sorted(seen) == [0, 0, 1, 1, 2, 2]
@@ -83,7 +83,7 @@ def test_only_the_first_examples_are_learnt_from():
 
 def test_labels_may_be_probabilities():
     class Smoothed(Training):
-        def lesson(self, model, batch, rng):
+        def lesson(self, model, batch, progress, rng):
             return replace(batch, y=torch.full((len(batch), 2), 0.5))
 
     model = fit(Smoothed(epochs=3, lr=1))
@@ -106,7 +106,7 @@ def test_weight_decay_shrinks_weights_that_the_loss_ignores():
 class Failing(Training):
     """Learns well until the update after so many, whose images are not numbers."""
 
-    def lesson(self, model, batch, rng):
+    def lesson(self, model, batch, progress, rng):
         return replace(batch, x=batch.x * math.nan) if 7 in batch.index.tolist() else batch
 
 
