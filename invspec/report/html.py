@@ -21,6 +21,7 @@ from invspec.report.table import Report, Table
 from invspec.tasks import key
 
 WIDTH = 240.0  # of a gauge, in its own units
+BREAK = "\N{ZERO WIDTH SPACE}"  # where a long heading may be broken
 MOST_RECORDS = 2_000  # on the page
 
 
@@ -132,7 +133,7 @@ def _table(one: Table, prefix: str) -> dict[str, Any]:
         "about": one.about,
         "measure": one.measure,
         "svg": None if drawn is None else Markup(drawn),  # matplotlib has escaped the texts in it
-        "rows": [one.headings[name] for name in one.rows],
+        "rows": [one.headings[name].replace(".", f".{BREAK}") for name in one.rows],
         "across_name": one.headings[one.columns],
         "across": [shown(place) or "none" for place in one.across],
         "lines": list(_lines(one)),
