@@ -76,13 +76,13 @@ class Estimate:
     replicates: Floats
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile interval. A replicate without a value (0 / 0) counts as -inf below and as inf above."""
+        """Percentile interval, stretched to hold the point. Replicates without a value (0 / 0) count as -inf and inf."""
         ends = (((1 - level) / 2, -np.inf), ((1 + level) / 2, np.inf))
         low, high = (
             np.quantile(np.nan_to_num(self.replicates, nan=worst, posinf=np.inf, neginf=-np.inf), q, method="nearest")
             for q, worst in ends
         )
-        return float(low), float(high)
+        return min(float(low), self.point), max(float(high), self.point)
 
     def __add__(self, other: Estimate | float) -> Estimate:
         return lift(lambda v: v[0] + v[1], self, other)
@@ -161,11 +161,15 @@ def _centred_ranks(values: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What was measured for one number: for each training seed its values (N,) and the examples' index (N,)."""
+    """What was measured for one number: for each training seed its values (N,) and the examples' index (N,).
+
+    name is a whole number that no other number has.
+    """
 
     each: Sequence[ArrayLike]
     index: Sequence[ArrayLike]
     seeds: Sequence[int]
+    name: int = 0
 
     def __post_init__(self) -> None:
         assert len(self.each) == len(self.index) == len(self.seeds) > 0, "give values, index and seed, once per seed"
@@ -180,6 +184,9 @@ class Resampler:
     Bayesian bootstrap, Rubin 1981), drawn from its index alone, so that samples which overlap in part are paired in
     that part, and a sample's weights, brought to sum 1, are Dirichlet(1, ..., 1) whichever examples it has. S seeds
     have Dirichlet weights too, of the shape that makes the variance over seeds unbiased: s^2 / S.
+
+    A share has half an example of each outcome besides, of its own: a single share's interval is then that of Jeffreys,
+    and eight outcomes that are all alike do not pass for certainty.
     """
 
     replicates: int = 2000
@@ -197,10 +204,13 @@ class Resampler:
         if not outcomes:
             return []
         rows = [pair for number in outcomes for pair in zip(number.each, number.index, strict=True)]
-        per_seed = iter(self._over_examples(*zip(*rows, strict=True)))
+        names = [(number.name, seed) for number in outcomes for seed in number.seeds]
+        per_seed = iter(self._over_examples(*zip(*rows, strict=True), names=names))
         return [self.over_seeds([next(per_seed) for _ in number.seeds], number.seeds) for number in outcomes]
 
-    def _over_examples(self, each: Sequence[ArrayLike], index: Sequence[ArrayLike]) -> list[Estimate]:
+    def _over_examples(
+        self, each: Sequence[ArrayLike], index: Sequence[ArrayLike], names: Sequence[tuple[int, int]]
+    ) -> list[Estimate]:
         """The mean of each row of values, with replicates over examples."""
         values = [np.asarray(row, dtype=np.float32) for row in each]
         places = [np.asarray(row, dtype=np.int64) for row in index]
@@ -208,6 +218,11 @@ class Resampler:
             raise InvspecError("a mean over no examples")
         weighted = self._weighted_sums(values, places)
         weight = self._weighted_sums([np.ones_like(row) for row in values], places)
+        for row, name in enumerate(names):
+            if np.isin(values[row], (0, 1)).all():
+                halves = _GRAIN * _generator(self.seed, 3, *name).standard_gamma(0.5, (2, self.replicates))
+                weighted[row] += halves[0]
+                weight[row] += halves.sum(axis=0)
         points = [row.mean(dtype=np.float64).item() for row in values]
         return [Estimate(*pair) for pair in zip(points, weighted / weight, strict=True)]
 

@@ -287,10 +287,15 @@ def _seed(reading: Reading) -> int:
 def _outcomes(group: Group) -> Outcomes:
     each = [reading.each for reading in group.present if reading.each is not None]
     index = [reading.index for reading in group.present if reading.index is not None]
-    return Outcomes(each, index, [_seed(reading) for reading in group.present])
+    return Outcomes(each, index, [_seed(reading) for reading in group.present], _name(group.present[0]))
+
+
+def _name(reading: Reading) -> int:
+    """A whole number of its own for a reading."""
+    return int(key(reading.cell.goal)[:15], 16)
 
 
 def _unpaired(reading: Reading) -> Estimate:
     assert reading.row is not None, "an estimate of what is missing"
-    row, words = reading.row, [int(key(reading.cell.goal)[:15], 16), reading.number]
-    return RESAMPLER.unpaired(row.value, row.low, row.high, words)
+    row = reading.row
+    return RESAMPLER.unpaired(row.value, row.low, row.high, [_name(reading), reading.number])

@@ -1,11 +1,12 @@
 import math
+import operator
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import beta, spearmanr
 
 from invspec.errors import InvspecError
 from invspec.ops.stats import (
@@ -158,7 +159,7 @@ def test_another_seed_draws_other_replicates():
 
 
 def test_one_example_is_enough_and_none_is_refused():
-    assert Resampler(50).means([[1.0]], [[3]]).interval() == (1, 1)
+    assert Resampler(50).means([[2.0]], [[3]]).interval() == (2, 2)
     with pytest.raises(InvspecError, match="no examples"):
         Resampler(50).means([[]], [[]])
 
@@ -186,7 +187,11 @@ def test_a_ratio_to_nothing_is_unbounded_and_of_nothing_to_nothing_is_undecided(
 
 
 def test_the_interval_is_the_percentiles():
-    assert estimate(*range(1001)).interval(0.9) == (50, 950)
+    assert Estimate(500, np.arange(1001.0)).interval(0.9) == (50, 950)
+
+
+def test_the_interval_holds_the_point():
+    assert Estimate(1001, np.arange(1001.0)).interval(0.9) == (50, 1001)
 
 
 def test_the_area_of_a_straight_profile_is_its_middle_in_any_order():
@@ -249,3 +254,25 @@ def test_numbers_without_outcomes_move_with_their_namesake_alone():
     one, again, other = (Resampler().unpaired(0.0, -1.0, 1.0, [word]).replicates for word in (1, 1, 2))
     assert one.tolist() == again.tolist()
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
+
+
+def test_a_share_has_the_interval_of_jeffreys():
+    """Beta(k + 1/2, n - k + 1/2), its ends stretched to the point at k = 0 and k = n."""
+    for k, n in ((8, 8), (0, 40), (30, 40)):
+        outcomes = np.arange(n) < k
+        low, high = Resampler(20_000).means([outcomes], [np.arange(n)]).interval()
+        ends = beta(k + 0.5, n - k + 0.5).ppf([0.025, 0.975])
+        assert low == pytest.approx(0 if k == 0 else ends[0], abs=0.01)  # the error of 20,000 replicates
+        assert high == pytest.approx(1 if k == n else ends[1], abs=0.01)
+
+
+def test_outcomes_that_never_differ_leave_the_difference_open_as_far_as_their_number_does():
+    widths = []
+    for n in (8, 1000):
+        one, other = (Outcomes([np.ones(n)], [np.arange(n)], [0], name) for name in (1, 2))
+        difference = operator.sub(*Resampler().all_means([one, other]))
+        low, high = difference.interval()
+        assert low < 0 < high
+        widths.append(high - low)
+    assert widths[0] > 0.2
+    assert widths[1] < 0.01

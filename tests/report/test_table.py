@@ -74,7 +74,9 @@ def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
     number = tables(outcomes=outcomes)[0].lines[0].numbers[0]
     each = [np.arange(100) < right for right in (50, 60)]
     (expected,) = Resampler().all_means([Outcomes(each, [np.arange(100)] * 2, [0, 1])])
-    assert (number.value, number.low, number.high) == pytest.approx((0.55, *expected.interval()))
+    own_draws = 0.01  # half an example of each outcome, drawn for each number anew
+    assert number.value == pytest.approx(0.55)
+    assert (number.low, number.high) == pytest.approx(expected.interval(), abs=own_draws)
     assert (number.n, number.seeds, number.partial) == (100, 2, False)
 
 
