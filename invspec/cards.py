@@ -5,11 +5,13 @@ Reading it imports neither torch nor pydantic nor any method, so that `invspec l
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
@@ -56,7 +58,7 @@ def add(folder: Path) -> None:
 
     A user's card hides the package's of the same name; the last folder added comes first.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which is False, not an error, for what may not be looked at
         raise SpecError(
             f"no folder {folder}", where="--registry", hint="expected a folder with <kind>/<name>.yaml cards"
         )
@@ -114,17 +116,31 @@ def _read(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast, where it was built
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except OSError as problem:
+        raise SpecError(f"cannot be read: {problem.strerror}", where=str(path)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise SpecError(f"not YAML: {str(problem).splitlines()[0]}", where=str(path)) from None
     if not isinstance(content, dict):
         raise SpecError("expected keys and values", where=str(path))
     return content  # pyright: ignore[reportUnknownVariableType]
 
 
-def _read_as(kind: type[T], entry: dict[str, Any], where: str) -> T:
+_HOLDS: dict[Any, tuple[tuple[type, ...], str]] = {  # by annotation, which `from __future__` leaves as text
+    "str": ((str,), "a text"),
+    "str | None": ((str, NoneType), "a text"),
+    "int": ((int,), "a whole number"),
+    "Mapping[str, Any]": ((dict,), "keys with values"),
+}
+
+
+def _read_as(kind: type[T], entry: Any, where: str) -> T:
     known = {item.name: item for item in fields(kind)}
     required = {name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING}
-    given = set(entry)
-    if wrong := sorted((required - given) | (given - set(known))):
+    given: dict[str, Any] = {str(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
+    if wrong := sorted((required - set(given)) | (set(given) - set(known))):
         raise SpecError(f"{', '.join(wrong)}: missing or unknown", where=where, hint=f"expected {', '.join(known)}")
-    return kind(**entry)
+    for name, value in given.items():
+        types, words = _HOLDS[known[name].type]
+        if not isinstance(value, types):
+            raise SpecError(f"{name}: expected {words}, found {value!r}", where=where)
+    return kind(**given)

@@ -7,13 +7,15 @@ anything is built: no text, however wrong or hostile, gives a traceback or runs 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.constructor import SafeConstructor
+from yaml.reader import ReaderError
 from yaml.resolver import Resolver
 
 from invspec.errors import SpecError, suggest
@@ -21,7 +23,9 @@ from invspec.errors import SpecError, suggest
 Steps = tuple[str | int, ...]  # a path into the values: ("attacks", "pgd", "eps")
 
 MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 32, 100_000
+MAX_DIGITS = 100  # of a number: more would make arithmetic slow, and printing fail
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 _resolver, _constructor = Resolver(), SafeConstructor()
 
 
@@ -42,31 +46,40 @@ class Document:
         """The same problem, saying file:line and the dotted path."""
         if problem.where:
             return problem
-        dotted = ".".join(str(part) for part in problem.path)
+        dotted = ".".join(_printable(part) for part in problem.path)
         where = f"{self.place(problem.path)}: {dotted}" if dotted else self.place(problem.path)
         return SpecError(problem.message, where=where, hint=problem.hint)
 
     def overlay(self, dotted: str, value: Any, place: str) -> Document:
         """A copy in which the value at a dotted path is replaced or added."""
-        path = _split(dotted)
         values = copy.deepcopy(self.values)
-        parent = values
-        for depth, part in enumerate(path[:-1]):
-            parent = _child(parent, part, path[: depth + 1], place)
+        parent, path = values, ()
+        *above, last = dotted.split(".")
+        for part in above:
+            path = (*path, _step(parent, part))
+            parent = _child(parent, path, place)
+        path = (*path, _step(parent, last))
         if isinstance(parent, list):
-            _child(parent, path[-1], path, place)
+            _child(parent, path, place)  # a list cannot grow
         elif not isinstance(parent, dict):
-            raise SpecError(f"{'.'.join(map(str, path[:-1]))} holds no keys", where=f"{place}: {dotted}")
+            raise SpecError(f"{'.'.join(above) or 'the spec'} holds no keys", where=f"{place}: {dotted}")
         parent[path[-1]] = value  # pyright: ignore[reportArgumentType, reportCallIssue]
         kept = {known: where for known, where in self.places.items() if known[: len(path)] != path}
         return Document(self.name, values, {**kept, path: place})
 
 
-def _split(dotted: str) -> Steps:
-    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+def _step(parent: Any, part: str) -> str | int:
+    """In a list a number is a position; elsewhere it is a key."""
+    return int(part) if isinstance(parent, list) and part.isdecimal() and len(part) < 9 else part
 
 
-def _child(parent: Any, part: str | int, path: Steps, place: str) -> Any:
+def _printable(part: str | int) -> str:
+    text = str(part)
+    return text if re.fullmatch(r"\w[\w.-]*", text) else repr(text)
+
+
+def _child(parent: Any, path: Steps, place: str) -> Any:
+    part = path[-1]
     if isinstance(parent, dict) and part in parent:
         return parent[part]
     if isinstance(parent, list) and isinstance(part, int) and part < len(parent):
@@ -78,10 +91,11 @@ def _child(parent: Any, part: str | int, path: Steps, place: str) -> Any:
 def read(path: Path) -> Document:
     """Read a file. Raises SpecError where it is missing, too large, not UTF-8 or not YAML."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise SpecError(f"{size:,} bytes; a spec has at most {MAX_BYTES:,}", where=str(path))
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # no more, also of what has no size: a pipe, a device
+        if len(content) > MAX_BYTES:
+            raise SpecError(f"larger than {MAX_BYTES:,} bytes, the most that a spec may have", where=str(path))
+        text = content.decode("utf-8")
     except OSError as problem:
         raise SpecError(f"cannot be read: {problem.strerror}", where=str(path)) from None
     except UnicodeDecodeError as problem:
@@ -96,15 +110,27 @@ def parse(text: str, name: str) -> Document:
         reader.read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise SpecError(f"not YAML: {problem.problem}", where=f"{name}:{line}") from None
-    except yaml.YAMLError as problem:
-        raise SpecError(f"not YAML: {str(problem).splitlines()[0]}", where=name) from None
+        raise SpecError(f"not YAML: {problem.problem}", where=f"{name}:{line}", hint=_yaml_hint(problem)) from None
+    except ReaderError as problem:
+        line = text.encode()[: problem.position].count(b"\n") + 1
+        raise SpecError(f"not YAML: {problem.reason}", where=f"{name}:{line}") from None
+    except UnicodeEncodeError as problem:
+        raise SpecError(f"not UTF-8 text (character {problem.start})", where=name) from None
     return Document(name, reader.root, reader.places)
+
+
+def _yaml_hint(problem: yaml.MarkedYAMLError) -> str:
+    hints = {"cannot start any token": "tabs do not indent; quote a text that begins with @, %, ` or a tab"}
+    hints |= {"',' or ": "is a bracket left open above?", "end of stream": "is a quote left open above?"}
+    return next((hint for words, hint in hints.items() if words in str(problem.problem)), "")
 
 
 def scalar(text: str, name: str) -> Any:
     """The value of an option's right-hand side, read as YAML."""
-    return parse(text, name).values
+    try:
+        return parse(text, name).values
+    except SpecError as problem:
+        raise SpecError(problem.message, where=name, hint=problem.hint) from None  # an option has no lines
 
 
 @dataclass
@@ -116,6 +142,16 @@ class _Open:
     anchor: str | None
     before: int  # how many values had been read when it began
     key: str | None = None
+    height: int = 1  # levels of nesting in it
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What an event or an alias gave, how many values that is, and how many levels of nesting."""
+
+    value: Any
+    size: int
+    height: int
 
 
 class _Reader:
@@ -124,7 +160,7 @@ class _Reader:
         self.root: Any = None
         self.places: dict[Steps, str] = {}
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, _Read] = {}
         self.count = 0
         self.line = 1
 
@@ -153,17 +189,19 @@ class _Reader:
             top.key = self._key(value, event.value, top)
             self.places[(*top.path, top.key)] = self._place()
             return
-        self._put(value, event.anchor, 1)
+        self._put(_Read(value, 1, 0), event.anchor)
 
     def _value(self, event: yaml.ScalarEvent) -> Any:
         self._refuse_tag(event.tag)
         tag = _resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag not in _SCALARS:
-            return event.value  # dates, merge keys and the like stay text
+        if tag not in _SCALARS or ":" in event.value:
+            return event.value  # dates, merge keys, numbers to the base of 60 and the like stay text
+        if tag in _NUMBERS and len(event.value) > MAX_DIGITS:
+            raise self._error(f"a number of {len(event.value):,} digits", hint=f"at most {MAX_DIGITS} are read")
         try:
             return _constructor.construct_object(yaml.ScalarNode(tag, event.value))
-        except ValueError as problem:
-            raise self._error(f"cannot read {event.value[:40]!r}: {str(problem).split(';')[0]}") from None
+        except ValueError:
+            raise self._error(f"{event.value!r} looks like a number but is none", hint="quote it") from None
 
     def _key(self, value: Any, written: str, top: _Open) -> str:
         if isinstance(value, bool):
@@ -179,42 +217,48 @@ class _Reader:
         self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, values: dict[str, Any] | list[Any]
     ) -> None:
         self._refuse_tag(event.tag)
-        if len(self.open) >= MAX_DEPTH:
-            raise self._error(f"nested deeper than {MAX_DEPTH} levels")
-        self.open.append(_Open(values, self._next_path(), event.anchor, self.count))
+        path = self._next_path()
+        self.places.setdefault(path, self._place())
+        self.open.append(_Open(values, path, event.anchor, self.count))
+        self._nest(0)
 
     def _end(self, event: yaml.Event) -> None:
         done = self.open.pop()
-        self._put(done.values, done.anchor, self.count - done.before + 1, done.path)
+        self._put(_Read(done.values, self.count - done.before + 1, done.height), done.anchor)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self.anchors:
             raise self._error(f"*{event.anchor} refers to an anchor that is not complete before it")
-        value, size = self.anchors[event.anchor]
-        self._grow(size - 1)  # before it is copied
-        self._put(copy.deepcopy(value), None, size)
+        meant = self.anchors[event.anchor]
+        self._grow(meant.size - 1)  # before it is copied
+        self._nest(meant.height)
+        self._put(replace(meant, value=copy.deepcopy(meant.value)), None)
+
+    def _nest(self, height: int) -> None:
+        """Refuse what goes too deep where something of this height stands here."""
+        if len(self.open) + height > MAX_DEPTH:
+            raise self._error(f"nested deeper than {MAX_DEPTH} levels, aliases written out")
 
     def _grow(self, size: int) -> None:
         self.count += size
         if self.count > MAX_VALUES:
             raise self._error(f"more than {MAX_VALUES:,} values, aliases written out", hint="an alias bomb?")
 
-    def _put(self, value: Any, anchor: str | None, size: int, path: Steps | None = None) -> None:
+    def _put(self, read: _Read, anchor: str | None) -> None:
         self._grow(1)
         if anchor:
-            self.anchors[anchor] = (value, size)
-        if path is None:
-            path = self._next_path()
-        self.places.setdefault(path, self._place())
+            self.anchors[anchor] = read
+        self.places.setdefault(self._next_path(), self._place())
         if not self.open:
-            self.root = value
+            self.root = read.value
             return
         top = self.open[-1]
+        top.height = max(top.height, read.height + 1)
         if isinstance(top.values, list):
-            top.values.append(value)
+            top.values.append(read.value)
         else:
             assert top.key is not None, "a value without a key"
-            top.values[top.key], top.key = value, None
+            top.values[top.key], top.key = read.value, None
 
     def _next_path(self) -> Steps:
         if not self.open:
@@ -227,8 +271,9 @@ class _Reader:
         return (*top.path, top.key)
 
     def _refuse_tag(self, tag: str | None) -> None:
-        if tag not in (None, "!", *_SCALARS, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            raise self._error(f"the tag {tag} is not allowed", hint="a spec holds texts, numbers, lists and keys")
+        if tag not in (None, "!"):  # the second is what a quoted text has
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            raise self._error(f"the tag {shown} is not allowed", hint="a spec holds texts, numbers, lists and keys")
 
     def _place(self) -> str:
         return f"{self.name}:{self.line}"

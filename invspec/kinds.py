@@ -8,9 +8,18 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, get_args, runtime_checkable
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,16 +36,19 @@ _FRACTION = re.compile(rf"\s*({_REAL})\s*(?:/\s*({_REAL})\s*)?")
 
 def _fraction(value: Any) -> Any:
     """8/255 and 1e-3 arrive from YAML as texts."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, found {str(value).lower()}")
     if not isinstance(value, str):
         return value
     parts = _FRACTION.fullmatch(value)
-    below = float(parts[2] or 1) if parts else 0.0
-    if parts is None or below == 0 or not math.isfinite(float(parts[1]) / below):
-        raise ValueError(f"{value!r} is not a number or a fraction like 8/255")
-    return float(parts[1]) / below
+    above, below = (float(parts[1]), float(parts[2] or 1)) if parts else (0.0, 0.0)
+    if below == 0 or not (math.isfinite(below) and math.isfinite(above / below)):
+        raise ValueError(f"expected a number or a fraction like 8/255, found {value[:40]!r}")
+    return above / below
 
 
-Number = Annotated[float, BeforeValidator(_fraction)]  # a float that may be written 8/255 or 1e-3
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_FRACTION.pattern}$"}]}
+Number = Annotated[float, BeforeValidator(_fraction), WithJsonSchema(_NUMBER)]  # may be written 8/255 or 1e-3
 Pixels = Number  # in units of the [0, 1] pixel range
 Norm = Literal["linf", "l2", "l1"]
 
@@ -52,7 +64,12 @@ def plain(value: Any) -> Any:
         return sorted(items, key=str) if isinstance(value, frozenset) else items
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return value
+    return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0, and so must its text
+
+
+def _held(annotation: Any) -> set[Any]:
+    """The types of which a field's annotation is made."""
+    return {annotation}.union(*map(_held, get_args(annotation)))
 
 
 class Method(BaseModel):
@@ -61,6 +78,15 @@ class Method(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Left alone, pydantic reads true as 1, and YAML reads on as true."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and {int, float} & (held := _held(annotation)) and bool not in held:
+            raise ValueError(f"expected a number, found {str(value).lower()}")
+        return value
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -199,8 +225,8 @@ class Sample(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     split: SplitName = "test"
-    limit: int | None = Field(default=None, ge=1, description="first examples of the split")
-    per_class: int | None = Field(default=None, ge=1, description="first examples of each class")
+    limit: int | None = Field(default=None, ge=1, strict=True, description="first examples of the split")
+    per_class: int | None = Field(default=None, ge=1, strict=True, description="first examples of each class")
 
     @model_validator(mode="after")
     def _counted_one_way(self) -> Self:

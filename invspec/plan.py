@@ -15,7 +15,7 @@ from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
 from invspec.tasks import Perturb, Score, Task, Train, needs, size
 
 PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
-MAX_CELLS = 200_000
+MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,25 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
 
 def plan(spec: Spec) -> Plan:
     """Multiply a spec out. Raises SpecError where that gives too many cells."""
+    try:
+        _check_size(spec)
+    except SpecError as problem:
+        raise spec.source.locate(problem) from None
+    cells = {tuple(sorted(cell.coords.items())): cell for cell in _cells(spec)}  # lines of `train` may overlap
+    return Plan(spec, tuple(cells.values()))
+
+
+def _check_size(spec: Spec) -> None:
     count = sum(_line_size(spec, line) for line in spec.train) * len(spec.seeds)
     if count > MAX_CELLS:
         found = f"the products and sweeps give {count:,} cells; at most {MAX_CELLS:,} are planned"
-        raise spec.source.locate(SpecError(found, path=("train",)))
-    cells = {tuple(sorted(cell.coords.items())): cell for cell in _cells(spec)}  # lines of `train` may overlap
-    return Plan(spec, tuple(cells.values()))
+        raise SpecError(found, path=("train",))
+    for label, attack in spec.entries["attacks"].items():
+        for data in spec.entries["datasets"].values():
+            most = max(size(cast(Dataset, variant.method), attack.sample) for variant in data.variants)
+            if math.ceil(most / PART) * count > MAX_PARTS:
+                found = f"{most:,} examples in each of {count:,} cells are too many"
+                raise SpecError(found, hint="sample: {limit: ...} takes fewer", path=("attacks", label))
 
 
 def _line_size(spec: Spec, line: TrainLine) -> int:
@@ -162,7 +175,7 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
         net = model.deploy(model.sketch(dataset.shape, dataset.classes))
         device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
         logits = net(torch.zeros(1, *dataset.shape, device=device))
-    except (ValueError, RuntimeError) as problem:
+    except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
         found = str(problem).splitlines()[0]
         shape = "x".join(map(str, dataset.shape))
         raise SpecError(f"{what}: {found}", hint=f"its images are {shape}", path=("model",)) from None
@@ -175,5 +188,5 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
 def _check_attack(attack: Attack, label: str, net: Any, model: str) -> None:
     wanted = attack.accepts
     if wanted is not None and not isinstance(net, wanted):
-        means = (wanted.__doc__ or wanted.__name__).splitlines()[0]
+        means = (wanted.__doc__ or wanted.__name__).splitlines()[0].rstrip(".")
         raise SpecError(f"attack {label} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}")

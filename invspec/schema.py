@@ -5,31 +5,30 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from invspec import cards
-from invspec.spec import KINDS, Written
+from invspec.spec import KINDS, Label, Labels, Written
 
 
 def text() -> str:
     """The schema as JSON."""
     schema: dict[str, Any] = Written.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    claim = schema["$defs"]["Claim"]["properties"]
+    claim["expect"] = {"anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]}
+    label = TypeAdapter(Label).json_schema()
+    own = {"attacks": {"sample": {"$ref": "#/$defs/Sample"}}, "measures": {"of": TypeAdapter(Labels).json_schema()}}
     for part, kind in KINDS.items():
         names = {name: cards.card(kind, name).summary for name in cards.names(kind)}
         schema["properties"][part] = {
             "type": "object",
             "description": f"label: {{use: name of a {kind} (default: the label), ...its fields}}",
             "minProperties": 1,
-            "propertyNames": {"anyOf": [{"const": name, "description": names[name]} for name in names] + [_LABEL]},
+            "propertyNames": {"anyOf": [{"const": name, "description": names[name]} for name in names] + [label]},
             "additionalProperties": {
                 "type": ["object", "null"],
-                "properties": {"use": {"enum": list(names)}, **_OWN.get(part, {})},
+                "properties": {"use": {"enum": list(names)}, **own.get(part, {})},
             },
         }
     return json.dumps(schema, indent=2)
-
-
-_LABEL = {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"}
-_OWN: dict[str, dict[str, Any]] = {
-    "attacks": {"sample": {"$ref": "#/$defs/Sample"}},
-    "measures": {"of": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
-}

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from invspec import document, registry
-from invspec.cards import Kind, papers, shipped
+from invspec.cards import Kind, card, papers, shipped
 from invspec.document import Document, Steps
 from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure, Method, Number, Sample
@@ -20,7 +32,7 @@ from invspec.kinds import Measure, Method, Number, Sample
 Scalar = str | float | int | bool
 Coords = dict[str, Scalar]
 
-LABEL = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 KINDS: dict[str, Kind] = {
     "datasets": "dataset",
     "models": "model",
@@ -30,7 +42,7 @@ KINDS: dict[str, Kind] = {
 }
 RESERVED = ("use", "of", "sample")  # the spec's own words in an entry
 AXES = ("dataset", "model", "defence", "attack", "measure", "seed")  # the coordinates that every cell has
-MAX_VARIANTS = 10_000
+MAX_VARIANTS = 10_000  # of all entries together
 
 
 # ─ what is written ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -41,12 +53,22 @@ class _Part(BaseModel):
 
 
 def _listed(value: Any) -> Any:
-    """A single name stands for a list of one."""
-    return [value] if isinstance(value, str) else value
+    """A single label stands for a list of one."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"expected a label or a list of labels, found {registry.shown(value)}")
+    return [value] if isinstance(value, str) else cast(Sequence[Any], value)
 
 
-Label = Annotated[str, Field(pattern=f"^{LABEL}$")]
-Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+def _label(value: Any) -> Any:
+    if isinstance(value, str) and not LABEL.fullmatch(value):
+        raise ValueError("expected a label: a letter, then at most 63 letters, digits, - and _")
+    return value
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_ONE_OR_MORE = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "pattern": f"^{LABEL.pattern}$"})]
+Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
 
 
 def _entry(value: Any) -> Any:
@@ -122,8 +144,9 @@ class Bound(_Part):
             raise ValueError("near and within go together")
         if self.above is None and self.below is None and self.near is None:
             raise ValueError("expected above, below, or near with within")
-        if self.above is not None and self.below is not None and self.above >= self.below:
-            raise ValueError(f"no number is above {self.above} and below {self.below}")
+        low, high = self.range
+        if low >= high:
+            raise ValueError(f"no number is above {low:g} and below {high:g}")
         return self
 
     @property
@@ -147,7 +170,12 @@ _OF_FORM: dict[str, tuple[Statistic, ...]] = {
 def _expectation(value: Any) -> Any:
     """`rising` and `falling` are short for a correlation above and below 0."""
     short = {"rising": {"correlation": {"above": 0.0}}, "falling": {"correlation": {"below": 0.0}}}
-    return short.get(value, value) if isinstance(value, str) else value
+    if value in ("rising", "falling"):
+        return short[value]
+    if not isinstance(value, dict) or len(cast(dict[str, Any], value)) != 1:
+        found = registry.shown(value)
+        raise ValueError(f"expected rising, falling, or one statistic, like {{value: {{above: 0.5}}}}, found {found}")
+    return cast(dict[str, Any], value)
 
 
 class Claim(_Part):
@@ -159,7 +187,7 @@ class Claim(_Part):
     value: Pick | None = None
     compare: Compare | None = None
     trend: Trend | None = None
-    expect: Annotated[dict[Statistic, Bound], BeforeValidator(_expectation), Field(min_length=1, max_length=1)]
+    expect: Annotated[dict[Statistic, Bound], BeforeValidator(_expectation)]
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -167,7 +195,8 @@ class Claim(_Part):
         if len(forms) != 1:
             raise ValueError(f"a claim has one of value, compare, trend; found {' and '.join(forms) or 'none'}")
         if self.statistic not in _OF_FORM[forms[0]]:
-            raise ValueError(f"{forms[0]} expects {' or '.join(_OF_FORM[forms[0]])}, found {self.statistic}")
+            wanted = " or ".join(_OF_FORM[forms[0]])
+            raise ValueError(f"a {forms[0]} claim expects something of its {wanted}, found {self.statistic}")
         return self
 
     @property
@@ -204,12 +233,15 @@ class Layout(_Part):
     figure: Literal["profile", "none"] = "profile"
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+
+
 class Written(_Part):
     """The spec as its author wrote it."""
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     precision: Literal["float32", "bfloat16"] = "float32"
     datasets: Entries
     models: Entries
@@ -221,11 +253,12 @@ class Written(_Part):
     report: tuple[Layout, ...] = ()
     scales: dict[Label, dict[str, Any]] = {}
 
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"a seed stands twice in seeds: {list(self.seeds)}")
-        return self
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if twice := [seed for seed, times in Counter(seeds).items() if times > 1]:
+            raise ValueError(f"the seed {twice[0]} stands twice")
+        return seeds
 
 
 # ─ what it means ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,7 +322,7 @@ def _cheap(part: str, method: Method) -> Method:
 
 def find(name: str) -> Path:
     """A path to a spec, or the name of one that ships with invspec. Raises SpecError with the nearest name."""
-    if (path := Path(name)).exists() or path.suffix or len(path.parts) > 1:
+    if (path := Path(name)).suffix or len(path.parts) != 1 or os.path.lexists(name):
         return path
     known = {spec.stem: spec for spec in shipped("specs").glob("*.yaml")}
     if name not in known:
@@ -333,13 +366,16 @@ def resolve(source: Document) -> Spec:
 
 def _resolve(source: Document) -> Spec:
     if not isinstance(source.values, dict):
-        raise SpecError("a spec has keys: title, datasets, models, defences, attacks, measures, train")
+        found = registry.shown(source.values)
+        raise SpecError(f"expected the keys of a spec, found {found}", hint=f"keys: {', '.join(Written.model_fields)}")
+    values = cast(dict[str, Any], source.values)
     try:
-        written = Written.model_validate(source.values)
+        written = Written.model_validate(values)
     except ValidationError as problem:
-        raise _explain(problem) from None
+        raise registry.explain(problem, Written, values) from None
     if written.paper is not None and written.paper not in papers():
         raise SpecError(f"no paper {written.paper!r}", hint=suggest(written.paper, papers()), path=("paper",))
+    _check_size(written)
     entries = {part: _entries(part, getattr(written, part)) for part in KINDS}
     _check_labels(entries)
     _check_train(written.train, entries)
@@ -356,18 +392,14 @@ def _resolve(source: Document) -> Spec:
     )
 
 
-_KNOWN_KEYS: dict[str, type[BaseModel]] = {"train": TrainLine, "claims": Claim, "report": Layout}
-
-
-def _explain(problem: ValidationError) -> SpecError:
-    """pydantic's complaint, in the paths of the file: unions and entries add steps that nobody wrote."""
-    found = registry.explain(problem)
-    path = tuple(step for step in found.path if step not in ("fields", "[key]"))
-    if problem.errors()[0]["type"] != "extra_forbidden":
-        return SpecError(found.message, hint=found.hint, path=path)
-    owner = Written if len(path) == 1 else _KNOWN_KEYS.get(str(path[0])) if len(path) == 3 else None
-    hint = suggest(str(path[-1]), owner.model_fields) if owner else found.hint
-    return SpecError(f"no key {path[-1]!r} is known here", hint=hint, path=path)
+def _check_size(written: Written) -> None:
+    """Refuse sweeps that multiply to more than can be planned, before any is written out."""
+    count = 0
+    for part in KINDS:
+        for label, entry in getattr(written, part).items():
+            count += math.prod(len(values) for _, values in _sweeps(entry.fields, (part, label)))
+            if count > MAX_VARIANTS:
+                raise SpecError(f"sweeps give more than {MAX_VARIANTS:,} methods up to here", path=(part, label))
 
 
 def _entries(part: str, entries: Mapping[str, Entry]) -> dict[str, Resolved]:
@@ -380,6 +412,10 @@ def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
     for word, owner in (("of", "measures"), ("sample", "attacks")):
         if getattr(entry, word) is not None and part != owner:
             raise SpecError(f"{word} belongs to {owner}, not to {part}", path=(part, label, word))
+    try:
+        card(KINDS[part], entry.use or label)
+    except SpecError as problem:
+        raise problem.within(part, label, *(("use",) if entry.use else ())) from None
     variants = tuple(_variants(part, label, entry))
     if part == "measures":
         _check_of(cast(Measure, variants[0].method), label, entry)
@@ -399,18 +435,17 @@ def _check_of(measure: Measure, label: str, entry: Entry) -> None:
 
 
 def _variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
-    axes = list(_sweeps(entry.fields, ()))
-    if math.prod(len(values) for _, values in axes) > MAX_VARIANTS:
-        raise SpecError(f"sweeps multiply to more than {MAX_VARIANTS:,} variants", path=(part, label))
+    axes = [(path[2:], values) for path, values in _sweeps(entry.fields, (part, label))]
     seen: set[tuple[Scalar, ...]] = set()
     for chosen in itertools.product(*(range(len(values)) for _, values in axes)):
         fields = entry.fields
         for (path, values), which in zip(axes, chosen, strict=True):
             fields = _with(fields, path, values[which])
         method = _make(part, label, entry.use or label, fields, axes, chosen)
-        coords = {f"{label}.{'.'.join(map(str, path))}": _coordinate(method, path) for path, _ in axes}
+        coords = {f"{label}.{'.'.join(map(str, path))}": _coordinate(method, fields, path) for path, _ in axes}
         if tuple(coords.values()) in seen:
-            raise SpecError(f"a sweep names {_listing(coords)} twice", path=(part, label, *axes[-1][0]))
+            path = (part, label, *axes[-1][0])
+            raise SpecError(f"a sweep gives {_listing(coords)} twice", hint="cells could not be told apart", path=path)
         seen.add(tuple(coords.values()))
         yield Variant(coords, method)
 
@@ -433,7 +468,7 @@ def _make(
 
 
 def _sweeps(value: Any, path: Steps) -> Iterator[tuple[Steps, list[Any]]]:
-    """Every {sweep: [...]} below a value, with its path."""
+    """Every {sweep: [...]} below an entry, with its path, which begins with the entry's."""
     if isinstance(value, dict):
         fields = cast(dict[str, Any], value)
         if "sweep" in fields:
@@ -445,10 +480,12 @@ def _sweeps(value: Any, path: Steps) -> Iterator[tuple[Steps, list[Any]]]:
 
 def _sweep(fields: dict[str, Any], path: Steps) -> list[Any]:
     values = fields["sweep"]
-    if len(fields) > 1 or not path:
-        raise SpecError("a sweep stands alone, in place of one field's value", path=path)
+    if len(fields) > 1 or len(path) == 2:
+        hint = "write field: {sweep: [...]}"
+        raise SpecError("a sweep stands alone, in place of one field's value", hint=hint, path=path)
     if not isinstance(values, list) or not values:
-        raise SpecError("a sweep is a list of at least one value", path=(*path, "sweep"))
+        found = registry.shown(values)
+        raise SpecError(f"expected a list of at least one value, found {found}", path=(*path, "sweep"))
     return cast(list[Any], values)
 
 
@@ -458,14 +495,14 @@ def _with(fields: dict[str, Any], path: Steps, value: Any) -> dict[str, Any]:
     return {**fields, first: value if len(path) == 1 else _with(fields[first], path[1:], value)}
 
 
-def _coordinate(method: Method, path: Steps) -> Scalar:
-    """A swept field as a coordinate: its value, or the name of the class where it is a method."""
-    value: Any = method
+def _coordinate(method: Method, fields: Mapping[str, Any], path: Steps) -> Scalar:
+    """A swept field as a coordinate: its value; of a method, its name in the registry."""
+    value, written = cast(Any, method), cast(Any, fields)
     for name in path:
-        value = getattr(value, str(name))
-    if isinstance(value, bool | int | float | str):
-        return value
-    return type(value).__name__ if isinstance(value, Method) else str(value)
+        value, written = getattr(value, str(name), None), written[name]
+    if isinstance(written, dict):
+        return str(cast(dict[str, Any], written).get("use"))
+    return value if isinstance(value, Scalar) else str(written if value is None else value)
 
 
 def _check_labels(entries: Mapping[str, Mapping[str, Resolved]]) -> None:

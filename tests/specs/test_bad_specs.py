@@ -1,0 +1,820 @@
+"""What a user reads who made a mistake: the whole message, for every mistake that we could think of.
+
+BASE is right; each entry of BAD breaks it in one place. In messages, {attacks} and the like stand for the names of the
+registry, {PGD} for the parameters of a class and {papers} for the keys of papers.yaml, which grow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invspec import cli, document
+from invspec.cards import KINDS, names, papers
+from invspec.registry import resolve
+from invspec.spec import Written
+
+BASE = """\
+title: toy
+datasets:
+  fake: {}
+models:
+  linear: {}
+defences:
+  standard: {}
+attacks:
+  pgd: {eps: 0.1}
+measures:
+  accuracy: {of: pgd}
+train:
+  - {dataset: fake, model: linear, defence: standard}
+"""
+
+
+def with_(**lines: str) -> str:
+    """BASE with other text for the one line that is below a key."""
+    text = BASE
+    for key, line in lines.items():
+        (old,) = [
+            below for above, below in zip(text.split("\n"), text.split("\n")[1:], strict=False) if above == f"{key}:"
+        ]
+        text = text.replace(f"{key}:\n{old}\n", f"{key}:\n{line}\n")
+    return text
+
+
+def attack(entry: str) -> str:
+    return with_(attacks=f"  pgd: {entry}")
+
+
+def nested(attack: str) -> str:
+    return with_(defences=f"  standard: {{use: adversarial_training, attack: {attack}}}")
+
+
+def claim(rest: str) -> str:
+    return f"{BASE}claims:\n  - {{{rest}}}\n"
+
+
+def value(expect: str) -> str:
+    return claim(f"says: a, value: {{measure: accuracy}}, expect: {expect}")
+
+
+def listed(numbers: range, scale: float = 1) -> str:
+    return "[" + ", ".join(str(number * scale) for number in numbers) + "]"
+
+
+def filled(message: str) -> str:
+    """A message with the registry's words in the place of {attacks} and the like; more than 24 are not listed."""
+    words = {f"{kind}s": list(names(kind)) for kind in KINDS}
+    words |= {"papers": sorted(papers()), "keys": sorted(Written.model_fields)}
+    for method in (resolve("attack", "pgd"), resolve("dataset", "fake")):
+        words[method.__name__] = sorted(field.alias or name for name, field in method.model_fields.items())
+    for hole, known in words.items():
+        if len(known) > 24:
+            message = message.replace(f" (known: {{{hole}}})", "").replace(f"\nhint: known: {{{hole}}}", "")
+    return message.format(**{hole: ", ".join(known) for hole, known in words.items()})
+
+
+LABEL = "expected a label: a letter, then at most 63 letters, digits, - and _"
+NUMBER = "expected a number or a fraction like 8/255"
+SPEC = f"hint: keys: {', '.join(Written.model_fields)}"
+PLAIN = "hint: a spec holds texts, numbers, lists and keys"
+STATISTIC = "expected rising, falling, or one statistic, like {{value: {{above: 0.5}}}}"
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    # ─ names ─
+    "no such dataset": (
+        with_(datasets="  fake: {use: fak}"),
+        "x.yaml:3: datasets.fake.use: no dataset is named 'fak'\nhint: did you mean fake? (known: {datasets})",
+    ),
+    "no such model": (
+        with_(models="  linaer: {}"),
+        "x.yaml:5: models.linaer: no model is named 'linaer'\nhint: did you mean linear? (known: {models})",
+    ),
+    "no such defence": (
+        with_(defences="  standart:"),
+        "x.yaml:7: defences.standart: no defence is named 'standart'\nhint: did you mean standard? (known: {defences})",
+    ),
+    "no such attack": (
+        attack("{use: pdg}"),
+        "x.yaml:9: attacks.pgd.use: no attack is named 'pdg'\nhint: did you mean pgd? (known: {attacks})",
+    ),
+    "no such attack in a defence": (
+        nested("{use: pdg}"),
+        "x.yaml:7: defences.standard.attack: no attack is named 'pdg'\nhint: did you mean pgd? (known: {attacks})",
+    ),
+    "no such measure": (
+        with_(measures="  accuracy: {use: acuracy, of: pgd}"),
+        "x.yaml:11: measures.accuracy.use: no measure is named 'acuracy'\n"
+        "hint: did you mean accuracy? (known: {measures})",
+    ),
+    "a class instead of a name": (
+        attack("{use: 'invspec.attacks.pgd:PGD'}"),
+        "x.yaml:9: attacks.pgd.use: no attack is named 'invspec.attacks.pgd:PGD'\nhint: known: {attacks}",
+    ),
+    "a path instead of a name": (
+        attack("{use: ../../etc/passwd}"),
+        "x.yaml:9: attacks.pgd.use: no attack is named '../../etc/passwd'\nhint: known: {attacks}",
+    ),
+    "a list of names": (
+        attack("{use: [pgd]}"),
+        "x.yaml:9: attacks.pgd.use: expected a text, found ['pgd']",
+    ),
+    "no such paper": (
+        BASE + "paper: kamath2002\n",
+        "x.yaml:14: paper: no paper 'kamath2002'\nhint: did you mean kamath2020? (known: {papers})",
+    ),
+    "a paper's year": (
+        BASE + "paper: 2020\n",
+        "x.yaml:14: paper: expected a text, found 2020",
+    ),
+    # ─ labels ─
+    "a label with slashes": (
+        with_(attacks="  ../../etc: {use: pgd}"),
+        f"x.yaml:9: attacks.'../../etc': {LABEL}",
+    ),
+    "a label with a dot": (
+        with_(attacks="  pgd.eps: {use: pgd}"),
+        f"x.yaml:9: attacks.pgd.eps: {LABEL}",
+    ),
+    "a label of two lines": (
+        with_(attacks='  "a\\nb": {use: pgd}'),
+        f"x.yaml:9: attacks.'a\\nb': {LABEL}",
+    ),
+    "an empty label": (
+        with_(attacks="  '': {use: pgd}"),
+        f"x.yaml:9: attacks.'': {LABEL}",
+    ),
+    "a long label": (
+        with_(attacks=f"  {'a' * 65}: {{use: pgd}}"),
+        f"x.yaml:9: attacks.{'a' * 65}: {LABEL}",
+    ),
+    "a number as a label": (
+        with_(attacks="  3: {use: pgd}"),
+        f"x.yaml:9: attacks.3: {LABEL}",
+    ),
+    "a scale with a slash": (
+        BASE + "scales: {a/b: {}}\n",
+        f"x.yaml:14: scales.'a/b': {LABEL}",
+    ),
+    "two swept entries of one label": (
+        with_(
+            attacks="  same: {use: pgd, eps: {sweep: [0, 1]}}",
+            defences="  same: {use: rotation_augmentation, max_degrees: {sweep: [0, 1]}}",
+            measures="  accuracy: {of: same}",
+        ).replace("defence: standard", "defence: same"),
+        "x.yaml:9: attacks.same: 'same' names two swept entries; give one another label",
+    ),
+    # ─ keys ─
+    "an unknown key": (
+        BASE + "claim: []\n",
+        "x.yaml:14: claim: no key 'claim' is known here\nhint: did you mean claims? (known: {keys})",
+    ),
+    "a misspelt parameter": (
+        attack("{eps: 0.1, step_sise: 0.01}"),
+        "x.yaml:9: attacks.pgd.step_sise: PGD has no such parameter\nhint: did you mean step_size? (PGD takes: {PGD})",
+    ),
+    "an unknown parameter": (
+        attack("{target: 'os:system'}"),
+        "x.yaml:9: attacks.pgd.target: PGD has no such parameter\nhint: PGD takes: {PGD}",
+    ),
+    "a misspelt parameter of a dataset": (
+        with_(datasets="  fake: {clases: 3}"),
+        "x.yaml:3: datasets.fake.clases: Fake has no such parameter\nhint: did you mean classes? (Fake takes: {Fake})",
+    ),
+    "a parameter where there are none": (
+        with_(models="  linear: {bias: true}"),
+        "x.yaml:5: models.linear.bias: Linear has no such parameter\nhint: Linear takes none",
+    ),
+    "a misspelt parameter in a defence's attack": (
+        nested("{use: pgd, stepz: 1}"),
+        "x.yaml:7: defences.standard.attack.stepz: PGD has no such parameter\n"
+        "hint: did you mean steps? (PGD takes: {PGD})",
+    ),
+    "a sample in a defence's attack": (
+        nested("{use: pgd, sample: {limit: 2}}"),
+        "x.yaml:7: defences.standard.attack.sample: PGD has no such parameter\nhint: PGD takes: {PGD}",
+    ),
+    "a misspelt key of a sample": (
+        attack("{sample: {limt: 2}}"),
+        "x.yaml:9: attacks.pgd.sample.limt: no key 'limt' is known here\n"
+        "hint: did you mean limit? (known: limit, per_class, split)",
+    ),
+    "a misspelt key of a train line": (
+        BASE.replace("model: linear", "modle: linear"),
+        "x.yaml:13: train.0.modle: no key 'modle' is known here\n"
+        "hint: did you mean model? (known: dataset, defence, measures, model)",
+    ),
+    "a misspelt key of a claim": (
+        claim("sayz: a, value: {measure: accuracy}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.sayz: no key 'sayz' is known here\n"
+        "hint: did you mean says? (known: compare, expect, published, says, source, trend, value)",
+    ),
+    "a misspelt key of a pick": (
+        claim("says: a, value: {measur: accuracy}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.value.measur: no key 'measur' is known here\n"
+        "hint: did you mean measure? (known: at, measure, over)",
+    ),
+    "a misspelt bound": (
+        value("{value: {abvoe: 0}}"),
+        "x.yaml:15: claims.0.expect.value.abvoe: no key 'abvoe' is known here\n"
+        "hint: did you mean above? (known: above, below, near, within)",
+    ),
+    "a misspelt key of a layout": (
+        BASE + "report:\n  - {of: accuracy, colums: model}\n",
+        "x.yaml:15: report.0.colums: no key 'colums' is known here\n"
+        "hint: did you mean columns? (known: at, columns, figure, of, rows, title)",
+    ),
+    "no title": (
+        BASE.replace("title: toy\n", ""),
+        "x.yaml:1: title: is missing",
+    ),
+    "no model in a train line": (
+        BASE.replace("model: linear, ", ""),
+        "x.yaml:13: train.0.model: is missing",
+    ),
+    "a sample of a model": (
+        with_(models="  linear: {sample: {limit: 2}}"),
+        "x.yaml:5: models.linear.sample: sample belongs to attacks, not to models",
+    ),
+    "an attack of something": (
+        attack("{of: pgd}"),
+        "x.yaml:9: attacks.pgd.of: of belongs to measures, not to attacks",
+    ),
+    # ─ types ─
+    "an entry that is a text": (
+        attack("fgsm"),
+        "x.yaml:9: attacks.pgd: expected parameters, like {{eps: 0.1}}, or nothing",
+    ),
+    "an entry that is a list": (
+        attack("[0.1]"),
+        "x.yaml:9: attacks.pgd: expected parameters, like {{eps: 0.1}}, or nothing",
+    ),
+    "attacks in a list": (
+        with_(attacks="  - pgd"),
+        "x.yaml:8: attacks: expected keys with values, found ['pgd']",
+    ),
+    "no attacks": (
+        with_(attacks="  {}"),
+        "x.yaml:8: attacks: is empty; at least one is needed",
+    ),
+    "nothing below attacks": (
+        with_(attacks=""),
+        "x.yaml:8: attacks: expected keys with values, found nothing",
+    ),
+    "a name for a defence's attack": (
+        nested("pgd"),
+        "x.yaml:7: defences.standard.attack: expected {{use: name, ...its fields}}, found 'pgd'",
+    ),
+    "a defence's attack without a name": (
+        nested("{eps: 0.1}"),
+        "x.yaml:7: defences.standard.attack: expected {{use: name, ...its fields}}, found {{'eps': 0.1}}",
+    ),
+    "a word for a number": (
+        attack("{eps: big}"),
+        f"x.yaml:9: attacks.pgd.eps: {NUMBER}, found 'big'",
+    ),
+    "a list for a number": (
+        attack("{eps: [0.1, 0.2]}"),
+        "x.yaml:9: attacks.pgd.eps: expected a number, found [0.1, 0.2]",
+    ),
+    "keys for a number": (
+        attack("{eps: {swep: [0.1]}}"),
+        "x.yaml:9: attacks.pgd.eps: expected a number, found {{'swep': [0.1]}}",
+    ),
+    "nothing for a number": (
+        attack("{eps: }"),
+        "x.yaml:9: attacks.pgd.eps: expected a number, found nothing",
+    ),
+    "yes for a number": (
+        attack("{eps: yes}"),
+        "x.yaml:9: attacks.pgd.eps: expected a number, found true",
+    ),
+    "on for a whole number": (
+        attack("{steps: on}"),
+        "x.yaml:9: attacks.pgd.steps: expected a number, found true",
+    ),
+    "a fraction for a whole number": (
+        attack("{steps: 2.5}"),
+        "x.yaml:9: attacks.pgd.steps: expected a whole number, found 2.5",
+    ),
+    "a number for a truth": (
+        attack("{random_start: 2}"),
+        "x.yaml:9: attacks.pgd.random_start: expected true or false, found 2",
+    ),
+    "a norm that is none": (
+        attack("{norm: linff}"),
+        "x.yaml:9: attacks.pgd.norm: expected 'linf', 'l2' or 'l1', found 'linff'",
+    ),
+    "a number as title": (
+        BASE.replace("toy", "3"),
+        "x.yaml:1: title: expected a text, found 3",
+    ),
+    "an empty title": (
+        BASE.replace("toy", "''"),
+        "x.yaml:1: title: expected a text of length 1 or more, found ''",
+    ),
+    "a sample that is a word": (
+        attack("{sample: all}"),
+        "x.yaml:9: attacks.pgd.sample: expected keys with values, found 'all'",
+    ),
+    "train without a dash": (
+        with_(train="  {dataset: fake, model: linear, defence: standard}"),
+        "x.yaml:12: train: expected a list, found {{'dataset': 'fake', 'model': 'linear', 'defence': 'standa...",
+    ),
+    "a scale that is a word": (
+        BASE + "scales: {laptop: small}\n",
+        "x.yaml:14: scales.laptop: expected keys with values, found 'small'",
+    ),
+    # ─ ranges ─
+    "eps below 0": (
+        attack("{eps: -0.1}"),
+        "x.yaml:9: attacks.pgd.eps: expected at least 0, found -0.1",
+    ),
+    "eps that is no number": (
+        attack("{eps: .nan}"),
+        "x.yaml:9: attacks.pgd.eps: expected a finite number, found nan",
+    ),
+    "eps without end": (
+        attack("{eps: .inf}"),
+        "x.yaml:9: attacks.pgd.eps: expected a finite number, found inf",
+    ),
+    "a fraction over 0": (
+        attack("{eps: 8/0}"),
+        f"x.yaml:9: attacks.pgd.eps: {NUMBER}, found '8/0'",
+    ),
+    "no steps": (
+        attack("{steps: 0}"),
+        "x.yaml:9: attacks.pgd.steps: expected at least 1, found 0",
+    ),
+    "more than half a turn": (
+        attack("{use: random_rotation, max_degrees: 200}"),
+        "x.yaml:9: attacks.pgd.max_degrees: expected at most 180, found 200",
+    ),
+    "a number of a thousand digits": (
+        attack(f"{{steps: {'9' * 1000}}}"),
+        "x.yaml:9: a number of 1,000 digits\nhint: at most 100 are read",
+    ),
+    "what only looks like a number": (
+        attack("{steps: 0b_}"),
+        "x.yaml:9: '0b_' looks like a number but is none\nhint: quote it",
+    ),
+    "restarts that are all the same": (
+        attack("{restarts: 2, random_start: false}"),
+        "x.yaml:9: attacks.pgd: without random_start all 2 restarts are the same; give one or the other",
+    ),
+    "a negative seed": (
+        BASE + "seeds: [0, -1]\n",
+        "x.yaml:14: seeds.1: expected at least 0, found -1",
+    ),
+    "a large seed": (
+        BASE + "seeds: [2147483648]\n",
+        "x.yaml:14: seeds.0: expected less than 2147483648, found 2147483648",
+    ),
+    "half a seed": (
+        BASE + "seeds: [0.5]\n",
+        "x.yaml:14: seeds.0: expected a whole number, found 0.5",
+    ),
+    "a true seed": (
+        BASE + "seeds: [true]\n",
+        "x.yaml:14: seeds.0: expected a whole number, found true",
+    ),
+    "a seed outside a list": (
+        BASE + "seeds: 3\n",
+        "x.yaml:14: seeds: expected a list, found 3",
+    ),
+    "no seeds": (
+        BASE + "seeds: []\n",
+        "x.yaml:14: seeds: expected a list of at least 1, found []",
+    ),
+    "a seed twice": (
+        BASE + "seeds: [0, 1, 0]\n",
+        "x.yaml:14: seeds: the seed 0 stands twice",
+    ),
+    "an unknown precision": (
+        BASE + "precision: float16\n",
+        "x.yaml:14: precision: expected 'float32' or 'bfloat16', found 'float16'",
+    ),
+    "a sample of none": (
+        attack("{sample: {limit: 0}}"),
+        "x.yaml:9: attacks.pgd.sample.limit: expected at least 1, found 0",
+    ),
+    "a sample counted twice": (
+        attack("{sample: {limit: 10, per_class: 1}}"),
+        "x.yaml:9: attacks.pgd.sample: limit 10 and per_class 1 both fix the number; give one",
+    ),
+    "a sample of an unknown split": (
+        attack("{sample: {split: tset}}"),
+        "x.yaml:9: attacks.pgd.sample.split: expected 'train', 'val' or 'test', found 'tset'",
+    ),
+    # ─ sweeps ─
+    "an empty sweep": (
+        attack("{eps: {sweep: []}}"),
+        "x.yaml:9: attacks.pgd.eps.sweep: expected a list of at least one value, found []",
+    ),
+    "a sweep of one number": (
+        attack("{eps: {sweep: 0.1}}"),
+        "x.yaml:9: attacks.pgd.eps.sweep: expected a list of at least one value, found 0.1",
+    ),
+    "a sweep of a whole entry": (
+        attack("{sweep: [0.1]}"),
+        "x.yaml:9: attacks.pgd: a sweep stands alone, in place of one field's value\n"
+        "hint: write field: {{sweep: [...]}}",
+    ),
+    "a sweep with company": (
+        attack("{eps: {sweep: [0.1], steps: 3}}"),
+        "x.yaml:9: attacks.pgd.eps: a sweep stands alone, in place of one field's value\n"
+        "hint: write field: {{sweep: [...]}}",
+    ),
+    "a sweep in a sweep": (
+        attack("{eps: {sweep: [{sweep: [0.1]}]}}"),
+        "x.yaml:9: attacks.pgd.eps.sweep.0: expected a number, found {{'sweep': [0.1]}}",
+    ),
+    "a value twice in a sweep": (
+        attack("{eps: {sweep: [8/255, 0.1, 16/510]}}"),
+        f"x.yaml:9: attacks.pgd.eps: a sweep gives pgd.eps {8 / 255} twice\nhint: cells could not be told apart",
+    ),
+    "a method twice in a sweep": (
+        nested("{sweep: [{use: pgd}, {use: pgd, eps: 0.2}]}"),
+        "x.yaml:7: defences.standard.attack: a sweep gives standard.attack pgd twice\n"
+        "hint: cells could not be told apart",
+    ),
+    "a wrong value in a sweep": (
+        attack("\n    eps:\n      sweep:\n        - 0.1\n        - -3"),
+        "x.yaml:13: attacks.pgd.eps.sweep.1: expected at least 0, found -3",
+    ),
+    "a wrong value in a nested sweep": (
+        nested("{use: pgd, eps: {sweep: [0.1, -3]}}"),
+        "x.yaml:7: defences.standard.attack.eps.sweep.1: expected at least 0, found -3",
+    ),
+    "a sweep of names": (
+        attack("{use: {sweep: [pgd, fgsm]}}"),
+        "x.yaml:9: attacks.pgd.use: expected a text, found {{'sweep': ['pgd', 'fgsm']}}",
+    ),
+    "a sweep of seeds": (
+        BASE + "seeds: {sweep: [1]}\n",
+        "x.yaml:14: seeds: expected a list, found {{'sweep': [1]}}",
+    ),
+    "sweeps that multiply to too much": (
+        attack(f"{{eps: {{sweep: {listed(range(101), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"),
+        "x.yaml:9: attacks.pgd: sweeps give more than 10,000 methods up to here",
+    ),
+    "products that multiply to too much": (
+        attack(f"{{eps: {{sweep: {listed(range(90), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}")
+        + f"seeds: {listed(range(30))}\n",
+        "x.yaml:12: train: the products and sweeps give 270,000 cells; at most 200,000 are planned",
+    ),
+    "more examples than can be planned": (
+        with_(datasets=f"  fake: {{test: {10**15}}}"),
+        "x.yaml:9: attacks.pgd: 1,000,000,000,000,000 examples in each of 1 cells are too many\n"
+        "hint: sample: {{limit: ...}} takes fewer",
+    ),
+    # ─ YAML ─
+    "a key twice": (
+        BASE + "title: other\n",
+        "x.yaml:14: the key 'title' stands twice",
+    ),
+    "a parameter twice": (
+        attack("{eps: 0.1, eps: 0.2}"),
+        "x.yaml:9: the key 'eps' stands twice",
+    ),
+    "a tab": (
+        BASE.replace("  linear", "\tlinear"),
+        "x.yaml:5: not YAML: found character that cannot start any token\n"
+        "hint: tabs do not indent; quote a text that begins with @, %, ` or a tab",
+    ),
+    "an open bracket": (
+        attack("{eps: 0.1"),
+        "x.yaml:10: not YAML: did not find expected ',' or '}}'\nhint: is a bracket left open above?",
+    ),
+    "an open quote": (
+        BASE.replace("toy", "'toy"),
+        "x.yaml:14: not YAML: found unexpected end of stream\nhint: is a quote left open above?",
+    ),
+    "a key that is a truth": (
+        attack("{on: 1}"),
+        'x.yaml:9: the key on reads as true in YAML\nhint: write "on"',
+    ),
+    "a label that is a truth": (
+        with_(defences="  no: {use: standard}"),
+        'x.yaml:7: the key no reads as false in YAML\nhint: write "no"',
+    ),
+    "a key that is a list": (
+        with_(defences="  ? [a]\n  : {}"),
+        "x.yaml:7: a key must be a plain word",
+    ),
+    "a merge": (
+        attack("{<<: {eps: 0.1}}"),
+        "x.yaml:9: merge keys (<<) are not supported\nhint: repeat the keys",
+    ),
+    "an alias bomb": (
+        "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]\n" for i in range(9)),
+        "x.yaml:6: more than 100,000 values, aliases written out\nhint: an alias bomb?",
+    ),
+    "a deep chain of aliases": (
+        "a0: &a0 [x]\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i}]\n" for i in range(40)),
+        "x.yaml:32: nested deeper than 32 levels, aliases written out",
+    ),
+    "something in itself": (
+        "title: &a [*a]\n",
+        "x.yaml:1: *a refers to an anchor that is not complete before it",
+    ),
+    "five hundred brackets": (
+        "title: " + "[" * 500 + "]" * 500,
+        "x.yaml:1: nested deeper than 32 levels, aliases written out",
+    ),
+    "a python tag": (
+        BASE.replace("toy", "!!python/object/apply:os.system [ls]"),
+        f"x.yaml:1: the tag !!python/object/apply:os.system is not allowed\n{PLAIN}",
+    ),
+    "a tag of one's own": (
+        BASE.replace("toy", "!env HOME"),
+        f"x.yaml:1: the tag !env is not allowed\n{PLAIN}",
+    ),
+    "a tag that is wrong": (
+        BASE.replace("toy", "!!int toy"),
+        f"x.yaml:1: the tag !!int is not allowed\n{PLAIN}",
+    ),
+    "two documents": (
+        BASE + "---\n" + BASE,
+        "x.yaml:14: a second document begins here\nhint: one file holds one spec",
+    ),
+    "a NUL": (
+        "title: toy\na: b\0c\n",
+        "x.yaml:2: not YAML: control characters are not allowed",
+    ),
+    "Latin-1": (
+        b"title: caf\xe9\n",
+        "x.yaml: not UTF-8 text (byte 10)\nhint: a spec is YAML text",
+    ),
+    "UTF-16": (
+        "title: toy\n".encode("utf-16"),
+        "x.yaml: not UTF-8 text (byte 0)\nhint: a spec is YAML text",
+    ),
+    "an empty file": (
+        "",
+        f"x.yaml: expected the keys of a spec, found nothing\n{SPEC}",
+    ),
+    "a list": (
+        "- a\n- b\n",
+        f"x.yaml:1: expected the keys of a spec, found ['a', 'b']\n{SPEC}",
+    ),
+    "a text": (
+        "\nhello\n",
+        f"x.yaml:2: expected the keys of a spec, found 'hello'\n{SPEC}",
+    ),
+    # ─ what meets what ─
+    "a measure of nothing": (
+        with_(measures="  accuracy: {}"),
+        "x.yaml:11: measures.accuracy: Accuracy is of 1 attack, found 0\nhint: say `of: [label of an attack]`",
+    ),
+    "a measure of too much": (
+        with_(measures="  accuracy: {of: [pgd, pgd]}"),
+        "x.yaml:11: measures.accuracy.of: Accuracy is of 1 attack, found 2\nhint: say `of: [label of an attack]`",
+    ),
+    "a measure of an empty list": (
+        with_(measures="  accuracy: {of: []}"),
+        "x.yaml:11: measures.accuracy.of: expected a list of at least 1, found []",
+    ),
+    "a measure of a number": (
+        with_(measures="  accuracy: {of: 3}"),
+        "x.yaml:11: measures.accuracy.of: expected a label or a list of labels, found 3",
+    ),
+    "a measure of an attack that is not there": (
+        with_(measures="  accuracy: {of: pdg}"),
+        "x.yaml:11: measures.accuracy.of: no attack is labelled 'pdg' in this spec\n"
+        "hint: did you mean pgd? (known: pgd)",
+    ),
+    "an unknown dataset in train": (
+        BASE.replace("dataset: fake", "dataset: mnist"),
+        "x.yaml:13: train.0.dataset: no dataset is labelled 'mnist' in this spec\nhint: known: fake",
+    ),
+    "an unknown measure in train": (
+        BASE.replace("standard}", "standard, measures: acc}"),
+        "x.yaml:13: train.0.measures: no measure is labelled 'acc' in this spec\nhint: known: accuracy",
+    ),
+    "no train lines": (
+        BASE.split("train:")[0] + "train: []\n",
+        "x.yaml:12: train: expected a list of at least 1, found []",
+    ),
+    "nothing below train": (
+        BASE.split("train:")[0] + "train:\n",
+        "x.yaml:12: train: expected a list, found nothing",
+    ),
+    "a train line that is a word": (
+        with_(train="  - fake"),
+        "x.yaml:13: train.0: expected keys with values, found 'fake'",
+    ),
+    "images too small for a model": (
+        with_(datasets="  fake: {shape: [1, 8, 8]}", models="  stdcnn:").replace("model: linear", "model: stdcnn"),
+        "x.yaml:13: train.0.model: stdcnn on fake: StdCNN needs images of at least 16x16, found 8x8\n"
+        "hint: its images are 1x8x8",
+    ),
+    "an attack that does not fit a model": (
+        attack("{use: pgd_kamath}").replace("  linear:", "  lenet:").replace("model: linear", "model: lenet"),
+        "x.yaml:13: train.0: attack pgd does not fit model lenet\n"
+        "hint: it needs a model that subtracts a mean and divides by a standard deviation, per channel (C,), "
+        "before its first layer",
+    ),
+    # ─ claims and layouts ─
+    "a claim without a form": (
+        claim("says: a, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0: a claim has one of value, compare, trend; found none",
+    ),
+    "a claim of two forms": (
+        claim("says: a, value: {measure: accuracy}, trend: {measure: accuracy, along: pgd.eps}, expect: rising"),
+        "x.yaml:15: claims.0: a claim has one of value, compare, trend; found value and trend",
+    ),
+    "a claim about the wrong statistic": (
+        value("{difference: {above: 0}}"),
+        "x.yaml:15: claims.0: a value claim expects something of its value, found difference",
+    ),
+    "a value that rises": (
+        value("rising"),
+        "x.yaml:15: claims.0: a value claim expects something of its value, found correlation",
+    ),
+    "a misspelt statistic": (
+        value("{valeu: {above: 0}}"),
+        "x.yaml:15: claims.0.expect.valeu: expected 'value', 'difference', 'ratio' or 'correlation', found 'valeu'",
+    ),
+    "a misspelt trend": (
+        value("risng"),
+        f"x.yaml:15: claims.0.expect: {STATISTIC}, found 'risng'",
+    ),
+    "two statistics": (
+        value("{value: {above: 0}, ratio: {above: 1}}"),
+        f"x.yaml:15: claims.0.expect: {STATISTIC}, found {{{{'value': {{{{'above': 0}}}}, 'ratio': "
+        f"{{{{'above': 1}}}}}}}}",
+    ),
+    "a claim that expects nothing": (
+        claim("says: a, value: {measure: accuracy}"),
+        "x.yaml:15: claims.0.expect: is missing",
+    ),
+    "contradictory bounds": (
+        value("{value: {above: 0.5, below: 0.2}}"),
+        "x.yaml:15: claims.0.expect.value: no number is above 0.5 and below 0.2",
+    ),
+    "contradictory bounds around a number": (
+        value("{value: {near: 0.5, within: 0.1, below: 0.3}}"),
+        "x.yaml:15: claims.0.expect.value: no number is above 0.4 and below 0.3",
+    ),
+    "near without within": (
+        value("{value: {near: 0.5}}"),
+        "x.yaml:15: claims.0.expect.value: near and within go together",
+    ),
+    "near within nothing": (
+        value("{value: {near: 0.5, within: 0}}"),
+        "x.yaml:15: claims.0.expect.value.within: expected more than 0, found 0",
+    ),
+    "a bound without a number": (
+        value("{value: {}}"),
+        "x.yaml:15: claims.0.expect.value: expected above, below, or near with within",
+    ),
+    "a bound that is a number": (
+        value("{value: 0.5}"),
+        "x.yaml:15: claims.0.expect.value: expected keys with values, found 0.5",
+    ),
+    "a bound that is a word": (
+        value("{value: {above: much}}"),
+        f"x.yaml:15: claims.0.expect.value.above: {NUMBER}, found 'much'",
+    ),
+    "a claim about no measure": (
+        claim("says: a, value: {measure: acuracy}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.value.measure: no measure 'acuracy' is measured in this spec\n"
+        "hint: did you mean accuracy? (known: accuracy)",
+    ),
+    "a claim about no coordinate": (
+        claim("says: a, value: {measure: accuracy, at: {pgd.eps: 0}}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.value.at.pgd.eps: no coordinate 'pgd.eps'\n"
+        "hint: coordinates: attack, dataset, defence, measure, model, seed",
+    ),
+    "a claim about two places": (
+        claim("says: a, value: {measure: accuracy, at: {model: [linear]}}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.value.at.model: expected a text or a number or a whole number or true or false, "
+        "found ['linear']",
+    ),
+    "an unknown reduction": (
+        claim("says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: 0}}"),
+        "x.yaml:15: claims.0.value.over.pgd.eps: expected 'mean', 'area', 'least' or 'greatest', found 'aera'",
+    ),
+    "a comparison with nothing": (
+        claim("says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: {above: 0}}"),
+        "x.yaml:15: claims.0.compare.to: is missing",
+    ),
+    "a claim that is a sentence": (
+        BASE + "claims:\n  - accuracy falls\n",
+        "x.yaml:15: claims.0: expected keys with values, found 'accuracy falls'",
+    ),
+    "a layout of no measure": (
+        BASE + "report:\n  - {of: acuracy}\n",
+        "x.yaml:15: report.0.of: no measure 'acuracy' is measured in this spec\n"
+        "hint: did you mean accuracy? (known: accuracy)",
+    ),
+    "an unknown figure": (
+        BASE + "report:\n  - {of: accuracy, figure: bar}\n",
+        "x.yaml:15: report.0.figure: expected 'profile' or 'none', found 'bar'",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What `invspec validate` says of a bad spec, after `error: `."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["validate", *arguments])
+    captured = capsys.readouterr()
+    assert (ended.value.code, captured.out) == (2, "")
+    assert captured.err.startswith("error: ")
+    return captured.err.removeprefix("error: ").removesuffix("\n")
+
+
+def test_the_base_of_the_bad_specs_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.yaml").write_text(BASE)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["validate", "x.yaml"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "x.yaml: 1 cells, 3 tasks, 0 claims\n"
+
+
+@pytest.mark.parametrize(("written", "message"), BAD.values(), ids=BAD)
+def test_a_bad_spec_is_refused_in_so_many_words(
+    written: str | bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.yaml").write_bytes(written.encode() if isinstance(written, str) else written)
+    assert said(capsys, "x.yaml") == filled(message)
+
+
+SETTINGS = {
+    "attacks.pgd.eps": "--set: found 'attacks.pgd.eps'\nhint: expected a.b=value, like attacks.pgd.steps=10",
+    "=3": "--set: found '=3'\nhint: expected a.b=value, like attacks.pgd.steps=10",
+    "attacks.pdg.eps=3": "--set: the spec has no attacks.pdg\nhint: did you mean pgd? (known: pgd)",
+    "seeds.0=3": "--set: the spec has no seeds\n"
+    "hint: known: attacks, datasets, defences, measures, models, scales, title, train",
+    "train.1=3": "--set: the spec has no train.1",
+    "train.x=3": "--set: the spec has no train.x",
+    "train.-1=3": "--set: the spec has no train.-1",
+    "title.a=3": "--set: title.a: title holds no keys",
+    "attacks.3=4": f"--set: attacks.3: {LABEL}",
+    "3=4": "--set: 3: no key '3' is known here\nhint: known: {keys}",
+    "attacks.pgd.eps=-1": "--set: attacks.pgd.eps: expected at least 0, found -1",
+    "attacks.pgd.epz=1": "--set: attacks.pgd.epz: PGD has no such parameter\n"
+    "hint: did you mean eps? (PGD takes: {PGD})",
+    "attacks.pgd.eps=[1": "--set: not YAML: did not find expected ',' or ']'\nhint: is a bracket left open above?",
+    "title=a: b: c": "--set: not YAML: mapping values are not allowed in this context",
+    "title=": "--set: title: expected a text, found nothing",
+    "title=!!python/name:os.system x": f"--set: the tag !!python/name:os.system is not allowed\n{PLAIN}",
+    "title=\udcff": "--set: not UTF-8 text (character 0)",
+    f"{'9' * 5000}=1": f"--set: {'9' * 5000}: no key '{'9' * 5000}' is known here\nhint: known: {{keys}}",
+}
+
+
+@pytest.mark.parametrize(("setting", "message"), SETTINGS.items(), ids=[setting[:20] for setting in SETTINGS])
+def test_a_bad_setting_is_refused_in_so_many_words(
+    setting: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.yaml").write_text(BASE + "scales: {}\n")
+    assert said(capsys, "x.yaml", "--set", setting) == filled(message)
+
+
+SCALES = {
+    "lap": "--scale: x.yaml has no scale 'lap'\nhint: did you mean laptop? (known: broken, laptop)",
+    "laptop": "x.yaml:16: attacks.pgd.qq: PGD has no such parameter\nhint: PGD takes: {PGD}",
+    "broken": "x.yaml:17: the spec has no attacks.pdg\nhint: did you mean pgd? (known: pgd)",
+}
+
+
+@pytest.mark.parametrize(("scale", "message"), SCALES.items(), ids=SCALES)
+def test_a_bad_scale_is_refused_in_so_many_words(scale: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scales = "scales:\n  laptop:\n    attacks.pgd.qq: 3\n  broken: {attacks.pdg.eps: 1}\n"
+    Path("x.yaml").write_text(BASE + scales)
+    assert said(capsys, "x.yaml", "--scale", scale) == filled(message)
+
+
+def test_files_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder.yaml").mkdir()
+    with Path("large.yaml").open("wb") as file:
+        file.truncate(100 << 20)
+    assert said(capsys, "none.yaml") == "none.yaml: cannot be read: No such file or directory"
+    assert said(capsys, "folder.yaml") == "folder.yaml: cannot be read: Is a directory"
+    assert said(capsys, "large.yaml") == "large.yaml: larger than 1,048,576 bytes, the most that a spec may have"
+    assert said(capsys, "/dev/zero") == "/dev/zero: larger than 1,048,576 bytes, the most that a spec may have"
+    assert said(capsys, "a" * 5000 + ".yaml") == f"{'a' * 5000}.yaml: cannot be read: File name too long"
+
+
+def test_a_spec_that_does_not_ship_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "quickstrt").startswith("no spec is named 'quickstrt'\nhint: did you mean quickstart?")
+
+
+def test_a_registry_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("x.yaml").write_text(BASE)
+    message = "--registry: no folder nowhere\nhint: expected a folder with <kind>/<name>.yaml cards"
+    assert said(capsys, "x.yaml", "--registry", "nowhere") == message
+
+
+def test_the_limits_in_these_messages_are_those_of_the_reader() -> None:
+    assert (document.MAX_BYTES, document.MAX_DEPTH, document.MAX_VALUES) == (1_048_576, 32, 100_000)
