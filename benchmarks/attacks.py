@@ -1,0 +1,193 @@
+"""How fast is linf PGD, against torchattacks, foolbox and the limit?
+
+    INVSPEC_DATA=.data uv run --group bench python benchmarks/attacks.py [--quick]
+
+The limit is a bare loop of one forward and one backward pass to the input per step, on weights that need no gradient:
+no attack can do with less. All contestants run interleaved in one process; ratios are taken within a round, so that
+whatever slows the machine for a while slows both sides. With INVSPEC_DATA, a search in bfloat16 is also checked to be
+as strong as one in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import foolbox
+import torch
+import torch.nn.functional as F
+import torchattacks
+from foolbox.models.pytorch import PyTorchModel
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from subjects import ADVERSARIAL, Bfloat16, frozen, has_data, mnist_test, published, resnet18, robust_accuracy
+from torch import Tensor, nn
+
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch
+from invspec.models.lenet import LeNet
+from invspec.ops.draws import PerExample
+
+LIMIT, LIMIT_LOW, OURS, OURS_LOW = "limit", "limit, bfloat16", "invspec", "invspec, bfloat16"
+ALLOWED, NOISE = 1.06, 0.01  # times the limit; what two equal contestants may differ by
+Times = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net, images in [0, 1] and a PGD setting to be timed on them."""
+
+    name: str
+    net: nn.Module
+    batch: Batch
+    eps: float
+    step_size: float
+    steps: int
+
+
+def lenet_case(quick: bool) -> Case:
+    net = frozen(LeNet().build((1, 28, 28), 10))
+    batch, steps = random_batch(16 if quick else 128, (1, 28, 28)), 5 if quick else 40
+    return Case("LeNet, MNIST", net, batch, 0.3, 0.01, steps)
+
+
+def resnet_case(quick: bool) -> Case:
+    batch, steps = random_batch(4 if quick else 64, (3, 32, 32)), 2 if quick else 10
+    return Case("ResNet-18, CIFAR-10", frozen(resnet18()), batch, 8 / 255, 2 / 255, steps)
+
+
+def random_batch(n: int, shape: tuple[int, int, int]) -> Batch:
+    return Batch(torch.rand(n, *shape), torch.randint(10, (n,)), torch.arange(n))
+
+
+def bare(net: nn.Module, case: Case) -> None:
+    for _ in range(case.steps):
+        leaf = case.batch.x.detach().requires_grad_()
+        torch.autograd.grad(F.cross_entropy(net(leaf), case.batch.y, reduction="sum"), leaf)
+
+
+def invspec_pgd(net: nn.Module, case: Case) -> Tensor:
+    attack = PGD(eps=case.eps, steps=case.steps, step_size=case.step_size)
+    return attack.perturb(net, case.batch, PerExample("benchmark", case.batch.index)).x_adv
+
+
+def torchattacks_pgd(case: Case) -> None:
+    torchattacks.PGD(case.net, eps=case.eps, alpha=case.step_size, steps=case.steps)(case.batch.x, case.batch.y)
+
+
+def foolbox_pgd(case: Case) -> None:
+    attack: Any = foolbox.attacks.LinfPGD(abs_stepsize=case.step_size, steps=case.steps, random_start=True)
+    attack.run(PyTorchModel(case.net, bounds=(0, 1)), case.batch.x, case.batch.y, epsilon=case.eps)
+
+
+def contestants(case: Case) -> dict[str, Callable[[Case], object]]:
+    low = Bfloat16(case.net)
+    return {
+        LIMIT: lambda case: bare(case.net, case),
+        OURS: lambda case: invspec_pgd(case.net, case),
+        "torchattacks": torchattacks_pgd,
+        "foolbox": foolbox_pgd,
+        LIMIT_LOW: lambda case: bare(low, case),
+        OURS_LOW: lambda case: invspec_pgd(low, case),
+    }
+
+
+def measure(case: Case, rounds: int) -> Times:
+    """Seconds of every contestant in every round; who goes first moves on by one each round."""
+    runs = contestants(case)
+    for run in runs.values():
+        run(replace(case, steps=1))  # kernels are chosen and memory is taken before the clock runs
+    times: Times = {name: [] for name in runs}
+    names = list(runs)
+    for turn in track(range(rounds), case.name, transient=True):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            start = time.perf_counter()
+            runs[name](case)
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratios(times: Times, name: str, to: str) -> list[float]:
+    return [mine / theirs for mine, theirs in zip(times[name], times[to], strict=True)]
+
+
+def shown(values: list[float], digits: int) -> str:
+    """Median ± half the distance between the quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.{digits}f} ± {(high - low) / 2:.{digits}f}"
+
+
+def table(case: Case, times: Times) -> Table:
+    title = f"{case.name}: batch {len(case.batch)}, {case.steps} steps; median of {len(times[LIMIT])} rounds ± spread"
+    result = Table("contestant", "ms", "x its limit", "x the float32 limit", title=title, title_justify="left")
+    for name in times:
+        own = LIMIT_LOW if name in (LIMIT_LOW, OURS_LOW) else LIMIT
+        to_own, to_full = ratios(times, name, own), ratios(times, name, LIMIT)
+        result.add_row(name, shown([1000 * value for value in times[name]], 1), shown(to_own, 3), shown(to_full, 3))
+    return result
+
+
+def verdicts(times: Times) -> list[tuple[str, bool]]:
+    """What the inner loop promises, and whether it held."""
+    to_limit = statistics.median(ratios(times, OURS, LIMIT))
+    to_peer = statistics.median(ratios(times, OURS, "torchattacks"))
+    return [
+        (f"at most {ALLOWED} x the limit: {to_limit:.3f}", to_limit <= ALLOWED),
+        (f"not slower than torchattacks: {to_peer:.3f} x its time", to_peer <= 1 + NOISE),
+    ]
+
+
+def low_precision_verdict(n: int) -> tuple[str, bool]:
+    """Search in either precision, judge in float32, on a net that was trained to resist."""
+    net, batch = published(ADVERSARIAL), mnist_test(n)
+    case = Case("", net, batch, 0.3, 0.01, 40)
+    full, low = (robust_accuracy(net, invspec_pgd(searched, case), batch.y) for searched in (net, Bfloat16(net)))
+    text = f"robust accuracy on {n} images, judged in float32: float32 search {full:.4f}, bfloat16 search {low:.4f}"
+    return text, round(abs(full - low) * n) <= 1
+
+
+def machine() -> str:
+    """The processor, and what of it decides these numbers."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set(told.get("flags", "").split())
+    bfloat16 = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in ("avx512_bf16", "amx_bf16"))
+    return (
+        f"{told.get('model name', platform.processor())}; torch {torch.__version__}, "
+        f"kernels for {torch.backends.cpu.get_cpu_capability()}, {bfloat16}, {torch.get_num_threads()} thread(s)"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small batches and few steps: does it run at all?")
+    parser.add_argument("--rounds", type=int, default=9, help="how often each contestant runs (at least 7 to report)")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")  # the peers' own
+    console, held = Console(), []
+    console.print(machine())
+    for case in (lenet_case(options.quick), resnet_case(options.quick)):
+        times = measure(case, 3 if options.quick else options.rounds)
+        console.print(table(case, times))
+        held += [(f"{case.name}: {text}", good) for text, good in verdicts(times)]
+    if has_data():
+        held.append(low_precision_verdict(64 if options.quick else 512))
+    for text, good in held:
+        console.print(f"{'held  ' if good else 'missed'}  {text}")
+    return 0 if options.quick or all(good for _, good in held) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
