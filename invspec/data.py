@@ -30,7 +30,7 @@ class Batch:
 
     def take(self, rows: Tensor) -> Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
-        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows])
+        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()])
 
 
 class Split(Protocol):

@@ -76,7 +76,7 @@ class Estimate:
     replicates: Floats
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile interval, stretched to hold the point. Replicates without a value (0 / 0) count as -inf and inf."""
+        """Percentile interval, stretched to its point. Replicates without a value (0 / 0) count as -inf and inf."""
         ends = (((1 - level) / 2, -np.inf), ((1 + level) / 2, np.inf))
         low, high = (
             np.quantile(np.nan_to_num(self.replicates, nan=worst, posinf=np.inf, neginf=-np.inf), q, method="nearest")
