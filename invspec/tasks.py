@@ -176,7 +176,8 @@ def _train(task: Train, bench: Bench) -> Artifact:
     data = read_split(task.dataset, "train").to(bench.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     net = fresh(task).to(bench.device)
     task.defence.train(net, data, Stream("training " + key(task)), bench.journal(task))
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.train().state_dict().items()}
+    state = net.train().state_dict()
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}  # tied ones apart
     bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if bad:
         raise InvspecError(f"training left weights that are not finite ({bad[0]})", hint="lower the learning rate")
@@ -186,12 +187,23 @@ def _train(task: Train, bench: Bench) -> Artifact:
 BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
 
 
-class Padded(nn.Module):
-    """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
+class Face(nn.Module):
+    """Stands before a deployed net and offers what the net offers: pixel_std, encode, decode."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what the face itself does not have."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("net"), name)
+
+
+class Padded(Face):
+    """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
@@ -200,24 +212,17 @@ class Padded(nn.Module):
             return self.net(x)
         return self.net(torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]))[: len(x)]
 
-    def __getattr__(self, name: str) -> Any:
-        """What the net itself offers: pixel_std, encode, decode."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("net"), name)
 
-
-class Bfloat16(nn.Module):
-    """A net searched in bfloat16 and channels-last, behind a float32 face."""
+class Bfloat16(Face):
+    """A net searched in bfloat16 and channels-last, behind a float32 face; what else it offers stays in float32."""
 
     def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = copy.deepcopy(net).bfloat16().to(memory_format=torch.channels_last)
+        super().__init__(net)
+        self.low = copy.deepcopy(net).bfloat16().to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) float32 to logits (B, K) float32."""
-        return self.net(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
+        return self.low(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
 
 
 @lru_cache(maxsize=2)
@@ -249,13 +254,11 @@ def size(dataset: Dataset, sample: Sample) -> int:
     return min(whole, wanted)
 
 
-def _part(task: Perturb) -> Split:
-    split = chosen(task.train.dataset, task.sample)
-    return split.take(torch.arange(task.part[0], min(task.part[1], len(split))))
-
-
 def _perturb(task: Perturb, bench: Bench) -> Artifact:
-    split, net = _part(task).to(bench.device), _deployed(task.train, bench)
+    sample, net = chosen(task.train.dataset, task.sample).to(bench.device), _deployed(task.train, bench)
+    split = sample.take(torch.arange(task.part[0], min(task.part[1], len(sample))))
+    if not len(split):
+        return _nothing(net, sample)
     search = searched(net, task.precision)
     draws_key = key(replace(task, part=(0, 0)))  # parts are no concern of the random draws
     found: list[dict[str, Tensor]] = []
@@ -266,6 +269,13 @@ def _perturb(task: Perturb, bench: Bench) -> Artifact:
             done += len(piece)
             bench.progress(done, len(split))
     return Artifact({name: torch.cat([one[name] for one in found]) for name in found[0]})
+
+
+def _nothing(net: nn.Module, sample: Split) -> Artifact:
+    """What a part beyond the sample's end leaves: `size` cannot know that a class has too few examples."""
+    (batch,) = sample.head(1).batches(1)
+    judged = _judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
+    return Artifact({name: tensor[:0] for name, tensor in judged.items()})
 
 
 def _within_memory(attack: Attack, net: nn.Module, batch: Batch, draws_key: str) -> Iterator[tuple[Batch, Perturbed]]:
@@ -327,11 +337,12 @@ class Joined(Mapping[str, Tensor]):
 
 def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
     """One attack's whole output."""
-    tensors = Joined([bench.load(part).tensors for part in parts])
     clean = chosen(parts[0].train.dataset, parts[0].sample)
+    tensors = Joined([bench.load(part).tensors for part in parts if part.part[0] < len(clean)])
     return Examples(clean, {name: tensors[name] for name in JUDGED}, tensors)
 
 
 def _score(task: Score, bench: Bench) -> Artifact:
     scored: Scored = task.measure.score(_deployed(task.train, bench), *(examples(parts, bench) for parts in task.of))
-    return Artifact({name: tensor.contiguous() for name, tensor in scored.tensors.items()}, tuple(scored.rows))
+    tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}  # views apart
+    return Artifact(tensors, tuple(scored.rows))

@@ -1,0 +1,411 @@
+"""What is in a task's key, and what performing each kind of task leaves behind."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+from workbench import FAKE, Memory, perturb, score, toys, train
+
+from invspec import tasks
+from invspec.attacks.identity import Identity
+from invspec.attacks.pgd import PGD
+from invspec.data import JUDGED, Row, Scored
+from invspec.datasets.fake import Fake
+from invspec.defences.standard import Standard
+from invspec.errors import InvspecError
+from invspec.kinds import Measure, Sample
+from invspec.measures.accuracy import Accuracy
+from invspec.models.linear import Linear
+from invspec.models.stdcnn import StdCNN
+from invspec.tasks import (
+    Perturb,
+    Score,
+    canonical,
+    chosen,
+    examples,
+    fresh,
+    key,
+    label,
+    needs,
+    perform,
+    read_split,
+    searched,
+    size,
+    verb,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the machinery does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ─ keys ─
+
+OTHER = {
+    "train": {"dataset": Fake(), "model": StdCNN(), "defence": Standard(lr=0.2), "seed": 1},
+    "perturb": {
+        "train": train(seed=1),
+        "attack": toys.Shift(by=0.5),
+        "sample": Sample(limit=3),
+        "part": (0, 10),
+        "precision": "bfloat16",
+    },
+    "score": {"measure": Accuracy(clean=True), "of": ((perturb(Identity()),),)},
+}
+TASKS = {"train": train(), "perturb": perturb(toys.Shift()), "score": score(perturb(toys.Shift()))}
+
+
+@pytest.mark.parametrize(("task", "field"), [(task, field) for task, fields in OTHER.items() for field in fields])
+def test_every_field_changes_the_key(task, field):
+    assert {item.name for item in dataclasses.fields(TASKS[task])} == set(OTHER[task])
+    assert key(dataclasses.replace(TASKS[task], **{field: OTHER[task][field]})) != key(TASKS[task])
+
+
+shifts = st.builds(toys.Shift, by=st.floats(0, 1))
+climbs = st.builds(PGD, eps=st.floats(0, 1), steps=st.integers(1, 99), restarts=st.integers(1, 3))
+trainings = st.builds(train, seed=st.integers(0, 99), defence=st.builds(Standard, epochs=st.integers(1, 9)))
+samples = st.builds(Sample, split=st.sampled_from(["train", "val", "test"]), limit=st.none() | st.integers(1, 9))
+parts = st.tuples(st.integers(0, 3), st.integers(4, 9))
+precisions = st.sampled_from(["float32", "bfloat16"])
+attacked = st.builds(Perturb, trainings, shifts | climbs, samples, parts, precisions)
+any_task = (
+    trainings | attacked | st.builds(Score, st.builds(Accuracy, clean=st.booleans()), st.tuples(st.tuples(attacked)))
+)
+
+
+@given(any_task, any_task)
+def test_two_tasks_share_a_key_exactly_when_they_are_equal(first, second):
+    assert (key(first) == key(second)) == (first == second)
+
+
+@given(any_task)
+def test_the_hashed_text_is_readable_and_holds_nested_tasks_as_their_keys(task):
+    body = json.loads(canonical(task))
+    assert body.pop("task") == type(task).__name__
+    assert set(body) == {field.name for field in dataclasses.fields(task)}
+    assert all(key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ()))
+    assert len(key(task)) == 40
+    assert int(key(task), 16) >= 0
+
+
+def test_a_nested_task_is_its_key():
+    shift = perturb(toys.Shift())
+    assert json.loads(canonical(shift))["train"] == key(train())
+    assert json.loads(canonical(score(shift)))["of"] == [[key(shift)]]
+
+
+def test_defaults_are_in_the_key_and_names_are_not():
+    text = canonical(perturb(toys.Shift()))
+    assert json.loads(text)["attack"] == {"target": "toy_methods:Shift", "version": 1, "fields": {"by": 0.25}}
+    assert "device" not in text
+    assert "batch_size" not in json.loads(text)
+
+
+def test_raising_the_version_of_a_method_changes_the_key(monkeypatch):
+    before = key(perturb(toys.Shift()))
+    monkeypatch.setattr(toys.Shift, "version", 2)
+    key.cache_clear()
+    try:
+        assert key(perturb(toys.Shift())) != before
+    finally:
+        key.cache_clear()
+
+
+def test_a_task_needs_what_its_fields_hold():
+    first, second = perturb(toys.Shift()), perturb(Identity())
+    assert needs(train()) == ()
+    assert needs(first) == (train(),)
+    assert needs(score(first, second)) == (train(), first, second)
+    assert score(first).train == train()
+
+
+def test_tasks_describe_themselves_in_a_few_words():
+    assert [verb(task) for task in TASKS.values()] == ["train", "perturb", "score"]
+    assert [label(task) for task in TASKS.values()] == [
+        "train Linear · Standard · seed 0",
+        "Shift 0-20 on Linear · Standard · seed 0",
+        "Accuracy on Linear · Standard · seed 0",
+    ]
+
+
+# ─ training ─
+
+
+def test_first_weights_depend_on_the_task_alone():
+    torch.manual_seed(1)
+    first = fresh(train()).state_dict()
+    after = torch.rand(1)
+    torch.manual_seed(2)
+    second = fresh(train()).state_dict()
+    torch.manual_seed(1)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["1.weight"], fresh(train(seed=1)).state_dict()["1.weight"])
+    assert torch.equal(torch.rand(1), after)  # torch's own generator was left alone
+
+
+def test_training_leaves_weights_that_fit_the_data():
+    task = train(defence=Standard(epochs=20, batch_size=8, lr=0.1))
+    bench = Memory()
+    net = fresh(task)
+    net.load_state_dict(dict(bench.load(task).tensors))
+    (batch,) = read_split(FAKE, "train").batches(24)
+    assert (net(batch.x).argmax(1) == batch.y).all()
+    assert bench.load(task).rows is None
+
+
+def test_training_twice_gives_the_same_weights():
+    first, second = (perform(train(), Memory()).tensors for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_weights_that_are_not_finite_fail_the_training():
+    class Poisons(Standard):
+        def train(self, model, data, rng, journal):
+            nn.init.constant_(model.get_submodule("1").bias, math.inf)
+
+    with pytest.raises(InvspecError, match=r"weights that are not finite \(1.bias\)"):
+        perform(train(defence=Poisons()), Memory())
+
+
+def test_tied_weights_do_not_share_memory():
+    tensors = perform(train(model=toys.Tied()), Memory()).tensors
+    assert torch.equal(tensors["first.weight"], tensors["second.weight"])
+    assert len({tensor.data_ptr() for tensor in tensors.values()}) == len(tensors)
+
+
+# ─ perturbing ─
+
+
+def test_judged_columns_are_right_for_a_known_attack():
+    bench, task = Memory(), perturb(toys.Shift(by=0.25))
+    found = bench.load(task).tensors
+    net = fresh(task.train)
+    net.load_state_dict(dict(bench.load(task.train).tensors))
+    (batch,) = read_split(FAKE, "test").batches(20)
+    x_adv = (batch.x + 0.25).clamp(0, 1)
+    clean, attacked = F.softmax(net(batch.x), 1).max(1), F.softmax(net(x_adv), 1).max(1)
+
+    assert tuple(found) == (*JUDGED, "x_adv")
+    assert torch.equal(found["x_adv"], x_adv)
+    assert found["index"].tolist() == list(range(20))
+    assert torch.equal(found["y"], batch.y)
+    assert torch.equal(found["prediction"], clean.indices)
+    assert torch.equal(found["prediction_adv"], attacked.indices)
+    torch.testing.assert_close(found["confidence"], clean.values)
+    torch.testing.assert_close(found["confidence_adv"], attacked.values)
+    torch.testing.assert_close(found["linf"], (x_adv - batch.x).abs().flatten(1).max(1).values)
+    torch.testing.assert_close(found["l2"], (x_adv - batch.x).flatten(1).pow(2).sum(1).sqrt())
+    assert (found["forwards"].unique().tolist(), found["backwards"].unique().tolist()) == ([3], [2])
+    for name in ("x_adv", "confidence", "confidence_adv", "linf", "l2"):
+        assert found[name].dtype == torch.float32
+
+
+def test_examples_lead_in_a_path():
+    found = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
+    assert found["path"].shape == (20, 5, 1, 4, 4)
+    assert torch.equal(found["path"][:, -1], found["x_adv"])
+    assert found["path"].is_contiguous()
+
+
+def test_progress_counts_examples():
+    bench = Memory(batch_size=8)
+    bench.load(perturb(toys.Shift()))
+    assert bench.told == [(8, 20), (16, 20), (20, 20)]
+
+
+@pytest.mark.parametrize("attack", [toys.Ascent(), toys.Noise(), PGD(steps=5, eps=0.1)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("model", [Linear(), toys.Tied()], ids=lambda m: type(m).__name__)
+def test_parts_and_batch_sizes_change_no_bit(attack, model):
+    trained = train(model=model)
+    whole = Memory(batch_size=20).load(perturb(attack, trained)).tensors
+    for cuts, batch_size in (((0, 7, 20), 3), ((0, 1, 16, 20), 8), ((0, 20), 1)):
+        bench = Memory(batch_size)
+        cut = [bench.load(perturb(attack, trained, part)).tensors for part in itertools.pairwise(cuts)]
+        for name in whole:
+            assert torch.equal(torch.cat([tensors[name] for tensors in cut]), whole[name]), name
+
+
+def test_other_tasks_have_other_draws_unless_they_are_named():
+    def noise(common, seed):
+        return Memory().load(perturb(toys.Noise(common=common), train(seed=seed))).tensors["x_adv"]
+
+    assert not torch.equal(noise(False, 0), noise(False, 1))
+    assert torch.equal(noise(True, 0), noise(True, 1))
+
+
+@pytest.mark.parametrize("batch_size", [20, 13, 4])
+def test_an_attack_that_runs_out_of_memory_is_halved_to_the_same_result(batch_size):
+    roomy = Memory().load(perturb(toys.Greedy(most=100))).tensors
+    bench = Memory(batch_size)
+    cramped = bench.load(perturb(toys.Greedy(most=3))).tensors
+    assert all(torch.equal(roomy[name], cramped[name]) for name in roomy)
+    assert bench.told[-1] == (20, 20)
+
+
+def test_one_example_that_is_too_large_is_an_error():
+    with pytest.raises(InvspecError, match="one example does not fit"):
+        Memory().load(perturb(toys.Greedy(most=0)))
+
+
+def test_pixels_that_are_not_finite_are_an_error():
+    with pytest.raises(InvspecError, match="pixels that are not finite"):
+        Memory().load(perturb(toys.Breaks(how="nan")))
+
+
+def test_another_shape_is_a_broken_promise():
+    with pytest.raises(AssertionError, match=r"changed the shape \(8, 1, 4, 4\) to \(8, 1, 3, 4\)"):
+        Memory().load(perturb(toys.Breaks(how="shape")))
+
+
+# ─ precision ─
+
+
+def test_a_search_in_bfloat16_is_judged_in_float32():
+    bench = Memory()
+    low = bench.load(perturb(toys.Ascent(steps=3), precision="bfloat16")).tensors
+    high = bench.load(perturb(toys.Ascent(steps=3))).tensors
+    assert not torch.equal(low["x_adv"], high["x_adv"])
+    torch.testing.assert_close(low["x_adv"], high["x_adv"], rtol=0, atol=0.02)  # three steps of 2**-8 relative error
+
+    net = fresh(train())
+    net.load_state_dict(dict(bench.load(train()).tensors))
+    confidence, prediction = F.softmax(net(low["x_adv"]), 1).max(1)
+    torch.testing.assert_close(low["confidence_adv"], confidence, rtol=0, atol=1e-6)  # bfloat16 would be 1e-3 off
+    assert torch.equal(low["prediction_adv"], prediction)
+    assert low["x_adv"].dtype == torch.float32
+
+
+def test_what_a_net_offers_is_still_offered_behind_its_faces():
+    net = toys.Tied().deploy(toys.TiedNet(16, 3))
+    padded = tasks.Padded(net)
+    for precision in ("float32", "bfloat16"):
+        face = searched(padded, precision)
+        assert torch.equal(face.pixel_std, torch.tensor([0.3]))  # in bfloat16 it would be 0.30078
+        with pytest.raises(AttributeError, match="no_such"):
+            _ = face.no_such
+
+
+def test_a_standardised_attack_runs_in_bfloat16():
+    attack = PGD(steps=2, eps=0.1, eps_space="standardised")
+    found = Memory().load(perturb(attack, train(model=toys.Tied()), precision="bfloat16")).tensors
+    assert 0 < found["linf"].max() <= 0.1 * 0.3 + 1e-6
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 16])
+def test_padding_changes_neither_logits_nor_gradients(n):
+    net = toys.Tied().deploy(toys.TiedNet(16, 3))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(n, 1, 4, 4, generator=generator)
+    whole = torch.cat([x, torch.rand(24 - n, 1, 4, 4, generator=generator)])
+
+    def gradient(model, images):
+        images = images.clone().requires_grad_()
+        logits = model(images)
+        return logits.detach(), torch.autograd.grad(logits.logsumexp(1).sum(), images)[0]
+
+    logits, slope = gradient(tasks.Padded(net), x)
+    expected, expected_slope = gradient(net, whole)
+    assert torch.equal(logits, expected[:n])
+    assert torch.equal(slope, expected_slope[:n])
+    torch.testing.assert_close(slope, gradient(net, x)[1])  # the last, repeated example gets no gradient twice
+
+
+# ─ samples ─
+
+
+def test_a_limit_takes_the_first_examples():
+    assert chosen(FAKE, Sample(limit=5)).labels().tolist() == [0, 1, 2, 0, 1]
+    assert len(chosen(FAKE, Sample(split="train"))) == 24
+
+
+def test_per_class_takes_the_first_of_each_class_in_the_order_of_the_split():
+    found = chosen(FAKE, Sample(per_class=2))
+    (batch,) = found.batches(20)
+    assert batch.index.tolist() == [0, 1, 2, 3, 4, 5]
+    uneven = chosen(toys.Uneven(), Sample(per_class=4))
+    assert [int((uneven.labels() == k).sum()) for k in (0, 1)] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        (Sample(), 20),
+        (Sample(split="train"), 24),
+        (Sample(limit=7), 7),
+        (Sample(limit=99), 20),
+        (Sample(per_class=2), 6),
+        (Sample(per_class=99), 20),
+    ],
+)
+def test_size_is_known_without_loading(sample, expected):
+    assert size(FAKE, sample) == expected == len(chosen(FAKE, sample))
+
+
+def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
+    sample, trained = Sample(per_class=5), train(dataset=toys.Uneven(), model=toys.Tied())
+    assert size(toys.Uneven(), sample) == 10
+    bench = Memory()
+    whole = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
+    cut = tuple(dataclasses.replace(whole, part=part) for part in ((0, 5), (5, 8), (8, 10)))
+    nothing = bench.load(cut[2]).tensors
+    assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys((*JUDGED, "x_adv"), 0)
+    joined, expected = examples(cut, bench), examples((whole,), bench)
+    assert all(torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors)
+
+
+# ─ scoring ─
+
+
+def rows_of(artifact):
+    assert artifact.rows is not None
+    return artifact.rows
+
+
+def test_a_score_reads_the_parts_of_an_attack_as_one():
+    bench = Memory()
+    cut = tuple(perturb(toys.Shift(), part=part) for part in ((0, 8), (8, 20)))
+    found = bench.load(Score(Accuracy(), (cut,)))
+    whole = bench.load(score(perturb(toys.Shift())))
+    (row,) = rows_of(found)
+    assert found.rows == whole.rows
+    assert row.n == 20
+    prediction, y = (bench.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y"))
+    assert row.value == pytest.approx((prediction == y).double().mean().item())
+
+
+def test_a_measure_may_take_two_attacks():
+    found = Memory().load(score(perturb(toys.Shift(by=0)), perturb(toys.Shift(by=1)), measure=toys.Gap()))
+    (row,) = rows_of(found)
+    (batch,) = read_split(FAKE, "test").batches(20)
+    assert row.value == pytest.approx((1 - batch.x).mean().item(), abs=1e-6)
+
+
+def test_tensors_of_a_score_do_not_share_memory():
+    class Views(Measure):
+        def score(self, model, *examples):
+            values = torch.arange(4.0)
+            return Scored([Row(0, 4, 0, 0)], {"all": values, "first": values[:2], "turned": values.view(2, 2).T})
+
+    tensors = perform(score(perturb(Identity()), measure=Views()), Memory()).tensors
+    assert len({tensor.data_ptr() for tensor in tensors.values()}) == 3
+    assert all(tensor.is_contiguous() for tensor in tensors.values())
+
+
+def test_examples_read_large_tensors_when_asked():
+    bench = Memory()
+    found = examples((perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), bench)
+    assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
+    assert found.x_adv.shape == (20, 1, 4, 4)
+    assert len(found.clean) == 20

@@ -1,0 +1,132 @@
+"""Small tasks, plans and runs for the tests of the machinery."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from invspec import cards, cli, document, registry, spec
+from invspec import plan as planning
+from invspec.data import Journal
+from invspec.datasets.fake import Fake
+from invspec.defences.standard import Standard
+from invspec.kinds import Attack, Measure, Sample
+from invspec.measures.accuracy import Accuracy
+from invspec.models.linear import Linear
+from invspec.plan import Plan
+from invspec.tasks import Artifact, Perturb, Score, Task, Train, perform
+
+TOYS = Path(__file__).parent / "toys"
+sys.path.append(str(TOYS))  # as --registry does; worker processes inherit it
+toys: Any = importlib.import_module("toy_methods")
+
+FAKE = Fake(shape=(1, 4, 4), classes=3, train=24, test=20)
+
+
+class Memory:
+    """tasks.Bench that computes what is asked for and keeps it in a dict."""
+
+    def __init__(self, batch_size: int = 8) -> None:
+        self.device, self.batch_size = torch.device("cpu"), batch_size
+        self.kept: dict[Task, Artifact] = {}
+        self.told: list[tuple[int, int]] = []
+
+    def load(self, task: Task) -> Artifact:
+        if task not in self.kept:
+            self.kept[task] = perform(task, self)
+        return self.kept[task]
+
+    def journal(self, task: Train) -> Journal:
+        return Journal()
+
+    def progress(self, done: int, total: int) -> None:
+        self.told.append((done, total))
+
+
+def train(**changes: Any) -> Train:
+    """A training of a linear model on fake data that takes milliseconds."""
+    fields = {"dataset": FAKE, "model": Linear(), "defence": Standard(epochs=1, batch_size=8, lr=0.1), "seed": 0}
+    return Train(**{**fields, **changes})
+
+
+def perturb(attack: Attack, trained: Train | None = None, part: tuple[int, int] = (0, 20), **changes: Any) -> Perturb:
+    return Perturb(trained or train(), attack, changes.pop("sample", Sample()), part, **changes)
+
+
+def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
+    return Score(measure or Accuracy(), tuple((one,) for one in attacked))
+
+
+TINY = {
+    "title": "a toy",
+    "seeds": [0],
+    "datasets": {"fake": {"shape": [1, 4, 4], "classes": 3, "train": 24, "test": 20}},
+    "models": {"linear": {}},
+    "defences": {"standard": {"epochs": 1, "batch_size": 8, "lr": 0.1}},
+    "attacks": {"shift": {"by": 0.25}},
+    "measures": {"accuracy": {"of": "shift"}},
+    "train": [{"dataset": "fake", "model": "linear", "defence": "standard"}],
+}
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    """The smallest spec, with some of its parts replaced. It needs the toys' registry."""
+    return {**TINY, **changes}
+
+
+def written(folder: Path, content: dict[str, Any], name: str = "tiny") -> Path:
+    """The spec as a file."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def planned(content: dict[str, Any]) -> Plan:
+    return planning.plan(spec.resolve(document.parse(yaml.safe_dump(content, sort_keys=False), "tiny.yaml")))
+
+
+@contextmanager
+def registered() -> Generator[Path]:
+    """The toys' cards are known in here."""
+    cards.add(TOYS)
+    try:
+        yield TOYS
+    finally:
+        cards._added.remove(TOYS.resolve())
+        sys.path.remove(str(TOYS.resolve()))
+        cards.forget()
+        registry.resolve.cache_clear()
+        sys.path.append(str(TOYS))
+
+
+COMMAND = [sys.executable, "-c", "from invspec.cli import main; main()"]
+ROOT = Path(__file__).parents[1]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """A process that finds this checkout and whose progress is plain lines."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200", "MPLBACKEND": "Agg", **changes}
+
+
+def command(*arguments: Any, preamble: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+    """`invspec ...` in a process of its own; preamble is Python that runs first."""
+    call = [sys.executable, "-c", f"{preamble}\nfrom invspec.cli import main\nmain()", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment(**changes))
+
+
+def call(*arguments: Any) -> int:
+    """`invspec ...` in this process, which has torch already; the exit code."""
+    try:
+        cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
