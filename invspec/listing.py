@@ -30,7 +30,7 @@ def plan(planned: Plan, store: Store) -> None:
         rows[_kind(task)].append(task)
     table = Table("task", "of", "on", "all", "done", "seconds each", "to come", box=None, pad_edge=False)
     for kind, alike in rows.items():
-        done = [task for task in alike if task in store]
+        done = [task for task in alike if task in store and task not in survey.damaged]
         left = sum(task in survey.to_do for task in alike)
         each = statistics.median([store.made(task)["seconds"] for task in done]) if done else None
         cost = ("?", "?") if each is None else (f"{each:.1f}", duration(each * left))

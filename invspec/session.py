@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -58,6 +58,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.counts: Counter[str] = Counter()
+        self.reasons: set[str] = set()
         self.began = self._said = time.monotonic()
 
     def __enter__(self) -> Lines:
@@ -82,7 +83,7 @@ class Lines:
             case events.Done(task, seconds) if isinstance(task, Train):
                 return f"{label(task)}: {seconds:.0f} s"
             case events.Failed(task, message):
-                return f"failed: {label(task)}: {message}"
+                return f"failed: {label(task)}: {self._reason(message)}"
             case events.Retried(task, reason):
                 return f"again: {label(task)}: {reason}"
             case events.Damaged(task, what):
@@ -91,6 +92,12 @@ class Lines:
                 return f"{self.counts['Done']} tasks done in {time.monotonic() - self.began:.0f} s"
             case _:
                 return ""
+
+    def _reason(self, message: str) -> str:
+        """A message the first time; then only a reminder, since one missing file can fail a hundred trainings."""
+        known = message in self.reasons
+        self.reasons.add(message)
+        return "for the same reason" if known else message
 
     def summary(self) -> str:
         """What happened, in one line."""
@@ -158,15 +165,15 @@ def remember(
     path = Path(spec).resolve() if Path(spec).exists() else spec
     folders = [str(folder.resolve()) for folder in registry or ()]
     call = {"spec": str(path), "scale": scale, "set": settings, "smoke": smoke, "registry": folders}
-    (store.root / "last.json").write_text(json.dumps(call, indent=1))
+    store.remember(call)
 
 
 def recall(store: Store) -> Call:
     """The call of the last run."""
+    call: Any = store.recall()
     try:
-        call = json.loads((store.root / "last.json").read_text())
         return call["spec"], call["scale"], call["set"], call["smoke"], [Path(folder) for folder in call["registry"]]
-    except (OSError, ValueError, KeyError):
+    except (KeyError, TypeError):
         raise SpecError(f"no run is remembered in {store.root}", hint="name a spec: invspec report SPEC") from None
 
 

@@ -14,7 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,10 @@ from invspec.tasks import Artifact, Task, canonical, key, verb
 
 VERBS = ("train", "perturb", "score")
 PAYLOAD = {"train": "model.safetensors", "perturb": "examples.safetensors", "score": "tensors.safetensors"}
+
+
+class Unwritable(InvspecError):
+    """The store's disk is full or read-only: nothing that is computed could be kept."""
 
 
 class StoredTensors(Mapping[str, Tensor]):
@@ -57,7 +61,7 @@ class StoredTensors(Mapping[str, Tensor]):
 
 @dataclass(frozen=True)
 class Store:
-    """Finished tasks under one folder."""
+    """Finished tasks under one folder. Writing raises Unwritable where the disk is full or read-only."""
 
     root: Path
 
@@ -78,18 +82,24 @@ class Store:
             rows = _rows(folder / "rows.json") if verb(task) == "score" else None
             return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
-            raise InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed") from None
+            raise _damaged(folder, problem) from None
 
     def save(self, task: Task, artifact: Artifact, **made: Any) -> None:
-        """Keep an artifact; made says how it came about. Raises InvspecError where it cannot be written."""
+        """Keep an artifact; made says how it came about."""
         with _writing(self.root):
-            partial = self.root / "partial" / f"{key(task)}-{uuid.uuid4().hex[:8]}"
-            partial.mkdir(parents=True)
+            partial = self._partial(task)
+            partial.mkdir()
             try:
                 self._write(partial, task, artifact, made)
                 _publish(partial, self.folder(task))
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+
+    def _partial(self, task: Task) -> Path:
+        """A name of our own for what is being written."""
+        folder = self.root / "partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{key(task)}-{uuid.uuid4().hex[:8]}"
 
     def _write(self, folder: Path, task: Task, artifact: Artifact, made: dict[str, Any]) -> None:
         save_file(dict(artifact.tensors), folder / PAYLOAD[verb(task)])
@@ -103,8 +113,12 @@ class Store:
             _flush(path)
 
     def made(self, task: Task) -> dict[str, Any]:
-        """How a finished task came about: seconds, device, versions, commit, when."""
-        return _made(self.folder(task))
+        """How a finished task came about: seconds, device, versions, commit, when. Raises InvspecError like load."""
+        folder = self.folder(task)
+        try:
+            return _made(folder)
+        except (OSError, ValueError) as problem:
+            raise _damaged(folder, problem) from None
 
     def flaws(self, task: Task) -> list[str] | None:
         """What is wrong with a task's artifact: nothing ([]) if it is whole, None if there is none."""
@@ -116,13 +130,14 @@ class Store:
         aside = self.root / "damaged" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         with _writing(self.root):
             aside.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(aside)
+            with suppress(FileNotFoundError):  # another process was first
+                folder.rename(aside)
         return aside
 
     def folders(self) -> Iterator[tuple[str, Path]]:
         """Every finished task's verb and folder."""
         for kind in VERBS:
-            for folder in sorted((self.root / kind).glob("??/*")):
+            for folder in sorted((self.root / kind).glob("??/*/")):
                 yield kind, folder
 
     # ─ checkpoints: a training that is not finished ─
@@ -136,7 +151,7 @@ class Store:
         path = self.checkpoint(task)
         with _writing(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
+            partial = self._partial(task)
             try:
                 torch.save(state, partial)
                 _flush(partial)
@@ -160,10 +175,35 @@ class Store:
         self.checkpoint(task).unlink(missing_ok=True)
 
     def sweep(self, older_than: float = 3600.0) -> None:
-        """Remove what killed processes left half-written, once it is surely nobody's (seconds)."""
-        for partial in (self.root / "partial").glob("*"):
-            if time.time() - partial.stat().st_mtime > older_than:
-                shutil.rmtree(partial, ignore_errors=True)
+        """Remove what killed processes left: checkpoints of finished trainings, and half-written work.
+
+        The latter only when it is older than some seconds, so that it is surely nobody's.
+        """
+        with suppress(OSError):  # another process tidies up too, or finishes its work; or the store is read-only
+            for partial in (self.root / "partial").glob("*"):
+                if time.time() - partial.stat().st_mtime > older_than:
+                    shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+            for checkpoint in (self.root / "checkpoints").glob("*.pt"):
+                if self._at("train", checkpoint.stem).is_dir():
+                    checkpoint.unlink()
+
+    # ─ the last run ─
+
+    def remember(self, call: dict[str, Any]) -> None:
+        """Keep how the last run was called."""
+        with _writing(self.root):
+            (self.root / "last.json").write_text(json.dumps(call, indent=1))
+
+    def recall(self) -> Any:
+        """What was remembered, or None where nothing can be read."""
+        try:
+            return json.loads((self.root / "last.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+
+def _damaged(folder: Path, problem: Exception) -> InvspecError:
+    return InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed")
 
 
 def _rows(path: Path) -> tuple[Row, ...]:
@@ -207,7 +247,12 @@ def _commit() -> str:
     git = Path(__file__).parents[1] / ".git"
     try:
         head = (git / "HEAD").read_text().strip()
-        return (git / head[5:]).read_text().strip() if head.startswith("ref: ") else head
+        if not head.startswith("ref: "):
+            return head
+        if (git / head[5:]).is_file():
+            return (git / head[5:]).read_text().strip()
+        packed = (line.split() for line in (git / "packed-refs").read_text().splitlines())
+        return next((words[0] for words in packed if words[1:] == [head[5:]]), "none")
     except OSError:
         return "none"
 
@@ -242,14 +287,9 @@ def _writing(root: Path) -> Generator[None, None, None]:
     """A full disk, a read-only folder: one message instead of a traceback."""
     try:
         yield
-    except (OSError, SafetensorError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-        raise InvspecError(
-            f"cannot write to the store {root}: {reason}", hint="free some space or choose another with --store"
-        ) from None
-    except RuntimeError as problem:  # torch.save reports a full disk this way
-        if "write" not in str(problem):
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        if isinstance(problem, RuntimeError) and "write" not in str(problem):  # how torch.save reports a full disk
             raise
-        raise InvspecError(
-            f"cannot write to the store {root}: {problem}", hint="free some space or choose another with --store"
-        ) from None
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        found = f"cannot write to the store {root}: {reason}"
+        raise Unwritable(found, hint="free some space or choose another with --store") from None

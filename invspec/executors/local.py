@@ -9,10 +9,13 @@ import heapq
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +27,7 @@ from invspec import cards
 from invspec.errors import SpecError
 from invspec.executors.events import Cached, Damaged, Done, Event, Failed, Progress, Retried, Skipped, Started, Surveyed
 from invspec.executors.worker import Message, Post, serve, serve_process
-from invspec.store import Store
+from invspec.store import Store, Unwritable
 from invspec.tasks import Task, Train, needs
 
 ATTEMPTS = 2  # a worker that dies costs its task one retry, not the run
@@ -60,11 +63,9 @@ def cores() -> int:
 
 
 def _check_device(device: str) -> None:
-    kind, _, number = device.partition(":")
-    count = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or int(number or 0) >= count:
-        visible = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise SpecError(f"no device {device!r} here", where="--devices", hint=f"visible: {visible}")
+    visible = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if device not in visible and not (device == "cuda" and len(visible) > 1):
+        raise SpecError(f"no device {device!r} here", where="--devices", hint=f"visible: {', '.join(visible)}")
 
 
 @dataclass
@@ -91,7 +92,10 @@ class Survey:
 
 
 def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator[Event]:
-    """Compute what the store lacks for the goals. Closing the iterator stops the workers."""
+    """Compute what the store lacks for the goals. Closing the iterator stops the workers.
+
+    Raises Unwritable where nothing can be kept; every other failure is an event.
+    """
     store.sweep()
     survey = Survey()
     for goal in goals:
@@ -160,7 +164,8 @@ class Worker:
         self.pipe, far = context.Pipe()
         if self.own_process:
             self.body = context.Process(target=serve_process, args=(far, self.post), name=self.name, daemon=True)
-            self.body.start()
+            with _uninterrupted():
+                self.body.start()
             far.close()  # so that a death closes the pipe
         else:
             self.body = threading.Thread(target=serve, args=(far, self.post), name=self.name, daemon=True)
@@ -178,6 +183,17 @@ class Worker:
         self.body.join(timeout=10)
         code = self.body.exitcode
         return f"worker {self.name} died" + (f" of signal {-code}" if code and code < 0 else f" (exit code {code})")
+
+
+@contextmanager
+def _uninterrupted() -> Generator[None, None, None]:
+    """Processes started in here never hear of a keyboard interrupt, which is their parent's to handle."""
+    resource_tracker.ensure_running()  # else it is started along with the first process, and lifts the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Crew:
@@ -213,6 +229,8 @@ class Crew:
     def listen(self) -> list[tuple[Task, Event]]:
         """Wait for a word from any busy worker; every task that a worker spoke of, and what it said."""
         busy = {worker.pipe: worker for worker in self.workers if worker.task is not None}
+        if not busy:
+            return []
         heard = multiprocessing.connection.wait(list(busy), timeout=1.0)
         return [self._hear(busy[pipe]) for pipe in heard if isinstance(pipe, Connection)]
 
@@ -222,16 +240,16 @@ class Crew:
         try:
             message: Message = worker.pipe.recv()
         except (EOFError, OSError):
-            reason = worker.death()
             worker.task = None
-            worker.start()
-            return task, Retried(task, reason)
+            return task, Retried(task, worker.death())
         match message:
             case ("progress", done, total, numbers):
                 return task, Progress(task, done, total, numbers)
             case ("done", seconds):
                 worker.task = None
                 return task, Done(task, seconds)
+            case ("unwritable", reason):  # nor could any other task be kept
+                raise Unwritable(reason)
             case _:
                 worker.task = None
                 return task, Failed(task, message[1])

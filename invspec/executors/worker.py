@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -18,10 +17,10 @@ import torch
 from invspec import cards, tasks
 from invspec.data import Journal
 from invspec.errors import InvspecError
-from invspec.store import Store
+from invspec.store import Store, Unwritable
 from invspec.tasks import Artifact, Task, Train, key
 
-# from a worker: (word, ...); the words are progress, done and failed
+# from a worker: (word, ...); the words are progress, done, failed and unwritable
 Message = tuple[Any, ...]
 Tell = Callable[[Message], None]
 
@@ -96,8 +95,7 @@ def serve(pipe: Connection, post: Post) -> None:
 
 
 def serve_process(pipe: Connection, post: Post) -> None:
-    """`serve` as the main function of a process: a keyboard interrupt is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """`serve` as the main function of a process."""
     for folder in post.registries:
         cards.add(folder)
     serve(pipe, post)
@@ -118,18 +116,20 @@ def do(task: Task, bench: Bench) -> Message:
         seconds = time.monotonic() - began
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         bench.store.save(task, artifact, seconds=round(seconds, 3), device=name(bench.device), finished=finished)
+    except Unwritable as problem:
+        return ("unwritable", str(problem))
     except InvspecError as problem:
         return ("failed", str(problem))
     except BrokenPipeError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:  # a method that exits must not take its worker along
         return ("failed", _unforeseen(task, problem, bench.store))
     if isinstance(task, Train):
         bench.store.drop_checkpoint(task)
     return ("done", seconds)
 
 
-def _unforeseen(task: Task, problem: Exception, store: Store) -> str:
+def _unforeseen(task: Task, problem: BaseException, store: Store) -> str:
     """A defect of a method or of invspec: one line for the user, the whole story in a file."""
     line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
     path = store.root / "failures" / f"{key(task)}.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,18 +26,22 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     """Write path; one row an example and attack. Gives the number of rows; what is not computed is left out."""
     wanted = _attacked(planned)
     schema = _schema(wanted.values())
-    rows = 0
+    rows, partial = 0, path.with_name(f"{path.name}.partial")
+    make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
-        with make(path, schema) as writer:
+        with make(partial, schema) as writer:
             for task, coords in wanted.items():
                 if task in store:
                     table = _table(task, coords, store, schema)
                     writer.write_table(table)
                     rows += len(table)
+        partial.replace(path)
     except OSError as problem:
         raise InvspecError(f"cannot write {path}: {problem.strerror or problem}", where="--output") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
     return rows
 
 

@@ -1,0 +1,87 @@
+"""Batch size and the number of workers change neither keys nor results: every attack, through the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from invspec.cards import names
+from invspec.data import JUDGED
+from invspec.datasets.fake import Fake
+from invspec.defences.standard import Standard
+from invspec.executors import events, local
+from invspec.kinds import Attack, Sample
+from invspec.models.stdcnn import StdCNN
+from invspec.registry import make
+from invspec.store import Store
+from invspec.tasks import Perturb, Train
+
+EXAMPLES, STEPS = 200, 10  # enough that a difference in the last bit would have grown
+Run = tuple[int, int]  # batch size, workers
+FIRST: Run = (64, 1)
+slow = pytest.mark.slow  # worker processes take seconds to start
+OTHERS = [(7, 1), (500, 1), (7, 2), pytest.param((64, 2), marks=slow), pytest.param((500, 2), marks=slow)]
+DATA = Fake(shape=(1, 16, 16), train=256, test=EXAMPLES)
+TRAIN = Train(DATA, StdCNN(), Standard(epochs=1, lr=0.05), seed=0)
+
+
+def attack_of(name: str) -> Attack:
+    """The card's attack, with no more steps than it takes for differences to show."""
+    attack = cast(Attack, make("attack", name, {}))
+    return attack.model_copy(update={"steps": min(STEPS, attack.steps)}) if hasattr(attack, "steps") else attack
+
+
+def task_of(name: str) -> Perturb:
+    return Perturb(TRAIN, attack_of(name), Sample(limit=EXAMPLES), (0, EXAMPLES))
+
+
+Found = Callable[[Run], Store]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """The store after a run of every attack."""
+    goals = [task_of(name) for name in names("attack")]
+
+    @cache
+    def run(how: Run) -> Store:
+        store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
+        told = list(local.execute(goals, store, local.Settings(("cpu",) * workers, batch_size)))
+        assert {event.task for event in told if isinstance(event, events.Done)} == {TRAIN, *goals}
+        return store
+
+    return run
+
+
+def tensors(store: Store, name: str) -> Mapping[str, Tensor]:
+    return store.load(task_of(name)).tensors
+
+
+@pytest.mark.parametrize("how", OTHERS)
+def test_every_run_computes_the_same_keys(found: Found, how: Run) -> None:
+    first, other = (
+        [folder.relative_to(store.root) for _, folder in store.folders()] for store in map(found, (FIRST, how))
+    )
+    assert first == other
+    assert len(first) == 1 + len({task_of(name) for name in names("attack")})
+
+
+@pytest.mark.parametrize("how", OTHERS)
+def test_every_run_trains_the_same_weights(found: Found, how: Run) -> None:
+    first, other = (store.load(TRAIN).tensors for store in map(found, (FIRST, how)))
+    assert all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("how", OTHERS)
+@pytest.mark.parametrize("name", names("attack"))
+def test_every_run_finds_the_same_adversarial_examples(found: Found, name: str, how: Run) -> None:
+    first, other = (tensors(found(run), name) for run in (FIRST, how))
+    assert len(first["x_adv"]) == EXAMPLES
+    torch.testing.assert_close(other["x_adv"], first["x_adv"], rtol=0, atol=1e-5)
+    for column in JUDGED:
+        torch.testing.assert_close(other[column], first[column], rtol=0, atol=1e-5)
