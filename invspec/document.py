@@ -22,7 +22,7 @@ from invspec.errors import SpecError, suggest
 
 Steps = tuple[str | int, ...]  # a path into the values: ("attacks", "pgd", "eps")
 
-MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 32, 100_000
+MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 32, 50_000
 MAX_DIGITS = 100  # of a number: more would make arithmetic slow, and printing fail
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
