@@ -37,7 +37,7 @@ def _followed(kind: Kind, target: str, folder: Path) -> type[Method]:
     if found is None:
         raise SpecError(f"{module} has no {attribute}")
     if not (isinstance(found, type) and issubclass(found, Method) and found.kind == kind):
-        raise SpecError(f"not a {kind}", hint=f"expected a subclass of invspec.kinds.{kind.title()}")
+        raise SpecError(f"is no {kind}", hint=f"expected a subclass of invspec.kinds.{kind.title()}")
     if lacking := sorted(getattr(found, "__abstractmethods__", ())):
         raise SpecError(f"{attribute} does not define {' and '.join(lacking)}")
     return found
@@ -51,8 +51,8 @@ def _imported(module: str, folder: Path) -> ModuleType:
         raise SpecError(f"cannot be imported: {type(problem).__name__}: {problem}", hint=_raised(problem)) from problem
     own = folder.joinpath(*module.split("."))
     if any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py")):
-        file = Path(found.__file__ or "python itself")
-        if folder not in file.parents:
+        file = getattr(found, "__file__", None) or "a part of Python"
+        if folder not in Path(file).parents:
             raise SpecError(f"another module is named {module} too: {file}", hint=f"rename {module} in {folder}")
     return found
 
