@@ -510,7 +510,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "an alias bomb": (
         "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]\n" for i in range(9)),
-        "x.yaml:6: more than 50,000 values, aliases written out\nhint: an alias bomb?",
+        "x.yaml:5: more than 50,000 values, aliases written out\nhint: an alias bomb?",
     ),
     "a deep chain of aliases": (
         "a0: &a0 [x]\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i}]\n" for i in range(40)),
