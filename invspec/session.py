@@ -197,11 +197,7 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
 def _page(planned: Plan, store: Store, output: Path | None) -> Path:
     from invspec.report import html
 
-    folder = output or store.root / "reports" / planned.spec.name
-    try:
-        return html.write(planned, store, folder)
-    except OSError as problem:
-        raise InvspecError(f"cannot write to {folder}: {problem.strerror}", where="--output") from None
+    return html.write(planned, store, output or store.root / "reports" / planned.spec.name)
 
 
 def _deliver(text: str, output: Path | None, name: str) -> None:
@@ -210,7 +206,9 @@ def _deliver(text: str, output: Path | None, name: str) -> None:
         return
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / name).write_text(text)
+        (output / name).write_text(text, encoding="utf-8")
     except OSError as problem:
-        raise InvspecError(f"cannot write {output / name}: {problem.strerror}", where="--output") from None
+        raise InvspecError(
+            f"cannot write {output / name}: {problem.strerror}", hint="choose another --output"
+        ) from None
     print(output / name)

@@ -65,6 +65,12 @@ class Store:
 
     root: Path
 
+    def prepare(self) -> None:
+        """Make the folder where there is none, and tidy it: what cannot be written is known before work begins."""
+        with _writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+
     def folder(self, task: Task) -> Path:
         """Where a task's artifact is, or will be."""
         return self._at(verb(task), key(task))

@@ -139,6 +139,14 @@ def test_a_save_that_is_killed_midway_leaves_nothing(tmp_path):
     assert Store(tmp_path).flaws(SHIFT) == []
 
 
+def test_a_store_is_made_where_there_is_none(tmp_path):
+    Store(tmp_path / "new" / "store").prepare()
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "store"]
+    (tmp_path / "file").touch()
+    with pytest.raises(Unwritable, match=r"cannot write to the store .*file/store: Not a directory"):
+        Store(tmp_path / "file" / "store").prepare()
+
+
 def test_a_folder_that_cannot_be_made_is_one_message(tmp_path):
     (tmp_path / "store").touch()
     with pytest.raises(Unwritable, match=r"cannot write to the store .*store: Not a directory"):

@@ -96,7 +96,7 @@ def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator
 
     Raises Unwritable where nothing can be kept; every other failure is an event.
     """
-    store.sweep()
+    store.prepare()
     survey = Survey()
     for goal in goals:
         survey.visit(goal, store)

@@ -1,0 +1,150 @@
+"""Whole runs by command, when something goes wrong: one clear message, the right exit code; the next run goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from workbench import COMMAND, TOYS, call, command, environment, registered, tiny, written
+
+from invspec.store import Store
+from invspec.tasks import read_split
+
+ONE_THREAD, TWO_PROCESSES = ("--devices", "cpu"), ("--devices", "cpu,cpu")
+
+
+@pytest.fixture(autouse=True)
+def toy_cards():
+    with registered():
+        yield
+
+
+def made(root):
+    return {path.name: (path / "made.json").read_bytes() for _, path in Store(root).folders()}
+
+
+def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, capsys):
+    content = tiny(
+        defences={"standard": {"epochs": 1, "batch_size": 8, "lr": {"sweep": [0.1, 1e38]}}},
+        attacks={"shift": {"by": 0.25}, "breaks": {}},
+        measures={"accuracy": {"of": "shift"}, "broken": {"use": "accuracy", "of": "breaks"}},
+    )
+    assert call("run", written(tmp_path, content), "--store", tmp_path / "store", *ONE_THREAD) == 1
+    said = capsys.readouterr().err
+    assert "failed: train Linear · Standard · seed 0: the loss is" in said
+    assert "failed: Breaks 0-20 on Linear · Standard · seed 0: ValueError: toy trouble" in said
+    assert "tasks: 3 computed, 2 failed, 5 skipped" in said
+    assert "Traceback" not in said
+
+    before = made(tmp_path / "store")
+    assert call("run", written(tmp_path, content), "--store", tmp_path / "store", *ONE_THREAD) == 1
+    assert "2 found in the store, 2 failed, 5 skipped" in capsys.readouterr().err
+    assert made(tmp_path / "store") == before
+
+
+def test_an_unknown_device_is_a_mistake_of_the_caller(tmp_path, capsys):
+    assert call("run", written(tmp_path, tiny()), "--store", tmp_path / "store", "--devices", "gpu") == 2
+    assert capsys.readouterr().err.splitlines() == ["error: --devices: no device 'gpu' here", "hint: visible: cpu"]
+
+
+MNIST = tiny(
+    seeds=[0, 1], datasets={"mnist": {}}, train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}]
+)
+FILES = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read: No such file or directory"), (b"\0\0\x08\3torn", "is damaged: found")],
+    ids=["missing", "truncated"],
+)
+def test_missing_or_damaged_data_is_one_clear_message(tmp_path, monkeypatch, capsys, content, message):
+    folder = tmp_path / "data" / "MNIST" / "raw"
+    if content is not None:
+        folder.mkdir(parents=True)
+        for name in FILES:
+            (folder / name).write_bytes(content)
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "data"))
+    read_split.cache_clear()
+    assert call("run", written(tmp_path, MNIST), "--store", tmp_path / "store", *ONE_THREAD) == 1
+    said = capsys.readouterr().err
+    assert said.count(message) == said.count("hint: ") == 1
+    assert "seed 1: for the same reason" in said
+    assert "tasks: 2 failed, " in said
+    assert "Traceback" not in said
+
+
+def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
+    spec, root = written(tmp_path, tiny()), tmp_path / "store"
+    full = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"  # bytes: weights fit, images do not
+    )
+    run = command("run", spec, "--store", root, "--registry", TOYS, *ONE_THREAD, preamble=full)
+    assert run.returncode == 1
+    assert run.stderr.count("error: cannot write to the store") == run.stderr.count("hint: free some space") == 1
+    assert "Traceback" not in run.stderr
+    before = made(root)
+    assert len(before) == 1
+    assert list((root / "partial").iterdir()) == []
+
+    assert call("run", spec, "--store", root, *ONE_THREAD) == 0
+    assert "2 computed, 1 found in the store" in capsys.readouterr().err
+    assert before.items() < made(root).items()
+
+
+TELLING = """
+from invspec.executors import local
+give = local.Crew.give
+def telling(crew, worker, task):
+    give(crew, worker, task)
+    print("gave", type(task).__name__, flush=True)
+local.Crew.give = telling
+"""
+
+
+def interrupted(spec, root, devices, word):
+    """Begin a run, interrupt its whole group, as a terminal does, when the word comes; exit code and stderr."""
+    call = [
+        sys.executable,
+        "-c",
+        TELLING + COMMAND[-1],
+        "run",
+        str(spec),
+        "--store",
+        str(root),
+        "--registry",
+        str(TOYS),
+    ]
+    piped = subprocess.PIPE
+    run = subprocess.Popen(
+        [*call, *devices], stdout=piped, stderr=piped, text=True, env=environment(), start_new_session=True
+    )
+    assert run.stdout is not None
+    while run.stdout.readline() != f"{word}\n":
+        assert run.poll() is None
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    return run.returncode, said
+
+
+ONE_LINE = "interrupted; what was finished is kept, and the same command goes on from there\n"
+
+
+def test_an_interrupted_run_ends_with_one_line_and_the_next_goes_on(tmp_path, capsys):
+    content = tiny(attacks={"sleeps": {"seconds": 1.0}}, measures={"accuracy": {"of": "sleeps"}})
+    spec, root = written(tmp_path, content), tmp_path / "store"
+    code, said = interrupted(spec, root, ONE_THREAD, "gave Perturb")
+    assert (code, said) == (130, f"train Linear · Standard · seed 0: 0 s\n{ONE_LINE}")
+    before = made(root)
+    assert len(before) == 1
+    assert not (root / "failures").exists()
+
+    assert call("run", spec, "--store", root, *ONE_THREAD) == 0
+    assert "2 computed, 1 found in the store" in capsys.readouterr().err
+    assert before.items() < made(root).items()
+
+
+def test_workers_that_are_still_starting_are_interrupted_silently(tmp_path):
+    spec, root = written(tmp_path, tiny(seeds=[0, 1])), tmp_path / "store"
+    assert interrupted(spec, root, TWO_PROCESSES, "gave Train") == (130, ONE_LINE)

@@ -1,0 +1,144 @@
+"""Every example as a row, read back."""
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import torch
+from workbench import call, planned, registered, tiny, written
+
+from invspec.data import JUDGED
+from invspec.errors import InvspecError
+from invspec.executors.local import Settings, execute
+from invspec.plan import Plan
+from invspec.report import samples
+from invspec.store import Store
+from invspec.tasks import Perturb, Score, key
+
+SPEC = tiny(
+    seeds=[0, 1],
+    attacks={"shift": {"by": {"sweep": [0, 0.5]}}, "other": {"use": "shift", "by": 0.75}, "late": {"use": "noise"}},
+    measures={
+        "accuracy": {"of": "shift", "clean": {"sweep": [False, True]}},
+        "gap": {"of": ["shift", "other"]},
+        "late_accuracy": {"use": "accuracy", "of": "late"},
+    },
+)
+Ran = tuple[Plan, Store]
+READ = {"parquet": pyarrow.parquet.read_table, "csv": pyarrow.csv.read_csv}
+COORDINATES = ["dataset", "model", "defence", "attack", "shift.by", "seed"]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A plan whose attack `late` is not computed, and its store."""
+    with registered():
+        toy, kept = planned(SPEC), Store(tmp_path_factory.mktemp("store"))
+        list(execute([cell.goal for cell in toy.cells if cell.coords["measure"] != "late_accuracy"], kept, Settings()))
+        yield toy, kept
+
+
+@pytest.mark.parametrize("format", READ)
+def test_every_example_of_every_attack_is_a_row(ran: Ran, tmp_path, format):
+    path = tmp_path / "new" / f"out.{format}"
+    assert samples.write(*ran, path, format) == 2 * 3 * 20  # seeds, attacks with their sweeps, examples
+    table = READ[format](path)
+    assert table.num_rows == 120
+    assert sorted(table.column_names) == sorted(["task", *COORDINATES, *JUDGED])
+    assert table.column_names[-len(JUDGED) :] == list(JUDGED)
+    assert [child.name for child in path.parent.iterdir()] == [path.name]
+
+
+def test_types_are_those_of_the_values(ran: Ran, tmp_path):
+    samples.write(*ran, tmp_path / "out.parquet", "parquet")
+    types = {field.name: field.type for field in pyarrow.parquet.read_schema(tmp_path / "out.parquet")}
+    assert types["seed"] == types["y"] == types["forwards"] == pa.int64()
+    assert types["confidence_adv"] == types["l2"] == pa.float32()
+    assert types["shift.by"] == pa.float64()
+    assert types["attack"] == types["task"] == pa.string()
+
+
+@pytest.mark.parametrize("format", READ)
+def test_coordinates_and_columns_are_those_of_the_task(ran: Ran, tmp_path, format):
+    toy, kept = ran
+    samples.write(toy, kept, tmp_path / "out", format)
+    rows = READ[format](tmp_path / "out").to_pylist()
+    attacked = {key(task): task for task in toy.tasks if isinstance(task, Perturb) and task in kept}
+    assert {row["task"] for row in rows} == set(attacked)
+    for name, task in attacked.items():
+        mine = [row for row in rows if row["task"] == name]
+        by = task.attack.by
+        for row in mine:
+            assert (row["attack"], row["shift.by"]) == (("other", None) if by == 0.75 else ("shift", by))
+            assert (row["dataset"], row["model"], row["defence"]) == ("fake", "linear", "standard")
+            assert row["seed"] == task.train.seed
+        tensors = kept.load(task).tensors
+        for column in JUDGED:
+            assert [row[column] for row in mine] == pytest.approx(tensors[column].tolist(), rel=1e-6)
+
+
+def test_what_says_nothing_of_an_example_is_no_column(ran: Ran, tmp_path):
+    samples.write(*ran, tmp_path / "out", "parquet")
+    assert not {"measure", "accuracy.clean"} & set(pyarrow.parquet.read_schema(tmp_path / "out").names)
+
+
+def test_where_nothing_is_computed_there_are_columns_without_rows(ran: Ran, tmp_path):
+    assert samples.write(ran[0], Store(tmp_path), tmp_path / "out.parquet", "parquet") == 0
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert table.num_rows == 0
+    assert set(table.column_names) == {"task", *COORDINATES, *JUDGED}
+
+
+def test_a_value_that_is_a_number_here_and_a_text_there_is_a_text():
+    schema = samples._schema([{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}])
+    assert [schema.field(name).type for name in "abc"] == [pa.float64(), pa.string(), pa.bool_()]
+
+
+def test_a_file_that_cannot_be_written_is_one_message(ran: Ran, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InvspecError, match=r"--output: cannot write .*out.csv: "):
+        samples.write(*ran, tmp_path / "file" / "out.csv", "csv")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InvspecError, match=r"--output: cannot write .*folder: Is a directory"):
+        samples.write(*ran, tmp_path / "folder", "parquet")
+
+
+def test_a_damaged_artifact_leaves_the_last_file_alone(ran: Ran, tmp_path, monkeypatch):
+    toy, kept = ran
+    samples.write(toy, kept, tmp_path / "out.csv", "csv")
+    before = (tmp_path / "out.csv").read_bytes()
+    torn = next(task for task in reversed(toy.tasks) if isinstance(task, Perturb) and task in kept)
+    load = Store.load
+
+    def damaged(store, task):
+        if task == torn:
+            raise InvspecError("damaged")
+        return load(store, task)
+
+    monkeypatch.setattr(Store, "load", damaged)
+    with pytest.raises(InvspecError, match="damaged"):
+        samples.write(toy, kept, tmp_path / "out.csv", "csv")
+    assert (tmp_path / "out.csv").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_the_command_says_how_many_rows(ran: Ran, tmp_path, capsys):
+    spec = written(tmp_path, SPEC)
+    assert call("samples", spec, "--store", ran[1].root, "--output", tmp_path / "out.parquet") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out.parquet'}: 120 rows\n"
+
+
+def test_scores_agree_with_the_rows(ran: Ran, tmp_path):
+    toy, kept = ran
+    samples.write(toy, kept, tmp_path / "out", "parquet")
+    rows = pyarrow.parquet.read_table(tmp_path / "out").to_pylist()
+    for cell in toy.cells:
+        if cell.coords["measure"] != "accuracy":
+            continue
+        assert isinstance(cell.goal, Score)
+        column = "prediction" if cell.coords["accuracy.clean"] else "prediction_adv"
+        mine = [row for row in rows if row["task"] == key(cell.goal.of[0][0])]
+        share = torch.tensor([row[column] == row["y"] for row in mine]).double().mean().item()
+        (row,) = kept.load(cell.goal).rows or [None]
+        assert row is not None
+        assert row.value == pytest.approx(share)
