@@ -1,0 +1,324 @@
+"""From a spec to cells and tasks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invspec import document, plan, spec
+from invspec.errors import SpecError
+from invspec.plan import PART, Plan
+from invspec.tasks import Perturb, Score, Train, key, needs
+
+BASE: dict[str, Any] = {
+    "title": "toy",
+    "datasets": {"fake": {}},
+    "models": {"linear": {}},
+    "defences": {"standard": {}},
+    "attacks": {"pgd": {}, "none": {"use": "identity"}},
+    "measures": {"accuracy": {"of": "pgd"}, "clean": {"use": "accuracy", "of": "none"}},
+    "train": [{"dataset": "fake", "model": "linear", "defence": "standard"}],
+}
+
+
+def planned(**changes: Any) -> Plan:
+    return plan.plan(spec.resolve(document.Document("x.yaml", {**BASE, **changes})))
+
+
+# ─ cells ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_cell_says_by_labels_what_its_number_is_of() -> None:
+    cells = planned(seeds=[5]).cells
+    fixed = {"dataset": "fake", "model": "linear", "defence": "standard", "seed": 5}
+    assert [dict(cell.coords) for cell in cells] == [
+        {**fixed, "measure": "accuracy", "attack": "pgd"},
+        {**fixed, "measure": "clean", "attack": "none"},
+    ]
+
+
+def test_swept_values_are_coordinates_of_the_cells_that_they_concern() -> None:
+    cells = planned(attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}).cells
+    assert [(cell.coords["measure"], cell.coords.get("pgd.eps")) for cell in cells] == [
+        ("accuracy", 0.1),
+        ("accuracy", 0.2),
+        ("clean", None),
+    ]
+
+
+counts = st.integers(1, 3)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=40)
+@given(seeds=counts, eps=counts, steps=counts, epochs=counts, tests=counts, lines=counts)
+def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
+    seeds: int, eps: int, steps: int, epochs: int, tests: int, lines: int
+) -> None:
+    def sweep(size: int, unit: float = 1) -> dict[str, Any]:
+        return {"sweep": [unit * (number + 1) for number in range(size)]}
+
+    found = planned(
+        seeds=list(range(seeds)),
+        datasets={"fake": {"test": sweep(tests)}},
+        defences={f"d{number}": {"use": "standard", "epochs": sweep(epochs)} for number in range(lines)},
+        attacks={"pgd": {"eps": sweep(eps, 0.1), "steps": sweep(steps)}, "none": {"use": "identity"}},
+        train=[{"dataset": "fake", "model": "linear", "defence": f"d{number}"} for number in range(lines)],
+    )
+    trained = lines * seeds * tests * epochs
+    assert len(found.cells) == trained * (eps * steps + 1)
+    kinds = Counter(type(task) for task in found.tasks)
+    shared = 1 if lines > 0 else 0  # all lines train the same methods under other labels
+    assert kinds == {
+        Train: trained // lines * shared,
+        **dict.fromkeys((Perturb, Score), trained // lines * (eps * steps + 1)),
+    }
+
+
+def test_every_cell_has_coordinates_of_its_own() -> None:
+    found = planned(seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}})
+    assert len({tuple(sorted(cell.coords.items())) for cell in found.cells}) == len(found.cells)
+
+
+def test_train_lines_that_overlap_give_a_cell_once() -> None:
+    once, twice = planned(), planned(train=BASE["train"] * 2)
+    assert [cell.coords for cell in twice.cells] == [cell.coords for cell in once.cells]
+
+
+def test_a_train_line_may_restrict_what_is_measured_on_it() -> None:
+    cells = planned(train=[{**BASE["train"][0], "measures": "clean"}]).cells
+    assert [cell.coords["measure"] for cell in cells] == ["clean"]
+
+
+def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
+    found = planned(seeds=[3, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.2, 0.1]}}})
+    assert found.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
+    assert found.coordinates()["seed"] == [3, 1]
+    assert "pgd.eps" not in found.coordinates("clean")
+
+
+# ─ tasks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_task_comes_once_and_after_what_it_needs() -> None:
+    found = planned(seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}})
+    place = {task: position for position, task in enumerate(found.tasks)}
+    assert len(place) == len(found.tasks)
+    assert all(place[need] < place[task] for task in found.tasks for need in needs(task))
+    assert {cell.goal for cell in found.cells} == {task for task in found.tasks if isinstance(task, Score)}
+
+
+def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None:
+    measures = {"accuracy": {"of": "pgd"}, "fooling": {"use": "fooling_rate", "of": "pgd"}}
+    kinds = Counter(type(task) for task in planned(measures=measures).tasks)
+    assert kinds == {Train: 1, Perturb: 1, Score: 2}
+
+
+@pytest.mark.parametrize(
+    ("test", "sample", "parts"),
+    [
+        (3, {}, [(0, 3)]),
+        (2 * PART + 1, {}, [(0, PART), (PART, 2 * PART), (2 * PART, 2 * PART + 1)]),
+        (2 * PART, {}, [(0, PART), (PART, 2 * PART)]),
+        (5 * PART, {"limit": 10}, [(0, 10)]),
+        (5 * PART, {"per_class": 201}, [(0, PART), (PART, 2010)]),
+        (7, {"per_class": 201}, [(0, 7)]),
+    ],
+)
+def test_long_attacks_are_cut_into_parts(test: int, sample: dict[str, Any], parts: list[tuple[int, int]]) -> None:
+    found = planned(
+        datasets={"fake": {"test": test}}, attacks={"pgd": {"sample": sample}}, measures={"accuracy": {"of": "pgd"}}
+    )
+    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+
+
+def test_precision_is_the_searches_and_no_trainings() -> None:
+    one, other = planned(), planned(precision="bfloat16")
+    assert [key(task) for task in one.tasks if isinstance(task, Train)] == [
+        key(task) for task in other.tasks if isinstance(task, Train)
+    ]
+    assert all(task.precision == "bfloat16" for task in other.tasks if isinstance(task, Perturb))
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(1_000, False), (2_000 * 2_000_000 + 1, True)])
+def test_more_parts_than_can_be_planned_are_refused(limit: int, refused: bool) -> None:
+    changes: dict[str, Any] = {"datasets": {"fake": {"test": 10**12}}, "attacks": {"pgd": {"sample": {"limit": limit}}}}
+    if refused:
+        with pytest.raises(SpecError, match=r"attacks\.pgd: 4,000,000,001 examples in each of 1 cells are too many"):
+            planned(**changes, measures={"accuracy": {"of": "pgd"}})
+    else:
+        assert len(planned(**changes, measures={"accuracy": {"of": "pgd"}}).tasks) == 3
+
+
+# ─ identity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RICH: dict[str, Any] = yaml.safe_load("""
+title: rich
+paper: madry2018
+seeds: [0, 1]
+datasets: {fake: {test: 20, train: 30}}
+models: {linear: {}, stdcnn: {}}
+defences:
+  plain: {use: standard, epochs: 2, lr: 1e-3}
+  madry: {use: adversarial_training, epochs: 3, attack: {use: pgd, eps: {sweep: [0.1, 0.2]}, steps: 3}}
+attacks:
+  pgd: {eps: {sweep: [8/255, 0.1]}, steps: 5, sample: {split: val, limit: 10}}
+  turn: {use: random_rotation, max_degrees: 30}
+measures:
+  accuracy: {of: [pgd]}
+  invariance: {use: rate_of_invariance, of: turn}
+train:
+  - {dataset: fake, model: [linear, stdcnn], defence: [plain, madry]}
+claims:
+  - {says: so, value: {measure: invariance, over: {seed: mean}}, expect: {value: {above: 0}}}
+""")
+
+
+def keys_of(values: dict[str, Any]) -> set[str]:
+    return {key(task) for task in plan.plan(spec.resolve(document.Document("x.yaml", values))).tasks}
+
+
+KEYS = keys_of(RICH)
+
+
+def shuffled(draw: st.DrawFn, value: Any, path: tuple[Any, ...] = ()) -> Any:
+    """The same keys in another order, and so the lists in which order means nothing."""
+    if isinstance(value, dict):
+        items = draw(st.permutations(list(cast(dict[str, Any], value).items())))
+        return {name: shuffled(draw, item, (*path, name)) for name, item in items}
+    if isinstance(value, list):
+        items = [shuffled(draw, item, (*path, number)) for number, item in enumerate(cast(list[Any], value))]
+        is_set = path[-1] in ("seeds", "sweep", "train", "model", "defence", "dataset")
+        return draw(st.permutations(items)) if is_set else items
+    return value
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=25)
+@given(st.data())
+def test_the_order_in_which_a_spec_is_written_changes_no_key(data: st.DataObject) -> None:
+    assert keys_of(data.draw(st.composite(shuffled)(RICH))) == KEYS
+
+
+IRRELEVANT = {
+    "title": ("title", "another"),
+    "paper": ("paper", None),
+    "claims": ("claims", []),
+    "report": ("report", [{"of": "accuracy"}]),
+    "scales": ("scales", {"laptop": {"seeds": [7]}}),
+    "a default that is written out": ("attacks.turn.interpolation", "bilinear"),
+    "another spelling of a number": ("attacks.turn.max_degrees", 30.0),
+    "another name of the same class": ("measures.accuracy.use", "robust_accuracy"),
+}
+
+
+@pytest.mark.parametrize(("dotted", "value"), IRRELEVANT.values(), ids=IRRELEVANT)
+def test_what_can_change_no_number_changes_no_key(dotted: str, value: Any) -> None:
+    changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
+    assert keys_of(changed.values) == KEYS
+
+
+def test_labels_change_no_key() -> None:
+    text = json.dumps(RICH).replace('"turn"', '"spin"').replace('"madry"', '"robust"')
+    assert keys_of(json.loads(text)) == KEYS
+
+
+RELEVANT: dict[str, tuple[str, Any, tuple[type, ...]]] = {
+    "seeds": ("seeds", [2, 3], (Train, Perturb, Score)),
+    "a field of the data set": ("datasets.fake.seed", 1, (Train, Perturb, Score)),
+    "a field of a model": ("models.linear", {"use": "lenet"}, ()),
+    "a sweep inside a defence": ("defences.madry.attack.eps.sweep", [0.3, 0.4], ()),
+    "a field inside a defence": ("defences.madry.attack.loss", "margin", ()),
+    "a field of an attack": ("attacks.pgd.steps", 6, ()),
+    "the split of a sample": ("attacks.pgd.sample.split", "test", ()),
+    "the size of a sample": ("attacks.pgd.sample.limit", 9, ()),
+    "precision": ("precision", "bfloat16", (Perturb, Score)),
+    "a field of a measure": ("measures.accuracy.clean", True, ()),
+}
+
+
+@pytest.mark.parametrize(("dotted", "value", "all_of"), RELEVANT.values(), ids=RELEVANT)
+def test_what_can_change_a_number_changes_keys(dotted: str, value: Any, all_of: tuple[type, ...]) -> None:
+    changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
+    found = plan.plan(spec.resolve(changed))
+    new = [task for task in found.tasks if key(task) not in KEYS]
+    assert new
+    assert not [task for task in found.tasks if isinstance(task, all_of) and task not in new]
+
+
+def test_smoke_shares_no_key_with_the_real_run() -> None:
+    whole = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
+    small = plan.plan(whole.spec.smoke())
+    assert not {key(task) for task in whole.tasks} & {key(task) for task in small.tasks}
+    assert [cell.coords for cell in small.cells] == [cell.coords for cell in whole.cells]
+
+
+def test_keys_differ_between_all_tasks_of_a_plan() -> None:
+    tasks = plan.plan(spec.resolve(document.Document("x.yaml", RICH))).tasks
+    assert len({key(task) for task in tasks}) == len(tasks)
+
+
+# ─ what does not fit ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def complaint(**changes: Any) -> str:
+    found = planned(**changes)
+    with pytest.raises(SpecError) as caught:
+        plan.check(found)
+    return str(caught.value)
+
+
+def test_what_fits_is_accepted() -> None:
+    plan.check(
+        planned(models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": ["linear", "stdcnn"]}])
+    )
+
+
+def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
+    attacks = {**BASE["attacks"], "standardised": {"use": "pgd_kamath"}}
+    measures = {**BASE["measures"], "other": {"use": "accuracy", "of": "standardised"}}
+    line = {**BASE["train"][0], "measures": ["accuracy"]}
+    models = {"linear": {}, "stdcnn": {}}
+    plan.check(
+        planned(
+            attacks=attacks, measures=measures, models=models, train=[line, {**BASE["train"][0], "model": "stdcnn"}]
+        )
+    )
+    told = complaint(attacks=attacks, measures=measures, models=models, train=[line, {**line, "measures": ["other"]}])
+    assert told.startswith(
+        "x.yaml: train.1: attack standardised does not fit model linear\nhint: it needs a model that"
+    )
+
+
+@pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
+def test_images_without_end_are_refused_not_built(size: int) -> None:
+    told = complaint(datasets={"fake": {"shape": [1, size, size]}})
+    assert told.startswith("x.yaml: train.0.model: linear on fake: ")
+    assert told.endswith(f"\nhint: its images are 1x{size}x{size}")
+
+
+def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import nn
+
+    from invspec.models.linear import Linear
+
+    monkeypatch.setattr(Linear, "build", lambda self, shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
+    assert complaint() == "x.yaml: train.0.model: linear on fake: gives 7 logits for 10 classes"
+
+
+def test_products_of_labels_are_checked_pair_by_pair() -> None:
+    changes: dict[str, Any] = {
+        "datasets": {"fake": {}, "small": {"use": "fake", "shape": [1, 8, 8]}},
+        "models": {"linear": {}, "stdcnn": {}},
+    }
+    for data, model in itertools.product(("fake", "small"), ("linear", "stdcnn")):
+        line = {"dataset": data, "model": model, "defence": "standard"}
+        if (data, model) == ("small", "stdcnn"):
+            assert "stdcnn on small: StdCNN needs images of at least 16x16" in complaint(**changes, train=[line])
+        else:
+            plan.check(planned(**changes, train=[line]))
