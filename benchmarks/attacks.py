@@ -28,13 +28,14 @@ from foolbox.models.pytorch import PyTorchModel
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from subjects import ADVERSARIAL, Bfloat16, frozen, has_data, mnist_test, published, resnet18, robust_accuracy
+from subjects import ADVERSARIAL, frozen, has_data, mnist_test, published, resnet18, robust_accuracy
 from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.models.lenet import LeNet
 from invspec.ops.draws import PerExample
+from invspec.tasks import Bfloat16
 
 LIMIT, LIMIT_LOW, OURS, OURS_LOW = "limit", "limit, bfloat16", "invspec", "invspec, bfloat16"
 ALLOWED, NOISE = 1.06, 0.01  # times the limit; what two equal contestants may differ by

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 
@@ -46,18 +45,6 @@ def robust_accuracy(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
     """Share of attacked images (B, C, H, W) that net still classifies as y (B,)."""
     with torch.no_grad():
         return float((net(x_adv).argmax(1) == y).float().mean())
-
-
-class Bfloat16(nn.Module):
-    """A copy of a float32 net that computes in bfloat16, channels last; images and logits stay float32."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        low = copy.deepcopy(net).bfloat16()
-        self.net = low.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
 
 
 class BasicBlock(nn.Module):

@@ -172,9 +172,8 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
     import torch
 
     try:
-        net = model.deploy(model.sketch(dataset.shape, dataset.classes))
-        device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
-        logits = net(torch.zeros(1, *dataset.shape, device=device))
+        net = model.deploy(model.sketch(dataset.shape, dataset.classes)).to_empty(device="cpu")
+        logits = net(torch.zeros(1, *dataset.shape))  # weights are whatever memory holds; only shapes matter
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
         found = str(problem).splitlines()[0]
         shape = "x".join(map(str, dataset.shape))
