@@ -18,6 +18,12 @@ def text() -> str:
     claim = schema["$defs"]["Claim"]["properties"]
     claim["expect"] = {"anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]}
     label = TypeAdapter(Label).json_schema()
+    schema["properties"]["scales"] = {
+        "type": "object",
+        "description": "name: {dotted path: value}, laid over the spec by --scale name",
+        "propertyNames": label,
+        "additionalProperties": {"type": "object"},
+    }
     own = {"attacks": {"sample": {"$ref": "#/$defs/Sample"}}, "measures": {"of": TypeAdapter(Labels).json_schema()}}
     for part, kind in KINDS.items():
         names = {name: cards.card(kind, name).summary for name in cards.names(kind)}
