@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from registries import reread, untouched
 
 from invspec import cards, registry
 from invspec.attacks.pgd import PGD
@@ -20,27 +21,18 @@ WriteFile = Callable[[str, str], None]
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WriteFile]:
+def write(tmp_path: Path) -> Iterator[WriteFile]:
     """Write a file of a user's registry, which is taken away again afterwards."""
-    monkeypatch.setattr(cards, "_added", [])
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
 
     def write_file(name: str, text: str) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         cards.add(tmp_path)
-        cards.forget()
-        resolve.cache_clear()
+        reread()
 
-    yield write_file
-    for name in set(sys.modules) - before:
-        if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).is_relative_to(tmp_path):
-            del sys.modules[name]
-    monkeypatch.undo()
-    cards.forget()
-    resolve.cache_clear()
+    with untouched(tmp_path):
+        yield write_file
 
 
 def refusal(work: Callable[[], object], tmp_path: Path) -> str:

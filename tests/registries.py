@@ -1,0 +1,33 @@
+"""A registry as it was, after a test has added to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from invspec import cards
+from invspec.registry import resolve
+
+
+def reread() -> None:
+    """Forget every card and every class behind one."""
+    cards.forget()
+    resolve.cache_clear()
+
+
+@contextmanager
+def untouched(folder: Path) -> Generator[None]:
+    """In here users' folders may be added; afterwards they are gone, and so are the modules imported from folder."""
+    added, path, modules = list(cards._added), list(sys.path), set(sys.modules)
+    cards._added.clear()
+    reread()
+    try:
+        yield
+    finally:
+        cards._added[:], sys.path[:] = added, path
+        for name in set(sys.modules) - modules:
+            if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).is_relative_to(folder.resolve()):
+                del sys.modules[name]
+        reread()
