@@ -59,12 +59,16 @@ DEFAULT_STORE = Path("store")
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 something failed, 2 bad spec or option, 130 interrupted."""
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()  # here, where it can be caught that nobody reads it
     except InvspecError as problem:
         print(f"error: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
-    except BrokenPipeError:  # the reader of our output has gone
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
