@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from workbench import COMMAND, TOYS, call, environment, registered, tiny, written
@@ -16,21 +17,28 @@ from workbench import COMMAND, TOYS, call, environment, registered, tiny, writte
 from invspec.store import VERBS
 
 SEED = 20240607
-SPEC = tiny(
-    seeds=[0, 1],
-    defences={"plodding": {"epochs": 4, "batch_size": 8, "lr": 0.1, "nap": 0.2}},
-    attacks={
-        "shift": {"by": {"sweep": [0.0, 0.25, 0.5]}},
-        "nap": {"use": "sleeps", "seconds": 0.3},
-        "pgd": {"use": "pgd", "eps": 0.1, "steps": 20},
-    },
-    measures={
-        "accuracy": {"of": "shift"},
-        "rested": {"use": "accuracy", "of": "nap"},
-        "robust_accuracy": {"of": "pgd"},
-    },
-    train=[{"dataset": "fake", "model": "linear", "defence": "plodding"}],
-)
+EACH = 11  # tasks of a seed: a training, five attacks, five scores
+
+
+def spec_of(seeds: int) -> dict[str, Any]:
+    """Work for at least a second a seed, in small pieces."""
+    return tiny(
+        seeds=list(range(seeds)),
+        defences={"plodding": {"epochs": 4, "batch_size": 8, "lr": 0.1, "nap": 0.2}},
+        attacks={
+            "shift": {"by": {"sweep": [0.0, 0.25, 0.5]}},
+            "nap": {"use": "sleeps", "seconds": 0.3},
+            "pgd": {"use": "pgd", "eps": 0.1, "steps": 20},
+        },
+        measures={
+            "accuracy": {"of": "shift"},
+            "rested": {"use": "accuracy", "of": "nap"},
+            "robust_accuracy": {"of": "pgd"},
+        },
+        train=[{"dataset": "fake", "model": "linear", "defence": "plodding"}],
+    )
+
+
 KEEPING_EVERY_EPOCH = "from invspec.executors.worker import StoreJournal; StoreJournal.pause = 0; "
 
 
@@ -60,14 +68,19 @@ class Runs:
         assert {path: now.get(path) for path in self.made} == self.made
         self.made = now
 
-    def kill(self, run: subprocess.Popen[str], whole_group: bool) -> None:
-        """Where only the parent dies, its workers notice and end by themselves, maybe after the next run began."""
-        if whole_group:
+    def kill(self, run: subprocess.Popen[str], whole_group: bool) -> bool:
+        """Whether there was something to kill.
+
+        Where only the parent dies, its workers notice and end by themselves, maybe after the next run began.
+        """
+        alive = run.poll() is None
+        if alive and whole_group:
             os.killpg(run.pid, signal.SIGKILL)
-        else:
+        elif alive:
             run.kill()
         run.communicate(timeout=60)
         self.look()
+        return alive
 
 
 def stirs(root: Path, run: subprocess.Popen[str]) -> None:
@@ -82,21 +95,24 @@ def rows(store: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in (store / "score").glob("??/*/rows.json")}
 
 
-def torture(folder: Path, kills: int, seed: int) -> None:
+def torture(folder: Path, kills: int, dice: random.Random) -> None:
     """Kill and restart, then let a run end; compare with one that nobody disturbed."""
-    dice = random.Random(seed)
-    runs, undisturbed = (Runs(written(folder, SPEC), folder / name) for name in ("store", "undisturbed"))
+    seeds, hits = kills // 2, 0
+    spec = written(folder, spec_of(seeds))
+    runs, undisturbed = (Runs(spec, folder / name) for name in ("store", "undisturbed"))
     runs.store.mkdir()
     for number in range(kills):
         run = runs.begin("cpu,cpu" if number % 3 == 2 else "cpu")
         stirs(runs.store, run)
-        time.sleep(dice.uniform(0, 1.5))
-        runs.kill(run, whole_group=number % 2 == 0)
+        time.sleep(dice.uniform(0, 1))
+        hits += runs.kill(run, whole_group=number % 2 == 0)
+    assert hits >= kills / 2
     with registered():
         assert call(*runs.arguments, "--devices", "cpu") == 0
         assert call(*undisturbed.arguments, "--devices", "cpu") == 0
     runs.look()
-    assert len(rows(runs.store)) == 10
+    assert len(rows(runs.store)) == 5 * seeds
+    assert len(runs.made) == EACH * seeds
     assert rows(runs.store) == rows(undisturbed.store)
     assert [path.parent.name for path in runs.made] == [path.parent.name for path in undisturbed.finished()]
     assert not (runs.store / "damaged").exists()
@@ -107,7 +123,7 @@ def torture(folder: Path, kills: int, seed: int) -> None:
 def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torture(tmp_path, kills=4, seed=SEED)
+    torture(tmp_path, kills=4, dice=random.Random(SEED))
     capsys.readouterr()
     assert call("store", "verify", "--store", tmp_path / "store") == 0
     assert capsys.readouterr().out == "22 whole, 0 damaged\n"
@@ -115,4 +131,4 @@ def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    torture(tmp_path, kills=20, seed=SEED + 1)
+    torture(tmp_path, kills=20, dice=random.Random(SEED))
