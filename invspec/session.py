@@ -179,25 +179,24 @@ def recall(store: Store) -> Call:
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report; on the terminal with the path of its page."""
-    from invspec.report import latex, terminal
+    from invspec.report import html, latex, terminal
 
+    whole, name = table.report(planned, store), planned.spec.name
+    page = output or store.root / "reports" / name
     match format:
         case "rich":
-            terminal.show(planned, store, Console(highlight=False))
-            print(f"page: {_page(planned, store, output)}")
+            terminal.show(whole, Console(highlight=False))
+            print(f"page: {html.write(whole, page)}")
         case "html":
-            print(_page(planned, store, output))
-        case "csv" | "json" | "latex":
-            text = {"csv": table.csv_text, "json": table.json_text, "latex": latex.text}[format](planned, store)
-            _deliver(text, output, f"{planned.spec.name}.{'tex' if format == 'latex' else format}")
+            print(html.write(whole, page))
+        case "latex":
+            _deliver(latex.text(whole), output, f"{name}.tex")
+        case "csv":
+            _deliver(table.csv_text(whole, store), output, f"{name}.csv")
+        case "json":
+            _deliver(table.json_text(whole, store), output, f"{name}.json")
         case _:
             raise SpecError(f"no format {format!r}", where="--format")
-
-
-def _page(planned: Plan, store: Store, output: Path | None) -> Path:
-    from invspec.report import html
-
-    return html.write(planned, store, output or store.root / "reports" / planned.spec.name)
 
 
 def _deliver(text: str, output: Path | None, name: str) -> None:

@@ -294,16 +294,18 @@ class Spec:
     claims: tuple[Claim, ...]
     report: tuple[Layout, ...]
     source: Document
+    options: tuple[str, ...] = ()  # of the command line: --scale laptop, --set a.b=c, --smoke
 
     @property
     def name(self) -> str:
-        """The file's name without its ending: what reports are filed under."""
-        return Path(self.source.name).stem
+        """What reports are filed under: the file's name without its ending, the scale, and whether it is a smoke."""
+        scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
+        return "-".join([Path(self.source.name).stem, *scale, *(["smoke"] if "--smoke" in self.options else [])])
 
     def smoke(self) -> Spec:
         """The same spec at the lowest price that runs all of its code: fake data, 8 examples, one epoch, two steps."""
         entries = {part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()} for part in KINDS}
-        return replace(self, seeds=self.seeds[:1], entries=entries)
+        return replace(self, seeds=self.seeds[:1], entries=entries, options=(*self.options, "--smoke"))
 
 
 def _smoke(part: str, entry: Resolved) -> Resolved:
@@ -335,7 +337,8 @@ def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> 
     written = document.read(path)
     for dotted, value, place in itertools.chain(_scale(written, scale), map(_setting, settings)):
         written = written.overlay(dotted, value, place)
-    return resolve(written)
+    options = (*(["--scale", scale] if scale else []), *(word for text in settings for word in ("--set", text)))
+    return replace(resolve(written), options=options)
 
 
 def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]:

@@ -13,9 +13,8 @@ from markupsafe import Markup
 
 from invspec.claims import Verdict
 from invspec.errors import InvspecError
-from invspec.plan import Plan
 from invspec.report import figures, provenance, table
-from invspec.report.cells import Reading, Store, shown
+from invspec.report.cells import Reading, shown
 from invspec.report.provenance import Provenance, duration
 from invspec.report.table import Report, Table
 from invspec.tasks import key
@@ -25,9 +24,8 @@ BREAK = "\N{ZERO WIDTH SPACE}"  # where a long heading may be broken
 MOST_RECORDS = 2_000  # on the page
 
 
-def write(planned: Plan, store: Store, folder: Path) -> Path:
+def write(whole: Report, folder: Path) -> Path:
     """Write folder/index.html and folder/figures/*.png with an SVG each. Raises InvspecError where that fails."""
-    whole = table.report(planned, store)
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from invspec.claims import Verdict
-from invspec.plan import Plan
 from invspec.report import table
-from invspec.report.cells import Number, Store, shown
-from invspec.report.table import Table
+from invspec.report.cells import Number, shown
+from invspec.report.table import Report, Table
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -43,10 +42,11 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(letter, letter) for letter in spaced if letter.isprintable())
 
 
-def text(planned: Plan, store: Store) -> str:
+def text(whole: Report) -> str:
     """Every table of the report."""
-    whole = table.report(planned, store)
-    head = [f"% {escape(planned.spec.title)}: written by invspec report --format latex; needs \\usepackage{{booktabs}}"]
+    head = [
+        f"% {escape(whole.plan.spec.title)}: written by invspec report --format latex; needs \\usepackage{{booktabs}}"
+    ]
     parts = [_claims(whole.verdicts)] if whole.verdicts else []
     return "\n\n".join(["\n".join(head), *parts, *map(_table, whole.tables)]) + "\n"
 

@@ -88,37 +88,7 @@ def citation(spec: Spec) -> str:
 
 def command(spec: Spec) -> str:
     """What to type for the same numbers: the spec, its scale and the settings that were laid over it."""
-    words = ["invspec", "run", spec.source.name, *_scale(spec)]
-    for path, place in spec.source.places.items():
-        if place == "--set":
-            words += ["--set", f"{'.'.join(map(str, path))}={_flow(_at(spec, path))}"]
-    return shlex.join(words)
-
-
-def _scale(spec: Spec) -> list[str]:
-    """The scale whose every line is where its values came from."""
-    scales = spec.source.values.get("scales") if isinstance(spec.source.values, dict) else None
-    places = spec.source.places
-    for name, lines in (scales or {}).items():
-        of = {_steps(dotted): places.get(("scales", name, dotted)) for dotted in lines}
-        if of and all(places.get(path) in (place, "--set") for path, place in of.items()):
-            return ["--scale", name]
-    return []
-
-
-def _steps(dotted: str) -> tuple[str | int, ...]:
-    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
-
-
-def _at(spec: Spec, path: tuple[str | int, ...]) -> Any:
-    value = spec.source.values
-    for step in path:
-        value = value[step]
-    return value
-
-
-def _flow(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+    return shlex.join(["invspec", "run", spec.source.name, *spec.options])
 
 
 def spec_text(spec: Spec) -> str:

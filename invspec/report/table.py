@@ -330,15 +330,15 @@ def _span(counts: Sequence[int]) -> str:
 # ─ the long form ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def records(planned: Plan, store: Store, readings: Iterable[Reading] | None = None) -> list[dict[str, Any]]:
+def records(whole: Report, store: Store) -> list[dict[str, Any]]:
     """One dict a row of a cell: its coordinates, its numbers, and what they cost. None is what is missing.
 
     forwards and backwards: how often the model saw an example in the attacks, on average. seconds_*: of the training,
     the attacks and the score behind the cell, each of which other cells may share.
     """
-    found = cells.collect(planned, store) if readings is None else list(readings)
-    costs = {goal: _cost(goal, store) for goal in dict.fromkeys(reading.cell.goal for reading in found)}
-    return [{**reading.coords, **_values(reading), **costs[reading.cell.goal]} for reading in found]
+    goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
+    costs = {goal: _cost(goal, store) for goal in goals}
+    return [{**reading.coords, **_values(reading), **costs[reading.cell.goal]} for reading in whole.readings]
 
 
 def _cost(goal: Score, store: Store) -> dict[str, Any]:
@@ -367,9 +367,9 @@ def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float |
     return total
 
 
-def csv_text(planned: Plan, store: Store) -> str:
+def csv_text(whole: Report, store: Store) -> str:
     """The long form as CSV, a heading first."""
-    listed = records(planned, store)
+    listed = records(whole, store)
     names = _columns_of(listed)
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -390,15 +390,15 @@ def _seconds(names: Iterable[str]) -> Iterator[str]:
     return (name for name in names if name.startswith("seconds_"))
 
 
-def json_text(planned: Plan, store: Store) -> str:
+def json_text(whole: Report, store: Store) -> str:
     """Claims with their verdicts, the long form and the provenance, as JSON."""
-    whole = report(planned, store)
+    spec = whole.plan.spec
     body = {
-        "title": planned.spec.title,
-        "spec": planned.spec.name,
-        "paper": planned.spec.paper,
+        "title": spec.title,
+        "spec": spec.name,
+        "paper": spec.paper,
         "claims": [_verdict_record(verdict) for verdict in whole.verdicts],
-        "cells": records(planned, store, whole.readings),
+        "cells": records(whole, store),
         "provenance": asdict(whole.provenance),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -11,9 +11,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from invspec.claims import Outcome, Verdict
-from invspec.plan import Plan
 from invspec.report import provenance, table
-from invspec.report.cells import Store, shown
+from invspec.report.cells import shown
 from invspec.report.provenance import Provenance, duration
 from invspec.report.table import Report, Table
 
@@ -26,9 +25,8 @@ COLOURS: dict[Outcome, str] = {
 GAP = 2  # blanks after a column: its padding and the divider of the box
 
 
-def show(planned: Plan, store: Store, console: Console) -> None:
+def show(whole: Report, console: Console) -> None:
     """Print the whole report."""
-    whole = table.report(planned, store)
     for part in _parts(whole, console.width):
         console.print(part)
 

@@ -59,7 +59,7 @@ def nothing(planned, toy_store):
 
 def on_terminal(toy, width):
     text = io.StringIO()
-    terminal.show(*toy, console=Console(file=text, width=width, highlight=False))
+    terminal.show(table.report(*toy), console=Console(file=text, width=width, highlight=False))
     return text.getvalue()
 
 
@@ -95,14 +95,14 @@ def test_a_terminal_without_colour_gets_no_escapes(toy):
 
 
 def test_latex_escapes_what_users_write(toy):
-    text = latex.text(*toy)
+    text = latex.text(table.report(*toy))
     assert r"{[}bold{]}100 \% of \textless{}b\textgreater{}it" in text
     assert r"at \$x\_1\$" in text
     assert r"rotations.max\_degrees (degrees)" in text
 
 
 def test_latex_tables_have_as_many_cells_as_columns(toy):
-    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(*toy), re.DOTALL)
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(table.report(*toy)), re.DOTALL)
     assert len(tables) == 2
     for columns, body in tables:
         plain = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
@@ -181,7 +181,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
-    page = html.write(*toy, folder=tmp_path / "report")
+    page = html.write(table.report(*toy), folder=tmp_path / "report")
     read = Page(page.read_text())
     assert page == tmp_path / "report" / "index.html"
     assert not {"script", "link", "iframe", "img"} & set(read.tags)
@@ -200,7 +200,7 @@ def test_the_page_escapes_what_users_write(toy):
 
 
 def test_a_page_of_nothing_can_be_written(nothing, tmp_path):
-    text = html.write(*nothing, folder=tmp_path).read_text()
+    text = html.write(table.report(*nothing), folder=tmp_path).read_text()
     assert "24 of 24 cells are missing" in text
     assert "scores to come" in text
 

@@ -199,7 +199,7 @@ def test_durations_read_as_people_say_them(seconds, text):
 def test_csv_has_a_line_a_cell_with_its_cost_and_key(planned, toy_store):
     whole = planned(SPEC)
     store = toy_store(whole, lambda coords: None if coords["seed"] else half(coords))
-    lines = list(csv.DictReader(io.StringIO(table.csv_text(whole, store))))
+    lines = list(csv.DictReader(io.StringIO(table.csv_text(table.report(whole, store), store))))
     assert len(lines) == len(whole.cells)
     attacked = next(line for line in lines if line["pgd.eps"] == "0.1")
     assert (attacked["value"], attacked["n"], attacked["forwards"]) == ("0.5", "100", "40.0")
@@ -211,7 +211,8 @@ def test_csv_has_a_line_a_cell_with_its_cost_and_key(planned, toy_store):
 def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
     claim = "{says: it, value: {measure: accuracy, at: {model: linear, defence: plain}}, expect: {value: {above: 0.1}}}"
     whole = planned(SPEC + f"claims:\n  - {claim}\n")
-    read = json.loads(table.json_text(whole, toy_store(whole, half)))
+    store = toy_store(whole, half)
+    read = json.loads(table.json_text(table.report(whole, store), store))
     assert [one["outcome"] for one in read["claims"]] == ["holds"]
     assert read["claims"][0]["below"] is None
     assert len(read["cells"]) == len(whole.cells)
@@ -219,12 +220,12 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
     assert read["provenance"]["command"] == "invspec run toy.yaml"
 
 
-def test_the_command_repeats_scale_and_settings():
-    from invspec import document, spec
+def test_the_command_repeats_scale_and_settings(tmp_path):
+    from invspec import spec
 
-    text = SPEC + "scales:\n  small: {seeds: [0]}\n"
-    source = document.parse(text, "toy.yaml")
-    scaled = source.overlay("seeds", [0], source.place(("scales", "small", "seeds")))
-    both = scaled.overlay("attacks.pgd.steps", 10, "--set")
-    assert provenance.command(spec.resolve(both)) == "invspec run toy.yaml --scale small --set attacks.pgd.steps=10"
-    assert provenance.command(spec.resolve(source)) == "invspec run toy.yaml"
+    path = tmp_path / "toy.yaml"
+    path.write_text(SPEC + "scales:\n  small: {seeds: [0]}\n")
+    assert provenance.command(spec.load(path)) == f"invspec run {path}"
+    small = spec.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
+    asked = "--scale small --set attacks.pgd.steps=10 --smoke"
+    assert (provenance.command(small), small.name) == (f"invspec run {path} {asked}", "toy-small-smoke")
