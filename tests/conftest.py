@@ -14,6 +14,8 @@ from invspec.ops.stats import scored
 from invspec.plan import Plan
 from invspec.tasks import Artifact, Perturb, Score, Task, Train
 
+torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
+
 Outcomes = Callable[[Mapping[str, Any]], Any]  # coordinates to outcomes (N,), rows, or None for a missing cell
 
 
