@@ -1,0 +1,107 @@
+"""Every spec that ships is whole: it checks, says the same however it is written, and runs with --smoke."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workbench import call
+
+from invspec import document, plan, session, spec
+from invspec.cards import shipped
+from invspec.plan import Plan
+from invspec.spec import Spec
+from invspec.tasks import key
+
+SPECS = sorted(shipped("specs").glob("*.yaml"))
+SCALES = [(path, scale) for path in SPECS for scale in document.read(path).values.get("scales", {})]
+QUICK = {"quickstart"}  # those whose smoke run takes less than twenty seconds
+
+each = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+
+
+def keys(planned: Plan) -> list[str]:
+    return [key(task) for task in planned.tasks]
+
+
+def test_specs_ship() -> None:
+    assert "quickstart" in {path.stem for path in SPECS}
+
+
+@each
+def test_it_checks_whole(path: Path) -> None:
+    planned = plan.plan(spec.load(path))
+    session.check(planned)
+    assert planned.cells
+
+
+@pytest.mark.parametrize(("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES])
+def test_every_scale_checks_whole(path: Path, scale: str) -> None:
+    session.check(plan.plan(spec.load(path, scale)))
+
+
+@each
+def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
+    values = document.read(path).values
+    for flow in (True, False):
+        text = yaml.safe_dump(values, sort_keys=True, default_flow_style=flow)
+        again = document.parse(text, str(path))
+        assert again.values == values
+        assert sorted(keys(plan.plan(spec.resolve(again)))) == sorted(keys(plan.plan(spec.load(path))))
+
+
+def size(whole: Spec, label_part: str, labels: Any) -> int:
+    """How many methods these labels of a part are, by what is written."""
+    entries = whole.source.values[label_part]
+    return sum(math.prod(sweeps(entries[label])) for label in ([labels] if isinstance(labels, str) else labels))
+
+
+def sweeps(value: Any) -> list[int]:
+    if not isinstance(value, dict):
+        return []
+    return [len(value["sweep"])] if "sweep" in value else [size for below in value.values() for size in sweeps(below)]
+
+
+@each
+def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
+    whole = spec.load(path)
+    values = whole.source.values
+    count = 0
+    for line in values["train"]:
+        trained = math.prod(size(whole, f"{part}s", line[part]) for part in ("dataset", "model", "defence"))
+        for measure in line.get("measures", values["measures"]):
+            of = values["measures"][measure]["of"]
+            attacked = math.prod(size(whole, "attacks", label) for label in ([of] if isinstance(of, str) else of))
+            count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
+    assert len(plan.plan(whole).cells) == count
+
+
+@each
+def test_its_smoke_run_shares_no_work_with_the_real_one(path: Path) -> None:
+    whole = plan.plan(spec.load(path))
+    small = plan.plan(whole.spec.smoke())
+    session.check(small)
+    assert not set(keys(whole)) & set(keys(small))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[] if path.stem in QUICK else pytest.mark.slow) for path in SPECS],
+    ids=lambda path: path.stem,
+)
+def test_it_runs_with_smoke(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))  # a smoke run reads no data
+    assert call("run", path, "--smoke", "--workers", 1, "--store", tmp_path / "store") == 0
+    told = capsys.readouterr()
+    assert f"{len(plan.plan(spec.load(path).smoke()).tasks)} computed" in told.err
+    assert call("report", path, "--smoke", "--store", tmp_path / "store", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) >= len(plan.plan(spec.load(path).smoke()).cells)
+    assert all(row["value"] for row in rows)
