@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import Field, ValidationError
 from registries import reread, untouched
 
 from invspec import cards, registry
@@ -14,7 +15,7 @@ from invspec.attacks.pgd import PGD
 from invspec.cards import card, names, papers
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import InvspecError, SpecError, suggest
-from invspec.kinds import Method, Sample
+from invspec.kinds import Attack, Method, Sample
 from invspec.registry import make, resolve
 
 WriteFile = Callable[[str, str], None]
@@ -309,6 +310,16 @@ def test_a_number_may_be_written_in_many_ways(written: object, value: float) -> 
 def test_what_is_no_number_is_refused(written: object) -> None:
     with pytest.raises(SpecError, match="expected a number"):
         make("attack", "pgd", {"eps": written})
+
+
+def test_a_complaint_that_has_no_words_of_ours_keeps_its_own() -> None:
+    class Odd(Attack):
+        even: int = Field(multiple_of=2)
+
+    with pytest.raises(ValidationError) as caught:
+        Odd.model_validate({"even": 3})
+    told = registry.explain(caught.value, Odd, {"even": 3})
+    assert (told.path, str(told)) == (("even",), "expected a multiple of 2, found 3")
 
 
 def test_a_truth_is_no_number_and_stays_a_truth() -> None:

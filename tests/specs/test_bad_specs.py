@@ -679,6 +679,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         value("{value: {above: much}}"),
         f"x.yaml:15: claims.0.expect.value.above: {NUMBER}, found 'much'",
     ),
+    "a bound that is a truth": (
+        value("{value: {above: on}}"),
+        "x.yaml:15: claims.0.expect.value.above: expected a number, found true",
+    ),
     "a claim about no measure": (
         claim("says: a, value: {measure: acuracy}, expect: {value: {above: 0}}"),
         "x.yaml:15: claims.0.value.measure: no measure 'acuracy' is measured in this spec\n"
