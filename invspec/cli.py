@@ -92,18 +92,20 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run what is missing, with live progress, then report."""
-    from invspec import session
-
     if data is not None:
         os.environ["INVSPEC_DATA"] = str(data.resolve())
-    planned = _plan(spec, scale, set, smoke, registry)
+    if devices is not None and workers is not None:
+        raise SpecError("given beside --devices", where="--workers", hint="--devices cpu,cpu is two CPU workers")
     try:
+        from invspec import session
+
+        planned = _plan(spec, scale, set, smoke, registry)
         failed = session.run(planned, _store(store, create=True), devices, workers, batch_size)
+        session.remember(_store(store), spec, scale, set, smoke, registry)
+        _show(planned, _store(store), Format.rich, None)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
         raise typer.Exit(130) from None
-    session.remember(_store(store), spec, scale, set, smoke, registry)
-    _show(planned, _store(store), Format.rich, None)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -23,7 +23,6 @@ class Batch:
     y: Tensor
     index: Tensor
     bounds: Bounds = (0.0, 1.0)
-    target: Split | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -149,7 +148,6 @@ class Examples:
     clean: Split
     judged: Mapping[str, Tensor]
     tensors: Mapping[str, Tensor]
-    target: Split | None = None
 
     @property
     def x_adv(self) -> Tensor:

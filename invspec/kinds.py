@@ -174,7 +174,6 @@ class Attack(Method):
     """A way of changing images, adversarial or not."""
 
     kind: ClassVar[str] = "attack"
-    wants_target: ClassVar[bool] = False  # True: batch.target holds images of another class
 
     @property
     def accepts(self) -> type | None:

@@ -25,13 +25,13 @@ MEASURED = ("measure",)  # coordinates that say nothing of an example
 def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     """Write path; one row an example and attack. Gives the number of rows; what is not computed is left out."""
     wanted = _attacked(planned)
-    schema = _schema(wanted.values())
+    schema = _schema(coords for _, coords in wanted)
     rows, partial = 0, path.with_name(f"{path.name}.partial")
     make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with make(partial, schema) as writer:
-            for task, coords in wanted.items():
+            for task, coords in wanted:
                 if task in store:
                     table = _table(task, coords, store, schema)
                     writer.write_table(table)
@@ -45,19 +45,18 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     return rows
 
 
-def _attacked(planned: Plan) -> dict[Perturb, Coords]:
-    """Every perturb task, once, with the coordinates that describe it."""
-    found: dict[Perturb, Coords] = {}
+def _attacked(planned: Plan) -> list[tuple[Perturb, Coords]]:
+    """Every perturb task with the coordinates that describe it, once for each; several labels may share a task."""
+    found: dict[tuple[Perturb, str], tuple[Perturb, Coords]] = {}
     for cell in planned.cells:
         labels = str(cell.coords["attack"]).split("+")
         measured = _swept(planned, "measures", [str(cell.coords["measure"])])
         for label, parts in zip(labels, cell.goal.of, strict=True):
             others = _swept(planned, "attacks", [other for other in labels if other != label])
             hidden = {*MEASURED, *measured, *others}
-            coords = {name: value for name, value in cell.coords.items() if name not in hidden}
-            for part in parts:
-                found.setdefault(part, {**coords, "attack": label})
-    return found
+            coords = {name: value for name, value in cell.coords.items() if name not in hidden} | {"attack": label}
+            found |= {(part, repr(coords)): (part, coords) for part in parts}
+    return list(found.values())
 
 
 def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
