@@ -172,8 +172,9 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
     import torch
 
     try:
-        net = model.deploy(model.sketch(dataset.shape, dataset.classes)).to_empty(device="cpu")
-        logits = net(torch.zeros(1, *dataset.shape))  # weights are whatever memory holds; only shapes matter
+        net = _light(model.deploy(model.sketch(dataset.shape, dataset.classes)))
+        device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
+        logits = net(torch.zeros(1, *dataset.shape, device=device))
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
         found = str(problem).splitlines()[0]
         shape = "x".join(map(str, dataset.shape))
@@ -182,6 +183,11 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
         found = f"gives {logits.shape[-1]} logits for {dataset.classes} classes"
         raise SpecError(f"{what}: {found}", path=("model",))
     return net
+
+
+def _light(net: Any) -> Any:
+    """A sketch with memory behind it, where that is little: meta tensors take seconds to import what they need."""
+    return net.to_empty(device="cpu") if sum(weight.numel() for weight in net.parameters()) < 2**26 else net
 
 
 def _check_attack(attack: Attack, label: str, net: Any, model: str) -> None:
