@@ -137,13 +137,17 @@ def validate(
     smoke: Smoke = False,
     registry: Registry = None,
 ) -> None:
-    """Check specs whole: names, parameters, models against data, claims and layouts; count what each would run."""
+    """Check specs in all their scales: names, parameters, models against data, claims, layouts; count the work."""
     from invspec import session
 
     for spec in specs:
         planned = _plan(spec, scale, set, smoke, registry)
         session.check(planned)
-        print(f"{spec}: {len(planned.cells):,} cells, {len(planned.tasks):,} tasks, {len(planned.spec.claims)} claims")
+        for other in () if scale else planned.spec.scales:
+            session.check(_plan(spec, other, set, smoke, registry))
+        counts = {"cell": planned.cells, "task": planned.tasks, "claim": planned.spec.claims}
+        words = [f"{len(found):,} {noun}{'' if len(found) == 1 else 's'}" for noun, found in counts.items()]
+        print(f"{spec}: {', '.join(words)}")
 
 
 @app.command()

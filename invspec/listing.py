@@ -100,6 +100,5 @@ def _scales(name: str) -> Iterator[Plan]:
     path = written.find(name)
     whole = written.load(path)
     yield planning.plan(whole)
-    scales = whole.source.values.get("scales") or {}
-    for scale in scales:
+    for scale in whole.scales:
         yield planning.plan(written.load(path, scale))

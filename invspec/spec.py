@@ -302,6 +302,11 @@ class Spec:
         scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
         return "-".join([Path(self.source.name).stem, *scale, *(["smoke"] if "--smoke" in self.options else [])])
 
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """The names of its scales."""
+        return tuple(self.source.values.get("scales") or ())
+
     def smoke(self) -> Spec:
         """The same spec at the lowest price that runs all of its code: fake data, 8 examples, one epoch, two steps."""
         entries = {part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()} for part in KINDS}

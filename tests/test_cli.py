@@ -146,8 +146,15 @@ def test_validate_stops_at_the_first_bad_spec(ask) -> None:
     assert told.err == "error: bad.yaml:1: title: expected a text, found 3\n"
 
 
+def test_validate_looks_into_every_scale(ask) -> None:
+    Path("toy.yaml").write_text(SPEC.replace("0.2}}", "0.2}, large: {attacks.pgd.eps: -1}}"))
+    told = ask("validate", "toy.yaml")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("error: toy.yaml:9: attacks.pgd.eps: ")
+
+
 def test_scales_settings_and_smoke_are_laid_over_a_spec_in_this_order(ask) -> None:
-    assert ask("validate", "toy.yaml", "--scale", "small").out == "toy.yaml: 1 cells, 3 tasks, 0 claims\n"
+    assert ask("validate", "toy.yaml", "--scale", "small").out == "toy.yaml: 1 cell, 3 tasks, 0 claims\n"
     told = ask("validate", "toy.yaml", "--scale", "small", "--set", "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}", "--smoke")
     assert told.out == "toy.yaml: 3 cells, 7 tasks, 0 claims\n"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, Self, cast
+from typing import Annotated, Literal, Self, cast
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 
 from invspec.data import Batch, Bounds, Perturbed
@@ -17,7 +17,7 @@ from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, project, size, steepest
 
 EpsSpace = Literal["pixel", "standardised"]
-Label = Literal["true", "predicted"]
+Label = Annotated[Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)]
 Move = Callable[[Tensor, Tensor], None]
 
 

@@ -231,3 +231,9 @@ def test_an_attack_works_while_gradients_are_switched_off(trained: nn.Module) ->
 def test_contradictory_fields_are_refused(fields: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         PGD(**fields)
+
+
+def test_the_true_label_may_be_written_as_yaml_reads_it():
+    assert PGD.model_validate({"label": True}) == PGD(label="true")
+    with pytest.raises(ValidationError):
+        PGD.model_validate({"label": False})

@@ -742,7 +742,7 @@ def test_the_base_of_the_bad_specs_is_good(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as ended:
         cli.main(["validate", "x.yaml"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "x.yaml: 1 cells, 3 tasks, 0 claims\n"
+    assert capsys.readouterr().out == "x.yaml: 1 cell, 3 tasks, 0 claims\n"
 
 
 @pytest.mark.parametrize(("written", "message"), BAD.values(), ids=BAD)
