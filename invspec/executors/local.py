@@ -112,8 +112,9 @@ def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator
 
 
 def _walk(to_do: list[Task], crew: Crew) -> Iterator[Event]:
-    order = {task: (not isinstance(task, Train), number) for number, task in enumerate(to_do)}  # trainings first:
-    graph = TopologicalSorter({task: [need for need in needs(task) if need in order] for task in to_do})  # long
+    # trainings first: they are long, and everything waits for them
+    order = {task: (not isinstance(task, Train), number) for number, task in enumerate(to_do)}
+    graph = TopologicalSorter({task: [need for need in needs(task) if need in order] for task in to_do})
     graph.prepare()
     ready: list[tuple[tuple[bool, int], Task]] = []
     attempts: dict[Task, int] = {}

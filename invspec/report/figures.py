@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ KINDS = (  # Okabe and Ito's palette
 MARKERS = "osD^vPX"
 LARGEST_GRID = 6  # panels; more rows of a kind share one
 PANEL = (3.1, 2.5)  # inches
+LETTERS_PER_INCH = 9  # of a title
 REM_PER_INCH = 7.2  # on a page: what brings 8.5 points to the size of its small text
 
 STYLE: dict[Any, Any] = {
@@ -191,10 +193,8 @@ def _draw(one: Table, framed: bool) -> Figure:
     down = math.ceil(len(panels) / across)
     legend = 1.7 if len(looks) > 1 else 0.0
     wide = 1.35 if len(panels) == 1 else 1.0
-    size = (
-        PANEL[0] * across * wide + legend,
-        PANEL[1] * down * (1.1 if wide > 1 else 1.0) + (0.55 if framed else 0.15),
-    )
+    height = PANEL[1] * down * (1.1 if wide > 1 else 1.0) + (0.55 if framed else 0.15)
+    size = (PANEL[0] * across * wide + legend, height)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
@@ -206,7 +206,8 @@ def _draw(one: Table, framed: bool) -> Figure:
     if len(looks) > 1:
         _legend(figure, one, looks)
     if framed:
-        figure.suptitle(one.title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
+        title = textwrap.fill(one.title, int(size[0] * LETTERS_PER_INCH))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
         figure.supxlabel(f"{table.note(one.numbers)}; 95 % intervals", x=0.01, ha="left", fontsize=7, color=FAINT)
     return figure
 
