@@ -150,7 +150,7 @@ def test_validate_looks_into_every_scale(ask) -> None:
     Path("toy.yaml").write_text(SPEC.replace("0.2}}", "0.2}, large: {attacks.pgd.eps: -1}}"))
     told = ask("validate", "toy.yaml")
     assert (told.code, told.out) == (2, "")
-    assert told.err.startswith("error: toy.yaml:9: attacks.pgd.eps: ")
+    assert told.err.startswith("error: toy.yaml:8: attacks.pgd.eps: ")
 
 
 def test_scales_settings_and_smoke_are_laid_over_a_spec_in_this_order(ask) -> None:

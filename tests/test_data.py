@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invspec.data import Batch, Examples, Journal, Perturbed, TensorSplit
+from invspec.data import Examples, Journal, Perturbed, TensorSplit
 from invspec.ops.draws import Stream
 
 
@@ -105,8 +105,3 @@ def test_a_plain_journal_forgets():
     journal.save({"epoch": 1})
     journal.step(1, 2, loss=0.5)
     assert journal.resume() is None
-
-
-def test_a_batch_carries_its_targets_along():
-    batch = Batch(torch.zeros(2, 1, 1, 1), torch.zeros(2), torch.arange(2), target=split_of(4))
-    assert batch.take(torch.tensor([1])).target is batch.target

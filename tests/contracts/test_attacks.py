@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invspec.cards import names
-from invspec.data import Batch, TensorSplit
+from invspec.data import Batch
 from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
@@ -68,7 +68,7 @@ def batch_of(n: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     x = (2 * torch.rand(n, *SHAPE, generator=generator) - 0.5).clamp(0, 1)
     y = torch.randint(CLASSES, (n,), generator=generator)
-    return Batch(x, y, torch.arange(n), target=TensorSplit(x.flip(0), y.flip(0)))
+    return Batch(x, y, torch.arange(n))
 
 
 def attack_of(name: str) -> Attack:

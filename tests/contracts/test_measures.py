@@ -36,7 +36,7 @@ def examples(seed):
         "backwards": torch.ones(N, dtype=torch.int64),
     }
     clean = TensorSplit(x, y, index=judged["index"])
-    return model, Examples(clean, judged, {"x_adv": x_adv}, target=clean)
+    return model, Examples(clean, judged, {"x_adv": x_adv})
 
 
 def score(name):
