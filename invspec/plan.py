@@ -41,6 +41,15 @@ class Plan:
             _collect(cell.goal, ordered)
         return tuple(ordered)
 
+    @cached_property
+    def names(self) -> dict[Task, str]:
+        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0."""
+        named: dict[Task, str] = {}
+        for cell in self.cells:
+            for task, name in _named(cell):
+                named.setdefault(task, name)
+        return named
+
     def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:
         """Every coordinate of a measure's cells (default: of all) and its values, in the order of the spec."""
         found: dict[str, dict[Scalar, None]] = {}
@@ -49,6 +58,19 @@ class Plan:
                 for name, value in cell.coords.items():
                     found.setdefault(name, {})[value] = None
         return {name: list(values) for name, values in found.items()}
+
+
+def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
+    def words(label: Scalar) -> str:
+        swept = {name.split(".", 1)[1]: at for name, at in cell.coords.items() if name.startswith(f"{label}.")}
+        told = (f"{field} {at:g}" if isinstance(at, float) else f"{field} {at}" for field, at in swept.items())
+        return " ".join([str(label), *told])
+
+    trained = ", ".join([*(words(cell.coords[part]) for part in ("model", "defence")), f"seed {cell.goal.train.seed}"])
+    yield cell.goal.train, f"train {trained}"
+    for label, parts in zip(str(cell.coords["attack"]).split("+"), cell.goal.of, strict=True):
+        yield from ((part, f"{words(label)} {part.part[0]}-{part.part[1]} on {trained}") for part in parts)
+    yield cell.goal, f"{words(cell.coords['measure'])} on {trained}"
 
 
 def _collect(task: Task, ordered: dict[Task, None]) -> None:

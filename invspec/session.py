@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def run(planned: Plan, store: Store, devices: str | None, workers: int | None, b
     settings = local.Settings(local.devices(devices, workers), batch_size)
     goals = [cell.goal for cell in planned.cells]
     console = Console(stderr=True, highlight=False)
-    listener = Live(console) if console.is_terminal else Lines(console)
+    listener = (Live if console.is_terminal else Lines)(console, planned.names)
     with listener:
         for event in local.execute(goals, store, settings):
             listener.hear(event)
@@ -55,8 +55,8 @@ def run(planned: Plan, store: Store, devices: str | None, workers: int | None, b
 class Lines:
     """Progress where nobody looks at a screen: a line for each training, failure and half-minute."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, names: Mapping[Task, str] | None = None) -> None:
+        self.console, self.names = console, names or {}
         self.counts: Counter[str] = Counter()
         self.reasons: set[str] = set()
         self.began = self._said = time.monotonic()
@@ -73,6 +73,10 @@ class Lines:
         if said := self._words(event):
             self.say(said)
 
+    def name(self, task: Task) -> str:
+        """A task as the spec calls it, or else by its classes."""
+        return self.names.get(task) or label(task)
+
     def say(self, words: str) -> None:
         """One line."""
         self._said = time.monotonic()
@@ -81,13 +85,13 @@ class Lines:
     def _words(self, event: events.Event) -> str:
         match event:
             case events.Done(task, seconds) if isinstance(task, Train):
-                return f"{label(task)}: {seconds:.0f} s"
+                return f"{self.name(task)}: {seconds:.0f} s"
             case events.Failed(task, message):
-                return f"failed: {label(task)}: {self._reason(message)}"
+                return f"failed: {self.name(task)}: {self._reason(message)}"
             case events.Retried(task, reason):
-                return f"again: {label(task)}: {reason}"
+                return f"again: {self.name(task)}: {reason}"
             case events.Damaged(task, what):
-                return f"damaged: {label(task)}: {what}"
+                return f"damaged: {self.name(task)}: {what}"
             case events.Done() if time.monotonic() - self._said > 30:
                 return f"{self.counts['Done']} tasks done in {time.monotonic() - self.began:.0f} s"
             case _:
@@ -109,8 +113,8 @@ class Lines:
 class Live(Lines):
     """Progress on a terminal: one bar for the run, one for each running task, with the time that is left."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, names: Mapping[Task, str] | None = None) -> None:
+        super().__init__(console, names)
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -139,7 +143,7 @@ class Live(Lines):
             case events.Surveyed(to_do):
                 self.progress.update(self.whole, total=to_do)
             case events.Started(task):
-                self.bars[task] = self.progress.add_task(label(task), total=1, numbers="")
+                self.bars[task] = self.progress.add_task(self.name(task), total=1, numbers="")
             case events.Progress(task, done, total, numbers):
                 shown = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
                 self.progress.update(self.bars[task], completed=done, total=total, numbers=shown)

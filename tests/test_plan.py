@@ -322,3 +322,21 @@ def test_products_of_labels_are_checked_pair_by_pair() -> None:
             assert "stdcnn on small: StdCNN needs images of at least 16x16" in complaint(**changes, train=[line])
         else:
             plan.check(planned(**changes, train=[line]))
+
+
+def test_tasks_are_named_in_the_words_of_the_spec():
+    text = """
+title: toy
+datasets: {fake: {shape: [1, 4, 4], classes: 3, test: 20}}
+models: {net: {use: linear}}
+defences: {turned: {use: rotation_augmentation, max_degrees: {sweep: [0, 60]}}}
+attacks: {pgd: {eps: {sweep: [0.1]}}}
+measures: {accuracy: {of: pgd}}
+train: [{dataset: fake, model: net, defence: turned}]
+"""
+    names = plan.plan(spec.resolve(document.parse(text, "toy.yaml"))).names
+    assert list(names.values())[3:] == [
+        "train net, turned max_degrees 60, seed 0",
+        "pgd eps 0.1 0-20 on net, turned max_degrees 60, seed 0",
+        "accuracy on net, turned max_degrees 60, seed 0",
+    ]

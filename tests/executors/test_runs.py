@@ -32,8 +32,8 @@ def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, ca
     )
     assert call("run", written(tmp_path, content), "--store", tmp_path / "store", *ONE_THREAD) == 1
     said = capsys.readouterr().err
-    assert "failed: train Linear · Standard · seed 0: the loss is" in said
-    assert "failed: Breaks 0-20 on Linear · Standard · seed 0: ValueError: toy trouble" in said
+    assert "failed: train linear, standard lr 1e+38, seed 0: the loss is" in said
+    assert "failed: breaks 0-20 on linear, standard lr 0.1, seed 0: ValueError: toy trouble" in said
     assert "tasks: 3 computed, 2 failed, 5 skipped" in said
     assert "Traceback" not in said
 
@@ -136,7 +136,7 @@ def test_an_interrupted_run_ends_with_one_line_and_the_next_goes_on(tmp_path, ca
     spec, root = written(tmp_path, content), tmp_path / "store"
     code, said = interrupted(spec, root, ONE_THREAD, "gave Perturb")
     trained, last = said.splitlines(keepends=True)
-    assert trained.startswith("train Linear · Standard · seed 0: ")
+    assert trained.startswith("train linear, standard, seed 0: ")
     assert (code, last) == (130, ONE_LINE)
     before = made(root)
     assert len(before) == 1
