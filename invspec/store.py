@@ -185,12 +185,13 @@ class Store:
 
         The latter only when it is older than some seconds, so that it is surely nobody's.
         """
-        with suppress(OSError):  # another process tidies up too, or finishes its work; or the store is read-only
-            for partial in (self.root / "partial").glob("*"):
+        for partial in (self.root / "partial").glob("*"):
+            with suppress(OSError):  # another process tidies up too, or finishes its work; or the store is read-only
                 if time.time() - partial.stat().st_mtime > older_than:
                     shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
-            for checkpoint in (self.root / "checkpoints").glob("*.pt"):
-                if self._at("train", checkpoint.stem).is_dir():
+        for checkpoint in (self.root / "checkpoints").glob("*.pt"):
+            if self._at("train", checkpoint.stem).is_dir():
+                with suppress(OSError):
                     checkpoint.unlink()
 
     # ─ the last run ─

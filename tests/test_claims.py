@@ -282,7 +282,9 @@ def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, cla
 
 
 def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
-    claims.check(planned(spec(trend("falling"))))  # the plain defence has no max_degrees
+    whole = planned(spec(trend("falling")))
+    claims.check(whole)
+    assert any("rotations.max_degrees" not in cell.coords for cell in whole.cells)  # the plain defence has none
 
 
 def test_a_pair_must_be_measured_at_the_same_points(refused):

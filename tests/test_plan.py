@@ -274,9 +274,10 @@ def complaint(**changes: Any) -> str:
 
 
 def test_what_fits_is_accepted() -> None:
-    plan.check(
-        planned(models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": ["linear", "stdcnn"]}])
-    )
+    models = ["linear", "stdcnn"]
+    found = planned(models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}])
+    plan.check(found)
+    assert found.coordinates()["model"] == models
 
 
 def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:

@@ -382,7 +382,9 @@ def test_sweeping_beside_another_process_is_no_error(kept, monkeypatch):
         return looked(path, **options)
 
     monkeypatch.setattr(Path, "stat", gone)
-    kept.sweep(0)
+    (kept.root / "partial" / "left").mkdir()
+    kept.sweep(older_than=-1)
+    assert [path.name for path in (kept.root / "partial").iterdir()] == ["theirs"]
     Store(kept.root / "nowhere").sweep()
 
 

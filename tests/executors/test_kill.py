@@ -95,7 +95,7 @@ def rows(store: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in (store / "score").glob("??/*/rows.json")}
 
 
-def torture(folder: Path, kills: int, dice: random.Random) -> None:
+def assert_survives_kills(folder: Path, kills: int, dice: random.Random) -> None:
     """Kill and restart, then let a run end; compare with one that nobody disturbed."""
     seeds, hits = kills // 2, 0
     spec = written(folder, spec_of(seeds))
@@ -123,7 +123,7 @@ def torture(folder: Path, kills: int, dice: random.Random) -> None:
 def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torture(tmp_path, kills=4, dice=random.Random(SEED))
+    assert_survives_kills(tmp_path, kills=4, dice=random.Random(SEED))
     capsys.readouterr()
     assert call("store", "verify", "--store", tmp_path / "store") == 0
     assert capsys.readouterr().out == "22 whole, 0 damaged\n"
@@ -131,4 +131,4 @@ def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    torture(tmp_path, kills=20, dice=random.Random(SEED))
+    assert_survives_kills(tmp_path, kills=20, dice=random.Random(SEED))

@@ -150,7 +150,9 @@ def test_a_layout_that_does_not_fit_is_refused_with_its_place_and_a_hint(planned
 
 
 def test_default_layouts_fit(planned):
-    table.check(planned(SPEC))
+    whole = planned(SPEC)
+    table.check(whole)
+    assert [layout.of for layout in table.layouts(whole)] == whole.coordinates()["measure"]
 
 
 # ─ texts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -42,7 +42,9 @@ def test_it_checks_whole(path: Path) -> None:
 
 @pytest.mark.parametrize(("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES])
 def test_every_scale_checks_whole(path: Path, scale: str) -> None:
-    session.check(plan.plan(spec.load(path, scale)))
+    planned = plan.plan(spec.load(path, scale))
+    session.check(planned)
+    assert planned.spec.name == f"{path.stem}-{scale}"
 
 
 @each

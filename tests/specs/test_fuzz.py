@@ -43,7 +43,7 @@ def mistake_in(work: Callable[[], Any]) -> SpecError | None:
     return None
 
 
-def survives(written: str, then: Callable[[plan.Plan], None] = lambda planned: None) -> None:
+def assert_survives(written: str, then: Callable[[plan.Plan], None] = lambda planned: None) -> None:
     """Plan a text; if it has mistakes, they are told with the place where they stand."""
     problem = mistake_in(lambda: then(plan.plan(spec.resolve(document.parse(written, "x.yaml")))))
     assert problem is None or problem.where.startswith("x.yaml"), problem
@@ -177,19 +177,19 @@ def parse_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], N
 @SHORT
 @given(trees.map(dumped) | specs.map(dumped))
 def test_random_trees(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @SHORT
 @given(mutated())
 def test_mutations_of_a_good_spec(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @SHORT
 @given(yaml_like | st.text())
 def test_random_texts(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @SHORT
@@ -209,35 +209,35 @@ def test_random_settings(dotted: str, value: str) -> None:
 @settings(SHORT, max_examples=8)
 @given(written=mutated())
 def test_mutations_and_their_models(written: str, checks: Callable[[plan.Plan], None]) -> None:
-    survives(written, checks)
+    assert_survives(written, checks)
 
 
 @pytest.mark.slow
 @LONG
 @given(trees.map(dumped) | specs.map(dumped))
 def test_many_random_trees(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @pytest.mark.slow
 @LONG
 @given(mutated())
 def test_many_mutations_of_a_good_spec(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @pytest.mark.slow
 @LONG
 @given(yaml_like | st.text())
 def test_many_random_texts(written: str) -> None:
-    survives(written)
+    assert_survives(written)
 
 
 @pytest.mark.slow
 @settings(LONG, max_examples=300)
 @given(written=mutated())
 def test_many_mutations_and_their_models(written: str, checks: Callable[[plan.Plan], None]) -> None:
-    survives(written, checks)
+    assert_survives(written, checks)
 
 
 # ─ what is large ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,4 +268,4 @@ LARGE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("written", LARGE.values(), ids=LARGE)
 def test_what_is_large_is_refused_soon(written: str) -> None:
-    survives(written)
+    assert_survives(written)
