@@ -160,7 +160,7 @@ yaml_like = st.lists(st.sampled_from(INDICATORS + BREAKS) | words | texts | numb
 
 
 @pytest.fixture
-def parse_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], None]:
+def assert_survives_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], None]:
     path = tmp_path_factory.mktemp("fuzz") / "x.yaml"
 
     def read(content: bytes) -> None:
@@ -194,8 +194,8 @@ def test_random_texts(written: str) -> None:
 
 @SHORT
 @given(content=st.binary() | yaml_like.map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_random_bytes(content: bytes, parse_bytes: Callable[[bytes], None]) -> None:
-    parse_bytes(content)
+def test_random_bytes(content: bytes, assert_survives_bytes: Callable[[bytes], None]) -> None:
+    assert_survives_bytes(content)
 
 
 @SHORT
