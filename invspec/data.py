@@ -13,23 +13,29 @@ from invspec.ops.draws import Stream
 
 Shape = tuple[int, int, int]
 Bounds = tuple[float, float]
+Curves = Mapping[str, Sequence[float]]  # how a training went: {"loss": [...], "accuracy": [...]}, a number an epoch
 
 
 @dataclass(frozen=True)
 class Batch:
-    """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are."""
+    """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are.
+
+    start (B, C, H, W), where there is one, is what the same attack found within a smaller set: see Attack.nested.
+    """
 
     x: Tensor
     y: Tensor
     index: Tensor
     bounds: Bounds = (0.0, 1.0)
+    start: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Tensor) -> Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
-        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()])
+        start = None if self.start is None else self.start[rows]
+        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], start=start)
 
 
 class Split(Protocol):
@@ -143,11 +149,13 @@ class Examples:
     """One attack's whole output, judged: columns (N,) by name (JUDGED), one row an example.
 
     tensors holds x_adv (N, C, H, W) and, from attacks that walk, path (N, T, C, H, W); it may read them on demand.
+    settings are the attack's fields, like {"eps": 0.1, "norm": "linf"}.
     """
 
     clean: Split
     judged: Mapping[str, Tensor]
     tensors: Mapping[str, Tensor]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def x_adv(self) -> Tensor:

@@ -24,7 +24,7 @@ from pydantic import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from invspec.data import Batch, Bounds, Examples, Journal, Perturbed, Scored, Shape, Split
+    from invspec.data import Batch, Bounds, Curves, Examples, Journal, Perturbed, Scored, Shape, Split
     from invspec.ops.draws import Draws, Stream
 
 SplitName = Literal["train", "val", "test"]
@@ -166,14 +166,23 @@ class Defence(Method):
     kind: ClassVar[str] = "defence"
 
     @abstractmethod
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
-        """Fit the model in place, on the device of its weights. Raises InvspecError where the loss is not finite."""
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        """Fit the model in place, on the device of its weights, and tell how it went, one number an epoch by name.
+
+        Raises: InvspecError where the loss is not finite.
+        """
 
 
 class Attack(Method):
-    """A way of changing images, adversarial or not."""
+    """A way of changing images, adversarial or not.
+
+    nested names the field, if there is one, with which the set that is searched grows, as a ball does with eps. What
+    was fooled at a smaller value is then fooled at a larger one: a sweep over that field runs upwards, on the
+    survivors only, and gives batch.start, what the run before found, for `perturb` to set out from.
+    """
 
     kind: ClassVar[str] = "attack"
+    nested: ClassVar[str | None] = None
 
     @property
     def accepts(self) -> type | None:
@@ -186,10 +195,15 @@ class Attack(Method):
 
 
 class Measure(Method):
-    """A number, or a few, from what attacks left behind."""
+    """A number, or a few, from what attacks left behind.
+
+    One that gathers takes a single attack in `of` and scores all of its sweep at once, in the order of the spec;
+    others score each value of a sweep by itself.
+    """
 
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
+    gathers: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

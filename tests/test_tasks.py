@@ -174,6 +174,7 @@ def test_weights_that_are_not_finite_fail_the_training():
     class Poisons(Standard):
         def train(self, model, data, rng, journal):
             nn.init.constant_(model.get_submodule("1").bias, math.inf)
+            return {}
 
     with pytest.raises(InvspecError, match=r"weights that are not finite \(1.bias\)"):
         perform(train(defence=Poisons()), Memory())

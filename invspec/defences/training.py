@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Batch, Journal, Split
+from invspec.data import Batch, Curves, Journal, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Defence, Number
 from invspec.ops.draws import Stream
@@ -71,7 +71,7 @@ class Training(Defence):
         x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
         return replace(batch, x=mirrored(x, rng) if self.flip else x)
 
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         device = next(model.parameters()).device
         data = (data if self.examples is None else data.head(self.examples)).to(device)
         state = _State(model, self._optimiser_of(model), rng)
@@ -81,6 +81,7 @@ class Training(Defence):
             with seeded(rng, device):
                 state.history.append(self._epoch(state, data, epoch, journal))
             journal.save(state.saved())
+        return {name: [numbers[name] for numbers in state.history] for name in state.history[0]}
 
     def _epoch(self, state: _State, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
         """One pass over the data. Returns the mean loss and accuracy of what was learnt from."""

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Examples, Journal, Perturbed, Scored, Shape, Split, TensorSplit
+from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Shape, Split, TensorSplit
 from invspec.defences.standard import Standard
 from invspec.kinds import Attack, Dataset, Measure, Model, SplitName
 from invspec.ops.draws import Draws, Stream
@@ -114,8 +114,8 @@ class Plodding(Standard):
 
     nap: float = Field(default=0.1, description="seconds after an epoch")
 
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> None:
-        super().train(model, data, rng, Resting(journal, self.nap))
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        return super().train(model, data, rng, Resting(journal, self.nap))
 
 
 class Resting(Journal):
