@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -12,10 +12,14 @@ from typing import Any, cast
 from invspec.errors import SpecError
 from invspec.kinds import Attack, Dataset, Defence, Measure, Model
 from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
-from invspec.tasks import Perturb, Score, Task, Train, needs, size
+from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
 
 PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
+CHAIN = 50  # attacks that set out one from the other: a longer sweep begins anew, since nested values have a depth
 MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
+
+
+Parts = tuple[tuple[Perturb, ...], ...]  # of each attack, its parts
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
 
     trained = ", ".join([*(words(cell.coords[part]) for part in ("model", "defence")), f"seed {cell.goal.train.seed}"])
     yield cell.goal.train, f"train {trained}"
-    for label, parts in zip(str(cell.coords["attack"]).split("+"), cell.goal.of, strict=True):
+    labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
+    if count > len(labels):  # the measure gathers a sweep
+        labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
+    for label, parts in zip(labels, cell.goal.of, strict=True):
         yield from ((part, f"{words(label)} {part.part[0]}-{part.part[1]} on {trained}") for part in parts)
     yield cell.goal, f"{words(cell.coords['measure'])} on {trained}"
 
@@ -109,7 +116,10 @@ def _line_size(spec: Spec, line: TrainLine) -> int:
         return sum(len(spec.entries[part][label].variants) for label in labels)
 
     measures = (spec.entries["measures"][label] for label in _measures(spec, line))
-    scores = sum(len(m.variants) * math.prod(variants("attacks", [attack]) for attack in m.of) for m in measures)
+    scores = sum(
+        len(m.variants) * (1 if _gathers(m) else math.prod(variants("attacks", [attack]) for attack in m.of))
+        for m in measures
+    )
     trained = math.prod(variants(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence"))
     return trained * scores
 
@@ -147,20 +157,51 @@ def _variants(spec: Spec, part: str, labels: Iterable[str]) -> list[tuple[Coords
 def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score]]:
     measure = spec.entries["measures"][name]
     attacks = [spec.entries["attacks"][label] for label in measure.of]
-    for chosen in itertools.product(measure.variants, *(entry.variants for entry in attacks)):
-        reduced, attacked = chosen[0], chosen[1:]
-        of = tuple(tuple(_parts(train, variant, entry, spec)) for variant, entry in zip(attacked, attacks, strict=True))
-        where: Coords = {"attack": "+".join(measure.of)}
-        for variant in chosen:
-            where |= variant.coords
-        yield where, Score(cast(Measure, reduced.method), of)
+    if _gathers(measure):
+        whole = tuple(_parts(train, variant, attacks[0], spec) for variant in attacks[0].variants)
+        attacked: list[tuple[Coords, Parts]] = [({}, whole)]
+    else:
+        attacked = [
+            (_joined(chosen), tuple(_parts(train, *pair, spec) for pair in zip(chosen, attacks, strict=True)))
+            for chosen in itertools.product(*(entry.variants for entry in attacks))
+        ]
+    for variant, (where, of) in itertools.product(measure.variants, attacked):
+        coords: Coords = {"attack": "+".join(measure.of), **where, **variant.coords}
+        yield coords, Score(cast(Measure, variant.method), of)
 
 
-def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> Iterator[Perturb]:
-    whole = size(train.dataset, entry.sample)
-    for start in range(0, whole, PART):
-        part = (start, min(start + PART, whole))
-        yield Perturb(train, cast(Attack, variant.method), entry.sample, part, spec.precision)
+def _gathers(measure: Resolved) -> bool:
+    return cast(Measure, measure.variants[0].method).gathers
+
+
+def _joined(variants: Iterable[Variant]) -> Coords:
+    return {name: value for variant in variants for name, value in variant.coords.items()}
+
+
+def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> tuple[Perturb, ...]:
+    whole, chain = size(train.dataset, entry.sample), _chain(variant, entry)
+    return tuple(
+        _perturb(train, chain, entry, (start, min(start + PART, whole)), spec) for start in range(0, whole, PART)
+    )
+
+
+def _perturb(train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec) -> Perturb:
+    """The last attack of a chain, after all the others."""
+    *before, attack = chain
+    after = _perturb(train, before, entry, part, spec) if before else None
+    return Perturb(train, attack, entry.sample, part, spec.precision, after)
+
+
+def _chain(variant: Variant, entry: Resolved) -> list[Attack]:
+    """The attacks of a sweep that search part of what this one does, from the smallest on, and this one."""
+    attack = cast(Attack, variant.method)
+    if (field := attack.nested) is None or entry.independent:
+        return [attack]
+    alike = {field: getattr(attack, field)}
+    others = (cast(Attack, other.method) for other in entry.variants)
+    within = [one for one in others if one.model_copy(update=alike) == attack]
+    within = sorted((one for one in within if getattr(one, field) <= alike[field]), key=lambda one: getattr(one, field))
+    return within[-((len(within) - 1) % CHAIN + 1) :]
 
 
 # ─ what does not fit ──────────────────────────────────────────────────────────────────────────────────────────────────

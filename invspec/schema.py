@@ -24,7 +24,10 @@ def text() -> str:
         "propertyNames": label,
         "additionalProperties": {"type": "object"},
     }
-    own = {"attacks": {"sample": {"$ref": "#/$defs/Sample"}}, "measures": {"of": TypeAdapter(Labels).json_schema()}}
+    own = {
+        "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
+        "measures": {"of": TypeAdapter(Labels).json_schema()},
+    }
     for part, kind in KINDS.items():
         names = {name: cards.card(kind, name).summary for name in cards.names(kind)}
         schema["properties"][part] = {

@@ -40,7 +40,7 @@ KINDS: dict[str, Kind] = {
     "attacks": "attack",
     "measures": "measure",
 }
-RESERVED = ("use", "of", "sample")  # the spec's own words in an entry
+RESERVED = ("use", "of", "sample", "independent")  # the spec's own words in an entry
 AXES = ("dataset", "model", "defence", "attack", "measure", "seed")  # the coordinates that every cell has
 MAX_VARIANTS = 10_000  # of all entries together
 
@@ -72,7 +72,7 @@ Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1
 
 
 def _entry(value: Any) -> Any:
-    """{use, of, sample, ...fields} as an Entry; an empty entry means the method of that name with its defaults."""
+    """{use, of, sample, independent, ...fields} as an Entry; an empty entry means the method of that name with its defaults."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
@@ -83,11 +83,16 @@ def _entry(value: Any) -> Any:
 
 
 class Entry(_Part):
-    """One labelled method: its name in the registry, the attacks a measure is of, an attack's sample, and fields."""
+    """One labelled method: its name in the registry, its fields, and what the spec itself says of it.
+
+    Of a measure, the attacks it is `of`; of an attack, its sample, and whether each value of a sweep over the size of
+    what is searched is to run by itself: `independent`.
+    """
 
     use: str | None = None
     of: Labels | None = None
     sample: Sample | None = None
+    independent: Annotated[bool, Field(strict=True)] | None = None
     fields: dict[str, Any] = {}
 
 
@@ -279,6 +284,12 @@ class Resolved:
     variants: tuple[Variant, ...]
     sample: Sample
     of: tuple[str, ...]
+    independent: bool = False
+
+    @property
+    def coords(self) -> tuple[str, ...]:
+        """The names of what is swept."""
+        return tuple(self.variants[0].coords)
 
 
 @dataclass(frozen=True)
@@ -417,7 +428,7 @@ def _entries(part: str, entries: Mapping[str, Entry]) -> dict[str, Resolved]:
 
 
 def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
-    for word, owner in (("of", "measures"), ("sample", "attacks")):
+    for word, owner in (("of", "measures"), ("sample", "attacks"), ("independent", "attacks")):
         if getattr(entry, word) is not None and part != owner:
             raise SpecError(f"{word} belongs to {owner}, not to {part}", path=(part, label, word))
     try:
@@ -427,7 +438,7 @@ def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
     variants = tuple(_variants(part, label, entry))
     if part == "measures":
         _check_of(cast(Measure, variants[0].method), label, entry)
-    return Resolved(variants, entry.sample or Sample(), entry.of or ())
+    return Resolved(variants, entry.sample or Sample(), entry.of or (), bool(entry.independent))
 
 
 def _check_of(measure: Measure, label: str, entry: Entry) -> None:
@@ -517,7 +528,7 @@ def _check_labels(entries: Mapping[str, Mapping[str, Resolved]]) -> None:
     for label, measure in entries["measures"].items():
         for attack in measure.of:
             _known(attack, entries["attacks"], "attack", ("measures", label, "of"))
-    swept = [(part, label) for part in KINDS for label in entries[part] if entries[part][label].variants[0].coords]
+    swept = [(part, label) for part in KINDS for label in entries[part] if entries[part][label].coords]
     for (_, first), (part, second) in itertools.combinations(swept, 2):
         if first == second:
             raise SpecError(f"{second!r} names two swept entries; give one another label", path=(part, second))

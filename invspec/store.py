@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from invspec import __version__
-from invspec.data import Row
+from invspec.data import Curves, Row
 from invspec.errors import InvspecError
 from invspec.tasks import Artifact, Task, canonical, key, verb
 
@@ -86,8 +86,9 @@ class Store:
         folder = self.folder(task)
         try:
             rows = _rows(folder / "rows.json") if verb(task) == "score" else None
-            return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
+            curves = _curves(folder / "curves.json") if verb(task) == "train" else None
+            return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows, curves)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
             raise _damaged(folder, problem) from None
 
     def save(self, task: Task, artifact: Artifact, **made: Any) -> None:
@@ -112,6 +113,9 @@ class Store:
         if artifact.rows is not None:
             rows = [asdict(row) for row in artifact.rows]
             (folder / "rows.json").write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
+        if artifact.curves is not None:
+            curves = {name: list(numbers) for name, numbers in artifact.curves.items()}
+            (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
         (folder / "task.json").write_text(canonical(task))
         digests = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
         (folder / "made.json").write_text(json.dumps({**made, **versions(), "sha256": digests}, indent=1) + "\n")
@@ -215,6 +219,11 @@ def _damaged(folder: Path, problem: Exception) -> InvspecError:
 
 def _rows(path: Path) -> tuple[Row, ...]:
     return tuple(Row(**row) for row in json.loads(path.read_text()))
+
+
+def _curves(path: Path) -> Curves:
+    """A training's curves; raises ValueError and the like where the file holds none."""
+    return {str(name): [float(number) for number in numbers] for name, numbers in json.loads(path.read_text()).items()}
 
 
 def _made(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.data import JUDGED, Batch, Examples, Journal, Perturbed, Row, Scored, Split
+from invspec.data import JUDGED, Batch, Curves, Examples, Journal, Perturbed, Row, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, SplitName, plain
 from invspec.ops.draws import PerExample, Stream, digest
@@ -29,7 +29,7 @@ Part = tuple[int, int]  # positions [start, stop) in the sample
 
 @dataclass(frozen=True)
 class Train:
-    """Fit one model. Artifact: its weights."""
+    """Fit one model. Artifact: its weights, and the curves of its loss and the like."""
 
     dataset: Dataset
     model: Model
@@ -39,13 +39,18 @@ class Train:
 
 @dataclass(frozen=True)
 class Perturb:
-    """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns."""
+    """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns.
+
+    after is the same attack on a smaller set, if it has run before: what that one fooled is kept, and the others are
+    attacked again from where it left them.
+    """
 
     train: Train
     attack: Attack
     sample: Sample
     part: Part
     precision: Precision = "float32"
+    after: Perturb | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,11 @@ Task = Train | Perturb | Score
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a task leaves behind. Only a score has rows."""
+    """What a task leaves behind. Only a score has rows, only a training has curves."""
 
     tensors: Mapping[str, Tensor]
     rows: tuple[Row, ...] | None = None
+    curves: Curves | None = None
 
 
 def needs(task: Task) -> tuple[Task, ...]:
@@ -78,7 +84,7 @@ def needs(task: Task) -> tuple[Task, ...]:
         case Train():
             return ()
         case Perturb():
-            return (task.train,)
+            return (task.train,) if task.after is None else (task.train, task.after)
         case Score():
             return (task.train, *(part for parts in task.of for part in parts))
 
@@ -175,13 +181,13 @@ def fresh(task: Train) -> nn.Module:
 def _train(task: Train, bench: Bench) -> Artifact:
     data = read_split(task.dataset, "train").to(bench.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     net = fresh(task).to(bench.device)
-    task.defence.train(net, data, Stream("training " + key(task)), bench.journal(task))
+    curves = task.defence.train(net, data, Stream("training " + key(task)), bench.journal(task))
     state = net.train().state_dict()
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}  # tied ones apart
     bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if bad:
         raise InvspecError(f"training left weights that are not finite ({bad[0]})", hint="lower the learning rate")
-    return Artifact(weights)
+    return Artifact(weights, curves=curves)
 
 
 BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
@@ -259,16 +265,43 @@ def _perturb(task: Perturb, bench: Bench) -> Artifact:
     split = sample.take(torch.arange(task.part[0], min(task.part[1], len(sample))))
     if not len(split):
         return _nothing(net, sample)
-    search = searched(net, task.precision)
-    draws_key = key(replace(task, part=(0, 0)))  # parts are no concern of the random draws
+    if task.after is None:
+        return Artifact(_attacked(task, net, split, None, bench))
+    before = {name: tensor.clone() for name, tensor in bench.load(task.after).tensors.items()}
+    surviving = (~fooled(before)).nonzero().squeeze(1)
+    for name in ("forwards", "backwards"):
+        before[name].zero_()
+    if len(surviving):
+        found = _attacked(task, net, split.take(surviving), before["x_adv"][surviving], bench)
+        for name, tensor in found.items():
+            before[name][surviving] = tensor
+    return Artifact(before)
+
+
+def fooled(judged: Mapping[str, Tensor]) -> Tensor:
+    """Whose fate is settled, (N,) bool: the prediction has changed, and not to the true label."""
+    prediction_adv = judged["prediction_adv"]
+    return (prediction_adv != judged["prediction"]) & (prediction_adv != judged["y"])
+
+
+def _attacked(task: Perturb, net: Padded, split: Split, start: Tensor | None, bench: Bench) -> dict[str, Tensor]:
+    """Attack a split batch by batch, from the images start (N, C, H, W) if there are any: the judged columns, x_adv."""
+    search, draws_key = searched(net, task.precision), key(_whole(task))
     found: list[dict[str, Tensor]] = []
     done = 0
     for batch in split.batches(bench.batch_size):
+        if start is not None:
+            batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
         for piece, perturbed in _within_memory(task.attack, search, batch, draws_key):
             found.append(_judge(net, piece, perturbed))
             done += len(piece)
             bench.progress(done, len(split))
-    return Artifact({name: torch.cat([one[name] for one in found]) for name in found[0]})
+    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+
+def _whole(task: Perturb) -> Perturb:
+    """The task without its part, which is no concern of the random draws."""
+    return replace(task, part=(0, 0), after=None if task.after is None else _whole(task.after))
 
 
 def _nothing(net: nn.Module, sample: Split) -> Artifact:
@@ -339,7 +372,7 @@ def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
     """One attack's whole output."""
     clean = chosen(parts[0].train.dataset, parts[0].sample)
     tensors = Joined([bench.load(part).tensors for part in parts if part.part[0] < len(clean)])
-    return Examples(clean, {name: tensors[name] for name in JUDGED}, tensors)
+    return Examples(clean, {name: tensors[name] for name in JUDGED}, tensors, plain(parts[0].attack)["fields"])
 
 
 def _score(task: Score, bench: Bench) -> Artifact:

@@ -341,3 +341,54 @@ train: [{dataset: fake, model: net, defence: turned}]
         "pgd eps 0.1 0-20 on net, turned max_degrees 60, seed 0",
         "accuracy on net, turned max_degrees 60, seed 0",
     ]
+
+
+# ─ sweeps whose values share work ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def chains(**pgd: Any) -> list[list[float]]:
+    """The radii of each cell's attack and of those before it, the smallest last."""
+    cells = planned(attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}).cells
+    found: list[list[float]] = []
+    for cell in cells:
+        task, radii = cell.goal.of[0][0], list[float]()
+        while task is not None:
+            radii.append(cast(Any, task.attack).eps)
+            task = task.after
+        found.append(radii)
+    return found
+
+
+def test_a_sweep_over_eps_runs_upwards_whatever_its_order() -> None:
+    assert chains(eps={"sweep": [0.2, 0.1, 0.3]}) == [[0.2, 0.1], [0.1], [0.3, 0.2, 0.1]]
+
+
+def test_independent_runs_have_nothing_before_them() -> None:
+    assert chains(eps={"sweep": [0.1, 0.2]}, independent=True) == [[0.1], [0.2]]
+
+
+def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
+    assert chains(eps={"sweep": [0.1, 0.2]}, steps={"sweep": [5, 9]}) == [[0.1], [0.1], [0.2, 0.1], [0.2, 0.1]]
+
+
+def test_attacks_that_search_no_growing_set_share_nothing() -> None:
+    assert chains(use="fgsm", eps={"sweep": [0.1, 0.2]}) == [[0.1], [0.2]]
+
+
+def test_a_long_sweep_begins_anew_every_so_often() -> None:
+    lengths = [len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})]
+    assert lengths == [*range(1, 51), *range(1, 11)]
+
+
+def test_every_part_follows_the_same_part() -> None:
+    pgd = {"eps": {"sweep": [0.1, 0.2]}}
+    data = {"fake": {"test": 2 * PART}}
+    cells = planned(datasets=data, attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}).cells
+    assert [part.after.part for part in cells[1].goal.of[0] if part.after] == [(0, PART), (PART, 2 * PART)]
+
+
+def test_a_measure_that_gathers_has_one_cell_for_a_whole_sweep() -> None:
+    attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3]}}}
+    (cell,) = planned(attacks=attacks, measures={"area": {"use": "area_under_profile", "of": "pgd"}}).cells
+    assert "pgd.eps" not in cell.coords
+    assert [cast(Any, parts[0].attack).eps for parts in cell.goal.of] == [0.1, 0.2, 0.3]

@@ -22,7 +22,9 @@ from invspec.tasks import Artifact, canonical, key
 
 SHIFT = perturb(toys.Shift())
 SCORE = score(SHIFT)
-WEIGHTS = Artifact({"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)})
+WEIGHTS = Artifact(
+    {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, curves={"loss": [2.0, 1.5], "accuracy": [0.25, 0.5]}
+)
 ATTACKED = Artifact({"x_adv": torch.rand(4, 1, 2, 2), "index": torch.arange(4)})
 ROWS = (Row(0.1, 4, 0.05, 0.2, {"angle": 30.0, "side": "left"}), Row(-1.5, 4, -2, -1))
 SCORED = Artifact({"each": torch.tensor([0.0, 1.0])}, ROWS)
@@ -48,7 +50,7 @@ def finished(root):
 def test_what_is_loaded_is_what_was_saved(kept, task, artifact):
     found = kept.load(task)
     assert task in kept
-    assert found.rows == artifact.rows
+    assert (found.rows, found.curves) == (artifact.rows, artifact.curves)
     assert set(found.tensors) == set(artifact.tensors)
     assert len(found.tensors) == len(artifact.tensors)
     for name, tensor in artifact.tensors.items():

@@ -16,7 +16,7 @@ from workbench import FAKE, Memory, perturb, score, toys, train
 from invspec import tasks
 from invspec.attacks.identity import Identity
 from invspec.attacks.pgd import PGD
-from invspec.data import JUDGED, Row, Scored
+from invspec.data import JUDGED, Perturbed, Row, Scored
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
@@ -61,6 +61,7 @@ OTHER = {
         "sample": Sample(limit=3),
         "part": (0, 10),
         "precision": "bfloat16",
+        "after": perturb(toys.Shift(by=0.125)),
     },
     "score": {"measure": Accuracy(clean=True), "of": ((perturb(Identity()),),)},
 }
@@ -79,7 +80,8 @@ trainings = st.builds(train, seed=st.integers(0, 99), defence=st.builds(Standard
 samples = st.builds(Sample, split=st.sampled_from(["train", "val", "test"]), limit=st.none() | st.integers(1, 9))
 parts = st.tuples(st.integers(0, 3), st.integers(4, 9))
 precisions = st.sampled_from(["float32", "bfloat16"])
-attacked = st.builds(Perturb, trainings, shifts | climbs, samples, parts, precisions)
+befores = st.none() | st.builds(Perturb, trainings, shifts, samples, parts)
+attacked = st.builds(Perturb, trainings, shifts | climbs, samples, parts, precisions, befores)
 any_task = (
     trainings | attacked | st.builds(Score, st.builds(Accuracy, clean=st.booleans()), st.tuples(st.tuples(attacked)))
 )
@@ -410,3 +412,75 @@ def test_examples_read_large_tensors_when_asked():
     assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
     assert found.x_adv.shape == (20, 1, 4, 4)
     assert len(found.clean) == 20
+
+
+# ─ a sweep that shares its work ─
+
+
+def growing(*radii, part=(0, 20), **fields):
+    """PGD in larger and larger balls, each after the one before."""
+    task = None
+    for eps in radii:
+        task = perturb(PGD(eps=eps, steps=3, **fields), part=part, after=task)
+    return task
+
+
+def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
+    bench = Memory()
+    before, after = (bench.load(growing(*radii)).tensors for radii in ((0.05,), (0.05, 0.2)))
+    settled = tasks.fooled(before)
+    assert 0 < settled.sum() < len(settled)
+    for name in ("x_adv", "prediction_adv", "confidence_adv", "linf"):
+        assert torch.equal(after[name][settled], before[name][settled])
+    assert (after["forwards"] == torch.where(settled, 0, 3)).all()
+    assert (after["linf"] <= 0.2 + 1e-6).all()
+
+
+def test_survivors_set_out_from_where_the_smaller_ball_left_them():
+    class Stays(PGD):
+        def perturb(self, model, batch, rng):
+            return super().perturb(model, batch, rng) if batch.start is None else Perturbed.costing(batch.start, 0, 0)
+
+    bench, first = Memory(), perturb(PGD(eps=0.05, steps=3))
+    stays = perturb(Stays(eps=0.2), after=first)
+    assert torch.equal(bench.load(stays).tensors["x_adv"], bench.load(first).tensors["x_adv"])
+
+
+def test_fewer_examples_keep_their_label_in_a_larger_ball():
+    bench = Memory()
+    survivors = [
+        int((~tasks.fooled(bench.load(growing(*radii)).tensors)).sum())
+        for radii in ((0.0,), (0.0, 0.1), (0.0, 0.1, 0.2))
+    ]
+    assert survivors == sorted(survivors, reverse=True)
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_batch_size_and_parts_do_not_change_a_shared_sweep(batch_size):
+    whole = Memory().load(growing(0.05, 0.1, 0.2)).tensors
+    other = Memory(batch_size)
+    pieces = [other.load(growing(0.05, 0.1, 0.2, part=part)).tensors for part in ((0, 9), (9, 20))]
+    for name in whole:
+        assert torch.equal(torch.cat([piece[name] for piece in pieces]), whole[name])
+
+
+def test_where_all_are_fooled_the_next_ball_is_not_searched():
+    bench, before = Memory(), growing(0.1)
+    tensors = dict(bench.load(before).tensors)
+    tensors |= {
+        name: torch.full_like(tensors[name], own)
+        for name, own in {"prediction_adv": 1, "prediction": 0, "y": 0}.items()
+    }
+    bench.kept[before] = tasks.Artifact(tensors)
+    assert bench.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
+
+
+def test_a_measure_is_told_the_settings_of_its_attack():
+    task = perturb(PGD(eps=0.1, steps=1))
+    assert examples((task,), Memory()).settings["eps"] == 0.1
+
+
+def test_a_training_leaves_its_curves():
+    curves = perform(train(defence=Standard(epochs=3, batch_size=8, lr=0.1)), Memory()).curves
+    assert {name: len(numbers) for name, numbers in curves.items()} == {"loss": 3, "accuracy": 3}
+    assert curves["loss"][2] < curves["loss"][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
@@ -36,8 +36,12 @@ class PGD(Attack):
     eps_space standardised measures the ball and the steps in the units that a standardising model sees: channel c
     of the image is divided by pixel_std[c]. The image itself stays in pixels, within their bounds.
 
+    A sweep over eps is warm-started: the first climb sets out from batch.start, what a smaller ball gave.
+
     Needs batch.y for label true. Returns x_adv (B, C, H, W). eps 0 does not ask the model.
     """
+
+    nested: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball, in units of eps_space")
     norm: Norm = Field(default="linf", description="shape of the ball: linf, l2 or l1")
@@ -77,14 +81,17 @@ class PGD(Attack):
         return replace(found, forwards=found.forwards + 1)
 
     def _once(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        x_adv = self._climb(model, batch, self._start(model, batch, rng))
+        start = self._start(model, batch, rng) if batch.start is None else batch.start.clone()
+        x_adv = self._climb(model, batch, start)
         return Perturbed.costing(x_adv, forwards=self.steps, backwards=self.steps)
 
     def _best_of_restarts(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         best, highest = batch.x.clone(), batch.x.new_full((len(batch),), -torch.inf)
         fooled, tried = torch.zeros_like(batch.y, dtype=torch.bool), torch.zeros_like(batch.y)
-        for _ in range(self.restarts):
+        for restart in range(self.restarts):
             start = self._start(model, batch, rng)  # of all, lest an example's draws depend on its neighbours' fate
+            if restart == 0 and batch.start is not None:
+                start = batch.start.clone()
             rows = (~fooled).nonzero().squeeze(1)
             if not len(rows):
                 continue

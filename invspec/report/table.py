@@ -165,8 +165,8 @@ def arrange(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]
 def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> str:
     """The last swept coordinate of the attack, else of the measure, else the model."""
     measure = spec.entries["measures"][layout.of]
-    swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].variants[0].coords]
-    wanted = (*reversed(swept), *reversed(list(measure.variants[0].coords)), "model")
+    swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].coords]
+    wanted = (*reversed(swept), *reversed(measure.coords), "model")
     differing, taken = cells.varying(shown), layout.rows or ()
     return next((name for name in wanted if name in differing and name not in taken), "attack")
 
