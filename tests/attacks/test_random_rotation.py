@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -54,6 +56,12 @@ def test_angles_spread_evenly_over_the_circle() -> None:
     right, up = brightest % 29 - 14.0, 14.0 - brightest // 29
     assert abs(right.mean()) < 1.8
     assert abs(up.mean()) < 1.8
+
+
+def test_corners_are_black_unless_the_image_is_to_be_mirrored() -> None:
+    white = replace(batch_of(8), x=torch.ones(8, 1, 28, 28))
+    assert (turned(RandomRotation(), white).amin((1, 2, 3)) == 0).all()
+    torch.testing.assert_close(turned(RandomRotation(fill="reflect"), white), white.x, rtol=0, atol=1e-6)
 
 
 def test_half_widths_beyond_a_half_turn_are_refused() -> None:

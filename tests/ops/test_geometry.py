@@ -3,14 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvision_rotate
 
-from invspec.ops.geometry import Interpolation, rotate
+from invspec.ops.geometry import Fill, Interpolation, rotate, transform, translate
 
 BOTH: tuple[Interpolation, ...] = ("bilinear", "nearest")
+FILLS: tuple[Fill, ...] = ("zero", "reflect")
+STILL = torch.tensor([0.0])
 
 
 def images(n: int, height: int = 28, width: int = 28) -> Tensor:
@@ -67,10 +70,78 @@ def test_bilinear_resampling_is_torchvisions() -> None:
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_corners_that_turn_in_have_the_fill_value(interpolation: Interpolation) -> None:
-    turned = rotate(torch.full((1, 1, 9, 9), 0.5), torch.tensor([45.0]), interpolation, fill=0.25)
-    assert turned[0, 0, 0, 0] == 0.25
-    assert turned[0, 0, 4, 4] == 0.5
+def test_corners_that_turn_in_are_black_or_mirror_the_image(interpolation: Interpolation) -> None:
+    x = torch.full((1, 1, 9, 9), 0.5)
+    black, mirrored = (rotate(x, torch.tensor([45.0]), interpolation, fill) for fill in FILLS)
+    assert black[0, 0, 0, 0] == 0
+    assert black[0, 0, 4, 4] == 0.5
+    torch.testing.assert_close(mirrored, x, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", BOTH)
+def test_reflection_mirrors_at_the_outer_side_of_the_edge_pixels(interpolation: Interpolation) -> None:
+    """So an image amid its eight mirror images, turned and cut out, is the same image."""
+    x, degrees = images(1, 12, 12), torch.tensor([25.0])
+    amid = torch.cat([x.flip(2), x, x.flip(2)], dim=2)
+    amid = torch.cat([amid.flip(3), amid, amid.flip(3)], dim=3)
+    expected = rotate(amid, degrees, interpolation)[:, :, 12:24, 12:24]
+    torch.testing.assert_close(rotate(x, degrees, interpolation, "reflect"), expected, rtol=0, atol=2e-5)
+
+
+def test_whole_pixels_move_without_changing_their_values() -> None:
+    x = images(2, 5, 6)
+    moved = translate(x, torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.0]))
+    assert torch.equal(moved[0, :, :4, 2:], x[0, :, 1:, :4])
+    assert not moved[0, :, 4:].any()
+    assert not moved[0, :, :, :2].any()
+    assert torch.equal(moved[1], x[1])
+
+
+def test_whole_pixels_that_move_in_are_the_mirror_images() -> None:
+    moved = translate(torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([2.0]), STILL, fill="reflect")
+    assert moved.flatten().tolist() == [1, 0, 0, 1]
+    far = translate(torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([-9.0]), STILL, fill="reflect")
+    assert far.flatten().tolist() == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("interpolation", BOTH)
+def test_a_resampled_shift_agrees_with_the_exact_one_next_to_it(interpolation: Interpolation, fill: Fill) -> None:
+    x, dx, dy = images(1, 9, 15), torch.tensor([-3.0]), torch.tensor([2.0])
+    near, exact = (translate(x, dx + far, dy + far, interpolation, fill) for far in (1e-4, 0))
+    torch.testing.assert_close(near, exact, rtol=0, atol=5e-4)
+
+
+def test_half_a_pixel_is_the_mean_of_two() -> None:
+    moved = translate(torch.tensor([[[[0.0, 1.0, 0.5]]]]), torch.tensor([0.5]), STILL)
+    torch.testing.assert_close(moved.flatten(), torch.tensor([0.0, 0.5, 0.75]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", BOTH)
+def test_a_transform_turns_first_and_then_moves(interpolation: Interpolation) -> None:
+    """Enough black around the image keeps all of it inside in between."""
+    x = F.pad(images(6), (16, 16, 16, 16))
+    degrees = torch.tensor([-30.0, 12.0, 90.0, 0.0, 7.5, 181.0])
+    dx, dy = torch.tensor([3.0, -2.0, 1.0, 0.0, -3.0, 0.0]), torch.tensor([-1.0, 0.0, 3.0, 2.0, 3.0, 0.0])
+    after_one_another = translate(rotate(x, degrees, interpolation), dx, dy)
+    together = transform(x, degrees, dx, dy, interpolation)
+    alike = (together - after_one_another).abs() < 2e-4
+    assert alike.float().mean() > (0.9999 if interpolation == "bilinear" else 0.999)  # nearest: ties
+
+
+def test_a_transform_keeps_what_a_turn_puts_outside_and_a_shift_brings_back() -> None:
+    x = torch.zeros(1, 1, 9, 9)
+    x[..., 0, 0] = 1
+    degrees, dx, dy = torch.tensor([-45.0]), torch.tensor([0.0]), torch.tensor([2.0])  # the corner turns upwards
+    assert not translate(rotate(x, degrees), dx, dy).any()
+    assert transform(x, degrees, dx, dy).any()
+
+
+def test_a_transform_by_nothing_or_a_quarter_and_whole_pixels_is_exact() -> None:
+    x, whole = images(2), torch.tensor([0.0, 2.0])
+    moved = transform(x, torch.tensor([0.0, 90.0]), whole, -whole)
+    assert torch.equal(moved[0], x[0])
+    assert torch.equal(moved[1, :, :26, 2:], torch.rot90(x[1], 1, (1, 2))[:, 2:, :26])
 
 
 def test_gradients_pass_through_a_rotation() -> None:
