@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -9,6 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.kinds import Model, Number
+
+Mean = Annotated[
+    tuple[Number, ...], Field(min_length=1, description="subtracted from the pixels: one value, or one a channel")
+]
+Std = Annotated[
+    tuple[Annotated[Number, Field(gt=0)], ...],
+    Field(min_length=1, description="what they are then divided by: one value, or one a channel"),
+]
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the 50,000 training images
 
 
 class Standardise(nn.Module):
@@ -27,6 +37,18 @@ class Standardise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
+
+
+class StandardisePerImage(nn.Module):
+    """(x - mean) / max(std, 1 / sqrt(D)) with each image's own mean and deviation over its D numbers, (B, C, H, W).
+
+    Gradients pass through both; the maximum keeps them finite where an image is of one colour.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = x - x.mean((1, 2, 3), keepdim=True)
+        variance = centred.square().mean((1, 2, 3), keepdim=True)
+        return centred / variance.clamp_min(1 / math.prod(x.shape[1:])).sqrt()
 
 
 class StandardisedNet(nn.Module):
@@ -48,12 +70,8 @@ class StandardisedNet(nn.Module):
 class StandardisingModel(Model):
     """A model whose net subtracts a mean and divides by a standard deviation first."""
 
-    mean: tuple[Number, ...] = Field(
-        default=(0.1307,), min_length=1, description="subtracted from the pixels: one value, or one a channel"
-    )
-    std: tuple[Annotated[Number, Field(gt=0)], ...] = Field(
-        default=(0.3081,), min_length=1, description="what they are then divided by: one value, or one a channel"
-    )
+    mean: Mean = (0.1307,)
+    std: Std = (0.3081,)
 
     def standardised(self, net: nn.Module, channels: int) -> StandardisedNet:
         """The net with this model's standardisation before it."""

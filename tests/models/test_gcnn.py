@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.models.gcnn import CUTOFF, GCNN, GroupConv, GroupMax, KernelBasis, _e2cnn_as_it_expects, kernel_basis
+from invspec.models.gcnn import GCNN
+from invspec.models.group_conv import CUTOFF, GroupConv, GroupMax, KernelBasis, _e2cnn_as_it_expects, kernel_basis
 
 MNIST = (1, 28, 28)
 
