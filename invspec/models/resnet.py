@@ -1,0 +1,62 @@
+"""The residual net of He et al. for small images."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Shape
+from invspec.models.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+
+
+class ResNet18(StandardisingModel):
+    """Four groups of two basic blocks behind a 3 x 3 convolution, then the mean over positions and one linear layer.
+
+    The groups have 1, 2, 4 and 8 times `width` channels; each but the first halves the map.
+
+    Deviates from the paper's net for ImageNet, as is usual for CIFAR: the stem is 3 x 3 with stride 1, without
+    max-pooling.
+    """
+
+    mean: Mean = CIFAR10_MEAN
+    std: Std = CIFAR10_STD
+    width: int = Field(default=64, ge=1, description="channels of the stem and the first group")
+
+    def build(self, shape: Shape, classes: int) -> StandardisedNet:
+        widths = [self.width, self.width, 2 * self.width, 4 * self.width, 8 * self.width]
+        net = nn.Sequential(conv3x3(shape[0], self.width), nn.BatchNorm2d(self.width), nn.ReLU())
+        for fan_in, fan_out in pairwise(widths):
+            stride = 1 if fan_in == fan_out else 2
+            net.extend([BasicBlock(fan_in, fan_out, stride), BasicBlock(fan_out, fan_out)])
+        net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
+        net.apply(_initialise)
+        return self.standardised(net, shape[0])
+
+
+class BasicBlock(nn.Module):
+    """relu(residual(x) + shortcut(x)); the shortcut is a 1 x 1 convolution with batch norm where the shape changes."""
+
+    def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            *(conv3x3(fan_in, fan_out, stride), nn.BatchNorm2d(fan_out), nn.ReLU()),
+            *(conv3x3(fan_out, fan_out), nn.BatchNorm2d(fan_out)),
+        )
+        self.shortcut = nn.Sequential()
+        if stride != 1 or fan_in != fan_out:
+            self.shortcut.extend([nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.residual(x) + self.shortcut(x)).relu()
+
+
+def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution that keeps the size, or halves it; batch norm stands behind it, so it has no bias."""
+    return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

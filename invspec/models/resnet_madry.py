@@ -1,0 +1,96 @@
+"""The CIFAR-10 net of Madry et al., a wide residual net: w32-10."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from invspec.data import Shape
+from invspec.kinds import Model
+from invspec.models.resnet import conv3x3
+from invspec.models.standardise import StandardisePerImage
+
+SLOPE = 0.1  # of the leaky ReLU
+NORM_EPS = 1e-3  # of batch norm, whose decay of 0.9 in their framework is the momentum of 0.1 here
+
+
+class ResNetMadry(Model):
+    """Three groups of pre-activation residual units with leaky ReLU, the mean over positions and one linear layer.
+
+    Every image is standardised by its own mean and deviation, inside the net, so that attacks see pixels and gradients
+    pass through. The second and third groups halve the map.
+
+    Deviates: the deviation of an image is floored at 1 / sqrt(D) in units of our pixels, which reach to 1, and theirs
+    to 255; strided convolutions are padded alike on both sides, theirs on one.
+    """
+
+    widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(16, 160, 320, 640), description="channels of the first convolution and of the three groups"
+    )
+    units: int = Field(default=5, ge=1, description="residual units in each group")
+
+    def build(self, shape: Shape, classes: int) -> nn.Sequential:
+        channels, height, width = shape
+        if height % 4 or width % 4:
+            raise ValueError(f"the residual net needs height and width that 4 divides, found {height}x{width}")
+        first, *_, last = self.widths
+        net = nn.Sequential(StandardisePerImage(), conv3x3(channels, first), *self._units(), *_activation(last))
+        net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, classes)])
+        net.apply(_initialise)
+        return net
+
+    def _units(self) -> list[PreActivationUnit]:
+        units: list[PreActivationUnit] = []
+        for fan_in, fan_out, stride in zip(self.widths, self.widths[1:], (1, 2, 2), strict=False):
+            units.append(PreActivationUnit(fan_in, fan_out, stride, activate_shortcut=not units))
+            units += [PreActivationUnit(fan_out, fan_out) for _ in range(self.units - 1)]
+        return units
+
+
+class PreActivationUnit(nn.Module):
+    """residual(activation(x)) + shortcut(x); the very first unit's shortcut reads activation(x) as well.
+
+    The shortcut has no weights: average pooling where the map shrinks, channels of zeros where it widens.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, stride: int = 1, *, activate_shortcut: bool = False) -> None:
+        super().__init__()
+        self.activate_shortcut = activate_shortcut
+        self.activation = _activation(fan_in)
+        self.residual = nn.Sequential(
+            conv3x3(fan_in, fan_out, stride), *_activation(fan_out), conv3x3(fan_out, fan_out)
+        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(stride), PadChannels(fan_out - fan_in))
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.activation(x)
+        return self.residual(activated) + self.shortcut(activated if self.activate_shortcut else x)
+
+
+class PadChannels(nn.Module):
+    """Channels of zeros, half of them before and half behind: (B, C, H, W) to (B, C + extra, H, W)."""
+
+    def __init__(self, extra: int) -> None:
+        super().__init__()
+        if extra < 0:
+            raise ValueError(f"a shortcut cannot lose channels, but a group is {-extra} narrower than the one before")
+        self.before, self.behind = extra // 2, extra - extra // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, 0, 0, 0, self.before, self.behind))
+
+
+def _activation(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(channels, NORM_EPS), nn.LeakyReLU(SLOPE))
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / (layer.out_channels * math.prod(layer.kernel_size))))
+    if isinstance(layer, nn.Linear):
+        limit = math.sqrt(3 / layer.in_features)
+        nn.init.uniform_(layer.weight, -limit, limit)
+        nn.init.zeros_(layer.bias)
