@@ -18,6 +18,8 @@ from invspec.registry import AttackField
 class AdversarialTraining(Training):
     """Attack each batch on the model as it is at that moment, in eval mode, and learn the result in train mode.
 
+    What is attacked are the images after crop, flip and rotation, in the precision of the training.
+
     The first clean_fraction of a batch, rounded to whole images, stays clean. A ramp leads a short training past the
     plateau at which large perturbations hold it from the start: perturbations are shrunk by a factor that rises to 1
     in proportion to the updates done. The paper has neither. The defaults are Madry et al.'s recipe for MNIST: 91

@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 
@@ -6,11 +7,16 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from invspec.data import Journal, TensorSplit
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch, Journal, TensorSplit
+from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.standard import Standard
-from invspec.defences.training import Training, attackable, mirrored, shifted
+from invspec.defences.training import InPrecision, Training, attackable, mirrored, shifted
 from invspec.errors import InvspecError
+from invspec.models.stdcnn import StdCNN
 from invspec.ops.draws import Stream
+from invspec.ops.geometry import rotate
+from invspec.registry import make
 
 
 def points(n=10, labels=2):
@@ -193,3 +199,146 @@ def test_half_of_the_images_are_mirrored():
     flipped = (mirrored(x, Stream("key")) == x.flip(3)).flatten(1).all(1)
     assert 0.4 < flipped.float().mean() < 0.6
     assert torch.equal(mirrored(x, Stream("key"))[~flipped], x[~flipped])
+
+
+# ─ rotations ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def images(n=64):
+    x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return Batch(x, torch.arange(n) % 3, torch.arange(n))
+
+
+def lesson_of(recipe, batch, rng=None):
+    return recipe.lesson(nn.Identity(), batch, 0.5, rng or Stream("key"))
+
+
+def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
+    seen = []
+
+    def watched(x, degrees, **how):
+        seen.append((degrees, how))
+        return rotate(x, degrees, **how)
+
+    monkeypatch.setattr("invspec.defences.training.rotate", watched)
+    lesson = lesson_of(Standard(max_degrees=30, interpolation="nearest", fill="reflect"), images(1000))
+    ((degrees, how),) = seen
+    assert lesson.x.shape == (1000, 1, 8, 8)
+    assert how == {"interpolation": "nearest", "fill": "reflect"}
+    assert degrees.unique().numel() > 990
+    assert -30 <= degrees.min() < -28
+    assert 28 < degrees.max() <= 30
+    assert abs(degrees.mean()) < 2  # its standard error is 17 / sqrt(1000) = 0.55
+
+
+def test_angles_are_drawn_anew_each_time():
+    recipe, rng = make("defence", "rotation_augmentation", {}), Stream("key")
+    first, second = (lesson_of(recipe, images(), rng) for _ in range(2))
+    assert not torch.equal(first.x, second.x)
+    assert torch.equal(first.y, images().y)
+
+
+def test_what_is_switched_off_draws_nothing():
+    rng, untouched = Stream("key"), Stream("key")
+    assert torch.equal(lesson_of(Standard(), images(), rng).x, images().x)
+    assert torch.equal(rng.uniform((3,)), untouched.uniform((3,)))
+
+
+def test_images_are_cropped_then_mirrored_then_turned():
+    rng, x = Stream("key"), images().x
+    expected = mirrored(shifted(x, 2, rng), rng)
+    expected = rotate(expected, 90 * (2 * rng.uniform((64,)) - 1))
+    assert torch.equal(lesson_of(Standard(crop=2, flip=True, max_degrees=90), images()).x, expected)
+
+
+def test_adversarial_training_attacks_the_turned_image():
+    attack = PGD(eps=0.1, steps=1)
+    turned = lesson_of(Standard(max_degrees=180), images())
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    lesson = AdversarialTraining(max_degrees=180, attack=attack).lesson(model, images(), 0.5, Stream("key"))
+    moved = (lesson.x - turned.x).abs().amax()
+    assert 0 < moved <= 0.1 + 1e-6
+
+
+# ─ precision ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def convolutional():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, 3))
+        )
+
+
+def grey(n=48):
+    """Class k is darker than class k + 1."""
+    noise = torch.randint(0, 60, (n, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    y = torch.arange(n) % 3
+    return TensorSplit((noise + 60 * y.view(-1, 1, 1, 1)).to(torch.uint8), y)
+
+
+LOW = AdversarialTraining(
+    epochs=3, batch_size=16, lr=0.01, precision="bfloat16", max_degrees=20, attack=PGD(eps=0.02, steps=2)
+)
+
+
+def test_bfloat16_is_inside_the_model_alone():
+    class Watching(nn.Linear):
+        def forward(self, input):
+            logits = super().forward(input)
+            seen.append((input.dtype, logits.dtype))
+            return logits
+
+    seen = []
+    model = nn.Sequential(nn.Flatten(), Watching(64, 3))
+    fit(LOW.model_copy(update={"epochs": 1}), grey(), model)
+    logits = InPrecision(model, "bfloat16")(torch.rand(2, 1, 8, 8))
+    assert {kept.dtype for kept in model.parameters()} == {torch.float32}
+    assert len(seen) == 3 * (2 + 1) + 1  # three updates, each after two steps of the attack
+    assert {found for _, found in seen} == {torch.bfloat16}
+    assert logits.dtype == torch.float32
+
+
+def test_bfloat16_learns_nearly_what_float32_learns():
+    low, whole = (
+        weights(fit(LOW.model_copy(update={"precision": name}), grey(), convolutional()))
+        for name in ("bfloat16", "float32")
+    )
+    start = weights(convolutional())
+    assert not torch.equal(low, whole)
+    assert (low - whole).norm() < 0.3 * (whole - start).norm()
+
+
+class Keeping(Journal):
+    def __init__(self):
+        self.states = []
+
+    def save(self, state):
+        self.states.append(copy.deepcopy(state))  # the weights in it go on changing
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_training_in_either_precision_goes_on_to_the_same_weights(precision):
+    class Resumed(Journal):
+        def resume(self):
+            return journal.states[0]
+
+    recipe, journal = LOW.model_copy(update={"precision": precision}), Keeping()
+    whole, again = (fit(recipe, grey(), convolutional(), journal) for _ in range(2))
+    resumed = fit(recipe, grey(), convolutional(), Resumed())
+    assert torch.equal(weights(whole), weights(again))
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_what_a_model_offers_beside_logits_is_passed_on():
+    model = StdCNN().build((1, 28, 28), 10)
+    net = InPrecision(model, "bfloat16")
+    assert torch.equal(net.pixel_std, model.pixel_std)
+    with pytest.raises(AttributeError, match="encode"):
+        _ = net.encode
+
+
+def test_a_model_without_weights_cannot_be_trained():
+    with pytest.raises(InvspecError, match="no weights to train"):
+        fit(Standard(), model=nn.Flatten())
