@@ -183,22 +183,22 @@ def recall(store: Store) -> Call:
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report; on the terminal with the path of its page."""
-    from invspec.report import html, latex, terminal
+    from invspec.report import html, latex, terminal, whole
 
-    whole, name = table.report(planned, store), planned.spec.name
+    report, name = whole.report(planned, store), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":
-            terminal.show(whole, Console(highlight=False))
-            print(f"page: {html.write(whole, page)}")
+            terminal.show(report, Console(highlight=False))
+            print(f"page: {html.write(report, page)}")
         case "html":
-            print(html.write(whole, page))
+            print(html.write(report, page))
         case "latex":
-            _deliver(latex.text(whole), output, f"{name}.tex")
+            _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
-            _deliver(table.csv_text(whole, store), output, f"{name}.csv")
+            _deliver(whole.csv_text(report, store), output, f"{name}.csv")
         case "json":
-            _deliver(table.json_text(whole, store), output, f"{name}.json")
+            _deliver(whole.json_text(report, store), output, f"{name}.json")
         case _:
             raise SpecError(f"no format {format!r}", where="--format")
 

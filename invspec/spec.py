@@ -72,7 +72,7 @@ Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1
 
 
 def _entry(value: Any) -> Any:
-    """{use, of, sample, independent, ...fields} as an Entry; an empty entry means the method of that name with its defaults."""
+    """{use, of, sample, independent, ...fields} as an Entry; an empty one is the method of that name as it is."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
@@ -227,15 +227,24 @@ class Claim(_Part):
         return next(form for form in _OF_FORM if getattr(self, form) is not None)
 
 
+FigureKind = Literal["profile", "beside", "heatmap", "none"]
+
+
 class Layout(_Part):
-    """One table, and a figure of it, of one measure: which coordinates run down and across."""
+    """One table, and a figure of it, of one measure: which coordinates run down and across.
+
+    figure: profile draws a line a row; beside draws it too, as a further panel of the layout before it; heatmap draws
+    the matrix that the measure keeps. legend is the text of a line, {name} in it standing for a coordinate of its row:
+    "{rotations.max_degrees}/0".
+    """
 
     of: str
     title: str | None = None
     at: Coords = {}
     rows: Labels | None = None
     columns: str | None = None
-    figure: Literal["profile", "none"] = "profile"
+    figure: FigureKind = "profile"
+    legend: str | None = None
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]

@@ -17,7 +17,7 @@ datasets: {digits: {}}
 models: {linear: {}}
 defences:
   rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 90, 180]}}
-  plain: {use: standard}
+  plain: {use: standard, lr: 0.02}
 attacks:
   pgd: {eps: {sweep: [0, 8/255, 0.1]}}
 measures:

@@ -1,4 +1,7 @@
-"""Profiles as figures: a line and its 95 % band for each row of a table, or dots where the columns are no numbers."""
+"""Tables as figures: a line and its band a row, dots where the columns are no numbers, or heatmaps of matrices.
+
+A figure is of one table, or of several that stand beside each other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from invspec.report import table
 from invspec.report.cells import Number, number, shown
@@ -37,6 +41,7 @@ KINDS = (  # Okabe and Ito's palette
     ("#e69f00", "#f2bd4b"),
     ("#666666", "#aaaaaa"),
 )
+HEAT = ("#f7f7f4", "#eda63a", "#d9485f", "#23235f")
 MARKERS = "osD^vPX"
 LARGEST_GRID = 6  # panels; more rows of a kind share one
 PANEL = (3.1, 2.5)  # inches
@@ -72,17 +77,32 @@ class Look:
     marker: str = "o"
 
 
-def draw(one: Table, framed: bool = True) -> Figure | None:
-    """A figure of a table, or None where it has no number yet. framed: with its title and note, to stand alone."""
-    if not one.figure or not one.numbers:
+def together(tables: Iterable[Table]) -> list[list[Table]]:
+    """The tables of each figure: those that stand beside another are in its list."""
+    found: list[list[Table]] = []
+    for one in tables:
+        if one.figure == "beside" and found:
+            found[-1].append(one)
+        elif one.figure != "none":
+            found.append([one])
+    return found
+
+
+def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
+    """The figure of some tables, None where they have no number yet. framed: with title and note, to stand alone."""
+    if not any(one.numbers for one in tables):
         return None
     with matplotlib.rc_context(STYLE):
-        return _draw(one, framed)
+        heatmaps = [picture for one in tables for picture in one.pictures.items()]
+        figure = _heatmaps(heatmaps, framed) if heatmaps else _profiles(tables, framed)
+        if framed:
+            _frame(figure, tables)
+        return figure
 
 
-def write(one: Table, path: Path) -> Path | None:
+def write(tables: Sequence[Table], path: Path) -> Path | None:
     """Save a figure as PNG at path and as SVG beside it; None where there is nothing to draw yet."""
-    figure = draw(one)
+    figure = draw(tables)
     if figure is None:
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,9 +113,9 @@ def write(one: Table, path: Path) -> Path | None:
     return path
 
 
-def inline(one: Table, prefix: str) -> str | None:
+def inline(tables: Sequence[Table], prefix: str) -> str | None:
     """The figure as an <svg> element of a page, its colours CSS variables, its ids beginning with prefix."""
-    figure = draw(one, framed=False)
+    figure = draw(tables, framed=False)
     if figure is None:
         return None
     text = _svg(figure)
@@ -179,40 +199,72 @@ def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, Look]:
     return {row: Look(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
 
 
-def label(own: Labels) -> str:
-    """A row in the legend."""
-    return " ".join(text for text in map(shown, own) if text) or "all"
+def label(own: Labels, one: Table) -> str:
+    """A row in the legend, in the words of the layout where it has some."""
+    if one.legend is None:
+        return " ".join(text for text in map(shown, own) if text) or "all"
+    told = dict(zip(_own_names(one), own, strict=True))
+    return re.sub(r"{([^{}]*)}", lambda found: shown(told.get(found[1])), one.legend)
+
+
+def _own_names(one: Table) -> tuple[str, ...]:
+    """The coordinates that tell a line from the others of its panel."""
+    return one.rows[1:] if len(panels_of(one)) > 1 else one.rows
 
 
 # ─ drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _draw(one: Table, framed: bool) -> Figure:
-    panels, looks = panels_of(one), looks_of(one)
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes: some lines of a table."""
+
+    title: str
+    table: Table
+    lines: Sequence[Line]
+
+    @property
+    def legend(self) -> dict[str, Look]:
+        """How the text of each line looks."""
+        looks = looks_of(self.table)
+        own = dict.fromkeys(_own(self.table, line) for line in self.lines)
+        return {label(row, self.table): looks[row] for row in own}
+
+
+def _profiles(tables: Sequence[Table], framed: bool) -> Figure:
+    panels = [Panel(title, one, lines) for one in tables for title, lines in panels_of(one).items()]
+    legends = [panel.legend for panel in panels]
+    shared = all(legend.items() <= legends[0].items() for legend in legends) if len(tables) > 1 else True
+    count = max(len(looks_of(one)) for one in tables)
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
-    legend = 1.7 if len(looks) > 1 else 0.0
-    wide = 1.35 if len(panels) == 1 else 1.0
+    wide = 1.35 if len(panels) == 1 else 1.15 if len(tables) > 1 else 1.0
     height = PANEL[1] * down * (1.1 if wide > 1 else 1.0) + (0.55 if framed else 0.15)
-    size = (PANEL[0] * across * wide + legend, height)
+    size = (PANEL[0] * across * wide + (1.7 if shared and count > 1 else 0.0), height)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
-        axes.set_title(title, loc="left", color=INK)
-        _panel(axes, one, lines, looks)
+    alike = len(tables) == 1
+    grid = figure.subplots(down, across, sharex=alike, sharey=alike, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        axes.set_title(panel.title, loc="left", color=INK)
+        _panel(axes, panel)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
-    _label(one, grid, len(panels))
-    if len(looks) > 1:
-        _legend(figure, one, looks)
-    if framed:
-        title = textwrap.fill(one.title, int(size[0] * LETTERS_PER_INCH))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
-        figure.supxlabel(f"{table.note(one.numbers)}; 95 % intervals", x=0.01, ha="left", fontsize=7, color=FAINT)
+    _label(grid, panels)
+    if count > 1:
+        _legends(figure, grid, panels, shared)
     return figure
 
 
-def _panel(axes: Axes, one: Table, lines: Sequence[Line], looks: dict[Labels, Look]) -> None:
+def _frame(figure: Figure, tables: Sequence[Table]) -> None:
+    """Title above, and below what the numbers rest on."""
+    first, numbers = tables[0], [number for one in tables for number in one.numbers]
+    title = textwrap.fill(first.title, int(figure.get_figwidth() * LETTERS_PER_INCH))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
+    figure.supxlabel(f"{table.note(numbers)}; {first.remark}", x=0.01, ha="left", fontsize=7, color=FAINT)
+
+
+def _panel(axes: Axes, panel: Panel) -> None:
+    one, lines, looks = panel.table, panel.lines, looks_of(panel.table)
     positions = [place for place in map(number, one.across) if place is not None] if is_profile(one) else None
     for rank, line in enumerate(lines):
         look = looks[_own(one, line)]
@@ -260,27 +312,59 @@ def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
     axes.margins(x=0.03)
 
 
-def _label(one: Table, grid: Any, panels: int) -> None:
-    across = grid.shape[1]
-    for place, axes in enumerate(list(grid.flat)[:panels]):
-        if place + across >= panels:
-            axes.set_xlabel(one.headings[one.columns])
+def _label(grid: Any, panels: Sequence[Panel]) -> None:
+    across, alone = grid.shape[1], len({id(panel.table) for panel in panels}) == 1
+    for place, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
+        if place + across >= len(panels) or not alone:
+            axes.set_xlabel(panel.table.headings[panel.table.columns])
             axes.xaxis.set_tick_params(labelbottom=True)
-        if place % across == 0:
-            axes.set_ylabel(one.measure)
+        if place % across == 0 or not alone:
+            axes.set_ylabel(panel.table.measure)
 
 
-def _legend(figure: Figure, one: Table, looks: dict[Labels, Look]) -> None:
-    handles = [
+def _legends(figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool) -> None:
+    """One legend beside the panels where it serves them all, else one in each."""
+    if shared:
+        found = {text: look for panel in panels for text, look in panel.legend.items()}
+        figure.legend(_handles(found), list(found), title=_told(panels[0].table), loc="outside right center", **_QUIET)
+        return
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        axes.legend(_handles(panel.legend), list(panel.legend), title=_told(panel.table), loc="best", **_QUIET)
+
+
+_QUIET: dict[str, Any] = {"alignment": "left", "frameon": False}
+
+
+def _handles(looks: Mapping[str, Look]) -> list[Line2D]:
+    return [
         Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5) for look in looks.values()
     ]
-    names = one.rows[1:] if len(panels_of(one)) > 1 else one.rows
-    title = "\n".join(one.headings[name].replace(" (", "\n(") for name in names)
-    figure.legend(
-        handles,
-        [label(own) for own in looks],
-        title=title,
-        loc="outside right center",
-        alignment="left",
-        frameon=False,
-    )
+
+
+def _told(one: Table) -> str | None:
+    """The title of a legend: the coordinates that its lines have, unless the layout has words of its own."""
+    names = _own_names(one) if one.legend is None else ()
+    return "\n".join(one.headings[name].replace(" (", "\n(") for name in names) or None
+
+
+def _heatmaps(pictures: Sequence[tuple[Labels, NDArray[Any]]], framed: bool) -> Figure:
+    """A square for each matrix, its entries' sizes on one scale from 0 to 1, or to the largest of them."""
+    across = min(len(pictures), 4)
+    down = math.ceil(len(pictures) / across)
+    size = (2.3 * across + 0.8, 2.5 * down + (0.55 if framed else 0.15))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    most = max(1.0, *(float(abs(matrix).max()) for _, matrix in pictures))
+    tints = LinearSegmentedColormap.from_list("heat", [*HEAT])
+    drawn: Any = None
+    for axes, (labels, matrix) in zip(grid.flat, pictures, strict=False):
+        drawn = axes.pcolormesh(abs(matrix), vmin=0, vmax=most, cmap=tints, edgecolors="face", linewidth=0.1)
+        axes.set_title(" ".join(filter(None, map(shown, labels))), loc="left", color=INK, fontsize=8)
+        axes.set_aspect("equal")
+        axes.invert_yaxis()
+        axes.set_xticks([])
+        axes.set_yticks([])
+    for axes in list(grid.flat)[len(pictures) :]:
+        axes.set_axis_off()
+    figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=18, pad=0.02)
+    return figure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from invspec.errors import InvspecError
 from invspec.report import figures, provenance, table
 from invspec.report.cells import Reading, shown
 from invspec.report.provenance import Provenance, duration
-from invspec.report.table import Report, Table
+from invspec.report.table import Table
+from invspec.report.whole import Report
 from invspec.tasks import key
 
 WIDTH = 240.0  # of a gauge, in its own units
@@ -29,20 +31,23 @@ def write(whole: Report, folder: Path) -> Path:
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, one in _named(whole):
-            figures.write(one, folder / "figures" / f"{name}.png")
+        for name, panels in _named(whole.tables, "{}"):
+            figures.write(panels, folder / "figures" / f"{name}.png")
+        for name, panels in _named(whole.trainings, "training"):
+            figures.write(panels, folder / "figures" / f"{name}.png")
         page.write_text(text(whole), encoding="utf-8")
     except OSError as problem:
         raise InvspecError(f"cannot write {page}: {problem.strerror}", hint="choose another --output") from None
     return page
 
 
-def _named(whole: Report) -> Iterator[tuple[str, Table]]:
-    """Tables and the names of their files: the measure, and a number where it has several."""
-    counts: dict[str, int] = {}
-    for one in whole.tables:
-        counts[one.measure] = counts.get(one.measure, 0) + 1
-        yield one.measure + (f"-{counts[one.measure]}" if counts[one.measure] > 1 else ""), one
+def _named(tables: Iterable[Table], pattern: str) -> Iterator[tuple[str, list[Table]]]:
+    """Figures and the names of their files: of the first measure, and a number where several have the same."""
+    counts: Counter[str] = Counter()
+    for panels in figures.together(tables):
+        name = pattern.format(panels[0].measure)
+        counts[name] += 1
+        yield name + (f"-{counts[name]}" if counts[name] > 1 else ""), panels
 
 
 def text(whole: Report) -> str:
@@ -57,8 +62,9 @@ def text(whole: Report) -> str:
         missing=whole.missing,
         total=len(whole.plan.cells),
         claims=[_claim(verdict) for verdict in whole.verdicts],
-        tables=[_table(one, f"figure{place}") for place, one in enumerate(whole.tables)],
-        colours={figures.variable(light): dark for light, dark in figures.dark_colours(whole.tables).items()},
+        tables=list(_tables(whole.tables, "figure")),
+        trainings=[one for one in _tables(whole.trainings, "training") if one["svg"]],
+        colours={figures.variable(light): dark for light, dark in _dark(whole)},
         facts=list(_facts(whole.provenance)),
         command=whole.provenance.command,
         text=provenance.spec_text(spec),
@@ -124,8 +130,18 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(one: Table, prefix: str) -> dict[str, Any]:
-    drawn = figures.inline(one, prefix)
+def _dark(whole: Report) -> Iterable[tuple[str, str]]:
+    return figures.dark_colours([*whole.tables, *whole.trainings]).items()
+
+
+def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
+    """What the page says of each table, a figure with the first of those that share one."""
+    together = enumerate(figures.together(tables))
+    drawn = {id(panels[0]): figures.inline(panels, f"{prefix}{place}") for place, panels in together}
+    return (_table(one, drawn.get(id(one))) for one in tables)
+
+
+def _table(one: Table, drawn: str | None) -> dict[str, Any]:
     return {
         "title": one.title,
         "about": one.about,

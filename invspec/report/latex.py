@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from invspec.claims import Verdict
 from invspec.report import table
 from invspec.report.cells import Number, shown
-from invspec.report.table import Report, Table
+from invspec.report.table import Table
+from invspec.report.whole import Report
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar, cast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from invspec import cards, claims
+from numpy.typing import NDArray
+
+from invspec import cards
 from invspec.claims import OUTCOMES, Outcome, Verdict
 from invspec.errors import SpecError
 from invspec.plan import Plan
-from invspec.report import cells, provenance
-from invspec.report.cells import Estimator, Group, Number, Reading, Store
-from invspec.report.provenance import Provenance
-from invspec.spec import KINDS, Layout, Scalar, Spec
-from invspec.tasks import Perturb, Score, key, needs
+from invspec.report import cells
+from invspec.report.cells import Estimator, Group, Number, Store
+from invspec.spec import KINDS, FigureKind, Layout, Scalar, Spec
 
 Labels = tuple[Scalar | None, ...]
+_ALONE: tuple[FigureKind, ...] = ("heatmap", "none")  # figures that no other panel stands beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
+TRAINED = ("dataset", "model", "defence")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """One measure laid out. rows and columns name coordinates; headings gives those that have units with them."""
+    """One measure laid out. rows and columns name coordinates; headings gives those that have units with them.
+
+    pictures are matrices for a heatmap, by what tells their scores apart. remark says what the intervals are.
+    """
 
     title: str
     about: str
@@ -46,7 +49,10 @@ class Table:
     lines: tuple[Line, ...]
     headings: Mapping[str, str]
     fixed: Mapping[str, Scalar]
-    figure: bool
+    figure: FigureKind
+    legend: str | None = None
+    pictures: Mapping[Labels, NDArray[Any]] = field(default_factory=dict[Labels, NDArray[Any]])
+    remark: str = "95 % intervals"
 
     @property
     def numbers(self) -> list[Number]:
@@ -67,36 +73,14 @@ class Table:
         return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6)
 
 
-@dataclass(frozen=True)
-class Report:
-    """Everything that a report of any format says."""
-
-    plan: Plan
-    readings: tuple[Reading, ...]
-    tables: tuple[Table, ...]
-    verdicts: tuple[Verdict, ...]
-    provenance: Provenance
-
-    @property
-    def missing(self) -> int:
-        """How many of the plan's cells have not been computed."""
-        return len({id(reading.cell) for reading in self.readings if reading.row is None})
-
-
-def report(planned: Plan, store: Store) -> Report:
-    """Read the store once and work everything out. Raises SpecError as `check` does."""
-    check(planned)
-    readings = cells.collect(planned, store)
-    groups, estimator = cells.groups(readings), Estimator()
-    tables = tuple(_table(planned, layout, groups, estimator) for layout in layouts(planned))
-    verdicts = tuple(claims.judged(planned, groups, estimator))
-    return Report(planned, tuple(readings), tables, verdicts, provenance.gather(planned, store))
-
-
 def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
-    """The tables alone."""
-    groups, estimator = cells.groups(cells.collect(planned, store)), Estimator()
-    return tuple(_table(planned, layout, groups, estimator) for layout in layouts(planned))
+    """A table for each layout, from what the store has."""
+    return laid_out(planned, cells.groups(cells.collect(planned, store)), Estimator(), store)
+
+
+def laid_out(planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store) -> tuple[Table, ...]:
+    """A table for each layout, from groups that have been read already."""
+    return tuple(_table(planned, layout, groups, estimator, store) for layout in layouts(planned))
 
 
 # ─ layouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,9 +96,16 @@ def check(planned: Plan) -> None:
     """See that each layout shows every cell in a place of its own. Raises SpecError with the layout's file and line."""
     for number, layout in enumerate(planned.spec.report):
         try:
+            if layout.figure == "beside" and (number == 0 or planned.spec.report[number - 1].figure in _ALONE):
+                raise SpecError("no profile stands before this one", hint="figure: profile", path=("figure",))
             _check(planned, layout)
         except SpecError as problem:
             raise planned.spec.source.locate(problem.within("report", number)) from None
+
+
+def legend_names(legend: str | None) -> list[str]:
+    """The coordinates that a legend's text speaks of."""
+    return re.findall(r"{([^{}]*)}", legend or "")
 
 
 def _check(planned: Plan, layout: Layout) -> None:
@@ -127,7 +118,10 @@ def _check(planned: Plan, layout: Layout) -> None:
             cells.check_name(name, known, ("rows", position))
     if layout.columns is not None and not _is_own(layout, layout.columns):
         cells.check_name(layout.columns, known, ("columns",))
-    _check_apart(planned, layout, [one for one in of_measure if _is_in(layout, one)])
+    shown = [one for one in of_measure if _is_in(layout, one)]
+    _check_apart(planned, layout, shown)
+    for name in legend_names(layout.legend):
+        cells.check_name(name, arrange(planned, layout, shown)[0], ("legend",))
 
 
 def _is_own(layout: Layout, name: str) -> bool:
@@ -174,7 +168,7 @@ def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) 
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator) -> Table:
+def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store) -> Table:
     shown = [group for group in groups if _is_in(layout, group.coords)]
     rows, columns = arrange(planned, layout, [group.coords for group in shown])
     numbers = estimator.numbers(shown)
@@ -194,8 +188,21 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
         lines=lines,
         headings={name: heading(planned.spec, name) for name in (*rows, columns)},
         fixed=dict(layout.at),
-        figure=layout.figure != "none",
+        figure=layout.figure,
+        legend=layout.legend,
+        pictures=_pictures(shown, (*rows, columns), store) if layout.figure == "heatmap" else {},
     )
+
+
+def _pictures(groups: Sequence[Group], names: Sequence[str], store: Store) -> dict[Labels, NDArray[Any]]:
+    """The first matrix that each score kept; of several seeds, the first one's."""
+    found: dict[Labels, NDArray[Any]] = {}
+    for reading in (reading for group in groups for reading in group.present[:1]):
+        labels = tuple(reading.cell.coords.get(name) for name in names if name in reading.cell.coords)
+        if labels not in found:
+            tensors = store.load(reading.cell.goal).tensors
+            found[labels] = next(tensor.numpy() for tensor in tensors.values() if tensor.ndim == 2)
+    return found
 
 
 def _in_order(found: Mapping[Labels, T]) -> list[tuple[Labels, T]]:
@@ -222,14 +229,14 @@ def heading(spec: Spec, name: str) -> str:
 
 def unit(spec: Spec, name: str) -> str:
     """The unit of a swept field, where it has one: degrees, or pixels of one kind or the other."""
-    label, *fields = name.split(".")
+    label, *steps = name.split(".")
     entries = (spec.entries[part].get(label) for part in KINDS)
     method: Any = next((entry.variants[0].method for entry in entries if entry is not None), None)
-    if method is None or not fields:
+    if method is None or not steps:
         return ""
-    for field in fields[:-1]:
-        method = getattr(method, field, None)
-    match fields[-1]:
+    for step in steps[:-1]:
+        method = getattr(method, step, None)
+    match steps[-1]:
         case "max_degrees":
             return "degrees"
         case "eps" | "step_size":
@@ -325,108 +332,3 @@ def note(number: Iterable[Number]) -> str:
 def _span(counts: Sequence[int]) -> str:
     least, most = min(counts), max(counts)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-# ─ the long form ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def records(whole: Report, store: Store) -> list[dict[str, Any]]:
-    """One dict a row of a cell: its coordinates, its numbers, and what they cost. None is what is missing.
-
-    forwards and backwards: how often the model saw an example in the attacks, on average. seconds_*: of the training,
-    the attacks and the score behind the cell, each of which other cells may share.
-    """
-    goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
-    costs = {goal: _cost(goal, store) for goal in goals}
-    return [{**reading.coords, **_values(reading), **costs[reading.cell.goal]} for reading in whole.readings]
-
-
-def _cost(goal: Score, store: Store) -> dict[str, Any]:
-    attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
-    behind = {"train": [goal.train], "perturb": attacks, "score": [goal]}
-    seconds = {f"seconds_{verb}": provenance.seconds(store, tasks) for verb, tasks in behind.items()}
-    passes = {name: _passes(goal.of, name, store) for name in ("forwards", "backwards")}
-    return {**passes, **seconds, "key": key(goal)}
-
-
-def _values(reading: Reading) -> dict[str, Any]:
-    row = reading.row
-    if row is None:
-        return {"value": None, "low": None, "high": None, "n": None}
-    return {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
-
-
-def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:
-    """Passes an example, added over the attacks."""
-    total = 0.0
-    for attack in of:
-        if not all(task in store for task in attack):
-            return None
-        counts = [store.load(task).tensors[name] for task in attack]
-        total += sum(float(count.sum()) for count in counts) / max(sum(len(count) for count in counts), 1)
-    return total
-
-
-def csv_text(whole: Report, store: Store) -> str:
-    """The long form as CSV, a heading first."""
-    listed = records(whole, store)
-    names = _columns_of(listed)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
-    return text.getvalue()
-
-
-def _columns_of(listed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Coordinates first, those of every cell before those of some, then the numbers."""
-    names = dict.fromkeys(name for record in listed for name in record)
-    numbers = ("value", "low", "high", "n", "forwards", "backwards", *_seconds(names), "key")
-    everywhere = [name for name in names if all(name in record for record in listed) and name not in numbers]
-    return [*everywhere, *(name for name in names if name not in (*everywhere, *numbers)), *numbers]
-
-
-def _seconds(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if name.startswith("seconds_"))
-
-
-def json_text(whole: Report, store: Store) -> str:
-    """Claims with their verdicts, the long form and the provenance, as JSON."""
-    spec = whole.plan.spec
-    body = {
-        "title": spec.title,
-        "spec": spec.name,
-        "paper": spec.paper,
-        "claims": [_verdict_record(verdict) for verdict in whole.verdicts],
-        "cells": records(whole, store),
-        "provenance": asdict(whole.provenance),
-    }
-    return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _verdict_record(verdict: Verdict) -> dict[str, Any]:
-    claim = verdict.claim
-    return {
-        "says": claim.says,
-        "source": claim.source,
-        "outcome": verdict.outcome,
-        "statistic": verdict.statistic,
-        "value": verdict.value,
-        "low": verdict.low,
-        "high": verdict.high,
-        "above": verdict.bound[0],
-        "below": verdict.bound[1],
-        "published": verdict.published,
-        "lacking": verdict.lacking,
-    }
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: an open end is null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in cast(dict[str, Any], value).items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in cast(Sequence[Any], value)]
-    return value

@@ -14,7 +14,8 @@ from invspec.claims import Outcome, Verdict
 from invspec.report import provenance, table
 from invspec.report.cells import shown
 from invspec.report.provenance import Provenance, duration
-from invspec.report.table import Report, Table
+from invspec.report.table import Table
+from invspec.report.whole import Report
 
 COLOURS: dict[Outcome, str] = {
     "holds": "bold green",

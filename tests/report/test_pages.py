@@ -5,9 +5,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from invspec.report import figures, html, latex, table, terminal
+from invspec.errors import SpecError
+from invspec.report import curves, figures, html, latex, table, terminal, whole
+from invspec.tasks import Artifact
 
 SPEC = """
 title: Toy <script>alert(1)</script> & co_
@@ -59,7 +62,7 @@ def nothing(planned, toy_store):
 
 def on_terminal(toy, width):
     text = io.StringIO()
-    terminal.show(table.report(*toy), console=Console(file=text, width=width, highlight=False))
+    terminal.show(whole.report(*toy), console=Console(file=text, width=width, highlight=False))
     return text.getvalue()
 
 
@@ -95,14 +98,14 @@ def test_a_terminal_without_colour_gets_no_escapes(toy):
 
 
 def test_latex_escapes_what_users_write(toy):
-    text = latex.text(table.report(*toy))
+    text = latex.text(whole.report(*toy))
     assert r"{[}bold{]}100 \% of \textless{}b\textgreater{}it" in text
     assert r"at \$x\_1\$" in text
     assert r"rotations.max\_degrees (degrees)" in text
 
 
 def test_latex_tables_have_as_many_cells_as_columns(toy):
-    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(table.report(*toy)), re.DOTALL)
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(whole.report(*toy)), re.DOTALL)
     assert len(tables) == 2
     for columns, body in tables:
         plain = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
@@ -126,7 +129,7 @@ def test_models_get_a_panel_each_and_a_sweep_the_same_colours_in_each(toy):
 
 def test_a_profile_draws_the_numbers_of_the_table(toy):
     _, robustness = table.tables(*toy)
-    drawn = figures.draw(robustness)
+    drawn = figures.draw([robustness])
     first, second = drawn.axes[:2]
     assert first.lines[0].get_ydata().tolist() == [0.8, 0.5, 0.2]
     assert first.lines[0].get_xdata().tolist() == [0, 0.1, 0.2]
@@ -137,12 +140,12 @@ def test_a_profile_draws_the_numbers_of_the_table(toy):
 
 def test_columns_that_are_no_numbers_become_dots(toy):
     accuracy, _ = table.tables(*toy)
-    (axes,) = figures.draw(accuracy).axes
+    (axes,) = figures.draw([accuracy]).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["linear", "lenet"]
 
 
 def test_a_table_without_numbers_has_no_figure(nothing):
-    assert [figures.draw(one) for one in table.tables(*nothing)] == [None, None]
+    assert [figures.draw([one]) for one in table.tables(*nothing)] == [None, None]
 
 
 def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
@@ -156,9 +159,9 @@ def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
 
 def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
     _, robustness = table.tables(*toy)
-    svg = figures.inline(robustness, "f1") or ""
+    svg = figures.inline([robustness], "f1") or ""
     ET.fromstring(svg)
-    assert figures.inline(robustness, "f1") == svg
+    assert figures.inline([robustness], "f1") == svg
     assert f"var({figures.variable(figures.SWEEP[0][0])}, {figures.SWEEP[0][0]})" in svg
     assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
 
@@ -181,33 +184,100 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
-    page = html.write(table.report(*toy), folder=tmp_path / "report")
+    page = html.write(whole.report(*toy), folder=tmp_path / "report")
     read = Page(page.read_text())
     assert page == tmp_path / "report" / "index.html"
     assert not {"script", "link", "iframe", "img"} & set(read.tags)
     assert all(link.startswith("#") for link in read.links)
     assert len(read.ids) == len(set(read.ids))
     assert {path.name for path in (tmp_path / "report" / "figures").iterdir()} == {
-        f"{name}.{ending}" for name in ("accuracy", "robustness") for ending in ("png", "svg")
+        f"{name}.{ending}" for name in ("accuracy", "robustness", "training", "training-2") for ending in ("png", "svg")
     }
 
 
 def test_the_page_escapes_what_users_write(toy):
-    text = html.text(table.report(*toy))
+    text = html.text(whole.report(*toy))
     assert "<script" not in text
     assert "Toy &lt;script&gt;alert(1)&lt;/script&gt; &amp; co_" in text
     assert "&lt;b&gt;it&lt;/b&gt;" in text
 
 
 def test_a_page_of_nothing_can_be_written(nothing, tmp_path):
-    text = html.write(table.report(*nothing), folder=tmp_path).read_text()
+    text = html.write(whole.report(*nothing), folder=tmp_path).read_text()
     assert "24 of 24 cells are missing" in text
     assert "scores to come" in text
 
 
 def test_a_gauge_shows_where_the_interval_lies(toy):
-    holds, fails, waits = table.report(*toy).verdicts
+    holds, fails, waits = whole.report(*toy).verdicts
     drawn, above = html.gauge(holds), html.gauge(fails)
     assert drawn.least < drawn.low < drawn.value < drawn.high < drawn.least + drawn.wide
     assert (above.least, above.low > above.wide) == (0, True)
     assert html.gauge(waits) is None
+
+
+# ─ panels, legends, heatmaps, curves ──────────────────────────────────────────────────────────────────────────────────
+
+PAIR = """
+report:
+  - {of: robustness, title: A pair, rows: [model, rotations.max_degrees], at: {model: linear}, legend: "%s/0"}
+  - {of: accuracy, figure: beside, rows: [model, rotations.max_degrees], at: {model: linear}}
+"""
+
+
+@pytest.fixture
+def pair(planned, toy_store):
+    whole = planned(SPEC + PAIR % "{rotations.max_degrees}")
+    return table.tables(whole, toy_store(whole, outcomes))
+
+
+def test_a_layout_beside_another_shares_its_figure(pair):
+    (panels,) = figures.together(pair)
+    left, right = figures.draw(panels).axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("robustness", "accuracy")
+
+
+def test_a_legend_speaks_the_words_of_its_layout(pair):
+    left, right = figures.draw(pair).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["0/0", "90/0", "180/0"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["linear 0", "linear 90", "linear 180"]
+
+
+def test_a_legend_of_what_is_no_row_is_refused(planned):
+    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.legend: no coordinate 'rotation'"):
+        table.check(planned(SPEC + PAIR % "{rotation}"))
+
+
+def test_a_layout_beside_nothing_is_refused(planned):
+    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: no profile stands before this one"):
+        table.check(planned(SPEC + "report:\n  - {of: robustness, figure: beside}\n"))
+
+
+def test_a_heatmap_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
+    whole = planned(SPEC + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n")
+    store = toy_store(whole, outcomes)
+    for goal, artifact in store.scores.items():
+        store.scores[goal] = Artifact({**artifact.tensors, "cosines": torch.eye(3)}, artifact.rows)
+    (one,) = table.tables(whole, store)
+    assert {matrix.shape for matrix in one.pictures.values()} == {(3, 3)}
+    squares = [axes for axes in figures.draw([one]).axes if axes.collections and axes.get_title(loc="left")]
+    assert len(squares) == len(one.pictures) == 5  # one of the six is missing
+    assert squares[0].collections[0].get_array().max() == 1
+
+
+def test_curves_of_trainings_are_tables_over_epochs(planned, toy_store):
+    whole = planned(SPEC.replace("seeds: [0]", "seeds: [0, 1]"))
+    tables = list(curves.tables(whole, toy_store(whole, outcomes)))
+    assert [(one.measure, one.figure) for one in tables] == [("loss", "profile"), ("accuracy", "beside")] * 2
+    assert tables[0].across == (1, 2, 3)
+    assert [line.labels for line in tables[0].lines] == [(0,), (90,), (180,)]
+    first = tables[0].lines[0].numbers[0]
+    assert (first.value, first.low, first.high, first.seeds) == (2.5, 2, 3, 2)
+    assert len(figures.together(tables)) == 2
+
+
+def test_the_page_shows_how_trainings_went_and_their_figures_are_files(toy, tmp_path):
+    text = html.write(whole.report(*toy), folder=tmp_path).read_text()
+    assert "Training linear on digits: rotations" in text
+    assert (tmp_path / "figures" / "training.png").exists()
+    assert (tmp_path / "figures" / "training-2.svg").exists()

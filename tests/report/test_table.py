@@ -9,6 +9,7 @@ from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.ops.stats import Outcomes, Resampler, wilson
 from invspec.report import cells, provenance, table
+from invspec.report.whole import csv_text, json_text, report
 
 SPEC = """
 title: Toy
@@ -201,7 +202,7 @@ def test_durations_read_as_people_say_them(seconds, text):
 def test_csv_has_a_line_a_cell_with_its_cost_and_key(planned, toy_store):
     whole = planned(SPEC)
     store = toy_store(whole, lambda coords: None if coords["seed"] else half(coords))
-    lines = list(csv.DictReader(io.StringIO(table.csv_text(table.report(whole, store), store))))
+    lines = list(csv.DictReader(io.StringIO(csv_text(report(whole, store), store))))
     assert len(lines) == len(whole.cells)
     attacked = next(line for line in lines if line["pgd.eps"] == "0.1")
     assert (attacked["value"], attacked["n"], attacked["forwards"]) == ("0.5", "100", "40.0")
@@ -214,7 +215,7 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
     claim = "{says: it, value: {measure: accuracy, at: {model: linear, defence: plain}}, expect: {value: {above: 0.1}}}"
     whole = planned(SPEC + f"claims:\n  - {claim}\n")
     store = toy_store(whole, half)
-    read = json.loads(table.json_text(table.report(whole, store), store))
+    read = json.loads(json_text(report(whole, store), store))
     assert [one["outcome"] for one in read["claims"]] == ["holds"]
     assert read["claims"][0]["below"] is None
     assert len(read["cells"]) == len(whole.cells)
