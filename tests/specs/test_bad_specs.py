@@ -121,8 +121,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:9: attacks.pgd.use: expected a text, found ['pgd']",
     ),
     "no such paper": (
-        BASE + "paper: kamath2002\n",
-        "x.yaml:14: paper: no paper 'kamath2002'\nhint: did you mean kamath2020? (known: {papers})",
+        BASE + "paper: kammath2020\n",
+        "x.yaml:14: paper: no paper 'kammath2020'\nhint: did you mean kamath2020? (known: {papers})",
     ),
     "a paper's year": (
         BASE + "paper: 2020\n",
