@@ -250,6 +250,8 @@ def _reduced(reduction: Reduction, heights: Mapping[Scalar, Estimate]) -> Estima
             return stats.least(values)
         case "greatest":
             return stats.greatest(values)
+        case "magnitude":
+            return stats.magnitude(values)
 
 
 def _place(value: Scalar) -> float:

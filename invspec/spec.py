@@ -108,13 +108,14 @@ class TrainLine(_Part):
     measures: Labels | None = None
 
 
-Reduction = Literal["mean", "area", "least", "greatest"]
+Reduction = Literal["mean", "area", "least", "greatest", "magnitude"]
 
 
 class Pick(_Part):
     """Cells of one measure: those whose coordinates are as given, reduced over the coordinates in `over`.
 
-    Seeds are always averaged. `area` is the area under the profile divided by its width.
+    Seeds are always averaged. `area` is the area under the profile divided by its width, `magnitude` the greatest
+    number without its sign.
     """
 
     measure: str

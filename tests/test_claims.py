@@ -196,8 +196,8 @@ def test_a_compare_over_a_coordinate_reduces_the_differences(judge):
         gap = {0: 0, 0.1: -300}.get(coords["pgd.eps"], 100)
         return first(500 + (gap if coords.get("rotations.max_degrees") == 180 else 0))
 
-    (verdict,) = judge(outcomes, compare({"below": 0}, at={}, over={"pgd.eps": "least"}))
-    assert verdict.value == pytest.approx(-0.3)
+    asked = [compare({"below": 1}, at={}, over={"pgd.eps": reduction}) for reduction in ("least", "magnitude")]
+    assert [verdict.value for verdict in judge(outcomes, *asked)] == pytest.approx([-0.3, 0.3])
 
 
 def test_several_coordinates_are_reduced_in_the_order_they_are_given(judge):

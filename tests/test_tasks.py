@@ -481,6 +481,6 @@ def test_a_measure_is_told_the_settings_of_its_attack():
 
 
 def test_a_training_leaves_its_curves():
-    curves = perform(train(defence=Standard(epochs=3, batch_size=8, lr=0.1)), Memory()).curves
+    curves = perform(train(defence=Standard(epochs=3, batch_size=8, lr=0.1)), Memory()).curves or {}
     assert {name: len(numbers) for name, numbers in curves.items()} == {"loss": 3, "accuracy": 3}
     assert curves["loss"][2] < curves["loss"][0]

@@ -127,6 +127,11 @@ def greatest(estimates: Sequence[Estimate]) -> Estimate:
     return lift(lambda v: v.max(axis=0), *estimates)
 
 
+def magnitude(estimates: Sequence[Estimate]) -> Estimate:
+    """The largest of several numbers without their signs."""
+    return lift(lambda v: np.abs(v).max(axis=0), *estimates)
+
+
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of several numbers."""
     return lift(lambda v: v.mean(axis=0), *estimates)

@@ -17,6 +17,7 @@ from invspec.ops.stats import (
     average,
     greatest,
     least,
+    magnitude,
     proportion,
     scored,
     spearman,
@@ -175,6 +176,7 @@ def test_arithmetic_holds_for_the_point_and_for_each_replicate():
         (2 * a, [8, 12]),
         (least([a, b]), [2, 3]),
         (greatest([a, b]), [4, 6]),
+        (magnitude([a - 5, b - 5]), [3, 2]),
         (average([a, b]), [3, 4.5]),
     ]:
         assert result.point == expected[0]
