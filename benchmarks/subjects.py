@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invspec.data import Batch
-from invspec.datasets.mnist import MNIST
+from invspec.datasets.torchvision_images import TorchvisionImages
 
 ADVERSARIAL, PROVABLE = "alpha-beta-CROWN/mnist_cnn_a_adv.model", "convex_adversarial/mnist.pth"
 
@@ -22,7 +22,7 @@ def has_data() -> bool:
 
 def mnist_test(n: int) -> Batch:
     """The first n test images."""
-    return next(MNIST().load("test").head(n).batches(n))
+    return next(TorchvisionImages(source="mnist", val=5000).load("test").head(n).batches(n))
 
 
 def published(checkpoint: str) -> nn.Module:

@@ -116,7 +116,7 @@ def test_help_and_list_import_neither_torch_nor_any_method(arguments: tuple[str,
 def test_the_page_of_an_attack_imports_that_attack_and_no_dataset() -> None:
     loaded = loaded_by("list", "attack", "random_rotation")
     assert "invspec.attacks.random_rotation" in loaded
-    assert not loaded & {"invspec.spec", "invspec.datasets.mnist", "invspec.models.gcnn"}
+    assert not loaded & {"invspec.spec", "invspec.datasets.torchvision_images", "invspec.models.gcnn"}
 
 
 RUN = "from invspec import cli; cli.main()"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.datasets.mnist import MNIST
+from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.ops.draws import PerExample
 
 pytestmark = [
@@ -46,7 +46,7 @@ def published(checkpoint: str) -> nn.Module:
 
 @cache
 def digits(n: int) -> Batch:
-    return next(MNIST().load("test").head(n).batches(n))
+    return next(TorchvisionImages(source="mnist", val=5000).load("test").head(n).batches(n))
 
 
 def robust_accuracy(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:

@@ -1,0 +1,237 @@
+"""The small image sets that torchvision downloads, from files at hand or by download."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from invspec.data import Shape, TensorSplit
+from invspec.datasets import files
+from invspec.errors import InvspecError
+from invspec.kinds import Dataset, SplitName
+
+Decoded = tuple[NDArray[np.uint8], NDArray[Any]]  # images (N, C, H, W), labels (N,)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as torchvision leaves it below a root folder.
+
+    train and test hold the MD5 sums of its files by their path there; counts are the numbers of examples in them, and
+    downloads the arguments of each call of torchvision's class that fetches a part.
+    """
+
+    torchvision: str
+    shape: Shape
+    classes: int
+    counts: tuple[int, int]
+    decode: Callable[[Sequence[bytes]], Decoded]
+    train: Mapping[str, str]
+    test: Mapping[str, str]
+    downloads: tuple[Mapping[str, str], ...] = ({},)
+
+    @property
+    def tops(self) -> list[str]:
+        """The files or folders just below the root that hold it all."""
+        return sorted({Path(name).parts[0] for name in (*self.train, *self.test)})
+
+
+class TorchvisionImages(Dataset):
+    """The published training and test images of one of torchvision's data sets.
+
+    The last `val` of the training images, in the order of the files, are the validation split. Reads the files that
+    torchvision's class of that name leaves below $INVSPEC_DATA; without INVSPEC_DATA they are downloaded, once, to
+    ~/.cache/invspec. Their MD5 sums are checked whenever they are read, and before anything in them is decoded. Of
+    FashionMNIST the files as published are read, still zipped, for only their sums are known. The digit 0 of SVHN,
+    stored as 10, is class 0.
+
+    Raises: InvspecError where a file is missing or damaged, or the download fails.
+    """
+
+    source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"] = Field(description="which data set")
+    val: int = Field(ge=1, description="number of training images, the last ones, that are for validation")
+
+    @model_validator(mode="after")
+    def _some_left_to_train_on(self) -> Self:
+        if self.val >= self._source.counts[0]:
+            raise ValueError(f"val {self.val} leaves none of the {self._source.counts[0]} images of {self.source}")
+        return self
+
+    @property
+    def _source(self) -> Source:
+        return SOURCES[self.source]
+
+    @property
+    def shape(self) -> Shape:
+        return self._source.shape
+
+    @property
+    def classes(self) -> int:
+        return self._source.classes
+
+    def count(self, split: SplitName) -> int:
+        train, test = self._source.counts
+        return {"train": train - self.val, "val": self.val, "test": test}[split]
+
+    def load(self, split: SplitName) -> TensorSplit:
+        source = self._source
+        root = _root(source)
+        images, labels = source.decode(
+            [_read(root, name, md5, source) for name, md5 in (source.test if split == "test" else source.train).items()]
+        )
+        part = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}[split]
+        return TensorSplit(torch.from_numpy(images)[part], torch.from_numpy(labels.astype(np.int64))[part])
+
+
+def _root(source: Source) -> Path:
+    """The folder that holds the data set, which is downloaded where INVSPEC_DATA is unset."""
+    if given := files.given():
+        return given
+    cache = files.cache()
+    if not all((cache / top).exists() for top in source.tops):
+        _download(cache, source)
+    return cache
+
+
+def _download(cache: Path, source: Source) -> None:
+    """Fetch a data set beside its place and move it there whole, so that no other process reads half a file."""
+    from torchvision import datasets  # a second to import, so only where it is needed
+
+    fetch = getattr(datasets, source.torchvision)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache) as partial:
+            for arguments in source.downloads:
+                fetch(partial, download=True, **arguments)
+            for top in source.tops:
+                if not (cache / top).exists():
+                    (Path(partial) / top).rename(cache / top)
+    except (OSError, RuntimeError) as problem:
+        raise InvspecError(
+            f"{source.torchvision} could not be downloaded to {cache}: {problem}",
+            hint=f"put {', '.join((*source.train, *source.test))} in a folder and let INVSPEC_DATA name it",
+        ) from None
+
+
+def _read(root: Path, name: str, md5: str, source: Source) -> bytes:
+    return files.read(
+        root / name,
+        md5,
+        missing=f"INVSPEC_DATA must name a folder with {name}; unset it to download {source.torchvision}",
+        damaged=f"extract the file again, or delete {' and '.join(source.tops)} and unset INVSPEC_DATA to download it",
+    )
+
+
+def parse_idx(content: bytes) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes: two zeros, type 8, the number of axes, their lengths, the values."""
+    assert content[:3] == b"\0\0\x08", f"not an IDX file of unsigned bytes: it starts with {content[:4].hex()}"
+    axes = content[3]
+    lengths = np.frombuffer(content, ">i4", count=axes, offset=4)
+    return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * axes).reshape(lengths)
+
+
+def decode_idx(contents: Sequence[bytes]) -> Decoded:
+    """A file of images (N, H, W) and one of labels (N,)."""
+    images, labels = map(parse_idx, contents)
+    return images[:, None], labels
+
+
+def decode_zipped_idx(contents: Sequence[bytes]) -> Decoded:
+    """The same, each file zipped."""
+    return decode_idx([gzip.decompress(content) for content in contents])
+
+
+def decode_cifar(contents: Sequence[bytes]) -> Decoded:
+    """Python 2 pickles of images (N, 3072) and labels; of CIFAR-100's two kinds of labels, the fine ones."""
+    batches = [pickle.loads(content, encoding="latin1") for content in contents]  # whose MD5 sums are the published
+    labels = [batch.get("labels", batch.get("fine_labels")) for batch in batches]
+    return np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32), np.concatenate(labels)
+
+
+def decode_svhn(contents: Sequence[bytes]) -> Decoded:
+    """One MATLAB file of images (32, 32, 3, N) and labels (N, 1) in 1..10."""
+    from scipy.io import loadmat  # slow to import
+
+    (content,) = contents
+    found = loadmat(BytesIO(content))
+    return np.ascontiguousarray(found["X"].transpose(3, 2, 0, 1)), found["y"].squeeze(1) % 10
+
+
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+SOURCES = {
+    "mnist": Source(
+        torchvision="MNIST",
+        shape=(1, 28, 28),
+        classes=10,
+        counts=(60_000, 10_000),
+        decode=decode_idx,
+        train={
+            f"MNIST/raw/train-{IMAGES}": "6bbc9ace898e44ae57da46a324031adb",
+            f"MNIST/raw/train-{LABELS}": "a25bea736e30d166cdddb491f175f624",
+        },
+        test={
+            f"MNIST/raw/t10k-{IMAGES}": "2646ac647ad5339dbf082846283269ea",
+            f"MNIST/raw/t10k-{LABELS}": "27ae3e4e09519cfbb04c329615203637",
+        },
+    ),
+    "fashion_mnist": Source(
+        torchvision="FashionMNIST",
+        shape=(1, 28, 28),
+        classes=10,
+        counts=(60_000, 10_000),
+        decode=decode_zipped_idx,
+        train={
+            f"FashionMNIST/raw/train-{IMAGES}.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            f"FashionMNIST/raw/train-{LABELS}.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        },
+        test={
+            f"FashionMNIST/raw/t10k-{IMAGES}.gz": "bef4ecab320f06d8554ea6380940ec79",
+            f"FashionMNIST/raw/t10k-{LABELS}.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+    ),
+    "cifar10": Source(
+        torchvision="CIFAR10",
+        shape=(3, 32, 32),
+        classes=10,
+        counts=(50_000, 10_000),
+        decode=decode_cifar,
+        train={
+            "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+            "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        },
+        test={"cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e"},
+    ),
+    "cifar100": Source(
+        torchvision="CIFAR100",
+        shape=(3, 32, 32),
+        classes=100,
+        counts=(50_000, 10_000),
+        decode=decode_cifar,
+        train={"cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d"},
+        test={"cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    ),
+    "svhn": Source(
+        torchvision="SVHN",
+        shape=(3, 32, 32),
+        classes=10,
+        counts=(73_257, 26_032),
+        decode=decode_svhn,
+        train={"train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373"},
+        test={"test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3"},
+        downloads=({"split": "train"}, {"split": "test"}),
+    ),
+}
