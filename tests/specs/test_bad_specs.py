@@ -223,7 +223,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a layout": (
         BASE + "report:\n  - {of: accuracy, colums: model}\n",
         "x.yaml:15: report.0.colums: no key 'colums' is known here\n"
-        "hint: did you mean columns? (known: at, columns, figure, of, rows, title)",
+        "hint: did you mean columns? (known: at, columns, figure, legend, of, rows, title)",
     ),
     "no title": (
         BASE.replace("title: toy\n", ""),
@@ -236,6 +236,22 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a sample of a model": (
         with_(models="  linear: {sample: {limit: 2}}"),
         "x.yaml:5: models.linear.sample: sample belongs to attacks, not to models",
+    ),
+    "a model that is independent": (
+        with_(models="  linear: {independent: true}"),
+        "x.yaml:5: models.linear.independent: independent belongs to attacks, not to models",
+    ),
+    "an attack that is independent by name": (
+        attack("{use: pgd, independent: of others}"),
+        "x.yaml:9: attacks.pgd.independent: expected true or false, found 'of others'",
+    ),
+    "a panel beside nothing": (
+        BASE + "report:\n  - {of: accuracy, figure: beside}\n",
+        "x.yaml:15: report.0.figure: no profile stands before this one\nhint: figure: profile",
+    ),
+    "a legend of what is no row": (
+        BASE + "report:\n  - {of: accuracy, legend: '{eps}/0'}\n",
+        "x.yaml:15: report.0.legend: no coordinate 'eps'",
     ),
     "an attack of something": (
         attack("{of: pgd}"),
@@ -717,7 +733,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
-        "x.yaml:15: report.0.figure: expected 'profile' or 'none', found 'bar'",
+        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'heatmap' or 'none', found 'bar'",
     ),
 }
 
