@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from invspec.kinds import Standardised
-from invspec.models.standardise import Standardise, StandardisedNet
+from invspec.models.standardise import Standardise, StandardisedNet, StandardisePerImage
 from invspec.models.stdcnn import StdCNN
 
 
@@ -39,3 +39,22 @@ def test_settings_are_in_no_checkpoint_but_move_with_the_net() -> None:
 def test_a_deviation_of_zero_is_refused() -> None:
     with pytest.raises(ValidationError, match="greater than 0"):
         StdCNN(std=(0.3, 0.0))
+
+
+def test_an_image_is_standardised_by_its_own_mean_and_deviation() -> None:
+    x = torch.tensor([0.2, 0.8]).repeat(6).reshape(1, 3, 2, 2)  # mean 0.5, deviation 0.3, above 1 / sqrt(12)
+    torch.testing.assert_close(StandardisePerImage()(torch.cat([x, x / 2]))[0], (x[0] - 0.5) / 0.3)
+
+
+def test_the_deviation_of_an_image_has_a_floor() -> None:
+    faint = torch.tensor([0.0, 0.0, 0.0, 0.01]).reshape(1, 1, 2, 2)
+    torch.testing.assert_close(StandardisePerImage()(faint), (faint - 0.0025) / 0.5)
+    assert StandardisePerImage()(torch.full((1, 3, 2, 2), 0.7)).abs().max() < 1e-6
+
+
+def test_gradients_pass_through_an_images_mean_and_deviation() -> None:
+    x = torch.rand(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(StandardisePerImage(), x)
+    plain = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    StandardisePerImage()(plain)[0, 0, 0, 0].backward()
+    assert plain.grad.isfinite().all()

@@ -1,25 +1,16 @@
 import pytest
 import torch
+from outputs import parameters, shapes
 from torch import Tensor, nn
 
 from invspec.models.stdcnn import StdCNN
 
 
-def shapes(net: nn.Module, x: Tensor) -> list[tuple[int, ...]]:
-    """Output shape of every convolution and max-pooling, without the batch."""
-    seen: list[tuple[int, ...]] = []
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            layer.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[1:])))
-    net(x)
-    return seen
-
-
 def test_it_has_the_layers_of_table_1() -> None:
     net = StdCNN().build((1, 28, 28), 10)
     expected = [(10, 26, 26), (10, 24, 24), (10, 12, 12), (20, 10, 10), (20, 8, 8), (20, 4, 4)]
-    assert shapes(net, torch.zeros(1, 1, 28, 28)) == expected
-    assert sum(weight.numel() for weight in net.parameters()) == 23_010
+    assert shapes(net, torch.zeros(1, 1, 28, 28), nn.Conv2d, nn.MaxPool2d) == expected
+    assert parameters(net) == 23_010
 
 
 def test_the_smallest_image_leaves_one_position() -> None:
