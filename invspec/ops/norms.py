@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from invspec.kinds import Norm
 
-ORDERS: dict[Norm, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0}
+Metric = Norm | Literal["l0"]  # l0, which is no norm, counts the entries that are not 0
+ORDERS: dict[Metric, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
+DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}  # the most a linear function rises along a unit step
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:
@@ -15,7 +19,7 @@ def per_example(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
-def size(delta: Tensor, norm: Norm) -> Tensor:
+def size(delta: Tensor, norm: Metric) -> Tensor:
     """Length of each perturbation: delta (B, ...) to (B,).
 
     >>> size(torch.tensor([[3.0, -4.0]]), "l2")
@@ -24,8 +28,10 @@ def size(delta: Tensor, norm: Norm) -> Tensor:
     return torch.linalg.vector_norm(delta.flatten(1), ORDERS[norm], dim=1)
 
 
-def project(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
+def project(delta: Tensor, eps: float | Tensor, norm: Metric) -> Tensor:
     """The nearest point, in the Euclidean sense, of the eps-ball; delta (B, ...), eps a number or (B,).
+
+    Of l0 that is delta with its floor(eps) largest entries alone.
 
     >>> project(torch.tensor([[3.0, -4.0]]), 2.0, "l1")
     tensor([[ 0.5000, -1.5000]])
@@ -36,8 +42,17 @@ def project(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
     if norm == "l2":
         length = per_example(size(delta, "l2"), delta)
         return delta * (radius / length.clamp_min(torch.finfo(delta.dtype).tiny)).clamp_max(1)
+    if norm == "l0":
+        return delta.where(_rank(delta) <= radius, 0)
     shrunk = (delta.abs() - per_example(_surplus(delta, radius), delta)).clamp_min(0)
     return delta.sign() * shrunk.to(delta.dtype)
+
+
+def _rank(delta: Tensor) -> Tensor:
+    """Place of each entry among its example's, by magnitude: 1 is the largest; of equal ones, the first."""
+    order = delta.flatten(1).abs().argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(1, order.shape[1] + 1, device=delta.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places).view(delta.shape)
 
 
 def _surplus(delta: Tensor, radius: Tensor) -> Tensor:

@@ -101,3 +101,20 @@ def test_a_sparse_step_moves_the_largest_gradients_alike() -> None:
 
 def test_per_example_values_broadcast_against_images() -> None:
     assert per_example(torch.arange(3), torch.zeros(3, 1, 2, 2)).shape == (3, 1, 1, 1)
+
+
+@quick
+@given(deltas, st.integers(0, 15))
+def test_the_l0_projection_keeps_the_largest_entries_as_they_are(delta: Tensor, count: int) -> None:
+    kept = project(delta, count + 0.5, "l0")
+    assert (size(kept, "l0") <= count).all()
+    assert ((kept == delta) | (kept == 0)).all()
+    lost = (delta - kept).abs().amax(1)
+    smallest_kept = kept.abs().where(kept != 0, torch.inf).amin(1)
+    assert ((lost <= smallest_kept) & ((lost == 0) | (size(kept, "l0") == count))).all()
+
+
+def test_of_entries_as_large_as_each_other_l0_keeps_the_first_and_counts_for_each_example() -> None:
+    delta = torch.tensor([[1.0, -1.0, 1.0], [0.5, 2.0, -3.0]])
+    assert project(delta, torch.tensor([2.0, 1.0]), "l0").tolist() == [[1, -1, 0], [0, 0, -3]]
+    assert size(delta, "l0").tolist() == [3, 3]
