@@ -1,0 +1,116 @@
+"""Digits that were changed little for a norm and much for people, with the labels people give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from invspec.data import Shape, TensorSplit
+from invspec.datasets import files
+from invspec.datasets.torchvision_images import TorchvisionImages
+from invspec.kinds import Dataset, SplitName
+
+FOLDER = "invariance-examples"
+Part = Literal["l0", "linf_03", "linf_04", "linf_04_manual"]
+MNIST = TorchvisionImages(source="mnist", val=5000)
+COUNTS: dict[Part, int] = {"l0": 100, "linf_03": 100, "linf_04": 100, "linf_04_manual": 50}
+IMAGES: dict[Part, str] = {
+    "l0": "l0/automated",
+    "linf_03": "linf/automated_eps03",
+    "linf_04": "linf/automated_eps04",
+    "linf_04_manual": "linf/manual_eps04",
+}
+MD5 = {
+    "indexs.npy": "5197a7cb8151966ac69a71ce6d72cf81",
+    "l0/automated.npy": "8b95fd67440cd9399cd79ebc5c08e288",
+    "l0/automated_labels.npy": "11df9b942abd9c908c31317e5ec03ff3",
+    "linf/automated_eps03.npy": "1f989935232cc036c6c2214903333530",
+    "linf/automated_eps03_labels.npy": "3d8a79a5ebba3aa57c86fb7949b45ca2",
+    "linf/automated_eps04.npy": "e4f848244f000567866a2f88a004aa96",
+    "linf/automated_eps04_labels.npy": "8202d0de3b10220954f4d91fde3c5a2a",
+    "linf/manual_eps04.npy": "7215b7e954e536fcd916640c7da94f98",
+    "linf/manual_eps04_labels.npy": "39b30212b2699779be143006fd14f676",
+    "linf/manual_indexs.npy": "face8ba592ff6eb88307f906ffd89cdd",
+}
+
+
+class HumanInvariance(Dataset):
+    """MNIST to train on, and to judge on, the test digits that Tramèr et al. changed and had people label again.
+
+    A net that still answers a changed digit with its original label, though people no longer do, is too invariant.
+    The test split holds 350 images in four parts: l0, 100 with few pixels changed; linf_03 and linf_04, the same 100
+    digits changed by an algorithm by at most 0.3 and 0.4; linf_04_manual, 50 changed by hand by at most 0.4. Every
+    image has one human label, a digit; it differs from the original's for 55, 21, 37 and 88 % of them.
+
+    Pixels are the published ones, 0 to 255, divided by 255 in float32: linf_03 holds halves, for its bound is 76.5;
+    linf_04 is rounded to whole ones, so that it reaches 103 / 255 = 0.404.
+
+    Reads the published files in $INVSPEC_DATA/invariance-examples (~/.cache/invspec where that is unset), whose MD5
+    sums are checked, and MNIST.
+
+    Raises: InvspecError where a file is missing or damaged.
+    """
+
+    part: Literal["all", Part] = Field(
+        default="all", description="test images: all, l0, linf_03, linf_04 or linf_04_manual"
+    )
+    labels: Literal["human", "original"] = Field(
+        default="human", description="labels of the test images: what people see, or the digit before it was changed"
+    )
+
+    @property
+    def shape(self) -> Shape:
+        return MNIST.shape
+
+    @property
+    def classes(self) -> int:
+        return MNIST.classes
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that make up the test split, in its order."""
+        return get_args(Part) if self.part == "all" else (self.part,)
+
+    def count(self, split: SplitName) -> int:
+        return sum(COUNTS[part] for part in self.parts) if split == "test" else MNIST.count(split)
+
+    def load(self, split: SplitName) -> TensorSplit:
+        if split != "test":
+            return MNIST.load(split)
+        pixels = _joined(_read(f"{IMAGES[part]}.npy") for part in self.parts)
+        return TensorSplit(pixels[:, None].float() / 255, self._labels())
+
+    def _labels(self) -> Tensor:
+        if self.labels == "human":
+            return _joined(_read(f"{IMAGES[part]}_labels.npy") for part in self.parts).long()
+        return MNIST.load("test").labels()[originals(self.parts)]
+
+
+def originals(parts: Iterable[Part]) -> Tensor:
+    """Positions among MNIST's test images of the digits that were changed, (N,) int64."""
+    manual = "linf_04_manual"
+    return _joined(_read("linf/manual_indexs.npy" if part == manual else "indexs.npy") for part in parts).long()
+
+
+def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:
+    return torch.from_numpy(np.concatenate(list(arrays)))
+
+
+def _read(name: str) -> NDArray[Any]:
+    """A published array, after its MD5 sum was checked."""
+    path = (files.given() or files.cache()) / FOLDER / name
+    content = files.read(
+        path,
+        MD5[name],
+        missing=f"put the folders of the images from github.com/ftramer/Excessive-Invariance in a folder {FOLDER} and "
+        "let INVSPEC_DATA name the folder above it",
+        damaged="fetch the file again from github.com/ftramer/Excessive-Invariance",
+    )
+    return np.load(BytesIO(content), allow_pickle=False)
