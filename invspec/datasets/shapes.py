@@ -1,0 +1,142 @@
+"""Coloured figures, drawn on the spot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from pydantic import ConfigDict, Field
+from torch import Tensor
+
+from invspec.data import Shape, TensorSplit
+from invspec.kinds import Dataset, SplitName
+from invspec.ops.draws import Stream
+
+SIDE = 32
+RADII = (7.0, 12.0)  # of a figure, in pixels
+TILT = 15.0  # at most, in degrees, either way
+NOISE = 0.1  # at most, in pixel values, either way
+
+
+class Shapes(Dataset):
+    """Figures in RGB, 32 x 32: discs, crosses, stripes and so on, the first `classes` of the ten.
+
+    Size, place, tilt (at most 15 degrees), the colours of figure and ground and the noise on every pixel are drawn
+    anew for each image. One colour is bright and the other dark, either way round with equal chance, so that no mean
+    image tells a class. No figure is another one turned, so that the classes last under rotation. Labels go round
+    (0, 1, ..., K - 1, 0, ...), so every head of a split is balanced; the splits are drawn apart from each other.
+    In Python and YAML the first field is classes.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    class_count: int = Field(default=10, ge=2, le=10, alias="classes", description="number of classes")
+    train: int = Field(default=4000, ge=1, description="number of training images")
+    val: int = Field(default=500, ge=1, description="number of validation images")
+    test: int = Field(default=1000, ge=1, description="number of test images")
+    seed: int = Field(default=0, ge=0, description="another seed, other images")
+
+    @property
+    def shape(self) -> Shape:
+        return (3, SIDE, SIDE)
+
+    @property
+    def classes(self) -> int:
+        return self.class_count
+
+    def count(self, split: SplitName) -> int:
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    def load(self, split: SplitName) -> TensorSplit:
+        y = torch.arange(self.count(split)) % self.classes
+        draws = Stream(f"shapes/{self.seed}/{split}")
+        inside = cover(y, draws)[:, None]
+        figure, ground = colours(len(y), draws)
+        noise = NOISE * (2 * draws.uniform((len(y), *self.shape)) - 1)
+        pixels = (ground.lerp(figure, inside) + noise).clamp(0, 1) * 255
+        return TensorSplit(pixels.round().to(torch.uint8), y)
+
+
+def cover(y: Tensor, draws: Stream) -> Tensor:
+    """How much of each pixel lies within the figure of class y (N,), at a random place: (N, 32, 32) in [0, 1]."""
+    least, most = RADII
+    radius = least + (most - least) * draws.uniform((len(y), 1, 1))
+    centre = (SIDE / 2 - radius) * (2 * draws.uniform((len(y), 2, 1)) - 1)
+    tilt = math.radians(TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
+    along = torch.arange(SIDE) - (SIDE - 1) / 2
+    right, down = ((along - centre[:, axis]) / radius[:, 0] for axis in (0, 1))
+    right, down = right[:, None, :], down[:, :, None]
+    u, v = right * tilt.cos() + down * tilt.sin(), down * tilt.cos() - right * tilt.sin()
+    distance = torch.empty_like(u)
+    for label, figure in enumerate(FIGURES):
+        distance[y == label] = figure(u[y == label], v[y == label])
+    return (0.5 - distance * radius).clamp(0, 1)  # the edge is one pixel wide
+
+
+def colours(n: int, draws: Stream) -> tuple[Tensor, Tensor]:
+    """Of figures and of grounds, each (n, 3, 1, 1): one in [0, 0.4], the other in [0.6, 1]."""
+    dark, bright = 0.4 * draws.uniform((n, 3, 1, 1)), 1 - 0.4 * draws.uniform((n, 3, 1, 1))
+    swapped = draws.uniform((n, 1, 1, 1)) < 0.5
+    return torch.where(swapped, dark, bright), torch.where(swapped, bright, dark)
+
+
+# How far a point (u, v) lies outside a figure of radius 1 about the origin; negative within. u points right, v down.
+
+
+def disc(u: Tensor, v: Tensor) -> Tensor:
+    return u.hypot(v) - 1
+
+
+def cross(u: Tensor, v: Tensor) -> Tensor:
+    return bar(u, v).minimum(bar(v, u))
+
+
+def stripes(u: Tensor, v: Tensor) -> Tensor:
+    return rectangle(u, ((v.abs() - 0.4).abs() - 0.4).abs(), 0.9, 0.2)  # about v = -0.8, 0 and 0.8
+
+
+def triangle(u: Tensor, v: Tensor) -> Tensor:
+    return v.maximum(u.abs() * math.sqrt(0.75) - v / 2) - 0.5
+
+
+def ring(u: Tensor, v: Tensor) -> Tensor:
+    return (u.hypot(v) - 0.75).abs() - 0.25
+
+
+def square(u: Tensor, v: Tensor) -> Tensor:
+    return rectangle(u, v, 0.85, 0.85)
+
+
+def pair(u: Tensor, v: Tensor) -> Tensor:
+    return (u.abs() - 0.6).hypot(v) - 0.4
+
+
+def crescent(u: Tensor, v: Tensor) -> Tensor:
+    return disc(u, v).maximum(0.8 - (u - 0.5).hypot(v))
+
+
+def frame(u: Tensor, v: Tensor) -> Tensor:
+    return rectangle(u, v, 0.7, 0.7).abs() - 0.2
+
+
+def bar(u: Tensor, v: Tensor) -> Tensor:
+    return rectangle(u, v, 1, 0.3)
+
+
+def rectangle(u: Tensor, v: Tensor, half_width: float, half_height: float) -> Tensor:
+    return (u.abs() - half_width).maximum(v.abs() - half_height)
+
+
+FIGURES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    disc,
+    cross,
+    stripes,
+    triangle,
+    ring,
+    square,
+    pair,
+    crescent,
+    frame,
+    bar,
+)
