@@ -83,6 +83,8 @@ def _yaml(value: Any) -> str:
     """A value as one would write it in a spec; a method by its class and the fields that were given."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if value == "":
+        return '""'
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())}}}"
     if isinstance(value, list | tuple):
