@@ -1,0 +1,143 @@
+"""Weights from a file in place of training."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Curves, Journal, Split
+from invspec.defences.untrained import Untrained
+from invspec.errors import InvspecError, suggest
+from invspec.kinds import Defence
+from invspec.models.standardise import StandardisedNet
+from invspec.ops.draws import Stream
+
+
+class Pretrained(Defence):
+    """Load a state dict that was trained elsewhere. Nothing in the file can run code.
+
+    Its names and shapes must be those of the model's net, one for one. Where the model standardises, they must be those
+    of the net behind the standardisation: published weights start at 0.weight, not at net.0.weight, and their mean and
+    deviation, which no state dict holds, are the model's fields.
+
+    The file must have the given SHA-256, since the weights decide every number. A smoke run leaves the net untrained
+    and reads no file.
+
+    Raises: InvspecError where the file cannot be read, is another one, or does not fit the net.
+    """
+
+    file: str = Field(min_length=1, description="path of the file, from the folder INVSPEC_DATA or absolute")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits")
+    entry: str = Field(
+        default="", description="where in the file the state dict stands, like state_dict.0; default: it is the file"
+    )
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        path = _located(self.file)
+        weights = state_dict_at(self.entry, _tensors(_checked(path, self.sha256), path), path)
+        net = model.net if isinstance(model, StandardisedNet) else model
+        _require_fit(net.state_dict(), weights, path)
+        net.load_state_dict(weights)
+        return {}
+
+    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]  # cheaper than any of its own kind
+        return Untrained()
+
+
+def _located(file: str) -> Path:
+    folder = os.environ.get("INVSPEC_DATA")
+    if folder is None and not Path(file).is_absolute():
+        raise InvspecError(
+            f"{file} is relative to the folder INVSPEC_DATA, which is not set",
+            hint=f"let INVSPEC_DATA name the folder that has {file}, or give an absolute path",
+        )
+    return Path(folder or "") / file
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    """The file's content, after its SHA-256 was checked."""
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise InvspecError(
+            f"{path} cannot be read: {problem.strerror}",
+            hint="file is relative to the folder INVSPEC_DATA, or absolute",
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise InvspecError(
+            f"{path} is another file: found SHA-256 {found}, expected {sha256}",
+            hint=f"if this is the file you mean, write sha256: {found}",
+        )
+    return content
+
+
+def _tensors(content: bytes, path: Path) -> Any:
+    """What torch.save wrote, as long as it is made of tensors, numbers, texts, lists and dicts."""
+    try:
+        return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as problem:
+        reason = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise InvspecError(
+            f"{path} holds no weights that can be loaded: {reason}",
+            hint="expected what torch.save wrote of a state dict, not of a whole net",
+        ) from None
+
+
+def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict at an entry: names of dicts and positions in lists, between dots.
+
+    Raises: InvspecError where there is none, with what stands there instead.
+    """
+    found, walked = content, list[str]()
+    for step in entry.split(".") if entry else ():
+        inside = _children(found)
+        if step not in inside:
+            place = ".".join(walked) or "the file"
+            raise InvspecError(f"{path}: {place} has no entry {step!r}", hint=suggest(step, inside, "it has"))
+        found = inside[step]
+        walked.append(step)
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        inside = _children(found)
+        raise InvspecError(
+            f"{path}: {entry or 'the file'} is no state dict: found {type(found).__name__} with {_few(inside)}",
+            hint="let entry name the state dict within the file, like state_dict or state_dict.0",
+        )
+    return cast(dict[str, Tensor], dict(found))
+
+
+def _children(value: Any) -> dict[str, Any]:
+    """What can be stepped into, by name or position."""
+    if isinstance(value, dict):
+        return {str(name): child for name, child in value.items()}
+    return {str(i): child for i, child in enumerate(value)} if isinstance(value, list | tuple) else {}
+
+
+def _require_fit(net: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raises InvspecError where names or shapes differ."""
+    hint = "is this the architecture of the weights?"
+    if net.keys() != weights.keys():
+        missing, beyond = (
+            [name for name in one if name not in other] for one, other in ((net, weights), (weights, net))
+        )
+        message = f"names differ: the file lacks {_few(missing)} and has beside them {_few(beyond)}"
+        raise InvspecError(f"{path} does not fit the model: {message}", hint=hint)
+    for name, weight in weights.items():
+        if weight.shape != net[name].shape:
+            shapes = f"found {tuple(weight.shape)}, the model has {tuple(net[name].shape)}"
+            raise InvspecError(f"{path} does not fit the model: {name}: {shapes}", hint=hint)
+
+
+def _few(names: Mapping[str, Any] | list[str]) -> str:
+    """The first names of many."""
+    listed = list(names)
+    return ", ".join([*listed[:4], *(["..."] if len(listed) > 4 else [])]) or "nothing"

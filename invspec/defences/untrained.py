@@ -1,0 +1,16 @@
+"""Leaving a net as it was built."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from invspec.data import Curves, Journal, Split
+from invspec.kinds import Defence
+from invspec.ops.draws import Stream
+
+
+class Untrained(Defence):
+    """Change nothing: for nets at their first weights, and for classifiers that have none."""
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        return {}

@@ -1,0 +1,54 @@
+"""A net that is left as it was, from its training to its score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor, nn
+from workbench import FAKE, Memory, perturb, score, train
+
+from invspec.attacks.identity import Identity
+from invspec.data import Journal, Shape
+from invspec.defences.untrained import Untrained
+from invspec.kinds import Model
+from invspec.models.linear import Linear
+from invspec.ops.draws import Stream
+from invspec.store import Store
+from invspec.tasks import fresh
+
+
+def test_no_weight_changes_and_no_curve_is_told() -> None:
+    net, data = Linear().build((1, 4, 4), 3), FAKE.load("train")
+    before = {name: weight.clone() for name, weight in net.state_dict().items()}
+    assert Untrained().train(net, data, Stream("key"), Journal()) == {}
+    assert all(weight.equal(before[name]) for name, weight in net.state_dict().items())
+
+
+def test_its_artifact_is_the_net_as_it_was_built() -> None:
+    task = train(defence=Untrained())
+    weights = Memory().load(task).tensors
+    assert all(weight.equal(weights[name]) for name, weight in fresh(task).state_dict().items())
+
+
+class Brightest(nn.Module):
+    """The class is the row with the brightest sum; nothing is learnt."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum((1, 3))[:, :3]
+
+
+class Rule(Model):
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return Brightest()
+
+
+def test_a_classifier_without_weights_is_stored_attacked_and_scored(tmp_path: Path) -> None:
+    task, store, bench = train(model=Rule(), defence=Untrained()), Store(tmp_path), Memory()
+    store.save(task, bench.load(task))
+    assert store.load(task).tensors == {}
+    bench.kept[task] = store.load(task)
+    rows = bench.load(score(perturb(Identity(), task))).rows or ()
+    (batch,) = FAKE.load("test").batches(20)
+    expected = (Brightest()(batch.x).argmax(1) == batch.y).float().mean()
+    assert [row.value for row in rows] == pytest.approx([expected.item()])
