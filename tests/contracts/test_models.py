@@ -10,26 +10,25 @@ from invspec import cards, registry
 from invspec.data import Shape
 from invspec.kinds import Model, Standardised
 
-CLASSES = 10
-SHAPES: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (1, 1, 16))  # a model must take one of them
+FITS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((1, 1, 16), 10), ((1, 1, 17), 2))
 
 pytestmark = pytest.mark.parametrize("name", cards.names("model"))
 
 
 @cache
-def made(name: str) -> tuple[Model, Shape]:
-    """The card's model, with the first shape that it takes."""
+def made(name: str) -> tuple[Model, Shape, int]:
+    """The card's model, with the first shape and number of classes of FITS that it takes."""
     given, problems = registry.make("model", name, {}), []
     assert isinstance(given, Model)
     model = slim(given)
-    for shape in SHAPES:
+    for shape, classes in FITS:
         try:
-            model.sketch(shape, CLASSES)
+            model.sketch(shape, classes)
         except ValueError as problem:
             problems.append(str(problem))
         else:
-            return model, shape
-    pytest.fail(f"{name} takes none of {SHAPES}: {problems}")
+            return model, shape, classes
+    pytest.fail(f"{name} takes none of {FITS}: {problems}")
 
 
 def slim(model: Model) -> Model:
@@ -39,9 +38,9 @@ def slim(model: Model) -> Model:
 
 
 def built(name: str, seed: int = 0) -> nn.Module:
-    model, shape = made(name)
+    model, shape, classes = made(name)
     torch.manual_seed(seed)
-    return model.build(shape, CLASSES)
+    return model.build(shape, classes)
 
 
 def images(name: str, n: int = 8) -> Tensor:
@@ -50,19 +49,21 @@ def images(name: str, n: int = 8) -> Tensor:
 
 def test_logits_are_float32_one_a_class(name: str) -> None:
     logits = built(name).eval()(images(name))
-    assert logits.shape == (8, CLASSES)
+    assert logits.shape == (8, made(name)[2])
     assert logits.dtype == torch.float32
     assert logits.isfinite().all()
 
 
 def test_the_seed_decides_the_weights(name: str) -> None:
     first, again, other = (built(name, seed).state_dict() for seed in (3, 3, 4))
+    if not first:
+        pytest.skip("has no weights")
     assert all(first[key].equal(again[key]) for key in first)
     assert any(not first[key].equal(other[key]) for key in first)
 
 
 def test_a_saved_net_comes_back_as_it_was(name: str) -> None:
-    model, _ = made(name)
+    model, *_ = made(name)
     net = built(name)
     state = {key: value.clone() for key, value in net.train().state_dict().items()}
     fresh = built(name, seed=5)
@@ -97,9 +98,9 @@ def test_no_example_sees_another(name: str) -> None:
 
 
 def test_a_sketch_tells_what_the_deployed_net_is_like(name: str) -> None:
-    model, shape = made(name)
-    sketch, net = model.sketch(shape, CLASSES), model.deploy(built(name))
-    assert sketch(torch.empty(2, *shape, device="meta")).shape == (2, CLASSES)
+    model, shape, classes = made(name)
+    sketch, net = model.sketch(shape, classes), model.deploy(built(name))
+    assert sketch(torch.empty(2, *shape, device="meta")).shape == (2, classes)
     assert isinstance(sketch, Standardised) == isinstance(net, Standardised)
 
 
@@ -112,7 +113,9 @@ def test_a_standardised_net_has_a_deviation_for_every_channel(name: str) -> None
 
 
 def test_the_last_layer_has_as_many_units_as_there_are_classes(name: str) -> None:
-    model, shape = made(name)
+    model, shape, classes = made(name)
+    if classes == 2:
+        pytest.skip("tells no more than two classes apart")
     assert model.sketch(shape, 3)(torch.empty(2, *shape, device="meta")).shape == (2, 3)
 
 

@@ -1,0 +1,68 @@
+"""The distribution of Theorem 1, on which no classifier withstands both a small shift and a swap of neighbours."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from invspec.data import Bounds, Shape, TensorSplit
+from invspec.kinds import Dataset, SplitName
+from invspec.ops.draws import Stream
+
+MEAN = 3.0  # of the Gaussian coordinates, in units of 1 / sqrt(d)
+
+
+class ShuffledGaussians(Dataset):
+    """Points (1, 1, 2d + 1) of two equally likely classes, label 0 for Y = -1 and 1 for Y = 1.
+
+    Coordinate 0 is Y with probability p and -Y otherwise. Behind it come d pairs of independent Gaussians of deviation
+    1, with means 3 Y / sqrt(d) and -3 Y / sqrt(d). Data sets that differ in p alone have the same labels and Gaussians.
+    """
+
+    p: float = Field(default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 tells the class")
+    d: int = Field(default=64, ge=1, description="number of pairs of Gaussian coordinates")
+    train: int = Field(default=10_000, ge=1, description="number of training points")
+    val: int = Field(default=1_000, ge=1, description="number of validation points")
+    test: int = Field(default=10_000, ge=1, description="number of test points")
+    seed: int = Field(default=0, ge=0, description="another seed, other points")
+
+    @property
+    def shape(self) -> Shape:
+        return (1, 1, 2 * self.d + 1)
+
+    @property
+    def classes(self) -> int:
+        return 2
+
+    @property
+    def bounds(self) -> Bounds:
+        return (-math.inf, math.inf)
+
+    def count(self, split: SplitName) -> int:
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
+    def load(self, split: SplitName) -> TensorSplit:
+        n, rng = self.count(split), Stream(f"shuffled_gaussians/{self.seed}/{split}")
+        y, tells = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
+        noise = rng.normal((n, 2 * self.d + 1))
+        x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)
+        x[:, 0] = torch.where(tells, signed(y), -signed(y))
+        return TensorSplit(x.view(n, *self.shape), y, self.bounds)
+
+
+def signed(y: Tensor) -> Tensor:
+    """Labels as the theorem has them: 1.0 for label 1, -1.0 for any other; (B,) to (B,)."""
+    return 2 * (y == 1).float() - 1
+
+
+def contrast(length: int) -> Tensor:
+    """(length,): 0 for coordinate 0, then 1 and -1 in turn for each pair; 0 for a last coordinate without partner.
+
+    >>> contrast(5), contrast(4)
+    (tensor([ 0.,  1., -1.,  1., -1.]), tensor([ 0.,  1., -1.,  0.]))
+    """
+    pairs = torch.tensor([1.0, -1.0]).repeat((length - 1) // 2)
+    return torch.cat([torch.zeros(1), pairs, torch.zeros(length - 1 - len(pairs))])

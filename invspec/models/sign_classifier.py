@@ -1,0 +1,57 @@
+"""Two-class classifiers without weights: the sign of a sum of coordinates."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Shape
+from invspec.datasets.shuffled_gaussians import contrast
+from invspec.kinds import Model
+
+
+class SignClassifier(Model):
+    """Label 1 where a sum of coordinates of the flattened image is positive, label 0 elsewhere; nothing to train.
+
+    first: coordinate 0. sum_odd: coordinates 1, 3, 5, ... odd_minus_even: those less coordinates 2, 4, 6, ... The
+    logits are (-sum, sum). A sum of 0, which `shuffled_gaussians` gives with probability 0, has label 0.
+    """
+
+    over: Literal["first", "sum_odd", "odd_minus_even"] = Field(
+        default="sum_odd", description="which sum: first, sum_odd or odd_minus_even"
+    )
+    negate: bool = Field(default=False, description="give the other label everywhere")
+
+    def build(self, shape: Shape, classes: int) -> SignOfSum:
+        if classes != 2:
+            raise ValueError(f"SignClassifier tells 2 classes apart, found {classes}")
+        coefficients = self._coefficients(math.prod(shape))
+        return SignOfSum(-coefficients if self.negate else coefficients)
+
+    def _coefficients(self, length: int) -> Tensor:
+        """(length,)."""
+        match self.over:
+            case "first":
+                return (torch.arange(length) == 0).float()
+            case "sum_odd":
+                return (torch.arange(length) % 2 == 1).float()
+            case "odd_minus_even":
+                return contrast(length)
+
+
+class SignOfSum(nn.Module):
+    """x (B, C, H, W) to logits (B, 2); coefficients (C * H * W,) are settings, so no checkpoint holds them."""
+
+    coefficients: Tensor
+
+    def __init__(self, coefficients: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("coefficients", coefficients, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = x.flatten(1) @ self.coefficients
+        return torch.stack([-total, total], dim=1)
