@@ -228,14 +228,22 @@ class Claim(_Part):
         return next(form for form in _OF_FORM if getattr(self, form) is not None)
 
 
-FigureKind = Literal["profile", "beside", "heatmap", "none"]
+FigureKind = Literal["profile", "beside", "heatmap", "plane", "none"]
+
+
+class Against(_Part):
+    """The cells of a second measure, one for each cell of a layout."""
+
+    of: str
+    at: Coords = {}
 
 
 class Layout(_Part):
     """One table, and a figure of it, of one measure: which coordinates run down and across.
 
     figure: profile draws a line a row; beside draws it too, as a further panel of the layout before it; heatmap draws
-    the matrix that the measure keeps. legend is the text of a line, {name} in it standing for a coordinate of its row:
+    the matrix that the measure keeps; plane draws a point a row, this measure across and the one in against upwards.
+    legend is the text of a line, {name} in it standing for a coordinate of its row:
     "{rotations.max_degrees}/0".
     """
 
@@ -246,6 +254,13 @@ class Layout(_Part):
     columns: str | None = None
     figure: FigureKind = "profile"
     legend: str | None = None
+    against: Against | None = None
+
+    @model_validator(mode="after")
+    def _a_plane_has_two_axes(self) -> Self:
+        if (self.figure == "plane") != (self.against is not None):
+            raise ValueError("figure: plane and against go together")
+        return self
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]

@@ -94,7 +94,10 @@ def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
         return None
     with matplotlib.rc_context(STYLE):
         heatmaps = [picture for one in tables for picture in one.pictures.items()]
-        figure = _heatmaps(heatmaps, framed) if heatmaps else _profiles(tables, framed)
+        if tables[0].against is not None:
+            figure = _plane(tables[0], tables[0].against, framed)
+        else:
+            figure = _heatmaps(heatmaps, framed) if heatmaps else _profiles(tables, framed)
         if framed:
             _frame(figure, tables)
         return figure
@@ -345,6 +348,45 @@ def _told(one: Table) -> str | None:
     """The title of a legend: the coordinates that its lines have, unless the layout has words of its own."""
     names = _own_names(one) if one.legend is None else ()
     return "\n".join(one.headings[name].replace(" (", "\n(") for name in names) or None
+
+
+def _plane(one: Table, other: Table, framed: bool) -> Figure:
+    """A point a row, one measure across and the other upwards, both with their intervals; the best ones are joined."""
+    upwards = {line.labels: line.numbers[0] for line in other.lines}
+    pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in one.lines}
+    points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
+    figure = Figure(figsize=(6.4, 3.6 + (0.5 if framed else 0.0)), layout="constrained")
+    axes, looks = figure.subplots(), looks_of(one)
+    best = front([(x.value, y.value) for x, y in points.values()])
+    axes.plot(*zip(*best, strict=True), color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    for row, (x, y) in points.items():
+        look = looks[row]
+        axes.plot([x.low, x.high], [y.value, y.value], color=look.colour, linewidth=1.1)
+        axes.plot([x.value, x.value], [y.low, y.high], color=look.colour, linewidth=1.1)
+        axes.plot([x.value], [y.value], color=look.colour, marker=look.marker, markersize=5, linestyle="none")
+    axes.set_xlabel(_place(one))
+    axes.set_ylabel(_place(other))
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    looks = {label(row, one): looks[row] for row in points}
+    figure.legend(_handles(looks), list(looks), title=_told(one), loc="outside right center", **_QUIET)
+    return figure
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other one is at least as good as on both axes and better on one, from left to right."""
+    kept: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), reverse=True):
+        if not kept or y > kept[-1][1]:
+            kept.append((x, y))
+    return kept[::-1]
+
+
+def _place(one: Table) -> str:
+    """A measure and where on its attacks it is taken: robust_accuracy at pgd.eps 8/255."""
+    fixed = [f"{name} {shown(value)}" for name, value in one.fixed.items() if "." in name]
+    return " ".join([one.measure, *(["at", ", ".join(fixed)] if fixed else [])])
 
 
 def _heatmaps(pictures: Sequence[tuple[Labels, NDArray[Any]]], framed: bool) -> Figure:

@@ -19,7 +19,7 @@ from invspec.report.cells import Estimator, Group, Number, Store
 from invspec.spec import KINDS, FigureKind, Layout, Scalar, Spec
 
 Labels = tuple[Scalar | None, ...]
-_ALONE: tuple[FigureKind, ...] = ("heatmap", "none")  # figures that no other panel stands beside
+_ALONE: tuple[FigureKind, ...] = ("heatmap", "plane", "none")  # figures that no other panel stands beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
 TRAINED = ("dataset", "model", "defence")
@@ -37,7 +37,8 @@ class Line:
 class Table:
     """One measure laid out. rows and columns name coordinates; headings gives those that have units with them.
 
-    pictures are matrices for a heatmap, by what tells their scores apart. remark says what the intervals are.
+    pictures are matrices for a heatmap, by what tells their scores apart. against has the same rows of another
+    measure, for a plane. remark says what the intervals are.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Table:
     legend: str | None = None
     pictures: Mapping[Labels, NDArray[Any]] = field(default_factory=dict[Labels, NDArray[Any]])
     remark: str = "95 % intervals"
+    against: Table | None = None
 
     @property
     def numbers(self) -> list[Number]:
@@ -120,8 +122,32 @@ def _check(planned: Plan, layout: Layout) -> None:
         cells.check_name(layout.columns, known, ("columns",))
     shown = [one for one in of_measure if _is_in(layout, one)]
     _check_apart(planned, layout, shown)
+    rows, _ = arrange(planned, layout, shown)
     for name in legend_names(layout.legend):
-        cells.check_name(name, arrange(planned, layout, shown)[0], ("legend",))
+        cells.check_name(name, rows, ("legend",))
+    if layout.against is not None:
+        _check_plane(planned, layout, rows, shown)
+
+
+def _check_plane(planned: Plan, layout: Layout, rows: tuple[str, ...], shown: Sequence[Mapping[str, Scalar]]) -> None:
+    if len({tuple(coords.get(name) for name in rows) for coords in shown}) < len({_but_seed(one) for one in shown}):
+        raise SpecError("a plane has one point a row", hint="fix the columns with at", path=("at",))
+    try:
+        _check(planned, upwards(planned, layout, rows))
+    except SpecError as problem:
+        raise problem.within("against") from None
+
+
+def _but_seed(coords: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+    return tuple(sorted(item for item in coords.items() if item[0] != "seed"))
+
+
+def upwards(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:
+    """The layout of what stands against a layout: the same rows, and the same place where it has those coordinates."""
+    assert layout.against is not None, "only a plane has a second measure"
+    known = planned.coordinates(layout.against.of)
+    at = {name: value for name, value in layout.at.items() if name in known}
+    return Layout(of=layout.against.of, at=at | layout.against.at, rows=rows, columns="attack")
 
 
 def _is_own(layout: Layout, name: str) -> bool:
@@ -191,6 +217,7 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
         figure=layout.figure,
         legend=layout.legend,
         pictures=_pictures(shown, (*rows, columns), store) if layout.figure == "heatmap" else {},
+        against=_table(planned, upwards(planned, layout, rows), groups, estimator, store) if layout.against else None,
     )
 
 

@@ -281,3 +281,32 @@ def test_the_page_shows_how_trainings_went_and_their_figures_are_files(toy, tmp_
     assert "Training linear on digits: rotations" in text
     assert (tmp_path / "figures" / "training.png").exists()
     assert (tmp_path / "figures" / "training-2.svg").exists()
+
+
+PLANE = """
+report:
+  - of: accuracy
+    rows: [model, rotations.max_degrees]
+    figure: plane
+    against: {of: robustness, at: {pgd.eps: %s}}
+"""
+
+
+def test_a_plane_has_a_point_a_row(planned, toy_store):
+    whole = planned(SPEC + PLANE % "0.1")
+    (one,) = table.tables(whole, toy_store(whole, outcomes))
+    (axes,) = figures.draw([one]).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy", "robustness at pgd.eps 0.1")
+    points = [line for line in axes.lines if line.get_marker() not in ("None", "")]
+    assert [tuple(np.ravel(line.get_xydata())) for line in points] == [(0.8, 0.5)] * 5  # one is missing
+
+
+def test_what_stands_against_a_measure_is_checked_in_its_place(planned):
+    with pytest.raises(
+        SpecError, match=r"toy.yaml:\d+: report.0.against.at.pgd.eps: nothing is measured at pgd.eps 0.3"
+    ):
+        table.check(planned(SPEC + PLANE % "0.3"))
+
+
+def test_the_front_is_what_nothing_surpasses():
+    assert figures.front([(0, 3), (1, 2), (1, 1), (2, 0), (0.5, 1), (2, 0)]) == [(0, 3), (1, 2), (2, 0)]

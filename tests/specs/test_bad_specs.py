@@ -223,7 +223,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a layout": (
         BASE + "report:\n  - {of: accuracy, colums: model}\n",
         "x.yaml:15: report.0.colums: no key 'colums' is known here\n"
-        "hint: did you mean columns? (known: at, columns, figure, legend, of, rows, title)",
+        "hint: did you mean columns? (known: against, at, columns, figure, legend, of, rows, title)",
     ),
     "no title": (
         BASE.replace("title: toy\n", ""),
@@ -733,7 +733,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
-        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'heatmap' or 'none', found 'bar'",
+        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'heatmap', 'plane' or 'none', found 'bar'",
     ),
 }
 
