@@ -1,5 +1,7 @@
 """What every measure promises: each row lies in its interval, and the mean of `each` is the one row's value."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -36,13 +38,19 @@ def examples(seed):
         "backwards": torch.ones(N, dtype=torch.int64),
     }
     clean = TensorSplit(x, y, index=judged["index"])
-    return model, Examples(clean, judged, {"x_adv": x_adv})
+    return model, Examples(clean, judged, {"x_adv": x_adv}, settings={"eps": 0.1, "norm": "linf"})
 
 
 def score(name):
     measure = make("measure", name, {})
     model, one = examples(0)
-    return measure.score(model, *[one] * measure.takes[0])
+    of = sweep(one) if measure.gathers else [one] * measure.takes[0]
+    return measure.score(model, *of)
+
+
+def sweep(one):
+    """The same examples after attacks of three budgets."""
+    return [replace(one, settings={**one.settings, "eps": eps}) for eps in (0.0, 0.1, 0.3)]
 
 
 @pytest.fixture(autouse=True)

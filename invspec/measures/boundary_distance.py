@@ -1,0 +1,96 @@
+"""How far the decision boundary is from correctly classified examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from pydantic import Field
+from scipy.stats import binom
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, Scored
+from invspec.errors import InvspecError
+from invspec.kinds import Measure
+from invspec.ops.norms import Metric, size
+from invspec.ops.stats import Resampler, scored
+
+METRICS: tuple[str, ...] = ("linf", "l2", "l1", "l0")
+READ = 1024  # images read at a time
+ROUNDING = 1e-6  # what a GPU's division by 255 may change in a pixel, which then did not move
+
+
+class BoundaryDistance(Measure):
+    """Distance from x to the adversarial image that an attack found, over the correctly classified examples.
+
+    Only as good as the attack: use one that looks for the nearest image, such as ddn, fmn or deepfool. An example
+    whose prediction stayed is a failure. Mean and median leave failures out; `failures` is their share of the
+    correctly classified, and should be reported beside them, since they are the examples that are furthest away.
+
+    The interval of the mean is a bootstrap's, that of the median the order statistics which enclose it with 95 %
+    whatever the distribution (all of the range below six examples), that of the share Wilson's. norm l0 counts entries.
+
+    Raises: InvspecError where no example is correctly classified, where nothing was found, and where norm is neither
+    given nor among the attack's settings.
+    """
+
+    statistic: Literal["mean", "median", "failures"] = Field(default="mean", description="mean, median or failures")
+    norm: Metric | None = Field(default=None, description="how distance is measured; default: as the attack does")
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        judged = attacked.judged
+        correct = judged["prediction"] == judged["y"]
+        found = correct & (judged["prediction_adv"] != judged["prediction"])
+        if not correct.any():
+            raise InvspecError("no example is classified correctly, so that none has a distance to the boundary")
+        if self.statistic == "failures":
+            return scored(~found[correct], judged["index"][correct])
+        if not found.any():
+            raise InvspecError(
+                f"the attack found no adversarial image for any of {int(correct.sum())} correctly classified examples",
+                hint="give it more steps, or report statistic: failures",
+            )
+        distances = distance(attacked, self._norm(attacked))[found].double()
+        return mean(distances, judged["index"][found]) if self.statistic == "mean" else Scored([median(distances)])
+
+    def _norm(self, attacked: Examples) -> Metric:
+        norm = self.norm or attacked.settings.get("norm")
+        if norm not in METRICS:
+            raise InvspecError(
+                f"the attack does not say in which norm it measures: {norm}", hint=f"say norm: {' | '.join(METRICS)}"
+            )
+        return norm
+
+
+def distance(attacked: Examples, norm: Metric) -> Tensor:
+    """Length of every example's perturbation, (N,)."""
+    if norm in ("linf", "l2"):
+        return attacked.judged[norm]
+    return torch.cat([size(delta, norm) for delta in perturbations(attacked)])
+
+
+def perturbations(attacked: Examples) -> Iterator[Tensor]:
+    """x_adv - x (B, C, H, W), batch by batch; 0 where they differ by no more than rounding."""
+    for batch, x_adv in zip(attacked.clean.batches(READ), attacked.x_adv.split(READ), strict=True):
+        same = torch.isclose(x_adv, batch.x, rtol=ROUNDING, atol=ROUNDING)
+        yield (x_adv - batch.x).masked_fill(same, 0)
+
+
+def mean(values: Tensor, index: Tensor) -> Scored:
+    """Mean of values (N,) of the examples index (N,), with its bootstrap interval."""
+    estimate = Resampler().means([values.numpy()], [index.numpy()])
+    row = Row(estimate.point, len(values), *estimate.interval())
+    return Scored([row], {"each": values.float(), "index": index.long()})
+
+
+def median(values: Tensor) -> Row:
+    """Median of values (N,) and the two order statistics between which it lies with a probability of 95 % or more.
+
+    How many values are below the median is binomial: n trials of probability one half.
+    """
+    ordered, n = values.sort().values, len(values)
+    outside = int(binom.ppf(0.025, n, 0.5))  # the first `outside` values, and as many last ones, may be left out
+    low, high = ordered[max(outside - 1, 0)], ordered[min(n - outside, n - 1)]
+    return Row(float(values.quantile(0.5)), n, float(low), float(high))

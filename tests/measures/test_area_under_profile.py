@@ -1,0 +1,108 @@
+"""The area under profiles whose examples fall one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.attacks.pgd import PGD
+from invspec.data import Examples, Scored, TensorSplit
+from invspec.errors import InvspecError
+from invspec.kinds import Attack
+from invspec.measures.area_under_profile import AreaUnderProfile
+from invspec.ops.stats import Resampler, area
+from invspec.registry import AttackField, make
+
+PREDICTION, Y = [0, 0, 0, 1], [0, 0, 0, 0]  # the last one is wrong from the start
+NEVER = 9.0
+FALLS_AT = [NEVER, 0.1, 0.3, 0.3]
+
+
+def after(eps: float, settings: dict[str, Any]) -> Examples:
+    """Predictions that have changed from eps = FALLS_AT on; the wrong one becomes right."""
+    fallen = [1 - label if eps >= at else label for label, at in zip(PREDICTION, FALLS_AT, strict=True)]
+    judged = {"index": [5, 6, 7, 8], "y": Y, "prediction": PREDICTION, "prediction_adv": fallen}
+    split = TensorSplit(torch.zeros(4, 1, 1, 1), torch.tensor(Y))
+    return Examples(split, {name: torch.tensor(column) for name, column in judged.items()}, {}, settings)
+
+
+def sweep(values: Sequence[float] = (0.0, 0.1, 0.3)) -> list[Examples]:
+    return [after(eps, {"eps": eps, "norm": "linf", "steps": 40}) for eps in values]
+
+
+def score(of: Sequence[Examples], **fields: Any) -> Scored:
+    return AreaUnderProfile(**fields).score(nn.Identity(), *of)
+
+
+def test_each_example_has_the_area_below_its_own_step() -> None:
+    """Between 0, 0.1 and 0.3: 1, a fall within the first third, and two falls within the rest."""
+    found = score(sweep())
+    torch.testing.assert_close(found.tensors["each"], torch.tensor([1, 0.5 / 3, 2 / 3, 2 / 3]))
+    assert found.tensors["index"].tolist() == [5, 6, 7, 8]
+    assert found.rows[0].value == pytest.approx(2.5 / 4)
+    assert found.rows[0].low < 2.5 / 4 < found.rows[0].high
+
+
+def test_robust_accuracy_asks_for_the_true_label() -> None:
+    torch.testing.assert_close(
+        score(sweep(), share="robust_accuracy").tensors["each"], torch.tensor([1, 0.5 / 3, 2 / 3, 1 / 3])
+    )
+
+
+def test_it_is_the_area_under_the_profile_of_the_means() -> None:
+    of = sweep((0.0, 0.05, 0.1, 0.2, 0.3))
+    kept = [(one.judged["prediction_adv"] == one.judged["prediction"]).float() for one in of]
+    profile = [Resampler(8).means([each], [of[0].judged["index"]]) for each in kept]
+    expected = area(profile, [0.0, 0.05, 0.1, 0.2, 0.3])
+    assert score(of).rows[0].value == pytest.approx(expected.point)
+
+
+class Nested(Attack):
+    """An attack that holds another."""
+
+    attack: AttackField = PGD()
+
+    def perturb(self, model: Any, batch: Any, rng: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_a_setting_within_a_setting_is_found_and_can_be_named() -> None:
+    held = [Nested(attack=PGD(eps=eps)) for eps in (0.1, 0.3)]
+    as_methods = [after(one.attack.eps, {"attack": one.attack, "draw": 0}) for one in held]
+    as_plain = [after(one.attack.eps, one.identity["fields"]) for one in held]
+    for of in (as_methods, as_plain):
+        assert score(of).rows[0].value == score(of, along="attack.eps").rows[0].value == 0.5
+
+
+def test_where_two_settings_differ_one_can_be_named() -> None:
+    of = [after(eps, {"eps": eps, "step_size": eps / 10}) for eps in (0.0, 0.1, 0.3)]
+    with pytest.raises(InvspecError, match="eps and step_size differs"):
+        score(of)
+    assert score(of, along="eps").rows == score(sweep()).rows
+
+
+@pytest.mark.parametrize(
+    ("of", "fields", "message"),
+    [
+        (sweep((0.1,)), {}, "one value"),
+        (sweep((0.1, 0.1)), {}, "nothing differs"),
+        (sweep((0.3, 0.1)), {}, "eps is 0.3, 0.1"),
+        (sweep(), {"along": "norm"}, "norm is linf, linf, linf"),
+        (sweep(), {"along": "epps"}, "(?s)no setting 'epps'.*did you mean eps"),
+        ([after(0.1, {"norm": norm}) for norm in ("l2", "linf")], {}, "norm is l2, linf"),
+        ([after(0.1, {"random_start": flag}) for flag in (False, True)], {}, "random_start is False, True"),
+    ],
+    ids=str,
+)
+def test_what_is_no_profile_is_refused(of: list[Examples], fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        score(of, **fields)
+
+
+def test_it_gathers() -> None:
+    assert make("measure", "area_under_profile", {}) == AreaUnderProfile()
+    assert AreaUnderProfile.gathers

@@ -1,0 +1,127 @@
+"""Distances that one can count, on eight examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from invspec.data import Examples, TensorSplit
+from invspec.errors import InvspecError
+from invspec.measures.boundary_distance import READ, BoundaryDistance, median
+from invspec.registry import make
+
+#            four found, of sizes 1 to 4 · a failure · three that are wrong from the start
+PREDICTION, PREDICTION_ADV = [0, 0, 0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0, 1, 2]
+SIZES = [1.0, 2.0, 3.0, 4.0, 0.0, 9.0, 9.0, 9.0]
+
+
+def examples(settings: dict[str, Any], prediction_adv: list[int] = PREDICTION_ADV, y: int = 0) -> Examples:
+    """Images of four grey pixels; in example i three of them move, one by SIZES[i] / 10 and two by half of that."""
+    x = torch.full((8, 1, 2, 2), 0.5)
+    delta = torch.tensor(SIZES).view(8, 1, 1, 1) / 10 * torch.tensor([[1.0, -0.5], [0.5, 0.0]])
+    labels = torch.full((8,), y)
+    judged = {
+        "index": torch.arange(10, 18),
+        "y": labels,
+        "prediction": torch.tensor(PREDICTION),
+        "prediction_adv": torch.tensor(prediction_adv),
+        "linf": delta.flatten(1).abs().amax(1),
+        "l2": delta.flatten(1).norm(dim=1),
+    }
+    clean = TensorSplit(x, labels, index=judged["index"])
+    return Examples(clean, judged, {"x_adv": x + delta}, settings)
+
+
+def value(measure: BoundaryDistance, attacked: Examples) -> float:
+    (row,) = measure.score(nn.Identity(), attacked).rows
+    return row.value
+
+
+L2 = examples({"norm": "l2"})
+
+
+@pytest.mark.parametrize(("norm", "unit"), [("linf", 0.1), ("l2", 0.1 * 1.5**0.5), ("l1", 0.2), ("l0", None)])
+def test_the_mean_is_over_what_was_correct_and_found_in_the_attacks_own_norm(norm: Any, unit: float | None) -> None:
+    expected = 3.0 if unit is None else 2.5 * unit
+    assert value(BoundaryDistance(), examples({"norm": norm})) == pytest.approx(expected, rel=1e-5)
+    assert value(BoundaryDistance(norm=norm), L2) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mean_keeps_its_examples_for_pairing() -> None:
+    score = BoundaryDistance(norm="linf").score(nn.Identity(), L2)
+    assert score.tensors["index"].tolist() == [10, 11, 12, 13]
+    torch.testing.assert_close(score.tensors["each"], torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    (row,) = score.rows
+    assert 0.1 < row.low < row.value < row.high < 0.4
+
+
+def test_the_median_lies_halfway_between_the_middle_two() -> None:
+    (row,) = BoundaryDistance(statistic="median", norm="linf").score(nn.Identity(), L2).rows
+    assert (row.value, row.n, row.low, row.high) == pytest.approx((0.25, 4, 0.1, 0.4))
+
+
+def test_failures_are_a_share_of_the_correct_ones() -> None:
+    score = BoundaryDistance(statistic="failures").score(nn.Identity(), L2)
+    assert (score.rows[0].value, score.rows[0].n) == (0.2, 5)
+    assert score.tensors["each"].tolist() == [0, 0, 0, 0, 1]
+    assert score.tensors["index"].tolist() == [10, 11, 12, 13, 14]
+
+
+def test_a_last_bit_is_no_moved_pixel() -> None:
+    attacked = examples({})
+    nudged = torch.nextafter(attacked.x_adv, torch.tensor(2.0))
+    one_bit_off = Examples(attacked.clean, attacked.judged, {"x_adv": nudged}, {})
+    assert value(BoundaryDistance(norm="l0"), one_bit_off) == 3
+
+
+def test_images_are_read_in_batches_and_in_their_order() -> None:
+    n = READ + 3
+    delta = torch.arange(n) / n
+    judged = {
+        "index": torch.arange(n),
+        "y": torch.zeros(n),
+        "prediction": torch.zeros(n),
+        "prediction_adv": torch.ones(n),
+    }
+    x = torch.zeros(n, 1, 1, 1)
+    attacked = Examples(TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"})
+    each = BoundaryDistance().score(nn.Identity(), attacked).tensors["each"]
+    torch.testing.assert_close(each, delta, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("n", "low", "high"), [(1, 0, 0), (5, 0, 4), (6, 0, 5), (10, 1, 8), (25, 7, 17)])
+def test_the_medians_interval_is_that_of_the_tables(n: int, low: int, high: int) -> None:
+    """Order statistics, counted from 0, as for the sign test: for 25 values the 8th and the 18th."""
+    row = median(torch.arange(n).double())
+    assert (row.low, row.high) == (low, high)
+
+
+def test_the_medians_interval_covers_it_at_least_as_often_as_it_says() -> None:
+    draws = torch.from_numpy(np.random.default_rng(0).exponential(size=(400, 30)))
+    rows = [median(sample) for sample in draws]
+    covered = np.mean([row.low <= np.log(2) <= row.high for row in rows])
+    assert covered > 0.93  # of 95 % or more, less two standard errors of 400 draws
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median", "failures"])
+def test_where_nothing_is_correct_there_is_nothing_to_measure(statistic: Any) -> None:
+    with pytest.raises(InvspecError, match="no example is classified correctly"):
+        BoundaryDistance(statistic=statistic).score(nn.Identity(), examples({"norm": "l2"}, y=5))
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_where_nothing_was_found_only_failures_can_be_told(statistic: Any) -> None:
+    nothing = examples({"norm": "l2"}, PREDICTION)
+    with pytest.raises(InvspecError, match="any of 5 correctly classified examples"):
+        BoundaryDistance(statistic=statistic).score(nn.Identity(), nothing)
+    assert value(BoundaryDistance(statistic="failures"), nothing) == 1
+
+
+def test_an_attack_without_a_norm_needs_one_from_the_measure() -> None:
+    with pytest.raises(InvspecError, match=r"norm.*\n.*say norm: linf"):
+        BoundaryDistance().score(nn.Identity(), examples({"max_degrees": 30}))
+    assert make("measure", "boundary_distance", {"norm": "l0"}) == BoundaryDistance(norm="l0")
