@@ -14,6 +14,8 @@ from invspec.data import Batch
 from invspec.kinds import Norm, Number
 from invspec.ops.norms import DUAL, per_example, size, steepest
 
+EXTRA = 1e-4  # by how much a step is longer, so that steps into pixels that cannot move do not dwindle
+
 
 class DeepFool(MinimalNorm):
     """Step to the nearest face of the linearised decision boundary until the prediction leaves the label.
@@ -25,8 +27,8 @@ class DeepFool(MinimalNorm):
     Returns x_adv (B, C, H, W), which is x for examples that are misclassified already, where `steps` did not do and
     where every gradient vanishes.
 
-    Deviates: every image is brought into the box of valid pixels, and the answer is refined (`refine`), which takes
-    back what overshoot added. refine 0 leaves the answer overshoot away from the boundary.
+    Deviates: every image is brought into the box of valid pixels; every step is 1e-4 longer, as in the authors' code;
+    and the answer is refined (`refine`), which takes back what overshoot added. refine 0 leaves it there.
     """
 
     norm: Literal["l2", "linf"] = Field(default="l2", description="how distance is measured: l2 or linf")
@@ -53,9 +55,9 @@ class DeepFool(MinimalNorm):
 
 
 def to_boundary(model: nn.Module, x: Tensor, y: Tensor, rivals: Tensor, norm: Norm) -> Tensor:
-    """The shortest step (B, C, H, W) to where a rival's logit, rivals (B, M), equals that of y, both linearised at x.
+    """The shortest step (B, C, H, W) to just past where a rival's logit, of rivals (B, M), equals that of y.
 
-    One forward and M backward passes. Where no gradient tells them apart the step is 0.
+    Both are linearised at x. One forward and M backward passes. Where no gradient tells them apart the step is 0.
     """
     leaf, shortest, step = x.detach().requires_grad_(), x.new_full((len(x),), torch.inf), torch.zeros_like(x)
     with torch.enable_grad():
@@ -67,5 +69,5 @@ def to_boundary(model: nn.Module, x: Tensor, y: Tensor, rivals: Tensor, norm: No
         distance = torch.where(slope > 0, gap.detach().to(x).abs() / slope, torch.inf)
         nearer = distance < shortest
         shortest = torch.where(nearer, distance, shortest)
-        step = torch.where(per_example(nearer, x), per_example(distance, x) * steepest(gradient, norm), step)
+        step = torch.where(per_example(nearer, x), per_example(distance + EXTRA, x) * steepest(gradient, norm), step)
     return step

@@ -111,8 +111,10 @@ def test_with_more_one_climb_does_where_the_class_that_leads_at_x_is_also_the_ne
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_without_refinement_deepfool_is_overshoot_away(norm: Any) -> None:
-    found = excess(DeepFool(norm=norm, refine=0), MULTICLASS, correct(MULTICLASS))
-    torch.testing.assert_close(found, torch.full_like(found, 0.02), rtol=0, atol=1e-3)
+    batch, attack = correct(MULTICLASS), DeepFool(norm=norm, refine=0)
+    x_adv = attack.perturb(MULTICLASS, batch, PerExample("task", batch.index)).x_adv
+    expected = 1.02 * (faces(MULTICLASS, batch, norm).amin(1) + 1e-4)  # every step is 1e-4 longer than it need be
+    torch.testing.assert_close(size(x_adv.double() - batch.x.double(), norm), expected, rtol=0, atol=1e-6)
 
 
 def test_levels_cost_at_most_half_a_level_in_every_pixel() -> None:
