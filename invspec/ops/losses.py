@@ -35,12 +35,29 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
     Unchanged when the logits are shifted or scaled. Raises InvspecError where there are fewer than three classes.
     """
-    if logits.shape[1] < 3:
-        raise InvspecError(
-            f"the dlr loss compares three logits, the model has {logits.shape[1]}", hint="use loss: margin"
-        )
-    top = logits.topk(3, dim=1).values
+    top = _largest(logits, 3, "dlr")
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
+
+
+def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
+    """The same towards one class, eq. 7: z_target - z_y over the first less the mean of the third and fourth logits.
+
+    Raises InvspecError where there are fewer than four classes.
+    """
+    top = _largest(logits, 4, "dlr_targeted")
+    lead = logits.gather(1, target.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
+    return lead.squeeze(1) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
+
+
+def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
+    """The largest logits of each example in falling order, (B, count)."""
+    if logits.shape[1] < count:
+        compared = {3: "three", 4: "four"}[count]
+        raise InvspecError(
+            f"the {loss} loss compares {compared} logits, the model has {logits.shape[1]}",
+            hint="use loss: ce",
+        )
+    return logits.topk(count, dim=1).values
 
 
 LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "dlr": dlr}

@@ -21,7 +21,8 @@ from invspec.registry import make
 from invspec.store import Store
 from invspec.tasks import Perturb, Train
 
-EXAMPLES, STEPS = 200, 10  # enough that a difference in the last bit would have grown
+EXAMPLES = 200
+MOST = {"steps": 10, "queries": 10, "targets": 2}  # enough steps that a difference in the last bit would have grown
 Run = tuple[int, int]  # batch size, workers
 FIRST: Run = (64, 1)
 slow = pytest.mark.slow  # worker processes take seconds to start
@@ -31,9 +32,11 @@ TRAIN = Train(DATA, StdCNN(), Standard(epochs=1, lr=0.05), seed=0)
 
 
 def attack_of(name: str) -> Attack:
-    """The card's attack, with no more steps than it takes for differences to show."""
+    """The card's attack, at the price that it takes for differences to show."""
     attack = cast(Attack, make("attack", name, {}))
-    return attack.model_copy(update={"steps": min(STEPS, attack.steps)}) if hasattr(attack, "steps") else attack
+    return attack.model_copy(
+        update={field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)}
+    )
 
 
 def task_of(name: str) -> Perturb:

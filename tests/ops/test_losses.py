@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from invspec.errors import InvspecError
-from invspec.ops.losses import LOSSES, cross_entropy, dlr, margin
+from invspec.ops.losses import LOSSES, cross_entropy, dlr, dlr_targeted, margin
 
 LOGITS = torch.tensor([[3.0, 1.0, 0.0, -1.0], [0.0, 2.0, 5.0, 1.0]])
 Y = torch.tensor([0, 1])
@@ -25,6 +25,22 @@ def test_the_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> Non
 def test_the_dlr_loss_says_that_it_needs_three_classes() -> None:
     with pytest.raises(InvspecError, match="three logits, the model has 2"):
         dlr(LOGITS[:, :2], Y)
+
+
+def test_the_targeted_dlr_loss_by_hand() -> None:
+    """Towards classes 2 and 3: (0 - 3) over 3 - (0 - 1) / 2, and (1 - 2) over 5 - (1 + 0) / 2."""
+    found = dlr_targeted(LOGITS, Y, torch.tensor([2, 3]))
+    torch.testing.assert_close(found, torch.tensor([-3 / 3.5, -1 / 4.5]))
+
+
+def test_the_targeted_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> None:
+    target = torch.tensor([1, 2])
+    torch.testing.assert_close(dlr_targeted(7 * LOGITS - 11, Y, target), dlr_targeted(LOGITS, Y, target))
+
+
+def test_the_targeted_dlr_loss_says_that_it_needs_four_classes() -> None:
+    with pytest.raises(InvspecError, match="four logits, the model has 3"):
+        dlr_targeted(LOGITS[:, :3], Y, Y)
 
 
 def test_the_cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() -> None:
