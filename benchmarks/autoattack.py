@@ -9,6 +9,7 @@ half a point, and ours may not lie above that of PGD with 100 steps and 5 restar
 from __future__ import annotations
 
 import argparse
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ def main() -> int:
         return 2
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")  # the authors' own
+    logging.getLogger("auto-attack").setLevel(logging.ERROR)
     batch = mnist_test(options.images)
     rows = [attacked(case, batch, options.batch_size) for case in CASES]
     console.print(shown(rows, options.images))
