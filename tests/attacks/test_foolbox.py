@@ -1,0 +1,197 @@
+"""Foolbox through our door: its attacks by name, its arguments checked, its randomness contained."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invspec.attacks import foolbox as adapter
+from invspec.attacks.foolbox import Arguments, Foolbox
+from invspec.data import Batch, Perturbed
+from invspec.errors import InvspecError, SpecError
+from invspec.ops.draws import PerExample
+from invspec.ops.norms import Metric, size
+from invspec.registry import make
+
+needs_foolbox = pytest.mark.skipif(find_spec("foolbox") is None, reason="Foolbox is not installed")
+N, CLASSES = 12, 3
+
+
+def net() -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, CLASSES))
+    return layers.eval()
+
+
+def batch_of(n: int = N) -> Batch:
+    x = 0.25 + 0.5 * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    return Batch(x, net()(x).argmax(1), torch.arange(n))
+
+
+def foolbox(name: str, eps: float | None = None, label: str = "true", **params: Any) -> Foolbox:
+    fields = {"attack": name, "params": params, "label": label, **({} if eps is None else {"eps": eps})}
+    return Foolbox.model_validate(fields)
+
+
+def attacked(attack: Foolbox, batch: Batch, model: nn.Module | None = None) -> Perturbed:
+    return attack.perturb(model or net(), batch, PerExample("task", batch.index))
+
+
+def label(x: Tensor) -> Tensor:
+    return net()(x).argmax(1)
+
+
+@needs_foolbox
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [("LinfBasicIterativeAttack", "linf"), ("L2PGD", "l2"), ("L1PGD", "l1"), ("L2AdditiveGaussianNoiseAttack", "l2")],
+)
+def test_an_attack_of_fixed_eps_stays_in_its_ball(name: str, norm: Metric) -> None:
+    batch = batch_of()
+    x_adv = attacked(foolbox(name, eps=0.2), batch).x_adv
+    lengths = size(x_adv - batch.x, norm)
+    assert (lengths <= 0.2 + 1e-6).all()
+    assert (lengths > 0).all()
+
+
+@needs_foolbox
+@pytest.mark.parametrize("name", ["L2DeepFoolAttack", "LinfDeepFoolAttack", "DDNAttack", "L2FMNAttack"])
+def test_an_attack_without_eps_finds_an_adversarial_image(name: str) -> None:
+    batch = batch_of(4)
+    assert (label(attacked(foolbox(name, steps=30), batch).x_adv) != batch.y).all()
+
+
+@needs_foolbox
+def test_who_is_misclassified_already_costs_one_pass_and_stays_unless_the_prediction_is_the_label() -> None:
+    batch = batch_of()
+    wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
+    found = attacked(foolbox("L2DeepFoolAttack"), wrong)
+    assert torch.equal(found.x_adv, wrong.x)
+    assert (found.forwards.tolist(), found.backwards.tolist()) == ([1] * N, [0] * N)
+    from_predicted = attacked(foolbox("L2DeepFoolAttack", label="predicted"), wrong)
+    assert torch.equal(from_predicted.x_adv, attacked(foolbox("L2DeepFoolAttack"), batch).x_adv)
+
+
+@needs_foolbox
+def test_where_nothing_is_found_x_comes_back() -> None:
+    class Constant(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0 * x.flatten(1)[:, :CLASSES] + torch.arange(CLASSES, 0, -1.0)
+
+    batch = batch_of(3)
+    batch = Batch(batch.x, torch.zeros(3, dtype=torch.int64), batch.index)
+    assert torch.equal(attacked(foolbox("DDNAttack", steps=5), batch, Constant()).x_adv, batch.x)
+
+
+@needs_foolbox
+def test_params_reach_the_attack() -> None:
+    batch = batch_of()
+    few, many = (attacked(foolbox("LinfPGD", eps=0.1, steps=steps), batch) for steps in (2, 5))
+    assert (few.backwards.tolist(), many.backwards.tolist()) == ([2] * N, [5] * N)
+
+
+@needs_foolbox
+@pytest.mark.parametrize(
+    "attack",
+    [("LinfPGD", {"steps": 3}), ("L2AdditiveGaussianNoiseAttack", {}), ("SpatialAttack", {"grid_search": False})],
+)
+def test_random_attacks_are_the_same_whatever_the_batch_and_leave_the_generators_alone(attack: Any) -> None:
+    name, params = attack
+    chosen, whole = foolbox(name, eps=0.3, **params), batch_of()
+    torch.manual_seed(5)
+    random.seed(5)
+    np.random.seed(5)
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
+    together = attacked(chosen, whole).x_adv
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
+    torch.manual_seed(6)
+    np.random.seed(6)
+    alone = torch.cat([attacked(chosen, whole.take(rows)).x_adv for rows in torch.arange(N).split(5)])
+    torch.testing.assert_close(alone, together)
+    other = chosen.perturb(net(), whole, PerExample("another task", whole.index)).x_adv
+    assert not torch.equal(other, together)
+
+
+@needs_foolbox
+def test_weights_that_learn_and_a_net_in_training_stay_as_they_are() -> None:
+    model = net().train()
+    attacked(foolbox("LinfPGD", eps=0.1, steps=2), batch_of(), model)
+    assert model.training
+    assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
+
+
+@needs_foolbox
+@pytest.mark.parametrize(
+    ("fields", "path", "message"),
+    [
+        ({"attack": "LinfPDG", "eps": 0.1}, ("attack",), "did you mean LinfPGD"),
+        ({"attack": "Attack"}, ("attack",), "no attack 'Attack'"),
+        ({"attack": "LinfPGD", "eps": 0.1, "params": {"step": 3}}, ("params",), "did you mean steps"),
+        ({"params": {"overshot": 0.1}}, ("params",), "did you mean overshoot"),
+        ({"attack": "EADAttack", "params": {"decision_rule": "L7"}}, (), "EADAttack: "),
+        ({"attack": "LinfPGD"}, (), "give its radius eps"),
+        ({"params": {"steps": [1, 2]}}, ("params", "steps"), "expected"),
+    ],
+    ids=str,
+)
+def test_what_foolbox_does_not_know_is_refused_before_anything_runs(
+    fields: dict[str, Any], path: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message) as refused:
+        make("attack", "foolbox", fields)
+    assert refused.value.path == path
+
+
+@needs_foolbox
+def test_what_foolbox_refuses_while_it_runs_is_told_in_its_words() -> None:
+    with pytest.raises(InvspecError, match="GenAttack: unsupported criterion"):
+        attacked(foolbox("GenAttack", eps=0.1), batch_of(2))
+
+
+@needs_foolbox
+def test_arguments_are_a_mapping_that_hashes_and_may_be_written_as_yaml_reads_them() -> None:
+    attack = foolbox("LinfPGD", eps=0.1, steps=5, abs_stepsize="1e-2", random_start=False, rel_stepsize=None)
+    assert attack.params == {"steps": 5, "abs_stepsize": 0.01, "random_start": False, "rel_stepsize": None}
+    assert isinstance(attack.params["steps"], int)
+    assert attack.params["random_start"] is False
+    again = pickle.loads(pickle.dumps(attack))
+    assert hash(again) == hash(attack)
+    assert again == attack
+    plain = json.loads(json.dumps(attack.identity))
+    assert plain["fields"]["params"] == attack.params
+
+
+@needs_foolbox
+def test_a_smoke_run_takes_two_steps_where_there_are_steps() -> None:
+    attack = foolbox("LinfPGD", eps=0.1, steps=40, random_start=False)
+    assert attack.smoke() == foolbox("LinfPGD", eps=0.1, steps=2, random_start=False)
+    assert foolbox("L2AdditiveGaussianNoiseAttack", eps=0.1).smoke().params == {}
+
+
+def test_without_foolbox_the_default_can_be_looked_at_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Any:
+        raise adapter.NotInstalled("Foolbox is not installed", hint="pip install 'invspec[foolbox]'")
+
+    adapter.attacks.cache_clear()
+    monkeypatch.setattr(adapter, "library", missing)
+    default = make("attack", "foolbox", {})
+    with pytest.raises(SpecError, match=r"(?s)not installed.*pip install 'invspec\[foolbox\]'"):
+        make("attack", "foolbox", {"attack": "LinfPGD"})
+    with pytest.raises(InvspecError, match="not installed"):
+        attacked(default, batch_of(1))
+
+
+def test_arguments_are_equal_whatever_their_order() -> None:
+    one, other = Arguments(steps=1, overshoot=0.1), Arguments(overshoot=0.1, steps=1)
+    assert one == other
+    assert hash(one) == hash(other)
