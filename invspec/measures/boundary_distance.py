@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -24,7 +24,7 @@ ROUNDING = 1e-6  # what a GPU's division by 255 may change in a pixel, which the
 class BoundaryDistance(Measure):
     """Distance from x to the adversarial image that an attack found, over the correctly classified examples.
 
-    Only as good as the attack: use one that looks for the nearest image, such as ddn, fmn or deepfool. An example
+    `among: all` has the misclassified ones too, whose distance is 0. Only as good as the attack: use one that looks for the nearest image, such as ddn, fmn or deepfool. An example
     whose prediction stayed is a failure. Mean and median leave failures out; `failures` is their share of the
     correctly classified, and should be reported beside them, since they are the examples that are furthest away.
 
@@ -37,22 +37,30 @@ class BoundaryDistance(Measure):
 
     statistic: Literal["mean", "median", "failures"] = Field(default="mean", description="mean, median or failures")
     norm: Metric | None = Field(default=None, description="how distance is measured; default: as the attack does")
+    among: Literal["correct", "all"] = Field(
+        default="correct", description="the correctly classified, or all: the others are at distance 0"
+    )
+
+    def smoke(self) -> Self:
+        """Among all examples, since a net of one epoch may have none right."""
+        return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged = attacked.judged
         correct = judged["prediction"] == judged["y"]
-        found = correct & (judged["prediction_adv"] != judged["prediction"])
-        if not correct.any():
+        kept = correct | (self.among == "all")
+        found = kept & (~correct | (judged["prediction_adv"] != judged["prediction"]))
+        if not kept.any():
             raise InvspecError("no example is classified correctly, so that none has a distance to the boundary")
         if self.statistic == "failures":
-            return scored(~found[correct], judged["index"][correct])
+            return scored(~found[kept], judged["index"][kept])
         if not found.any():
             raise InvspecError(
-                f"the attack found no adversarial image for any of {int(correct.sum())} correctly classified examples",
+                f"the attack found no adversarial image for any of {int(kept.sum())} correctly classified examples",
                 hint="give it more steps, or report statistic: failures",
             )
-        distances = distance(attacked, self._norm(attacked))[found].double()
+        distances = (distance(attacked, self._norm(attacked)) * correct)[found].double()
         return mean(distances, judged["index"][found]) if self.statistic == "mean" else Scored([median(distances)])
 
     def _norm(self, attacked: Examples) -> Metric:

@@ -71,6 +71,13 @@ def test_failures_are_a_share_of_the_correct_ones() -> None:
     assert score.tensors["index"].tolist() == [10, 11, 12, 13, 14]
 
 
+def test_among_all_the_misclassified_are_at_distance_0() -> None:
+    every = BoundaryDistance(among="all", norm="linf")
+    assert value(every, L2) == pytest.approx(sum([0.1, 0.2, 0.3, 0.4, 0, 0, 0]) / 7)
+    assert value(every.model_copy(update={"statistic": "failures"}), L2) == pytest.approx(1 / 8)
+    assert BoundaryDistance().smoke().among == "all"
+
+
 def test_a_last_bit_is_no_moved_pixel() -> None:
     attacked = examples({})
     nudged = torch.nextafter(attacked.x_adv, torch.tensor(2.0))
