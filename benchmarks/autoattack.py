@@ -12,7 +12,6 @@ import argparse
 import logging
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,7 +63,7 @@ class Row:
 
     @property
     def verdicts(self) -> list[tuple[str, bool]]:
-        name = Path(self.case.checkpoint).stem
+        name = self.case.checkpoint
         apart = abs(self.ours - self.theirs)
         return [
             (f"{name}: within {100 * TOLERANCE} points of the authors': {100 * apart:.2f}", apart <= TOLERANCE),
@@ -88,7 +87,7 @@ def shown(rows: list[Row], images: int) -> Table:
     table = Table("checkpoint", "eps", "PGD 100 x 5", "AutoAttack", "the authors'", title=title, title_justify="left")
     for row in rows:
         values = (f"{100 * value:.2f}" for value in (row.pgd, row.ours, row.theirs))
-        table.add_row(Path(row.case.checkpoint).stem, str(row.case.eps), *values)
+        table.add_row(row.case.checkpoint, str(row.case.eps), *values)
     return table
 
 

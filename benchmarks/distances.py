@@ -13,7 +13,6 @@ import argparse
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import foolbox
@@ -116,7 +115,7 @@ def table(checkpoint: str, n: int, steps: int) -> tuple[Table, bool]:
     """The table of one net, and whether DDN here is as near as Foolbox's, refined or not."""
     net = published(checkpoint)
     batch = correct(net, mnist_test(n))
-    title = f"{Path(checkpoint).stem}, {len(batch)} images: mean distance (not fooled, forwards each)"
+    title = f"{checkpoint}, {len(batch)} images: mean distance (not fooled, forwards each)"
     result, near = Table("attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"), True
     for pair in track(pairs(steps), transient=True):
         results = compare(pair, net, batch)

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -83,7 +82,7 @@ def compare(batch: Batch, starts: int) -> tuple[Table, bool]:
         net, start = published(checkpoint), "random" if setting.random_start else "x"
         found = [mean_robust_accuracy(attack, net, batch, setting, starts) for attack in PEERS.values()]
         agree &= max(found) - min(found) <= TOLERANCE
-        table.add_row(Path(checkpoint).stem, str(setting.eps), start, *(f"{100 * value:.2f}" for value in found))
+        table.add_row(checkpoint, str(setting.eps), start, *(f"{100 * value:.2f}" for value in found))
     return table, agree
 
 

@@ -47,10 +47,13 @@ train: [{dataset: mnist, model: lenet, defence: [standard, madry]}]
 class Bench:
     """tasks.Bench in memory, with the seconds that each task took."""
 
-    device: torch.device = torch.device("cpu")
     batch_size: int = 250
     kept: dict[Task, Artifact] = field(default_factory=dict[Task, Artifact])
     seconds: dict[Task, float] = field(default_factory=dict[Task, float])
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
 
     def load(self, task: Task) -> Artifact:
         if task not in self.kept:
@@ -77,9 +80,9 @@ class Radius:
 
 
 def measured(bench: Bench, cell: Cell) -> Radius:
-    rows = bench.load(cell.goal).rows or ()
+    (row,) = bench.load(cell.goal).rows or ()
     attacks = [task for task in tasks.needs(cell.goal) if isinstance(task, Perturb)]
-    return Radius(rows[0].value, sum(bench.seconds[task] for task in attacks))
+    return Radius(row.value, sum(bench.seconds[task] for task in attacks))
 
 
 def profiles(bench: Bench, cells: list[Cell]) -> dict[str, dict[float, Radius]]:

@@ -8,20 +8,25 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
+from torch import nn
 
 from invspec import cards, cli, document, registry, spec
 from invspec import plan as planning
-from invspec.data import Journal
+from invspec.data import Journal, TensorSplit
 from invspec.datasets.fake import Fake
+from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.defences.standard import Standard
-from invspec.kinds import Attack, Measure, Sample
+from invspec.kinds import Attack, Defence, Measure, Sample
 from invspec.measures.accuracy import Accuracy
 from invspec.models.linear import Linear
+from invspec.models.small_conv import SmallConv
+from invspec.ops.draws import Stream
 from invspec.plan import Plan
 from invspec.tasks import Artifact, Perturb, Score, Task, Train, perform
 
@@ -64,6 +69,19 @@ def perturb(attack: Attack, trained: Train | None = None, part: tuple[int, int] 
 
 def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
     return Score(measure or Accuracy(), tuple((one,) for one in attacked))
+
+
+@cache
+def published(weights: str) -> nn.Module:
+    """The net cnn_a with the published weights that a card names; needs INVSPEC_DATA."""
+    net = SmallConv().build((1, 28, 28), 10)
+    cast(Defence, registry.make("defence", weights, {})).train(net, digits(1), Stream(weights), Journal())
+    return net.eval().requires_grad_(False)
+
+
+def digits(n: int) -> TensorSplit:
+    """The first test images of MNIST; needs INVSPEC_DATA."""
+    return TorchvisionImages(source="mnist", val=5000).load("test").head(n)
 
 
 TINY = {

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from workbench import digits, published
 
 from invspec.attacks.autoattack import AutoAttack
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.ops.draws import PerExample
 
 pytestmark = [
@@ -21,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder"),
 ]
-ADVERSARIAL, PROVABLE = "alpha-beta-CROWN/mnist_cnn_a_adv.model", "convex_adversarial/mnist.pth"
+ADVERSARIAL, PROVABLE = "mnist_cnn_a_adv", "convex_adversarial_mnist"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,18 +31,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def published(checkpoint: str) -> nn.Module:
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(1568, 100), nn.ReLU(), nn.Linear(100, 10)),
-    )
-    path = Path(os.environ["INVSPEC_DATA"]) / "checkpoints" / checkpoint
-    net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    return net.eval().requires_grad_(False)
-
-
-def digits(n: int) -> Batch:
-    return next(TorchvisionImages(source="mnist", val=5000).load("test").head(n).batches(n))
+def first(n: int) -> Batch:
+    return next(digits(n).batches(n))
 
 
 def error(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
@@ -52,13 +41,13 @@ def error(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
 
 def test_it_finds_no_more_errors_than_the_certificate_allows() -> None:
     """Wong and Kolter's bound on this net's error at eps 0.1 is 5.82 % over the test set; here, its first images."""
-    net, batch = published(PROVABLE), digits(200)
+    net, batch = published(PROVABLE), first(100)
     found = AutoAttack(eps=0.1).perturb(net, batch, PerExample("task", batch.index))
     assert error(net, batch.x, batch.y) <= error(net, found.x_adv, batch.y) <= 0.0582
 
 
 def test_it_finds_no_fewer_errors_than_a_long_pgd() -> None:
-    net, batch = published(ADVERSARIAL), digits(100)
+    net, batch = published(ADVERSARIAL), first(100)
     found, pgd = (
         attack.perturb(net, batch, PerExample("task", batch.index))
         for attack in (AutoAttack(eps=0.3), PGD(eps=0.3, steps=100, restarts=5))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from workbench import digits, published
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.ops.draws import PerExample
 
 pytestmark = [
@@ -22,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder"),
 ]
-ADVERSARIAL, PROVABLE = "alpha-beta-CROWN/mnist_cnn_a_adv.model", "convex_adversarial/mnist.pth"
+ADVERSARIAL, PROVABLE = "mnist_cnn_a_adv", "convex_adversarial_mnist"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -33,20 +31,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@cache
-def published(checkpoint: str) -> nn.Module:
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(1568, 100), nn.ReLU(), nn.Linear(100, 10)),
-    )
-    path = Path(os.environ["INVSPEC_DATA"]) / "checkpoints" / checkpoint
-    net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    return net.eval().requires_grad_(False)
-
-
-@cache
-def digits(n: int) -> Batch:
-    return next(TorchvisionImages(source="mnist", val=5000).load("test").head(n).batches(n))
+def first(n: int) -> Batch:
+    return next(digits(n).batches(n))
 
 
 def robust_accuracy(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
@@ -73,7 +59,7 @@ def test_robust_accuracy_is_that_of_peers_within_half_a_point(
     peer: Callable[..., Tensor], checkpoint: str, eps: float
 ) -> None:
     """From x itself: random starts alone move the robust accuracy of 1,000 images by some tenths of a point."""
-    net, batch, step_size = published(checkpoint), digits(500), 2.5 * eps / 40
+    net, batch, step_size = published(checkpoint), first(500), 2.5 * eps / 40
     theirs = robust_accuracy(net, peer(net, batch, eps, step_size), batch.y)
     found = PGD(eps=eps, steps=40, step_size=step_size, random_start=False).perturb(
         net, batch, PerExample("", batch.index)
@@ -83,7 +69,7 @@ def test_robust_accuracy_is_that_of_peers_within_half_a_point(
 
 def test_the_strongest_pgd_finds_no_more_errors_than_the_certificate_allows() -> None:
     """Wong and Kolter's bound on this net's error at eps 0.1 is 5.82 % over the test set; here, its first images."""
-    net, batch = published(PROVABLE), digits(400)
+    net, batch = published(PROVABLE), first(400)
     found = PGD(eps=0.1, steps=100, restarts=5).perturb(net, batch, PerExample("task", batch.index))
     error = 1 - robust_accuracy(net, found.x_adv, batch.y)
     assert 1 - robust_accuracy(net, batch.x, batch.y) <= error <= 0.0582

@@ -716,7 +716,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown reduction": (
         claim("says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: 0}}"),
-        "x.yaml:15: claims.0.value.over.pgd.eps: expected 'mean', 'area', 'least', 'greatest' or 'magnitude', found 'aera'",
+        "x.yaml:15: claims.0.value.over.pgd.eps: "
+        "expected 'mean', 'area', 'least', 'greatest' or 'magnitude', found 'aera'",
     ),
     "a comparison with nothing": (
         claim("says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: {above: 0}}"),
