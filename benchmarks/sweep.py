@@ -80,9 +80,10 @@ class Radius:
 
 
 def measured(bench: Bench, cell: Cell) -> Radius:
-    (row,) = bench.load(cell.goal).rows or ()
+    rows = bench.load(cell.goal).rows
+    assert rows, "a score without rows"
     attacks = [task for task in tasks.needs(cell.goal) if isinstance(task, Perturb)]
-    return Radius(row.value, sum(bench.seconds[task] for task in attacks))
+    return Radius(rows[0].value, sum(bench.seconds[task] for task in attacks))
 
 
 def profiles(bench: Bench, cells: list[Cell]) -> dict[str, dict[float, Radius]]:

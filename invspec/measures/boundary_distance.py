@@ -24,9 +24,10 @@ ROUNDING = 1e-6  # what a GPU's division by 255 may change in a pixel, which the
 class BoundaryDistance(Measure):
     """Distance from x to the adversarial image that an attack found, over the correctly classified examples.
 
-    `among: all` has the misclassified ones too, whose distance is 0. Only as good as the attack: use one that looks for the nearest image, such as ddn, fmn or deepfool. An example
-    whose prediction stayed is a failure. Mean and median leave failures out; `failures` is their share of the
-    correctly classified, and should be reported beside them, since they are the examples that are furthest away.
+    `among: all` has the misclassified ones too, whose distance is 0. Only as good as the attack: use one that looks for
+    the nearest image, such as ddn, fmn or deepfool. An example whose prediction stayed is a failure. Mean and median
+    leave failures out; `failures` is their share, and should be reported beside them, since they are the examples that
+    are furthest away.
 
     The interval of the mean is a bootstrap's, that of the median the order statistics which enclose it with 95 %
     whatever the distribution (all of the range below six examples), that of the share Wilson's. norm l0 counts entries.
