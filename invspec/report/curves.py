@@ -62,4 +62,4 @@ def _spread(runs: Sequence[Sequence[float]], epochs: int) -> Iterator[Number | N
     """At each epoch the mean over runs, and the least and greatest of them; None behind the end."""
     for epoch in range(epochs):
         at = [run[epoch] for run in runs if epoch < len(run)]
-        yield Number(sum(at) / len(at), min(at), max(at), 1, len(at), len(runs)) if at else None
+        yield Number(sum(at) / len(at), min(at), max(at), 0, len(at), len(runs)) if at else None

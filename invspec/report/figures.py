@@ -21,6 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from invspec.report import table
@@ -312,6 +313,8 @@ def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
     nearest = min(abs(a - b) for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False))
     if nearest > (max(positions) - min(positions)) / 11:  # else the labels would touch
         axes.set_xticks(list(positions), [shown(place) for place in one.across])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.margins(x=0.03)
 
 

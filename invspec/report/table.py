@@ -347,13 +347,13 @@ def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
 
 
 def note(number: Iterable[Number]) -> str:
-    """How many examples and seeds are behind numbers: n = 1,000, 3 seeds."""
+    """How many examples, if any, and seeds are behind numbers: n = 1,000, 3 seeds."""
     listed = list(number)
     if not listed:
         return "nothing computed yet"
-    n = _span([one.n for one in listed])
     seeds = _span([one.seeds for one in listed])
-    return f"n = {n}, {seeds} seed{'' if seeds == '1' else 's'}"
+    told = [f"n = {_span([one.n for one in listed])}"] if any(one.n for one in listed) else []
+    return ", ".join([*told, f"{seeds} seed{'' if seeds == '1' else 's'}"])
 
 
 def _span(counts: Sequence[int]) -> str:
