@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from foolbox.models.pytorch import PyTorchModel
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from subjects import ADVERSARIAL, PROVABLE, has_data, mnist_test, published
+from subjects import ADVERSARIAL, PROVABLE, has_data, mnist_test, published, trained_lenet
 from torch import Tensor, nn
 
 from invspec.attacks.ddn import DDN
@@ -111,13 +111,12 @@ def means(results: list[Found]) -> list[float]:
     return [float(one.distance[both].mean()) for one in results]
 
 
-def table(checkpoint: str, n: int, steps: int) -> tuple[Table, bool]:
+def table(name: str, net: nn.Module, n: int, attacks: Sequence[Pair]) -> tuple[Table, bool]:
     """The table of one net, and whether DDN here is as near as Foolbox's, refined or not."""
-    net = published(checkpoint)
     batch = correct(net, mnist_test(n))
-    title = f"{checkpoint}, {len(batch)} images: mean distance (not fooled, forwards each)"
+    title = f"{name}, {len(batch)} images: mean distance (not fooled, forwards each)"
     result, near = Table("attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"), True
-    for pair in track(pairs(steps), transient=True):
+    for pair in track(attacks, transient=True):
         results = compare(pair, net, batch)
         mean = means(results)
         cells = [
@@ -141,9 +140,11 @@ def main() -> int:
         return 2
     warnings.simplefilter("ignore")  # the peer's own
     torch.manual_seed(0)
-    held = True
-    for checkpoint in (ADVERSARIAL, PROVABLE):
-        shown, near = table(checkpoint, options.images, options.steps)
+    held, every = True, pairs(options.steps)
+    nets = {name: (published(name), every) for name in (ADVERSARIAL, PROVABLE)}
+    nets["LeNet"] = (trained_lenet(), every[:1])  # a larger net, for DDN alone
+    for name, (net, attacks) in nets.items():
+        shown, near = table(name, net, options.images, attacks)
         console.print(shown)
         console.print(f"{'held  ' if near else 'missed'}  DDN is at most as far as Foolbox's at {options.steps} steps")
         held &= near

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.datasets.torchvision_images import TorchvisionImages
+from invspec.defences.standard import Standard
 from invspec.kinds import Defence
+from invspec.models.lenet import LeNet
 from invspec.models.resnet import ResNet18
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
@@ -35,6 +37,15 @@ def published(weights: str) -> nn.Module:
     defence = cast(Defence, make("defence", weights, {}))
     nothing = TensorSplit(torch.empty(0, 1, 28, 28), torch.empty(0, dtype=torch.int64))
     defence.train(net, nothing, Stream(weights), Journal())
+    return frozen(net)
+
+
+def trained_lenet() -> nn.Module:
+    """Madry et al.'s LeNet after one epoch on 20,000 digits."""
+    torch.manual_seed(0)
+    net = LeNet().build((1, 28, 28), 10)
+    defence = Standard(epochs=1, examples=20_000, optimiser="adam", lr=1e-3)
+    defence.train(net, TorchvisionImages(source="mnist", val=5000).load("train"), Stream("lenet"), Journal())
     return frozen(net)
 
 
