@@ -189,18 +189,23 @@ def _perturb(train: Train, chain: Sequence[Attack], entry: Resolved, part: Part,
     """The last attack of a chain, after all the others."""
     *before, attack = chain
     after = _perturb(train, before, entry, part, spec) if before else None
-    return Perturb(train, attack, entry.sample, part, spec.precision, after)
+    precision = "float32" if attack.delicate else spec.precision
+    return Perturb(train, attack, entry.sample, part, precision, after)
 
 
 def _chain(variant: Variant, entry: Resolved) -> list[Attack]:
-    """The attacks of a sweep that search part of what this one does, from the smallest on, and this one."""
+    """The attacks of a sweep that search part of what this one does, from the smallest on, and this one.
+
+    An attack on nothing (eps 0) comes before none: it would have the next one start at x rather than at random.
+    """
     attack = cast(Attack, variant.method)
-    if (field := attack.nested) is None or entry.independent:
+    if (field := attack.nested) is None or entry.independent or not getattr(attack, field):
         return [attack]
     alike = {field: getattr(attack, field)}
     others = (cast(Attack, other.method) for other in entry.variants)
     within = [one for one in others if one.model_copy(update=alike) == attack]
-    within = sorted((one for one in within if getattr(one, field) <= alike[field]), key=lambda one: getattr(one, field))
+    within = [one for one in within if 0 < getattr(one, field) <= alike[field]]
+    within.sort(key=lambda one: getattr(one, field))
     return within[-((len(within) - 1) % CHAIN + 1) :]
 
 
@@ -222,10 +227,22 @@ def check(planned: Plan) -> None:
 
 def _check_line(spec: Spec, line: TrainLine) -> None:
     measures = [spec.entries["measures"][name] for name in _measures(spec, line)]
+    for name, measure in zip(_measures(spec, line), measures, strict=True):
+        if _gathers(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
+            found = f"measure {name} is of a whole sweep, and attack {measure.of[0]} has none"
+            raise SpecError(found, hint="sweep a field of the attack", path=("measures",) if line.measures else ())
     attacked = dict.fromkeys(attack for measure in measures for attack in measure.of)
     data = _variants(spec, "dataset", line.dataset)
+    inner = [
+        (str(where["defence"]), attack)
+        for where, defence in _variants(spec, "defence", line.defence)
+        for attack in vars(defence).values()
+        if isinstance(attack, Attack)
+    ]
     for (where, dataset), (named, model) in itertools.product(data, _variants(spec, "model", line.model)):
         net = _sketch(dataset, model, f"{named['model']} on {where['dataset']}")
+        for defence, attack in inner:
+            _check_attack(attack, f"of defence {defence}", net, str(named["model"]))
         for label in attacked:
             for variant in spec.entries["attacks"][label].variants:
                 _check_attack(cast(Attack, variant.method), label, net, str(named["model"]))

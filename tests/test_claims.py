@@ -231,6 +231,15 @@ def test_a_claim_may_pick_a_row_of_its_measure(judge):
     assert waiting.outcome == "missing"
 
 
+def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
+    def outcomes(coords):
+        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+
+    at = {**CELL, "robustness.statistic": "median"}
+    (several,) = judge(outcomes, value({"above": 0}, at), seeds=(0, 1, 2))
+    assert several.high - several.low == pytest.approx(0.2, rel=0.1)
+
+
 def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(judge):
     def outcomes(coords):
         return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]

@@ -296,6 +296,16 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
     )
 
 
+def test_the_attack_of_a_defence_must_fit_its_models() -> None:
+    told = complaint(defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}})
+    assert told.startswith("x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs")
+
+
+def test_a_measure_of_a_whole_sweep_wants_one() -> None:
+    told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
+    assert told.startswith("x.yaml: train.0: measure area is of a whole sweep, and attack pgd has none\nhint: sweep")
+
+
 @pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
 def test_images_without_end_are_refused_not_built(size: int) -> None:
     told = complaint(datasets={"fake": {"shape": [1, size, size]}})
@@ -363,6 +373,16 @@ def test_a_sweep_over_eps_runs_upwards_whatever_its_order() -> None:
     assert chains(eps={"sweep": [0.2, 0.1, 0.3]}) == [[0.2, 0.1], [0.1], [0.3, 0.2, 0.1]]
 
 
+def test_an_attack_on_nothing_comes_before_none() -> None:
+    assert chains(eps={"sweep": [0.0, 0.1, 0.2]}) == [[0.0], [0.1], [0.2, 0.1]]
+
+
+def test_attacks_that_end_at_the_boundary_search_in_float32() -> None:
+    measures = {"accuracy": {"of": "pgd"}, "nearest": {"use": "accuracy", "of": "ddn"}}
+    cells = planned(precision="bfloat16", attacks={"pgd": {}, "ddn": {}}, measures=measures).cells
+    assert [cell.goal.of[0][0].precision for cell in cells] == ["bfloat16", "float32"]
+
+
 def test_independent_runs_have_nothing_before_them() -> None:
     assert chains(eps={"sweep": [0.1, 0.2]}, independent=True) == [[0.1], [0.2]]
 
@@ -377,7 +397,7 @@ def test_attacks_that_search_no_growing_set_share_nothing() -> None:
 
 def test_a_long_sweep_begins_anew_every_so_often() -> None:
     lengths = [len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})]
-    assert lengths == [*range(1, 51), *range(1, 11)]
+    assert lengths == [1, *range(1, 51), *range(1, 10)]
 
 
 def test_every_part_follows_the_same_part() -> None:

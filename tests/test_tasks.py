@@ -450,7 +450,7 @@ def test_fewer_examples_keep_their_label_in_a_larger_ball():
     bench = Memory()
     survivors = [
         int((~tasks.fooled(bench.load(growing(*radii)).tensors)).sum())
-        for radii in ((0.0,), (0.0, 0.1), (0.0, 0.1, 0.2))
+        for radii in ((0.05,), (0.05, 0.1), (0.05, 0.1, 0.2))
     ]
     assert survivors == sorted(survivors, reverse=True)
 

@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.minimal_norm import MinimalNorm, Nearest, Searched, likeliest_others
+from invspec.attacks.minimal_norm import MinimalNorm, Nearest, Searched
 from invspec.attacks.pgd import logits_of
+from invspec.attacks.survivors import likeliest_others
 from invspec.data import Batch
 from invspec.kinds import Norm, Number
 from invspec.ops.norms import DUAL, per_example, size, steepest
@@ -38,7 +39,7 @@ class DeepFool(MinimalNorm):
 
     def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
         nearest, x_adv = Nearest.to(batch.x, self.norm), batch.x.clone()
-        total, rivals = torch.zeros_like(batch.x), likeliest_others(model, batch, self.candidates)
+        total, rivals = torch.zeros_like(batch.x), likeliest_others(logits_of(model, batch.x), batch.y, self.candidates)
         rounds = torch.zeros_like(batch.y)
         for _ in range(self.steps):
             rows = (~nearest.found).nonzero().squeeze(1)

@@ -6,12 +6,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.attacks.pgd import Label, logits_of
+from invspec.attacks.survivors import likeliest_others
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack
 from invspec.ops.draws import Draws
@@ -63,9 +65,9 @@ class MinimalNorm(Attack):
     answer where nothing was found, so that a prediction that stays marks a failure. After the search, `refine`
     halvings of the segment from x to the image found look for an adversarial image nearer to x; of l0, they halve the
     number of changed entries instead, the smallest going first. They cost a forward pass each.
-
-    Run it in float32: what bfloat16 takes for just beyond the boundary often is not.
     """
+
+    delicate: ClassVar[bool] = True
 
     label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
     refine: int = Field(default=10, ge=0, le=20, description="halvings of the way back to x; 0: as in the paper")
@@ -126,7 +128,7 @@ class Walk(MinimalNorm):
 
     def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
         nearest = self._walk(model, batch, fallback, self._objective)
-        others = likeliest_others(model, batch, self.rivals).unbind(1) if self.rivals else ()
+        others = self._rivals(model, batch).unbind(1)
         for rival in others:
             towards = self._walk(model, batch, fallback, gain_of(rival))
             nearest.offer(towards.x_adv, towards.found)
@@ -134,12 +136,11 @@ class Walk(MinimalNorm):
         forwards = walks * (self.steps + 1) + (self.rivals > 0)
         return Searched(nearest, forwards, backwards=walks * self.steps)
 
-
-def likeliest_others(model: nn.Module, batch: Batch, count: int) -> Tensor:
-    """The likeliest classes but the label, (B, count), or all of the (B, K - 1) that there are. One forward pass."""
-    logits = logits_of(model, batch.x)
-    others = logits.scatter(1, batch.y.unsqueeze(1), -torch.inf)
-    return others.topk(min(count, logits.shape[1] - 1), dim=1).indices
+    def _rivals(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The classes to climb to, (B, rivals); where there are any, they cost a forward pass."""
+        if not self.rivals:
+            return batch.y.new_empty(len(batch), 0)
+        return likeliest_others(logits_of(model, batch.x), batch.y, self.rivals)
 
 
 def gain_of(rival: Tensor) -> Objective:

@@ -24,6 +24,8 @@ class AdversarialTraining(Training):
     plateau at which large perturbations hold it from the start: perturbations are shrunk by a factor that rises to 1
     in proportion to the updates done. The paper has neither. The defaults are Madry et al.'s recipe for MNIST: 91
     epochs of 55,000 images make their 100,000 updates.
+
+    Deviates: weight_decay is on everything that is trained, theirs not on biases and batch norm.
     """
 
     epochs: Epochs = 91

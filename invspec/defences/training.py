@@ -72,6 +72,8 @@ class Training(Defence):
     def _milestones_when_asked_for(self) -> Self:
         if (self.schedule == "milestones") != bool(self.milestones):
             raise ValueError(f"schedule {self.schedule} and milestones {list(self.milestones)} do not go together")
+        if list(self.milestones) != sorted({m for m in self.milestones if 0 < m < self.epochs}):
+            raise ValueError(f"milestones {list(self.milestones)} are not rising epochs below {self.epochs}")
         return self
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:

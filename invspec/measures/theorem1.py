@@ -16,6 +16,7 @@ from invspec.kinds import Measure
 from invspec.ops.stats import proportion
 
 SHARES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
+SAME = 1e-4  # difference of lengths that rounding may make
 _Z = NormalDist().inv_cdf(0.975)
 
 
@@ -41,7 +42,7 @@ class Theorem1(Measure):
     sign_first has slack 0 to rounding. The four shares have Wilson intervals; what is computed from them has that of
     the delta method, which sees that they come from the same examples.
 
-    Raises: InvspecError where the two attacks ran on different examples.
+    Raises: InvspecError where the two attacks ran on different examples, or stand in the wrong order.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
@@ -50,6 +51,8 @@ class Theorem1(Measure):
         shifted, swapped = examples
         if not torch.equal(shifted.judged["index"], swapped.judged["index"]):
             raise InvspecError("theorem1 pairs two attacks on the same examples", hint="give both the same sample")
+        if not _moves_all_alike(shifted) and _moves_all_alike(swapped):
+            raise InvspecError("theorem1 is of the shift first, then of the swap", hint="turn the two around")
         y = shifted.judged["y"]
         outcomes = torch.stack(
             [
@@ -64,6 +67,12 @@ class Theorem1(Measure):
         holds = float(found["slack"].high >= 0)
         found["holds"] = Row(holds, len(y), holds, holds)
         return Scored([replace(row, where={"quantity": name}) for name, row in found.items()])
+
+
+def _moves_all_alike(examples: Examples) -> bool:
+    """Whether perturbations have one length, as a shift's have and a swap's have not."""
+    lengths = examples.judged["linf"]
+    return bool(lengths.max() - lengths.min() <= SAME)
 
 
 def first_coordinate_tells(examples: Examples) -> Tensor:

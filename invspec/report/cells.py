@@ -252,7 +252,7 @@ class Estimator:
             self.known.update(zip(some, RESAMPLER.all_means([_outcomes(group) for group in some]), strict=True))
         for group in new:
             if group not in self.known:
-                parts = [_unpaired(reading) for reading in group.present]
+                parts = [_unpaired(reading, _name(group.present[0])) for reading in group.present]
                 self.known[group] = RESAMPLER.over_seeds(parts, [_seed(reading) for reading in group.present])
 
     def numbers(self, wanted: Sequence[Group]) -> dict[Group, Number]:
@@ -295,7 +295,8 @@ def _name(reading: Reading) -> int:
     return int(key(reading.cell.goal)[:15], 16)
 
 
-def _unpaired(reading: Reading) -> Estimate:
+def _unpaired(reading: Reading, name: int) -> Estimate:
+    """An estimate from a row alone. All seeds of a group have its name: they were measured on the same examples."""
     assert reading.row is not None, "an estimate of what is missing"
     row = reading.row
-    return RESAMPLER.unpaired(row.value, row.low, row.high, [_name(reading), reading.number])
+    return RESAMPLER.unpaired(row.value, row.low, row.high, [name, reading.number])

@@ -160,8 +160,13 @@ def is_profile(one: Table) -> bool:
 
 
 def panels_of(one: Table) -> dict[str, list[Line]]:
-    """The lines of each panel, by its title: profiles have one a value of the first row coordinate, if it is a name."""
-    names = [shown(line.labels[0]) for line in one.lines] if len(one.rows) > 1 and is_profile(one) else []
+    """The lines of each panel, by its title: profiles have one a value of the first row coordinate, if it is a name.
+
+    A legend that begins with that coordinate keeps all lines in one panel.
+    """
+    told = one.legend is not None and one.rows[:1] == tuple(table.legend_names(one.legend)[:1])
+    several = len(one.rows) > 1 and is_profile(one) and not told
+    names = [shown(line.labels[0]) for line in one.lines] if several else []
     distinct = dict.fromkeys(names)
     numeric = any(number(line.labels[0]) is not None for line in one.lines) if names else False
     if numeric or not 2 <= len(distinct) <= LARGEST_GRID:
@@ -354,7 +359,10 @@ def _told(one: Table) -> str | None:
 
 
 def _plane(one: Table, other: Table, framed: bool) -> Figure:
-    """A point a row, one measure across and the other upwards, both with their intervals; the best ones are joined."""
+    """A point a row, one measure across and the other upwards, both with their intervals.
+
+    The front is drawn as if more of either measure were better.
+    """
     upwards = {line.labels: line.numbers[0] for line in other.lines}
     pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in one.lines}
     points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}

@@ -63,8 +63,12 @@ class Table:
 
     @property
     def is_share(self) -> bool:
-        """Whether everything in it lies in [0, 1]."""
-        return all(number.low >= 0 and number.high <= 1 for number in self.numbers)
+        """Whether everything in it lies in [0, 1] and fills it: distances may be small, shares seldom all are."""
+        return all(number.low >= 0 and number.high <= 1 for number in self.numbers) and self._greatest > 0.5
+
+    @property
+    def _greatest(self) -> float:
+        return max((number.high for number in self.numbers), default=0.0)
 
     @property
     def decimals(self) -> int:
@@ -81,8 +85,22 @@ def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
 
 
 def laid_out(planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store) -> tuple[Table, ...]:
-    """A table for each layout, from groups that have been read already."""
-    return tuple(_table(planned, layout, groups, estimator, store) for layout in layouts(planned))
+    """A table for each layout, from groups that have been read already.
+
+    Raises SpecError where a figure cannot be drawn of what the measure kept, which shows only once it is there.
+    """
+    return tuple(
+        _located(planned, number, layout, groups, estimator, store) for number, layout in enumerate(layouts(planned))
+    )
+
+
+def _located(
+    planned: Plan, number: int, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store
+) -> Table:
+    try:
+        return _table(planned, layout, groups, estimator, store)
+    except SpecError as problem:
+        raise planned.spec.source.locate(problem.within("report", number)) from None
 
 
 # ─ layouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,9 +140,11 @@ def _check(planned: Plan, layout: Layout) -> None:
         cells.check_name(layout.columns, known, ("columns",))
     shown = [one for one in of_measure if _is_in(layout, one)]
     _check_apart(planned, layout, shown)
-    rows, _ = arrange(planned, layout, shown)
+    rows, columns = arrange(planned, layout, shown)
     for name in legend_names(layout.legend):
         cells.check_name(name, rows, ("legend",))
+    if layout.legend and (untold := cells.varying(shown, but=("seed", columns, *legend_names(layout.legend)))):
+        raise SpecError(f"the legend does not tell these apart: {cells.listing(untold)}", path=("legend",))
     if layout.against is not None:
         _check_plane(planned, layout, rows, shown)
 
@@ -203,6 +223,9 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
     for group in shown:
         labels = tuple(group.coords.get(name) for name in rows)
         found.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
+    against = _table(planned, upwards(planned, layout, rows), groups, estimator, store) if layout.against else None
+    if against is not None and against.numbers and not {line.labels for line in against.lines} & set(found):
+        raise SpecError(f"no row of {layout.of} is one of {against.measure}", hint="fix its rows", path=("against",))
     lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
     return Table(
         title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
@@ -217,7 +240,7 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
         figure=layout.figure,
         legend=layout.legend,
         pictures=_pictures(shown, (*rows, columns), store) if layout.figure == "heatmap" else {},
-        against=_table(planned, upwards(planned, layout, rows), groups, estimator, store) if layout.against else None,
+        against=against,
     )
 
 
@@ -228,7 +251,10 @@ def _pictures(groups: Sequence[Group], names: Sequence[str], store: Store) -> di
         labels = tuple(reading.cell.coords.get(name) for name in names if name in reading.cell.coords)
         if labels not in found:
             tensors = store.load(reading.cell.goal).tensors
-            found[labels] = next(tensor.numpy() for tensor in tensors.values() if tensor.ndim == 2)
+            matrices = [tensor.numpy() for tensor in tensors.values() if tensor.ndim == 2]
+            if not matrices:
+                raise SpecError(f"{reading.cell.coords['measure']} keeps no matrix", path=("figure",))
+            found[labels] = matrices[0]
     return found
 
 

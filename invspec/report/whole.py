@@ -59,7 +59,8 @@ def records(whole: Report, store: Store) -> list[dict[str, Any]]:
     """One dict a row of a cell: its coordinates, its numbers, and what they cost. None is what is missing.
 
     forwards and backwards: how often the model saw an example in the attacks, on average. seconds_*: of the training,
-    the attacks and the score behind the cell, each of which other cells may share.
+    the attacks and the score behind the cell, each of which other cells may share. Of a sweep that shares its work it
+    is what the cell's own value cost beyond the smaller ones.
     """
     goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
     costs = {goal: _cost(goal, store) for goal in goals}

@@ -75,6 +75,12 @@ def test_milestones_and_their_schedule_come_together():
         Standard(schedule="milestones")
 
 
+@pytest.mark.parametrize("milestones", [(50,), (-3, 1), (0,), (1, 1), (2, 1)])
+def test_milestones_are_rising_epochs_of_the_training(milestones):
+    with pytest.raises(ValidationError, match="are not rising epochs below 3"):
+        Standard(epochs=3, schedule="milestones", milestones=milestones)
+
+
 def test_only_the_first_examples_are_learnt_from():
     seen = []
 

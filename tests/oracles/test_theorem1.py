@@ -37,7 +37,8 @@ def points(p: float) -> TensorSplit:
 def judged(net: nn.Module, clean: TensorSplit, x_adv: Tensor) -> Examples:
     """What the machinery would hand to the measure: the columns that it reads."""
     predictions = {"prediction": net(clean.pixels).argmax(1), "prediction_adv": net(x_adv).argmax(1)}
-    return Examples(clean, {"index": clean.index, "y": clean.y, **predictions}, {"x_adv": x_adv})
+    linf = (x_adv - clean.pixels).flatten(1).abs().amax(1)
+    return Examples(clean, {"index": clean.index, "y": clean.y, "linf": linf, **predictions}, {"x_adv": x_adv})
 
 
 def changed(clean: TensorSplit, attack: Attack) -> Tensor:
@@ -54,6 +55,14 @@ def changed_points(p: float) -> list[Tensor]:
 def measured(net: nn.Module, p: float) -> dict[str, Row]:
     rows = Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p))).rows
     return {str(row.where["quantity"]): row for row in rows}
+
+
+def test_the_two_attacks_in_the_wrong_order_are_refused() -> None:
+    shifted, swapped = (
+        judged(SignClassifier().build((1, 1, 2 * D + 1), 2), points(0.7), x) for x in changed_points(0.7)
+    )
+    with pytest.raises(InvspecError, match="of the shift first, then of the swap"):
+        Theorem1().score(nn.Identity(), swapped, shifted)
 
 
 @cache
@@ -156,8 +165,8 @@ def test_the_interval_of_the_slack_covers_its_truth_as_often_as_it_says() -> Non
 def test_what_breaks_the_bound_is_said_to() -> None:
     clean = points(0.7)
     y = clean.labels()
-    impossible = {"index": clean.index, "y": y, "prediction": y, "prediction_adv": y}  # right after both changes
-    examples = Examples(clean, impossible, {"x_adv": Tensor()})
+    right = {"prediction": y, "prediction_adv": y}  # after both changes
+    examples = Examples(clean, {"index": clean.index, "y": y, "linf": torch.ones(len(y)), **right}, {"x_adv": Tensor()})
     rows = {row.where["quantity"]: row.value for row in Theorem1().score(nn.Identity(), examples, examples).rows}
     assert rows["holds"] == 0
     assert rows["slack"] == pytest.approx(-0.5, abs=0.03)  # p / (2 (1 - p)) - 1 - (2p - 1) / (2 (1 - p))

@@ -265,6 +265,27 @@ def test_a_heatmap_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
     assert squares[0].collections[0].get_array().max() == 1
 
 
+def test_a_heatmap_of_what_keeps_no_matrix_is_refused_in_its_place(planned, toy_store):
+    whole = planned(SPEC + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n")
+    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: accuracy keeps no matrix"):
+        table.tables(whole, toy_store(whole, outcomes))
+
+
+def test_a_legend_that_does_not_tell_its_lines_apart_is_refused(planned):
+    with pytest.raises(SpecError, match=r"report.0.legend: the legend does not tell these apart: rotations"):
+        table.check(planned(SPEC + PAIR % "{model}"))
+
+
+def test_a_legend_that_begins_with_the_first_rows_keeps_one_panel(planned, toy_store):
+    legend = "{model} {rotations.max_degrees}"
+    layout = f'{{of: robustness, rows: [model, rotations.max_degrees], legend: "{legend}"}}'
+    whole = planned(SPEC + f"report:\n  - {layout}\n")
+    (one,) = table.tables(whole, toy_store(whole, outcomes))
+    (axes,) = figures.draw([one]).axes
+    assert "linear 90" in [text.get_text() for text in figures.draw([one]).legends[0].get_texts()]
+    assert len(axes.lines) == 6
+
+
 def test_curves_of_trainings_are_tables_over_epochs(planned, toy_store):
     whole = planned(SPEC.replace("seeds: [0]", "seeds: [0, 1]"))
     tables = list(curves.tables(whole, toy_store(whole, outcomes)))
