@@ -266,7 +266,8 @@ def _profiles(tables: Sequence[Table], framed: bool) -> Figure:
 
 def _frame(figure: Figure, tables: Sequence[Table]) -> None:
     """Title above, and below what the numbers rest on."""
-    first, numbers = tables[0], [number for one in tables for number in one.numbers]
+    first, against = tables[0], [one.against for one in tables if one.against is not None]
+    numbers = [number for one in (*tables, *against) for number in one.numbers]
     title = textwrap.fill(first.title, int(figure.get_figwidth() * LETTERS_PER_INCH))
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
     figure.supxlabel(f"{table.note(numbers)}; {first.remark}", x=0.01, ha="left", fontsize=7, color=FAINT)
