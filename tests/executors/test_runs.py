@@ -26,7 +26,7 @@ def made(root):
 
 def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, capsys):
     content = tiny(
-        defences={"standard": {"epochs": 1, "batch_size": 8, "lr": {"sweep": [0.1, 1e38]}}},
+        defences={"standard": {"epochs": 9, "batch_size": 8, "lr": {"sweep": [0.1, 1e38]}}},
         attacks={"shift": {"by": 0.25}, "breaks": {}},
         measures={"accuracy": {"of": "shift"}, "broken": {"use": "accuracy", "of": "breaks"}},
     )

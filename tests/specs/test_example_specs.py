@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ from workbench import call
 
 from invspec import document, plan, session, spec
 from invspec.cards import shipped
+from invspec.kinds import Measure
 from invspec.plan import Plan
 from invspec.spec import Spec
 from invspec.tasks import key
@@ -60,7 +61,12 @@ def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
 def size(whole: Spec, label_part: str, labels: Any) -> int:
     """How many methods these labels of a part are, by what is written."""
     entries = whole.source.values[label_part]
-    return sum(math.prod(sweeps(entries[label])) for label in ([labels] if isinstance(labels, str) else labels))
+    return sum(math.prod(sweeps(entries[label])) for label in listed(labels))
+
+
+def listed(labels: Any) -> list[str]:
+    """A single label stands for a list of one."""
+    return [labels] if isinstance(labels, str) else list(labels)
 
 
 def sweeps(value: Any) -> list[int]:
@@ -76,9 +82,10 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
     count = 0
     for line in values["train"]:
         trained = math.prod(size(whole, f"{part}s", line[part]) for part in ("dataset", "model", "defence"))
-        for measure in line.get("measures", values["measures"]):
-            of = values["measures"][measure]["of"]
-            attacked = math.prod(size(whole, "attacks", label) for label in ([of] if isinstance(of, str) else of))
+        for measure in listed(line.get("measures", values["measures"])):
+            of = listed(values["measures"][measure]["of"])
+            gathers = cast(Measure, whole.entries["measures"][measure].variants[0].method).gathers
+            attacked = 1 if gathers else math.prod(size(whole, "attacks", label) for label in of)
             count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
     assert len(plan.plan(whole).cells) == count
 
