@@ -43,7 +43,7 @@ train: [{dataset: mnist, model: lenet, defence: [standard, madry]}]
 """
 
 
-@dataclass
+@dataclass(eq=False)
 class Bench:
     """tasks.Bench in memory, with the seconds that each task took."""
 
