@@ -42,7 +42,8 @@ class Perturb:
     """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns.
 
     after is the same attack on a smaller set, if it has run before: what that one fooled is kept, and the others are
-    attacked again from where it left them.
+    attacked again from where it left them. Who is misclassified from the beginning starts afresh: an attack that leaves
+    the true label only drives them deeper into the wrong one.
     """
 
     train: Train
@@ -268,13 +269,15 @@ def _perturb(task: Perturb, bench: Bench) -> Artifact:
     if task.after is None:
         return Artifact(_attacked(task, net, split, None, bench))
     before = {name: tensor.clone() for name, tensor in bench.load(task.after).tensors.items()}
-    surviving = (~fooled(before)).nonzero().squeeze(1)
+    surviving, right = ~fooled(before), before["prediction"] == before["y"]
     for name in ("forwards", "backwards"):
         before[name].zero_()
-    if len(surviving):
-        found = _attacked(task, net, split.take(surviving), before["x_adv"][surviving], bench)
-        for name, tensor in found.items():
-            before[name][surviving] = tensor
+    for rows, start in ((surviving & right, before["x_adv"]), (surviving & ~right, None)):
+        if rows.any():
+            started = None if start is None else start[rows]
+            found = _attacked(task, net, split.take(rows.nonzero().squeeze(1)), started, bench)
+            for name, tensor in found.items():
+                before[name][rows] = tensor
     return Artifact(before)
 
 

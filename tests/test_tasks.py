@@ -436,14 +436,19 @@ def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
     assert (after["linf"] <= 0.2 + 1e-6).all()
 
 
-def test_survivors_set_out_from_where_the_smaller_ball_left_them():
+def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclassified_afresh():
     class Stays(PGD):
         def perturb(self, model, batch, rng):
-            return super().perturb(model, batch, rng) if batch.start is None else Perturbed.costing(batch.start, 0, 0)
+            return Perturbed.costing(torch.zeros_like(batch.x) if batch.start is None else batch.start, 0, 0)
 
-    bench, first = Memory(), perturb(PGD(eps=0.05, steps=3))
-    stays = perturb(Stays(eps=0.2), after=first)
-    assert torch.equal(bench.load(stays).tensors["x_adv"], bench.load(first).tensors["x_adv"])
+    poor = train(defence=Standard(epochs=1, batch_size=8, lr=1e-6))
+    bench, first = Memory(), perturb(PGD(eps=0.01, steps=3), poor)
+    before = bench.load(first).tensors
+    stayed = bench.load(perturb(Stays(eps=0.2), poor, after=first)).tensors["x_adv"]
+    afresh = ~tasks.fooled(before) & (before["prediction"] != before["y"])
+    assert 0 < afresh.sum() < len(afresh)
+    assert torch.equal(stayed[~afresh], before["x_adv"][~afresh])
+    assert (stayed[afresh] == 0).all()
 
 
 def test_fewer_examples_keep_their_label_in_a_larger_ball():
