@@ -42,8 +42,7 @@ class Perturb:
     """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns.
 
     after is the same attack on a smaller set, if it has run before: what that one fooled is kept, and the others are
-    attacked again from where it left them. Who is misclassified from the beginning starts afresh: an attack that leaves
-    the true label only drives them deeper into the wrong one.
+    attacked from where it left them, then afresh.
     """
 
     train: Train
@@ -191,6 +190,7 @@ def _train(task: Train, bench: Bench) -> Artifact:
     return Artifact(weights, curves=curves)
 
 
+COSTS = ("forwards", "backwards")
 BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
 
 
@@ -268,17 +268,30 @@ def _perturb(task: Perturb, bench: Bench) -> Artifact:
         return _nothing(net, sample)
     if task.after is None:
         return Artifact(_attacked(task, net, split, None, bench))
-    before = {name: tensor.clone() for name, tensor in bench.load(task.after).tensors.items()}
-    surviving, right = ~fooled(before), before["prediction"] == before["y"]
-    for name in ("forwards", "backwards"):
-        before[name].zero_()
-    for rows, start in ((surviving & right, before["x_adv"]), (surviving & ~right, None)):
-        if rows.any():
-            started = None if start is None else start[rows]
-            found = _attacked(task, net, split.take(rows.nonzero().squeeze(1)), started, bench)
-            for name, tensor in found.items():
-                before[name][rows] = tensor
-    return Artifact(before)
+    return Artifact(_shared(task, bench.load(task.after).tensors, net, split, bench))
+
+
+def _shared(task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, bench: Bench) -> dict[str, Tensor]:
+    """What a task finds after one on a smaller set: the judged columns and x_adv. Costs are what it adds.
+
+    Survivors go on from where the smaller set left them. Who withstands that is attacked as by the task alone, with its
+    draws, so that sharing fools whomever a separate run fools. The misclassified only have that: an attack that leaves
+    the true label drives them deeper into the wrong one.
+    """
+    found = {name: torch.zeros_like(each) if name in COSTS else each.clone() for name, each in smaller.items()}
+    right = found["prediction"] == found["y"]
+    for search, start in ((task, found["x_adv"]), (replace(task, after=None), None)):
+        rows = (~fooled(found) & (right | (start is None))).nonzero().squeeze(1)
+        if not len(rows):
+            continue
+        again = _attacked(search, net, split.take(rows), None if start is None else start[rows], bench)
+        kept = torch.ones_like(rows, dtype=torch.bool) if start is not None else fooled(again) | ~right[rows]
+        for name, each in again.items():
+            if name in COSTS:
+                found[name][rows] += each
+            else:
+                found[name][rows[kept]] = each[kept]
+    return found
 
 
 def fooled(judged: Mapping[str, Tensor]) -> Tensor:
