@@ -178,7 +178,8 @@ class Attack(Method):
 
     nested names the field, if there is one, with which the set that is searched grows, as a ball does with eps. What
     was fooled at a smaller value is then fooled at a larger one: a sweep over that field runs upwards, on the
-    survivors only, and gives batch.start, what the run before found, for `perturb` to set out from.
+    survivors only, and gives batch.start, what the run before found, for `perturb` to set out from; who withstands that
+    is attacked once more without it.
 
     A delicate attack ends so near to the decision boundary that what it finds in bfloat16 often is on the wrong side in
     float32, in which it is judged: it searches in float32 whatever the precision of the spec.
