@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class Batch:
     """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are.
 
     start (B, C, H, W), where there is one, is what the same attack found within a smaller set: see Attack.nested.
+    Of pairs, x_target (B, C, H, W) and y_target (B,) are images of other classes to walk to, index says which pair it
+    is, and ends (B, 2), on the CPU, which examples of the split are its source and its target.
     """
 
     x: Tensor
@@ -28,14 +30,25 @@ class Batch:
     index: Tensor
     bounds: Bounds = (0.0, 1.0)
     start: Tensor | None = None
+    x_target: Tensor | None = None
+    y_target: Tensor | None = None
+    ends: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Tensor) -> Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
-        start = None if self.start is None else self.start[rows]
-        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], start=start)
+        optional = {name: getattr(self, name) for name in ("start", "x_target", "y_target")}
+        others = {name: tensor[rows] for name, tensor in optional.items() if tensor is not None}
+        ends = None if self.ends is None else self.ends[rows.cpu()]
+        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], ends=ends, **others)
+
+    @property
+    def targets(self) -> Tensor:
+        """x_target (B, C, H, W) of a batch that has one, which the plan sees to for attacks that want targets."""
+        assert self.x_target is not None, "an attack that walks to a target got no target"
+        return self.x_target
 
 
 class Split(Protocol):
@@ -142,14 +155,16 @@ JUDGED = (
     "forwards",
     "backwards",
 )
+PAIRED = ("source", "target", "y_target")  # besides, where examples are pairs: index in the split, twice, and a label
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One attack's whole output, judged: columns (N,) by name (JUDGED), one row an example.
+    """One attack's whole output, judged: columns (N,) by name (JUDGED, and PAIRED of pairs), one row an example.
 
-    tensors holds x_adv (N, C, H, W) and, from attacks that walk, path (N, T, C, H, W); it may read them on demand.
-    settings are the attack's fields, like {"eps": 0.1, "norm": "linf"}.
+    tensors holds x_adv (N, C, H, W) and, from attacks that walk, path (N, T, C, H, W); it may read them on demand, all
+    of them at once, so that `batches` is the way to read many. settings are the attack's fields, like {"eps": 0.1,
+    "norm": "linf"}.
     """
 
     clean: Split
@@ -161,6 +176,27 @@ class Examples:
     def x_adv(self) -> Tensor:
         """The attacked images (N, C, H, W), float32."""
         return self.tensors["x_adv"]
+
+    def batches(self, size: int, *names: str) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """At most size examples at a time, in order: the clean batch, and of each tensor named its rows."""
+        done = 0
+        for batch in self.clean.batches(size):
+            yield batch, {name: rows_of(self.tensors, name, done, done + len(batch)) for name in names}
+            done += len(batch)
+
+
+@runtime_checkable
+class Sliced(Protocol):
+    """Tensors of which some rows can be read without the others."""
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor."""
+        ...
+
+
+def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> Tensor:
+    """Rows [start, stop) of a tensor, without reading the others where that can be."""
+    return tensors.rows(name, start, stop) if isinstance(tensors, Sliced) else tensors[name][start:stop]
 
 
 @dataclass(frozen=True)

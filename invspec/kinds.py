@@ -194,6 +194,11 @@ class Attack(Method):
         """The protocol that a model must meet (Standardised, Bijective), or None for any model."""
         return None
 
+    @property
+    def wants_target(self) -> bool:
+        """Whether it needs batch.x_target, an image of another class: its sample then says which targets."""
+        return False
+
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         """Change batch.x. Leaves the model's weights, their .grad and its mode alone."""
@@ -209,6 +214,7 @@ class Measure(Method):
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
     gathers: ClassVar[bool] = False
+    wants_target: ClassVar[bool] = False  # whether its attacks must be on pairs, with a target each
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -226,6 +232,15 @@ class Standardised(Protocol):
 
 
 @runtime_checkable
+class Penalised(Protocol):
+    """A model that adds a term of its own to the loss of its training."""
+
+    def penalty(self) -> Tensor:
+        """The term, a scalar, for the batch that the model saw last."""
+        ...
+
+
+@runtime_checkable
 class Bijective(Protocol):
     """A model that is a bijection between pixels and a code, part of which its classifier reads."""
 
@@ -238,13 +253,36 @@ class Bijective(Protocol):
         ...
 
 
+class Targets(BaseModel):
+    """Images of the same split to walk to, never of the source's class: given, or drawn for all sources or for each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    per_class: int | None = Field(default=None, ge=1, strict=True, description="so many of each class, for all sources")
+    indices: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(
+        default=(), description="positions in the split, for all sources"
+    )
+    each: int | None = Field(default=None, ge=1, strict=True, description="so many for each source, of any other class")
+    seed: int = Field(default=0, ge=0, strict=True, description="of the draw")
+
+    @model_validator(mode="after")
+    def _chosen_one_way(self) -> Self:
+        ways = [way for way in ("per_class", "indices", "each") if getattr(self, way)]
+        if len(ways) != 1:
+            found = " and ".join(ways) or "none"
+            raise ValueError(f"targets have one of per_class, indices, each; found {found}")
+        if len(set(self.indices)) < len(self.indices):
+            raise ValueError("an index stands twice")
+        return self
+
+
 class Sample(BaseModel):
-    """Which examples of a split an attack runs on."""
+    """Which examples of a split an attack runs on; with targets, which pairs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     split: SplitName = "test"
     limit: int | None = Field(default=None, ge=1, strict=True, description="first examples of the split")
     per_class: int | None = Field(default=None, ge=1, strict=True, description="first examples of each class")
+    targets: Targets | None = Field(default=None, description="what attacks walk to that want a target")
 
     @model_validator(mode="after")
     def _counted_one_way(self) -> Self:

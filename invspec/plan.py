@@ -218,6 +218,10 @@ def check(planned: Plan) -> None:
     Raises SpecError that points at the line of `train` where they meet.
     """
     spec = planned.spec
+    try:
+        _check_targets(spec)
+    except SpecError as problem:
+        raise spec.source.locate(problem) from None
     for number, line in enumerate(spec.train):
         try:
             _check_line(spec, line)
@@ -242,6 +246,8 @@ def _check_line(spec: Spec, line: TrainLine) -> None:
     for (where, dataset), (named, model) in itertools.product(data, _variants(spec, "model", line.model)):
         net = _sketch(dataset, model, f"{named['model']} on {where['dataset']}")
         for defence, attack in inner:
+            if attack.wants_target:
+                raise SpecError(f"attack of defence {defence} wants a target, and training has none", path=("defence",))
             _check_attack(attack, f"of defence {defence}", net, str(named["model"]))
         for label in attacked:
             for variant in spec.entries["attacks"][label].variants:
@@ -268,6 +274,21 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
 def _light(net: Any) -> Any:
     """A sketch with memory behind it, where that is little: meta tensors take seconds to import what they need."""
     return net.to_empty(device="cpu") if sum(weight.numel() for weight in net.parameters()) < 2**26 else net
+
+
+def _check_targets(spec: Spec) -> None:
+    """Attacks that walk to a target need some, and so do measures of pairs."""
+    for label, entry in spec.entries["attacks"].items():
+        wanting = any(cast(Attack, variant.method).wants_target for variant in entry.variants)
+        measures = (name for name, measure in spec.entries["measures"].items() if label in measure.of)
+        wanted = [f"measure {name}" for name in measures if _pairs(spec.entries["measures"][name])]
+        if entry.sample.targets is None and (wanting or wanted):
+            found = f"{' and '.join([f'attack {label}'] * wanting + wanted)} needs images of other classes as targets"
+            raise SpecError(found, hint="say `sample: {targets: {per_class: 1}}`", path=("attacks", label))
+
+
+def _pairs(measure: Resolved) -> bool:
+    return cast(Measure, measure.variants[0].method).wants_target
 
 
 def _check_attack(attack: Attack, label: str, net: Any, model: str) -> None:

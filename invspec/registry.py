@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from invspec.cards import Kind, card, names
 from invspec.errors import SpecError, suggest
-from invspec.kinds import Attack, Method
+from invspec.kinds import Attack, Method, Model
 
 
 @cache
@@ -207,5 +207,7 @@ def _nested(kind: Kind) -> BeforeValidator:
 
 if TYPE_CHECKING:
     AttackField = Attack
+    ModelField = Model
 else:
     AttackField = Annotated[Attack, _nested("attack")]  # in a spec: {use: pgd, eps: 0.3}
+    ModelField = Annotated[Model, _nested("model")]

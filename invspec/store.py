@@ -52,6 +52,11 @@ class StoredTensors(Mapping[str, Tensor]):
         with safe_open(self.path, framework="pt") as file:
             return file.get_tensor(name)
 
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor; the others are not read."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_slice(name)[start:stop]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

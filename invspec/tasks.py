@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.data import JUDGED, Batch, Curves, Examples, Journal, Perturbed, Row, Scored, Split
+from invspec.data import JUDGED, PAIRED, Batch, Curves, Examples, Journal, Perturbed, Row, Scored, Split, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, SplitName, plain
 from invspec.ops.draws import PerExample, Stream, digest
+from invspec.pairs import most, paired
 
 Precision = Literal["float32", "bfloat16"]
 Part = tuple[int, int]  # positions [start, stop) in the sample
@@ -245,20 +247,26 @@ def searched(net: Padded, precision: Precision) -> Padded:
 
 
 def chosen(dataset: Dataset, sample: Sample) -> Split:
-    """The examples of a sample, in the order of their split."""
+    """The examples of a sample, in the order of their split; with targets, its pairs."""
     split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    sources = _sources(split, sample, dataset.classes)
+    return sources if sample.targets is None else paired(split, sources, sample.targets, dataset.classes)
+
+
+def _sources(split: Split, sample: Sample, classes: int) -> Split:
     if sample.per_class is None:
         return split if sample.limit is None else split.head(sample.limit)
     y = split.labels()
-    rows = [torch.nonzero(y == k)[: sample.per_class, 0] for k in range(dataset.classes)]
+    rows = [torch.nonzero(y == k)[: sample.per_class, 0] for k in range(classes)]
     return split.take(torch.cat(rows).sort().values)
 
 
 def size(dataset: Dataset, sample: Sample) -> int:
-    """At most how many examples a sample holds, without loading them."""
+    """At most how many examples, or pairs, a sample holds, without loading them."""
     whole = dataset.count(sample.split)
     wanted = sample.limit or (sample.per_class or whole) * (dataset.classes if sample.per_class else 1)
-    return min(whole, wanted)
+    sources = min(whole, wanted)
+    return sources if sample.targets is None else most(sample.targets, sources, dataset.classes)
 
 
 def _perturb(task: Perturb, bench: Bench) -> Artifact:
@@ -364,6 +372,8 @@ def _judge(net: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tens
         "backwards": perturbed.backwards,
     }
     assert tuple(columns) == JUDGED, "columns and their list differ"
+    if batch.ends is not None and batch.y_target is not None:
+        columns |= dict(zip(PAIRED, (*batch.ends.unbind(1), batch.y_target), strict=True))
     path = {} if perturbed.path is None else {"path": perturbed.path.transpose(0, 1)}  # examples lead, as everywhere
     return {name: tensor.cpu().contiguous() for name, tensor in {**columns, "x_adv": x_adv, **path}.items()}
 
@@ -373,6 +383,19 @@ class Joined(Mapping[str, Tensor]):
 
     def __init__(self, parts: list[Mapping[str, Tensor]]) -> None:
         self.parts = parts
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor, of which no others are read."""
+        found: list[Tensor] = []
+        for part, (first, end) in zip(self.parts, itertools.pairwise(self._starts), strict=True):
+            if max(start, first) < min(stop, end):
+                found.append(rows_of(part, name, max(start, first) - first, min(stop, end) - first))
+        return torch.cat(found)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each part begins, and where the last one ends."""
+        return list(itertools.accumulate((len(part["index"]) for part in self.parts), initial=0))
 
     def __getitem__(self, name: str) -> Tensor:
         return torch.cat([part[name] for part in self.parts])
@@ -388,7 +411,8 @@ def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
     """One attack's whole output."""
     clean = chosen(parts[0].train.dataset, parts[0].sample)
     tensors = Joined([bench.load(part).tensors for part in parts if part.part[0] < len(clean)])
-    return Examples(clean, {name: tensors[name] for name in JUDGED}, tensors, plain(parts[0].attack)["fields"])
+    judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
+    return Examples(clean, judged, tensors, plain(parts[0].attack)["fields"])
 
 
 def _score(task: Score, bench: Bench) -> Artifact:

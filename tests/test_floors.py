@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "invspec"
-GROUND = (("errors",), ("cards", "kinds"), ("data", "ops"), ("registry",))  # floors, the lowest first
+GROUND = (("errors",), ("cards", "kinds"), ("data", "ops"), ("pairs", "registry"))  # floors, the lowest first
 MACHINERY = (
     ("document",),
     ("spec", "tasks"),

@@ -9,20 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Batch, Curves, Journal, Split
+from invspec.data import Batch, Bounds, Curves, Journal, Split
 from invspec.errors import InvspecError
-from invspec.kinds import Defence, Number
+from invspec.kinds import Defence, Number, Penalised
 from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.ops.norms import per_example
 
 OptimiserName = Literal["sgd", "adam"]
-Schedule = Literal["constant", "cosine", "one_cycle", "milestones"]
+Schedule = Literal["constant", "cosine", "one_cycle", "milestones", "exponential", "piecewise"]
 Precision = Literal["float32", "bfloat16"]
 Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]
 BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
@@ -33,10 +34,12 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class Training(Defence):
-    """Minibatch descent on the cross-entropy. A subclass says in `lesson` what is learnt from a batch.
+    """Minibatch descent on the cross-entropy. A subclass says in `lesson` what is learnt from a batch, in `loss` how.
 
-    Images are cropped, then mirrored, then turned by an angle that is uniform in [-max_degrees, max_degrees]; all of
-    it is drawn anew each epoch, and nothing is drawn for what is switched off.
+    A model that is Penalised adds its penalty to the loss.
+
+    Images are cropped, then mirrored, then turned by an angle that is uniform in [-max_degrees, max_degrees], then
+    changed in contrast; all of it is drawn anew each epoch, and nothing is drawn for what is switched off.
 
     The learning rate depends on the number of updates done and on nothing else. Dropout draws from torch's global
     generator, which is seeded from rng at the start of each epoch and put back after it; so an epoch depends on the
@@ -51,16 +54,29 @@ class Training(Defence):
     weight_decay: Number = Field(default=0.0, ge=0, description="coefficient of half the squared norm of all weights")
     schedule: Schedule = Field(
         default="constant",
-        description="course of lr: constant, cosine (to 0), one_cycle (straight up, straight down to 0) or milestones",
+        description="course of lr: constant, cosine (to 0), one_cycle (straight up, straight down to 0), milestones, "
+        "exponential (times decay after every epoch), or piecewise (straight from knot to knot)",
     )
     warmup: float = Field(
         default=0.3, ge=0, le=1, description="schedule one_cycle: share of the updates before the top"
     )
     milestones: tuple[int, ...] = Field(default=(), description="schedule milestones: epochs after which lr drops")
-    decay: Number = Field(default=0.1, gt=0, le=1, description="schedule milestones: factor of each drop")
+    decay: Number = Field(default=0.1, gt=0, le=1, description="schedules milestones, exponential: factor of each drop")
+    knots: tuple[tuple[Number, Number], ...] = Field(
+        default=(), description="schedule piecewise: share of the updates done, and the factor of lr there"
+    )
+    max_gradient_norm: Number | None = Field(
+        default=None, gt=0, description="shorten longer gradients of all weights to this l2 norm"
+    )
     examples: int | None = Field(default=None, ge=1, description="learn from the first examples only; default: all")
     crop: int = Field(default=0, ge=0, description="shift images by up to so many pixels each way; zeros come in")
     flip: bool = Field(default=False, description="mirror every other image left to right, at random")
+    contrast: Number = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="scale each image about its mean by a factor up to 1 - contrast, 1 + contrast",
+    )
     max_degrees: float = Field(default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees")
     interpolation: Interpolation = Field(default="bilinear", description="of rotations: bilinear or nearest")
     fill: Fill = Field(default="zero", description="what rotations bring in: zero, or the image reflected at its edge")
@@ -76,6 +92,15 @@ class Training(Defence):
             raise ValueError(f"milestones {list(self.milestones)} are not rising epochs below {self.epochs}")
         return self
 
+    @model_validator(mode="after")
+    def _knots_when_asked_for(self) -> Self:
+        if (self.schedule == "piecewise") != bool(self.knots):
+            raise ValueError(f"schedule {self.schedule} and {len(self.knots)} knots do not go together")
+        at = [share for share, _ in self.knots]
+        if at != sorted(at) or (at and (at[0], at[-1]) != (0, 1)) or min((f for _, f in self.knots), default=0) < 0:
+            raise ValueError(f"knots are at {at}; expected rising shares from 0 to 1, with factors of 0 or more")
+        return self
+
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K).
 
@@ -83,7 +108,13 @@ class Training(Defence):
         """
         x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
         x = mirrored(x, rng) if self.flip else x
-        return replace(batch, x=self._turned(x, rng) if self.max_degrees else x)
+        x = self._turned(x, rng) if self.max_degrees else x
+        return replace(batch, x=contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x)
+
+    def loss(self, net: nn.Module, lesson: Batch) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar, of what `lesson` gave, and the logits (B, K) for it, one a label."""
+        logits = net(lesson.x)
+        return F.cross_entropy(logits, lesson.y), logits
 
     def _turned(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
@@ -109,12 +140,15 @@ class Training(Defence):
         for step, batch in enumerate(data.batches(self.batch_size, shuffle=rng)):
             progress = (epoch + (step + 0.5) / steps) / self.epochs
             lesson = self.lesson(net, batch, progress, rng)
-            logits = net(lesson.x)
-            loss = F.cross_entropy(logits, lesson.y)
+            loss, logits = self.loss(net, lesson)
+            if isinstance(state.model, Penalised):
+                loss = loss + state.model.penalty()
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate(progress)
             optimiser.zero_grad()
             loss.backward()
+            if self.max_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(net.parameters(), self.max_gradient_norm)
             optimiser.step()
             log.add(loss, logits, lesson.y)
         log.report()
@@ -132,6 +166,11 @@ class Training(Defence):
                 return self.lr * (progress / self.warmup if rising else (1 - progress) / (1 - self.warmup))
             case "milestones":
                 return self.lr * self.decay ** sum(progress * self.epochs > epoch for epoch in self.milestones)
+            case "exponential":
+                return self.lr * self.decay ** math.floor(progress * self.epochs)
+            case "piecewise":
+                shares, factors = zip(*self.knots, strict=True)
+                return self.lr * float(np.interp(progress, shares, factors))
 
     def _optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
         if self.optimiser == "adam":
@@ -273,3 +312,10 @@ def mirrored(x: Tensor, rng: Stream) -> Tensor:
     """Mirror each image of x (B, C, H, W) left to right with probability one half."""
     chosen = rng.integers(2, (len(x),)).bool().to(x.device)
     return torch.where(per_example(chosen, x), x.flip(3), x)
+
+
+def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
+    """Scale each image of x (B, C, H, W) about its mean by a factor uniform in [1 - most, 1 + most], within bounds."""
+    factor = per_example(1 + most * (2 * rng.uniform((len(x),)).to(x.device) - 1), x)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (mean + factor * (x - mean)).clamp(*bounds)

@@ -70,7 +70,9 @@ def batch_of(n: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     x = (2 * torch.rand(n, *SHAPE, generator=generator) - 0.5).clamp(0, 1)
     y = torch.randint(CLASSES, (n,), generator=generator)
-    return Batch(x, y, torch.arange(n))
+    x_target = torch.rand(n, *SHAPE, generator=generator)
+    ends = torch.stack([torch.arange(n), torch.arange(n).flip(0)], dim=1)
+    return Batch(x, y, torch.arange(n), x_target=x_target, y_target=(y + 1) % CLASSES, ends=ends)
 
 
 def attack_of(name: str) -> Attack:

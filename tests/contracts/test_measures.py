@@ -8,6 +8,8 @@ from torch import nn
 
 from invspec.cards import names
 from invspec.data import Examples, TensorSplit
+from invspec.kinds import Targets
+from invspec.pairs import paired
 from invspec.registry import make, resolve
 
 N, CLASSES = 24, 3
@@ -41,9 +43,22 @@ def examples(seed):
     return model, Examples(clean, judged, {"x_adv": x_adv}, settings={"eps": 0.1, "norm": "linf"})
 
 
+def pairs(seed):
+    """The same images as sources, each with two targets of the other classes, and a path of three steps to each."""
+    model, one = examples(seed)
+    images = TensorSplit(one.clean.pixels, one.clean.y)
+    clean = paired(images, images, Targets(indices=(0, 1, 2)), CLASSES)
+    (batch,) = clean.batches(len(clean))
+    judged = {name: column[clean.source] for name, column in one.judged.items()}
+    judged |= {"index": batch.index, "source": clean.source, "target": clean.target, "y_target": batch.y_target}
+    path = torch.stack([torch.lerp(batch.x, batch.x_target, share) for share in (0.0, 0.1, 0.2)], dim=1)
+    settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
+    return model, Examples(clean, judged, {"x_adv": path[:, -1], "path": path}, settings)
+
+
 def score(name):
     measure = make("measure", name, {})
-    model, one = examples(0)
+    model, one = pairs(0) if measure.wants_target else examples(0)
     of = sweep(one) if measure.gathers else [one] * measure.takes[0]
     return measure.score(model, *of)
 
@@ -84,7 +99,7 @@ def test_the_one_row_is_the_mean_of_each(name):
     assert each.shape == index.shape == (row.n,)
     assert index.dtype == torch.int64
     assert each.double().mean().item() == pytest.approx(row.value, rel=1e-6)
-    assert set(index.tolist()) <= set(range(7, 7 + N))
+    assert set(index.tolist()) <= set(range(7 + N))
 
 
 @pytest.mark.parametrize("name", MEASURES)
