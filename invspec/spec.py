@@ -27,7 +27,7 @@ from invspec import document, registry
 from invspec.cards import Kind, card, papers, shipped
 from invspec.document import Document, Steps
 from invspec.errors import SpecError, suggest
-from invspec.kinds import Measure, Method, Number, Sample
+from invspec.kinds import Measure, Method, Number, Sample, Targets
 
 Scalar = str | float | int | bool
 Coords = dict[str, Scalar]
@@ -351,7 +351,8 @@ class Spec:
 
 def _smoke(part: str, entry: Resolved) -> Resolved:
     variants = tuple(replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants)
-    sample = entry.sample.model_copy(update={"limit": 8, "per_class": None})
+    few = entry.sample.targets and Targets(each=2)
+    sample = entry.sample.model_copy(update={"limit": 8, "per_class": None, "targets": few})
     return replace(entry, variants=variants, sample=sample)
 
 

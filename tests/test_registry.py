@@ -374,7 +374,7 @@ def test_values_that_no_card_can_hold_have_plain_texts_too() -> None:
     assert plain(frozenset({"b", "a"})) == ["a", "b"]
     assert plain({1: (PGD, 2.0)[1], "x": Sample()}) == {
         "1": 2.0,
-        "x": {"split": "test", "limit": None, "per_class": None},
+        "x": {"split": "test", "limit": None, "per_class": None, "targets": None},
     }
 
 

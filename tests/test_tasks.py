@@ -427,7 +427,7 @@ def growing(*radii, part=(0, 20), **fields):
 
 def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
     bench = Memory()
-    before, after = (bench.load(growing(*radii)).tensors for radii in ((0.05,), (0.05, 0.2)))
+    before, after = (bench.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
     settled = tasks.fooled(before)
     assert 0 < settled.sum() < len(settled)
     for name in ("x_adv", "prediction_adv", "confidence_adv", "linf"):

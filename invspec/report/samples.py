@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from invspec.data import JUDGED
+from invspec.data import JUDGED, PAIRED
 from invspec.errors import InvspecError
 from invspec.plan import Plan
 from invspec.spec import Coords
@@ -25,7 +25,8 @@ MEASURED = ("measure",)  # coordinates that say nothing of an example
 def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     """Write path; one row an example and attack. Gives the number of rows; what is not computed is left out."""
     wanted = _attacked(planned)
-    schema = _schema(coords for _, coords in wanted)
+    paired = any(task.sample.targets is not None for task, _ in wanted)
+    schema = _schema([coords for _, coords in wanted], JUDGED + PAIRED if paired else JUDGED)
     rows, partial = 0, path.with_name(f"{path.name}.partial")
     make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
     try:
@@ -64,13 +65,13 @@ def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
     return {name for label in labels for variant in entries[label].variants for name in variant.coords}
 
 
-def _schema(coords: Any) -> pa.Schema:
+def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
     """Coordinates first, in the order of the spec, then the judged columns."""
     kinds: dict[str, pa.DataType] = {}
     for each in coords:
         for name, value in each.items():
             kinds[name] = _wider(kinds.get(name), _type(value))
-    judged = {name: pa.float32() if name in FLOATS else pa.int64() for name in JUDGED}
+    judged = {name: pa.float32() if name in FLOATS else pa.int64() for name in columns}
     return pa.schema([("task", pa.string()), *kinds.items(), *judged.items()])
 
 
@@ -94,7 +95,7 @@ def _table(task: Perturb, coords: Coords, store: Store, schema: pa.Schema) -> pa
     n = len(tensors["index"])
     columns: list[pa.Array] = []
     for field in schema:
-        if field.name in JUDGED:
+        if field.name in JUDGED + PAIRED and field.name in tensors:
             columns.append(pa.array(cast(np.ndarray, tensors[field.name].numpy()), field.type))
         else:
             value = key(task) if field.name == "task" else coords.get(field.name)

@@ -90,7 +90,7 @@ def test_where_nothing_is_computed_there_are_columns_without_rows(ran: Ran, tmp_
 
 
 def test_a_value_that_is_a_number_here_and_a_text_there_is_a_text():
-    schema = samples._schema([{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}])
+    schema = samples._schema([{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}], JUDGED)
     assert [schema.field(name).type for name in "abc"] == [pa.float64(), pa.string(), pa.bool_()]
 
 

@@ -198,7 +198,25 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a sample": (
         attack("{sample: {limt: 2}}"),
         "x.yaml:9: attacks.pgd.sample.limt: no key 'limt' is known here\n"
-        "hint: did you mean limit? (known: limit, per_class, split)",
+        "hint: did you mean limit? (known: limit, per_class, split, targets)",
+    ),
+    "targets that are chosen two ways": (
+        attack("{sample: {targets: {per_class: 1, each: 2}}}"),
+        "x.yaml:9: attacks.pgd.sample.targets: targets have one of per_class, indices, each; found per_class and each",
+    ),
+    "targets that are not chosen": (
+        attack("{sample: {targets: {seed: 1}}}"),
+        "x.yaml:9: attacks.pgd.sample.targets: targets have one of per_class, indices, each; found none",
+    ),
+    "an attack that walks nowhere": (
+        with_(attacks="  pgd: {use: nspgd}"),
+        "x.yaml:9: attacks.pgd: attack pgd needs images of other classes as targets\n"
+        "hint: say `sample: {targets: {per_class: 1}}`",
+    ),
+    "a measure of pairs of an attack that has none": (
+        with_(measures="  accuracy: {use: success_rate, of: pgd}"),
+        "x.yaml:9: attacks.pgd: measure accuracy needs images of other classes as targets\n"
+        "hint: say `sample: {targets: {per_class: 1}}`",
     ),
     "a misspelt key of a train line": (
         BASE.replace("model: linear", "modle: linear"),
