@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invspec.errors import InvspecError
 
-Loss = Literal["ce", "margin", "dlr"]
+Loss = Literal["ce", "margin", "dlr", "confidence"]
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -28,6 +28,18 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     true = y.unsqueeze(1)
     others = logits.scatter(1, true, -torch.inf)
     return others.amax(1) - logits.gather(1, true).squeeze(1)
+
+
+def log_odds(logits: Tensor, y: Tensor) -> Tensor:
+    """log p_y - log(1 - p_y): the logit of y less the logarithm of the sum of the others' exponentials.
+
+    Its gradient has the direction of that of p_y, and does not vanish where p_y rounds to 1.
+
+    >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
+    tensor([2.])
+    """
+    true = y.unsqueeze(1)
+    return logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).logsumexp(1)
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
@@ -49,6 +61,17 @@ def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     return lead.squeeze(1) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
 
 
+def confidence(logits: Tensor, y: Tensor) -> Tensor:
+    """Logarithm of the largest probability of a class other than y.
+
+    Its order and the direction of its gradient are those of the probability itself, which would underflow.
+
+    >>> confidence(torch.tensor([[0.0, 0.0]]), torch.tensor([0])).exp()
+    tensor([0.5000])
+    """
+    return logits.log_softmax(1).scatter(1, y.unsqueeze(1), -torch.inf).amax(1)
+
+
 def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
     """The largest logits of each example in falling order, (B, count)."""
     if logits.shape[1] < count:
@@ -60,4 +83,23 @@ def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
     return logits.topk(count, dim=1).values
 
 
-LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin, "dlr": dlr}
+def total_variation(delta: Tensor, squared: bool = False) -> Tensor:
+    """Differences of neighbours in delta (B, C, H, W), down and across, (B,): the sum of their magnitudes.
+
+    squared: the sum of their squares, over the C H W entries.
+
+    >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
+    tensor([6.])
+    """
+    down, across = delta.diff(dim=2).flatten(1), delta.diff(dim=3).flatten(1)
+    if squared:
+        return (down.square().sum(1) + across.square().sum(1)) / delta[0].numel()
+    return down.abs().sum(1) + across.abs().sum(1)
+
+
+LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
+    "ce": cross_entropy,
+    "margin": margin,
+    "dlr": dlr,
+    "confidence": confidence,
+}

@@ -1,0 +1,126 @@
+"""A random or foreign image that is given the logits of x."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.attacks.pgd import logits_of
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack, Number, Pixels
+from invspec.ops.draws import Draws
+from invspec.ops.losses import total_variation
+
+
+class LogitSpace(Attack):
+    """Descend from far away to an image that the model reads as it reads x (Algorithm 2, read so that it coheres).
+
+    With logits L, probabilities f and the perturbation delta of the image that the search starts from, minimise
+
+        ||L(x_adv) + h - L(x)||^2 + probability_weight ||f(x_adv) - f(x)||^2 + tv_weight TV(delta)
+
+    by steps of step_size along the signs of the gradient, each cut off at the ends of the pixel range. h optimal is the
+    mean over classes of L(x) - L(x_adv), so that the first term is the distance of the centred logits, which is 0 just
+    where the probabilities are equal. start source sets out from x with uniform noise in [-1, 1], start target from
+    x_target as it is. objective confidence puts relu(f_j(x) - f_j(x_adv)) in place of the first two terms, j being the
+    class that is predicted for x.
+
+    To report beside every result: the first step, to the start, is as long as images are far apart, so that what this
+    gives is not the end of a path, alone or as the start of another attack. With start target there is no path at all:
+    x_adv is an ordinary adversarial perturbation of the target. Never pool either with attacks that walk from x.
+
+    Needs batch.x_target for start target. Returns the last image, x_adv (B, C, H, W).
+
+    Deviates: printed is an ascent with the second term subtracted and with x_adv <- clamp(x_adv + delta), which adds
+    the whole of delta at every step; no sign makes its terms cohere, and it loses the class. It is here as the card
+    logit_space_literal: sign ascent, probability_weight -1, accumulates. The authors' code has a constant for h, and in
+    its last version what the card logit_space_published has, but for the norm of its relu, which is over the batch.
+    """
+
+    start: Literal["source", "target"] = Field(default="source", description="noise upon x, or the target image")
+    objective: Literal["match", "confidence"] = Field(
+        default="match", description="match logits and probabilities of x, or keep the confidence in its class"
+    )
+    h: Literal["optimal", "zero"] | Number = Field(
+        default="optimal", description="what may be added to all logits: the best shift, nothing, or a constant"
+    )
+    probability_weight: Number = Field(default=1.0, description="weight of the squared distance of probabilities")
+    tv_weight: Number = Field(default=0.01, description="weight of the total variation of the perturbation")
+    tv: Literal["l1", "squared"] = Field(
+        default="l1", description="total variation: sum of differences of neighbours, or mean of their squares"
+    )
+    steps: int = Field(default=200, ge=1, description="number of updates")
+    step_size: Pixels = Field(default=0.01, gt=0, description="length of an update in linf; adam: its learning rate")
+    optimiser: Literal["sign", "adam"] = Field(
+        default="sign", description="signs of the gradient, or Adam on the image"
+    )
+    schedule: Literal["constant", "milestones"] = Field(
+        default="constant",
+        description="course of step_size; milestones: a tenth of it from 50 % of the steps, and 75 %",
+    )
+    sign: Literal["descent", "ascent"] = Field(default="descent", description="descend the objective, or climb it")
+    accumulates: bool = Field(default=False, description="as printed: each step adds all of delta to the last image")
+    margin: Pixels = Field(default=0.0, ge=0, lt=0.5, description="how far pixels keep from both ends of their range")
+
+    @property
+    def wants_target(self) -> bool:
+        return self.start == "target"
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        clean = logits_of(model, batch.x)
+        origin, x_adv = self._start(batch, rng)
+        low, high = batch.bounds[0] + self.margin, batch.bounds[1] - self.margin
+        point = x_adv - origin if self.accumulates else x_adv  # what is updated
+        adam = torch.optim.Adam([point]) if self.optimiser == "adam" else None
+        for step in range(self.steps):
+            gradient = self._gradient(model, x_adv, origin, clean)
+            self._update(point, gradient, self._length(step), adam)
+            x_adv = (x_adv + point if self.accumulates else point).clamp_(low, high)
+        return Perturbed.costing(x_adv, forwards=self.steps + 1, backwards=self.steps)
+
+    def loss(self, logits: Tensor, clean: Tensor, delta: Tensor) -> Tensor:
+        """The objective (B,) at logits (B, K), with clean (B, K) those of x, and the perturbation (B, C, H, W)."""
+        smoothness = self.tv_weight * total_variation(delta, squared=self.tv == "squared")
+        difference = clean.softmax(1) - logits.softmax(1)
+        if self.objective == "confidence":
+            label = clean.argmax(1, keepdim=True)
+            return difference.gather(1, label).squeeze(1).relu() + smoothness
+        gap = self._shifted(logits - clean).square().sum(1)
+        return gap + self.probability_weight * difference.square().sum(1) + smoothness
+
+    def _shifted(self, gap: Tensor) -> Tensor:
+        """The difference of logits (B, K) with h added."""
+        if self.h == "optimal":
+            return gap - gap.mean(1, keepdim=True)
+        return gap if self.h == "zero" else gap + self.h
+
+    def _start(self, batch: Batch, rng: Draws) -> tuple[Tensor, Tensor]:
+        """The image of which x_adv is a perturbation, and the first x_adv, a new tensor."""
+        if self.start == "target":
+            return batch.targets, batch.targets.clone()
+        noise = 2 * rng.uniform(tuple(batch.x.shape)).to(batch.x) - 1
+        return batch.x, (batch.x + noise).clamp_(*batch.bounds)
+
+    def _gradient(self, model: nn.Module, x_adv: Tensor, origin: Tensor, clean: Tensor) -> Tensor:
+        leaf = x_adv.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            total = self.loss(model(leaf), clean, leaf - origin).sum()
+        return torch.autograd.grad(total, leaf)[0]
+
+    def _length(self, step: int) -> float:
+        """step_size at a step, which counts from 0."""
+        if self.schedule == "constant":
+            return self.step_size
+        return self.step_size * 0.1 ** ((2 * step >= self.steps) + (4 * step >= 3 * self.steps))
+
+    def _update(self, point: Tensor, gradient: Tensor, length: float, adam: torch.optim.Adam | None) -> None:
+        """Move the point, in place."""
+        downhill = gradient if self.sign == "descent" else -gradient
+        if adam is None:
+            point.sub_(downhill.sign(), alpha=length)
+            return
+        adam.param_groups[0]["lr"], point.grad = length, downhill
+        adam.step()
