@@ -34,7 +34,7 @@ class DDN(Walk):
     norm: Literal["l2"] = Field(default="l2", description="how distance is measured; the method is one for l2")
     init_eps: Pixels = Field(default=1.0, gt=0, description="radius of the first sphere")
     gamma: Number = Field(default=0.05, gt=0, lt=1, description="share by which the radius changes in one update")
-    loss: Loss = Field(default="ce", description="what to climb: ce, margin, or dlr (Croce and Hein 2020)")
+    loss: Loss = Field(default="ce", description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence")
     levels: int | None = Field(
         default=None, ge=2, description="round pixels to so many equidistant values; default: no"
     )

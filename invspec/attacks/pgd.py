@@ -52,7 +52,7 @@ class PGD(Attack):
     relative_step_size: Number | None = Field(default=None, gt=0, description="step_size in units of eps, instead")
     random_start: bool = Field(default=True, description="start at a random point of the ball, not at x")
     restarts: int = Field(default=1, ge=1, description="fresh starts, kept if better")
-    loss: Loss = Field(default="ce", description="what to climb: ce, margin, or dlr (Croce and Hein 2020)")
+    loss: Loss = Field(default="ce", description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence")
     label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
     eps_space: EpsSpace = Field(default="pixel", description="units of eps: pixels, or the model's standardised input")
     sparsity: int = Field(default=1, ge=1, description="norm l1: pixels moved in one update")
@@ -180,7 +180,7 @@ def random_in_ball(x: Tensor, eps: float, norm: Norm, rng: Draws) -> Tensor:
     return direction * per_example(length / size(direction, norm), direction)
 
 
-def can_move(x: Tensor, gradient: Tensor, bounds: Bounds) -> Tensor:
-    """Which pixels are not yet at the bound that their gradient points to."""
+def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 0.0) -> Tensor:
+    """Which pixels are further than gap, a number or (B, 1, 1, 1), from the bound that their gradient points to."""
     low, high = bounds
-    return torch.where(gradient > 0, x < high, x > low)
+    return torch.where(gradient > 0, x < high - gap, x > low + gap)
