@@ -1,0 +1,74 @@
+"""How far from its target a walk ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, Scored
+from invspec.kinds import Measure, Number
+from invspec.measures.pairs import SHARES, Eligible, distances_to_target, eligible, mean_score
+from invspec.ops.distances import Distance, offline
+
+Level = Annotated[Number, Field(ge=0, le=1)]
+
+
+class FinalDistance(Measure):
+    """Distance from the final image of each pair to its target: quantiles over pairs, or their mean or median.
+
+    `statistic: quantiles` has a row for each of `quantiles`, told apart by quantile; mean and median are one number,
+    and the mean has each and index, an entry a source: the mean over its targets (where sources have unequally many,
+    see measures.pairs.by_source). A success rate says on which side of a threshold pairs are; where many are near to
+    it, only quantiles tell.
+
+    relative divides by the distance of the source from the target: 1 where nothing was gained, 0 on the target.
+
+    The mean's interval is a bootstrap's over sources, whose pairs are not independent. A quantile's is Woodruff's
+    (1952): the ends of such an interval of the share of pairs below it, read as quantiles again.
+
+    Raises: InvspecError where no pair is eligible.
+    """
+
+    wants_target: ClassVar[bool] = True
+
+    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
+    statistic: Literal["quantiles", "mean", "median"] = Field(default="quantiles", description="what of the distances")
+    quantiles: tuple[Level, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1, description="of statistic quantiles")
+    relative: bool = Field(default=False, description="divide by the distance from the source to the target")
+    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+
+    def smoke(self) -> Self:
+        """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""
+        return self.model_copy(update={"eligible": "all", "distance": offline(self.distance)})
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        kept = eligible(attacked, self.eligible)
+        found, source = self._distances(model, attacked)[kept], attacked.judged["source"][kept]
+        if self.statistic == "mean":
+            return mean_score(found, source)
+        if self.statistic == "median":
+            return Scored([quantile_row(found, source, 0.5)])
+        rows = [quantile_row(found, source, level) for level in self.quantiles]
+        return Scored([replace(row, where={"quantile": q}) for row, q in zip(rows, self.quantiles, strict=True)])
+
+    def _distances(self, model: nn.Module, attacked: Examples) -> Tensor:
+        """Of every pair, (N,) float64."""
+        final = distances_to_target(attacked, model, self.distance)
+        if not self.relative:
+            return final
+        initial = distances_to_target(attacked, model, self.distance, clean=True)
+        return final / initial.clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def quantile_row(values: Tensor, source: Tensor, level: float) -> Row:
+    """A quantile of values (P,) over pairs, with its interval over sources; n counts sources."""
+    value = values.quantile(level)
+    (below,) = mean_score((values <= value).double(), source, within=SHARES).rows
+    levels = torch.tensor([level + below.low - below.value, level + below.high - below.value], dtype=values.dtype)
+    low, high = values.quantile(levels.clamp(0, 1)).tolist()
+    return Row(value.item(), below.n, min(low, value.item()), max(high, value.item()))
