@@ -232,6 +232,31 @@ class Standardised(Protocol):
 
 
 @runtime_checkable
+class TwoLayer(Protocol):
+    """A model that is W2 relu(W1 x + b1) + b2 of the D flattened pixels, with h hidden units."""
+
+    @property
+    def hidden_weight(self) -> Tensor:
+        """W1, (h, D)."""
+        ...
+
+    @property
+    def hidden_bias(self) -> Tensor:
+        """b1, (h,)."""
+        ...
+
+    @property
+    def output_weight(self) -> Tensor:
+        """W2, (K, h)."""
+        ...
+
+    @property
+    def output_bias(self) -> Tensor:
+        """b2, (K,)."""
+        ...
+
+
+@runtime_checkable
 class Penalised(Protocol):
     """A model that adds a term of its own to the loss of its training."""
 
