@@ -24,7 +24,10 @@ from invspec.errors import InvspecError
 
 TrunkName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
 
-CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the 50,000 training images
+CIFAR10_MEAN, CIFAR10_STD = (
+    (0.4914, 0.4822, 0.4465),
+    (0.2470, 0.2435, 0.2616),
+)  # as the model alexnet_cifar standardises
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROWS = 8  # on CPUs an example's features do not depend on its batch where the batch is a multiple of this
 _LEAST = 32  # height and width below which images are padded, in pixels
@@ -106,17 +109,19 @@ class Outputs(nn.Sequential):
         return tuple(found)
 
 
+CIFAR_ALEXNET_WIDTHS = (64, 192, 384, 256, 256)
 CIFAR_ALEXNET_KEPT = (1, 4, 7, 9, 11)  # the five outputs after ReLU of `cifar_alexnet`
 
 
-def cifar_alexnet(channels: int) -> nn.Sequential:
-    """The convolutional part of Laidlaw et al.'s AlexNet for 32 x 32 images: (B, C, 32, 32) to (B, 256, 2, 2)."""
+def cifar_alexnet(channels: int, widths: tuple[int, int, int, int, int] = CIFAR_ALEXNET_WIDTHS) -> nn.Sequential:
+    """The convolutional part of Laidlaw et al.'s AlexNet for small images: (B, C, 32, 32) to (B, 256, 2, 2)."""
+    first, second, third, fourth, fifth = widths
     return nn.Sequential(
-        *(nn.Conv2d(channels, 64, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(64, 192, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
-        *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(channels, first, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(first, second, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(second, third, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(third, fourth, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(fourth, fifth, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
     )
 
 
@@ -156,12 +161,12 @@ def _cifar() -> Trunk:
     if path is None:
         raise InvspecError(
             "there are no weights of alexnet_cifar, which are trained and not published",
-            hint="train the model alexnet_cifar, and copy its weights to weights/alexnet_cifar.safetensors in the "
-            "folder INVSPEC_DATA",
+            hint="train the model alexnet_cifar on cifar10, and copy the model.safetensors that it leaves in the store "
+            "to weights/alexnet_cifar.safetensors in the folder INVSPEC_DATA",
         )
     with torch.device("meta"):
         layers = Outputs(cifar_alexnet(3), CIFAR_ALEXNET_KEPT)
-    _fill(layers, _tensors(path), path, lambda name: f"features.{name}")
+    _fill(layers, _tensors(path), path, lambda name: f"net.features.{name}")
     return Trunk(layers, CIFAR10_MEAN, CIFAR10_STD)
 
 

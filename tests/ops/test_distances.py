@@ -141,7 +141,7 @@ def test_missing_weights_name_the_file_and_the_folder() -> None:
         InvspecError, match=r"cannot be downloaded.*\n.*alexnet_imagenet1k_v1_features.pth.*INVSPEC_DATA"
     ):
         distance("lpips_alex")(images(), images())
-    with pytest.raises(InvspecError, match=r"no weights of alexnet_cifar.*\n.*INVSPEC_DATA"):
+    with pytest.raises(InvspecError, match=r"no weights of alexnet_cifar.*\n.*alexnet_cifar.safetensors.*INVSPEC_DATA"):
         distance("laidlaw_alexnet_cifar")(images(), images())
 
 
@@ -310,7 +310,7 @@ def test_the_features_of_a_reference_are_computed_once() -> None:
 
 def test_exported_weights_of_the_cifar_alexnet_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     layers = cifar_alexnet(3)
-    state = {f"features.{name}": tensor for name, tensor in layers.state_dict().items()} | {"other": torch.zeros(1)}
+    state = {f"net.features.{name}": tensor for name, tensor in layers.state_dict().items()} | {"other": torch.zeros(1)}
     (tmp_path / "weights").mkdir()
     safetensors.torch.save_file(state, tmp_path / "weights" / "alexnet_cifar.safetensors")
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
