@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.measures.boundary_distance import READ, mean
+from invspec.measures.pairs import READ, device_of, mean_score
 
 
 class MeanTemperature(Measure):
@@ -21,12 +21,12 @@ class MeanTemperature(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        return mean(torch.cat(list(self._temperatures(model, attacked))), attacked.judged["index"])
+        judged = attacked.judged
+        return mean_score(torch.cat(list(self._temperatures(model, attacked))), judged.get("source", judged["index"]))
 
     @torch.no_grad()
     def _temperatures(self, model: nn.Module, attacked: Examples) -> Iterator[Tensor]:
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
-        device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
         for batch, found in attacked.batches(READ, "x_adv"):
-            x = (batch.x if self.clean else found["x_adv"]).to(device)
+            x = (batch.x if self.clean else found["x_adv"]).to(device_of(model))
             yield torch.ones(len(x)) if temperature is None else temperature(x).cpu()
