@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from pydantic import Field
@@ -25,14 +26,21 @@ class ResNet18(StandardisingModel):
     width: int = Field(default=64, ge=1, description="channels of the stem and the first group")
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
-        widths = [self.width, self.width, 2 * self.width, 4 * self.width, 8 * self.width]
-        net = nn.Sequential(conv3x3(shape[0], self.width), nn.BatchNorm2d(self.width), nn.ReLU())
-        for fan_in, fan_out in pairwise(widths):
-            stride = 1 if fan_in == fan_out else 2
-            net.extend([BasicBlock(fan_in, fan_out, stride), BasicBlock(fan_out, fan_out)])
-        net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
-        net.apply(_initialise)
-        return self.standardised(net, shape[0])
+        widths = [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
+        return self.standardised(residual_net(shape[0], widths, 2, classes), shape[0])
+
+
+def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
+    """A 3 x 3 stem of the first width, groups of so many blocks of each, the mean over positions, one linear layer.
+
+    Every group but the first halves the map.
+    """
+    net = nn.Sequential(conv3x3(channels, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU())
+    for group, (fan_in, fan_out) in enumerate(pairwise([widths[0], *widths])):
+        net.append(BasicBlock(fan_in, fan_out, stride=2 if group else 1))
+        net.extend(BasicBlock(fan_out, fan_out) for _ in range(blocks - 1))
+    net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
+    return net.apply(_initialise)
 
 
 class BasicBlock(nn.Module):

@@ -1,0 +1,28 @@
+"""The residual net of confidence-calibrated adversarial training."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+from torch import nn
+
+from invspec.data import Shape
+from invspec.kinds import Model
+from invspec.models.resnet import residual_net
+
+
+class CCATResNet(Model):
+    """Three groups of three basic blocks behind a 3 x 3 convolution, then the mean over positions and one linear layer.
+
+    Every group but the first halves the map; there is no max-pooling. The net sees pixels as they are. Its authors call
+    it ResNet-20.
+
+    Deviates: the linear layer starts from torch's own initial weights, theirs from normal ones.
+    """
+
+    widths: tuple[PositiveInt, ...] = Field(
+        default=(64, 128, 256), min_length=1, description="channels of each group; the stem has those of the first"
+    )
+    blocks: int = Field(default=3, ge=1, description="residual blocks in each group")
+
+    def build(self, shape: Shape, classes: int) -> nn.Sequential:
+        return residual_net(shape[0], self.widths, self.blocks, classes)
