@@ -39,7 +39,10 @@ class AdversarialTraining(Training):
     ramp: float = Field(default=0.0, ge=0, le=1, description="share of the updates before perturbations have full size")
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        batch = super().lesson(model, batch, progress, rng)
+        return self.attacked(model, super().lesson(model, batch, progress, rng), progress, rng)
+
+    def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        """The batch, of which all but the first clean_fraction is attacked."""
         clean = round(self.clean_fraction * len(batch))
         if clean == len(batch):
             return batch

@@ -42,15 +42,20 @@ class Pretrained(Defence):
     )
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        path = _located(self.file)
-        weights = state_dict_at(self.entry, _tensors(_checked(path, self.sha256), path), path)
-        net = model.net if isinstance(model, StandardisedNet) else model
-        _require_fit(net.state_dict(), weights, path)
-        net.load_state_dict(weights)
+        load_weights(model, self.file, self.sha256, self.entry)
         return {}
 
     def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]  # cheaper than any of its own kind
         return Untrained()
+
+
+def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
+    """Give the model, or the net behind its standardisation, the state dict at an entry of a file: see Pretrained."""
+    path = _located(file)
+    weights = state_dict_at(entry, _tensors(_checked(path, sha256), path), path)
+    net = model.net if isinstance(model, StandardisedNet) else model
+    _require_fit(net.state_dict(), weights, path)
+    net.load_state_dict(weights)
 
 
 def _located(file: str) -> Path:

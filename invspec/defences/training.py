@@ -23,12 +23,20 @@ from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.ops.norms import per_example
 
 OptimiserName = Literal["sgd", "adam"]
-Schedule = Literal["constant", "cosine", "one_cycle", "milestones", "exponential", "piecewise"]
+ScheduleName = Literal["constant", "cosine", "one_cycle", "milestones", "exponential", "piecewise"]
 Precision = Literal["float32", "bfloat16"]
 Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]
 BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
 Optimiser = Annotated[OptimiserName, Field(description="sgd or adam")]
 LearningRate = Annotated[Number, Field(gt=0, description="learning rate; the highest, where a schedule changes it")]
+Schedule = Annotated[
+    ScheduleName,
+    Field(
+        description="course of lr: constant, cosine (to 0), one_cycle (straight up, straight down to 0), milestones, "
+        "exponential (times decay after every epoch), or piecewise (straight from knot to knot)"
+    ),
+]
+Decay = Annotated[Number, Field(gt=0, le=1, description="schedules milestones, exponential: factor of each drop")]
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -52,16 +60,12 @@ class Training(Defence):
     lr: LearningRate = 0.01
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd; adam keeps its betas 0.9, 0.999")
     weight_decay: Number = Field(default=0.0, ge=0, description="coefficient of half the squared norm of all weights")
-    schedule: Schedule = Field(
-        default="constant",
-        description="course of lr: constant, cosine (to 0), one_cycle (straight up, straight down to 0), milestones, "
-        "exponential (times decay after every epoch), or piecewise (straight from knot to knot)",
-    )
+    schedule: Schedule = "constant"
     warmup: float = Field(
         default=0.3, ge=0, le=1, description="schedule one_cycle: share of the updates before the top"
     )
     milestones: tuple[int, ...] = Field(default=(), description="schedule milestones: epochs after which lr drops")
-    decay: Number = Field(default=0.1, gt=0, le=1, description="schedules milestones, exponential: factor of each drop")
+    decay: Decay = 0.1
     knots: tuple[tuple[Number, Number], ...] = Field(
         default=(), description="schedule piecewise: share of the updates done, and the factor of lr there"
     )
@@ -231,7 +235,7 @@ class _State:
 
 
 class _Log:
-    """The loss and accuracy of every update of an epoch.
+    """The loss and accuracy of every update of an epoch; of soft labels, any that none exceeds is right.
 
     They stay on the device and are read a few times a second, since reading waits for the device.
     """
@@ -243,8 +247,9 @@ class _Log:
         self.last = time.monotonic()
 
     def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
-        labels = y if y.ndim == 1 else y.argmax(1)
-        accuracy = (logits.argmax(1) == labels).to(loss.dtype).mean()
+        prediction = logits.argmax(1)
+        right = prediction == y if y.ndim == 1 else y.gather(1, prediction[:, None])[:, 0] == y.amax(1)
+        accuracy = right.to(loss.dtype).mean()
         self.unread.append(torch.stack([loss.detach(), accuracy]))
         if time.monotonic() - self.last > _SECONDS_BETWEEN_REPORTS:
             self.report()

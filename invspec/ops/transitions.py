@@ -1,0 +1,53 @@
+"""How the label of an image fades as the image is perturbed: from its own class to no class more than another."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from invspec.kinds import Norm
+from invspec.ops.norms import size
+
+UNMOVED = 1e-8  # a perturbation shorter than this, in linf, is none
+LEAST_LPIPS = 1e-6
+
+
+def power_transition(delta: Tensor, eps: float, rho: float, norm: Norm = "linf") -> Tensor:
+    """Weight of the true label, (1 - min(1, ||delta|| / eps)) ** rho: delta (B, ...) to (B,) in [0, 1].
+
+    It is 1 without a perturbation and 0 from the length eps on.
+
+    >>> power_transition(torch.tensor([[0.0], [0.1], [0.3]]), eps=0.2, rho=2.0)
+    tensor([1.0000, 0.2500, 0.0000])
+    """
+    share = size(delta, norm) / max(eps, torch.finfo(delta.dtype).tiny)
+    return (1 - share.clamp_max(1)) ** rho
+
+
+def sigmoid_transition(delta: Tensor, lpips: Tensor, max_lpips: float, rho: float) -> Tensor:
+    """Weight of the true label, sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)).
+
+    delta (B, ...), lpips (B,) to (B,). It is a half where LPIPS is max_lpips, rises to 1 as LPIPS falls to 0, and falls
+    to sigmoid(-rho ||delta||_inf) as it grows.
+
+    Deviates: without a perturbation the formula gives a half, but it is 1 here; LPIPS is at least 1e-6, where the
+    authors add as much to it.
+
+    >>> delta = torch.full((3, 1), 0.03)
+    >>> sigmoid_transition(delta, torch.tensor([0.0, 0.03, 3e4]), max_lpips=0.03, rho=100.0)
+    tensor([1.0000, 0.5000, 0.0474])
+    """
+    length = size(delta, "linf")
+    weight = torch.sigmoid(rho * length * (max_lpips / lpips.clamp_min(LEAST_LPIPS) - 1))
+    return weight.where(length >= UNMOVED, 1)
+
+
+def faded(y: Tensor, weight: Tensor, classes: int) -> Tensor:
+    """Labels y (B,) as probabilities (B, K): weight (B,) on each, and what is left shared equally by all K classes.
+
+    >>> faded(torch.tensor([1]), torch.tensor([0.5]), classes=2)
+    tensor([[0.2500, 0.7500]])
+    """
+    kept = weight.unsqueeze(1)
+    return kept * F.one_hot(y, classes).to(weight.dtype) + (1 - kept) / classes
