@@ -228,7 +228,7 @@ class Claim(_Part):
         return next(form for form in _OF_FORM if getattr(self, form) is not None)
 
 
-FigureKind = Literal["profile", "beside", "heatmap", "plane", "none"]
+FigureKind = Literal["profile", "beside", "band", "matrix", "images", "heatmap", "plane", "none"]
 
 
 class Against(_Part):
@@ -241,8 +241,18 @@ class Against(_Part):
 class Layout(_Part):
     """One table, and a figure of it, of one measure: which coordinates run down and across.
 
-    figure: profile draws a line a row; beside draws it too, as a further panel of the layout before it; heatmap draws
-    the matrix that the measure keeps; plane draws a point a row, this measure across and the one in against upwards.
+    figure says what is drawn.
+    profile: a line a row with its interval, a panel for each name of the first row coordinate.
+    beside: the same, as a further panel of the layout before it.
+    band: from the lowest to the highest value of the last row coordinate, one for each value of the row coordinate
+    before it, a panel for each of what else tells rows apart. The columns are numbers.
+    plane: a point a row, this measure across and the one in against upwards.
+    matrix: a panel for each score that keeps a `matrix` of target classes by source classes, numbers in its cells.
+    images: a grid for each score that keeps `images`, with their confidences below them and the originals framed;
+    the columns are source classes or, where the score has a row for each, what tells those rows apart.
+    heatmap: the first matrix, whatever it is, that each score keeps.
+    none: the table alone.
+
     legend is the text of a line, {name} in it standing for a coordinate of its row:
     "{rotations.max_degrees}/0".
     """

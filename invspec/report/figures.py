@@ -1,4 +1,4 @@
-"""Tables as figures: a line and its band a row, dots where the columns are no numbers, or heatmaps of matrices.
+"""Tables as figures: a line and its band a row, dots where the columns are no numbers, or what the scores kept.
 
 A figure is of one table, or of several that stand beside each other.
 """
@@ -18,64 +18,18 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from invspec.report import table
+from invspec.report import pictures, table
 from invspec.report.cells import Number, number, shown
+from invspec.report.looks import DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
 from invspec.report.table import Labels, Line, Table
 
-INK, GRID, FAINT = "#23262d", "#dfe1e6", "#6b7079"
-DARK_PAGE = {INK: "#e6e8ec", GRID: "#363a42", FAINT: "#9ba1ab"}
-
-# each colour as it is on a white page and on a dark one
-SWEEP = (("#eda63a", "#d9485f", "#7d2e8d", "#23235f"), ("#f2b651", "#ee6f7f", "#b77bdc", "#8f9bff"))
-KINDS = (  # Okabe and Ito's palette
-    ("#0072b2", "#4fa8e0"),
-    ("#009e73", "#3cc8a0"),
-    ("#d55e00", "#f0854a"),
-    ("#cc79a7", "#e3a2c5"),
-    ("#56b4e9", "#85cdf5"),
-    ("#e69f00", "#f2bd4b"),
-    ("#666666", "#aaaaaa"),
-)
-HEAT = ("#f7f7f4", "#eda63a", "#d9485f", "#23235f")
-MARKERS = "osD^vPX"
 LARGEST_GRID = 6  # panels; more rows of a kind share one
 PANEL = (3.1, 2.5)  # inches
-LETTERS_PER_INCH = 9  # of a title
+LETTERS_PER_INCH, SMALL_LETTERS_PER_INCH = 9, 16  # of a title, of the note below
 REM_PER_INCH = 7.2  # on a page: what brings 8.5 points to the size of its small text
-
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8.5,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.title_fontsize": 8,
-    "axes.linewidth": 0.7,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "invspec",
-}
-
-
-@dataclass(frozen=True)
-class Look:
-    """How the lines of one row look: colour on a white page, on a dark one, and marker."""
-
-    colour: str
-    dark: str
-    marker: str = "o"
 
 
 def together(tables: Iterable[Table]) -> list[list[Table]]:
@@ -94,14 +48,24 @@ def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
     if not any(one.numbers for one in tables):
         return None
     with matplotlib.rc_context(STYLE):
-        heatmaps = [picture for one in tables for picture in one.pictures.items()]
-        if tables[0].against is not None:
-            figure = _plane(tables[0], tables[0].against, framed)
-        else:
-            figure = _heatmaps(heatmaps, framed) if heatmaps else _profiles(tables, framed)
+        figure = _figure(tables, framed)
         if framed:
             _frame(figure, tables)
         return figure
+
+
+def _figure(tables: Sequence[Table], framed: bool) -> Figure:
+    match tables[0]:
+        case Table(against=Table() as against) as one:
+            return _plane(one, against, framed)
+        case Table(figure="heatmap") as one:
+            return pictures.heatmaps(one.pictures, framed)
+        case Table(figure="matrix") as one:
+            return pictures.matrices(one.pictures, framed)
+        case Table(figure="images") as one:
+            return pictures.images(one.pictures, framed)
+        case _:
+            return _profiles(tables, framed)
 
 
 def write(tables: Sequence[Table], path: Path) -> Path | None:
@@ -139,8 +103,9 @@ def variable(colour: str) -> str:
 
 def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
     """What every colour of these tables' figures is on a dark page."""
-    looks = [look for one in tables for look in looks_of(one).values()]
-    return DARK_PAGE | {look.colour: look.dark for look in looks}
+    lines = {look.colour: look.dark for one in tables for look in looks_of(one).values()}
+    kept = pictures.dark() if any(one.pictures for one in tables) else {}
+    return DARK_PAGE | dict(KINDS) | kept | lines
 
 
 def _svg(figure: Figure) -> str:
@@ -160,52 +125,44 @@ def is_profile(one: Table) -> bool:
 
 
 def panels_of(one: Table) -> dict[str, list[Line]]:
-    """The lines of each panel, by its title: profiles have one a value of the first row coordinate, if it is a name.
+    """The lines of each panel, by its title.
 
-    A legend that begins with that coordinate keeps all lines in one panel.
+    Profiles have a panel for each value of the first row coordinate, if it is a name; a legend that begins with that
+    coordinate keeps all lines in one. Bands have a panel for whatever their edges and the legend do not tell apart.
     """
+    if one.figure == "band":
+        return _by_title(one, [" ".join(filter(None, map(shown, line.labels[:-2]))) for line in one.lines])
     told = one.legend is not None and one.rows[:1] == tuple(table.legend_names(one.legend)[:1])
     several = len(one.rows) > 1 and is_profile(one) and not told
     names = [shown(line.labels[0]) for line in one.lines] if several else []
-    distinct = dict.fromkeys(names)
     numeric = any(number(line.labels[0]) is not None for line in one.lines) if names else False
-    if numeric or not 2 <= len(distinct) <= LARGEST_GRID:
+    if numeric or not 2 <= len(set(names)) <= LARGEST_GRID:
         return {"": list(one.lines)}
-    return {name: [line for line, own in zip(one.lines, names, strict=True) if own == name] for name in distinct}
+    return _by_title(one, names)
+
+
+def _by_title(one: Table, titles: Sequence[str]) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    for line, title in zip(one.lines, titles, strict=True):
+        found.setdefault(title, []).append(line)
+    return found
+
+
+def _told_apart(one: Table) -> slice:
+    """Which row coordinates tell a line from the others of its panel; of bands, all but that of their edges."""
+    if one.figure == "band":
+        return slice(max(len(one.rows) - 2, 0), len(one.rows) - 1)
+    return slice(1 if len(panels_of(one)) > 1 else 0, None)
 
 
 def _own(one: Table, line: Line) -> Labels:
     """What tells a line from the others of its panel."""
-    return line.labels[1:] if len(panels_of(one)) > 1 else line.labels
+    return line.labels[_told_apart(one)]
 
 
 def looks_of(one: Table) -> dict[Labels, Look]:
-    """Rows that differ by one number take the colours of a sweep in its order; others those of kinds."""
-    rows = list(dict.fromkeys(_own(one, line) for line in one.lines))
-    swept = _sweep(rows)
-    looks = _sweep_looks(swept) if len(swept) > 1 else {}
-    others = [row for row in rows if row not in looks]
-    for place, row in enumerate(others):
-        colour, dark = KINDS[place % len(KINDS)]
-        looks[row] = Look(colour, dark, MARKERS[(place + (len(swept) > 1)) % len(MARKERS)])
-    return {row: looks[row] for row in rows}
-
-
-def _sweep(rows: Sequence[Labels]) -> dict[Labels, float]:
-    """The largest set of rows that differ by a single number, and that number."""
-    families: dict[tuple[int, Labels], dict[Labels, float]] = {}
-    for row in rows:
-        for place, value in enumerate(row):
-            if (at := number(value)) is not None:
-                families.setdefault((place, (*row[:place], *row[place + 1 :])), {})[row] = at
-    return max(families.values(), key=len, default={})
-
-
-def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, Look]:
-    light, dark = (LinearSegmentedColormap.from_list("sweep", list(colours)) for colours in SWEEP)
-    ranked = sorted(set(swept.values()))
-    at = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
-    return {row: Look(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
+    """How each line looks, by what tells it from the others of its panel."""
+    return looks(_own(one, line) for line in one.lines)
 
 
 def label(own: Labels, one: Table) -> str:
@@ -218,7 +175,7 @@ def label(own: Labels, one: Table) -> str:
 
 def _own_names(one: Table) -> tuple[str, ...]:
     """The coordinates that tell a line from the others of its panel."""
-    return one.rows[1:] if len(panels_of(one)) > 1 else one.rows
+    return one.rows[_told_apart(one)]
 
 
 # ─ drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,9 +192,9 @@ class Panel:
     @property
     def legend(self) -> dict[str, Look]:
         """How the text of each line looks."""
-        looks = looks_of(self.table)
+        known = looks_of(self.table)
         own = dict.fromkeys(_own(self.table, line) for line in self.lines)
-        return {label(row, self.table): looks[row] for row in own}
+        return {label(row, self.table): known[row] for row in own}
 
 
 def _profiles(tables: Sequence[Table], framed: bool) -> Figure:
@@ -270,38 +227,71 @@ def _frame(figure: Figure, tables: Sequence[Table]) -> None:
     numbers = [number for one in (*tables, *against) for number in one.numbers]
     title = textwrap.fill(first.title, int(figure.get_figwidth() * LETTERS_PER_INCH))
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
-    figure.supxlabel(f"{table.note(numbers)}; {first.remark}", x=0.01, ha="left", fontsize=7, color=FAINT)
+    foot = "; ".join(filter(None, [table.note(numbers), first.metric, first.remark]))
+    foot = textwrap.fill(foot, int(figure.get_figwidth() * SMALL_LETTERS_PER_INCH))
+    figure.supxlabel(foot, x=0.01, ha="left", fontsize=7, color=FAINT)
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
-    one, lines, looks = panel.table, panel.lines, looks_of(panel.table)
+    one, lines, known = panel.table, panel.lines, looks_of(panel.table)
     positions = [place for place in map(number, one.across) if place is not None] if is_profile(one) else None
+    if positions is not None and one.figure == "band":
+        bands = _bands(one, lines)
+        for own, edges in bands.items():
+            _band(axes, positions, edges, known[own], shade=min(0.2, 0.5 / len(bands)))
+    else:
+        _rows(axes, panel, positions, known)
+    _ticks(axes, one, positions)
+    bare(axes)
+    if one.is_share:
+        axes.set_ylim(0, 1)
+        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def _rows(axes: Axes, panel: Panel, positions: Sequence[float] | None, known: Mapping[Labels, Look]) -> None:
+    one, lines = panel.table, panel.lines
     for rank, line in enumerate(lines):
-        look = looks[_own(one, line)]
+        look = known[_own(one, line)]
         if positions is not None:
             _profile(axes, positions, line.numbers, look)
         else:
             shift = (rank - (len(lines) - 1) / 2) * 0.7 / max(len(lines), 1)
             _dots(axes, [place + shift for place in range(len(one.across))], line.numbers, look)
-    _ticks(axes, one, positions)
-    axes.grid(axis="y", color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=2.5, width=0.7)
-    if one.is_share:
-        axes.set_ylim(0, 1)
-        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def _bands(one: Table, lines: Sequence[Line]) -> dict[Labels, list[Line]]:
+    """The lines of each band, the lowest edge first."""
+    found: dict[Labels, list[Line]] = {}
+    for line in lines:
+        found.setdefault(_own(one, line), []).append(line)
+    return {own: sorted(edges, key=lambda edge: number(edge.labels[-1]) or 0.0) for own, edges in found.items()}
+
+
+def _band(axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: Look, shade: float) -> None:
+    """From the first line to the last, which are drawn; those between are dashed."""
+    order = sorted(range(len(positions)), key=lambda place: positions[place])
+    x = [positions[place] for place in order]
+    heights = [_values([edge.numbers[place] for place in order], "value") for edge in edges]
+    axes.fill_between(x, heights[0], heights[-1], color=look.colour, alpha=shade, linewidth=0)
+    drawn: dict[str, Any] = {"color": look.colour, "clip_on": False, "zorder": 3}
+    for rank, height in enumerate(heights):
+        if rank in (0, len(heights) - 1):
+            axes.plot(x, height, linewidth=1.2, marker=look.marker, markersize=2.8, **drawn)
+        else:
+            axes.plot(x, height, linewidth=0.9, linestyle=(0, (3, 2)), **drawn)
 
 
 def _profile(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
     order = sorted(range(len(positions)), key=lambda place: positions[place])
     x = [positions[place] for place in order]
     found = [numbers[place] for place in order]
-    value, low, high = (
-        [math.nan if one is None else getattr(one, name) for one in found] for name in ("value", "low", "high")
-    )
+    value, low, high = (_values(found, name) for name in ("value", "low", "high"))
     axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
     axes.plot(x, value, color=look.colour, linewidth=1.5, marker=look.marker, markersize=3.4, clip_on=False, zorder=3)
+
+
+def _values(numbers: Sequence[Number | None], name: str) -> list[float]:
+    return [math.nan if one is None else getattr(one, name) for one in numbers]
 
 
 def _dots(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
@@ -338,19 +328,10 @@ def _legends(figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool) -
     """One legend beside the panels where it serves them all, else one in each."""
     if shared:
         found = {text: look for panel in panels for text, look in panel.legend.items()}
-        figure.legend(_handles(found), list(found), title=_told(panels[0].table), loc="outside right center", **_QUIET)
+        legend(figure, found, _told(panels[0].table))
         return
     for axes, panel in zip(grid.flat, panels, strict=False):
-        axes.legend(_handles(panel.legend), list(panel.legend), title=_told(panel.table), loc="best", **_QUIET)
-
-
-_QUIET: dict[str, Any] = {"alignment": "left", "frameon": False}
-
-
-def _handles(looks: Mapping[str, Look]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5) for look in looks.values()
-    ]
+        axes.legend(handles(panel.legend), list(panel.legend), title=_told(panel.table), loc="best", **QUIET)
 
 
 def _told(one: Table) -> str | None:
@@ -368,21 +349,18 @@ def _plane(one: Table, other: Table, framed: bool) -> Figure:
     pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in one.lines}
     points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
     figure = Figure(figsize=(6.4, 3.6 + (0.5 if framed else 0.0)), layout="constrained")
-    axes, looks = figure.subplots(), looks_of(one)
+    axes, own = figure.subplots(), looks_of(one)
     best = front([(x.value, y.value) for x, y in points.values()])
     axes.plot(*zip(*best, strict=True), color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     for row, (x, y) in points.items():
-        look = looks[row]
+        look = own[row]
         axes.plot([x.low, x.high], [y.value, y.value], color=look.colour, linewidth=1.1)
         axes.plot([x.value, x.value], [y.low, y.high], color=look.colour, linewidth=1.1)
         axes.plot([x.value], [y.value], color=look.colour, marker=look.marker, markersize=5, linestyle="none")
     axes.set_xlabel(_place(one))
     axes.set_ylabel(_place(other))
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    looks = {label(row, one): looks[row] for row in points}
-    figure.legend(_handles(looks), list(looks), title=_told(one), loc="outside right center", **_QUIET)
+    bare(axes, "both")
+    legend(figure, {label(row, one): own[row] for row in points}, _told(one))
     return figure
 
 
@@ -399,26 +377,3 @@ def _place(one: Table) -> str:
     """A measure and where on its attacks it is taken: robust_accuracy at pgd.eps 8/255."""
     fixed = [f"{name} {shown(value)}" for name, value in one.fixed.items() if "." in name]
     return " ".join([one.measure, *(["at", ", ".join(fixed)] if fixed else [])])
-
-
-def _heatmaps(pictures: Sequence[tuple[Labels, NDArray[Any]]], framed: bool) -> Figure:
-    """A square for each matrix, its entries' sizes on one scale from 0 to 1, or to the largest of them."""
-    across = min(len(pictures), 4)
-    down = math.ceil(len(pictures) / across)
-    size = (2.3 * across + 0.8, 2.5 * down + (0.55 if framed else 0.15))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False)
-    most = max(1.0, *(float(abs(matrix).max()) for _, matrix in pictures))
-    tints = LinearSegmentedColormap.from_list("heat", [*HEAT])
-    drawn: Any = None
-    for axes, (labels, matrix) in zip(grid.flat, pictures, strict=False):
-        drawn = axes.pcolormesh(abs(matrix), vmin=0, vmax=most, cmap=tints, edgecolors="face", linewidth=0.1)
-        axes.set_title(" ".join(filter(None, map(shown, labels))), loc="left", color=INK, fontsize=8)
-        axes.set_aspect("equal")
-        axes.invert_yaxis()
-        axes.set_xticks([])
-        axes.set_yticks([])
-    for axes in list(grid.flat)[len(pictures) :]:
-        axes.set_axis_off()
-    figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=18, pad=0.02)
-    return figure

@@ -147,6 +147,7 @@ def _table(one: Table, drawn: str | None) -> dict[str, Any]:
         "about": one.about,
         "measure": one.measure,
         "svg": None if drawn is None else Markup(drawn),  # matplotlib has escaped the texts in it
+        "remark": one.remark if one.figure in table.REMARKS else "",
         "rows": [one.headings[name].replace(".", f".{BREAK}") for name in one.rows],
         "across_name": one.headings[one.columns],
         "across": [shown(place) or "none" for place in one.across],

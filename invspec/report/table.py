@@ -8,21 +8,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from numpy.typing import NDArray
-
 from invspec import cards
 from invspec.claims import OUTCOMES, Outcome, Verdict
 from invspec.errors import SpecError
 from invspec.plan import Plan
-from invspec.report import cells
+from invspec.report import cells, kept
 from invspec.report.cells import Estimator, Group, Number, Store
+from invspec.report.kept import Picture
 from invspec.spec import KINDS, FigureKind, Layout, Scalar, Spec
 
 Labels = tuple[Scalar | None, ...]
-_ALONE: tuple[FigureKind, ...] = ("heatmap", "plane", "none")  # figures that no other panel stands beside
+_ACCOMPANIED: tuple[FigureKind, ...] = ("profile", "beside")  # figures that another panel may stand beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
 TRAINED = ("dataset", "model", "defence")
+REMARKS: dict[FigureKind, str] = {
+    "band": "bands from the lowest to the highest {edges}",
+    "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
+    "images": "below each image the confidence in the class of its source; originals are framed{only}",
+    "heatmap": "the sizes of a matrix's entries{only}",
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Line:
 class Table:
     """One measure laid out. rows and columns name coordinates; headings gives those that have units with them.
 
-    pictures are matrices for a heatmap, by what tells their scores apart. against has the same rows of another
-    measure, for a plane. remark says what the intervals are.
+    pictures are what scores kept for the figure, by what tells them apart. against has the same rows of another
+    measure, for a plane. metric says what distances are, remark how the figure is to be read.
     """
 
     title: str
@@ -52,7 +57,8 @@ class Table:
     fixed: Mapping[str, Scalar]
     figure: FigureKind
     legend: str | None = None
-    pictures: Mapping[Labels, NDArray[Any]] = field(default_factory=dict[Labels, NDArray[Any]])
+    pictures: Mapping[Labels, Picture] = field(default_factory=dict[Labels, Picture])
+    metric: str = ""
     remark: str = "95 % intervals"
     against: Table | None = None
 
@@ -116,7 +122,9 @@ def check(planned: Plan) -> None:
     """See that each layout shows every cell in a place of its own. Raises SpecError with the layout's file and line."""
     for number, layout in enumerate(planned.spec.report):
         try:
-            if layout.figure == "beside" and (number == 0 or planned.spec.report[number - 1].figure in _ALONE):
+            if layout.figure == "beside" and (
+                number == 0 or planned.spec.report[number - 1].figure not in _ACCOMPANIED
+            ):
                 raise SpecError("no profile stands before this one", hint="figure: profile", path=("figure",))
             _check(planned, layout)
         except SpecError as problem:
@@ -143,7 +151,8 @@ def _check(planned: Plan, layout: Layout) -> None:
     rows, columns = arrange(planned, layout, shown)
     for name in legend_names(layout.legend):
         cells.check_name(name, rows, ("legend",))
-    if layout.legend and (untold := cells.varying(shown, but=("seed", columns, *legend_names(layout.legend)))):
+    titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()  # told by panels and edges
+    if layout.legend and (untold := cells.varying(shown, {"seed", columns, *legend_names(layout.legend), *titled})):
         raise SpecError(f"the legend does not tell these apart: {cells.listing(untold)}", path=("legend",))
     if layout.against is not None:
         _check_plane(planned, layout, rows, shown)
@@ -227,7 +236,7 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
     if against is not None and against.numbers and not {line.labels for line in against.lines} & set(found):
         raise SpecError(f"no row of {layout.of} is one of {against.measure}", hint="fix its rows", path=("against",))
     lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
-    return Table(
+    laid = Table(
         title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
         about=about(planned.spec, layout.of),
         measure=layout.of,
@@ -239,23 +248,35 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
         fixed=dict(layout.at),
         figure=layout.figure,
         legend=layout.legend,
-        pictures=_pictures(shown, (*rows, columns), store) if layout.figure == "heatmap" else {},
+        metric=metric(planned.spec, layout),
+        pictures=kept.pictures(layout.figure, shown, (*rows, columns), store),
+        remark=_remark(planned.spec, layout, rows),
         against=against,
     )
+    _check_band(laid)
+    return laid
 
 
-def _pictures(groups: Sequence[Group], names: Sequence[str], store: Store) -> dict[Labels, NDArray[Any]]:
-    """The first matrix that each score kept; of several seeds, the first one's."""
-    found: dict[Labels, NDArray[Any]] = {}
-    for reading in (reading for group in groups for reading in group.present[:1]):
-        labels = tuple(reading.cell.coords.get(name) for name in names if name in reading.cell.coords)
-        if labels not in found:
-            tensors = store.load(reading.cell.goal).tensors
-            matrices = [tensor.numpy() for tensor in tensors.values() if tensor.ndim == 2]
-            if not matrices:
-                raise SpecError(f"{reading.cell.coords['measure']} keeps no matrix", path=("figure",))
-            found[labels] = matrices[0]
-    return found
+def _remark(spec: Spec, layout: Layout, rows: tuple[str, ...]) -> str:
+    several = len(spec.seeds) > 1
+    words = {
+        "edges": rows[-1] if rows else "",
+        "means": ", which are means over seeds" if several else "",
+        "only": "; of one seed" if several else "",
+    }
+    return REMARKS.get(layout.figure, "95 % intervals").format(**words)
+
+
+def _check_band(one: Table) -> None:
+    """Raises SpecError where bands cannot be drawn of the numbers that are there."""
+    if one.figure != "band" or not one.numbers:
+        return
+    if len(one.across) < 2 or any(cells.number(place) is None for place in one.across):
+        found = cells.listing({one.columns: one.across})
+        raise SpecError("a band runs along several numbers", hint=f"columns: {found}", path=("columns",))
+    if len({line.labels[-1:] for line in one.lines}) < 2:
+        found = f"it has no lowest and highest {one.rows[-1]}" if one.rows else "it has no rows"
+        raise SpecError("a band has two edges", hint=f"the last of rows tells them apart; {found}", path=("rows",))
 
 
 def _in_order(found: Mapping[Labels, T]) -> list[tuple[Labels, T]]:
@@ -272,6 +293,26 @@ def about(spec: Spec, measure: str) -> str:
     entry = written.get("measures", {}).get(measure) if isinstance(written, dict) else None
     name = entry.get("use", measure) if isinstance(entry, dict) else measure
     return cards.card("measure", name).summary if name in cards.names("measure") else ""
+
+
+def metric(spec: Spec, layout: Layout) -> str:
+    """Which distance a measure takes, if it takes one, and below what it counts, unless that is swept."""
+    methods = [
+        variant.method
+        for variant in spec.entries["measures"][layout.of].variants
+        if all(cells.same(value, layout.at.get(name, value)) for name, value in variant.coords.items())
+    ]
+    distances, most = (
+        list(dict.fromkeys(getattr(method, name) for method in methods if hasattr(method, name)))
+        for name in ("distance", "max_distance")
+    )
+    if not distances:
+        return ""
+    from invspec.ops.distances import DISTANCES, describe  # slow, but the measure has loaded it by now
+
+    told = [describe(name) if name in DISTANCES else str(name) for name in distances]
+    limit = [f"max_distance {cells.shown(most[0])}"] if len(most) == 1 else []
+    return ", ".join([" or ".join(told), *limit])
 
 
 def heading(spec: Spec, name: str) -> str:
@@ -361,7 +402,8 @@ def caption(one: Table) -> str:
     """What stands below a table: what is fixed, what is behind the numbers, and what their marks mean."""
     fixed = [f"{name} {cells.shown(value)}" for name, value in one.fixed.items()]
     stars = ["* some seeds are missing"] if any(number.partial for number in one.numbers) else []
-    return "; ".join([*fixed, note(one.numbers), "± the larger side of the 95 % interval", *stars])
+    distance = [one.metric] if one.metric else []
+    return "; ".join([*fixed, *distance, note(one.numbers), "± the larger side of the 95 % interval", *stars])
 
 
 def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from invspec.errors import SpecError
-from invspec.report import curves, figures, html, latex, table, terminal, whole
+from invspec.report import curves, figures, html, latex, looks, table, terminal, whole
 from invspec.tasks import Artifact
 
 SPEC = """
@@ -122,9 +122,9 @@ def test_a_percent_sign_in_a_title_does_not_end_the_line():
 def test_models_get_a_panel_each_and_a_sweep_the_same_colours_in_each(toy):
     _, robustness = table.tables(*toy)
     assert list(figures.panels_of(robustness)) == ["linear", "lenet"]
-    looks = figures.looks_of(robustness)
-    assert list(looks) == [(0,), (90,), (180,)]
-    assert (looks[(0,)].colour, looks[(180,)].colour) == (figures.SWEEP[0][0], figures.SWEEP[0][-1])
+    found = figures.looks_of(robustness)
+    assert list(found) == [(0,), (90,), (180,)]
+    assert (found[(0,)].colour, found[(180,)].colour) == (looks.SWEEP[0][0], looks.SWEEP[0][-1])
 
 
 def test_a_profile_draws_the_numbers_of_the_table(toy):
@@ -154,7 +154,7 @@ def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
     one = table.Table("", "", "m", ("defence", "rotations.max_degrees"), "pgd.eps", (0, 1), lines, {}, {}, True)
     flat = figures.panels_of(one)
     assert list(flat) == ["rotations", "plain"]
-    assert {look.colour for look in figures.looks_of(one).values()} >= {figures.SWEEP[0][0], figures.KINDS[0][0]}
+    assert {look.colour for look in figures.looks_of(one).values()} >= {looks.SWEEP[0][0], looks.KINDS[0][0]}
 
 
 def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
@@ -162,7 +162,7 @@ def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
     svg = figures.inline([robustness], "f1") or ""
     ET.fromstring(svg)
     assert figures.inline([robustness], "f1") == svg
-    assert f"var({figures.variable(figures.SWEEP[0][0])}, {figures.SWEEP[0][0]})" in svg
+    assert f"var({figures.variable(looks.SWEEP[0][0])}, {looks.SWEEP[0][0]})" in svg
     assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
 
 
@@ -259,7 +259,7 @@ def test_a_heatmap_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
     for goal, artifact in store.scores.items():
         store.scores[goal] = Artifact({**artifact.tensors, "cosines": torch.eye(3)}, artifact.rows)
     (one,) = table.tables(whole, store)
-    assert {matrix.shape for matrix in one.pictures.values()} == {(3, 3)}
+    assert {picture.values.shape for picture in one.pictures.values()} == {(3, 3)}
     squares = [axes for axes in figures.draw([one]).axes if axes.collections and axes.get_title(loc="left")]
     assert len(squares) == len(one.pictures) == 5  # one of the six is missing
     assert squares[0].collections[0].get_array().max() == 1

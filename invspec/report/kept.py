@@ -1,0 +1,93 @@
+"""What scores keep for figures beyond their numbers: matrices, and images with what stands below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invspec.errors import SpecError
+from invspec.report.cells import Group, Reading, Store
+from invspec.spec import FigureKind, Scalar
+from invspec.tasks import Artifact
+
+Array = NDArray[Any]
+WANTED: dict[FigureKind, str] = {
+    "heatmap": "matrix",
+    "matrix": "matrix of target classes by source classes",
+    "images": "images",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One panel: a matrix (R, C), NaN where it has no value, or images (R, C, channels, H, W), NaN where there is none.
+
+    captions (R, C) are numbers to stand below images, frames (R, C) bool says which images are framed, headings are
+    what stands above the columns instead of class numbers.
+    """
+
+    values: Array
+    captions: Array | None = None
+    frames: Array | None = None
+    headings: tuple[str, ...] = ()
+
+
+def pictures(
+    kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Store
+) -> dict[tuple[Scalar | None, ...], Picture]:
+    """What each score kept, by what tells scores apart among the coordinates names.
+
+    Of several seeds a matrix is the mean; of the others, and of images, only the first can be shown. Raises SpecError
+    where a score keeps nothing of the kind.
+    """
+    found: dict[tuple[Scalar | None, ...], Picture] = {}
+    for group in groups:
+        if kind not in WANTED or not group.present:
+            continue
+        cell = group.present[0].cell
+        labels = tuple(cell.coords.get(name) for name in names if name in cell.coords)
+        if labels not in found:
+            found[labels] = _picture(kind, group.present, store)
+    return found
+
+
+def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Picture:
+    first = store.load(readings[0].cell.goal)
+    match kind:
+        case "matrix" if "matrix" in first.tensors:
+            return Picture(mean([_array(store.load(one.cell.goal), "matrix") for one in readings]))
+        case "images" if "images" in first.tensors:
+            return _images(first)
+        case "heatmap" if square := [name for name, tensor in first.tensors.items() if tensor.ndim == 2]:
+            return Picture(_array(first, square[0]))
+        case _:
+            raise SpecError(f"{readings[0].coords['measure']} keeps no {WANTED[kind]}", path=("figure",))
+
+
+def _images(score: Artifact) -> Picture:
+    captions, frames = (_array(score, name) if name in score.tensors else None for name in ("captions", "frames"))
+    images = _array(score, "images")
+    return Picture(images, captions, frames, _headings(score, columns=images.shape[1]))
+
+
+def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
+    """What tells the rows of a score apart, where it has one for each column of its images."""
+    wheres: list[Mapping[str, str | float]] = [row.where for row in score.rows or ()]
+    told = tuple(str(value) for where in wheres for value in where.values())
+    return told if len(told) == len(wheres) == columns else ()
+
+
+def _array(score: Artifact, name: str) -> Array:
+    return score.tensors[name].numpy()
+
+
+def mean(matrices: Sequence[Array]) -> Array:
+    """The mean of matrices (R, C) at each place, over those that have a value there."""
+    stacked = np.stack(matrices)
+    there = ~np.isnan(stacked)
+    total, count = np.where(there, stacked, 0).sum(axis=0), there.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
