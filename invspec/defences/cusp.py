@@ -32,7 +32,7 @@ class CuSP(AdversarialTraining):
     its max_degrees and eps stand in for the training's max_degrees, which must stay 0, and for the eps of `attack`.
     The default stages are the paper's for CIFAR-10: they begin where lr drops, with epochs 75 and 90 of 120.
 
-    Deviates: the loss is the cross-entropy of the attacked images; the paper has a variant with the loss of TRADES.
+    The loss is the cross-entropy of the attacked images; CuSPTRADES has the paper's other one.
     """
 
     attack: AttackField = Field(
