@@ -1,0 +1,171 @@
+"""Paths that keep their promise, and paths that break one each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from pair_examples import Sigmoid, of_pairs
+from torch import Tensor, nn
+
+from invspec.data import Examples
+from invspec.errors import InvspecError
+from invspec.measures.path_validity import PathValidity, verify_path
+
+MODEL = Sigmoid(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # confidence in class 0: sigmoid(4 * first pixel)
+UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "clamp": True, "start": None}
+ALONG = [0.0, 0.1, 0.2]  # of the second pixel, which the model does not see
+
+
+def confidence(first: float) -> float:
+    return 1 / (1 + math.exp(-4 * first))
+
+
+def vertices(*pixels: list[float]) -> Tensor:
+    """A path (T, 1, 2, 2) of images given by their pixels."""
+    return torch.tensor(pixels).view(-1, 1, 2, 2)
+
+
+def level(first: float = 0.5) -> Tensor:
+    return vertices(*([first, second, 0.0, 0.0] for second in ALONG))
+
+
+def attacked(*paths: Tensor, settings: dict[str, Any] | None = None) -> Examples:
+    """One pair a path, each from a source of its own; all of the same target."""
+    path = torch.stack(paths)
+    images = torch.cat([path[:, 0], torch.zeros(1, 1, 2, 2)])
+    y = torch.tensor([0] * len(path) + [1])
+    ends = [(source, len(path)) for source in range(len(path))]
+    return of_pairs(MODEL, images, y, ends, path[:, -1], path, UNIT if settings is None else settings)
+
+
+def found(examples: Examples, measure: PathValidity = PathValidity()) -> dict[str, float]:  # noqa: B008  # frozen
+    return {str(row.where["quantity"]): row.value for row in measure.score(MODEL, examples).rows}
+
+
+def test_a_path_along_the_level_set_is_valid() -> None:
+    quantities = found(attacked(level(), level(0.7)))
+    assert (quantities["paths"], quantities["failing"], quantities["failing_between"]) == (2, 0, 0)
+    assert quantities["largest_step"] == quantities["median_step"] == pytest.approx(0.1)
+    assert quantities["largest_jump"] == 0
+    assert quantities["least_margin"] == quantities["least_margin_between"] == pytest.approx(0.05, abs=1e-6)
+
+
+def drooping(drop: float) -> Tensor:
+    """Down in the first pixel by so much at the middle vertex, and back again."""
+    path = level()
+    path[1, 0, 0, 0] -= drop
+    return path
+
+
+def test_margins_are_those_of_the_vertices() -> None:
+    settings = {**UNIT, "step_size": 1.0}
+    quantities = found(attacked(level(), drooping(0.3), settings=settings))
+    assert quantities["failing"] == 1
+    assert quantities["least_margin"] == pytest.approx(confidence(0.2) - confidence(0.5) + 0.05, abs=1e-6)
+
+
+def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
+    """Confidence 0.5 + |x|-like dip: a net of two classes whose confidence falls in the middle of a segment."""
+
+    class Dip(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            z = 2 - 8 * (0.25 - (x.flatten(1)[:, 1] - 0.5).abs()).clamp_min(0)  # least where the second pixel is 0.5
+            return torch.stack([z, torch.zeros_like(z)], dim=1)
+
+    path = vertices([0.0, 0.0, 0.0, 0.0], [0.0, 0.25, 0.0, 0.0], [0.0, 0.75, 0.0, 0.0])[None]
+    source = torch.sigmoid(torch.tensor([2.0]))
+    check = verify_path(path, Dip(), torch.tensor([0]), source, 0.05, interior=1)
+    assert check.min_margin.item() == pytest.approx(0.05, abs=1e-6)
+    assert check.min_margin_between.item() == pytest.approx(0.5 - source.item() + 0.05, abs=1e-6)
+    assert verify_path(path, Dip(), torch.tensor([0]), source, 0.05).min_margin_between.item() == math.inf
+
+
+@pytest.mark.parametrize(("step_size", "failing"), [(0.1, 0), (0.0999, 1), (None, 1)])
+def test_unit_steps_are_bounded_by_the_step_size_which_is_001_unless_given(step_size: Any, failing: int) -> None:
+    assert found(attacked(level(), settings={**UNIT, "step_size": step_size}))["failing"] == failing
+
+
+def test_of_fractions_no_step_is_too_long_but_it_is_told() -> None:
+    quantities = found(attacked(level(), settings={**UNIT, "step_mode": "fraction", "step_size": 0.05}))
+    assert quantities["failing"] == 0
+    assert quantities["largest_step"] == pytest.approx(0.1)
+    bound = PathValidity(step_size=0.05)
+    assert found(attacked(level(), settings={**UNIT, "step_mode": "fraction"}), bound)["failing"] == 1
+
+
+def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
+    path = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
+    quantities = found(attacked(path, settings={**UNIT, "start": {"target": "somewhere"}}))
+    assert quantities["failing"] == 0
+    assert quantities["largest_jump"] == pytest.approx(0.9)
+    assert quantities["largest_step"] == pytest.approx(0.1)
+    assert found(attacked(path))["failing"] == 1
+
+
+def test_a_path_must_lead_from_its_source_to_its_image() -> None:
+    pairs = attacked(level(), level(0.6))
+    elsewhere = pairs.x_adv.clone()
+    elsewhere[1] += 0.01
+    moved = Examples(pairs.clean, pairs.judged, {**pairs.tensors, "x_adv": elsewhere}, pairs.settings)
+    assert found(moved)["failing"] == 1
+    shifted = pairs.tensors["path"].clone()
+    shifted[:, 0, 0, 1, 1] += 0.01
+    assert found(Examples(pairs.clean, pairs.judged, {**pairs.tensors, "path": shifted}, UNIT))["failing"] == 2
+
+
+def test_a_path_outside_the_pixels_is_valid_only_where_the_attack_does_not_clamp() -> None:
+    path = vertices([0.5, 0.0, 0.0, 0.0], [0.5, -0.05, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0])
+    assert found(attacked(path))["failing"] == 1
+    assert found(attacked(path, settings={**UNIT, "clamp": False}))["failing"] == 0
+
+
+def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
+    assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
+    broken = attacked(level())
+    judged = {**broken.judged, "confidence": torch.tensor([float("nan")])}
+    assert found(Examples(broken.clean, judged, broken.tensors, UNIT))["failing"] == 1
+
+
+def test_shares_are_means_over_sources() -> None:
+    settings = {**UNIT, "step_size": 1.0}
+    pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), settings=settings)
+    score = PathValidity(statistic="failing").score(MODEL, pairs)
+    assert score.rows[0].value == 0.25
+    assert score.tensors["each"].tolist() == [0, 1, 0, 0]
+    between = PathValidity(statistic="failing_between").score(MODEL, pairs)
+    assert between.tensors["each"].tolist() == [0, 1, 0, 0]
+
+
+def test_a_halted_path_is_not_walked_on_the_spot() -> None:
+    """The model is asked for vertices that moved, and for interior points of their segments, only."""
+    asked = 0
+
+    class Counting(Sigmoid):
+        def forward(self, x: Tensor) -> Tensor:
+            nonlocal asked
+            asked += len(x)
+            return super().forward(x)
+
+    path = torch.cat([level(), level()[-1:].expand(10, -1, -1, -1)])[None]
+    args = (torch.tensor([0]), torch.tensor([confidence(0.5)]), 0.05)
+    check = verify_path(path, Counting(MODEL.w), *args, interior=4)
+    assert asked == 3 + 4 * 2
+    assert check.max_step.item() == pytest.approx(0.1)
+    assert verify_path(path[:, :1].expand(-1, 5, -1, -1, -1), MODEL, *args, interior=2).max_step.item() == 0
+
+
+def test_paths_must_have_been_kept() -> None:
+    pairs = attacked(level())
+    without = Examples(pairs.clean, pairs.judged, {"x_adv": pairs.x_adv}, UNIT)
+    with pytest.raises(InvspecError, match="kept no path") as problem:
+        found(without)
+    assert "keep_path: true" in problem.value.hint
+
+
+def test_a_promise_must_be_known() -> None:
+    with pytest.raises(InvspecError, match="how much confidence"):
+        found(attacked(level(), settings={}))
+    assert found(attacked(level(), settings={}), PathValidity(max_drop=0.05))["failing"] == 0
