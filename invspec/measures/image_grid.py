@@ -1,0 +1,147 @@
+"""What attacks on pairs made, to be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Examples, Scored
+from invspec.errors import InvspecError
+from invspec.kinds import Measure
+from invspec.measures.pairs import READ, SHARES, Eligible, class_count, confidences, eligible, mean_rows, mean_score
+
+
+class ImageGrid(Measure):
+    """Final images by class of target (row) and of source (column), each with its confidence below.
+
+    It is that in the label which the model gives the source. Of each class one source is shown, the first of those that
+    were sent to the most classes; where it has several targets of a class, the first. The diagonal has the sources
+    themselves.
+
+    The row is the mean confidence of the final images that are shown, in float32, over sources, with a bootstrap
+    interval; each and index have an entry a source. It is of examples: rates and distances have measures of their own.
+    Tensors: images (K, K, C, H, W), captions (K, K) and frames (K, K), K being the number of classes shown; NaN where
+    there is no image.
+
+    Raises: InvspecError where no pair is eligible, or none of the classes shown.
+    """
+
+    wants_target: ClassVar[bool] = True
+
+    classes: int = Field(default=10, ge=2, description="at most so many classes are shown, the first ones")
+    eligible: Eligible = Field(default="correct", description="correctly classified sources, or all")
+
+    def smoke(self) -> Self:
+        """Of all sources, since a net of one epoch may have none right."""
+        return self.model_copy(update={"eligible": "all"})
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        judged, k = attacked.judged, min(self.classes, class_count(model, attacked))
+        among = eligible(attacked, self.eligible) & (judged["y"] < k) & (judged["y_target"] < k)
+        if not among.any():
+            raise InvspecError(f"no eligible pair lies within the first {k} classes", hint="show more classes")
+        shown = Shown.of(attacked, one_source_a_class(attacked, among))
+        y, y_target, source, label = (judged[name][shown.rows] for name in ("y", "y_target", "source", "prediction"))
+        confidence = confidences(model, shown.x_adv, label)
+        images, captions = shown.x.new_full((k, k, *shown.x.shape[1:]), torch.nan), torch.full((k, k), torch.nan)
+        images[y, y], captions[y, y] = shown.x, confidences(model, shown.x, label)
+        images[y_target, y], captions[y_target, y] = shown.x_adv, confidence
+        pictures = {"images": images, "captions": captions, "frames": torch.eye(k, dtype=torch.bool)}
+        score = mean_score(confidence, source, within=SHARES)
+        return Scored(score.rows, {**score.tensors, **pictures})
+
+
+class ImageTriples(Measure):
+    """Source, target and final image of a few pairs, side by side, each with its confidence below.
+
+    It is that in the label which the model gives the source. Each pair has a source of its own: the n-th source is
+    shown with its n-th target, counted round. Final images that leave the pixels' bounds, as those of a step without a
+    box do, are shown a second time, clamped.
+
+    A row for each of source, target, result and, if there is one, clamped, told apart by `image`: the mean confidence,
+    in float32, with a bootstrap interval over sources. Tensors: images (R, 3 or 4, C, H, W), captions and frames
+    (R, 3 or 4).
+
+    Raises: InvspecError where no pair is eligible.
+    """
+
+    wants_target: ClassVar[bool] = True
+
+    count: int = Field(default=5, ge=1, description="pairs that are shown, of so many sources")
+    eligible: Eligible = Field(default="correct", description="correctly classified sources, or all")
+
+    def smoke(self) -> Self:
+        """Of all sources, since a net of one epoch may have none right."""
+        return self.model_copy(update={"eligible": "all"})
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
+        columns = {"source": shown.x, "target": shown.x_target, "result": shown.x_adv}
+        clamped = shown.x_adv.clamp(*attacked.clean.bounds)
+        if not torch.equal(clamped, shown.x_adv):
+            columns["clamped"] = clamped
+        label, source = (attacked.judged[name][shown.rows] for name in ("prediction", "source"))
+        captions = torch.stack([confidences(model, images, label) for images in columns.values()], dim=1)
+        frames = torch.zeros_like(captions, dtype=torch.bool)
+        frames[:, 0] = True
+        where = [{"image": name} for name in columns]
+        rows = mean_rows(list(captions.unbind(1)), source, where, within=SHARES)
+        images = torch.stack(list(columns.values()), dim=1)
+        return Scored(rows, {"images": images, "captions": captions, "frames": frames})
+
+
+# ─ which pairs are shown ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
+    """Of each class the pairs of one source, one for each class of target: their places (M,), rising.
+
+    among (N,) bool says which pairs may be chosen. Of the sources with the most classes of targets it is the first.
+    """
+    names, rows = ("y", "source", "y_target"), among.nonzero().squeeze(1)
+    found: dict[int, dict[int, dict[int, int]]] = {}
+    for row, *pair in zip(rows.tolist(), *(examples.judged[name][rows].tolist() for name in names), strict=True):
+        y, source, y_target = pair
+        found.setdefault(y, {}).setdefault(source, {}).setdefault(y_target, row)
+    widest = [max(sources.values(), key=len) for sources in found.values()]
+    return torch.tensor(sorted(row for targets in widest for row in targets.values()), dtype=torch.int64)
+
+
+def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
+    """Pairs of the first `count` sources, the n-th with its n-th target, counted round: their places (M,), rising."""
+    rows = among.nonzero().squeeze(1)
+    found: dict[int, list[int]] = {}
+    for row, source in zip(rows.tolist(), examples.judged["source"][rows].tolist(), strict=True):
+        found.setdefault(source, []).append(row)
+    chosen = [targets[place % len(targets)] for place, targets in enumerate(list(found.values())[:count])]
+    return torch.tensor(sorted(chosen), dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The images of some pairs: rows (M,) are their places; x, x_target and x_adv (M, C, H, W)."""
+
+    rows: Tensor
+    x: Tensor
+    x_target: Tensor
+    x_adv: Tensor
+
+    @classmethod
+    def of(cls, examples: Examples, rows: Tensor) -> Self:
+        """Of pairs at rising places; reads no further than the last of them."""
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        done, last = 0, int(rows[-1])
+        for batch, tensors in examples.batches(READ, "x_adv"):
+            here = rows[(rows >= done) & (rows < done + len(batch))] - done
+            found.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
+            done += len(batch)
+            if done > last:
+                break
+        x, x_target, x_adv = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return cls(rows, x, x_target, x_adv)
