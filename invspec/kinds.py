@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, cast, get_args, runtime_checkable
 
 from pydantic import (
     BaseModel,
@@ -105,6 +105,9 @@ class Method(BaseModel):
             value = getattr(self, name)
             if isinstance(value, Method):
                 changes[name] = value.smoke()
+            elif isinstance(value, tuple):
+                items = cast(tuple[Any, ...], value)
+                changes[name] = tuple(item.smoke() if isinstance(item, Method) else item for item in items)
             elif name in cheap and isinstance(value, int):
                 changes[name] = min(value, cheap[name])
         return self.model_copy(update=changes)

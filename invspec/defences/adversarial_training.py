@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable
 from invspec.ops.draws import Stream
 from invspec.registry import AttackField
+
+Ramp = Annotated[float, Field(ge=0, le=1, description="share of the updates before perturbations have full size")]
 
 
 class AdversarialTraining(Training):
@@ -36,7 +39,7 @@ class AdversarialTraining(Training):
         default=PGD(eps=0.3, steps=40, step_size=0.01), description="what the model is trained against"
     )
     clean_fraction: float = Field(default=0.0, ge=0, le=1, description="share of each batch that is not attacked")
-    ramp: float = Field(default=0.0, ge=0, le=1, description="share of the updates before perturbations have full size")
+    ramp: Ramp = 0.0
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         return self.attacked(model, super().lesson(model, batch, progress, rng), progress, rng)
@@ -48,6 +51,10 @@ class AdversarialTraining(Training):
             return batch
         with attackable(model):
             x_adv = self.attack.perturb(model, batch.take(torch.arange(clean, len(batch))), rng).x_adv
-        if progress < self.ramp:
-            x_adv = torch.lerp(batch.x[clean:], x_adv, progress / self.ramp)
+        x_adv = ramped(batch.x[clean:], x_adv, progress, self.ramp)
         return replace(batch, x=torch.cat([batch.x[:clean], x_adv]))
+
+
+def ramped(x: Tensor, x_adv: Tensor, progress: float, ramp: float) -> Tensor:
+    """x_adv, or a point on the way to it from x, both (B, C, H, W), while progress is below ramp."""
+    return torch.lerp(x, x_adv, progress / ramp) if progress < ramp else x_adv

@@ -68,11 +68,12 @@ def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
     return shares.amax(1).clamp_min(0)
 
 
-def steepest(gradient: Tensor, norm: Norm, sparsity: int = 1) -> Tensor:
+def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor:
     """A step of length 1, in the given norm, along which a loss with this gradient (B, ...) rises fastest.
 
     linf: the signs. l2: the unit vector. l1: the signs of the `sparsity` largest entries, each 1 / sparsity long;
-    only sparsity 1 is steepest, more spread the step over several pixels. Where the gradient is 0, so is the step.
+    only sparsity 1 is steepest, more spread the step over several pixels. sparsity may be (B,), one of each example.
+    Where the gradient is 0, so is the step.
 
     >>> steepest(torch.tensor([[3.0, -4.0]]), "l1")
     tensor([[ 0., -1.]])
@@ -83,6 +84,9 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int = 1) -> Tensor:
         scaled = _shorten(gradient, "linf")  # or the squares of a confident model's gradient would underflow
         return _shorten(scaled, "l2")
     flat = gradient.flatten(1)
+    if isinstance(sparsity, Tensor):
+        counts = per_example(sparsity.clamp_max(flat.shape[1]), gradient)
+        return (gradient.sign() / counts).where(_rank(gradient) <= counts, 0)
     count = min(sparsity, flat.shape[1])
     largest = flat.abs().topk(count, dim=1).indices
     signs = flat.gather(1, largest).sign() / count

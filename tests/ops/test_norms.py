@@ -99,6 +99,14 @@ def test_a_sparse_step_moves_the_largest_gradients_alike() -> None:
     assert torch.equal(steepest(torch.tensor([[1.0, -1.0]]), "l1", sparsity=9), torch.tensor([[0.5, -0.5]]))
 
 
+def test_each_example_may_have_its_own_sparsity() -> None:
+    gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    counts = [1, 5, 40]
+    together = steepest(gradient, "l1", torch.tensor(counts))
+    alone = [steepest(one.unsqueeze(0), "l1", count) for one, count in zip(gradient, counts, strict=True)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-7)
+
+
 def test_per_example_values_broadcast_against_images() -> None:
     assert per_example(torch.arange(3), torch.zeros(3, 1, 2, 2)).shape == (3, 1, 1, 1)
 
