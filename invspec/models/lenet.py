@@ -1,6 +1,8 @@
-"""The MNIST net of Madry et al."""
+"""The MNIST net of Madry et al., which Maini et al. take too."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 from torch import nn
@@ -12,12 +14,15 @@ from invspec.kinds import Model
 class LeNet(Model):
     """Two 5 x 5 convolutions that keep the size, each followed by ReLU and 2 x 2 max-pooling, then two linear layers.
 
-    Takes pixels as they are. Weights start from a normal distribution of deviation 0.1, cut off at two deviations,
-    biases at 0.1.
+    Takes pixels as they are. With initialisation truncated_normal, weights start from a normal distribution of
+    deviation 0.1, cut off at two deviations, biases at 0.1; with torch, both are uniform within 1 / sqrt(fan in).
     """
 
     widths: tuple[PositiveInt, PositiveInt] = Field(default=(32, 64), description="channels of the two convolutions")
     hidden: int = Field(default=1024, ge=1, description="units of the hidden linear layer")
+    initialisation: Literal["truncated_normal", "torch"] = Field(
+        default="truncated_normal", description="where weights start: truncated_normal, or as torch has it"
+    )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         channels, height, width = shape
@@ -30,7 +35,8 @@ class LeNet(Model):
             *(nn.Flatten(), nn.Linear(wide * (height // 4) * (width // 4), self.hidden), nn.ReLU()),
             nn.Linear(self.hidden, classes),
         )
-        net.apply(_initialise)
+        if self.initialisation == "truncated_normal":
+            net.apply(_initialise)
         return net
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from pydantic import Field
@@ -31,16 +31,21 @@ class ResNet18(StandardisingModel):
 
 
 def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
-    """A 3 x 3 stem of the first width, groups of so many blocks of each, the mean over positions, one linear layer.
-
-    Every group but the first halves the map.
-    """
+    """A 3 x 3 stem of the first width, groups of so many blocks of each, the mean over positions, one linear layer."""
     net = nn.Sequential(conv3x3(channels, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU())
-    for group, (fan_in, fan_out) in enumerate(pairwise([widths[0], *widths])):
-        net.append(BasicBlock(fan_in, fan_out, stride=2 if group else 1))
-        net.extend(BasicBlock(fan_out, fan_out) for _ in range(blocks - 1))
+    net.extend(groups(BasicBlock, widths, blocks))
     net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
     return net.apply(_initialise)
+
+
+def groups(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int) -> Iterator[nn.Module]:
+    """A group of so many blocks for each width, one after another. Every group but the first halves the map.
+
+    block takes the channels of its input and output and a stride.
+    """
+    for group, (fan_in, fan_out) in enumerate(pairwise([widths[0], *widths])):
+        yield block(fan_in, fan_out, 2 if group else 1)
+        yield from (block(fan_out, fan_out, 1) for _ in range(blocks - 1))
 
 
 class BasicBlock(nn.Module):
@@ -61,7 +66,7 @@ class BasicBlock(nn.Module):
 
 
 def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the size, or halves it; batch norm stands behind it, so it has no bias."""
+    """A 3 x 3 convolution that keeps the size, or halves it; batch norm stands next to it, so it has no bias."""
     return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
 
 
