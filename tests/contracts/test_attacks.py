@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import cast
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invspec.cards import names
 from invspec.data import Batch
-from invspec.kinds import Attack
+from invspec.kinds import Attack, TwoLayer
+from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
 from invspec.registry import make
+from invspec.tasks import Padded
 
 SHAPE, CLASSES = (2, 8, 8), 4
 ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra
@@ -50,19 +52,27 @@ class Toy(nn.Module):
         self.backwards += len(gradient)
 
 
-class Padded(nn.Module):
-    """Fills each batch up to a multiple of 8, where this CPU's kernels do not depend on the batch size."""
+class TwoLayerToy(Toy):
+    """One hidden layer, for attacks that work on its weights."""
 
-    def __init__(self, net: Toy) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.net, self.pixel_std = net, net.pixel_std
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.layers = TwoLayerNet(math.prod(SHAPE), 12, CLASSES)
+        self.hidden_weight, self.hidden_bias = self.layers.hidden_weight, self.layers.hidden_bias
+        self.output_weight, self.output_bias = self.layers.output_weight, self.layers.output_bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(F.pad(x, (0, 0, 0, 0, 0, 0, 0, -len(x) % 8)))[: len(x)]
+        return self.layers(x)
 
 
-def deployed() -> Toy:
-    return Toy().eval().requires_grad_(False)
+def toy_for(name: str) -> Toy:
+    return TwoLayerToy() if attack_of(name).accepts is TwoLayer else Toy()
+
+
+def deployed(name: str) -> Toy:
+    return toy_for(name).eval().requires_grad_(False)
 
 
 def batch_of(n: int) -> Batch:
@@ -94,7 +104,7 @@ def one_thread() -> Iterator[None]:
 @every_attack
 def test_an_attack_keeps_shape_dtype_and_bounds(name: str) -> None:
     batch = batch_of(12)
-    x_adv = attack_of(name).perturb(deployed(), batch, PerExample("task", batch.index)).x_adv
+    x_adv = attack_of(name).perturb(deployed(name), batch, PerExample("task", batch.index)).x_adv
     assert (x_adv.shape, x_adv.dtype, x_adv.requires_grad) == (batch.x.shape, batch.x.dtype, False)
     assert 0 <= x_adv.min() <= x_adv.max() <= 1
 
@@ -102,13 +112,13 @@ def test_an_attack_keeps_shape_dtype_and_bounds(name: str) -> None:
 @every_attack
 def test_an_attack_leaves_its_input_alone(name: str) -> None:
     batch, before = batch_of(12), batch_of(12).x
-    attack_of(name).perturb(deployed(), batch, PerExample("task", batch.index))
+    attack_of(name).perturb(deployed(name), batch, PerExample("task", batch.index))
     assert torch.equal(batch.x, before)
 
 
 @every_attack
 def test_an_attack_with_a_budget_stays_in_its_ball(name: str) -> None:
-    attack, batch, model = attack_of(name), batch_of(12), deployed()
+    attack, batch, model = attack_of(name), batch_of(12), deployed(name)
     if getattr(attack, "eps", None) is None:
         pytest.skip("has no budget")
     standardised = getattr(attack, "eps_space", "pixel") == "standardised"
@@ -120,7 +130,7 @@ def test_an_attack_with_a_budget_stays_in_its_ball(name: str) -> None:
 @every_attack
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_an_attack_leaves_weights_gradients_and_mode_alone(name: str, training: bool) -> None:
-    batch, model = batch_of(12), Toy().train(training)
+    batch, model = batch_of(12), toy_for(name).train(training)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -134,14 +144,14 @@ def test_an_attack_leaves_weights_gradients_and_mode_alone(name: str, training: 
 
 @every_attack
 def test_the_same_draws_give_the_same_answer(name: str) -> None:
-    batch, model = batch_of(12), deployed()
+    batch, model = batch_of(12), deployed(name)
     first, second = (attack_of(name).perturb(model, batch, PerExample("task", batch.index)) for _ in range(2))
     assert torch.equal(first.x_adv, second.x_adv)
 
 
 @every_attack
 def test_eps_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
-    attack, batch, model = attack_of(name), batch_of(12), deployed()
+    attack, batch, model = attack_of(name), batch_of(12), deployed(name)
     if getattr(attack, "eps", None) is None:
         pytest.skip("has no budget")
     found = attack.model_copy(update={"eps": 0.0}).perturb(model, batch, PerExample("task", batch.index))
@@ -151,7 +161,7 @@ def test_eps_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
 
 @every_attack
 def test_an_attack_counts_how_often_the_model_saw_each_example(name: str) -> None:
-    batch, model = batch_of(12), deployed()
+    batch, model = batch_of(12), deployed(name)
     found = attack_of(name).perturb(model, batch, PerExample("task", batch.index))
     assert found.forwards.shape == found.backwards.shape == (12,)
     assert (int(found.forwards.sum()), int(found.backwards.sum())) == (model.forwards, model.backwards)
@@ -159,7 +169,7 @@ def test_an_attack_counts_how_often_the_model_saw_each_example(name: str) -> Non
 
 @every_attack
 def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> None:
-    attack, whole, model = attack_of(name), batch_of(500), Padded(deployed())
+    attack, whole, model = attack_of(name), batch_of(500), Padded(deployed(name))
 
     def attacked(batch_size: int) -> Tensor:
         batches = [whole.take(rows) for rows in torch.arange(500).split(batch_size)]

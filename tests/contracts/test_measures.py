@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from invspec.attacks.null_step import NullStep
 from invspec.cards import names
 from invspec.data import Examples, TensorSplit
 from invspec.kinds import Targets
+from invspec.models.two_layer import TwoLayerNet
 from invspec.pairs import paired
 from invspec.registry import make, resolve
 
@@ -61,6 +63,8 @@ def score(name):
     if "distance" in type(measure).model_fields:
         measure = measure.model_copy(update={"distance": "rmse"})  # which needs no weights
     model, one = pairs(0) if measure.wants_target else examples(0)
+    if name == "null_step_exactness":
+        model, one = TwoLayerNet(16, 8, CLASSES), replace(one, settings=NullStep().identity["fields"])
     of = sweep(one) if measure.gathers else [one] * measure.takes[0]
     return measure.score(model, *of)
 

@@ -1,0 +1,115 @@
+"""How exact a null-space step is, and how far it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, replace
+from typing import Any, ClassVar, Self, cast
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
+
+from invspec.attacks.null_step import NullStep, Weights, flattened
+from invspec.data import Bounds, Examples, Scored
+from invspec.errors import InvspecError
+from invspec.kinds import Measure, TwoLayer
+from invspec.measures.final_distance import quantile_row
+from invspec.measures.pairs import READ, Eligible, device_of, eligible, mean_rows
+
+
+class NullStepExactness(Measure):
+    """What a null_step leaves as it was and how near it comes, both before its clamp and in float64.
+
+    The steps are computed anew from the weights and the attack's settings; its clamp is applied apart. A row for each
+    quantity:
+
+        rows                     of M, the linear map's and those of the hidden units that are held; mean
+        null_dimension           of M: pixels less its rank; mean
+        sign_flips               hidden units that the step switches on or off; mean
+        exact                    share of pairs without any
+        logit_change             the largest change of a logit; median
+        confidence_drop          in the label predicted for the source; mean
+        confidence_drop_clamped  the same once pixels are brought back within their bounds; mean
+        relative_distance        from the image reached to the target, over that from the source; mean
+        alpha_max                multiple of v_p at which the first hidden unit flips, at most 1; median
+
+    Means have the interval of a bootstrap over sources, medians Woodruff's over sources; n counts sources.
+
+    Raises: InvspecError where the attack is no null_step, and where no pair is eligible.
+    """
+
+    wants_target: ClassVar[bool] = True
+
+    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+
+    def smoke(self) -> Self:
+        """Of all pairs, since a net of one epoch may have none right."""
+        return self.model_copy(update={"eligible": "all"})
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        kept = eligible(attacked, self.eligible)
+        found, source = outcomes(model, attacked, kept), attacked.judged["source"][kept]
+        medians = {name: quantile_row(found[name], source, 0.5) for name in ("logit_change", "alpha_max")}
+        names = [name for name in found if name not in medians]
+        means = mean_rows([found[name] for name in names], source, [{} for _ in names])
+        rows = medians | dict(zip(names, means, strict=True))
+        return Scored([replace(rows[name], where={"quantity": name}) for name in found])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step does; see NullStepExactness."""
+
+    rows: float
+    null_dimension: float
+    sign_flips: float
+    exact: float
+    logit_change: float
+    confidence_drop: float
+    confidence_drop_clamped: float
+    relative_distance: float
+    alpha_max: float
+
+
+def outcomes(model: nn.Module, attacked: Examples, kept: Tensor) -> dict[str, Tensor]:
+    """Every quantity of each of the pairs kept (N,) bool, by name: (P,) float64."""
+    attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
+    found: list[tuple[float, ...]] = []
+    done = 0
+    for batch, _ in attacked.batches(READ):
+        pairs = batch.take(kept[done : done + len(batch)])
+        ends = (images.to(device_of(model)) for images in flattened(pairs))
+        found += [astuple(outcome(attack, weights, x, goal, batch.bounds)) for x, goal in zip(*ends, strict=True)]
+        done += len(batch)
+    columns = torch.tensor(found, dtype=torch.float64).unbind(1)
+    return dict(zip(Outcome.__dataclass_fields__, columns, strict=True))
+
+
+def attack_of(settings: Mapping[str, Any]) -> NullStep:
+    """The attack that has these settings."""
+    try:
+        return NullStep.model_validate(dict(settings))
+    except ValidationError:
+        raise InvspecError("the attack is no null_step", hint="measure `of` an attack that is") from None
+
+
+def outcome(attack: NullStep, weights: Weights, x: Tensor, x_target: Tensor, bounds: Bounds) -> Outcome:
+    """What the step from x to x_target, (D,) float64, does."""
+    step = attack.step(weights, x, x_target)
+    before, after, clamped = (weights.logits(image) for image in (x, x + step.taken, (x + step.taken).clamp(*bounds)))
+    label = before.argmax()
+    confidence, reached, shown = (logits.softmax(0)[label].item() for logits in (before, after, clamped))
+    way = (x_target - x).norm()
+    return Outcome(
+        rows=step.rows,
+        null_dimension=len(x) - step.rank,
+        sign_flips=step.sign_flips,
+        exact=step.sign_flips == 0,
+        logit_change=(after - before).abs().max().item(),
+        confidence_drop=confidence - reached,
+        confidence_drop_clamped=confidence - shown,
+        relative_distance=((x_target - x - step.taken).norm() / way).item() if way > 0 else 0.0,
+        alpha_max=min(step.alpha_max, 1.0),
+    )
