@@ -37,7 +37,8 @@ class LogitSpace(Attack):
     Deviates: printed is an ascent with the second term subtracted and with x_adv <- clamp(x_adv + delta), which adds
     the whole of delta at every step; no sign makes its terms cohere, and it loses the class. It is here as the card
     logit_space_literal: sign ascent, probability_weight -1, accumulates. The authors' code has a constant for h, and in
-    its last version what the card logit_space_published has, but for the norm of its relu, which is over the batch.
+    its last version what the card logit_space_published has, but for the norm of its relu, which is over the batch;
+    its learning rate of 10 throws every pixel to an end of the range at the first step.
     """
 
     start: Literal["source", "target"] = Field(default="source", description="noise upon x, or the target image")

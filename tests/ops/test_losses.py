@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from invspec.errors import InvspecError
-from invspec.ops.losses import LOSSES, cross_entropy, dlr, dlr_targeted, margin
+from invspec.ops.losses import LOSSES, cross_entropy, dlr, dlr_targeted, margin, total_variation
 
 LOGITS = torch.tensor([[3.0, 1.0, 0.0, -1.0], [0.0, 2.0, 5.0, 1.0]])
 Y = torch.tensor([0, 1])
@@ -52,3 +52,20 @@ def test_every_loss_falls_as_the_true_logit_rises(loss: str) -> None:
     logits = LOGITS.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(LOSSES[loss](logits, Y).sum(), logits)
     assert (gradient.gather(1, Y.unsqueeze(1)) < 0).all()
+
+
+def test_the_total_variation_of_a_constant_image_is_0() -> None:
+    grey = torch.full((2, 3, 5, 4), 0.7)
+    assert total_variation(grey).tolist() == total_variation(grey, squared=True).tolist() == [0, 0]
+
+
+def test_the_total_variation_by_hand() -> None:
+    """Down 2 and 3, across 1 and 2; their squares over four pixels, and a second channel of the same."""
+    image = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]]]])
+    assert total_variation(image.repeat(1, 2, 1, 1)).tolist() == [16]
+    assert total_variation(image.repeat(1, 2, 1, 1), squared=True).tolist() == [(4 + 9 + 1 + 4) / 4]
+
+
+def test_the_total_variation_is_of_each_image_alone() -> None:
+    images = torch.rand(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(total_variation(images)[2:3], total_variation(images[2:3]))
