@@ -26,7 +26,7 @@ from invspec.measures.pairs import (
     walked,
 )
 from invspec.ops.draws import PerExample
-from invspec.ops.losses import cross_entropy
+from invspec.ops.losses import log_odds
 from invspec.ops.norms import size, steepest
 
 Level = Annotated[Number, Field(ge=0, le=1)]
@@ -128,7 +128,7 @@ class Equiconfidence(Measure):
 
 def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """Unit directions (M, C, H, W) in which the confidence in one label (1,) changes most; 0 where it does not."""
-    parts = [input_gradient(model, cross_entropy, images, label.expand(len(images))) for images in x.split(READ)]
+    parts = [input_gradient(model, log_odds, images, label.expand(len(images))) for images in x.split(READ)]
     return steepest(torch.cat(parts), "l2")
 
 

@@ -17,6 +17,7 @@ from invspec.kinds import Measure, Number
 from invspec.measures.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
 
 STEP_SIZE = 0.01  # of NSPGD's unit steps, unless the attack says otherwise
+STARTS = ("start", "random_start")  # settings of attacks whose walk may set out from another image than the source
 
 
 class PathValidity(Measure):
@@ -24,9 +25,9 @@ class PathValidity(Measure):
 
     A path is valid if it begins at its source and ends at x_adv, if no step is longer than step_size (in l2), if at no
     vertex the confidence in the label that the model gives the source is below the source's less max_drop, and if it
-    stays within the pixels' bounds. The bounds of the attack's settings are taken unless the fields say otherwise: of
-    step_mode fraction no length was promised, and without clamp no bounds; the model then sees clamped vertices.
-    Confidence is that of the float32 judgement, so that an attack that searched in another precision may fail here.
+    stays within the pixels' bounds. The attack's settings say what is promised, unless the fields say otherwise; steps
+    of step_mode fraction have no longest length. Confidence is that of the float32 judgement, so that an attack that
+    searched in another precision may fail here.
 
     statistic summary has a row for each quantity:
 
@@ -77,8 +78,7 @@ class PathValidity(Measure):
         return Promise(
             step_size=self.step_size or own,
             max_drop=max_drop,
-            jumps=settings.get("start") is not None,
-            clamp=settings.get("clamp", True),
+            jumps=any(settings.get(name) for name in STARTS),
             interior=self.interior,
             tolerance=self.tolerance,
         )
@@ -91,7 +91,6 @@ class Promise:
     step_size: float | None
     max_drop: float
     jumps: bool
-    clamp: bool
     interior: int
     tolerance: float
 
@@ -111,9 +110,8 @@ class Promise:
 
     def broken(self, check: PathCheck) -> Tensor:
         """Which paths (B,) are not valid; a number that is not finite is not."""
-        kept = (check.min_margin >= -self.tolerance) & (check.gap <= self.tolerance)
-        if self.clamp:
-            kept &= check.outside <= self.tolerance
+        kept = check.min_margin >= -self.tolerance
+        kept &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:
             kept &= check.max_step <= self.step_size + self.tolerance
         return ~kept

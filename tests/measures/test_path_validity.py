@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from pair_examples import Sigmoid, of_pairs
 from torch import Tensor, nn
 
-from invspec.data import Examples
+from invspec.cards import names
+from invspec.data import Batch, Examples
 from invspec.errors import InvspecError
+from invspec.kinds import Attack, plain
 from invspec.measures.path_validity import PathValidity, verify_path
+from invspec.ops.draws import PerExample
+from invspec.registry import make, resolve
 
 MODEL = Sigmoid(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # confidence in class 0: sigmoid(4 * first pixel)
-UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "clamp": True, "start": None}
+WALKS = [name for name in names("attack") if "keep_path" in resolve("attack", name).model_fields]
+UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "start": None}
 ALONG = [0.0, 0.1, 0.2]  # of the second pixel, which the model does not see
 
 
@@ -102,7 +107,8 @@ def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
     assert quantities["failing"] == 0
     assert quantities["largest_jump"] == pytest.approx(0.9)
     assert quantities["largest_step"] == pytest.approx(0.1)
-    assert found(attacked(path))["failing"] == 1
+    assert found(attacked(path, settings={**UNIT, "random_start": 0.01}))["failing"] == 0
+    assert found(attacked(path, settings={**UNIT, "random_start": 0}))["failing"] == 1
 
 
 def test_a_path_must_lead_from_its_source_to_its_image() -> None:
@@ -116,10 +122,9 @@ def test_a_path_must_lead_from_its_source_to_its_image() -> None:
     assert found(Examples(pairs.clean, pairs.judged, {**pairs.tensors, "path": shifted}, UNIT))["failing"] == 2
 
 
-def test_a_path_outside_the_pixels_is_valid_only_where_the_attack_does_not_clamp() -> None:
+def test_a_path_stays_within_the_pixels() -> None:
     path = vertices([0.5, 0.0, 0.0, 0.0], [0.5, -0.05, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0])
     assert found(attacked(path))["failing"] == 1
-    assert found(attacked(path, settings={**UNIT, "clamp": False}))["failing"] == 0
 
 
 def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
@@ -155,6 +160,25 @@ def test_a_halted_path_is_not_walked_on_the_spot() -> None:
     assert asked == 3 + 4 * 2
     assert check.max_step.item() == pytest.approx(0.1)
     assert verify_path(path[:, :1].expand(-1, 5, -1, -1, -1), MODEL, *args, interior=2).max_step.item() == 0
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
+    """On an untrained net, from images of noise to others."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3)).requires_grad_(False)
+    images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    y = torch.tensor([0] * 6 + [1] * 6)
+    ends = [(source, source + 6) for source in range(6)]
+    attack = cast(Attack, make("attack", name, {"keep_path": True, "steps": 40}))
+    batch = Batch(images[:6], y[:6], torch.arange(6), x_target=images[6:], y_target=y[6:])
+    walk = attack.perturb(net, batch, PerExample("test", batch.index))
+    settings = plain(attack)["fields"]
+    pairs = of_pairs(net, images, y, ends, walk.x_adv, walk.path.transpose(0, 1), settings)
+    quantities = {row.where["quantity"]: row.value for row in PathValidity().score(net, pairs).rows}
+    assert quantities["failing"] == 0
+    assert quantities["largest_step"] > 0
 
 
 def test_paths_must_have_been_kept() -> None:
