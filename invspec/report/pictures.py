@@ -27,22 +27,22 @@ MOST_NUMBERS = 20  # classes whose cells are wide enough for a number
 WIDE = 8.4  # inches: what stands beside each other on a page
 CELL = 0.36  # inches
 FRAME = KINDS[2][0]
-_TINTS = tuple(
+TINTS = tuple(
     tuple(to_hex(colour) for colour in LinearSegmentedColormap.from_list("heat", list(stops), LEVELS)(range(LEVELS)))
     for stops in HEAT
 )
-# text on a cell: whether it is light on a white page, and on a dark one, gives it a colour of its own to go by
+# black or white on a cell: what has more contrast on a white page and on a dark one, by a colour for each of four cases
 _ON = {
-    (False, False): ("#16181d", "#16181d"),
-    (False, True): ("#16181e", "#fbfbf8"),
-    (True, False): ("#fbfbf9", "#16181d"),
-    (True, True): ("#fbfbf8", "#fbfbf8"),
+    (False, False): ("#000000", "#000000"),
+    (False, True): ("#000001", "#ffffff"),
+    (True, False): ("#fffffe", "#000000"),
+    (True, True): ("#ffffff", "#ffffff"),
 }
 
 
 def dark() -> dict[str, str]:
     """What the colours of matrices are on a dark page, where little is dark and much is light."""
-    return dict(zip(*_TINTS, strict=True)) | dict(_ON.values())
+    return dict(zip(*TINTS, strict=True)) | dict(_ON.values())
 
 
 def heatmaps(pictures: Pictures, framed: bool) -> Figure:
@@ -135,14 +135,14 @@ def _classes(axes: Axes, values: Array, scale: Normalize) -> None:
     decimals = max(2 - len(str(int(max(abs(scale.vmin or 0), abs(scale.vmax or 0))))) + 1, 0)
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            text, colour = plain(value, decimals), _on(float(scale(value)))
+            text, colour = plain(value, decimals), on_cell(float(scale(value)))
             axes.text(column + 0.5, row + 0.53, text, ha="center", va="center", fontsize=6.5, color=colour)
 
 
-def _on(place: float) -> str:
+def on_cell(place: float) -> str:
     """The colour of text on a cell that is at a place of the scale, 0 to 1."""
     level = min(int(place * LEVELS), LEVELS - 1)
-    light, dark = (_wants_light(tints[level]) for tints in _TINTS)
+    light, dark = (_wants_light(tints[level]) for tints in TINTS)
     return _ON[light, dark][0]
 
 

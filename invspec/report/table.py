@@ -25,7 +25,7 @@ TRAINED = ("dataset", "model", "defence")
 REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
     "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
-    "images": "below each image the confidence in the class of its source; originals are framed{only}",
+    "images": "below each image the confidence in the label of its source; sources are framed{only}",
     "heatmap": "the sizes of a matrix's entries{only}",
 }
 
@@ -336,6 +336,8 @@ def unit(spec: Spec, name: str) -> str:
         case "eps" | "step_size":
             standardised = getattr(method, "eps_space", "pixel") == "standardised"
             return "standardised pixels" if standardised else "pixels in [0, 1]"
+        case "radius":
+            return "l2, pixels in [0, 1]"
         case _:
             return ""
 
