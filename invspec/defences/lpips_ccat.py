@@ -37,7 +37,7 @@ class LPIPSCCAT(FadingLabels):
     The weight of the label is sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)), eq. 4: a half where LPIPS is
     max_lpips. As in the authors' code, perturbations are CCAT's, in an linf ball whose radius is drawn for each batch,
     uniform in [min_eps, eps of the attack]; LPIPS is measured on what comes out. Without min_eps the attack is as it is
-    given, so that one in an LPIPS ball makes Algorithm 3 as written.
+    given: one in an LPIPS ball makes Algorithm 3 as printed, and labels then keep at least half of their weight.
 
     Distance laidlaw_self is that of the features of the model in training, in eval mode, or of a robust net that
     `features` names. A smoke run takes the model in training, which needs no file.

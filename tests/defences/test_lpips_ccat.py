@@ -141,6 +141,17 @@ def test_the_defaults_are_the_authors() -> None:
     assert (defence.min_eps, attack.eps, attack.norm) == (4 / 255, 12 / 255, "linf")
 
 
+def test_as_printed_it_perturbs_within_the_ball_at_whose_edge_half_of_the_label_is_left() -> None:
+    printed = make("defence", "lpips_ccat_perceptual", {})
+    assert isinstance(printed, LPIPSCCAT)
+    attack: Any = printed.attack
+    assert (attack.max_distance, attack.distance) == (printed.max_lpips, printed.distance)
+    near = attack.model_copy(update={"distance": "laidlaw_self", "steps": 3})
+    lesson = lesson_of(recipe(attack=near, max_lpips=0.03, distance="laidlaw_self"), net())
+    assert (lesson.x[2:] != 0.5).flatten(1).any(1).all()
+    assert (lesson.y.amax(1) >= 2 / 3 - 1e-3).all()  # of three classes, half of the label and a third of the rest
+
+
 def test_features_can_be_given_in_a_spec() -> None:
     given = {"model": {"use": "mlp", "hidden": [6]}, "file": "robust.pth", "sha256": "0" * 64}
     defence: Any = make("defence", "lpips_ccat", {"distance": "laidlaw_self", "features": given})
