@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, Row, Scored
 from invspec.kinds import Measure
 from invspec.measures.pairs import READ, device_of, mean_score
 
@@ -21,12 +21,15 @@ class MeanTemperature(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        judged = attacked.judged
-        return mean_score(torch.cat(list(self._temperatures(model, attacked))), judged.get("source", judged["index"]))
-
-    @torch.no_grad()
-    def _temperatures(self, model: nn.Module, attacked: Examples) -> Iterator[Tensor]:
+        unit = attacked.judged.get("source", attacked.judged["index"])
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
-        for batch, found in attacked.batches(READ, "x_adv"):
-            x = (batch.x if self.clean else found["x_adv"]).to(device_of(model))
-            yield torch.ones(len(x)) if temperature is None else temperature(x).cpu()
+        if temperature is None:
+            index = unit.unique()
+            return Scored([Row(1.0, len(index), 1.0, 1.0)], {"each": torch.ones(len(index)), "index": index})
+        with torch.no_grad():
+            found = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
+        return mean_score(torch.cat(found), unit)
+
+    def _images(self, attacked: Examples) -> Iterator[Tensor]:
+        for batch, tensors in attacked.batches(READ, *(() if self.clean else ("x_adv",))):
+            yield tensors.get("x_adv", batch.x)
