@@ -1,0 +1,230 @@
+"""Thresholded errors that one can count: ten judged images and ten that fix the threshold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from invspec.data import Examples, Scored, TensorSplit
+from invspec.errors import InvspecError
+from invspec.measures.confidence_threshold import ConfidenceThreshold, Tau
+from invspec.ops.stats import wilson
+from invspec.registry import make
+
+R, W = True, False  # right and wrong answers
+#                 image 0    1    2    3    4    5    6    7    8    9
+CLEAN_RIGHT = [R, R, R, R, R, R, W, W, R, R]
+CLEAN = [0.9, 0.9, 0.8, 0.8, 0.5, 0.5, 0.9, 0.5, 0.7, 0.9]
+ADV_RIGHT = [R, W, W, W, W, R, W, R, W, R]
+ADV = [0.9, 0.7, 0.6, 0.4, 0.7, 0.7, 0.5, 0.9, 0.3, 0.2]
+# validation: two are wrong, of the others the least confident has 0.6
+VALID_RIGHT = [R, R, W, R, R, R, R, R, W, R]
+VALID = [0.9, 0.6, 0.1, 0.7, 0.8, 0.95, 0.75, 0.65, 0.99, 0.85]
+
+
+def examples(right: list[bool], confidence: list[float], index: list[int], clean: bool = False) -> Examples:
+    """An attack's columns, or those of clean images; right answers are class 0."""
+    n = len(index)
+    answers = {"prediction": torch.tensor([0 if one else 1 for one in right]), "confidence": torch.tensor(confidence)}
+    judged = {
+        "index": torch.tensor(index),
+        "y": torch.zeros(n, dtype=torch.int64),
+        **answers,
+        **{f"{name}_adv": column for name, column in answers.items()},
+        "linf": torch.full((n,), 0.0 if clean else 0.1),
+    }
+    return Examples(TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), judged, {})
+
+
+IDENTITY = examples(CLEAN_RIGHT + VALID_RIGHT, CLEAN + VALID, list(range(20)), clean=True)
+ATTACK = examples(ADV_RIGHT, ADV, list(range(10)))
+
+
+def score(*of: Examples, **fields: Any) -> Scored:
+    return ConfidenceThreshold(**{"validation": 0.5, **fields}).score(nn.Identity(), *of)
+
+
+def value(*of: Examples, **fields: Any) -> tuple[float, int]:
+    (row,) = score(*of, **fields).rows
+    return row.value, row.n
+
+
+def test_tau_is_the_least_confidence_of_the_correct_validation_images() -> None:
+    """floor(8 * 0.01) = 0; to accept three quarters, floor(8 * 0.25) = 2."""
+    assert value(IDENTITY, statistic="threshold") == pytest.approx((0.6, 8))
+    assert value(IDENTITY, statistic="threshold", tpr=0.75) == pytest.approx((0.7, 8))
+
+
+def test_err_is_among_the_accepted_clean_images() -> None:
+    """At 0.6 accepted: 0 1 2 3 6 8 9, of which 6 is wrong."""
+    assert value(IDENTITY, statistic="err") == pytest.approx((1 / 7, 7))
+    assert value(IDENTITY, ATTACK, statistic="err") == pytest.approx((1 / 7, 7))
+
+
+def test_tpr_is_among_the_correct_clean_images() -> None:
+    """0 1 2 3 4 5 8 9 are right; 4 and 5 are rejected."""
+    assert value(IDENTITY, statistic="tpr") == pytest.approx((6 / 8, 8))
+
+
+def test_rerr_counts_an_image_once_whichever_of_its_two_answers_is_wrong() -> None:
+    """All are accepted: 4, 5 and 7 attacked, the others clean. Wrong and accepted: 1, 2 and 4 attacked, 6 clean."""
+    assert value(IDENTITY, ATTACK) == pytest.approx((4 / 10, 10))
+
+
+def test_rerr_at_a_higher_threshold() -> None:
+    """At 0.75 accepted: 0 1 2 3 6 9 clean, 7 attacked, but rightly; wrong: 6."""
+    assert value(IDENTITY, ATTACK, threshold=0.75) == pytest.approx((1 / 7, 7))
+
+
+def test_fpr_is_among_all_images_and_needs_a_right_clean_answer() -> None:
+    """1, 2 and 4, the last of which was rejected clean."""
+    assert value(IDENTITY, ATTACK, statistic="fpr") == pytest.approx((3 / 10, 10))
+
+
+def test_without_a_threshold_rerr_is_1_minus_robust_accuracy_and_fpr_the_success() -> None:
+    """Right before and after: 0, 5 and 9; right before only: 1 2 3 4 8."""
+    assert value(IDENTITY, ATTACK, threshold=0) == pytest.approx((1 - 3 / 10, 10))
+    assert value(IDENTITY, ATTACK, threshold=0, statistic="fpr") == pytest.approx((5 / 10, 10))
+    assert value(IDENTITY, threshold=0, statistic="tpr") == (1, 8)
+
+
+def test_identity_alone_has_its_error_as_robust_error() -> None:
+    assert value(IDENTITY) == value(IDENTITY, statistic="err")
+
+
+def test_a_single_attack_is_clean_images_and_attempt_at_once() -> None:
+    whole = examples(ADV_RIGHT + VALID_RIGHT, ADV + VALID, list(range(20)))
+    judged = {**whole.judged, **{name: IDENTITY.judged[name] for name in ("prediction", "confidence")}}
+    assert value(Examples(whole.clean, judged, {})) == value(IDENTITY, ATTACK)
+
+
+def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
+    """0 is fooled twice, once below the threshold; 5 is fooled below it once, and once right above it."""
+    first, second = (
+        examples([right], [confidence], [index]) for right, confidence, index in ((W, 0.3, 0), (W, 0.65, 0))
+    )
+    for of in ((first, second), (second, first)):
+        assert value(IDENTITY, *of, statistic="fpr") == pytest.approx((1, 1))
+    weak, sure = examples([W], [0.3], [5]), examples([R], [0.95], [5])
+    for of in ((weak, sure), (sure, weak)):  # neither answer to 5 is then accepted
+        assert "undefined" in score(IDENTITY, *of).tensors
+
+
+def test_of_right_attempts_the_least_confident_counts() -> None:
+    low, high = examples([R], [0.2], [4]), examples([R], [0.95], [4])
+    for of in ((low, high), (high, low)):
+        assert "undefined" in score(IDENTITY, *of).tensors
+    assert value(IDENTITY, high) == (0, 1)
+
+
+def test_images_are_matched_by_their_index_and_validation_images_left_out() -> None:
+    order = [7, 3, 1, 15, 4, 12]
+    attacked = examples(
+        [([*ADV_RIGHT] + [W] * 10)[i] for i in order], [([*ADV] + [0.99] * 10)[i] for i in order], order
+    )
+    found = score(IDENTITY, attacked)
+    assert found.tensors["index"].tolist() == [1, 3, 4, 7]
+    assert found.tensors["each"].tolist() == [1, 0, 1, 0]
+    err = score(IDENTITY, attacked, statistic="err")
+    assert err.tensors["index"].tolist() == [0, 1, 2, 3, 6, 8, 9]  # clean images are all there
+
+
+def test_where_nothing_is_accepted_the_value_is_0_with_a_flag() -> None:
+    for statistic in ("rerr", "err"):
+        found = score(IDENTITY, ATTACK, statistic=statistic, threshold=0.97)
+        (row,) = found.rows
+        assert (row.value, row.n, row.low, row.high) == (0, 10, 0, 1)
+        assert set(found.tensors) == {"undefined"}
+    assert value(IDENTITY, ATTACK, statistic="fpr", threshold=0.97) == (0, 10)
+
+
+def test_a_threshold_that_was_given_needs_no_validation_images() -> None:
+    assert value(IDENTITY, statistic="err", threshold=0, validation=0) == pytest.approx((4 / 20, 20))
+    assert value(IDENTITY, statistic="threshold", threshold=0.5)[0] == 0.5
+    with pytest.raises(InvspecError, match="none of 0 validation images"):
+        score(IDENTITY, validation=0)
+
+
+@pytest.mark.parametrize("n", [1, 7, 99, 100, 101, 1000])
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.99, 1.0])
+def test_at_least_the_wanted_share_of_validation_images_is_accepted(n: int, share: float) -> None:
+    confidences = np.random.default_rng(0).random(n).astype(np.float32)
+    tau = Tau.accepting(share, confidences.astype(float)).value
+    accepted = (torch.from_numpy(confidences) >= tau).sum().item()
+    assert accepted >= share * n - 1e-9
+    assert accepted - 1 < share * n  # and one fewer would be too few
+
+
+def test_the_element_is_the_floor_of_a_hundredth() -> None:
+    confidences = np.arange(1000) / 1000
+    assert [Tau.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [0.0, 0.001, 0.002, 0.01]
+
+
+def test_the_thresholds_replicates_are_those_of_drawing_the_images_anew() -> None:
+    """Against the bootstrap done by hand: 4,000 samples with replacement; means agree within five standard errors."""
+    confidences, rng = np.random.default_rng(1).random(60), np.random.default_rng(2)
+    drawn = np.sort(rng.choice(confidences, (4000, 60)), axis=1)[:, 6]
+    tau = Tau.accepting(0.9, confidences)
+    error = drawn.std() * (1 / 4000 + 1 / 2000) ** 0.5
+    assert tau.value == np.sort(confidences)[6]
+    assert abs(tau.replicates.mean() - drawn.mean()) < 5 * error
+    assert tau.replicates.std() == pytest.approx(drawn.std(), rel=0.1)
+
+
+def many(n: int, seed: int) -> tuple[Examples, Examples]:
+    rng = np.random.default_rng(seed)
+    right, confidence = (rng.random(n) < 0.9).tolist(), rng.beta(8, 1, n).tolist()
+    adv_right, adv = (rng.random(n) < 0.6).tolist(), rng.beta(4, 1, n).tolist()
+    index = list(range(n))
+    return examples(right, confidence, index, clean=True), examples(adv_right, adv, index)
+
+
+def test_the_interval_of_a_share_at_a_given_threshold_is_like_wilsons() -> None:
+    found = score(*many(400, 0), statistic="fpr", threshold=0.5, validation=0)
+    (row,) = found.rows
+    assert (row.low, row.high) == pytest.approx(wilson(row.value, 400), abs=0.01)
+    assert found.tensors["each"].mean().item() == pytest.approx(row.value)
+
+
+def test_the_interval_sees_that_the_threshold_was_estimated() -> None:
+    of = many(1000, 0)
+    (free,) = score(*of, validation=0.1, tpr=0.9).rows
+    tau = value(of[0], statistic="threshold", validation=0.1, tpr=0.9)[0]
+    (given,) = score(*of, validation=0.1, threshold=tau).rows
+    assert free.value == given.value
+    assert free.high - free.low > 1.1 * (given.high - given.low)
+
+
+def test_the_first_of_several_attacks_is_of_clean_images() -> None:
+    with pytest.raises(InvspecError, match=r"first attack has moved images.*\n.*of: \[identity"):
+        score(ATTACK, IDENTITY)
+
+
+def test_where_no_validation_image_is_right_there_is_no_threshold() -> None:
+    wrong = examples(CLEAN_RIGHT + [W] * 10, CLEAN + VALID, list(range(20)), clean=True)
+    with pytest.raises(InvspecError, match="none of 10 validation images is classified correctly"):
+        score(wrong, ATTACK)
+    assert ConfidenceThreshold().smoke().threshold == 0
+
+
+def test_an_attack_on_validation_images_alone_leaves_nothing_to_judge() -> None:
+    with pytest.raises(InvspecError, match="no image is left to judge"):
+        score(IDENTITY, examples([W], [0.9], [15]))
+
+
+def test_attacks_on_pairs_are_refused() -> None:
+    pairs = Examples(ATTACK.clean, {**ATTACK.judged, "source": ATTACK.judged["index"]}, {})
+    with pytest.raises(InvspecError, match="thresholds are of single images"):
+        score(IDENTITY, pairs)
+
+
+def test_the_defaults_are_the_published_protocol() -> None:
+    made = make("measure", "confidence_threshold", {})
+    assert (made.statistic, made.tpr, made.validation, made.threshold) == ("rerr", 0.99, 0.1, None)
+    with pytest.raises(ValidationError):
+        ConfidenceThreshold(threshold=1.5)
