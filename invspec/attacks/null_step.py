@@ -73,10 +73,10 @@ class NullStep(Attack):
         v = x_target - x
         effective = effective_map(weights.w1, weights.w2, a > 0)
         v_p, held, basis = project_held(v, effective, weights.w1, self._to_hold(weights, a, v))
-        change = weights.w1 @ v_p
-        limit = alpha_max(a[~held], change[~held]).item()
+        change = (weights.w1 @ v_p).masked_fill(held, 0)  # which it is, but for rounding
+        limit = alpha_max(a, change).item()
         alpha = min(1.0, limit) if self.alpha == "largest" else self.alpha
-        flipped = int((flips(a, alpha * change) & ~held).sum())
+        flipped = int(flips(a, alpha * change).sum())
         return Step(v_p, alpha, limit, len(effective) + int(held.sum()), len(basis), flipped)
 
     def _to_hold(self, weights: Weights, a: Tensor, v: Tensor) -> Callable[[Tensor], Tensor]:

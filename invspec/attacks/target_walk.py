@@ -16,6 +16,7 @@ from invspec.data import Batch, Bounds, Perturbed
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Draws
 from invspec.ops.losses import log_odds
+from invspec.ops.norms import per_example
 
 Memory = dict[str, Tensor]  # (M, ...) by name
 
@@ -46,12 +47,11 @@ class Walkers:
         return replace(self, memory=memory, **{name: getattr(self, name)[rows] for name in names})
 
     def go(self, tried: Tried) -> Self:
-        """Where they are after a step: at tried.x, which is changed in place where it was refused."""
+        """Where they are after a step: at tried.x, or where they were if it was refused."""
         moved = {"x": tried.x, "doubt": tried.doubt, "gradient": tried.gradient}
-        refused = (~tried.accepted).nonzero().squeeze(1)
-        if len(refused):
-            for name, tensor in moved.items():
-                tensor[refused] = getattr(self, name)[refused]
+        if not tried.accepted.all():
+            for name, there in moved.items():
+                moved[name] = torch.where(per_example(tried.accepted, there), there, getattr(self, name))
         return replace(self, **moved)
 
 
@@ -67,10 +67,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a walk sets out from if its confidence allows, x (B, C, H, W), and what it cost to find, (B,) or a number.
-
-    Its pixels may be changed in place.
-    """
+    """Where a walk sets out from if its confidence allows, x (B, C, H, W), and what it cost to find, (B,) or a number."""
 
     x: Tensor
     forwards: Tensor | int = 0
@@ -211,7 +208,7 @@ class TargetWalk(Attack):
         else:
             logits, gradient = logits_and_gradient(model, log_odds, seen, walkers.label)
             if seen is not x:
-                gradient.masked_fill_(seen != x, 0)  # what was cut off is not felt
+                gradient = gradient.masked_fill(seen != x, 0)  # what was cut off is not felt
         confidence = confidence_in(logits, walkers.label)
         drop = walkers.confidence - confidence
         return Tried(x, 1 - confidence, gradient, drop < self.max_drop if self.strict else drop <= self.max_drop)

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from invspec.attacks.identity import Identity
+from invspec.attacks.lst import LST
+from invspec.attacks.nspgd import NSPGD
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack
+from invspec.measures.path_validity import verify_path
+from invspec.ops.draws import PerExample
+from invspec.ops.norms import size
+from invspec.ops.nullspace import dot
+from invspec.registry import make
+
+N, SHAPE, CLASSES = 48, (1, 6, 6), 3
+
+
+class Counted(nn.Module):
+    """A net of fixed random weights, sharp enough to be confident, that keeps what it is asked about."""
+
+    def __init__(self, scale: float = 4.0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(36, 24), nn.Tanh(), nn.Linear(24, CLASSES))
+        self.scale = scale
+        self.seen: list[Tensor] = []
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach().clone())
+        return self.scale * self.layers(x - 0.5)
+
+
+def pairs(n: int = N) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    x, x_target = ((1.6 * torch.rand(n, *SHAPE, generator=generator) - 0.3).clamp(0, 1) for _ in range(2))
+    return Batch(x, torch.zeros(n, dtype=torch.int64), torch.arange(n), x_target=x_target)
+
+
+def walked(attack: Attack, batch: Batch | None = None, model: nn.Module | None = None) -> Perturbed:
+    batch = batch or pairs()
+    return attack.perturb(model or Counted(), batch, PerExample("task", batch.index))
+
+
+def confidence(x: Tensor, label: Tensor) -> Tensor:
+    return Counted()(x).softmax(1).gather(1, label[:, None]).squeeze(1)
+
+
+def margins(path: Tensor, max_drop: float) -> tuple[Tensor, Tensor]:
+    """Of a path (T, B, C, H, W): the least confidence above what must be kept, and the longest step, (B,) each."""
+    probs = Counted()(path[0]).softmax(1)
+    check = verify_path(path.transpose(0, 1), Counted(), probs.argmax(1), probs.amax(1), max_drop)
+    return check.min_margin, check.max_step
+
+
+def remaining(found: Perturbed) -> Tensor:
+    batch = pairs()
+    return size(found.x_adv - batch.targets, "l2") / size(batch.x - batch.targets, "l2")
+
+
+EVERY: list[NSPGD] = [
+    NSPGD(projection=projection, step_mode=mode, steps=60, step_size=0.08, keep_path=True, **more)
+    for projection in ("one_sided", "two_sided", "none", "printed")
+    for mode in ("unit", "fraction")
+    for more in ({}, {"backtracks": 0, "clamp": "input"})
+]
+
+
+def named(attack: NSPGD) -> str:
+    return f"{attack.projection} {attack.step_mode} {attack.clamp}"
+
+
+@pytest.mark.parametrize("attack", EVERY, ids=named)
+def test_a_path_leads_from_x_to_x_adv_by_valid_steps(attack: NSPGD) -> None:
+    found, batch = walked(attack), pairs()
+    assert found.path is not None
+    assert found.path.shape == (61, *batch.x.shape)
+    assert torch.equal(found.path[0], batch.x)
+    assert torch.equal(found.path[-1], found.x_adv)
+    assert 0 <= found.path.min() <= found.path.max() <= 1
+    margin, longest = margins(found.path, attack.max_drop)
+    assert margin.min() >= -1e-6
+    if attack.step_mode == "unit":
+        assert longest.max() <= 0.08 + 1e-6
+    assert (size(found.x_adv - batch.x, "l2") > 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("attack", [attack for attack in EVERY if "sided" in attack.projection], ids=named)
+def test_no_step_goes_against_the_gradient_of_the_confidence(attack: NSPGD) -> None:
+    class Spy(NSPGD):
+        def _step(self, walkers: Any, bounds: Any) -> Any:
+            x, memory = super()._step(walkers, (-torch.inf, torch.inf))
+            u, gradient = x - walkers.x, walkers.gradient
+            cosine = dot(u, gradient) / (size(u, "l2") * size(gradient, "l2"))
+            along.append(cosine[size(u, "l2") > 1e-4])  # of shorter ones, x + u - x has lost too many digits
+            return x.clamp(*bounds) if self.clamp == "iterate" else x, memory
+
+    along: list[Tensor] = []
+    batch = pairs()
+    precise = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
+    walked(Spy.model_validate(dict(attack)), precise, Counted().double())
+    assert torch.cat(along).min() >= -1e-10
+    if attack.projection == "two_sided":
+        assert torch.cat(along).max() <= 1e-10
+
+
+def test_an_accepted_step_costs_one_pass_each_way() -> None:
+    model = Counted()
+    found = walked(NSPGD(steps=20, max_drop=1), model=model)
+    assert set(found.forwards.tolist()) == {21}
+    assert set(found.backwards.tolist()) == {20}
+    assert len(model.seen) == 21
+
+
+def test_examples_that_halt_leave_the_batch() -> None:
+    model = Counted()
+    attack = NSPGD(projection="none", step_mode="fraction", steps=60, backtracks=0, max_drop=0.01)
+    found = walked(attack, model=model)
+    passed = [len(x) for x in model.seen]
+    assert passed == sorted(passed, reverse=True)
+    assert passed[-1] < N // 2
+    assert sum(passed) == int(found.forwards.sum())
+
+
+def test_halving_a_refused_step_comes_nearer() -> None:
+    at_once, halved = (
+        walked(NSPGD(step_mode="fraction", step_size=0.2, steps=100, max_drop=0.01, backtracks=backtracks))
+        for backtracks in (0, 8)
+    )
+    assert (remaining(halved) <= remaining(at_once) + 1e-6).all()
+    assert remaining(halved).mean() < remaining(at_once).mean() - 0.01
+    assert (halved.forwards >= at_once.forwards).all()
+
+
+def test_a_step_is_halved_so_many_times_before_the_end() -> None:
+    class Cliff(nn.Module):
+        """Confident at every x that is given, and nowhere else."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            sure = (x == 0.25).flatten(1).all(1)
+            here = torch.where(sure, 5.0, -5.0) + 0 * x.flatten(1).sum(1)
+            return torch.stack([here, -here], dim=1)
+
+    x = torch.full((4, *SHAPE), 0.25)
+    batch = Batch(x, torch.zeros(4, dtype=torch.int64), torch.arange(4), x_target=torch.ones_like(x))
+    for backtracks in (0, 3):
+        found = walked(NSPGD(steps=50, backtracks=backtracks), batch, Cliff())
+        assert torch.equal(found.x_adv, x)
+        assert set(found.forwards.tolist()) == {1 + 1 + backtracks}
+
+
+def test_who_reaches_the_target_stops_there() -> None:
+    batch = pairs()
+    for step_mode in ("unit", "fraction"):
+        found = walked(NSPGD(projection="none", step_mode=step_mode, step_size=0.5, max_drop=1, steps=400))
+        torch.testing.assert_close(found.x_adv, batch.targets, rtol=0, atol=1e-6)
+        assert found.forwards.max() < 100
+
+
+def test_a_source_that_is_its_own_target_does_not_move() -> None:
+    batch = pairs()
+    found = walked(NSPGD(keep_path=True, steps=5), replace(batch, x_target=batch.x))
+    assert found.path is not None
+    assert torch.equal(found.path, batch.x.expand_as(found.path))
+
+
+@pytest.mark.parametrize("attack", [NSPGD(steps=40), LST(steps=40)], ids=["nspgd", "lst"])
+def test_a_saturated_model_is_walked_through_by_its_log_odds(attack: Attack) -> None:
+    found = walked(attack, model=Counted(scale=300.0))
+    assert found.x_adv.isfinite().all()
+    assert (size(found.x_adv - pairs().x, "l2") > 0.1).float().mean() > 0.9
+
+
+class Broken(nn.Module):
+    """Gives the same logits everywhere, or none that are numbers, to some of the examples or to all."""
+
+    def __init__(self, how: Literal["constant", "nan", "nan away from x"], x: Tensor) -> None:
+        super().__init__()
+        self.how, self.x = how, x
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = 0 * x.flatten(1)[:, :CLASSES] + torch.tensor([2.0, 1.0, 0.0])
+        if self.how == "nan" or (self.how == "nan away from x" and not torch.equal(x, self.x)):
+            return flat * torch.nan
+        return flat
+
+
+@pytest.mark.parametrize("attack", [NSPGD(steps=30, keep_path=True), LST(steps=30)], ids=["nspgd", "lst"])
+@pytest.mark.parametrize("how", ["nan", "nan away from x"])
+def test_where_the_answer_is_no_number_nothing_moves(attack: Attack, how: Any) -> None:
+    batch = pairs()
+    found = walked(attack, batch, Broken(how, batch.x))
+    assert torch.equal(found.x_adv, batch.x)
+
+
+@pytest.mark.parametrize("attack", [NSPGD(step_size=1.0), LST(step_size=0.2)], ids=["nspgd", "lst"])
+def test_a_model_that_feels_nothing_lets_everything_pass(attack: Attack) -> None:
+    batch = pairs(8)
+    found = walked(attack, batch, Broken("constant", batch.x))
+    torch.testing.assert_close(found.x_adv, batch.targets, rtol=0, atol=1e-6)
+
+
+# ─ start ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_start_is_the_second_vertex_and_is_paid_for() -> None:
+    batch, start = pairs(), PGD(eps=0.02, steps=3, random_start=False, label="predicted")
+    alone, besides = walked(NSPGD(steps=4, max_drop=1)), walked(NSPGD(steps=4, max_drop=1, start=start, keep_path=True))
+    assert besides.path is not None
+    assert besides.path.shape == (6, *batch.x.shape)
+    assert torch.equal(besides.path[0], batch.x)
+    assert torch.equal(besides.path[1], walked(start).x_adv)
+    assert (besides.forwards - alone.forwards).unique().tolist() == [1 + 3 + 1]  # PGD's own label costs one more
+    assert (besides.backwards - alone.backwards).unique().tolist() == [1 + 3]
+
+
+def test_label_and_confidence_stay_those_of_x() -> None:
+    batch = pairs()
+    label = Counted()(batch.x).argmax(1)
+    start = PGD(eps=0.1, steps=10, random_start=False, label="predicted")
+    found = walked(NSPGD(steps=30, step_size=0.1, start=start, keep_path=True))
+    assert found.path is not None
+    refused = confidence(walked(start).x_adv, label) < confidence(batch.x, label) - 0.05
+    assert refused.any()
+    assert torch.equal(found.path[1][refused], batch.x[refused])
+    assert (confidence(found.x_adv, label) >= confidence(batch.x, label) - 0.05 - 1e-6).all()
+
+
+def test_a_start_at_x_changes_nothing_but_the_price() -> None:
+    batch = pairs()
+    before, alone = batch.x.clone(), walked(NSPGD(steps=20))
+    found = walked(NSPGD(steps=20, start=Identity()), batch)
+    assert torch.equal(found.x_adv, alone.x_adv)
+    assert torch.equal(batch.x, before)
+    assert torch.equal(found.forwards, alone.forwards + 1)
+
+
+def test_a_start_says_what_it_needs_of_the_model() -> None:
+    assert NSPGD(start=PGD(eps_space="standardised")).accepts is PGD(eps_space="standardised").accepts
+    assert NSPGD().accepts is None
+
+
+# ─ settings ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_with_clamp_input_x_runs_free_and_the_model_sees_what_is_returned() -> None:
+    model = Counted()
+    attack = NSPGD(clamp="input", step_mode="fraction", steps=30, max_drop=0.3)
+    free, held = walked(attack, model=model), walked(attack.model_copy(update={"clamp": "iterate"}))
+    assert all(0 <= x.min() <= x.max() <= 1 for x in model.seen)
+    assert 0 <= free.x_adv.min() <= free.x_adv.max() <= 1
+    assert not torch.equal(free.x_adv, held.x_adv)
+
+
+def test_free_coordinates_keep_more_confidence_for_the_same_steps() -> None:
+    label = Counted()(pairs().x).argmax(1)
+    attack = NSPGD(step_mode="fraction", steps=40, max_drop=1)
+    pinned, free = (walked(attack.model_copy(update={"free_coordinates": free})) for free in (False, True))
+    assert confidence(free.x_adv, label).mean() > confidence(pinned.x_adv, label).mean()
+
+
+def test_strict_refuses_a_loss_of_exactly_max_drop() -> None:
+    batch = pairs(8)
+    constant = Broken("constant", batch.x)
+    lenient, strict = (walked(NSPGD(max_drop=0, strict=strict, steps=5), batch, constant) for strict in (False, True))
+    assert not torch.equal(lenient.x_adv, batch.x)
+    assert torch.equal(strict.x_adv, batch.x)
+
+
+def test_the_default_step_is_that_of_its_mode() -> None:
+    for mode, step_size in (("unit", 0.01), ("fraction", 0.05)):
+        by_default, said = (
+            walked(NSPGD(step_mode=mode, steps=5, **more)).x_adv for more in ({}, {"step_size": step_size})
+        )
+        assert torch.equal(by_default, said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"step_mode": "fraction", "step_size": 1.5}, "a step of 1.5 of the way goes beyond"),
+        ({"free_coordinates": True, "clamp": "input"}, "with clamp input none are held"),
+        ({"free_coordinates": True, "projection": "none"}, "projection none is none"),
+    ],
+)
+def test_contradictions_are_refused(settings: Any, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        NSPGD(**settings)
+
+
+def test_the_published_card_is_the_authors_code() -> None:
+    found = make("attack", "nspgd_published", {})
+    assert isinstance(found, NSPGD)
+    assert (found.projection, found.step_mode, found.step_size, found.steps) == ("one_sided", "fraction", 0.05, 100)
+    assert (found.clamp, found.backtracks, found.max_drop, found.strict) == ("input", 0, 0.05, True)
