@@ -26,3 +26,15 @@ def test_it_takes_odd_images_and_refuses_tiny_ones() -> None:
     assert net(torch.zeros(2, 3, 7, 9)).shape == (2, 4)
     with pytest.raises(ValueError, match="LeNet needs images of at least 4x4, found 3x28"):
         LeNet().build((1, 3, 28), 10)
+
+
+def test_with_torchs_initialisation_every_layer_starts_as_torch_makes_it() -> None:
+    torch.manual_seed(0)
+    given = LeNet(initialisation="torch").build((1, 28, 28), 10)
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 32, 5), nn.Conv2d(32, 64, 5), nn.Linear(64 * 49, 1024), nn.Linear(1024, 10))
+    for layer, own in zip(layers, [one for one in given if isinstance(one, nn.Conv2d | nn.Linear)], strict=True):
+        assert torch.equal(layer.weight, own.weight)
+        assert layer.bias is not None
+        assert own.bias is not None
+        assert torch.equal(layer.bias, own.bias)

@@ -62,6 +62,17 @@ def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(delta: Ten
     torch.testing.assert_close((leftover * p).sum(1), highest_vertex, rtol=1e-9, atol=1e-9)
 
 
+@quick
+@given(deltas, st.floats(0.125, 50))
+def test_the_l1_projection_is_what_sorting_and_trying_every_rank_finds(delta: Tensor, eps: float) -> None:
+    for row, projected in zip(delta.double(), project(delta.double(), eps, "l1"), strict=True):
+        largest = row.abs().sort(descending=True).values
+        shrunk = [largest[:rank] - (largest[:rank].sum() - eps) / rank for rank in range(1, len(row) + 1)]
+        kept = [entries for entries in shrunk if (entries > 0).all()][-1]  # the last rank at which none is cut off
+        expected = largest if row.abs().sum() <= eps else torch.cat([kept, kept.new_zeros(len(row) - len(kept))])
+        torch.testing.assert_close(projected.abs().sort(descending=True).values, expected, rtol=1e-9, atol=1e-9)
+
+
 def test_the_l1_projection_of_an_outside_point_has_length_eps() -> None:
     delta = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(size(project(delta, 12.0, "l1"), "l1"), torch.full((16,), 12.0))
