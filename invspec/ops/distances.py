@@ -34,6 +34,9 @@ Distance = Literal[
     "ssim",
 ]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
+Embedding = Literal[
+    "lpips_alex", "lpips_squeeze", "lpips_vgg", "laidlaw_alex", "laidlaw_alexnet_cifar", "laidlaw_self", "l2"
+]  # those that are a length between features, or its square
 
 _LABELS: dict[Distance, str] = {
     "lpips_alex": "LPIPS (AlexNet, squared, weighted)",
@@ -58,6 +61,15 @@ def describe(name: Distance) -> str:
     'LPIPS (AlexNet, squared, weighted)'
     """
     return _LABELS[name]
+
+
+def radius(name: Embedding, bound: float) -> float:
+    """The length between features at which the distance of that name has the value bound.
+
+    >>> radius("laidlaw_self", 0.25), radius("lpips_alex", 0.25)
+    (0.25, 0.5)
+    """
+    return bound**0.5 if name.startswith("lpips_") else bound
 
 
 def offline(name: Distance) -> Distance:

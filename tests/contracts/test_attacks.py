@@ -45,8 +45,8 @@ class Toy(nn.Module):
 
     def _saw(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         self.forwards += len(logits)
-        if logits.requires_grad:
-            logits.register_hook(self._returned)
+        if inputs[0].requires_grad:  # not the logits, which a loss of the features on the way does without
+            inputs[0].register_hook(self._returned)
 
     def _returned(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
