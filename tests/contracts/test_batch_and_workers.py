@@ -16,7 +16,7 @@ from invspec.data import JUDGED
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
 from invspec.executors import events, local
-from invspec.kinds import Attack, Sample
+from invspec.kinds import Attack, Sample, Targets
 from invspec.models.stdcnn import StdCNN
 from invspec.registry import make
 from invspec.store import Store
@@ -42,7 +42,9 @@ def attack_of(name: str) -> Attack:
 
 
 def task_of(name: str) -> Perturb:
-    return Perturb(TRAIN, attack_of(name), Sample(limit=EXAMPLES), (0, EXAMPLES))
+    attack = attack_of(name)
+    targets = Targets(each=1) if attack.wants_target else None  # as many pairs as there are examples
+    return Perturb(TRAIN, attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
 
 
 Found = Callable[[Run], Store]
