@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from invspec.report.cells import shown
@@ -65,8 +66,8 @@ def images(pictures: Pictures, framed: bool) -> Figure:
     sheets = [Sheet.of(picture, room=WIDE / max(across, 1.25) - 0.45) for picture in pictures.values()]
     width, height = (max(getattr(sheet, name) for sheet in sheets) for name in ("width", "height"))
     down = math.ceil(len(sheets) / across)
-    size = ((width + 0.45) * across, (height + 0.6) * down + (0.55 if framed else 0.1))
-    figure = Figure(figsize=size, layout="constrained")
+    size = ((width + 0.45) * across, (height + 0.65) * down + (0.55 if framed else 0.15))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
     grid = figure.subplots(down, across, squeeze=False)
     for axes, title, sheet in zip(grid.flat, titles(pictures), sheets, strict=False):
         sheet.draw(axes, title)
