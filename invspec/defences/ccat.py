@@ -13,7 +13,7 @@ from invspec.attacks.pgd import logits_of
 from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.defences.training import BatchSize, Decay, Epochs, LearningRate, Schedule, attackable
+from invspec.defences.training import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule, attackable
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
 from invspec.ops.transitions import faded, power_transition
@@ -28,6 +28,9 @@ class FadingLabels(AdversarialTraining):
     together. No gradient passes through the weight or the attack.
     """
 
+    batch_size: BatchSize = 100
+    optimiser: Optimiser = "sgd"
+    schedule: Schedule = "exponential"
     clean_fraction: float = Field(default=0.5, ge=0, le=1, description="share of each batch that is not attacked")
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
@@ -54,9 +57,7 @@ class CCAT(FadingLabels):
     """
 
     epochs: Epochs = 100
-    batch_size: BatchSize = 100
     lr: LearningRate = 0.1
-    schedule: Schedule = "exponential"
     decay: Decay = 0.93
     attack: AttackField = Field(
         default=PGDConf(eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random"),

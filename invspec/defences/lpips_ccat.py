@@ -13,7 +13,7 @@ from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch, Shape
 from invspec.defences.ccat import FadingLabels
 from invspec.defences.pretrained import load_weights
-from invspec.defences.training import BatchSize, Decay, Epochs, LearningRate, Schedule
+from invspec.defences.training import Decay, Epochs, LearningRate
 from invspec.kinds import Number, Pixels
 from invspec.ops.distances import Distance, distance, offline
 from invspec.ops.draws import Stream
@@ -48,9 +48,7 @@ class LPIPSCCAT(FadingLabels):
     """
 
     epochs: Epochs = 40
-    batch_size: BatchSize = 100
     lr: LearningRate = 0.075
-    schedule: Schedule = "exponential"
     decay: Decay = 0.95
     attack: AttackField = Field(
         default=PGDConf(eps=12 / 255, steps=40, step_size=0.005, backtracking=1.5, start="random"),

@@ -107,6 +107,9 @@ def test_the_defaults_and_the_card_for_cifar_are_the_papers_recipes() -> None:
     assert isinstance(cifar, CCAT)
     assert (mnist.attack, mnist.rho, mnist.lr, mnist.decay, mnist.epochs) == (attack, 12, 0.1, 0.93, 100)
     assert cifar.attack == attack.model_copy(update={"eps": 0.03})
+    assert all(
+        (each.optimiser, each.schedule, each.batch_size) == ("sgd", "exponential", 100) for each in (mnist, cifar)
+    )
     assert (cifar.rho, cifar.lr, cifar.decay, cifar.epochs) == (10, 0.075, 0.95, 200)
 
 

@@ -138,6 +138,7 @@ def test_the_defaults_are_the_authors() -> None:
     assert isinstance(defence, LPIPSCCAT)
     attack: Any = defence.attack
     assert (defence.rho, defence.max_lpips, defence.distance) == (100, 0.03, "lpips_alex")
+    assert (defence.optimiser, defence.lr, defence.decay, defence.batch_size) == ("sgd", 0.075, 0.95, 100)
     assert (defence.min_eps, attack.eps, attack.norm) == (4 / 255, 12 / 255, "linf")
 
 
