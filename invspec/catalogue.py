@@ -125,9 +125,17 @@ def _words(annotation: Any) -> str:
 
 
 def _example(kind: Kind, name: str, card: Card, fields: dict[str, FieldInfo]) -> str:
-    """An entry with what must be given, or else with the first field."""
+    """An entry with what must be given, or else with the first field whose default a spec has as it is shown here."""
     left = {field: about for field, about in fields.items() if field not in card.params}
-    needed = [field for field, about in left.items() if about.is_required()] or list(left)[:1]
+    required = [field for field, about in left.items() if about.is_required()]
+    needed = required or [field for field, about in left.items() if not _nested(about.default)][:1]
     shown = {field: "..." if left[field].is_required() else _default(card, field, left[field]) for field in needed}
     given = {**({"of": "label of an attack"} if kind == "measure" else {}), **shown}
     return f"{name}: {{{', '.join(f'{field}: {value}' for field, value in given.items())}}}"
+
+
+def _nested(value: Any) -> bool:
+    """Whether a value is, or holds, a method or a part of one."""
+    if isinstance(value, list | tuple):
+        return any(map(_nested, value))
+    return hasattr(value, "model_fields_set")
