@@ -101,9 +101,8 @@ def contestants(case: Case) -> dict[str, Callable[[Case], object]]:
     }
 
 
-def measure(case: Case, rounds: int) -> Times:
+def timed(case: Case, runs: dict[str, Callable[[Case], object]], rounds: int) -> Times:
     """Seconds of every contestant in every round; who goes first moves on by one each round."""
-    runs = contestants(case)
     for run in runs.values():
         run(replace(case, steps=1))  # kernels are chosen and memory is taken before the clock runs
     times: Times = {name: [] for name in runs}
@@ -180,7 +179,7 @@ def main() -> int:
     console, held = Console(), []
     console.print(machine())
     for case in (lenet_case(options.quick), resnet_case(options.quick)):
-        times = measure(case, 3 if options.quick else options.rounds)
+        times = timed(case, contestants(case), 3 if options.quick else options.rounds)
         console.print(table(case, times))
         held += [(f"{case.name}: {text}", good) for text, good in verdicts(times)]
     if has_data():

@@ -371,7 +371,8 @@ def _cheap(part: str, method: Method) -> Method:
         return method.smoke()
     data = cast(Any, method)
     bounds = tuple(bound if math.isfinite(bound) else None for bound in data.bounds)
-    return registry.make("dataset", "fake", {"shape": data.shape, "classes": data.classes, "bounds": bounds})
+    like = {"shape": data.shape, "classes": data.classes, "bounds": bounds}
+    return registry.make("dataset", "fake", {**like, "train": 128})
 
 
 def find(name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field, PositiveInt
 from torch import nn
 
@@ -23,6 +25,10 @@ class CCATResNet(Model):
         default=(64, 128, 256), min_length=1, description="channels of each group; the stem has those of the first"
     )
     blocks: int = Field(default=3, ge=1, description="residual blocks in each group")
+
+    def smoke(self) -> Self:
+        """Narrow, and a block a group: the whole net takes minutes for the least training."""
+        return self.model_copy(update={"widths": tuple(min(width, 8) for width in self.widths), "blocks": 1})
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         return residual_net(shape[0], self.widths, self.blocks, classes)
