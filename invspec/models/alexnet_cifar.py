@@ -20,7 +20,9 @@ class AlexNetCIFAR(StandardisingModel):
     Trained on CIFAR-10 with the default fields, its weights serve the distance laidlaw_alexnet_cifar; its outputs after
     ReLU are what laidlaw_self compares.
 
-    Deviates: the linear layers read 256 maps of 2 x 2, and smaller or larger ones of images that are not 32 x 32.
+    The linear layers read 256 maps of 2 x 2, and smaller or larger ones of images that are not 32 x 32.
+
+    Deviates: pixels are standardised by the mean and deviation of CIFAR-10, in the published code by those of ImageNet.
     """
 
     mean: Mean = CIFAR10_MEAN

@@ -245,13 +245,17 @@ def _gaussian(length: int, like: Tensor) -> Tensor:
     return weights / weights.sum()
 
 
+def _flat(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
 def _as_it_is(x: Tensor) -> Tensor:
     return x
 
 
 _PIXELS: dict[Distance, ImageDistance] = {
-    "l2": ImageDistance(_as_it_is, _euclidean),
-    "linf": ImageDistance(_as_it_is, lambda x, other: size(x - other, "linf")),
-    "rmse": ImageDistance(_as_it_is, lambda x, other: _euclidean(x, other) / x[0].numel() ** 0.5),
+    "l2": ImageDistance(_flat, _euclidean),
+    "linf": ImageDistance(_flat, lambda x, other: size(x - other, "linf")),
+    "rmse": ImageDistance(_flat, lambda x, other: _euclidean(x, other) / x.shape[1] ** 0.5),
     "ssim": ImageDistance(_as_it_is, lambda x, other: 1 - ssim(x, other)),
 }

@@ -35,6 +35,7 @@ def net():
 def defence(name, **params):
     """The defence of that name, cut down to a test: few epochs, few steps, batches that fit the toy."""
     cheap = {"epochs": 2, "batch_size": 16, "lr": 0.01, "optimiser": "adam", "schedule": "constant", "milestones": ()}
+    cheap |= {"crop": 0, "flip": False}  # a class of the toy is where its patch is
     made = make("defence", name, {}).smoke()
     return made.model_copy(
         update={key: value for key, value in (cheap | params).items() if key in type(made).model_fields}

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from perceptual_toys import halves, net
+from torch import Tensor, nn
+
+from invspec.attacks.lpa import LPA, FastLPA
+from invspec.data import Batch, Perturbed
+from invspec.ops.distances import distance
+from invspec.ops.draws import PerExample
+from invspec.registry import make
+
+
+def attacked(attack: LPA | FastLPA, model: nn.Module, batch: Batch) -> Perturbed:
+    return attack.perturb(model, batch, PerExample("key", batch.index))
+
+
+def wrong(model: nn.Module, x: Tensor, batch: Batch) -> Tensor:
+    return model(x).argmax(1) != batch.y
+
+
+class Counted(nn.Module):
+    """Counts the examples that pass through a net, and the gradients that come back to its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.forwards, self.backwards = net(), 0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.forwards += len(x)
+        if x.requires_grad:
+            x.register_hook(self._returned)
+        return self.net(x)
+
+    def _returned(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+@pytest.mark.parametrize("projection", ["bisection", "newton", "none"])
+@pytest.mark.parametrize("name", ["laidlaw_self", "l2"])
+@pytest.mark.parametrize("kind", [LPA, FastLPA])
+def test_every_pass_is_counted(kind: Any, name: Any, projection: Any) -> None:
+    model, batch = Counted(), halves()
+    found = attacked(kind(distance=name, max_distance=0.2, steps=5, projection=projection), model, batch)
+    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (model.forwards, model.backwards)
+
+
+@pytest.mark.parametrize("projection", ["bisection", "newton"])
+@pytest.mark.parametrize("kind", [LPA, FastLPA])
+@pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
+def test_it_fools_and_ends_within_the_bound(kind: Any, name: Any, bound: float, projection: Any) -> None:
+    model, batch = net(), halves()
+    assert not wrong(model, batch.x, batch).any()
+    x_adv = attacked(kind(distance=name, max_distance=bound, projection=projection), model, batch).x_adv
+    assert distance(name, model)(x_adv, batch.x).max() <= bound + 1e-5
+    assert wrong(model, x_adv, batch).float().mean() > 0.2
+
+
+def test_of_a_linear_model_lpa_fools_whoever_is_nearer_to_the_boundary_than_the_bound() -> None:
+    """In l2 the distance to the boundary is known: the lead of the label over the gradient's length."""
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(64, generator=generator)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).requires_grad_(False)
+    model.get_parameter("1.weight").copy_(torch.stack([-w / 2, w / 2]))
+    x = 0.5 + 0.1 * (2 * torch.rand(40, 1, 8, 8, generator=generator) - 1)
+    model.get_parameter("1.bias").copy_(torch.stack([w, -w]).mul(0.5).sum(1) / 2)
+    y = model(x).argmax(1)
+    boundary = (x.flatten(1) - 0.5) @ w / w.norm()
+    batch = Batch(x, y, torch.arange(40))
+    fooled = wrong(model, attacked(LPA(distance="l2", max_distance=0.06), model, batch).x_adv, batch)
+    assert fooled[boundary.abs() < 0.05].all()
+    assert not fooled[boundary.abs() > 0.06 + 1e-5].any()
+    assert 5 < fooled.sum() < 35
+
+
+def test_who_is_misclassified_already_keeps_the_start_and_costs_one_look() -> None:
+    model, batch = net(), halves()
+    mislabelled = replace(batch, y=1 - batch.y)
+    found = attacked(LPA(), model, mislabelled)
+    noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
+    assert torch.equal(found.x_adv, (batch.x + noise).clamp(0, 1))
+    assert found.forwards.tolist() == [3] * 12  # the reference, the look, and whether a projection is needed
+    assert found.backwards.tolist() == [1] * 12
+
+
+def test_who_is_done_does_not_move_while_others_go_on() -> None:
+    model, batch = net(), halves()
+    attack = LPA(distance="l2", max_distance=0.8)
+    together = attacked(attack, model, batch)
+    alone = [attacked(attack, model, batch.take(torch.tensor([row]))) for row in range(12)]
+    torch.testing.assert_close(torch.cat([one.x_adv for one in alone]), together.x_adv, rtol=0, atol=1e-5)
+    assert torch.cat([one.forwards for one in alone]).tolist() == together.forwards.tolist()
+    assert len(set(together.forwards.tolist())) > 1
+
+
+def test_the_weight_grows_tenfold_a_round_for_images_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant model leaves the penalty alone in the loss, so that its gradient shows the weight."""
+    seen: list[float] = []
+
+    def gradient(self: Any, loss: Tensor, images: Tensor, rows: Tensor) -> Tensor:
+        self.backwards[rows] += 1
+        found = torch.autograd.grad(loss.sum(), images, retain_graph=True)[0]
+        seen.append(found.flatten(1).norm(dim=1).max().item())
+        return torch.zeros_like(found)
+
+    monkeypatch.setattr("invspec.attacks.perceptual.Eye.gradient", gradient)
+
+    class Constant(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tensor([1.0, 0.0]) + 0 * x.flatten(1)[:, :2]
+
+    batch = Batch(torch.full((3, 1, 8, 8), 0.5), torch.zeros(3, dtype=torch.int64), torch.arange(3))
+    attacked(LPA(distance="l2", max_distance=0.001, steps=2, rounds=3), Constant(), batch)
+    assert seen == pytest.approx([0.01, 0.01, 0.1, 0.1, 1.0, 1.0], rel=1e-4)
+
+
+def test_the_first_step_of_fast_lpa_is_as_long_as_the_bound_and_the_last_a_tenth() -> None:
+    model, batch = net(), halves()
+    lengths: list[float] = []
+    before = batch.x
+    for steps in (1, 2):  # with one step it takes the first; of two, the second is 0.1 ** (1 / 2) as long
+        attack = FastLPA(distance="l2", max_distance=0.01, steps=steps)
+        x_adv = attacked(attack, model, batch).x_adv
+        noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
+        lengths.append((x_adv - before - (noise if steps == 1 else 0)).flatten(1).norm(dim=1).mean().item())
+        before = x_adv
+    assert lengths == pytest.approx([0.01, 0.01 * 0.1**0.5], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lpa", "fast_lpa", "ppgd"])
+def test_max_distance_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
+    model, batch, attack = Counted(), halves(), make("attack", name, {"max_distance": 0})
+    found = attacked(attack, model, batch)
+    assert torch.equal(found.x_adv, batch.x)
+    assert (model.forwards, int(found.forwards.sum()), int(found.backwards.sum())) == (0, 0, 0)
+
+
+def test_smoke_needs_no_download_and_few_steps() -> None:
+    cheap = LPA(distance="lpips_alex").smoke()
+    assert (cheap.distance, cheap.steps, cheap.rounds) == ("laidlaw_self", 2, 2)
+    assert LPA(distance="l2").smoke().distance == "l2"
+
+
+@pytest.mark.data
+@pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA is not set")
+@pytest.mark.parametrize(("name", "bound"), [("lpips_alex", 0.03), ("laidlaw_alex", 0.5)])
+def test_it_keeps_to_bounds_of_published_nets(name: Any, bound: float) -> None:
+    model, batch = net(), halves()
+    x_adv = attacked(LPA(distance=name, max_distance=bound, steps=5), model, batch).x_adv
+    assert distance(name)(x_adv, batch.x).max() <= bound + 1e-5
+    assert wrong(model, x_adv, batch).any()

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invspec.attacks.lpa import FastLPA
+from invspec.attacks.pgd import PGD
+from invspec.data import Batch, Journal, TensorSplit
+from invspec.defences.perceptual_adversarial_training import PerceptualAdversarialTraining
+from invspec.defences.training import InPrecision
+from invspec.ops.distances import distance
+from invspec.ops.draws import Stream
+from invspec.registry import make
+
+STEP = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False)
+
+
+def linear() -> nn.Sequential:
+    """Says 1 where the first pixel is above one half."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        net.get_parameter("1.weight").copy_(torch.tensor([[-1.0, 0, 0, 0], [1, 0, 0, 0]]))
+        net.get_parameter("1.bias").copy_(torch.tensor([0.5, -0.5]))
+    return net
+
+
+def batch(first_pixels: list[float]) -> Batch:
+    x = torch.full((len(first_pixels), 1, 2, 2), 0.5)
+    x[:, 0, 0, 0] = torch.tensor(first_pixels)
+    return Batch(x, torch.ones(len(x), dtype=torch.int64), torch.arange(len(x)))
+
+
+def moved(defence: PerceptualAdversarialTraining, examples: Batch) -> list[bool]:
+    lesson = defence.lesson(linear(), examples, 0.5, Stream("key"))
+    assert torch.equal(lesson.y, examples.y)
+    return (lesson.x != examples.x).flatten(1).any(1).tolist()
+
+
+def test_only_what_the_model_has_right_is_attacked() -> None:
+    examples = batch([0.9, 0.1, 0.7, 0.3])
+    assert moved(PerceptualAdversarialTraining(attack=STEP), examples) == [True, False, True, False]
+    assert moved(PerceptualAdversarialTraining(attack=STEP, only_correct=False), examples) == [True] * 4
+
+
+def test_a_batch_that_the_model_has_wrong_throughout_stays_as_it_is() -> None:
+    assert moved(PerceptualAdversarialTraining(attack=STEP), batch([0.1, 0.2])) == [False, False]
+
+
+def test_the_schedule_warms_up_for_5_epochs_and_drops_after_75_and_90() -> None:
+    defence = PerceptualAdversarialTraining()
+    found = [defence.learning_rate(epoch / 100) for epoch in (0.5, 2.5, 5, 74.9, 75.1, 89.9, 90.1, 99.9)]
+    assert found == pytest.approx([0.01, 0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_the_card_is_the_papers_recipe() -> None:
+    made: Any = make("defence", "perceptual_adversarial_training", {})
+    assert made.attack == FastLPA(max_distance=0.5, distance="laidlaw_self", steps=10)
+    assert (made.epochs, made.batch_size, made.lr, made.max_gradient_norm) == (100, 50, 0.1, 1.0)
+
+
+def convolutional() -> nn.Sequential:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(288, 2))
+        )
+
+
+def halves(n: int = 64) -> tuple[Tensor, Tensor]:
+    """Class k is bright in half k."""
+    y = torch.arange(n) % 2
+    x = 0.2 * torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    x[y == 0, :, :4] += 0.6
+    x[y == 1, :, 4:] += 0.6
+    return x, y
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_distance_is_in_the_features_of_the_net_that_learns(precision: Any) -> None:
+    x, y = halves()
+    net = convolutional()
+    defence = PerceptualAdversarialTraining(attack=FastLPA(steps=10, projection="bisection"), only_correct=False)
+    lesson = defence.lesson(InPrecision(net, precision), Batch(x, y, torch.arange(64)), 0.5, Stream("key"))
+    assert net.training
+    assert all(weight.requires_grad and weight.grad is None for weight in net.parameters())
+    away = distance("laidlaw_self", net.eval())(lesson.x, x)
+    assert away.min() > 0.2
+    assert away.max() <= (0.5 + 1e-6 if precision == "float32" else 0.52)
+
+
+def test_a_training_learns_its_images_and_is_harder_to_fool() -> None:
+    x, y = halves()
+    net, data = convolutional(), TensorSplit(x, y)
+    attack = FastLPA(max_distance=0.3, steps=3)
+    PerceptualAdversarialTraining(epochs=6, batch_size=16, attack=attack).train(net, data, Stream("key"), Journal())
+    assert (net.eval()(x).argmax(1) == y).float().mean() == 1
