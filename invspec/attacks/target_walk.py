@@ -67,7 +67,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a walk sets out from if its confidence allows, x (B, C, H, W), and what it cost to find, (B,) or a number."""
+    """Where a walk sets out from if its confidence allows, x (B, C, H, W), and its cost, (B,) or a number."""
 
     x: Tensor
     forwards: Tensor | int = 0

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from invspec.attacks.null_step import NullStep, Step, Weights, flattened
+from invspec.data import Batch
+from invspec.kinds import TwoLayer
+from invspec.models.two_layer import TwoLayerNet
+from invspec.ops.draws import PerExample
+from invspec.registry import make
+
+N, D, H, K = 24, 64, 40, 4
+EXACT: list[Any] = ["row_bound", "global_bound", "active_set", 50.0]
+
+
+def trained() -> TwoLayerNet:
+    """Weights for which a step to a random target flips a third of the hidden units."""
+    net = TwoLayerNet(D, H, K)
+    generator = torch.Generator().manual_seed(0)
+    for weight in net.parameters():
+        weight.data = torch.randn(weight.shape, generator=generator) / weight.shape[-1] ** 0.5
+    return net.requires_grad_(False)
+
+
+def pairs(dtype: torch.dtype = torch.float64) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    x, x_target = (torch.rand(N, 1, 8, 8, generator=generator).to(dtype) for _ in range(2))
+    return Batch(x, torch.zeros(N, dtype=torch.int64), torch.arange(N), x_target=x_target)
+
+
+def steps(attack: NullStep) -> list[Step]:
+    weights = Weights.of(trained())
+    return [attack.step(weights, x, goal) for x, goal in zip(*flattened(pairs()), strict=True)]
+
+
+def moved(attack: NullStep, batch: Batch | None = None) -> Tensor:
+    batch = batch or pairs()
+    return attack.perturb(trained(), batch, PerExample("task", batch.index)).x_adv
+
+
+def logits(x: Tensor) -> Tensor:
+    return trained()(x)
+
+
+@pytest.mark.parametrize("constraint", EXACT, ids=str)
+def test_where_no_relu_flips_the_logits_stay(constraint: Any) -> None:
+    attack = NullStep(constraint=constraint, clamp=False)
+    assert {step.sign_flips for step in steps(attack)} == {0}
+    torch.testing.assert_close(logits(moved(attack)), logits(pairs().x), rtol=0, atol=1e-9)
+    assert ((moved(attack) - pairs().x).flatten(1).norm(dim=1) > 0.1).all()
+
+
+def test_with_the_map_alone_some_flip_and_the_logits_move() -> None:
+    attack = NullStep(constraint="effective", clamp=False)
+    assert min(step.sign_flips for step in steps(attack)) > 0
+    assert ((logits(moved(attack)) - logits(pairs().x)).abs().amax(1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("constraint", ["effective", 0.1])
+def test_before_alpha_max_the_logits_stay_whatever_is_held(constraint: Any) -> None:
+    for x, x_target, step in zip(*flattened(pairs()), steps(NullStep(constraint=constraint)), strict=True):
+        assert 0 < step.alpha_max < 1
+        weights = Weights.of(trained())
+        before, at = weights.logits(x), weights.logits(x + 0.999 * step.alpha_max * step.v_p)
+        assert (at - before).abs().max() < 1e-12
+        assert (x_target - x - step.v_p).norm() < (x_target - x).norm()
+
+
+def test_the_largest_alpha_is_exact_whatever_is_held() -> None:
+    attack = NullStep(constraint="effective", alpha="largest", clamp=False)
+    torch.testing.assert_close(logits(moved(attack)), logits(pairs().x), rtol=0, atol=1e-9)
+    assert all(step.alpha == step.alpha_max for step in steps(attack))
+    assert all(step.alpha == 1 for step in steps(NullStep(constraint=50.0, alpha="largest")))
+
+
+def test_the_active_set_holds_fewest_rows_and_comes_nearest_of_all_that_are_exact() -> None:
+    found = {constraint: steps(NullStep(constraint=constraint)) for constraint in EXACT}
+    for constraint in EXACT:
+        for best, other in zip(found["active_set"], found[constraint], strict=True):
+            assert best.rows <= other.rows
+            assert best.v_p.norm() >= other.v_p.norm() - 1e-12
+    rows = {constraint: sum(step.rows for step in found[constraint]) for constraint in EXACT}
+    assert rows["active_set"] < rows["row_bound"] <= rows["global_bound"] <= rows[50.0]
+
+
+def test_a_threshold_of_0_is_the_map_alone() -> None:
+    assert torch.equal(moved(NullStep(constraint=0)), moved(NullStep(constraint="effective")))
+
+
+def test_half_a_step_is_half_of_v_p() -> None:
+    whole, half = (moved(NullStep(constraint=50.0, alpha=alpha, clamp=False)) for alpha in (1, 0.5))
+    torch.testing.assert_close(half - pairs().x, (whole - pairs().x) / 2)
+
+
+def test_less_of_the_way_needs_fewer_rows() -> None:
+    whole, part = (sum(step.rows for step in steps(NullStep(alpha=alpha))) for alpha in (1, 0.2))
+    assert part < whole
+
+
+def test_in_the_null_space_of_the_first_layer_no_activation_changes_at_any_length() -> None:
+    weights = Weights.of(trained())
+    for x, step in zip(flattened(pairs())[0], steps(NullStep(constraint=50.0)), strict=True):
+        a, far = weights.w1 @ x + weights.b1, weights.w1 @ (x + 1e3 * step.v_p) + weights.b1
+        assert (far - a).abs().max() <= 1e-12 * weights.w1.norm() * 1e3 * step.v_p.norm()
+        assert step.alpha_max == float("inf")
+        assert D - step.rank == D - H
+
+
+def test_the_bound_is_one_of_the_largest_entry_and_not_of_the_sum() -> None:
+    weights = Weights.of(trained())
+    x, x_target = flattened(pairs())
+    for d in x_target - x:
+        bound = weights.w1.abs().max() * d.norm(1)
+        assert (weights.w1 @ d).abs().max() <= bound
+    wide = weights.w1.abs().max() * torch.ones(H, D, dtype=torch.float64)
+    assert (wide @ torch.ones(D, dtype=torch.float64)).norm(1) > wide.max() * D  # what the paper says would not hold
+
+
+def test_the_clamp_brings_pixels_back_and_nothing_else() -> None:
+    free, kept = moved(NullStep(constraint="effective", clamp=False)), moved(NullStep(constraint="effective"))
+    assert free.min() < 0
+    assert torch.equal(free.clamp(0, 1), kept)
+
+
+def test_it_asks_the_model_nothing_and_computes_in_float64_for_float32_images() -> None:
+    batch, attack = pairs(torch.float32), NullStep()
+    found = attack.perturb(trained(), batch, PerExample("task", batch.index))
+    assert found.x_adv.dtype == torch.float32
+    assert int(found.forwards.sum() + found.backwards.sum()) == 0
+    precise = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
+    assert torch.equal(found.x_adv, moved(attack, precise).float())
+
+
+def test_it_needs_two_layers_and_a_target() -> None:
+    assert NullStep().accepts is TwoLayer
+    assert isinstance(trained(), TwoLayer)
+    assert NullStep().wants_target
+
+
+@pytest.mark.parametrize("settings", [{"constraint": -1}, {"constraint": "none"}, {"alpha": 0}, {"alpha": "most"}])
+def test_what_means_nothing_is_refused(settings: Any) -> None:
+    with pytest.raises(ValidationError):
+        NullStep(**settings)
+
+
+def test_thresholds_and_names_may_stand_in_one_sweep() -> None:
+    made = [make("attack", "null_step", {"constraint": value}) for value in ("effective", "3/10", 1, "active_set")]
+    assert [attack.identity["fields"]["constraint"] for attack in made] == ["effective", 0.3, 1.0, "active_set"]
