@@ -69,8 +69,8 @@ class Equiconfidence(Measure):
     eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
 
     def smoke(self) -> Self:
-        """Few draws and two radii, of all pairs, since a net of one epoch may have none right."""
-        few = {"draws": min(self.draws, 4), "radii": self.radii[:2], "eligible": "all"}
+        """Few draws, of all pairs, since a net of one epoch may have none right."""
+        few = {"draws": min(self.draws, 4), "eligible": "all"}
         return self.model_copy(update=few)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
