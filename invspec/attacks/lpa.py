@@ -14,7 +14,7 @@ _FIRST_WEIGHT, _LAST_WEIGHT = 0.01, 10.0  # of the constraint: LPA's first, Fast
 
 
 class LPA(PerceptualAttack):
-    """Raise the lead of a wrong class, up to 1, less a weight times the distance beyond the bound (Algorithm 1).
+    """Raise the lead of a wrong class, up to 1, less a weight times the distance beyond the bound.
 
     The weight is 0.01 in the first round; from round to round it is ten times as large for images that are outside the
     ball. Steps are lengths in features: within a round they decay from the radius to a tenth of it. An image that is
@@ -53,7 +53,7 @@ class FastLPA(PerceptualAttack):
     """Raise the lead of a wrong class less a weight times the distance beyond the bound, which is a soft one.
 
     Over the steps the weight rises from 1 to 10 and the length of a step, in features, decays from the radius to a
-    tenth of it (Algorithm 3). Every image takes every step.
+    tenth of it. Every image takes every step.
     """
 
     projection: Projection = Field(default="none", description="into the ball: bisection, newton, or none")

@@ -15,7 +15,7 @@ _AHEAD = 1e-3  # length in pixels, l2, over which features are compared to tell 
 
 
 class PPGD(PerceptualAttack):
-    """Climb the lead of a wrong class, up to 1, by steps whose length is measured in features (Algorithm 2).
+    """Climb the lead of a wrong class, up to 1, by steps whose length is measured in features.
 
     To first order the best step of a given length solves J'J v = gradient, where J is the Jacobian of the features: a
     few iterations of conjugate gradients, in which J v is a difference of features and J' v is backpropagated. Each

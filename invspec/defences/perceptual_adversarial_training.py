@@ -25,8 +25,8 @@ class PerceptualAdversarialTraining(AdversarialTraining):
     With distance laidlaw_self, the default, the ball is one of the features of the model as it is at that moment. The
     learning rate rises over the first 5 of 100 epochs and drops tenfold after 75 and 90, at these shares of `epochs`.
 
-    Deviates: gradients of all weights together are shortened to the l2 norm max_gradient_norm, as the paper's text has
-    it; the published code cuts every entry at 1.
+    Deviates: gradients of all weights together are shortened to the l2 norm max_gradient_norm; the published code cuts
+    every entry at 1.
     """
 
     epochs: Epochs = 100
