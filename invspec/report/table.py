@@ -21,6 +21,7 @@ Labels = tuple[Scalar | None, ...]
 _ACCOMPANIED: tuple[FigureKind, ...] = ("profile", "beside")  # figures that another panel may stand beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
+ROUNDING = 1e-8
 TRAINED = ("dataset", "model", "defence")
 REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
@@ -346,9 +347,11 @@ def unit(spec: Spec, name: str) -> str:
 
 
 def plain(value: float, decimals: int = 3) -> str:
-    """A number with a real minus sign, and none before a zero."""
+    """A number with a real minus sign, and none before a zero; what rounding alone leaves keeps its power of ten."""
     if not math.isfinite(value):
         return "\N{EN DASH}" if math.isnan(value) else "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
+    if 0 < abs(value) < ROUNDING:
+        return f"{value:.0e}".replace("-", MINUS)
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
@@ -356,11 +359,14 @@ def plain(value: float, decimals: int = 3) -> str:
 def parts(number: Number | None, decimals: int) -> tuple[str, str]:
     """A number and its uncertainty, the larger side of its interval: ("0.983", "±0.004"). A missing one is a dot.
 
-    A star says that some of its seeds are missing.
+    A star says that some of its seeds are missing. A count has no uncertainty: ("270", "").
     """
     if number is None:
         return "·", ""
-    return plain(number.value, decimals), f"±{plain(number.half, decimals)}{'*' if number.partial else ''}"
+    star = "*" if number.partial else ""
+    if number.half == 0 and number.value == int(number.value):
+        return f"{number.value:,.0f}", star
+    return plain(number.value, decimals), f"±{plain(number.half, decimals)}{star}"
 
 
 def statistic(verdict: Verdict) -> tuple[str, str]:
