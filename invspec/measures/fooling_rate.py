@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -20,6 +20,10 @@ class FoolingRate(Measure):
     among: Literal["all", "correct"] = Field(
         default="all", description="all examples, or those predicted correctly clean"
     )
+
+    def smoke(self) -> Self:
+        """Among all examples, since a net of one epoch may have none right."""
+        return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged
