@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, cast, get_args, runtime_checkable
 
 from pydantic import (
@@ -89,12 +90,24 @@ class Method(BaseModel):
         return value
 
     @property
+    def reads(self) -> Mapping[str, str]:
+        """SHA-256, by name, of the files that decide its numbers and that no field holds the digest of.
+
+        Raises: InvspecError where there is no such file.
+        """
+        return {}
+
+    @property
     def identity(self) -> dict[str, Any]:
-        """What a task's key is made of: class, version and every field, defaults included."""
+        """What a task's key is made of: class, version, every field, defaults included, and what it reads, if anything.
+
+        Raises: InvspecError where a file that it reads is missing.
+        """
         return {
             "target": f"{type(self).__module__}:{type(self).__qualname__}",
             "version": self.version,
             "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
+            **({"reads": dict(self.reads)} if self.reads else {}),
         }
 
     def smoke(self) -> Self:

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from invspec.errors import InvspecError
 from invspec.ops.norms import size
-from invspec.ops.trunks import TrunkName, head_weights, trunk
+from invspec.ops.trunks import TrunkName, head_weights, own_files, trunk
 
 Distance = Literal[
     "lpips_alex",
@@ -75,6 +75,14 @@ def radius(name: Embedding, bound: float) -> float:
 def offline(name: Distance) -> Distance:
     """The same where no weights have to be at hand; else laidlaw_self, which needs none. For smoke runs."""
     return "laidlaw_self" if name.startswith(("lpips_", "laidlaw_alex")) else name
+
+
+def weights_read(name: Distance) -> dict[str, str]:
+    """SHA-256 of each file of the user's own weights behind a distance: what a method that measures by it `reads`.
+
+    Raises: InvspecError where there is no such file.
+    """
+    return own_files(cast(TrunkName, name.removeprefix("laidlaw_"))) if name.startswith("laidlaw_") else {}
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,8 @@ def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     The features are what the layers put out that one of its modules lists as feature_layers. Where none does, they are
     the last map of each shape behind an activation function, module or not: of a VGG net that is relu1_2 to relu5_3, of
-    a residual net the output of each stage. A net without maps is compared by its flat activations (B, D) instead.
+    a residual net the output of each stage; of one with pre-activation blocks, whose outputs pass no activation, the
+    last map inside the stage's last block. A net without maps is compared by its flat activations (B, D) instead.
 
     The model may be wrapped: it is called as it is, and may fill up the batch behind the examples of x. Its mode,
     weights and hooks stay as they are.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lpips
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from lpips import pretrained_networks
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from invspec.errors import InvspecError
+from invspec.ops.weights import content_of, loaded, sha256
 
 TrunkName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
 
@@ -35,17 +34,29 @@ _LEAST = 32  # height and width below which images are padded, in pixels
 
 @dataclass(frozen=True)
 class _Published:
-    """An ImageNet net of torchvision: lpips' class of its convolutional part, and where the weights are."""
+    """An ImageNet net of torchvision: lpips' class of its convolutional part, and where the weights are.
+
+    sha256 is that of the numbers, in float32 and in the order of the layers; None where it is not known.
+    """
 
     slices: Callable[..., nn.Module]
     file: str
     weights: str
+    sha256: str | None = None
 
 
 _PUBLISHED: Mapping[str, _Published] = {
-    "alex": _Published(pretrained_networks.alexnet, "alexnet_imagenet1k_v1_features", "AlexNet_Weights"),
+    "alex": _Published(
+        pretrained_networks.alexnet,
+        "alexnet_imagenet1k_v1_features",
+        "AlexNet_Weights",
+        "ALEX",
+    ),
     "squeeze": _Published(
-        pretrained_networks.squeezenet, "squeezenet1_1_imagenet1k_v1_features", "SqueezeNet1_1_Weights"
+        pretrained_networks.squeezenet,
+        "squeezenet1_1_imagenet1k_v1_features",
+        "SqueezeNet1_1_Weights",
+        "SQUEEZE",
     ),
     "vgg": _Published(pretrained_networks.vgg16, "vgg16_imagenet1k_v1_features", "VGG16_Weights"),
 }
@@ -129,8 +140,13 @@ def cifar_alexnet(channels: int, widths: tuple[int, int, int, int, int] = CIFAR_
 def trunk(name: TrunkName, device: torch.device) -> Trunk:
     """The net of that name, whose weights need no gradient; read once per process and device.
 
-    Weights are INVSPEC_DATA/weights/<file>, .pth or .safetensors, where there is such a file; else those of the
-    ImageNet nets are torchvision's, which it downloads.
+    Weights are INVSPEC_DATA/weights/<file>, .pth or .safetensors, where there is such a file: a whole net's state dict
+    as torchvision has it, or that of its features. Else those of the ImageNet nets are torchvision's, which it
+    downloads and checks.
+
+    alex, squeeze and vgg stand for the published weights and no others, so that no key of a task has to name them;
+    other numbers are refused in a file for alex and squeeze, and for vgg, of which no digest was at hand, other shapes.
+    alexnet_cifar is the user's own: `own_files` tells which.
 
     Raises: InvspecError where there are no weights, or other ones.
     """
@@ -151,12 +167,34 @@ def _imagenet(published: _Published) -> Trunk:
         warnings.simplefilter("ignore")  # lpips asks torchvision in words that it has given up
         layers = published.slices(pretrained=False)
     path = _given(published.file)
-    weights = _tensors(path) if path else _downloaded(published)
+    whole = _tensors(path) if path else _downloaded(published)
+    weights = {name.removeprefix("features."): tensor for name, tensor in whole.items()}
     _fill(layers, weights, path or Path(published.file), lambda name: name.partition(".")[2])
+    if path and published.sha256 not in (None, _digest(layers)):
+        raise InvspecError(
+            f"{path} holds other weights than those published as torchvision's {published.weights}.IMAGENET1K_V1",
+            hint="without the file, torchvision downloads them",
+        )
     return Trunk(layers, IMAGENET_MEAN, IMAGENET_STD)
 
 
-def _cifar() -> Trunk:
+def _digest(layers: nn.Module) -> str:
+    """SHA-256 of all weights, one after the other."""
+    found = hashlib.sha256()
+    for tensor in layers.state_dict().values():
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def own_files(name: TrunkName) -> dict[str, str]:
+    """SHA-256 of the files of weights that are the user's own, by name; none for published weights.
+
+    Raises: InvspecError where there is no such file.
+    """
+    return {name: sha256(_cifar_file())} if name == "alexnet_cifar" else {}
+
+
+def _cifar_file() -> Path:
     path = _given("alexnet_cifar")
     if path is None:
         raise InvspecError(
@@ -164,6 +202,11 @@ def _cifar() -> Trunk:
             hint="train the model alexnet_cifar on cifar10, and copy the model.safetensors that it leaves in the store "
             "to weights/alexnet_cifar.safetensors in the folder INVSPEC_DATA",
         )
+    return path
+
+
+def _cifar() -> Trunk:
+    path = _cifar_file()
     with torch.device("meta"):
         layers = Outputs(cifar_alexnet(3), CIFAR_ALEXNET_KEPT)
     _fill(layers, _tensors(path), path, lambda name: f"net.features.{name}")
@@ -178,21 +221,11 @@ def _given(file: str) -> Path | None:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    """A file's state dict. Nothing in the file can run code."""
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (
-        OSError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        safetensors.SafetensorError,
-    ) as problem:
-        reason = (str(problem) or type(problem).__name__).splitlines()[0]
-        raise InvspecError(f"{path} holds no weights that can be read: {reason}") from None
+    """A file's state dict."""
+    found = loaded(content_of(path), path)
+    if not isinstance(found, dict):
+        raise InvspecError(f"{path} holds no state dict, but {type(found).__name__}")
+    return cast(dict[str, Tensor], found)
 
 
 def _downloaded(published: _Published) -> dict[str, Tensor]:
@@ -206,14 +239,14 @@ def _downloaded(published: _Published) -> dict[str, Tensor]:
             f"the ImageNet weights {published.file} are not there and cannot be downloaded: {problem}",
             hint=f"put them at weights/{published.file}.pth in the folder INVSPEC_DATA",
         ) from None
-    return {name.removeprefix("features."): tensor for name, tensor in state.items()}
+    return dict(state)
 
 
 def _fill(layers: nn.Module, weights: Mapping[str, Tensor], path: Path, named: Callable[[str], str]) -> None:
     """Give layers, which have no numbers yet, the weights whose names in the file are what `named` says."""
     shapes = {name: tensor.shape for name, tensor in layers.state_dict().items()}
     for name, shape in shapes.items():
-        found = weights[named(name)].shape if named(name) in weights else "nothing"
+        found = getattr(weights.get(named(name)), "shape", "nothing")
         if found != shape:
             raise InvspecError(f"{path} is another net: {named(name)} has {found}, expected {tuple(shape)}")
     layers.load_state_dict({name: weights[named(name)].float() for name in shapes}, assign=True)
