@@ -21,7 +21,8 @@ class LPA(PerceptualAttack):
     misclassified and inside stays as it is. What is outside after the last round is projected.
 
     Deviates: an image that is done is the one that was judged; the published code takes one step more from there, and
-    weighs anew by the distance before a round's last step, not after it.
+    weighs anew by the distance before a round's last step, not after it. How fast features change is measured against
+    the gradient, where the step goes; theirs along it.
     """
 
     rounds: int = Field(default=5, ge=1, description="times `steps` updates, each with a tenfold weight where outside")
@@ -54,6 +55,9 @@ class FastLPA(PerceptualAttack):
 
     Over the steps the weight rises from 1 to 10 and the length of a step, in features, decays from the radius to a
     tenth of it. Every image takes every step.
+
+    Deviates: how fast features change is measured against the gradient, where the step goes, and 1e-8 is added before
+    the step is divided by it; in the published code along the gradient, and 1e-4.
     """
 
     projection: Projection = Field(default="none", description="into the ball: bisection, newton, or none")

@@ -46,8 +46,9 @@ class MSD(Attack):
 
     Deviates from the authors' code, unless compat: there norm l1 leaves out each pixel at 0 or 1, even where its
     gradient points inward, and each whose step would end beyond its range; a loss below 0 never counts; and the last of
-    equal candidates is taken. With compat too, x itself may be the answer, and the number of pixels is drawn for each
-    example, not for the batch.
+    equal candidates is taken. With compat too, the l2 candidate is rescaled to its ball and then clipped to the box,
+    where theirs is clipped before it is rescaled; x itself may be the answer; and the number of pixels is drawn for
+    each example, not for the batch.
     """
 
     balls: tuple[Ball, ...] = Field(

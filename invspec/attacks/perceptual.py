@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number
-from invspec.ops.distances import Embedding, distance, offline, own_features, radius
+from invspec.ops.distances import Embedding, distance, offline, own_features, radius, weights_read
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example, size
 
@@ -46,6 +46,10 @@ class PerceptualAttack(Attack):
     distance: Embedding = Field(default="laidlaw_self", description="how far apart two images look")
     steps: int = Field(default=20, ge=1, description="number of updates")
     projection: Projection = Field(default="bisection", description="into the ball: bisection, newton, or none")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
 
     @abstractmethod
     def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:

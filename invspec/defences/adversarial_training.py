@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable
+from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable, searched_by
 from invspec.ops.draws import Stream
 from invspec.registry import AttackField
 
@@ -21,7 +21,8 @@ Ramp = Annotated[float, Field(ge=0, le=1, description="share of the updates befo
 class AdversarialTraining(Training):
     """Attack each batch on the model as it is at that moment, in eval mode, and learn the result in train mode.
 
-    What is attacked are the images after crop, flip and rotation, in the precision of the training.
+    What is attacked are the images after crop, flip and rotation, in the precision of the training. Delicate attacks,
+    like those in a ball of features, search in float32 whatever that is.
 
     The first clean_fraction of a batch, rounded to whole images, stays clean. A ramp leads a short training past the
     plateau at which large perturbations hold it from the start: perturbations are shrunk by a factor that rises to 1
@@ -50,7 +51,9 @@ class AdversarialTraining(Training):
         if clean == len(batch):
             return batch
         with attackable(model):
-            x_adv = self.attack.perturb(model, batch.take(torch.arange(clean, len(batch))), rng).x_adv
+            x_adv = self.attack.perturb(
+                searched_by(self.attack, model), batch.take(torch.arange(clean, len(batch))), rng
+            ).x_adv
         x_adv = ramped(batch.x[clean:], x_adv, progress, self.ramp)
         return replace(batch, x=torch.cat([batch.x[:clean], x_adv]))
 

@@ -11,7 +11,7 @@ from torch import nn
 from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
 from invspec.defences.adversarial_training import Ramp, ramped
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable
+from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable, searched_by
 from invspec.ops.draws import Stream
 from invspec.registry import AttackField
 
@@ -21,6 +21,8 @@ class AVG(Training):
 
     The loss is thus the mean over attacks. Images are attacked as in adversarial training, after crop, flip and
     rotation, on the model in eval mode. A ramp, which the paper has not, lets perturbations grow to their full size.
+
+    Deviates: a batch makes one update; in the authors' code for MNIST it makes three, one after each attack.
     """
 
     epochs: Epochs = 15
@@ -35,6 +37,6 @@ class AVG(Training):
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         batch = super().lesson(model, batch, progress, rng)
         with attackable(model):
-            found = [attack.perturb(model, batch, rng).x_adv for attack in self.attacks]
+            found = [attack.perturb(searched_by(attack, model), batch, rng).x_adv for attack in self.attacks]
         x = torch.cat([ramped(batch.x, x_adv, progress, self.ramp) for x_adv in found])
         return replace(batch, x=x, y=batch.y.repeat(len(found)), index=batch.index.repeat(len(found)))

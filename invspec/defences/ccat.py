@@ -51,7 +51,7 @@ class CCAT(FadingLabels):
     The weight of the label is (1 - min(1, ||x_adv - x|| / eps)) ** rho, with eps and the norm of the attack: nothing of
     it is left on the sphere of radius eps, whether the attack succeeded or not. The defaults are the recipe for MNIST.
 
-    Raises: ValueError where the attack has no ball.
+    Raises: ValueError where the attack has no ball in pixels.
 
     Deviates: half of an odd batch is rounded to whole images, and all images of a batch weigh the same.
     """
@@ -71,6 +71,8 @@ class CCAT(FadingLabels):
             raise ValueError(
                 f"labels fade with the size of a perturbation, and {type(self.attack).__name__} has no ball"
             )
+        if getattr(self.attack, "eps_space", "pixel") != "pixel":
+            raise ValueError("labels fade with a size in pixels; give the attack's eps in pixels: eps_space pixel")
         return self
 
     def label_weight(self, model: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from invspec.defences.ccat import FadingLabels
 from invspec.defences.pretrained import load_weights
 from invspec.defences.training import Decay, Epochs, LearningRate
 from invspec.kinds import Number, Pixels
-from invspec.ops.distances import Distance, distance, offline
+from invspec.ops.distances import Distance, distance, offline, weights_read
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
@@ -76,6 +76,10 @@ class LPIPSCCAT(FadingLabels):
         if self.features is not None and self.distance != "laidlaw_self":
             raise ValueError(f"features are compared by distance laidlaw_self, not by {self.distance}")
         return self
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
 
     def smoke(self) -> Self:
         return super().smoke().model_copy(update={"distance": offline(self.distance), "features": None})

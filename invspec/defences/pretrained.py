@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -20,14 +17,15 @@ from invspec.errors import InvspecError, suggest
 from invspec.kinds import Defence
 from invspec.models.standardise import StandardisedNet
 from invspec.ops.draws import Stream
+from invspec.ops.weights import loaded
 
 
 class Pretrained(Defence):
     """Load a state dict that was trained elsewhere. Nothing in the file can run code.
 
-    Its names and shapes must be those of the model's net, one for one. Where the model standardises, they must be those
-    of the net behind the standardisation: published weights start at 0.weight, not at net.0.weight, and their mean and
-    deviation, which no state dict holds, are the model's fields.
+    The file is what torch.save wrote or, by its name, a .safetensors, as a training leaves in the store. Its names and
+    shapes must be those of the model, one for one, or of the net behind its standardisation: published weights start at
+    0.weight, not at net.0.weight. Mean and deviation, which no state dict holds, are the model's fields.
 
     The file must have the given SHA-256, since the weights decide every number. A smoke run leaves the net untrained
     and reads no file.
@@ -52,8 +50,10 @@ class Pretrained(Defence):
 def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
     """Give the model, or the net behind its standardisation, the state dict at an entry of a file: see Pretrained."""
     path = _located(file)
-    weights = state_dict_at(entry, _tensors(_checked(path, sha256), path), path)
-    net = model.net if isinstance(model, StandardisedNet) else model
+    weights = state_dict_at(entry, loaded(_checked(path, sha256), path), path)
+    net = model
+    if isinstance(model, StandardisedNet) and weights.keys() != model.state_dict().keys():
+        net = model.net
     _require_fit(net.state_dict(), weights, path)
     net.load_state_dict(weights)
 
@@ -84,18 +84,6 @@ def _checked(path: Path, sha256: str) -> bytes:
             hint=f"if this is the file you mean, write sha256: {found}",
         )
     return content
-
-
-def _tensors(content: bytes, path: Path) -> Any:
-    """What torch.save wrote, as long as it is made of tensors, numbers, texts, lists and dicts."""
-    try:
-        return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as problem:
-        reason = (str(problem) or type(problem).__name__).splitlines()[0]
-        raise InvspecError(
-            f"{path} holds no weights that can be loaded: {reason}",
-            hint="expected what torch.save wrote of a state dict, not of a whole net",
-        ) from None
 
 
 def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:

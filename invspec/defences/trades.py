@@ -27,7 +27,8 @@ class TRADES(AdversarialTraining):
     The attack climbs the divergence in eval mode, from x with normal noise of deviation 0.001: it is a PGD whose labels
     are the probabilities f(x), since KL(f(x) || .) and the cross-entropy with f(x) differ by a constant. The clean and
     the attacked half pass the net in train mode one after the other, so that batch norm sees each by itself, and both
-    arguments of the divergence are learnt. Accuracy in the journal is that on clean images.
+    arguments of the divergence are learnt. Accuracy in the journal is that on clean images. A Penalised model, like one
+    with a temperature, adds the penalty of the half that it sees last: the attacked one only.
 
     The defaults are the authors' for MNIST; `trades_cifar10` has those for CIFAR-10.
     """
@@ -66,4 +67,7 @@ class TRADES(AdversarialTraining):
 
 
 class CuSPTRADES(CuSP, TRADES):
-    """CuSP with the loss of TRADES: a stage sets the rotations and the ball in which the divergence is climbed."""
+    """CuSP with the loss of TRADES: a stage sets the rotations and the ball in which the divergence is climbed.
+
+    Its defaults are those of TRADES and of CuSP's stages; the card `cusp_trades` holds the recipe for CIFAR-10.
+    """

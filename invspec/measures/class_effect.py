@@ -13,7 +13,7 @@ from invspec.data import Examples, Row, Scored
 from invspec.kinds import Measure, Number
 from invspec.measures.pairs import Eligible, class_count, distances_to_target, eligible
 from invspec.measures.success_rate import Cells
-from invspec.ops.distances import Distance, offline
+from invspec.ops.distances import Distance, offline, weights_read
 
 REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
@@ -37,6 +37,10 @@ class ClassEffect(Measure):
     max_distance: Number = Field(default=0.03, gt=0, description="a pair at this distance or further has failed")
     distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
     eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
 
     def smoke(self) -> Self:
         """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""

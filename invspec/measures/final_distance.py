@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.kinds import Measure, Number
 from invspec.measures.pairs import SHARES, Eligible, distances_to_target, eligible, mean_score
-from invspec.ops.distances import Distance, offline
+from invspec.ops.distances import Distance, offline, weights_read
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 
@@ -40,6 +40,10 @@ class FinalDistance(Measure):
     quantiles: tuple[Level, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1, description="of statistic quantiles")
     relative: bool = Field(default=False, description="divide by the distance from the source to the target")
     eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
 
     def smoke(self) -> Self:
         """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""

@@ -12,7 +12,7 @@ from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.measures.pairs import SHARES, Eligible, class_count, distances_to_target, eligible, mean_score
-from invspec.ops.distances import Distance, offline
+from invspec.ops.distances import Distance, offline, weights_read
 
 
 class SuccessRate(Measure):
@@ -44,6 +44,10 @@ class SuccessRate(Measure):
         default="none", description="published: misclassified sources are successes for every target"
     )
     average: Literal["cells", "pairs"] = Field(default="cells", description="mean of the matrix' cells, or of pairs")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
 
     def smoke(self) -> Self:
         """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""

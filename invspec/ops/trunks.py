@@ -50,13 +50,13 @@ _PUBLISHED: Mapping[str, _Published] = {
         pretrained_networks.alexnet,
         "alexnet_imagenet1k_v1_features",
         "AlexNet_Weights",
-        "ALEX",
+        "2b566cc3a4d6f0a7343701af22f461f1ac3dcd03a3ac28cce10968a1d3c85fdc",
     ),
     "squeeze": _Published(
         pretrained_networks.squeezenet,
         "squeezenet1_1_imagenet1k_v1_features",
         "SqueezeNet1_1_Weights",
-        "SQUEEZE",
+        "31a70309e8549af9ed7a9ac21db00c246844293b72a774f4d1a18e9edfde8605",
     ),
     "vgg": _Published(pretrained_networks.vgg16, "vgg16_imagenet1k_v1_features", "VGG16_Weights"),
 }

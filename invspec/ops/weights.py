@@ -1,0 +1,58 @@
+"""Weights in files, none of which can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from invspec.errors import InvspecError
+
+
+def loaded(content: bytes, path: Path) -> Any:
+    """What a file holds, by its name: .safetensors, as trainings leave it in a store, or what torch.save wrote.
+
+    Of the latter, only what is made of tensors, numbers, texts, lists and dicts.
+
+    Raises: InvspecError where it is damaged or holds more than that.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load(content)
+        return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+        reason = (str(problem) or type(problem).__name__).splitlines()[0]
+        raise InvspecError(
+            f"{path} holds no weights that can be loaded: {reason}",
+            hint="expected a state dict, not a whole net, as torch.save wrote it, or safetensors to a .safetensors",
+        ) from None
+
+
+def content_of(path: Path) -> bytes:
+    """A file's bytes. Raises InvspecError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise InvspecError(f"{path} cannot be read: {problem.strerror}") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits; read again when its time or size has changed.
+
+    Raises: InvspecError where it cannot be read.
+    """
+    try:
+        state = path.stat()
+    except OSError as problem:
+        raise InvspecError(f"{path} cannot be read: {problem.strerror}") from None
+    return _sha256(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache
+def _sha256(path: Path, time: int, size: int) -> str:
+    return hashlib.sha256(content_of(path)).hexdigest()
