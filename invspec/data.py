@@ -59,6 +59,11 @@ class Split(Protocol):
         """Least and largest value that a pixel may have."""
         ...
 
+    @property
+    def index(self) -> Tensor:
+        """Which examples of the whole split these are, (N,) int64 on the CPU."""
+        ...
+
     def __len__(self) -> int: ...
 
     def head(self, n: int) -> Split:

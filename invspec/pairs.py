@@ -76,7 +76,7 @@ def paired(images: Split, sources: Split, targets: Targets, classes: int) -> Pai
     Raises: InvspecError where an index is not in the split, or where every pair would be within a class.
     """
     y = images.labels().cpu()
-    positions = _positions(images, sources)
+    positions = sources.index  # in images, whose index counts from 0
     chosen = _each(positions, y, targets) if targets.each else _shared(y, targets, classes).expand(len(positions), -1)
     other = y[chosen] != y[positions][:, None]
     source, slot = other.nonzero(as_tuple=True)
@@ -91,13 +91,6 @@ def most(targets: Targets, sources: int, classes: int) -> int:
     if targets.indices:
         return sources * len(targets.indices)
     return sources * (targets.each or (targets.per_class or 0) * (classes - 1))
-
-
-def _positions(images: Split, part: Split) -> Tensor:
-    """Where the examples of a part stand in the whole split, whose index counts from 0."""
-    if len(part) == len(images):
-        return torch.arange(len(images))
-    return torch.cat([batch.index for batch in part.batches(max(len(part), 1))])
 
 
 def _shared(y: Tensor, targets: Targets, classes: int) -> Tensor:

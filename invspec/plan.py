@@ -15,6 +15,7 @@ from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
 from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
 
 PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
+PATHS = 200 * 1_002 * 3 * 32 * 32  # numbers in the paths of one part, 2.3 GiB, held twice: 200 of CIFAR, 1,000 steps
 CHAIN = 50  # attacks that set out one from the other: a longer sweep begins anew, since nested values have a depth
 MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
 
@@ -105,8 +106,11 @@ def _check_size(spec: Spec) -> None:
         raise SpecError(found, path=("train",))
     for label, attack in spec.entries["attacks"].items():
         for data in spec.entries["datasets"].values():
-            most = max(size(cast(Dataset, variant.method), attack.sample) for variant in data.variants)
-            if math.ceil(most / PART) * count > MAX_PARTS:
+            both = itertools.product(data.variants, attack.variants)
+            methods = [(cast(Dataset, one.method), cast(Attack, other.method)) for one, other in both]
+            most = max(size(one, attack.sample) for one, _ in methods)
+            parts = max(math.ceil(size(one, attack.sample) / _part_size(one, other)) for one, other in methods)
+            if parts * count > MAX_PARTS:
                 found = f"{most:,} examples in each of {count:,} cells are too many"
                 raise SpecError(found, hint="sample: {limit: ...} takes fewer", path=("attacks", label))
 
@@ -180,9 +184,18 @@ def _joined(variants: Iterable[Variant]) -> Coords:
 
 def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> tuple[Perturb, ...]:
     whole, chain = size(train.dataset, entry.sample), _chain(variant, entry)
+    most = _part_size(train.dataset, cast(Attack, variant.method))
     return tuple(
-        _perturb(train, chain, entry, (start, min(start + PART, whole)), spec) for start in range(0, whole, PART)
+        _perturb(train, chain, entry, (start, min(start + most, whole)), spec) for start in range(0, whole, most)
     )
+
+
+def _part_size(dataset: Dataset, attack: Attack) -> int:
+    """Examples in one perturb task: fewer where every image on their way is kept, since a part is held in memory."""
+    if not getattr(attack, "keep_path", False):
+        return PART
+    vertices = getattr(attack, "steps", 0) + 2  # x and a start besides
+    return min(PART, max(1, PATHS // (vertices * math.prod(dataset.shape))))
 
 
 def _perturb(train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec) -> Perturb:

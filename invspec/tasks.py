@@ -248,6 +248,12 @@ def searched(net: Padded, precision: Precision) -> Padded:
 
 def chosen(dataset: Dataset, sample: Sample) -> Split:
     """The examples of a sample, in the order of their split; with targets, its pairs."""
+    return _chosen(dataset, sample)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+
+
+@lru_cache(maxsize=4)
+def _chosen(dataset: Dataset, sample: Sample) -> Split:
+    """The same, kept for the next part: drawing targets for each source takes seconds."""
     split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     sources = _sources(split, sample, dataset.classes)
     return sources if sample.targets is None else paired(split, sources, sample.targets, dataset.classes)

@@ -67,6 +67,22 @@ def test_a_pair_does_not_depend_on_what_else_is_in_the_sample(sources, size):
     assert torch.equal(part.labels(), whole.labels()[: len(part)])
 
 
+def test_pairs_are_made_without_reading_an_image():
+    class Unread(TensorSplit):
+        def batches(self, size, shuffle=None):
+            raise AssertionError("an image was read")
+
+    split = paired(IMAGES, Unread(IMAGES.pixels, IMAGES.y).head(4), Targets(each=2), CLASSES)
+    assert split.source.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_pairs_of_a_sample_are_drawn_once_for_all_parts():
+    sample = Sample(limit=6, targets=Targets(each=1))
+    dataset = perturb(toys.Shift()).train.dataset
+    again = type(dataset).model_validate(dict(dataset))
+    assert chosen(dataset, sample) is chosen(again, Sample(limit=6, targets=Targets(each=1)))
+
+
 def test_targets_that_do_not_exist_are_refused():
     with pytest.raises(InvspecError, match="no example 12 in a split of 12"):
         paired(IMAGES, IMAGES, Targets(indices=(12,)), CLASSES)

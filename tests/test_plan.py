@@ -138,6 +138,27 @@ def test_long_attacks_are_cut_into_parts(test: int, sample: dict[str, Any], part
     assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
 
 
+@pytest.mark.parametrize(
+    ("pairs", "settings", "parts"),
+    [
+        (199, {"keep_path": True}, [(0, 199)]),
+        (450, {"keep_path": True}, [(0, 200), (200, 400), (400, 450)]),
+        (450, {"keep_path": True, "steps": 100}, [(0, 450)]),
+        (450, {"keep_path": False}, [(0, 450)]),
+        (3, {"keep_path": True, "steps": 500_000}, [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_parts_whose_paths_are_kept_fit_into_memory(
+    pairs: int, settings: dict[str, Any], parts: list[tuple[int, int]]
+) -> None:
+    found = planned(
+        datasets={"fake": {"shape": [3, 32, 32], "test": pairs}},
+        attacks={"nspgd": {**settings, "sample": {"targets": {"each": 1}}}},
+        measures={"success_rate": {"of": "nspgd"}},
+    )
+    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+
+
 def test_precision_is_the_searches_and_no_trainings() -> None:
     one, other = planned(), planned(precision="bfloat16")
     assert [key(task) for task in one.tasks if isinstance(task, Train)] == [

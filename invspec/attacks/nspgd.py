@@ -38,8 +38,9 @@ class NSPGD(TargetWalk):
     Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path (T, B, C, H, W).
 
     Deviates: Algorithm 1 prints u = x_diff - c x_diff, which only rescales the step (projection printed); the text of
-    5.1 describes a projection. The paper stops at the first refusal, and there is no number of iterations in it; a
-    step is as long as step_size even where u is shorter, and then swings to and fro. The authors' code walks by
+    5.1 describes a projection. The paper stops at the first refusal, and there is no number of iterations in it. A
+    unit step has length min(step_size, ||u||): the paper's is as long as step_size even where u is shorter, and then
+    swings to and fro; others take min(step_size, ||v||). The authors' code walks by
     fractions, lets x leave the pixels' bounds and shows the model clamp(x) (nspgd_published); their path and x_adv are
     then clamp(x) here.
     """

@@ -15,6 +15,8 @@ from invspec.kinds import Attack, Number, TwoLayer
 from invspec.ops.draws import Draws
 from invspec.ops.nullspace import alpha_max, effective_map, flips, project_held
 
+SHORT = 1 - 1e-12  # of the way to the first flip, at which rounding would decide whether there is one
+ROUNDING = 1e-12  # of a pre-activation, as a share of what it is the sum of
 Constraint = Literal["effective", "row_bound", "global_bound", "active_set"] | Annotated[Number, Field(ge=0)]
 
 
@@ -31,10 +33,10 @@ class NullStep(Attack):
         global_bound  the paper's: |a_i| < w ||d||_1 with w = max |W1_ij|
         active_set    those that do flip, added until none does: exact, with the fewest rows
 
-    The bounds hold for v as for v_p, which may be longer than v in l1. alpha largest goes as far as no ReLU flips, and
-    not beyond v_p. All this is done in float64, and asks the model nothing but its weights. Where no ReLU flips the
-    logits stay as they are, to rounding; with clamp, only as far as pixels stay within their bounds, which for MNIST
-    they do not.
+    The bounds hold for v as for v_p, which may be longer than v in l1. alpha largest stops just short of where the
+    first ReLU flips, and not beyond v_p. All this is done in float64, and asks the model nothing but its weights. Where
+    no ReLU flips the logits stay as they are, to rounding; with clamp, only as far as pixels stay within their bounds,
+    which for MNIST they do not.
 
     Needs batch.x_target (B, C, H, W) and a two-layer model. Returns x_adv (B, C, H, W).
 
@@ -75,8 +77,8 @@ class NullStep(Attack):
         v_p, held, basis = project_held(v, effective, weights.w1, self._to_hold(weights, a, v))
         change = (weights.w1 @ v_p).masked_fill(held, 0)  # which it is, but for rounding
         limit = alpha_max(a, change).item()
-        alpha = min(1.0, limit) if self.alpha == "largest" else self.alpha
-        flipped = int(flips(a, alpha * change).sum())
+        alpha = min(1.0, SHORT * limit) if self.alpha == "largest" else self.alpha
+        flipped = int(weights.flips(x, alpha * v_p).sum())
         return Step(v_p, alpha, limit, len(effective) + int(held.sum()), len(basis), flipped)
 
     def _to_hold(self, weights: Weights, a: Tensor, v: Tensor) -> Callable[[Tensor], Tensor]:
@@ -123,13 +125,19 @@ class Weights:
         """x (D,) to logits (K,)."""
         return self.w2 @ (self.w1 @ x + self.b1).relu() + self.b2
 
+    def flips(self, x: Tensor, d: Tensor) -> Tensor:
+        """Which ReLUs (h,) x + d switches on or off, seen from x, both (D,), by more than rounding."""
+        a, after = self.w1 @ x + self.b1, self.w1 @ (x + d) + self.b1
+        rounding = ROUNDING * (self.w1.abs() @ (x.abs() + d.abs()) + self.b1.abs())
+        return ((a > 0) != (after > 0)) & (after.abs() > rounding)
+
 
 @dataclass(frozen=True)
 class Step:
     """v_p (D,), how much of it is taken, and what is known of it.
 
-    alpha_max: the multiple of v_p at which the first ReLU flips, which may be inf. rows: of M. rank: of M. sign_flips:
-    ReLUs that flip at alpha.
+    alpha_max: the multiple of v_p at which the first ReLU flips of those not held, which may be inf. rows: of M. rank:
+    of M. sign_flips: ReLUs that really flip at alpha, held or not.
     """
 
     v_p: Tensor

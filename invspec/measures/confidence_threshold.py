@@ -26,7 +26,8 @@ class ConfidenceThreshold(Measure):
     The first attack in `of`, identity on the whole split, has the clean images. The last `validation` share of them
     fixes tau: of the N_c that are classified correctly, in rising order of confidence, it is the one at place
     floor((1 - tpr) N_c), counted from 0, so that at least tpr of them are accepted. threshold says tau instead; at 0
-    rerr is the ordinary robust error. The other images are judged, the same ones in either case:
+    rerr is the ordinary robust error. The other images are judged, whether tau is estimated or said, so
+    that measures of the same `of` and validation are of the same images:
 
         err        #[wrong, accepted] / #[accepted], of clean images
         tpr        #[right, accepted] / #[right], of clean images
@@ -43,6 +44,9 @@ class ConfidenceThreshold(Measure):
     images in the denominator at this very tau: a difference of two models is paired over images, given their tau.
     Where no image is in the denominator the value is 0 and its interval [0, 1]; tensors then has the flag `undefined`
     in place of each.
+
+    Deviates: of several attempts the text keeps the one of the highest confidence in a wrong class; here any attempt
+    that is wrong comes before all that are right, and that confidence decides among the wrong ones alone.
 
     Raises: InvspecError where no validation image is classified correctly, where no image is left to judge, where the
     first of several attacks moved images, and for attacks on pairs.

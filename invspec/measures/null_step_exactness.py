@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.null_step import NullStep, Weights, flattened
-from invspec.data import Bounds, Examples, Scored
+from invspec.data import Bounds, Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, TwoLayer
 from invspec.measures.final_distance import quantile_row
@@ -26,15 +26,17 @@ class NullStepExactness(Measure):
 
         rows                     of M, the linear map's and those of the hidden units that are held; mean
         null_dimension           of M: pixels less its rank; mean
-        sign_flips               hidden units that the step switches on or off; mean
+        sign_flips               hidden units that the step switches on or off, by more than rounding; mean
         exact                    share of pairs without any
         logit_change             the largest change of a logit; median
+        largest_logit_change     the same; the largest of all pairs
         confidence_drop          in the label predicted for the source; mean
         confidence_drop_clamped  the same once pixels are brought back within their bounds; mean
         relative_distance        from the image reached to the target, over that from the source; mean
         alpha_max                multiple of v_p at which the first hidden unit flips, at most 1; median
 
-    Means have the interval of a bootstrap over sources, medians Woodruff's over sources; n counts sources.
+    Means have the interval of a bootstrap over sources, medians Woodruff's over sources; the largest change describes
+    the pairs at hand, so that its interval is the value itself. n counts sources.
 
     Raises: InvspecError where the attack is no null_step, and where no pair is eligible.
     """
@@ -52,9 +54,11 @@ class NullStepExactness(Measure):
         kept = eligible(attacked, self.eligible)
         found, source = outcomes(model, attacked, kept), attacked.judged["source"][kept]
         medians = {name: quantile_row(found[name], source, 0.5) for name in ("logit_change", "alpha_max")}
-        names = [name for name in found if name not in medians]
+        largest = found["largest_logit_change"].max().item()
+        apart = medians | {"largest_logit_change": Row(largest, medians["logit_change"].n, largest, largest)}
+        names = [name for name in found if name not in apart]
         means = mean_rows([found[name] for name in names], source, [{} for _ in names])
-        rows = medians | dict(zip(names, means, strict=True))
+        rows = apart | dict(zip(names, means, strict=True))
         return Scored([replace(rows[name], where={"quantity": name}) for name in found])
 
 
@@ -67,6 +71,7 @@ class Outcome:
     sign_flips: float
     exact: float
     logit_change: float
+    largest_logit_change: float
     confidence_drop: float
     confidence_drop_clamped: float
     relative_distance: float
@@ -101,13 +106,14 @@ def outcome(attack: NullStep, weights: Weights, x: Tensor, x_target: Tensor, bou
     before, after, clamped = (weights.logits(image) for image in (x, x + step.taken, (x + step.taken).clamp(*bounds)))
     label = before.argmax()
     confidence, reached, shown = (logits.softmax(0)[label].item() for logits in (before, after, clamped))
-    way = (x_target - x).norm()
+    way, logit_change = (x_target - x).norm(), (after - before).abs().max().item()
     return Outcome(
         rows=step.rows,
         null_dimension=len(x) - step.rank,
         sign_flips=step.sign_flips,
         exact=step.sign_flips == 0,
-        logit_change=(after - before).abs().max().item(),
+        logit_change=logit_change,
+        largest_logit_change=logit_change,
         confidence_drop=confidence - reached,
         confidence_drop_clamped=confidence - shown,
         relative_distance=((x_target - x - step.taken).norm() / way).item() if way > 0 else 0.0,

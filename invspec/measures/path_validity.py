@@ -35,6 +35,8 @@ class PathValidity(Measure):
         failing               of them, not valid
         failing_between       below the promised confidence at one of `interior` points of a segment, which the paper
                               does not demand
+        jumped                whose first segment is a jump: a start of their own that was accepted. Where it was
+                              refused, the walk is one from the source
         largest_step, median_step    of each path's longest step, over paths
         largest_jump          from source to start, where the walk has a start of its own; such a path is no unbroken
                               one, whatever its steps (0: none has)
@@ -67,7 +69,8 @@ class PathValidity(Measure):
             wrong = failing if self.statistic == "failing" else between
             return mean_score(wrong.double(), attacked.judged["source"], within=SHARES)
         n = len(failing)
-        found = {"paths": n, "failing": int(failing.sum()), "failing_between": int(between.sum())} | check.extremes()
+        counted = {"failing": failing, "failing_between": between, "jumped": check.jump > 0}
+        found = {"paths": n} | {name: int(which.sum()) for name, which in counted.items()} | check.extremes()
         return Scored([Row(value, n, value, value, {"quantity": name}) for name, value in found.items()])
 
     def _promise(self, settings: Mapping[str, Any]) -> Promise:

@@ -19,8 +19,9 @@ from invspec.registry import ModelField
 class Temperature(Model):
     """Any model with one more output r(x), from which its temperature T(x) comes; logits are divided by it.
 
-    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0, and c makes T = 1 there, so that
-    the net starts as its model would, whatever its last layer is. T stays above the floor and changes no prediction.
+    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0, and c makes T = 1 there, within
+    1e-6, so that the net starts as its model would, whatever its last layer is. T stays above the floor and changes no
+    prediction.
 
     mode raw: T = r, as in the authors' code. It may be 0 or negative, which turns the ranking of classes around.
 
@@ -86,7 +87,7 @@ class StandardisedTemperedNet(TemperedNet):
 
 
 class _Softplus(nn.Module):
-    """r (B,) to T (B,) above the floor: 1 for every r at the start."""
+    """r (B,) to T (B,) above the floor: 1 for every r at the start, within 1e-6 in float32."""
 
     def __init__(self, floor: float) -> None:
         super().__init__()

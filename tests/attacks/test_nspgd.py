@@ -17,7 +17,7 @@ from invspec.kinds import Attack
 from invspec.measures.path_validity import verify_path
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
-from invspec.ops.nullspace import dot
+from invspec.ops.nullspace import dot, project_out_within
 from invspec.registry import make
 
 N, SHAPE, CLASSES = 48, (1, 6, 6), 3
@@ -266,6 +266,32 @@ def test_free_coordinates_keep_more_confidence_for_the_same_steps() -> None:
     attack = NSPGD(step_mode="fraction", steps=40, max_drop=1)
     pinned, free = (walked(attack.model_copy(update={"free_coordinates": free})) for free in (False, True))
     assert confidence(free.x_adv, label).mean() > confidence(pinned.x_adv, label).mean()
+
+
+@pytest.mark.parametrize("projection", ["one_sided", "two_sided"])
+@pytest.mark.parametrize("mode", ["unit", "fraction"])
+def test_among_free_pixels_no_step_goes_against_the_gradient(
+    projection: Any, mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    along: list[Tensor] = []
+    held: list[Tensor] = []
+
+    def spied(v: Tensor, gradient: Tensor, how: Any, x: Tensor, bounds: Any) -> Tensor:
+        u = project_out_within(v, gradient, how, x, bounds)
+        beyond = ((x <= bounds[0]) & (u < 0)) | ((x >= bounds[1]) & (u > 0))
+        assert not beyond.any()
+        along.append((dot(u, gradient) / (size(v, "l2") * size(gradient, "l2")))[size(v, "l2") > 0])  # 0 at the target
+        held.append(((u == 0) & (v != 0)).flatten(1).any(1))
+        return u
+
+    monkeypatch.setattr("invspec.attacks.nspgd.project_out_within", spied)
+    batch = pairs()
+    precise = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
+    attack = NSPGD(projection=projection, step_mode=mode, step_size=0.08, steps=60, free_coordinates=True)
+    walked(attack, precise, Counted().double())
+    assert len(along) == 60
+    assert torch.cat(along).min() >= -1e-12
+    assert torch.cat(held).float().mean() > 0.2
 
 
 def test_strict_refuses_a_loss_of_exactly_max_drop() -> None:

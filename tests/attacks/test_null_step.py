@@ -13,6 +13,7 @@ from invspec.data import Batch
 from invspec.kinds import TwoLayer
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
+from invspec.ops.nullspace import project_held
 from invspec.registry import make
 
 N, D, H, K = 24, 64, 40, 4
@@ -75,8 +76,33 @@ def test_before_alpha_max_the_logits_stay_whatever_is_held(constraint: Any) -> N
 def test_the_largest_alpha_is_exact_whatever_is_held() -> None:
     attack = NullStep(constraint="effective", alpha="largest", clamp=False)
     torch.testing.assert_close(logits(moved(attack)), logits(pairs().x), rtol=0, atol=1e-9)
-    assert all(step.alpha == step.alpha_max for step in steps(attack))
+    assert all(step.alpha_max * (1 - 2e-12) < step.alpha < step.alpha_max for step in steps(attack))
+    assert {step.sign_flips for step in steps(attack)} == {0}
+    weights = Weights.of(trained())
+    for x, step in zip(flattened(pairs())[0], steps(attack), strict=True):
+        before, after = (weights.w1 @ image + weights.b1 > 0 for image in (x, x + step.taken))
+        assert torch.equal(before, after)
     assert all(step.alpha == 1 for step in steps(NullStep(constraint=50.0, alpha="largest")))
+
+
+def test_flips_of_held_units_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the projection fails to hold what it says it holds, so that the step is v itself."""
+
+    def forgetful(v: Tensor, always: Tensor, rows: Tensor, to_hold: Any) -> tuple[Tensor, Tensor, Tensor]:
+        _, held, basis = project_held(v, always, rows, to_hold)
+        return v, held, basis
+
+    monkeypatch.setattr("invspec.attacks.null_step.project_held", forgetful)
+    assert min(step.sign_flips for step in steps(NullStep(constraint=50.0))) > 0
+
+
+def test_a_held_unit_at_0_flips_by_rounding_and_counts_as_still() -> None:
+    weights = Weights.of(trained())
+    (x, *_), goals = flattened(pairs())
+    at_kink = replace(weights, b1=weights.b1.clone())
+    at_kink.b1[:] = -(weights.w1 @ x)  # every unit is off by nothing
+    for goal in goals:
+        assert NullStep(constraint=50.0).step(at_kink, x, goal).sign_flips == 0
 
 
 def test_the_active_set_holds_fewest_rows_and_comes_nearest_of_all_that_are_exact() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+from invspec import kinds
+from invspec.attacks.union_max import UnionMax
 from invspec.cards import names
 from invspec.data import JUDGED
 from invspec.datasets.fake import Fake
@@ -18,33 +21,42 @@ from invspec.defences.standard import Standard
 from invspec.executors import events, local
 from invspec.kinds import Attack, Sample, Targets
 from invspec.models.stdcnn import StdCNN
+from invspec.models.two_layer import TwoLayer
 from invspec.registry import make
 from invspec.store import Store
 from invspec.tasks import Perturb, Train
 
 ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra
 EXAMPLES = 200
-MOST = {"steps": 10, "queries": 10, "targets": 2}  # enough steps that a difference in the last bit would have grown
+# enough steps that a difference in the last bit would have grown
+MOST = {"steps": 10, "queries": 10, "targets": 2, "rounds": 2, "restarts": 2, "rotations": 3, "shifts": 3}
 Run = tuple[int, int]  # batch size, workers
 FIRST: Run = (64, 1)
 slow = pytest.mark.slow  # worker processes take seconds to start
 OTHERS = [(7, 1), (500, 1), (7, 2), pytest.param((64, 2), marks=slow), pytest.param((500, 2), marks=slow)]
 DATA = Fake(shape=(1, 16, 16), train=256, test=EXAMPLES)
 TRAIN = Train(DATA, StdCNN(), Standard(epochs=1, lr=0.05), seed=0)
+TWO_LAYER = replace(TRAIN, model=TwoLayer(hidden=64))
 
 
 def attack_of(name: str) -> Attack:
     """The card's attack, at the price that it takes for differences to show."""
-    attack = cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {}))
-    return attack.model_copy(
-        update={field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)}
-    )
+    return cheaper(cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {})))
+
+
+def cheaper(attack: Attack) -> Attack:
+    """At most MOST of each, of the attacks that this one consists of too."""
+    less: dict[str, Any] = {field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)}
+    if isinstance(attack, UnionMax):
+        less["attacks"] = tuple(map(cheaper, attack.attacks))
+    return attack.model_copy(update=less)
 
 
 def task_of(name: str) -> Perturb:
     attack = attack_of(name)
     targets = Targets(each=1) if attack.wants_target else None  # as many pairs as there are examples
-    return Perturb(TRAIN, attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
+    train = TWO_LAYER if attack.accepts is kinds.TwoLayer else TRAIN
+    return Perturb(train, attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
 
 
 Found = Callable[[Run], Store]
@@ -59,7 +71,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     def run(how: Run) -> Store:
         store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
         told = list(local.execute(goals, store, local.Settings(("cpu",) * workers, batch_size)))
-        assert {event.task for event in told if isinstance(event, events.Done)} == {TRAIN, *goals}
+        assert {event.task for event in told if isinstance(event, events.Done)} == {TRAIN, TWO_LAYER, *goals}
         return store
 
     return run
@@ -75,7 +87,7 @@ def test_every_run_computes_the_same_keys(found: Found, how: Run) -> None:
         [folder.relative_to(store.root) for _, folder in store.folders()] for store in map(found, (FIRST, how))
     )
     assert first == other
-    assert len(first) == 1 + len({task_of(name) for name in ATTACKS})
+    assert len(first) == 2 + len({task_of(name) for name in ATTACKS})
 
 
 @pytest.mark.parametrize("how", OTHERS)

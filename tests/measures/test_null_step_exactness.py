@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,7 @@ def test_it_has_a_row_for_each_quantity_over_correct_sources() -> None:
         "sign_flips",
         "exact",
         "logit_change",
+        "largest_logit_change",
         "confidence_drop",
         "confidence_drop_clamped",
         "relative_distance",
@@ -65,6 +67,24 @@ def test_the_active_set_is_exact_until_it_is_clamped() -> None:
     assert found["logit_change"] < 1e-12
     assert abs(found["confidence_drop"]) < 1e-12
     assert abs(found["confidence_drop_clamped"]) > 1e-6
+
+
+def test_the_largest_change_is_that_of_the_worst_pair_and_of_no_sample() -> None:
+    found, one = scored(constraint=0.3, clamp=False), examples({})
+    (batch,) = one.clean.batches(len(one.clean))
+    batch = batch.take(one.judged["prediction"] == one.judged["y"])
+    batch = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
+    attack = NullStep(constraint=0.3, clamp=False)
+    x_adv = attack.perturb(net(), batch, PerExample("task", batch.index)).x_adv
+    row, change = found["largest_logit_change"], (net()(x_adv) - net()(batch.x)).abs().max().item()
+    assert row.value == row.low == row.high == pytest.approx(change, rel=1e-9)
+    assert row.value > found["logit_change"].value
+
+
+def test_the_largest_alpha_is_exact_to_the_last_pair() -> None:
+    found = {name: row.value for name, row in scored(constraint="effective", alpha="largest").items()}
+    assert (found["exact"], found["sign_flips"]) == (1, 0)
+    assert found["largest_logit_change"] < 1e-9
 
 
 def test_holding_more_is_more_exact_and_reaches_less_far() -> None:

@@ -111,6 +111,15 @@ def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
     assert found(attacked(path, settings={**UNIT, "random_start": 0}))["failing"] == 1
 
 
+def test_a_start_that_was_refused_is_no_jump() -> None:
+    jumped = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
+    refused = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.5, 0.1, 0.0, 0.0])
+    own = {**UNIT, "start": {"target": "somewhere"}}
+    quantities = found(attacked(jumped, refused, refused, settings=own))
+    assert (quantities["paths"], quantities["jumped"], quantities["failing"]) == (3, 1, 0)
+    assert found(attacked(level(), level()))["jumped"] == 0  # a first step is no jump
+
+
 def test_a_path_must_lead_from_its_source_to_its_image() -> None:
     pairs = attacked(level(), level(0.6))
     elsewhere = pairs.x_adv.clone()
