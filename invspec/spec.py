@@ -248,7 +248,7 @@ class Layout(_Part):
     before it, a panel for each of what else tells rows apart. The columns are numbers.
     plane: a point a row, this measure across and the one in against upwards.
     matrix: a panel for each score that keeps a `matrix` of target classes by source classes, numbers in its cells.
-    images: a grid for each score that keeps `images`, with their confidences below them and the sources framed;
+    images: a grid for each score that keeps `images`, with their confidences below them and the originals framed;
     the columns are source classes or, where the score has a row for each, what tells those rows apart.
     heatmap: the first matrix, whatever it is, that each score keeps.
     none: the table alone.

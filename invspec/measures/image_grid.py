@@ -19,8 +19,8 @@ class ImageGrid(Measure):
     """Final images by class of target (row) and of source (column), each with its confidence below.
 
     It is that in the label which the model gives the source. Of each class one source is shown, the first of those that
-    were sent to the most classes; where it has several targets of a class, the first. The diagonal has the sources
-    themselves.
+    were sent to the most classes; where it has several targets of a class, the first. The diagonal has what each row
+    should look like: its target (the first, where sources have targets of their own), with the confidence in its class.
 
     The row is the mean confidence of the final images that are shown, in float32, over sources, with a bootstrap
     interval; each and index have an entry a source. It is of examples: rates and distances have measures of their own.
@@ -47,9 +47,10 @@ class ImageGrid(Measure):
             raise InvspecError(f"no eligible pair lies within the first {k} classes", hint="show more classes")
         shown = Shown.of(attacked, one_source_a_class(attacked, among))
         y, y_target, source, label = (judged[name][shown.rows] for name in ("y", "y_target", "source", "prediction"))
-        confidence = confidences(model, shown.x_adv, label)
+        confidence, own = confidences(model, shown.x_adv, label), confidences(model, shown.x_target, y_target)
         images, captions = shown.x.new_full((k, k, *shown.x.shape[1:]), torch.nan), torch.full((k, k), torch.nan)
-        images[y, y], captions[y, y] = shown.x, confidences(model, shown.x, label)
+        for row in reversed(range(len(y))):  # so that the first of several targets stays
+            images[y_target[row], y_target[row]], captions[y_target[row], y_target[row]] = shown.x_target[row], own[row]
         images[y_target, y], captions[y_target, y] = shown.x_adv, confidence
         pictures = {"images": images, "captions": captions, "frames": torch.eye(k, dtype=torch.bool)}
         score = mean_score(confidence, source, within=SHARES)

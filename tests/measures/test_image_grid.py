@@ -40,12 +40,12 @@ def grid(of=None, **fields):
 # ─ the grid ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_rows_are_classes_of_targets_and_columns_of_sources_with_the_sources_framed_on_the_diagonal():
+def test_rows_are_classes_of_targets_and_columns_of_sources_with_the_targets_framed_on_the_diagonal():
     found = grid().tensors
     assert found["images"].shape == (3, 3, 1, 1, 3)
     assert found["frames"].tolist() == torch.eye(3).bool().tolist()
     for k in range(3):
-        torch.testing.assert_close(found["images"][k, k], IMAGES[k])
+        torch.testing.assert_close(found["images"][k, k], IMAGES[k + 3])
     pairs = {place: number for number, place in enumerate(ALL)}
     for s in range(3):
         for t in {0, 1, 2} - {s}:
@@ -72,7 +72,6 @@ def test_the_number_is_the_mean_confidence_of_the_final_images_that_are_shown():
 def test_the_source_with_the_most_classes_of_targets_is_shown_and_of_these_the_first():
     pairs = [(0, 4), (0, 1), (3, 4), (3, 5), (1, 3), (2, 3)]
     found = grid(examples(pairs)).tensors
-    torch.testing.assert_close(found["images"][0, 0], IMAGES[3])
     assert numbers(found["images"])[1:, 0].tolist() == [2, 3]
     assert numbers(found["images"])[0, 1:].tolist() == [4, 5]
     for row, column in ((2, 1), (1, 2)):  # to which nobody was sent
@@ -84,9 +83,10 @@ def test_a_source_that_is_misclassified_is_not_shown_unless_asked():
     y = torch.tensor([1, 1, 2, 0, 1, 2])  # the model says 0 of the first
     pairs = [(0, 3), (0, 5), (1, 3), (2, 3)]
     correct, every = grid(examples(pairs, y=y)).tensors, grid(examples(pairs, y=y), eligible="all").tensors
-    torch.testing.assert_close(correct["images"][1, 1], IMAGES[1])
-    torch.testing.assert_close(every["images"][1, 1], IMAGES[0])
-    assert every["captions"][1, 1].item() == pytest.approx(confidence(IMAGES[0], 0))  # what the attack keeps
+    assert numbers(correct["images"])[0, 1] == 2
+    assert numbers(every["images"])[[0, 2], 1].tolist() == [0, 1]
+    shown = every["images"][0, 1]
+    assert every["captions"][0, 1].item() == pytest.approx(confidence(shown, 0))  # in the label that the attack keeps
 
 
 def test_only_the_first_classes_are_shown():
