@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from invspec.errors import SpecError
-from invspec.kinds import Attack, Dataset, Defence, Measure, Model
+from invspec.errors import InvspecError, SpecError
+from invspec.kinds import Attack, Dataset, Defence, Measure, Model, plain
 from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
 from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
 
@@ -232,6 +232,7 @@ def check(planned: Plan) -> None:
     """
     spec = planned.spec
     try:
+        _check_files(spec)
         _check_targets(spec)
     except SpecError as problem:
         raise spec.source.locate(problem) from None
@@ -287,6 +288,16 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
 def _light(net: Any) -> Any:
     """A sketch with memory behind it, where that is little: meta tensors take seconds to import what they need."""
     return net.to_empty(device="cpu") if sum(weight.numel() for weight in net.parameters()) < 2**26 else net
+
+
+def _check_files(spec: Spec) -> None:
+    """What methods read beside their fields is part of their identity, and has to be there."""
+    for part, entries in spec.entries.items():
+        for label, entry in entries.items():
+            try:
+                plain(tuple(variant.method for variant in entry.variants))
+            except InvspecError as problem:
+                raise SpecError(problem.message, hint=problem.hint, path=(part, label)) from None
 
 
 def _check_targets(spec: Spec) -> None:

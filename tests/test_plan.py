@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invspec import document, plan, spec
+from invspec import document, plan, spec, tasks
 from invspec.errors import SpecError
 from invspec.plan import PART, Plan
 from invspec.tasks import Perturb, Score, Train, key, needs
@@ -320,6 +321,21 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
 def test_the_attack_of_a_defence_must_fit_its_models() -> None:
     told = complaint(defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}})
     assert told.startswith("x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs")
+
+
+def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And retraining it asks for new tasks, of its methods alone."""
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    attacks = {**BASE["attacks"], "pgd": {"use": "lpa", "distance": "laidlaw_alexnet_cifar"}}
+    told = complaint(models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks)
+    assert told.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
+    (tmp_path / "weights").mkdir()
+    keys: list[set[str]] = []
+    for content in (b"once", b"retrained"):
+        (tmp_path / "weights" / "alexnet_cifar.safetensors").write_bytes(content)
+        tasks.key.cache_clear()  # a process keeps what it has hashed
+        keys.append({tasks.key(task) for task in planned(attacks=attacks).tasks})
+    assert len(keys[0] - keys[1]) == 2  # the attack and its score; not the training, nor what is of clean images
 
 
 def test_a_measure_of_a_whole_sweep_wants_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from registries import reread, untouched
 
 from invspec import cards, registry
 from invspec.attacks.pgd import PGD
-from invspec.cards import card, names, papers
+from invspec.cards import KINDS, Kind, card, names, papers
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import InvspecError, SpecError, suggest
 from invspec.kinds import Attack, Method, Sample
@@ -348,6 +349,43 @@ def test_an_identity_changes_with_the_class_the_version_and_every_field() -> Non
     changed.append(PGD(norm="l1", sparsity=2).identity)
     assert set(PGD.model_fields) == {*other, "sparsity"}
     assert len({str(identity) for identity in [*changed, PGD().identity]}) == len(changed) + 1
+
+
+OWN = "laidlaw_alexnet_cifar"
+
+
+def measuring_distances() -> list[tuple[Kind, str]]:
+    """Cards of methods that a distance can be given to."""
+    return [(kind, name) for kind in KINDS for name in names(kind) if "distance" in resolve(kind, name).model_fields]
+
+
+@pytest.mark.parametrize(("kind", "name"), measuring_distances())
+def test_the_users_own_weights_are_part_of_the_identity_of_what_reads_them(
+    kind: Kind, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    assert "reads" not in make(kind, name, {}).identity
+    method = make(kind, name, {"distance": OWN})
+    with pytest.raises(InvspecError, match="no weights of alexnet_cifar"):
+        _ = method.identity
+    (tmp_path / "weights").mkdir()
+    file, found = tmp_path / "weights" / "alexnet_cifar.pth", list[dict[str, str]]()
+    for content in (b"once", b"retrained"):
+        file.write_bytes(content)
+        found.append(method.identity["reads"])
+    assert found == [{"alexnet_cifar": hashlib.sha256(content).hexdigest()} for content in (b"once", b"retrained")]
+    assert "reads" not in method.smoke().identity
+
+
+def test_what_an_inner_method_reads_is_part_of_the_outer_ones_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "alexnet_cifar.pth").write_bytes(b"once")
+    outer = make("defence", "adversarial_training", {"attack": {"use": "lpa", "distance": OWN}}).identity
+    assert outer["fields"]["attack"]["reads"] == {"alexnet_cifar": hashlib.sha256(b"once").hexdigest()}
+    assert "reads" not in outer
 
 
 def test_a_method_cannot_be_changed() -> None:

@@ -45,7 +45,7 @@ class _Published:
     sha256: str | None = None
 
 
-_PUBLISHED: Mapping[str, _Published] = {
+_PUBLISHED: dict[str, _Published] = {
     "alex": _Published(
         pretrained_networks.alexnet,
         "alexnet_imagenet1k_v1_features",

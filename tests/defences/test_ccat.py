@@ -124,3 +124,8 @@ def test_its_baseline_learns_half_clean_half_attacked_images_with_their_labels()
 def test_an_attack_without_a_ball_is_refused() -> None:
     with pytest.raises(ValidationError, match="labels fade with the size of a perturbation, and Identity has no ball"):
         CCAT(attack=Identity())
+
+
+def test_a_ball_in_standardised_units_is_refused() -> None:
+    with pytest.raises(ValidationError, match="labels fade with a size in pixels"):
+        CCAT(attack=PGD(eps=0.1, eps_space="standardised"))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from invspec import registry
 from invspec.data import Journal, TensorSplit
+from invspec.datasets.fake import Fake
 from invspec.defences.pretrained import Pretrained
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError
@@ -21,6 +22,8 @@ from invspec.kinds import Dataset, Defence, Model
 from invspec.models.linear import Linear
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
+from invspec.store import Store
+from invspec.tasks import Artifact, Train
 
 SHAPE, CLASSES = (1, 4, 4), 3
 DATA = TensorSplit(torch.zeros(1, *SHAPE), torch.zeros(1, dtype=torch.int64))
@@ -86,6 +89,23 @@ def test_a_standardised_net_is_loaded_behind_its_standardisation(tmp_path: Path)
     torch.testing.assert_close(ours(x), theirs.net(4 * x - 2))
 
 
+def left_in_a_store(folder: Path, trained: nn.Module, model: Model, data: Dataset) -> Path:
+    """The file of a Train task whose net came out as this one."""
+    task, store = Train(data, model, Untrained(), seed=0), Store(folder)
+    store.save(task, Artifact(dict(trained.state_dict())))
+    return store.folder(task) / "model.safetensors"
+
+
+@pytest.mark.parametrize(("model", "shape"), [(Linear(), SHAPE), (SmallConv(mean=(0.5,), std=(0.25,)), (1, 12, 12))])
+def test_what_a_training_leaves_in_the_store_is_loaded(tmp_path: Path, model: Model, shape: Any) -> None:
+    """Names are those of the whole model, be it a standardising one."""
+    torch.manual_seed(1)
+    theirs, ours = model.build(shape, CLASSES), model.build(shape, CLASSES)
+    assert not same(theirs, ours)
+    path = left_in_a_store(tmp_path, theirs, model, Fake(shape=shape, classes=CLASSES))
+    assert same(theirs, load(path, ours))
+
+
 def test_a_relative_path_starts_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, net(1).state_dict())
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -131,9 +151,16 @@ def test_what_could_run_code_is_refused(tmp_path: Path) -> None:
     assert "holds no weights that can be loaded" in refusal(saved(tmp_path, net())).message
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 and no more"])
-def test_what_torch_did_not_write_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "junk.pth"
+HEADER = b'{"a": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}'
+
+
+@pytest.mark.parametrize("name", ["junk.pth", "junk.safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no weights", b"PK\x03\x04 and no more", b"\x80\x02h\x05.", len(HEADER).to_bytes(8, "little") + HEADER],
+)
+def test_what_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
     path.write_bytes(content)
     assert "holds no weights that can be loaded" in refusal(path).message
 

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from invspec.attacks.pgd import PGD
+from invspec.attacks.ppgd import PPGD
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.adversarial_training import AdversarialTraining
+from invspec.defences.avg import AVG
 from invspec.defences.standard import Standard
 from invspec.defences.training import InPrecision, Training, attackable, mirrored, shifted
 from invspec.errors import InvspecError
@@ -304,6 +306,20 @@ def test_bfloat16_is_inside_the_model_alone():
     assert len(seen) == 3 * (2 + 1) + 1  # three updates, each after two steps of the attack
     assert {found for _, found in seen} == {torch.bfloat16}
     assert logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["delicate", "other"])
+@pytest.mark.parametrize("recipe", ["alone", "of several"])
+def test_delicate_inner_attacks_search_in_float32_and_others_in_the_precision_of_the_training(attack, recipe):
+    inside, seen = convolutional(), set()
+    net = InPrecision(inside, "bfloat16").train()
+    inside[2].register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    defence = AdversarialTraining(attack=attack) if recipe == "alone" else AVG(attacks=(attack,))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    defence.lesson(net, Batch(x, torch.tensor([0, 1, 2, 0]), torch.arange(4)), 0.5, Stream("key"))
+    assert seen == {torch.float32 if attack.delicate else torch.bfloat16}
+    assert net.training
+    assert net.model.training
 
 
 def test_bfloat16_learns_nearly_what_float32_learns():

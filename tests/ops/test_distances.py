@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import lpips
 import numpy as np
@@ -15,13 +19,26 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from invspec.errors import InvspecError
 from invspec.ops import trunks
-from invspec.ops.distances import DISTANCES, describe, distance, embedded, offline, own_features, ssim
+from invspec.ops.distances import (
+    DISTANCES,
+    describe,
+    distance,
+    embedded,
+    offline,
+    own_features,
+    ssim,
+    weights_read,
+)
 from invspec.ops.trunks import CIFAR_ALEXNET_KEPT, Outputs, Trunk, cifar_alexnet, trunk
 
-PUBLISHED = ("alex", "squeeze", "vgg")
+VGG16 = cfgs["D"]
+SLOW_IF_VGG = [pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES]
+NET_OF = {"lpips_alex": "alex", "lpips_squeeze": "squeeze", "lpips_vgg": "vgg", "laidlaw_alex": "alex"}
+KNOWN = dict(trunks._PUBLISHED)
 
 
 def images(n: int = 6, channels: int = 3, side: int = 32, seed: int = 0) -> Tensor:
@@ -48,28 +65,44 @@ def offline_download(*_: object, **__: object) -> None:
 
 
 @pytest.fixture
-def random_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, lpips.LPIPS]:
-    """lpips' own nets of random weights, which stand in INVSPEC_DATA as if they were the published ones."""
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], lpips.LPIPS]:
+    """Puts random weights into INVSPEC_DATA as if they were the published ones, and gives lpips' own net with them."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
-    found: dict[str, lpips.LPIPS] = {}
-    for name in ("alex", "squeeze"):
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(0)
-            found[name] = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
-        state = {key.partition(".")[2]: value for key, value in found[name].net.state_dict().items()}
+
+    def put(name: str) -> lpips.LPIPS:
+        monkeypatch.setitem(trunks._PUBLISHED, name, replace(trunks._PUBLISHED[name], sha256=None))
+        net = random_net(name)
+        state = {key.partition(".")[2]: value for key, value in net.net.state_dict().items()}
         torch.save(state, tmp_path / "weights" / f"{trunks._PUBLISHED[name].file}.pth")
-    return found
+        return net
+
+    return put
+
+
+@cache
+def random_net(name: str) -> lpips.LPIPS:
+    """lpips' net of random weights; the linear layers of VGG, which it throws away, are never made."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), pytest.MonkeyPatch.context() as patched:
+        warnings.simplefilter("ignore")
+        patched.setattr(lpips.pretrained_networks.tv, "vgg16", lambda **_: SimpleNamespace(features=make_layers(VGG16)))
+        torch.manual_seed(0)
+        return lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
+
+
+@pytest.fixture
+def random_weights(stand_in: Callable[[str], lpips.LPIPS]) -> dict[str, lpips.LPIPS]:
+    """The nets that are small."""
+    return {name: stand_in(name) for name in ("alex", "squeeze")}
 
 
 # ─ LPIPS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["alex", "squeeze"])
-def test_lpips_is_what_the_package_computes(name: str, random_weights: dict[str, lpips.LPIPS]) -> None:
+@pytest.mark.parametrize("name", ["alex", "squeeze", "vgg"])
+def test_lpips_is_what_the_package_computes(name: str, stand_in: Callable[[str], lpips.LPIPS]) -> None:
     x, other = images(3, side=40), images(3, side=40, seed=1)
-    expected = random_weights[name](x, other, normalize=True).flatten()
+    expected = stand_in(name)(x, other, normalize=True).flatten()
     torch.testing.assert_close(distance(f"lpips_{name}")(x, other), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -95,11 +128,12 @@ def test_a_distance_is_0_for_equal_images_symmetric_and_has_a_gradient(name: str
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("name", DISTANCES)
-@pytest.mark.usefixtures("random_weights")
-def test_a_distance_grows_with_the_noise(name: str) -> None:
-    if name in ("lpips_vgg", "laidlaw_alexnet_cifar"):
+@pytest.mark.parametrize("name", SLOW_IF_VGG)
+def test_a_distance_grows_with_the_noise(name: str, stand_in: Callable[[str], lpips.LPIPS]) -> None:
+    if name == "laidlaw_alexnet_cifar":
         pytest.skip("no weights are at hand")
+    if net := NET_OF.get(name):
+        stand_in(net)
     between, x = distance(name, convolutional()), images(8)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
     means = [between(x, (x + deviation * noise).clamp(0, 1)).mean() for deviation in (0.01, 0.03, 0.1, 0.3)]
@@ -151,6 +185,36 @@ def test_weights_of_another_net_are_refused(monkeypatch: pytest.MonkeyPatch, tmp
     torch.save({"0.weight": torch.zeros(3)}, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
     with pytest.raises(InvspecError, match=r"another net: 0.weight has"):
         trunk("alex", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(3)], {"0.weight": 3}, torch.zeros(3)], ids=["list", "int", "tensor"])
+def test_what_is_no_state_dict_is_refused(content: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    torch.save(content, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
+    with pytest.raises(InvspecError, match=r"no state dict|another net: 0.weight has nothing"):
+        trunk("alex", torch.device("cpu"))
+
+
+def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
+    random_weights: dict[str, lpips.LPIPS], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights" / "squeezenet1_1_imagenet1k_v1_features.pth"
+    features = torch.load(path, weights_only=True)
+    whole = {f"features.{name}": tensor for name, tensor in features.items()} | {"classifier.1.bias": torch.zeros(9)}
+    torch.save(whole, path)
+    x, other = images(3), images(3, seed=1)
+    expected = random_weights["squeeze"](x, other, normalize=True).flatten()
+    torch.testing.assert_close(distance("lpips_squeeze")(x, other), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["alex", "squeeze"])
+def test_numbers_that_were_not_published_are_refused(
+    name: str, random_weights: dict[str, lpips.LPIPS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(trunks._PUBLISHED, name, KNOWN[name])
+    with pytest.raises(InvspecError, match=r"other weights than those published as torchvision's .*IMAGENET1K_V1"):
+        distance(f"lpips_{name}")(images(), images())
 
 
 @pytest.mark.data
@@ -319,6 +383,21 @@ def test_exported_weights_of_the_cifar_alexnet_are_read(monkeypatch: pytest.Monk
     expected = (embedded(own(x)) - embedded(own(other))).norm(dim=1)
     assert len(own(x)) == 5
     torch.testing.assert_close(distance("laidlaw_alexnet_cifar")(x, other), expected)
+
+
+def test_the_file_of_the_users_own_weights_and_no_other_is_told_by_its_digest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    file = tmp_path / "weights" / "alexnet_cifar.safetensors"
+    file.parent.mkdir()
+    for content in (b"once", b"again, and longer"):
+        file.write_bytes(content)
+        assert weights_read("laidlaw_alexnet_cifar") == {"alexnet_cifar": hashlib.sha256(content).hexdigest()}
+    assert [name for name in DISTANCES if weights_read(name)] == ["laidlaw_alexnet_cifar"]
+    file.unlink()
+    with pytest.raises(InvspecError, match="no weights of alexnet_cifar"):
+        weights_read("laidlaw_alexnet_cifar")
 
 
 # ─ pixels and names ───────────────────────────────────────────────────────────────────────────────────────────────────
