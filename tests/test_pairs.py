@@ -1,5 +1,7 @@
 """Which pairs of images a sample has, and how they travel."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -17,8 +19,11 @@ CLASSES = 3
 IMAGES = TensorSplit(torch.rand(12, 1, 2, 2), torch.arange(12) % CLASSES)
 
 
-def pairs_of(split):
+def pairs_of(split) -> Any:
+    """All of a split in one batch, which has targets."""
     (batch,) = split.batches(len(split))
+    assert batch.ends is not None
+    assert batch.x_target is not None
     return batch
 
 
