@@ -26,7 +26,7 @@ TRAINED = ("dataset", "model", "defence")
 REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
     "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
-    "images": "below each image the confidence in the label of its source; sources are framed{only}",
+    "images": "below each image the confidence in its source's label, below a framed original in its own{only}",
     "heatmap": "the sizes of a matrix's entries{only}",
 }
 
@@ -347,13 +347,16 @@ def unit(spec: Spec, name: str) -> str:
 
 
 def plain(value: float, decimals: int = 3) -> str:
-    """A number with a real minus sign, and none before a zero; what rounding alone leaves keeps its power of ten."""
+    """A number with a real minus sign, and none before a zero."""
     if not math.isfinite(value):
         return "\N{EN DASH}" if math.isnan(value) else "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
-    if 0 < abs(value) < ROUNDING:
-        return f"{value:.0e}".replace("-", MINUS)
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def measured(value: float, decimals: int = 3) -> str:
+    """A number as `plain` has it, but what rounding alone leaves with its power of ten: 3e-14."""
+    return f"{value:.0e}".replace("-", MINUS) if 0 < abs(value) < ROUNDING else plain(value, decimals)
 
 
 def parts(number: Number | None, decimals: int) -> tuple[str, str]:
@@ -366,19 +369,19 @@ def parts(number: Number | None, decimals: int) -> tuple[str, str]:
     star = "*" if number.partial else ""
     if number.half == 0 and number.value == int(number.value):
         return f"{number.value:,.0f}", star
-    return plain(number.value, decimals), f"±{plain(number.half, decimals)}{star}"
+    return measured(number.value, decimals), f"±{measured(number.half, decimals)}{star}"
 
 
 def statistic(verdict: Verdict) -> tuple[str, str]:
     """What a claim was found to be and its interval: ("0.62", "0.58 to 0.66"); two dots where it is missing."""
     if verdict.value is None or verdict.low is None or verdict.high is None:
         return "·", ""
-    return plain(verdict.value), interval(verdict.low, verdict.high)
+    return measured(verdict.value), interval(verdict.low, verdict.high)
 
 
 def interval(low: float, high: float, decimals: int = 3) -> str:
     """An interval: 0.58 to 0.66."""
-    return f"{plain(low, decimals)} to {plain(high, decimals)}"
+    return f"{measured(low, decimals)} to {measured(high, decimals)}"
 
 
 def bound(verdict: Verdict) -> str:
