@@ -362,13 +362,15 @@ def measured(value: float, decimals: int = 3) -> str:
 def parts(number: Number | None, decimals: int) -> tuple[str, str]:
     """A number and its uncertainty, the larger side of its interval: ("0.983", "±0.004"). A missing one is a dot.
 
-    A star says that some of its seeds are missing. A count has no uncertainty: ("270", "").
+    A star says that some of its seeds are missing. What describes the examples at hand, as a count of them does, has no
+    uncertainty: ("270", "").
     """
     if number is None:
         return "·", ""
     star = "*" if number.partial else ""
-    if number.half == 0 and number.value == int(number.value):
-        return f"{number.value:,.0f}", star
+    if number.half == 0:
+        whole = number.value == int(number.value)
+        return f"{number.value:,.0f}" if whole else measured(number.value, decimals), star
     return measured(number.value, decimals), f"±{measured(number.half, decimals)}{star}"
 
 

@@ -236,6 +236,6 @@ def test_the_command_repeats_scale_and_settings(tmp_path):
 
 def test_a_count_stands_without_decimals_and_what_rounding_left_with_its_power_of_ten() -> None:
     assert table.parts(cells.Number(1270.0, 1270.0, 1270.0, 9, 1, 1), 3) == ("1,270", "")
-    assert table.parts(cells.Number(0.5, 0.5, 0.5, 9, 1, 1), 3) == ("0.500", "±0.000")
+    assert table.parts(cells.Number(0.5, 0.5, 0.5, 9, 1, 1), 3) == ("0.500", "")
     assert table.measured(-3.2e-14) == f"{table.MINUS}3e{table.MINUS}14"
     assert table.measured(4e-4) == table.plain(4e-14) == "0.000"
