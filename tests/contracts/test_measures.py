@@ -53,7 +53,7 @@ def pairs(seed):
     (batch,) = clean.batches(len(clean))
     judged = {name: column[clean.source] for name, column in one.judged.items()}
     judged |= {"index": batch.index, "source": clean.source, "target": clean.target, "y_target": batch.y_target}
-    path = torch.stack([torch.lerp(batch.x, batch.x_target, share) for share in (0.0, 0.1, 0.2)], dim=1)
+    path = torch.stack([torch.lerp(batch.x, batch.targets, share) for share in (0.0, 0.1, 0.2)], dim=1)
     settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
     return model, Examples(clean, judged, {"x_adv": path[:, -1], "path": path}, settings)
 
