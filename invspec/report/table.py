@@ -26,7 +26,7 @@ TRAINED = ("dataset", "model", "defence")
 REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
     "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
-    "images": "below each image the confidence in its source's label, below a framed original in its own{only}",
+    "images": "below each image the confidence in the label of its source, of a framed one in its own{only}",
     "heatmap": "the sizes of a matrix's entries{only}",
 }
 
