@@ -133,4 +133,4 @@ def test_a_path_and_somebody_eligible_are_needed() -> None:
         measure().score(MODEL, Examples(pairs.clean, pairs.judged, {"x_adv": pairs.x_adv}))
     with pytest.raises(InvspecError, match="none of 1 pairs is eligible"):
         measure().score(MODEL, _only(pairs, [2]))
-    assert len(measure().smoke().score(MODEL, _only(pairs, [2])).rows) == 3 * 2 * 2
+    assert len(measure().smoke().score(MODEL, _only(pairs, [2])).rows) == 3 * 3 * 2

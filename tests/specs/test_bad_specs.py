@@ -211,12 +211,12 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "an attack that walks nowhere": (
         with_(attacks="  pgd: {use: nspgd}"),
         "x.yaml:9: attacks.pgd: attack pgd needs images of other classes as targets\n"
-        "hint: say `sample: {targets: {per_class: 1}}`",
+        "hint: say `sample: {{targets: {{per_class: 1}}}}`",
     ),
     "a measure of pairs of an attack that has none": (
         with_(measures="  accuracy: {use: success_rate, of: pgd}"),
         "x.yaml:9: attacks.pgd: measure accuracy needs images of other classes as targets\n"
-        "hint: say `sample: {targets: {per_class: 1}}`",
+        "hint: say `sample: {{targets: {{per_class: 1}}}}`",
     ),
     "a misspelt key of a train line": (
         BASE.replace("model: linear", "modle: linear"),
@@ -752,7 +752,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
-        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'heatmap', 'plane' or 'none', found 'bar'",
+        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'band', 'matrix', 'images', 'heatmap', 'plane' or 'none', found 'bar'",
     ),
 }
 
