@@ -98,7 +98,7 @@ def card(kind: Kind, name: str) -> Card:
     """The card of a name. Raises SpecError with the nearest name where there is none."""
     known = names(kind)
     if name not in known:
-        hint = suggest(name, known) or f"`invspec list {kind}` shows all {len(known)}"
+        hint = suggest(name, known) or f"`invspec list {kind}` shows them"
         raise SpecError(f"no {kind} is named {name!r}", hint=hint)
     return _read_as(Card, _read(known[name]), str(known[name]))
 

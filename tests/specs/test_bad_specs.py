@@ -110,11 +110,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a class instead of a name": (
         attack("{use: 'invspec.attacks.pgd:PGD'}"),
-        "x.yaml:9: attacks.pgd.use: no attack is named 'invspec.attacks.pgd:PGD'\nhint: known: {attacks}",
+        "x.yaml:9: attacks.pgd.use: no attack is named 'invspec.attacks.pgd:PGD'\nhint: `invspec list attack` shows them",
     ),
     "a path instead of a name": (
         attack("{use: ../../etc/passwd}"),
-        "x.yaml:9: attacks.pgd.use: no attack is named '../../etc/passwd'\nhint: known: {attacks}",
+        "x.yaml:9: attacks.pgd.use: no attack is named '../../etc/passwd'\nhint: `invspec list attack` shows them",
     ),
     "a list of names": (
         attack("{use: [pgd]}"),
@@ -752,7 +752,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
-        "x.yaml:15: report.0.figure: expected 'profile', 'beside', 'band', 'matrix', 'images', 'heatmap', 'plane' or 'none', found 'bar'",
+        "x.yaml:15: report.0.figure: "
+        "expected 'profile', 'beside', 'band', 'matrix', 'images', 'heatmap', 'plane' or 'none', found 'bar'",
     ),
 }
 
