@@ -110,7 +110,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a class instead of a name": (
         attack("{use: 'invspec.attacks.pgd:PGD'}"),
-        "x.yaml:9: attacks.pgd.use: no attack is named 'invspec.attacks.pgd:PGD'\nhint: `invspec list attack` shows them",
+        "x.yaml:9: attacks.pgd.use: no attack is named 'invspec.attacks.pgd:PGD'\n"
+        "hint: `invspec list attack` shows them",
     ),
     "a path instead of a name": (
         attack("{use: ../../etc/passwd}"),
