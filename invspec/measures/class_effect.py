@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,16 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
-from invspec.kinds import Measure, Number
-from invspec.measures.pairs import Eligible, class_count, distances_to_target, eligible
+from invspec.kinds import Number
+from invspec.measures.pairs import ByDistance, class_count, distances_to_target, eligible
 from invspec.measures.success_rate import Cells
-from invspec.ops.distances import Distance, offline, weights_read
 
 REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
 
 
-class ClassEffect(Measure):
+class ClassEffect(ByDistance):
     """Spread of the success rate over classes of targets, over classes of sources, or the first less the second.
 
     A spread is the standard deviation (ddof 0) of the means of the success matrix' rows (targets) or columns (sources),
@@ -31,20 +30,8 @@ class ClassEffect(Measure):
     Raises: InvspecError where no pair is eligible.
     """
 
-    wants_target = True
-
     effect: Effect = Field(default="difference", description="spread over target or source classes, or the difference")
     max_distance: Number = Field(default=0.03, gt=0, description="a pair at this distance or further has failed")
-    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
-
-    @property
-    def reads(self) -> dict[str, str]:
-        return weights_read(self.distance)
-
-    def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""
-        return self.model_copy(update={"eligible": "all", "distance": offline(self.distance)})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
-from invspec.kinds import Measure, Number
-from invspec.measures.pairs import SHARES, Eligible, distances_to_target, eligible, mean_score
-from invspec.ops.distances import Distance, offline, weights_read
+from invspec.kinds import Number
+from invspec.measures.pairs import SHARES, ByDistance, distances_to_target, eligible, mean_score
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 
 
-class FinalDistance(Measure):
+class FinalDistance(ByDistance):
     """Distance from the final image of each pair to its target: quantiles over pairs, or their mean or median.
 
     `statistic: quantiles` has a row for each of `quantiles`, told apart by quantile; mean and median are one number,
@@ -33,21 +32,9 @@ class FinalDistance(Measure):
     Raises: InvspecError where no pair is eligible.
     """
 
-    wants_target: ClassVar[bool] = True
-
-    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
     statistic: Literal["quantiles", "mean", "median"] = Field(default="quantiles", description="what of the distances")
     quantiles: tuple[Level, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1, description="of statistic quantiles")
     relative: bool = Field(default=False, description="divide by the distance from the source to the target")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
-
-    @property
-    def reads(self) -> dict[str, str]:
-        return weights_read(self.distance)
-
-    def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""
-        return self.model_copy(update={"eligible": "all", "distance": offline(self.distance)})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

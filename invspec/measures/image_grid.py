@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from pydantic import Field
@@ -11,11 +11,19 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
-from invspec.measures.pairs import READ, SHARES, Eligible, class_count, confidences, eligible, mean_rows, mean_score
+from invspec.measures.pairs import (
+    READ,
+    SHARES,
+    OfPairs,
+    class_count,
+    confidences,
+    eligible,
+    mean_rows,
+    mean_score,
+)
 
 
-class ImageGrid(Measure):
+class ImageGrid(OfPairs):
     """Final images by class of target (row) and of source (column), each with its confidence below.
 
     It is that in the label which the model gives the source. Of each class one source is shown, the first of those that
@@ -30,14 +38,7 @@ class ImageGrid(Measure):
     Raises: InvspecError where no pair is eligible, or none of the classes shown.
     """
 
-    wants_target: ClassVar[bool] = True
-
     classes: int = Field(default=10, ge=2, description="at most so many classes are shown, the first ones")
-    eligible: Eligible = Field(default="correct", description="correctly classified sources, or all")
-
-    def smoke(self) -> Self:
-        """Of all sources, since a net of one epoch may have none right."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -57,7 +58,7 @@ class ImageGrid(Measure):
         return Scored(score.rows, {**score.tensors, **pictures})
 
 
-class ImageTriples(Measure):
+class ImageTriples(OfPairs):
     """Source, target and final image of a few pairs, side by side, each with its confidence below.
 
     It is that in the label which the model gives the source. Each pair has a source of its own: the n-th source is
@@ -71,14 +72,7 @@ class ImageTriples(Measure):
     Raises: InvspecError where no pair is eligible.
     """
 
-    wants_target: ClassVar[bool] = True
-
     count: int = Field(default=5, ge=1, description="pairs that are shown, of so many sources")
-    eligible: Eligible = Field(default="correct", description="correctly classified sources, or all")
-
-    def smoke(self) -> Self:
-        """Of all sources, since a net of one epoch may have none right."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, Row, Scored, rows_of
 from invspec.errors import InvspecError
-from invspec.ops.distances import Distance, distance
+from invspec.kinds import Measure
+from invspec.ops.distances import Distance, distance, offline, weights_read
 from invspec.ops.stats import Outcomes, Resampler
 
 Range = tuple[float, float]
@@ -25,6 +27,32 @@ SHARES: Range = (0.0, 1.0)
 Eligible = Literal["correct", "all"]
 READ = 256  # images, or pairs of them, that are held at a time
 HELD = 2**23  # numbers of paths that are held at a time, 32 MiB, unless a single path has more
+
+
+class OfPairs(Measure):
+    """A measure of pairs, of which those with a correctly classified source count, or all."""
+
+    wants_target: ClassVar[bool] = True
+
+    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+
+    def smoke(self) -> Self:
+        """Of all pairs, since a net of one epoch may have none right."""
+        return super().smoke().model_copy(update={"eligible": "all"})
+
+
+class ByDistance(OfPairs):
+    """A measure of how far from its target each pair's final image is."""
+
+    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return weights_read(self.distance)
+
+    def smoke(self) -> Self:
+        """By a distance that needs no download."""
+        return super().smoke().model_copy(update={"distance": offline(self.distance)})
 
 
 def eligible(examples: Examples, which: Eligible) -> Tensor:

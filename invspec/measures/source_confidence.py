@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
-
 import torch
 from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Measure
-from invspec.measures.pairs import READ, SHARES, Eligible, confidences, eligible, mean_score
+from invspec.measures.pairs import READ, SHARES, OfPairs, confidences, eligible, mean_score
 
 
-class SourceConfidence(Measure):
+class SourceConfidence(OfPairs):
     """Mean probability, at the final image of each pair, of the label that the model gives the source.
 
     drop: how much less that is than at the source itself. each and index have an entry a source: the mean over its
@@ -22,14 +19,7 @@ class SourceConfidence(Measure):
     Raises: InvspecError where no pair is eligible.
     """
 
-    wants_target: ClassVar[bool] = True
-
     drop: bool = Field(default=False, description="what was lost, instead of what is left")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
-
-    def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

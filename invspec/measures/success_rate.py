@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, Number
-from invspec.measures.pairs import SHARES, Eligible, class_count, distances_to_target, eligible, mean_score
-from invspec.ops.distances import Distance, offline, weights_read
+from invspec.kinds import Number
+from invspec.measures.pairs import SHARES, ByDistance, class_count, distances_to_target, eligible, mean_score
 
 
-class SuccessRate(Measure):
+class SuccessRate(ByDistance):
     """Share of pairs whose final image is nearer to its target than max_distance: excessive invariance, if high.
 
     Tensors: matrix (K, K), the share for each class of targets (row) and of sources (column), K being the number of
@@ -35,23 +34,11 @@ class SuccessRate(Measure):
     Raises: InvspecError where no pair is eligible.
     """
 
-    wants_target: ClassVar[bool] = True
-
     max_distance: Number = Field(default=0.03, gt=0, description="a pair at this distance or further has failed")
-    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
     compat: Literal["published", "none"] = Field(
         default="none", description="published: misclassified sources are successes for every target"
     )
     average: Literal["cells", "pairs"] = Field(default="cells", description="mean of the matrix' cells, or of pairs")
-
-    @property
-    def reads(self) -> dict[str, str]:
-        return weights_read(self.distance)
-
-    def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right, and by a distance that needs no download."""
-        return self.model_copy(update={"eligible": "all", "distance": offline(self.distance)})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, Number
-from invspec.measures.pairs import READ, Eligible, confidences, device_of, eligible, mean_rows, mean_score
+from invspec.kinds import Number
+from invspec.measures.pairs import READ, OfPairs, confidences, device_of, eligible, mean_rows, mean_score
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
 
 
-class Triangle(Measure):
+class Triangle(OfPairs):
     """Confidence in the source's label over the triangle of a source and two of its final images, its blind spots.
 
     Over the points of a barycentric grid, (1 - i/n - j/n) source + i/n first + j/n second with whole i and j, which are
@@ -40,22 +40,15 @@ class Triangle(Measure):
     Raises: InvspecError where no pair is eligible, or where no source has two pairs.
     """
 
-    wants_target: ClassVar[bool] = True
-
     statistic: Literal["all"] | Quantity = Field(default="all", description="a row a quantity, or one of them")
     drops: tuple[Drop, ...] = Field(default=(0, 0.1, 0.2, 0.3), min_length=1, description="D of share_within_D")
     divisions: int = Field(default=10, ge=1, description="of each edge of the grid")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
 
     @model_validator(mode="after")
     def _one_number(self) -> Self:
         if self.statistic == "share_within" and len(self.drops) > 1:
             raise ValueError(f"share_within is one number: give one drop, not {len(self.drops)}")
         return self
-
-    def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
