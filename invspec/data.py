@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -133,13 +133,15 @@ class TensorSplit:
 class Perturbed:
     """What an attack found: x_adv (B, C, H, W); path (T, B, C, H, W) only from attacks that walk.
 
-    forwards and backwards (B,) count how often the model saw each example.
+    forwards and backwards (B,) count how often the model saw each example. exact (B, C, H, W) float64, where there is
+    one, is x_adv before it was rounded to float32, from attacks whose promise that rounding would break.
     """
 
     x_adv: Tensor
     forwards: Tensor
     backwards: Tensor
     path: Tensor | None = None
+    exact: Tensor | None = None
 
     @classmethod
     def costing(cls, x_adv: Tensor, forwards: int, backwards: int) -> Perturbed:
@@ -167,20 +169,27 @@ PAIRED = ("source", "target", "y_target")  # besides, where examples are pairs: 
 class Examples:
     """One attack's whole output, judged: columns (N,) by name (JUDGED, and PAIRED of pairs), one row an example.
 
-    tensors holds x_adv (N, C, H, W) and, from attacks that walk, path (N, T, C, H, W); it may read them on demand, all
-    of them at once, so that `batches` is the way to read many. settings are the attack's fields, like {"eps": 0.1,
-    "norm": "linf"}.
+    tensors holds x_adv (N, C, H, W) and, where the attack gives them, path (N, T, C, H, W) and exact (N, C, H, W)
+    float64; it may read them on demand, all of them at once, so that `batches` is the way to read many. settings are
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that want one, is a second classifier
+    of the same data set, x (B, C, H, W) to logits (B, K), that is believed.
     """
 
     clean: Split
     judged: Mapping[str, Tensor]
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    oracle: Callable[[Tensor], Tensor] | None = None
 
     @property
     def x_adv(self) -> Tensor:
         """The attacked images (N, C, H, W), float32."""
         return self.tensors["x_adv"]
+
+    def believed(self, x: Tensor) -> Tensor:
+        """What the oracle says that images x (B, C, H, W) show: labels (B,) int64."""
+        assert self.oracle is not None, "a measure that wants an oracle got none"
+        return self.oracle(x).argmax(1)
 
     def batches(self, size: int, *names: str) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
         """At most size examples at a time, in order: the clean batch, and of each tensor named its rows."""

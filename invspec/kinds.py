@@ -90,6 +90,11 @@ class Method(BaseModel):
         return value
 
     @property
+    def accepts(self) -> type | None:
+        """The protocol that a model must meet (Standardised, Bijective), or None for any model."""
+        return None
+
+    @property
     def reads(self) -> Mapping[str, str]:
         """SHA-256, by name, of the files that decide its numbers and that no field holds the digest of.
 
@@ -199,16 +204,14 @@ class Attack(Method):
 
     A delicate attack ends so near to the decision boundary that what it finds in bfloat16 often is on the wrong side in
     float32, in which it is judged: it searches in float32 whatever the precision of the spec.
+
+    Images of one that leaves_bounds may have pixels outside of their range, as metamers do.
     """
 
     kind: ClassVar[str] = "attack"
     nested: ClassVar[str | None] = None
     delicate: ClassVar[bool] = False
-
-    @property
-    def accepts(self) -> type | None:
-        """The protocol that a model must meet (Standardised, Bijective), or None for any model."""
-        return None
+    leaves_bounds: ClassVar[bool] = False
 
     @property
     def wants_target(self) -> bool:
@@ -224,13 +227,14 @@ class Measure(Method):
     """A number, or a few, from what attacks left behind.
 
     One that gathers takes a single attack in `of` and scores all of its sweep at once, in the order of the spec;
-    others score each value of a sweep by itself.
+    others score each value of a sweep by itself. One that wants an oracle asks examples.oracle what images really show.
     """
 
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
     gathers: ClassVar[bool] = False
     wants_target: ClassVar[bool] = False  # whether its attacks must be on pairs, with a target each
+    wants_oracle: ClassVar[bool] = False  # whether the spec must name a second classifier, which is believed
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -283,14 +287,21 @@ class Penalised(Protocol):
 
 @runtime_checkable
 class Bijective(Protocol):
-    """A model that is a bijection between pixels and a code, part of which its classifier reads."""
+    """A model that is a bijection between its D pixels and a code of D numbers, K of which are its logits.
+
+    What it does to pixels before, like scaling, is part of the bijection and of its log-determinant.
+    """
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, C, H, W) to semantic (B, K) and nuisance (B, D - K)."""
+        """x (B, C, H, W) to semantic (B, K), the logits, and nuisance (B, D - K), all else."""
+        ...
+
+    def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and the log of the Jacobian's absolute determinant (B,), in nats."""
         ...
 
     def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
-        """The exact inverse of encode."""
+        """The exact inverse of encode: x (B, C, H, W)."""
         ...
 
 

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, Literal, Protocol
@@ -214,12 +214,27 @@ class Face(nn.Module):
 class Padded(Face):
     """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
 
+    def __getattr__(self, name: str) -> Any:
+        """What the net offers; of a bijection, both ways are filled up too."""
+        found = super().__getattr__(name)
+        return _filled_up(found) if name in ("encode", "encode_with_log_det", "decode") else found
+
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
-        missing = -len(x) % BLOCK
-        if not missing:
-            return self.net(x)
-        return self.net(torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]))[: len(x)]
+        return _filled_up(self.net)(x)
+
+
+def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of tensors (B, ...), whose last rows are repeated up to a multiple of BLOCK, cut back to B rows."""
+
+    def called(*tensors: Tensor) -> Any:
+        size = len(tensors[0])
+        if not (missing := -size % BLOCK):
+            return function(*tensors)
+        results = function(*(torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) for x in tensors))
+        return results[:size] if isinstance(results, Tensor) else tuple(result[:size] for result in results)
+
+    return called
 
 
 class Bfloat16(Face):
@@ -380,8 +395,9 @@ def _judge(net: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tens
     assert tuple(columns) == JUDGED, "columns and their list differ"
     if batch.ends is not None and batch.y_target is not None:
         columns |= dict(zip(PAIRED, (*batch.ends.unbind(1), batch.y_target), strict=True))
-    path = {} if perturbed.path is None else {"path": perturbed.path.transpose(0, 1)}  # examples lead, as everywhere
-    return {name: tensor.cpu().contiguous() for name, tensor in {**columns, "x_adv": x_adv, **path}.items()}
+    kept = {} if perturbed.path is None else {"path": perturbed.path.transpose(0, 1)}  # examples lead, as everywhere
+    kept |= {} if perturbed.exact is None else {"exact": perturbed.exact}
+    return {name: tensor.cpu().contiguous() for name, tensor in {**columns, "x_adv": x_adv, **kept}.items()}
 
 
 class Joined(Mapping[str, Tensor]):
