@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, cast
 
 from invspec.errors import InvspecError, SpecError
-from invspec.kinds import Attack, Dataset, Defence, Measure, Model, plain
-from invspec.spec import Coords, Resolved, Scalar, Spec, TrainLine, Variant
+from invspec.kinds import Attack, Dataset, Defence, Measure, Method, Model, plain
+from invspec.spec import Coords, Oracle, Resolved, Scalar, Spec, TrainLine, Variant
 from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
 
 PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
@@ -78,6 +78,8 @@ def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
         labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
     for label, parts in zip(labels, cell.goal.of, strict=True):
         yield from ((part, f"{words(label)} {part.part[0]}-{part.part[1]} on {trained}") for part in parts)
+    if cell.goal.oracle is not None:
+        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, seed {cell.goal.oracle.seed}"
     yield cell.goal, f"{words(cell.coords['measure'])} on {trained}"
 
 
@@ -169,9 +171,17 @@ def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score
             (_joined(chosen), tuple(_parts(train, *pair, spec) for pair in zip(chosen, attacks, strict=True)))
             for chosen in itertools.product(*(entry.variants for entry in attacks))
         ]
+    oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train)
     for variant, (where, of) in itertools.product(measure.variants, attacked):
         coords: Coords = {"attack": "+".join(measure.of), **where, **variant.coords}
-        yield coords, Score(cast(Measure, variant.method), of)
+        yield coords, Score(cast(Measure, variant.method), of, oracle)
+
+
+def _oracle(spec: Spec, oracle: Oracle, train: Train) -> Train:
+    """The oracle's training: on the same data, from the same seed."""
+    model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
+    methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
+    return Train(train.dataset, *methods, train.seed)
 
 
 def _gathers(measure: Resolved) -> bool:
@@ -249,23 +259,37 @@ def _check_line(spec: Spec, line: TrainLine) -> None:
         if _gathers(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
             found = f"measure {name} is of a whole sweep, and attack {measure.of[0]} has none"
             raise SpecError(found, hint="sweep a field of the attack", path=("measures",) if line.measures else ())
-    attacked = dict.fromkeys(attack for measure in measures for attack in measure.of)
-    data = _variants(spec, "dataset", line.dataset)
-    inner = [
-        (str(where["defence"]), attack)
-        for where, defence in _variants(spec, "defence", line.defence)
-        for attack in vars(defence).values()
-        if isinstance(attack, Attack)
-    ]
-    for (where, dataset), (named, model) in itertools.product(data, _variants(spec, "model", line.model)):
+    for (where, dataset), (named, model) in itertools.product(
+        _variants(spec, "dataset", line.dataset), _variants(spec, "model", line.model)
+    ):
         net = _sketch(dataset, model, f"{named['model']} on {where['dataset']}")
-        for defence, attack in inner:
-            if attack.wants_target:
-                raise SpecError(f"attack of defence {defence} wants a target, and training has none", path=("defence",))
-            _check_attack(attack, f"of defence {defence}", net, str(named["model"]))
-        for label in attacked:
-            for variant in spec.entries["attacks"][label].variants:
-                _check_attack(cast(Attack, variant.method), label, net, str(named["model"]))
+        for what, method in _users(spec, line):
+            _check_accepted(method, what, net, str(named["model"]))
+        for oracle in dict.fromkeys(measure.oracle for measure in measures if measure.oracle):
+            _check_oracle(spec, oracle, dataset, str(where["dataset"]))
+
+
+def _check_oracle(spec: Spec, oracle: Oracle, dataset: Dataset, on: str) -> None:
+    model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
+    net = _sketch(dataset, cast(Model, model.variants[0].method), f"{oracle.model} on {on}")
+    _check_accepted(defence.variants[0].method, f"defence {oracle.defence}", net, oracle.model)
+
+
+def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
+    """All that works on the models of a line, in words: defences, their attacks, attacks and measures."""
+    for where, defence in _variants(spec, "defence", line.defence):
+        yield f"defence {where['defence']}", defence
+        for attack in vars(defence).values():
+            if isinstance(attack, Attack):
+                if attack.wants_target:
+                    found = f"attack of defence {where['defence']} wants a target, and training has none"
+                    raise SpecError(found, path=("defence",))
+                yield f"attack of defence {where['defence']}", attack
+    names = _measures(spec, line)
+    for label in dict.fromkeys(attack for name in names for attack in spec.entries["measures"][name].of):
+        yield from ((f"attack {label}", variant.method) for variant in spec.entries["attacks"][label].variants)
+    for name in names:
+        yield from ((f"measure {name}", variant.method) for variant in spec.entries["measures"][name].variants)
 
 
 def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
@@ -315,8 +339,8 @@ def _pairs(measure: Resolved) -> bool:
     return cast(Measure, measure.variants[0].method).wants_target
 
 
-def _check_attack(attack: Attack, label: str, net: Any, model: str) -> None:
-    wanted = attack.accepts
+def _check_accepted(method: Method, what: str, net: Any, model: str) -> None:
+    wanted = method.accepts
     if wanted is not None and not isinstance(net, wanted):
         means = (wanted.__doc__ or wanted.__name__).splitlines()[0].rstrip(".")
-        raise SpecError(f"attack {label} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}")
+        raise SpecError(f"{what} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}")

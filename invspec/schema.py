@@ -26,7 +26,7 @@ def text() -> str:
     }
     own = {
         "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
-        "measures": {"of": TypeAdapter(Labels).json_schema()},
+        "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
     }
     for part, kind in KINDS.items():
         names = {name: cards.card(kind, name).summary for name in cards.names(kind)}

@@ -40,7 +40,7 @@ KINDS: dict[str, Kind] = {
     "attacks": "attack",
     "measures": "measure",
 }
-RESERVED = ("use", "of", "sample", "independent")  # the spec's own words in an entry
+RESERVED = ("use", "of", "oracle", "sample", "independent")  # the spec's own words in an entry
 AXES = ("dataset", "model", "defence", "attack", "measure", "seed")  # the coordinates that every cell has
 MAX_VARIANTS = 10_000  # of all entries together
 
@@ -72,7 +72,7 @@ Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1
 
 
 def _entry(value: Any) -> Any:
-    """{use, of, sample, independent, ...fields} as an Entry; an empty one is the method of that name as it is."""
+    """The spec's own words and all fields as an Entry; an empty one is the method of that name as it is."""
     if value is None:
         value = {}
     if not isinstance(value, dict):
@@ -82,15 +82,23 @@ def _entry(value: Any) -> Any:
     return {**own, "fields": {name: item for name, item in given.items() if name not in RESERVED}}
 
 
+class Oracle(_Part):
+    """The labels of a model and of its training, whose word a measure takes for what images show."""
+
+    model: str
+    defence: str
+
+
 class Entry(_Part):
     """One labelled method: its name in the registry, its fields, and what the spec itself says of it.
 
-    Of a measure, the attacks it is `of`; of an attack, its sample, and whether each value of a sweep over the size of
-    what is searched is to run by itself: `independent`.
+    Of a measure, the attacks it is `of` and, if it wants one, its `oracle`; of an attack, its sample, and whether each
+    value of a sweep over the size of what is searched is to run by itself: `independent`.
     """
 
     use: str | None = None
     of: Labels | None = None
+    oracle: Oracle | None = None
     sample: Sample | None = None
     independent: Annotated[bool, Field(strict=True)] | None = None
     fields: dict[str, Any] = {}
@@ -320,6 +328,7 @@ class Resolved:
     sample: Sample
     of: tuple[str, ...]
     independent: bool = False
+    oracle: Oracle | None = None
 
     @property
     def coords(self) -> tuple[str, ...]:
@@ -465,7 +474,8 @@ def _entries(part: str, entries: Mapping[str, Entry]) -> dict[str, Resolved]:
 
 
 def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
-    for word, owner in (("of", "measures"), ("sample", "attacks"), ("independent", "attacks")):
+    owners = {"of": "measures", "oracle": "measures", "sample": "attacks", "independent": "attacks"}
+    for word, owner in owners.items():
         if getattr(entry, word) is not None and part != owner:
             raise SpecError(f"{word} belongs to {owner}, not to {part}", path=(part, label, word))
     try:
@@ -475,7 +485,8 @@ def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
     variants = tuple(_variants(part, label, entry))
     if part == "measures":
         _check_of(cast(Measure, variants[0].method), label, entry)
-    return Resolved(variants, entry.sample or Sample(), entry.of or (), bool(entry.independent))
+        _check_oracle(cast(Measure, variants[0].method), label, entry)
+    return Resolved(variants, entry.sample or Sample(), entry.of or (), bool(entry.independent), entry.oracle)
 
 
 def _check_of(measure: Measure, label: str, entry: Entry) -> None:
@@ -488,6 +499,15 @@ def _check_of(measure: Measure, label: str, entry: Entry) -> None:
             hint="say `of: [label of an attack]`",
             path=("measures", label, *(("of",) if entry.of else ())),
         )
+
+
+def _check_oracle(measure: Measure, label: str, entry: Entry) -> None:
+    name = type(measure).__name__
+    if measure.wants_oracle and entry.oracle is None:
+        hint = "say `oracle: {model: label, defence: label}`, a second classifier that is believed"
+        raise SpecError(f"{name} needs an oracle", hint=hint, path=("measures", label))
+    if entry.oracle is not None and not measure.wants_oracle:
+        raise SpecError(f"{name} asks no oracle", hint="take it out", path=("measures", label, "oracle"))
 
 
 def _variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
@@ -565,10 +585,20 @@ def _check_labels(entries: Mapping[str, Mapping[str, Resolved]]) -> None:
     for label, measure in entries["measures"].items():
         for attack in measure.of:
             _known(attack, entries["attacks"], "attack", ("measures", label, "of"))
+        if measure.oracle is not None:
+            _check_oracle_labels(measure.oracle, entries, ("measures", label, "oracle"))
     swept = [(part, label) for part in KINDS for label in entries[part] if entries[part][label].coords]
     for (_, first), (part, second) in itertools.combinations(swept, 2):
         if first == second:
             raise SpecError(f"{second!r} names two swept entries; give one another label", path=(part, second))
+
+
+def _check_oracle_labels(oracle: Oracle, entries: Mapping[str, Mapping[str, Resolved]], path: Steps) -> None:
+    """An oracle is one model, trained in one way."""
+    for noun, label in (("model", oracle.model), ("defence", oracle.defence)):
+        _known(label, known := entries[noun + "s"], noun, (*path, noun))
+        if len(known[label].variants) > 1:
+            raise SpecError(f"{noun} {label} is swept, and an oracle is one net", path=(*path, noun))
 
 
 def _check_train(lines: Iterable[TrainLine], entries: Mapping[str, Mapping[str, Resolved]]) -> None:

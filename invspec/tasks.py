@@ -57,10 +57,14 @@ class Perturb:
 
 @dataclass(frozen=True)
 class Score:
-    """Reduce one or several attacks, each in its parts, to rows. Artifact: the rows, and tensors for figures."""
+    """Reduce one or several attacks, each in its parts, to rows. Artifact: the rows, and tensors for figures.
+
+    oracle is a second classifier of the same data set, whose word the measure takes for what images show.
+    """
 
     measure: Measure
     of: tuple[tuple[Perturb, ...], ...]
+    oracle: Train | None = None
 
     @property
     def train(self) -> Train:
@@ -88,7 +92,8 @@ def needs(task: Task) -> tuple[Task, ...]:
         case Perturb():
             return (task.train,) if task.after is None else (task.train, task.after)
         case Score():
-            return (task.train, *(part for parts in task.of for part in parts))
+            oracle = () if task.oracle is None else (task.oracle,)
+            return (task.train, *oracle, *(part for parts in task.of for part in parts))
 
 
 def verb(task: Task) -> str:
@@ -438,6 +443,8 @@ def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
 
 
 def _score(task: Score, bench: Bench) -> Artifact:
-    scored: Scored = task.measure.score(_deployed(task.train, bench), *(examples(parts, bench) for parts in task.of))
+    oracle = None if task.oracle is None else _deployed(task.oracle, bench)
+    attacked = (replace(examples(parts, bench), oracle=oracle) for parts in task.of)
+    scored: Scored = task.measure.score(_deployed(task.train, bench), *attacked)
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}  # views apart
     return Artifact(tensors, tuple(scored.rows))

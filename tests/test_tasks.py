@@ -63,7 +63,7 @@ OTHER = {
         "precision": "bfloat16",
         "after": perturb(toys.Shift(by=0.125)),
     },
-    "score": {"measure": Accuracy(clean=True), "of": ((perturb(Identity()),),)},
+    "score": {"measure": Accuracy(clean=True), "of": ((perturb(Identity()),),), "oracle": train(seed=1)},
 }
 TASKS = {"train": train(), "perturb": perturb(toys.Shift()), "score": score(perturb(toys.Shift()))}
 
