@@ -26,14 +26,17 @@ WANTED: dict[FigureKind, str] = {
 class Picture:
     """One panel: a matrix (R, C), NaN where it has no value, or images (R, C, channels, H, W), NaN where there is none.
 
-    captions (R, C) are numbers to stand below images, frames (R, C) bool says which images are framed, headings are
-    what stands above the columns instead of class numbers.
+    captions (R, C) are numbers to stand below images, frames (R, C) bool says which images are framed, bars (R, C, K)
+    are drawn above images, NaN where there are none. headings stand above the columns and sides beside the rows,
+    instead of class numbers.
     """
 
     values: Array
     captions: Array | None = None
     frames: Array | None = None
+    bars: Array | None = None
     headings: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
 
 
 def pictures(
@@ -69,9 +72,10 @@ def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Pic
 
 
 def _images(score: Artifact) -> Picture:
-    captions, frames = (_array(score, name) if name in score.tensors else None for name in ("captions", "frames"))
+    kept = {name: _array(score, name) for name in ("captions", "frames", "bars") if name in score.tensors}
     images = _array(score, "images")
-    return Picture(images, captions, frames, _headings(score, columns=images.shape[1]))
+    sides = tuple(f"{number:g}" for number in score.tensors["sides"].tolist()) if "sides" in score.tensors else ()
+    return Picture(images, **kept, headings=_headings(score, columns=images.shape[1]), sides=sides)
 
 
 def _headings(score: Artifact, columns: int) -> tuple[str, ...]:

@@ -159,12 +159,16 @@ def _wants_light(colour: str) -> bool:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where the images of a grid stand, in inches: side is the width of one, tall its height, below is for captions."""
+    """Where the images of a grid stand, in inches: side is the width of one, tall its height.
+
+    below is the room for a caption under an image, above for bars over it.
+    """
 
     picture: Picture
     side: float
     tall: float
     below: float
+    above: float
     gap: float = 0.06
 
     @classmethod
@@ -172,7 +176,13 @@ class Sheet:
         """Images as large as there is room for, up to an inch."""
         _, columns, _, high, wide = picture.values.shape
         side = min(1.0, room / columns - cls.gap)
-        return cls(picture, side, side * high / wide, below=0.0 if picture.captions is None else 0.17)
+        below, above = (0.0 if part is None else size for part, size in ((picture.captions, 0.17), (picture.bars, 0.3)))
+        return cls(picture, side, side * high / wide, below, above)
+
+    @property
+    def pitch(self) -> float:
+        """From the top of a row to that of the next."""
+        return self.above + self.tall + self.below + self.gap
 
     @property
     def width(self) -> float:
@@ -182,21 +192,28 @@ class Sheet:
     @property
     def height(self) -> float:
         """Of the whole grid."""
-        return self.picture.values.shape[0] * (self.tall + self.below + self.gap)
+        return self.picture.values.shape[0] * self.pitch
 
     def draw(self, axes: Axes, title: str) -> None:
-        """All images, their captions and frames, and what the rows and columns are."""
-        above = 15 if self.picture.headings else 27  # points: one line of headings, or class numbers and what they are
-        axes.set_title(title, loc="left", color=INK, y=1.0, pad=above)
-        for place in np.ndindex(*self.picture.values.shape[:2]):
-            if np.isfinite(self.picture.values[place]).all():
+        """All images, their captions, frames and bars, and what the rows and columns are."""
+        picture = self.picture
+        told = bool(picture.headings or picture.sides)
+        axes.set_title(title, loc="left", color=INK, y=1.0, pad=15 if told else 27)  # points: one line above, or two
+        for place in np.ndindex(*picture.values.shape[:2]):
+            if np.isfinite(picture.values[place]).all():
                 self._image(axes, place)
+                if picture.bars is not None and np.isfinite(picture.bars[place]).all():
+                    self._bars(axes, place, picture.bars[place], float(np.nanmax(np.abs(picture.bars))))
         axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")
         self._headings(axes)
 
+    def _corner(self, place: tuple[int, ...]) -> tuple[float, float]:
+        """Top and left of an image."""
+        return place[0] * self.pitch + self.above, place[1] * (self.side + self.gap) + self.gap / 2
+
     def _image(self, axes: Axes, place: tuple[int, ...]) -> None:
         captions, frames = self.picture.captions, self.picture.frames
-        top, left = place[0] * (self.tall + self.below + self.gap), place[1] * (self.side + self.gap) + self.gap / 2
+        top, left = self._corner(place)
         extent = (left, left + self.side, top + self.tall, top)
         axes.imshow(pixels(self.picture.values[place]), extent=extent, interpolation="none")
         framed = frames is not None and bool(frames[place])
@@ -209,19 +226,31 @@ class Sheet:
             middle, line = left + self.side / 2, top + self.tall + self.below / 2
             axes.text(middle, line, text, ha="center", va="center", fontsize=6.5, color=INK, fontweight=weight)
 
+    def _bars(self, axes: Axes, place: tuple[int, ...], bars: Array, greatest: float) -> None:
+        """A bar for each number, up or down from a line, on one scale in all of the grid; the largest in colour."""
+        top, left = self._corner(place)
+        wide, half = self.side / len(bars), 0.45 * self.above
+        middle = top - self.above / 2
+        heights = half * bars / (greatest or 1.0)
+        axes.plot([left, left + self.side], [middle, middle], color=GRID, linewidth=0.5)
+        for k, height in enumerate(heights):
+            colour = FRAME if k == np.argmax(bars) else FAINT
+            axes.add_patch(Rectangle((left + (k + 0.1) * wide, middle), 0.8 * wide, -height, color=colour, linewidth=0))
+
     def _headings(self, axes: Axes) -> None:
         rows, columns = self.picture.values.shape[:2]
-        headings = self.picture.headings
-        middles = [(column + 0.5) * (self.side + self.gap) for column in range(columns)]
-        axes.set_xticks(middles, list(headings) or [str(k) for k in range(columns)])
+        headings, sides = self.picture.headings, self.picture.sides
+        across = [(column + 0.5) * (self.side + self.gap) for column in range(columns)]
+        down = [row * self.pitch + self.above + self.tall / 2 for row in range(rows)]
         axes.xaxis.set_label_position("top")
         axes.tick_params(length=0, pad=2, top=True, bottom=False, labeltop=True, labelbottom=False)
         axes.spines[:].set_visible(False)
-        if headings:
-            axes.set_yticks([])
+        if headings or sides:
+            axes.set_xticks(across if headings else [], list(headings))
+            axes.set_yticks(down if sides else [], list(sides))
             return
-        pitch = self.tall + self.below + self.gap
-        axes.set_yticks([row * pitch + self.tall / 2 for row in range(rows)], [str(k) for k in range(rows)])
+        axes.set_xticks(across, [str(k) for k in range(columns)])
+        axes.set_yticks(down, [str(k) for k in range(rows)])
         axes.set_xlabel("source class", color=FAINT)
         axes.set_ylabel("target class", color=FAINT)
 
