@@ -1,0 +1,177 @@
+"""Metamers of small bijections: what they keep, what they take, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invspec.attacks.metamer import Metamer
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Bijective
+from invspec.ops.draws import PerExample
+from invspec.registry import make
+
+N, SHAPE, D, K = 16, (1, 4, 4), 16, 3
+
+
+class Bijection(nn.Module):
+    """Affine couplings between the halves of the pixels; the first K numbers of the code are the logits."""
+
+    def __init__(self, layers: int = 4) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.shifts = nn.ModuleList(nn.Linear(D // 2, D // 2) for _ in range(layers))
+            self.scales = nn.ModuleList(nn.Linear(D // 2, D // 2) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encode(x)[0]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = x.flatten(1).chunk(2, dim=1)
+        for shift, scale in zip(self.shifts, self.scales, strict=True):
+            a, b = (b + shift(a).tanh()) * scale(a).sigmoid(), a
+        code = torch.cat([a, b], dim=1)
+        return code[:, :K], code[:, K:]
+
+    def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        raise AssertionError("a metamer needs no log-determinant")
+
+    def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
+        a, b = torch.cat([semantic, nuisance], dim=1).chunk(2, dim=1)
+        for shift, scale in zip(reversed(self.shifts), reversed(self.scales), strict=True):
+            a, b = b, a / scale(b).sigmoid() - shift(b).tanh()
+        return torch.cat([a, b], dim=1).view(-1, *SHAPE)
+
+
+class Reversal(nn.Module):
+    """The code is the pixels, the last first: what a metamer is can be written down."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.flatten(1).flip(1)[:, :K], x.flatten(1).flip(1)[:, K:]
+
+    def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return *self.encode(x), x.new_zeros(len(x))
+
+    def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
+        return torch.cat([semantic, nuisance], dim=1).flip(1).view(-1, *SHAPE)
+
+
+def batch_of(n: int = N) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    x, x_target = torch.rand(2, n, *SHAPE, generator=generator)
+    y = torch.arange(n) % K
+    return Batch(x, y, torch.arange(n), x_target=x_target, y_target=(y + 1) % K)
+
+
+def perturbed(model: nn.Module | None = None, batch: Batch | None = None, **fields: Any) -> Perturbed:
+    batch = batch or batch_of()
+    return Metamer(**fields).perturb(model or Bijection(), batch, PerExample("task", batch.index))
+
+
+def exact_net() -> Bijection:
+    return Bijection().double().requires_grad_(False)
+
+
+def exact(batch: Batch | None = None, **fields: Any) -> Tensor:
+    found = perturbed(batch=batch, **fields).exact
+    assert found is not None
+    return found
+
+
+def test_the_logits_are_those_of_the_source_to_rounding_and_the_nuisance_that_of_the_target() -> None:
+    net, batch = exact_net(), batch_of()
+    semantic, nuisance = net.encode(exact())
+    torch.testing.assert_close(semantic, net.encode(batch.x.double())[0], rtol=0, atol=1e-9)
+    torch.testing.assert_close(nuisance, net.encode(batch.targets.double())[1], rtol=0, atol=1e-9)
+    assert (net(exact()) - net(batch.targets.double())).abs().amax(1).min() > 1e-3
+
+
+def test_of_a_code_that_is_the_pixels_it_is_the_target_but_for_the_pixels_that_are_logits() -> None:
+    batch, x_adv = batch_of(), perturbed(Reversal()).x_adv
+    assert torch.equal(x_adv.flatten(1)[:, : D - K], batch.targets.flatten(1)[:, : D - K])
+    assert torch.equal(x_adv.flatten(1)[:, D - K :], batch.x.flatten(1)[:, D - K :])
+
+
+def test_x_adv_is_exact_rounded_once() -> None:
+    x_adv = perturbed().x_adv
+    assert (exact().dtype, x_adv.dtype) == (torch.float64, torch.float32)
+    assert torch.equal(exact().float(), x_adv)
+    assert not torch.equal(exact(), x_adv.double())
+
+
+@pytest.mark.parametrize("fields", [{"partner": "self"}, {"partner": "target"}], ids=["self", "same images"])
+def test_with_the_sources_own_nuisance_the_source_comes_back(fields: dict[str, str]) -> None:
+    batch = replace(batch_of(), x_target=batch_of().x)
+    torch.testing.assert_close(exact(batch, **fields), batch.x.double(), rtol=0, atol=1e-9)
+
+
+def test_the_control_needs_no_target() -> None:
+    batch = replace(batch_of(), x_target=None, y_target=None)
+    assert not Metamer(partner="self").wants_target
+    assert Metamer().wants_target
+    torch.testing.assert_close(perturbed(batch=batch, partner="self").x_adv, batch.x)
+
+
+def test_swapping_twice_returns_the_original() -> None:
+    batch = batch_of()
+    there = exact(batch)  # logits of x, nuisance of the target
+    back = exact(replace(batch, x=batch.targets, x_target=batch.x))  # the other way round
+    again = exact(replace(batch, x=there, x_target=back))
+    torch.testing.assert_close(again, batch.x.double(), rtol=0, atol=1e-9)
+
+
+def test_where_a_batch_swaps_its_nuisances_its_logits_stay_as_a_whole() -> None:
+    net, x = exact_net(), batch_of().x
+    swapped = exact(replace(batch_of(), x_target=x.roll(5, dims=0)))
+    before, after = (net(images).sort(dim=0).values for images in (x.double(), swapped))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-9)
+
+
+def test_the_path_keeps_the_logits_while_the_nuisance_goes_straight_to_the_targets() -> None:
+    net, batch, found = exact_net(), batch_of(), perturbed(steps=4, keep_path=True)
+    assert found.path is not None
+    assert found.path.shape == (5, *batch.x.shape)
+    assert torch.equal(found.path[-1], found.x_adv)
+    torch.testing.assert_close(found.path[0], batch.x)
+    (semantic, start), (_, end) = net.encode(batch.x.double()), net.encode(batch.targets.double())
+    for k, vertex in enumerate(found.path):
+        here = net.encode(vertex.double())
+        torch.testing.assert_close(here[0], semantic, rtol=0, atol=1e-5)  # the path is stored in float32
+        torch.testing.assert_close(here[1], torch.lerp(start, end, k / 4), rtol=0, atol=1e-5)
+
+
+def test_the_metamer_is_the_same_with_and_without_its_path() -> None:
+    assert torch.equal(exact(steps=7, keep_path=True), exact())
+    assert perturbed(steps=7).path is None
+
+
+def test_a_pass_in_either_direction_is_a_forward() -> None:
+    asked: list[tuple[dict[str, Any], int]] = [({}, 3), ({"partner": "self"}, 2), ({"steps": 4, "keep_path": True}, 7)]
+    for fields, passes in asked:
+        found = perturbed(**fields)
+        assert found.forwards.tolist() == [passes] * N
+        assert not found.backwards.any()
+
+
+def test_metamers_are_not_brought_back_into_the_bounds() -> None:
+    batch = replace(batch_of(), x=5 * batch_of().x)
+    assert perturbed(batch=batch).x_adv.max() > 1
+    assert Metamer.leaves_bounds
+
+
+def test_the_net_stays_in_float32() -> None:
+    net = Bijection()
+    perturbed(net)
+    assert {weight.dtype for weight in net.parameters()} == {torch.float32}
+    assert all(weight.requires_grad for weight in net.parameters())
+
+
+def test_the_cards_are_the_pair_and_the_way_between() -> None:
+    assert make("attack", "metamer", {}) == Metamer(partner="target", steps=1, keep_path=False)
+    assert make("attack", "metamer_interpolation", {}) == Metamer(steps=10, keep_path=True)
+    assert Metamer().accepts is Bijective
