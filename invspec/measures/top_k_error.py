@@ -1,0 +1,38 @@
+"""Share of images whose label is not among the first guesses."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Examples, Scored
+from invspec.kinds import Measure
+from invspec.measures.pairs import device_of
+from invspec.ops.stats import scored
+
+_BATCH = 128
+
+
+class TopKError(Measure):
+    """Share of attacked images, after `identity` of clean ones, whose label is not among the k largest logits.
+
+    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is among them where fewer than k logits are
+    larger than its own. The logits are computed anew, in float32.
+    """
+
+    k: int = Field(default=1, ge=1, description="guesses that a model has")
+
+    @torch.no_grad()
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,), device = examples, device_of(model)
+        missed = [
+            self._missed(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
+            for batch, tensors in attacked.batches(_BATCH, "x_adv")
+        ]
+        return scored(torch.cat(missed), attacked.judged["index"])
+
+    def _missed(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Which labels y (B,) are not among the k largest of logits (B, K)."""
+        own = logits.gather(1, y[:, None])
+        return (logits > own).sum(1) >= self.k

@@ -1,0 +1,19 @@
+"""Top-k error, on four images whose pixels are their logits."""
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.data import Examples, TensorSplit
+from invspec.measures.top_k_error import TopKError
+
+LOGITS = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 0.0]]).view(4, 1, 1, 3)
+Y = torch.tensor([0, 1, 2, 1])
+
+
+@pytest.mark.parametrize(("k", "missed"), [(1, [0, 1, 1, 0]), (2, [0, 0, 1, 0]), (3, [0, 0, 0, 0])])
+def test_a_label_is_missed_where_k_logits_are_larger(k, missed):
+    examples = Examples(TensorSplit(torch.zeros(4, 1, 1, 3), Y), {"index": torch.arange(4)}, {"x_adv": LOGITS})
+    found = TopKError(k=k).score(nn.Flatten(), examples)
+    assert found.tensors["each"].tolist() == missed
+    assert found.rows[0].value == pytest.approx(sum(missed) / 4)
