@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from torch.nn import functional as F
 
 from invspec.data import Shape, TensorSplit
 from invspec.datasets import files
@@ -56,11 +57,14 @@ class TorchvisionImages(Dataset):
     FashionMNIST the files as published are read, still zipped, for only their sums are known. The digit 0 of SVHN,
     stored as 10, is class 0.
 
+    pad makes images larger, with zeros: the digits of 28 x 28 as 32 x 32, say, for a net that halves them five times.
+
     Raises: InvspecError where a file is missing or damaged, or the download fails.
     """
 
     source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"] = Field(description="which data set")
     val: int = Field(ge=1, description="number of training images, the last ones, that are for validation")
+    pad: int = Field(default=0, ge=0, description="pixels of zeros to add on each side of an image")
 
     @model_validator(mode="after")
     def _some_left_to_train_on(self) -> Self:
@@ -74,7 +78,8 @@ class TorchvisionImages(Dataset):
 
     @property
     def shape(self) -> Shape:
-        return self._source.shape
+        channels, height, width = self._source.shape
+        return (channels, height + 2 * self.pad, width + 2 * self.pad)
 
     @property
     def classes(self) -> int:
@@ -91,7 +96,8 @@ class TorchvisionImages(Dataset):
             [_read(root, name, md5, source) for name, md5 in (source.test if split == "test" else source.train).items()]
         )
         part = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}[split]
-        return TensorSplit(torch.from_numpy(images)[part], torch.from_numpy(labels.astype(np.int64))[part])
+        pixels = F.pad(torch.from_numpy(images)[part], [self.pad] * 4)
+        return TensorSplit(pixels, torch.from_numpy(labels.astype(np.int64))[part])
 
 
 def _root(source: Source) -> Path:

@@ -120,6 +120,19 @@ def test_val_is_the_end_of_the_training_files(source: Any, tmp_path: Path, monke
     assert train.index.tolist() == list(range(len(whole) - 3))
 
 
+@each_source
+def test_padding_puts_zeros_around_the_images(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, source, monkeypatch)
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    plain, padded = (TorchvisionImages(source=source, val=1, pad=pad) for pad in (0, 2))
+    inner, pixels = plain.load("test").pixels, padded.load("test").pixels
+    assert pixels.shape == (4, *padded.shape)
+    assert padded.shape == (plain.shape[0], plain.shape[1] + 4, plain.shape[2] + 4)
+    assert pixels.dtype == torch.uint8
+    assert pixels[..., 2:-2, 2:-2].equal(inner)
+    assert pixels.sum() == inner.sum()
+
+
 def test_the_splits_share_out_the_published_images() -> None:
     cifar10 = TorchvisionImages(source="cifar10", val=10_000)
     assert [cifar10.count(split) for split in ("train", "val", "test")] == [40_000, 10_000, 10_000]
