@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,8 +75,13 @@ def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Pic
 def _images(score: Artifact) -> Picture:
     kept = {name: _array(score, name) for name in ("captions", "frames", "bars") if name in score.tensors}
     images = _array(score, "images")
-    sides = tuple(f"{number:g}" for number in score.tensors["sides"].tolist()) if "sides" in score.tensors else ()
-    return Picture(images, **kept, headings=_headings(score, columns=images.shape[1]), sides=sides)
+    return Picture(images, **kept, headings=_headings(score, columns=images.shape[1]), sides=_sides(score))
+
+
+def _sides(score: Artifact) -> tuple[str, ...]:
+    """The numbers beside the rows of images, if there are any; nothing for NaN."""
+    numbers: list[float] = score.tensors["sides"].tolist() if "sides" in score.tensors else []
+    return tuple("" if math.isnan(number) else f"{number:g}" for number in numbers)
 
 
 def _headings(score: Artifact, columns: int) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ def test_columns_are_headed_by_what_tells_the_rows_of_a_score_apart(laid):
 def with_bars(coords):
     bars = torch.full((2, 2, 3), torch.nan)
     bars[0, 1] = torch.tensor([1.0, -4.0, 2.0])
-    return {**grid(coords), "bars": bars, "sides": torch.tensor([0.0, 0.5])}
+    return {**grid(coords), "bars": bars, "sides": torch.tensor([0.5, torch.nan])}
 
 
 def test_bars_stand_above_their_image_on_one_scale_and_numbers_beside_the_rows(laid):
@@ -192,7 +192,7 @@ def test_bars_stand_above_their_image_on_one_scale_and_numbers_beside_the_rows(l
     assert [bar.get_facecolor() == bars[2].get_facecolor() for bar in bars] == [False, False, True]
     left, right, bottom, top = first.images[1].get_extent()
     assert all(left < bar.get_x() < right and bar.get_y() < top < bottom for bar in bars)
-    assert [label.get_text() for label in first.get_yticklabels()] == ["0", "0.5"]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["0.5", ""]
     assert (first.get_xlabel(), list(first.get_xticks())) == ("", [])
 
 
