@@ -111,13 +111,18 @@ class Walks:
     confidence: Tensor
 
 
+def demand_path(examples: Examples) -> None:
+    """Raises InvspecError where the attack kept no path."""
+    if "path" not in tuple(examples.tensors):  # `in` the mapping itself may read the tensor
+        raise InvspecError("the attack kept no path", hint="set keep_path: true on an attack that walks, such as nspgd")
+
+
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
     """At most size pairs at a time, in order; without a size, as many as HELD allows.
 
     Raises: InvspecError where the attack kept no path.
     """
-    if "path" not in tuple(examples.tensors):  # `in` the mapping itself may read the tensor
-        raise InvspecError("the attack kept no path", hint="set keep_path: true on an attack that walks, such as nspgd")
+    demand_path(examples)
     if size is None:
         size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
     done = 0

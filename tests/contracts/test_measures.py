@@ -23,7 +23,7 @@ MEASURES = [
 
 
 def examples(seed):
-    """Digits' worth of noise, judged by a linear model; a third of the labels are right."""
+    """Digits' worth of noise, judged by a linear model, which is the oracle too; a third of the labels are right."""
     rng = torch.Generator().manual_seed(seed)
     x, x_adv = torch.rand(2, N, 1, 4, 4, generator=rng)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES)).requires_grad_(False)
@@ -42,7 +42,8 @@ def examples(seed):
         "backwards": torch.ones(N, dtype=torch.int64),
     }
     clean = TensorSplit(x, y, index=judged["index"])
-    return model, Examples(clean, judged, {"x_adv": x_adv}, settings={"eps": 0.1, "norm": "linf"})
+    tensors = {"x_adv": x_adv, "exact": x_adv.double()}
+    return model, Examples(clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model)
 
 
 def pairs(seed):
@@ -55,7 +56,8 @@ def pairs(seed):
     judged |= {"index": batch.index, "source": clean.source, "target": clean.target, "y_target": batch.y_target}
     path = torch.stack([torch.lerp(batch.x, batch.targets, share) for share in (0.0, 0.1, 0.2)], dim=1)
     settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
-    return model, Examples(clean, judged, {"x_adv": path[:, -1], "path": path}, settings)
+    tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
+    return model, Examples(clean, judged, tensors, settings, oracle=model)
 
 
 def score(name):

@@ -1,0 +1,114 @@
+"""Metamers, and the way to them, to be looked at."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.attacks.pgd import logits_of
+from invspec.data import Bounds, Examples, Scored, rows_of
+from invspec.errors import InvspecError
+from invspec.measures.image_grid import Shown, a_target_a_source
+from invspec.measures.metamer_label import shares
+from invspec.measures.pairs import SHARES, OfPairs, demand_path, device_of, eligible, mean_rows, mean_score
+
+MOST_BARS = 20  # classes whose logits are drawn
+
+
+class MetamerTriples(OfPairs):
+    """The source of the logits, the metamer and the source of the nuisance of a few pairs, side by side.
+
+    Above the first two are their logits, equal bar by bar: of at most 20 classes in their order, of more those 20 that
+    are largest for the source, the largest first. Below each is the model's confidence in the label that it gives the
+    source. Each pair has a source of its own: the n-th source is shown with its n-th target, counted round.
+
+    Logits and confidence are those of the metamer itself; it is drawn within the pixels' bounds, which it may leave:
+    what clipping does to its logits is logit_gap's to say.
+
+    A row for each of logits, metamer and nuisance, told apart by `image`: the mean confidence, in float32, with a
+    bootstrap interval over sources. Tensors: images (R, 3, C, H, W), captions and frames (R, 3), the originals framed,
+    and bars (R, 3, K), K being 20 at most, NaN in the last column.
+
+    Raises: InvspecError where pixels have no bounds, and where no pair is eligible.
+    """
+
+    count: int = Field(default=5, ge=1, description="pairs that are shown, of so many sources")
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        demand_bounds(attacked.clean.bounds)
+        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
+        label, source = (attacked.judged[name][shown.rows] for name in ("prediction", "source"))
+        columns = {"logits": shown.x, "metamer": shown.x_adv, "nuisance": shown.x_target}
+        device = device_of(model)
+        logits = torch.stack([logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1)
+        captions = logits.softmax(2).gather(2, label[:, None, None].expand(-1, 3, 1)).squeeze(2)
+        rows = mean_rows(list(captions.unbind(1)), source, [{"image": name} for name in columns], within=SHARES)
+        images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
+        frames = torch.tensor([True, False, True]).expand_as(captions)
+        return Scored(rows, {"images": images, "captions": captions, "frames": frames, "bars": bars(logits)})
+
+
+class MetamerColumns(OfPairs):
+    """The way from an image to its metamer, a column a pair: the logits stay, the nuisance goes over to the target's.
+
+    From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the image that the nuisance
+    is from. The model's logits are those of the source in all but the last row, so that the number below each image is
+    the oracle's: its probability of the source's class, which falls where the class changes that one sees. It is that
+    of the image as it is drawn, within the pixels' bounds. Each pair has a source of its own, as in metamer_triples.
+
+    The row is the mean of the oracle's probability at the metamers that are shown, in float32, over sources, with a
+    bootstrap interval; each and index have an entry a source. Tensors: images (T + 1, M, C, H, W) of M pairs, captions
+    and frames (T + 1, M), the originals framed, and sides (T + 1,), which is t, NaN for the last row.
+
+    Raises: InvspecError where pixels have no bounds, where the attack kept no path, and where no pair is eligible.
+    """
+
+    wants_oracle: ClassVar[bool] = True
+
+    count: int = Field(default=10, ge=1, description="pairs that are shown, of so many sources")
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        demand_bounds(attacked.clean.bounds)
+        demand_path(attacked)
+        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
+        path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in shown.rows.tolist()])
+        columns = torch.cat([path, shown.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
+        images = columns.transpose(0, 1)
+        y, source = (attacked.judged[name][shown.rows] for name in ("y", "source"))
+        captions = torch.stack([oracle_confidences(attacked, row, y, device_of(model)) for row in images])
+        frames = torch.zeros_like(captions, dtype=torch.bool)
+        frames[[0, -1]] = True
+        score = mean_score(captions[-2], source, within=SHARES)
+        sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
+        pictures = {"images": images, "captions": captions, "frames": frames, "sides": sides}
+        return Scored(score.rows, {**score.tensors, **pictures})
+
+
+def demand_bounds(bounds: Bounds) -> None:
+    """Raises InvspecError where pixels have no least or no largest value: such images cannot be drawn."""
+    if not all(map(math.isfinite, bounds)):
+        raise InvspecError("pixels without bounds make no picture", hint="leave this measure out for such a data set")
+
+
+def bars(logits: Tensor) -> Tensor:
+    """The logits (R, 3, K) to draw, (R, 3, K'): of the same classes in a row, of sources and metamers alone."""
+    classes = torch.arange(logits.shape[2]).expand(len(logits), -1)
+    if logits.shape[2] > MOST_BARS:
+        classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
+    drawn = logits.gather(2, classes[:, None].expand(-1, 3, -1))
+    drawn[:, 2] = math.nan
+    return drawn
+
+
+@torch.no_grad()
+def oracle_confidences(attacked: Examples, images: Tensor, y: Tensor, device: torch.device) -> Tensor:
+    """The oracle's probability of y (M,) for images (M, C, H, W): (M,) on the CPU."""
+    assert attacked.oracle is not None, "a measure that wants an oracle got none"
+    probs = attacked.oracle(images.to(device)).softmax(1).cpu()
+    return probs.gather(1, y[:, None]).squeeze(1)
