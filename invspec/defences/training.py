@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, Self
+from functools import partial
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -22,12 +23,12 @@ from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.ops.norms import per_example
 
-OptimiserName = Literal["sgd", "adam"]
+OptimiserName = Literal["sgd", "adam", "adamax"]
 ScheduleName = Literal["constant", "cosine", "one_cycle", "milestones", "exponential", "piecewise"]
 Precision = Literal["float32", "bfloat16"]
 Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]
 BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
-Optimiser = Annotated[OptimiserName, Field(description="sgd or adam")]
+Optimiser = Annotated[OptimiserName, Field(description="sgd, adam or adamax")]
 LearningRate = Annotated[Number, Field(gt=0, description="learning rate; the highest, where a schedule changes it")]
 Schedule = Annotated[
     ScheduleName,
@@ -47,7 +48,11 @@ class Training(Defence):
     A model that is Penalised adds its penalty to the loss.
 
     Images are cropped, then mirrored, then turned by an angle that is uniform in [-max_degrees, max_degrees], then
-    changed in contrast; all of it is drawn anew each epoch, and nothing is drawn for what is switched off.
+    changed in contrast, then dequantised by u uniform in [0, 1) for each pixel; all of it is drawn anew each epoch, and
+    nothing is drawn for what is switched off.
+
+    A subclass that trains something beside the model, like a rival or a prior, gives it as its `companion`, and says in
+    `objective` what an update descends on.
 
     The learning rate depends on the number of updates done and on nothing else. Dropout draws from torch's global
     generator, which is seeded from rng at the start of each epoch and put back after it; so an epoch depends on the
@@ -58,7 +63,9 @@ class Training(Defence):
     batch_size: BatchSize = 64
     optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.01
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd; adam keeps its betas 0.9, 0.999")
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="momentum of sgd; adam and adamax keep their betas 0.9, 0.999"
+    )
     weight_decay: Number = Field(default=0.0, ge=0, description="coefficient of half the squared norm of all weights")
     schedule: Schedule = "constant"
     warmup: float = Field(
@@ -80,6 +87,9 @@ class Training(Defence):
         ge=0,
         lt=1,
         description="scale each image about its mean by a factor up to 1 - contrast, 1 + contrast",
+    )
+    dequantise: bool = Field(
+        default=False, description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256"
     )
     max_degrees: float = Field(default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees")
     interpolation: Interpolation = Field(default="bilinear", description="of rotations: bilinear or nearest")
@@ -114,12 +124,24 @@ class Training(Defence):
         x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
         x = mirrored(x, rng) if self.flip else x
         x = self._turned(x, rng) if self.max_degrees else x
-        return replace(batch, x=contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x)
+        x = contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x
+        return replace(batch, x=dequantised(x, rng) if self.dequantise else x)
 
     def loss(self, net: nn.Module, lesson: Batch) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, of what `lesson` gave, and the logits (B, K) for it, one a label."""
         logits = net(lesson.x)
         return F.cross_entropy(logits, lesson.y), logits
+
+    def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
+        """What learns beside the model and is forgotten after the training; here nothing."""
+        return nn.Module()
+
+    def objective(self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream) -> Objective:
+        """What one update of the model and of its companion's parameters descends on. May update others before."""
+        loss, logits = self.loss(net, lesson)
+        if isinstance(net.model, Penalised):
+            loss = loss + net.model.penalty()
+        return Objective(loss, logits)
 
     def _turned(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
@@ -128,7 +150,9 @@ class Training(Defence):
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         device = device_of(model)
         data = (data if self.examples is None else data.head(self.examples)).to(device)
-        state = _State(model, InPrecision(model, self.precision), self._optimiser_of(model), rng)
+        companion = self.companion(model, data, rng)
+        weights = [*model.parameters(), *companion.parameters()]
+        state = _State(model, InPrecision(model, self.precision), companion, self._optimiser_of(weights), rng)
         state.restore(journal.resume())
         model.train()
         for epoch in range(len(state.history), self.epochs):
@@ -138,26 +162,25 @@ class Training(Defence):
         return {name: [numbers[name] for numbers in state.history] for name in state.history[0]}
 
     def _epoch(self, state: _State, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
-        """One pass over the data. Returns the mean loss and accuracy of what was learnt from."""
+        """One pass over the data. Returns the mean loss and accuracy of what was learnt from, and what else is told."""
         net, optimiser, rng = state.net, state.optimiser, state.rng
+        weights = [*net.parameters(), *state.companion.parameters()]
         steps = math.ceil(len(data) / self.batch_size)
         log = _Log(journal, epoch, steps, total=self.epochs * steps)
         for step, batch in enumerate(data.batches(self.batch_size, shuffle=rng)):
             progress = (epoch + (step + 0.5) / steps) / self.epochs
             lesson = self.lesson(net, batch, progress, rng)
-            loss, logits = self.loss(net, lesson)
-            if isinstance(state.model, Penalised):
-                loss = loss + state.model.penalty()
+            objective = self.objective(net, state.companion, lesson, rng)
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate(progress)
             optimiser.zero_grad()
-            loss.backward()
+            objective.loss.backward()
             if self.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(net.parameters(), self.max_gradient_norm)
+                nn.utils.clip_grad_norm_(weights, self.max_gradient_norm)
             optimiser.step()
-            log.add(loss, logits, lesson.y)
+            log.add(objective, lesson.y)
         log.report()
-        return named_means(log.read)
+        return log.means(log.read)
 
     def learning_rate(self, progress: float) -> float:
         """The learning rate when the share progress, in (0, 1), of all updates is done."""
@@ -177,18 +200,47 @@ class Training(Defence):
                 shares, factors = zip(*self.knots, strict=True)
                 return self.lr * float(np.interp(progress, shares, factors))
 
-    def _optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
-        if self.optimiser == "adam":
-            return torch.optim.Adam(model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return torch.optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+    def _optimiser_of(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        match self.optimiser:
+            case "sgd":
+                return torch.optim.SGD(weights, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+            case "adam":
+                return torch.optim.Adam(weights, lr=self.lr, weight_decay=self.weight_decay)
+            case "adamax":
+                return torch.optim.Adamax(weights, lr=self.lr, weight_decay=self.weight_decay)
+
+
+class Companion(Protocol):
+    """What learns beside a model. A module does, of which the model's optimiser then trains all parameters."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """Those that are updated together with the model's."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a training that goes on must know, optimisers of its own included."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Go on from there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of an update, a scalar; the logits (B, K); what else its curves tell, scalars by name."""
+
+    loss: Tensor
+    logits: Tensor
+    told: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class InPrecision(nn.Module):
     """The model as training and its inner attacks, but delicate ones, call it: the same weights, float32 in and out.
 
     Inside, bfloat16 is torch's autocast. Images come channels-last: on a CPU with AVX-512 that took 0.70 to 0.99 of the
-    time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16. What else the model offers (pixel_std, encode,
-    decode) is passed on as it is, in float32.
+    time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16. encode and
+    encode_with_log_det go the same way; what else the model offers (pixel_std, decode) stays as it is, in float32.
     """
 
     model: nn.Module
@@ -202,12 +254,19 @@ class InPrecision(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("model"), name)
+            offered = getattr(super().__getattr__("model"), name)
+            return partial(self._passed_through, offered) if name in ("encode", "encode_with_log_det") else offered
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._passed_through(self.model, x)
+
+    def _passed_through(self, function: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """What a function of images gives, a tensor or several."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low):
-            logits = self.model(x.contiguous(memory_format=torch.channels_last))
-        return logits.float() if self.low else logits
+            found = function(x.contiguous(memory_format=torch.channels_last))
+        if not self.low:
+            return found
+        return tuple(tensor.float() for tensor in found) if isinstance(found, tuple) else found.float()
 
 
 def searched_by(attack: Attack, model: nn.Module) -> nn.Module:
@@ -219,10 +278,11 @@ def searched_by(attack: Attack, model: nn.Module) -> nn.Module:
 
 @dataclass
 class _State:
-    """All that a training changes; history has the mean loss and accuracy of each finished epoch."""
+    """All that a training changes; history has the mean loss and accuracy, and what else is told, of each epoch."""
 
     model: nn.Module
     net: InPrecision  # the same weights, as they are called
+    companion: Companion
     optimiser: torch.optim.Optimizer
     rng: Stream
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
@@ -230,6 +290,7 @@ class _State:
     def saved(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
+            "companion": self.companion.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "rng": self.rng.generator.get_state(),
             "history": self.history,
@@ -239,28 +300,32 @@ class _State:
         if saved is None:
             return
         self.model.load_state_dict(saved["model"])
+        self.companion.load_state_dict(saved["companion"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.rng.generator.set_state(saved["rng"].cpu())
         self.history[:] = saved["history"]
 
 
 class _Log:
-    """The loss and accuracy of every update of an epoch; of soft labels, any that none exceeds is right.
+    """The loss, the accuracy and what else is told of every update of an epoch; of soft labels, any that none exceeds
+    is right.
 
     They stay on the device and are read a few times a second, since reading waits for the device.
     """
 
     def __init__(self, journal: Journal, epoch: int, steps: int, total: int) -> None:
         self.journal, self.epoch, self.steps, self.total = journal, epoch, steps, total
+        self.names: tuple[str, ...] = ()
         self.unread: list[Tensor] = []
         self.read: list[list[float]] = []
         self.last = time.monotonic()
 
-    def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
-        prediction = logits.argmax(1)
+    def add(self, objective: Objective, y: Tensor) -> None:
+        prediction = objective.logits.argmax(1)
         right = prediction == y if y.ndim == 1 else y.gather(1, prediction[:, None])[:, 0] == y.amax(1)
-        accuracy = right.to(loss.dtype).mean()
-        self.unread.append(torch.stack([loss.detach(), accuracy]))
+        numbers = {"loss": objective.loss, "accuracy": right.to(objective.loss.dtype).mean(), **objective.told}
+        self.names = tuple(numbers)
+        self.unread.append(torch.stack(list(numbers.values())).detach())
         if time.monotonic() - self.last > _SECONDS_BETWEEN_REPORTS:
             self.report()
 
@@ -269,19 +334,17 @@ class _Log:
         if not self.unread:
             return
         latest: list[list[float]] = torch.stack(self.unread).tolist()
-        for step, (loss, _) in enumerate(latest, start=len(self.read) + 1):
+        for step, (loss, *_) in enumerate(latest, start=len(self.read) + 1):
             if not math.isfinite(loss):
                 place = f"epoch {self.epoch + 1}, step {step} of {self.steps}"
                 raise InvspecError(f"the loss is {loss} in {place}", hint="lower lr, or let one_cycle raise it slowly")
         self.read += latest
         self.unread, self.last = [], time.monotonic()
-        self.journal.step(self.epoch * self.steps + len(self.read), self.total, **named_means(latest))
+        self.journal.step(self.epoch * self.steps + len(self.read), self.total, **self.means(latest))
 
-
-def named_means(read: list[list[float]]) -> dict[str, float]:
-    """Mean loss and accuracy of some updates."""
-    loss, accuracy = (sum(column) / len(read) for column in zip(*read, strict=True))
-    return {"loss": loss, "accuracy": accuracy}
+    def means(self, read: list[list[float]]) -> dict[str, float]:
+        """The mean of each number over some updates."""
+        return {name: sum(column) / len(read) for name, column in zip(self.names, zip(*read, strict=True), strict=True)}
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -334,3 +397,8 @@ def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
     factor = per_example(1 + most * (2 * rng.uniform((len(x),)).to(x.device) - 1), x)
     mean = x.mean((1, 2, 3), keepdim=True)
     return (mean + factor * (x - mean)).clamp(*bounds)
+
+
+def dequantised(x: Tensor, rng: Stream) -> Tensor:
+    """Images x of 256 levels, 0, 1 / 255, ..., 1, as densities want them: level k uniform in [k, k + 1) / 256."""
+    return (255 * x + rng.uniform(tuple(x.shape)).to(x.device)) / 256

@@ -13,7 +13,15 @@ from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.avg import AVG
 from invspec.defences.standard import Standard
-from invspec.defences.training import InPrecision, Training, attackable, mirrored, shifted
+from invspec.defences.training import (
+    InPrecision,
+    Objective,
+    Training,
+    attackable,
+    dequantised,
+    mirrored,
+    shifted,
+)
 from invspec.errors import InvspecError
 from invspec.models.stdcnn import StdCNN
 from invspec.ops.draws import Stream
@@ -364,3 +372,81 @@ def test_what_a_model_offers_beside_logits_is_passed_on():
 def test_a_model_without_weights_cannot_be_trained():
     with pytest.raises(InvspecError, match="no weights to train"):
         fit(Standard(), model=nn.Flatten())
+
+
+def test_a_bijection_is_encoded_in_the_precision_of_the_training():
+    class Halves(nn.Linear):
+        def encode(self, x):
+            code = self(x.flatten(1))
+            seen.append(code.dtype)
+            return code[:, :1], code[:, 1:]
+
+    seen = []
+    semantic, nuisance = InPrecision(Halves(4, 4), "bfloat16").encode(torch.rand(2, 1, 2, 2))
+    assert seen == [torch.bfloat16]
+    assert (semantic.dtype, nuisance.dtype) == (torch.float32, torch.float32)
+
+
+# ─ dequantisation, Adamax, companions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_dequantised_levels_fill_the_gaps_between_them():
+    x = torch.tensor([0.0, 100 / 255, 1.0]).view(3, 1, 1, 1).expand(3, 1, 100, 100)
+    filled = dequantised(x, Stream("key"))
+    level = torch.tensor([0, 100, 255]).view(3, 1, 1, 1)
+    assert torch.equal((256 * filled).floor(), level.expand_as(filled).float())
+    within = (256 * filled - level).flatten(1)
+    assert torch.allclose(within.mean(1), torch.tensor(0.5), atol=0.02)  # its standard error is 0.003
+    assert torch.allclose(within.var(1), torch.tensor(1 / 12), atol=0.005)
+
+
+def test_images_are_dequantised_last():
+    rng, x = Stream("key"), images().x
+    expected = dequantised(shifted(x, 2, rng), rng)
+    assert torch.equal(lesson_of(Standard(crop=2, dequantise=True), images()).x, expected)
+
+
+def test_adamax_takes_steps_of_the_learning_rate():
+    data = TensorSplit(torch.ones(2, 1, 1, 1), torch.tensor([0, 0]))
+    model = fit(Standard(epochs=1, batch_size=2, optimiser="adamax", lr=0.125), data)
+    assert weights(model).tolist() == pytest.approx([0.125, -0.125, 0.125, -0.125], abs=1e-6)
+
+
+class Tempered(Training):
+    """Learns beside the model by what its logits are scaled, and tells it."""
+
+    def companion(self, model, data, rng):
+        return nn.ParameterDict({"scale": torch.ones(())})
+
+    def objective(self, net, companion, lesson, rng):
+        logits = companion["scale"] * net(lesson.x)
+        loss = nn.functional.cross_entropy(logits, lesson.y)
+        return Objective(loss, logits, {"scale": companion["scale"]})
+
+
+def test_a_companion_learns_with_the_model_and_is_told_of():
+    recipe = Tempered(epochs=3, batch_size=5, lr=0.5)
+    curves = recipe.train(linear(), points(), Stream("key"), Journal())
+    assert list(curves) == ["loss", "accuracy", "scale"]
+    assert len(set(curves["scale"])) == 3
+
+
+def test_a_killed_training_goes_on_with_its_companion():
+    class Resumed(Journal):
+        def resume(self):
+            return journal.states[0]
+
+    recipe, journal = Tempered(epochs=3, batch_size=5, lr=0.5), Keeping()
+    whole = recipe.train(linear(), points(), Stream("key"), journal)
+    assert recipe.train(linear(), points(), Stream("key"), Resumed()) == whole
+
+
+def test_a_gradient_is_shortened_together_with_the_companions():
+    class Pulled(Tempered):
+        def objective(self, net, companion, lesson, rng):
+            loss = 3 * companion["scale"] + 4 * net.model[1].bias[0]
+            return Objective(loss, net(lesson.x))
+
+    model = linear()
+    fit(Pulled(epochs=1, batch_size=10, lr=0.5, momentum=0, max_gradient_norm=1), model=model)
+    assert model[1].bias[0].item() == pytest.approx(-0.5 * 4 / 5)
