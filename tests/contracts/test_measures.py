@@ -9,7 +9,7 @@ from torch import nn
 from invspec.attacks.null_step import NullStep
 from invspec.cards import names
 from invspec.data import Examples, TensorSplit
-from invspec.kinds import Targets
+from invspec.kinds import Bijective, Targets
 from invspec.models.two_layer import TwoLayerNet
 from invspec.pairs import paired
 from invspec.registry import make, resolve
@@ -60,6 +60,27 @@ def pairs(seed):
     return model, Examples(clean, judged, tensors, settings, oracle=model)
 
 
+class Turned(nn.Module):
+    """A bijection: an orthogonal matrix times the pixels, the first CLASSES of which are then the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.turn = nn.Parameter(torch.linalg.qr(torch.randn(16, 16)).Q, requires_grad=False)
+
+    def encode(self, x):
+        code = x.flatten(1) @ self.turn.mT
+        return code[:, :CLASSES], code[:, CLASSES:]
+
+    def encode_with_log_det(self, x):
+        return *self.encode(x), x.new_zeros(len(x))
+
+    def decode(self, semantic, nuisance):
+        return (torch.cat([semantic, nuisance], dim=1) @ self.turn).view(-1, 1, 4, 4)
+
+    def forward(self, x):
+        return self.encode(x)[0]
+
+
 def score(name):
     measure = make("measure", name, {})
     if "distance" in type(measure).model_fields:
@@ -67,6 +88,8 @@ def score(name):
     model, one = pairs(0) if measure.wants_target else examples(0)
     if name == "null_step_exactness":
         model, one = TwoLayerNet(16, 8, CLASSES), replace(one, settings=NullStep().identity["fields"])
+    if measure.accepts is Bijective:
+        model = Turned()
     of = sweep(one) if measure.gathers else [one] * measure.takes[0]
     return measure.score(model, *of)
 

@@ -1,0 +1,105 @@
+"""How much of the label is left in what a classifier does not read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, Scored, Split
+from invspec.kinds import Bijective
+from invspec.measures.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
+from invspec.ops.stats import Outcomes, Resampler, proportion
+
+QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
+
+
+class NuisanceInformation(FitsNuisanceClassifier):
+    """Error of a classifier fitted to the nuisance z_n, and the bound on the information about the label that it gives.
+
+    Of two attacks, usually both identity, the first is of the training examples, the second of those that are judged;
+    only their clean images count. A row for each quantity:
+
+        error           share of the judged images that D_nc misreads
+        train_error     the same among the images that it was fitted to
+        bits            lower bound on I(y; z_n) (Lemma 9), h(y) + E log D_nc(z_n)[y], in bits, 0 where it is negative
+        train_bits      the same of the images that it was fitted to, and so no bound
+        bits_unclipped  bits as it came out: below 0, bits was clipped
+        label_bits      h(y), the most that bits can be
+
+    h(y) is the entropy of the frequencies of labels among the very images: log2 K where classes are balanced. It errs
+    downwards, by (K - 1) / 2n nats on average, and the bound with it. An image's part in the bound is
+    log2 D_nc(z_n)[y] less log2 of the frequency of y, so that who only knows the frequencies gets 0.
+
+    Intervals are Wilson's of shares, and a bootstrap's over images of bits, with D_nc as it was fitted.
+
+    Raises: InvspecError where examples are too few to fit to, or where codes are not finite.
+    """
+
+    takes: ClassVar[tuple[int, int]] = (2, 2)
+
+    features: Features = Field(
+        default="nuisance", description="what the classifier sees: nuisance, semantic (the logits), all, or pixels"
+    )
+
+    @property
+    def accepts(self) -> type | None:
+        return None if self.features == "pixels" else Bijective
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        train, judged = examples
+        classifier = self.fit(model, train, self.features)
+        found = told(classifier, classifier.codes(judged.clean), "") | told(classifier, classifier.learnt, "train_")
+        return Scored([replace(found[name], where={"quantity": name}) for name in QUANTITIES])
+
+
+def told(classifier: NuisanceClassifier, codes: Split, prefix: str) -> dict[str, Row]:
+    """All quantities of some codes, by prefix and name."""
+    log_p, y = classifier.log_probs(codes)
+    bits = mean(pointwise(log_p, y), codes.index)
+    rows = {
+        "error": proportion(log_p.argmax(1) != y),
+        "bits": clipped(bits),
+        "bits_unclipped": bits,
+        "label_bits": exact(entropy(frequencies(y)), len(y)),
+    }
+    return {prefix + name: row for name, row in rows.items()}
+
+
+def pointwise(log_p: Tensor, y: Tensor) -> Tensor:
+    """Bits that log-probabilities (N, K), in nats, give about each label y (N,), beyond the labels' own frequencies.
+
+    Their mean is the bound of Lemma 9, h(y) + E log D_nc[y], with the entropy of these labels.
+    """
+    return (log_p.gather(1, y[:, None]).squeeze(1) - frequencies(y).log()[y]) / math.log(2)
+
+
+def frequencies(y: Tensor) -> Tensor:
+    """The share of each class among labels y (N,), up to the largest that is there."""
+    counts = y.bincount().double()
+    return counts / counts.sum()
+
+
+def entropy(shares: Tensor) -> float:
+    """Of shares (K,), in bits."""
+    return -shares.xlogy(shares).sum().item() / math.log(2)
+
+
+def mean(values: Tensor, index: Tensor) -> Row:
+    """Mean of values (N,) of the examples index (N,), with its bootstrap interval."""
+    (estimate,) = Resampler().all_means([Outcomes([values.numpy()], [index.numpy()], [0])])
+    return Row(estimate.point, len(values), *estimate.interval())
+
+
+def clipped(row: Row) -> Row:
+    """No information is negative, whatever a bound on it is."""
+    value, low, high = (max(x, 0.0) for x in (row.value, row.low, row.high))
+    return Row(value, row.n, low, high)
+
+
+def exact(value: float, n: int) -> Row:
+    """A number that describes n examples at hand, and has no uncertainty."""
+    return Row(value, n, value, value)

@@ -1,0 +1,260 @@
+"""Information that is known in advance: signs that a channel flips, put into one part of an orthogonal code."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.data import Examples, TensorSplit
+from invspec.errors import InvspecError
+from invspec.kinds import Bijective
+from invspec.measures import nuisance_classifier
+from invspec.measures.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
+from invspec.measures.nuisance_information import NuisanceInformation, entropy, frequencies, pointwise
+from invspec.ops.draws import Stream
+
+D, N = 8, 2000
+QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}
+SLACK = 0.05  # bits: three standard errors of an estimate from N examples, by a classifier fitted to N others
+
+
+class Turned(nn.Module):
+    """The code is an orthogonal matrix times the pixels; the first K numbers are the logits."""
+
+    def __init__(self, classes=2, seed=0):
+        super().__init__()
+        turn = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(seed))).Q
+        self.turn, self.classes = nn.Parameter(turn, requires_grad=False), classes
+
+    def encode(self, x):
+        z = x.flatten(1) @ self.turn.mT
+        return z[:, : self.classes], z[:, self.classes :]
+
+    def encode_with_log_det(self, x):
+        return *self.encode(x), x.new_zeros(len(x))
+
+    def decode(self, semantic, nuisance):
+        return (torch.cat([semantic, nuisance], dim=1) @ self.turn).view(-1, 1, 2, D // 2)
+
+    def forward(self, x):
+        return self.encode(x)[0]
+
+
+def images(model, code, y):
+    """Images with that code (N, D)."""
+    return TensorSplit(model.decode(code[:, : model.classes], code[:, model.classes :]), y)
+
+
+def examples(split):
+    return Examples(split, {"index": split.index, "y": split.y}, {"x_adv": split.pixels})
+
+
+def channel(semantic_flips, nuisance_flips, seed, n=N, model=None):
+    """Balanced labels of two classes; a sign in each part of the code tells them, but where it is flipped."""
+    rng = torch.Generator().manual_seed(seed)
+    y, code = torch.arange(n) % 2, 0.3 * torch.randn(n, D, generator=rng)
+    for place, flips in ((0, semantic_flips), (5, nuisance_flips)):
+        flipped = torch.rand(n, generator=rng) < flips
+        code[:, place] = torch.where(flipped, 1.0 - 2 * y, 2.0 * y - 1) + 0.05 * torch.randn(n, generator=rng)
+    return examples(images(model or Turned(), code, y))
+
+
+def binary_entropy(p):
+    return -sum(q * math.log2(q) for q in (p, 1 - p) if q)
+
+
+def rows(train, judged, model=None, **fields):
+    score = NuisanceInformation(**{**QUICK, **fields}).score(model or Turned(), train, judged)
+    return {row.where["quantity"]: row for row in score.rows}
+
+
+def bits(features, flips):
+    return rows(channel(*flips, seed=1), channel(*flips, seed=2), features=features)["bits"].value
+
+
+# ─ the bound ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_knows_nothing_has_no_bits_and_who_is_certain_has_all():
+    y = torch.arange(1000) % 10
+    constant = torch.zeros(1000, 10, dtype=torch.float64).log_softmax(1)
+    perfect = torch.full_like(constant, -torch.inf)
+    perfect[torch.arange(1000), y] = 0
+    assert pointwise(constant, y).mean().item() == pytest.approx(0, abs=1e-12)
+    assert pointwise(perfect, y).mean().item() == pytest.approx(math.log2(10), abs=1e-12)
+    assert entropy(frequencies(y)) == pytest.approx(3.3219, abs=1e-4)
+
+
+def test_the_frequencies_of_unbalanced_labels_are_no_information_about_any_of_them():
+    y = torch.tensor([0] * 70 + [1] * 20 + [3] * 10)
+    known = torch.tensor([0.7, 0.2, 1e-9, 0.1]).double().log().expand(100, 4)
+    assert pointwise(known, y).mean().item() == pytest.approx(0, abs=1e-7)
+    assert entropy(frequencies(y)) == pytest.approx(1.1568, abs=1e-4)  # 0.7, 0.2 and 0.1, a class without examples
+    uniform = torch.full((100, 4), -math.log(4)).double()
+    assert pointwise(uniform, y).mean().item() == pytest.approx(1.1568 - 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("flips", [0.0, 0.1, 0.3])
+def test_the_nuisance_has_the_bits_of_the_channel_that_leads_to_it(flips):
+    found = rows(channel(0.0, flips, seed=1), channel(0.0, flips, seed=2))
+    assert found["bits"].value == pytest.approx(1 - binary_entropy(flips), abs=SLACK)
+    assert found["error"].value == pytest.approx(flips, abs=0.03)  # three standard errors
+    assert found["bits"].low <= 1 - binary_entropy(flips) <= found["bits"].high + SLACK
+    assert found["label_bits"].value == pytest.approx(1)
+
+
+def test_a_nuisance_without_the_label_gives_chance_and_no_bits():
+    found = rows(channel(0.0, 0.5, seed=1), channel(0.0, 0.5, seed=2))
+    assert found["error"].value == pytest.approx(0.5, abs=0.04)
+    assert found["bits_unclipped"].value <= 0.01
+    assert (found["bits"].value, found["bits"].low) == (max(found["bits_unclipped"].value, 0), 0)
+
+
+def test_a_nuisance_with_the_label_gives_it_without_error():
+    found = rows(channel(0.5, 0.0, seed=1), channel(0.5, 0.0, seed=2))
+    assert found["error"].value == found["train_error"].value == 0
+    assert found["bits"].value == pytest.approx(1, abs=0.01)
+    assert found["train_bits"].value == pytest.approx(1, abs=0.01)
+
+
+def test_what_is_negative_is_clipped_and_told():
+    train, judged = channel(0.0, 0.0, seed=1), channel(0.0, 1.0, seed=2)  # the sign now means the other label
+    found = rows(train, judged)
+    assert found["bits_unclipped"].value < -1
+    assert (found["bits"].value, found["bits"].low, found["bits"].high) == (0, 0, 0)
+    assert (found["error"].value, found["train_error"].value) == (1, 0)
+
+
+def test_all_of_the_code_tells_at_least_what_either_part_tells():
+    flips = (0.15, 0.1)
+    part = {features: bits(features, flips) for features in ("semantic", "nuisance", "all")}
+    assert part["semantic"] == pytest.approx(1 - binary_entropy(flips[0]), abs=SLACK)
+    assert part["all"] >= max(part["semantic"], part["nuisance"]) - SLACK
+    # two independent channels: both signs agree with probability a, and are then wrong with probability w
+    a, both_wrong = 1 - 0.15 * 0.9 - 0.85 * 0.1, 0.15 * 0.1
+    differ = 0.15 * 0.9 / (1 - a)
+    joint = 1 - a * binary_entropy(both_wrong / a) - (1 - a) * binary_entropy(differ)
+    assert part["all"] == pytest.approx(joint, abs=SLACK)
+
+
+def test_no_part_of_the_code_tells_more_than_the_pixels():
+    pixels = bits("pixels", (0.2, 0.1))
+    for features in ("semantic", "nuisance", "all"):
+        assert bits(features, (0.2, 0.1)) <= pixels + SLACK
+
+
+def test_of_pixels_any_net_will_do():
+    assert NuisanceInformation(features="pixels").accepts is None
+    assert NuisanceInformation().accepts is Bijective
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(D, 2))
+    assert rows(channel(0.0, 0.0, 1), channel(0.0, 0.0, 2), model=plain, features="pixels")["error"].value == 0
+
+
+def test_three_classes_have_more_bits_than_two():
+    model = Turned(classes=3)
+    y = torch.arange(2000) % 3
+    corners = torch.zeros(2000, D)
+    corners[torch.arange(2000), 4 + y] = 3
+    split = images(model, corners + 0.1 * torch.randn(2000, D, generator=torch.Generator().manual_seed(3)), y)
+    found = rows(examples(split), examples(split), model=model)
+    assert found["bits"].value == pytest.approx(math.log2(3), abs=0.01)
+
+
+# ─ the fit ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_fitting_again_gives_the_same_and_leaves_torchs_draws_alone():
+    train, judged = channel(0.0, 0.1, seed=1, n=400), channel(0.0, 0.1, seed=2, n=400)
+    torch.manual_seed(1)
+    first, state = rows(train, judged, dropout=0.1), torch.random.get_rng_state()
+    torch.manual_seed(2)
+    assert rows(train, judged, dropout=0.1) == first
+    torch.manual_seed(1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_another_field_is_another_draw_and_every_net_has_the_same():
+    one, other = (NuisanceInformation(**QUICK, dropout=dropout) for dropout in (0.0, 0.1))
+    train = channel(0.0, 0.1, seed=1, n=60)
+    chosen = [measure.fit(Turned(seed=seed), train, "nuisance").learnt.index for measure, seed in ((one, 0), (one, 7))]
+    assert torch.equal(*chosen)
+    assert not torch.equal(chosen[0], other.fit(Turned(), train, "nuisance").learnt.index)
+
+
+def test_a_tenth_is_held_out_and_none_without_validation():
+    train = channel(0.0, 0.1, seed=1, n=60)
+    assert len(NuisanceInformation(**QUICK).fit(Turned(), train, "nuisance").learnt) == 54
+    assert len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").learnt) == 60
+
+
+def test_the_epoch_that_does_best_on_what_is_held_out_is_kept():
+    train, judged = channel(0.0, 0.5, seed=1, n=60), channel(0.0, 0.5, seed=2, n=600)  # there is nothing to learn
+    long = {"hidden": 64, "epochs": 25, "lr": 0.03, "batch_size": 16}
+    last, best = (rows(train, judged, **long, validation=share) for share in (0.0, 0.3))
+    assert last["train_error"].value < 0.1
+    assert best["bits_unclipped"].value > last["bits_unclipped"].value + 1
+
+
+def test_codes_that_are_not_held_are_made_anew_with_the_same_result(monkeypatch):
+    train, judged = channel(0.0, 0.1, seed=1, n=300), channel(0.0, 0.1, seed=2, n=300)
+    here = rows(train, judged)
+    monkeypatch.setattr(nuisance_classifier, "HELD", 0)
+    anew = rows(train, judged)
+    assert {name: row.value for name, row in anew.items()} == pytest.approx(
+        {k: r.value for k, r in here.items()}, abs=1e-3
+    )
+
+
+def test_codes_are_a_split():
+    split = channel(0.0, 0.0, seed=1, n=30).clean.take(torch.arange(5, 30))
+    codes = Encoded(split, code(Turned(), "nuisance"))
+    kept = held(codes)
+    assert len(codes) == len(kept) == 25
+    assert torch.equal(codes.index, kept.index)
+    assert torch.equal(codes.labels(), kept.labels())
+    for one, other in zip(codes.head(20).batches(8, Stream("a")), kept.head(20).batches(8, Stream("a")), strict=True):
+        torch.testing.assert_close(one.x, other.x)
+        assert one.x.shape == (len(one), D - 2, 1, 1)
+        assert torch.equal(one.index, other.index)
+        assert torch.equal(one.y, other.y)
+
+
+def test_the_parts_of_a_code_are_what_they_are_called():
+    model, x = Turned(), channel(0.0, 0.0, seed=1, n=3).clean.pixels
+    semantic, nuisance = model.encode(x)
+    parts = {features: code(model, features)(x).flatten(1) for features in ("semantic", "nuisance", "all", "pixels")}
+    expected = {
+        "semantic": semantic,
+        "nuisance": nuisance,
+        "all": torch.cat([semantic, nuisance], 1),
+        "pixels": x.flatten(1),
+    }
+    torch.testing.assert_close(parts, expected)
+
+
+def test_constant_dimensions_do_not_blow_up():
+    z = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.1, 1e-9]) + 5
+    mean, scale = moments(TensorSplit(z[:, :, None, None], torch.zeros(100, dtype=torch.int64)))
+    torch.testing.assert_close(mean, z.double().mean(0).float())
+    torch.testing.assert_close(scale[:2], z[:, :2].double().std(0, correction=0).float())
+    assert scale[2] == scale[0]
+    still = torch.ones(10, 2, 1, 1)
+    assert moments(TensorSplit(still, torch.zeros(10, dtype=torch.int64)))[1].tolist() == [1, 1]
+
+
+def test_codes_that_are_not_finite_and_too_few_examples_are_refused():
+    one, two = channel(0.0, 0.0, seed=1, n=1), channel(0.0, 0.0, seed=1, n=40)
+    with pytest.raises(InvspecError, match="1 examples are too few"):
+        rows(one, two)
+    broken = replace(two, clean=replace(two.clean, pixels=two.clean.pixels / 0))
+    with pytest.raises(InvspecError, match="not finite"):
+        rows(broken, two)
+
+
+def test_the_fit_depends_on_the_fields_of_fitting_alone():
+    recipe = NuisanceInformation()._recipe("nuisance")
+    assert set(recipe) == {"features", *FitsNuisanceClassifier.model_fields}
+    json.dumps(recipe)
