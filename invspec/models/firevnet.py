@@ -15,8 +15,9 @@ from invspec.kinds import Model
 from invspec.models.invertible import (
     DCT,
     ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
     ChannelReversal,
-    Coupling,
     Flatten,
     Invertible,
     Invertible1x1,
@@ -102,7 +103,8 @@ class FiRevNet(Model):
         yield Invertible1x1(channels) if self.permutation == "invertible_1x1" else ChannelReversal()
         affine = self.coupling == "affine" or (self.coupling == "affine_last" and stage == self.stages - 1)
         half = channels // 2
-        yield Coupling(coupling_net(half, self.width, 2 * half if affine else half, self.norm), affine)
+        net = coupling_net(half, self.width, 2 * half if affine else half, self.norm)
+        yield AffineCoupling(net) if affine else AdditiveCoupling(net)
 
     def _read(self, shape: Shape, classes: int) -> SiteReadout | FirstReadout:
         if self.readout == "first":
@@ -130,7 +132,7 @@ class FullyConnectedFiRevNet(Model):
         half = length // 2
         layers: list[Invertible] = [Flatten(shape)]
         for _ in range(self.blocks):
-            layers += [Coupling(self._bottleneck(half, length - half)), ChannelReversal()]
+            layers += [AdditiveCoupling(self._bottleneck(half, length - half)), ChannelReversal()]
         return BijectiveNet([Run(layers, self.memory)], (length, 1, 1), FirstReadout((length,), classes), False)
 
     def _bottleneck(self, fan_in: int, fan_out: int) -> nn.Sequential:

@@ -107,11 +107,13 @@ class ActNorm(Invertible):
         super().__init__()
         self.bias, self.log_scale = nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.zeros(channels))
         self.register_buffer("initialised", torch.tensor(False))
+        self.track_running_stats = True  # what batch norm calls the switch that `statistics_kept` turns
 
     @property
     def waiting(self) -> bool:
         """Whether the next batch decides bias and log_scale."""
-        return self.training and not self.initialised.is_meta and not self.initialised
+        learning = self.training and self.track_running_stats and not self.initialised.is_meta
+        return learning and not self.initialised
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
@@ -156,48 +158,71 @@ class Invertible1x1(Invertible):
 
 
 class Coupling(Invertible):
-    """(a, b) -> (a, b + t(a)), or affine (a, (b + t(a)) s(a)), of the first and second half of the channels.
+    """(a, b) -> (a, f(b)), of the two halves of the channels; what f is, net finds in a.
 
-    net maps a to t or, if affine, to t and h one after another along the channels; s = sigmoid(max(h, LEAST) + 2). The
-    bound keeps codes that no image has from blowing up when they are undone.
+    Undoing asks net the same question, so that it need not be invertible. In training mode batch norm inside of it
+    answers by the batch, so that only the very batch can be undone; in eval mode, any code.
     """
 
-    def __init__(self, net: nn.Module, affine: bool = False) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net, self.affine = net, affine
+        self.net = net
+
+    @abstractmethod
+    def change(self, b: Tensor, found: Tensor) -> WithLogDet:
+        """f(b) and the log-determinant (B,), given what net found in a."""
+
+    @abstractmethod
+    def undo(self, changed: Tensor, found: Tensor) -> Tensor:
+        """b, given f(b)."""
 
     def forward(self, x: Tensor) -> WithLogDet:
         a, b = halves(x)
-        changed, log_det = self._coupled(b, self.net(a))
+        changed, log_det = self.change(b, self.net(a))
         return torch.cat([a, changed], dim=1), log_det
 
     def inverse(self, y: Tensor) -> Tensor:
         a, changed = halves(y)
         with statistics_kept(self.net):
-            return torch.cat([a, self._uncoupled(changed, self.net(a))], dim=1)
+            return torch.cat([a, self.undo(changed, self.net(a))], dim=1)
 
     def replay(self, y: Tensor) -> tuple[tuple[Tensor, ...], WithLogDet]:
         a, changed = halves(y.detach())
         a.requires_grad_()
         with statistics_kept(self.net):
             found = self.net(a)
-        b = self._uncoupled(changed, found.detach()).requires_grad_()
-        again, log_det = self._coupled(b, found)
+        b = self.undo(changed, found.detach()).requires_grad_()
+        again, log_det = self.change(b, found)
         return (a, b), (torch.cat([a, again], dim=1), log_det)
 
-    def _coupled(self, b: Tensor, found: Tensor) -> WithLogDet:
-        if not self.affine:
-            return b + found, unchanged(b)
-        t, h = found.chunk(2, dim=1)
-        log_scale = F.logsigmoid(h.to(at_least_float32(b)).clamp_min(LEAST) + 2)
+
+class AdditiveCoupling(Coupling):
+    """(a, b) -> (a, b + t(a)), where net maps a to t."""
+
+    def change(self, b: Tensor, found: Tensor) -> WithLogDet:
+        return b + found, unchanged(b)
+
+    def undo(self, changed: Tensor, found: Tensor) -> Tensor:
+        return changed - found
+
+
+class AffineCoupling(Coupling):
+    """(a, b) -> (a, (b + t(a)) s(a)), where net maps a to t and then, along the channels, h.
+
+    s = sigmoid(max(h, LEAST) + 2); the bound keeps codes that no image has from overflowing when they are undone.
+    """
+
+    def change(self, b: Tensor, found: Tensor) -> WithLogDet:
+        t, log_scale = self._read(found, b)
         return (b + t) * log_scale.exp().to(b.dtype), log_scale.flatten(1).sum(1)
 
-    def _uncoupled(self, changed: Tensor, found: Tensor) -> Tensor:
-        if not self.affine:
-            return changed - found
-        t, h = found.chunk(2, dim=1)
-        log_scale = F.logsigmoid(h.to(at_least_float32(changed)).clamp_min(LEAST) + 2)
+    def undo(self, changed: Tensor, found: Tensor) -> Tensor:
+        t, log_scale = self._read(found, changed)
         return changed / log_scale.exp().to(changed.dtype) - t
+
+    def _read(self, found: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+        t, h = found.chunk(2, dim=1)
+        return t, F.logsigmoid(h.to(at_least_float32(beside)).clamp_min(LEAST) + 2)
 
 
 class DCT(Invertible):
@@ -291,8 +316,9 @@ def as_precise_as_given(x: Tensor) -> AbstractContextManager[object]:
 
 @contextmanager
 def statistics_kept(net: nn.Module) -> Generator[None]:
-    """Batch norm in training mode uses the batch's statistics within, and does not count them once more."""
-    counting = [each for each in net.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats]
+    """Norms in training mode learn nothing from batches within, which others have seen before; they still use them."""
+    norms = (each for each in net.modules() if isinstance(each, nn.BatchNorm2d | ActNorm))
+    counting = [each for each in norms if each.track_running_stats]
     try:
         for each in counting:
             each.track_running_stats = False

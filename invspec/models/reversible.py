@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from invspec.models.invertible import Invertible, WithLogDet, unchanged
 
+Grads = tuple[Tensor | None, ...]
 Memory = Literal["stored", "reversible"]
 EXACT_ENOUGH = (torch.float32, torch.float64)  # to undo a deep net in
 
@@ -30,11 +31,11 @@ class Run(Invertible):
         self.layers, self.memory = nn.ModuleList(layers), memory
 
     def forward(self, x: Tensor) -> WithLogDet:
+        undoable = x.dtype in EXACT_ENOUGH and not x.is_meta
+        if self.memory == "stored" or not undoable or not torch.is_grad_enabled():
+            return _through(self.layers, x)
         weights = [weight for weight in self.parameters() if weight.requires_grad]
-        wanted = torch.is_grad_enabled() and (x.requires_grad or bool(weights))
-        if self.memory == "reversible" and wanted and x.dtype in EXACT_ENOUGH and not x.is_meta:
-            return _Reversible.apply(self.layers, x, *weights)  # pyright: ignore[reportReturnType]
-        return _through(self.layers, x)
+        return _Reversible.apply(self.layers, x, *weights)  # pyright: ignore[reportReturnType]
 
     def inverse(self, y: Tensor) -> Tensor:
         for layer in reversed(self.layers):
@@ -66,7 +67,7 @@ class _Reversible(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Grads:  # pyright: ignore[reportIncompatibleMethodOverride]  # positions only, once decorated
         (y,), (grad, grad_log_det) = ctx.saved_tensors, grad_outputs
         found: dict[nn.Parameter, Tensor] = {}
         for layer in reversed(ctx.layers):
@@ -91,7 +92,7 @@ def _undone(
         parts, outputs = layer.replay(y)
     dependent = [pair for pair in zip(outputs, (grad, grad_log_det), strict=True) if pair[0].requires_grad]
     of, beside = zip(*dependent, strict=True)
-    grads: Sequence[Tensor | None] = torch.autograd.grad(of, (*parts, *weights), beside, allow_unused=True)
+    grads = cast(Grads, torch.autograd.grad(of, (*parts, *weights), beside, allow_unused=True))
     of_parts = [torch.zeros_like(x) if each is None else each for x, each in zip(parts, grads, strict=False)]
     named = zip(weights, grads[len(parts) :], strict=True)
     of_weights = {weight: each for weight, each in named if each is not None}
