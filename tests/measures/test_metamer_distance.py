@@ -1,0 +1,55 @@
+"""Distances to both ends that one can read off."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pair_examples import FirstPixels, of_pairs
+
+from invspec.data import Row
+from invspec.measures.metamer_distance import MetamerDistance
+from invspec.registry import make
+
+MODEL = FirstPixels(2)
+IMAGES = torch.tensor([0.0, 1.0, 0.5])[:, None].expand(3, 4).reshape(3, 1, 2, 2)
+Y = torch.tensor([0, 1, 1])  # the model says 0 of all
+PAIRS = [(0, 1), (0, 2), (1, 0)]
+X_ADV = torch.tensor([0.75, 0.125, -0.5])[:, None].expand(3, 4).reshape(3, 1, 2, 2)
+
+
+def rows(**fields: object) -> dict[str, Row]:
+    score = MetamerDistance.model_validate(fields).score(MODEL, of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV))
+    return {str(row.where["quantity"]): row for row in score.rows}
+
+
+def values(**fields: object) -> list[float]:
+    return [rows(**fields)[name].value for name in ("to_source", "to_target", "closer_to_target")]
+
+
+def test_distances_are_from_both_ends_and_compared_pair_by_pair() -> None:
+    assert values() == pytest.approx([(0.75 + 0.125 + 1.5) / 3, (0.25 + 0.375 + 0.5) / 3, 2 / 3])
+    assert {row.n for row in rows().values()} == {2}
+
+
+def test_clipped_images_lie_within_the_bounds() -> None:
+    assert values(clip=True) == pytest.approx([(0.75 + 0.125 + 1.0) / 3, (0.25 + 0.375 + 0.0) / 3, 2 / 3])
+
+
+def test_another_distance_is_that_one() -> None:
+    assert values(distance="l2") == pytest.approx([2 * each for each in values()[:2]] + [2 / 3])
+
+
+def test_only_correctly_classified_sources_count_where_that_is_said() -> None:
+    assert values(eligible="correct") == pytest.approx([(0.75 + 0.125) / 2, (0.25 + 0.375) / 2, 1 / 2])
+
+
+def test_as_near_to_one_as_to_the_other_is_not_nearer_to_the_target() -> None:
+    between = of_pairs(MODEL, IMAGES, Y, PAIRS[:1], torch.full((1, 1, 2, 2), 0.5))
+    *_, closer = MetamerDistance().score(MODEL, between).rows
+    assert closer.value == 0
+
+
+def test_the_card_measures_root_mean_squares_of_all_pairs() -> None:
+    measure = make("measure", "metamer_distance", {})
+    assert measure == MetamerDistance(distance="rmse", eligible="all", clip=False)
+    assert MetamerDistance(distance="lpips_alex").smoke().distance == "laidlaw_self"

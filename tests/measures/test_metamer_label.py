@@ -1,0 +1,139 @@
+"""What an oracle says of metamers that one can read: the model looks at pixels 0 to 2, the oracle at 3 to 5."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pair_examples import FirstPixels, of_pairs
+from torch import Tensor
+
+from invspec.data import Examples, Row
+from invspec.errors import InvspecError
+from invspec.measures.metamer_label import ByOracle, MetamerLabel, MetamerPathLabel
+from invspec.registry import make
+
+MODEL = FirstPixels(3)
+Y = torch.tensor([0, 1, 2, 0])
+#       image 3 is of class 0, which the model says, and looks like class 1
+IMAGES = torch.eye(3)[torch.tensor([[0, 0], [1, 1], [2, 2], [0, 1]])].view(4, 1, 1, 6)
+PAIRS = [(0, 1), (0, 2), (1, 2), (2, 3), (3, 2)]  # the last two have an end that the oracle misreads
+SEEN = [1, 0, 0, 2, 2]  # as what each metamer looks: target, source, neither; source, target
+
+
+def oracle(x: Tensor) -> Tensor:
+    """Class 1 weighs twice, so that clipping what is above 1 may favour it."""
+    return x.flatten(1)[:, 3:] * torch.tensor([1.0, 2.0, 1.0])
+
+
+def metamers(model_says: list[int], looks: list[int]) -> Tensor:
+    return torch.eye(3)[torch.tensor([model_says, looks])].transpose(0, 1).reshape(-1, 1, 1, 6)
+
+
+def examples(x_adv: Tensor | None = None, path: Tensor | None = None) -> Examples:
+    x_adv = metamers([int(Y[source]) for source, _ in PAIRS], SEEN) if x_adv is None else x_adv
+    found = of_pairs(MODEL, IMAGES, Y, PAIRS, x_adv, path)
+    judged = {**found.judged, "prediction_adv": MODEL(x_adv).argmax(1)}
+    return replace(found, judged=judged, oracle=oracle)
+
+
+def rows(of: Examples | None = None, **fields: object) -> dict[str, Row]:
+    score = MetamerLabel.model_validate(fields).score(MODEL, of or examples())
+    return {str(row.where["quantity"]): row for row in score.rows}
+
+
+def values(of: Examples | None = None, **fields: object) -> dict[str, float]:
+    return {name: row.value for name, row in rows(of, **fields).items()}
+
+
+# ─ metamers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_metamers_show_the_class_of_their_nuisance_of_their_logits_or_another() -> None:
+    found = values()
+    assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx([1 / 3] * 3)
+    assert rows()["nuisance"].n == 2  # sources of readable pairs
+
+
+def test_all_pairs_count_where_that_is_said() -> None:
+    found = values(among="all")
+    assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx([2 / 5, 2 / 5, 1 / 5])
+
+
+def test_how_well_the_oracle_reads_is_of_all_pairs() -> None:
+    for among in ("readable", "all"):
+        found = values(among=among)
+        assert (found["readable"], found["oracle_accuracy"]) == pytest.approx((3 / 5, 4 / 5))
+
+
+def test_shares_add_up_within_their_intervals() -> None:
+    for row in rows().values():
+        assert 0 <= row.low <= row.value <= row.high <= 1
+    assert sum(values()[name] for name in ("nuisance", "logits", "other")) == pytest.approx(1)
+
+
+def test_the_oracle_sees_clipped_pixels_unless_told_otherwise() -> None:
+    bright = metamers([0, 0, 1, 2, 0], SEEN)
+    bright[:, 0, 0, 3:] = torch.tensor([3.0, 1.0, 0.0])  # 3 against 2; clipped, 1 against 2
+    assert values(examples(bright))["nuisance"] == pytest.approx(1 / 3)  # class 1, of the first pair's target
+    assert values(examples(bright), clip=False)["logits"] == pytest.approx(2 / 3)  # class 0, of the first two's source
+
+
+def test_the_model_keeps_its_label_for_the_metamer_which_clipping_may_change() -> None:
+    assert (values()["model_keeps"], values()["model_keeps_shown"]) == (1, 1)
+    dim = metamers([0, 0, 1, 2, 0], SEEN)
+    dim[2, 0, 0, :3] = torch.tensor([-2.0, -1.0, -2.0])  # class 1; clipped, all alike
+    found, bare = values(examples(dim)), values(examples(dim), clip=False)
+    assert (found["model_keeps"], found["model_keeps_shown"]) == pytest.approx((1, 2 / 3))
+    assert (bare["model_keeps"], bare["model_keeps_shown"]) == (1, 1)
+
+
+def test_an_oracle_that_reads_no_pair_is_refused() -> None:
+    blind = replace(examples(), oracle=lambda x: oracle(x).roll(1, dims=1))
+    with pytest.raises(InvspecError, match="of none of 5 pairs does the oracle read both ends rightly") as problem:
+        values(blind)
+    assert "among: all" in problem.value.hint
+    assert values(blind, among="all")["oracle_accuracy"] == 0
+
+
+@pytest.mark.parametrize("name", ["metamer_label", "metamer_path_label"])
+def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
+    measure = make("measure", name, {})
+    assert isinstance(measure, ByOracle)
+    assert (measure.among, measure.smoke().among) == ("readable", "all")
+
+
+# ─ on the way ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#               at t = 0, 1/2 and 1, as what each image looks
+ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
+
+
+def path_rows(**fields: object) -> dict[tuple[str, float], Row]:
+    steps = torch.stack([metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1)
+    score = MetamerPathLabel.model_validate(fields).score(MODEL, examples(steps[:, -1], steps))
+    return {(str(row.where["quantity"]), float(row.where["t"])): row for row in score.rows}
+
+
+def test_shares_are_told_for_each_vertex_of_the_path() -> None:
+    found = {where: row.value for where, row in path_rows().items()}
+    expected = {("logits", 0.0): 1, ("logits", 0.5): 1 / 3, ("logits", 1.0): 0}
+    expected |= {("nuisance", 0.0): 0, ("nuisance", 0.5): 1 / 3, ("nuisance", 1.0): 1}
+    assert found == pytest.approx(expected)
+    assert path_rows()["logits", 0.5].n == 2
+
+
+def test_all_paths_count_where_that_is_said() -> None:
+    assert path_rows(among="all")["logits", 0.0].value == pytest.approx(4 / 5)
+
+
+def test_ten_steps_are_tenths() -> None:
+    path = IMAGES[[source for source, _ in PAIRS]].unsqueeze(1).expand(-1, 11, -1, -1, -1)
+    score = MetamerPathLabel().score(MODEL, examples(path[:, -1], path))
+    assert sorted({row.where["t"] for row in score.rows}) == [k / 10 for k in range(11)]
+
+
+def test_an_attack_that_kept_no_path_is_refused() -> None:
+    with pytest.raises(InvspecError, match="kept no path"):
+        MetamerPathLabel().score(MODEL, examples())
