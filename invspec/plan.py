@@ -92,8 +92,9 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
 
 
 def plan(spec: Spec) -> Plan:
-    """Multiply a spec out. Raises SpecError where that gives too many cells."""
+    """Multiply a spec out. Raises SpecError where that gives too many cells, or where data that is counted is missing."""
     try:
+        _check_files(spec, "datasets")
         _check_size(spec)
     except SpecError as problem:
         raise spec.source.locate(problem) from None
@@ -242,7 +243,7 @@ def check(planned: Plan) -> None:
     """
     spec = planned.spec
     try:
-        _check_files(spec)
+        _check_files(spec, *spec.entries)
         _check_targets(spec)
     except SpecError as problem:
         raise spec.source.locate(problem) from None
@@ -314,10 +315,10 @@ def _light(net: Any) -> Any:
     return net.to_empty(device="cpu") if sum(weight.numel() for weight in net.parameters()) < 2**26 else net
 
 
-def _check_files(spec: Spec) -> None:
+def _check_files(spec: Spec, *parts: str) -> None:
     """What methods read beside their fields is part of their identity, and has to be there."""
-    for part, entries in spec.entries.items():
-        for label, entry in entries.items():
+    for part in parts:
+        for label, entry in spec.entries[part].items():
             try:
                 plain(tuple(variant.method for variant in entry.variants))
             except InvspecError as problem:

@@ -15,6 +15,20 @@ def given() -> Path | None:
     return Path(named) if named else None
 
 
+def located(name: str) -> Path:
+    """The path of a file or folder that is absolute or starts in the folder INVSPEC_DATA.
+
+    Raises: InvspecError where it is relative and INVSPEC_DATA is not set.
+    """
+    folder = given()
+    if folder is None and not Path(name).is_absolute():
+        raise InvspecError(
+            f"{name} is relative to the folder INVSPEC_DATA, which is not set",
+            hint=f"let INVSPEC_DATA name the folder that has {name}, or give an absolute path",
+        )
+    return (folder or Path()) / name
+
+
 def cache() -> Path:
     """The folder that is ours to fill."""
     return Path.home() / ".cache" / "invspec"

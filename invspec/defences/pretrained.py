@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +10,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Curves, Journal, Split
+from invspec.datasets.files import located
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Defence
 from invspec.models.standardise import StandardisedNet
 from invspec.ops.draws import Stream
-from invspec.ops.weights import loaded
+from invspec.ops.weights import checked, loaded
 
 
 class Pretrained(Defence):
@@ -49,41 +48,20 @@ class Pretrained(Defence):
 
 def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
     """Give the model, or the net behind its standardisation, the state dict at an entry of a file: see Pretrained."""
-    path = _located(file)
-    weights = state_dict_at(entry, loaded(_checked(path, sha256), path), path)
+    path = located(file)
+    fill(model, state_dict_at(entry, loaded(checked(path, sha256), path), path), path)
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Give the model, or the net behind its standardisation, the state dict that was in a file.
+
+    Raises: InvspecError where names or shapes differ.
+    """
     net = model
     if isinstance(model, StandardisedNet) and weights.keys() != model.state_dict().keys():
         net = model.net
     _require_fit(net.state_dict(), weights, path)
     net.load_state_dict(weights)
-
-
-def _located(file: str) -> Path:
-    folder = os.environ.get("INVSPEC_DATA")
-    if folder is None and not Path(file).is_absolute():
-        raise InvspecError(
-            f"{file} is relative to the folder INVSPEC_DATA, which is not set",
-            hint=f"let INVSPEC_DATA name the folder that has {file}, or give an absolute path",
-        )
-    return Path(folder or "") / file
-
-
-def _checked(path: Path, sha256: str) -> bytes:
-    """The file's content, after its SHA-256 was checked."""
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise InvspecError(
-            f"{path} cannot be read: {problem.strerror}",
-            hint="file is relative to the folder INVSPEC_DATA, or absolute",
-        ) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InvspecError(
-            f"{path} is another file: found SHA-256 {found}, expected {sha256}",
-            hint=f"if this is the file you mean, write sha256: {found}",
-        )
-    return content
 
 
 def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:

@@ -33,12 +33,27 @@ def loaded(content: bytes, path: Path) -> Any:
         ) from None
 
 
-def content_of(path: Path) -> bytes:
-    """A file's bytes. Raises InvspecError where it cannot be read."""
+def content_of(path: Path, hint: str = "") -> bytes:
+    """A file's bytes. Raises InvspecError with the hint where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise InvspecError(f"{path} cannot be read: {problem.strerror}") from None
+        raise InvspecError(f"{path} cannot be read: {problem.strerror}", hint=hint) from None
+
+
+def checked(path: Path, sha256: str) -> bytes:
+    """A file's bytes, whose SHA-256 begins with these hexadecimal digits.
+
+    Raises: InvspecError where it cannot be read or is another file.
+    """
+    content = content_of(path, hint="file is relative to the folder INVSPEC_DATA, or absolute")
+    found = hashlib.sha256(content).hexdigest()
+    if not found.startswith(sha256):
+        raise InvspecError(
+            f"{path} is another file: found SHA-256 {found}, expected {sha256}",
+            hint=f"if this is the file you mean, write sha256: {found}",
+        )
+    return content
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,303 @@
+"""Folders of images: what torchvision reads, streamed, whatever the threads; and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor
+from torchvision import datasets, transforms
+from workbench import call
+
+from invspec import registry
+from invspec.data import Batch
+from invspec.datasets import streamed
+from invspec.datasets.image_folder import ImageFolder
+from invspec.datasets.streamed import AHEAD, StreamedSplit, decoded, listing
+from invspec.errors import InvspecError
+from invspec.kinds import Dataset
+from invspec.ops.draws import Stream
+from invspec.tasks import Train, canonical
+
+SIZES = {"heron": [(40, 30), (30, 40), (33, 33)], "adder": [(64, 31)], "newt": [(31, 64), (50, 50)]}
+
+
+def photo(path: Path, width: int, height: int, seed: int, mode: str = "RGB") -> None:
+    """Noise, so that any error of scaling shows."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).convert(mode).save(path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three classes of 1, 3 and 2 images of several sizes and formats, in one folder."""
+    modes = {".jpg": "RGB", ".png": "L", ".JPEG": "CMYK"}
+    for label, sizes in SIZES.items():
+        for number, (width, height) in enumerate(sizes):
+            ending = list(modes)[number]
+            photo(tmp_path / "photos" / label / f"{number}{ending}", width, height, number, modes[ending])
+    return tmp_path / "photos"
+
+
+def folder(root: Path, **fields: Any) -> ImageFolder:
+    return ImageFolder(
+        **{"folder": str(root), "train": ".", "val": ".", "test": ".", "size": 24, "resize": 28, **fields}
+    )
+
+
+def read(data: StreamedSplit, size: int = 4, shuffle: Stream | None = None) -> Batch:
+    """All batches, one behind the other."""
+    batches = list(data.batches(size, shuffle))
+    return Batch(*(torch.cat([getattr(batch, name) for batch in batches]) for name in ("x", "y", "index")))
+
+
+# ─ what is read ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_pixels_and_classes_are_those_of_torchvision(root: Path) -> None:
+    steps = [transforms.Resize(28), transforms.CenterCrop(24), transforms.PILToTensor()]
+    theirs = datasets.ImageFolder(str(root), transforms.Compose(steps))
+    expected = {Path(path): (theirs[i][0], label) for i, (path, label) in enumerate(theirs.imgs)}
+    data = folder(root).load("test")
+    ours = read(data)
+    assert len(ours) == len(expected) == 6
+    for x, y, index in zip(ours.x, ours.y, ours.index, strict=True):
+        pixels, label = expected[data.images.path(int(index))]
+        assert y == label
+        assert x.equal(pixels / 255)
+
+
+def test_any_head_holds_the_classes_evenly(root: Path) -> None:
+    data = folder(root).load("test")
+    assert data.labels().tolist() == [0, 1, 2, 1, 2, 1]
+    assert [data.images.path(i).name for i in range(4)] == ["0.jpg", "0.jpg", "0.jpg", "1.png"]
+    assert sorted(data.head(3).labels().tolist()) == [0, 1, 2]
+
+
+def test_images_deeper_in_a_class_belong_to_it_and_other_files_do_not(root: Path) -> None:
+    photo(root / "adder" / "2012" / "may" / "a.png", 30, 30, seed=1)
+    (root / "adder" / "notes.txt").write_text("no image")
+    (root / "readme.md").write_text("no class")
+    assert folder(root).load("test").labels().tolist() == [0, 1, 2, 0, 1, 2, 1]
+
+
+def test_it_is_cut_and_shuffled_as_any_split(root: Path) -> None:
+    data = folder(root).load("train")
+    whole, some = read(data), data.take(torch.tensor([4, 1, 5])).head(2)
+    assert some.index.tolist() == [4, 1]
+    assert read(some).x.equal(whole.x[[4, 1]])
+    assert some.labels().tolist() == whole.y[[4, 1]].tolist()
+    shuffled = read(data, shuffle=Stream("order"))
+    assert shuffled.index.tolist() == Stream("order").permutation(6).tolist()
+    assert shuffled.x.equal(whole.x[shuffled.index])
+    assert shuffled.y.equal(whole.y[shuffled.index])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_neither_threads_nor_batches_change_a_pixel(root: Path, threads: int, size: int) -> None:
+    data = folder(root).load("test")
+    first, again = read(data), read(StreamedSplit(data.images, 24, 28, data.index, threads=threads), size)
+    assert first.x.equal(again.x)
+    assert first.index.equal(again.index)
+
+
+def test_batches_lie_in_memory_as_those_of_any_other_data_set(root: Path) -> None:
+    (batch,) = folder(root).load("test").batches(6)
+    assert batch.x.is_contiguous()
+    assert batch.x.dtype == torch.float32
+    assert batch.bounds == (0.0, 1.0)
+
+
+def test_batches_and_labels_come_on_another_device(root: Path) -> None:
+    data = folder(root).load("test").to("meta")
+    batch = next(data.batches(2))
+    assert (batch.x.device.type, batch.y.device.type, batch.index.device.type) == ("meta", "meta", "cpu")
+    assert data.labels().device.type == "meta"
+
+
+# ─ what is held ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that were decoded."""
+    seen: list[str] = []
+
+    def counted(path: Path, size: int, resize: int) -> Any:
+        seen.append(path.name)
+        return decoded(path, size, resize)
+
+    monkeypatch.setattr(streamed, "decoded", counted)
+    return seen
+
+
+def test_counting_labels_and_cutting_decode_nothing(root: Path, opened: list[str]) -> None:
+    data = folder(root)
+    assert (data.count("test"), data.classes, data.shape) == (6, 3, (3, 24, 24))
+    split = data.load("test")
+    assert len(split.head(2)) == 2
+    assert split.take(torch.tensor([0])).labels().tolist() == [0]
+    assert data.identity["reads"]
+    assert opened == []
+
+
+def test_at_most_a_few_batches_are_read_ahead(tmp_path: Path, opened: list[str]) -> None:
+    for number in range(12):
+        photo(tmp_path / "only" / f"{number:02}.png", 24, 24, number)
+    batches = folder(tmp_path).load("test").batches(2)
+    next(batches)
+    assert len(opened) <= 2 * (1 + AHEAD)
+    batches.close()  # type: ignore[attr-defined]
+    assert len(opened) <= 2 * (1 + AHEAD)
+
+
+# ─ the key ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def key_of(data: Dataset) -> str:
+    from workbench import train
+
+    task = train(dataset=data)
+    assert isinstance(task, Train)
+    return canonical(task)
+
+
+def test_other_files_are_another_key(root: Path) -> None:
+    before = key_of(folder(root))
+    assert key_of(folder(root)) == before
+    photo(root / "newt" / "9.png", 30, 30, seed=0)
+    assert key_of(folder(root)) != before
+
+
+def test_a_published_set_has_its_key_and_counts_without_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVSPEC_DATA", raising=False)
+    data = registry.make("dataset", "imagenet", {})
+    assert isinstance(data, Dataset)
+    assert (data.classes, data.count("train"), data.count("test"), data.shape) == (1000, 1281167, 50000, (3, 224, 224))
+    assert "reads" not in data.identity
+
+
+SPEC = """\
+title: a data set that is elsewhere
+datasets: {NAME: {}}
+models: {linear: {}}
+defences: {untrained: {}}
+attacks: {identity: {sample: {limit: 10}}}
+measures: {accuracy: {of: identity}}
+train: [{dataset: NAME, model: linear, defence: untrained}]
+"""
+
+
+@pytest.mark.parametrize("name", ["imagenet", "imagenet_sample"])
+def test_imagenet_validates_and_plans_without_its_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("INVSPEC_DATA", raising=False)
+    path = tmp_path / "x.yaml"
+    path.write_text(SPEC.replace("NAME", name))
+    assert call("validate", path) == 0
+    (tmp_path / "store").mkdir()
+    assert call("plan", path, "--store", tmp_path / "store") == 0
+    assert "1 cell, 3 tasks" in capsys.readouterr().out
+
+
+def test_a_counted_folder_that_is_not_there_is_refused_at_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    path = tmp_path / "x.yaml"
+    path.write_text(SPEC.replace("{NAME: {}}", "{image_folder: {folder: birds}}").replace("NAME", "image_folder"))
+    assert call("validate", path) == 2
+    told = capsys.readouterr().err
+    expected = f"{path}:2: datasets.image_folder: {tmp_path}/birds/train cannot be read: No such file or directory"
+    assert told == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
+
+
+# ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def refusal(data: ImageFolder) -> InvspecError:
+    with pytest.raises(InvspecError) as problem:
+        read(data.load("test"))
+    return problem.value
+
+
+def test_a_damaged_image_is_named(root: Path) -> None:
+    whole = (root / "newt" / "0.jpg").read_bytes()
+    for content in (whole[: len(whole) // 2], b"no image", b""):
+        (root / "newt" / "0.jpg").write_bytes(content)
+        problem = refusal(folder(root))
+        assert problem.message.startswith(f"{root}/newt/0.jpg is no image that can be read: ")
+        assert "\n" not in problem.message
+
+
+def test_a_class_without_images_is_named(root: Path) -> None:
+    (root / "bat").mkdir()
+    assert refusal(folder(root)).message == f"{root}/bat holds no images"
+
+
+def test_a_folder_without_folders_is_refused(tmp_path: Path) -> None:
+    assert refusal(folder(tmp_path)).message == f"{tmp_path} holds no folders"
+    (tmp_path / "file").touch()
+    assert "cannot be read: Not a directory" in refusal(folder(tmp_path / "file")).message
+
+
+def test_other_numbers_than_were_said_are_refused(root: Path) -> None:
+    assert "holds 6 images, expected 7" in refusal(folder(root, classes=3, counts=(7, 7, 7))).message
+    assert "holds 3 classes, expected 4" in refusal(folder(root, classes=4, counts=(6, 6, 6))).message
+    assert len(folder(root, classes=3, counts=(6, 6, 6)).load("test")) == 6
+
+
+def test_splits_of_different_classes_are_refused(root: Path) -> None:
+    for name in ("heron", "newt", "otter"):
+        photo(root.parent / "more" / name / "a.png", 30, 30, seed=0)
+    problem = refusal(folder(root.parent, train="photos", val="photos", test="more"))
+    assert problem.message.endswith("hold different classes: only one of them has adder")
+
+
+def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVSPEC_DATA", raising=False)
+    assert (
+        "birds is relative to the folder INVSPEC_DATA, which is not set" in refusal(ImageFolder(folder="birds")).message
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": 300}, "size 300 is more than resize 28 leaves"),
+        ({"classes": 3}, "classes and counts go together"),
+        ({"counts": (1, 2, 3)}, "classes and counts go together"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(root: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        folder(root, **fields)
+
+
+# ─ the real sample ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.data
+@pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder")
+def test_the_sample_of_imagenet_is_one_photo_a_class_in_the_usual_order() -> None:
+    sample = registry.make("dataset", "imagenet_sample", {})
+    assert isinstance(sample, ImageFolder)
+    data = sample.load("test")
+    assert data.labels().equal(torch.arange(1000))
+    assert data.images.classes[:2] == ("n01440764", "n01443537")
+    x: Tensor = read(data.head(8)).x
+    assert x.shape == (8, 3, 64, 64)
+    assert 0.1 < x.std() < 0.5
+
+
+def test_a_listing_is_read_once(root: Path) -> None:
+    assert listing(root) is listing(root)
