@@ -92,7 +92,7 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
 
 
 def plan(spec: Spec) -> Plan:
-    """Multiply a spec out. Raises SpecError where that gives too many cells, or where data that is counted is missing."""
+    """Multiply a spec out. Raises SpecError where that is too much, or where data that is counted is missing."""
     try:
         _check_files(spec, "datasets")
         _check_size(spec)
