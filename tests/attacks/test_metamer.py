@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from invspec.attacks.metamer import Metamer
-from invspec.data import Batch, Perturbed
-from invspec.kinds import Bijective
+from invspec.data import Batch, Perturbed, Shape
+from invspec.kinds import Bijective, Model
+from invspec.models.firevnet import BijectiveNet, FiRevNet, FullyConnectedFiRevNet
 from invspec.ops.draws import PerExample
+from invspec.ops.precise import in_double
 from invspec.registry import make
 
 N, SHAPE, D, K = 16, (1, 4, 4), 16, 3
@@ -175,3 +177,47 @@ def test_the_cards_are_the_pair_and_the_way_between() -> None:
     assert make("attack", "metamer", {}) == Metamer(partner="target", steps=1, keep_path=False)
     assert make("attack", "metamer_interpolation", {}) == Metamer(steps=10, keep_path=True)
     assert Metamer().accepts is Bijective
+
+
+# ─ fully invertible RevNets ───────────────────────────────────────────────────────────────────────────────────────────
+
+SPHERES = FullyConnectedFiRevNet()
+SMALL, WHOLE = FiRevNet(blocks=2, width=8), FiRevNet()
+AFFINE = FiRevNet(blocks=2, width=8, coupling="affine", readout="dct")
+
+
+def revnet(model: Model, shape: Shape) -> BijectiveNet:
+    """One whose couplings do something, as those of a trained net do: they begin as the identity."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = model.build(shape, classes=10)
+        for weight in net.parameters():
+            weight.data += 0.02 * torch.randn_like(weight)
+    assert isinstance(net, BijectiveNet)
+    return net.eval().requires_grad_(False)
+
+
+def pairs_of(shape: Shape, n: int = 4) -> Batch:
+    x, x_target = torch.rand(2, n, *shape, generator=torch.Generator().manual_seed(0))
+    return Batch(x, torch.arange(n), torch.arange(n), x_target=x_target, y_target=torch.arange(n).roll(1))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        pytest.param(SPHERES, (1, 1, 100), id="spheres"),
+        pytest.param(SMALL, (1, 32, 32), id="additive"),
+        pytest.param(AFFINE, (1, 32, 32), id="affine"),
+        pytest.param(WHOLE, (1, 32, 32), id="3x16", marks=pytest.mark.slow),
+    ],
+)
+def test_metamers_of_revnets_have_the_logits_of_their_sources(model: Model, shape: Shape) -> None:
+    net, batch = revnet(model, shape), pairs_of(shape)
+    found = perturbed(net, batch).exact
+    assert found is not None
+    logits = [in_double(net)(images) for images in (found, batch.x.double(), batch.targets.double())]
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
+    assert torch.equal(logits[0].argmax(1), logits[1].argmax(1))
+    assert (logits[1] - logits[2]).abs().amax() > 1e-3  # which the target has not
+    back = perturbed(net, batch, partner="self").exact
+    torch.testing.assert_close(back, batch.x.double(), rtol=0, atol=1e-9)
