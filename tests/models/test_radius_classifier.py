@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from invspec.models.radius_classifier import RadiusClassifier
+from invspec.registry import make
+
+X = torch.tensor([[[[3.0, 4.0, 12.0]]], [[[0.0, 1.0, 0.0]]]])  # of radius 13 and 1; 5 and 1 without the last
+
+
+@pytest.mark.parametrize(("ignored", "radii"), [(0, (13, 1)), (1, (5, 1)), (2, (3, 0))])
+def test_the_logits_are_the_radius_less_the_middle_and_its_opposite(ignored, radii):
+    net = RadiusClassifier(inner=1, outer=10, ignored=ignored).build((1, 1, 3), 2)
+    assert net(X).tolist() == [[5.5 - r, r - 5.5] for r in radii]
+
+
+def test_the_cards_are_the_papers_two():
+    aligned, misaligned = (make("model", name, {}) for name in ("radius_classifier", "radius_classifier_misaligned"))
+    assert (aligned, misaligned) == (RadiusClassifier(), RadiusClassifier(ignored=1))
+
+
+def test_it_has_nothing_to_train_or_to_save():
+    net = RadiusClassifier().build((1, 1, 3), 2)
+    assert list(net.parameters()) == []
+    assert net.state_dict() == {}
+
+
+def test_it_tells_two_classes_apart_by_one_coordinate_at_least():
+    with pytest.raises(ValueError, match="2 classes apart, found 3"):
+        RadiusClassifier().build((1, 1, 3), 3)
+    with pytest.raises(ValueError, match="ignores 3 coordinates, found no more"):
+        RadiusClassifier(ignored=3).build((1, 1, 3), 2)
