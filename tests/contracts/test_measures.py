@@ -22,12 +22,12 @@ MEASURES = [
 ]
 
 
-def examples(seed):
+def examples(seed, classes=CLASSES):
     """Digits' worth of noise, judged by a linear model, which is the oracle too; a third of the labels are right."""
     rng = torch.Generator().manual_seed(seed)
     x, x_adv = torch.rand(2, N, 1, 4, 4, generator=rng)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES)).requires_grad_(False)
-    y, probs, probs_adv = torch.arange(N) % CLASSES, model(x).softmax(1), model(x_adv).softmax(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, classes)).requires_grad_(False)
+    y, probs, probs_adv = torch.arange(N) % classes, model(x).softmax(1), model(x_adv).softmax(1)
     delta = (x_adv - x).flatten(1)
     judged = {
         "index": torch.arange(N) + 7,
@@ -46,11 +46,11 @@ def examples(seed):
     return model, Examples(clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model)
 
 
-def pairs(seed):
+def pairs(seed, classes=CLASSES):
     """The same images as sources, each with two targets of the other classes, and a path of three steps to each."""
-    model, one = examples(seed)
+    model, one = examples(seed, classes)
     images = TensorSplit(one.clean.pixels, one.clean.y)
-    clean = paired(images, images, Targets(indices=(0, 1, 2)), CLASSES)
+    clean = paired(images, images, Targets(indices=(0, 1, 2)), classes)
     (batch,) = clean.batches(len(clean))
     judged = {name: column[clean.source] for name, column in one.judged.items()}
     judged |= {"index": batch.index, "source": clean.source, "target": clean.target, "y_target": batch.y_target}
@@ -61,15 +61,16 @@ def pairs(seed):
 
 
 class Turned(nn.Module):
-    """A bijection: an orthogonal matrix times the pixels, the first CLASSES of which are then the logits."""
+    """A bijection: an orthogonal matrix times the pixels, the first of which are then the logits."""
 
-    def __init__(self):
+    def __init__(self, classes=CLASSES):
         super().__init__()
+        self.classes = classes
         self.turn = nn.Parameter(torch.linalg.qr(torch.randn(16, 16)).Q, requires_grad=False)
 
     def encode(self, x):
         code = x.flatten(1) @ self.turn.mT
-        return code[:, :CLASSES], code[:, CLASSES:]
+        return code[:, : self.classes], code[:, self.classes :]
 
     def encode_with_log_det(self, x):
         return *self.encode(x), x.new_zeros(len(x))
@@ -88,6 +89,8 @@ def score(name):
     model, one = pairs(0) if measure.wants_target else examples(0)
     if name == "null_step_exactness":
         model, one = TwoLayerNet(16, 8, CLASSES), replace(one, settings=NullStep().identity["fields"])
+    if name == "decision_plane":  # between two classes, and only its second attack is on pairs
+        return measure.smoke().score(Turned(2), examples(0, 2)[1], pairs(0, 2)[1])
     if measure.accepts is Bijective:
         model = Turned()
     of = sweep(one) if measure.gathers else [one] * measure.takes[0]
