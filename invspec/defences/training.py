@@ -37,6 +37,7 @@ Schedule = Annotated[
         "exponential (times decay after every epoch), or piecewise (straight from knot to knot)"
     ),
 ]
+Share = Annotated[Number, Field(gt=0, le=1)]
 Decay = Annotated[Number, Field(gt=0, le=1, description="schedules milestones, exponential: factor of each drop")]
 
 _SECONDS_BETWEEN_REPORTS = 0.5
@@ -47,9 +48,9 @@ class Training(Defence):
 
     A model that is Penalised adds its penalty to the loss.
 
-    Images are cropped, then mirrored, then turned by an angle that is uniform in [-max_degrees, max_degrees], then
-    changed in contrast, then dequantised by u uniform in [0, 1) for each pixel; all of it is drawn anew each epoch, and
-    nothing is drawn for what is switched off.
+    Of each image a random box is enlarged to the whole, which is then cropped, then mirrored, then turned by an angle
+    that is uniform in [-max_degrees, max_degrees], then changed in contrast, then dequantised by u uniform in [0, 1)
+    for each pixel; all of it is drawn anew each epoch, and nothing is drawn for what is switched off.
 
     A subclass that trains something beside the model, like a rival or a prior, gives it as its `companion`, and says in
     `objective` what an update descends on.
@@ -80,6 +81,11 @@ class Training(Defence):
         default=None, gt=0, description="shorten longer gradients of all weights to this l2 norm"
     )
     examples: int | None = Field(default=None, ge=1, description="learn from the first examples only; default: all")
+    resized_crop: tuple[Share, Share] | None = Field(
+        default=None,
+        description="enlarge a random box of each image to the whole, bilinear: least and greatest share of its area, "
+        "[0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
+    )
     crop: int = Field(default=0, ge=0, description="shift images by up to so many pixels each way; zeros come in")
     flip: bool = Field(default=False, description="mirror every other image left to right, at random")
     contrast: Number = Field(
@@ -116,12 +122,19 @@ class Training(Defence):
             raise ValueError(f"knots are at {at}; expected rising shares from 0 to 1, with factors of 0 or more")
         return self
 
+    @model_validator(mode="after")
+    def _boxes_from_small_to_large(self) -> Self:
+        if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
+            raise ValueError(f"resized_crop {list(self.resized_crop)} is no range; give the smaller share first")
+        return self
+
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K).
 
         progress, in (0, 1), is the share of all updates that is done.
         """
-        x = shifted(batch.x, self.crop, rng) if self.crop else batch.x
+        x = batch.x if self.resized_crop is None else enlarged(batch.x, self.resized_crop, rng)
+        x = shifted(x, self.crop, rng) if self.crop else x
         x = mirrored(x, rng) if self.flip else x
         x = self._turned(x, rng) if self.max_degrees else x
         x = contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x
@@ -375,6 +388,25 @@ def attackable(model: nn.Module) -> Generator[nn.Module]:
         for weight in learning:
             weight.requires_grad_()
         model.train(training)
+
+
+def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
+    """Enlarge a random box of each image of x (B, C, H, W) to the whole, bilinear.
+
+    Its share of the area is uniform between the two shares, the logarithm of its aspect ratio, beside the image's own,
+    between those of 3:4 and 4:3, its place uniform; a side longer than the image is cut to it.
+
+    Deviates from the usual recipe for ImageNet, which cuts the box from the photo: here it is cut from what the data
+    set gives, the photo's centre.
+    """
+    area, aspect, across, down = rng.uniform((len(x), 4)).to(x.device).unbind(1)
+    area, aspect = shares[0] + (shares[1] - shares[0]) * area, (4 / 3) ** (2 * aspect - 1)
+    width, height = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
+    none = torch.zeros_like(width)
+    right, below = (1 - width) * (2 * across - 1), (1 - height) * (2 * down - 1)
+    affine = torch.stack([width, none, right, none, height, below], dim=1).view(-1, 2, 3)  # units: half a side
+    grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:

@@ -19,6 +19,7 @@ from invspec.defences.training import (
     Training,
     attackable,
     dequantised,
+    enlarged,
     mirrored,
     shifted,
 )
@@ -208,6 +209,56 @@ def test_a_shift_moves_whole_images_and_brings_in_zeros():
     padded = nn.functional.pad(x[:1], [1] * 4)
     expected = {tuple(padded[0, 0, i : i + 3, j : j + 4].flatten().tolist()) for i in range(3) for j in range(3)}
     assert {tuple(image.flatten().tolist()) for image in moved} == expected  # all nine are drawn among 200
+
+
+def boxes(shares, n=500, side=64):
+    """What `enlarged` cut from images that hold their own coordinates: left, right, top, bottom (n,) as shares."""
+    centres = (torch.arange(side) + 0.5) / side
+    x = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)]).expand(n, 2, side, side)
+    cut = enlarged(x, shares, Stream("key")).double()
+    across, down = cut[:, 0, 0], cut[:, 1, :, 0]
+    slopes = [(each[:, side // 2 + 1] - each[:, side // 2]) * side for each in (across, down)]
+    middles = [(each[:, side // 2 - 1] + each[:, side // 2]) / 2 for each in (across, down)]
+    torch.testing.assert_close(
+        cut[:, 0], across[:, None].expand(n, side, side), atol=1e-5, rtol=0
+    )  # rows are alike: upright
+    return slopes, middles
+
+
+def test_enlarged_boxes_have_the_shares_shapes_and_places_of_the_recipe():
+    (width, height), (across, down) = boxes((0.08, 1.0))
+    area, aspect = width * height, width / height
+    whole = (width > 0.999) | (height > 0.999)  # a side was cut to the image's
+    assert 0.08 - 1e-4 < area.min() < 0.1
+    assert 0.9 < area.max() <= 1 + 1e-4
+    assert 0.75 - 1e-3 < aspect[~whole].min() < 0.77
+    assert 1.3 < aspect[~whole].max() < 4 / 3 + 1e-3
+    assert abs(aspect[~whole].log().mean()) < 0.03  # its standard error is 0.17 / sqrt(350) = 0.009
+    for middle, size in ((across, width), (down, height)):
+        assert (middle - size / 2).min() > -1e-4
+        assert (middle + size / 2).max() < 1 + 1e-4
+    corner = (across - width / 2)[~whole] / (1 - width[~whole])
+    assert abs(corner.mean() - 0.5) < 0.06  # uniform: its standard error is 0.29 / sqrt(350) = 0.016
+
+
+def test_an_enlarged_box_of_the_whole_area_is_at_least_three_quarters_of_each_side():
+    (width, height), _ = boxes((1.0, 1.0))
+    assert torch.maximum(width, height).sub(1).abs().max() < 1e-4
+    assert torch.minimum(width, height).min() > 3**0.5 / 2 - 1e-3
+
+
+def test_boxes_are_enlarged_before_all_else_and_drawn_anew():
+    rng, x = Stream("key"), images().x
+    expected = mirrored(shifted(enlarged(x, (0.5, 1.0), rng), 1, rng), rng)
+    recipe = Standard(resized_crop=(0.5, 1), crop=1, flip=True)
+    assert torch.equal(lesson_of(recipe, images()).x, expected)
+    assert not torch.equal(enlarged(x, (0.5, 1.0), rng), enlarged(x, (0.5, 1.0), rng))
+
+
+@pytest.mark.parametrize("shares", [(0, 1), (0.5, 1.1), (0.9, 0.1)])
+def test_shares_of_an_image_are_a_range_within_it(shares):
+    with pytest.raises(ValidationError, match="resized_crop"):
+        Standard(resized_crop=shares)
 
 
 def test_half_of_the_images_are_mirrored():
