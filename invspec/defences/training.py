@@ -151,10 +151,7 @@ class Training(Defence):
 
     def objective(self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream) -> Objective:
         """What one update of the model and of its companion's parameters descends on. May update others before."""
-        loss, logits = self.loss(net, lesson)
-        if isinstance(net.model, Penalised):
-            loss = loss + net.model.penalty()
-        return Objective(loss, logits)
+        return Objective(*self.loss(net, lesson))
 
     def _turned(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
@@ -165,7 +162,7 @@ class Training(Defence):
         data = (data if self.examples is None else data.head(self.examples)).to(device)
         companion = self.companion(model, data, rng)
         weights = [*model.parameters(), *companion.parameters()]
-        state = _State(model, InPrecision(model, self.precision), companion, self._optimiser_of(weights), rng)
+        state = _State(model, InPrecision(model, self.precision), companion, self.optimiser_of(weights, self.lr), rng)
         state.restore(journal.resume())
         model.train()
         for epoch in range(len(state.history), self.epochs):
@@ -184,6 +181,8 @@ class Training(Defence):
             progress = (epoch + (step + 0.5) / steps) / self.epochs
             lesson = self.lesson(net, batch, progress, rng)
             objective = self.objective(net, state.companion, lesson, rng)
+            if isinstance(state.model, Penalised):
+                objective = replace(objective, loss=objective.loss + state.model.penalty())
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate(progress)
             optimiser.zero_grad()
@@ -213,14 +212,15 @@ class Training(Defence):
                 shares, factors = zip(*self.knots, strict=True)
                 return self.lr * float(np.interp(progress, shares, factors))
 
-    def _optimiser_of(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def optimiser_of(self, weights: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """A fresh optimiser of the kind that the training has."""
         match self.optimiser:
             case "sgd":
-                return torch.optim.SGD(weights, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+                return torch.optim.SGD(weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay)
             case "adam":
-                return torch.optim.Adam(weights, lr=self.lr, weight_decay=self.weight_decay)
+                return torch.optim.Adam(weights, lr=lr, weight_decay=self.weight_decay)
             case "adamax":
-                return torch.optim.Adamax(weights, lr=self.lr, weight_decay=self.weight_decay)
+                return torch.optim.Adamax(weights, lr=lr, weight_decay=self.weight_decay)
 
 
 class Companion(Protocol):
