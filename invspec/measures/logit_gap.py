@@ -47,11 +47,10 @@ class LogitGap(Measure):
         source = attacked.judged.get("source", attacked.judged["index"])
         rows: list[Row] = []
         for name, each in found.items():
-            within = LENGTHS if name in GAPS else SHARES
-            rows += mean_rows([each], source, [{"quantity": name}], within=within)
             if name in GAPS:
-                largest = each.max().item()
-                rows.append(Row(largest, rows[-1].n, largest, largest, {"quantity": f"largest_{name}"}))
+                rows += gap_rows(name, each, source)
+            else:
+                rows += mean_rows([each], source, [{"quantity": name}], within=SHARES)
         return Scored(rows)
 
     @torch.no_grad()
@@ -73,6 +72,15 @@ class LogitGap(Measure):
             }
             found.append({name: each.double().cpu() for name, each in outcome.items()})
         return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+
+def gap_rows(name: str, each: Tensor, source: Tensor) -> tuple[Row, Row]:
+    """The mean of gaps (N,) over examples, and the largest of them."""
+    (mean,) = mean_rows([each], source, [{"quantity": name}], within=LENGTHS)
+    if not each.any():  # a bootstrap would take them for a share, of which outcomes that are all alike leave doubt
+        mean = replace(mean, high=0.0)
+    largest = each.max().item()
+    return mean, Row(largest, mean.n, largest, largest, {"quantity": f"largest_{name}"})
 
 
 def _gap(logits: Tensor, others: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ class MetamerTriples(OfPairs):
     """The source of the logits, the metamer and the source of the nuisance of a few pairs, side by side.
 
     Above the first two are their logits, equal bar by bar: of at most 20 classes in their order, of more those 20 that
-    are largest for the source, the largest first. Below each is the model's confidence in the label that it gives the
-    source. Each pair has a source of its own: the n-th source is shown with its n-th target, counted round.
+    are largest for the source, the largest first. Below is the model's confidence in the label that it gives the
+    source, and below the source of the nuisance that in its own class. Each pair has a source of its own: the n-th
+    source is shown with its n-th target, counted round.
 
     Logits and confidence are those of the metamer itself; it is drawn within the pixels' bounds, which it may leave:
     what clipping does to its logits is logit_gap's to say.
@@ -42,11 +43,11 @@ class MetamerTriples(OfPairs):
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
-        label, source = (attacked.judged[name][shown.rows] for name in ("prediction", "source"))
+        label, y_target, source = (attacked.judged[name][shown.rows] for name in ("prediction", "y_target", "source"))
         columns = {"logits": shown.x, "metamer": shown.x_adv, "nuisance": shown.x_target}
         device = device_of(model)
         logits = torch.stack([logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1)
-        captions = logits.softmax(2).gather(2, label[:, None, None].expand(-1, 3, 1)).squeeze(2)
+        captions = logits.softmax(2).gather(2, torch.stack([label, label, y_target], dim=1)[:, :, None]).squeeze(2)
         rows = mean_rows(list(captions.unbind(1)), source, [{"image": name} for name in columns], within=SHARES)
         images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
         frames = torch.tensor([True, False, True]).expand_as(captions)
@@ -58,8 +59,9 @@ class MetamerColumns(OfPairs):
 
     From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the image that the nuisance
     is from. The model's logits are those of the source in all but the last row, so that the number below each image is
-    the oracle's: its probability of the source's class, which falls where the class changes that one sees. It is that
-    of the image as it is drawn, within the pixels' bounds. Each pair has a source of its own, as in metamer_triples.
+    the oracle's: its probability of the source's class, which falls where the class changes that one sees; in the last
+    row, of the target's own. It is that of the image as it is drawn, within the pixels' bounds. Each pair has a source
+    of its own, as in metamer_triples.
 
     The row is the mean of the oracle's probability at the metamers that are shown, in float32, over sources, with a
     bootstrap interval; each and index have an entry a source. Tensors: images (T + 1, M, C, H, W) of M pairs, captions
@@ -80,8 +82,11 @@ class MetamerColumns(OfPairs):
         path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in shown.rows.tolist()])
         columns = torch.cat([path, shown.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
         images = columns.transpose(0, 1)
-        y, source = (attacked.judged[name][shown.rows] for name in ("y", "source"))
-        captions = torch.stack([oracle_confidences(attacked, row, y, device_of(model)) for row in images])
+        y, y_target, source = (attacked.judged[name][shown.rows] for name in ("y", "y_target", "source"))
+        classes = [y] * path.shape[1] + [y_target]
+        captions = torch.stack(
+            [oracle_confidences(attacked, *row, device_of(model)) for row in zip(images, classes, strict=True)]
+        )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
         score = mean_score(captions[-2], source, within=SHARES)

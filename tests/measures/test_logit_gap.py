@@ -75,6 +75,12 @@ def test_intervals_are_over_sources_and_a_largest_is_itself() -> None:
     assert found["exact"].low < found["exact"].value < found["exact"].high
 
 
+def test_gaps_that_are_all_0_are_no_share_of_which_one_may_doubt() -> None:
+    found = rows(examples(X.double()))
+    assert [(found[name].low, found[name].high) for name in ("exact", "float32", "clipped")] == [(0, 0)] * 3
+    assert found["outside"].high > 0
+
+
 def test_examples_that_are_no_pairs_are_their_own_sources() -> None:
     paired = examples()
     judged = {name: column for name, column in paired.judged.items() if name in ("index", "y", "prediction")}

@@ -85,11 +85,11 @@ def test_of_many_classes_the_largest_logits_of_the_source_are_drawn_of_the_same_
     torch.testing.assert_close(bars[0, 1], source.flip(0)[:20])
 
 
-def test_captions_are_the_confidence_in_the_label_of_the_source_and_their_means_the_rows() -> None:
+def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_in_its_own() -> None:
     score = triples()
     captions = score.tensors["captions"]
     for place, (source, target) in enumerate([(0, 1), (1, 2), (2, 1)]):
-        own, other = (MODEL(IMAGES[[end]]).softmax(1)[0, Y[source]].item() for end in (source, target))
+        own, other = (MODEL(IMAGES[[end]]).softmax(1)[0, Y[end]].item() for end in (source, target))
         assert captions[place].tolist() == pytest.approx([own, own, other])
     assert [row.where["image"] for row in score.rows] == ["logits", "metamer", "nuisance"]
     assert [row.value for row in score.rows] == pytest.approx(captions.mean(0).tolist())
@@ -129,10 +129,11 @@ def test_beside_the_rows_is_the_share_of_the_way() -> None:
     assert math.isnan(last)
 
 
-def test_captions_are_what_the_oracle_thinks_of_the_sources_class_in_what_is_drawn() -> None:
+def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_targets_own_in_what_is_drawn() -> None:
     found = columns().tensors
     last = found["images"][..., 2].flatten(2).squeeze(2).sigmoid()  # the probability of class 1
-    expected = torch.where(Y == 1, last, 1 - last)
+    classes = torch.stack([Y, Y, Y, Y[[1, 2, 1]]])
+    expected = torch.where(classes == 1, last, 1 - last)
     torch.testing.assert_close(found["captions"], expected)
 
 
