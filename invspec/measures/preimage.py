@@ -1,0 +1,128 @@
+"""How deep into a net an attack's images stay those of the clean ones: the pre-images of Definition 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, Scored
+from invspec.errors import InvspecError, suggest
+from invspec.kinds import Measure, Norm, Number
+from invspec.measures.pairs import READ, device_of
+from invspec.models.invertible import Invertible
+from invspec.ops.norms import size
+from invspec.ops.precise import in_double
+from invspec.ops.stats import proportion
+
+
+class Preimage(Measure):
+    """Share of attacked images in the pre-images of their clean ones: of layers, of the logits and of the label.
+
+    A row for each quantity:
+
+        layer NAME        ||F_i(x) - F_i(x_adv)|| <= tolerance for what the module of that name gives, all of it
+        logits            ||F(x) - F(x_adv)|| <= tolerance
+        argmax            the label is the same
+        inclusion_broken  in one of these and not in the next: by the composition of a net there is none where each
+                          layer given determines the next one, but a tolerance is kept by no layer that stretches
+
+    Where the attack kept exact images they are compared in float64, by a copy of the net; x_adv in float32 elsewhere,
+    where rounding may part logits that should be equal. Intervals are Wilson's.
+
+    Raises: InvspecError where the net has no module of that name, or one that does not run or gives no tensors.
+    """
+
+    layers: tuple[str, ...] = Field(
+        default=(), description="modules of the net by their path in it, like trunk.0, the first one first"
+    )
+    norm: Norm = Field(default="l2", description="how activations are compared: l2, linf or l1")
+    tolerance: Number = Field(default=1e-6, ge=0, description="up to which they count as equal, in that norm")
+
+    @torch.no_grad()
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        net, images = finest(model, attacked)
+        found = [self._equal(net, x, x_adv) for x, x_adv in images]
+        inside = {name: torch.cat([one[name] for one in found]) for name in found[0]}
+        broken = torch.stack([deeper & ~next_one for deeper, next_one in pairwise(inside.values())]).any(0)
+        return Scored(shares(inside | {"inclusion_broken": broken}))
+
+    def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
+        """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
+        before, after = (activations(net, self.layers, images) for images in (x, x_adv))
+        equal = {name: size(after[name] - before[name], self.norm) <= self.tolerance for name in before}
+        return equal | {"argmax": before["logits"].argmax(1) == after["logits"].argmax(1)}
+
+
+Images = Iterator[tuple[Tensor, Tensor]]
+
+
+def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
+    """The net, and the images x and x_adv (B, C, H, W), READ at a time on its device: in float64 where that was kept.
+
+    The net is then a copy in float64, and x_adv is what the attack found before it was rounded.
+    """
+    exact = "exact" in tuple(attacked.tensors)  # `in` the mapping itself may read the tensor
+    return (
+        (in_double(model), _images(model, attacked, "exact")) if exact else (model, _images(model, attacked, "x_adv"))
+    )
+
+
+def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
+    device = device_of(model)
+    # pixels are made on the device, as for the attack: a GPU divides by 255 otherwise than a CPU
+    for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(READ, name):
+        x_adv = tensors[name].to(device)
+        yield batch.x.to(x_adv.dtype), x_adv
+
+
+def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str, Tensor]:
+    """What each of the layers and, last, the net itself gives for x (B, C, H, W), flattened: (B, ...) each."""
+    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
+    modules = {name: module_at(net, name) for name in layers}
+
+    def keep(name: str, output: Any) -> None:
+        """A copy, as the next layer may work in place; without the rows that fill up a batch."""
+        seen[name] += [part[: len(x)].flatten(1).clone() for part in given(modules[name], output)]
+
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output, name=name: keep(name, output))
+        for name, module in modules.items()
+    ]
+    try:
+        logits = net(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name, parts in seen.items():
+        if not parts:
+            raise InvspecError(f"layer {name} gave no tensor", hint="name a module that the net calls for an image")
+    return {f"layer {name}": torch.cat(parts, dim=1) for name, parts in seen.items()} | {"logits": logits}
+
+
+def module_at(net: nn.Module, name: str) -> nn.Module:
+    """The module at a path. Raises InvspecError where there is none."""
+    try:
+        return net.get_submodule(name)
+    except AttributeError:
+        # a net stands behind a face that calls it net, and finds its modules without that too
+        known = [path.removeprefix("net.") for path, _ in net.named_modules() if path not in ("", "net")]
+        raise InvspecError(f"the net has no layer {name}", hint=suggest(name, known)) from None
+
+
+def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
+    """The tensors (B, ...) that a module gave: one, those of a tuple, or of a bijection all but its log-determinant."""
+    for part in output[:1] if isinstance(module, Invertible) else output if isinstance(output, tuple) else (output,):
+        if isinstance(part, Tensor):
+            yield part
+
+
+def shares(outcomes: Mapping[str, Tensor]) -> list[Row]:
+    """For each quantity the share of examples with that outcome (N,) bool."""
+    return [replace(proportion(outcome.cpu()), where={"quantity": name}) for name, outcome in outcomes.items()]

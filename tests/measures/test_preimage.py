@@ -1,0 +1,148 @@
+"""Nets whose null spaces are known, and images moved within and out of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, TensorSplit
+from invspec.errors import InvspecError
+from invspec.measures.preimage import Preimage, activations
+from invspec.models.firevnet import FullyConnectedFiRevNet
+from invspec.tasks import Padded
+
+N = 21  # which is no multiple of what a padded batch is filled up to
+LAYERS = ("front", "middle.0", "middle.1")
+
+
+class Net(nn.Module):
+    """Six pixels; the front keeps the first four of them, the middle their sums by two, the end the first sum twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front = nn.Linear(6, 4, bias=False)
+        self.middle = nn.Sequential(nn.Linear(4, 2, bias=False), nn.ReLU(inplace=True))
+        self.end = nn.Linear(2, 2)
+        self.unused = nn.Identity()
+        self.front.weight.data = torch.eye(4, 6)
+        self.middle[0].weight.data = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])
+        self.end.weight.data = torch.tensor([[1.0, 0], [2, 0]])
+        self.end.bias.data = torch.tensor([0.0, -1])
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.middle(self.front(x.flatten(1))))
+
+
+def images() -> Tensor:
+    return torch.rand(N, 1, 1, 6, generator=torch.Generator().manual_seed(0))
+
+
+def moved(delta: list[float], exact: bool = False) -> Examples:
+    """Images that were all moved by delta (6,)."""
+    x = images()
+    x_adv = x.double() + torch.tensor(delta, dtype=torch.float64)
+    tensors = {"x_adv": x_adv.float()} | ({"exact": x_adv} if exact else {})
+    return Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors)
+
+
+def rows(attacked: Examples, net: nn.Module | None = None, **fields: object) -> dict[str, Row]:
+    found = Preimage(**fields).score(Padded(net or Net()), attacked).rows  # pyright: ignore[reportArgumentType]
+    return {str(row.where["quantity"]): row for row in found}
+
+
+def values(attacked: Examples, **fields: object) -> list[float]:
+    return [row.value for row in rows(attacked, **fields).values()]
+
+
+def test_there_is_a_row_for_each_layer_the_logits_the_label_and_the_inclusion() -> None:
+    found = rows(moved([0] * 6), layers=LAYERS)
+    names = ["layer front", "layer middle.0", "layer middle.1", "logits", "argmax", "inclusion_broken"]
+    assert list(found) == names
+    assert {row.n for row in found.values()} == {N}
+    assert list(rows(moved([0] * 6))) == ["logits", "argmax", "inclusion_broken"]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_an_image_is_in_all_its_own_pre_images(exact: bool) -> None:
+    assert values(moved([0] * 6, exact), layers=LAYERS, tolerance=0) == [1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("delta", "deepest"),
+    [([0, 0, 0, 0, 1, -3], 3), ([0.5, -0.5, 2, -2, 0, 0], 2), ([0.5, -0.5, 1, 0, 0, 0], 0)],
+    ids=["front", "middle", "end"],
+)
+def test_moving_in_the_null_space_of_a_layer_stays_in_its_pre_image_and_all_behind_it(
+    delta: list[float], deepest: int
+) -> None:
+    inside = [1.0] * deepest
+    assert values(moved(delta, exact=True), layers=LAYERS, tolerance=1e-12) == [0.0] * (3 - deepest) + inside + [
+        1,
+        1,
+        0,
+    ]
+
+
+def test_a_label_may_stay_where_the_logits_go() -> None:
+    x, stronger = images().flatten(1), rows(moved([5, 0, 0, 0, 0, 0]), layers=LAYERS)
+    same = ((x[:, :2].sum(1) - 1) > 0) == ((x[:, :2].sum(1) + 4) > 0)
+    assert 0 < same.double().mean() < 1
+    assert stronger["logits"].value == 0
+    assert stronger["argmax"].value == pytest.approx(same.double().mean().item())
+    assert stronger["inclusion_broken"].value == 0
+
+
+def test_pre_images_grow_with_depth_however_images_move() -> None:
+    x = images()
+    jumbled = torch.cat([x[1:], x[:1]])
+    tensors = {"x_adv": torch.where(torch.arange(N).view(-1, 1, 1, 1) % 3 == 0, x, jumbled)}
+    found = values(Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors), layers=LAYERS)
+    assert found[:-1] == sorted(found[:-1])
+    assert found[0] == pytest.approx(1 / 3)
+    assert found[-1] == 0
+
+
+def test_a_layer_that_stretches_breaks_the_inclusion_at_a_tolerance() -> None:
+    near = moved([0.01, 0, 0, 0, 0, 0], exact=True)
+    found = rows(near, layers=("front",), tolerance=0.015)  # the logits move by 0.01 and 0.02
+    assert [found[name].value for name in ("layer front", "logits", "inclusion_broken")] == [1, 0, 1]
+    largest = rows(near, tolerance=0.0201, norm="linf")
+    assert [largest["logits"].value, rows(near, tolerance=0.0201)["logits"].value] == [1, 0]
+
+
+def test_what_rounding_to_float32_would_part_is_equal_in_float64() -> None:
+    inside = [1e-9, -1e-9, 0, 0, 0, 1000.0]
+    assert rows(moved(inside, exact=True), tolerance=1e-12)["logits"].value == 1
+    assert rows(moved([3e-9, 0, 0, 0, 0, 0]), tolerance=1e-12)["logits"].value > 0  # rounded away
+    assert rows(moved([3e-9, 0, 0, 0, 0, 0], exact=True), tolerance=1e-12)["logits"].value == 0
+
+
+def test_a_layer_is_read_before_the_next_one_works_in_place() -> None:
+    found = activations(Net(), ("middle.0",), -images())
+    assert (found["layer middle.0"] < 0).all()
+
+
+def test_no_hook_stays_behind() -> None:
+    net = Net()
+    rows(moved([0] * 6), net, layers=LAYERS)
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_a_bijections_blocks_are_compared_without_their_log_determinant() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = FullyConnectedFiRevNet().build((1, 1, 6), 2).eval().requires_grad_(False)
+    found = activations(net, ("stages.0",), images())
+    assert found["layer stages.0"].shape == (N, 6)
+    assert rows(moved([0] * 6), net, layers=("stages.0",))["layer stages.0"].value == 1
+    assert rows(moved([0.1, 0, 0, 0, 0, 0]), net, layers=("stages.0",))["layer stages.0"].value == 0
+
+
+def test_a_layer_that_is_not_there_or_does_not_run_is_refused() -> None:
+    with pytest.raises(InvspecError, match="the net has no layer middle") as problem:
+        rows(moved([0] * 6), layers=("middle.7",))
+    assert "did you mean middle.1" in problem.value.hint
+    with pytest.raises(InvspecError, match="layer unused gave no tensor"):
+        rows(moved([0] * 6), layers=("unused",))
