@@ -233,7 +233,7 @@ class Measure(Method):
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
     gathers: ClassVar[bool] = False
-    wants_target: ClassVar[bool] = False  # whether its attacks must be on pairs, with a target each
+    wants_target: ClassVar[bool] = False  # whether its last attack must be on pairs, with a target each
     wants_oracle: ClassVar[bool] = False  # whether the spec must name a second classifier, which is believed
 
     @abstractmethod

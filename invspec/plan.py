@@ -300,6 +300,8 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
         net = _light(model.deploy(model.sketch(dataset.shape, dataset.classes)))
         device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
         logits = net(torch.zeros(1, *dataset.shape, device=device))
+    except InvspecError as problem:
+        raise SpecError(f"{what}: {problem.message}", hint=problem.hint, path=("model",)) from None
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
         found = str(problem).splitlines()[0]
         shape = "x".join(map(str, dataset.shape))
@@ -312,7 +314,9 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
 
 def _light(net: Any) -> Any:
     """A sketch with memory behind it, where that is little: meta tensors take seconds to import what they need."""
-    return net.to_empty(device="cpu") if sum(weight.numel() for weight in net.parameters()) < 2**26 else net
+    held = [*net.parameters(), *net.buffers()]
+    little = sum(tensor.numel() for tensor in held) < 2**26
+    return net.to_empty(device="cpu") if little and any(tensor.is_meta for tensor in held) else net
 
 
 def _check_files(spec: Spec, *parts: str) -> None:
@@ -326,10 +330,10 @@ def _check_files(spec: Spec, *parts: str) -> None:
 
 
 def _check_targets(spec: Spec) -> None:
-    """Attacks that walk to a target need some, and so do measures of pairs."""
+    """Attacks that walk to a target need some, and so does the last attack of a measure of pairs."""
     for label, entry in spec.entries["attacks"].items():
         wanting = any(cast(Attack, variant.method).wants_target for variant in entry.variants)
-        measures = (name for name, measure in spec.entries["measures"].items() if label in measure.of)
+        measures = (name for name, measure in spec.entries["measures"].items() if label in measure.of[-1:])
         wanted = [f"measure {name}" for name in measures if _pairs(spec.entries["measures"][name])]
         if entry.sample.targets is None and (wanting or wanted):
             found = f"{' and '.join([f'attack {label}'] * wanting + wanted)} needs images of other classes as targets"

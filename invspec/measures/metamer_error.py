@@ -1,0 +1,56 @@
+"""Who is fooled by metamers: the classifier on the logits, or one on the nuisance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Examples, Row, Scored
+from invspec.kinds import Bijective
+from invspec.measures.nuisance_classifier import FitsNuisanceClassifier
+from invspec.measures.pairs import READ, SHARES, device_of, mean_rows
+
+
+class MetamerError(FitsNuisanceClassifier):
+    """Share of metamers that the net misreads, by the word of an oracle, and that a classifier of its nuisance does.
+
+    Of two attacks the first, usually identity, is of the examples that the nuisance classifier is fitted to, of which
+    only the clean images count; the second gives the metamers. A row for each classifier, logits or nuisance, over the
+    metamers of each class of source, which gave the logits. Intervals are bootstrapped over sources, which n counts.
+    """
+
+    takes: ClassVar[tuple[int, int]] = (2, 2)
+    wants_target: ClassVar[bool] = True
+    wants_oracle: ClassVar[bool] = True
+
+    @property
+    def accepts(self) -> type | None:
+        return Bijective
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        train, metamers = examples
+        readers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
+        missed = misread(metamers, readers, device_of(model))
+        y, source = metamers.judged["y"], metamers.judged["source"]
+        rows: list[Row] = []
+        for k in y.unique().tolist():
+            where = [{"classifier": name, "source_class": str(k)} for name in missed]
+            rows += mean_rows([each[y == k] for each in missed.values()], source[y == k], where, within=SHARES)
+        return Scored(rows)
+
+
+@torch.no_grad()
+def misread(
+    attacked: Examples, readers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
+) -> dict[str, Tensor]:
+    """Of each reader, x (B, C, H, W) to logits (B, K), which attacked images it sees unlike the oracle, (N,) 0 or 1."""
+    found: dict[str, list[Tensor]] = {name: [] for name in readers}
+    for _, tensors in attacked.batches(READ, "x_adv"):
+        x = tensors["x_adv"].to(device)
+        shown = attacked.believed(x)
+        for name, reader in readers.items():
+            found[name].append((reader(x).argmax(1) != shown).double().cpu())
+    return {name: torch.cat(parts) for name, parts in found.items()}
