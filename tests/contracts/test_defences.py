@@ -94,7 +94,7 @@ def weights(model):
 DEFENCES = [
     name
     for name in names("defence")
-    if name != "untrained"  # which keeps none of the promises of learning
+    if name not in ("untrained", "torchvision_weights")  # which keep none of the promises of learning
     and not any(i.is_required() for i in resolve("defence", name).model_fields.values())
 ]
 every_defence = pytest.mark.parametrize("name", DEFENCES)

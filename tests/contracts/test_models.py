@@ -14,7 +14,18 @@ from invspec.models.irevnet import IRevNet
 
 FITS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((1, 1, 16), 10), ((1, 1, 17), 2))
 
-pytestmark = pytest.mark.parametrize("name", cards.names("model"))
+LARGE = ("resnet50_imagenet", "vgg19")
+ELSEWHERE = ("exported", "timm")  # what a file or an extra package holds: tests/models has them
+
+
+pytestmark = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        for name in cards.names("model")
+        if name not in ELSEWHERE
+    ],
+)
 
 
 @cache
