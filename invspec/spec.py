@@ -236,7 +236,7 @@ class Claim(_Part):
         return next(form for form in _OF_FORM if getattr(self, form) is not None)
 
 
-FigureKind = Literal["profile", "beside", "band", "matrix", "images", "heatmap", "plane", "none"]
+FigureKind = Literal["profile", "beside", "band", "matrix", "images", "regions", "heatmap", "plane", "none"]
 
 
 class Against(_Part):
@@ -258,6 +258,8 @@ class Layout(_Part):
     matrix: a panel for each score that keeps a `matrix` of target classes by source classes, numbers in its cells.
     images: a grid for each score that keeps `images`, with their confidences below them and the originals framed;
     the columns are source classes or, where the score has a row for each, what tells those rows apart.
+    regions: a row of panels for each plane that a score keeps in `regions`, a panel a classifier: the class that it
+    gives to each point, and circles on which the class is known.
     heatmap: the first matrix, whatever it is, that each score keeps.
     none: the table alone.
 

@@ -21,9 +21,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invspec.report import pictures, table
+from invspec.report import pictures, regions, table
 from invspec.report.cells import Number, number, shown
-from invspec.report.looks import DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
+from invspec.report.looks import CLASSES, DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
 from invspec.report.table import Labels, Line, Table
 
 LARGEST_GRID = 6  # panels; more rows of a kind share one
@@ -64,6 +64,8 @@ def _figure(tables: Sequence[Table], framed: bool) -> Figure:
             return pictures.matrices(one.pictures, framed)
         case Table(figure="images") as one:
             return pictures.images(one.pictures, framed)
+        case Table(figure="regions") as one:
+            return regions.planes(one.pictures, framed)
         case _:
             return _profiles(tables, framed)
 
@@ -105,7 +107,8 @@ def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
     """What every colour of these tables' figures is on a dark page."""
     lines = {look.colour: look.dark for one in tables for look in looks_of(one).values()}
     kept = pictures.dark() if any(one.pictures for one in tables) else {}
-    return DARK_PAGE | dict(KINDS) | kept | lines
+    areas = dict(area for _, area in CLASSES) if any(one.figure == "regions" for one in tables) else {}
+    return DARK_PAGE | dict(KINDS) | kept | areas | lines
 
 
 def _svg(figure: Figure) -> str:

@@ -1,10 +1,10 @@
-"""What scores keep for figures beyond their numbers: matrices, and images with what stands below them."""
+"""What scores keep for figures beyond their numbers: matrices, images with what is beside them, regions of planes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ WANTED: dict[FigureKind, str] = {
     "heatmap": "matrix",
     "matrix": "matrix of target classes by source classes",
     "images": "images",
+    "regions": "regions of planes",
 }
 
 
@@ -40,13 +41,30 @@ class Picture:
     sides: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Regions(Picture):
+    """Planes: values (P, Q, H, W), the class that each of Q classifiers, told by headings, gives to points of a grid.
+
+    Its first row is the lowest, and it goes from -extent to extent both ways. On circles around the middle, of these
+    names and radii (S,), classes are known, labels (S,); misread (P, Q, S, A) bool says at which of A equally spaced
+    angles each classifier takes another. points are what is marked, places (P, 2) by name.
+    """
+
+    extent: float = 1.0
+    circles: tuple[str, ...] = ()
+    radii: tuple[float, ...] = ()
+    labels: tuple[int, ...] = ()
+    misread: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0), dtype=bool))
+    points: Mapping[str, Array] = field(default_factory=dict[str, Array])
+
+
 def pictures(
     kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Store
 ) -> dict[tuple[Scalar | None, ...], Picture]:
     """What each score kept, by what tells scores apart among the coordinates names.
 
-    Of several seeds a matrix is the mean; of the others, and of images, only the first can be shown. Raises SpecError
-    where a score keeps nothing of the kind.
+    Of several seeds a matrix is the mean; of the others, images and regions, only the first can be shown. Raises
+    SpecError where a score keeps nothing of the kind.
     """
     found: dict[tuple[Scalar | None, ...], Picture] = {}
     for group in groups:
@@ -66,6 +84,8 @@ def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Pic
             return Picture(mean([_array(store.load(one.cell.goal), "matrix") for one in readings]))
         case "images" if "images" in first.tensors:
             return _images(first)
+        case "regions" if "regions" in first.tensors:
+            return _regions(first)
         case "heatmap" if square := [name for name, tensor in first.tensors.items() if tensor.ndim == 2]:
             return Picture(_array(first, square[0]))
         case _:
@@ -82,6 +102,22 @@ def _sides(score: Artifact) -> tuple[str, ...]:
     """The numbers beside the rows of images, if there are any; nothing for NaN."""
     numbers: list[float] = score.tensors["sides"].tolist() if "sides" in score.tensors else []
     return tuple("" if math.isnan(number) else f"{number:g}" for number in numbers)
+
+
+def _regions(score: Artifact) -> Regions:
+    wheres = [tuple(map(str, row.where.values())) for row in score.rows or ()]  # classifier and circle
+    headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*wheres, strict=True))
+    mark = "point_"
+    return Regions(
+        _array(score, "regions"),
+        headings=headings,
+        circles=circles,
+        extent=score.tensors["extent"].item(),
+        radii=tuple(score.tensors["radii"].tolist()),
+        labels=tuple(score.tensors["labels"].tolist()),
+        misread=_array(score, "misread"),
+        points={name.removeprefix(mark): _array(score, name) for name in score.tensors if name.startswith(mark)},
+    )
 
 
 def _headings(score: Artifact, columns: int) -> tuple[str, ...]:

@@ -28,6 +28,14 @@ KINDS = (  # Okabe and Ito's palette
     ("#e69f00", "#f2bd4b"),
     ("#666666", "#aaaaaa"),
 )
+# of classes: lines, in the colours of kinds, and areas, whose tints differ in lightness too
+CLASSES = (
+    (KINDS[0], ("#9cc2e4", "#173d5b")),
+    (KINDS[2], ("#fbe0c6", "#87502f")),
+    (KINDS[1], ("#86c5ad", "#0f4336")),
+    (KINDS[3], ("#f6dcea", "#835571")),
+    (KINDS[6], ("#c2c2c7", "#3a3c42")),
+)
 # from least to most; no colour is one of a sweep, since each has its own on a dark page
 HEAT = (("#f6f6f2", "#eda63b", "#d94860", "#23235e"), ("#23262e", "#7b3a86", "#e0566a", "#f7d9a0"))
 MARKERS = "osD^vPX"

@@ -27,6 +27,8 @@ REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
     "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
     "images": "below each image the confidence in the label of its source, of a framed one in its own{only}",
+    "regions": "areas are what points are taken for, circles have the colour of their class and are thick where they "
+    "are taken for another{only}",
     "heatmap": "the sizes of a matrix's entries{only}",
 }
 

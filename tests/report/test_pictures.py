@@ -1,21 +1,23 @@
-"""Figures of what scores keep: matrices with numbers in them, grids of images; and bands between two edges."""
+"""Figures of what scores keep: matrices with numbers, grids of images, regions of planes; bands between two edges."""
 
 import base64
 import io
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 
 from invspec.data import Row
 from invspec.errors import SpecError
-from invspec.report import figures, html, kept, pictures, table, whole
+from invspec.report import figures, html, kept, pictures, regions, table, whole
+from invspec.report.looks import CLASSES, DARK_PAGE, INK
 from invspec.tasks import Artifact
 
 SPEC = """
@@ -32,6 +34,9 @@ report:
   - %s
 """
 MATRIX = "{of: success, rows: [model, defence], columns: attack, figure: matrix}"
+REGIONS = (
+    "{of: success, rows: [model, success.classifier], at: {defence: normal}, columns: success.circle, figure: regions}"
+)
 IMAGES = "{of: success, rows: [model], at: {defence: normal}, columns: attack, figure: images}"
 BAND = (
     "{of: success, rows: [model, success.vertex, success.quantile], at: {defence: normal}, columns: success.radius, "
@@ -106,13 +111,17 @@ def luminance(colour):
     return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
 
 
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 @pytest.mark.parametrize("page", [0, 1], ids=["white", "dark"])
 def test_numbers_are_legible_on_their_cells_on_either_page(page):
     for level in range(pictures.LEVELS):
         colour = pictures.on_cell((level + 0.5) / pictures.LEVELS)
         text = colour if page == 0 else pictures.dark()[colour]
-        light, dark = sorted((luminance(text), luminance(pictures.TINTS[page][level])), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) > 4.5  # what WCAG 2 asks for
+        assert contrast(text, pictures.TINTS[page][level]) > 4.5  # what WCAG 2 asks for
 
 
 def test_every_colour_of_a_matrix_has_another_on_a_dark_page(laid):
@@ -130,7 +139,11 @@ def test_the_mean_of_matrices_is_over_those_that_have_a_value():
 
 @pytest.mark.parametrize(
     ("layout", "lacking"),
-    [(MATRIX, "keeps no matrix of target classes by source classes"), (IMAGES, "keeps no images")],
+    [
+        (MATRIX, "keeps no matrix of target classes by source classes"),
+        (IMAGES, "keeps no images"),
+        (REGIONS, "keeps no regions of planes"),
+    ],
 )
 def test_a_figure_of_what_a_score_does_not_keep_is_refused_in_its_place(laid, layout, lacking):
     with pytest.raises(SpecError, match=rf"toy.yaml:\d+: report.0.figure: success {lacking}"):
@@ -220,6 +233,102 @@ def test_images_are_within_the_page_as_they_are(laid):
     assert decoded.shape[:2] == (96, 96)
     assert not re.search(r'href="(?!#|data:)', text)
     assert "<figcaption>below each image the confidence in the label of its source" in text
+
+
+# ─ regions ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def plane(coords):
+    """A plane in which the first classifier is right and the second one takes the upper half for class 1."""
+    upper = torch.zeros(9, 9, dtype=torch.uint8)
+    upper[5:] = 1
+    misread = torch.zeros(1, 2, 2, 8, dtype=torch.bool)
+    misread[0, 1, 0, 1:4] = True
+    return {
+        "regions": torch.stack([torch.zeros_like(upper), upper]).unsqueeze(0),
+        "misread": misread,
+        "extent": torch.tensor([12.0]),
+        "radii": torch.tensor([1.0, 10.0]),
+        "labels": torch.tensor([0, 1]),
+        "point_x": torch.tensor([[10.0, 0.0]]),
+        "point_metamer": torch.tensor([[-1.0, 9.0]]),
+    }
+
+
+def circles(coords):
+    return [
+        Row(0.5, 2, 0.4, 0.6, {"classifier": classifier, "circle": circle})
+        for classifier in ("logits", "nuisance")
+        for circle in ("inner", "outer")
+    ]
+
+
+def test_a_plane_has_a_panel_a_classifier_with_circles_and_points(laid):
+    figure = drawn(*laid(REGIONS, plane, circles))
+    first, second, *others = panels(figure)
+    assert len(others) == 2  # of the other model
+    assert [axes.get_title(loc="left") for axes in (first, second)] == ["logits", "nuisance"]
+    assert texts(first) == ["x", "metamer", "misread: inner 0 %, outer 0 %"]
+    assert texts(second) == ["x", "metamer", "misread: inner 38 %, outer 0 %"]
+    radii = [np.hypot(*map(np.asarray, line.get_data())) for line in first.lines]
+    assert [radius.max() for radius in radii[:4:2]] == pytest.approx([1, 10])
+    assert np.asarray(first.lines[-1].get_data()).tolist() == [[-1], [9]]
+    assert first.get_xlim() == first.get_ylim() == (-12, 12)
+
+
+def test_areas_stand_where_the_classes_are_and_arcs_where_they_are_misread(laid):
+    first, second, *_ = panels(drawn(*laid(REGIONS, plane, circles)))
+    below, above = regions.area(0), regions.area(1)
+    assert to_hex(first.patches[0].get_facecolor()) == to_hex(second.patches[0].get_facecolor()) == below
+    assert (len(first.collections), len(second.collections)) == (0, 1)
+    (area,) = second.collections
+    assert to_hex(area.get_facecolor()[0]) == above
+    heights = np.concatenate([path.vertices for path in area.get_paths()])[:, 1]
+    assert (heights.min(), heights.max()) == (pytest.approx(1.5), 12)  # half-way between rows of the grid
+    wrong = second.lines[1]
+    assert wrong.get_color() == second.lines[0].get_color() == regions.line(0)
+    assert np.isfinite(np.asarray(wrong.get_ydata())).nonzero()[0].tolist() == [1, 2, 3]
+
+
+def test_only_planes_of_several_scores_are_named(laid):
+    names = [block.get_suptitle() for block in drawn(*laid(REGIONS, plane, circles)).subfigs]
+    assert names == ["linear", "lenet"]
+    alone = REGIONS.replace("{defence: normal}", "{defence: normal, model: linear}")
+    assert [block.get_suptitle() for block in drawn(*laid(alone, plane, circles)).subfigs] == [""]
+
+
+def test_the_legend_of_regions_has_the_classes_and_what_is_misread(laid):
+    figure = drawn(*laid(REGIONS, plane, circles))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class 0", "class 1", "misread"]
+
+
+def test_every_colour_of_regions_has_another_on_a_dark_page(laid):
+    (one,) = table.tables(*laid(REGIONS, plane, circles))
+    svg = figures.inline([one], "f") or ""
+    ET.fromstring(svg)
+    used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg))
+    assert {colour[1:] for colour in (regions.area(0), regions.area(1), regions.line(0))} <= used
+    assert used <= {colour[1:] for colour in figures.dark_colours([one])}
+    assert "<figcaption>areas are what points are taken for" in html.text(
+        replace(whole.report(*laid(REGIONS, plane, circles)), trainings=())
+    )
+
+
+@pytest.mark.parametrize("page", [0, 1], ids=["white", "dark"])
+def test_what_is_drawn_on_areas_is_told_from_them_on_either_page(page):
+    ink = (INK, DARK_PAGE[INK])[page]
+    for line, area in CLASSES:
+        assert contrast(ink, area[page]) > 4.5  # what WCAG 2 asks for of text
+        assert contrast(line[page], area[page]) > 1.5
+    tints = [area[page] for _, area in CLASSES]
+    assert min(contrast(*pair) for pair in pairwise(tints)) > 1.3  # whoever sees no hue sees a lighter or darker area
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0, "0 %"), (0.003, "0.3 %"), (0.12, "12 %"), (0.996, "99.6 %"), (1, "100 %")]
+)
+def test_a_share_that_is_nearly_none_or_all_is_told_from_it(share, told):
+    assert regions.percent(share) == told
 
 
 # ─ bands ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
