@@ -14,7 +14,7 @@ from invspec.models.irevnet import IRevNet
 
 FITS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((1, 1, 16), 10), ((1, 1, 17), 2))
 
-LARGE = ("resnet50_imagenet", "vgg19")
+LARGE = ("resnet18_imagenet", "resnet50_imagenet", "vgg19")
 ELSEWHERE = ("exported", "timm")  # what a file or an extra package holds: tests/models has them
 
 
