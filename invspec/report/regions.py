@@ -77,11 +77,18 @@ def _circle(axes: Axes, radius: float, label: int, misread: Array) -> None:
 
 
 def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
-    """A dot with its name on the side away from the middle, or towards it where the dot is far out."""
-    x, y = place.tolist()
-    axes.plot(x, y, marker="o", markersize=4, color=INK, zorder=5)
-    length = math.hypot(x, y) or 1.0
-    across, up = ((-at if length > extent / 2 else at) / length for at in (x, y))
+    """A dot with its name on the side away from the middle, or towards it where the dot is far out.
+
+    A point beyond the picture is an arrowhead at the edge, with its distance from the middle.
+    """
+    (x, y), length = place.tolist(), math.hypot(*place)
+    marker: Any = "o"
+    if (beyond := max(abs(x), abs(y)) / extent) > 1:
+        marker, name = (3, 0, math.degrees(math.atan2(y, x)) - 90), f"{name} at {length:.3g}"
+        x, y = 0.97 * x / beyond, 0.97 * y / beyond
+    axes.plot(x, y, marker=marker, markersize=4.5, color=INK, zorder=5)
+    inward = -1 if length > extent / 2 else 1
+    across, up = (inward * at / (math.hypot(x, y) or 1.0) for at in (x, y))
     sides: tuple[Any, Any] = (_side(across, "right", "left"), _side(up, "top", "bottom"))
     offset = (6 * across, 6 * up)
     axes.annotate(

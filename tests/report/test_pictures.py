@@ -290,6 +290,13 @@ def test_areas_stand_where_the_classes_are_and_arcs_where_they_are_misread(laid)
     assert np.isfinite(np.asarray(wrong.get_ydata())).nonzero()[0].tolist() == [1, 2, 3]
 
 
+def test_a_point_beyond_the_picture_is_at_its_edge_with_its_distance(laid):
+    far = {"point_metamer": torch.tensor([[-30.0, 40.0]])}
+    axes, *_ = panels(drawn(*laid(REGIONS, lambda coords: {**plane(coords), **far}, circles)))
+    assert texts(axes)[1] == "metamer at 50"
+    assert np.asarray(axes.lines[-1].get_data()).ravel() == pytest.approx([-0.97 * 9, 0.97 * 12])
+
+
 def test_only_planes_of_several_scores_are_named(laid):
     names = [block.get_suptitle() for block in drawn(*laid(REGIONS, plane, circles)).subfigs]
     assert names == ["linear", "lenet"]
