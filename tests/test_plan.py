@@ -323,6 +323,35 @@ def test_the_attack_of_a_defence_must_fit_its_models() -> None:
     assert told.startswith("x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs")
 
 
+ORACLE = {"use": "semantic_share", "of": "pgd", "oracle": {"model": "judge", "defence": "quick"}}
+
+
+def test_an_oracle_is_trained_on_the_same_data_from_the_same_seed() -> None:
+    found = planned(
+        seeds=[3, 4],
+        models={"linear": {}, "judge": {"use": "mlp"}},
+        defences={"standard": {}, "quick": {"use": "standard", "epochs": 1}},
+        measures={"shown": ORACLE},
+    )
+    plan.check(found)
+    for cell in found.cells:
+        oracle = cell.goal.oracle
+        assert oracle is not None
+        assert oracle in needs(cell.goal)
+        assert (oracle.dataset, oracle.seed) == (cell.goal.train.dataset, cell.goal.train.seed)
+        assert (type(oracle.model).__name__, cast(Any, oracle.defence).epochs) == ("MLP", 1)
+        assert found.names[oracle] == f"train the oracle of shown, seed {oracle.seed}"
+    assert Counter(type(task) for task in found.tasks) == {Train: 4, Perturb: 2, Score: 2}
+
+
+def test_an_oracle_must_fit_the_data() -> None:
+    models = {"linear": {}, "judge": {"use": "sign_first"}}  # which tells two classes apart
+    told = complaint(
+        models=models, defences={"standard": {}, "quick": {"use": "untrained"}}, measures={"shown": ORACLE}
+    )
+    assert told.startswith("x.yaml: train.0.model: judge on fake: SignClassifier tells 2 classes apart")
+
+
 def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And retraining it asks for new tasks, of its methods alone."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))

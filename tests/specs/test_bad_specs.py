@@ -272,6 +272,35 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         BASE + "report:\n  - {of: accuracy, legend: '{eps}/0'}\n",
         "x.yaml:15: report.0.legend: no coordinate 'eps'",
     ),
+    "a measure without the oracle that it wants": (
+        with_(measures="  shown: {use: semantic_share, of: pgd}"),
+        "x.yaml:11: measures.shown: SemanticShare needs an oracle\n"
+        "hint: say `oracle: {{model: label, defence: label}}`, a second classifier that is believed",
+    ),
+    "an oracle that nobody asks": (
+        with_(measures="  accuracy: {of: pgd, oracle: {model: linear, defence: standard}}"),
+        "x.yaml:11: measures.accuracy.oracle: Accuracy asks no oracle\nhint: take it out",
+    ),
+    "an oracle that is no label": (
+        with_(measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linaer, defence: standard}}"),
+        "x.yaml:11: measures.shown.oracle.model: no model is labelled 'linaer' in this spec\n"
+        "hint: did you mean linear? (known: linear)",
+    ),
+    "an oracle without a training": (
+        with_(measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linear}}"),
+        "x.yaml:11: measures.shown.oracle.defence: is missing",
+    ),
+    "an oracle that is several nets": (
+        with_(
+            measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linear, defence: standard}}",
+            defences="  standard: {epochs: {sweep: [1, 2]}}",
+        ),
+        "x.yaml:11: measures.shown.oracle.defence: defence standard is swept, and an oracle is one net",
+    ),
+    "an attack with an oracle": (
+        attack("{oracle: {model: linear, defence: standard}}"),
+        "x.yaml:9: attacks.pgd.oracle: oracle belongs to measures, not to attacks",
+    ),
     "an attack of something": (
         attack("{of: pgd}"),
         "x.yaml:9: attacks.pgd.of: of belongs to measures, not to attacks",
