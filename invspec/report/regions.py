@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -82,15 +82,16 @@ def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
     A point beyond the picture is an arrowhead at the edge, with its distance from the middle.
     """
     (x, y), length = place.tolist(), math.hypot(*place)
-    marker: Any = "o"
+    marker, away = cast(Any, "o"), 6
     if (beyond := max(abs(x), abs(y)) / extent) > 1:
-        marker, name = (3, 0, math.degrees(math.atan2(y, x)) - 90), f"{name} at {length:.3g}"
+        marker, away = (3, 0, math.degrees(math.atan2(y, x)) - 90), 15  # points: past the outermost circle
+        name = f"{name} at {length:,.0f}"
         x, y = 0.97 * x / beyond, 0.97 * y / beyond
     axes.plot(x, y, marker=marker, markersize=4.5, color=INK, zorder=5)
     inward = -1 if length > extent / 2 else 1
     across, up = (inward * at / (math.hypot(x, y) or 1.0) for at in (x, y))
     sides: tuple[Any, Any] = (_side(across, "right", "left"), _side(up, "top", "bottom"))
-    offset = (6 * across, 6 * up)
+    offset = (away * across, away * up)
     axes.annotate(
         name, (x, y), offset, textcoords="offset points", ha=sides[0], va=sides[1], fontsize=7.5, color=INK, zorder=6
     )
