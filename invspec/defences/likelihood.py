@@ -35,6 +35,7 @@ PriorOver = Annotated[
     Literal["nuisance", "all"],
     Field(description="which part of the code has the Gaussian prior; nuisance alone leaves the logits free"),
 ]
+LEAST_STD = 1e-3  # that a prior begins with
 
 
 class Likelihood(Training):
@@ -42,8 +43,10 @@ class Likelihood(Training):
 
     The density of an image is that of its code under the prior times |det J|, J (D, D) being the Jacobian of the code,
     whose logarithm counts once. The prior is a diagonal Gaussian, of mean 0 and deviation 1 at first, and learns with
-    the model: it has its learning rate and its weight decay. In bits per dimension, -log2 of the probability of an
-    8-bit image over D, the term has the scale of the cross-entropy. The curve bits_per_dimension tells it.
+    the model: it has its learning rate and its weight decay. With steps of lr it is slow to find the deviations of
+    pixels that are always black, about exp(-6); a short training begins with prior_from_data. In bits per dimension,
+    -log2 of the probability of an 8-bit image over D, the term has the scale of the cross-entropy. The curve
+    bits_per_dimension tells it.
 
     A prior over the nuisance alone stands for the factorised one of Lemma 10, whose logits are free: these bits then
     are no likelihood of images, since a growing scale of the logits lowers them.
@@ -64,6 +67,9 @@ class Likelihood(Training):
     ce_weight: CrossEntropyWeight = 0.0
     mle_weight: LikelihoodWeight = 1.0
     prior: PriorOver = "all"
+    prior_from_data: bool = Field(
+        default=False, description="the prior begins at mean and deviation of the first batch's code, not at 0 and 1"
+    )
 
     @property
     def accepts(self) -> type:
@@ -75,7 +81,8 @@ class Likelihood(Training):
     def fresh_prior(self, model: nn.Module, data: Split) -> DiagonalGaussian:
         """A prior over the part of the code that has one, on the device of the data."""
         code = code_of_one(model, data)
-        return DiagonalGaussian(self._under_prior(code).shape[1]).to(code.nuisance.device)
+        prior = DiagonalGaussian(self._under_prior(code).shape[1], self.prior_from_data)
+        return prior.to(code.nuisance.device)
 
     def objective(self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream) -> Objective:
         code = Code(*cast(Bijective, net).encode_with_log_det(lesson.x))
@@ -117,14 +124,30 @@ class Term:
 
 
 class DiagonalGaussian(nn.Module):
-    """Independent normal densities of the dimensions of z, with learnt means and deviations; 0 and 1 at first."""
+    """Independent normal densities of the dimensions of z, with learnt means and deviations.
 
-    def __init__(self, dimensions: int) -> None:
+    These are 0 and 1 at first; from_data: what the first batch has, whose deviation is no less than LEAST_STD.
+    """
+
+    waiting: Tensor
+
+    def __init__(self, dimensions: int, from_data: bool = False) -> None:
         super().__init__()
         self.mean, self.log_std = nn.Parameter(torch.zeros(dimensions)), nn.Parameter(torch.zeros(dimensions))
+        self.register_buffer("waiting", torch.tensor(from_data))
+
+    @torch.no_grad()
+    def begin_at(self, z: Tensor) -> None:
+        """Take mean and deviation from a batch (B, d)."""
+        std, mean = torch.std_mean(z, dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.log_std.copy_(std.clamp_min(LEAST_STD).log())
+        self.waiting.fill_(False)
 
     def forward(self, z: Tensor) -> Tensor:
         """Log-density of z (B, d), in nats: (B,)."""
+        if self.waiting:
+            self.begin_at(z)
         standardised = (z - self.mean) * (-self.log_std).exp()
         return -(standardised.square() / 2 + self.log_std + math.log(2 * math.pi) / 2).sum(1)
 

@@ -94,3 +94,20 @@ def test_the_prior_has_the_size_of_its_part_of_the_code():
 
 def test_it_wants_a_bijection():
     assert Likelihood().accepts is Bijective
+
+
+def test_a_prior_from_data_begins_at_the_first_batch_and_then_learns():
+    prior, z = DiagonalGaussian(3, from_data=True), torch.tensor([[1.0, -2.0, 5.0], [3.0, 2.0, 5.0]])
+    prior(z)
+    assert prior.mean.tolist() == [2, 0, 5]
+    assert prior.log_std.exp().tolist() == pytest.approx([1, 2, 1e-3])  # the last one is constant
+    prior(10 * z)
+    assert prior.mean.tolist() == [2, 0, 5]
+
+
+def test_a_prior_that_has_begun_does_not_begin_again_after_a_resume():
+    first, second = (DiagonalGaussian(2, from_data=True) for _ in range(2))
+    first(torch.randn(4, 2))
+    second.load_state_dict(first.state_dict())
+    second(torch.randn(4, 2))
+    assert torch.equal(second.mean, first.mean)
