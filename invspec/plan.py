@@ -15,6 +15,7 @@ from invspec.spec import Coords, Oracle, Resolved, Scalar, Spec, TrainLine, Vari
 from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
 
 PART = 2_000  # examples in one perturb task: long attacks are cut into parts that several devices can share
+IMAGES = 2**26  # numbers in the images of one part, 256 MiB, held a few times: 445 of ImageNet
 PATHS = 200 * 1_002 * 3 * 32 * 32  # numbers in the paths of one part, 2.3 GiB, held twice: 200 of CIFAR, 1,000 steps
 CHAIN = 50  # attacks that set out one from the other: a longer sweep begins anew, since nested values have a depth
 MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
@@ -202,11 +203,14 @@ def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> tuple
 
 
 def _part_size(dataset: Dataset, attack: Attack) -> int:
-    """Examples in one perturb task: fewer where every image on their way is kept, since a part is held in memory."""
-    if not getattr(attack, "keep_path", False):
-        return PART
-    vertices = getattr(attack, "steps", 0) + 2  # x and a start besides
-    return min(PART, max(1, PATHS // (vertices * math.prod(dataset.shape))))
+    """Examples in one perturb task, fewer of large images, and where every image on their way is kept.
+
+    A part is held in memory.
+    """
+    numbers, most = math.prod(dataset.shape), IMAGES
+    if getattr(attack, "keep_path", False):
+        numbers, most = numbers * (getattr(attack, "steps", 0) + 2), PATHS  # x and a start besides
+    return min(PART, max(1, most // numbers))
 
 
 def _perturb(train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec) -> Perturb:

@@ -139,6 +139,12 @@ def test_long_attacks_are_cut_into_parts(test: int, sample: dict[str, Any], part
     assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
 
 
+def test_parts_of_large_images_have_fewer() -> None:
+    found = planned(datasets={"fake": {"shape": [3, 224, 224], "test": 900}}, measures={"accuracy": {"of": "pgd"}})
+    parts = [task.part for task in found.tasks if isinstance(task, Perturb)]
+    assert parts == [(0, 445), (445, 890), (890, 900)]
+
+
 @pytest.mark.parametrize(
     ("pairs", "settings", "parts"),
     [

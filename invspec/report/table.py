@@ -26,7 +26,7 @@ TRAINED = ("dataset", "model", "defence")
 REMARKS: dict[FigureKind, str] = {
     "band": "bands from the lowest to the highest {edges}",
     "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
-    "images": "below each image the confidence in the label of its source, of a framed one in its own{only}",
+    "images": "below each image the {confidence} of its source, of a framed one in its own{bars}{only}",
     "regions": "areas are what points are taken for, circles have the colour of their class and are thick where they "
     "are taken for another{only}",
     "heatmap": "the sizes of a matrix's entries{only}",
@@ -239,6 +239,7 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
     if against is not None and against.numbers and not {line.labels for line in against.lines} & set(found):
         raise SpecError(f"no row of {layout.of} is one of {against.measure}", hint="fix its rows", path=("against",))
     lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
+    pictures = kept.pictures(layout.figure, shown, (*rows, columns), store)
     laid = Table(
         title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
         about=about(planned.spec, layout.of),
@@ -252,17 +253,21 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
         figure=layout.figure,
         legend=layout.legend,
         metric=metric(planned.spec, layout),
-        pictures=kept.pictures(layout.figure, shown, (*rows, columns), store),
-        remark=_remark(planned.spec, layout, rows),
+        pictures=pictures,
+        remark=_remark(planned.spec, layout, rows, pictures.values()),
         against=against,
     )
     _check_band(laid)
     return laid
 
 
-def _remark(spec: Spec, layout: Layout, rows: tuple[str, ...]) -> str:
+def _remark(spec: Spec, layout: Layout, rows: tuple[str, ...], pictures: Iterable[object]) -> str:
     several = len(spec.seeds) > 1
+    bars = any(getattr(picture, "bars", None) is not None for picture in pictures)
+    asked = spec.entries["measures"][layout.of].oracle is not None
     words = {
+        "confidence": "oracle's confidence in the class" if asked else "confidence in the label",
+        "bars": ", above it its logits" if bars else "",
         "edges": rows[-1] if rows else "",
         "means": ", which are means over seeds" if several else "",
         "only": "; of one seed" if several else "",

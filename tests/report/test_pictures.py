@@ -48,8 +48,8 @@ BAND = (
 def laid(planned, toy_store):
     """The plan and the store of a spec with one layout; keep(coords) gives the tensors of a score."""
 
-    def built(layout, keep=lambda coords: {}, rows=lambda coords: np.arange(100) < 50):
-        plan = planned(SPEC % layout)
+    def built(layout, keep=lambda coords: {}, rows=lambda coords: np.arange(100) < 50, spec=SPEC):
+        plan = planned(spec % layout)
         store = toy_store(plan, rows)
         for cell in plan.cells:
             score = store.scores[cell.goal]
@@ -207,6 +207,17 @@ def test_bars_stand_above_their_image_on_one_scale_and_numbers_beside_the_rows(l
     assert all(left < bar.get_x() < right and bar.get_y() < top < bottom for bar in bars)
     assert [label.get_text() for label in first.get_yticklabels()] == ["0.5", ""]
     assert (first.get_xlabel(), list(first.get_xticks())) == ("", [])
+
+
+def test_the_remark_says_whose_confidence_it_is_and_what_the_bars_are(laid):
+    (own,) = table.tables(*laid(IMAGES, with_bars))
+    assert own.remark.startswith("below each image the confidence in the label of its source")
+    assert ", above it its logits" in own.remark
+    asked = "{use: semantic_share, of: none, oracle: {model: linear, defence: normal}}"
+    spec = SPEC.replace("{use: accuracy, of: none}", asked)
+    (others,) = table.tables(*laid(IMAGES, grid, spec=spec))
+    assert others.remark.startswith("below each image the oracle's confidence in the class of its source, of a framed")
+    assert "logits" not in others.remark
 
 
 def test_pixels_are_enlarged_sharply_and_other_channels_than_rgb_are_grey():
