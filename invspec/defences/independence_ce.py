@@ -51,8 +51,12 @@ class IndependenceCE(Likelihood):
     The curves tell nuisance_loss and nuisance_accuracy, the rival's cross-entropy and accuracy after its updates, on
     what it just learnt from, beside cross_entropy and bits_per_dimension.
 
+    raw and clamped have no gradient where the rival is sure and right, so that the model cannot begin to win against a
+    rival that has learnt a batch by heart, as many updates on few examples let it; the other two have.
+
     Deviates: Definition 7 prints densities where Lemma 10 has their logarithms, and the log-determinant once for each
-    dimension; here logarithms, and the log-determinant once.
+    dimension; here logarithms, and the log-determinant once. The logits of the released script go through a batch norm
+    before the cross-entropy; here they do not.
     """
 
     ce_weight: CrossEntropyWeight = 1.0
