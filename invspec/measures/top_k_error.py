@@ -17,8 +17,9 @@ _BATCH = 128
 class TopKError(Measure):
     """Share of attacked images, after `identity` of clean ones, whose label is not among the k largest logits.
 
-    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is among them where fewer than k logits are
-    larger than its own. The logits are computed anew, in float32.
+    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is among them where fewer than k other logits
+    are as large as its own, or larger: ties count against the net, and so do logits that are no numbers. The logits are
+    computed anew, in float32.
     """
 
     k: int = Field(default=1, ge=1, description="guesses that a model has")
@@ -35,4 +36,4 @@ class TopKError(Measure):
     def _missed(self, logits: Tensor, y: Tensor) -> Tensor:
         """Which labels y (B,) are not among the k largest of logits (B, K)."""
         own = logits.gather(1, y[:, None])
-        return (logits > own).sum(1) >= self.k
+        return (~(logits < own)).sum(1) - 1 >= self.k

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from invspec.data import Shape
 from invspec.kinds import Model
+from invspec.models.given_logits import TriangularGivenLogits
 from invspec.models.invertible import (
     DCT,
     ActNorm,
@@ -48,7 +49,8 @@ class FiRevNet(Model):
     readout: the logits are the first K channels of the last map at one position (site), the same after an orthonormal
     DCT of every map at frequency 0 (dct), or the first K numbers of the flattened map (first). The nuisance is what the
     readout leaves of the last map (of site and dct: the other channels at that place, then the other places channel by
-    channel), then the flattened halves that left, the last one first.
+    channel), then the flattened halves that left, the last one first. With nuisance_given_logits, which is ours, these
+    numbers then go through a map that depends on the logits: models.given_logits.TriangularGivenLogits.
 
     Deviates: an affine coupling's scale is at least 0.0025, so that decoding codes far from all images does not
     overflow. Logits have no batch norm of their own. Squares become channels with the input's channels outermost.
@@ -75,6 +77,9 @@ class FiRevNet(Model):
     site: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
         default=(2, 2), description="readout site: row and column in the last map"
     )
+    nuisance_given_logits: bool = Field(
+        default=False, description="last, the nuisance goes through a triangular map that the logits choose; ours"
+    )
     memory: MemoryField = "stored"
 
     def build(self, shape: Shape, classes: int) -> BijectiveNet:
@@ -85,7 +90,8 @@ class FiRevNet(Model):
             layers += [Squeeze() for _ in range(squeezes)]
             layers += [layer for _ in range(self.blocks) for layer in self._block(inside[0], stage)]
             runs.append(Run(layers, self.memory))
-        return BijectiveNet(runs, shapes[-1], self._read(shapes[-1], classes), self.factor_out)
+        last = TriangularGivenLogits(classes, math.prod(shape) - classes) if self.nuisance_given_logits else None
+        return BijectiveNet(runs, shapes[-1], self._read(shapes[-1], classes), self.factor_out, last)
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """The shape of the maps in each stage. Raises ValueError where one cannot be squeezed or halved."""
@@ -143,18 +149,24 @@ class FullyConnectedFiRevNet(Model):
 class BijectiveNet(nn.Module):
     """Stages, between which half of the channels may leave, and a readout; see kinds.Bijective.
 
-    shape is that of the last stage's maps.
+    shape is that of the last stage's maps. last, if there is one, maps the nuisance given the logits.
     """
 
     def __init__(
-        self, stages: Sequence[Run], shape: Shape, readout: SiteReadout | FirstReadout, factor_out: bool
+        self,
+        stages: Sequence[Run],
+        shape: Shape,
+        readout: SiteReadout | FirstReadout,
+        factor_out: bool,
+        last: TriangularGivenLogits | None = None,
     ) -> None:
         super().__init__()
         self.stages, self.shape, self.readout, self.factor_out = nn.ModuleList(stages), shape, readout, factor_out
+        self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
-        return self.encode(x)[0]
+        return self._read(x)[0]
 
     def encode(self, x: Tensor) -> Code:
         """x (B, C, H, W) to semantic (B, K), the logits, and nuisance (B, D - K)."""
@@ -163,6 +175,14 @@ class BijectiveNet(nn.Module):
 
     def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same, and the log of the Jacobian's absolute determinant (B,), in nats."""
+        semantic, nuisance, log_det = self._read(x)
+        if self.last is None:
+            return semantic, nuisance, log_det
+        nuisance, added = self.last(semantic, nuisance)
+        return semantic, nuisance, log_det + added
+
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Semantic, nuisance and log-determinant before the last map."""
         total, left = unchanged(x), list[Tensor]()
         for number, stage in enumerate(self.stages):
             if number and self.factor_out:
@@ -176,6 +196,7 @@ class BijectiveNet(nn.Module):
     def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
         """The exact inverse of encode: x (B, C, H, W)."""
         sizes = self._sizes(semantic.shape[1])
+        nuisance = nuisance if self.last is None else self.last.inverse(semantic, nuisance)
         rest, *left = nuisance.split(sizes, dim=1)
         x = self.readout.inverse(semantic, rest)
         for number, stage in reversed(list(enumerate(self.stages))):

@@ -1,0 +1,51 @@
+"""A linear map of a code's nuisance that its logits choose."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from invspec.models.invertible import ActNorm
+
+AT_ONCE = 2**24  # numbers in the matrices that are solved together
+
+
+class TriangularGivenLogits(nn.Module):
+    """z_n, (B, n), to exp(s) * (I + L) (actnorm(z_n) + b), each of s, L and b a mixture of K, one a class.
+
+    The mixture has the weights p = softmax(z_s) of the logits z_s (B, K): s = sum p_k s_k, and so on, where each L_k is
+    strictly lower triangular. So the map has an inverse whatever the logits are. It begins as actnorm.
+
+    A likelihood thereby learns, of each class, the mean and the whole covariance of the nuisance, and takes both out of
+    it: what could tell the class by them is gone. A loss of the logits alone leaves it as it begins.
+    """
+
+    def __init__(self, classes: int, length: int) -> None:
+        super().__init__()
+        self.actnorm = ActNorm(length)
+        self.shift = nn.Parameter(torch.zeros(classes, length))
+        self.log_scale = nn.Parameter(torch.zeros(classes, length))
+        self.lower = nn.Parameter(torch.zeros(classes, length, length))  # of which only what is below the diagonal
+
+    def forward(self, semantic: Tensor, nuisance: Tensor) -> tuple[Tensor, Tensor]:
+        """The mapped nuisance (B, n), and the log of the absolute determinant (B,) with the logits held."""
+        normed, log_det = self.actnorm(nuisance[:, :, None, None])
+        p = semantic.softmax(1)
+        centred = normed.flatten(1) + p @ self.shift
+        mixed = centred @ self.lower.tril(-1).flatten(0, 1).mT  # (B, K n): what each class adds
+        added = (p[:, :, None] * mixed.view(len(p), *self.shift.shape)).sum(1)
+        log_scale = p @ self.log_scale
+        return (centred + added) * log_scale.exp(), log_det + log_scale.sum(1)
+
+    def inverse(self, semantic: Tensor, mapped: Tensor) -> Tensor:
+        """The nuisance (B, n) of which the map, given these logits, is `mapped`."""
+        p = semantic.softmax(1)
+        scaled, lower, length = mapped * (-(p @ self.log_scale)).exp(), self.lower.tril(-1), mapped.shape[1]
+        solved = [
+            torch.linalg.solve_triangular(
+                torch.tensordot(some, lower, 1), right[:, :, None], upper=False, unitriangular=True
+            )
+            for some, right in zip(*(each.split(max(AT_ONCE // length**2, 1)) for each in (p, scaled)), strict=True)
+        ]
+        centred = torch.cat(solved).squeeze(2)
+        return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)
