@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Split
+from invspec.data import Batch, Curves, Journal, Split
 from invspec.defences.training import (
     BatchSize,
     Companion,
@@ -24,7 +24,9 @@ from invspec.defences.training import (
     Training,
     attackable,
 )
+from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
+from invspec.models.firevnet import BijectiveNet
 from invspec.ops.draws import Stream
 
 CrossEntropyWeight = Annotated[Number, Field(ge=0, description="of the cross-entropy of the logits, in nats")]
@@ -35,6 +37,7 @@ PriorOver = Annotated[
     Literal["nuisance", "all"],
     Field(description="which part of the code has the Gaussian prior; nuisance alone leaves the logits free"),
 ]
+READ = 256  # images whose codes are read at once
 LEAST_STD = 1e-3  # that a prior begins with
 
 
@@ -70,10 +73,22 @@ class Likelihood(Training):
     prior_from_data: bool = Field(
         default=False, description="the prior begins at mean and deviation of the first batch's code, not at 0 and 1"
     )
+    last_in_closed_form: bool = Field(
+        default=False,
+        description="after the last epoch, set the model's map of the nuisance given the logits to its optimum",
+    )
 
     @property
     def accepts(self) -> type:
         return Bijective
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        if self.last_in_closed_form:
+            demand_last(model)
+        curves = super().train(model, data, rng, journal)
+        if self.last_in_closed_form:
+            settle_last(model, self.learnt_from(data, model))
+        return curves
 
     def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
         return self.fresh_prior(model, data) if self.mle_weight else nn.Module()
@@ -161,6 +176,20 @@ def bits_per_dimension(log_density: Tensor, dimensions: int) -> Tensor:
     tensor([8.])
     """
     return math.log2(256) - log_density / (dimensions * math.log(2))
+
+
+def demand_last(model: nn.Module) -> BijectiveNet:
+    """The model, which ends in a map of the nuisance. Raises InvspecError where it does not."""
+    if not isinstance(model, BijectiveNet) or model.last is None:
+        hint = "say nuisance_given_logits: true of a firevnet, or last_in_closed_form: false"
+        raise InvspecError("the model has no last map to be set in closed form", hint=hint)
+    return model
+
+
+def settle_last(model: nn.Module, data: Split) -> None:
+    """Set the model's last map to what makes images, as they are, likeliest under a Gaussian of each class."""
+    with attackable(model):
+        demand_last(model).fit_last(batch.x for batch in data.batches(READ))
 
 
 def code_of_one(model: nn.Module, data: Split) -> Code:

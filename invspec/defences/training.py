@@ -158,8 +158,7 @@ class Training(Defence):
         return rotate(x, degrees.to(x.device), interpolation=self.interpolation, fill=self.fill)
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        device = device_of(model)
-        data = (data if self.examples is None else data.head(self.examples)).to(device)
+        device, data = device_of(model), self.learnt_from(data, model)
         companion = self.companion(model, data, rng)
         weights = [*model.parameters(), *companion.parameters()]
         state = _State(model, InPrecision(model, self.precision), companion, self.optimiser_of(weights, self.lr), rng)
@@ -170,6 +169,10 @@ class Training(Defence):
                 state.history.append(self._epoch(state, data, epoch, journal))
             journal.save(state.saved())
         return {name: [numbers[name] for numbers in state.history] for name in state.history[0]}
+
+    def learnt_from(self, data: Split, model: nn.Module) -> Split:
+        """The examples that are learnt from, on the model's device."""
+        return (data if self.examples is None else data.head(self.examples)).to(device_of(model))
 
     def _epoch(self, state: _State, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
         """One pass over the data. Returns the mean loss and accuracy of what was learnt from, and what else is told."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -180,6 +180,12 @@ class BijectiveNet(nn.Module):
             return semantic, nuisance, log_det
         nuisance, added = self.last(semantic, nuisance)
         return semantic, nuisance, log_det + added
+
+    @torch.no_grad()
+    def fit_last(self, images: Iterable[Tensor]) -> None:
+        """Set the last map, which there must be, to its likelihood's optimum for images, a batch (B, C, H, W) each."""
+        assert self.last is not None, "a net without a last map"
+        self.last.fit(self._read(x)[:2] for x in images)
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Semantic, nuisance and log-determinant before the last map."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from invspec.models.invertible import ActNorm
 
 AT_ONCE = 2**24  # numbers in the matrices that are solved together
+SHRUNK = 0.01  # share of a class's covariance that is replaced by its diagonal
+FLOOR = 1e-3  # variance that each number has at least, where all images together have 1
 
 
 class TriangularGivenLogits(nn.Module):
@@ -17,7 +21,8 @@ class TriangularGivenLogits(nn.Module):
     strictly lower triangular. So the map has an inverse whatever the logits are. It begins as actnorm.
 
     A likelihood thereby learns, of each class, the mean and the whole covariance of the nuisance, and takes both out of
-    it: what could tell the class by them is gone. A loss of the logits alone leaves it as it begins.
+    it: what could tell the class by them is gone. A loss of the logits alone leaves it as it begins. `fit` takes the
+    likelihood's optimum in closed form.
     """
 
     def __init__(self, classes: int, length: int) -> None:
@@ -49,3 +54,35 @@ class TriangularGivenLogits(nn.Module):
         ]
         centred = torch.cat(solved).squeeze(2)
         return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)
+
+    @torch.no_grad()
+    def fit(self, codes: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take the map under which codes, semantic (B, K) and nuisance (B, n) a batch, are likeliest as Gaussians.
+
+        That is, of each class, less its mean and divided by the Cholesky factor of its covariance, both weighted by p
+        and the covariance a little shrunk; exact where p is 0 or 1. actnorm stays.
+        """
+        count, first, second = (torch.zeros_like(one, dtype=torch.float64) for one in self._moments_like())
+        for semantic, nuisance in codes:
+            p, normed = semantic.softmax(1), self.actnorm(nuisance[:, :, None, None])[0].flatten(1)
+            count += p.sum(0)
+            first += p.mT @ normed
+            for k in range(len(count)):
+                second[k] += normed.mT @ (p[:, k, None] * normed)
+        for k, (weight, total, squares) in enumerate(zip(count, first, second, strict=True)):
+            mean = total / weight
+            whitening = inverse_factor(squares / weight - mean.outer(mean))
+            scale = whitening.diagonal()
+            self.shift[k], self.log_scale[k], self.lower[k] = -mean, scale.log(), (whitening / scale[:, None]).tril(-1)
+
+    def _moments_like(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Tensors of the shapes of each class's weight (K,), sum (K, n) and sum of squares (K, n, n)."""
+        return self.shift[:, 0], self.shift, self.lower
+
+
+def inverse_factor(covariance: Tensor) -> Tensor:
+    """The inverse (n, n) of the lower Cholesky factor of a covariance, shrunk towards its diagonal."""
+    diagonal = covariance.diagonal().clamp_min(0)
+    shrunk = (1 - SHRUNK) * covariance + torch.diag(SHRUNK * diagonal + FLOOR)
+    identity = torch.eye(len(diagonal), dtype=covariance.dtype, device=covariance.device)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(shrunk), identity, upper=False)
