@@ -249,6 +249,7 @@ def check(planned: Plan) -> None:
     try:
         _check_files(spec, *spec.entries)
         _check_targets(spec)
+        _check_oracles(spec)
     except SpecError as problem:
         raise spec.source.locate(problem) from None
     for number, line in enumerate(spec.train):
@@ -270,31 +271,55 @@ def _check_line(spec: Spec, line: TrainLine) -> None:
         net = _sketch(dataset, model, f"{named['model']} on {where['dataset']}")
         for what, method in _users(spec, line):
             _check_accepted(method, what, net, str(named["model"]))
-        for oracle in dict.fromkeys(measure.oracle for measure in measures if measure.oracle):
-            _check_oracle(spec, oracle, dataset, str(where["dataset"]))
+
+
+def _check_oracles(spec: Spec) -> None:
+    """Every oracle fits the data of the lines that ask it, and its own training."""
+    asked = {
+        (name, label): None
+        for line in spec.train
+        for name in _measures(spec, line)
+        if spec.entries["measures"][name].oracle
+        for label in line.dataset
+    }
+    for name, label in asked:
+        oracle = spec.entries["measures"][name].oracle
+        assert oracle is not None, "only measures that ask one"
+        for variant in spec.entries["datasets"][label].variants:
+            try:
+                _check_oracle(spec, oracle, cast(Dataset, variant.method), label)
+            except SpecError as problem:
+                found = f"the oracle of measure {name}: {problem.message}"
+                raise SpecError(found, hint=problem.hint, path=("measures", name, "oracle")) from None
 
 
 def _check_oracle(spec: Spec, oracle: Oracle, dataset: Dataset, on: str) -> None:
-    model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
-    net = _sketch(dataset, cast(Model, model.variants[0].method), f"{oracle.model} on {on}")
-    _check_accepted(defence.variants[0].method, f"defence {oracle.defence}", net, oracle.model)
+    model = cast(Model, spec.entries["models"][oracle.model].variants[0].method)
+    net = _sketch(dataset, model, f"{oracle.model} on {on}")
+    for what, method in _trainers(oracle.defence, spec.entries["defences"][oracle.defence].variants[0].method):
+        _check_accepted(method, what, net, oracle.model)
 
 
 def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
     """All that works on the models of a line, in words: defences, their attacks, attacks and measures."""
     for where, defence in _variants(spec, "defence", line.defence):
-        yield f"defence {where['defence']}", defence
-        for attack in vars(defence).values():
-            if isinstance(attack, Attack):
-                if attack.wants_target:
-                    found = f"attack of defence {where['defence']} wants a target, and training has none"
-                    raise SpecError(found, path=("defence",))
-                yield f"attack of defence {where['defence']}", attack
+        yield from _trainers(str(where["defence"]), defence)
     names = _measures(spec, line)
     for label in dict.fromkeys(attack for name in names for attack in spec.entries["measures"][name].of):
         yield from ((f"attack {label}", variant.method) for variant in spec.entries["attacks"][label].variants)
     for name in names:
         yield from ((f"measure {name}", variant.method) for variant in spec.entries["measures"][name].variants)
+
+
+def _trainers(label: str, defence: Method) -> Iterator[tuple[str, Method]]:
+    """A defence and its attacks, in words. Raises SpecError where one of these wants a target."""
+    yield f"defence {label}", defence
+    for attack in vars(defence).values():
+        if isinstance(attack, Attack):
+            if attack.wants_target:
+                found = f"attack of defence {label} wants a target, and training has none"
+                raise SpecError(found, path=("defence",))
+            yield f"attack of defence {label}", attack
 
 
 def _sketch(dataset: Dataset, model: Model, what: str) -> Any:

@@ -355,7 +355,30 @@ def test_an_oracle_must_fit_the_data() -> None:
     told = complaint(
         models=models, defences={"standard": {}, "quick": {"use": "untrained"}}, measures={"shown": ORACLE}
     )
-    assert told.startswith("x.yaml: train.0.model: judge on fake: SignClassifier tells 2 classes apart")
+    assert told.startswith("x.yaml: measures.shown.oracle: the oracle of measure shown: judge on fake: SignClassifier")
+
+
+@pytest.mark.parametrize(
+    ("quick", "told"),
+    [
+        (
+            {"use": "independence_ce"},
+            "defence quick does not fit model judge\nhint: it needs a model that is a bijection",
+        ),
+        (
+            {"use": "adversarial_training", "attack": {"use": "metamer", "partner": "self"}},
+            "attack of defence quick does not fit model judge\nhint: it needs a model that is a bijection",
+        ),
+        (
+            {"use": "adversarial_training", "attack": {"use": "nspgd"}},
+            "attack of defence quick wants a target, and training has none",
+        ),
+    ],
+)
+def test_an_oracles_training_must_fit_it(quick: dict[str, Any], told: str) -> None:
+    models, defences = {"linear": {}, "judge": {"use": "mlp"}}, {"standard": {}, "quick": quick}
+    found = complaint(models=models, defences=defences, measures={"shown": ORACLE})
+    assert found.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
 
 
 def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,20 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from invspec.errors import InvspecError
 from invspec.models.invertible import Invertible, WithLogDet, unchanged
 
 Grads = tuple[Tensor | None, ...]
 Memory = Literal["stored", "reversible"]
 EXACT_ENOUGH = (torch.float32, torch.float64)  # to undo a deep net in
+MOST_LOST = 1e-2  # of a run's input, in l2, before gradients at what undoing returns are refused
 
 
 class Run(Invertible):
     """Invertible layers one after another.
 
-    memory reversible: only the last output is kept for the backward pass, which undoes layer after layer and computes
-    each anew, for the price of one more forward pass. Gradients are those of the stored run up to rounding, and there
-    are no second ones. Images in bfloat16 are kept all the same, since undoing is not exact enough there; under
-    autocast the trunk is float32, and is undone.
+    memory reversible: only the input and the last output are kept for the backward pass, which undoes layer after layer
+    and computes each anew, for the price of one more forward pass. Gradients are those of the stored run as exactly as
+    undoing returns the input, which layers that stretch some directions far more than others take away: up to rounding
+    in a usual net, to a few digits under autocast to bfloat16, whose trunk is float32 and undone too. The input is kept
+    to see that. There are no second gradients. Images in bfloat16 are stored, since undoing is not exact enough there.
+
+    Raises: InvspecError in the backward pass where undoing has lost more than MOST_LOST of the input.
     """
 
     def __init__(self, layers: Sequence[Invertible], memory: Memory = "stored") -> None:
@@ -62,19 +67,28 @@ class _Reversible(torch.autograd.Function):
         ctx.layers, ctx.weights, ctx.autocast = layers, weights, _autocast_of(x.device.type)
         with ctx.autocast():
             y, log_det = _through(layers, x)
-        ctx.save_for_backward(y)
+        ctx.save_for_backward(x, y)
         return y, log_det
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Grads:  # pyright: ignore[reportIncompatibleMethodOverride]  # positions only, once decorated
-        (y,), (grad, grad_log_det) = ctx.saved_tensors, grad_outputs
-        found: dict[nn.Parameter, Tensor] = {}
+        (x, output), (grad, grad_log_det) = ctx.saved_tensors, grad_outputs
+        undone, found = output, dict[nn.Parameter, Tensor]()
         for layer in reversed(ctx.layers):
-            y, grad, of_weights = _undone(layer, y, grad, grad_log_det, ctx.autocast)
+            undone, grad, of_weights = _undone(layer, undone, grad, grad_log_det, ctx.autocast)
             for weight, each in of_weights.items():
                 found[weight] = found[weight] + each if weight in found else each
+        _demand_undone(undone, x, output)
         return None, grad, *(found.get(weight) for weight in ctx.weights)
+
+
+def _demand_undone(undone: Tensor, x: Tensor, output: Tensor) -> None:
+    """Raises InvspecError where what undoing returned is not the run's input x; an output of no numbers is no reason."""
+    lost = ((undone - x).norm() / x.norm().clamp_min(torch.finfo(x.dtype).tiny)).item()
+    if not lost <= MOST_LOST and output.isfinite().all():
+        found = f"undoing a run of layers lost {lost:.1g} of its input's size, so that its gradients would be wrong"
+        raise InvspecError(found, hint="say memory: stored, or train the net more gently")
 
 
 def _autocast_of(device: str) -> Callable[[], torch.autocast]:

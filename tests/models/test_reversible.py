@@ -1,4 +1,4 @@
-"""A run that keeps only its output has the gradients of one that keeps everything."""
+"""A run that keeps only its input and output has the gradients of one that keeps everything."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from invspec.errors import InvspecError
 from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
 from invspec.models.invertible import ActNorm, AdditiveCoupling, Flatten, coupling_net
 from invspec.models.irevnet import IRevNet
@@ -91,7 +92,7 @@ def test_a_deployed_net_has_a_gradient_for_its_input_alone() -> None:
 
 
 @pytest.mark.parametrize("layers", [2, 8])
-def test_only_the_output_is_kept(layers: int) -> None:
+def test_only_the_input_and_the_output_are_kept(layers: int) -> None:
     kept: list[int] = []
 
     def noted(x: Tensor) -> Tensor:
@@ -104,7 +105,31 @@ def test_only_the_output_is_kept(layers: int) -> None:
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor):
             run(x)
-        assert sum(kept) == x.numel() if memory == "reversible" else sum(kept) > layers * x.numel()
+        assert sum(kept) == 2 * x.numel() if memory == "reversible" else sum(kept) > layers * x.numel()
+
+
+def stretching(dtype: torch.dtype, gain: float = 1e3) -> Run:
+    """Each layer adds to one half a thousandfold of the other, so that four take twelve digits away."""
+    layers = [AdditiveCoupling(nn.Linear(2, 2)) for _ in range(4)]
+    for layer in layers:
+        layer.net.weight.data = gain * torch.eye(2)
+    return Run([part for layer in layers for part in (layer, Reversal(4))], "reversible").to(dtype)
+
+
+def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
+    x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+    value = stretching(torch.float32)(x)[0].square().sum()
+    with pytest.raises(InvspecError, match=r"undoing a run of layers lost .* of its input") as problem:
+        value.backward()
+    assert "memory: stored" in problem.value.hint
+    stretching(torch.float64)(x.double())[0].square().sum().backward()
+    stretching(torch.float32, gain=1.0)(0 * x)[0].square().sum().backward()
+
+
+def test_a_net_that_has_diverged_is_not_refused_for_what_undoing_lost() -> None:
+    run = stretching(torch.float32, gain=1e30)
+    run(torch.ones(3, 4))[0].sum().backward()
+    assert not all(weight.grad.isfinite().all() for weight in run.parameters() if weight.grad is not None)
 
 
 def test_running_statistics_move_once() -> None:
