@@ -16,7 +16,8 @@ from invspec.models.invertible import Invertible, WithLogDet, unchanged
 Grads = tuple[Tensor | None, ...]
 Memory = Literal["stored", "reversible"]
 EXACT_ENOUGH = (torch.float32, torch.float64)  # to undo a deep net in
-MOST_LOST = 1e-2  # of a run's input, in l2, before gradients at what undoing returns are refused
+MOST_LOST = 1e-2  # of the size of a run's input, beyond which gradients at what undoing returned are refused
+LEAST_SIZE = 1e-3  # what an input that is nearly all 0 counts as
 
 
 class Run(Invertible):
@@ -84,11 +85,15 @@ class _Reversible(torch.autograd.Function):
 
 
 def _demand_undone(undone: Tensor, x: Tensor, output: Tensor) -> None:
-    """Raises InvspecError where what undoing returned is not the run's input x; an output of no numbers is no reason."""
-    lost = ((undone - x).norm() / x.norm().clamp_min(torch.finfo(x.dtype).tiny)).item()
+    """Raises InvspecError where undoing did not return the run's input x, unless the run has diverged anyway."""
+    lost = (_rms(undone - x) / _rms(x).clamp_min(LEAST_SIZE)).item()
     if not lost <= MOST_LOST and output.isfinite().all():
         found = f"undoing a run of layers lost {lost:.1g} of its input's size, so that its gradients would be wrong"
         raise InvspecError(found, hint="say memory: stored, or train the net more gently")
+
+
+def _rms(x: Tensor) -> Tensor:
+    return x.square().mean().sqrt()
 
 
 def _autocast_of(device: str) -> Callable[[], torch.autocast]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.errors import InvspecError
 from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
-from invspec.models.invertible import ActNorm, AdditiveCoupling, Flatten, coupling_net
+from invspec.models.invertible import ActNorm, AdditiveCoupling, ChannelReversal, Flatten, coupling_net
 from invspec.models.irevnet import IRevNet
 from invspec.models.reversible import Run
 
@@ -108,12 +108,12 @@ def test_only_the_input_and_the_output_are_kept(layers: int) -> None:
         assert sum(kept) == 2 * x.numel() if memory == "reversible" else sum(kept) > layers * x.numel()
 
 
-def stretching(dtype: torch.dtype, gain: float = 1e3) -> Run:
-    """Each layer adds to one half a thousandfold of the other, so that four take twelve digits away."""
+def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
+    """Four layers, each of which adds to one half the other times gain: 30^4 each way takes twelve digits away."""
     layers = [AdditiveCoupling(nn.Linear(2, 2)) for _ in range(4)]
     for layer in layers:
         layer.net.weight.data = gain * torch.eye(2)
-    return Run([part for layer in layers for part in (layer, Reversal(4))], "reversible").to(dtype)
+    return Run([part for layer in layers for part in (layer, ChannelReversal())], "reversible").to(dtype)
 
 
 def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
