@@ -119,7 +119,7 @@ def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
 def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
     x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
     value = stretching(torch.float32)(x)[0].square().sum()
-    with pytest.raises(InvspecError, match=r"undoing a run of layers lost .* of its input") as problem:
+    with pytest.raises(InvspecError, match=r"undoing layers lost .* of their input") as problem:
         value.backward()
     assert "memory: stored" in problem.value.hint
     stretching(torch.float64)(x.double())[0].square().sum().backward()
