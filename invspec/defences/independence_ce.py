@@ -42,11 +42,14 @@ class IndependenceCE(Likelihood):
         raw              it is: unbounded below, the model can win for ever
         clamped          max(L_nCE, -log K) of each example: nothing is gained where the rival is worse than chance
         uniform_kl       KL(uniform || D_nc(z_n)), which is least where the rival knows nothing
-        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: uniform_kl but for a
-                         constant, in expectation
+        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: in expectation, where classes
+                         are balanced, uniform_kl but for a constant
 
     The rival learns from the labels in every case. With weights 0 of the nuisance and the likelihood, and without
     dequantisation, this is Standard, update for update: the CE net to compare with.
+
+    Two trainings that a spec plans begin at different weights and see images in different orders, since each draws from
+    its own key: comparing their nets takes several seeds.
 
     The curves tell nuisance_loss and nuisance_accuracy, the rival's cross-entropy and accuracy after its updates, on
     what it just learnt from, beside cross_entropy and bits_per_dimension.
@@ -55,8 +58,9 @@ class IndependenceCE(Likelihood):
     rival that has learnt a batch by heart, as many updates on few examples let it; the other two have.
 
     Deviates: Definition 7 prints densities where Lemma 10 has their logarithms, and the log-determinant once for each
-    dimension; here logarithms, and the log-determinant once. The logits of the released script go through a batch norm
-    before the cross-entropy; here they do not.
+    dimension; here logarithms, and the log-determinant once. In the released script the model descends on the
+    cross-entropy of the rival with permuted labels, as by shuffled_labels, where Definition 7 has it descend on L_nCE.
+    The logits of that script go through a batch norm before the cross-entropy; here they do not.
     """
 
     ce_weight: CrossEntropyWeight = 1.0

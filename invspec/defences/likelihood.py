@@ -49,7 +49,8 @@ class Likelihood(Training):
     the model: it has its learning rate and its weight decay. With steps of lr it is slow to find the deviations of
     pixels that are always black, about exp(-6); a short training begins with prior_from_data. In bits per dimension,
     -log2 of the probability of an 8-bit image over D, the term has the scale of the cross-entropy. The curve
-    bits_per_dimension tells it.
+    bits_per_dimension tells it. Of padded images it counts the border, which is always black and takes few bits:
+    these numbers are below, and not comparable with, those published for images without one.
 
     A prior over the nuisance alone stands for the factorised one of Lemma 10, whose logits are free: these bits then
     are no likelihood of images, since a growing scale of the logits lowers them.
