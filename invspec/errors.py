@@ -38,6 +38,11 @@ class SpecError(InvspecError):
         return SpecError(self.message, where=self.where, hint=self.hint, path=(*path, *self.path))
 
 
+def first_line(problem: BaseException) -> str:
+    """What an exception says, cut to one line; its type where it says nothing."""
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
 def suggest(word: str, known: Iterable[str], noun: str = "") -> str:
     """A hint that names the nearest known word, and all of them where they are few."""
     names = sorted(known)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from invspec.errors import InvspecError, SpecError
+from invspec.errors import InvspecError, SpecError, first_line
 from invspec.kinds import Attack, Dataset, Defence, Measure, Method, Model, plain
 from invspec.spec import Coords, Oracle, Resolved, Scalar, Spec, TrainLine, Variant
 from invspec.tasks import Part, Perturb, Score, Task, Train, needs, size
@@ -332,7 +332,7 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
     except InvspecError as problem:
         raise SpecError(f"{what}: {problem.message}", hint=problem.hint, path=("model",)) from None
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
-        found = str(problem).splitlines()[0]
+        found = first_line(problem)
         shape = "x".join(map(str, dataset.shape))
         raise SpecError(f"{what}: {found}", hint=f"its images are {shape}", path=("model",)) from None
     if tuple(logits.shape) != (1, dataset.classes):

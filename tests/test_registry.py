@@ -15,7 +15,7 @@ from invspec import cards, registry
 from invspec.attacks.pgd import PGD
 from invspec.cards import KINDS, Kind, card, names, papers
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.errors import InvspecError, SpecError, suggest
+from invspec.errors import InvspecError, SpecError, first_line, suggest
 from invspec.kinds import Attack, Method, Sample
 from invspec.registry import make, resolve
 
@@ -69,6 +69,14 @@ def test_an_error_seen_from_further_out_has_a_longer_path() -> None:
 )
 def test_a_hint_names_what_is_near_and_lists_what_is_short(word: str, known: list[str], hint: str) -> None:
     assert suggest(word, known) == hint
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [(ValueError("\none\ntwo"), "one"), (ValueError(), "ValueError"), (KeyError("name"), "'name'")],
+)
+def test_an_exception_is_told_in_one_line(problem: Exception, line: str) -> None:
+    assert first_line(problem) == line
 
 
 # ─ cards ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

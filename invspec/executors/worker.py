@@ -16,7 +16,7 @@ import torch
 
 from invspec import cards, tasks
 from invspec.data import Journal
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, first_line
 from invspec.store import Store, Unwritable
 from invspec.tasks import Artifact, Task, Train, key
 
@@ -131,7 +131,7 @@ def do(task: Task, bench: Bench) -> Message:
 
 def _unforeseen(task: Task, problem: BaseException, store: Store) -> str:
     """A defect of a method or of invspec: one line for the user, the whole story in a file."""
-    line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    line = first_line(problem)
     path = store.root / "failures" / f"{key(task)}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import zipfile
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ from torch import Tensor, nn
 
 from invspec.data import Shape
 from invspec.datasets.files import located
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, first_line
 from invspec.models.standardise import Mean, StandardisedNet, StandardisingModel, Std
 from invspec.ops.weights import checked
 
@@ -40,8 +44,9 @@ class ExportedProgram(StandardisingModel):
 
     Safety: a program is code, made of torch's operators, and its reader in torch is not meant for files of strangers.
     The file must have the given SHA-256, which is checked before anything in it is read; archives with compiled or
-    pickled parts, other than plain tensors, are refused, and guards, which are Python, are not run. Shapes are still
-    evaluated as expressions: take programs only from those whose code you would run.
+    pickled parts, other than plain tensors, are refused, as are entries that one reader may see and another not, and
+    guards, which are Python, are not run. Shapes are still evaluated as expressions: take programs only from those
+    whose code you would run.
 
     Raises: InvspecError where the file cannot be read, is another one or no such program; ValueError where it takes
     other images or a fixed number of them.
@@ -85,14 +90,14 @@ def opened(content: bytes, path: Path) -> Any:
     import torch.export  # with what it needs, a second to import
 
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            foreign = _foreign(archive)
-        if not foreign:
-            return torch.export.load(BytesIO(content))
+        members = _members(content)
+        foreign = _foreign(members)
+        if foreign is None:
+            with _logged_raised("torch.export"):
+                return torch.export.load(_archive(members))
     except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
-        reason = (str(problem) or type(problem).__name__).splitlines()[0]
         raise InvspecError(
-            f"{path} holds no program that can be loaded: {reason}",
+            f"{path} holds no program that can be loaded: {first_line(problem)}",
             hint="expected a file that torch.export.save of this version of torch wrote",
         ) from None
     raise InvspecError(
@@ -101,22 +106,63 @@ def opened(content: bytes, path: Path) -> Any:
     )
 
 
-def _foreign(archive: zipfile.ZipFile) -> str:
-    """What in the archive is neither a graph nor plain tensors, if anything.
+def _members(content: bytes) -> dict[str, bytes]:
+    """What an archive holds, by the names in its one folder, of any name.
 
-    Raises: ValueError, KeyError and the like where it is no archive of torch.export.
+    Raises: ValueError where two readers could differ in what it holds, BadZipFile and the like where it is damaged.
     """
-    names = {name.partition("/")[2]: name for name in archive.namelist()}  # all are in one folder, of any name
-    if MODEL not in names:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        names = archive.namelist()
+        if twice := sorted(name for name, times in Counter(names).items() if times > 1):
+            raise ValueError(f"{twice[0]} stands twice in it")
+        parts = [name.partition("/") for name in names]
+        if len({root for root, _, _ in parts}) != 1 or not all(inside for _, _, inside in parts):
+            raise ValueError("it is not one folder of files")
+        return {inside: archive.read(name) for name, (_, _, inside) in zip(names, parts, strict=True)}
+
+
+def _archive(members: Mapping[str, bytes]) -> BytesIO:
+    """The members in an archive of our own, so that what is loaded is what was checked, whoever reads it."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"program/{name}", content)
+    file.seek(0)
+    return file
+
+
+def _foreign(members: Mapping[str, bytes]) -> str | None:
+    """What among the members is neither a graph nor plain tensors, if anything.
+
+    Raises: ValueError, KeyError and the like where they are not those of torch.export.
+    """
+    if MODEL not in members:
         raise ValueError(f"it has no {MODEL}")
-    if others := sorted(name for name in names if not PLAIN.fullmatch(name)):
+    if others := sorted(name for name in members if not PLAIN.fullmatch(name)):
         return others[0]
     for part, prefix in (("weights", "weight_"), ("constants", "tensor_")):
-        for name, about in json.loads(archive.read(names[CONFIG.format(part)]))["config"].items():
+        for name, about in json.loads(members[CONFIG.format(part)])["config"].items():
             if about["use_pickle"] or not about["path_name"].startswith(prefix):
                 return f"{name} as a pickle"
-    torch.load(BytesIO(archive.read(names[INPUTS])), weights_only=True)  # or torch.export would try without
-    return ""
+    torch.load(BytesIO(members[INPUTS]), weights_only=True)  # or torch.export would try without
+    return None
+
+
+@contextmanager
+def _logged_raised(name: str) -> Generator[None]:
+    """Let an exception that a logger would only tell of be raised, and nothing be logged."""
+
+    def hear(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1]:
+            raise record.exc_info[1]
+        return False
+
+    logger = logging.getLogger(name)
+    logger.addFilter(hear)
+    try:
+        yield
+    finally:
+        logger.removeFilter(hear)
 
 
 def _require_images(program: Any, shape: Shape) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, first_line
 
 
 def loaded(content: bytes, path: Path) -> Any:
@@ -26,9 +26,8 @@ def loaded(content: bytes, path: Path) -> Any:
             return safetensors.torch.load(content)
         return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
-        reason = (str(problem) or type(problem).__name__).splitlines()[0]
         raise InvspecError(
-            f"{path} holds no weights that can be loaded: {reason}",
+            f"{path} holds no weights that can be loaded: {first_line(problem)}",
             hint="expected a state dict, not a whole net, as torch.save wrote it, or safetensors to a .safetensors",
         ) from None
 
@@ -41,17 +40,18 @@ def content_of(path: Path, hint: str = "") -> bytes:
         raise InvspecError(f"{path} cannot be read: {problem.strerror}", hint=hint) from None
 
 
-def checked(path: Path, sha256: str) -> bytes:
+def checked(path: Path, sha256: str, hint: str = "") -> bytes:
     """A file's bytes, whose SHA-256 begins with these hexadecimal digits.
 
-    Raises: InvspecError where it cannot be read or is another file.
+    Raises: InvspecError where it cannot be read or is another file, with the hint, or with what to do about fields file
+    and sha256.
     """
-    content = content_of(path, hint="file is relative to the folder INVSPEC_DATA, or absolute")
+    content = content_of(path, hint or "file is relative to the folder INVSPEC_DATA, or absolute")
     found = hashlib.sha256(content).hexdigest()
     if not found.startswith(sha256):
         raise InvspecError(
             f"{path} is another file: found SHA-256 {found}, expected {sha256}",
-            hint=f"if this is the file you mean, write sha256: {found}",
+            hint=hint or f"if this is the file you mean, write sha256: {found}",
         )
     return content
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import pickle
+import warnings
 import zipfile
 from functools import cache
 from io import BytesIO
@@ -142,16 +144,30 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
     assert refusal(model(tmp_path, file.getvalue())).message.endswith("can be loaded: it has no models/model.json")
 
 
+def members(content: bytes) -> dict[str, bytes]:
+    """What an archive holds, by the names in its folder."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+
+
+def packed(*entries: tuple[str, bytes]) -> bytes:
+    """An archive of just these entries, whatever their names."""
+    file = BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
+        warnings.filterwarnings("ignore", "Duplicate name")
+        for name, content in entries:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def within(root: str, files: dict[str, bytes]) -> list[tuple[str, bytes]]:
+    return [(f"{root}/{name}", content) for name, content in files.items()]
+
+
 def changed(name: str, change: Any) -> bytes:
     """The program with one member replaced, or added."""
-    file = BytesIO()
-    with zipfile.ZipFile(BytesIO(program())) as before, zipfile.ZipFile(file, "w") as after:
-        root = before.namelist()[0].partition("/")[0]
-        members = {member: before.read(member) for member in before.namelist()}
-        members[f"{root}/{name}"] = change(members.get(f"{root}/{name}", b""))
-        for member, content in members.items():
-            after.writestr(member, content)
-    return file.getvalue()
+    files = members(program())
+    return packed(*within("net", files | {name: change(files.get(name, b""))}))
 
 
 def as_pickle(content: bytes) -> bytes:
@@ -202,6 +218,57 @@ def saved(value: Any) -> bytes:
     file = BytesIO()
     torch.save(value, file)
     return file.getvalue()
+
+
+def baited(trace: Path) -> dict[str, bytes]:
+    """The members of a program that leaves a trace when torch alone loads it."""
+    files = members(program())
+    weights = as_pickle(files["data/weights/model_weights_config.json"])
+    name = json.loads(weights)["config"]["5.bias"]["path_name"]
+    return files | {"data/weights/model_weights_config.json": weights, f"data/weights/{name}": saved(Bait(trace))}
+
+
+def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
+    trace, plain = tmp_path / "trace", members(program())
+    evil = baited(trace)
+    with pytest.raises(Exception, match=r"5\.bias is not an instance of torch.nn.Parameter"):
+        torch.export.load(BytesIO(packed(*within("a", evil))))  # which has unpickled the bait by then
+    assert trace.exists(), "the bait is none"
+    trace.unlink()
+    for entries, reason in (
+        ([("a/", b""), *within("a", evil)], "it is not one folder of files"),
+        ([*within("a", evil), ("a/", b"")], "it is not one folder of files"),
+        ([("a", b""), *within("a", evil)], "it is not one folder of files"),
+        ([*within("a", evil), *within("b", plain)], "it is not one folder of files"),
+        ([*within("b", plain), *within("a", evil)], "it is not one folder of files"),
+        ([*within("a", evil), *within("a", plain)], "a/.data/serialization_id stands twice in it"),
+        ([*within("a", plain), *within("a", evil)], "a/.data/serialization_id stands twice in it"),
+    ):
+        message = refusal(model(tmp_path, packed(*entries))).message
+        assert message == f"{tmp_path}/net.pt2 holds no program that can be loaded: {reason}"
+    assert not trace.exists()
+
+
+def test_what_is_checked_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers that differ, as of bytes before the archive, read what was written anew."""
+    read: list[bytes] = []
+    load = torch.export.load
+    monkeypatch.setattr(torch.export, "load", lambda file: (read.append(file.getvalue()), load(file))[1])
+    found = model(tmp_path, b"something else" + program()).build(SHAPE, CLASSES)
+    assert found(x).equal(net()(x))
+    assert members(read[0]) == members(program())
+
+
+def test_a_program_that_torch_cannot_read_is_one_message_with_its_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weights = "data/weights/model_weights_config.json"
+    content = changed(weights, lambda content: content.replace(b'"weight_0"', b'"weight_9"'))
+    message = refusal(model(tmp_path, content)).message
+    assert message.startswith(f"{tmp_path}/net.pt2 holds no program that can be loaded: ")
+    assert "weight_9" in message
+    assert (caplog.records, *capfd.readouterr()) == ([], "", "")
+    assert not logging.getLogger("torch.export").filters
 
 
 @pytest.mark.parametrize("batch", [1, 4])
