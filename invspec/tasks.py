@@ -232,11 +232,15 @@ class Padded(Face):
 def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of tensors (B, ...), whose last rows are repeated up to a multiple of BLOCK, cut back to B rows."""
 
-    def called(*tensors: Tensor) -> Any:
-        size = len(tensors[0])
+    def called(*tensors: Tensor, **named: Tensor) -> Any:
+        size = len(next(iter((*tensors, *named.values()))))
         if not (missing := -size % BLOCK):
-            return function(*tensors)
-        results = function(*(torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) for x in tensors))
+            return function(*tensors, **named)
+
+        def filled(x: Tensor) -> Tensor:
+            return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+
+        results = function(*map(filled, tensors), **{name: filled(x) for name, x in named.items()})
         return results[:size] if isinstance(results, Tensor) else tuple(result[:size] for result in results)
 
     return called

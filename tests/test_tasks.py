@@ -325,6 +325,23 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     torch.testing.assert_close(slope, gradient(net, x)[1])  # the last, repeated example gets no gradient twice
 
 
+def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
+    class Halves(nn.Module):
+        def encode(self, x):
+            assert len(x) % tasks.BLOCK == 0
+            return x.flatten(1).chunk(2, dim=1)
+
+        def decode(self, semantic, nuisance):
+            assert len(semantic) == len(nuisance) == tasks.BLOCK
+            return torch.cat([semantic, nuisance], dim=1).view(-1, 1, 2, 2)
+
+    net, x = tasks.Padded(Halves()), torch.rand(5, 1, 2, 2)
+    semantic, nuisance = net.encode(x=x)
+    assert torch.equal(net.decode(semantic, nuisance), x)
+    assert torch.equal(net.decode(nuisance=nuisance, semantic=semantic), x)
+    assert torch.equal(net.decode(semantic, nuisance=nuisance), x)
+
+
 # ─ samples ─
 
 
