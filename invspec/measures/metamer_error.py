@@ -19,9 +19,12 @@ class MetamerError(FitsNuisanceClassifier):
 
     Of two attacks the first, usually identity, is of the examples that the nuisance classifier is fitted to, of which
     only the clean images count; the second gives the metamers. A row for each classifier, logits or nuisance, over the
-    metamers of each class of source, which gave the logits. Intervals are bootstrapped over sources, which n counts.
+    metamers of each class of source, which gave the logits. The oracle is asked about images within the pixels' bounds,
+    as people would see them; both classifiers see the metamers as they are. Intervals are bootstrapped over sources,
+    which n counts.
     """
 
+    version: ClassVar[int] = 2  # 1 asked the oracle about metamers beyond the bounds
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_target: ClassVar[bool] = True
     wants_oracle: ClassVar[bool] = True
@@ -46,11 +49,14 @@ class MetamerError(FitsNuisanceClassifier):
 def misread(
     attacked: Examples, readers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
 ) -> dict[str, Tensor]:
-    """Of each reader, x (B, C, H, W) to logits (B, K), which attacked images it sees unlike the oracle, (N,) 0 or 1."""
+    """Of each reader, x (B, C, H, W) to logits (B, K), which attacked images it sees unlike the oracle, (N,) 0 or 1.
+
+    The oracle sees them clipped to the pixels' bounds.
+    """
     found: dict[str, list[Tensor]] = {name: [] for name in readers}
-    for _, tensors in attacked.batches(READ, "x_adv"):
+    for batch, tensors in attacked.batches(READ, "x_adv"):
         x = tensors["x_adv"].to(device)
-        shown = attacked.believed(x)
+        shown = attacked.believed(x.clamp(*batch.bounds))
         for name, reader in readers.items():
             found[name].append((reader(x).argmax(1) != shown).double().cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}

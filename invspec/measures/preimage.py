@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, Norm, Number
-from invspec.measures.pairs import READ, device_of
+from invspec.measures.pairs import READ, SHARES, device_of, mean_rows
 from invspec.models.invertible import Invertible
 from invspec.ops.norms import size
 from invspec.ops.precise import in_double
@@ -33,10 +33,13 @@ class Preimage(Measure):
                           layer given determines the next one, but a tolerance is kept by no layer that stretches
 
     Where the attack kept exact images they are compared in float64, by a copy of the net; x_adv in float32 elsewhere,
-    where rounding may part logits that should be equal. Intervals are Wilson's.
+    where rounding may part logits that should be equal. Intervals are Wilson's; of pairs, which may share a source,
+    they are bootstrapped over sources, which n then counts.
 
     Raises: InvspecError where the net has no module of that name, or one that does not run or gives no tensors.
     """
+
+    version: ClassVar[int] = 2  # 1 took pairs for independent of each other
 
     layers: tuple[str, ...] = Field(
         default=(), description="modules of the net by their path in it, like trunk.0, the first one first"
@@ -51,7 +54,7 @@ class Preimage(Measure):
         found = [self._equal(net, x, x_adv) for x, x_adv in images]
         inside = {name: torch.cat([one[name] for one in found]) for name in found[0]}
         broken = torch.stack([deeper & ~next_one for deeper, next_one in pairwise(inside.values())]).any(0)
-        return Scored(shares(inside | {"inclusion_broken": broken}))
+        return Scored(share_rows(inside | {"inclusion_broken": broken}, attacked))
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
@@ -123,6 +126,10 @@ def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
             yield part
 
 
-def shares(outcomes: Mapping[str, Tensor]) -> list[Row]:
-    """For each quantity the share of examples with that outcome (N,) bool."""
-    return [replace(proportion(outcome.cpu()), where={"quantity": name}) for name, outcome in outcomes.items()]
+def share_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
+    """For each quantity the share of examples with that outcome (N,) bool, with its interval: of pairs, over sources."""
+    where = [{"quantity": name} for name in outcomes]
+    values = [outcome.cpu() for outcome in outcomes.values()]
+    if "source" in attacked.judged:
+        return mean_rows([each.double() for each in values], attacked.judged["source"], where, within=SHARES)
+    return [replace(proportion(each), where=names) for each, names in zip(values, where, strict=True)]

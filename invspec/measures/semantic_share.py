@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from invspec.data import Bounds, Examples, Scored
 from invspec.kinds import Measure, Norm, Number
-from invspec.measures.preimage import finest, shares
+from invspec.measures.preimage import finest, share_rows
 from invspec.ops.norms import size
 
 
@@ -28,11 +28,13 @@ class SemanticShare(Measure):
         oracle_accuracy                o(x) == y: how far the oracle can be trusted
 
     Where the attack kept exact images, D and F see these, in float64. The oracle sees float32, clipped to the pixels'
-    bounds unless clip is false. Intervals are Wilson's.
+    bounds unless clip is false. Intervals are Wilson's; of pairs, which may share a source, they are bootstrapped over
+    sources, which n then counts.
 
     Deviates: Definition 2 lets D be wrong about x already; then nothing has been perturbed, so that it does not count.
     """
 
+    version: ClassVar[int] = 2  # 1 took pairs for independent of each other
     wants_oracle: ClassVar[bool] = True
 
     norm: Norm = Field(default="l2", description="how logits are compared: l2, linf or l1")
@@ -56,7 +58,7 @@ class SemanticShare(Measure):
             "agreement": decided_adv == shown_adv,
             "oracle_accuracy": shown == y,
         }
-        return Scored(shares(outcomes))
+        return Scored(share_rows(outcomes, attacked))
 
     def _labels(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """D(x), D(x_adv) and whether the logits are equal, each (B,)."""

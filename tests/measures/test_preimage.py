@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from invspec.data import Examples, Row, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.preimage import Preimage, activations
 from invspec.models.firevnet import FullyConnectedFiRevNet
+from invspec.ops.stats import wilson
 from invspec.tasks import Padded
 
 N = 21  # which is no multiple of what a padded batch is filled up to
@@ -122,6 +125,20 @@ def test_what_rounding_to_float32_would_part_is_equal_in_float64() -> None:
 def test_a_layer_is_read_before_the_next_one_works_in_place() -> None:
     found = activations(Net(), ("middle.0",), -images())
     assert (found["layer middle.0"] < 0).all()
+
+
+def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
+    plain, source = moved([0, 0, 0, 0, 0, 0]), torch.arange(N) // 3
+    x_adv = plain.tensors["x_adv"] + (source % 2).view(-1, 1, 1, 1)  # all pairs of a source have the same fate
+    alone = replace(plain, tensors={"x_adv": x_adv})
+    paired = replace(alone, judged={"source": source})
+    one, other = (rows(examples)["logits"] for examples in (alone, paired))
+    assert (one.n, other.n) == (N, N // 3)
+    assert one.value == pytest.approx(other.value)
+    assert one.value == pytest.approx(4 / 7)
+    assert (one.low, one.high) == wilson(one.value, N)
+    assert None not in (one.low, one.high, other.low, other.high)
+    assert other.high - other.low > 1.3 * (one.high - one.low)  # a third of them: sqrt(3), less a small sample's bias
 
 
 def test_no_hook_stays_behind() -> None:

@@ -86,6 +86,14 @@ def test_the_oracle_is_judged_by_the_labels() -> None:
     assert (row.low, row.high) == wilson(0.75, 4)
 
 
+def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
+    images = [(LOW, LOW), (LOW, HIGH), (LOW, HIGH), (LOW, HIGH)]
+    attacked = examples(images, images, y=[0, 0, 1, 1])
+    row = rows(replace(attacked, judged={**attacked.judged, "source": torch.tensor([5, 5, 9, 9])}))["oracle_accuracy"]
+    assert (row.value, row.n) == (0.75, 2)
+    assert (row.low, row.high) == pytest.approx((0.5, 1), abs=0.02)
+
+
 def test_exact_images_decide_in_float64_what_rounding_hides() -> None:
     attacked = examples([(0.5, LOW)], [(0.5, HIGH)])
     moved = attacked.tensors["x_adv"].double()
