@@ -57,7 +57,7 @@ def test_the_logits_misread_all_metamers_and_the_nuisance_none():
 
 
 def test_the_oracle_alone_sees_metamers_within_the_bounds():
-    train, attacked = metamers(bounds=(-0.5, 0.5))
+    _, attacked = metamers(bounds=(-0.5, 0.5))
     x_adv = attacked.tensors["x_adv"].clone()
     x_adv[..., 2] *= 3  # unclipped the oracle would take each for class 0
     asked = []
