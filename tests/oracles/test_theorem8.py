@@ -67,10 +67,10 @@ def test_a_nuisance_that_is_independent_of_the_label_alone_may_still_help():
 
 
 @cache
-def trained(nuisance_weight: float, mle_weight: float) -> LinearBijection:
+def trained(nuisance_weight: float, mle_weight: float, epochs: int = 16) -> LinearBijection:
     """On two pixels that tell the label with independent noise: their sum knows all of it, their difference nothing."""
     recipe = IndependenceCE(
-        epochs=16,
+        epochs=epochs,
         batch_size=256,
         optimiser="adam",
         lr=0.02,
@@ -92,8 +92,8 @@ def independent() -> LinearBijection:
     return trained(nuisance_weight=1.0, mle_weight=1.0)
 
 
-def entropic() -> LinearBijection:
-    return trained(nuisance_weight=0.0, mle_weight=0.0)
+def entropic(epochs: int) -> LinearBijection:
+    return trained(nuisance_weight=0.0, mle_weight=0.0, epochs=epochs)
 
 
 def fitted(code: Tensor, y: Tensor, tested: Tensor, y_tested: Tensor) -> float:
@@ -124,15 +124,18 @@ def accuracies(model: LinearBijection, shifted: bool) -> dict[str, float]:
 BEST = 0.5 * (1 + math.erf(1))  # of the sum, whose mean is sqrt(2) deviations from the middle
 
 
-@pytest.mark.parametrize("shifted", [False, True], ids=["training distribution", "shifted"])
-def test_the_logits_of_independence_cross_entropy_know_all_there_is_to_know(shifted):
-    found = accuracies(independent(), shifted)
-    assert found["nuisance"] == pytest.approx(1 / CLASSES, abs=0.05)  # plain cross-entropy: above 0.7
-    assert found["semantic"] == pytest.approx(BEST, abs=SAMPLING)
-    assert found["all"] == pytest.approx(found["semantic"], abs=0.005)
+def test_the_logits_of_independence_cross_entropy_know_all_there_is_to_know_under_the_shift_too():
+    before, after = (accuracies(independent(), shifted) for shifted in (False, True))
+    assert before["nuisance"] == pytest.approx(1 / CLASSES, abs=0.05)  # plain cross-entropy: above 0.7
+    assert before["semantic"] == pytest.approx(BEST, abs=SAMPLING)
+    for found in (before, after):
+        assert found["all"] == pytest.approx(found["semantic"], abs=0.005)
 
 
-def test_the_nuisance_of_plain_cross_entropy_knows_the_label_and_misleads_after_the_shift():
-    before, after = accuracies(entropic(), shifted=False), accuracies(entropic(), shifted=True)
+@pytest.mark.parametrize(("epochs", "falls"), [(2, 0.1), (16, 0.01)], ids=["logits lack some", "logits lack nothing"])
+def test_the_nuisance_of_plain_cross_entropy_knows_the_label_and_misleads_after_the_shift(epochs, falls):
+    """It misleads by as much as is left to it: the less of the label the logits know, the more it counts."""
+    before, after = (accuracies(entropic(epochs), shifted) for shifted in (False, True))
     assert before["nuisance"] > 0.7
-    assert after["nuisance"] == pytest.approx(1 - before["nuisance"], abs=1e-3)
+    assert before["all"] > before["semantic"] - 0.005
+    assert after["all"] < after["semantic"] - falls
