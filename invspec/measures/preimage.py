@@ -127,7 +127,7 @@ def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
 
 
 def share_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
-    """For each quantity the share of examples with that outcome (N,) bool, its interval that of pairs where they are."""
+    """For each quantity the share of examples, or of pairs, with that outcome (N,) bool, with its interval."""
     where = [{"quantity": name} for name in outcomes]
     values = [outcome.cpu() for outcome in outcomes.values()]
     if "source" in attacked.judged:
