@@ -305,6 +305,16 @@ class Bijective(Protocol):
         ...
 
 
+@runtime_checkable
+class OfTorchvision(Protocol):
+    """A net of torchvision, as the models torchvision, vgg19 and resnet50_imagenet are."""
+
+    @property
+    def arch(self) -> str:
+        """Its name there."""
+        ...
+
+
 class Targets(BaseModel):
     """Images of the same split to walk to, never of the source's class: given, or drawn for all sources or for each."""
 

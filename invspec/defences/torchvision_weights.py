@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torchvision import models
 
@@ -16,8 +16,8 @@ from invspec.datasets import files
 from invspec.defences.pretrained import fill, state_dict_at
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError, suggest
-from invspec.kinds import Defence
-from invspec.models.external import WITH_AUXILIARY_HEADS, TorchvisionNet
+from invspec.kinds import Defence, OfTorchvision
+from invspec.models.external import WITH_AUXILIARY_HEADS
 from invspec.ops.draws import Stream
 from invspec.ops.weights import checked, loaded
 
@@ -40,8 +40,21 @@ class TorchvisionWeights(Defence):
         default="IMAGENET1K_V1", description="which of the net's weights, a name in torchvision's list of them"
     )
 
+    @field_validator("weights")
+    @classmethod
+    def _is_known(cls, weights: str) -> str:
+        archs = models.list_models(module=models)
+        known = {name for arch in archs for name in _urls(arch)}
+        if weights not in known:
+            raise ValueError(f"torchvision has no weights {weights!r}; {suggest(weights, known)}")
+        return weights
+
+    @property
+    def accepts(self) -> type:
+        return OfTorchvision
+
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        if not isinstance(model, TorchvisionNet):
+        if not isinstance(model, OfTorchvision):
             raise InvspecError("torchvision has weights for its own nets alone", hint="take the model torchvision")
         path, digits = located(published(model.arch, self.weights))
         fill(model, _state_dict(path, digits, model.arch), path)
@@ -53,10 +66,15 @@ class TorchvisionWeights(Defence):
 
 def published(arch: str, weights: str) -> str:
     """Where torchvision has them on the web. Raises InvspecError where there are no such weights."""
-    known = {each.name: each.url for each in cast(Any, models.get_model_weights(arch))}
+    known = _urls(arch)
     if weights not in known:
         raise InvspecError(f"torchvision has no weights {weights} for {arch}", hint=suggest(weights, known))
     return known[weights]
+
+
+def _urls(arch: str) -> dict[str, str]:
+    """Where on the web the weights of a net are, by their names in torchvision's list of them."""
+    return {each.name: each.url for each in cast(Any, models.get_model_weights(arch))}
 
 
 def located(url: str) -> tuple[Path, str]:
@@ -84,7 +102,9 @@ def _downloaded(url: str, path: Path, digits: str) -> Path:
 
 
 def _state_dict(path: Path, digits: str, arch: str) -> dict[str, Tensor]:
-    weights = state_dict_at("", loaded(checked(path, digits), path), path)
+    weights = state_dict_at(
+        "", loaded(checked(path, digits, hint="delete it, so that it is fetched again"), path), path
+    )
     if arch not in WITH_AUXILIARY_HEADS:
         return weights
     return {name: weight for name, weight in weights.items() if not name.lower().startswith("aux")}

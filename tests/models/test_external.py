@@ -150,8 +150,9 @@ def test_without_a_network_one_message_says_where_to_put_the_file(web: Path, mon
 
 def test_a_file_of_that_name_with_other_content_is_refused(web: Path) -> None:
     torch.save(small(5).state_dict(), web.parent / "data" / "weights" / web.name)
-    with pytest.raises(InvspecError, match="is another file: found SHA-256"):
+    with pytest.raises(InvspecError, match="is another file: found SHA-256") as problem:
         train(TorchvisionWeights(), small())
+    assert problem.value.hint == "delete it, so that it is fetched again"
 
 
 def test_weights_for_other_classes_are_refused(web: Path) -> None:
@@ -189,6 +190,36 @@ def test_a_name_ends_in_the_digits_that_are_checked(web: Path) -> None:
 def test_other_nets_have_no_published_weights() -> None:
     with pytest.raises(InvspecError, match="torchvision has weights for its own nets alone"):
         train(TorchvisionWeights(), Linear().build(RGB, 10))
+
+
+PUBLISHED = """\
+title: weights of torchvision
+datasets: {fake: {shape: [3, 32, 32], classes: 1000, train: 24, test: 20}}
+models: {linear: {}, torchvision: {arch: shufflenet_v2_x0_5}}
+defences: {torchvision_weights: {}}
+attacks: {identity: {}}
+measures: {accuracy: {of: identity}}
+train: [{dataset: fake, model: MODEL, defence: torchvision_weights}]
+"""
+
+
+def test_another_net_and_weights_of_no_net_are_refused_by_validate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(PUBLISHED.replace("MODEL", "torchvision"))
+    assert call("validate", path) == 0
+    path.write_text(PUBLISHED.replace("MODEL", "linear"))
+    assert call("validate", path) == 2
+    assert capsys.readouterr().err == (
+        f"error: {path}:7: train.0: defence torchvision_weights does not fit model linear\n"
+        "hint: it needs a net of torchvision, as the models torchvision, vgg19 and resnet50_imagenet are\n"
+    )
+    path.write_text(PUBLISHED.replace("MODEL", "torchvision").replace("s: {}}\na", "s: {weights: IMAGENET_V1}}\na"))
+    assert call("validate", path) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {path}:4: ")
+    assert "torchvision has no weights 'IMAGENET_V1'; did you mean IMAGENET1K_V1?" in told
 
 
 def test_a_smoke_run_reads_no_weights() -> None:
