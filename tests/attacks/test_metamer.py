@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from invspec.attacks.metamer import Metamer
 from invspec.data import Batch, Perturbed, Shape
+from invspec.datasets.spheres import Spheres
 from invspec.kinds import Bijective, Model
 from invspec.models.firevnet import BijectiveNet, FiRevNet, FullyConnectedFiRevNet
 from invspec.ops.draws import PerExample
@@ -221,3 +224,92 @@ def test_metamers_of_revnets_have_the_logits_of_their_sources(model: Model, shap
     assert (logits[1] - logits[2]).abs().amax() > 1e-3  # which the target has not
     back = perturbed(net, batch, partner="self").exact
     torch.testing.assert_close(back, batch.x.double(), rtol=0, atol=1e-9)
+
+
+# ─ trained nets ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TRAINED = FiRevNet(stages=2, blocks=2, width=8, site=(0, 0))
+GIVEN_LOGITS = TRAINED.model_copy(update={"nuisance_given_logits": True})
+SMALL_SHAPE, SMALL_CLASSES = (1, 16, 16), 4
+
+
+def few_steps(model: Model, x: Tensor, y: Tensor, classes: int) -> BijectiveNet:
+    """Trained on the likelihood and the cross-entropy of one batch, so that no part is left as it begins."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = model.build((x.shape[1], x.shape[2], x.shape[3]), classes).train()
+    assert isinstance(net, BijectiveNet)
+    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(8):
+        semantic, nuisance, log_det = net.encode_with_log_det(x)
+        bits = (nuisance.square().sum(1) / 2 - log_det).mean() / x[0].numel()
+        optimiser.zero_grad()
+        (F.cross_entropy(semantic, y) + bits).backward()
+        optimiser.step()
+    return net.eval().requires_grad_(False)
+
+
+@cache
+def trained(model: FiRevNet) -> BijectiveNet:
+    batch = trained_pairs()
+    return few_steps(model, batch.x, batch.y, SMALL_CLASSES)
+
+
+def trained_pairs() -> Batch:
+    pairs = pairs_of(SMALL_SHAPE, n=8)
+    y = pairs.y % SMALL_CLASSES
+    return replace(pairs, y=y, y_target=(y + 1) % SMALL_CLASSES)
+
+
+def swapped(net: BijectiveNet, x: Tensor, x_target: Tensor) -> Tensor:
+    found = perturbed(net, replace(trained_pairs(), x=x, x_target=x_target)).exact
+    assert found is not None
+    return found
+
+
+NETS = pytest.mark.parametrize("model", [TRAINED, GIVEN_LOGITS], ids=["additive", "nuisance given logits"])
+
+
+@NETS
+def test_metamers_of_trained_nets_have_the_logits_of_their_sources(model: FiRevNet) -> None:
+    net, batch = trained(model), trained_pairs()
+    metamers = swapped(net, batch.x, batch.targets)
+    logits = [in_double(net)(images) for images in (metamers, batch.x.double(), batch.targets.double())]
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
+    assert (logits[1] - logits[2]).abs().amax(1).min() > 1e-3
+    assert (metamers - batch.x).abs().amax((1, 2, 3)).min() > 0.01
+
+
+@NETS
+def test_swapping_twice_returns_the_original_of_trained_nets(model: FiRevNet) -> None:
+    net, batch = trained(model), trained_pairs()
+    there, back = swapped(net, batch.x, batch.targets), swapped(net, batch.targets, batch.x)
+    torch.testing.assert_close(swapped(net, there, back), batch.x.double(), rtol=0, atol=1e-9)
+
+
+@NETS
+def test_where_a_batch_swaps_its_nuisances_the_logits_of_trained_nets_stay_as_a_whole(model: FiRevNet) -> None:
+    net, x = trained(model), trained_pairs().x
+    before, after = (
+        in_double(net)(images).sort(dim=0).values for images in (x.double(), swapped(net, x, x.roll(3, 0)))
+    )
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-9)
+
+
+def test_the_last_map_of_a_trained_net_depends_on_the_logits() -> None:
+    """Else the nets above were one and the same."""
+    last = trained(GIVEN_LOGITS).last
+    assert last is not None
+    assert min(weight.abs().max().item() for weight in (last.shift, last.log_scale, last.lower.tril(-1))) > 1e-3
+
+
+def test_the_class_of_metamers_of_spheres_never_changes() -> None:
+    dataset = Spheres(train=64, test=64)
+    (learnt,), (batch,) = dataset.load("train").batches(64), dataset.load("test").batches(64)
+    net = in_double(few_steps(FullyConnectedFiRevNet(hidden=32), learnt.x, learnt.y, classes=2))
+    other = batch.take(torch.stack([(batch.y != y).nonzero()[0, 0] for y in batch.y]))
+    found = perturbed(net, replace(batch, x_target=other.x, y_target=other.y)).exact
+    assert found is not None
+    label = net(batch.x.double()).argmax(1)
+    assert 0 < label.double().mean() < 1
+    assert torch.equal(net(found).argmax(1), label)
