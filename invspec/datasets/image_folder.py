@@ -74,7 +74,10 @@ class ImageFolder(Dataset):
     def reads(self) -> Mapping[str, str]:
         if self.counts is not None:
             return {}
-        return {part: fingerprint(self._root(part)) for part in ("train", "val", "test")}
+        parts: tuple[SplitName, ...] = ("train", "val", "test")
+        for part in parts:
+            self._require_classes_of_training(self._root(part))
+        return {part: fingerprint(self._root(part)) for part in parts}
 
     def count(self, split: SplitName) -> int:
         if self.counts is None:
@@ -83,23 +86,23 @@ class ImageFolder(Dataset):
 
     def load(self, split: SplitName) -> StreamedSplit:
         root = self._root(split)
+        self._require_classes_of_training(root)
         images = listing(root)
         hint = "let folder, train, val and test name the folders that are meant"
         if len(images) != self.count(split):
             raise InvspecError(f"{root} holds {len(images):,} images, expected {self.count(split):,}", hint=hint)
         if len(images.classes) != self.classes:
             raise InvspecError(f"{root} holds {len(images.classes):,} classes, expected {self.classes:,}", hint=hint)
-        self._require_classes_of_training(root, images.classes)
         return StreamedSplit.whole(images, self.size, self.resize)
 
     def _root(self, split: SplitName) -> Path:
         part = {"train": self.train, "val": self.val, "test": self.test}[split]
         return Path(os.path.normpath(files.located(self.folder) / part))
 
-    def _require_classes_of_training(self, root: Path, classes: tuple[str, ...]) -> None:
+    def _require_classes_of_training(self, root: Path) -> None:
         """The same names, so that the same rank is the same class, where there are training images to compare with."""
         training = self._root("train")
-        if training.is_dir() and (odd := set(classes) ^ set(class_names(training))):
+        if training.is_dir() and (odd := set(class_names(root)) ^ set(class_names(training))):
             raise InvspecError(
                 f"{root} and {training} hold different classes: only one of them has {min(odd)}",
                 hint="a class is the rank of its folder's name, so all splits need the same folders",

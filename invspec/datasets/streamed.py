@@ -18,12 +18,16 @@ from PIL import Image
 from torch import Tensor
 
 from invspec.data import Batch, Bounds
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, first_line
 from invspec.ops.draws import Stream
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 AHEAD = 2  # batches that are being decoded while one is worked on
-THREADS = min(8, os.cpu_count() or 1)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = min(8, CORES)
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # whatever a name ends in: others of PIL's run programs
+DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # PIL's modes of more than 8 bits, which it would cut off at 255
+LONGEST = 100  # times as long as wide; a strip could fill the memory once its shorter side is resize pixels long
 LAYOUT = "expected a folder with a folder of images for each class"
 
 
@@ -64,7 +68,9 @@ def class_names(root: Path) -> tuple[str, ...]:
 
 
 def listing(root: Path) -> Listing:
-    """The images below root; listed again when files were added to or taken from a class's folder.
+    """The images below root; a later call lists them again if files came to or went from a class's folder itself.
+
+    What is below a class's folder is not looked at again, nor by a split that was loaded before.
 
     Raises: InvspecError where root is no folder, or a class has no images.
     """
@@ -127,21 +133,45 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
 
     The shorter side becomes resize pixels long, bilinear with antialiasing, as torchvision does to a PIL image.
 
-    Raises: InvspecError that names the file where it is no image or a damaged one.
+    Raises: InvspecError that names the file where it is no image, a damaged one, or one of pixels or of a shape that
+    cannot be used.
     """
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
-        reason = (str(problem) or type(problem).__name__).splitlines()[0]
-        raise InvspecError(
-            f"{path} is no image that can be read: {reason}", hint="fetch it again, or remove it"
-        ) from None
+    image = _rgb(path)
     shorter = min(image.size)
     width, height = (resize if side == shorter else int(resize * side / shorter) for side in image.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     scaled = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(scaled.crop((left, top, left + size, top + size)))
+
+
+def _rgb(path: Path) -> Image.Image:
+    """An image of 8 bits a channel, without what is transparent about it. Raises InvspecError as `decoded` does."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            _require_usable(file, path)
+            file.load()
+            file.info.pop("transparency", None)  # of a palette PIL would warn that it is lost
+            return file.convert("RGB")
+    except InvspecError:
+        raise
+    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+        raise InvspecError(
+            f"{path} is no image that can be read: {first_line(problem)}", hint="fetch it again, or remove it"
+        ) from None
+
+
+def _require_usable(image: Image.Image, path: Path) -> None:
+    """Raises InvspecError where pixels would be lost, or where a strip would become too long."""
+    if image.mode in DEEP:
+        raise InvspecError(
+            f"{path} has pixels of mode {image.mode}, expected 8 bits a channel",
+            hint="convert it, with the scale that is meant",
+        )
+    if max(image.size) > LONGEST * min(image.size):
+        width, height = image.size
+        raise InvspecError(
+            f"{path} is {width}x{height}, expected at most {LONGEST} times as long as wide", hint="cut it, or remove it"
+        )
 
 
 @dataclass(frozen=True)

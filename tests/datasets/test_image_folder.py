@@ -19,7 +19,7 @@ from invspec import registry
 from invspec.data import Batch
 from invspec.datasets import streamed
 from invspec.datasets.image_folder import ImageFolder
-from invspec.datasets.streamed import AHEAD, StreamedSplit, decoded, listing
+from invspec.datasets.streamed import AHEAD, THREADS, StreamedSplit, decoded, listing
 from invspec.errors import InvspecError
 from invspec.kinds import Dataset
 from invspec.ops.draws import Stream
@@ -149,6 +149,10 @@ def test_counting_labels_and_cutting_decode_nothing(root: Path, opened: list[str
     assert opened == []
 
 
+def test_no_more_threads_decode_than_cores_may_be_used() -> None:
+    assert 1 <= THREADS <= min(8, len(os.sched_getaffinity(0)))
+
+
 def test_at_most_a_few_batches_are_read_ahead(tmp_path: Path, opened: list[str]) -> None:
     for number in range(12):
         photo(tmp_path / "only" / f"{number:02}.png", 24, 24, number)
@@ -239,6 +243,41 @@ def test_a_damaged_image_is_named(root: Path) -> None:
         assert "\n" not in problem.message
 
 
+@pytest.mark.parametrize(("mode", "kind"), [("I;16", np.uint16), ("I", np.int32), ("F", np.float32)])
+def test_pixels_of_more_than_8_bits_are_refused(root: Path, mode: str, kind: Any) -> None:
+    path = root / "adder" / "0.tif"
+    Image.fromarray(np.full((30, 30), 3000, kind)).save(path)
+    assert refusal(folder(root)).message == f"{path} has pixels of mode {mode}, expected 8 bits a channel"
+
+
+def test_a_strip_is_refused_before_it_fills_the_memory(root: Path) -> None:
+    path = root / "adder" / "0.png"
+    for size in ((20000, 2), (2, 202)):
+        Image.new("RGB", size).save(path)
+        assert refusal(folder(root)).message.startswith(f"{path} is {size[0]}x{size[1]}, expected at most 100 times")
+    Image.new("RGB", (200, 2)).save(path)
+    assert len(read(folder(root).load("test"))) == 7
+
+
+def test_a_file_of_another_format_is_refused_whatever_its_name(root: Path) -> None:
+    path = root / "adder" / "0.png"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n")
+    with Image.open(path) as image:
+        assert image.format == "EPS"
+    assert "is no image that can be read: cannot identify" in refusal(folder(root)).message
+
+
+def test_transparency_is_left_out_without_a_warning(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    image = Image.fromarray(colours).quantize(8)
+    photo_of = tmp_path / "photo.png"
+    image.save(photo_of)
+    plain = decoded(photo_of, 24, 28)
+    for transparency in (3, bytes(range(8))):
+        image.save(photo_of, transparency=transparency)
+        assert np.array_equal(decoded(photo_of, 24, 28), plain)
+
+
 def test_a_class_without_images_is_named(root: Path) -> None:
     (root / "bat").mkdir()
     assert refusal(folder(root)).message == f"{root}/bat holds no images"
@@ -261,6 +300,25 @@ def test_splits_of_different_classes_are_refused(root: Path) -> None:
         photo(root.parent / "more" / name / "a.png", 30, 30, seed=0)
     problem = refusal(folder(root.parent, train="photos", val="photos", test="more"))
     assert problem.message.endswith("hold different classes: only one of them has adder")
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_splits_of_different_classes_are_refused_by_validate(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    for each in ("train", "val", "test"):
+        for name in ("adder", "newt"):
+            photo(tmp_path / "birds" / each / name / "a.png", 30, 30, seed=0)
+    path = tmp_path / "x.yaml"
+    fields = "{folder: birds, size: 24, resize: 28}"
+    path.write_text(SPEC.replace("{NAME: {}}", f"{{image_folder: {fields}}}").replace("NAME", "image_folder"))
+    assert call("validate", path) == 0
+    (tmp_path / "birds" / part / "otter").mkdir()
+    assert call("validate", path) == 2
+    root = tmp_path / "birds"
+    found = f"{root}/{part} and {root}/train hold different classes: only one of them has otter"
+    assert capsys.readouterr().err.startswith(f"error: {path}:2: datasets.image_folder: {found}\nhint: a class is ")
 
 
 def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
