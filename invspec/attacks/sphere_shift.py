@@ -24,7 +24,11 @@ class SphereShift(Attack):
 
     leaves_bounds: ClassVar[bool] = True
 
-    outer: Number = Field(default=10.0, gt=0, description="radius of the sphere that points are moved to")
+    outer: Number = Field(
+        default=10.0,
+        gt=0,
+        description="radius of the data set's outer sphere, to which points go: 1.3 for spheres_gilmer",
+    )
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         shifted = self._shifted(batch.x.flatten(1)).view_as(batch.x)
