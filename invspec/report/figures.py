@@ -29,6 +29,7 @@ from invspec.report.table import Labels, Line, Table
 LARGEST_GRID = 6  # panels; more rows of a kind share one
 PANEL = (3.1, 2.5)  # inches
 LETTERS_PER_INCH, SMALL_LETTERS_PER_INCH = 9, 16  # of a title, of the note below
+TICK_LETTERS = 28  # below a panel
 REM_PER_INCH = 7.2  # on a page: what brings 8.5 points to the size of its small text
 
 
@@ -306,7 +307,10 @@ def _dots(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | Non
 
 def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
     if positions is None:
-        axes.set_xticks(range(len(one.across)), [shown(place) or "none" for place in one.across])
+        names = [shown(place) or "none" for place in one.across]
+        wide = max(map(len, names)) * len(names) > TICK_LETTERS  # in a row they would touch
+        slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if wide else {}
+        axes.set_xticks(range(len(names)), names, **slanted)
         axes.set_xlim(-0.6, len(one.across) - 0.4)
         return
     nearest = min(abs(a - b) for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False))

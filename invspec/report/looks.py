@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from invspec.report.cells import number
 from invspec.report.table import Labels
 
-INK, GRID, FAINT = "#23262d", "#dfe1e6", "#6b7079"
-DARK_PAGE = {INK: "#e6e8ec", GRID: "#363a42", FAINT: "#9ba1ab"}
+INK, GRID, FAINT, PAGE = "#23262d", "#dfe1e6", "#6b7079", "#fdfdfc"
+DARK_PAGE = {PAGE: "#1b1e23", INK: "#e6e8ec", GRID: "#363a42", FAINT: "#9ba1ab"}
 
 # each colour as it is on a white page and on a dark one
 SWEEP = (("#eda63a", "#d9485f", "#7d2e8d", "#23235f"), ("#f2b651", "#ee6f7f", "#b77bdc", "#8f9bff"))

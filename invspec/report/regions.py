@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from invspec.report.kept import Array, Picture, Regions
-from invspec.report.looks import CLASSES, FAINT, INK, QUIET
+from invspec.report.looks import CLASSES, FAINT, INK, PAGE, QUIET
 from invspec.report.pictures import titles
 from invspec.report.table import Labels
 
@@ -68,16 +68,22 @@ def _areas(axes: Axes, classes: Array, extent: float) -> None:
 
 
 def _circle(axes: Axes, radius: float, label: int, misread: Array) -> None:
-    """A circle in the colour of its class, thick where it is misread."""
-    turn = np.linspace(0, 2 * np.pi, len(misread) + 1)
+    """A circle in the colour of its class, thick where it is misread: from half-way to the angle before to half-way on.
+
+    It goes by half steps from the middle between the last angle and the first.
+    """
+    turn = np.pi * (np.arange(2 * len(misread) + 1) - 1) / len(misread)
     x, y = radius * np.cos(turn), radius * np.sin(turn)
-    wrong = np.append(misread, misread[:1])
+    between = misread | np.roll(misread, 1)  # of each angle and the one before
+    wrong = np.append(np.stack([between, misread], axis=1).ravel(), between[0])
     axes.plot(x, y, color=line(label), linewidth=THIN)
     axes.plot(x, np.where(wrong, y, np.nan), color=line(label), linewidth=THICK, solid_capstyle="butt")
 
 
 def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
     """A dot with its name on the side away from the middle, or towards it where the dot is far out.
+
+    The name has a box of its own, as circles may run below it.
 
     A point beyond the picture is an arrowhead at the edge, with its distance from the middle.
     """
@@ -92,9 +98,9 @@ def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
     across, up = (inward * at / (math.hypot(x, y) or 1.0) for at in (x, y))
     sides: tuple[Any, Any] = (_side(across, "right", "left"), _side(up, "top", "bottom"))
     offset = (away * across, away * up)
-    axes.annotate(
-        name, (x, y), offset, textcoords="offset points", ha=sides[0], va=sides[1], fontsize=7.5, color=INK, zorder=6
-    )
+    letters: dict[str, Any] = {"fontsize": 7.5, "color": INK, "ha": sides[0], "va": sides[1]}
+    box = {"boxstyle": "round,pad=0.12", "facecolor": PAGE, "edgecolor": "none"}
+    axes.annotate(name, (x, y), offset, textcoords="offset points", bbox=box, zorder=4, **letters)
 
 
 def _side(way: float, backward: str, forward: str) -> str:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
@@ -17,7 +18,7 @@ from matplotlib.patches import Rectangle
 from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.report import figures, html, kept, pictures, regions, table, whole
-from invspec.report.looks import CLASSES, DARK_PAGE, INK
+from invspec.report.looks import CLASSES, DARK_PAGE, INK, PAGE
 from invspec.tasks import Artifact
 
 SPEC = """
@@ -38,6 +39,7 @@ REGIONS = (
     "{of: success, rows: [model, success.classifier], at: {defence: normal}, columns: success.circle, figure: regions}"
 )
 IMAGES = "{of: success, rows: [model], at: {defence: normal}, columns: attack, figure: images}"
+ALL_QUANTITIES = ("nuisance", "logits", "other", "model_keeps", "model_keeps_shown", "readable", "oracle_accuracy")
 BAND = (
     "{of: success, rows: [model, success.vertex, success.quantile], at: {defence: normal}, columns: success.radius, "
     'figure: band, legend: "vertex {success.vertex}"}'
@@ -298,7 +300,25 @@ def test_areas_stand_where_the_classes_are_and_arcs_where_they_are_misread(laid)
     assert (heights.min(), heights.max()) == (pytest.approx(1.5), 12)  # half-way between rows of the grid
     wrong = second.lines[1]
     assert wrong.get_color() == second.lines[0].get_color() == regions.line(0)
-    assert np.isfinite(np.asarray(wrong.get_ydata())).nonzero()[0].tolist() == [1, 2, 3]
+    x, y = (np.asarray(values)[np.isfinite(wrong.get_ydata())] for values in wrong.get_data())
+    assert np.degrees(np.arctan2(y, x)) == pytest.approx(np.arange(22.5, 158, 22.5))  # of 45, 90 and 135 degrees
+
+
+def test_a_single_angle_that_is_misread_is_half_a_step_to_both_sides(laid):
+    misread = plane({})["misread"]
+    misread[0, 1, 0], misread[0, 1, 1] = torch.arange(8) == 4, torch.arange(8) == 0
+    _, axes, *_ = panels(drawn(*laid(REGIONS, lambda coords: {**plane(coords), "misread": misread}, circles)))
+    for arc, middle in zip(axes.lines[1:4:2], (180, 0), strict=True):
+        x, y = (np.asarray(values)[np.isfinite(arc.get_ydata())] for values in arc.get_data())
+        turned = (np.degrees(np.arctan2(y, x)) - middle + 180) % 360 - 180
+        assert sorted(set(turned.round(6))) == pytest.approx([-22.5, 0, 22.5])
+
+
+def test_the_name_of_a_point_has_a_box_in_the_colour_of_the_page(laid):
+    axes, *_ = panels(drawn(*laid(REGIONS, plane, circles)))
+    boxes = [text.get_bbox_patch() for text in axes.texts[:2]]
+    assert {to_hex(box.get_facecolor()) for box in boxes} == {PAGE}
+    assert PAGE in DARK_PAGE
 
 
 def test_a_point_beyond_the_picture_is_at_its_edge_with_its_distance(laid):
@@ -347,6 +367,22 @@ def test_what_is_drawn_on_areas_is_told_from_them_on_either_page(page):
 )
 def test_a_share_that_is_nearly_none_or_all_is_told_from_it(share, told):
     assert regions.percent(share) == told
+
+
+# ─ names as columns ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("names", "slanted"), [(["logits", "other"], False), (list(ALL_QUANTITIES), True)])
+def test_names_that_would_touch_are_slanted(laid, names, slanted):
+    rows = [Row(0.5, 9, 0.4, 0.6, {"quantity": name}) for name in names]
+    layout = "{of: success, rows: [model, defence], columns: success.quantity}"
+    figure = drawn(*laid(layout, rows=lambda coords: rows))
+    FigureCanvasAgg(figure).draw()
+    labels = figure.axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == names
+    assert {label.get_rotation() > 0 for label in labels} == {slanted}
+    boxes = [label.get_window_extent() for label in labels]
+    assert slanted or all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
 # ─ bands ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
