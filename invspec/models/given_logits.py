@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from invspec.models.invertible import ActNorm
+from invspec.models.invertible import ActNorm, at_least_float32
 
 AT_ONCE = 2**24  # numbers in the matrices that are solved together
 SHRUNK = 0.01  # share of a class's covariance that is replaced by its diagonal
@@ -44,12 +44,15 @@ class TriangularGivenLogits(nn.Module):
 
     def inverse(self, semantic: Tensor, mapped: Tensor) -> Tensor:
         """The nuisance (B, n) of which the map, given these logits, is `mapped`."""
-        p = semantic.softmax(1)
+        p, precise = semantic.softmax(1), at_least_float32(mapped)  # triangles are not solved in less
         scaled, lower, length = mapped * (-(p @ self.log_scale)).exp(), self.lower.tril(-1), mapped.shape[1]
         solved = [
             torch.linalg.solve_triangular(
-                torch.tensordot(some, lower, 1), right[:, :, None], upper=False, unitriangular=True
-            )
+                torch.tensordot(some, lower, 1).to(precise),
+                right[:, :, None].to(precise),
+                upper=False,
+                unitriangular=True,
+            ).to(right.dtype)
             for some, right in zip(*(each.split(max(AT_ONCE // length**2, 1)) for each in (p, scaled)), strict=True)
         ]
         centred = torch.cat(solved).squeeze(2)

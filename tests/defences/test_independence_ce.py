@@ -38,7 +38,8 @@ def linear_rival(weight=0.0):
 def code(n=3):
     generator = torch.Generator().manual_seed(0)
     semantic, nuisance = torch.randn(2, n, 2, generator=generator).requires_grad_()
-    semantic.retain_grad(), nuisance.retain_grad()
+    semantic.retain_grad()
+    nuisance.retain_grad()
     return Code(semantic, nuisance, torch.zeros(n))
 
 
@@ -66,6 +67,7 @@ def test_clamped_ends_at_chance_for_each_example():
 def test_nothing_is_gained_from_an_example_that_the_rival_has_worse_than_chance():
     logits = LOGITS.clone().requires_grad_()
     nuisance_loss("clamped", logits).backward()
+    assert logits.grad is not None
     assert logits.grad[0].abs().min() > 0
     assert logits.grad[1:].abs().max() == 0
 

@@ -470,9 +470,10 @@ class Tempered(Training):
         return nn.ParameterDict({"scale": torch.ones(())})
 
     def objective(self, net, companion, lesson, rng):
-        logits = companion["scale"] * net(lesson.x)
+        (scale,) = companion.parameters()
+        logits = scale * net(lesson.x)
         loss = nn.functional.cross_entropy(logits, lesson.y)
-        return Objective(loss, logits, {"scale": companion["scale"]})
+        return Objective(loss, logits, {"scale": scale})
 
 
 def test_a_companion_learns_with_the_model_and_is_told_of():
@@ -495,9 +496,10 @@ def test_a_killed_training_goes_on_with_its_companion():
 def test_a_gradient_is_shortened_together_with_the_companions():
     class Pulled(Tempered):
         def objective(self, net, companion, lesson, rng):
-            loss = 3 * companion["scale"] + 4 * net.model[1].bias[0]
+            (scale,) = companion.parameters()
+            loss = 3 * scale + 4 * net.model[1].bias[0]
             return Objective(loss, net(lesson.x))
 
     model = linear()
     fit(Pulled(epochs=1, batch_size=10, lr=0.5, momentum=0, max_gradient_norm=1), model=model)
-    assert model[1].bias[0].item() == pytest.approx(-0.5 * 4 / 5)
+    assert dict(model.named_parameters())["1.bias"][0].item() == pytest.approx(-0.5 * 4 / 5)

@@ -35,6 +35,14 @@ def test_it_begins_as_actnorm_and_can_be_undone():
     assert (last.inverse(semantic, mapped) - nuisance).abs().max() < 1e-12
 
 
+def test_it_can_be_undone_in_bfloat16_too():
+    semantic, nuisance = (part.bfloat16() for part in code())
+    last = perturbed().bfloat16()
+    found = last.inverse(semantic, last(semantic, nuisance)[0])
+    assert found.dtype == torch.bfloat16
+    assert (found - nuisance).abs().max() < 0.2
+
+
 def test_its_determinant_is_that_of_the_jacobian():
     last, (semantic, nuisance) = perturbed(), code(1)
     jacobian = torch.autograd.functional.jacobian(lambda z: last(semantic, z)[0].sum(0), nuisance)[:, 0]

@@ -783,7 +783,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
         "x.yaml:15: report.0.figure: "
-        "expected 'profile', 'beside', 'band', 'matrix', 'images', 'regions', 'heatmap', 'plane' or 'none', found 'bar'",
+        "expected 'profile', 'beside', 'band', 'matrix', 'images', 'regions', 'heatmap', 'plane' or 'none', "
+        "found 'bar'",
     ),
 }
 
