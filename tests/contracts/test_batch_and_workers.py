@@ -20,6 +20,7 @@ from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
 from invspec.executors import events, local
 from invspec.kinds import Attack, Sample, Targets
+from invspec.models.firevnet import FiRevNet
 from invspec.models.stdcnn import StdCNN
 from invspec.models.two_layer import TwoLayer
 from invspec.registry import make
@@ -36,7 +37,11 @@ slow = pytest.mark.slow  # worker processes take seconds to start
 OTHERS = [(7, 1), (500, 1), (7, 2), pytest.param((64, 2), marks=slow), pytest.param((500, 2), marks=slow)]
 DATA = Fake(shape=(1, 16, 16), train=256, test=EXAMPLES)
 TRAIN = Train(DATA, StdCNN(), Standard(epochs=1, lr=0.05), seed=0)
-TWO_LAYER = replace(TRAIN, model=TwoLayer(hidden=64))
+FIT = {  # what attacks need of a model, and a training of one that has it
+    None: TRAIN,
+    kinds.TwoLayer: replace(TRAIN, model=TwoLayer(hidden=64)),
+    kinds.Bijective: replace(TRAIN, model=FiRevNet(stages=2, blocks=1, width=8, factor_out=False)),
+}
 
 
 def attack_of(name: str) -> Attack:
@@ -55,8 +60,7 @@ def cheaper(attack: Attack) -> Attack:
 def task_of(name: str) -> Perturb:
     attack = attack_of(name)
     targets = Targets(each=1) if attack.wants_target else None  # as many pairs as there are examples
-    train = TWO_LAYER if attack.accepts is kinds.TwoLayer else TRAIN
-    return Perturb(train, attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
+    return Perturb(FIT.get(attack.accepts, TRAIN), attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
 
 
 Found = Callable[[Run], Store]
@@ -71,7 +75,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     def run(how: Run) -> Store:
         store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
         told = list(local.execute(goals, store, local.Settings(("cpu",) * workers, batch_size)))
-        assert {event.task for event in told if isinstance(event, events.Done)} == {TRAIN, TWO_LAYER, *goals}
+        assert {event.task for event in told if isinstance(event, events.Done)} == {*FIT.values(), *goals}
         return store
 
     return run
@@ -87,7 +91,7 @@ def test_every_run_computes_the_same_keys(found: Found, how: Run) -> None:
         [folder.relative_to(store.root) for _, folder in store.folders()] for store in map(found, (FIRST, how))
     )
     assert first == other
-    assert len(first) == 2 + len({task_of(name) for name in ATTACKS})
+    assert len(first) == len(FIT) + len({task_of(name) for name in ATTACKS})
 
 
 @pytest.mark.parametrize("how", OTHERS)
