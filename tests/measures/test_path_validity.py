@@ -19,7 +19,9 @@ from invspec.ops.draws import PerExample
 from invspec.registry import make, resolve
 
 MODEL = Sigmoid(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # confidence in class 0: sigmoid(4 * first pixel)
-WALKS = [name for name in names("attack") if "keep_path" in resolve("attack", name).model_fields]
+# attacks that walk within the pixels' bounds; what metamers keep of their way is no path in that sense
+ATTACKS = {name: cast(type[Attack], resolve("attack", name)) for name in names("attack")}
+WALKS = [name for name, attack in ATTACKS.items() if "keep_path" in attack.model_fields and not attack.leaves_bounds]
 UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "start": None}
 ALONG = [0.0, 0.1, 0.2]  # of the second pixel, which the model does not see
 
