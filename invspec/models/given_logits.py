@@ -20,7 +20,7 @@ class TriangularGivenLogits(nn.Module):
     The mixture has the weights p = softmax(z_s) of the logits z_s (B, K): s = sum p_k s_k, and so on, where each L_k is
     strictly lower triangular. So the map has an inverse whatever the logits are. It begins as actnorm.
 
-    A likelihood thereby learns, of each class, the mean and the whole covariance of the nuisance, and takes both out of
+    Ours, in none of the papers. A likelihood thereby learns, of each class, the mean and the whole covariance of the nuisance, and takes both out of
     it: what could tell the class by them is gone. A loss of the logits alone leaves it as it begins. `fit` takes the
     likelihood's optimum in closed form.
     """
@@ -44,26 +44,24 @@ class TriangularGivenLogits(nn.Module):
 
     def inverse(self, semantic: Tensor, mapped: Tensor) -> Tensor:
         """The nuisance (B, n) of which the map, given these logits, is `mapped`."""
-        p, precise = semantic.softmax(1), at_least_float32(mapped)  # triangles are not solved in less
-        scaled, lower, length = mapped * (-(p @ self.log_scale)).exp(), self.lower.tril(-1), mapped.shape[1]
-        solved = [
-            torch.linalg.solve_triangular(
-                torch.tensordot(some, lower, 1).to(precise),
-                right[:, :, None].to(precise),
-                upper=False,
-                unitriangular=True,
-            ).to(right.dtype)
-            for some, right in zip(*(each.split(max(AT_ONCE // length**2, 1)) for each in (p, scaled)), strict=True)
-        ]
-        centred = torch.cat(solved).squeeze(2)
+        p = semantic.softmax(1)
+        scaled, few = mapped * (-(p @ self.log_scale)).exp(), max(AT_ONCE // mapped.shape[1] ** 2, 1)
+        centred = torch.cat([self._solve(*some) for some in zip(p.split(few), scaled.split(few), strict=True)])
         return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)
+
+    def _solve(self, p: Tensor, right: Tensor) -> Tensor:
+        """x (B, n) of which (I + sum p_k L_k) x is right (B, n), each with its own p (B, K)."""
+        precise = at_least_float32(right)  # triangles are not solved in less
+        lower = torch.tensordot(p, self.lower.tril(-1), 1).to(precise)
+        columns = right[:, :, None].to(precise)
+        return torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True).squeeze(2).to(right.dtype)
 
     @torch.no_grad()
     def fit(self, codes: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Take the map under which codes, semantic (B, K) and nuisance (B, n) a batch, are likeliest as Gaussians.
 
         That is, of each class, less its mean and divided by the Cholesky factor of its covariance, both weighted by p
-        and the covariance a little shrunk; exact where p is 0 or 1. actnorm stays.
+        and the covariance a little shrunk; exact where p is 0 or 1. actnorm stays, and so does a class of no weight.
         """
         count, first, second = (torch.zeros_like(one, dtype=torch.float64) for one in self._moments_like())
         for semantic, nuisance in codes:
@@ -72,9 +70,9 @@ class TriangularGivenLogits(nn.Module):
             first += p.mT @ normed
             for k in range(len(count)):
                 second[k] += normed.mT @ (p[:, k, None] * normed)
-        for k, (weight, total, squares) in enumerate(zip(count, first, second, strict=True)):
-            mean = total / weight
-            whitening = inverse_factor(squares / weight - mean.outer(mean))
+        for k in count.nonzero()[:, 0].tolist():
+            mean = first[k] / count[k]
+            whitening = inverse_factor(second[k] / count[k] - mean.outer(mean))
             scale = whitening.diagonal()
             self.shift[k], self.log_scale[k], self.lower[k] = -mean, scale.log(), (whitening / scale[:, None]).tril(-1)
 

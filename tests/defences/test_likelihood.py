@@ -10,7 +10,9 @@ from torch import nn
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.likelihood import Code, DiagonalGaussian, Likelihood, bits_per_dimension
 from invspec.defences.training import InPrecision
+from invspec.errors import InvspecError
 from invspec.kinds import Bijective
+from invspec.models.firevnet import FiRevNet
 from invspec.ops.draws import Stream
 
 LOG_2PI = math.log(2 * math.pi)
@@ -111,3 +113,51 @@ def test_a_prior_that_has_begun_does_not_begin_again_after_a_resume():
     second.load_state_dict(first.state_dict())
     second(torch.randn(4, 2))
     assert torch.equal(second.mean, first.mean)
+
+
+def small_flow(nuisance_given_logits):
+    torch.manual_seed(0)
+    recipe = FiRevNet(stages=1, blocks=1, width=4, site=(0, 0), nuisance_given_logits=nuisance_given_logits)
+    return recipe.build((1, 4, 4), 2)
+
+
+def brief(**options):
+    return Likelihood(epochs=1, batch_size=32, optimiser="adam", ce_weight=1, prior="nuisance", **options)
+
+
+def two_textures(n=256):
+    """Images (n, 1, 4, 4) of which the two classes differ in the covariance of their pixels alone."""
+    generator, y = torch.Generator().manual_seed(3), torch.arange(n) % 2
+    x = torch.rand(n, 16, generator=generator)
+    x[y == 1, 1:] = (x[y == 1, 1:] + x[y == 1, :-1]) / 2
+    return TensorSplit(x.view(n, 1, 4, 4), y)
+
+
+def test_the_last_map_is_set_after_training_to_what_fits_the_codes_then():
+    data, net = two_textures(), small_flow(True)
+    brief(last_in_closed_form=True).train(net, data, Stream("key"), Journal())
+    set_by_training = {name: part.clone() for name, part in net.last.named_parameters()}
+    net.eval().fit_last(batch.x for batch in data.batches(64))
+    for name, part in net.last.named_parameters():
+        assert torch.allclose(part, set_by_training[name], atol=1e-4), name
+    assert net.last.lower.abs().max() > 0.1
+
+
+def test_and_otherwise_it_is_as_descent_left_it():
+    nets = [small_flow(True) for _ in range(2)]
+    for net, closed in zip(nets, (False, True), strict=True):
+        brief(last_in_closed_form=closed).train(net, two_textures(), Stream("key"), Journal())
+    descended, settled = nets
+    before, after = (dict(net.named_parameters()) for net in nets)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"last.shift", "last.log_scale", "last.lower"}
+    assert descended.last.lower.abs().max() < settled.last.lower.abs().max()
+
+
+def test_a_net_without_a_last_map_is_refused_before_it_is_trained():
+    net = small_flow(False)
+    before = [part.clone() for part in net.parameters()]
+    with pytest.raises(InvspecError, match="no last map") as caught:
+        brief(last_in_closed_form=True).train(net, two_textures(), Stream("key"), Journal())
+    assert "nuisance_given_logits" in caught.value.hint
+    assert all(torch.equal(one, other) for one, other in zip(before, net.parameters(), strict=True))

@@ -87,7 +87,6 @@ def test_the_fit_takes_mean_and_covariance_of_each_class_out():
 def test_of_fits_by_other_means_none_makes_the_codes_likelier():
     """The closed form against descent on the very density, without shrinking to speak of."""
     semantic, nuisance = code(400)
-    semantic = 50.0 * semantic.sign()  # one-hot, or tied
     semantic = 50.0 * torch.nn.functional.one_hot(semantic.argmax(1), CLASSES).double()
     last = TriangularGivenLogits(CLASSES, LENGTH).eval().double()
 
@@ -103,3 +102,13 @@ def test_of_fits_by_other_means_none_makes_the_codes_likelier():
         (-log_density()).backward()
         optimiser.step()
     assert fitted.item() == pytest.approx(log_density().item(), abs=2e-3)
+
+
+def test_a_class_that_no_logits_choose_stays_as_it_was():
+    semantic, nuisance = code(50)
+    never = torch.tensor([0.0, 0.0, -2000.0], dtype=torch.float64)  # a softmax of exactly 0
+    last = TriangularGivenLogits(CLASSES, LENGTH).eval().double()
+    last.fit([(semantic + never, nuisance)])
+    assert all(torch.equal(part[2], torch.zeros_like(part[2])) for part in (last.shift, last.log_scale, last.lower))
+    assert all(part.isfinite().all() for part in last.parameters())
+    assert last.shift[:2].abs().min() > 0
