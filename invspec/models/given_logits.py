@@ -20,9 +20,9 @@ class TriangularGivenLogits(nn.Module):
     The mixture has the weights p = softmax(z_s) of the logits z_s (B, K): s = sum p_k s_k, and so on, where each L_k is
     strictly lower triangular. So the map has an inverse whatever the logits are. It begins as actnorm.
 
-    Ours, in none of the papers. A likelihood thereby learns, of each class, the mean and the whole covariance of the nuisance, and takes both out of
-    it: what could tell the class by them is gone. A loss of the logits alone leaves it as it begins. `fit` takes the
-    likelihood's optimum in closed form.
+    Ours, in none of the papers. A likelihood thereby learns, of each class, the mean and the whole covariance of the
+    nuisance, and takes both out of it: what could tell the class by them is gone. A loss of the logits alone leaves it
+    as it begins. `fit` takes the likelihood's optimum in closed form.
     """
 
     def __init__(self, classes: int, length: int) -> None:
