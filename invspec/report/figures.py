@@ -317,7 +317,7 @@ def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
     if nearest > (max(positions) - min(positions)) / 11:  # else the labels would touch
         axes.set_xticks(list(positions), [shown(place) for place in one.across])
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=all(place == int(place) for place in positions)))
     axes.margins(x=0.03)
 
 

@@ -385,6 +385,15 @@ def test_names_that_would_touch_are_slanted(laid, names, slanted):
     assert slanted or all(one.x1 < other.x0 for one, other in pairwise(boxes))
 
 
+@pytest.mark.parametrize("step", [1, 0.1])
+def test_a_long_axis_of_whole_numbers_has_ticks_at_such_alone(laid, step):
+    rows = [Row(0.5, 9, 0.4, 0.6, {"epoch": step * k}) for k in range(1, 16)]
+    layout = "{of: success, rows: [model, defence], columns: success.epoch}"
+    (axes, *_) = drawn(*laid(layout, rows=lambda coords: rows)).axes
+    assert 3 < len(axes.get_xticks()) < 10
+    assert all(tick == int(tick) for tick in axes.get_xticks()) == (step == 1)
+
+
 # ─ bands ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 RADII, VERTICES = (0, 10, 20), (0, 30)
