@@ -363,18 +363,26 @@ def plain(value: float, decimals: int = 3) -> str:
 
 def measured(value: float, decimals: int = 3) -> str:
     """A number as `plain` has it, but what rounding alone leaves with its power of ten: 3e-14."""
-    return f"{value:.0e}".replace("-", MINUS) if 0 < abs(value) < ROUNDING else plain(value, decimals)
+    return small(value) if 0 < abs(value) < ROUNDING else plain(value, decimals)
+
+
+def small(value: float) -> str:
+    """A number by its first digit and power of ten: 3e-14."""
+    return f"{value:.0e}".replace("-", MINUS)
 
 
 def parts(number: Number | None, decimals: int) -> tuple[str, str]:
     """A number and its uncertainty, the larger side of its interval: ("0.983", "±0.004"). A missing one is a dot.
 
     A star says that some of its seeds are missing. What describes the examples at hand, as a count of them does, has no
-    uncertainty: ("270", "").
+    uncertainty: ("270", ""). Where so many decimals would leave nothing of either, both have their power of ten:
+    ("5e-06", "±2e-07").
     """
     if number is None:
         return "·", ""
     star = "*" if number.partial else ""
+    if number.value and max(abs(number.value), number.half) < 0.5 * 10.0**-decimals:
+        return small(number.value), (f"±{small(number.half)}" if number.half else "") + star
     if number.half == 0:
         whole = number.value == int(number.value)
         return f"{number.value:,.0f}" if whole else measured(number.value, decimals), star

@@ -239,3 +239,11 @@ def test_a_count_stands_without_decimals_and_what_rounding_left_with_its_power_o
     assert table.parts(cells.Number(0.5, 0.5, 0.5, 9, 1, 1), 3) == ("0.500", "")
     assert table.measured(-3.2e-14) == f"{table.MINUS}3e{table.MINUS}14"
     assert table.measured(4e-4) == table.plain(4e-14) == "0.000"
+
+
+def test_a_number_that_its_decimals_would_leave_nothing_of_has_its_power_of_ten() -> None:
+    minus, tiny = table.MINUS, 4.6e-6
+    assert table.parts(cells.Number(tiny, tiny - 2e-7, tiny, 9, 1, 1), 3) == (f"5e{minus}06", f"±2e{minus}07")
+    assert table.parts(cells.Number(tiny, tiny, tiny, 9, 1, 1), 3) == (f"5e{minus}06", "")
+    assert table.parts(cells.Number(tiny, 0.0, 0.02, 9, 1, 1), 3) == ("0.000", "±0.020")
+    assert table.parts(cells.Number(0.0, 0.0, 1e-4, 9, 1, 1), 3) == ("0.000", "±0.000")
