@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
-from invspec.measures.pairs import READ, SHARES, Range, device_of, mean_rows
+from invspec.measures.pairs import READ, Range, device_of, mean_rows, share_rows
 from invspec.ops.precise import in_double
 
 GAPS = ("exact", "float32", "clipped")
@@ -50,7 +50,7 @@ class LogitGap(Measure):
             if name in GAPS:
                 rows += gap_rows(name, each, source)
             else:
-                rows += mean_rows([each], source, [{"quantity": name}], within=SHARES)
+                rows += share_rows({name: each}, source)
         return Scored(rows)
 
     @torch.no_grad()

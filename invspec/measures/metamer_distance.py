@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.measures.pairs import READ, SHARES, ByDistance, Eligible, device_of, eligible, mean_rows
+from invspec.measures.pairs import READ, ByDistance, Eligible, device_of, eligible, mean_rows, share_rows
 from invspec.ops.distances import Distance, distance
 
 
@@ -36,8 +36,7 @@ class MetamerDistance(ByDistance):
         means = {"to_source": to_source, "to_target": to_target}
         where = [{"quantity": name} for name in means]
         rows = mean_rows(list(means.values()), source, where, within=(0.0, math.inf))
-        closer = [(to_target < to_source).double()]
-        return Scored([*rows, *mean_rows(closer, source, [{"quantity": "closer_to_target"}], within=SHARES)])
+        return Scored([*rows, *share_rows({"closer_to_target": to_target < to_source}, source)])
 
     @torch.no_grad()
     def _distances(self, model: nn.Module, attacked: Examples) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Bounds, Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.measures.pairs import READ, SHARES, device_of, mean_rows, walked
+from invspec.measures.pairs import READ, device_of, share_rows, walked
 
 Among = Literal["readable", "all"]
 
@@ -151,9 +151,3 @@ def shares(vertices: int) -> list[float]:
     [0.0, 0.5, 1.0]
     """
     return [k / max(vertices - 1, 1) for k in range(vertices)]
-
-
-def share_rows(outcomes: Mapping[str, Tensor], source: Tensor, **where: float) -> list[Row]:
-    """For each quantity the share of pairs with that outcome (P,) bool, with its interval over sources."""
-    told = [{"quantity": name, **where} for name in outcomes]
-    return mean_rows([outcome.double() for outcome in outcomes.values()], source, told, within=SHARES)

@@ -17,14 +17,13 @@ from invspec.defences.standard import Standard
 from invspec.defences.training import seeded
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure, Number, plain
-from invspec.measures.pairs import READ, class_count, device_of
+from invspec.measures.pairs import READ, REALS, class_count, device_of
 from invspec.ops.draws import Stream
 
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 Code = Callable[[Tensor], Tensor]  # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
 HELD = 2**28  # numbers of codes that are held, 1 GiB; more of them are made anew in each pass
 NEGLIGIBLE = 1e-6  # deviation of a dimension relative to the largest, below which it is rounding
-REALS: Bounds = (-float("inf"), float("inf"))
 
 
 class FitsNuisanceClassifier(Measure):

@@ -174,6 +174,12 @@ def mean_rows(
     return _rows([by_source(one, source) for one in values], where, within)
 
 
+def share_rows(outcomes: Mapping[str, Tensor], source: Tensor, **where: float) -> list[Row]:
+    """For each quantity the share of pairs with that outcome (P,), bool or 0 and 1; where tells other rows apart."""
+    told = [{"quantity": name, **where} for name in outcomes]
+    return mean_rows([outcome.double() for outcome in outcomes.values()], source, told, within=SHARES)
+
+
 def _rows(
     means: Sequence[tuple[Tensor, Tensor]], where: Sequence[Mapping[str, str | float]], within: Range
 ) -> list[Row]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, Norm, Number
-from invspec.measures.pairs import READ, SHARES, device_of, mean_rows
+from invspec.measures.pairs import READ, device_of, share_rows
 from invspec.models.invertible import Invertible
 from invspec.ops.norms import size
 from invspec.ops.precise import in_double
@@ -54,7 +54,7 @@ class Preimage(Measure):
         found = [self._equal(net, x, x_adv) for x, x_adv in images]
         inside = {name: torch.cat([one[name] for one in found]) for name in found[0]}
         broken = torch.stack([deeper & ~next_one for deeper, next_one in pairwise(inside.values())]).any(0)
-        return Scored(share_rows(inside | {"inclusion_broken": broken}, attacked))
+        return Scored(outcome_rows(inside | {"inclusion_broken": broken}, attacked))
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
@@ -126,10 +126,9 @@ def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
             yield part
 
 
-def share_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
+def outcome_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
     """For each quantity the share of examples, or of pairs, with that outcome (N,) bool, with its interval."""
-    where = [{"quantity": name} for name in outcomes]
-    values = [outcome.cpu() for outcome in outcomes.values()]
+    found = {name: outcome.cpu() for name, outcome in outcomes.items()}
     if "source" in attacked.judged:
-        return mean_rows([each.double() for each in values], attacked.judged["source"], where, within=SHARES)
-    return [replace(proportion(each), where=names) for each, names in zip(values, where, strict=True)]
+        return share_rows(found, attacked.judged["source"])
+    return [replace(proportion(each), where={"quantity": name}) for name, each in found.items()]

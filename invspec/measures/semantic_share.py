@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from invspec.data import Bounds, Examples, Scored
 from invspec.kinds import Measure, Norm, Number
-from invspec.measures.preimage import finest, share_rows
+from invspec.measures.preimage import finest, outcome_rows
 from invspec.ops.norms import size
 
 
@@ -58,7 +58,7 @@ class SemanticShare(Measure):
             "agreement": decided_adv == shown_adv,
             "oracle_accuracy": shown == y,
         }
-        return Scored(share_rows(outcomes, attacked))
+        return Scored(outcome_rows(outcomes, attacked))
 
     def _labels(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """D(x), D(x_adv) and whether the logits are equal, each (B,)."""

@@ -52,7 +52,7 @@ class TriangularGivenLogits(nn.Module):
     def _solve(self, p: Tensor, right: Tensor) -> Tensor:
         """x (B, n) of which (I + sum p_k L_k) x is right (B, n), each with its own p (B, K)."""
         precise = at_least_float32(right)  # triangles are not solved in less
-        lower = torch.tensordot(p, self.lower.tril(-1), 1).to(precise)
+        lower = torch.tensordot(p, self.lower, 1).to(precise)  # of which only what is below the diagonal is read
         columns = right[:, :, None].to(precise)
         return torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True).squeeze(2).to(right.dtype)
 

@@ -83,9 +83,8 @@ def _circle(axes: Axes, radius: float, label: int, misread: Array) -> None:
 def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
     """A dot with its name on the side away from the middle, or towards it where the dot is far out.
 
-    The name has a box of its own, as circles may run below it.
-
-    A point beyond the picture is an arrowhead at the edge, with its distance from the middle.
+    The name has a box of its own, as circles may run below it. A point beyond the picture is an arrowhead at the edge,
+    with its distance from the middle.
     """
     (x, y), length = place.tolist(), math.hypot(*place)
     marker, away = cast(Any, "o"), 6
