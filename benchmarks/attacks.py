@@ -35,7 +35,7 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.models.lenet import LeNet
 from invspec.ops.draws import PerExample
-from invspec.tasks import Bfloat16
+from invspec.perform.proxies import Bfloat16
 
 LIMIT, LIMIT_LOW, OURS, OURS_LOW = "limit", "limit, bfloat16", "invspec", "invspec, bfloat16"
 ALLOWED = 1.06  # times the limit

@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from invspec.attacks.ddn import DDN
 from invspec.attacks.deepfool import DeepFool
 from invspec.attacks.fmn import FMN
-from invspec.attacks.minimal_norm import MinimalNorm
 from invspec.data import Batch
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
+from invspec.search.minimal_norm import MinimalNorm
 
 
 @dataclass(frozen=True)

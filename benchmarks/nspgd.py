@@ -20,8 +20,8 @@ from rich.table import Table
 from subjects import has_data
 
 from invspec.attacks.nspgd import NSPGD
-from invspec.ops.distances import distance
 from invspec.ops.draws import PerExample
+from invspec.perceptual.distances import distance
 
 LIMIT, UNIT, FRACTION, LPIPS = "limit", "nspgd, unit", "nspgd, fraction", "LPIPS (AlexNet)"
 ALLOWED = 1.1  # times the limit

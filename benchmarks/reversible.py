@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from invspec.models.firevnet import BijectiveNet, FiRevNet
-from invspec.models.reversible import Memory
+from invspec.flows.bijective_net import BijectiveNet
+from invspec.flows.reversible import Memory
+from invspec.models.firevnet import FiRevNet
 
 MEMORIES: tuple[Memory, ...] = ("stored", "reversible")
 DEPTHS = (16, 32, 64)

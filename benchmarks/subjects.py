@@ -16,7 +16,7 @@ from invspec.models.lenet import LeNet
 from invspec.models.resnet import ResNet18
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 ADVERSARIAL, PROVABLE = "mnist_cnn_a_adv", "convex_adversarial_mnist"
 

@@ -17,11 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from subjects import has_data
 
-from invspec import document, spec, tasks
-from invspec import plan as planning
+from invspec import tasks
 from invspec.data import Journal
-from invspec.plan import Cell
-from invspec.tasks import Artifact, Perturb, Task, Train
+from invspec.perform import dispatch
+from invspec.perform.runtime import Artifact
+from invspec.plan import planner
+from invspec.plan.planner import Cell
+from invspec.spec import document, resolve
+from invspec.tasks import Perturb, Task, Train
 
 SPEC = """
 title: a profile of eleven radii, each by itself and shared
@@ -60,7 +63,7 @@ class Bench:
             for need in tasks.needs(task):
                 self.load(need)
             began = time.perf_counter()
-            self.kept[task] = tasks.perform(task, self)
+            self.kept[task] = dispatch.perform(task, self)
             self.seconds[task] = time.perf_counter() - began
         return self.kept[task]
 
@@ -116,7 +119,7 @@ def main() -> int:
         parser.error("INVSPEC_DATA must name a folder with MNIST")
     torch.set_num_threads(1)
     text = SPEC.replace("EXAMPLES", str(options.examples))
-    planned, bench, console = planning.plan(spec.resolve(document.parse(text, "sweep.yaml"))), Bench(), Console()
+    planned, bench, console = planner.plan(resolve.resolve(document.parse(text, "sweep.yaml"))), Bench(), Console()
     higher = 0
     for defence in ("standard", "madry"):
         found = profiles(bench, [cell for cell in planned.cells if cell.coords["defence"] == defence])

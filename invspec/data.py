@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from invspec.ops.draws import Stream
+from invspec.ops.types import Bounds
 
-Shape = tuple[int, int, int]
-Bounds = tuple[float, float]
 Curves = Mapping[str, Sequence[float]]  # how a training went: {"loss": [...], "accuracy": [...]}, a number an epoch
 
 
@@ -162,6 +161,8 @@ JUDGED = (
     "forwards",
     "backwards",
 )
+
+
 PAIRED = ("source", "target", "y_target")  # besides, where examples are pairs: index in the split, twice, and a label
 
 

@@ -25,13 +25,17 @@ from pydantic import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from invspec.data import Batch, Bounds, Curves, Examples, Journal, Perturbed, Scored, Shape, Split
+    from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Split
     from invspec.ops.draws import Draws, Stream
+    from invspec.ops.types import Bounds, Shape
+
 
 SplitName = Literal["train", "val", "test"]
 
 
 _REAL = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
 _FRACTION = re.compile(rf"\s*({_REAL})\s*(?:/\s*({_REAL})\s*)?")
 
 
@@ -49,9 +53,12 @@ def _fraction(value: Any) -> Any:
 
 
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_FRACTION.pattern}$"}]}
+
+
 Number = Annotated[float, BeforeValidator(_fraction), WithJsonSchema(_NUMBER)]  # may be written 8/255 or 1e-3
+
+
 Pixels = Number  # in units of the [0, 1] pixel range
-Norm = Literal["linf", "l2", "l1"]
 
 
 def plain(value: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from invspec import document, spec
-from invspec import plan as planning
-from invspec.ops.stats import scored
-from invspec.plan import Plan
-from invspec.tasks import Artifact, Perturb, Score, Task, Train
+from invspec.perform.runtime import Artifact
+from invspec.plan import planner
+from invspec.plan.planner import Plan
+from invspec.scoring.shares import scored
+from invspec.spec import document, resolve
+from invspec.tasks import Perturb, Score, Task, Train
 
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
 
@@ -68,7 +69,7 @@ class ToyStore:
 
 def planned_from(text: str, name: str = "toy.yaml") -> Plan:
     """The plan of a spec's text."""
-    return planning.plan(spec.resolve(document.parse(text, name)))
+    return planner.plan(resolve.resolve(document.parse(text, name)))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from invspec import cards
-from invspec.registry import resolve
+from invspec.registry import cards
+from invspec.registry.methods import resolve
 
 
 def reread() -> None:

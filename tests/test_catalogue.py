@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from invspec import cards, catalogue
-from invspec.cards import KINDS, Kind, names
+from invspec.cli import catalogue
 from invspec.errors import SpecError
-from invspec.registry import make, resolve
+from invspec.registry import cards
+from invspec.registry.cards import KINDS, Kind, names
+from invspec.registry.methods import make, resolve
 
 CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from invspec import claims
+from invspec.analysis import claims
 from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.ops.stats import wilson

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from invspec import __version__, cli, session
-from invspec.store import Store
+from invspec import __version__, cli
+from invspec.cli import session
+from invspec.execution.store import Store
 
 SPEC = """\
 title: toy
@@ -243,7 +244,7 @@ def test_a_failed_task_ends_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
 def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from invspec import listing
+    from invspec.cli import listing
 
     def interrupt(*anything: object) -> None:
         raise KeyboardInterrupt

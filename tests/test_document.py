@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from invspec import document
-from invspec.document import Document
 from invspec.errors import SpecError
+from invspec.spec import document
+from invspec.spec.document import Document
 
 TEXT = """\
 # a comment

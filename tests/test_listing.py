@@ -3,10 +3,12 @@
 import pytest
 from workbench import perturb, planned, registered, score, tiny, toys, train
 
-from invspec import listing
-from invspec.executors.local import Settings, execute
-from invspec.store import Store
-from invspec.tasks import Artifact, Perturb
+from invspec.cli import listing
+from invspec.execution.devices import Settings
+from invspec.execution.store import Store
+from invspec.execution.walk import execute
+from invspec.perform.runtime import Artifact
+from invspec.tasks import Perturb
 
 
 @pytest.fixture

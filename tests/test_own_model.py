@@ -14,10 +14,10 @@ from registries import untouched
 from torch import nn
 from workbench import call
 
-from invspec.cards import Kind, names
 from invspec.datasets.fake import Fake
 from invspec.kinds import Bijective, Measure, Method
-from invspec.registry import make, resolve
+from invspec.registry.cards import Kind, names
+from invspec.registry.methods import make, resolve
 
 MODEL = '''\
 """A net that was trained somewhere else."""

@@ -12,8 +12,10 @@ from workbench import Memory, perturb, toys
 from invspec.data import JUDGED, PAIRED, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Sample, Targets
-from invspec.pairs import most, paired
-from invspec.tasks import chosen, examples, size
+from invspec.perform.pairs import paired
+from invspec.perform.samples import chosen
+from invspec.perform.score import examples
+from invspec.plan.sizes import most, size
 
 CLASSES = 3
 IMAGES = TensorSplit(torch.rand(12, 1, 2, 2), torch.arange(12) % CLASSES)

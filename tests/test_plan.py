@@ -13,9 +13,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invspec import document, plan, spec, tasks
+from invspec import tasks
 from invspec.errors import SpecError
-from invspec.plan import PART, Plan
+from invspec.plan import planner, validation
+from invspec.plan.planner import PART, Plan
+from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Train, key, needs
 
 BASE: dict[str, Any] = {
@@ -30,7 +32,7 @@ BASE: dict[str, Any] = {
 
 
 def planned(**changes: Any) -> Plan:
-    return plan.plan(spec.resolve(document.Document("x.yaml", {**BASE, **changes})))
+    return planner.plan(resolve.resolve(document.Document("x.yaml", {**BASE, **changes})))
 
 
 # ─ cells ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,7 +211,7 @@ claims:
 
 
 def keys_of(values: dict[str, Any]) -> set[str]:
-    return {key(task) for task in plan.plan(spec.resolve(document.Document("x.yaml", values))).tasks}
+    return {key(task) for task in planner.plan(resolve.resolve(document.Document("x.yaml", values))).tasks}
 
 
 KEYS = keys_of(RICH)
@@ -273,7 +275,7 @@ RELEVANT: dict[str, tuple[str, Any, tuple[type, ...]]] = {
 @pytest.mark.parametrize(("dotted", "value", "all_of"), RELEVANT.values(), ids=RELEVANT)
 def test_what_can_change_a_number_changes_keys(dotted: str, value: Any, all_of: tuple[type, ...]) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
-    found = plan.plan(spec.resolve(changed))
+    found = planner.plan(resolve.resolve(changed))
     new = [task for task in found.tasks if key(task) not in KEYS]
     assert new
     assert not [task for task in found.tasks if isinstance(task, all_of) and task not in new]
@@ -281,13 +283,13 @@ def test_what_can_change_a_number_changes_keys(dotted: str, value: Any, all_of: 
 
 def test_smoke_shares_no_key_with_the_real_run() -> None:
     whole = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
-    small = plan.plan(whole.spec.smoke())
+    small = planner.plan(whole.spec.smoke())
     assert not {key(task) for task in whole.tasks} & {key(task) for task in small.tasks}
     assert [cell.coords for cell in small.cells] == [cell.coords for cell in whole.cells]
 
 
 def test_keys_differ_between_all_tasks_of_a_plan() -> None:
-    tasks = plan.plan(spec.resolve(document.Document("x.yaml", RICH))).tasks
+    tasks = planner.plan(resolve.resolve(document.Document("x.yaml", RICH))).tasks
     assert len({key(task) for task in tasks}) == len(tasks)
 
 
@@ -297,14 +299,14 @@ def test_keys_differ_between_all_tasks_of_a_plan() -> None:
 def complaint(**changes: Any) -> str:
     found = planned(**changes)
     with pytest.raises(SpecError) as caught:
-        plan.check(found)
+        validation.check(found)
     return str(caught.value)
 
 
 def test_what_fits_is_accepted() -> None:
     models = ["linear", "stdcnn"]
     found = planned(models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}])
-    plan.check(found)
+    validation.check(found)
     assert found.coordinates()["model"] == models
 
 
@@ -313,7 +315,7 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
     measures = {**BASE["measures"], "other": {"use": "accuracy", "of": "standardised"}}
     line = {**BASE["train"][0], "measures": ["accuracy"]}
     models = {"linear": {}, "stdcnn": {}}
-    plan.check(
+    validation.check(
         planned(
             attacks=attacks, measures=measures, models=models, train=[line, {**BASE["train"][0], "model": "stdcnn"}]
         )
@@ -339,7 +341,7 @@ def test_an_oracle_is_trained_on_the_same_data_from_the_same_seed() -> None:
         defences={"standard": {}, "quick": {"use": "standard", "epochs": 1}},
         measures={"shown": ORACLE},
     )
-    plan.check(found)
+    validation.check(found)
     for cell in found.cells:
         oracle = cell.goal.oracle
         assert oracle is not None
@@ -427,7 +429,7 @@ def test_products_of_labels_are_checked_pair_by_pair() -> None:
         if (data, model) == ("small", "stdcnn"):
             assert "stdcnn on small: StdCNN needs images of at least 16x16" in complaint(**changes, train=[line])
         else:
-            plan.check(planned(**changes, train=[line]))
+            validation.check(planned(**changes, train=[line]))
 
 
 def test_tasks_are_named_in_the_words_of_the_spec():
@@ -440,7 +442,7 @@ attacks: {pgd: {eps: {sweep: [0.1]}}}
 measures: {accuracy: {of: pgd}}
 train: [{dataset: fake, model: net, defence: turned}]
 """
-    names = plan.plan(spec.resolve(document.parse(text, "toy.yaml"))).names
+    names = planner.plan(resolve.resolve(document.parse(text, "toy.yaml"))).names
     assert list(names.values())[3:] == [
         "train net, turned max_degrees 60, seed 0",
         "pgd eps 0.1 0-20 on net, turned max_degrees 60, seed 0",

@@ -11,13 +11,13 @@ import pytest
 from pydantic import Field, ValidationError
 from registries import reread, untouched
 
-from invspec import cards, registry
 from invspec.attacks.pgd import PGD
-from invspec.cards import KINDS, Kind, card, names, papers
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import InvspecError, SpecError, first_line, suggest
 from invspec.kinds import Attack, Method, Sample
-from invspec.registry import make, resolve
+from invspec.registry import cards, messages, methods
+from invspec.registry.cards import KINDS, Kind, card, names, papers
+from invspec.registry.methods import make, resolve
 
 WriteFile = Callable[[str, str], None]
 
@@ -327,7 +327,7 @@ def test_a_complaint_that_has_no_words_of_ours_keeps_its_own() -> None:
 
     with pytest.raises(ValidationError) as caught:
         Odd.model_validate({"even": 3})
-    told = registry.explain(caught.value, Odd, {"even": 3})
+    told = messages.explain(caught.value, Odd, {"even": 3})
     assert (told.path, str(told)) == (("even",), "expected a multiple of 2, found 3")
 
 
@@ -425,4 +425,4 @@ def test_values_that_no_card_can_hold_have_plain_texts_too() -> None:
 
 
 def test_every_method_that_resolves_has_its_kind() -> None:
-    assert all(issubclass(registry.resolve(kind, name), Method) for kind in cards.KINDS for name in names(kind))
+    assert all(issubclass(methods.resolve(kind, name), Method) for kind in cards.KINDS for name in names(kind))

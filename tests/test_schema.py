@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from invspec import document, schema
-from invspec.cards import names, shipped
-from invspec.spec import KINDS
+from invspec.registry.cards import names, shipped
+from invspec.spec import document, json_schema
+from invspec.spec.schema import KINDS
 
 
 @cache
 def whole() -> dict[str, Any]:
-    return json.loads(schema.text())
+    return json.loads(json_schema.text())
 
 
 TYPES: dict[str, type | tuple[type, ...]] = {

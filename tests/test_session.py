@@ -7,13 +7,14 @@ import pytest
 from rich.console import Console
 from workbench import call, perturb, planned, registered, score, tiny, toys, train, written
 
-from invspec import session
+from invspec.cli import progress, session
+from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
-from invspec.executors import events
-from invspec.executors.local import Settings, execute
-from invspec.plan import Plan
-from invspec.session import Lines, Live
-from invspec.store import Store, Unwritable
+from invspec.execution import events
+from invspec.execution.devices import Settings
+from invspec.execution.store import Store, Unwritable
+from invspec.execution.walk import execute
+from invspec.plan.planner import Plan
 
 Done = tuple[Plan, Store]
 SHIFT = perturb(toys.Shift())
@@ -91,7 +92,7 @@ def test_a_reason_is_given_once():
 
 def test_half_a_minute_without_a_word_is_too_long(monkeypatch):
     now = iter([0.0, 20.0, 31.0, 31.5, 31.5, 40.0])
-    monkeypatch.setattr(session.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     assert said(lines(), [events.Done(SHIFT, 1.0)] * 3) == "2 tasks done in 32 s\n"
 
 

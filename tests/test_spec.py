@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from invspec import document, spec
 from invspec.attacks.pgd import PGD
 from invspec.attacks.random_rotation import RandomRotation
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import SpecError
 from invspec.kinds import Sample
-from invspec.spec import Bound, Claim, Spec
+from invspec.spec import document, overlay, resolve
+from invspec.spec.resolved import Spec
+from invspec.spec.schema import Bound, Claim
 
 BASE: dict[str, Any] = {
     "title": "toy",
@@ -28,7 +29,7 @@ BASE: dict[str, Any] = {
 
 
 def resolved(**changes: Any) -> Spec:
-    return spec.resolve(document.Document("x.yaml", {**BASE, **changes}))
+    return resolve.resolve(document.Document("x.yaml", {**BASE, **changes}))
 
 
 def variants(part: str, label: str, **changes: Any) -> list[tuple[dict[str, Any], Any]]:
@@ -214,28 +215,28 @@ def pgd_of(read: Spec) -> PGD:
 
 
 def test_a_scale_is_laid_over_a_spec_and_settings_over_both(path: Path) -> None:
-    assert pgd_of(spec.load(path)) == PGD(eps=0.1, steps=40)
-    laptop = spec.load(path, "laptop", ["attacks.pgd.steps=6"])
+    assert pgd_of(overlay.load(path)) == PGD(eps=0.1, steps=40)
+    laptop = overlay.load(path, "laptop", ["attacks.pgd.steps=6"])
     assert (pgd_of(laptop), laptop.seeds) == (PGD(eps=0.1, steps=6), (7,))
     assert laptop.entries["defences"]["standard"].variants[0].method.epochs == 2
 
 
 def test_a_setting_is_yaml(path: Path) -> None:
-    swept = spec.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
+    swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
     assert [one.method for one in swept.entries["attacks"]["pgd"].variants] == [PGD(eps=0.1), PGD(eps=8 / 255)]
     assert swept.title == "a=b"
 
 
 def test_a_spec_is_named_after_its_file(path: Path) -> None:
-    assert spec.load(path).name == "toy"
+    assert overlay.load(path).name == "toy"
 
 
 def test_a_spec_is_found_by_path_or_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert spec.find("quickstart").name == "quickstart.yaml"
-    assert spec.find("nowhere/quickstart") == Path("nowhere/quickstart")
-    assert spec.find("nothing.yaml") == Path("nothing.yaml")
+    assert overlay.find("quickstart").name == "quickstart.yaml"
+    assert overlay.find("nowhere/quickstart") == Path("nowhere/quickstart")
+    assert overlay.find("nothing.yaml") == Path("nothing.yaml")
     monkeypatch.chdir(path.parent)
     Path("quickstart").write_text(WRITTEN)
-    assert spec.find("quickstart") == Path("quickstart")  # a file here comes before one that ships
+    assert overlay.find("quickstart") == Path("quickstart")  # a file here comes before one that ships
     with pytest.raises(SpecError, match="no spec is named 'toi'"):
-        spec.find("toi")
+        overlay.find("toi")

@@ -14,11 +14,12 @@ import pytest
 import torch
 from workbench import call, perturb, registered, score, tiny, toys, train, written
 
-from invspec import store
 from invspec.data import Row
 from invspec.errors import InvspecError
-from invspec.store import Store, StoredTensors, Unwritable, unneeded, versions
-from invspec.tasks import Artifact, canonical, key
+from invspec.execution import store
+from invspec.execution.store import Store, StoredTensors, Unwritable, unneeded, versions
+from invspec.perform.runtime import Artifact
+from invspec.tasks import canonical, key
 
 SHIFT = perturb(toys.Shift())
 SCORE = score(SHIFT)
@@ -429,7 +430,7 @@ def test_the_commit_is_read_without_git(tmp_path, monkeypatch, files, commit):
         path = tmp_path / ".git" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    monkeypatch.setattr(store, "__file__", str(tmp_path / "invspec" / "store.py"))
+    monkeypatch.setattr(store, "__file__", str(tmp_path / "invspec" / "execution" / "store.py"))
     assert store._commit() == commit
     assert versions()["invspec"]
 

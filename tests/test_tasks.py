@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional as F
 from workbench import FAKE, Memory, perturb, score, toys, train
 
-from invspec import tasks
 from invspec.attacks.identity import Identity
 from invspec.attacks.pgd import PGD
 from invspec.data import JUDGED, Perturbed, Row, Scored
@@ -24,22 +23,14 @@ from invspec.kinds import Measure, Sample
 from invspec.measures.accuracy import Accuracy
 from invspec.models.linear import Linear
 from invspec.models.stdcnn import StdCNN
-from invspec.tasks import (
-    Perturb,
-    Score,
-    canonical,
-    chosen,
-    examples,
-    fresh,
-    key,
-    label,
-    needs,
-    perform,
-    read_split,
-    searched,
-    size,
-    verb,
-)
+from invspec.perform import attack, proxies, runtime
+from invspec.perform.dispatch import perform
+from invspec.perform.proxies import searched
+from invspec.perform.samples import chosen, read_split
+from invspec.perform.score import examples
+from invspec.perform.train import fresh
+from invspec.plan.sizes import size
+from invspec.tasks import Perturb, Score, canonical, key, label, needs, verb
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +283,7 @@ def test_a_search_in_bfloat16_is_judged_in_float32():
 
 def test_what_a_net_offers_is_still_offered_behind_its_faces():
     net = toys.Tied().deploy(toys.TiedNet(16, 3))
-    padded = tasks.Padded(net)
+    padded = proxies.Padded(net)
     for precision in ("float32", "bfloat16"):
         face = searched(padded, precision)
         assert torch.equal(face.pixel_std, torch.tensor([0.3]))  # in bfloat16 it would be 0.30078
@@ -318,7 +309,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
         logits = model(images)
         return logits.detach(), torch.autograd.grad(logits.logsumexp(1).sum(), images)[0]
 
-    logits, slope = gradient(tasks.Padded(net), x)
+    logits, slope = gradient(proxies.Padded(net), x)
     expected, expected_slope = gradient(net, whole)
     assert torch.equal(logits, expected[:n])
     assert torch.equal(slope, expected_slope[:n])
@@ -328,14 +319,14 @@ def test_padding_changes_neither_logits_nor_gradients(n):
 def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
     class Halves(nn.Module):
         def encode(self, x):
-            assert len(x) % tasks.BLOCK == 0
+            assert len(x) % proxies.BLOCK == 0
             return x.flatten(1).chunk(2, dim=1)
 
         def decode(self, semantic, nuisance):
-            assert len(semantic) == len(nuisance) == tasks.BLOCK
+            assert len(semantic) == len(nuisance) == proxies.BLOCK
             return torch.cat([semantic, nuisance], dim=1).view(-1, 1, 2, 2)
 
-    net, x = tasks.Padded(Halves()), torch.rand(5, 1, 2, 2)
+    net, x = proxies.Padded(Halves()), torch.rand(5, 1, 2, 2)
     semantic, nuisance = net.encode(x=x)
     assert torch.equal(net.decode(semantic, nuisance), x)
     assert torch.equal(net.decode(nuisance=nuisance, semantic=semantic), x)
@@ -445,7 +436,7 @@ def growing(*radii, part=(0, 20), **fields):
 def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
     bench = Memory()
     before, after = (bench.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
-    settled = tasks.fooled(before)
+    settled = attack.fooled(before)
     assert 0 < settled.sum() < len(settled)
     for name in ("x_adv", "prediction_adv", "confidence_adv", "linf"):
         assert torch.equal(after[name][settled], before[name][settled])
@@ -465,11 +456,11 @@ def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclas
     bench, first = Memory(), perturb(PGD(eps=0.01, steps=3), POOR)
     before = bench.load(first).tensors
     stayed = bench.load(perturb(Stays(eps=0.2), POOR, after=first)).tensors
-    afresh = ~tasks.fooled(before) & (before["prediction"] != before["y"])
+    afresh = ~attack.fooled(before) & (before["prediction"] != before["y"])
     moved = (stayed["x_adv"] != before["x_adv"]).flatten(1).any(1)
     assert 0 < afresh.sum() < len(afresh)
     assert (stayed["x_adv"][afresh] == 0).all()
-    assert tasks.fooled(stayed)[moved & ~afresh].all()  # of the others only who is fooled afresh
+    assert attack.fooled(stayed)[moved & ~afresh].all()  # of the others only who is fooled afresh
 
 
 @pytest.mark.parametrize("trained", [None, POOR], ids=["accurate", "poor"])
@@ -486,7 +477,7 @@ def test_sharing_fools_whomever_a_separate_run_fools(trained):
 def test_fewer_examples_keep_their_label_in_a_larger_ball():
     bench = Memory()
     survivors = [
-        int((~tasks.fooled(bench.load(growing(*radii)).tensors)).sum())
+        int((~attack.fooled(bench.load(growing(*radii)).tensors)).sum())
         for radii in ((0.05,), (0.05, 0.1), (0.05, 0.1, 0.2))
     ]
     assert survivors == sorted(survivors, reverse=True)
@@ -508,7 +499,7 @@ def test_where_all_are_fooled_the_next_ball_is_not_searched():
         name: torch.full_like(tensors[name], own)
         for name, own in {"prediction_adv": 1, "prediction": 0, "y": 0}.items()
     }
-    bench.kept[before] = tasks.Artifact(tensors)
+    bench.kept[before] = runtime.Artifact(tensors)
     assert bench.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
 
 

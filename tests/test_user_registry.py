@@ -11,9 +11,12 @@ import yaml
 from registries import untouched
 from workbench import call, command
 
-from invspec import cli, document, plan, spec
-from invspec.cards import shipped
+from invspec import cli
+from invspec.cli import app
 from invspec.errors import SpecError
+from invspec.plan import planner
+from invspec.registry.cards import shipped
+from invspec.spec import document, overlay, resolve
 
 ATTACK = '''\
 """Darken every image."""
@@ -58,7 +61,7 @@ def mine(tmp_path: Path) -> Path:
 
 
 def package() -> dict[Path, bytes]:
-    folders = (Path(cli.__file__).parent, shipped("registry"))
+    folders = (Path(cli.__file__).parents[1], shipped("registry"))
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml")]
     return {path: path.read_bytes() for path in files}
 
@@ -144,20 +147,20 @@ def test_a_spec_alone_runs_no_code_that_no_card_names(written: str, bait: Path) 
         else yaml.safe_dump({name: part for name, part in GOOD.items() if name != head})
     )
     with pytest.raises(SpecError):
-        plan.plan(spec.resolve(document.parse(f"{written}\n{rest}", "x.yaml")))
+        planner.plan(resolve.resolve(document.parse(f"{written}\n{rest}", "x.yaml")))
     assert not bait.exists()
     assert "bait" not in sys.modules
 
 
 def test_the_spec_of_these_attempts_is_good_without_them() -> None:
-    assert len(plan.plan(spec.resolve(document.Document("x.yaml", GOOD))).cells) == 4
+    assert len(planner.plan(resolve.resolve(document.Document("x.yaml", GOOD))).cells) == 4
 
 
 def test_the_bait_is_taken_by_a_card_that_names_it(bait: Path, tmp_path: Path) -> None:
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
     with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: is no attack"):
-        cli._plan(str(written_to(tmp_path)), None, None, False, [tmp_path])
+        app._plan(str(written_to(tmp_path)), None, None, False, [tmp_path])
     assert bait.exists()
 
 
@@ -171,5 +174,5 @@ def test_settings_and_scales_run_no_code_either(bait: Path, tmp_path: Path) -> N
     path = written_to(tmp_path)
     for setting in ("title=!!python/name:bait.Bait", "attacks.pgd.use=bait:Bait", "attacks={pgd: {use: bait}}"):
         with pytest.raises(SpecError):
-            spec.load(path, settings=[setting])
+            overlay.load(path, settings=[setting])
     assert not bait.exists()

@@ -16,8 +16,7 @@ import torch
 import yaml
 from torch import nn
 
-from invspec import cards, cli, document, registry, spec
-from invspec import plan as planning
+from invspec import cli
 from invspec.data import Journal, TensorSplit
 from invspec.datasets.fake import Fake
 from invspec.datasets.torchvision_images import TorchvisionImages
@@ -27,8 +26,13 @@ from invspec.measures.accuracy import Accuracy
 from invspec.models.linear import Linear
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
-from invspec.plan import Plan
-from invspec.tasks import Artifact, Perturb, Score, Task, Train, perform
+from invspec.perform.dispatch import perform
+from invspec.perform.runtime import Artifact
+from invspec.plan import planner
+from invspec.plan.planner import Plan
+from invspec.registry import cards, methods
+from invspec.spec import document, resolve
+from invspec.tasks import Perturb, Score, Task, Train
 
 TOYS = Path(__file__).parent / "toys"
 sys.path.append(str(TOYS))  # as --registry does; worker processes inherit it
@@ -75,7 +79,7 @@ def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
 def published(weights: str) -> nn.Module:
     """The net cnn_a with the published weights that a card names; needs INVSPEC_DATA."""
     net = SmallConv().build((1, 28, 28), 10)
-    cast(Defence, registry.make("defence", weights, {})).train(net, digits(1), Stream(weights), Journal())
+    cast(Defence, methods.make("defence", weights, {})).train(net, digits(1), Stream(weights), Journal())
     return net.eval().requires_grad_(False)
 
 
@@ -109,7 +113,7 @@ def written(folder: Path, content: dict[str, Any], name: str = "tiny") -> Path:
 
 
 def planned(content: dict[str, Any]) -> Plan:
-    return planning.plan(spec.resolve(document.parse(yaml.safe_dump(content, sort_keys=False), "tiny.yaml")))
+    return planner.plan(resolve.resolve(document.parse(yaml.safe_dump(content, sort_keys=False), "tiny.yaml")))
 
 
 @contextmanager
@@ -122,7 +126,7 @@ def registered() -> Generator[Path]:
         cards._added.remove(TOYS.resolve())
         sys.path.remove(str(TOYS.resolve()))
         cards.forget()
-        registry.resolve.cache_clear()
+        methods.resolve.cache_clear()
         sys.path.append(str(TOYS))
 
 

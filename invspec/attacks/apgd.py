@@ -10,13 +10,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
-from invspec.attacks.survivors import Survivors, likeliest_others, random_direction
-from invspec.data import Batch, Bounds, Perturbed
+from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import cross_entropy, dlr, dlr_targeted
 from invspec.ops.norms import per_example, project, steepest
+from invspec.ops.types import Bounds
+from invspec.search.gradients import logits_of
+from invspec.search.survivors import Survivors, likeliest_others, random_direction
 
 MOMENTUM = 0.75  # alpha of Section 3.1: the share of the gradient's step, not of the last movement
 ENOUGH = 0.75  # rho of condition 1: the share of steps that must raise the loss, or the step size is halved

@@ -9,14 +9,14 @@ from torch import nn
 
 from invspec.attacks.apgd import APGD
 from invspec.attacks.fab import FAB
-from invspec.attacks.pgd import logits_of
 from invspec.attacks.square import Square
-from invspec.attacks.survivors import Survivors
 from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import margin
+from invspec.search.gradients import logits_of
+from invspec.search.survivors import Survivors
 
 
 class AutoAttack(Attack):

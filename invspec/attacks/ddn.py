@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.minimal_norm import Nearest, Objective, Walk, ascent, cosine, logits_and_gradient
-from invspec.attacks.pgd import logits_of
 from invspec.data import Batch
 from invspec.kinds import Number, Pixels
 from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, size, steepest
+from invspec.search.gradients import Objective, logits_and_gradient, logits_of
+from invspec.search.minimal_norm import Nearest, Walk, ascent, cosine
 
 
 class DDN(Walk):

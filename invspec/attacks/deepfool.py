@@ -8,12 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.minimal_norm import MinimalNorm, Nearest, Searched
-from invspec.attacks.pgd import logits_of
-from invspec.attacks.survivors import likeliest_others
 from invspec.data import Batch
-from invspec.kinds import Norm, Number
+from invspec.kinds import Number
 from invspec.ops.norms import DUAL, per_example, size, steepest
+from invspec.ops.types import Norm
+from invspec.search.gradients import logits_of
+from invspec.search.minimal_norm import MinimalNorm, Nearest, Searched
+from invspec.search.survivors import likeliest_others
 
 EXTRA = 1e-4  # by how much a step is longer, so that steps into pixels that cannot move do not dwindle
 

@@ -9,13 +9,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
-from invspec.attacks.survivors import Survivors, likeliest_others, random_direction
-from invspec.data import Batch, Bounds, Perturbed
+from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.hyperplanes import way_to_hyperplane
 from invspec.ops.norms import per_example, size
+from invspec.ops.types import Bounds
+from invspec.search.gradients import logits_of
+from invspec.search.survivors import Survivors, likeliest_others, random_direction
 
 MOST_BIAS = 0.1  # alpha_max: how much of a step may be one from x instead of from where the walk is
 OVERSHOOT = 1.05  # eta: how far a step goes, in units of the distance to the linearised boundary

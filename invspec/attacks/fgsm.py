@@ -7,10 +7,11 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from invspec.attacks.pgd import PGD, EpsSpace, Label
+from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
+from invspec.search.fields import EpsSpace, Label
 
 
 class FGSM(Attack):

@@ -25,11 +25,12 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import Label, logits_of
 from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
+from invspec.search.fields import Label
+from invspec.search.gradients import logits_of
 
 Scalar = Annotated[StrictBool | StrictInt | Number | str | None, Field(union_mode="left_to_right")]
 

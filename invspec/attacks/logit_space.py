@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import total_variation
+from invspec.search.gradients import logits_of
 
 
 class LogitSpace(Attack):

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from invspec.attacks.perceptual import Eye, PerceptualAttack, Projection, descent
 from invspec.ops.losses import margin
+from invspec.perceptual.attack import Eye, PerceptualAttack, Projection, descent
 
 _CONFIDENT = 1.0  # lead of a wrong logit from which LPA wants no more
 _FIRST_WEIGHT, _LAST_WEIGHT = 0.01, 10.0  # of the constraint: LPA's first, Fast-LPA's last

@@ -6,12 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.target_walk import Memory, Start, TargetWalk, Walkers
-from invspec.data import Batch, Bounds
+from invspec.data import Batch
 from invspec.kinds import Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example
 from invspec.ops.nullspace import project_out
+from invspec.ops.types import Bounds
+from invspec.search.target_walk import Memory, Start, TargetWalk, Walkers
 
 
 class LST(TargetWalk):

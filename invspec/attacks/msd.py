@@ -9,13 +9,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.minimal_norm import logits_and_gradient
-from invspec.attacks.pgd import can_move, logits_of
-from invspec.data import Batch, Bounds, Perturbed
-from invspec.kinds import Attack, Norm, Pixels
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, project, steepest
+from invspec.ops.types import Bounds, Norm
+from invspec.search.ball import can_move
+from invspec.search.gradients import logits_and_gradient, logits_of
 
 
 class Ball(BaseModel):

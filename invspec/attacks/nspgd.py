@@ -9,13 +9,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.target_walk import Memory, Start, TargetWalk, Walkers
-from invspec.data import Batch, Bounds
+from invspec.data import Batch
 from invspec.kinds import Number
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example, size
 from invspec.ops.nullspace import Projection, project_out, project_out_within
-from invspec.registry import AttackField
+from invspec.ops.types import Bounds
+from invspec.registry.fields import AttackField
+from invspec.search.target_walk import Memory, Start, TargetWalk, Walkers
 
 STEP_SIZE = {"unit": 0.01, "fraction": 0.05}
 

@@ -7,8 +7,8 @@ import math
 from torch import nn
 
 from invspec.data import Batch, Perturbed
-from invspec.datasets.shuffled_gaussians import MEAN, contrast, signed
 from invspec.kinds import Attack
+from invspec.ops.contrast import MEAN, contrast, signed
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example
 

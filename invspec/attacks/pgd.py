@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self, cast
+from typing import ClassVar, Self, cast
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Batch, Bounds, Perturbed
-from invspec.kinds import Attack, Norm, Number, Pixels, Standardised
+from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack, Number, Pixels, Standardised
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
-from invspec.ops.norms import per_example, project, size, steepest
+from invspec.ops.norms import project, steepest
+from invspec.ops.types import Norm
+from invspec.search.ball import can_move, random_in_ball
+from invspec.search.fields import EpsSpace, Label
+from invspec.search.gradients import input_gradient, logits_of
 
-EpsSpace = Literal["pixel", "standardised"]
-Label = Annotated[Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)]
 Move = Callable[[Tensor, Tensor], None]
 
 
@@ -155,32 +157,3 @@ class PGD(Attack):
         if self.step_size is not None:
             return self.step_size
         return self.eps * (2.5 / self.steps if self.relative_step_size is None else self.relative_step_size)
-
-
-@torch.no_grad()
-def logits_of(model: nn.Module, x: Tensor) -> Tensor:
-    """Logits (B, K) without a graph."""
-    return model(x)
-
-
-def input_gradient(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """Gradient (B, C, H, W) of each example's own loss; the weights' .grad stays as it is."""
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        total = loss(model(leaf), y).sum()  # a mean would scale an example's gradient by the size of its batch
-    return torch.autograd.grad(total, leaf)[0]
-
-
-def random_in_ball(x: Tensor, eps: float, norm: Norm, rng: Draws) -> Tensor:
-    """Noise of the shape of x: uniform in the linf ball; else of isotropic direction and uniform length."""
-    if norm == "linf":
-        return eps * (2 * rng.uniform(tuple(x.shape)).to(x) - 1)
-    direction = rng.normal(tuple(x.shape)).to(x)
-    length = eps * rng.uniform((len(x),)).to(x)
-    return direction * per_example(length / size(direction, norm), direction)
-
-
-def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 0.0) -> Tensor:
-    """Which pixels are further than gap, a number or (B, 1, 1, 1), from the bound that their gradient points to."""
-    low, high = bounds
-    return torch.where(gradient > 0, x < high - gap, x > low + gap)

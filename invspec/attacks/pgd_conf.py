@@ -10,10 +10,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from invspec.data import Batch, Perturbed
-from invspec.kinds import Attack, Norm, Number, Pixels
+from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, project, size, steepest
+from invspec.ops.types import Norm
 
 Place = Literal["zero", "uniform_norm", "gaussian"]
 PLACES: tuple[Place, ...] = get_args(Place)

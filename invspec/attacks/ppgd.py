@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from invspec.attacks.perceptual import Eye, PerceptualAttack
 from invspec.ops.losses import margin
 from invspec.ops.norms import per_example, size, steepest
+from invspec.perceptual.attack import Eye, PerceptualAttack
 
 _CONFIDENT = 1.0  # lead of a wrong logit from which there is nothing to climb
 _AHEAD = 1e-3  # length in pixels, l2, over which features are compared to tell how fast they change

@@ -11,11 +11,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.attacks.pgd import Label, logits_of
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack
 from invspec.ops.draws import Draws
 from invspec.ops.geometry import Fill, Interpolation, transform
+from invspec.search.fields import Label
+from invspec.search.gradients import logits_of
 
 TOGETHER = 256  # images that a small batch is multiplied to, so that a model is kept busy
 

@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
-from invspec.attacks.survivors import Survivors
-from invspec.data import Batch, Bounds, Perturbed
+from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import margin
 from invspec.ops.norms import per_example, size
+from invspec.ops.types import Bounds
+from invspec.search.gradients import logits_of
+from invspec.search.survivors import Survivors
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # proposals, of 10,000, after which squares shrink
 BLOCK = 500  # proposals whose random numbers are drawn at once: a call costs more than the numbers

@@ -7,12 +7,13 @@ from pydantic import Field
 from torch import nn
 
 from invspec.attacks.msd import MSD, Ball, Best
-from invspec.attacks.pgd import PGD, logits_of
+from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
-from invspec.registry import AttackField
+from invspec.registry.fields import AttackField
+from invspec.search.gradients import logits_of
 
 
 class UnionMax(Attack):

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invspec.data import Shape, TensorSplit
+from invspec.data import TensorSplit
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import digest
+from invspec.ops.types import Shape
 
 PARTS: dict[SplitName, slice] = {"test": slice(0, 400), "train": slice(400, 1600), "val": slice(1600, 1797)}
 

@@ -9,9 +9,10 @@ from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from invspec.data import Bounds, Shape, TensorSplit
+from invspec.data import TensorSplit
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import Stream
+from invspec.ops.types import Bounds, Shape
 
 
 class Fake(Dataset):

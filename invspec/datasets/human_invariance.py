@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from invspec.data import Shape, TensorSplit
-from invspec.datasets import files
+from invspec.data import TensorSplit
 from invspec.datasets.torchvision_images import TorchvisionImages
+from invspec.files import folder
 from invspec.kinds import Dataset, SplitName
+from invspec.ops.types import Shape
 
 FOLDER = "invariance-examples"
 Part = Literal["l0", "linf_03", "linf_04", "linf_04_manual"]
@@ -105,8 +106,8 @@ def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:
 
 def _read(name: str) -> NDArray[Any]:
     """A published array, after its MD5 sum was checked."""
-    path = (files.given() or files.cache()) / FOLDER / name
-    content = files.read(
+    path = (folder.given() or folder.cache()) / FOLDER / name
+    content = folder.read(
         path,
         MD5[name],
         missing=f"put the folders of the images from github.com/ftramer/Excessive-Invariance in a folder {FOLDER} and "

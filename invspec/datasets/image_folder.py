@@ -9,11 +9,11 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
-from invspec.data import Shape
-from invspec.datasets import files
-from invspec.datasets.streamed import StreamedSplit, class_names, fingerprint, listing
 from invspec.errors import InvspecError
+from invspec.files import folder
+from invspec.files.image_folder import StreamedSplit, class_names, fingerprint, listing
 from invspec.kinds import Dataset, SplitName
+from invspec.ops.types import Shape
 
 
 class ImageFolder(Dataset):
@@ -97,7 +97,7 @@ class ImageFolder(Dataset):
 
     def _root(self, split: SplitName) -> Path:
         part = {"train": self.train, "val": self.val, "test": self.test}[split]
-        return Path(os.path.normpath(files.located(self.folder) / part))
+        return Path(os.path.normpath(folder.located(self.folder) / part))
 
     def _require_classes_of_training(self, root: Path) -> None:
         """The same names, so that the same rank is the same class, where there are training images to compare with."""

@@ -9,9 +9,10 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from invspec.data import Shape, TensorSplit
+from invspec.data import TensorSplit
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import Stream
+from invspec.ops.types import Shape
 
 SIDE = 32
 RADII = (7.0, 12.0)  # of a figure, in pixels

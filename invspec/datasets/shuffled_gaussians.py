@@ -6,13 +6,12 @@ import math
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from invspec.data import Bounds, Shape, TensorSplit
+from invspec.data import TensorSplit
 from invspec.kinds import Dataset, SplitName
+from invspec.ops.contrast import MEAN, contrast, signed
 from invspec.ops.draws import Stream
-
-MEAN = 3.0  # of the Gaussian coordinates, in units of 1 / sqrt(d)
+from invspec.ops.types import Bounds, Shape
 
 
 class ShuffledGaussians(Dataset):
@@ -51,18 +50,3 @@ class ShuffledGaussians(Dataset):
         x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)
         x[:, 0] = torch.where(tells, signed(y), -signed(y))
         return TensorSplit(x.view(n, *self.shape), y, self.bounds)
-
-
-def signed(y: Tensor) -> Tensor:
-    """Labels as the theorem has them: 1.0 for label 1, -1.0 for any other; (B,) to (B,)."""
-    return 2 * (y == 1).float() - 1
-
-
-def contrast(length: int) -> Tensor:
-    """(length,): 0 for coordinate 0, then 1 and -1 in turn for each pair; 0 for a last coordinate without partner.
-
-    >>> contrast(5), contrast(4)
-    (tensor([ 0.,  1., -1.,  1., -1.]), tensor([ 0.,  1., -1.,  0.]))
-    """
-    pairs = torch.tensor([1.0, -1.0]).repeat((length - 1) // 2)
-    return torch.cat([torch.zeros(1), pairs, torch.zeros(length - 1 - len(pairs))])

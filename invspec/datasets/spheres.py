@@ -13,9 +13,10 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from invspec.data import Batch, Bounds, Shape, Split, TensorSplit
+from invspec.data import Batch, Split, TensorSplit
 from invspec.kinds import Dataset, Number, SplitName
 from invspec.ops.draws import Stream
+from invspec.ops.types import Bounds, Shape
 
 BLOCK = 1024  # points that are drawn together
 WHOLE = 2**29  # bytes: a split of so many, or fewer, is held in memory

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch.nn import functional as F
 
-from invspec.data import Shape, TensorSplit
-from invspec.datasets import files
+from invspec.data import TensorSplit
 from invspec.errors import InvspecError
+from invspec.files import folder
 from invspec.kinds import Dataset, SplitName
+from invspec.ops.types import Shape
 
 Decoded = tuple[NDArray[np.uint8], NDArray[Any]]  # images (N, C, H, W), labels (N,)
 
@@ -102,9 +103,9 @@ class TorchvisionImages(Dataset):
 
 def _root(source: Source) -> Path:
     """The folder that holds the data set, which is downloaded where INVSPEC_DATA is unset."""
-    if given := files.given():
+    if given := folder.given():
         return given
-    cache = files.cache()
+    cache = folder.cache()
     if not all((cache / top).exists() for top in source.tops):
         _download(cache, source)
     return cache
@@ -131,7 +132,7 @@ def _download(cache: Path, source: Source) -> None:
 
 
 def _read(root: Path, name: str, md5: str, source: Source) -> bytes:
-    return files.read(
+    return folder.read(
         root / name,
         md5,
         missing=f"INVSPEC_DATA must name a folder with {name}; unset it to download {source.torchvision}",

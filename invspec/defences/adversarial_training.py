@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable, searched_by
 from invspec.ops.draws import Stream
-from invspec.registry import AttackField
-
-Ramp = Annotated[float, Field(ge=0, le=1, description="share of the updates before perturbations have full size")]
+from invspec.registry.fields import AttackField
+from invspec.training.adversarial import Ramp, ramped
+from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
+from invspec.training.loop import Training
+from invspec.training.modes import attackable
+from invspec.training.precision import searched_by
 
 
 class AdversarialTraining(Training):
@@ -56,8 +57,3 @@ class AdversarialTraining(Training):
             ).x_adv
         x_adv = ramped(batch.x[clean:], x_adv, progress, self.ramp)
         return replace(batch, x=torch.cat([batch.x[:clean], x_adv]))
-
-
-def ramped(x: Tensor, x_adv: Tensor, progress: float, ramp: float) -> Tensor:
-    """x_adv, or a point on the way to it from x, both (B, C, H, W), while progress is below ramp."""
-    return torch.lerp(x, x_adv, progress / ramp) if progress < ramp else x_adv

@@ -10,10 +10,13 @@ from torch import nn
 
 from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
-from invspec.defences.adversarial_training import Ramp, ramped
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Training, attackable, searched_by
 from invspec.ops.draws import Stream
-from invspec.registry import AttackField
+from invspec.registry.fields import AttackField
+from invspec.training.adversarial import Ramp, ramped
+from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
+from invspec.training.loop import Training
+from invspec.training.modes import attackable
+from invspec.training.precision import searched_by
 
 
 class AVG(Training):

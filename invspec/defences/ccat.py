@@ -9,15 +9,16 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
 from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.defences.training import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule, attackable
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
 from invspec.ops.transitions import faded, power_transition
-from invspec.registry import AttackField
+from invspec.registry.fields import AttackField
+from invspec.search.gradients import logits_of
+from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
+from invspec.training.modes import attackable
 
 
 class FadingLabels(AdversarialTraining):

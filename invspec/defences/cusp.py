@@ -13,7 +13,7 @@ from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.kinds import Number, Pixels
 from invspec.ops.draws import Stream
-from invspec.registry import AttackField
+from invspec.registry.fields import AttackField
 
 
 class Stage(BaseModel):

@@ -22,9 +22,10 @@ from invspec.defences.likelihood import (
     Term,
     code_of_one,
 )
-from invspec.defences.training import Companion, seeded
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
+from invspec.training.auxiliary import Companion
+from invspec.training.modes import seeded
 
 NuisanceObjective = Literal["clamped", "raw", "uniform_kl", "shuffled_labels"]
 

@@ -13,21 +13,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, Curves, Journal, Split
-from invspec.defences.training import (
-    BatchSize,
-    Companion,
-    Epochs,
-    InPrecision,
-    LearningRate,
-    Objective,
-    Optimiser,
-    Training,
-    attackable,
-)
 from invspec.errors import InvspecError
+from invspec.flows.bijective_net import BijectiveNet
 from invspec.kinds import Bijective, Number
-from invspec.models.firevnet import BijectiveNet
 from invspec.ops.draws import Stream
+from invspec.training.auxiliary import Companion
+from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
+from invspec.training.loop import Training
+from invspec.training.modes import attackable
+from invspec.training.objective import Objective
+from invspec.training.precision import InPrecision
 
 CrossEntropyWeight = Annotated[Number, Field(ge=0, description="of the cross-entropy of the logits, in nats")]
 LikelihoodWeight = Annotated[

@@ -10,16 +10,17 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
-from invspec.data import Batch, Shape
+from invspec.data import Batch
 from invspec.defences.ccat import FadingLabels
-from invspec.defences.pretrained import load_weights
-from invspec.defences.training import Decay, Epochs, LearningRate
+from invspec.files.state_dicts import load_weights
 from invspec.kinds import Number, Pixels
-from invspec.ops.distances import Distance, distance, offline, weights_read
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
-from invspec.registry import AttackField, ModelField
+from invspec.ops.types import Shape
+from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.registry.fields import AttackField, ModelField
+from invspec.training.fields import Decay, Epochs, LearningRate
 
 
 class FeatureNet(BaseModel, frozen=True, extra="forbid"):

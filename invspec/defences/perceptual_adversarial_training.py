@@ -8,13 +8,14 @@ from pydantic import Field
 from torch import nn
 
 from invspec.attacks.lpa import FastLPA
-from invspec.attacks.pgd import logits_of
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Schedule, attackable
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
-from invspec.registry import AttackField
+from invspec.registry.fields import AttackField
+from invspec.search.gradients import logits_of
+from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser, Schedule
+from invspec.training.modes import attackable
 
 WARM_UP_THEN_DROPS = ((0, 0), (0.05, 1), (0.75, 1), (0.75, 0.1), (0.9, 0.1), (0.9, 0.01), (1, 0.01))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from invspec.defences.training import Training
+from invspec.training.loop import Training
 
 
 class Standard(Training):

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torchvision import models
 
 from invspec.data import Curves, Journal, Split
-from invspec.datasets import files
-from invspec.defences.pretrained import fill, state_dict_at
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError, suggest
+from invspec.files import folder
+from invspec.files.state_dicts import fill, state_dict_at
+from invspec.files.weights import checked, loaded
 from invspec.kinds import Defence, OfTorchvision
-from invspec.models.external import WITH_AUXILIARY_HEADS
+from invspec.layers.torchvision import WITH_AUXILIARY_HEADS
 from invspec.ops.draws import Stream
-from invspec.ops.weights import checked, loaded
 
 PREFIX = re.compile(r"-([0-9a-f]{8,})\.pth$")  # how the names of torchvision's files end: the start of their SHA-256
 
@@ -83,7 +83,7 @@ def located(url: str) -> tuple[Path, str]:
     found = PREFIX.search(name)
     assert found is not None, f"torchvision's file {name} does not end in digits of its digest"
     kept = Path(torch.hub.get_dir()) / "checkpoints" / name
-    given = files.given()
+    given = folder.given()
     places = [*([given / "weights" / name] if given else []), kept]
     path = next((place for place in places if place.is_file()), None)
     return path or _downloaded(url, kept, found[1]), found[1]

@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import PGD, logits_of
+from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.cusp import CuSP
-from invspec.defences.training import BatchSize, Epochs, LearningRate, Optimiser, Schedule, attackable
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
+from invspec.search.gradients import logits_of
+from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser, Schedule
+from invspec.training.modes import attackable
 
 NOISE = 0.001  # deviation of the start, at which the divergence, 0 at x itself, has a gradient
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, plain
-from invspec.ops.stats import scored
+from invspec.scoring.shares import scored
 
 Share = Literal["rate_of_invariance", "robust_accuracy"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, Self
 
-import torch
 from pydantic import Field
 from scipy.stats import binom
 from torch import Tensor, nn
@@ -13,12 +11,12 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.ops.norms import Metric, size
-from invspec.ops.stats import Resampler, scored
+from invspec.ops.norms import Metric
+from invspec.ops.stats import Resampler
+from invspec.scoring.perturbations import distance
+from invspec.scoring.shares import scored
 
 METRICS: tuple[str, ...] = ("linf", "l2", "l1", "l0")
-READ = 1024  # images read at a time
-ROUNDING = 1e-6  # what a GPU's division by 255 may change in a pixel, which then did not move
 
 
 class BoundaryDistance(Measure):
@@ -71,20 +69,6 @@ class BoundaryDistance(Measure):
                 f"the attack does not say in which norm it measures: {norm}", hint=f"say norm: {' | '.join(METRICS)}"
             )
         return norm
-
-
-def distance(attacked: Examples, norm: Metric) -> Tensor:
-    """Length of every example's perturbation, (N,)."""
-    if norm in ("linf", "l2"):
-        return attacked.judged[norm]
-    return torch.cat([size(delta, norm) for delta in perturbations(attacked)])
-
-
-def perturbations(attacked: Examples) -> Iterator[Tensor]:
-    """x_adv - x (B, C, H, W), batch by batch; 0 where they differ by no more than rounding."""
-    for batch, x_adv in zip(attacked.clean.batches(READ), attacked.x_adv.split(READ), strict=True):
-        same = torch.isclose(x_adv, batch.x, rtol=ROUNDING, atol=ROUNDING)
-        yield (x_adv - batch.x).masked_fill(same, 0)
 
 
 def mean(values: Tensor, index: Tensor) -> Scored:

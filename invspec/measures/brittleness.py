@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Pixels
-from invspec.measures.pairs import READ, SHARES, device_of, mean_rows, mean_score
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import per_example, size
+from invspec.scoring.pairs import READ, SHARES, device_of, mean_rows, mean_score
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]
 

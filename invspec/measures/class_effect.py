@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
 from invspec.kinds import Number
-from invspec.measures.pairs import ByDistance, class_count, distances_to_target, eligible
-from invspec.measures.success_rate import Cells
+from invspec.scoring.matrix import Cells
+from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
 
 REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
-from invspec.measures.nuisance_classifier import FitsNuisanceClassifier
-from invspec.measures.pairs import READ, SHARES, class_count, device_of, mean_rows
+from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
+from invspec.scoring.pairs import READ, SHARES, class_count, device_of, mean_rows
 
 Classifier = Callable[[Tensor], Tensor]  # x (B, C, H, W) to logits (B, K)
 CIRCLES = ("inner", "outer")

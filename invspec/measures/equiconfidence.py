@@ -10,10 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import input_gradient
-from invspec.data import Bounds, Examples, Scored
+from invspec.data import Examples, Scored
 from invspec.kinds import Measure, Number
-from invspec.measures.pairs import (
+from invspec.ops.draws import PerExample
+from invspec.ops.losses import log_odds
+from invspec.ops.norms import size, steepest
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import (
     READ,
     REALS,
     SHARES,
@@ -25,9 +28,7 @@ from invspec.measures.pairs import (
     mean_rows,
     walked,
 )
-from invspec.ops.draws import PerExample
-from invspec.ops.losses import log_odds
-from invspec.ops.norms import size, steepest
+from invspec.search.gradients import input_gradient
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 Radius = Annotated[Number, Field(ge=0)]

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.kinds import Number
-from invspec.measures.pairs import SHARES, ByDistance, distances_to_target, eligible, mean_score
+from invspec.scoring.pairs import ByDistance, distances_to_target, eligible, mean_score
+from invspec.scoring.quantiles import quantile_row
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 
@@ -54,12 +55,3 @@ class FinalDistance(ByDistance):
             return final
         initial = distances_to_target(attacked, model, self.distance, clean=True)
         return final / initial.clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def quantile_row(values: Tensor, source: Tensor, level: float) -> Row:
-    """A quantile of values (P,) over pairs, with its interval over sources; n counts sources."""
-    value = values.quantile(level)
-    (below,) = mean_score((values <= value).double(), source, within=SHARES).rows
-    levels = torch.tensor([level + below.low - below.value, level + below.high - below.value], dtype=values.dtype)
-    low, high = values.quantile(levels.clamp(0, 1)).tolist()
-    return Row(value.item(), below.n, min(low, value.item()), max(high, value.item()))

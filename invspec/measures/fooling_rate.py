@@ -10,7 +10,7 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.ops.stats import scored
+from invspec.scoring.shares import scored
 
 
 class FoolingRate(Measure):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
-from invspec.measures.pairs import READ, device_of, mean_rows
+from invspec.scoring.pairs import READ, device_of, mean_rows
 
 Precision = Literal["float64", "float32", "bfloat16"]
 DTYPES: dict[Precision, torch.dtype] = {

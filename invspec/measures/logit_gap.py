@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
-from invspec.measures.pairs import READ, Range, device_of, mean_rows, share_rows
 from invspec.ops.precise import in_double
+from invspec.scoring.pairs import READ, Range, device_of, mean_rows, share_rows
 
 GAPS = ("exact", "float32", "clipped")
 LENGTHS: Range = (0.0, math.inf)

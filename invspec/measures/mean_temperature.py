@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
 from invspec.kinds import Measure
-from invspec.measures.pairs import READ, device_of, mean_score
+from invspec.scoring.pairs import READ, device_of, mean_score
 
 
 class MeanTemperature(Measure):

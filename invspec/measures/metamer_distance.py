@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.measures.pairs import READ, ByDistance, Eligible, device_of, eligible, mean_rows, share_rows
-from invspec.ops.distances import Distance, distance
+from invspec.perceptual.distances import Distance, distance
+from invspec.scoring.pairs import READ, ByDistance, Eligible, device_of, eligible, mean_rows, share_rows
 
 
 class MetamerDistance(ByDistance):

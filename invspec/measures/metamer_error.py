@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_classifier import FitsNuisanceClassifier
-from invspec.measures.pairs import READ, SHARES, device_of, mean_rows
+from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
+from invspec.scoring.pairs import READ, SHARES, device_of, mean_rows
 
 
 class MetamerError(FitsNuisanceClassifier):

@@ -10,10 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Bounds, Examples, Row, Scored
+from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.measures.pairs import READ, device_of, share_rows, walked
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import READ, device_of, share_rows, walked
+from invspec.scoring.paths import shares
 
 Among = Literal["readable", "all"]
 
@@ -142,12 +144,3 @@ class Ends:
                 hint="train the oracle longer, widen the sample, or say among: all",
             )
         return kept
-
-
-def shares(vertices: int) -> list[float]:
-    """How much of a path's way is gone at each of its vertices, from 0 to 1.
-
-    >>> shares(3)
-    [0.0, 0.5, 1.0]
-    """
-    return [k / max(vertices - 1, 1) for k in range(vertices)]

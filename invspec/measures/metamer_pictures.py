@@ -9,12 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import logits_of
-from invspec.data import Bounds, Examples, Scored, rows_of
+from invspec.data import Examples, Scored, rows_of
 from invspec.errors import InvspecError
-from invspec.measures.image_grid import Shown, a_target_a_source
-from invspec.measures.metamer_label import shares
-from invspec.measures.pairs import SHARES, OfPairs, demand_path, device_of, eligible, mean_rows, mean_score
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import SHARES, OfPairs, demand_path, device_of, eligible, mean_rows, mean_score
+from invspec.scoring.paths import shares
+from invspec.scoring.pictures import Shown, a_target_a_source
+from invspec.search.gradients import logits_of
 
 MOST_BARS = 20  # classes whose logits are drawn
 

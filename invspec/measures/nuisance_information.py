@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
-from invspec.ops.stats import Outcomes, Resampler, proportion
+from invspec.ops.stats import Outcomes, Resampler
+from invspec.scoring.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
+from invspec.scoring.shares import proportion
 
 QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
 

@@ -11,11 +11,12 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.null_step import NullStep, Weights, flattened
-from invspec.data import Bounds, Examples, Row, Scored
+from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, TwoLayer
-from invspec.measures.final_distance import quantile_row
-from invspec.measures.pairs import READ, Eligible, device_of, eligible, mean_rows
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import READ, Eligible, device_of, eligible, mean_rows
+from invspec.scoring.quantiles import quantile_row
 
 
 class NullStepExactness(Measure):

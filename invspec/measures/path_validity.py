@@ -11,10 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Bounds, Examples, Row, Scored
+from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
-from invspec.measures.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
 
 STEP_SIZE = 0.01  # of NSPGD's unit steps, unless the attack says otherwise
 STARTS = ("start", "random_start")  # settings of attacks whose walk may set out from another image than the source

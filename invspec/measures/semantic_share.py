@@ -8,10 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Bounds, Examples, Scored
-from invspec.kinds import Measure, Norm, Number
-from invspec.measures.preimage import finest, outcome_rows
+from invspec.data import Examples, Scored
+from invspec.kinds import Measure, Number
 from invspec.ops.norms import size
+from invspec.ops.types import Bounds, Norm
+from invspec.scoring.preimages import finest, outcome_rows
 
 
 class SemanticShare(Measure):

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.measures.pairs import READ, SHARES, OfPairs, confidences, eligible, mean_score
+from invspec.scoring.pairs import READ, SHARES, OfPairs, confidences, eligible, mean_score
 
 
 class SourceConfidence(OfPairs):

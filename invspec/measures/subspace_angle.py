@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.measures.boundary_distance import perturbations
 from invspec.ops.draws import Stream
+from invspec.scoring.perturbations import perturbations
 
 GROUPS = 20  # of the jackknife, as many as there are examples where those are fewer
 AT_ONCE = 2048  # perturbations that are held in float64

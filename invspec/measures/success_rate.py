@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.errors import InvspecError
 from invspec.kinds import Number
-from invspec.measures.pairs import SHARES, ByDistance, class_count, distances_to_target, eligible, mean_score
+from invspec.scoring.matrix import Cells
+from invspec.scoring.pairs import SHARES, ByDistance, class_count, distances_to_target, eligible, mean_score
 
 
 class SuccessRate(ByDistance):
@@ -51,26 +50,3 @@ class SuccessRate(ByDistance):
         weights = cells.weights() if self.average == "cells" else None
         score = mean_score(success[kept].double(), judged["source"][kept], weights, within=SHARES)
         return Scored(score.rows, {**score.tensors, "matrix": cells.means(success[kept].double()).float()})
-
-
-class Cells:
-    """Pairs (P,) grouped by the class of their target (row) and of their source (column), K x K."""
-
-    def __init__(self, y_target: Tensor, y: Tensor, classes: int) -> None:
-        largest = int(torch.stack([y_target.max(), y.max()]).max())
-        if largest >= classes:
-            raise InvspecError(f"a pair has class {largest}, the model {classes} logits")
-        self.classes, self.place = classes, y_target * classes + y
-        self.count = self.place.bincount(minlength=classes**2)
-
-    def weights(self) -> Tensor:
-        """Of each pair (P,), so that cells weigh the same."""
-        return 1 / self.count[self.place].double()
-
-    def means(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The mean of values (P,), weighted (P,) or not, in each cell, (K, K), NaN in an empty one."""
-        weights = torch.ones(len(values), dtype=torch.float64) if weights is None else weights
-        return (self._sum(weights * values.double()) / self._sum(weights)).view(self.classes, self.classes)
-
-    def _sum(self, values: Tensor) -> Tensor:
-        return torch.zeros(self.classes**2, dtype=torch.float64).index_add_(0, self.place, values)

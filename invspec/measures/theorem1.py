@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.ops.stats import proportion
+from invspec.scoring.shares import proportion
 
 SHARES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
 SAME = 1e-4  # difference of lengths that rounding may make

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.measures.pairs import device_of
-from invspec.ops.stats import scored
+from invspec.scoring.pairs import device_of
+from invspec.scoring.shares import scored
 
 _BATCH = 128
 

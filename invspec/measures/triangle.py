@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
-from invspec.measures.pairs import READ, OfPairs, confidences, device_of, eligible, mean_rows, mean_score
+from invspec.scoring.pairs import READ, OfPairs, confidences, device_of, eligible, mean_rows, mean_score
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]

@@ -7,9 +7,9 @@ import math
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.models.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
-from invspec.ops.trunks import CIFAR_ALEXNET_KEPT, CIFAR_ALEXNET_WIDTHS, cifar_alexnet
+from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
+from invspec.perceptual.backbones import CIFAR_ALEXNET_KEPT, CIFAR_ALEXNET_WIDTHS, cifar_alexnet
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 

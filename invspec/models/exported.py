@@ -17,11 +17,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.datasets.files import located
 from invspec.errors import InvspecError, first_line
-from invspec.models.standardise import Mean, StandardisedNet, StandardisingModel, Std
-from invspec.ops.weights import checked
+from invspec.files.folder import located
+from invspec.files.weights import checked
+from invspec.layers.standardise import Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
 
 MODEL, INPUTS = "models/model.json", "data/sample_inputs/model.pt"
 CONFIG = "data/{0}/model_{0}_config.json"  # of weights and of constants: which file holds which tensor, and how

@@ -11,12 +11,11 @@ from pydantic import Field, field_validator
 from torch import nn
 from torchvision import models
 
-from invspec.data import Shape
 from invspec.errors import InvspecError, suggest
-from invspec.models.standardise import Mean, Standardise, StandardisedNet, StandardisingModel, Std
-from invspec.ops.trunks import IMAGENET_MEAN, IMAGENET_STD
-
-WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+from invspec.layers.standardise import Mean, Standardise, StandardisedNet, StandardisingModel, Std
+from invspec.layers.torchvision import WITH_AUXILIARY_HEADS
+from invspec.ops.types import Shape
+from invspec.perceptual.backbones import IMAGENET_MEAN, IMAGENET_STD
 
 
 class TorchvisionNet(StandardisedNet):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from invspec.data import Shape
-from invspec.models.equivariant import EquivariantModel, Head, Layers, numbers_read, readout, require_even_maps
-from invspec.models.stdcnn import KERNEL, TableOne, features
+from invspec.equivariant.model import EquivariantModel, Head, Layers, numbers_read, readout, require_even_maps
+from invspec.layers.table_one import KERNEL, TableOne, features
+from invspec.ops.types import Shape
 
 
 class GCNN(EquivariantModel, TableOne):

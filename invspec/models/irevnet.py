@@ -5,12 +5,12 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.data import Shape
+from invspec.flows.bijective_net import MemoryField, halvable, squeezed
+from invspec.flows.invertible import AdditiveCoupling, ChannelReversal, Invertible, Rescale, Squeeze
+from invspec.flows.reversible import Run
 from invspec.kinds import Model
-from invspec.models.firevnet import MemoryField, halvable, squeezed
-from invspec.models.invertible import AdditiveCoupling, ChannelReversal, Invertible, Rescale, Squeeze
-from invspec.models.resnet import conv3x3
-from invspec.models.reversible import Run
+from invspec.layers.residual import conv3x3
+from invspec.ops.types import Shape
 
 
 class IRevNet(Model):

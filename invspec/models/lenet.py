@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
+from invspec.ops.types import Shape
 
 
 class LeNet(Model):

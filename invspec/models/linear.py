@@ -6,8 +6,8 @@ import math
 
 from torch import nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
+from invspec.ops.types import Shape
 
 
 class Linear(Model):

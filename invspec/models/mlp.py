@@ -8,8 +8,8 @@ from itertools import pairwise
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
+from invspec.ops.types import Shape
 
 
 class MLP(Model):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
-from invspec.data import Shape
-from invspec.models.equivariant import EquivariantModel, Layers, Plain
-from invspec.models.group_conv import GroupMax, SpatialMax
-from invspec.models.standardise import StandardisedNet, StandardisingModel
+from invspec.equivariant.group_conv import GroupMax, SpatialMax
+from invspec.equivariant.model import EquivariantModel, Layers, Plain
+from invspec.layers.standardise import StandardisedNet, StandardisingModel
+from invspec.ops.types import Shape
 
 DEEP = 4  # 3 x 3 convolutions after the max-pooling, of six in all
 LEAST = 28  # each of the six takes 2 from the size, the max-pooling halves it, and the last kernel is 4 x 4

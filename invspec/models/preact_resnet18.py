@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.models.resnet import conv3x3, groups
-from invspec.models.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.residual import conv3x3, groups
+from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
 
 
 class PreActResNet18(StandardisingModel):

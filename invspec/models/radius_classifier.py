@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Shape
 from invspec.kinds import Model, Number
 from invspec.ops.norms import size
+from invspec.ops.types import Shape
 
 
 class RadiusClassifier(Model):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-
 from pydantic import Field
-from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.models.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.residual import residual_net
+from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
 
 
 class ResNet18(StandardisingModel):
@@ -28,48 +25,3 @@ class ResNet18(StandardisingModel):
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         widths = [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
         return self.standardised(residual_net(shape[0], widths, 2, classes), shape[0])
-
-
-def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
-    """A 3 x 3 stem of the first width, groups of so many blocks of each, the mean over positions, one linear layer."""
-    net = nn.Sequential(conv3x3(channels, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU())
-    net.extend(groups(BasicBlock, widths, blocks))
-    net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
-    return net.apply(_initialise)
-
-
-def groups(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int) -> Iterator[nn.Module]:
-    """A group of so many blocks for each width, one after another. Every group but the first halves the map.
-
-    block takes the channels of its input and output and a stride.
-    """
-    for group, (fan_in, fan_out) in enumerate(pairwise([widths[0], *widths])):
-        yield block(fan_in, fan_out, 2 if group else 1)
-        yield from (block(fan_out, fan_out, 1) for _ in range(blocks - 1))
-
-
-class BasicBlock(nn.Module):
-    """relu(residual(x) + shortcut(x)); the shortcut is a 1 x 1 convolution with batch norm where the shape changes."""
-
-    def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            *(conv3x3(fan_in, fan_out, stride), nn.BatchNorm2d(fan_out), nn.ReLU()),
-            *(conv3x3(fan_out, fan_out), nn.BatchNorm2d(fan_out)),
-        )
-        self.shortcut = nn.Sequential()
-        if stride != 1 or fan_in != fan_out:
-            self.shortcut.extend([nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.residual(x) + self.shortcut(x)).relu()
-
-
-def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the size, or halves it; batch norm stands next to it, so it has no bias."""
-    return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
-
-
-def _initialise(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

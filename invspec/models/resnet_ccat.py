@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
-from invspec.models.resnet import residual_net
+from invspec.layers.residual import residual_net
+from invspec.ops.types import Shape
 
 
 class CCATResNet(Model):

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
-from invspec.models.resnet import conv3x3
-from invspec.models.standardise import StandardisePerImage
+from invspec.layers.residual import conv3x3
+from invspec.layers.standardise import StandardisePerImage
+from invspec.ops.types import Shape
 
 SLOPE = 0.1  # of the leaky ReLU
 NORM_EPS = 1e-3  # of batch norm, whose decay of 0.9 in their framework is the momentum of 0.1 here

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.datasets.shuffled_gaussians import contrast
 from invspec.kinds import Model
+from invspec.ops.contrast import contrast
+from invspec.ops.types import Shape
 
 
 class SignClassifier(Model):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.data import Shape
-from invspec.models.standardise import Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.standardise import Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
 
 KERNEL, STRIDE = 4, 2  # of both convolutions of SmallConv
 

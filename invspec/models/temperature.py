@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.data import Shape
 from invspec.kinds import Model, Number, Standardised
 from invspec.models.mlp import MLP
-from invspec.registry import ModelField
+from invspec.ops.types import Shape
+from invspec.registry.fields import ModelField
 
 
 class Temperature(Model):

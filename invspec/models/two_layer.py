@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Shape
 from invspec.kinds import Model
+from invspec.ops.types import Shape
 
 
 class TwoLayer(Model):

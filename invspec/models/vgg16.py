@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from invspec.data import Shape
-from invspec.models.equivariant import EquivariantModel, Head, Layers, Plain, numbers_read, readout, require_even_maps
-from invspec.models.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.equivariant.model import EquivariantModel, Head, Layers, Plain, numbers_read, readout, require_even_maps
+from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.ops.types import Shape
 
 DEPTHS = (2, 2, 3, 3, 3)  # convolutions before each max-pooling
 SHRINKS = 2 ** len(DEPTHS)

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invspec.data import Bounds
 from invspec.ops.norms import per_example
+from invspec.ops.types import Bounds
 
 
 def way_to_hyperplane(x: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invspec.kinds import Norm
+from invspec.ops.types import Norm
 
 Metric = Norm | Literal["l0"]  # l0, which is no norm, counts the entries that are not 0
 ORDERS: dict[Metric, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}

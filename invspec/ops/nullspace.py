@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invspec.data import Bounds
 from invspec.ops.norms import per_example
+from invspec.ops.types import Bounds
 
 Projection = Literal["one_sided", "two_sided", "none", "printed"]
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,14 +21,12 @@ from scipy.special import gammaincinv
 
 from invspec.errors import InvspecError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from invspec.data import Row, Scored
-
 Floats = NDArray[np.floating]
 
+
 _BLOCK = 512  # examples whose weights are drawn together
+
+
 _GRAIN = 256  # weights are whole numbers with this mean, so that weighted counts are exact in float32
 
 
@@ -44,28 +41,6 @@ def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     below, above = ((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))
     return max(0.0, min(below, share)), min(1.0, max(above, share))
-
-
-def proportion(outcomes: Tensor) -> Row:
-    """Share of true outcomes (N,), bool or numbers in [0, 1], with its 95 % Wilson interval.
-
-    Raises: InvspecError where there is no outcome.
-    """
-    from invspec.data import Row
-
-    n = len(outcomes)
-    if n == 0:
-        raise InvspecError("a share of no examples", hint="nothing was left to measure: widen the sample or `among`")
-    share = outcomes.double().mean().item()
-    assert 0 <= share <= 1, f"a share of {share}"
-    return Row(share, n, *wilson(share, n))
-
-
-def scored(outcomes: Tensor, index: Tensor) -> Scored:
-    """The score of a measure that is a share: outcomes (N,) bool of the examples index (N,)."""
-    from invspec.data import Scored
-
-    return Scored([proportion(outcomes)], {"each": outcomes.float(), "index": index.long()})
 
 
 @dataclass(frozen=True, eq=False)

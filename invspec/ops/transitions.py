@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from invspec.kinds import Norm
 from invspec.ops.norms import size
+from invspec.ops.types import Norm
 
 UNMOVED = 1e-8  # a perturbation shorter than this, in linf, is none
 LEAST_LPIPS = 1e-6

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invspec.plan import Cell, Plan
-from invspec.report import cells
-from invspec.report.cells import Number, Store
+from invspec.analysis import coordinates
+from invspec.analysis.readings import Number, Store
+from invspec.plan.planner import Cell, Plan
 from invspec.report.table import Labels, Line, Table, heading
-from invspec.spec import Coords, FigureKind
+from invspec.spec.schema import Coords, FigureKind
 from invspec.tasks import Train
 
 TRAINED = ("dataset", "model", "defence")
@@ -38,7 +38,7 @@ def _curve(
     planned: Plan, title: str, name: str, kept: Sequence[tuple[Coords, Sequence[float]]], figure: FigureKind
 ) -> Table:
     """One curve of some trainings, a line for those that differ in nothing but their seed."""
-    rows = tuple(varying) if (varying := cells.varying((coords for coords, _ in kept), but=("seed",))) else ()
+    rows = tuple(varying) if (varying := coordinates.varying((coords for coords, _ in kept), but=("seed",))) else ()
     alike: dict[Labels, list[Sequence[float]]] = {}
     for coords, numbers in kept:
         alike.setdefault(tuple(coords.get(row) for row in rows), []).append(numbers)

@@ -21,9 +21,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from invspec.analysis.coordinates import number, shown
+from invspec.analysis.readings import Number
 from invspec.report import pictures, regions, table
-from invspec.report.cells import Number, number, shown
-from invspec.report.looks import CLASSES, DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
+from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
 from invspec.report.table import Labels, Line, Table
 
 LARGEST_GRID = 6  # panels; more rows of a kind share one

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invspec.claims import Verdict
+from invspec.analysis.claims import Verdict
+from invspec.analysis.coordinates import shown
+from invspec.analysis.readings import Number
 from invspec.report import table
-from invspec.report.cells import Number, shown
+from invspec.report.export import Report
 from invspec.report.table import Table
-from invspec.report.whole import Report
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from invspec.report.cells import shown
-from invspec.report.kept import Array, Picture
-from invspec.report.looks import FAINT, GRID, HEAT, INK, KINDS
+from invspec.analysis.coordinates import shown
+from invspec.report.payloads import Array, Picture
+from invspec.report.style import FAINT, GRID, HEAT, INK, KINDS
 from invspec.report.table import Labels, plain
 
 Pictures = Mapping[Labels, Picture]

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from invspec.cards import papers
-from invspec.plan import Plan
-from invspec.report.cells import Store
-from invspec.spec import Spec
+from invspec.analysis.readings import Store
+from invspec.plan.planner import Plan
+from invspec.registry.cards import papers
+from invspec.spec.resolved import Spec
 from invspec.tasks import Task, verb
 
 

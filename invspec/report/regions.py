@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from invspec.report.kept import Array, Picture, Regions
-from invspec.report.looks import CLASSES, FAINT, INK, PAGE, QUIET
+from invspec.report.payloads import Array, Picture, Regions
 from invspec.report.pictures import titles
+from invspec.report.style import CLASSES, FAINT, INK, PAGE, QUIET
 from invspec.report.table import Labels
 
 SIDE = 1.75  # inches: of a panel

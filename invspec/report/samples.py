@@ -14,9 +14,9 @@ import pyarrow.parquet
 
 from invspec.data import JUDGED, PAIRED
 from invspec.errors import InvspecError
-from invspec.plan import Plan
-from invspec.spec import Coords
-from invspec.store import Store
+from invspec.execution.store import Store
+from invspec.plan.planner import Plan
+from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
 
 MEASURED = ("measure",)  # coordinates that say nothing of an example

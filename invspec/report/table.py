@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from invspec import cards
-from invspec.claims import OUTCOMES, Outcome, Verdict
+from invspec.analysis import coordinates, readings
+from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
+from invspec.analysis.readings import Estimator, Group, Number, Store
 from invspec.errors import SpecError
-from invspec.plan import Plan
-from invspec.report import cells, kept
-from invspec.report.cells import Estimator, Group, Number, Store
-from invspec.report.kept import Picture
-from invspec.spec import KINDS, FigureKind, Layout, Scalar, Spec
+from invspec.plan.planner import Plan
+from invspec.registry import cards
+from invspec.report import payloads
+from invspec.report.payloads import Picture
+from invspec.spec.resolved import Spec
+from invspec.spec.schema import KINDS, FigureKind, Layout, Scalar
 
 Labels = tuple[Scalar | None, ...]
 _ACCOMPANIED: tuple[FigureKind, ...] = ("profile", "beside")  # figures that another panel may stand beside
@@ -90,7 +92,7 @@ class Table:
 
 def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
     """A table for each layout, from what the store has."""
-    return laid_out(planned, cells.groups(cells.collect(planned, store)), Estimator(), store)
+    return laid_out(planned, readings.groups(readings.collect(planned, store)), Estimator(), store)
 
 
 def laid_out(planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store) -> tuple[Table, ...]:
@@ -140,23 +142,25 @@ def legend_names(legend: str | None) -> list[str]:
 
 
 def _check(planned: Plan, layout: Layout) -> None:
-    cells.check_measure(planned, layout.of, ("of",))
+    coordinates.check_measure(planned, layout.of, ("of",))
     of_measure = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
-    cells.check_at(of_measure, {name: at for name, at in layout.at.items() if not _is_own(layout, name)}, ("at",))
+    coordinates.check_at(of_measure, {name: at for name, at in layout.at.items() if not _is_own(layout, name)}, ("at",))
     known = dict.fromkeys(name for coords in of_measure for name in coords)
     for position, name in enumerate(layout.rows or ()):
         if not _is_own(layout, name):
-            cells.check_name(name, known, ("rows", position))
+            coordinates.check_name(name, known, ("rows", position))
     if layout.columns is not None and not _is_own(layout, layout.columns):
-        cells.check_name(layout.columns, known, ("columns",))
+        coordinates.check_name(layout.columns, known, ("columns",))
     shown = [one for one in of_measure if _is_in(layout, one)]
     _check_apart(planned, layout, shown)
     rows, columns = arrange(planned, layout, shown)
     for name in legend_names(layout.legend):
-        cells.check_name(name, rows, ("legend",))
+        coordinates.check_name(name, rows, ("legend",))
     titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()  # told by panels and edges
-    if layout.legend and (untold := cells.varying(shown, {"seed", columns, *legend_names(layout.legend), *titled})):
-        raise SpecError(f"the legend does not tell these apart: {cells.listing(untold)}", path=("legend",))
+    if layout.legend and (
+        untold := coordinates.varying(shown, {"seed", columns, *legend_names(layout.legend), *titled})
+    ):
+        raise SpecError(f"the legend does not tell these apart: {coordinates.listing(untold)}", path=("legend",))
     if layout.against is not None:
         _check_plane(planned, layout, rows, shown)
 
@@ -189,7 +193,7 @@ def _is_own(layout: Layout, name: str) -> bool:
 
 def _is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
     at = {name: value for name, value in layout.at.items() if name in coords or not _is_own(layout, name)}
-    return cells.matches(coords, {"measure": layout.of, **at})
+    return coordinates.matches(coords, {"measure": layout.of, **at})
 
 
 def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> None:
@@ -199,16 +203,16 @@ def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Sca
         places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
     still: dict[str, list[Scalar | None]] = {}
     for sharing in places.values():
-        still |= cells.varying(sharing, but=("seed",))
+        still |= coordinates.varying(sharing, but=("seed",))
     if still:
-        found = f"rows and columns do not tell these apart: {cells.listing(still)}"
+        found = f"rows and columns do not tell these apart: {coordinates.listing(still)}"
         raise SpecError(found, hint=f"add {' and '.join(still)} to rows, or fix it with at")
 
 
 def arrange(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> tuple[tuple[str, ...], str]:
     """The coordinates that run down and the one that runs across; what tells a measure's rows apart is always there."""
     columns = layout.columns or _columns(planned.spec, layout, shown)
-    differing = cells.varying(shown, but=("seed", "measure", columns))
+    differing = coordinates.varying(shown, but=("seed", "measure", columns))
     rows = tuple(differing) if layout.rows is None else layout.rows
     known = planned.coordinates(layout.of)
     return rows + tuple(name for name in differing if name not in known and name not in rows), columns
@@ -219,7 +223,7 @@ def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) 
     measure = spec.entries["measures"][layout.of]
     swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].coords]
     wanted = (*reversed(swept), *reversed(measure.coords), "model")
-    differing, taken = cells.varying(shown), layout.rows or ()
+    differing, taken = coordinates.varying(shown), layout.rows or ()
     return next((name for name in wanted if name in differing and name not in taken), "attack")
 
 
@@ -239,7 +243,7 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
     if against is not None and against.numbers and not {line.labels for line in against.lines} & set(found):
         raise SpecError(f"no row of {layout.of} is one of {against.measure}", hint="fix its rows", path=("against",))
     lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
-    pictures = kept.pictures(layout.figure, shown, (*rows, columns), store)
+    pictures = payloads.pictures(layout.figure, shown, (*rows, columns), store)
     laid = Table(
         title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
         about=about(planned.spec, layout.of),
@@ -279,8 +283,8 @@ def _check_band(one: Table) -> None:
     """Raises SpecError where bands cannot be drawn of the numbers that are there."""
     if one.figure != "band" or not one.numbers:
         return
-    if len(one.across) < 2 or any(cells.number(place) is None for place in one.across):
-        found = cells.listing({one.columns: one.across})
+    if len(one.across) < 2 or any(coordinates.number(place) is None for place in one.across):
+        found = coordinates.listing({one.columns: one.across})
         raise SpecError("a band runs along several numbers", hint=f"columns: {found}", path=("columns",))
     if len({line.labels[-1:] for line in one.lines}) < 2:
         found = f"it has no lowest and highest {one.rows[-1]}" if one.rows else "it has no rows"
@@ -308,7 +312,7 @@ def metric(spec: Spec, layout: Layout) -> str:
     methods = [
         variant.method
         for variant in spec.entries["measures"][layout.of].variants
-        if all(cells.same(value, layout.at.get(name, value)) for name, value in variant.coords.items())
+        if all(coordinates.same(value, layout.at.get(name, value)) for name, value in variant.coords.items())
     ]
     distances, most = (
         list(dict.fromkeys(getattr(method, name) for method in methods if hasattr(method, name)))
@@ -316,10 +320,13 @@ def metric(spec: Spec, layout: Layout) -> str:
     )
     if not distances:
         return ""
-    from invspec.ops.distances import DISTANCES, describe  # slow, but the measure has loaded it by now
+    from invspec.perceptual.distances import (
+        DISTANCES,
+        describe,  # slow, but the measure has loaded it by now
+    )
 
     told = [describe(name) if name in DISTANCES else str(name) for name in distances]
-    limit = [f"max_distance {cells.shown(most[0])}"] if len(most) == 1 else []
+    limit = [f"max_distance {coordinates.shown(most[0])}"] if len(most) == 1 else []
     return ", ".join([" or ".join(told), *limit])
 
 
@@ -418,7 +425,7 @@ def short(value: float) -> str:
 
 def merged(one: Table) -> list[list[str]]:
     """The row labels as texts; the leading ones that repeat those of the line above are left blank."""
-    listed = [[cells.shown(label) for label in line.labels] for line in one.lines]
+    listed = [[coordinates.shown(label) for label in line.labels] for line in one.lines]
     blanked: list[list[str]] = []
     for above, labels in zip([[], *listed], listed, strict=False):
         same = next((i for i, pair in enumerate(zip(above, labels, strict=False)) if pair[0] != pair[1]), 0)
@@ -428,7 +435,7 @@ def merged(one: Table) -> list[list[str]]:
 
 def caption(one: Table) -> str:
     """What stands below a table: what is fixed, what is behind the numbers, and what their marks mean."""
-    fixed = [f"{name} {cells.shown(value)}" for name, value in one.fixed.items()]
+    fixed = [f"{name} {coordinates.shown(value)}" for name, value in one.fixed.items()]
     stars = ["* some seeds are missing"] if any(number.partial for number in one.numbers) else []
     distance = [one.metric] if one.metric else []
     return "; ".join([*fixed, *distance, note(one.numbers), "± the larger side of the 95 % interval", *stars])

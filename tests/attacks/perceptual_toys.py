@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.attacks.perceptual import Eye
 from invspec.data import Batch
+from invspec.perceptual.attack import Eye
 
 
 def net() -> nn.Sequential:

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.apgd import APGD, Climb, checkpoints
-from invspec.attacks.survivors import Survivors
 from invspec.data import Batch
 from invspec.errors import InvspecError
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import margin
 from invspec.ops.norms import size
+from invspec.search.survivors import Survivors
 
 N, PIXELS, EPS = 12, (1, 4, 4), 0.05
 DUAL = {"linf": "l1", "l2": "l2"}

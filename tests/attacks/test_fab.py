@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from invspec.attacks.fab import FAB
-from invspec.data import Batch, Bounds, Perturbed
+from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.ops.hyperplanes import way_to_hyperplane
 from invspec.ops.norms import size
+from invspec.ops.types import Bounds
 
 N, PIXELS, ANYWHERE = 40, (1, 4, 4), (-torch.inf, torch.inf)
 DUAL = {"linf": "l1", "l2": "l2"}

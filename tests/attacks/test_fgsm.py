@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from invspec.attacks.fgsm import FGSM
 from invspec.data import Batch
-from invspec.kinds import Norm, Standardised
+from invspec.kinds import Standardised
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import cross_entropy
 from invspec.ops.norms import steepest
+from invspec.ops.types import Norm
 
 
 def net() -> nn.Sequential:

@@ -19,7 +19,7 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, SpecError
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
-from invspec.registry import make
+from invspec.registry.methods import make
 
 needs_foolbox = pytest.mark.skipif(find_spec("foolbox") is None, reason="Foolbox is not installed")
 N, CLASSES = 12, 3

@@ -13,7 +13,7 @@ from invspec.attacks.logit_space import LogitSpace
 from invspec.data import Batch
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import total_variation
-from invspec.registry import make
+from invspec.registry.methods import make
 
 N = 60
 

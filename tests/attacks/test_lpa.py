@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from invspec.attacks.lpa import LPA, FastLPA
 from invspec.data import Batch, Perturbed
-from invspec.ops.distances import distance
 from invspec.ops.draws import PerExample
-from invspec.registry import make
+from invspec.perceptual.distances import distance
+from invspec.registry.methods import make
 
 
 def attacked(attack: LPA | FastLPA, model: nn.Module, batch: Batch) -> Perturbed:
@@ -108,7 +108,7 @@ def test_the_weight_grows_tenfold_a_round_for_images_outside(monkeypatch: pytest
         seen.append(found.flatten(1).norm(dim=1).max().item())
         return torch.zeros_like(found)
 
-    monkeypatch.setattr("invspec.attacks.perceptual.Eye.gradient", gradient)
+    monkeypatch.setattr("invspec.perceptual.attack.Eye.gradient", gradient)
 
     class Constant(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invspec.attacks.metamer import Metamer
-from invspec.data import Batch, Perturbed, Shape
+from invspec.data import Batch, Perturbed
 from invspec.datasets.spheres import Spheres
+from invspec.flows.bijective_net import BijectiveNet
 from invspec.kinds import Bijective, Model
-from invspec.models.firevnet import BijectiveNet, FiRevNet, FullyConnectedFiRevNet
+from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
 from invspec.ops.draws import PerExample
 from invspec.ops.precise import in_double
-from invspec.registry import make
+from invspec.ops.types import Shape
+from invspec.registry.methods import make
 
 N, SHAPE, D, K = 16, (1, 4, 4), 16, 3
 

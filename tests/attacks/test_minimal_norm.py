@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from invspec.attacks.ddn import DDN
 from invspec.attacks.deepfool import DeepFool
 from invspec.attacks.fmn import FMN
-from invspec.attacks.minimal_norm import Nearest, ascent, cosine, shrink
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
-from invspec.registry import make
+from invspec.registry.methods import make
+from invspec.search.minimal_norm import Nearest, ascent, cosine, shrink
 
 N, CLASSES = 40, 4
 SHORT: list[Any] = [

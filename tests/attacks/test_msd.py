@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from invspec.attacks.msd import MSD, Ball, Best
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Bounds
-from invspec.kinds import Norm
+from invspec.data import Batch
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import DUAL, size
-from invspec.registry import make
+from invspec.ops.types import Bounds, Norm
+from invspec.registry.methods import make
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")

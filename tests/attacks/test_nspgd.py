@@ -18,7 +18,7 @@ from invspec.measures.path_validity import verify_path
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
 from invspec.ops.nullspace import dot, project_out_within
-from invspec.registry import make
+from invspec.registry.methods import make
 
 N, SHAPE, CLASSES = 48, (1, 6, 6), 3
 

@@ -14,7 +14,7 @@ from invspec.kinds import TwoLayer
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
 from invspec.ops.nullspace import project_held
-from invspec.registry import make
+from invspec.registry.methods import make
 
 N, D, H, K = 24, 64, 40, 4
 EXACT: list[Any] = ["row_bound", "global_bound", "active_set", 50.0]

@@ -10,8 +10,8 @@ from perceptual_toys import eye_of, halves, linear_eye, net
 from torch import Tensor
 
 from invspec.attacks.lpa import FastLPA
-from invspec.attacks.perceptual import Eye, bisected, descent, newton
 from invspec.ops.norms import size
+from invspec.perceptual.attack import Eye, bisected, descent, newton
 
 A = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 

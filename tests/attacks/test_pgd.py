@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.kinds import Norm, Standardised
+from invspec.kinds import Standardised
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import LOSSES, cross_entropy
 from invspec.ops.norms import size
+from invspec.ops.types import Norm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
-from invspec.kinds import Norm
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import confidence, margin
 from invspec.ops.norms import DUAL, size
+from invspec.ops.types import Norm
 
 N, PIXELS, EPS = 12, (1, 4, 4), 0.05
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")

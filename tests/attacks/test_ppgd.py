@@ -9,9 +9,9 @@ from torch import nn
 
 from invspec.attacks.ppgd import PPGD, Jacobian, conjugate_gradients
 from invspec.data import Batch
-from invspec.ops.distances import distance
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
+from invspec.perceptual.distances import distance
 
 
 def test_conjugate_gradients_solve_a_linear_system_in_as_many_iterations_as_it_has_unknowns() -> None:

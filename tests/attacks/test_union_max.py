@@ -13,7 +13,7 @@ from invspec.data import Batch
 from invspec.kinds import Standardised
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import LOSSES, Loss
-from invspec.registry import make
+from invspec.registry.methods import make
 
 ATTACKS = (
     PGD(eps=0.016, steps=3, random_start=False),

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invspec.cards import names
 from invspec.data import Batch
 from invspec.kinds import Attack, Bijective, TwoLayer
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
-from invspec.registry import make
-from invspec.tasks import Padded
+from invspec.perform.proxies import Padded
+from invspec.registry.cards import names
+from invspec.registry.methods import make
 
 SHAPE, CLASSES = (2, 8, 8), 4
 ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra

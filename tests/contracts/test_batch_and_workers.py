@@ -14,17 +14,17 @@ from torch import Tensor
 
 from invspec import kinds
 from invspec.attacks.union_max import UnionMax
-from invspec.cards import names
 from invspec.data import JUDGED
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
-from invspec.executors import events, local
+from invspec.execution import devices, events, walk
+from invspec.execution.store import Store
 from invspec.kinds import Attack, Sample, Targets
 from invspec.models.firevnet import FiRevNet
 from invspec.models.stdcnn import StdCNN
 from invspec.models.two_layer import TwoLayer
-from invspec.registry import make
-from invspec.store import Store
+from invspec.registry.cards import names
+from invspec.registry.methods import make
 from invspec.tasks import Perturb, Train
 
 ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra
@@ -74,7 +74,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     @cache
     def run(how: Run) -> Store:
         store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
-        told = list(local.execute(goals, store, local.Settings(("cpu",) * workers, batch_size)))
+        told = list(walk.execute(goals, store, devices.Settings(("cpu",) * workers, batch_size)))
         assert {event.task for event in told if isinstance(event, events.Done)} == {*FIT.values(), *goals}
         return store
 

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from invspec.cards import KINDS, card, names, papers
-from invspec.registry import make, resolve
+from invspec.registry.cards import KINDS, card, names, papers
+from invspec.registry.methods import make, resolve
 
 CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
 

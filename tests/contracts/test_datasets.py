@@ -8,17 +8,17 @@ from typing import get_args
 import pytest
 import torch
 
-from invspec import cards, registry
 from invspec.data import Split
 from invspec.errors import InvspecError
 from invspec.kinds import Dataset, SplitName
+from invspec.registry import cards, methods
 
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 
 def complete(name: str) -> bool:
     """Whether a card says all that its class requires: image_folder is nothing without a folder."""
-    fields = registry.resolve("dataset", name).model_fields
+    fields = methods.resolve("dataset", name).model_fields
     return {field for field, about in fields.items() if about.is_required()} <= set(cards.card("dataset", name).params)
 
 
@@ -27,7 +27,7 @@ each_split = pytest.mark.parametrize("split", SPLITS)
 
 
 def made(name: str) -> Dataset:
-    dataset = registry.make("dataset", name, {})
+    dataset = methods.make("dataset", name, {})
     assert isinstance(dataset, Dataset)
     return dataset
 

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from invspec.cards import names
 from invspec.data import Journal, TensorSplit
 from invspec.kinds import Bijective
 from invspec.ops.draws import Stream
-from invspec.registry import make, resolve
+from invspec.registry.cards import names
+from invspec.registry.methods import make, resolve
 
 CLASSES = 4
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from invspec.attacks.null_step import NullStep
-from invspec.cards import names
 from invspec.data import Examples, TensorSplit
 from invspec.kinds import Bijective, Targets
 from invspec.models.two_layer import TwoLayerNet
-from invspec.pairs import paired
-from invspec.registry import make, resolve
+from invspec.perform.pairs import paired
+from invspec.registry.cards import names
+from invspec.registry.methods import make, resolve
 
 N, CLASSES = 24, 3
 MEASURES = [

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invspec import cards, registry
-from invspec.data import Shape
 from invspec.kinds import Model, Standardised
 from invspec.models.firevnet import FiRevNet
 from invspec.models.irevnet import IRevNet
+from invspec.ops.types import Shape
+from invspec.registry import cards, methods
 
 FITS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((1, 1, 16), 10), ((1, 1, 17), 2))
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.parametrize(
 @cache
 def made(name: str) -> tuple[Model, Shape, int]:
     """The card's model, with the first shape and number of classes of FITS that it takes."""
-    given, problems = registry.make("model", name, {}), []
+    given, problems = methods.make("model", name, {}), []
     assert isinstance(given, Model)
     model = slim(given)
     for shape, classes in FITS:

@@ -15,14 +15,14 @@ from torch import Tensor
 from torchvision import datasets, transforms
 from workbench import call
 
-from invspec import registry
 from invspec.data import Batch
-from invspec.datasets import streamed
 from invspec.datasets.image_folder import ImageFolder
-from invspec.datasets.streamed import AHEAD, THREADS, StreamedSplit, decoded, listing
 from invspec.errors import InvspecError
+from invspec.files import image_folder
+from invspec.files.image_folder import AHEAD, THREADS, StreamedSplit, decoded, listing
 from invspec.kinds import Dataset
 from invspec.ops.draws import Stream
+from invspec.registry import methods
 from invspec.tasks import Train, canonical
 
 SIZES = {"heron": [(40, 30), (30, 40), (33, 33)], "adder": [(64, 31)], "newt": [(31, 64), (50, 50)]}
@@ -135,7 +135,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(path.name)
         return decoded(path, size, resize)
 
-    monkeypatch.setattr(streamed, "decoded", counted)
+    monkeypatch.setattr(image_folder, "decoded", counted)
     return seen
 
 
@@ -183,7 +183,7 @@ def test_other_files_are_another_key(root: Path) -> None:
 
 def test_a_published_set_has_its_key_and_counts_without_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
-    data = registry.make("dataset", "imagenet", {})
+    data = methods.make("dataset", "imagenet", {})
     assert isinstance(data, Dataset)
     assert (data.classes, data.count("train"), data.count("test"), data.shape) == (1000, 1281167, 50000, (3, 224, 224))
     assert "reads" not in data.identity
@@ -347,7 +347,7 @@ def test_fields_that_do_not_go_together_are_refused(root: Path, fields: dict[str
 @pytest.mark.data
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder")
 def test_the_sample_of_imagenet_is_one_photo_a_class_in_the_usual_order() -> None:
-    sample = registry.make("dataset", "imagenet_sample", {})
+    sample = methods.make("dataset", "imagenet_sample", {})
     assert isinstance(sample, ImageFolder)
     data = sample.load("test")
     assert data.labels().equal(torch.arange(1000))

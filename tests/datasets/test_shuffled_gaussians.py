@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from invspec.datasets.shuffled_gaussians import ShuffledGaussians, contrast, signed
+from invspec.datasets.shuffled_gaussians import ShuffledGaussians
+from invspec.ops.contrast import contrast, signed
 
 
 def loaded(n=20_000, **fields):

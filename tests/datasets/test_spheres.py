@@ -14,7 +14,7 @@ from invspec.datasets.fake import Fake
 from invspec.datasets.spheres import BLOCK, DrawnSplit, Spheres
 from invspec.models.mlp import MLP
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 
 def read(split: Any, size: int = 10**6, shuffle: Stream | None = None) -> tuple[Tensor, Tensor, Tensor]:

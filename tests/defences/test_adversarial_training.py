@@ -6,7 +6,7 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 ATTACK = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False)
 

@@ -16,10 +16,11 @@ from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.avg import AVG
-from invspec.kinds import Attack, Norm
+from invspec.kinds import Attack
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
-from invspec.registry import make
+from invspec.ops.types import Norm
+from invspec.registry.methods import make
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 BALLS = (

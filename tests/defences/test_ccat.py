@@ -14,7 +14,7 @@ from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.defences.ccat import CCAT
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 HALF_WAY = PGD(eps=0.1, steps=1, step_size=0.05, random_start=False)  # stops at half of its radius
 

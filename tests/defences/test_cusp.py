@@ -12,7 +12,7 @@ from invspec.defences.cusp import CuSP, Stage
 from invspec.defences.standard import Standard
 from invspec.errors import SpecError
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 STAGES = (
     Stage(start=0, max_degrees=0, eps=0.05),

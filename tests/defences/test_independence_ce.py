@@ -14,7 +14,7 @@ from invspec.defences.independence_ce import Companions, IndependenceCE, judged
 from invspec.defences.likelihood import Code, DiagonalGaussian
 from invspec.defences.standard import Standard
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, -1.0]])
 Y = torch.tensor([0, 0, 1])

@@ -9,11 +9,11 @@ from torch import nn
 
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.likelihood import Code, DiagonalGaussian, Likelihood, bits_per_dimension
-from invspec.defences.training import InPrecision
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
 from invspec.models.firevnet import FiRevNet
 from invspec.ops.draws import Stream
+from invspec.training.precision import InPrecision
 
 LOG_2PI = math.log(2 * math.pi)
 CODE = Code(torch.tensor([[2.0, -1.0]]), torch.tensor([[3.0, 0.5]]), torch.tensor([math.log(8)]))

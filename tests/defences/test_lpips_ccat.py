@@ -16,9 +16,9 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.lpips_ccat import LPIPSCCAT, FeatureNet
 from invspec.models.mlp import MLP
-from invspec.ops.distances import distance
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.perceptual.distances import distance
+from invspec.registry.methods import make
 
 STEP = PGD(eps=0.05, steps=1, step_size=0.05, random_start=False)
 SHAPE, CLASSES = (1, 4, 4), 3

@@ -11,11 +11,11 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.perceptual_adversarial_training import PerceptualAdversarialTraining
 from invspec.defences.standard import Standard
-from invspec.defences.training import InPrecision
 from invspec.kinds import Defence
-from invspec.ops.distances import distance
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.perceptual.distances import distance
+from invspec.registry.methods import make
+from invspec.training.precision import InPrecision
 
 STEP = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False)
 

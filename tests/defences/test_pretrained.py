@@ -12,18 +12,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from invspec import registry
 from invspec.data import Journal, TensorSplit
 from invspec.datasets.fake import Fake
 from invspec.defences.pretrained import Pretrained
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError
+from invspec.execution.store import Store
 from invspec.kinds import Dataset, Defence, Model
 from invspec.models.linear import Linear
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
-from invspec.store import Store
-from invspec.tasks import Artifact, Train
+from invspec.perform.runtime import Artifact
+from invspec.registry import methods
+from invspec.tasks import Train
 
 SHAPE, CLASSES = (1, 4, 4), 3
 DATA = TensorSplit(torch.zeros(1, *SHAPE), torch.zeros(1, dtype=torch.int64))
@@ -227,7 +228,7 @@ absent = pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DA
 @torch.no_grad()
 def accuracy(checkpoint: str, name: str, x: Tensor, y: Tensor) -> float:
     """Share correct of a card's weights in a card's net."""
-    defence, model = registry.make("defence", checkpoint, {}), registry.make("model", name, {})
+    defence, model = methods.make("defence", checkpoint, {}), methods.make("model", name, {})
     assert isinstance(defence, Defence)
     assert isinstance(model, Model)
     loaded = model.build((x.shape[1], x.shape[2], x.shape[3]), 10)
@@ -248,7 +249,7 @@ some_and_all = pytest.mark.parametrize(
 def test_published_weights_for_mnist_are_as_accurate_as_is_said(
     checkpoint: str, model: str, n: int, within: float
 ) -> None:
-    digits = registry.make("dataset", "mnist", {})
+    digits = methods.make("dataset", "mnist", {})
     assert isinstance(digits, Dataset)
     (batch,) = digits.load("test").head(n).batches(n)
     assert accuracy(checkpoint, model, batch.x, batch.y) == pytest.approx(MNIST_CLEAN[checkpoint, model], abs=within)

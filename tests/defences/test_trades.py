@@ -15,7 +15,7 @@ from invspec.defences.cusp import Stage
 from invspec.defences.standard import Standard
 from invspec.defences.trades import TRADES, CuSPTRADES
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
 
 ATTACK = PGD(eps=0.1, steps=5, step_size=0.05)
 

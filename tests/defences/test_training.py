@@ -13,21 +13,16 @@ from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.avg import AVG
 from invspec.defences.standard import Standard
-from invspec.defences.training import (
-    InPrecision,
-    Objective,
-    Training,
-    attackable,
-    dequantised,
-    enlarged,
-    mirrored,
-    shifted,
-)
 from invspec.errors import InvspecError
 from invspec.models.stdcnn import StdCNN
 from invspec.ops.draws import Stream
 from invspec.ops.geometry import rotate
-from invspec.registry import make
+from invspec.registry.methods import make
+from invspec.training.augmentation import dequantised, enlarged, mirrored, shifted
+from invspec.training.loop import Training
+from invspec.training.modes import attackable
+from invspec.training.objective import Objective
+from invspec.training.precision import InPrecision
 
 
 def points(n=10, labels=2):
@@ -165,7 +160,7 @@ def test_each_epoch_is_saved_with_its_history():
 
 
 def test_slow_updates_are_reported_one_by_one(monkeypatch):
-    monkeypatch.setattr("invspec.defences.training._SECONDS_BETWEEN_REPORTS", -1)
+    monkeypatch.setattr("invspec.training.log._SECONDS_BETWEEN_REPORTS", -1)
     journal = Frequent()
     fit(Standard(epochs=1, batch_size=4), journal=journal)
     assert [done for done, _, _ in journal.steps] == [1, 2, 3]
@@ -287,7 +282,7 @@ def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
         seen.append((degrees, how))
         return rotate(x, degrees, **how)
 
-    monkeypatch.setattr("invspec.defences.training.rotate", watched)
+    monkeypatch.setattr("invspec.training.loop.rotate", watched)
     lesson = lesson_of(Standard(max_degrees=30, interpolation="nearest", fill="reflect"), images(1000))
     ((degrees, how),) = seen
     assert lesson.x.shape == (1000, 1, 8, 8)

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from workbench import FAKE, Memory, perturb, score, train
 
 from invspec.attacks.identity import Identity
-from invspec.data import Journal, Shape
+from invspec.data import Journal
 from invspec.defences.untrained import Untrained
+from invspec.execution.store import Store
 from invspec.kinds import Model
 from invspec.models.linear import Linear
 from invspec.ops.draws import Stream
-from invspec.store import Store
-from invspec.tasks import fresh
+from invspec.ops.types import Shape
+from invspec.perform.train import fresh
 
 
 def test_no_weight_changes_and_no_curve_is_told() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from workbench import COMMAND, TOYS, call, environment, registered, tiny, written
 
-from invspec.store import VERBS
+from invspec.execution.store import VERBS
 
 SEED = 20240607
 EACH = 11  # tasks of a seed: a training, five attacks, five scores
@@ -39,7 +39,7 @@ def spec_of(seeds: int) -> dict[str, Any]:
     )
 
 
-KEEPING_EVERY_EPOCH = "from invspec.executors.worker import StoreJournal; StoreJournal.pause = 0; "
+KEEPING_EVERY_EPOCH = "from invspec.execution.worker import StoreJournal; StoreJournal.pause = 0; "
 
 
 class Runs:

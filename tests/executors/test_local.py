@@ -11,10 +11,12 @@ from workbench import perturb, registered, score, toys, train
 
 from invspec.defences.standard import Standard
 from invspec.errors import SpecError
-from invspec.executors import events, local, worker
-from invspec.executors.local import Settings, Survey, execute
-from invspec.executors.worker import Bench, Post, StoreJournal, do, serve, serve_process, settled
-from invspec.store import Store
+from invspec.execution import devices, events, worker
+from invspec.execution.devices import Settings
+from invspec.execution.pools import local
+from invspec.execution.store import Store
+from invspec.execution.walk import Survey, execute
+from invspec.execution.worker import Bench, Post, StoreJournal, do, serve, serve_process, settled
 from invspec.tasks import key, needs
 
 SHIFT = perturb(toys.Shift())
@@ -157,21 +159,21 @@ def test_closing_the_iterator_stops_the_thread(tmp_path):
 
 
 def test_devices(monkeypatch):
-    assert local.devices("cpu, cpu", None) == ("cpu", "cpu")
-    assert local.devices(None, 3) == ("cpu",) * 3
+    assert devices.devices("cpu, cpu", None) == ("cpu", "cpu")
+    assert devices.devices(None, 3) == ("cpu",) * 3
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert local.devices(None, None) == ("cpu",) * local.cores()
+    assert devices.devices(None, None) == ("cpu",) * devices.cores()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert local.devices(None, None) == ("cuda:0", "cuda:1")
-    assert local.devices("cuda:1,cuda", None) == ("cuda:1", "cuda")
-    assert local.devices(None, 2) == ("cpu", "cpu")
+    assert devices.devices(None, None) == ("cuda:0", "cuda:1")
+    assert devices.devices("cuda:1,cuda", None) == ("cuda:1", "cuda")
+    assert devices.devices(None, 2) == ("cpu", "cpu")
 
 
 @pytest.mark.parametrize("named", ["gpu", "", "cpu,", "cuda:9", "cuda:x", "cpu:", "cpu:1", "cuda:-1", "mps"])
 def test_an_unknown_device_is_a_clear_error(named):
     with pytest.raises(SpecError, match=r"--devices: no device '.*' here\nhint: visible: cpu"):
-        local.devices(named, None)
+        devices.devices(named, None)
 
 
 def test_batches_are_larger_on_a_gpu_unless_told(tmp_path):
@@ -220,7 +222,7 @@ def test_a_worker_serves_until_its_pipe_closes(tmp_path):
 
 
 def test_a_worker_ends_at_none_and_knows_the_users_cards(tmp_path):
-    from invspec.cards import names
+    from invspec.registry.cards import names
 
     near, far = Pipe()
     near.send(None)

@@ -8,8 +8,8 @@ import sys
 import pytest
 from workbench import COMMAND, TOYS, call, command, environment, registered, tiny, written
 
-from invspec.store import Store
-from invspec.tasks import read_split
+from invspec.execution.store import Store
+from invspec.perform.samples import read_split
 
 ONE_THREAD, TWO_PROCESSES = ("--devices", "cpu"), ("--devices", "cpu,cpu")
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
 
 
 TELLING = """
-from invspec.executors import local
+from invspec.execution.pools import local
 give = local.Crew.give
 def telling(crew, worker, task):
     give(crew, worker, task)

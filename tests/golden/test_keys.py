@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from invspec import plan, spec
+from invspec.plan import planner
+from invspec.spec import overlay
 from invspec.tasks import Perturb, Score, Train, canonical, key, label
 
 HERE = Path(__file__).parent
-TASKS = plan.plan(spec.load(HERE / "tiny.yaml")).tasks
+TASKS = planner.plan(overlay.load(HERE / "tiny.yaml")).tasks
 
 
 def assert_golden(name: str, found: str, tmp_path: Path) -> None:

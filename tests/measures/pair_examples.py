@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import Examples, TensorSplit
-from invspec.pairs import PairedSplit
+from invspec.perform.pairs import PairedSplit
 
 
 class Sigmoid(nn.Module):

@@ -11,7 +11,7 @@ from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.accuracy_gap import AccuracyGap, difference
-from invspec.registry import make
+from invspec.registry.methods import make
 
 
 def judged(y: list[int], prediction: list[int], prediction_adv: list[int]) -> Examples:

@@ -15,7 +15,8 @@ from invspec.errors import InvspecError
 from invspec.kinds import Attack
 from invspec.measures.area_under_profile import AreaUnderProfile
 from invspec.ops.stats import Resampler, area
-from invspec.registry import AttackField, make
+from invspec.registry.fields import AttackField
+from invspec.registry.methods import make
 
 PREDICTION, Y = [0, 0, 0, 1], [0, 0, 0, 0]  # the last one is wrong from the start
 NEVER = 9.0

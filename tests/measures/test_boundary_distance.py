@@ -11,8 +11,9 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.boundary_distance import READ, BoundaryDistance, median
-from invspec.registry import make
+from invspec.measures.boundary_distance import BoundaryDistance, median
+from invspec.registry.methods import make
+from invspec.scoring.perturbations import READ
 
 #            four found, of sizes 1 to 4 · a failure · three that are wrong from the start
 PREDICTION, PREDICTION_ADV = [0, 0, 0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0, 1, 2]

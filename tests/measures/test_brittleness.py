@@ -13,8 +13,8 @@ from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Targets
 from invspec.measures.brittleness import Brittleness
-from invspec.pairs import paired
-from invspec.registry import make
+from invspec.perform.pairs import paired
+from invspec.registry.methods import make
 
 N, SHAPE = 6, (1, 2, 2)
 WEIGHT = 20.0

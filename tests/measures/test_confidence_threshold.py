@@ -14,7 +14,7 @@ from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.confidence_threshold import ConfidenceThreshold, Tau
 from invspec.ops.stats import wilson
-from invspec.registry import make
+from invspec.registry.methods import make
 
 R, W = True, False  # right and wrong answers
 #                 image 0    1    2    3    4    5    6    7    8    9

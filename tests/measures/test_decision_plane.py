@@ -11,7 +11,7 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.decision_plane import Circles, DecisionPlane, grid, orthonormal
-from invspec.pairs import PairedSplit
+from invspec.perform.pairs import PairedSplit
 
 D, INNER, OUTER = 6, 1.0, 10.0
 BETWEEN = (INNER + OUTER) / 2

@@ -9,7 +9,8 @@ from pair_examples import FirstPixels, of_pairs
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures.final_distance import FinalDistance, quantile_row
+from invspec.measures.final_distance import FinalDistance
+from invspec.scoring.quantiles import quantile_row
 
 FOUND = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]  # final distances of pairs, two a source; from source to target it is 0.8
 MODEL = FirstPixels(2)

@@ -6,7 +6,8 @@ from pair_examples import FirstPixels, of_pairs
 
 from invspec.data import rows_of
 from invspec.errors import InvspecError
-from invspec.measures.image_grid import ImageGrid, ImageTriples, Shown
+from invspec.measures.image_grid import ImageGrid, ImageTriples
+from invspec.scoring.pictures import Shown
 
 MODEL = FirstPixels(3)
 IMAGES = torch.eye(3).repeat(2, 1).view(6, 1, 1, 3) * torch.tensor([0.5, 0.9]).repeat_interleave(3).view(6, 1, 1, 1)
@@ -97,7 +98,7 @@ def test_only_the_first_classes_are_shown():
 
 
 def test_no_more_is_read_than_holds_what_is_shown(monkeypatch):
-    monkeypatch.setattr("invspec.measures.image_grid.READ", 2)
+    monkeypatch.setattr("invspec.scoring.pictures.READ", 2)
     read = []
 
     class Counted(dict):

@@ -8,7 +8,7 @@ from pair_examples import FirstPixels, of_pairs
 
 from invspec.data import Row
 from invspec.measures.metamer_distance import MetamerDistance
-from invspec.registry import make
+from invspec.registry.methods import make
 
 MODEL = FirstPixels(2)
 IMAGES = torch.tensor([0.0, 1.0, 0.5])[:, None].expand(3, 4).reshape(3, 1, 2, 2)

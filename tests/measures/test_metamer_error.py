@@ -9,7 +9,7 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.kinds import Targets
 from invspec.measures.metamer_error import MetamerError, misread
-from invspec.pairs import paired
+from invspec.perform.pairs import paired
 
 N, CPU = 40, torch.device("cpu")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from invspec.data import Examples, Row
 from invspec.errors import InvspecError
 from invspec.measures.metamer_label import ByOracle, MetamerLabel, MetamerPathLabel
-from invspec.registry import make
+from invspec.registry.methods import make
 
 MODEL = FirstPixels(3)
 Y = torch.tensor([0, 1, 2, 0])

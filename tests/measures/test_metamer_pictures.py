@@ -13,7 +13,7 @@ from torch import Tensor
 from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.metamer_pictures import MetamerColumns, MetamerTriples
-from invspec.pairs import PairedSplit
+from invspec.perform.pairs import PairedSplit
 
 MODEL = FirstPixels(2)
 IMAGES = torch.tensor([[0.75, 0.25, 1.0], [0.25, 0.5, 0.0], [0.5, 0.25, 0.5]]).view(3, 1, 1, 3)

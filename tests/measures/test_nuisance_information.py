@@ -11,10 +11,10 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
-from invspec.measures import nuisance_classifier
-from invspec.measures.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
 from invspec.measures.nuisance_information import NuisanceInformation, entropy, frequencies, pointwise
 from invspec.ops.draws import Stream
+from invspec.scoring import nuisance_classifier
+from invspec.scoring.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
 
 D, N = 8, 2000
 QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}

@@ -14,7 +14,7 @@ from invspec.kinds import Targets
 from invspec.measures.null_step_exactness import NullStepExactness
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
-from invspec.pairs import paired
+from invspec.perform.pairs import paired
 
 N, D, H, K = 20, 64, 40, 4
 

@@ -10,13 +10,13 @@ import torch
 from pair_examples import Sigmoid, of_pairs
 from torch import Tensor, nn
 
-from invspec.cards import names
 from invspec.data import Batch, Examples
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, plain
 from invspec.measures.path_validity import PathValidity, verify_path
 from invspec.ops.draws import PerExample
-from invspec.registry import make, resolve
+from invspec.registry.cards import names
+from invspec.registry.methods import make, resolve
 
 MODEL = Sigmoid(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # confidence in class 0: sigmoid(4 * first pixel)
 # attacks that walk within the pixels' bounds; what metamers keep of their way is no path in that sense

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.preimage import Preimage, activations
+from invspec.measures.preimage import Preimage
 from invspec.models.firevnet import FullyConnectedFiRevNet
 from invspec.ops.stats import wilson
-from invspec.tasks import Padded
+from invspec.perform.proxies import Padded
+from invspec.scoring.preimages import activations
 
 N = 21  # which is no multiple of what a padded batch is filled up to
 LAYERS = ("front", "middle.0", "middle.1")

@@ -16,7 +16,7 @@ from invspec.measures.semantic_share import SemanticShare
 from invspec.models.radius_classifier import RadiusClassifier
 from invspec.ops.draws import PerExample
 from invspec.ops.stats import wilson
-from invspec.tasks import Padded
+from invspec.perform.proxies import Padded
 
 
 class Pixel(nn.Module):

@@ -8,7 +8,7 @@ from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.fooling_rate import FoolingRate
-from invspec.registry import make
+from invspec.registry.methods import make
 
 
 def judged(y, prediction, prediction_adv):

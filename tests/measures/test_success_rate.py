@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures import pairs
-from invspec.measures.pairs import by_source
 from invspec.measures.success_rate import SuccessRate
-from invspec.registry import make
+from invspec.registry.methods import make
+from invspec.scoring import pairs
+from invspec.scoring.pairs import by_source
 
 NAN = float("nan")
 K = 3

@@ -8,8 +8,8 @@ from outputs import fresh, parameters
 from torch import nn
 
 from invspec.models.alexnet_cifar import AlexNetCIFAR
-from invspec.ops.distances import distance, embedded, own_features
-from invspec.ops.trunks import trunk
+from invspec.perceptual.backbones import trunk
+from invspec.perceptual.distances import distance, embedded, own_features
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 SLIM = AlexNetCIFAR(widths=(4, 6, 8, 6, 6), hidden=16)

@@ -16,7 +16,6 @@ from torch import nn
 from torchvision import models
 from workbench import call
 
-from invspec import registry
 from invspec.data import Journal, TensorSplit
 from invspec.defences import torchvision_weights
 from invspec.defences.pretrained import Pretrained
@@ -27,6 +26,7 @@ from invspec.kinds import Model, Standardised
 from invspec.models.external import TimmModel, TorchvisionModel
 from invspec.models.linear import Linear
 from invspec.ops.draws import Stream
+from invspec.registry import methods
 
 RGB = (3, 32, 32)
 DATA = TensorSplit(torch.zeros(1, *RGB), torch.zeros(1, dtype=torch.int64))
@@ -66,7 +66,7 @@ def test_nets_with_ways_of_their_own_are_sketched(arch: str) -> None:
     ("card", "count"), [("vgg19", 143667240), ("resnet18_imagenet", 11689512), ("resnet50_imagenet", 25557032)]
 )
 def test_the_cards_of_table_1_are_nets_of_the_published_size(card: str, count: int) -> None:
-    model = registry.make("model", card, {})
+    model = methods.make("model", card, {})
     assert isinstance(model, Model)
     assert sum(weight.numel() for weight in model.sketch((3, 224, 224), 1000).parameters()) == count
 

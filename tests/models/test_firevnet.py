@@ -10,11 +10,11 @@ import torch
 from outputs import fresh, parameters
 from torch import Tensor, nn
 
-from invspec import registry
+from invspec.flows.invertible import ActNorm, Invertible1x1, dct_matrix
 from invspec.kinds import Bijective, Model
 from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
-from invspec.models.invertible import ActNorm, Invertible1x1, dct_matrix
-from invspec.tasks import Padded, searched
+from invspec.perform.proxies import Padded, searched
+from invspec.registry import methods
 
 KINDS: dict[str, dict[str, Any]] = {
     "B.2": {"norm": "batch_norm"},
@@ -62,7 +62,7 @@ def test_decoding_gives_the_image_back(kind: str) -> None:
 @pytest.mark.parametrize("name", ["firevnet_mnist", "firevnet_mnist_released"])
 def test_48_blocks_on_32x32_are_undone(name: str) -> None:
     torch.manual_seed(0)
-    model, x = registry.make("model", name, {}), images((1, 32, 32))
+    model, x = methods.make("model", name, {}), images((1, 32, 32))
     assert isinstance(model, FiRevNet)
     net = lived(model.build((1, 32, 32), 10), x, size=0.01)
     assert round_trip(net, x) < 1e-3
@@ -163,14 +163,14 @@ def test_what_left_last_comes_first() -> None:
 
 def test_the_nets_of_the_paper_have_its_shapes() -> None:
     assert FiRevNet().shapes((1, 32, 32)) == [(4, 16, 16), (8, 8, 8), (16, 4, 4)]
-    imagenet = registry.make("model", "firevnet_imagenet", {})
+    imagenet = methods.make("model", "firevnet_imagenet", {})
     assert isinstance(imagenet, FiRevNet)
     assert imagenet.shapes((3, 224, 224)) == [(48, 56, 56), (192, 28, 28), (768, 14, 14), (3072, 7, 7)]
     assert imagenet.stages * imagenet.blocks * 3 == 48
 
 
 def test_the_net_for_imagenet_is_small_enough_to_be_sketched_with_numbers() -> None:
-    imagenet = registry.make("model", "firevnet_imagenet", {})
+    imagenet = methods.make("model", "firevnet_imagenet", {})
     assert isinstance(imagenet, Model)
     assert 40e6 < parameters(imagenet.sketch((3, 224, 224), 1000)) < 2**26
 

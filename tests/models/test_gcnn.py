@@ -7,8 +7,8 @@ from outputs import change, fresh, parameters, shapes, turned
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from invspec.equivariant.group_conv import GroupConv
 from invspec.models.gcnn import GCNN
-from invspec.models.group_conv import GroupConv
 
 MNIST = (1, 28, 28)
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from invspec.flows.given_logits import TriangularGivenLogits
 from invspec.models.firevnet import FiRevNet
-from invspec.models.given_logits import TriangularGivenLogits
 
 CLASSES, LENGTH = 3, 5
 

@@ -6,8 +6,7 @@ from outputs import acted, parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.models.gcnn import GCNN
-from invspec.models.group_conv import (
+from invspec.equivariant.group_conv import (
     CUTOFF,
     GroupBatchNorm,
     GroupConv,
@@ -19,6 +18,7 @@ from invspec.models.group_conv import (
     order_of,
     written_out,
 )
+from invspec.models.gcnn import GCNN
 
 SPAN = {("trivial", 3): 9, ("regular", 3): 36, ("trivial", 4): 16, ("regular", 4): 64}  # Cohen and Welling's parameters
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invspec.models.invertible import (
+from invspec.flows.invertible import (
     DCT,
     LEAST,
     ActNorm,

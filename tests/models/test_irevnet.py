@@ -9,9 +9,9 @@ import torch
 from outputs import fresh, lived
 from torch import nn
 
-from invspec import registry
 from invspec.kinds import Bijective, Model
 from invspec.models.irevnet import IRevNet
+from invspec.registry import methods
 
 
 def test_its_trunk_can_be_undone_and_its_logits_are_a_projection() -> None:
@@ -26,7 +26,7 @@ def test_its_trunk_can_be_undone_and_its_logits_are_a_projection() -> None:
 
 
 def test_the_card_is_the_net_of_300_layers() -> None:
-    card = registry.make("model", "irevnet", {})
+    card = methods.make("model", "irevnet", {})
     assert isinstance(card, Model)
     convolutions = [layer for layer in card.sketch((3, 224, 224), 1000).modules() if isinstance(layer, nn.Conv2d)]
     assert len(convolutions) == 300

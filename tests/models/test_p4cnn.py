@@ -3,7 +3,7 @@ import torch
 from outputs import change, fresh, lived, parameters, shapes
 from torch import nn
 
-from invspec.models.group_conv import GroupConv, GroupMax, SpatialMax
+from invspec.equivariant.group_conv import GroupConv, GroupMax, SpatialMax
 from invspec.models.p4cnn import P4CNN, Z2CNN
 
 MNIST = (1, 28, 28)

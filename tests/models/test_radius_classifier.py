@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from invspec.models.radius_classifier import RadiusClassifier
-from invspec.registry import make
+from invspec.registry.methods import make
 
 X = torch.tensor([[[[3.0, 4.0, 12.0]]], [[[0.0, 1.0, 0.0]]]])  # of radius 13 and 1; 5 and 1 without the last
 

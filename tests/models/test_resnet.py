@@ -2,7 +2,8 @@ import torch
 from outputs import fresh, parameters, shapes
 from torch import nn
 
-from invspec.models.resnet import BasicBlock, ResNet18
+from invspec.layers.residual import BasicBlock
+from invspec.models.resnet import ResNet18
 
 CIFAR = (3, 32, 32)
 

@@ -5,9 +5,9 @@ import torch
 from outputs import fresh, parameters, shapes
 from torch import nn
 
-from invspec.data import Shape
-from invspec.models.resnet import BasicBlock
+from invspec.layers.residual import BasicBlock
 from invspec.models.resnet_ccat import CCATResNet
+from invspec.ops.types import Shape
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from invspec.errors import InvspecError
+from invspec.flows.invertible import ActNorm, AdditiveCoupling, ChannelReversal, Flatten, coupling_net
+from invspec.flows.reversible import Run
 from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
-from invspec.models.invertible import ActNorm, AdditiveCoupling, ChannelReversal, Flatten, coupling_net
 from invspec.models.irevnet import IRevNet
-from invspec.models.reversible import Run
 
 KINDS: dict[str, dict[str, Any]] = {
     "additive": {},

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from invspec.kinds import Standardised
-from invspec.models.standardise import Standardise, StandardisedNet, StandardisePerImage
+from invspec.layers.standardise import Standardise, StandardisedNet, StandardisePerImage
 from invspec.models.stdcnn import StdCNN
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Journal, TensorSplit
 from invspec.defences.standard import Standard
-from invspec.defences.training import InPrecision, attackable
 from invspec.kinds import Penalised, Standardised
 from invspec.models.linear import Linear
 from invspec.models.stdcnn import StdCNN
 from invspec.models.temperature import Temperature, TemperedNet
 from invspec.ops.draws import Stream
-from invspec.registry import make
+from invspec.registry.methods import make
+from invspec.training.modes import attackable
+from invspec.training.precision import InPrecision
 
 SHAPE, CLASSES = (1, 4, 4), 3
 

@@ -2,7 +2,7 @@ import torch
 
 from invspec.kinds import TwoLayer as TwoLayerProtocol
 from invspec.models.two_layer import TwoLayer
-from invspec.tasks import Padded
+from invspec.perform.proxies import Padded
 
 
 def test_logits_are_what_its_weights_say_in_the_precision_of_the_images():

@@ -3,7 +3,7 @@ import torch
 from outputs import acted, change, fresh, lived, outputs, parameters, shapes, turned
 from torch import nn
 
-from invspec.models.group_conv import GroupBatchNorm, GroupConv
+from invspec.equivariant.group_conv import GroupBatchNorm, GroupConv
 from invspec.models.vgg16 import GCNNVGG16, VGG16
 
 CIFAR = (3, 32, 32)

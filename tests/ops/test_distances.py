@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from invspec.errors import InvspecError
-from invspec.ops import trunks
-from invspec.ops.distances import (
+from invspec.perceptual import backbones
+from invspec.perceptual.backbones import CIFAR_ALEXNET_KEPT, Outputs, Trunk, cifar_alexnet, trunk
+from invspec.perceptual.distances import (
     DISTANCES,
     describe,
     distance,
@@ -33,12 +34,11 @@ from invspec.ops.distances import (
     ssim,
     weights_read,
 )
-from invspec.ops.trunks import CIFAR_ALEXNET_KEPT, Outputs, Trunk, cifar_alexnet, trunk
 
 VGG16 = cfgs["D"]
 SLOW_IF_VGG = [pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES]
 NET_OF = {"lpips_alex": "alex", "lpips_squeeze": "squeeze", "lpips_vgg": "vgg", "laidlaw_alex": "alex"}
-KNOWN = dict(trunks._PUBLISHED)
+KNOWN = dict(backbones._PUBLISHED)
 
 
 def images(n: int = 6, channels: int = 3, side: int = 32, seed: int = 0) -> Tensor:
@@ -57,7 +57,7 @@ def _forget() -> Iterator[None]:
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No file of the user's and no network."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    monkeypatch.setattr(trunks.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False)
+    monkeypatch.setattr(backbones.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False)
 
 
 def offline_download(*_: object, **__: object) -> None:
@@ -71,10 +71,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
     (tmp_path / "weights").mkdir()
 
     def put(name: str) -> lpips.LPIPS:
-        monkeypatch.setitem(trunks._PUBLISHED, name, replace(trunks._PUBLISHED[name], sha256=None))
+        monkeypatch.setitem(backbones._PUBLISHED, name, replace(backbones._PUBLISHED[name], sha256=None))
         net = random_net(name)
         state = {key.partition(".")[2]: value for key, value in net.net.state_dict().items()}
-        torch.save(state, tmp_path / "weights" / f"{trunks._PUBLISHED[name].file}.pth")
+        torch.save(state, tmp_path / "weights" / f"{backbones._PUBLISHED[name].file}.pth")
         return net
 
     return put
@@ -212,7 +212,7 @@ def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
 def test_numbers_that_were_not_published_are_refused(
     name: str, random_weights: dict[str, lpips.LPIPS], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(trunks._PUBLISHED, name, KNOWN[name])
+    monkeypatch.setitem(backbones._PUBLISHED, name, KNOWN[name])
     with pytest.raises(InvspecError, match=r"other weights than those published as torchvision's .*IMAGENET1K_V1"):
         distance(f"lpips_{name}")(images(), images())
 
@@ -378,7 +378,7 @@ def test_exported_weights_of_the_cifar_alexnet_are_read(monkeypatch: pytest.Monk
     (tmp_path / "weights").mkdir()
     safetensors.torch.save_file(state, tmp_path / "weights" / "alexnet_cifar.safetensors")
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    own = Trunk(Outputs(layers, CIFAR_ALEXNET_KEPT), trunks.CIFAR10_MEAN, trunks.CIFAR10_STD)
+    own = Trunk(Outputs(layers, CIFAR_ALEXNET_KEPT), backbones.CIFAR10_MEAN, backbones.CIFAR10_STD)
     x, other = images(), images(seed=1)
     expected = (embedded(own(x)) - embedded(own(other))).norm(dim=1)
     assert len(own(x)) == 5

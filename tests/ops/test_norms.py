@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from invspec.kinds import Norm
 from invspec.ops.norms import per_example, project, size, steepest
+from invspec.ops.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 numbers = st.floats(-100, 100, width=32, allow_subnormal=False)

@@ -9,20 +9,8 @@ import torch
 from scipy.stats import beta, spearmanr
 
 from invspec.errors import InvspecError
-from invspec.ops.stats import (
-    Estimate,
-    Outcomes,
-    Resampler,
-    area,
-    average,
-    greatest,
-    least,
-    magnitude,
-    proportion,
-    scored,
-    spearman,
-    wilson,
-)
+from invspec.ops.stats import Estimate, Outcomes, Resampler, area, average, greatest, least, magnitude, spearman, wilson
+from invspec.scoring.shares import proportion, scored
 
 
 def coin(rng, n, p):

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from invspec.kinds import Norm
 from invspec.ops.transitions import faded, power_transition, sigmoid_transition
+from invspec.ops.types import Norm
 
 RHO, MAX_LPIPS = 100.0, 0.03
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from invspec.attacks.ddn import DDN
 from invspec.attacks.deepfool import DeepFool
 from invspec.attacks.fmn import FMN
-from invspec.data import Batch, Bounds
-from invspec.kinds import Norm
+from invspec.data import Batch
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import DUAL, size
+from invspec.ops.types import Bounds, Norm
 
 N, PIXELS = 32, (1, 4, 4)
 ANYWHERE: Bounds = (-torch.inf, torch.inf)

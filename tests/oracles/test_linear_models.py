@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from invspec.attacks.fgsm import FGSM
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Bounds
-from invspec.kinds import Attack, Norm
+from invspec.data import Batch
+from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import margin
 from invspec.ops.norms import size, steepest
+from invspec.ops.types import Bounds, Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Shape
-from invspec.kinds import Model, Norm
+from invspec.data import Batch
+from invspec.kinds import Model
 from invspec.models.gcnn import GCNN
 from invspec.models.p4cnn import P4CNN
 from invspec.models.vgg16 import GCNNVGG16
 from invspec.ops.draws import PerExample
 from invspec.ops.geometry import rotate
+from invspec.ops.types import Norm, Shape
 
 BUDGET: dict[Norm, float] = {"linf": 0.1, "l2": 0.5, "l1": 1.0}
 

@@ -9,8 +9,9 @@ import torch
 from rich.console import Console
 
 from invspec.errors import SpecError
-from invspec.report import curves, figures, html, latex, looks, table, terminal, whole
-from invspec.tasks import Artifact
+from invspec.perform.runtime import Artifact
+from invspec.report import curves, export, figures, latex, style, table, text
+from invspec.report.pages import render
 
 SPEC = """
 title: Toy <script>alert(1)</script> & co_
@@ -61,9 +62,9 @@ def nothing(planned, toy_store):
 
 
 def on_terminal(toy, width):
-    text = io.StringIO()
-    terminal.show(whole.report(*toy), console=Console(file=text, width=width, highlight=False))
-    return text.getvalue()
+    written = io.StringIO()
+    text.show(export.report(*toy), console=Console(file=written, width=width, highlight=False))
+    return written.getvalue()
 
 
 # ─ terminal ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,14 +99,14 @@ def test_a_terminal_without_colour_gets_no_escapes(toy):
 
 
 def test_latex_escapes_what_users_write(toy):
-    text = latex.text(whole.report(*toy))
+    text = latex.text(export.report(*toy))
     assert r"{[}bold{]}100 \% of \textless{}b\textgreater{}it" in text
     assert r"at \$x\_1\$" in text
     assert r"rotations.max\_degrees (degrees)" in text
 
 
 def test_latex_tables_have_as_many_cells_as_columns(toy):
-    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(whole.report(*toy)), re.DOTALL)
+    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(export.report(*toy)), re.DOTALL)
     assert len(tables) == 2
     for columns, body in tables:
         plain = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
@@ -124,7 +125,7 @@ def test_models_get_a_panel_each_and_a_sweep_the_same_colours_in_each(toy):
     assert list(figures.panels_of(robustness)) == ["linear", "lenet"]
     found = figures.looks_of(robustness)
     assert list(found) == [(0,), (90,), (180,)]
-    assert (found[(0,)].colour, found[(180,)].colour) == (looks.SWEEP[0][0], looks.SWEEP[0][-1])
+    assert (found[(0,)].colour, found[(180,)].colour) == (style.SWEEP[0][0], style.SWEEP[0][-1])
 
 
 def test_a_profile_draws_the_numbers_of_the_table(toy):
@@ -154,7 +155,7 @@ def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
     one = table.Table("", "", "m", ("defence", "rotations.max_degrees"), "pgd.eps", (0, 1), lines, {}, {}, True)
     flat = figures.panels_of(one)
     assert list(flat) == ["rotations", "plain"]
-    assert {look.colour for look in figures.looks_of(one).values()} >= {looks.SWEEP[0][0], looks.KINDS[0][0]}
+    assert {look.colour for look in figures.looks_of(one).values()} >= {style.SWEEP[0][0], style.KINDS[0][0]}
 
 
 def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
@@ -162,7 +163,7 @@ def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
     svg = figures.inline([robustness], "f1") or ""
     ET.fromstring(svg)
     assert figures.inline([robustness], "f1") == svg
-    assert f"var({figures.variable(looks.SWEEP[0][0])}, {looks.SWEEP[0][0]})" in svg
+    assert f"var({figures.variable(style.SWEEP[0][0])}, {style.SWEEP[0][0]})" in svg
     assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
 
 
@@ -184,7 +185,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
-    page = html.write(whole.report(*toy), folder=tmp_path / "report")
+    page = render.write(export.report(*toy), folder=tmp_path / "report")
     read = Page(page.read_text())
     assert page == tmp_path / "report" / "index.html"
     assert not {"script", "link", "iframe", "img"} & set(read.tags)
@@ -196,24 +197,24 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
 
 
 def test_the_page_escapes_what_users_write(toy):
-    text = html.text(whole.report(*toy))
+    text = render.text(export.report(*toy))
     assert "<script" not in text
     assert "Toy &lt;script&gt;alert(1)&lt;/script&gt; &amp; co_" in text
     assert "&lt;b&gt;it&lt;/b&gt;" in text
 
 
 def test_a_page_of_nothing_can_be_written(nothing, tmp_path):
-    text = html.write(whole.report(*nothing), folder=tmp_path).read_text()
+    text = render.write(export.report(*nothing), folder=tmp_path).read_text()
     assert "24 of 24 cells are missing" in text
     assert "scores to come" in text
 
 
 def test_a_gauge_shows_where_the_interval_lies(toy):
-    holds, fails, waits = whole.report(*toy).verdicts
-    drawn, above = html.gauge(holds), html.gauge(fails)
+    holds, fails, waits = export.report(*toy).verdicts
+    drawn, above = render.gauge(holds), render.gauge(fails)
     assert drawn.least < drawn.low < drawn.value < drawn.high < drawn.least + drawn.wide
     assert (above.least, above.low > above.wide) == (0, True)
-    assert html.gauge(waits) is None
+    assert render.gauge(waits) is None
 
 
 # ─ panels, legends, heatmaps, curves ──────────────────────────────────────────────────────────────────────────────────
@@ -298,7 +299,7 @@ def test_curves_of_trainings_are_tables_over_epochs(planned, toy_store):
 
 
 def test_the_page_shows_how_trainings_went_and_their_figures_are_files(toy, tmp_path):
-    text = html.write(whole.report(*toy), folder=tmp_path).read_text()
+    text = render.write(export.report(*toy), folder=tmp_path).read_text()
     assert "Training linear on digits: rotations" in text
     assert (tmp_path / "figures" / "training.png").exists()
     assert (tmp_path / "figures" / "training-2.svg").exists()

@@ -17,9 +17,10 @@ from matplotlib.patches import Rectangle
 
 from invspec.data import Row
 from invspec.errors import SpecError
-from invspec.report import figures, html, kept, pictures, regions, table, whole
-from invspec.report.looks import CLASSES, DARK_PAGE, INK, PAGE
-from invspec.tasks import Artifact
+from invspec.perform.runtime import Artifact
+from invspec.report import export, figures, payloads, pictures, regions, table
+from invspec.report.pages import render
+from invspec.report.style import CLASSES, DARK_PAGE, INK, PAGE
 
 SPEC = """
 title: Toy
@@ -135,7 +136,7 @@ def test_every_colour_of_a_matrix_has_another_on_a_dark_page(laid):
 
 
 def test_the_mean_of_matrices_is_over_those_that_have_a_value():
-    found = kept.mean([np.array([[np.nan, 1.0]]), np.array([[np.nan, np.nan]])])
+    found = payloads.mean([np.array([[np.nan, 1.0]]), np.array([[np.nan, np.nan]])])
     np.testing.assert_array_equal(found, [[np.nan, 1.0]])
 
 
@@ -239,7 +240,7 @@ def test_pixels_are_enlarged_sharply_and_other_channels_than_rgb_are_grey():
 
 
 def test_images_are_within_the_page_as_they_are(laid):
-    text = html.text(replace(whole.report(*laid(IMAGES, grid)), trainings=()))
+    text = render.text(replace(export.report(*laid(IMAGES, grid)), trainings=()))
     embedded = re.findall(r'xlink:href="data:image/png;base64,\s*([^"]+)"', text)
     assert len(embedded) == 6
     decoded = imread(io.BytesIO(base64.b64decode(embedded[0])), format="png")
@@ -347,8 +348,8 @@ def test_every_colour_of_regions_has_another_on_a_dark_page(laid):
     used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg))
     assert {colour[1:] for colour in (regions.area(0), regions.area(1), regions.line(0))} <= used
     assert used <= {colour[1:] for colour in figures.dark_colours([one])}
-    assert "<figcaption>areas are what points are taken for" in html.text(
-        replace(whole.report(*laid(REGIONS, plane, circles)), trainings=())
+    assert "<figcaption>areas are what points are taken for" in render.text(
+        replace(export.report(*laid(REGIONS, plane, circles)), trainings=())
     )
 
 

@@ -9,10 +9,11 @@ from workbench import call, planned, registered, tiny, written
 
 from invspec.data import JUDGED
 from invspec.errors import InvspecError
-from invspec.executors.local import Settings, execute
-from invspec.plan import Plan
+from invspec.execution.devices import Settings
+from invspec.execution.store import Store
+from invspec.execution.walk import execute
+from invspec.plan.planner import Plan
 from invspec.report import samples
-from invspec.store import Store
 from invspec.tasks import Perturb, Score, key
 
 SPEC = tiny(

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from invspec.analysis import coordinates, readings
 from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.ops.stats import Outcomes, Resampler, wilson
-from invspec.report import cells, provenance, table
-from invspec.report.whole import csv_text, json_text, report
+from invspec.report import provenance, table
+from invspec.report.export import csv_text, json_text, report
 
 SPEC = """
 title: Toy
@@ -173,7 +174,7 @@ def test_default_layouts_fit(planned):
     ],
 )
 def test_coordinates_read_as_people_write_them(value, text):
-    assert cells.shown(value) == text
+    assert coordinates.shown(value) == text
 
 
 def test_no_zero_is_negative():
@@ -224,26 +225,26 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):
-    from invspec import spec
+    from invspec.spec import overlay
 
     path = tmp_path / "toy.yaml"
     path.write_text(SPEC + "scales:\n  small: {seeds: [0]}\n")
-    assert provenance.command(spec.load(path)) == f"invspec run {path}"
-    small = spec.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
+    assert provenance.command(overlay.load(path)) == f"invspec run {path}"
+    small = overlay.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
     asked = "--scale small --set attacks.pgd.steps=10 --smoke"
     assert (provenance.command(small), small.name) == (f"invspec run {path} {asked}", "toy-small-smoke")
 
 
 def test_a_count_stands_without_decimals_and_what_rounding_left_with_its_power_of_ten() -> None:
-    assert table.parts(cells.Number(1270.0, 1270.0, 1270.0, 9, 1, 1), 3) == ("1,270", "")
-    assert table.parts(cells.Number(0.5, 0.5, 0.5, 9, 1, 1), 3) == ("0.500", "")
+    assert table.parts(readings.Number(1270.0, 1270.0, 1270.0, 9, 1, 1), 3) == ("1,270", "")
+    assert table.parts(readings.Number(0.5, 0.5, 0.5, 9, 1, 1), 3) == ("0.500", "")
     assert table.measured(-3.2e-14) == f"{table.MINUS}3e{table.MINUS}14"
     assert table.measured(4e-4) == table.plain(4e-14) == "0.000"
 
 
 def test_a_number_that_its_decimals_would_leave_nothing_of_has_its_power_of_ten() -> None:
     minus, tiny = table.MINUS, 4.6e-6
-    assert table.parts(cells.Number(tiny, tiny - 2e-7, tiny, 9, 1, 1), 3) == (f"5e{minus}06", f"±2e{minus}07")
-    assert table.parts(cells.Number(tiny, tiny, tiny, 9, 1, 1), 3) == (f"5e{minus}06", "")
-    assert table.parts(cells.Number(tiny, 0.0, 0.02, 9, 1, 1), 3) == ("0.000", "±0.020")
-    assert table.parts(cells.Number(0.0, 0.0, 1e-4, 9, 1, 1), 3) == ("0.000", "±0.000")
+    assert table.parts(readings.Number(tiny, tiny - 2e-7, tiny, 9, 1, 1), 3) == (f"5e{minus}06", f"±2e{minus}07")
+    assert table.parts(readings.Number(tiny, tiny, tiny, 9, 1, 1), 3) == (f"5e{minus}06", "")
+    assert table.parts(readings.Number(tiny, 0.0, 0.02, 9, 1, 1), 3) == ("0.000", "±0.020")
+    assert table.parts(readings.Number(0.0, 0.0, 1e-4, 9, 1, 1), 3) == ("0.000", "±0.000")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from invspec import cli, document
-from invspec.cards import KINDS, names, papers
-from invspec.registry import resolve
-from invspec.spec import Written
+from invspec import cli
+from invspec.registry.cards import KINDS, names, papers
+from invspec.registry.methods import resolve
+from invspec.spec import document
+from invspec.spec.schema import Written
 
 BASE = """\
 title: toy

@@ -12,11 +12,13 @@ import pytest
 import yaml
 from workbench import call
 
-from invspec import document, plan, session, spec
-from invspec.cards import shipped
+from invspec.cli import session
 from invspec.kinds import Measure
-from invspec.plan import Plan
-from invspec.spec import Spec
+from invspec.plan import planner
+from invspec.plan.planner import Plan
+from invspec.registry.cards import shipped
+from invspec.spec import document, overlay, resolve
+from invspec.spec.resolved import Spec
 from invspec.tasks import key
 
 SPECS = sorted(shipped("specs").glob("*.yaml"))
@@ -36,14 +38,14 @@ def test_specs_ship() -> None:
 
 @each
 def test_it_checks_whole(path: Path) -> None:
-    planned = plan.plan(spec.load(path))
+    planned = planner.plan(overlay.load(path))
     session.check(planned)
     assert planned.cells
 
 
 @pytest.mark.parametrize(("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES])
 def test_every_scale_checks_whole(path: Path, scale: str) -> None:
-    planned = plan.plan(spec.load(path, scale))
+    planned = planner.plan(overlay.load(path, scale))
     session.check(planned)
     assert planned.spec.name == f"{path.stem}-{scale}"
 
@@ -55,7 +57,7 @@ def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
         text = yaml.safe_dump(values, sort_keys=True, default_flow_style=flow)
         again = document.parse(text, str(path))
         assert again.values == values
-        assert sorted(keys(plan.plan(spec.resolve(again)))) == sorted(keys(plan.plan(spec.load(path))))
+        assert sorted(keys(planner.plan(resolve.resolve(again)))) == sorted(keys(planner.plan(overlay.load(path))))
 
 
 def size(whole: Spec, label_part: str, labels: Any) -> int:
@@ -77,7 +79,7 @@ def sweeps(value: Any) -> list[int]:
 
 @each
 def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
-    whole = spec.load(path)
+    whole = overlay.load(path)
     values = whole.source.values
     count = 0
     for line in values["train"]:
@@ -87,13 +89,13 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
             gathers = cast(Measure, whole.entries["measures"][measure].variants[0].method).gathers
             attacked = 1 if gathers else math.prod(size(whole, "attacks", label) for label in of)
             count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
-    assert len(plan.plan(whole).cells) == count
+    assert len(planner.plan(whole).cells) == count
 
 
 @each
 def test_its_smoke_run_shares_no_work_with_the_real_one(path: Path) -> None:
-    whole = plan.plan(spec.load(path))
-    small = plan.plan(whole.spec.smoke())
+    whole = planner.plan(overlay.load(path))
+    small = planner.plan(whole.spec.smoke())
     session.check(small)
     assert not set(keys(whole)) & set(keys(small))
 
@@ -109,8 +111,8 @@ def test_it_runs_with_smoke(
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))  # a smoke run reads no data
     assert call("run", path, "--smoke", "--workers", 1, "--store", tmp_path / "store") == 0
     told = capsys.readouterr()
-    assert f"{len(plan.plan(spec.load(path).smoke()).tasks)} computed" in told.err
+    assert f"{len(planner.plan(overlay.load(path).smoke()).tasks)} computed" in told.err
     assert call("report", path, "--smoke", "--store", tmp_path / "store", "--format", "csv") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert len(rows) >= len(plan.plan(spec.load(path).smoke()).cells)
+    assert len(rows) >= len(planner.plan(overlay.load(path).smoke()).cells)
     assert all(row["value"] for row in rows)

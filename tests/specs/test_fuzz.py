@@ -16,10 +16,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invspec import document, plan, session, spec
-from invspec.cards import KINDS, names, papers, shipped
+from invspec.cli import session
 from invspec.errors import SpecError
-from invspec.spec import Compare, Layout, Sample, Trend, Written
+from invspec.kinds import Sample
+from invspec.plan import planner
+from invspec.registry.cards import KINDS, names, papers, shipped
+from invspec.spec import document, overlay, resolve, schema
+from invspec.spec.schema import Compare, Layout, Trend, Written
 
 SECONDS = 2.0  # of this process's time, so that what else runs on the machine does not count
 SHORT = settings(
@@ -43,17 +46,17 @@ def mistake_in(work: Callable[[], Any]) -> SpecError | None:
     return None
 
 
-def assert_survives(written: str, then: Callable[[plan.Plan], None] = lambda planned: None) -> None:
+def assert_survives(written: str, then: Callable[[planner.Plan], None] = lambda planned: None) -> None:
     """Plan a text; if it has mistakes, they are told with the place where they stand."""
-    problem = mistake_in(lambda: then(plan.plan(spec.resolve(document.parse(written, "x.yaml")))))
+    problem = mistake_in(lambda: then(planner.plan(resolve.resolve(document.parse(written, "x.yaml")))))
     assert problem is None or problem.where.startswith("x.yaml"), problem
 
 
 @pytest.fixture(scope="module")
-def checks() -> Callable[[plan.Plan], None]:
+def checks() -> Callable[[planner.Plan], None]:
     """session.check, all of whose imports are done."""
     for good in GOOD:
-        session.check(plan.plan(spec.resolve(document.Document("good.yaml", good))))
+        session.check(planner.plan(resolve.resolve(document.Document("good.yaml", good))))
     return session.check
 
 
@@ -63,7 +66,7 @@ KEYS = sorted(
     {"use", "of", "sample", "sweep", "fields", "attack", "steps", "eps", "pgd.eps", "max_degrees", "model", "linear"}
     | {
         key
-        for part in (Written, Sample, Compare, Trend, Layout, spec.TrainLine, spec.Claim, spec.Bound)
+        for part in (Written, Sample, Compare, Trend, Layout, schema.TrainLine, schema.Claim, schema.Bound)
         for key in part.model_fields
     }
 )
@@ -165,7 +168,7 @@ def assert_survives_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
-        problem = mistake_in(lambda: spec.load(path))
+        problem = mistake_in(lambda: overlay.load(path))
         assert problem is None or problem.where.startswith(str(path))
 
     return read
@@ -202,13 +205,13 @@ def test_random_bytes(content: bytes, assert_survives_bytes: Callable[[bytes], N
 @given(st.text(), scalars.map(lambda value: str(value)) | yaml_like)
 def test_random_settings(dotted: str, value: str) -> None:
     written = document.Document("x.yaml", GOOD[0])
-    problem = mistake_in(lambda: spec.resolve(written.overlay(*spec._setting(f"{dotted}={value}"))))
+    problem = mistake_in(lambda: resolve.resolve(written.overlay(*overlay._setting(f"{dotted}={value}"))))
     assert problem is None or problem.where.startswith(("x.yaml", "--set"))
 
 
 @settings(SHORT, max_examples=8)
 @given(written=mutated())
-def test_mutations_and_their_models(written: str, checks: Callable[[plan.Plan], None]) -> None:
+def test_mutations_and_their_models(written: str, checks: Callable[[planner.Plan], None]) -> None:
     assert_survives(written, checks)
 
 
@@ -236,7 +239,7 @@ def test_many_random_texts(written: str) -> None:
 @pytest.mark.slow
 @settings(LONG, max_examples=300)
 @given(written=mutated())
-def test_many_mutations_and_their_models(written: str, checks: Callable[[plan.Plan], None]) -> None:
+def test_many_mutations_and_their_models(written: str, checks: Callable[[planner.Plan], None]) -> None:
     assert_survives(written, checks)
 
 

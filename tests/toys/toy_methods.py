@@ -12,11 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Shape, Split, TensorSplit
+from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Split, TensorSplit
 from invspec.defences.standard import Standard
 from invspec.kinds import Attack, Dataset, Measure, Model, SplitName
 from invspec.ops.draws import Draws, Stream
-from invspec.ops.stats import scored
+from invspec.ops.types import Shape
+from invspec.scoring.shares import scored
 
 
 class Shift(Attack):

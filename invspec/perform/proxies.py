@@ -1,0 +1,87 @@
+"""Nets as attacks and measures see them: deployed, padded, perhaps in bfloat16."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from invspec.perform.runtime import Bench
+from invspec.perform.train import fresh
+from invspec.tasks import Precision, Train
+
+BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
+
+
+class Face(nn.Module):
+    """Stands before a deployed net and offers what the net offers: pixel_std, encode, decode."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def __getattr__(self, name: str) -> Any:
+        """Only asked for what the face itself does not have."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("net"), name)
+
+
+class Padded(Face):
+    """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
+
+    def __getattr__(self, name: str) -> Any:
+        """What the net offers; of a bijection, both ways are filled up too."""
+        found = super().__getattr__(name)
+        return _filled_up(found) if name in ("encode", "encode_with_log_det", "decode") else found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) to logits (B, K)."""
+        return _filled_up(self.net)(x)
+
+
+def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of tensors (B, ...), whose last rows are repeated up to a multiple of BLOCK, cut back to B rows."""
+
+    def called(*tensors: Tensor, **named: Tensor) -> Any:
+        size = len(next(iter((*tensors, *named.values()))))
+        if not (missing := -size % BLOCK):
+            return function(*tensors, **named)
+
+        def filled(x: Tensor) -> Tensor:
+            return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+
+        results = function(*map(filled, tensors), **{name: filled(x) for name, x in named.items()})
+        return results[:size] if isinstance(results, Tensor) else tuple(result[:size] for result in results)
+
+    return called
+
+
+class Bfloat16(Face):
+    """A net searched in bfloat16 and channels-last, behind a float32 face; what else it offers stays in float32."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__(net)
+        self.low = copy.deepcopy(net).bfloat16().to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) float32 to logits (B, K) float32."""
+        return self.low(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
+
+
+@lru_cache(maxsize=2)
+def deployed(task: Train, bench: Bench) -> Padded:
+    """The trained net of a task, padded, on the device of the runtime."""
+    net = fresh(task)
+    net.load_state_dict(dict(bench.load(task).tensors))
+    return Padded(task.model.deploy(net).to(bench.device))
+
+
+def searched(net: Padded, precision: Precision) -> Padded:
+    """The net as an attack sees it."""
+    return net if precision == "float32" else Padded(Bfloat16(net.net))

@@ -1,0 +1,64 @@
+"""Perform a score: read the examples of its attacks and apply the measure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from invspec.data import JUDGED, PAIRED, Examples, Scored, rows_of
+from invspec.kinds import plain
+from invspec.perform.proxies import deployed
+from invspec.perform.runtime import Artifact, Bench
+from invspec.perform.samples import chosen
+from invspec.tasks import Perturb, Score
+
+
+class Joined(Mapping[str, Tensor]):
+    """The tensors of an attack's parts, one behind the other, read when asked for."""
+
+    def __init__(self, parts: list[Mapping[str, Tensor]]) -> None:
+        self.parts = parts
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a tensor, of which no others are read."""
+        found: list[Tensor] = []
+        for part, (first, end) in zip(self.parts, itertools.pairwise(self._starts), strict=True):
+            if max(start, first) < min(stop, end):
+                found.append(rows_of(part, name, max(start, first) - first, min(stop, end) - first))
+        return torch.cat(found)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each part begins, and where the last one ends."""
+        return list(itertools.accumulate((len(part["index"]) for part in self.parts), initial=0))
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.cat([part[name] for part in self.parts])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parts[0])
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+
+def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
+    """One attack's whole output."""
+    clean = chosen(parts[0].train.dataset, parts[0].sample)
+    tensors = Joined([bench.load(part).tensors for part in parts if part.part[0] < len(clean)])
+    judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
+    return Examples(clean, judged, tensors, plain(parts[0].attack)["fields"])
+
+
+def score(task: Score, bench: Bench) -> Artifact:
+    """Apply a measure to the examples of its attacks."""
+    oracle = None if task.oracle is None else deployed(task.oracle, bench)
+    attacked = (replace(examples(parts, bench), oracle=oracle) for parts in task.of)
+    scored: Scored = task.measure.score(deployed(task.train, bench), *attacked)
+    tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}  # views apart
+    return Artifact(tensors, tuple(scored.rows))

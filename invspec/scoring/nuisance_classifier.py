@@ -1,0 +1,254 @@
+"""A classifier fitted to the codes of a trained net, to find out what these still tell about the label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from invspec.data import Batch, Examples, Journal, Split, TensorSplit
+from invspec.defences.standard import Standard
+from invspec.errors import InvspecError
+from invspec.kinds import Bijective, Measure, Number, plain
+from invspec.ops.draws import Stream
+from invspec.ops.types import Bounds
+from invspec.scoring.pairs import READ, REALS, class_count, device_of
+from invspec.training.modes import seeded
+
+Features = Literal["nuisance", "semantic", "all", "pixels"]
+
+
+Code = Callable[[Tensor], Tensor]  # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+
+
+HELD = 2**28  # numbers of codes that are held, 1 GiB; more of them are made anew in each pass
+
+
+NEGLIGIBLE = 1e-6  # deviation of a dimension relative to the largest, below which it is rounding
+
+
+class FitsNuisanceClassifier(Measure):
+    """A measure that fits the nuisance classifier D_nc, three linear layers with ReLU, to the codes of clean images.
+
+    The net is frozen, in eval mode, and its codes are not augmented. They are standardised by the mean and deviation of
+    each dimension over the examples that are learnt from. That is affine and invertible, so that it changes no
+    information: a dimension that is constant but for rounding is divided by the largest deviation of all, not its own.
+
+    Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training examples is held out; the
+    weights of the epoch with the least cross-entropy on it are kept. First weights, held-out examples and order depend
+    on the fields alone, and no training ends early: every net is judged by a classifier of the same budget.
+    """
+
+    hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
+    epochs: int = Field(default=10, ge=1, description="passes over the training examples")
+    batch_size: int = Field(default=256, ge=1, description="examples per update")
+    lr: Number = Field(default=1e-3, gt=0, description="highest learning rate of adam, straight up and straight down")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of hidden units left out of an update")
+    validation: float = Field(
+        default=0.1, ge=0, lt=1, description="share of the training examples that chooses the epoch; 0: the last one"
+    )
+
+    def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
+        """Fit a classifier to the features of the clean images of some examples.
+
+        Raises: InvspecError where there are too few examples, or where codes are not finite.
+        """
+        device, rng = device_of(model), Stream(f"nuisance classifier {json.dumps(self._recipe(features))}")
+        chosen, learnt = self._divided(held(Encoded(train.clean, code(model, features))).to(device), rng)
+        with seeded(rng, torch.device("cpu")):
+            net = self._net(learnt, class_count(model, train)).to(device)
+        journal = Journal() if chosen is None else Best(net, chosen)
+        self._training().train(net, learnt, rng, journal)
+        if isinstance(journal, Best):
+            net.load_state_dict(journal.weights)
+        return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
+
+    def _recipe(self, features: Features) -> dict[str, Any]:
+        """All that decides a fit but the net and the examples."""
+        return {"features": features} | {
+            name: plain(getattr(self, name)) for name in FitsNuisanceClassifier.model_fields
+        }
+
+    def _divided(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
+        """The held-out examples, if any, and those to learn from."""
+        order = rng.permutation(len(codes))
+        count = max(round(self.validation * len(codes)), 1) if self.validation else 0
+        if len(codes) - count < 1:
+            raise InvspecError(f"{len(codes)} examples are too few to fit a classifier", hint="widen the train sample")
+        return (codes.take(order[:count].sort().values) if count else None), codes.take(order[count:].sort().values)
+
+    def _net(self, learnt: Split, classes: int) -> nn.Sequential:
+        standardise = Standardise(*moments(learnt))
+        widths = (standardise.mean.numel(), self.hidden, self.hidden)
+        layers: list[nn.Module] = []
+        for above, below in pairwise(widths):
+            layers += [nn.Linear(above, below), nn.ReLU(), nn.Dropout(self.dropout)]
+        return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
+
+    def _training(self) -> Standard:
+        return Standard(
+            epochs=self.epochs, batch_size=self.batch_size, optimiser="adam", lr=self.lr, schedule="one_cycle"
+        )
+
+
+@dataclass(frozen=True)
+class NuisanceClassifier:
+    """D_nc on the codes of images; learnt has the codes that it was fitted to."""
+
+    code: Code
+    net: nn.Module
+    learnt: Split
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """Of images x (B, C, H, W): (B, K)."""
+        return self.net(self.code(x))
+
+    def codes(self, images: Split) -> Split:
+        """The codes of images, as log_probs takes them."""
+        return Encoded(images, self.code)
+
+    def log_probs(self, codes: Split) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N, K), in nats, and labels (N,) of codes, both on the CPU."""
+        return log_probs(self.net, codes)
+
+
+@torch.no_grad()
+def log_probs(net: nn.Module, codes: Split) -> tuple[Tensor, Tensor]:
+    """What a net says of codes, log-probabilities (N, K) float64, and their labels (N,), both on the CPU."""
+    found = [(net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu()) for batch in codes.batches(READ)]
+    log_p, y = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return log_p, y
+
+
+# ─ codes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def code(model: nn.Module, features: Features) -> Code:
+    """How images become what the classifier sees: one part of a bijection's code, both, or the pixels themselves."""
+    device = device_of(model)
+
+    @torch.no_grad()
+    def read(x: Tensor) -> Tensor:
+        if features == "pixels":
+            found = x.to(device)
+        else:
+            semantic, nuisance = cast(Bijective, model).encode(x.to(device))
+            both = torch.cat([semantic.flatten(1), nuisance.flatten(1)], dim=1)
+            found = {"semantic": semantic, "nuisance": nuisance, "all": both}[features]
+        return found.flatten(1).float()[:, :, None, None]
+
+    return read
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split whose x (B, d, 1, 1) is the code of its images, made anew in every pass."""
+
+    images: Split
+    code: Code
+
+    @property
+    def bounds(self) -> Bounds:
+        """A code may have any value."""
+        return REALS
+
+    @property
+    def index(self) -> Tensor:
+        """Which examples of the whole split these are, (N,) int64 on the CPU."""
+        return self.images.index
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def head(self, n: int) -> Encoded:
+        """The first n examples."""
+        return replace(self, images=self.images.head(n))
+
+    def take(self, positions: Tensor) -> Encoded:
+        """The examples at positions (M,), which keep their index."""
+        return replace(self, images=self.images.take(positions))
+
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+        return self.images.labels()
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in order or in an order drawn from shuffle."""
+        for batch in self.images.batches(size, shuffle):
+            x = self.code(batch.x)
+            yield Batch(x, batch.y.to(x.device), batch.index, REALS)
+
+    def to(self, device: torch.device | str) -> Encoded:
+        """The same examples with their labels on another device; codes are where the net is."""
+        return replace(self, images=self.images.to(device))
+
+
+def held(codes: Encoded) -> Split:
+    """The same codes, in memory if they are few."""
+    (first,) = codes.head(1).batches(1)
+    if len(codes) * first.x.numel() > HELD:
+        return codes
+    parts = [(batch.x, batch.y) for batch in codes.batches(READ)]
+    x, y = (torch.cat(column) for column in zip(*parts, strict=True))
+    return TensorSplit(x, y, REALS, codes.index)
+
+
+# ─ the net and its training ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Standardise(nn.Module):
+    """(z - mean) / scale, each (d,), which training leaves alone."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z - self.mean) / self.scale
+
+
+def moments(codes: Split) -> tuple[Tensor, Tensor]:
+    """Mean and scale (d,) of codes, float32: their deviation, or the largest one where a dimension is constant.
+
+    Raises: InvspecError where codes are not finite.
+    """
+    mean = _mean(codes, lambda z: z)
+    deviation = _mean(codes, lambda z: (z - mean).square()).sqrt()
+    if not deviation.isfinite().all():
+        raise InvspecError("the codes of some training images are not finite", hint="was the net's training stable?")
+    largest = deviation.max().where(deviation.max() > 0, 1)
+    return mean.float(), deviation.where(deviation > NEGLIGIBLE * largest, largest).float()
+
+
+def _mean(codes: Split, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """The mean over examples, in float64, of a function of codes z (B, d)."""
+    sums = [function(batch.x.flatten(1).double()).sum(0) for batch in codes.batches(READ)]
+    return torch.stack(sums).sum(0) / len(codes)
+
+
+class Best(Journal):
+    """Keeps the weights of the epoch with the least cross-entropy on held-out codes."""
+
+    def __init__(self, net: nn.Module, chosen: Split) -> None:
+        self.net, self.chosen = net, chosen
+        self.least, self.weights = float("inf"), dict[str, Tensor]()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Called after every epoch, with the net in training."""
+        self.net.eval()
+        log_p, y = log_probs(self.net, self.chosen)
+        self.net.train()
+        loss = -log_p.gather(1, y[:, None]).mean().item()
+        if not self.weights or loss < self.least:
+            self.least, self.weights = loss, {name: value.clone() for name, value in state["model"].items()}

@@ -1,0 +1,12 @@
+"""Positions along a path."""
+
+from __future__ import annotations
+
+
+def shares(vertices: int) -> list[float]:
+    """How much of a path's way is gone at each of its vertices, from 0 to 1.
+
+    >>> shares(3)
+    [0.0, 0.5, 1.0]
+    """
+    return [k / max(vertices - 1, 1) for k in range(vertices)]
