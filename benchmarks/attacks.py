@@ -81,11 +81,15 @@ def invspec_pgd(net: nn.Module, case: Case) -> Tensor:
 
 
 def torchattacks_pgd(case: Case) -> None:
-    torchattacks.PGD(case.net, eps=case.eps, alpha=case.step_size, steps=case.steps)(case.batch.x, case.batch.y)
+    torchattacks.PGD(case.net, eps=case.eps, alpha=case.step_size, steps=case.steps)(
+        case.batch.x, case.batch.y
+    )
 
 
 def foolbox_pgd(case: Case) -> None:
-    attack: Any = foolbox.attacks.LinfPGD(abs_stepsize=case.step_size, steps=case.steps, random_start=True)
+    attack: Any = foolbox.attacks.LinfPGD(
+        abs_stepsize=case.step_size, steps=case.steps, random_start=True
+    )
     attack.run(PyTorchModel(case.net, bounds=(0, 1)), case.batch.x, case.batch.y, epsilon=case.eps)
 
 
@@ -127,11 +131,18 @@ def shown(values: list[float], digits: int) -> str:
 
 def table(case: Case, times: Times) -> Table:
     title = f"{case.name}: batch {len(case.batch)}, {case.steps} steps; median of {len(times[LIMIT])} rounds ± spread"
-    result = Table("contestant", "ms", "x its limit", "x the float32 limit", title=title, title_justify="left")
+    result = Table(
+        "contestant", "ms", "x its limit", "x the float32 limit", title=title, title_justify="left"
+    )
     for name in times:
         own = LIMIT_LOW if name in (LIMIT_LOW, OURS_LOW) else LIMIT
         to_own, to_full = ratios(times, name, own), ratios(times, name, LIMIT)
-        result.add_row(name, shown([1000 * value for value in times[name]], 1), shown(to_own, 3), shown(to_full, 3))
+        result.add_row(
+            name,
+            shown([1000 * value for value in times[name]], 1),
+            shown(to_own, 3),
+            shown(to_full, 3),
+        )
     return result
 
 
@@ -141,7 +152,9 @@ def verdicts(times: Times) -> list[tuple[str, bool]]:
     held = [(f"at most {ALLOWED} x the limit: {to_limit:.3f}", to_limit <= ALLOWED)]
     for peer in ("torchattacks", "foolbox"):
         low, middle, _ = statistics.quantiles(ratios(times, OURS, peer), n=4, method="inclusive")
-        held.append((f"not slower than {peer} beyond the spread: {middle:.3f} x its time", low <= 1))
+        held.append(
+            (f"not slower than {peer} beyond the spread: {middle:.3f} x its time", low <= 1)
+        )
     return held
 
 
@@ -149,7 +162,10 @@ def low_precision_verdict(n: int) -> tuple[str, bool]:
     """Search in either precision, judge in float32, on a net that was trained to resist."""
     net, batch = published(ADVERSARIAL), mnist_test(n)
     case = Case("", net, batch, 0.3, 0.01, 40)
-    full, low = (robust_accuracy(net, invspec_pgd(searched, case), batch.y) for searched in (net, Bfloat16(net)))
+    full, low = (
+        robust_accuracy(net, invspec_pgd(searched, case), batch.y)
+        for searched in (net, Bfloat16(net))
+    )
     text = f"robust accuracy on {n} images, judged in float32: float32 search {full:.4f}, bfloat16 search {low:.4f}"
     return text, round(abs(full - low) * n) <= 1
 
@@ -160,7 +176,9 @@ def machine() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = set(told.get("flags", "").split())
-    bfloat16 = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in ("avx512_bf16", "amx_bf16"))
+    bfloat16 = ", ".join(
+        f"{flag} {'yes' if flag in flags else 'no'}" for flag in ("avx512_bf16", "amx_bf16")
+    )
     return (
         f"{told.get('model name', platform.processor())}; torch {torch.__version__}, "
         f"kernels for {torch.backends.cpu.get_cpu_capability()}, {bfloat16}, {torch.get_num_threads()} thread(s)"
@@ -168,10 +186,21 @@ def machine() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small batches and few steps: does it run at all?")
-    parser.add_argument("--rounds", type=int, default=9, help="how often each contestant runs (at least 7 to report)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small batches and few steps: does it run at all?"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=9,
+        help="how often each contestant runs (at least 7 to report)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

@@ -43,7 +43,9 @@ CASES = (Case(ADVERSARIAL, 0.3), Case(PROVABLE, 0.1))
 
 def ours(attack: Attack, net: nn.Module, batch: Batch, batch_size: int) -> Tensor:
     batches = [batch.take(rows) for rows in torch.arange(len(batch)).split(batch_size)]
-    found = [attack.perturb(net, part, PerExample("autoattack", part.index)).x_adv for part in batches]
+    found = [
+        attack.perturb(net, part, PerExample("autoattack", part.index)).x_adv for part in batches
+    ]
     return torch.cat(found)
 
 
@@ -66,8 +68,14 @@ class Row:
         name = self.case.checkpoint
         apart = abs(self.ours - self.theirs)
         return [
-            (f"{name}: within {100 * TOLERANCE} points of the authors': {100 * apart:.2f}", apart <= TOLERANCE),
-            (f"{name}: not above PGD: {100 * (self.pgd - self.ours):.2f} below", self.ours <= self.pgd),
+            (
+                f"{name}: within {100 * TOLERANCE} points of the authors': {100 * apart:.2f}",
+                apart <= TOLERANCE,
+            ),
+            (
+                f"{name}: not above PGD: {100 * (self.pgd - self.ours):.2f} below",
+                self.ours <= self.pgd,
+            ),
         ]
 
 
@@ -84,7 +92,15 @@ def attacked(case: Case, batch: Batch, batch_size: int) -> Row:
 
 def shown(rows: list[Row], images: int) -> Table:
     title = f"Robust accuracy (%), the first {images} test images, norm linf"
-    table = Table("checkpoint", "eps", "PGD 100 x 5", "AutoAttack", "the authors'", title=title, title_justify="left")
+    table = Table(
+        "checkpoint",
+        "eps",
+        "PGD 100 x 5",
+        "AutoAttack",
+        "the authors'",
+        title=title,
+        title_justify="left",
+    )
     for row in rows:
         values = (f"{100 * value:.2f}" for value in (row.pgd, row.ours, row.theirs))
         table.add_row(row.case.checkpoint, str(row.case.eps), *values)
@@ -92,10 +108,14 @@ def shown(rows: list[Row], images: int) -> Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=1000, help="first images of the test split")
     parser.add_argument("--batch-size", type=int, default=250, help="images attacked at once")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one"
+    )
     options = parser.parse_args()
     console = Console()
     if not has_data():

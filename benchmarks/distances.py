@@ -46,7 +46,12 @@ class Pair:
 def pairs(steps: int) -> list[Pair]:
     attacks: Any = foolbox.attacks
     return [
-        Pair("DDN", DDN(steps=steps), "l2", attacks.DDNAttack(init_epsilon=1.0, steps=steps, gamma=0.05)),
+        Pair(
+            "DDN",
+            DDN(steps=steps),
+            "l2",
+            attacks.DDNAttack(init_epsilon=1.0, steps=steps, gamma=0.05),
+        ),
         Pair("FMN", FMN(steps=steps), "l2", attacks.L2FMNAttack(steps=steps)),
         Pair("FMN", FMN(steps=steps, norm="linf"), "linf", attacks.LInfFMNAttack(steps=steps)),
         Pair("FMN", FMN(steps=steps, norm="l1"), "l1", attacks.L1FMNAttack(steps=steps)),
@@ -76,7 +81,9 @@ class Found:
     passes: float
 
 
-def found(search: Callable[[nn.Module], Tensor], net: nn.Module, batch: Batch, norm: Metric) -> Found:
+def found(
+    search: Callable[[nn.Module], Tensor], net: nn.Module, batch: Batch, norm: Metric
+) -> Found:
     counted = Counted(net).eval()
     x_adv = search(counted)
     with torch.no_grad():
@@ -115,7 +122,12 @@ def table(name: str, net: nn.Module, n: int, attacks: Sequence[Pair]) -> tuple[T
     """The table of one net, and whether DDN here is as near as Foolbox's, refined or not."""
     batch = correct(net, mnist_test(n))
     title = f"{name}, {len(batch)} images: mean distance (not fooled, forwards each)"
-    result, near = Table("attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"), True
+    result, near = (
+        Table(
+            "attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"
+        ),
+        True,
+    )
     for pair in track(attacks, transient=True):
         results = compare(pair, net, batch)
         mean = means(results)
@@ -130,7 +142,9 @@ def table(name: str, net: nn.Module, n: int, attacks: Sequence[Pair]) -> tuple[T
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=200, help="first images of the test split")
     parser.add_argument("--steps", type=int, default=100, help="updates of DDN and FMN")
     options = parser.parse_args()
@@ -146,7 +160,9 @@ def main() -> int:
     for name, (net, attacks) in nets.items():
         shown, near = table(name, net, options.images, attacks)
         console.print(shown)
-        console.print(f"{'held  ' if near else 'missed'}  DDN is at most as far as Foolbox's at {options.steps} steps")
+        console.print(
+            f"{'held  ' if near else 'missed'}  DDN is at most as far as Foolbox's at {options.steps} steps"
+        )
         held &= near
     return 0 if held else 1
 

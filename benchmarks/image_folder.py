@@ -69,7 +69,16 @@ def run_spec(folder: Path) -> int:
     path.write_text(SPEC.replace("FOLDER", str(folder)))
     sys.stdout = sys.stderr
     try:
-        cli.main(["run", str(path), "--workers", "1", "--store", str(folder.parent / f"store{folder.name}")])
+        cli.main(
+            [
+                "run",
+                str(path),
+                "--workers",
+                "1",
+                "--store",
+                str(folder.parent / f"store{folder.name}"),
+            ]
+        )
     except SystemExit as end:
         if end.code:
             raise RuntimeError(f"the spec ended with {end.code}") from None
@@ -82,7 +91,9 @@ WAYS: dict[str, Callable[[Path], int]] = {"read": read, "spec": run_spec}
 def measured(way: str, folder: Path) -> tuple[float, float]:
     """Peak memory in MiB and seconds of one way through a folder, in a fresh process, worker processes included."""
     call = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
-    ran = subprocess.run(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    ran = subprocess.run(
+        call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
     found = json.loads(ran.stdout.splitlines()[-1])
     return found["peak"], found["seconds"]
 
@@ -92,12 +103,17 @@ def one(way: str, folder: Path) -> None:
     out, began = sys.stdout, time.perf_counter()
     WAYS[way](folder)
     seconds = time.perf_counter() - began
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     print(json.dumps({"peak": peak / 1024, "seconds": seconds}), file=out)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=1000, help="n")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -41,7 +41,9 @@ def contestants() -> dict[str, Callable[[Case], object]]:
     found: dict[str, Callable[[Case], object]] = {
         LIMIT: lambda case: bare(case.net, case),
         UNIT: lambda case: walk(case, NSPGD(steps=case.steps, max_drop=1)),
-        FRACTION: lambda case: walk(case, NSPGD(steps=case.steps, max_drop=1, step_mode="fraction")),
+        FRACTION: lambda case: walk(
+            case, NSPGD(steps=case.steps, max_drop=1, step_mode="fraction")
+        ),
     }
     return found | ({LPIPS: judge} if has_data() else {})
 
@@ -50,14 +52,27 @@ def table(case: Case, times: Times) -> Table:
     title = f"{case.name}: {len(case.batch)} pairs, {case.steps} steps; median of {len(times[LIMIT])} rounds ± spread"
     result = Table("", "ms", "x the limit", title=title, title_justify="left")
     for name in times:
-        result.add_row(name, shown([1000 * value for value in times[name]], 1), shown(ratios(times, name, LIMIT), 3))
+        result.add_row(
+            name,
+            shown([1000 * value for value in times[name]], 1),
+            shown(ratios(times, name, LIMIT), 3),
+        )
     return result
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small batches and few steps: does it run at all?")
-    parser.add_argument("--rounds", type=int, default=9, help="how often each contestant runs (at least 7 to report)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small batches and few steps: does it run at all?"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=9,
+        help="how often each contestant runs (at least 7 to report)",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -68,7 +83,12 @@ def main() -> int:
         console.print(table(case, times))
         for name in (UNIT, FRACTION):
             ratio = statistics.median(ratios(times, name, LIMIT))
-            held.append((f"{case.name}: {name}, at most {ALLOWED} x the limit: {ratio:.3f}", ratio <= ALLOWED))
+            held.append(
+                (
+                    f"{case.name}: {name}, at most {ALLOWED} x the limit: {ratio:.3f}",
+                    ratio <= ALLOWED,
+                )
+            )
     for text, good in held:
         console.print(f"{'held  ' if good else 'missed'}  {text}")
     return 0 if options.quick or all(good for _, good in held) else 1

@@ -38,13 +38,23 @@ def command(folder: Path, pairs: int) -> list[str]:
     spec = folder / f"pairs{pairs}.yaml"
     spec.write_text(SPEC.replace("LIMIT", str(pairs // PER_SOURCE)))
     store = folder / f"store{pairs}"
-    return [sys.executable, "-c", "from invspec.cli import main; main()", "run", str(spec), "--store", str(store)]
+    return [
+        sys.executable,
+        "-c",
+        "from invspec.cli import main; main()",
+        "run",
+        str(spec),
+        "--store",
+        str(store),
+    ]
 
 
 def peak(arguments: list[str]) -> tuple[float, float]:
     """Seconds and the largest memory, in MiB, of a process and its workers."""
     start = time.monotonic()
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         _, status, _ = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"exit code {process.returncode}"
@@ -58,7 +68,9 @@ def parts(folder: Path, pairs: int) -> set[Path]:
 
 def killed(folder: Path, arguments: list[str], pairs: int, after: int) -> set[Path]:
     """Start a run and kill it, workers and all, once so many parts are finished; gives these."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     while len(parts(folder, pairs)) < after:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
@@ -68,21 +80,30 @@ def killed(folder: Path, arguments: list[str], pairs: int, after: int) -> set[Pa
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=100_800, help="of the large run; the small one has a tenth")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=100_800, help="of the large run; the small one has a tenth"
+    )
     large = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as name:
         folder, small = Path(name), large // 10
         seconds, memory = peak(command(folder, small))
-        print(f"{small:,} pairs: {seconds:.0f} s, peak {memory:.0f} MiB, {len(parts(folder, small))} parts")
+        print(
+            f"{small:,} pairs: {seconds:.0f} s, peak {memory:.0f} MiB, {len(parts(folder, small))} parts"
+        )
         before = killed(folder, command(folder, large), large, after=large // 6000)
         stamps = {path: path.stat().st_mtime_ns for path in before}
         print(f"{large:,} pairs: killed after {len(before)} parts")
         seconds, most = peak(command(folder, large))
-        print(f"{large:,} pairs: resumed, {seconds:.0f} s, peak {most:.0f} MiB, {len(parts(folder, large))} parts")
+        print(
+            f"{large:,} pairs: resumed, {seconds:.0f} s, peak {most:.0f} MiB, {len(parts(folder, large))} parts"
+        )
         kept = all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
         held = {
-            f"memory at most {ALLOWED} x that of a tenth of the pairs: {most / memory:.2f}": most <= ALLOWED * memory,
+            f"memory at most {ALLOWED} x that of a tenth of the pairs: {most / memory:.2f}": most
+            <= ALLOWED * memory,
             f"the {len(before)} parts finished before the kill were kept": kept,
         }
     for text, good in held.items():

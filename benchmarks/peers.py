@@ -46,7 +46,9 @@ class Setting:
 
 
 def invspec_pgd(net: nn.Module, batch: Batch, setting: Setting, seed: int) -> Tensor:
-    attack = PGD(eps=setting.eps, steps=STEPS, step_size=setting.step_size, random_start=setting.random_start)
+    attack = PGD(
+        eps=setting.eps, steps=STEPS, step_size=setting.step_size, random_start=setting.random_start
+    )
     return attack.perturb(net, batch, PerExample(f"peers {seed}", batch.index)).x_adv
 
 
@@ -65,10 +67,16 @@ def foolbox_pgd(net: nn.Module, batch: Batch, setting: Setting, seed: int) -> Te
 
 
 Attack = Callable[[nn.Module, Batch, Setting, int], Tensor]
-PEERS: dict[str, Attack] = {"invspec": invspec_pgd, "torchattacks": torchattacks_pgd, "foolbox": foolbox_pgd}
+PEERS: dict[str, Attack] = {
+    "invspec": invspec_pgd,
+    "torchattacks": torchattacks_pgd,
+    "foolbox": foolbox_pgd,
+}
 
 
-def mean_robust_accuracy(attack: Attack, net: nn.Module, batch: Batch, setting: Setting, starts: int) -> float:
+def mean_robust_accuracy(
+    attack: Attack, net: nn.Module, batch: Batch, setting: Setting, starts: int
+) -> float:
     seeds = range(starts if setting.random_start else 1)
     return mean(robust_accuracy(net, attack(net, batch, setting, seed), batch.y) for seed in seeds)
 
@@ -76,18 +84,27 @@ def mean_robust_accuracy(attack: Attack, net: nn.Module, batch: Batch, setting: 
 def compare(batch: Batch, starts: int) -> tuple[Table, bool]:
     """The table, and whether all agree."""
     title = f"Robust accuracy (%), {len(batch)} images; random: mean of {starts} starts"
-    table, agree = Table("checkpoint", "eps", "start", *PEERS, title=title, title_justify="left"), True
+    table, agree = (
+        Table("checkpoint", "eps", "start", *PEERS, title=title, title_justify="left"),
+        True,
+    )
     settings = [Setting(eps, random_start) for eps in (0.1, 0.3) for random_start in (False, True)]
     for checkpoint, setting in track([*product((ADVERSARIAL, PROVABLE), settings)], transient=True):
         net, start = published(checkpoint), "random" if setting.random_start else "x"
-        found = [mean_robust_accuracy(attack, net, batch, setting, starts) for attack in PEERS.values()]
+        found = [
+            mean_robust_accuracy(attack, net, batch, setting, starts) for attack in PEERS.values()
+        ]
         agree &= max(found) - min(found) <= TOLERANCE
-        table.add_row(checkpoint, str(setting.eps), start, *(f"{100 * value:.2f}" for value in found))
+        table.add_row(
+            checkpoint, str(setting.eps), start, *(f"{100 * value:.2f}" for value in found)
+        )
     return table, agree
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=1000, help="first images of the test split")
     parser.add_argument("--starts", type=int, default=3, help="random starts to take the mean of")
     options = parser.parse_args()

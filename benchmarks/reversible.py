@@ -41,7 +41,9 @@ AGREE = {torch.float64: 1e-8, torch.float32: 1e-4}
 def net_of(blocks: int, memory: Memory, dtype: torch.dtype = torch.float32) -> BijectiveNet:
     """One stage, so that all blocks are alike; weights moved, so that couplings are not the identity."""
     torch.manual_seed(0)
-    net = FiRevNet(stages=1, blocks=blocks, width=64, norm="batch_norm", memory=memory).build(SHAPE, CLASSES)
+    net = FiRevNet(stages=1, blocks=blocks, width=64, norm="batch_norm", memory=memory).build(
+        SHAPE, CLASSES
+    )
     with torch.no_grad():
         for weight in net.parameters():
             weight.add_(0.01 * torch.randn_like(weight))
@@ -58,7 +60,9 @@ def passed(net: nn.Module, x: Tensor) -> Tensor:
     net.zero_grad()
     x = x.detach().requires_grad_()
     semantic, nuisance, log_det = cast(BijectiveNet, net).encode_with_log_det(x)
-    (semantic.logsumexp(1).mean() + nuisance.square().mean() - log_det.mean() / x[0].numel()).backward()
+    (
+        semantic.logsumexp(1).mean() + nuisance.square().mean() - log_det.mean() / x[0].numel()
+    ).backward()
     return cast(Tensor, x.grad)
 
 
@@ -87,7 +91,9 @@ def measured(blocks: int, memory: Memory, weights: bool, batch: int) -> tuple[fl
     """MiB that a pass takes in a fresh process, with and without the weights' gradients."""
     given = ["--measure", str(blocks), memory, str(int(weights)), str(batch)]
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
-    printed = subprocess.run([sys.executable, __file__, *given], env=environment, check=True, capture_output=True)
+    printed = subprocess.run(
+        [sys.executable, __file__, *given], env=environment, check=True, capture_output=True
+    )
     found = json.loads(printed.stdout)
     return found["peak"] / MIB, (found["peak"] - found["gradients"]) / MIB
 
@@ -100,14 +106,17 @@ def memory_table(batch: int) -> tuple[Table, dict[str, bool]]:
     for memory in MEMORIES:
         alone = [measured(blocks, memory, False, batch)[0] for blocks in DEPTHS]
         both = [measured(blocks, memory, True, batch) for blocks in DEPTHS]
-        cells = [f"{one:.1f} · {whole:.1f} · {rest:.1f}" for one, (whole, rest) in zip(alone, both, strict=True)]
+        cells = [
+            f"{one:.1f} · {whole:.1f} · {rest:.1f}"
+            for one, (whole, rest) in zip(alone, both, strict=True)
+        ]
         table.add_row(memory, *cells)
         if memory == "reversible":
             for what, sizes in {"images": alone, "weights": [rest for _, rest in both]}.items():
                 growth = sizes[-1] / sizes[0]
-                held[f"gradient for {what}: {DEPTHS[-1]} blocks at most {FLAT} x {DEPTHS[0]}: {growth:.2f}"] = (
-                    growth <= FLAT
-                )
+                held[
+                    f"gradient for {what}: {DEPTHS[-1]} blocks at most {FLAT} x {DEPTHS[0]}: {growth:.2f}"
+                ] = growth <= FLAT
     return table, held
 
 
@@ -123,9 +132,18 @@ def disagreement(blocks: int, dtype: torch.dtype, batch: int) -> tuple[float, fl
     for memory in MEMORIES:
         net = net_of(blocks, memory, dtype)
         of_images = passed(net, x)
-        found.append([of_images.flatten(), *(cast(Tensor, weight.grad).flatten() for weight in net.parameters())])
+        found.append(
+            [
+                of_images.flatten(),
+                *(cast(Tensor, weight.grad).flatten() for weight in net.parameters()),
+            ]
+        )
     stored, ours = found
-    apart = [((a - b).norm() / b.norm()).item() for a, b in zip(ours, stored, strict=True) if b.norm() > 1e-6]
+    apart = [
+        ((a - b).norm() / b.norm()).item()
+        for a, b in zip(ours, stored, strict=True)
+        if b.norm() > 1e-6
+    ]
     whole = (torch.cat(ours) - torch.cat(stored)).norm() / torch.cat(stored).norm()
     return whole.item(), max(apart)
 
@@ -144,8 +162,12 @@ def times(blocks: int, batch: int, rounds: int) -> dict[Memory, list[float]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few images and rounds: does it run at all?")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few images and rounds: does it run at all?"
+    )
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -159,12 +181,16 @@ def main() -> int:
     for dtype, most in AGREE.items():
         whole, worst = disagreement(DEPTHS[-1], dtype, min(batch, 16))
         told = f"{whole:.1e} (the worst weight's: {worst:.1e})"
-        held[f"gradients of {DEPTHS[-1]} blocks agree to {most:g} in {dtype}: {told}"] = whole <= most
+        held[f"gradients of {DEPTHS[-1]} blocks agree to {most:g} in {dtype}: {told}"] = (
+            whole <= most
+        )
     found = times(DEPTHS[0], batch, 3 if options.quick else 7)
     medians = {memory: statistics.median(seconds) for memory, seconds in found.items()}
     ratio = statistics.median(ours / theirs for theirs, ours in zip(*found.values(), strict=True))
     shown = ", ".join(f"{memory} {1000 * seconds:.0f} ms" for memory, seconds in medians.items())
-    console.print(f"time of a pass, {DEPTHS[0]} blocks, {batch} images: {shown}; reversible {ratio:.2f} x stored")
+    console.print(
+        f"time of a pass, {DEPTHS[0]} blocks, {batch} images: {shown}; reversible {ratio:.2f} x stored"
+    )
     for text, good in held.items():
         console.print(f"{'held  ' if good else 'missed'}  {text}")
     return 0 if options.quick or all(held.values()) else 1

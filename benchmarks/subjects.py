@@ -45,7 +45,9 @@ def trained_lenet() -> nn.Module:
     torch.manual_seed(0)
     net = LeNet().build((1, 28, 28), 10)
     defence = Standard(epochs=1, examples=20_000, optimiser="adam", lr=1e-3)
-    defence.train(net, TorchvisionImages(source="mnist", val=5000).load("train"), Stream("lenet"), Journal())
+    defence.train(
+        net, TorchvisionImages(source="mnist", val=5000).load("train"), Stream("lenet"), Journal()
+    )
     return frozen(net)
 
 

@@ -106,7 +106,11 @@ def shown(title: str, found: dict[str, dict[float, Radius]]) -> Table:
     for eps, apart in found["separate"].items():
         both = found["shared"][eps]
         table.add_row(
-            f"{eps:g}", f"{apart.share:.3f}", f"{both.share:.3f}", f"{apart.seconds:.1f}", f"{both.seconds:.1f}"
+            f"{eps:g}",
+            f"{apart.share:.3f}",
+            f"{both.share:.3f}",
+            f"{apart.seconds:.1f}",
+            f"{both.seconds:.1f}",
         )
     return table
 
@@ -119,15 +123,27 @@ def main() -> int:
         parser.error("INVSPEC_DATA must name a folder with MNIST")
     torch.set_num_threads(1)
     text = SPEC.replace("EXAMPLES", str(options.examples))
-    planned, bench, console = planner.plan(resolve.resolve(document.parse(text, "sweep.yaml"))), Bench(), Console()
+    planned, bench, console = (
+        planner.plan(resolve.resolve(document.parse(text, "sweep.yaml"))),
+        Bench(),
+        Console(),
+    )
     higher = 0
     for defence in ("standard", "madry"):
-        found = profiles(bench, [cell for cell in planned.cells if cell.coords["defence"] == defence])
+        found = profiles(
+            bench, [cell for cell in planned.cells if cell.coords["defence"] == defence]
+        )
         console.print(shown(f"LeNet, {defence}: rate of invariance under PGD", found))
-        seconds = {name: sum(radius.seconds for radius in of.values()) for name, of in found.items()}
+        seconds = {
+            name: sum(radius.seconds for radius in of.values()) for name, of in found.items()
+        }
         ratio = seconds["shared"] / seconds["separate"]
-        rise = max(found["shared"][eps].share - apart.share for eps, apart in found["separate"].items())
-        console.print(f"shared takes {ratio:.2f} x the time of separate runs; it is higher by at most {rise:.3f}\n")
+        rise = max(
+            found["shared"][eps].share - apart.share for eps, apart in found["separate"].items()
+        )
+        console.print(
+            f"shared takes {ratio:.2f} x the time of separate runs; it is higher by at most {rise:.3f}\n"
+        )
         higher += rise > 0
     return 1 if higher else 0
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds
 
-Curves = Mapping[str, Sequence[float]]  # how a training went: {"loss": [...], "accuracy": [...]}, a number an epoch
+Curves = Mapping[
+    str, Sequence[float]
+]  # how a training went: {"loss": [...], "accuracy": [...]}, a number an epoch
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Batch:
         optional = {name: getattr(self, name) for name in ("start", "x_target", "y_target")}
         others = {name: tensor[rows] for name, tensor in optional.items() if tensor is not None}
         ends = None if self.ends is None else self.ends[rows.cpu()]
-        return replace(self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], ends=ends, **others)
+        return replace(
+            self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], ends=ends, **others
+        )
 
     @property
     def targets(self) -> Tensor:
@@ -93,7 +97,9 @@ class TensorSplit:
     pixels: Tensor
     y: Tensor
     bounds: Bounds = (0.0, 1.0)
-    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))  # default: 0 .. N - 1
+    index: Tensor = field(
+        default_factory=lambda: torch.empty(0, dtype=torch.int64)
+    )  # default: 0 .. N - 1
 
     def __post_init__(self) -> None:
         assert len(self.pixels) == len(self.y), f"{len(self.pixels)} images, {len(self.y)} labels"
@@ -109,7 +115,12 @@ class TensorSplit:
 
     def take(self, positions: Tensor) -> TensorSplit:
         """The examples at positions (M,), which keep their index."""
-        return replace(self, pixels=self.pixels[positions], y=self.y[positions], index=self.index[positions.cpu()])
+        return replace(
+            self,
+            pixels=self.pixels[positions],
+            y=self.y[positions],
+            index=self.index[positions.cpu()],
+        )
 
     def labels(self) -> Tensor:
         """y (N,) int64."""
@@ -121,7 +132,12 @@ class TensorSplit:
         for rows in order.split(size):
             chosen = rows.to(self.pixels.device)
             x = self.pixels[chosen]
-            yield Batch(x / 255 if x.dtype == torch.uint8 else x, self.y[chosen], self.index[rows], self.bounds)
+            yield Batch(
+                x / 255 if x.dtype == torch.uint8 else x,
+                self.y[chosen],
+                self.index[rows],
+                self.bounds,
+            )
 
     def to(self, device: torch.device | str) -> TensorSplit:
         """The same examples on another device; index stays on the CPU."""
@@ -163,7 +179,11 @@ JUDGED = (
 )
 
 
-PAIRED = ("source", "target", "y_target")  # besides, where examples are pairs: index in the split, twice, and a label
+PAIRED = (
+    "source",
+    "target",
+    "y_target",
+)  # besides, where examples are pairs: index in the split, twice, and a label
 
 
 @dataclass(frozen=True)
@@ -196,7 +216,10 @@ class Examples:
         """At most size examples at a time, in order: the clean batch, and of each tensor named its rows."""
         done = 0
         for batch in self.clean.batches(size):
-            yield batch, {name: rows_of(self.tensors, name, done, done + len(batch)) for name in names}
+            yield (
+                batch,
+                {name: rows_of(self.tensors, name, done, done + len(batch)) for name in names},
+            )
             done += len(batch)
 
 
@@ -211,7 +234,11 @@ class Sliced(Protocol):
 
 def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> Tensor:
     """Rows [start, stop) of a tensor, without reading the others where that can be."""
-    return tensors.rows(name, start, stop) if isinstance(tensors, Sliced) else tensors[name][start:stop]
+    return (
+        tensors.rows(name, start, stop)
+        if isinstance(tensors, Sliced)
+        else tensors[name][start:stop]
+    )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class SpecError(InvspecError):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "", path: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, where: str = "", hint: str = "", path: tuple[str | int, ...] = ()
+    ) -> None:
         super().__init__(message, where=where, hint=hint)
         self.path = path
 

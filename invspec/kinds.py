@@ -8,8 +8,19 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self, cast, get_args, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Self,
+    cast,
+    get_args,
+    runtime_checkable,
+)
 
 from pydantic import (
     BaseModel,
@@ -21,6 +32,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from invspec.sources import source_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,7 +68,9 @@ def _fraction(value: Any) -> Any:
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_FRACTION.pattern}$"}]}
 
 
-Number = Annotated[float, BeforeValidator(_fraction), WithJsonSchema(_NUMBER)]  # may be written 8/255 or 1e-3
+Number = Annotated[
+    float, BeforeValidator(_fraction), WithJsonSchema(_NUMBER)
+]  # may be written 8/255 or 1e-3
 
 
 Pixels = Number  # in units of the [0, 1] pixel range
@@ -63,16 +78,30 @@ Pixels = Number  # in units of the [0, 1] pixel range
 
 def plain(value: Any) -> Any:
     """A value as JSON would hold it; methods become their identity."""
+    return _as_json(value, lambda method: method.identity)
+
+
+def _as_json(value: Any, of_method: Callable[[Method], Any]) -> Any:
     if isinstance(value, Method):
-        return value.identity
+        return of_method(value)
     if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        return {
+            name: _as_json(getattr(value, name), of_method) for name in type(value).model_fields
+        }
     if isinstance(value, tuple | list | frozenset):
-        items: list[Any] = [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        items: list[Any] = [_as_json(item, of_method) for item in value]  # pyright: ignore[reportUnknownVariableType]
         return sorted(items, key=str) if isinstance(value, frozenset) else items
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0, and so must its text
+        items_of: dict[Any, Any] = value
+        return {str(key): _as_json(item, of_method) for key, item in items_of.items()}
+    return (
+        value + 0.0 if isinstance(value, float) else value
+    )  # -0.0 equals 0.0, and so must its text
+
+
+def outline(value: Any) -> Any:
+    """A value as JSON would hold it; methods become their outline."""
+    return _as_json(value, lambda method: method.outline)
 
 
 def _held(annotation: Any) -> set[Any]:
@@ -83,7 +112,9 @@ def _held(annotation: Any) -> set[Any]:
 class Method(BaseModel):
     """One named thing from a paper. Equal fields mean equal results, until `version` is raised."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
     kind: ClassVar[str]
     version: ClassVar[int] = 1
 
@@ -92,7 +123,11 @@ class Method(BaseModel):
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Left alone, pydantic reads true as 1, and YAML reads on as true."""
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and {int, float} & (held := _held(annotation)) and bool not in held:
+        if (
+            isinstance(value, bool)
+            and {int, float} & (held := _held(annotation))
+            and bool not in held
+        ):
             raise ValueError(f"expected a number, found {str(value).lower()}")
         return value
 
@@ -111,16 +146,26 @@ class Method(BaseModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a task's key is made of: class, version, every field, defaults included, and what it reads, if anything.
+        """What a task's key is made of: kind and class, version, every field, and the files it reads, if any.
+
+        Class names are unique among the methods of a kind that invspec has, so that moving a file changes no key. A
+        class from elsewhere adds its module and the digest of its code.
 
         Raises: InvspecError where a file that it reads is missing.
         """
         return {
-            "target": f"{type(self).__module__}:{type(self).__qualname__}",
+            "class": f"{self.kind}:{type(self).__qualname__}",
             "version": self.version,
             "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
+            **source_of(type(self)),
             **({"reads": dict(self.reads)} if self.reads else {}),
         }
+
+    @property
+    def outline(self) -> dict[str, Any]:
+        """Kind, class and fields: what random draws are named after, whatever the version of the code."""
+        fields = {name: outline(getattr(self, name)) for name in type(self).model_fields}
+        return {"class": f"{self.kind}:{type(self).__qualname__}", "fields": fields}
 
     def smoke(self) -> Self:
         """The same method at the lowest price that still runs all of its code: one epoch, two steps."""
@@ -132,7 +177,9 @@ class Method(BaseModel):
                 changes[name] = value.smoke()
             elif isinstance(value, tuple):
                 items = cast(tuple[Any, ...], value)
-                changes[name] = tuple(item.smoke() if isinstance(item, Method) else item for item in items)
+                changes[name] = tuple(
+                    item.smoke() if isinstance(item, Method) else item for item in items
+                )
             elif name in cheap and isinstance(value, int):
                 changes[name] = min(value, cheap[name])
         return self.model_copy(update=changes)
@@ -240,8 +287,12 @@ class Measure(Method):
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
     gathers: ClassVar[bool] = False
-    wants_target: ClassVar[bool] = False  # whether its last attack must be on pairs, with a target each
-    wants_oracle: ClassVar[bool] = False  # whether the spec must name a second classifier, which is believed
+    wants_target: ClassVar[bool] = (
+        False  # whether its last attack must be on pairs, with a target each
+    )
+    wants_oracle: ClassVar[bool] = (
+        False  # whether the spec must name a second classifier, which is believed
+    )
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -326,11 +377,15 @@ class Targets(BaseModel):
     """Images of the same split to walk to, never of the source's class: given, or drawn for all sources or for each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    per_class: int | None = Field(default=None, ge=1, strict=True, description="so many of each class, for all sources")
+    per_class: int | None = Field(
+        default=None, ge=1, strict=True, description="so many of each class, for all sources"
+    )
     indices: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(
         default=(), description="positions in the split, for all sources"
     )
-    each: int | None = Field(default=None, ge=1, strict=True, description="so many for each source, of any other class")
+    each: int | None = Field(
+        default=None, ge=1, strict=True, description="so many for each source, of any other class"
+    )
     seed: int = Field(default=0, ge=0, strict=True, description="of the draw")
 
     @model_validator(mode="after")
@@ -349,12 +404,20 @@ class Sample(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     split: SplitName = "test"
-    limit: int | None = Field(default=None, ge=1, strict=True, description="first examples of the split")
-    per_class: int | None = Field(default=None, ge=1, strict=True, description="first examples of each class")
-    targets: Targets | None = Field(default=None, description="what attacks walk to that want a target")
+    limit: int | None = Field(
+        default=None, ge=1, strict=True, description="first examples of the split"
+    )
+    per_class: int | None = Field(
+        default=None, ge=1, strict=True, description="first examples of each class"
+    )
+    targets: Targets | None = Field(
+        default=None, description="what attacks walk to that want a target"
+    )
 
     @model_validator(mode="after")
     def _counted_one_way(self) -> Self:
         if self.limit is not None and self.per_class is not None:
-            raise ValueError(f"limit {self.limit} and per_class {self.per_class} both fix the number; give one")
+            raise ValueError(
+                f"limit {self.limit} and per_class {self.per_class} both fix the number; give one"
+            )
         return self

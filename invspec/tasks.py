@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal
 
-from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, plain
+from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, outline, plain
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -65,6 +65,9 @@ class Score:
 
 Task = Train | Perturb | Score
 
+# of the machinery's own part in each artifact (first weights, sampling, padding, judging): raise what changes numbers
+MACHINERY = {"train": 1, "perturb": 1, "score": 1}
+
 
 def needs(task: Task) -> tuple[Task, ...]:
     """The tasks whose artifacts this one reads."""
@@ -95,9 +98,13 @@ def label(task: Task) -> str:
 
 
 def canonical(task: Task) -> str:
-    """The text that is hashed. Nested tasks stand in it as their own keys."""
+    """The text that is hashed. Nested tasks stand in it as their own keys; what is None is left out.
+
+    So a new field that is None unless a user sets it changes no key.
+    """
     body = {field.name: _plain(getattr(task, field.name)) for field in fields(task)}
-    return json.dumps({"task": type(task).__name__, **body}, sort_keys=True, allow_nan=False)
+    text = {"task": type(task).__name__, "machinery": MACHINERY[verb(task)], **body}
+    return json.dumps(_without_none(text), sort_keys=True, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -108,7 +115,45 @@ def _plain(value: Any) -> Any:
     return plain(value)
 
 
+def _without_none(value: Any) -> Any:
+    """JSON without the keys of dicts whose value is None."""
+    if isinstance(value, dict):
+        items: dict[str, Any] = value
+        return {name: _without_none(item) for name, item in items.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
 @cache
 def key(task: Task) -> str:
     """40 hex digits: SHA-256 of the canonical text."""
     return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
+
+
+@cache
+def draw_name(task: Task) -> str:
+    """What the randomness of a task hangs on, as text.
+
+    Of a training: data set, model and seed, so that nets which differ in their defence begin at the same weights and
+    see the same order of images. Of an attack: its class, sample and seed, so that its settings share their noise. Of a
+    score: all that it measures but the seed. Versions, labels and the places of files are in none of them: raising a
+    version or renaming something draws no other numbers.
+    """
+    match task:
+        case Train():
+            name = {
+                "dataset": outline(task.dataset),
+                "model": outline(task.model),
+                "seed": task.seed,
+            }
+        case Perturb():
+            attack = outline(task.attack)["class"]
+            name = {"attack": attack, "sample": outline(task.sample), "seed": task.train.seed}
+        case Score():
+            attacks = [[outline(parts[0].attack), outline(parts[0].sample)] for parts in task.of]
+            nets = [
+                [outline(net.dataset), outline(net.model), outline(net.defence)]
+                for net in (task.train, task.oracle)
+                if net is not None
+            ]
+            name = {"measure": outline(task.measure), "of": attacks, "nets": nets}
+    return json.dumps({verb(task): _without_none(name)}, sort_keys=True)

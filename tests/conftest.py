@@ -17,7 +17,9 @@ from invspec.tasks import Perturb, Score, Task, Train
 
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
 
-Outcomes = Callable[[Mapping[str, Any]], Any]  # coordinates to outcomes (N,), rows, or None for a missing cell
+Outcomes = Callable[
+    [Mapping[str, Any]], Any
+]  # coordinates to outcomes (N,), rows, or None for a missing cell
 
 
 class ToyStore:
@@ -30,7 +32,10 @@ class ToyStore:
             found = outcomes(cell.coords)
             if found is not None:
                 self.scores[cell.goal] = self.artifact(found)
-                self.behind |= {cell.goal.train, *(part for parts in cell.goal.of for part in parts)}
+                self.behind |= {
+                    cell.goal.train,
+                    *(part for parts in cell.goal.of for part in parts),
+                }
 
     @staticmethod
     def artifact(found: Any) -> Artifact:
@@ -51,7 +56,9 @@ class ToyStore:
                 counts = torch.full((4,), passes, dtype=torch.int64)
                 return Artifact({"forwards": counts, "backwards": counts})
             case Train():
-                return Artifact({}, curves={"loss": [2.0 + task.seed, 1.0, 0.5], "accuracy": [0.3, 0.6, 0.8]})
+                return Artifact(
+                    {}, curves={"loss": [2.0 + task.seed, 1.0, 0.5], "accuracy": [0.3, 0.6, 0.8]}
+                )
 
     def made(self, task: Task) -> dict[str, Any]:
         assert task in self

@@ -28,6 +28,8 @@ def untouched(folder: Path) -> Generator[None]:
     finally:
         cards._added[:], sys.path[:] = added, path
         for name in set(sys.modules) - modules:
-            if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).is_relative_to(folder.resolve()):
+            if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).is_relative_to(
+                folder.resolve()
+            ):
                 del sys.modules[name]
         reread()

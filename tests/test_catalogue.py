@@ -45,7 +45,10 @@ def test_one_kind_is_listed_alone(shown) -> None:
 def test_a_page_says_what_whose_where_and_how(shown) -> None:
     page = shown("attack", "pgd_mnist")
     assert page.startswith("pgd_mnist: PGD as Madry et al. run it on MNIST\n")
-    assert "Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards Deep Learning Models Resistant" in page
+    assert (
+        "Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards Deep Learning Models Resistant"
+        in page
+    )
     assert "5, MNIST · invspec.attacks.pgd:PGD" in page
     rows = {line.split()[0]: " ".join(line.split()) for line in page.splitlines() if line.strip()}
     assert rows["eps"] == "eps 0.3 number ≥ 0 radius of the ball, in units of eps_space"
@@ -61,13 +64,18 @@ def test_a_page_says_what_whose_where_and_how(shown) -> None:
 
 def test_a_page_says_what_a_method_inside_a_method_is(shown) -> None:
     page = " ".join(shown("defence", "adversarial_training").split())
-    assert "attack PGD {eps: 0.3, step_size: 0.01, steps: 40} attack what the model is trained against" in page
+    assert (
+        "attack PGD {eps: 0.3, step_size: 0.01, steps: 40} attack what the model is trained against"
+        in page
+    )
     assert "milestones [] [whole number, ...]" in page
 
 
 def test_fields_have_the_names_that_a_spec_gives_them(shown) -> None:
     page = " ".join(shown("dataset", "fake").split())
-    assert "shape [1, 28, 28] [whole number, whole number, whole number] C, H, W of an image" in page
+    assert (
+        "shape [1, 28, 28] [whole number, whole number, whole number] C, H, W of an image" in page
+    )
     assert "bounds [0.0, 1.0] [number | null, number | null]" in page
     assert "image_shape" not in page
 
@@ -82,12 +90,18 @@ def test_every_page_has_an_example_that_can_be_pasted(kind: Kind, name: str, sho
     (entry,) = example[f"{kind}s"].values()
     assert entry.pop("of", None) == ("label of an attack" if kind == "measure" else None)
     if "..." not in entry.values():
-        required = {field for field, about in resolve(kind, name).model_fields.items() if about.is_required()}
+        required = {
+            field
+            for field, about in resolve(kind, name).model_fields.items()
+            if about.is_required()
+        }
         assert required <= {*entry, *cards.card(kind, name).params}
         make(kind, name, entry)
 
 
-def test_square_brackets_are_shown_and_not_taken_for_styles(shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_square_brackets_are_shown_and_not_taken_for_styles(
+    shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card = cards.Card("invspec.models.linear:Linear", "values in [0, 1] and [bold]", section="[4]")
     monkeypatch.setattr(cards, "card", lambda kind, name: card)
     assert "values in [0, 1] and [bold]" in shown("model", "linear")

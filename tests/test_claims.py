@@ -36,7 +36,11 @@ def spec(*claims, seeds=(0,)):
 
 def value(bound, at=None, **pick):
     at = CELL if at is None else at
-    return {"says": "it", "value": {"measure": "robustness", "at": at, **pick}, "expect": {"value": bound}}
+    return {
+        "says": "it",
+        "value": {"measure": "robustness", "at": at, **pick},
+        "expect": {"value": bound},
+    }
 
 
 def compare(bound, statistic="difference", **pick):
@@ -51,7 +55,12 @@ def compare(bound, statistic="difference", **pick):
 def trend(expect, **pick):
     return {
         "says": "it",
-        "trend": {"measure": "robustness", "along": "rotations.max_degrees", "at": {"pgd.eps": 0.1}, **pick},
+        "trend": {
+            "measure": "robustness",
+            "along": "rotations.max_degrees",
+            "at": {"pgd.eps": 0.1},
+            **pick,
+        },
         "expect": expect,
     }
 
@@ -157,8 +166,12 @@ def test_a_trend_goes_by_the_order_of_the_sweep(judge):
 
 def test_a_trend_within_the_noise_is_undecided(judge):
     rng = np.random.default_rng(0)
-    noise = {angle: rng.permutation(first(right)) for angle, right in ((0, 500), (90, 510), (180, 490))}
-    (verdict,) = judge(lambda coords: noise.get(coords.get("rotations.max_degrees"), first(500)), trend("falling"))
+    noise = {
+        angle: rng.permutation(first(right)) for angle, right in ((0, 500), (90, 510), (180, 490))
+    }
+    (verdict,) = judge(
+        lambda coords: noise.get(coords.get("rotations.max_degrees"), first(500)), trend("falling")
+    )
     assert (verdict.value, verdict.outcome) == (pytest.approx(-0.5), "undecided")
 
 
@@ -196,18 +209,27 @@ def test_a_compare_over_a_coordinate_reduces_the_differences(judge):
         gap = {0: 0, 0.1: -300}.get(coords["pgd.eps"], 100)
         return first(500 + (gap if coords.get("rotations.max_degrees") == 180 else 0))
 
-    asked = [compare({"below": 1}, at={}, over={"pgd.eps": reduction}) for reduction in ("least", "magnitude")]
+    asked = [
+        compare({"below": 1}, at={}, over={"pgd.eps": reduction})
+        for reduction in ("least", "magnitude")
+    ]
     assert [verdict.value for verdict in judge(outcomes, *asked)] == pytest.approx([-0.3, 0.3])
 
 
 def test_several_coordinates_are_reduced_in_the_order_they_are_given(judge):
     def outcomes(coords):
-        return first({(0, 0): 900, (180, 0.1): 800}.get((coords.get("rotations.max_degrees"), coords["pgd.eps"]), 100))
+        return first(
+            {(0, 0): 900, (180, 0.1): 800}.get(
+                (coords.get("rotations.max_degrees"), coords["pgd.eps"]), 100
+            )
+        )
 
     over = {"pgd.eps": "greatest", "rotations.max_degrees": "least"}
     at = {"defence": "rotations"}
     swapped = dict(reversed(over.items()))
-    one, other = judge(outcomes, value({"above": 0}, at, over=over), value({"above": 0}, at, over=swapped))
+    one, other = judge(
+        outcomes, value({"above": 0}, at, over=over), value({"above": 0}, at, over=swapped)
+    )
     assert (one.value, other.value) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
@@ -215,14 +237,19 @@ def test_fractions_and_numbers_name_the_same_coordinate(judge):
     def outcomes(coords):
         return first(900 if coords["pgd.eps"] == 8 / 255 else 100)
 
-    (verdict,) = judge(outcomes, value({"above": 0.8}, {"rotations.max_degrees": "9e1", "pgd.eps": "8/255"}))
+    (verdict,) = judge(
+        outcomes, value({"above": 0.8}, {"rotations.max_degrees": "9e1", "pgd.eps": "8/255"})
+    )
     assert verdict.outcome == "holds"
 
 
 def test_a_claim_may_pick_a_row_of_its_measure(judge):
     def outcomes(coords):
         rows = {"mean": 0.3, "median": 0.7}
-        return [Row(share, 100, share - 0.1, share + 0.1, {"statistic": name}) for name, share in rows.items()]
+        return [
+            Row(share, 100, share - 0.1, share + 0.1, {"statistic": name})
+            for name, share in rows.items()
+        ]
 
     at = {**CELL, "robustness.statistic": "median"}
     (verdict,) = judge(outcomes, value({"above": 0.5}, at))
@@ -244,7 +271,9 @@ def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(
     def outcomes(coords):
         return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
 
-    with pytest.raises(SpecError, match=r"toy.yaml:16.*open: robustness.statistic \(mean, median\)"):
+    with pytest.raises(
+        SpecError, match=r"toy.yaml:16.*open: robustness.statistic \(mean, median\)"
+    ):
         judge(outcomes, value({"above": 0.5}))
     with pytest.raises(SpecError, match=r"nothing is measured at robustness\.statistic mode"):
         judge(outcomes, value({"above": 0.5}, {**CELL, "robustness.statistic": "mode"}))
@@ -255,32 +284,65 @@ def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(
 
 def test_an_open_coordinate_is_named_with_its_values(refused):
     said = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
-    assert "toy.yaml:16: claims.0.value: which cell is meant is open: rotations.max_degrees (0, 90, 180)" in said
+    assert (
+        "toy.yaml:16: claims.0.value: which cell is meant is open: rotations.max_degrees (0, 90, 180)"
+        in said
+    )
     assert "fix it with at, or reduce it with over" in said
 
 
 @pytest.mark.parametrize(
     ("claim", "expected"),
     [
-        (value({"above": 0}, measure="robustnes"), ["claims.0.value.measure: no measure", "did you mean robustness?"]),
-        (value({"above": 0}, {"pdg.eps": 0.1}), ["claims.0.value.at.pdg.eps: no coordinate", "did you mean pgd.eps?"]),
-        (value({"above": 0}, {"pgd.eps": 0.2}), ["at.pgd.eps: nothing is measured at pgd.eps 0.2", "0, 8/255, 0.1"]),
-        (value({"above": 0}, {**CELL, "defence": "plain"}), ["claims.0.value.at: no cell has all of these"]),
-        (value({"above": 0}, over={"pgd.step": "mean"}), ["over.pgd.step: no coordinate", "pgd.eps"]),
-        (value({"above": 0}, over={"seed": "mean"}), ["over.seed: seed is no coordinate", "averaged always"]),
+        (
+            value({"above": 0}, measure="robustnes"),
+            ["claims.0.value.measure: no measure", "did you mean robustness?"],
+        ),
+        (
+            value({"above": 0}, {"pdg.eps": 0.1}),
+            ["claims.0.value.at.pdg.eps: no coordinate", "did you mean pgd.eps?"],
+        ),
+        (
+            value({"above": 0}, {"pgd.eps": 0.2}),
+            ["at.pgd.eps: nothing is measured at pgd.eps 0.2", "0, 8/255, 0.1"],
+        ),
+        (
+            value({"above": 0}, {**CELL, "defence": "plain"}),
+            ["claims.0.value.at: no cell has all of these"],
+        ),
+        (
+            value({"above": 0}, over={"pgd.step": "mean"}),
+            ["over.pgd.step: no coordinate", "pgd.eps"],
+        ),
+        (
+            value({"above": 0}, over={"seed": "mean"}),
+            ["over.seed: seed is no coordinate", "averaged always"],
+        ),
         (
             value({"above": 0}, {}, over={"defence": "area"}),
             ["over.defence: defence is not a number: rotations, plain"],
         ),
-        (value({"above": 0}, CELL, over={"pgd.eps": "area"}), ["over.pgd.eps: pgd.eps has one value here, 0.1"]),
+        (
+            value({"above": 0}, CELL, over={"pgd.eps": "area"}),
+            ["over.pgd.eps: pgd.eps has one value here, 0.1"],
+        ),
         (
             trend("falling", along="rotations.max_degree"),
             ["along: no coordinate", "did you mean rotations.max_degrees?"],
         ),
-        (trend("falling", at={}), ["claims.0.trend: which cell is meant is open: pgd.eps (0, 8/255, 0.1)"]),
+        (
+            trend("falling", at={}),
+            ["claims.0.trend: which cell is meant is open: pgd.eps (0, 8/255, 0.1)"],
+        ),
         (compare({"above": 0}, at={}), ["claims.0.compare: which cell is meant is open: pgd.eps"]),
-        (compare({"above": 0}, of={"rotations.max_degrees": 45}), ["compare.of.rotations.max_degrees: nothing"]),
-        (compare({"above": 0}, at=CELL), ["of.rotations.max_degrees: rotations.max_degrees stands in at and in of"]),
+        (
+            compare({"above": 0}, of={"rotations.max_degrees": 45}),
+            ["compare.of.rotations.max_degrees: nothing"],
+        ),
+        (
+            compare({"above": 0}, at=CELL),
+            ["of.rotations.max_degrees: rotations.max_degrees stands in at and in of"],
+        ),
     ],
 )
 def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, claim, expected):
@@ -293,7 +355,9 @@ def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, cla
 def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
     whole = planned(spec(trend("falling")))
     claims.check(whole)
-    assert any("rotations.max_degrees" not in cell.coords for cell in whole.cells)  # the plain defence has none
+    assert any(
+        "rotations.max_degrees" not in cell.coords for cell in whole.cells
+    )  # the plain defence has none
 
 
 def test_a_pair_must_be_measured_at_the_same_points(refused):
@@ -303,7 +367,5 @@ def test_a_pair_must_be_measured_at_the_same_points(refused):
 
 @pytest.mark.slow
 def test_claims_and_tables_do_without_matplotlib_and_jinja():
-    code = (
-        "import sys, invspec.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
-    )
+    code = "import sys, invspec.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -57,10 +57,15 @@ def ask(capsys: pytest.CaptureFixture[str]):
 def test_without_a_command_there_is_help(ask) -> None:
     told = ask()
     assert told.code == 2
-    assert all(command in told.out for command in ("run", "report", "validate", "plan", "list", "schema", "samples"))
+    assert all(
+        command in told.out
+        for command in ("run", "report", "validate", "plan", "list", "schema", "samples")
+    )
 
 
-@pytest.mark.parametrize("command", ["run", "report", "validate", "plan", "list", "schema", "samples", "store"])
+@pytest.mark.parametrize(
+    "command", ["run", "report", "validate", "plan", "list", "schema", "samples", "store"]
+)
 def test_every_command_has_help(command: str, ask) -> None:
     told = ask(command, "--help")
     assert (told.code, told.err) == (0, "")
@@ -88,7 +93,9 @@ def test_a_users_registry_is_listed_too(ask, tmp_path: Path) -> None:
     from registries import untouched
 
     (tmp_path / "mine" / "attack").mkdir(parents=True)
-    (tmp_path / "mine" / "attack" / "own.yaml").write_text("target: invspec.attacks.pgd:PGD\nsummary: my own\n")
+    (tmp_path / "mine" / "attack" / "own.yaml").write_text(
+        "target: invspec.attacks.pgd:PGD\nsummary: my own\n"
+    )
     with untouched(tmp_path):
         assert "my own" in ask("list", "attack", "--registry", "mine").out
     assert "my own" not in ask("list", "attack").out
@@ -137,7 +144,9 @@ def test_validate_counts_what_each_spec_would_run(ask) -> None:
     Path("other.yaml").write_text(SPEC.replace("[0.0, 0.1]", "[0.0, 0.1, 0.2]"))
     told = ask("validate", "toy.yaml", "other.yaml")
     assert (told.code, told.err) == (0, "")
-    assert told.out == "toy.yaml: 2 cells, 5 tasks, 0 claims\nother.yaml: 3 cells, 7 tasks, 0 claims\n"
+    assert (
+        told.out == "toy.yaml: 2 cells, 5 tasks, 0 claims\nother.yaml: 3 cells, 7 tasks, 0 claims\n"
+    )
 
 
 def test_validate_stops_at_the_first_bad_spec(ask) -> None:
@@ -155,8 +164,19 @@ def test_validate_looks_into_every_scale(ask) -> None:
 
 
 def test_scales_settings_and_smoke_are_laid_over_a_spec_in_this_order(ask) -> None:
-    assert ask("validate", "toy.yaml", "--scale", "small").out == "toy.yaml: 1 cell, 3 tasks, 0 claims\n"
-    told = ask("validate", "toy.yaml", "--scale", "small", "--set", "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}", "--smoke")
+    assert (
+        ask("validate", "toy.yaml", "--scale", "small").out
+        == "toy.yaml: 1 cell, 3 tasks, 0 claims\n"
+    )
+    told = ask(
+        "validate",
+        "toy.yaml",
+        "--scale",
+        "small",
+        "--set",
+        "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}",
+        "--smoke",
+    )
     assert told.out == "toy.yaml: 3 cells, 7 tasks, 0 claims\n"
 
 
@@ -183,7 +203,9 @@ def test_the_last_run_is_reported_on_without_being_named(ask) -> None:
     assert len(named.out.splitlines()) == 2
 
 
-@pytest.mark.parametrize(("form", "starts"), [("csv", "dataset,"), ("json", "{"), ("latex", "%"), ("html", "")])
+@pytest.mark.parametrize(
+    ("form", "starts"), [("csv", "dataset,"), ("json", "{"), ("latex", "%"), ("html", "")]
+)
 def test_a_report_of_what_is_missing_has_every_format(form: str, starts: str, ask) -> None:
     Path("store").mkdir()
     told = ask("report", "toy.yaml", "--format", form)
@@ -261,7 +283,9 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("command", ["--version", "schema", "list"])
 def test_a_reader_that_goes_away_is_no_reason_to_complain(command: str) -> None:
     code = f"from invspec.cli import main; main([{command!r}])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

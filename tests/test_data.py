@@ -17,13 +17,17 @@ def split_of(n, kind=torch.uint8):
 def read(batches):
     """x, y and index of all batches, one behind the other."""
     found = list(batches)
-    return tuple(torch.cat([getattr(batch, name) for batch in found]) for name in ("x", "y", "index"))
+    return tuple(
+        torch.cat([getattr(batch, name) for batch in found]) for name in ("x", "y", "index")
+    )
 
 
 def test_bytes_become_pixels_in_0_to_1_and_floats_stay_as_they_are():
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
     y = torch.zeros(3, dtype=torch.int64)
-    assert read(TensorSplit(pixels, y).batches(3))[0].flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert read(TensorSplit(pixels, y).batches(3))[0].flatten().tolist() == pytest.approx(
+        [0, 0.2, 1]
+    )
     points = torch.tensor([-3.0, 0.5, 7.0]).view(3, 1, 1, 1)
     (batch,) = TensorSplit(points, y, bounds=(-9.0, 9.0)).batches(3)
     assert torch.equal(batch.x, points)
@@ -52,7 +56,9 @@ def test_the_order_comes_from_the_stream_alone():
 @given(st.data())
 def test_examples_keep_their_index_however_they_are_cut(data):
     n = data.draw(st.integers(2, 30))
-    rows = torch.tensor(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True)))
+    rows = torch.tensor(
+        data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
+    )
     cut = split_of(n).take(rows)
     again = cut.head(data.draw(st.integers(1, n)))
     x, _, index = read(again.batches(4))
@@ -67,7 +73,11 @@ def test_a_head_is_never_longer_than_the_split():
 
 def test_a_split_on_another_device_keeps_its_index_on_the_cpu():
     there = split_of(5).to("meta")
-    assert (there.pixels.device.type, there.y.device.type, there.index.device.type) == ("meta", "meta", "cpu")
+    assert (there.pixels.device.type, there.y.device.type, there.index.device.type) == (
+        "meta",
+        "meta",
+        "cpu",
+    )
 
 
 def test_images_and_labels_must_be_as_many():
@@ -80,7 +90,9 @@ def test_an_empty_part_of_a_split_stays_empty():
     assert (len(nothing), nothing.index.tolist()) == (0, [])
 
 
-@pytest.mark.parametrize("rows", [torch.tensor([2, 0]), torch.tensor([True, False, True, False])], ids=str)
+@pytest.mark.parametrize(
+    "rows", [torch.tensor([2, 0]), torch.tensor([True, False, True, False])], ids=str
+)
 def test_a_batch_is_cut_by_positions_or_by_a_mask(rows):
     (whole,) = split_of(4).batches(4)
     taken = whole.take(rows)
@@ -92,7 +104,11 @@ def test_a_batch_is_cut_by_positions_or_by_a_mask(rows):
 
 def test_the_cost_of_an_attack_that_treats_all_alike():
     found = Perturbed.costing(torch.zeros(3, 1, 2, 2), forwards=5, backwards=4)
-    assert (found.forwards.tolist(), found.backwards.tolist(), found.path) == ([5] * 3, [4] * 3, None)
+    assert (found.forwards.tolist(), found.backwards.tolist(), found.path) == (
+        [5] * 3,
+        [4] * 3,
+        None,
+    )
 
 
 def test_examples_name_their_attacked_images():

@@ -159,7 +159,9 @@ def test_a_byte_order_mark_is_no_part_of_a_spec(tmp_path: Path) -> None:
 
 def test_names_that_are_no_words_are_quoted_in_messages() -> None:
     read = document.parse("'a b': {'\\n': 1}", "x.yaml")
-    assert str(read.locate(SpecError("no", path=("a b", "../x", 0)))) == "x.yaml:1: 'a b'.'../x'.0: no"
+    assert (
+        str(read.locate(SpecError("no", path=("a b", "../x", 0)))) == "x.yaml:1: 'a b'.'../x'.0: no"
+    )
 
 
 # ─ what is laid over ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +170,9 @@ def test_names_that_are_no_words_are_quoted_in_messages() -> None:
 def test_an_overlay_replaces_and_adds_and_remembers_who_did_it() -> None:
     read = document.parse(TEXT, "x.yaml")
     laid = (
-        read.overlay("second.0.deep", 9, "--set").overlay("first.c", [1], "--scale").overlay("new", {"a": 1}, "--set")
+        read.overlay("second.0.deep", 9, "--set")
+        .overlay("first.c", [1], "--scale")
+        .overlay("new", {"a": 1}, "--set")
     )
     assert laid.values["second"][0] == {"deep": 9, "other": "word"}
     assert laid.values["first"] == {"a": 1, "b": ["x", "y"], "c": [1]}
@@ -196,7 +200,9 @@ def test_a_number_is_a_position_in_a_list_and_a_key_elsewhere() -> None:
     assert read.overlay("keys.1", "c", "--set").values["keys"] == {"1": "c"}
 
 
-@pytest.mark.parametrize("dotted", ["list.2", "list.x", "list.-1", f"list.{10**9}", "nothing.a", "list.0.a"])
+@pytest.mark.parametrize(
+    "dotted", ["list.2", "list.x", "list.-1", f"list.{10**9}", "nothing.a", "list.0.a"]
+)
 def test_an_overlay_onto_nothing_is_refused(dotted: str) -> None:
     read = document.parse("list: [a, b]\n", "x.yaml")
     with pytest.raises(SpecError) as caught:

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "invspec"
-GROUND = (("errors",), ("cards", "kinds"), ("data", "ops"), ("pairs", "registry"))  # floors, the lowest first
+GROUND = (
+    ("errors",),
+    ("cards", "kinds"),
+    ("data", "ops"),
+    ("pairs", "registry"),
+)  # floors, the lowest first
 MACHINERY = (
     ("document",),
     ("spec", "tasks"),
@@ -40,7 +45,9 @@ def allowed(room: str) -> set[str]:
 
 
 def modules() -> list[Path]:
-    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    return sorted(
+        path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"
+    )
 
 
 def room_of(path: Path) -> str:
@@ -51,9 +58,15 @@ def imports(path: Path, types: bool) -> Iterator[str]:
     """Every module that a file names in an import, also inside functions: "invspec.kinds", "torch"."""
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     for_types = [
-        node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
     ]
-    left_out = set() if types else {below for node in for_types for part in node.body for below in ast.walk(part)}
+    left_out = (
+        set()
+        if types
+        else {below for node in for_types for part in node.body for below in ast.walk(part)}
+    )
     for node in ast.walk(tree):
         if isinstance(node, ast.Import) and node not in left_out:
             yield from (alias.name for alias in node.names)
@@ -63,7 +76,9 @@ def imports(path: Path, types: bool) -> Iterator[str]:
 
 
 def rooms_imported_by(path: Path, types: bool = True) -> set[str]:
-    return {name.split(".")[1] for name in imports(path, types) if name.startswith("invspec.")} - {"__version__"}
+    return {name.split(".")[1] for name in imports(path, types) if name.startswith("invspec.")} - {
+        "__version__"
+    }
 
 
 def test_every_module_has_a_floor() -> None:
@@ -78,11 +93,19 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_machinery_and_methods_meet_only_in_the_registry(path: Path) -> None:
     room = room_of(path)
-    beyond = MACHINERY if room in rooms(METHODS) else METHODS if room in rooms(MACHINERY) else MACHINERY + METHODS
+    beyond = (
+        MACHINERY
+        if room in rooms(METHODS)
+        else METHODS
+        if room in rooms(MACHINERY)
+        else MACHINERY + METHODS
+    )
     assert not rooms_imported_by(path) & rooms(beyond)
 
 
-@pytest.mark.parametrize("name", ["errors", "cards", "kinds", "registry", "document", "spec", "cli", "catalogue"])
+@pytest.mark.parametrize(
+    "name", ["errors", "cards", "kinds", "registry", "document", "spec", "cli", "catalogue"]
+)
 def test_what_reads_imports_torch_at_most_inside_functions(name: str) -> None:
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -105,18 +128,37 @@ print(*sys.modules)
     return set(ran.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("--version",), ("list",), ("list", "attack")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("run", "--help"), ("--version",), ("list",), ("list", "attack")]
+)
 def test_help_and_list_import_neither_torch_nor_any_method(arguments: tuple[str, ...]) -> None:
     loaded = loaded_by(*arguments)
     assert {"invspec.cli", "typer"} <= loaded  # the list is one
-    assert not loaded & {"torch", "numpy", "scipy", "sklearn", "matplotlib", "pyarrow", "invspec.kinds", "invspec.spec"}
-    assert not [name for name in loaded if name.startswith(tuple(f"invspec.{room}." for room in rooms(METHODS)))]
+    assert not loaded & {
+        "torch",
+        "numpy",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "pyarrow",
+        "invspec.kinds",
+        "invspec.spec",
+    }
+    assert not [
+        name
+        for name in loaded
+        if name.startswith(tuple(f"invspec.{room}." for room in rooms(METHODS)))
+    ]
 
 
 def test_the_page_of_an_attack_imports_that_attack_and_no_dataset() -> None:
     loaded = loaded_by("list", "attack", "random_rotation")
     assert "invspec.attacks.random_rotation" in loaded
-    assert not loaded & {"invspec.spec", "invspec.datasets.torchvision_images", "invspec.models.gcnn"}
+    assert not loaded & {
+        "invspec.spec",
+        "invspec.datasets.torchvision_images",
+        "invspec.models.gcnn",
+    }
 
 
 RUN = "from invspec import cli; cli.main()"
@@ -130,4 +172,6 @@ def test_help_and_list_answer_at_once(arguments: tuple[str, ...]) -> None:
         subprocess.run([sys.executable, "-c", RUN, *arguments], capture_output=True, check=True)
         return time.perf_counter() - began
 
-    assert statistics.median(seconds() for _ in range(5)) < 2  # 0.3 s when the machine has nothing else to do
+    assert (
+        statistics.median(seconds() for _ in range(5)) < 2
+    )  # 0.3 s when the machine has nothing else to do

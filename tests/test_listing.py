@@ -51,7 +51,16 @@ def test_costs_are_the_median_of_what_is_done_times_what_is_left(toy, tmp_path, 
     for task, seconds in zip(attacked, (10.0, 1000.0, 90.0), strict=False):
         kept.save(task, Artifact({}), seconds=seconds)
     listing.plan(toy, kept)
-    assert table(capsys.readouterr().out)[2] == ["perturb", "Shift", "Linear", "4", "3", "90.0", "1.5", "min"]
+    assert table(capsys.readouterr().out)[2] == [
+        "perturb",
+        "Shift",
+        "Linear",
+        "4",
+        "3",
+        "90.0",
+        "1.5",
+        "min",
+    ]
 
 
 def test_a_plan_of_which_nothing_is_done_has_no_costs(toy, tmp_path, capsys):
@@ -78,7 +87,14 @@ def test_what_is_damaged_counts_as_to_do(toy, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (59, "59 s"), (60, "1.0 min"), (90, "1.5 min"), (5400, "1.5 h"), (129_600, "1.5 d")],
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1.0 min"),
+        (90, "1.5 min"),
+        (5400, "1.5 h"),
+        (129_600, "1.5 d"),
+    ],
 )
 def test_durations_read_well(seconds, text):
     assert listing.duration(seconds) == text
@@ -103,6 +119,8 @@ def test_verifying_names_sets_aside_and_counts(tmp_path, capsys):
     assert listing.verify(kept) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "3 whole, 0 damaged"
-    assert said[1].startswith(f"damaged: train {kept.folder(train()).name}: task.json: missing; set aside as ")
+    assert said[1].startswith(
+        f"damaged: train {kept.folder(train()).name}: task.json: missing; set aside as "
+    )
     assert said[2] == "2 whole, 1 damaged; the next run computes them again"
     assert train() not in kept

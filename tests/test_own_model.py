@@ -53,7 +53,11 @@ BEHIND = {  # measures of what one attack promises, and the attack, which itself
 
 def complete(kind: Kind) -> list[str]:
     """The cards of a kind that say all that their class requires."""
-    return [name for name in names(kind) if not any(i.is_required() for i in resolve(kind, name).model_fields.values())]
+    return [
+        name
+        for name in names(kind)
+        if not any(i.is_required() for i in resolve(kind, name).model_fields.values())
+    ]
 
 
 def wanting_a_bijection(kind: Kind) -> list[str]:
@@ -75,7 +79,11 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
     (folder / "model" / "own.yaml").write_text("target: own_net:Own\nsummary: a net of mine\n")
     weights = {"file": str(tmp_path / "own.pth"), "sha256": digest}
-    card = {"target": "invspec.defences.pretrained:Pretrained", "summary": "its weights", "params": weights}
+    card = {
+        "target": "invspec.defences.pretrained:Pretrained",
+        "summary": "its weights",
+        "params": weights,
+    }
     (folder / "defence" / "own_weights.yaml").write_text(yaml.safe_dump(card))
     monkeypatch.chdir(tmp_path)
     with untouched(folder):
@@ -136,7 +144,9 @@ def test_a_model_of_ones_own_goes_through_every_measure_that_fits_it(
 ) -> None:
     measures = fitting()
     path = spec(ATTACKS, measures)
-    assert call("run", path, "--registry", mine, "--workers", 1, "--store", "store") == 0, capsys.readouterr().err
+    assert call("run", path, "--registry", mine, "--workers", 1, "--store", "store") == 0, (
+        capsys.readouterr().err
+    )
     capsys.readouterr()
     assert call("report", path, "--registry", mine, "--store", "store", "--format", "csv") == 0
     told = capsys.readouterr().out
@@ -158,36 +168,40 @@ def refusal(path: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 def line_of(path: Path, start: str) -> int:
     """The number of the line that starts so."""
-    (number,) = [n for n, line in enumerate(path.read_text().splitlines(), 1) if line.startswith(start)]
+    (number,) = [
+        n for n, line in enumerate(path.read_text().splitlines(), 1) if line.startswith(start)
+    ]
     return number
 
 
 @pytest.mark.parametrize("name", wanting_a_bijection("measure"))
-def test_a_measure_that_needs_a_bijection_refuses_it(name: str, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_measure_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     measure = cast(Measure, made("measure", name))
     path = spec(ATTACKS, {name: entry(name, measure)})
-    expected = (
-        f"error: x.yaml:{line_of(path, '- dataset')}: train.0: measure {name} does not fit model own\nhint: {NEEDED}\n"
-    )
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: measure {name} does not fit model own\nhint: {NEEDED}\n"
     assert refusal(path, mine, capsys) == expected
 
 
 @pytest.mark.parametrize("name", wanting_a_bijection("attack"))
-def test_an_attack_that_needs_a_bijection_refuses_it(name: str, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_attack_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = spec({name: PAIRS}, {"accuracy": {"of": name}})
-    expected = (
-        f"error: x.yaml:{line_of(path, '- dataset')}: train.0: attack {name} does not fit model own\nhint: {NEEDED}\n"
-    )
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: attack {name} does not fit model own\nhint: {NEEDED}\n"
     assert refusal(path, mine, capsys) == expected
 
 
 @pytest.mark.parametrize("name", wanting_a_bijection("defence"))
-def test_a_defence_that_needs_a_bijection_refuses_it(name: str, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defence_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = [{"dataset": "fake", "model": "own", "defence": name}]
-    path = spec({"clean": ATTACKS["clean"]}, {"accuracy": {"of": "clean"}}, defences={name: {}}, train=lines)
-    expected = (
-        f"error: x.yaml:{line_of(path, '- dataset')}: train.0: defence {name} does not fit model own\nhint: {NEEDED}\n"
+    path = spec(
+        {"clean": ATTACKS["clean"]}, {"accuracy": {"of": "clean"}}, defences={name: {}}, train=lines
     )
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: defence {name} does not fit model own\nhint: {NEEDED}\n"
     assert refusal(path, mine, capsys) == expected
 
 
@@ -196,4 +210,6 @@ def test_a_measure_of_another_nets_attack_is_refused_with_that_attack(
     name: str, attack: str, mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = spec({attack: PAIRS}, {name: {"of": attack}})
-    assert f"attack {attack} does not fit model own\nhint: it needs a model" in refusal(path, mine, capsys)
+    assert f"attack {attack} does not fit model own\nhint: it needs a model" in refusal(
+        path, mine, capsys
+    )

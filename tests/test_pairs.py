@@ -30,7 +30,9 @@ def pairs_of(split) -> Any:
 
 
 @pytest.mark.parametrize(
-    "targets", [Targets(per_class=2), Targets(indices=(0, 1, 2, 5)), Targets(each=4)], ids=["class", "given", "each"]
+    "targets",
+    [Targets(per_class=2), Targets(indices=(0, 1, 2, 5)), Targets(each=4)],
+    ids=["class", "given", "each"],
 )
 def test_no_target_is_of_its_sources_class_and_every_pair_has_an_index_of_its_own(targets):
     split = paired(IMAGES, IMAGES, targets, CLASSES)
@@ -59,7 +61,10 @@ def test_given_targets_are_those_that_were_given():
 
 
 def test_another_seed_draws_other_targets():
-    drawn = [pairs_of(paired(IMAGES, IMAGES, Targets(each=2, seed=seed), CLASSES)).ends for seed in (0, 0, 1)]
+    drawn = [
+        pairs_of(paired(IMAGES, IMAGES, Targets(each=2, seed=seed), CLASSES)).ends
+        for seed in (0, 0, 1)
+    ]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 
@@ -108,14 +113,18 @@ def test_a_task_has_the_pairs_of_its_part_and_judges_them():
     assert size(task.train.dataset, sample) == len(chosen(task.train.dataset, sample)) == 12
     found = examples((task, rest), bench)
     assert set(found.judged) == {*JUDGED, *PAIRED}
-    for name, column in zip(PAIRED, (*pairs_of(found.clean).ends.T, pairs_of(found.clean).y_target), strict=True):
+    for name, column in zip(
+        PAIRED, (*pairs_of(found.clean).ends.T, pairs_of(found.clean).y_target), strict=True
+    ):
         assert torch.equal(found.judged[name], column)
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 7, 30])
 def test_examples_are_read_some_at_a_time_across_parts(size):
     bench, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
-    parts = tuple(perturb(toys.Shift(), part=part, sample=sample) for part in ((0, 5), (5, 12), (12, 14)))
+    parts = tuple(
+        perturb(toys.Shift(), part=part, sample=sample) for part in ((0, 5), (5, 12), (12, 14))
+    )
     found = examples(parts, bench)
     pieces = list(found.batches(size, "x_adv", "l2"))
     assert [len(batch) for batch, _ in pieces] == [len(rows["x_adv"]) for _, rows in pieces]

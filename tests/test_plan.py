@@ -70,9 +70,17 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
     found = planned(
         seeds=list(range(seeds)),
         datasets={"fake": {"test": sweep(tests)}},
-        defences={f"d{number}": {"use": "standard", "epochs": sweep(epochs)} for number in range(lines)},
-        attacks={"pgd": {"eps": sweep(eps, 0.1), "steps": sweep(steps)}, "none": {"use": "identity"}},
-        train=[{"dataset": "fake", "model": "linear", "defence": f"d{number}"} for number in range(lines)],
+        defences={
+            f"d{number}": {"use": "standard", "epochs": sweep(epochs)} for number in range(lines)
+        },
+        attacks={
+            "pgd": {"eps": sweep(eps, 0.1), "steps": sweep(steps)},
+            "none": {"use": "identity"},
+        },
+        train=[
+            {"dataset": "fake", "model": "linear", "defence": f"d{number}"}
+            for number in range(lines)
+        ],
     )
     trained = lines * seeds * tests * epochs
     assert len(found.cells) == trained * (eps * steps + 1)
@@ -85,7 +93,9 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
 
 
 def test_every_cell_has_coordinates_of_its_own() -> None:
-    found = planned(seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}})
+    found = planned(
+        seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
+    )
     assert len({tuple(sorted(cell.coords.items())) for cell in found.cells}) == len(found.cells)
 
 
@@ -100,7 +110,9 @@ def test_a_train_line_may_restrict_what_is_measured_on_it() -> None:
 
 
 def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
-    found = planned(seeds=[3, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.2, 0.1]}}})
+    found = planned(
+        seeds=[3, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.2, 0.1]}}}
+    )
     assert found.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
     assert found.coordinates()["seed"] == [3, 1]
     assert "pgd.eps" not in found.coordinates("clean")
@@ -110,11 +122,15 @@ def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
 
 
 def test_every_task_comes_once_and_after_what_it_needs() -> None:
-    found = planned(seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}})
+    found = planned(
+        seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
+    )
     place = {task: position for position, task in enumerate(found.tasks)}
     assert len(place) == len(found.tasks)
     assert all(place[need] < place[task] for task in found.tasks for need in needs(task))
-    assert {cell.goal for cell in found.cells} == {task for task in found.tasks if isinstance(task, Score)}
+    assert {cell.goal for cell in found.cells} == {
+        task for task in found.tasks if isinstance(task, Score)
+    }
 
 
 def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None:
@@ -134,15 +150,22 @@ def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None
         (7, {"per_class": 201}, [(0, 7)]),
     ],
 )
-def test_long_attacks_are_cut_into_parts(test: int, sample: dict[str, Any], parts: list[tuple[int, int]]) -> None:
+def test_long_attacks_are_cut_into_parts(
+    test: int, sample: dict[str, Any], parts: list[tuple[int, int]]
+) -> None:
     found = planned(
-        datasets={"fake": {"test": test}}, attacks={"pgd": {"sample": sample}}, measures={"accuracy": {"of": "pgd"}}
+        datasets={"fake": {"test": test}},
+        attacks={"pgd": {"sample": sample}},
+        measures={"accuracy": {"of": "pgd"}},
     )
     assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
 
 
 def test_parts_of_large_images_have_fewer() -> None:
-    found = planned(datasets={"fake": {"shape": [3, 224, 224], "test": 900}}, measures={"accuracy": {"of": "pgd"}})
+    found = planned(
+        datasets={"fake": {"shape": [3, 224, 224], "test": 900}},
+        measures={"accuracy": {"of": "pgd"}},
+    )
     parts = [task.part for task in found.tasks if isinstance(task, Perturb)]
     assert parts == [(0, 445), (445, 890), (890, 900)]
 
@@ -178,9 +201,14 @@ def test_precision_is_the_searches_and_no_trainings() -> None:
 
 @pytest.mark.parametrize(("limit", "refused"), [(1_000, False), (2_000 * 2_000_000 + 1, True)])
 def test_more_parts_than_can_be_planned_are_refused(limit: int, refused: bool) -> None:
-    changes: dict[str, Any] = {"datasets": {"fake": {"test": 10**12}}, "attacks": {"pgd": {"sample": {"limit": limit}}}}
+    changes: dict[str, Any] = {
+        "datasets": {"fake": {"test": 10**12}},
+        "attacks": {"pgd": {"sample": {"limit": limit}}},
+    }
     if refused:
-        with pytest.raises(SpecError, match=r"attacks\.pgd: 4,000,000,001 examples in each of 1 cells are too many"):
+        with pytest.raises(
+            SpecError, match=r"attacks\.pgd: 4,000,000,001 examples in each of 1 cells are too many"
+        ):
             planned(**changes, measures={"accuracy": {"of": "pgd"}})
     else:
         assert len(planned(**changes, measures={"accuracy": {"of": "pgd"}}).tasks) == 3
@@ -211,7 +239,10 @@ claims:
 
 
 def keys_of(values: dict[str, Any]) -> set[str]:
-    return {key(task) for task in planner.plan(resolve.resolve(document.Document("x.yaml", values))).tasks}
+    return {
+        key(task)
+        for task in planner.plan(resolve.resolve(document.Document("x.yaml", values))).tasks
+    }
 
 
 KEYS = keys_of(RICH)
@@ -223,7 +254,10 @@ def shuffled(draw: st.DrawFn, value: Any, path: tuple[Any, ...] = ()) -> Any:
         items = draw(st.permutations(list(cast(dict[str, Any], value).items())))
         return {name: shuffled(draw, item, (*path, name)) for name, item in items}
     if isinstance(value, list):
-        items = [shuffled(draw, item, (*path, number)) for number, item in enumerate(cast(list[Any], value))]
+        items = [
+            shuffled(draw, item, (*path, number))
+            for number, item in enumerate(cast(list[Any], value))
+        ]
         is_set = path[-1] in ("seeds", "sweep", "train", "model", "defence", "dataset")
         return draw(st.permutations(items)) if is_set else items
     return value
@@ -273,7 +307,9 @@ RELEVANT: dict[str, tuple[str, Any, tuple[type, ...]]] = {
 
 
 @pytest.mark.parametrize(("dotted", "value", "all_of"), RELEVANT.values(), ids=RELEVANT)
-def test_what_can_change_a_number_changes_keys(dotted: str, value: Any, all_of: tuple[type, ...]) -> None:
+def test_what_can_change_a_number_changes_keys(
+    dotted: str, value: Any, all_of: tuple[type, ...]
+) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
     found = planner.plan(resolve.resolve(changed))
     new = [task for task in found.tasks if key(task) not in KEYS]
@@ -305,7 +341,9 @@ def complaint(**changes: Any) -> str:
 
 def test_what_fits_is_accepted() -> None:
     models = ["linear", "stdcnn"]
-    found = planned(models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}])
+    found = planned(
+        models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}]
+    )
     validation.check(found)
     assert found.coordinates()["model"] == models
 
@@ -317,18 +355,30 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
     models = {"linear": {}, "stdcnn": {}}
     validation.check(
         planned(
-            attacks=attacks, measures=measures, models=models, train=[line, {**BASE["train"][0], "model": "stdcnn"}]
+            attacks=attacks,
+            measures=measures,
+            models=models,
+            train=[line, {**BASE["train"][0], "model": "stdcnn"}],
         )
     )
-    told = complaint(attacks=attacks, measures=measures, models=models, train=[line, {**line, "measures": ["other"]}])
+    told = complaint(
+        attacks=attacks,
+        measures=measures,
+        models=models,
+        train=[line, {**line, "measures": ["other"]}],
+    )
     assert told.startswith(
         "x.yaml: train.1: attack standardised does not fit model linear\nhint: it needs a model that"
     )
 
 
 def test_the_attack_of_a_defence_must_fit_its_models() -> None:
-    told = complaint(defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}})
-    assert told.startswith("x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs")
+    told = complaint(
+        defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}}
+    )
+    assert told.startswith(
+        "x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs"
+    )
 
 
 ORACLE = {"use": "semantic_share", "of": "pgd", "oracle": {"model": "judge", "defence": "quick"}}
@@ -355,9 +405,13 @@ def test_an_oracle_is_trained_on_the_same_data_from_the_same_seed() -> None:
 def test_an_oracle_must_fit_the_data() -> None:
     models = {"linear": {}, "judge": {"use": "sign_first"}}  # which tells two classes apart
     told = complaint(
-        models=models, defences={"standard": {}, "quick": {"use": "untrained"}}, measures={"shown": ORACLE}
+        models=models,
+        defences={"standard": {}, "quick": {"use": "untrained"}},
+        measures={"shown": ORACLE},
     )
-    assert told.startswith("x.yaml: measures.shown.oracle: the oracle of measure shown: judge on fake: SignClassifier")
+    assert told.startswith(
+        "x.yaml: measures.shown.oracle: the oracle of measure shown: judge on fake: SignClassifier"
+    )
 
 
 @pytest.mark.parametrize(
@@ -383,11 +437,15 @@ def test_an_oracles_training_must_fit_it(quick: dict[str, Any], told: str) -> No
     assert found.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
 
 
-def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_method_reads_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And retraining it asks for new tasks, of its methods alone."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     attacks = {**BASE["attacks"], "pgd": {"use": "lpa", "distance": "laidlaw_alexnet_cifar"}}
-    told = complaint(models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks)
+    told = complaint(
+        models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks
+    )
     assert told.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
     (tmp_path / "weights").mkdir()
     keys: list[set[str]] = []
@@ -395,12 +453,16 @@ def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path, monkeypatch: p
         (tmp_path / "weights" / "alexnet_cifar.safetensors").write_bytes(content)
         tasks.key.cache_clear()  # a process keeps what it has hashed
         keys.append({tasks.key(task) for task in planned(attacks=attacks).tasks})
-    assert len(keys[0] - keys[1]) == 2  # the attack and its score; not the training, nor what is of clean images
+    assert (
+        len(keys[0] - keys[1]) == 2
+    )  # the attack and its score; not the training, nor what is of clean images
 
 
 def test_a_measure_of_a_whole_sweep_wants_one() -> None:
     told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
-    assert told.startswith("x.yaml: train.0: measure area is of a whole sweep, and attack pgd has none\nhint: sweep")
+    assert told.startswith(
+        "x.yaml: train.0: measure area is of a whole sweep, and attack pgd has none\nhint: sweep"
+    )
 
 
 @pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
@@ -415,7 +477,9 @@ def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.Mo
 
     from invspec.models.linear import Linear
 
-    monkeypatch.setattr(Linear, "build", lambda self, shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(784, 7)))
+    monkeypatch.setattr(
+        Linear, "build", lambda self, shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(784, 7))
+    )
     assert complaint() == "x.yaml: train.0.model: linear on fake: gives 7 logits for 10 classes"
 
 
@@ -427,7 +491,9 @@ def test_products_of_labels_are_checked_pair_by_pair() -> None:
     for data, model in itertools.product(("fake", "small"), ("linear", "stdcnn")):
         line = {"dataset": data, "model": model, "defence": "standard"}
         if (data, model) == ("small", "stdcnn"):
-            assert "stdcnn on small: StdCNN needs images of at least 16x16" in complaint(**changes, train=[line])
+            assert "stdcnn on small: StdCNN needs images of at least 16x16" in complaint(
+                **changes, train=[line]
+            )
         else:
             validation.check(planned(**changes, train=[line]))
 
@@ -455,7 +521,9 @@ train: [{dataset: fake, model: net, defence: turned}]
 
 def chains(**pgd: Any) -> list[list[float]]:
     """The radii of each cell's attack and of those before it, the smallest last."""
-    cells = planned(attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}).cells
+    cells = planned(
+        attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}
+    ).cells
     found: list[list[float]] = []
     for cell in cells:
         task, radii = cell.goal.of[0][0], list[float]()
@@ -485,7 +553,12 @@ def test_independent_runs_have_nothing_before_them() -> None:
 
 
 def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
-    assert chains(eps={"sweep": [0.1, 0.2]}, steps={"sweep": [5, 9]}) == [[0.1], [0.1], [0.2, 0.1], [0.2, 0.1]]
+    assert chains(eps={"sweep": [0.1, 0.2]}, steps={"sweep": [5, 9]}) == [
+        [0.1],
+        [0.1],
+        [0.2, 0.1],
+        [0.2, 0.1],
+    ]
 
 
 def test_attacks_that_search_no_growing_set_share_nothing() -> None:
@@ -493,19 +566,28 @@ def test_attacks_that_search_no_growing_set_share_nothing() -> None:
 
 
 def test_a_long_sweep_begins_anew_every_so_often() -> None:
-    lengths = [len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})]
+    lengths = [
+        len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})
+    ]
     assert lengths == [1, *range(1, 51), *range(1, 10)]
 
 
 def test_every_part_follows_the_same_part() -> None:
     pgd = {"eps": {"sweep": [0.1, 0.2]}}
     data = {"fake": {"test": 2 * PART}}
-    cells = planned(datasets=data, attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}).cells
-    assert [part.after.part for part in cells[1].goal.of[0] if part.after] == [(0, PART), (PART, 2 * PART)]
+    cells = planned(
+        datasets=data, attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}
+    ).cells
+    assert [part.after.part for part in cells[1].goal.of[0] if part.after] == [
+        (0, PART),
+        (PART, 2 * PART),
+    ]
 
 
 def test_a_measure_that_gathers_has_one_cell_for_a_whole_sweep() -> None:
     attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3]}}}
-    (cell,) = planned(attacks=attacks, measures={"area": {"use": "area_under_profile", "of": "pgd"}}).cells
+    (cell,) = planned(
+        attacks=attacks, measures={"area": {"use": "area_under_profile", "of": "pgd"}}
+    ).cells
     assert "pgd.eps" not in cell.coords
     assert [cast(Any, parts[0].attack).eps for parts in cell.goal.of] == [0.1, 0.2, 0.3]

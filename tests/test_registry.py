@@ -48,13 +48,20 @@ def refusal(work: Callable[[], object], tmp_path: Path) -> str:
 
 def test_an_error_says_where_what_and_what_to_do() -> None:
     assert str(InvspecError("is bad")) == "is bad"
-    assert str(InvspecError("is bad", where="x.yaml:3", hint="mend it")) == "x.yaml:3: is bad\nhint: mend it"
+    assert (
+        str(InvspecError("is bad", where="x.yaml:3", hint="mend it"))
+        == "x.yaml:3: is bad\nhint: mend it"
+    )
     assert (InvspecError("").exit_code, SpecError("").exit_code) == (1, 2)
 
 
 def test_an_error_seen_from_further_out_has_a_longer_path() -> None:
     problem = SpecError("is bad", hint="mend it", path=("eps",)).within("attacks", "pgd")
-    assert (problem.path, problem.message, problem.hint) == (("attacks", "pgd", "eps"), "is bad", "mend it")
+    assert (problem.path, problem.message, problem.hint) == (
+        ("attacks", "pgd", "eps"),
+        "is bad",
+        "mend it",
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,9 @@ def test_an_error_seen_from_further_out_has_a_longer_path() -> None:
         ("zzz", [f"a{number}" for number in range(10, 40)], ""),
     ],
 )
-def test_a_hint_names_what_is_near_and_lists_what_is_short(word: str, known: list[str], hint: str) -> None:
+def test_a_hint_names_what_is_near_and_lists_what_is_short(
+    word: str, known: list[str], hint: str
+) -> None:
     assert suggest(word, known) == hint
 
 
@@ -83,8 +92,12 @@ def test_an_exception_is_told_in_one_line(problem: Exception, line: str) -> None
 
 
 def test_two_cards_of_one_class_and_one_setting_are_one_method() -> None:
-    assert make("attack", "pgd_mnist", {}) == make("attack", "pgd", {"eps": 0.3, "steps": 40, "step_size": 0.01})
-    assert make("attack", "pgd_mnist", {}).identity == PGD(eps=0.3, steps=40, step_size=0.01).identity
+    assert make("attack", "pgd_mnist", {}) == make(
+        "attack", "pgd", {"eps": 0.3, "steps": 40, "step_size": 0.01}
+    )
+    assert (
+        make("attack", "pgd_mnist", {}).identity == PGD(eps=0.3, steps=40, step_size=0.01).identity
+    )
 
 
 def test_what_is_written_wins_over_the_card() -> None:
@@ -102,7 +115,9 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     assert caught.value.hint.startswith("did you mean pgd?")
 
 
-def test_a_users_card_hides_the_packages_and_the_last_folder_comes_first(write: WriteFile, tmp_path: Path) -> None:
+def test_a_users_card_hides_the_packages_and_the_last_folder_comes_first(
+    write: WriteFile, tmp_path: Path
+) -> None:
     write("attack/pgd.yaml", "target: invspec.attacks.pgd:PGD\nsummary: mine\nparams: {eps: 0.7}\n")
     assert make("attack", "pgd", {}) == PGD(eps=0.7)
     other = tmp_path / "other"
@@ -206,7 +221,9 @@ BAD_CARDS = {
 
 
 @pytest.mark.parametrize(("written", "message"), BAD_CARDS.values(), ids=BAD_CARDS)
-def test_a_bad_card_is_refused_in_so_many_words(written: str, message: str, write: WriteFile, tmp_path: Path) -> None:
+def test_a_bad_card_is_refused_in_so_many_words(
+    written: str, message: str, write: WriteFile, tmp_path: Path
+) -> None:
     write("attack/mine.yaml", "")
     (tmp_path / "attack" / "mine.yaml").write_text(written, errors="surrogateescape")
     assert refusal(lambda: resolve("attack", "mine"), tmp_path) == f"attack/mine.yaml: {message}"
@@ -214,19 +231,28 @@ def test_a_bad_card_is_refused_in_so_many_words(written: str, message: str, writ
 
 def test_a_card_that_is_a_folder_is_refused(write: WriteFile, tmp_path: Path) -> None:
     write("attack/mine.yaml/x", "")
-    assert refusal(lambda: card("attack", "mine"), tmp_path) == "attack/mine.yaml: cannot be read: Is a directory"
+    assert (
+        refusal(lambda: card("attack", "mine"), tmp_path)
+        == "attack/mine.yaml: cannot be read: Is a directory"
+    )
 
 
 def test_a_bad_paper_is_refused(write: WriteFile, tmp_path: Path) -> None:
     write("papers.yaml", "me2026: {title: Mine, authors: Me, year: two}\n")
-    assert refusal(papers, tmp_path) == "papers.yaml: me2026: year: expected a whole number, found 'two'"
+    assert (
+        refusal(papers, tmp_path)
+        == "papers.yaml: me2026: year: expected a whole number, found 'two'"
+    )
 
 
 def test_a_cards_own_bad_setting_is_told_of_the_card(write: WriteFile, tmp_path: Path) -> None:
     write("attack/mine.yaml", "target: invspec.attacks.pgd:PGD\nsummary: mine\nparams: {eps: -1}\n")
     told = refusal(lambda: make("attack", "mine", {"steps": 2}), tmp_path)
     assert told == "attack/mine.yaml: params.eps: expected at least 0, found -1"
-    assert refusal(lambda: make("attack", "mine", {"eps": -2}), tmp_path) == "expected at least 0, found -2"
+    assert (
+        refusal(lambda: make("attack", "mine", {"eps": -2}), tmp_path)
+        == "expected at least 0, found -2"
+    )
 
 
 # ─ users' modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,7 +287,9 @@ def test_a_users_module_named_like_another_is_refused_not_mistaken(
     write(f"{module}.py", ATTACK)
     write("attack/mine.yaml", f"target: {module}:Mine\nsummary: mine\n")
     told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.startswith(f"attack/mine.yaml: target {module}:Mine: another module is named {module} too: ")
+    assert told.startswith(
+        f"attack/mine.yaml: target {module}:Mine: another module is named {module} too: "
+    )
     assert told.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
 
 
@@ -273,10 +301,14 @@ def test_two_folders_with_modules_of_one_name_are_refused(write: WriteFile, tmp_
     write("other/attack/yours.yaml", "target: same_name:Mine\nsummary: yours\n")
     cards.add(tmp_path / "other")
     told = refusal(lambda: resolve("attack", "yours"), tmp_path)
-    assert told.startswith("other/attack/yours.yaml: target same_name:Mine: another module is named same_name too: ")
+    assert told.startswith(
+        "other/attack/yours.yaml: target same_name:Mine: another module is named same_name too: "
+    )
 
 
-def test_a_users_module_that_cannot_be_imported_is_told_with_its_line(write: WriteFile, tmp_path: Path) -> None:
+def test_a_users_module_that_cannot_be_imported_is_told_with_its_line(
+    write: WriteFile, tmp_path: Path
+) -> None:
     write("attack/mine.yaml", "target: mine_broken:Mine\nsummary: mine\n")
     write("mine_broken.py", "a = 1\nb = 1 / 0\n")
     assert refusal(lambda: resolve("attack", "mine"), tmp_path) == (
@@ -285,7 +317,9 @@ def test_a_users_module_that_cannot_be_imported_is_told_with_its_line(write: Wri
     )
     write("mine_broken.py", "a = (\n")
     told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.endswith("cannot be imported: SyntaxError: '(' was never closed (mine_broken.py, line 1)")
+    assert told.endswith(
+        "cannot be imported: SyntaxError: '(' was never closed (mine_broken.py, line 1)"
+    )
 
 
 def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Path) -> None:
@@ -307,14 +341,22 @@ def test_a_method_in_a_method_is_named_by_the_same_words() -> None:
 
 @pytest.mark.parametrize(
     ("written", "value"),
-    [(0.1, 0.1), (1, 1.0), ("8/255", 8 / 255), ("1e-3", 0.001), (" 8 / 255 ", 8 / 255), ("+.5", 0.5)],
+    [
+        (0.1, 0.1),
+        (1, 1.0),
+        ("8/255", 8 / 255),
+        ("1e-3", 0.001),
+        (" 8 / 255 ", 8 / 255),
+        ("+.5", 0.5),
+    ],
 )
 def test_a_number_may_be_written_in_many_ways(written: object, value: float) -> None:
     assert make("attack", "pgd", {"eps": written}) == PGD(eps=value)
 
 
 @pytest.mark.parametrize(
-    "written", ["1/1e999", "1e999", "1e999/1e999", "8/0", "8/", "/8", "1/2/3", "nan", "inf", "", "0x1", True]
+    "written",
+    ["1/1e999", "1e999", "1e999/1e999", "8/0", "8/", "/8", "1/2/3", "nan", "inf", "", "0x1", True],
 )
 def test_what_is_no_number_is_refused(written: object) -> None:
     with pytest.raises(SpecError, match="expected a number"):
@@ -351,7 +393,14 @@ def test_an_identity_changes_with_the_class_the_version_and_every_field() -> Non
 
     assert Newer().identity["version"] == 2
     assert Newer().identity["target"] != PGD().identity["target"]
-    other = {"eps": 0.2, "norm": "l2", "steps": 7, "step_size": 0.1, "relative_step_size": 0.1, "random_start": False}
+    other = {
+        "eps": 0.2,
+        "norm": "l2",
+        "steps": 7,
+        "step_size": 0.1,
+        "relative_step_size": 0.1,
+        "random_start": False,
+    }
     other |= {"restarts": 2, "loss": "margin", "label": "predicted", "eps_space": "standardised"}
     changed = [PGD(**{name: value}).identity for name, value in other.items()]
     changed.append(PGD(norm="l1", sparsity=2).identity)
@@ -364,7 +413,12 @@ OWN = "laidlaw_alexnet_cifar"
 
 def measuring_distances() -> list[tuple[Kind, str]]:
     """Cards of methods that a distance can be given to."""
-    return [(kind, name) for kind in KINDS for name in names(kind) if "distance" in resolve(kind, name).model_fields]
+    return [
+        (kind, name)
+        for kind in KINDS
+        for name in names(kind)
+        if "distance" in resolve(kind, name).model_fields
+    ]
 
 
 @pytest.mark.parametrize(("kind", "name"), measuring_distances())
@@ -381,7 +435,10 @@ def test_the_users_own_weights_are_part_of_the_identity_of_what_reads_them(
     for content in (b"once", b"retrained"):
         file.write_bytes(content)
         found.append(method.identity["reads"])
-    assert found == [{"alexnet_cifar": hashlib.sha256(content).hexdigest()} for content in (b"once", b"retrained")]
+    assert found == [
+        {"alexnet_cifar": hashlib.sha256(content).hexdigest()}
+        for content in (b"once", b"retrained")
+    ]
     assert "reads" not in method.smoke().identity
 
 
@@ -391,8 +448,12 @@ def test_what_an_inner_method_reads_is_part_of_the_outer_ones_identity(
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "alexnet_cifar.pth").write_bytes(b"once")
-    outer = make("defence", "adversarial_training", {"attack": {"use": "lpa", "distance": OWN}}).identity
-    assert outer["fields"]["attack"]["reads"] == {"alexnet_cifar": hashlib.sha256(b"once").hexdigest()}
+    outer = make(
+        "defence", "adversarial_training", {"attack": {"use": "lpa", "distance": OWN}}
+    ).identity
+    assert outer["fields"]["attack"]["reads"] == {
+        "alexnet_cifar": hashlib.sha256(b"once").hexdigest()
+    }
     assert "reads" not in outer
 
 
@@ -425,4 +486,8 @@ def test_values_that_no_card_can_hold_have_plain_texts_too() -> None:
 
 
 def test_every_method_that_resolves_has_its_kind() -> None:
-    assert all(issubclass(methods.resolve(kind, name), Method) for kind in cards.KINDS for name in names(kind))
+    assert all(
+        issubclass(methods.resolve(kind, name), Method)
+        for kind in cards.KINDS
+        for name in names(kind)
+    )

@@ -33,7 +33,9 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def is_a(value: Any, name: str) -> bool:
-    return isinstance(value, TYPES[name]) and not (isinstance(value, bool) and name in ("number", "integer"))
+    return isinstance(value, TYPES[name]) and not (
+        isinstance(value, bool) and name in ("number", "integer")
+    )
 
 
 def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
@@ -68,17 +70,35 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                 yield from () if not isinstance(value, str) or re.search(wanted, value) else (at,)
             case "items":
                 parts = enumerate(value) if isinstance(value, list) else ()
-                yield from (fault for number, item in parts for fault in faults(item, wanted, f"{at}.{number}"))
+                yield from (
+                    fault
+                    for number, item in parts
+                    for fault in faults(item, wanted, f"{at}.{number}")
+                )
             case "required":
-                yield from (f"{at}.{name}" for name in wanted if isinstance(value, dict) and name not in value)
+                yield from (
+                    f"{at}.{name}"
+                    for name in wanted
+                    if isinstance(value, dict) and name not in value
+                )
             case "propertyNames":
                 yield from (f"{at}.{name}" for name in entries(value) if list(faults(name, wanted)))
             case "properties":
                 inside = {name: one for name, one in entries(value).items() if name in wanted}
-                yield from (fault for name in inside for fault in faults(inside[name], wanted[name], f"{at}.{name}"))
+                yield from (
+                    fault
+                    for name in inside
+                    for fault in faults(inside[name], wanted[name], f"{at}.{name}")
+                )
             case "additionalProperties":
-                rest = {name: one for name, one in entries(value).items() if name not in rule.get("properties", {})}
-                yield from (fault for name in rest for fault in faults(rest[name], wanted, f"{at}.{name}"))
+                rest = {
+                    name: one
+                    for name, one in entries(value).items()
+                    if name not in rule.get("properties", {})
+                }
+                yield from (
+                    fault for name in rest for fault in faults(rest[name], wanted, f"{at}.{name}")
+                )
             case "$schema" | "$defs" | "title" | "description" | "default":
                 pass
             case _:
@@ -96,7 +116,9 @@ def within(value: Any, word: str, limit: float) -> bool:
     return size >= limit if word.startswith("min") else size <= limit
 
 
-@pytest.mark.parametrize("path", sorted(shipped("specs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped("specs").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_the_schema_accepts_every_spec_that_ships(path: Path) -> None:
     assert list(faults(document.read(path).values, whole())) == []
 

@@ -50,14 +50,22 @@ def lines():
 
 
 def live():
-    return Live(Console(file=io.StringIO(), width=200, highlight=False, force_terminal=True, color_system=None))
+    return Live(
+        Console(
+            file=io.StringIO(), width=200, highlight=False, force_terminal=True, color_system=None
+        )
+    )
 
 
 TOLD = {
     "train Linear · Standard · seed 0: 12 s": events.Done(train(), 12.3),
-    "failed: Shift 0-20 on Linear · Standard · seed 0: no [bold]luck": events.Failed(SHIFT, "no [bold]luck"),
+    "failed: Shift 0-20 on Linear · Standard · seed 0: no [bold]luck": events.Failed(
+        SHIFT, "no [bold]luck"
+    ),
     "again: Shift 0-20 on Linear · Standard · seed 0: it died": events.Retried(SHIFT, "it died"),
-    "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(SCORE, "rows.json"),
+    "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(
+        SCORE, "rows.json"
+    ),
 }
 
 
@@ -83,7 +91,10 @@ def test_what_does_not_matter_is_not(event):
 
 
 def test_a_reason_is_given_once():
-    failed = [events.Failed(task, why) for task, why in ((train(), "no data"), (SHIFT, "no luck"), (SCORE, "no data"))]
+    failed = [
+        events.Failed(task, why)
+        for task, why in ((train(), "no data"), (SHIFT, "no luck"), (SCORE, "no data"))
+    ]
     first, second, third = said(lines(), failed).splitlines()
     assert first.endswith("seed 0: no data")
     assert second.endswith("seed 0: no luck")
@@ -99,9 +110,16 @@ def test_half_a_minute_without_a_word_is_too_long(monkeypatch):
 def test_the_summary_counts_what_happened():
     listener = lines()
     assert listener.summary().startswith("tasks: none · ")
-    told = [events.Cached(train()), events.Done(SHIFT, 1), events.Done(SCORE, 1), events.Failed(SHIFT, "no")]
+    told = [
+        events.Cached(train()),
+        events.Done(SHIFT, 1),
+        events.Done(SCORE, 1),
+        events.Failed(SHIFT, "no"),
+    ]
     said(listener, [*told, events.Skipped(SCORE, SHIFT)])
-    assert listener.summary().startswith("tasks: 2 computed, 1 found in the store, 1 failed, 1 skipped · ")
+    assert listener.summary().startswith(
+        "tasks: 2 computed, 1 found in the store, 1 failed, 1 skipped · "
+    )
 
 
 def test_bars_come_and_go_with_their_tasks():
@@ -111,15 +129,27 @@ def test_bars_come_and_go_with_their_tasks():
         listener.hear(events.Started(train(), "cpu"))
         listener.hear(events.Progress(train(), 2, 4, {"loss": 0.25}))
         (whole, bar) = listener.progress.tasks
-        assert (whole.total, bar.completed, bar.total, bar.fields["numbers"]) == (3, 2, 4, "loss 0.250")
+        assert (whole.total, bar.completed, bar.total, bar.fields["numbers"]) == (
+            3,
+            2,
+            4,
+            "loss 0.250",
+        )
         listener.hear(events.Retried(train(), "it died"))
         assert (len(listener.progress.tasks), whole.completed) == (1, 0)
-        for event in (events.Started(train(), "cpu"), events.Done(train(), 1.0), events.Started(SHIFT, "cpu")):
+        for event in (
+            events.Started(train(), "cpu"),
+            events.Done(train(), 1.0),
+            events.Started(SHIFT, "cpu"),
+        ):
             listener.hear(event)
         listener.hear(events.Failed(SHIFT, "no luck"))
         listener.hear(events.Skipped(SCORE, SHIFT))
         assert (listener.progress.tasks, whole.completed) == ([whole], 3)
-    assert "failed: Shift 0-20 on Linear · Standard · seed 0: no luck" in listener.console.file.getvalue()
+    assert (
+        "failed: Shift 0-20 on Linear · Standard · seed 0: no luck"
+        in listener.console.file.getvalue()
+    )
 
 
 # ─ running ─
@@ -130,17 +160,25 @@ def test_a_run_says_how_many_failed(toy, tmp_path, capsys):
     assert "tasks: 3 computed · " in capsys.readouterr().err
     broken = planned(tiny(attacks={"breaks": {}}, measures={"accuracy": {"of": "breaks"}}))
     assert session.run(broken, Store(tmp_path), "cpu", None, None) == 1
-    assert "tasks: 1 computed, 1 failed, 1 skipped" not in capsys.readouterr().err  # the training was found
+    assert (
+        "tasks: 1 computed, 1 failed, 1 skipped" not in capsys.readouterr().err
+    )  # the training was found
 
 
-def test_a_run_on_a_terminal_shows_bars_and_ends_with_the_summary(toy, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(session, "Console", lambda **options: Console(**options, force_terminal=True, width=120))
+def test_a_run_on_a_terminal_shows_bars_and_ends_with_the_summary(
+    toy, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        session, "Console", lambda **options: Console(**options, force_terminal=True, width=120)
+    )
     assert session.run(toy, Store(tmp_path), "cpu", None, None) == 0
     assert "tasks: 3 computed" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_found_before_anything_runs(tmp_path):
-    content = tiny(models={"stdcnn": {}}, train=[{"dataset": "fake", "model": "stdcnn", "defence": "standard"}])
+    content = tiny(
+        models={"stdcnn": {}}, train=[{"dataset": "fake", "model": "stdcnn", "defence": "standard"}]
+    )
     with registered():
         toy = planned(content)
     with pytest.raises(SpecError, match="StdCNN needs images of at least 16x16"):
@@ -154,7 +192,13 @@ def test_what_does_not_fit_is_found_before_anything_runs(tmp_path):
 def test_a_call_is_recalled_as_it_was(tmp_path):
     kept, spec = Store(tmp_path), written(tmp_path, tiny())
     session.remember(kept, str(spec), "laptop", ["a.b=1"], True, [tmp_path])
-    assert session.recall(kept) == (str(spec.resolve()), "laptop", ["a.b=1"], True, [tmp_path.resolve()])
+    assert session.recall(kept) == (
+        str(spec.resolve()),
+        "laptop",
+        ["a.b=1"],
+        True,
+        [tmp_path.resolve()],
+    )
     session.remember(kept, "quickstart", None, None, False, None)
     assert session.recall(kept) == ("quickstart", None, None, False, [])
 
@@ -163,7 +207,9 @@ def test_a_call_is_recalled_as_it_was(tmp_path):
 def test_where_nothing_is_remembered_a_spec_must_be_named(tmp_path, content):
     if content is not None:
         (tmp_path / "last.json").write_text(content)
-    with pytest.raises(SpecError, match=r"no run is remembered in .*\nhint: name a spec: invspec report SPEC"):
+    with pytest.raises(
+        SpecError, match=r"no run is remembered in .*\nhint: name a spec: invspec report SPEC"
+    ):
         session.recall(Store(tmp_path))
 
 
@@ -210,7 +256,9 @@ def test_a_page_is_written_beside_the_store_or_where_it_is_wanted(done: Done, tm
 @pytest.mark.parametrize("format", ["csv", "html"])
 def test_a_report_that_cannot_be_written_is_one_message(done: Done, tmp_path, format):
     (tmp_path / "file").touch()
-    with pytest.raises(InvspecError, match=r"cannot write .*: Not a directory\nhint: choose another --output"):
+    with pytest.raises(
+        InvspecError, match=r"cannot write .*: Not a directory\nhint: choose another --output"
+    ):
         session.show(*done, format, tmp_path / "file" / "out")
 
 

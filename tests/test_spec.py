@@ -33,7 +33,9 @@ def resolved(**changes: Any) -> Spec:
 
 
 def variants(part: str, label: str, **changes: Any) -> list[tuple[dict[str, Any], Any]]:
-    return [(dict(one.coords), one.method) for one in resolved(**changes).entries[part][label].variants]
+    return [
+        (dict(one.coords), one.method) for one in resolved(**changes).entries[part][label].variants
+    ]
 
 
 # ─ entries ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -50,7 +52,9 @@ def test_an_entry_may_use_another_name_than_its_label() -> None:
 
 
 def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
-    found = variants("attacks", "pgd", attacks={"pgd": {"steps": 3, "eps": {"sweep": [0, "8/255", "1e-1"]}}})
+    found = variants(
+        "attacks", "pgd", attacks={"pgd": {"steps": 3, "eps": {"sweep": [0, "8/255", "1e-1"]}}}
+    )
     assert found == [
         ({"pgd.eps": 0.0}, PGD(steps=3, eps=0)),
         ({"pgd.eps": 8 / 255}, PGD(steps=3, eps=8 / 255)),
@@ -60,7 +64,9 @@ def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
 
 def test_sweeps_multiply_the_last_one_fastest() -> None:
     found = variants(
-        "attacks", "pgd", attacks={"pgd": {"norm": {"sweep": ["l2", "linf"]}, "steps": {"sweep": [1, 2, 3]}}}
+        "attacks",
+        "pgd",
+        attacks={"pgd": {"norm": {"sweep": ["l2", "linf"]}, "steps": {"sweep": [1, 2, 3]}}},
     )
     assert [tuple(coords.values()) for coords, _ in found] == [
         ("l2", 1), ("l2", 2), ("l2", 3), ("linf", 1), ("linf", 2), ("linf", 3)
@@ -68,7 +74,10 @@ def test_sweeps_multiply_the_last_one_fastest() -> None:
 
 
 def test_a_sweep_may_stand_inside_a_method_in_a_method() -> None:
-    written = {"use": "adversarial_training", "attack": {"use": "pgd", "eps": {"sweep": [0.1, 0.2]}}}
+    written = {
+        "use": "adversarial_training",
+        "attack": {"use": "pgd", "eps": {"sweep": [0.1, 0.2]}},
+    }
     found = variants("defences", "standard", defences={"standard": written})
     assert found == [
         ({"standard.attack.eps": 0.1}, AdversarialTraining(attack=PGD(eps=0.1))),
@@ -77,13 +86,21 @@ def test_a_sweep_may_stand_inside_a_method_in_a_method() -> None:
 
 
 def test_a_swept_method_has_its_name_as_coordinate() -> None:
-    written = {"use": "adversarial_training", "attack": {"sweep": [{"use": "pgd"}, {"use": "pgd_mnist", "steps": 3}]}}
+    written = {
+        "use": "adversarial_training",
+        "attack": {"sweep": [{"use": "pgd"}, {"use": "pgd_mnist", "steps": 3}]},
+    }
     found = variants("defences", "standard", defences={"standard": written})
-    assert [coords for coords, _ in found] == [{"standard.attack": "pgd"}, {"standard.attack": "pgd_mnist"}]
+    assert [coords for coords, _ in found] == [
+        {"standard.attack": "pgd"},
+        {"standard.attack": "pgd_mnist"},
+    ]
 
 
 def test_swept_values_that_are_no_scalars_have_their_text_as_coordinate() -> None:
-    found = variants("datasets", "fake", datasets={"fake": {"shape": {"sweep": [[1, 8, 8], [3, 8, 8]]}}})
+    found = variants(
+        "datasets", "fake", datasets={"fake": {"shape": {"sweep": [[1, 8, 8], [3, 8, 8]]}}}
+    )
     assert [coords["fake.shape"] for coords, _ in found] == ["(1, 8, 8)", "(3, 8, 8)"]
     found = variants("attacks", "pgd", attacks={"pgd": {"step_size": {"sweep": [None, 0.1]}}})
     assert [coords["pgd.step_size"] for coords, _ in found] == ["None", 0.1]
@@ -95,21 +112,32 @@ def test_a_single_label_stands_for_a_list_of_one() -> None:
 
 
 def test_a_sample_belongs_to_its_entry_and_not_to_its_method() -> None:
-    entry = resolved(attacks={"pgd": {"sample": {"split": "val", "per_class": 2}}}).entries["attacks"]["pgd"]
+    entry = resolved(attacks={"pgd": {"sample": {"split": "val", "per_class": 2}}}).entries[
+        "attacks"
+    ]["pgd"]
     assert (entry.sample, entry.variants[0].method) == (Sample(split="val", per_class=2), PGD())
 
 
 def test_the_sweeps_of_all_entries_together_are_bounded() -> None:
     eps = {"sweep": [number / 1000 for number in range(99)]}
-    attacks = {"pgd": {"eps": eps, "steps": {"sweep": list(range(1, 101))}}, "more": {"use": "pgd", "eps": eps}}
-    with pytest.raises(SpecError, match=r"attacks\.more: sweeps give more than 10,000 methods up to here"):
+    attacks = {
+        "pgd": {"eps": eps, "steps": {"sweep": list(range(1, 101))}},
+        "more": {"use": "pgd", "eps": eps},
+    }
+    with pytest.raises(
+        SpecError, match=r"attacks\.more: sweeps give more than 10,000 methods up to here"
+    ):
         resolved(attacks=attacks)  # 3 + 99 * 100 + 99
 
 
 # ─ claims ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 FORMS = {
-    "value": ({"value": {"measure": "a"}, "expect": {"value": {"above": "1/2"}}}, "value", (0.5, math.inf)),
+    "value": (
+        {"value": {"measure": "a"}, "expect": {"value": {"above": "1/2"}}},
+        "value",
+        (0.5, math.inf),
+    ),
     "difference": (
         {
             "compare": {"measure": "a", "of": {"model": "m"}, "to": {"model": "n"}},
@@ -126,8 +154,16 @@ FORMS = {
         "ratio",
         (1.0, 3.0),
     ),
-    "rising": ({"trend": {"measure": "a", "along": "x"}, "expect": "rising"}, "correlation", (0.0, math.inf)),
-    "falling": ({"trend": {"measure": "a", "along": "x"}, "expect": "falling"}, "correlation", (-math.inf, 0.0)),
+    "rising": (
+        {"trend": {"measure": "a", "along": "x"}, "expect": "rising"},
+        "correlation",
+        (0.0, math.inf),
+    ),
+    "falling": (
+        {"trend": {"measure": "a", "along": "x"}, "expect": "falling"},
+        "correlation",
+        (-math.inf, 0.0),
+    ),
 }
 
 
@@ -161,9 +197,17 @@ def test_smoke_is_the_same_spec_at_the_lowest_price() -> None:
     )
     small = whole.smoke()
     data: Any = small.entries["datasets"]["mnist"].variants[0].method
-    assert (type(data).__name__, data.shape, data.classes, data.bounds) == ("Fake", (1, 28, 28), 10, (0.0, 1.0))
+    assert (type(data).__name__, data.shape, data.classes, data.bounds) == (
+        "Fake",
+        (1, 28, 28),
+        10,
+        (0.0, 1.0),
+    )
     pgd = small.entries["attacks"]["pgd"]
-    assert [variant.method for variant in pgd.variants] == [PGD(eps=0.1, steps=2), PGD(eps=0.2, steps=2)]
+    assert [variant.method for variant in pgd.variants] == [
+        PGD(eps=0.1, steps=2),
+        PGD(eps=0.2, steps=2),
+    ]
     assert [variant.coords for variant in pgd.variants] == [{"pgd.eps": 0.1}, {"pgd.eps": 0.2}]
     assert pgd.sample == Sample(limit=8)
     assert small.entries["defences"]["standard"].variants[0].method.epochs == 1
@@ -223,7 +267,10 @@ def test_a_scale_is_laid_over_a_spec_and_settings_over_both(path: Path) -> None:
 
 def test_a_setting_is_yaml(path: Path) -> None:
     swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
-    assert [one.method for one in swept.entries["attacks"]["pgd"].variants] == [PGD(eps=0.1), PGD(eps=8 / 255)]
+    assert [one.method for one in swept.entries["attacks"]["pgd"].variants] == [
+        PGD(eps=0.1),
+        PGD(eps=8 / 255),
+    ]
     assert swept.title == "a=b"
 
 
@@ -237,6 +284,8 @@ def test_a_spec_is_found_by_path_or_by_name(path: Path, monkeypatch: pytest.Monk
     assert overlay.find("nothing.yaml") == Path("nothing.yaml")
     monkeypatch.chdir(path.parent)
     Path("quickstart").write_text(WRITTEN)
-    assert overlay.find("quickstart") == Path("quickstart")  # a file here comes before one that ships
+    assert overlay.find("quickstart") == Path(
+        "quickstart"
+    )  # a file here comes before one that ships
     with pytest.raises(SpecError, match="no spec is named 'toi'"):
         overlay.find("toi")

@@ -24,7 +24,8 @@ from invspec.tasks import canonical, key
 SHIFT = perturb(toys.Shift())
 SCORE = score(SHIFT)
 WEIGHTS = Artifact(
-    {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, curves={"loss": [2.0, 1.5], "accuracy": [0.25, 0.5]}
+    {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)},
+    curves={"loss": [2.0, 1.5], "accuracy": [0.25, 0.5]},
 )
 ATTACKED = Artifact({"x_adv": torch.rand(4, 1, 2, 2), "index": torch.arange(4)})
 ROWS = (Row(0.1, 4, 0.05, 0.2, {"angle": 30.0, "side": "left"}), Row(-1.5, 4, -2, -1))
@@ -47,7 +48,9 @@ def finished(root):
 # ─ round trips ─
 
 
-@pytest.mark.parametrize(("task", "artifact"), [(train(), WEIGHTS), (SHIFT, ATTACKED), (SCORE, SCORED)])
+@pytest.mark.parametrize(
+    ("task", "artifact"), [(train(), WEIGHTS), (SHIFT, ATTACKED), (SCORE, SCORED)]
+)
 def test_what_is_loaded_is_what_was_saved(kept, task, artifact):
     found = kept.load(task)
     assert task in kept
@@ -87,7 +90,9 @@ def test_nothing_but_finished_work_stays(kept):
 def test_files_that_are_no_folders_are_passed_over(kept):
     (kept.root / "train" / key(train())[:2] / ".DS_Store").touch()
     (kept.root / "train" / "notes").touch()
-    assert [folder for _, folder in kept.folders()] == [kept.folder(task) for task in (train(), SHIFT, SCORE)]
+    assert [folder for _, folder in kept.folders()] == [
+        kept.folder(task) for task in (train(), SHIFT, SCORE)
+    ]
 
 
 # ─ all or nothing ─
@@ -106,9 +111,12 @@ def fails_at(number, problem):
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_save_that_fails_midway_leaves_nothing(tmp_path, monkeypatch, number):
-    monkeypatch.setattr(os, "fsync", fails_at(number, OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(
+        os, "fsync", fails_at(number, OSError(errno.ENOSPC, "No space left on device"))
+    )
     with pytest.raises(
-        Unwritable, match=r"cannot write to the store .*: No space left on device\nhint: free some space"
+        Unwritable,
+        match=r"cannot write to the store .*: No space left on device\nhint: free some space",
     ):
         Store(tmp_path).save(SHIFT, ATTACKED)
     assert finished(tmp_path) == []
@@ -146,7 +154,9 @@ def test_a_store_is_made_where_there_is_none(tmp_path):
     Store(tmp_path / "new" / "store").prepare()
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "store"]
     (tmp_path / "file").touch()
-    with pytest.raises(Unwritable, match=r"cannot write to the store .*file/store: Not a directory"):
+    with pytest.raises(
+        Unwritable, match=r"cannot write to the store .*file/store: Not a directory"
+    ):
         Store(tmp_path / "file" / "store").prepare()
 
 
@@ -273,7 +283,9 @@ def test_an_empty_folder_is_flawed_and_a_missing_one_is_not_there(kept):
 def test_loading_what_is_damaged_is_one_message(kept, name, content):
     path = kept.folder(SCORE) / name
     path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(InvspecError, match=f"{key(SCORE)} is damaged: .*\nhint: run again: it is recomputed"):
+    with pytest.raises(
+        InvspecError, match=f"{key(SCORE)} is damaged: .*\nhint: run again: it is recomputed"
+    ):
         kept.load(SCORE)
 
 
@@ -306,7 +318,9 @@ def test_a_checkpoint_is_what_was_last_kept(tmp_path):
     kept = Store(tmp_path)
     assert kept.read_checkpoint(train()) is None
     for epoch in (1, 2):
-        kept.keep_checkpoint(train(), {"epoch": epoch, "model": {"w": torch.full((3,), float(epoch))}})
+        kept.keep_checkpoint(
+            train(), {"epoch": epoch, "model": {"w": torch.full((3,), float(epoch))}}
+        )
     state = kept.read_checkpoint(train()) or {}
     assert state["epoch"] == 2
     assert torch.equal(state["model"]["w"], torch.full((3,), 2.0))
@@ -404,7 +418,9 @@ def test_what_is_remembered_is_recalled_and_no_more(tmp_path, content):
     kept = Store(tmp_path)
     kept.remember({"spec": "a.yaml"})
     assert kept.recall() == {"spec": "a.yaml"}
-    (tmp_path / "last.json").unlink() if content is None else (tmp_path / "last.json").write_text(content)
+    (tmp_path / "last.json").unlink() if content is None else (tmp_path / "last.json").write_text(
+        content
+    )
     assert kept.recall() is None
 
 
@@ -419,7 +435,13 @@ def test_remembering_where_nothing_can_be_written_is_one_message(tmp_path):
     [
         ({"HEAD": "abc123\n"}, "abc123"),
         ({"HEAD": "ref: refs/heads/main\n", "refs/heads/main": "def456\n"}, "def456"),
-        ({"HEAD": "ref: refs/heads/main\n", "packed-refs": "# pack-refs\n789abc refs/heads/main\n^000\n"}, "789abc"),
+        (
+            {
+                "HEAD": "ref: refs/heads/main\n",
+                "packed-refs": "# pack-refs\n789abc refs/heads/main\n^000\n",
+            },
+            "789abc",
+        ),
         ({"HEAD": "ref: refs/heads/main\n", "packed-refs": "789abc refs/heads/other\n"}, "none"),
         ({"HEAD": "ref: refs/heads/main\n"}, "none"),
         ({}, "none"),
@@ -454,7 +476,9 @@ def modified(root):
 def ran(tmp_path):
     """A tiny spec with two scales that was run in each, and its store."""
     scales = {"wide": {"attacks.shift.by": 0.5}}
-    content = tiny(attacks={"shift": {"by": 0.25}, "more": {"use": "shift", "by": 0.75}}, scales=scales)
+    content = tiny(
+        attacks={"shift": {"by": 0.25}, "more": {"use": "shift", "by": 0.75}}, scales=scales
+    )
     content["measures"] = {"accuracy": {"of": "shift"}, "gap": {"of": ["shift", "more"]}}
     path = written(tmp_path, content)
     with registered():
@@ -484,7 +508,9 @@ def test_the_next_run_computes_exactly_what_verify_found_damaged(ran, capsys):
         assert call("run", spec, "--store", root, "--devices", "cpu", *scale) == 0
     after = modified(root)
     assert set(after) == set(before)
-    assert {path for path in before if after[path] != before[path] and path.parts[-3] != "score"} == {victim}
+    assert {
+        path for path in before if after[path] != before[path] and path.parts[-3] != "score"
+    } == {victim}
 
 
 def test_a_run_finds_damage_itself(ran, capsys):
@@ -517,6 +543,8 @@ def test_gc_deletes_what_no_scale_needs(ran, tmp_path, capsys):
     assert " deleted; 3 kept" in capsys.readouterr().out
     left = modified(root)
     assert sorted(path.parts[-3] for path in left) == ["perturb", "score", "train"]
-    assert {line.split()[1] for line in listed[:-1]} == {path.name for path in set(everything) - set(left)}
+    assert {line.split()[1] for line in listed[:-1]} == {
+        path.name for path in set(everything) - set(left)
+    }
     assert call("run", narrow, "--store", root, "--devices", "cpu") == 0
     assert modified(root) == left

@@ -54,12 +54,18 @@ OTHER = {
         "precision": "bfloat16",
         "after": perturb(toys.Shift(by=0.125)),
     },
-    "score": {"measure": Accuracy(clean=True), "of": ((perturb(Identity()),),), "oracle": train(seed=1)},
+    "score": {
+        "measure": Accuracy(clean=True),
+        "of": ((perturb(Identity()),),),
+        "oracle": train(seed=1),
+    },
 }
 TASKS = {"train": train(), "perturb": perturb(toys.Shift()), "score": score(perturb(toys.Shift()))}
 
 
-@pytest.mark.parametrize(("task", "field"), [(task, field) for task, fields in OTHER.items() for field in fields])
+@pytest.mark.parametrize(
+    ("task", "field"), [(task, field) for task, fields in OTHER.items() for field in fields]
+)
 def test_every_field_changes_the_key(task, field):
     assert {item.name for item in dataclasses.fields(TASKS[task])} == set(OTHER[task])
     assert key(dataclasses.replace(TASKS[task], **{field: OTHER[task][field]})) != key(TASKS[task])
@@ -67,14 +73,20 @@ def test_every_field_changes_the_key(task, field):
 
 shifts = st.builds(toys.Shift, by=st.floats(0, 1))
 climbs = st.builds(PGD, eps=st.floats(0, 1), steps=st.integers(1, 99), restarts=st.integers(1, 3))
-trainings = st.builds(train, seed=st.integers(0, 99), defence=st.builds(Standard, epochs=st.integers(1, 9)))
-samples = st.builds(Sample, split=st.sampled_from(["train", "val", "test"]), limit=st.none() | st.integers(1, 9))
+trainings = st.builds(
+    train, seed=st.integers(0, 99), defence=st.builds(Standard, epochs=st.integers(1, 9))
+)
+samples = st.builds(
+    Sample, split=st.sampled_from(["train", "val", "test"]), limit=st.none() | st.integers(1, 9)
+)
 parts = st.tuples(st.integers(0, 3), st.integers(4, 9))
 precisions = st.sampled_from(["float32", "bfloat16"])
 befores = st.none() | st.builds(Perturb, trainings, shifts, samples, parts)
 attacked = st.builds(Perturb, trainings, shifts | climbs, samples, parts, precisions, befores)
 any_task = (
-    trainings | attacked | st.builds(Score, st.builds(Accuracy, clean=st.booleans()), st.tuples(st.tuples(attacked)))
+    trainings
+    | attacked
+    | st.builds(Score, st.builds(Accuracy, clean=st.booleans()), st.tuples(st.tuples(attacked)))
 )
 
 
@@ -88,7 +100,9 @@ def test_the_hashed_text_is_readable_and_holds_nested_tasks_as_their_keys(task):
     body = json.loads(canonical(task))
     assert body.pop("task") == type(task).__name__
     assert set(body) == {field.name for field in dataclasses.fields(task)}
-    assert all(key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ()))
+    assert all(
+        key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ())
+    )
     assert len(key(task)) == 40
     assert int(key(task), 16) >= 0
 
@@ -101,7 +115,11 @@ def test_a_nested_task_is_its_key():
 
 def test_defaults_are_in_the_key_and_names_are_not():
     text = canonical(perturb(toys.Shift()))
-    assert json.loads(text)["attack"] == {"target": "toy_methods:Shift", "version": 1, "fields": {"by": 0.25}}
+    assert json.loads(text)["attack"] == {
+        "target": "toy_methods:Shift",
+        "version": 1,
+        "fields": {"by": 0.25},
+    }
     assert "device" not in text
     assert "batch_size" not in json.loads(text)
 
@@ -219,14 +237,18 @@ def test_progress_counts_examples():
     assert bench.told == [(8, 20), (16, 20), (20, 20)]
 
 
-@pytest.mark.parametrize("attack", [toys.Ascent(), toys.Noise(), PGD(steps=5, eps=0.1)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "attack", [toys.Ascent(), toys.Noise(), PGD(steps=5, eps=0.1)], ids=lambda a: type(a).__name__
+)
 @pytest.mark.parametrize("model", [Linear(), toys.Tied()], ids=lambda m: type(m).__name__)
 def test_parts_and_batch_sizes_change_no_bit(attack, model):
     trained = train(model=model)
     whole = Memory(batch_size=20).load(perturb(attack, trained)).tensors
     for cuts, batch_size in (((0, 7, 20), 3), ((0, 1, 16, 20), 8), ((0, 20), 1)):
         bench = Memory(batch_size)
-        cut = [bench.load(perturb(attack, trained, part)).tensors for part in itertools.pairwise(cuts)]
+        cut = [
+            bench.load(perturb(attack, trained, part)).tensors for part in itertools.pairwise(cuts)
+        ]
         for name in whole:
             assert torch.equal(torch.cat([tensors[name] for tensors in cut]), whole[name]), name
 
@@ -271,12 +293,16 @@ def test_a_search_in_bfloat16_is_judged_in_float32():
     low = bench.load(perturb(toys.Ascent(steps=3), precision="bfloat16")).tensors
     high = bench.load(perturb(toys.Ascent(steps=3))).tensors
     assert not torch.equal(low["x_adv"], high["x_adv"])
-    torch.testing.assert_close(low["x_adv"], high["x_adv"], rtol=0, atol=0.02)  # three steps of 2**-8 relative error
+    torch.testing.assert_close(
+        low["x_adv"], high["x_adv"], rtol=0, atol=0.02
+    )  # three steps of 2**-8 relative error
 
     net = fresh(train())
     net.load_state_dict(dict(bench.load(train()).tensors))
     confidence, prediction = F.softmax(net(low["x_adv"]), 1).max(1)
-    torch.testing.assert_close(low["confidence_adv"], confidence, rtol=0, atol=1e-6)  # bfloat16 would be 1e-3 off
+    torch.testing.assert_close(
+        low["confidence_adv"], confidence, rtol=0, atol=1e-6
+    )  # bfloat16 would be 1e-3 off
     assert torch.equal(low["prediction_adv"], prediction)
     assert low["x_adv"].dtype == torch.float32
 
@@ -313,7 +339,9 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     expected, expected_slope = gradient(net, whole)
     assert torch.equal(logits, expected[:n])
     assert torch.equal(slope, expected_slope[:n])
-    torch.testing.assert_close(slope, gradient(net, x)[1])  # the last, repeated example gets no gradient twice
+    torch.testing.assert_close(
+        slope, gradient(net, x)[1]
+    )  # the last, repeated example gets no gradient twice
 
 
 def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
@@ -371,9 +399,13 @@ def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
     whole = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
     cut = tuple(dataclasses.replace(whole, part=part) for part in ((0, 5), (5, 8), (8, 10)))
     nothing = bench.load(cut[2]).tensors
-    assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys((*JUDGED, "x_adv"), 0)
+    assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys(
+        (*JUDGED, "x_adv"), 0
+    )
     joined, expected = examples(cut, bench), examples((whole,), bench)
-    assert all(torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors)
+    assert all(
+        torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors
+    )
 
 
 # ─ scoring ─
@@ -392,12 +424,16 @@ def test_a_score_reads_the_parts_of_an_attack_as_one():
     (row,) = rows_of(found)
     assert found.rows == whole.rows
     assert row.n == 20
-    prediction, y = (bench.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y"))
+    prediction, y = (
+        bench.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y")
+    )
     assert row.value == pytest.approx((prediction == y).double().mean().item())
 
 
 def test_a_measure_may_take_two_attacks():
-    found = Memory().load(score(perturb(toys.Shift(by=0)), perturb(toys.Shift(by=1)), measure=toys.Gap()))
+    found = Memory().load(
+        score(perturb(toys.Shift(by=0)), perturb(toys.Shift(by=1)), measure=toys.Gap())
+    )
     (row,) = rows_of(found)
     (batch,) = read_split(FAKE, "test").batches(20)
     assert row.value == pytest.approx((1 - batch.x).mean().item(), abs=1e-6)
@@ -407,7 +443,10 @@ def test_tensors_of_a_score_do_not_share_memory():
     class Views(Measure):
         def score(self, model, *examples):
             values = torch.arange(4.0)
-            return Scored([Row(0, 4, 0, 0)], {"all": values, "first": values[:2], "turned": values.view(2, 2).T})
+            return Scored(
+                [Row(0, 4, 0, 0)],
+                {"all": values, "first": values[:2], "turned": values.view(2, 2).T},
+            )
 
     tensors = perform(score(perturb(Identity()), measure=Views()), Memory()).tensors
     assert len({tensor.data_ptr() for tensor in tensors.values()}) == 3
@@ -416,7 +455,9 @@ def test_tensors_of_a_score_do_not_share_memory():
 
 def test_examples_read_large_tensors_when_asked():
     bench = Memory()
-    found = examples((perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), bench)
+    found = examples(
+        (perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), bench
+    )
     assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
     assert found.x_adv.shape == (20, 1, 4, 4)
     assert len(found.clean) == 20
@@ -441,17 +482,24 @@ def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
     for name in ("x_adv", "prediction_adv", "confidence_adv", "linf"):
         assert torch.equal(after[name][settled], before[name][settled])
     assert (after["forwards"][settled] == 0).all()
-    assert set(after["forwards"][~settled].tolist()) <= {3, 6}  # once, and again where that was in vain
+    assert set(after["forwards"][~settled].tolist()) <= {
+        3,
+        6,
+    }  # once, and again where that was in vain
     assert (after["linf"] <= 0.2 + 1e-6).all()
 
 
-POOR = train(defence=Standard(epochs=1, batch_size=8, lr=1e-6))  # where some are misclassified from the beginning
+POOR = train(
+    defence=Standard(epochs=1, batch_size=8, lr=1e-6)
+)  # where some are misclassified from the beginning
 
 
 def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclassified_afresh():
     class Stays(PGD):
         def perturb(self, model, batch, rng):
-            return Perturbed.costing(torch.zeros_like(batch.x) if batch.start is None else batch.start, 0, 0)
+            return Perturbed.costing(
+                torch.zeros_like(batch.x) if batch.start is None else batch.start, 0, 0
+            )
 
     bench, first = Memory(), perturb(PGD(eps=0.01, steps=3), POOR)
     before = bench.load(first).tensors

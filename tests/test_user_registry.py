@@ -62,7 +62,9 @@ def mine(tmp_path: Path) -> Path:
 
 def package() -> dict[Path, bytes]:
     folders = (Path(cli.__file__).parents[1], shipped("registry"))
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml")]
+    files = [
+        path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml")
+    ]
     return {path: path.read_bytes() for path in files}
 
 
@@ -85,17 +87,29 @@ def test_an_attack_of_ones_own_is_two_files(
 
 @pytest.mark.slow
 def test_workers_find_it_too(mine: Path, tmp_path: Path) -> None:
-    arguments = ("run", tmp_path / "x.yaml", "--smoke", "--registry", mine, "--store", tmp_path / "store")
+    arguments = (
+        "run",
+        tmp_path / "x.yaml",
+        "--smoke",
+        "--registry",
+        mine,
+        "--store",
+        tmp_path / "store",
+    )
     ran = command(*arguments, "--workers", 2)
     assert (ran.returncode, "tasks: 10 computed" in ran.stderr) == (0, True), ran.stderr
     again = command(*arguments, "--workers", 1)
     assert "computed" not in again.stderr
 
 
-def test_without_its_registry_it_is_unknown(mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_its_registry_it_is_unknown(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert call("validate", tmp_path / "x.yaml") == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"error: {tmp_path}/x.yaml:6: defences.hardened.attack: no attack is named 'darken'\nhint: ")
+    assert told.startswith(
+        f"error: {tmp_path}/x.yaml:6: defences.hardened.attack: no attack is named 'darken'\nhint: "
+    )
 
 
 # ─ what a spec cannot do ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +119,9 @@ def test_without_its_registry_it_is_unknown(mine: Path, tmp_path: Path, capsys: 
 def bait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A module on Python's path that leaves a file behind when anything imports it."""
     trace = tmp_path / "imported"
-    (tmp_path / "bait.py").write_text(f"import pathlib\npathlib.Path({str(trace)!r}).touch()\nclass Bait: ...\n")
+    (tmp_path / "bait.py").write_text(
+        f"import pathlib\npathlib.Path({str(trace)!r}).touch()\nclass Bait: ...\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield trace
     sys.modules.pop("bait", None)
@@ -172,7 +188,11 @@ def written_to(folder: Path) -> Path:
 
 def test_settings_and_scales_run_no_code_either(bait: Path, tmp_path: Path) -> None:
     path = written_to(tmp_path)
-    for setting in ("title=!!python/name:bait.Bait", "attacks.pgd.use=bait:Bait", "attacks={pgd: {use: bait}}"):
+    for setting in (
+        "title=!!python/name:bait.Bait",
+        "attacks.pgd.use=bait:Bait",
+        "attacks={pgd: {use: bait}}",
+    ):
         with pytest.raises(SpecError):
             overlay.load(path, settings=[setting])
     assert not bait.exists()

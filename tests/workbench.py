@@ -63,11 +63,18 @@ class Memory:
 
 def train(**changes: Any) -> Train:
     """A training of a linear model on fake data that takes milliseconds."""
-    fields = {"dataset": FAKE, "model": Linear(), "defence": Standard(epochs=1, batch_size=8, lr=0.1), "seed": 0}
+    fields = {
+        "dataset": FAKE,
+        "model": Linear(),
+        "defence": Standard(epochs=1, batch_size=8, lr=0.1),
+        "seed": 0,
+    }
     return Train(**{**fields, **changes})
 
 
-def perturb(attack: Attack, trained: Train | None = None, part: tuple[int, int] = (0, 20), **changes: Any) -> Perturb:
+def perturb(
+    attack: Attack, trained: Train | None = None, part: tuple[int, int] = (0, 20), **changes: Any
+) -> Perturb:
     return Perturb(trained or train(), attack, changes.pop("sample", Sample()), part, **changes)
 
 
@@ -79,7 +86,9 @@ def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
 def published(weights: str) -> nn.Module:
     """The net cnn_a with the published weights that a card names; needs INVSPEC_DATA."""
     net = SmallConv().build((1, 28, 28), 10)
-    cast(Defence, methods.make("defence", weights, {})).train(net, digits(1), Stream(weights), Journal())
+    cast(Defence, methods.make("defence", weights, {})).train(
+        net, digits(1), Stream(weights), Journal()
+    )
     return net.eval().requires_grad_(False)
 
 
@@ -113,7 +122,9 @@ def written(folder: Path, content: dict[str, Any], name: str = "tiny") -> Path:
 
 
 def planned(content: dict[str, Any]) -> Plan:
-    return planner.plan(resolve.resolve(document.parse(yaml.safe_dump(content, sort_keys=False), "tiny.yaml")))
+    return planner.plan(
+        resolve.resolve(document.parse(yaml.safe_dump(content, sort_keys=False), "tiny.yaml"))
+    )
 
 
 @contextmanager
@@ -136,13 +147,29 @@ ROOT = Path(__file__).parents[1]
 
 def environment(**changes: str) -> dict[str, str]:
     """A process that finds this checkout and whose progress is plain lines."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200", "MPLBACKEND": "Agg", **changes}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+        "MPLBACKEND": "Agg",
+        **changes,
+    }
 
 
-def command(*arguments: Any, preamble: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: Any, preamble: str = "", **changes: str
+) -> subprocess.CompletedProcess[str]:
     """`invspec ...` in a process of its own; preamble is Python that runs first."""
-    call = [sys.executable, "-c", f"{preamble}\nfrom invspec.cli import main\nmain()", *map(str, arguments)]
-    return subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment(**changes))
+    call = [
+        sys.executable,
+        "-c",
+        f"{preamble}\nfrom invspec.cli import main\nmain()",
+        *map(str, arguments),
+    ]
+    return subprocess.run(
+        call, capture_output=True, text=True, timeout=300, env=environment(**changes)
+    )
 
 
 def call(*arguments: Any) -> int:

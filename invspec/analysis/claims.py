@@ -21,7 +21,9 @@ Outcome = Literal["holds", "fails", "undecided", "missing"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
-Points = dict[tuple[Scalar, ...], Group]  # by the values of the coordinates that a claim reduces or runs along
+Points = dict[
+    tuple[Scalar, ...], Group
+]  # by the values of the coordinates that a claim reduces or runs along
 
 
 @dataclass(frozen=True)
@@ -93,17 +95,23 @@ def _axes(pick: Pick) -> tuple[str, ...]:
 def _row_names(pick: Pick, coords: Sequence[Mapping[str, Scalar]]) -> set[str]:
     """The coordinates of a pick that only the rows of its measure can have; before those are computed, any may be."""
     named = {*pick.at, *_axes(pick), *(name for side in _sides(pick).values() for name in side)}
-    return {name for name in named if name.startswith(f"{pick.measure}.")} - {name for one in coords for name in one}
+    return {name for name in named if name.startswith(f"{pick.measure}.")} - {
+        name for one in coords for name in one
+    }
 
 
-def _check_pick(pick: Pick, coords: Sequence[Mapping[str, Scalar]], path: Path, unknown: set[str]) -> None:
+def _check_pick(
+    pick: Pick, coords: Sequence[Mapping[str, Scalar]], path: Path, unknown: set[str]
+) -> None:
     """coords: of the measure's cells. unknown: the names of which nothing can be said yet."""
     coordinates.check_at(coords, _without(pick.at, unknown), (*path, "at"))
     points = [_check_side(pick, coords, key, path, unknown) for key in _sides(pick)]
     if len(points) == 2 and (unmatched := points[0] ^ points[1]):
         found = ", ".join(map(coordinates.shown, next(iter(unmatched))))
         axes = ", ".join(_axes(pick))
-        raise SpecError(f"of and to are not both measured at {axes} {found}", hint="they are paired", path=path)
+        raise SpecError(
+            f"of and to are not both measured at {axes} {found}", hint="they are paired", path=path
+        )
 
 
 def _check_side(
@@ -112,7 +120,9 @@ def _check_side(
     """The points of one side of a pick."""
     side = _sides(pick)[key]
     if twice := sorted(set(pick.at) & set(side)):
-        raise SpecError(f"{twice[0]} stands in at and in {key}; give one", path=(*path, key, twice[0]))
+        raise SpecError(
+            f"{twice[0]} stands in at and in {key}; give one", path=(*path, key, twice[0])
+        )
     near = [one for one in coords if coordinates.matches(one, _without(pick.at, unknown))]
     coordinates.check_at(near, _without(side, unknown), (*path, key))
     at_side = [one for one in near if coordinates.matches(one, _without(side, unknown))]
@@ -123,7 +133,9 @@ def _check_side(
     chosen = [one for one in at_side if _has(one, set(_axes(pick)) - unknown)]
     if still := coordinates.varying(chosen, but=("seed", *_axes(pick))):
         hint = "fix it with at, or reduce it with over"
-        raise SpecError(f"which cell is meant is open: {coordinates.listing(still)}", hint=hint, path=path)
+        raise SpecError(
+            f"which cell is meant is open: {coordinates.listing(still)}", hint=hint, path=path
+        )
     return {tuple(one[name] for name in _axes(pick) if name not in unknown) for one in chosen}
 
 
@@ -134,14 +146,20 @@ def _is_numeric(pick: Pick, name: str) -> bool:
 
 def _check_axis(name: str, near: Sequence[Mapping[str, Scalar]], path: Path, numeric: bool) -> None:
     if name in ("seed", "measure"):
-        raise SpecError(f"{name} is no coordinate to go along", hint="seeds are averaged always", path=path)
+        raise SpecError(
+            f"{name} is no coordinate to go along", hint="seeds are averaged always", path=path
+        )
     coordinates.check_name(name, dict.fromkeys(known for one in near for known in one), path)
     values = dict.fromkeys(one[name] for one in near if name in one)
     if numeric and not all(coordinates.number(value) is not None for value in values):
-        raise SpecError(f"{name} is not a number: {', '.join(map(coordinates.shown, values))}", path=path)
+        raise SpecError(
+            f"{name} is not a number: {', '.join(map(coordinates.shown, values))}", path=path
+        )
     if numeric and len(values) < 2:
         raise SpecError(
-            f"{name} has one value here, {coordinates.shown(next(iter(values)))}", hint="sweep it", path=path
+            f"{name} has one value here, {coordinates.shown(next(iter(values)))}",
+            hint="sweep it",
+            path=path,
         )
 
 
@@ -167,7 +185,9 @@ def judged(planned: Plan, groups: Sequence[Group], estimator: Estimator) -> list
 
     Raises SpecError where a claim does not tell the rows of a measure apart, which shows only once they are there.
     """
-    sought = [_sought(planned, number, claim, groups) for number, claim in enumerate(planned.spec.claims)]
+    sought = [
+        _sought(planned, number, claim, groups) for number, claim in enumerate(planned.spec.claims)
+    ]
     estimator.prepare(group for points in sought for side in points for group in side.values())
     pairs = zip(planned.spec.claims, sought, strict=True)
     return [_verdict(claim, points, estimator) for claim, points in pairs]
@@ -187,7 +207,11 @@ def _sought(planned: Plan, number: int, claim: Claim, groups: Sequence[Group]) -
     axes = _axes(pick)
     on_axes = [group for group in near if _has(group.coords, axes)]
     return [
-        {tuple(one.coords[name] for name in axes): one for one in on_axes if coordinates.matches(one.coords, place)}
+        {
+            tuple(one.coords[name] for name in axes): one
+            for one in on_axes
+            if coordinates.matches(one.coords, place)
+        }
         for place in ({**pick.at, **side} for side in _sides(pick).values())
     ]
 
@@ -200,7 +224,9 @@ def _verdict(claim: Claim, points: Sequence[Points], estimator: Estimator) -> Ve
     return Verdict(claim, decide(low, high, claim.bound.range), value, low, high)
 
 
-def _statistic(claim: Claim, points: Sequence[Points], estimator: Estimator) -> tuple[float, float, float]:
+def _statistic(
+    claim: Claim, points: Sequence[Points], estimator: Estimator
+) -> tuple[float, float, float]:
     """The statistic of a claim and its 95 % interval."""
     pick = claim.pick
     if claim.value is not None and not pick.over and (row := _only_row(points[0])):

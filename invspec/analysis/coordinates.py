@@ -47,11 +47,17 @@ def matches(coords: Mapping[str, Scalar], at: Mapping[str, Scalar]) -> bool:
     return all(name in coords and same(coords[name], value) for name, value in at.items())
 
 
-def varying(cells: Iterable[Mapping[str, Scalar]], but: Collection[str] = ()) -> dict[str, list[Scalar | None]]:
+def varying(
+    cells: Iterable[Mapping[str, Scalar]], but: Collection[str] = ()
+) -> dict[str, list[Scalar | None]]:
     """The coordinates in which cells differ, and their values; None where a cell has no such coordinate."""
     listed = list(cells)
     names = dict.fromkeys(name for coords in listed for name in coords)
-    values = {name: list(dict.fromkeys(coords.get(name) for coords in listed)) for name in names if name not in but}
+    values = {
+        name: list(dict.fromkeys(coords.get(name) for coords in listed))
+        for name in names
+        if name not in but
+    }
     return {name: found for name, found in values.items() if len(found) > 1}
 
 
@@ -73,7 +79,8 @@ def shown(value: Scalar | None) -> str:
 def listing(values: Mapping[str, Sequence[Scalar | None]]) -> str:
     """Coordinates with their values, for a message."""
     return "; ".join(
-        f"{name} ({', '.join(shown(value) or 'none' for value in found)})" for name, found in values.items()
+        f"{name} ({', '.join(shown(value) or 'none' for value in found)})"
+        for name, found in values.items()
     )
 
 
@@ -82,14 +89,18 @@ def check_measure(planned: Plan, measure: str, path: Path) -> None:
     known = planned.coordinates()["measure"]
     if measure not in known:
         raise SpecError(
-            f"no measure {measure!r} is measured in this spec", hint=suggest(measure, map(str, known)), path=path
+            f"no measure {measure!r} is measured in this spec",
+            hint=suggest(measure, map(str, known)),
+            path=path,
         )
 
 
 def check_name(name: str, known: Iterable[str], path: Path) -> None:
     """Raises SpecError where a coordinate is none of the known ones."""
     if name not in (names := list(known)):
-        raise SpecError(f"no coordinate {name!r}", hint=suggest(name, names, "coordinates"), path=path)
+        raise SpecError(
+            f"no coordinate {name!r}", hint=suggest(name, names, "coordinates"), path=path
+        )
 
 
 def check_at(cells: Sequence[Mapping[str, Scalar]], at: Mapping[str, Scalar], path: Path) -> None:
@@ -100,6 +111,12 @@ def check_at(cells: Sequence[Mapping[str, Scalar]], at: Mapping[str, Scalar], pa
         values = list(dict.fromkeys(coords[name] for coords in cells if name in coords))
         if not any(same(value, wanted) for value in values):
             hint = f"{name} is {', '.join(map(shown, values))}"
-            raise SpecError(f"nothing is measured at {name} {shown(wanted)}", hint=hint, path=(*path, name))
+            raise SpecError(
+                f"nothing is measured at {name} {shown(wanted)}", hint=hint, path=(*path, name)
+            )
     if not any(matches(coords, at) for coords in cells):
-        raise SpecError("no cell has all of these coordinates", hint="each of them exists, but not together", path=path)
+        raise SpecError(
+            "no cell has all of these coordinates",
+            hint="each of them exists, but not together",
+            path=path,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from invspec.ops.stats import Estimate, Outcomes, Resampler
 from invspec.perform.runtime import Artifact
 from invspec.plan.planner import Cell, Plan
 from invspec.spec.schema import Coords, Scalar
-from invspec.tasks import Task, key
+from invspec.tasks import Task, draw_name
 
 RESAMPLER = Resampler()
 
@@ -135,7 +136,10 @@ def groups(readings: Iterable[Reading]) -> list[Group]:
         coords = {name: value for name, value in reading.coords.items() if name != "seed"}
         found.setdefault(tuple(sorted(coords.items())), []).append(reading)
     return [
-        Group({name: value for name, value in members[0].coords.items() if name != "seed"}, tuple(members))
+        Group(
+            {name: value for name, value in members[0].coords.items() if name != "seed"},
+            tuple(members),
+        )
         for members in found.values()
     ]
 
@@ -153,14 +157,22 @@ class Estimator:
 
     def prepare(self, wanted: Iterable[Group]) -> None:
         """Compute those that are not known yet."""
-        new = [group for group in dict.fromkeys(wanted) if group.present and group not in self.known]
-        kept = [group for group in new if all(reading.each is not None for reading in group.present)]
+        new = [
+            group for group in dict.fromkeys(wanted) if group.present and group not in self.known
+        ]
+        kept = [
+            group for group in new if all(reading.each is not None for reading in group.present)
+        ]
         for some in _blocks(kept):
-            self.known.update(zip(some, RESAMPLER.all_means([_outcomes(group) for group in some]), strict=True))
+            self.known.update(
+                zip(some, RESAMPLER.all_means([_outcomes(group) for group in some]), strict=True)
+            )
         for group in new:
             if group not in self.known:
                 parts = [_unpaired(reading, _name(group.present[0])) for reading in group.present]
-                self.known[group] = RESAMPLER.over_seeds(parts, [_seed(reading) for reading in group.present])
+                self.known[group] = RESAMPLER.over_seeds(
+                    parts, [_seed(reading) for reading in group.present]
+                )
 
     def numbers(self, wanted: Sequence[Group]) -> dict[Group, Number]:
         """A number for each group of which anything has been computed. One seed keeps the interval of its row."""
@@ -194,12 +206,14 @@ def _seed(reading: Reading) -> int:
 def _outcomes(group: Group) -> Outcomes:
     each = [reading.each for reading in group.present if reading.each is not None]
     index = [reading.index for reading in group.present if reading.index is not None]
-    return Outcomes(each, index, [_seed(reading) for reading in group.present], _name(group.present[0]))
+    return Outcomes(
+        each, index, [_seed(reading) for reading in group.present], _name(group.present[0])
+    )
 
 
 def _name(reading: Reading) -> int:
-    """A whole number of its own for a reading."""
-    return int(key(reading.cell.goal)[:15], 16)
+    """A whole number of its own for a reading, the same for every seed."""
+    return int(sha256(draw_name(reading.cell.goal).encode()).hexdigest()[:15], 16)
 
 
 def _unpaired(reading: Reading, name: int) -> Estimate:

@@ -53,11 +53,16 @@ class APGD(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
     steps: int = Field(default=100, ge=1, description="number of updates of a run")
-    restarts: int = Field(default=1, ge=1, description="runs from fresh starts, for each target class")
-    loss: Literal["ce", "dlr", "dlr_targeted"] = Field(
-        default="ce", description="what to climb: ce, dlr (eq. 6), or dlr_targeted (eq. 7), a class at a time"
+    restarts: int = Field(
+        default=1, ge=1, description="runs from fresh starts, for each target class"
     )
-    targets: int = Field(default=9, ge=1, description="loss dlr_targeted: classes to aim at, at most all others")
+    loss: Literal["ce", "dlr", "dlr_targeted"] = Field(
+        default="ce",
+        description="what to climb: ce, dlr (eq. 6), or dlr_targeted (eq. 7), a class at a time",
+    )
+    targets: int = Field(
+        default=9, ge=1, description="loss dlr_targeted: classes to aim at, at most all others"
+    )
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if self.eps == 0:
@@ -65,7 +70,9 @@ class APGD(Attack):
         logits = logits_of(model, batch.x)
         survivors, targets = Survivors(batch, logits), self._targets(logits, batch.y)
         for run, target in enumerate(targets.repeat_interleave(self.restarts, dim=1).unbind(1)):
-            start = self._start(batch, rng)  # of all, lest an example's draws depend on its neighbours' fate
+            start = self._start(
+                batch, rng
+            )  # of all, lest an example's draws depend on its neighbours' fate
             if run == 0 and batch.start is not None:
                 start = batch.start
             self._climb(model, survivors, start, target)
@@ -73,14 +80,21 @@ class APGD(Attack):
 
     def _targets(self, logits: Tensor, y: Tensor) -> Tensor:
         """Classes to aim at, one run (or `restarts`) each: (B, targets) int64; without aim, the label itself."""
-        return likeliest_others(logits, y, self.targets) if self.loss == "dlr_targeted" else y.unsqueeze(1)
+        return (
+            likeliest_others(logits, y, self.targets)
+            if self.loss == "dlr_targeted"
+            else y.unsqueeze(1)
+        )
 
     def _start(self, batch: Batch, rng: Draws) -> Tensor:
         return (batch.x + self.eps * random_direction(batch.x, self.norm, rng)).clamp(*batch.bounds)
 
     def _climb(self, model: nn.Module, survivors: Survivors, start: Tensor, target: Tensor) -> None:
         """One run of those that are left: steps + 1 forward passes, and steps backward, for who stays to the end."""
-        climb, lengths = Climb.of(survivors, start, target, step_size=2 * self.eps), checkpoints(self.steps)
+        climb, lengths = (
+            Climb.of(survivors, start, target, step_size=2 * self.eps),
+            checkpoints(self.steps),
+        )
         objective = OBJECTIVES[self.loss]
         for step in range(self.steps + 1):
             if not len(climb.rows):
@@ -89,12 +103,19 @@ class APGD(Attack):
             fooled = climb.look(model, objective, with_gradient=not last)
             survivors.asked(climb.rows, forwards=1, backwards=int(not last))
             if fooled.any():
-                survivors.offer(climb.rows[fooled], climb.x_adv[fooled], climb.loss[fooled], fooled[fooled])
+                survivors.offer(
+                    climb.rows[fooled], climb.x_adv[fooled], climb.loss[fooled], fooled[fooled]
+                )
                 climb = climb.take(~fooled)
             if step in lengths:
                 climb.adapt(lengths[step])
             if not last:
-                climb.move(self.eps, self.norm, survivors.batch.bounds, momentum=1.0 if step == 0 else MOMENTUM)
+                climb.move(
+                    self.eps,
+                    self.norm,
+                    survivors.batch.bounds,
+                    momentum=1.0 if step == 0 else MOMENTUM,
+                )
         survivors.offer(climb.rows, climb.best, climb.highest, torch.zeros_like(climb.halved))
 
 
@@ -142,13 +163,25 @@ class Climb:
         x, x_adv, y = batch.x[rows], start[rows], batch.y[rows]
         highest = x.new_full((len(rows),), -torch.inf)
         return cls(
-            *(rows, x, x_adv, x_adv, torch.zeros_like(x), x_adv, torch.zeros_like(x), y, target[rows]),
+            *(
+                rows,
+                x,
+                x_adv,
+                x_adv,
+                torch.zeros_like(x),
+                x_adv,
+                torch.zeros_like(x),
+                y,
+                target[rows],
+            ),
             step_size=torch.full_like(highest, step_size),
             loss=-highest,  # so that the start does not count as a rise
             highest=highest,
             highest_before=highest,
             rises=torch.zeros_like(y),
-            halved=torch.ones_like(y, dtype=torch.bool),  # so that the first checkpoint only counts rises
+            halved=torch.ones_like(
+                y, dtype=torch.bool
+            ),  # so that the first checkpoint only counts rises
         )
 
     def take(self, rows: Tensor) -> Climb:
@@ -188,13 +221,17 @@ class Climb:
         self.gradient = torch.where(back, self.best_gradient, self.gradient)
         self.highest_before, self.rises = self.highest, torch.zeros_like(self.rises)
 
-    def move(self, eps: float, norm: Literal["linf", "l2"], bounds: Bounds, momentum: float) -> None:
+    def move(
+        self, eps: float, norm: Literal["linf", "l2"], bounds: Bounds, momentum: float
+    ) -> None:
         """One update, Section 3.1."""
 
         def nearest(point: Tensor) -> Tensor:
             return (self.x + project(point - self.x, eps, norm)).clamp(*bounds)
 
-        ahead = nearest(self.x_adv + per_example(self.step_size, self.x) * steepest(self.gradient, norm))
+        ahead = nearest(
+            self.x_adv + per_example(self.step_size, self.x) * steepest(self.gradient, norm)
+        )
         drift = (1 - momentum) * (self.x_adv - self.x_before)
         moved = nearest(self.x_adv + momentum * (ahead - self.x_adv) + drift)
         self.x_before, self.x_adv = self.x_adv, moved

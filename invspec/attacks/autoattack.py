@@ -37,12 +37,22 @@ class AutoAttack(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
     steps: int = Field(default=100, ge=1, description="number of updates of a run of APGD or FAB")
-    restarts: int = Field(default=1, ge=1, description="runs of each attack, for each target class if it has any")
-    targets: int = Field(default=9, ge=1, description="classes that APGD and FAB aim at, at most all others")
-    queries: int = Field(default=5000, ge=1, description="images of a run that Square asks the model about")
+    restarts: int = Field(
+        default=1, ge=1, description="runs of each attack, for each target class if it has any"
+    )
+    targets: int = Field(
+        default=9, ge=1, description="classes that APGD and FAB aim at, at most all others"
+    )
+    queries: int = Field(
+        default=5000, ge=1, description="images of a run that Square asks the model about"
+    )
 
     def smoke(self) -> Self:
-        return super().smoke().model_copy(update={"queries": min(self.queries, 10), "targets": min(self.targets, 2)})
+        return (
+            super()
+            .smoke()
+            .model_copy(update={"queries": min(self.queries, 10), "targets": min(self.targets, 2)})
+        )
 
     @property
     def stages(self) -> tuple[Attack, ...]:
@@ -50,7 +60,14 @@ class AutoAttack(Attack):
         eps, norm, restarts = self.eps, self.norm, self.restarts
         return (
             APGD(eps=eps, norm=norm, restarts=restarts, steps=self.steps),
-            APGD(eps=eps, norm=norm, restarts=restarts, steps=self.steps, loss="dlr_targeted", targets=self.targets),
+            APGD(
+                eps=eps,
+                norm=norm,
+                restarts=restarts,
+                steps=self.steps,
+                loss="dlr_targeted",
+                targets=self.targets,
+            ),
             FAB(eps=eps, norm=norm, restarts=restarts, steps=self.steps, targets=self.targets),
             Square(eps=eps, norm=norm, restarts=restarts, queries=self.queries, rescale=False),
         )

@@ -31,10 +31,17 @@ class DDN(Walk):
     one class at a time.
     """
 
-    norm: Literal["l2"] = Field(default="l2", description="how distance is measured; the method is one for l2")
+    norm: Literal["l2"] = Field(
+        default="l2", description="how distance is measured; the method is one for l2"
+    )
     init_eps: Pixels = Field(default=1.0, gt=0, description="radius of the first sphere")
-    gamma: Number = Field(default=0.05, gt=0, lt=1, description="share by which the radius changes in one update")
-    loss: Loss = Field(default="ce", description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence")
+    gamma: Number = Field(
+        default=0.05, gt=0, lt=1, description="share by which the radius changes in one update"
+    )
+    loss: Loss = Field(
+        default="ce",
+        description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence",
+    )
     levels: int | None = Field(
         default=None, ge=2, description="round pixels to so many equidistant values; default: no"
     )
@@ -43,7 +50,9 @@ class DDN(Walk):
     def _objective(self) -> Objective:
         return LOSSES[self.loss]
 
-    def _walk(self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective) -> Nearest:
+    def _walk(
+        self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective
+    ) -> Nearest:
         x, y = batch.x, batch.y
         nearest, x_adv, eps = Nearest.to(x, "l2"), x, x.new_full((len(x),), self.init_eps)
         low, high = batch.bounds

@@ -16,7 +16,9 @@ from invspec.search.gradients import logits_of
 from invspec.search.minimal_norm import MinimalNorm, Nearest, Searched
 from invspec.search.survivors import likeliest_others
 
-EXTRA = 1e-4  # by how much a step is longer, so that steps into pixels that cannot move do not dwindle
+EXTRA = (
+    1e-4  # by how much a step is longer, so that steps into pixels that cannot move do not dwindle
+)
 
 
 class DeepFool(MinimalNorm):
@@ -33,14 +35,23 @@ class DeepFool(MinimalNorm):
     and the answer is refined (`refine`), which takes back what overshoot added. refine 0 leaves it there.
     """
 
-    norm: Literal["l2", "linf"] = Field(default="l2", description="how distance is measured: l2 or linf")
+    norm: Literal["l2", "linf"] = Field(
+        default="l2", description="how distance is measured: l2 or linf"
+    )
     steps: int = Field(default=50, ge=1, description="most updates of an example")
-    overshoot: Number = Field(default=0.02, ge=0, description="share of the perturbation that is added to cross over")
-    candidates: int = Field(default=10, ge=1, description="likeliest other classes that are considered")
+    overshoot: Number = Field(
+        default=0.02, ge=0, description="share of the perturbation that is added to cross over"
+    )
+    candidates: int = Field(
+        default=10, ge=1, description="likeliest other classes that are considered"
+    )
 
     def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
         nearest, x_adv = Nearest.to(batch.x, self.norm), batch.x.clone()
-        total, rivals = torch.zeros_like(batch.x), likeliest_others(logits_of(model, batch.x), batch.y, self.candidates)
+        total, rivals = (
+            torch.zeros_like(batch.x),
+            likeliest_others(logits_of(model, batch.x), batch.y, self.candidates),
+        )
         rounds = torch.zeros_like(batch.y)
         for _ in range(self.steps):
             rows = (~nearest.found).nonzero().squeeze(1)
@@ -61,7 +72,11 @@ def to_boundary(model: nn.Module, x: Tensor, y: Tensor, rivals: Tensor, norm: No
 
     Both are linearised at x. One forward and M backward passes. Where no gradient tells them apart the step is 0.
     """
-    leaf, shortest, step = x.detach().requires_grad_(), x.new_full((len(x),), torch.inf), torch.zeros_like(x)
+    leaf, shortest, step = (
+        x.detach().requires_grad_(),
+        x.new_full((len(x),), torch.inf),
+        torch.zeros_like(x),
+    )
     with torch.enable_grad():
         logits = model(leaf)
         gaps = (logits.gather(1, rivals) - logits.gather(1, y.unsqueeze(1))).unbind(1)
@@ -71,5 +86,9 @@ def to_boundary(model: nn.Module, x: Tensor, y: Tensor, rivals: Tensor, norm: No
         distance = torch.where(slope > 0, gap.detach().to(x).abs() / slope, torch.inf)
         nearer = distance < shortest
         shortest = torch.where(nearer, distance, shortest)
-        step = torch.where(per_example(nearer, x), per_example(distance + EXTRA, x) * steepest(gradient, norm), step)
+        step = torch.where(
+            per_example(nearer, x),
+            per_example(distance + EXTRA, x) * steepest(gradient, norm),
+            step,
+        )
     return step

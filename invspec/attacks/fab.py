@@ -21,7 +21,10 @@ from invspec.search.survivors import Survivors, likeliest_others, random_directi
 MOST_BIAS = 0.1  # alpha_max: how much of a step may be one from x instead of from where the walk is
 OVERSHOOT = 1.05  # eta: how far a step goes, in units of the distance to the linearised boundary
 RETREAT = 0.9  # beta: where between x and an adversarial image the walk goes on
-RADIUS = {"linf": 0.3, "l2": 1.0}  # of the ball for restarts, as long as neither eps nor a find bounds it
+RADIUS = {
+    "linf": 0.3,
+    "l2": 1.0,
+}  # of the ball for restarts, as long as neither eps nor a find bounds it
 
 
 class FAB(Attack):
@@ -42,10 +45,16 @@ class FAB(Attack):
     Deviates: as in AutoAttack, targeted, and without the paper's final search on the segment to x.
     """
 
-    eps: Pixels | None = Field(default=None, ge=0, description="radius of the ball; default: the nearest, however far")
-    norm: Literal["linf", "l2"] = Field(default="linf", description="length to minimise: linf or l2")
+    eps: Pixels | None = Field(
+        default=None, ge=0, description="radius of the ball; default: the nearest, however far"
+    )
+    norm: Literal["linf", "l2"] = Field(
+        default="linf", description="length to minimise: linf or l2"
+    )
     steps: int = Field(default=100, ge=1, description="number of updates of a walk")
-    restarts: int = Field(default=1, ge=1, description="walks towards each class; all but the first start at random")
+    restarts: int = Field(
+        default=1, ge=1, description="walks towards each class; all but the first start at random"
+    )
     targets: int = Field(default=9, ge=1, description="classes to aim at, at most all others")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
@@ -60,7 +69,9 @@ class FAB(Attack):
         found = survivors.found()
         if self.eps is None:
             return found
-        return replace(found, x_adv=torch.where(per_example(survivors.fooled, batch.x), found.x_adv, batch.x))
+        return replace(
+            found, x_adv=torch.where(per_example(survivors.fooled, batch.x), found.x_adv, batch.x)
+        )
 
     def _start(self, survivors: Survivors, rng: Draws) -> Tensor:
         """A random image for each example of the batch, lest its draws depend on its neighbours' fate."""
@@ -72,7 +83,12 @@ class FAB(Attack):
     def _walk(self, model: nn.Module, survivors: Survivors, start: Tensor, target: Tensor) -> None:
         """Two forward passes and one backward pass a step, for those that are left. The score is minus the length."""
         rows, bounds = survivors.rows, survivors.batch.bounds
-        x, y, at, target = survivors.batch.x[rows], survivors.batch.y[rows], start[rows], target[rows]
+        x, y, at, target = (
+            survivors.batch.x[rows],
+            survivors.batch.y[rows],
+            start[rows],
+            target[rows],
+        )
         for _ in range(self.steps):
             if not len(rows):
                 return
@@ -81,7 +97,9 @@ class FAB(Attack):
             crossed = logits_of(model, at).argmax(1) != y
             survivors.asked(rows, forwards=2, backwards=1)
             length = size(at - x, self.norm)[crossed]
-            survivors.offer(rows[crossed], at[crossed], score=-length, fooled=length <= (self.eps or 0))
+            survivors.offer(
+                rows[crossed], at[crossed], score=-length, fooled=length <= (self.eps or 0)
+            )
             at = torch.where(per_example(crossed, at), x + RETREAT * (at - x), at)
             left = ~survivors.fooled[rows]
             if not left.all():
@@ -98,11 +116,15 @@ def lead(model: nn.Module, x: Tensor, y: Tensor, target: Tensor) -> tuple[Tensor
     return gap.detach(), normal
 
 
-def step(x: Tensor, at: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]) -> Tensor:
+def step(
+    x: Tensor, at: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]
+) -> Tensor:
     """The next image (B, C, H, W) of a walk around x that is at `at`, where the lead is gap and its gradient normal."""
     gap_at_x = gap + (normal * (x - at)).flatten(1).sum(1)
     onwards = way_to_hyperplane(at, gap, normal, bounds, norm)
     from_x = way_to_hyperplane(x, gap_at_x, normal, bounds, norm)
     near, far = (size(way, norm).clamp_min(1e-8) for way in (onwards, from_x))
     bias = per_example((near / (near + far)).clamp_max(MOST_BIAS), x)
-    return ((1 - bias) * (at + OVERSHOOT * onwards) + bias * (x + OVERSHOOT * from_x)).clamp(*bounds)
+    return ((1 - bias) * (at + OVERSHOOT * onwards) + bias * (x + OVERSHOOT * from_x)).clamp(
+        *bounds
+    )

@@ -23,8 +23,12 @@ class FGSM(Attack):
 
     eps: Pixels = Field(default=0.3, ge=0, description="length of the step, in units of eps_space")
     norm: Literal["linf", "l2"] = Field(default="linf", description="in which norm: linf or l2")
-    label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
-    eps_space: EpsSpace = Field(default="pixel", description="units of eps: pixels, or the model's standardised input")
+    label: Label = Field(
+        default="true", description="leave the true label, or the one predicted for x"
+    )
+    eps_space: EpsSpace = Field(
+        default="pixel", description="units of eps: pixels, or the model's standardised input"
+    )
 
     @property
     def accepts(self) -> type | None:

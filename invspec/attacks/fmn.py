@@ -35,13 +35,17 @@ class FMN(Walk):
     norm: Metric = Field(default="l2", description="how distance is measured: l0, l1, l2 or linf")
     steps: int = Field(default=200, ge=1, description="number of updates")
     step_size: Pixels = Field(default=1.0, gt=0, description="l2 length of the first update")
-    gamma: Number = Field(default=0.05, gt=0, lt=1, description="share by which the ball changes in the first update")
+    gamma: Number = Field(
+        default=0.05, gt=0, lt=1, description="share by which the ball changes in the first update"
+    )
 
     @property
     def _objective(self) -> Objective:
         return margin
 
-    def _walk(self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective) -> Nearest:
+    def _walk(
+        self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective
+    ) -> Nearest:
         x, y = batch.x, batch.y
         nearest, x_adv, eps = Nearest.to(x, self.norm), x, x.new_zeros(len(x))
         for step in range(self.steps):
@@ -54,7 +58,9 @@ class FMN(Walk):
             else:
                 reach = boundary(delta, objective(logits, y).to(x), gradient, self.norm)
                 eps = next_radius(eps, gamma, left, nearest, reach)
-            delta = delta + cosine(self.step_size, self.step_size / 100, step, self.steps) * ascent(gradient, fallback)
+            delta = delta + cosine(self.step_size, self.step_size / 100, step, self.steps) * ascent(
+                gradient, fallback
+            )
             x_adv = self._valid(batch, x + project(delta, eps, self.norm))
         nearest.offer(x_adv, logits_of(model, x_adv).argmax(1) != y)
         return nearest

@@ -62,16 +62,26 @@ class Foolbox(Attack):
     Raises: InvspecError where Foolbox is not installed, and where it refuses its task.
     """
 
-    attack: str = Field(default="L2DeepFoolAttack", description="name of a class of foolbox.attacks")
-    params: Arguments = Field(default=Arguments(), description="what its constructor is given, by name")
-    eps: Pixels | None = Field(default=None, ge=0, description="radius of the ball; default: the nearest image")
-    label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
+    attack: str = Field(
+        default="L2DeepFoolAttack", description="name of a class of foolbox.attacks"
+    )
+    params: Arguments = Field(
+        default=Arguments(), description="what its constructor is given, by name"
+    )
+    eps: Pixels | None = Field(
+        default=None, ge=0, description="radius of the ball; default: the nearest image"
+    )
+    label: Label = Field(
+        default="true", description="leave the true label, or the one predicted for x"
+    )
 
     @field_validator("attack")
     @classmethod
     def _is_known(cls, name: str) -> str:
         if name not in (known := attacks()):
-            raise ValueError(f"Foolbox has no attack {name!r}; {suggest(name, known) or 'see foolbox.attacks'}")
+            raise ValueError(
+                f"Foolbox has no attack {name!r}; {suggest(name, known) or 'see foolbox.attacks'}"
+            )
         return name
 
     @field_validator("params")
@@ -80,7 +90,9 @@ class Foolbox(Attack):
         if (name := info.data.get("attack")) is not None:
             known = inspect.signature(attacks()[name]).parameters
             for unknown in sorted(params.keys() - known.keys()):
-                raise ValueError(f"{name} has no {unknown!r}; {suggest(unknown, known, 'it takes')}")
+                raise ValueError(
+                    f"{name} has no {unknown!r}; {suggest(unknown, known, 'it takes')}"
+                )
         return params
 
     @model_validator(mode="after")
@@ -98,7 +110,11 @@ class Foolbox(Attack):
     def smoke(self) -> Self:
         """Two steps, where the attack takes steps."""
         takes_steps = "steps" in inspect.signature(attacks()[self.attack]).parameters
-        return self.model_copy(update={"params": Arguments(self.params, steps=2)}) if takes_steps else self
+        return (
+            self.model_copy(update={"params": Arguments(self.params, steps=2)})
+            if takes_steps
+            else self
+        )
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if self.eps == 0:
@@ -106,9 +122,15 @@ class Foolbox(Attack):
         seeds = rng.integers(2**31, (len(batch),)).tolist()
         rows = torch.arange(len(batch)).split(1)
         with frozen(model), quiet(), torch.enable_grad():
-            found = [self._attacked(model, batch.take(row), seed) for row, seed in zip(rows, seeds, strict=True)]
+            found = [
+                self._attacked(model, batch.take(row), seed)
+                for row, seed in zip(rows, seeds, strict=True)
+            ]
         return Perturbed(
-            *(torch.cat([getattr(one, name) for one in found]) for name in ("x_adv", "forwards", "backwards"))
+            *(
+                torch.cat([getattr(one, name) for one in found])
+                for name in ("x_adv", "forwards", "backwards")
+            )
         )
 
     def _attacked(self, model: nn.Module, batch: Batch, seed: int) -> Perturbed:
@@ -126,9 +148,13 @@ class Foolbox(Attack):
         foolbox = library()
         try:
             seen = foolbox.models.PyTorchModel(model, bounds=batch.bounds, device=batch.x.device)
-            _, x_adv, success = self._build()(seen, batch.x, foolbox.criteria.Misclassification(y), epsilons=self.eps)
+            _, x_adv, success = self._build()(
+                seen, batch.x, foolbox.criteria.Misclassification(y), epsilons=self.eps
+            )
         except (ValueError, NotImplementedError, AssertionError) as problem:
-            raise InvspecError(f"Foolbox's {self.attack}: {str(problem) or type(problem).__name__}") from problem
+            raise InvspecError(
+                f"Foolbox's {self.attack}: {str(problem) or type(problem).__name__}"
+            ) from problem
         if self.eps is None and not success:
             return batch.x
         return x_adv.detach().clamp(*batch.bounds)
@@ -165,7 +191,9 @@ def library() -> ModuleType:
         with quiet():
             import foolbox
     except ImportError:
-        raise NotInstalled("Foolbox is not installed", hint="pip install 'invspec[foolbox]'") from None
+        raise NotInstalled(
+            "Foolbox is not installed", hint="pip install 'invspec[foolbox]'"
+        ) from None
     return foolbox
 
 
@@ -178,7 +206,9 @@ def attacks() -> dict[str, Any]:
     """Every attack that can be built, by name; some have two."""
     base = library().attacks.Attack
     found = {
-        name: one for name, one in vars(library().attacks).items() if isinstance(one, type) and issubclass(one, base)
+        name: one
+        for name, one in vars(library().attacks).items()
+        if isinstance(one, type) and issubclass(one, base)
     }
     return {name: one for name, one in sorted(found.items()) if not inspect.isabstract(one)}
 

@@ -41,20 +41,31 @@ class LogitSpace(Attack):
     its learning rate of 10 throws every pixel to an end of the range at the first step.
     """
 
-    start: Literal["source", "target"] = Field(default="source", description="noise upon x, or the target image")
+    start: Literal["source", "target"] = Field(
+        default="source", description="noise upon x, or the target image"
+    )
     objective: Literal["match", "confidence"] = Field(
-        default="match", description="match logits and probabilities of x, or keep the confidence in its class"
+        default="match",
+        description="match logits and probabilities of x, or keep the confidence in its class",
     )
     h: Literal["optimal", "zero"] | Number = Field(
-        default="optimal", description="what may be added to all logits: the best shift, nothing, or a constant"
+        default="optimal",
+        description="what may be added to all logits: the best shift, nothing, or a constant",
     )
-    probability_weight: Number = Field(default=1.0, description="weight of the squared distance of probabilities")
-    tv_weight: Number = Field(default=0.01, description="weight of the total variation of the perturbation")
+    probability_weight: Number = Field(
+        default=1.0, description="weight of the squared distance of probabilities"
+    )
+    tv_weight: Number = Field(
+        default=0.01, description="weight of the total variation of the perturbation"
+    )
     tv: Literal["l1", "squared"] = Field(
-        default="l1", description="total variation: sum of differences of neighbours, or mean of their squares"
+        default="l1",
+        description="total variation: sum of differences of neighbours, or mean of their squares",
     )
     steps: int = Field(default=200, ge=1, description="number of updates")
-    step_size: Pixels = Field(default=0.01, gt=0, description="length of an update in linf; adam: its learning rate")
+    step_size: Pixels = Field(
+        default=0.01, gt=0, description="length of an update in linf; adam: its learning rate"
+    )
     optimiser: Literal["sign", "adam"] = Field(
         default="sign", description="signs of the gradient, or Adam on the image"
     )
@@ -62,9 +73,15 @@ class LogitSpace(Attack):
         default="constant",
         description="course of step_size; milestones: a tenth of it from 50 % of the steps, and 75 %",
     )
-    sign: Literal["descent", "ascent"] = Field(default="descent", description="descend the objective, or climb it")
-    accumulates: bool = Field(default=False, description="as printed: each step adds all of delta to the last image")
-    margin: Pixels = Field(default=0.0, ge=0, lt=0.5, description="how far pixels keep from both ends of their range")
+    sign: Literal["descent", "ascent"] = Field(
+        default="descent", description="descend the objective, or climb it"
+    )
+    accumulates: bool = Field(
+        default=False, description="as printed: each step adds all of delta to the last image"
+    )
+    margin: Pixels = Field(
+        default=0.0, ge=0, lt=0.5, description="how far pixels keep from both ends of their range"
+    )
 
     @property
     def wants_target(self) -> bool:
@@ -117,7 +134,9 @@ class LogitSpace(Attack):
             return self.step_size
         return self.step_size * 0.1 ** ((2 * step >= self.steps) + (4 * step >= 3 * self.steps))
 
-    def _update(self, point: Tensor, gradient: Tensor, length: float, adam: torch.optim.Adam | None) -> None:
+    def _update(
+        self, point: Tensor, gradient: Tensor, length: float, adam: torch.optim.Adam | None
+    ) -> None:
         """Move the point, in place."""
         downhill = gradient if self.sign == "descent" else -gradient
         if adam is None:

@@ -25,7 +25,11 @@ class LPA(PerceptualAttack):
     the gradient, where the step goes; theirs along it.
     """
 
-    rounds: int = Field(default=5, ge=1, description="times `steps` updates, each with a tenfold weight where outside")
+    rounds: int = Field(
+        default=5,
+        ge=1,
+        description="times `steps` updates, each with a tenfold weight where outside",
+    )
 
     def smoke(self) -> LPA:
         return super().smoke().model_copy(update={"rounds": min(self.rounds, 2)})
@@ -40,13 +44,17 @@ class LPA(PerceptualAttack):
             if step and step % self.steps == 0:
                 weight[rows] *= torch.where(away.detach() >= self._radius, 10, 1)
             lead = margin(logits, y[rows]).clamp_max(_CONFIDENT)
-            gradient = eye.gradient(weight[rows] * (away - self._radius).relu() - lead, images, rows)
+            gradient = eye.gradient(
+                weight[rows] * (away - self._radius).relu() - lead, images, rows
+            )
             going = (logits.argmax(1) == y[rows]) | (away > self._radius)
             rows = rows[going]
             if not len(rows):
                 break
             length = self._radius * 0.1 ** (step % self.steps / self.steps)
-            x_adv[rows] = descent(eye, images[going].detach(), features[going].detach(), gradient[going], rows, length)
+            x_adv[rows] = descent(
+                eye, images[going].detach(), features[going].detach(), gradient[going], rows, length
+            )
         return self._projected(eye, x_adv)
 
 
@@ -60,7 +68,9 @@ class FastLPA(PerceptualAttack):
     the step is divided by it; in the published code along the gradient, and 1e-4.
     """
 
-    projection: Projection = Field(default="none", description="into the ball: bisection, newton, or none")
+    projection: Projection = Field(
+        default="none", description="into the ball: bisection, newton, or none"
+    )
 
     def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
         rows, y = eye.everyone, eye.batch.y
@@ -70,5 +80,7 @@ class FastLPA(PerceptualAttack):
             beyond = (eye.length(features, rows) - self._radius).relu()
             loss = _LAST_WEIGHT * 0.1 ** (1 - share) * beyond - margin(logits, y)
             gradient = eye.gradient(loss, images, rows)
-            x_adv = descent(eye, images.detach(), features.detach(), gradient, rows, self._radius * 0.1**share)
+            x_adv = descent(
+                eye, images.detach(), features.detach(), gradient, rows, self._radius * 0.1**share
+            )
         return self._projected(eye, x_adv)

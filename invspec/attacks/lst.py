@@ -33,11 +33,17 @@ class LST(TargetWalk):
 
     step_size: Number = Field(default=0.01, gt=0, le=1, description="share of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
-    max_drop: Number = Field(default=0.2, ge=0, le=1, description="confidence that may be lost on the way")
+    max_drop: Number = Field(
+        default=0.2, ge=0, le=1, description="confidence that may be lost on the way"
+    )
     strict: bool = Field(default=True, description="refuse a loss of exactly max_drop too")
-    nudge: Pixels = Field(default=2e-3, ge=0, description="most that a pixel is nudged in one step; 0: not at all")
+    nudge: Pixels = Field(
+        default=2e-3, ge=0, description="most that a pixel is nudged in one step; 0: not at all"
+    )
     reset_nudge: bool = Field(default=False, description="begin the nudge anew after a refusal")
-    random_start: Pixels = Field(default=4 / 255, ge=0, description="width of the noise on x; 0: set out from x")
+    random_start: Pixels = Field(
+        default=4 / 255, ge=0, description="width of the noise on x; 0: set out from x"
+    )
 
     def _start(self, model: nn.Module, batch: Batch, rng: Draws) -> Start | None:
         if self.random_start == 0:

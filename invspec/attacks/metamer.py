@@ -37,7 +37,8 @@ class Metamer(Attack):
     leaves_bounds: ClassVar[bool] = True
 
     partner: Literal["target", "self"] = Field(
-        default="target", description="whose nuisance it takes: the target's, or self, a control of the inversion"
+        default="target",
+        description="whose nuisance it takes: the target's, or self, a control of the inversion",
     )
     steps: int = Field(default=1, ge=1, description="of the path, of equal length in the nuisance")
     keep_path: bool = Field(default=False, description="return every image on the way")
@@ -57,6 +58,11 @@ class Metamer(Attack):
         goal = net.encode(batch.targets.double())[1] if self.wants_target else nuisance
         shares = [k / self.steps for k in range(self.steps + 1)] if self.keep_path else [1.0]
         vertices = [net.decode(semantic, (1 - t) * nuisance + t * goal) for t in shares]
-        exact, path = vertices[-1], torch.stack(vertices).to(batch.x.dtype) if self.keep_path else None
-        found = Perturbed.costing(exact.to(batch.x.dtype), 1 + self.wants_target + len(shares), backwards=0)
+        exact, path = (
+            vertices[-1],
+            torch.stack(vertices).to(batch.x.dtype) if self.keep_path else None,
+        )
+        found = Perturbed.costing(
+            exact.to(batch.x.dtype), 1 + self.wants_target + len(shares), backwards=0
+        )
         return replace(found, exact=exact, path=path)

@@ -63,18 +63,24 @@ class MSD(Attack):
     )
     steps: int = Field(default=100, ge=1, description="number of updates")
     sparsity: tuple[int, int] = Field(
-        default=(5, 20), description="norm l1: least and most pixels moved in one update; the number is drawn between"
+        default=(5, 20),
+        description="norm l1: least and most pixels moved in one update; the number is drawn between",
     )
-    loss: Loss = Field(default="ce", description="what to climb: ce, margin, or dlr (Croce and Hein 2020)")
+    loss: Loss = Field(
+        default="ce", description="what to climb: ce, margin, or dlr (Croce and Hein 2020)"
+    )
     compat: bool = Field(
-        default=False, description="as the authors' code: l1 moves no pixel at 0 or 1, and no loss below 0 counts"
+        default=False,
+        description="as the authors' code: l1 moves no pixel at 0 or 1, and no loss below 0 counts",
     )
 
     @model_validator(mode="after")
     def _sparsity_in_order(self) -> Self:
         least, most = self.sparsity
         if not 1 <= least <= most:
-            raise ValueError(f"sparsity {least}, {most}: expected two numbers of pixels, the smaller first")
+            raise ValueError(
+                f"sparsity {least}, {most}: expected two numbers of pixels, the smaller first"
+            )
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
@@ -86,10 +92,16 @@ class MSD(Attack):
             logits, gradient = logits_and_gradient(model, objective, x_adv, batch.y)
             best.offer(x_adv, objective(logits, batch.y))
             candidates = [self._candidate(ball, batch, x_adv, gradient, rng) for ball in balls]
-            x_adv = self._highest(model, batch.y, x_adv, candidates) if self._compares(balls) else candidates[0]
+            x_adv = (
+                self._highest(model, batch.y, x_adv, candidates)
+                if self._compares(balls)
+                else candidates[0]
+            )
         best.offer(x_adv, objective(logits_of(model, x_adv), batch.y))
         compared = len(balls) if self._compares(balls) else 0
-        return Perturbed.costing(best.x_adv, forwards=self.steps * (1 + compared) + 1, backwards=self.steps)
+        return Perturbed.costing(
+            best.x_adv, forwards=self.steps * (1 + compared) + 1, backwards=self.steps
+        )
 
     def _compares(self, balls: list[Ball]) -> bool:
         return len(balls) > 1 or self.compat  # which may refuse even a single candidate
@@ -98,7 +110,9 @@ class MSD(Attack):
         lowest = 0.0 if self.compat else -torch.inf
         return Best(batch.x.clone(), batch.x.new_full((len(batch),), lowest))
 
-    def _candidate(self, ball: Ball, batch: Batch, x_adv: Tensor, gradient: Tensor, rng: Draws) -> Tensor:
+    def _candidate(
+        self, ball: Ball, batch: Batch, x_adv: Tensor, gradient: Tensor, rng: Draws
+    ) -> Tensor:
         """One step within one ball, (B, C, H, W)."""
         length = ball.step_size or 2.5 * ball.eps / self.steps
         if ball.norm == "l1":
@@ -107,20 +121,28 @@ class MSD(Attack):
             step = length * steepest(gradient, ball.norm)
         return (batch.x + project(x_adv + step - batch.x, ball.eps, ball.norm)).clamp(*batch.bounds)
 
-    def _sparse_step(self, x_adv: Tensor, gradient: Tensor, length: float, bounds: Bounds, rng: Draws) -> Tensor:
+    def _sparse_step(
+        self, x_adv: Tensor, gradient: Tensor, length: float, bounds: Bounds, rng: Draws
+    ) -> Tensor:
         least, most = self.sparsity
         count = (least + rng.integers(most - least + 1, (len(x_adv),))).to(x_adv.device)
         movable = can_move(x_adv, gradient, bounds)
         if self.compat:
             inside = (x_adv > bounds[0]) & (x_adv < bounds[1])
-            movable = inside & can_move(x_adv, gradient, bounds, gap=per_example(length / count, x_adv))
+            movable = inside & can_move(
+                x_adv, gradient, bounds, gap=per_example(length / count, x_adv)
+            )
         return length * steepest(gradient.where(movable, 0), "l1", count)
 
-    def _highest(self, model: nn.Module, y: Tensor, x_adv: Tensor, candidates: list[Tensor]) -> Tensor:
+    def _highest(
+        self, model: nn.Module, y: Tensor, x_adv: Tensor, candidates: list[Tensor]
+    ) -> Tensor:
         """Per example, the candidate of largest loss; with compat, x_adv where every loss is below 0."""
         highest = Best(x_adv, x_adv.new_full((len(x_adv),), 0.0 if self.compat else -torch.inf))
         for candidate in candidates:
-            highest.offer(candidate, LOSSES[self.loss](logits_of(model, candidate), y), last=self.compat)
+            highest.offer(
+                candidate, LOSSES[self.loss](logits_of(model, candidate), y), last=self.compat
+            )
         return highest.x_adv
 
 

@@ -54,24 +54,39 @@ class NSPGD(TargetWalk):
         default="unit", description="step_size is a length in l2, or a share of u"
     )
     step_size: Number | None = Field(
-        default=None, gt=0, description="size of one step; default: 0.01 in step_mode unit, 0.05 in fraction"
+        default=None,
+        gt=0,
+        description="size of one step; default: 0.01 in step_mode unit, 0.05 in fraction",
     )
     steps: int = Field(default=1000, ge=1, description="number of steps tried")
-    backtracks: int = Field(default=5, ge=0, le=50, description="halvings of a refused step; 0: stop at once")
-    start: AttackField | None = Field(default=None, description="attack whose image is the first step; default: x")
-    clamp: Literal["iterate", "input"] = Field(
-        default="iterate", description="keep x within the pixels' bounds, or only what the model sees and what returns"
+    backtracks: int = Field(
+        default=5, ge=0, le=50, description="halvings of a refused step; 0: stop at once"
     )
-    free_coordinates: bool = Field(default=False, description="project among pixels that are not held at a bound")
+    start: AttackField | None = Field(
+        default=None, description="attack whose image is the first step; default: x"
+    )
+    clamp: Literal["iterate", "input"] = Field(
+        default="iterate",
+        description="keep x within the pixels' bounds, or only what the model sees and what returns",
+    )
+    free_coordinates: bool = Field(
+        default=False, description="project among pixels that are not held at a bound"
+    )
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         if self.step_mode == "fraction" and self._length > 1:
-            raise ValueError(f"a step of {self._length:g} of the way goes beyond; step_mode fraction takes at most 1")
+            raise ValueError(
+                f"a step of {self._length:g} of the way goes beyond; step_mode fraction takes at most 1"
+            )
         if self.free_coordinates and self.clamp == "input":
-            raise ValueError("free_coordinates leaves out pixels at their bounds, and with clamp input none are held")
+            raise ValueError(
+                "free_coordinates leaves out pixels at their bounds, and with clamp input none are held"
+            )
         if self.free_coordinates and self.projection in ("none", "printed"):
-            raise ValueError(f"free_coordinates changes what is projected, and projection {self.projection} is none")
+            raise ValueError(
+                f"free_coordinates changes what is projected, and projection {self.projection} is none"
+            )
         return self
 
     @property
@@ -100,7 +115,10 @@ class NSPGD(TargetWalk):
         length = size(u, "l2")
         scale = (self._length / length).clamp_max_(1) if self.step_mode == "unit" else self._length
         x = u.mul_(per_example(share * scale, u)).add_(walkers.x)
-        return x.clamp_(*bounds) if self.clamp == "iterate" else x, {"share": share, "moves": length > rounding(u)}
+        return x.clamp_(*bounds) if self.clamp == "iterate" else x, {
+            "share": share,
+            "moves": length > rounding(u),
+        }
 
     def _settle(self, memory: Memory, accepted: Tensor) -> tuple[Memory, Tensor]:
         share = torch.where(accepted, (2 * memory["share"]).clamp_max_(1), memory["share"] / 2)

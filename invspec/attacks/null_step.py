@@ -15,9 +15,13 @@ from invspec.kinds import Attack, Number, TwoLayer
 from invspec.ops.draws import Draws
 from invspec.ops.nullspace import alpha_max, effective_map, flips, project_held
 
-SHORT = 1 - 1e-12  # of the way to the first flip, at which rounding would decide whether there is one
+SHORT = (
+    1 - 1e-12
+)  # of the way to the first flip, at which rounding would decide whether there is one
 ROUNDING = 1e-12  # of a pre-activation, as a share of what it is the sum of
-Constraint = Literal["effective", "row_bound", "global_bound", "active_set"] | Annotated[Number, Field(ge=0)]
+Constraint = (
+    Literal["effective", "row_bound", "global_bound", "active_set"] | Annotated[Number, Field(ge=0)]
+)
 
 
 class NullStep(Attack):
@@ -51,9 +55,12 @@ class NullStep(Attack):
         description="which hidden units are held: effective (none), a threshold t, row_bound, global_bound, active_set",
     )
     alpha: Literal["largest"] | Annotated[Number, Field(gt=0)] = Field(
-        default=1.0, description="share of v_p that is gone, or largest: as far as no ReLU flips, at most 1"
+        default=1.0,
+        description="share of v_p that is gone, or largest: as far as no ReLU flips, at most 1",
     )
-    clamp: bool = Field(default=True, description="keep pixels within their bounds, at the price of exactness")
+    clamp: bool = Field(
+        default=True, description="keep pixels within their bounds, at the price of exactness"
+    )
 
     @property
     def accepts(self) -> type | None:
@@ -65,9 +72,16 @@ class NullStep(Attack):
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         weights = Weights.of(cast(TwoLayer, model))
-        moved = torch.stack([x + self.step(weights, x, goal).taken for x, goal in zip(*flattened(batch), strict=True)])
+        moved = torch.stack(
+            [
+                x + self.step(weights, x, goal).taken
+                for x, goal in zip(*flattened(batch), strict=True)
+            ]
+        )
         x_adv = moved.view_as(batch.x).to(batch.x.dtype)
-        return Perturbed.costing(x_adv.clamp(*batch.bounds) if self.clamp else x_adv, forwards=0, backwards=0)
+        return Perturbed.costing(
+            x_adv.clamp(*batch.bounds) if self.clamp else x_adv, forwards=0, backwards=0
+        )
 
     def step(self, weights: Weights, x: Tensor, x_target: Tensor) -> Step:
         """The step from x to x_target, both (D,) float64, before any clamp."""

@@ -22,7 +22,12 @@ class MeanShift(Attack):
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         length = batch.x[0].numel()
-        shift = -2 * MEAN / math.sqrt(max((length - 1) // 2, 1)) * contrast(length).to(batch.x).view_as(batch.x[0])
+        shift = (
+            -2
+            * MEAN
+            / math.sqrt(max((length - 1) // 2, 1))
+            * contrast(length).to(batch.x).view_as(batch.x[0])
+        )
         x_adv = batch.x + per_example(signed(batch.y).to(batch.x), batch.x) * shift
         return Perturbed.costing(x_adv.clamp(*batch.bounds), forwards=0, backwards=0)
 

@@ -51,22 +51,39 @@ class PGD(Attack):
     step_size: Pixels | None = Field(
         default=None, gt=0, description="length of one update, in norm; default: 2.5 * eps / steps"
     )
-    relative_step_size: Number | None = Field(default=None, gt=0, description="step_size in units of eps, instead")
-    random_start: bool = Field(default=True, description="start at a random point of the ball, not at x")
+    relative_step_size: Number | None = Field(
+        default=None, gt=0, description="step_size in units of eps, instead"
+    )
+    random_start: bool = Field(
+        default=True, description="start at a random point of the ball, not at x"
+    )
     restarts: int = Field(default=1, ge=1, description="fresh starts, kept if better")
-    loss: Loss = Field(default="ce", description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence")
-    label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
-    eps_space: EpsSpace = Field(default="pixel", description="units of eps: pixels, or the model's standardised input")
+    loss: Loss = Field(
+        default="ce",
+        description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence",
+    )
+    label: Label = Field(
+        default="true", description="leave the true label, or the one predicted for x"
+    )
+    eps_space: EpsSpace = Field(
+        default="pixel", description="units of eps: pixels, or the model's standardised input"
+    )
     sparsity: int = Field(default=1, ge=1, description="norm l1: pixels moved in one update")
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         if self.restarts > 1 and not self.random_start:
-            raise ValueError(f"without random_start all {self.restarts} restarts are the same; give one or the other")
+            raise ValueError(
+                f"without random_start all {self.restarts} restarts are the same; give one or the other"
+            )
         if self.step_size is not None and self.relative_step_size is not None:
-            raise ValueError("step_size and relative_step_size both fix the length of an update; give one")
+            raise ValueError(
+                "step_size and relative_step_size both fix the length of an update; give one"
+            )
         if self.sparsity > 1 and self.norm != "l1":
-            raise ValueError(f"sparsity {self.sparsity} needs norm l1; {self.norm} moves every pixel")
+            raise ValueError(
+                f"sparsity {self.sparsity} needs norm l1; {self.norm} moves every pixel"
+            )
         return self
 
     @property
@@ -91,7 +108,9 @@ class PGD(Attack):
         best, highest = batch.x.clone(), batch.x.new_full((len(batch),), -torch.inf)
         fooled, tried = torch.zeros_like(batch.y, dtype=torch.bool), torch.zeros_like(batch.y)
         for restart in range(self.restarts):
-            start = self._start(model, batch, rng)  # of all, lest an example's draws depend on its neighbours' fate
+            start = self._start(
+                model, batch, rng
+            )  # of all, lest an example's draws depend on its neighbours' fate
             if restart == 0 and batch.start is not None:
                 start = batch.start.clone()
             rows = (~fooled).nonzero().squeeze(1)
@@ -100,7 +119,10 @@ class PGD(Attack):
             active = batch.take(rows)
             x_adv = self._climb(model, active, start[rows])
             logits = logits_of(model, x_adv)
-            loss, left = LOSSES[self.loss](logits, active.y).to(highest), logits.argmax(1) != active.y
+            loss, left = (
+                LOSSES[self.loss](logits, active.y).to(highest),
+                logits.argmax(1) != active.y,
+            )
             better = left | (loss > highest[rows])
             best[rows[better]], highest[rows[better]] = x_adv[better], loss[better]
             fooled[rows] = left
@@ -140,7 +162,9 @@ class PGD(Attack):
             rising = gradient * unit  # by the chain rule, the gradient in units of eps_space
             if self.norm == "l1":
                 rising = rising.where(can_move(x_adv, gradient, batch.bounds), 0)
-            delta = (x_adv - batch.x) / unit + self._step_size * steepest(rising, self.norm, self.sparsity)
+            delta = (x_adv - batch.x) / unit + self._step_size * steepest(
+                rising, self.norm, self.sparsity
+            )
             delta = project(delta, self.eps, self.norm)
             torch.addcmul(batch.x, delta, unit, out=x_adv).clamp_(*batch.bounds)
 
@@ -156,4 +180,6 @@ class PGD(Attack):
     def _step_size(self) -> float:
         if self.step_size is not None:
             return self.step_size
-        return self.eps * (2.5 / self.steps if self.relative_step_size is None else self.relative_step_size)
+        return self.eps * (
+            2.5 / self.steps if self.relative_step_size is None else self.relative_step_size
+        )

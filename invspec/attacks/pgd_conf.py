@@ -44,21 +44,31 @@ class PGDConf(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Norm = Field(default="linf", description="shape of the ball: linf, l2 or l1")
     steps: int = Field(default=1000, ge=1, description="number of updates of a run")
-    step_size: Pixels = Field(default=0.001, gt=0, description="length of the first update, in norm")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="weight of earlier directions in a step")
-    backtracking: Number = Field(default=1.1, ge=1, description="what a refused step divides the step size by")
+    step_size: Pixels = Field(
+        default=0.001, gt=0, description="length of the first update, in norm"
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="weight of earlier directions in a step"
+    )
+    backtracking: Number = Field(
+        default=1.1, ge=1, description="what a refused step divides the step size by"
+    )
     loss: Loss = Field(
-        default="confidence", description="what to climb: confidence (of the strongest wrong class), ce, margin, dlr"
+        default="confidence",
+        description="what to climb: confidence (of the strongest wrong class), ce, margin, dlr",
     )
     start: Place | Literal["random"] = Field(
-        default="zero", description="where a run starts: zero (x), uniform_norm, gaussian, or random (one of the three)"
+        default="zero",
+        description="where a run starts: zero (x), uniform_norm, gaussian, or random (one of the three)",
     )
     restarts: int = Field(default=1, ge=1, description="runs, of which the best counts")
 
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero":
-            raise ValueError(f"from start zero all {self.restarts} restarts are the same; give one or the other")
+            raise ValueError(
+                f"from start zero all {self.restarts} restarts are the same; give one or the other"
+            )
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
@@ -93,7 +103,9 @@ class PGDConf(Attack):
         for step in range(self.steps):
             average = self.momentum * average + (1 - self.momentum) * _unit(gradient, self.norm)
             candidate = self._nearest(batch, x_adv + per_example(step_size, x_adv) * average)
-            found, slope = self._look(model, candidate, batch.y, with_gradient=step + 1 < self.steps)
+            found, slope = self._look(
+                model, candidate, batch.y, with_gradient=step + 1 < self.steps
+            )
             accepted = found >= value
             x_adv = torch.where(per_example(accepted, x_adv), candidate, x_adv)
             gradient = torch.where(per_example(accepted, x_adv), slope, gradient)
@@ -101,7 +113,9 @@ class PGDConf(Attack):
             step_size = torch.where(accepted, step_size, step_size / self.backtracking)
         return x_adv, value
 
-    def _look(self, model: nn.Module, x: Tensor, y: Tensor, *, with_gradient: bool) -> tuple[Tensor, Tensor]:
+    def _look(
+        self, model: nn.Module, x: Tensor, y: Tensor, *, with_gradient: bool
+    ) -> tuple[Tensor, Tensor]:
         """What is climbed (B,), and its gradient (B, C, H, W); without a backward pass that is 0."""
         leaf = x.detach().requires_grad_(with_gradient)
         with torch.set_grad_enabled(with_gradient):
@@ -120,4 +134,6 @@ def _unit(gradient: Tensor, norm: Norm) -> Tensor:
     if norm != "l1":
         return steepest(gradient, norm)
     direction = steepest(gradient, "l2")  # whose entries do not underflow
-    return direction / per_example(size(direction, "l1"), direction).clamp_min(torch.finfo(direction.dtype).tiny)
+    return direction / per_example(size(direction, "l1"), direction).clamp_min(
+        torch.finfo(direction.dtype).tiny
+    )

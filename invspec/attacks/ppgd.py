@@ -26,7 +26,9 @@ class PPGD(PerceptualAttack):
     """
 
     steps: int = Field(default=5, ge=1, description="number of updates")
-    cg_iterations: int = Field(default=5, ge=1, description="conjugate gradients' iterations for one update")
+    cg_iterations: int = Field(
+        default=5, ge=1, description="conjugate gradients' iterations for one update"
+    )
 
     def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
         for _ in range(self.steps):
@@ -63,7 +65,9 @@ class Jacobian:
         return self.eye.pulled_back(change, self.output, self.images, self.eye.everyone)
 
 
-def conjugate_gradients(jacobian: Jacobian, target: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+def conjugate_gradients(
+    jacobian: Jacobian, target: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
     """v (B, C, H, W) that nearly solves J'J v = target, and J v (B, D)."""
     v, change = torch.zeros_like(target), torch.zeros_like(jacobian.features)
     residual = direction = target

@@ -20,12 +20,20 @@ class RandomRotation(Attack):
     Deviates: the authors' images are resampled by nearest neighbours; bilinear is the default here.
     """
 
-    max_degrees: float = Field(default=180.0, ge=0, le=180, description="half-width of the range of angles")
-    interpolation: Interpolation = Field(default="bilinear", description="how to resample; nearest is the authors'")
-    fill: Fill = Field(default="zero", description="corners that turn in: zero (black, the authors') or reflect")
+    max_degrees: float = Field(
+        default=180.0, ge=0, le=180, description="half-width of the range of angles"
+    )
+    interpolation: Interpolation = Field(
+        default="bilinear", description="how to resample; nearest is the authors'"
+    )
+    fill: Fill = Field(
+        default="zero", description="corners that turn in: zero (black, the authors') or reflect"
+    )
     draw: int = Field(default=0, ge=0, description="which of the independent sets of angles")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         u = 2 * rng.named(f"random_rotation/{self.draw}").uniform((len(batch),)) - 1
         turned = rotate(batch.x, self.max_degrees * u, self.interpolation, self.fill)
-        return Perturbed.costing(turned.clamp(*batch.bounds), forwards=0, backwards=0)  # resampling rounds past 1
+        return Perturbed.costing(
+            turned.clamp(*batch.bounds), forwards=0, backwards=0
+        )  # resampling rounds past 1

@@ -22,7 +22,17 @@ from invspec.ops.types import Bounds
 from invspec.search.gradients import logits_of
 from invspec.search.survivors import Survivors
 
-HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # proposals, of 10,000, after which squares shrink
+HALVINGS = (
+    10,
+    50,
+    200,
+    500,
+    1000,
+    2000,
+    4000,
+    6000,
+    8000,
+)  # proposals, of 10,000, after which squares shrink
 BLOCK = 500  # proposals whose random numbers are drawn at once: a call costs more than the numbers
 TILES = 5  # of a side of the image, in the start of norm l2
 
@@ -45,12 +55,21 @@ class Square(Attack):
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
-    queries: int = Field(default=5000, ge=1, description="images of a run that the model is asked about, x not counted")
+    queries: int = Field(
+        default=5000,
+        ge=1,
+        description="images of a run that the model is asked about, x not counted",
+    )
     restarts: int = Field(default=1, ge=1, description="runs from fresh starts, kept if better")
     area: Number = Field(
-        default=0.8, gt=0, le=1, description="share of the image in the first squares (p of the paper)"
+        default=0.8,
+        gt=0,
+        le=1,
+        description="share of the image in the first squares (p of the paper)",
     )
-    rescale: bool = Field(default=True, description="shrink squares by the share of queries spent, not their number")
+    rescale: bool = Field(
+        default=True, description="shrink squares by the share of queries spent, not their number"
+    )
 
     def smoke(self) -> Self:
         return super().smoke().model_copy(update={"queries": min(self.queries, 10)})
@@ -71,9 +90,16 @@ class Square(Attack):
         search = search.judged(model, survivors, begin(batch, self.eps, rng)[rows])
         for side, drawn in self._proposals(batch, rng):
             if len(search.rows):
-                proposed = propose(search.x, search.best, side, drawn[search.rows], self.eps, batch.bounds)
+                proposed = propose(
+                    search.x, search.best, side, drawn[search.rows], self.eps, batch.bounds
+                )
                 search = search.judged(model, survivors, proposed)
-        survivors.offer(search.rows, search.best, search.highest, torch.zeros_like(search.rows, dtype=torch.bool))
+        survivors.offer(
+            search.rows,
+            search.best,
+            search.highest,
+            torch.zeros_like(search.rows, dtype=torch.bool),
+        )
 
     def _proposals(self, batch: Batch, rng: Draws) -> Iterator[tuple[int, Tensor]]:
         """For every proposal the side of its squares and what it draws, (B, C + 5), uniform in [0, 1).
@@ -84,7 +110,11 @@ class Square(Attack):
         for first in range(0, count, BLOCK):
             block = range(first, min(first + BLOCK, count))
             drawn = rng.uniform((len(batch), len(block), channels + 5)).to(batch.x)
-            yield from zip((self._side(number, height, width) for number in block), drawn.unbind(1), strict=True)
+            yield from zip(
+                (self._side(number, height, width) for number in block),
+                drawn.unbind(1),
+                strict=True,
+            )
 
     def _side(self, number: int, height: int, width: int) -> int:
         """Of the squares of proposal `number`, in pixels; norm l2 wants it odd and at least 3."""
@@ -117,7 +147,10 @@ class Search:
         survivors.asked(self.rows, forwards=1, backwards=0)
         reached, fooled = margin(logits, self.y).to(self.highest), logits.argmax(1) != self.y
         better = per_example(reached > self.highest, self.x)
-        best, highest = torch.where(better, proposed, self.best), torch.maximum(reached, self.highest)
+        best, highest = (
+            torch.where(better, proposed, self.best),
+            torch.maximum(reached, self.highest),
+        )
         if not fooled.any():
             return replace(self, best=best, highest=highest)
         survivors.offer(self.rows[fooled], proposed[fooled], reached[fooled], fooled[fooled])
@@ -136,7 +169,9 @@ def stripes(batch: Batch, eps: float, rng: Draws) -> Tensor:
     return (batch.x + eps * columns).clamp(*batch.bounds)
 
 
-def with_square(x: Tensor, best: Tensor, side: int, drawn: Tensor, eps: float, bounds: Bounds) -> Tensor:
+def with_square(
+    x: Tensor, best: Tensor, side: int, drawn: Tensor, eps: float, bounds: Bounds
+) -> Tensor:
     """A proposal of norm linf: best (M, C, H, W) with a square of x + eps or x - eps, by channel."""
     filled = (x + eps * signs(drawn[:, 5:, None, None])).clamp(*bounds)
     return torch.where(Window.at(drawn[:, :2], side, x).inside, filled, best)
@@ -148,14 +183,18 @@ def tiles(batch: Batch, eps: float, rng: Draws) -> Tensor:
     side = max(min(height, width) // TILES, 1)
     drawn = rng.uniform((examples, channels + 1, TILES, TILES)).to(batch.x)[..., None, None]
     pair = bumps(side).to(batch.x)
-    tile = signs(drawn[:, :channels]) * torch.where(drawn[:, channels:] < 0.5, pair, pair.T)  # (B, C, 5, 5, side, side)
+    tile = signs(drawn[:, :channels]) * torch.where(
+        drawn[:, channels:] < 0.5, pair, pair.T
+    )  # (B, C, 5, 5, side, side)
     delta = tile.transpose(3, 4).reshape(examples, channels, TILES * side, TILES * side)
     left, top = (width - TILES * side) // 2, (height - TILES * side) // 2
     delta = F.pad(delta, (left, width - TILES * side - left, top, height - TILES * side - top))
     return to_length(batch.x, delta, eps, batch.bounds)
 
 
-def with_bumps(x: Tensor, best: Tensor, side: int, drawn: Tensor, eps: float, bounds: Bounds) -> Tensor:
+def with_bumps(
+    x: Tensor, best: Tensor, side: int, drawn: Tensor, eps: float, bounds: Bounds
+) -> Tensor:
     """A proposal of norm l2: best (M, C, H, W) with the length of two windows' perturbation spent in the first."""
     delta = best - x
     first, second = Window.at(drawn[:, :2], side, x), Window.at(drawn[:, 2:4], side, x)
@@ -188,7 +227,8 @@ class Window:
     def at(cls, drawn: Tensor, side: int, like: Tensor) -> Window:
         """Squares within images like (M, C, H, W), at positions that are uniform if drawn (M, 2) is in [0, 1)."""
         below, right = (
-            torch.arange(length, device=like.device) - (part * (length - side + 1)).long().clamp_max(length - side)
+            torch.arange(length, device=like.device)
+            - (part * (length - side + 1)).long().clamp_max(length - side)
             for part, length in zip(drawn.split(1, dim=1), like.shape[2:], strict=True)
         )
         return cls(below, right, side)

@@ -26,7 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-kept = typer.Typer(help="What is kept, whether it is whole, and what no spec needs any more.", no_args_is_help=True)
+kept = typer.Typer(
+    help="What is kept, whether it is whole, and what no spec needs any more.", no_args_is_help=True
+)
 app.add_typer(kept, name="store")
 
 
@@ -47,12 +49,20 @@ class Columns(StrEnum):
     csv = "csv"
 
 
-SpecName = Annotated[str, typer.Argument(help="a spec's path, or the name of one that ships with invspec")]
-StoreOption = Annotated[Path, typer.Option("--store", envvar="INVSPEC_STORE", help="where finished work is kept")]
+SpecName = Annotated[
+    str, typer.Argument(help="a spec's path, or the name of one that ships with invspec")
+]
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="INVSPEC_STORE", help="where finished work is kept")
+]
 Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's scales")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="a.b=value, laid over the spec; repeat for more")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="a.b=value, laid over the spec; repeat for more")
+]
 Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
-Registry = Annotated[list[Path] | None, typer.Option("--registry", help="a folder of your own cards and classes")]
+Registry = Annotated[
+    list[Path] | None, typer.Option("--registry", help="a folder of your own cards and classes")
+]
 DEFAULT_STORE = Path("store")
 
 
@@ -72,7 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def about(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: D103
+def about(
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:  # noqa: D103
     if version:
         print(__version__)
         raise typer.Exit
@@ -81,9 +93,15 @@ def about(version: Annotated[bool, typer.Option("--version", help="print the ver
 @app.command()
 def run(
     spec: SpecName,
-    devices: Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker each")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="CPU workers, one thread each (default: cores)")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="examples an attack gets at once")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker each")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="CPU workers, one thread each (default: cores)")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="examples an attack gets at once")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")] = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
@@ -95,7 +113,9 @@ def run(
     if data is not None:
         os.environ["INVSPEC_DATA"] = str(data.resolve())
     if devices is not None and workers is not None:
-        raise SpecError("given beside --devices", where="--workers", hint="--devices cpu,cpu is two CPU workers")
+        raise SpecError(
+            "given beside --devices", where="--workers", hint="--devices cpu,cpu is two CPU workers"
+        )
     try:
         from invspec.cli import session
 
@@ -104,14 +124,19 @@ def run(
         session.remember(_store(store), spec, scale, set, smoke, registry)
         _show(planned, _store(store), Format.rich, None)
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        print(
+            "interrupted; what was finished is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
 def report(
-    spec: Annotated[str | None, typer.Argument(help="a spec (default: that of the last run)")] = None,
+    spec: Annotated[
+        str | None, typer.Argument(help="a spec (default: that of the last run)")
+    ] = None,
     format: Annotated[Format, typer.Option(help="how to write it")] = Format.rich,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
     store: StoreOption = DEFAULT_STORE,
@@ -146,7 +171,10 @@ def validate(
         for other in () if scale else planned.spec.scales:
             session.check(_plan(spec, other, set, smoke, registry))
         counts = {"cell": planned.cells, "task": planned.tasks, "claim": planned.spec.claims}
-        words = [f"{len(found):,} {noun}{'' if len(found) == 1 else 's'}" for noun, found in counts.items()]
+        words = [
+            f"{len(found):,} {noun}{'' if len(found) == 1 else 's'}"
+            for noun, found in counts.items()
+        ]
         print(f"{spec}: {', '.join(words)}")
 
 
@@ -167,8 +195,12 @@ def plan(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="dataset, model, defence, attack or measure")] = None,
-    name: Annotated[str | None, typer.Argument(help="one method: its fields, defaults, paper, an example")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="dataset, model, defence, attack or measure")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="one method: its fields, defaults, paper, an example")
+    ] = None,
     registry: Registry = None,
 ) -> None:
     """Show the registry."""
@@ -192,7 +224,9 @@ def schema() -> None:
 def samples(
     spec: SpecName,
     format: Annotated[Columns, typer.Option(help="parquet or csv")] = Columns.parquet,
-    output: Annotated[Path | None, typer.Option(help="file to write (default: <spec>.parquet or .csv here)")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="file to write (default: <spec>.parquet or .csv here)")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
     set: Set = None,
@@ -226,9 +260,13 @@ def verify(store: StoreOption = DEFAULT_STORE) -> None:
 
 @kept.command()
 def gc(
-    specs: Annotated[list[str], typer.Argument(help="the specs whose work is to be kept, in every scale")],
+    specs: Annotated[
+        list[str], typer.Argument(help="the specs whose work is to be kept, in every scale")
+    ],
     store: StoreOption = DEFAULT_STORE,
-    yes: Annotated[bool, typer.Option("--yes", help="delete; without it, only say what would go")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="delete; without it, only say what would go")
+    ] = False,
     registry: Registry = None,
 ) -> None:
     """Delete what none of these specs needs."""
@@ -240,7 +278,13 @@ def gc(
     listing.collect(specs, _store(store), yes)
 
 
-def _plan(spec: str, scale: str | None, settings: list[str] | None, smoke: bool, registry: list[Path] | None) -> Plan:
+def _plan(
+    spec: str,
+    scale: str | None,
+    settings: list[str] | None,
+    smoke: bool,
+    registry: list[Path] | None,
+) -> Plan:
     from invspec.plan import planner
     from invspec.registry import cards
     from invspec.spec import overlay

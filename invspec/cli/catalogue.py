@@ -32,7 +32,14 @@ def show(kind: str | None, name: str | None) -> None:
 
 
 def _table(kind: Kind) -> Table:
-    table = Table(title=kind, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=kind,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column("name", no_wrap=True, style="cyan")
     table.add_column("what it is")
     table.add_column("paper", no_wrap=True)
@@ -58,7 +65,9 @@ def _page(console: Console, kind: Kind, name: str) -> None:
         table.add_row(*map(escape, cells))
     if fields:
         console.print(table)
-    console.print(f"\nin a spec:\n  {kind}s:\n    {_example(kind, name, card, fields)}", markup=False)
+    console.print(
+        f"\nin a spec:\n  {kind}s:\n    {_example(kind, name, card, fields)}", markup=False
+    )
 
 
 def _prose(docstring: str) -> str:
@@ -76,7 +85,9 @@ def _provenance(card: Card) -> str:
 def _default(card: Card, field: str, about: FieldInfo) -> str:
     if field in card.params:
         return _yaml(card.params[field])
-    return "required" if about.is_required() else _yaml(about.get_default(call_default_factory=True))
+    return (
+        "required" if about.is_required() else _yaml(about.get_default(call_default_factory=True))
+    )
 
 
 def _yaml(value: Any) -> str:
@@ -92,7 +103,9 @@ def _yaml(value: Any) -> str:
     given = getattr(value, "model_fields_set", None)
     if given is None:
         return str(value)
-    return f"{type(value).__name__} {_yaml({field: getattr(value, field) for field in sorted(given)})}"
+    return (
+        f"{type(value).__name__} {_yaml({field: getattr(value, field) for field in sorted(given)})}"
+    )
 
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -131,7 +144,10 @@ def _example(kind: Kind, name: str, card: Card, fields: dict[str, FieldInfo]) ->
     left = {field: about for field, about in fields.items() if field not in card.params}
     required = [field for field, about in left.items() if about.is_required()]
     needed = required or [field for field, about in left.items() if not _nested(about.default)][:1]
-    shown = {field: "..." if left[field].is_required() else _default(card, field, left[field]) for field in needed}
+    shown = {
+        field: "..." if left[field].is_required() else _default(card, field, left[field])
+        for field in needed
+    }
     given = {**({"of": "label of an attack"} if kind == "measure" else {}), **shown}
     return f"{name}: {{{', '.join(f'{field}: {value}' for field, value in given.items())}}}"
 

@@ -28,7 +28,9 @@ def plan(planned: Plan, store: Store) -> None:
     rows: dict[Kind, list[Task]] = defaultdict(list)
     for task in planned.tasks:
         rows[_kind(task)].append(task)
-    table = Table("task", "of", "on", "all", "done", "seconds each", "to come", box=None, pad_edge=False)
+    table = Table(
+        "task", "of", "on", "all", "done", "seconds each", "to come", box=None, pad_edge=False
+    )
     for kind, alike in rows.items():
         done = [task for task in alike if task in store and task not in survey.damaged]
         left = sum(task in survey.to_do for task in alike)
@@ -37,7 +39,9 @@ def plan(planned: Plan, store: Store) -> None:
         table.add_row(*kind, str(len(alike)), str(len(done)), cost[0], cost[1] if left else "-")
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks to do for {len(planned.cells):,} cells")
+    console.print(
+        f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks to do for {len(planned.cells):,} cells"
+    )
 
 
 def _kind(task: Task) -> Kind:
@@ -75,10 +79,15 @@ def verify(store: Store) -> int:
     for name, folder in store.folders():
         if found := flaws(folder):
             damaged += 1
-            print(f"damaged: {name} {folder.name}: {', '.join(found)}; set aside as {store.set_aside(folder)}")
+            print(
+                f"damaged: {name} {folder.name}: {', '.join(found)}; set aside as {store.set_aside(folder)}"
+            )
         else:
             whole += 1
-    print(f"{whole:,} whole, {damaged:,} damaged" + ("; the next run computes them again" if damaged else ""))
+    print(
+        f"{whole:,} whole, {damaged:,} damaged"
+        + ("; the next run computes them again" if damaged else "")
+    )
     return damaged
 
 
@@ -93,7 +102,9 @@ def collect(specs: list[str], store: Store, delete: bool) -> None:
         else:
             print(f"{folder.parents[1].name} {folder.name}")
     done = "deleted" if delete else "not needed (--yes deletes them)"
-    print(f"{len(folders):,} tasks, {size / 1e6:,.1f} MB {done}; {sum(task in store for task in wanted):,} kept")
+    print(
+        f"{len(folders):,} tasks, {size / 1e6:,.1f} MB {done}; {sum(task in store for task in wanted):,} kept"
+    )
 
 
 def _scales(name: str) -> Iterator[Plan]:

@@ -75,7 +75,12 @@ class Lines:
 
     def summary(self) -> str:
         """What happened, in one line."""
-        words = {"Done": "computed", "Cached": "found in the store", "Failed": "failed", "Skipped": "skipped"}
+        words = {
+            "Done": "computed",
+            "Cached": "found in the store",
+            "Failed": "failed",
+            "Skipped": "skipped",
+        }
         parts = [f"{self.counts[name]} {word}" for name, word in words.items() if self.counts[name]]
         return f"tasks: {', '.join(parts) or 'none'} · {time.monotonic() - self.began:.1f} s"
 

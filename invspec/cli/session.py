@@ -28,7 +28,9 @@ def check(planned: Plan) -> None:
     validation.check(planned)
 
 
-def run(planned: Plan, store: Store, devices: str | None, workers: int | None, batch_size: int | None) -> int:
+def run(
+    planned: Plan, store: Store, devices: str | None, workers: int | None, batch_size: int | None
+) -> int:
     """Compute what the store lacks; the number of tasks that failed."""
     check(planned)
     settings = Settings(named_devices(devices, workers), batch_size)
@@ -44,11 +46,18 @@ def run(planned: Plan, store: Store, devices: str | None, workers: int | None, b
 
 # ─ after it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Call = tuple[str, str | None, list[str] | None, bool, list[Path] | None]  # spec, scale, settings, smoke, registries
+Call = tuple[
+    str, str | None, list[str] | None, bool, list[Path] | None
+]  # spec, scale, settings, smoke, registries
 
 
 def remember(
-    store: Store, spec: str, scale: str | None, settings: list[str] | None, smoke: bool, registry: Iterable[Path] | None
+    store: Store,
+    spec: str,
+    scale: str | None,
+    settings: list[str] | None,
+    smoke: bool,
+    registry: Iterable[Path] | None,
 ) -> None:
     """Keep the call, so that `invspec report` alone reports on it."""
     path = Path(spec).resolve() if Path(spec).exists() else spec
@@ -61,9 +70,17 @@ def recall(store: Store) -> Call:
     """The call of the last run."""
     call: Any = store.recall()
     try:
-        return call["spec"], call["scale"], call["set"], call["smoke"], [Path(folder) for folder in call["registry"]]
+        return (
+            call["spec"],
+            call["scale"],
+            call["set"],
+            call["smoke"],
+            [Path(folder) for folder in call["registry"]],
+        )
     except (KeyError, TypeError):
-        raise SpecError(f"no run is remembered in {store.root}", hint="name a spec: invspec report SPEC") from None
+        raise SpecError(
+            f"no run is remembered in {store.root}", hint="name a spec: invspec report SPEC"
+        ) from None
 
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:

@@ -14,7 +14,11 @@ from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import digest
 from invspec.ops.types import Shape
 
-PARTS: dict[SplitName, slice] = {"test": slice(0, 400), "train": slice(400, 1600), "val": slice(1600, 1797)}
+PARTS: dict[SplitName, slice] = {
+    "test": slice(0, 400),
+    "train": slice(400, 1600),
+    "val": slice(1600, 1797),
+}
 
 
 class Digits(Dataset):
@@ -48,14 +52,19 @@ def _bundled() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits  # half a second to import
 
     found: dict[str, Any] = load_digits()  # pyright: ignore[reportAssignmentType]  # it is a Bunch
-    return torch.from_numpy(found["images"].astype(np.float32)), torch.from_numpy(found["target"].astype(np.int64))
+    return torch.from_numpy(found["images"].astype(np.float32)), torch.from_numpy(
+        found["target"].astype(np.int64)
+    )
 
 
 def dealt(y: Tensor) -> Tensor:
     """An order of the examples, (N,), any run of which holds the classes of y (N,) in proportion."""
     share = torch.empty(len(y), dtype=torch.float64)
     for label in y.unique():
-        members = sorted((y == label).nonzero().flatten().tolist(), key=lambda position: digest(f"digits/{position}"))
+        members = sorted(
+            (y == label).nonzero().flatten().tolist(),
+            key=lambda position: digest(f"digits/{position}"),
+        )
         share[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
     return share.argsort(stable=True)
 
@@ -63,4 +72,6 @@ def dealt(y: Tensor) -> Tensor:
 def enlarge(images: Tensor) -> Tensor:
     """(N, 8, 8) in 0..16 to pixels (N, 1, 28, 28) uint8."""
     larger = F.interpolate(images[:, None].double(), (28, 28), mode="bilinear") * (255 / 16)
-    return (larger + 0.5 + 1e-6).floor().to(torch.uint8)  # halves go up whatever the last bit of the sum above
+    return (
+        (larger + 0.5 + 1e-6).floor().to(torch.uint8)
+    )  # halves go up whatever the last bit of the sum above

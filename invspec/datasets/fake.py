@@ -30,7 +30,9 @@ class Fake(Dataset):
     )
     class_count: int = Field(default=10, ge=2, alias="classes", description="number of classes")
     pixel_bounds: tuple[float | None, float | None] = Field(
-        default=(0.0, 1.0), alias="bounds", description="least and largest value of a pixel; null: none"
+        default=(0.0, 1.0),
+        alias="bounds",
+        description="least and largest value of a pixel; null: none",
     )
     train: int = Field(default=512, ge=1, description="number of training images")
     val: int = Field(default=64, ge=1, description="number of validation images")
@@ -68,7 +70,9 @@ class Fake(Dataset):
     def _patterns(self) -> Tensor:
         """One image a class of four by four patches, dark or light and no two alike, (K, C, H, W) in [0, 1]."""
         channels, height, width = self.shape
-        patches = Stream(f"fake/{self.seed}").uniform((self.classes, channels, min(4, height), min(4, width)))
+        patches = Stream(f"fake/{self.seed}").uniform(
+            (self.classes, channels, min(4, height), min(4, width))
+        )
         return F.interpolate(patches.lerp(patches.round(), 0.9), (height, width), mode="bilinear")
 
     def _pixels(self, values: Tensor) -> Tensor:

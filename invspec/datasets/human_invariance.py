@@ -63,7 +63,8 @@ class HumanInvariance(Dataset):
         default="all", description="test images: all, l0, linf_03, linf_04 or linf_04_manual"
     )
     labels: Literal["human", "original"] = Field(
-        default="human", description="labels of the test images: what people see, or the digit before it was changed"
+        default="human",
+        description="labels of the test images: what people see, or the digit before it was changed",
     )
 
     @property
@@ -97,7 +98,9 @@ class HumanInvariance(Dataset):
 def originals(parts: Iterable[Part]) -> Tensor:
     """Positions among MNIST's test images of the digits that were changed, (N,) int64."""
     manual = "linf_04_manual"
-    return _joined(_read("linf/manual_indexs.npy" if part == manual else "indexs.npy") for part in parts).long()
+    return _joined(
+        _read("linf/manual_indexs.npy" if part == manual else "indexs.npy") for part in parts
+    ).long()
 
 
 def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:

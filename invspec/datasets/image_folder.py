@@ -37,10 +37,18 @@ class ImageFolder(Dataset):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    folder: str = Field(min_length=1, description="path of the folder, from the folder INVSPEC_DATA or absolute")
-    train: str = Field(default="train", description="the folder in it that has the training images; . is itself")
-    val: str = Field(default="val", description="the folder in it that has the validation images; . is itself")
-    test: str = Field(default="test", description="the folder in it that has the test images; . is itself")
+    folder: str = Field(
+        min_length=1, description="path of the folder, from the folder INVSPEC_DATA or absolute"
+    )
+    train: str = Field(
+        default="train", description="the folder in it that has the training images; . is itself"
+    )
+    val: str = Field(
+        default="val", description="the folder in it that has the validation images; . is itself"
+    )
+    test: str = Field(
+        default="test", description="the folder in it that has the test images; . is itself"
+    )
     size: int = Field(default=224, ge=1, description="height and width of what is left of an image")
     resize: int = Field(default=256, ge=1, description="length of the shorter side before that")
     class_count: int | None = Field(
@@ -53,7 +61,9 @@ class ImageFolder(Dataset):
     @model_validator(mode="after")
     def _cut_from_what_there_is(self) -> Self:
         if self.size > self.resize:
-            raise ValueError(f"size {self.size} is more than resize {self.resize} leaves of an image")
+            raise ValueError(
+                f"size {self.size} is more than resize {self.resize} leaves of an image"
+            )
         return self
 
     @model_validator(mode="after")
@@ -90,9 +100,14 @@ class ImageFolder(Dataset):
         images = listing(root)
         hint = "let folder, train, val and test name the folders that are meant"
         if len(images) != self.count(split):
-            raise InvspecError(f"{root} holds {len(images):,} images, expected {self.count(split):,}", hint=hint)
+            raise InvspecError(
+                f"{root} holds {len(images):,} images, expected {self.count(split):,}", hint=hint
+            )
         if len(images.classes) != self.classes:
-            raise InvspecError(f"{root} holds {len(images.classes):,} classes, expected {self.classes:,}", hint=hint)
+            raise InvspecError(
+                f"{root} holds {len(images.classes):,} classes, expected {self.classes:,}",
+                hint=hint,
+            )
         return StreamedSplit.whole(images, self.size, self.resize)
 
     def _root(self, split: SplitName) -> Path:

@@ -32,7 +32,9 @@ class Shapes(Dataset):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    class_count: int = Field(default=10, ge=2, le=10, alias="classes", description="number of classes")
+    class_count: int = Field(
+        default=10, ge=2, le=10, alias="classes", description="number of classes"
+    )
     train: int = Field(default=4000, ge=1, description="number of training images")
     val: int = Field(default=500, ge=1, description="number of validation images")
     test: int = Field(default=1000, ge=1, description="number of test images")

@@ -21,7 +21,9 @@ class ShuffledGaussians(Dataset):
     1, with means 3 Y / sqrt(d) and -3 Y / sqrt(d). Data sets that differ in p alone have the same labels and Gaussians.
     """
 
-    p: float = Field(default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 tells the class")
+    p: float = Field(
+        default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 tells the class"
+    )
     d: int = Field(default=64, ge=1, description="number of pairs of Gaussian coordinates")
     train: int = Field(default=10_000, ge=1, description="number of training points")
     val: int = Field(default=1_000, ge=1, description="number of validation points")

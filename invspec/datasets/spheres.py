@@ -44,7 +44,9 @@ class Spheres(Dataset):
     @model_validator(mode="after")
     def _one_in_the_other(self) -> Self:
         if not self.inner < self.outer:
-            raise ValueError(f"the inner radius, {self.inner:g}, is not below the outer one, {self.outer:g}")
+            raise ValueError(
+                f"the inner radius, {self.inner:g}, is not below the outer one, {self.outer:g}"
+            )
         return self
 
     @property
@@ -108,7 +110,9 @@ class DrawnSplit:
     def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
         """Batches of at most size points, in order or in an order of blocks, and within them, drawn from shuffle."""
         index = self.index if shuffle is None else self.index[self._order(shuffle)]
-        for start in range(0, len(index), size):  # split would make millions of tensors before the first batch
+        for start in range(
+            0, len(index), size
+        ):  # split would make millions of tensors before the first batch
             rows = index[start : start + size]
             x, y = self.points(rows)
             yield Batch(x.to(self.device), y.to(self.device), rows, self.bounds)

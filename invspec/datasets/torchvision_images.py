@@ -63,14 +63,20 @@ class TorchvisionImages(Dataset):
     Raises: InvspecError where a file is missing or damaged, or the download fails.
     """
 
-    source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"] = Field(description="which data set")
-    val: int = Field(ge=1, description="number of training images, the last ones, that are for validation")
+    source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"] = Field(
+        description="which data set"
+    )
+    val: int = Field(
+        ge=1, description="number of training images, the last ones, that are for validation"
+    )
     pad: int = Field(default=0, ge=0, description="pixels of zeros to add on each side of an image")
 
     @model_validator(mode="after")
     def _some_left_to_train_on(self) -> Self:
         if self.val >= self._source.counts[0]:
-            raise ValueError(f"val {self.val} leaves none of the {self._source.counts[0]} images of {self.source}")
+            raise ValueError(
+                f"val {self.val} leaves none of the {self._source.counts[0]} images of {self.source}"
+            )
         return self
 
     @property
@@ -94,9 +100,14 @@ class TorchvisionImages(Dataset):
         source = self._source
         root = _root(source)
         images, labels = source.decode(
-            [_read(root, name, md5, source) for name, md5 in (source.test if split == "test" else source.train).items()]
+            [
+                _read(root, name, md5, source)
+                for name, md5 in (source.test if split == "test" else source.train).items()
+            ]
         )
-        part = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}[split]
+        part = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}[
+            split
+        ]
         pixels = F.pad(torch.from_numpy(images)[part], [self.pad] * 4)
         return TensorSplit(pixels, torch.from_numpy(labels.astype(np.int64))[part])
 
@@ -142,7 +153,9 @@ def _read(root: Path, name: str, md5: str, source: Source) -> bytes:
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
     """The array in an IDX file of unsigned bytes: two zeros, type 8, the number of axes, their lengths, the values."""
-    assert content[:3] == b"\0\0\x08", f"not an IDX file of unsigned bytes: it starts with {content[:4].hex()}"
+    assert content[:3] == b"\0\0\x08", (
+        f"not an IDX file of unsigned bytes: it starts with {content[:4].hex()}"
+    )
     axes = content[3]
     lengths = np.frombuffer(content, ">i4", count=axes, offset=4)
     return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * axes).reshape(lengths)
@@ -161,9 +174,13 @@ def decode_zipped_idx(contents: Sequence[bytes]) -> Decoded:
 
 def decode_cifar(contents: Sequence[bytes]) -> Decoded:
     """Python 2 pickles of images (N, 3072) and labels; of CIFAR-100's two kinds of labels, the fine ones."""
-    batches = [pickle.loads(content, encoding="latin1") for content in contents]  # whose MD5 sums are the published
+    batches = [
+        pickle.loads(content, encoding="latin1") for content in contents
+    ]  # whose MD5 sums are the published
     labels = [batch.get("labels", batch.get("fine_labels")) for batch in batches]
-    return np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32), np.concatenate(labels)
+    return np.concatenate([batch["data"] for batch in batches]).reshape(
+        -1, 3, 32, 32
+    ), np.concatenate(labels)
 
 
 def decode_svhn(contents: Sequence[bytes]) -> Decoded:

@@ -38,9 +38,12 @@ class AdversarialTraining(Training):
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-4
     attack: AttackField = Field(
-        default=PGD(eps=0.3, steps=40, step_size=0.01), description="what the model is trained against"
+        default=PGD(eps=0.3, steps=40, step_size=0.01),
+        description="what the model is trained against",
     )
-    clean_fraction: float = Field(default=0.0, ge=0, le=1, description="share of each batch that is not attacked")
+    clean_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="share of each batch that is not attacked"
+    )
     ramp: Ramp = 0.0
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:

@@ -33,13 +33,20 @@ class AVG(Training):
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-3
     attacks: tuple[AttackField, ...] = Field(
-        default=UnionMax().attacks, min_length=1, description="what the model is trained against, all of it"
+        default=UnionMax().attacks,
+        min_length=1,
+        description="what the model is trained against, all of it",
     )
     ramp: Ramp = 0.0
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         batch = super().lesson(model, batch, progress, rng)
         with attackable(model):
-            found = [attack.perturb(searched_by(attack, model), batch, rng).x_adv for attack in self.attacks]
+            found = [
+                attack.perturb(searched_by(attack, model), batch, rng).x_adv
+                for attack in self.attacks
+            ]
         x = torch.cat([ramped(batch.x, x_adv, progress, self.ramp) for x_adv in found])
-        return replace(batch, x=x, y=batch.y.repeat(len(found)), index=batch.index.repeat(len(found)))
+        return replace(
+            batch, x=x, y=batch.y.repeat(len(found)), index=batch.index.repeat(len(found))
+        )

@@ -32,7 +32,9 @@ class FadingLabels(AdversarialTraining):
     batch_size: BatchSize = 100
     optimiser: Optimiser = "sgd"
     schedule: Schedule = "exponential"
-    clean_fraction: float = Field(default=0.5, ge=0, le=1, description="share of each batch that is not attacked")
+    clean_fraction: float = Field(
+        default=0.5, ge=0, le=1, description="share of each batch that is not attacked"
+    )
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         lesson = super().attacked(model, batch, progress, rng)
@@ -64,7 +66,9 @@ class CCAT(FadingLabels):
         default=PGDConf(eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random"),
         description="what the model is trained against",
     )
-    rho: Number = Field(default=12.0, gt=0, description="how fast the label fades: the exponent of the transition")
+    rho: Number = Field(
+        default=12.0, gt=0, description="how fast the label fades: the exponent of the transition"
+    )
 
     @model_validator(mode="after")
     def _attack_in_a_ball(self) -> Self:
@@ -73,7 +77,9 @@ class CCAT(FadingLabels):
                 f"labels fade with the size of a perturbation, and {type(self.attack).__name__} has no ball"
             )
         if getattr(self.attack, "eps_space", "pixel") != "pixel":
-            raise ValueError("labels fade with a size in pixels; give the attack's eps in pixels: eps_space pixel")
+            raise ValueError(
+                "labels fade with a size in pixels; give the attack's eps in pixels: eps_space pixel"
+            )
         return self
 
     def label_weight(self, model: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:

@@ -20,8 +20,12 @@ class Stage(BaseModel):
     """What a training learns from, from the share `start` of it on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    start: Number = Field(ge=0, lt=1, description="share of the training that is over when the stage begins")
-    max_degrees: float = Field(ge=0, le=180, description="half-width of the stage's rotations, in degrees")
+    start: Number = Field(
+        ge=0, lt=1, description="share of the training that is over when the stage begins"
+    )
+    max_degrees: float = Field(
+        ge=0, le=180, description="half-width of the stage's rotations, in degrees"
+    )
     eps: Pixels = Field(ge=0, description="radius of the stage's ball")
 
 
@@ -36,7 +40,8 @@ class CuSP(AdversarialTraining):
     """
 
     attack: AttackField = Field(
-        default=PGD(eps=8 / 255, steps=10, step_size=0.007), description="what the model is trained against"
+        default=PGD(eps=8 / 255, steps=10, step_size=0.007),
+        description="what the model is trained against",
     )
     stages: tuple[Stage, ...] = Field(
         default=(
@@ -57,7 +62,9 @@ class CuSP(AdversarialTraining):
     @model_validator(mode="after")
     def _stages_decide(self) -> Self:
         if self.max_degrees:
-            raise ValueError(f"max_degrees {self.max_degrees:g} is overruled by the stages; give it there")
+            raise ValueError(
+                f"max_degrees {self.max_degrees:g} is overruled by the stages; give it there"
+            )
         if "eps" not in type(self.attack).model_fields:
             raise ValueError(f"{type(self.attack).__name__} has no eps that the stages could set")
         return self

@@ -66,34 +66,56 @@ class IndependenceCE(Likelihood):
 
     ce_weight: CrossEntropyWeight = 1.0
     prior: PriorOver = "nuisance"
-    nuisance_weight: Number = Field(default=0.05, ge=0, description="of L_nCE, in nats; 0: no rival is trained")
+    nuisance_weight: Number = Field(
+        default=0.05, ge=0, description="of L_nCE, in nats; 0: no rival is trained"
+    )
     per_dim: bool = Field(
-        default=False, description="divide nuisance_weight by the number of dimensions of the nuisance"
+        default=False,
+        description="divide nuisance_weight by the number of dimensions of the nuisance",
     )
     nuisance_objective: NuisanceObjective = Field(
-        default="clamped", description="what the model descends on against the rival: see IndependenceCE"
+        default="clamped",
+        description="what the model descends on against the rival: see IndependenceCE",
     )
-    nuisance_steps: int = Field(default=5, ge=1, description="updates of the rival for each of the model")
-    nuisance_lr: Number = Field(default=1e-3, gt=0, description="constant learning rate of the rival's own optimiser")
-    nuisance_hidden: tuple[int, ...] = Field(default=(512, 512), description="units of the rival's hidden layers, ReLU")
+    nuisance_steps: int = Field(
+        default=5, ge=1, description="updates of the rival for each of the model"
+    )
+    nuisance_lr: Number = Field(
+        default=1e-3, gt=0, description="constant learning rate of the rival's own optimiser"
+    )
+    nuisance_hidden: tuple[int, ...] = Field(
+        default=(512, 512), description="units of the rival's hidden layers, ReLU"
+    )
     nuisance_standardised: bool = Field(
         default=False, description="the rival standardises the nuisance by batch statistics first"
     )
-    nuisance_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the rival's hidden units left out")
+    nuisance_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the rival's hidden units left out"
+    )
 
     def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
         prior = super().companion(model, data, rng)
-        return self._with_rival(cast(nn.Module, prior), model, data, rng) if self.nuisance_weight else prior
+        return (
+            self._with_rival(cast(nn.Module, prior), model, data, rng)
+            if self.nuisance_weight
+            else prior
+        )
 
-    def _with_rival(self, prior: nn.Module, model: nn.Module, data: Split, rng: Stream) -> Companions:
+    def _with_rival(
+        self, prior: nn.Module, model: nn.Module, data: Split, rng: Stream
+    ) -> Companions:
         code = code_of_one(model, data)
         with seeded(rng, torch.device("cpu")):
-            rival = self.fresh_rival(code.nuisance.shape[1], code.semantic.shape[1]).to(code.nuisance.device)
+            rival = self.fresh_rival(code.nuisance.shape[1], code.semantic.shape[1]).to(
+                code.nuisance.device
+            )
         return Companions(prior, rival, self.optimiser_of(rival.parameters(), self.nuisance_lr))
 
     def fresh_rival(self, dimensions: int, classes: int) -> nn.Sequential:
         """D_nc: nuisance (B, D - K) to logits (B, K)."""
-        layers: list[nn.Module] = [nn.BatchNorm1d(dimensions, affine=False)] if self.nuisance_standardised else []
+        layers: list[nn.Module] = (
+            [nn.BatchNorm1d(dimensions, affine=False)] if self.nuisance_standardised else []
+        )
         for fan_in, fan_out in pairwise((dimensions, *self.nuisance_hidden)):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
             layers += [nn.Dropout(self.nuisance_dropout)] if self.nuisance_dropout else []

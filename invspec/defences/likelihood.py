@@ -24,13 +24,21 @@ from invspec.training.modes import attackable
 from invspec.training.objective import Objective
 from invspec.training.precision import InPrecision
 
-CrossEntropyWeight = Annotated[Number, Field(ge=0, description="of the cross-entropy of the logits, in nats")]
+CrossEntropyWeight = Annotated[
+    Number, Field(ge=0, description="of the cross-entropy of the logits, in nats")
+]
 LikelihoodWeight = Annotated[
-    Number, Field(ge=0, description="of minus the log-likelihood, in bits per dimension; 0: no prior is learnt")
+    Number,
+    Field(
+        ge=0,
+        description="of minus the log-likelihood, in bits per dimension; 0: no prior is learnt",
+    ),
 ]
 PriorOver = Annotated[
     Literal["nuisance", "all"],
-    Field(description="which part of the code has the Gaussian prior; nuisance alone leaves the logits free"),
+    Field(
+        description="which part of the code has the Gaussian prior; nuisance alone leaves the logits free"
+    ),
 ]
 READ = 256  # images whose codes are read at once
 LEAST_STD = 1e-3  # that a prior begins with
@@ -61,13 +69,15 @@ class Likelihood(Training):
         default=100.0, gt=0, description="shorten longer gradients of all weights to this l2 norm"
     )
     dequantise: bool = Field(
-        default=True, description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256"
+        default=True,
+        description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256",
     )
     ce_weight: CrossEntropyWeight = 0.0
     mle_weight: LikelihoodWeight = 1.0
     prior: PriorOver = "all"
     prior_from_data: bool = Field(
-        default=False, description="the prior begins at mean and deviation of the first batch's code, not at 0 and 1"
+        default=False,
+        description="the prior begins at mean and deviation of the first batch's code, not at 0 and 1",
     )
     last_in_closed_form: bool = Field(
         default=False,
@@ -95,7 +105,9 @@ class Likelihood(Training):
         prior = DiagonalGaussian(self._under_prior(code).shape[1], self.prior_from_data)
         return prior.to(code.nuisance.device)
 
-    def objective(self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream) -> Objective:
+    def objective(
+        self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream
+    ) -> Objective:
         code = Code(*cast(Bijective, net).encode_with_log_det(lesson.x))
         terms = list(self.terms(companion, code, lesson.y, rng))
         loss = sum((term.weight * term.value for term in terms), start=code.semantic.new_zeros(()))
@@ -109,11 +121,17 @@ class Likelihood(Training):
             yield Term(self.ce_weight, cross_entropy, {"cross_entropy": cross_entropy})
         if self.mle_weight:
             log_density = cast(DiagonalGaussian, companion)(self._under_prior(code)) + code.log_det
-            bits = bits_per_dimension(log_density, code.semantic.shape[1] + code.nuisance.shape[1]).mean()
+            bits = bits_per_dimension(
+                log_density, code.semantic.shape[1] + code.nuisance.shape[1]
+            ).mean()
             yield Term(self.mle_weight, bits, {"bits_per_dimension": bits})
 
     def _under_prior(self, code: Code) -> Tensor:
-        return code.nuisance if self.prior == "nuisance" else torch.cat([code.semantic, code.nuisance], dim=1)
+        return (
+            code.nuisance
+            if self.prior == "nuisance"
+            else torch.cat([code.semantic, code.nuisance], dim=1)
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +162,10 @@ class DiagonalGaussian(nn.Module):
 
     def __init__(self, dimensions: int, from_data: bool = False) -> None:
         super().__init__()
-        self.mean, self.log_std = nn.Parameter(torch.zeros(dimensions)), nn.Parameter(torch.zeros(dimensions))
+        self.mean, self.log_std = (
+            nn.Parameter(torch.zeros(dimensions)),
+            nn.Parameter(torch.zeros(dimensions)),
+        )
         self.register_buffer("waiting", torch.tensor(from_data))
 
     @torch.no_grad()

@@ -27,9 +27,15 @@ class FeatureNet(BaseModel, frozen=True, extra="forbid"):
     """A net trained elsewhere, of whose features a distance is made. Its classes are those of the model in training."""
 
     model: ModelField = Field(description="its architecture: use, and the fields of a model")
-    file: str = Field(min_length=1, description="its weights: a path from the folder INVSPEC_DATA, or absolute")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits")
-    entry: str = Field(default="", description="where in the file the state dict stands; default: it is the file")
+    file: str = Field(
+        min_length=1, description="its weights: a path from the folder INVSPEC_DATA, or absolute"
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
+    )
+    entry: str = Field(
+        default="", description="where in the file the state dict stands; default: it is the file"
+    )
 
 
 class LPIPSCCAT(FadingLabels):
@@ -56,26 +62,37 @@ class LPIPSCCAT(FadingLabels):
         description="what the model is trained against",
     )
     min_eps: Pixels | None = Field(
-        default=4 / 255, ge=0, description="least radius drawn for a batch, the attack's eps being the largest; or none"
+        default=4 / 255,
+        ge=0,
+        description="least radius drawn for a batch, the attack's eps being the largest; or none",
     )
-    rho: Number = Field(default=100.0, gt=0, description="how fast the label fades: the slope of the transition")
-    max_lpips: Number = Field(default=0.03, gt=0, description="distance at which half of the label is left")
+    rho: Number = Field(
+        default=100.0, gt=0, description="how fast the label fades: the slope of the transition"
+    )
+    max_lpips: Number = Field(
+        default=0.03, gt=0, description="distance at which half of the label is left"
+    )
     distance: Distance = Field(default="lpips_alex", description="how far apart two images look")
     features: FeatureNet | None = Field(
-        default=None, description="distance laidlaw_self: a trained net in place of the model in training"
+        default=None,
+        description="distance laidlaw_self: a trained net in place of the model in training",
     )
 
     @model_validator(mode="after")
     def _radius_to_draw(self) -> Self:
         largest: Any = getattr(self.attack, "eps", None)
         if self.min_eps is not None and (largest is None or self.min_eps > largest):
-            raise ValueError(f"no radius can be drawn from [{self.min_eps:g}, {largest}], min_eps to the attack's eps")
+            raise ValueError(
+                f"no radius can be drawn from [{self.min_eps:g}, {largest}], min_eps to the attack's eps"
+            )
         return self
 
     @model_validator(mode="after")
     def _features_that_are_asked(self) -> Self:
         if self.features is not None and self.distance != "laidlaw_self":
-            raise ValueError(f"features are compared by distance laidlaw_self, not by {self.distance}")
+            raise ValueError(
+                f"features are compared by distance laidlaw_self, not by {self.distance}"
+            )
         return self
 
     @property
@@ -83,7 +100,11 @@ class LPIPSCCAT(FadingLabels):
         return weights_read(self.distance)
 
     def smoke(self) -> Self:
-        return super().smoke().model_copy(update={"distance": offline(self.distance), "features": None})
+        return (
+            super()
+            .smoke()
+            .model_copy(update={"distance": offline(self.distance), "features": None})
+        )
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         return super(LPIPSCCAT, self.at_radius(rng)).attacked(model, batch, progress, rng)
@@ -117,7 +138,9 @@ class LPIPSCCAT(FadingLabels):
 @lru_cache(maxsize=2)
 def _loaded(features: FeatureNet, shape: Shape, classes: int, device: torch.device) -> nn.Module:
     """The net of some features, once a process and device."""
-    with torch.random.fork_rng([]):  # initial weights, which are replaced, must not move the training's generator
+    with torch.random.fork_rng(
+        []
+    ):  # initial weights, which are replaced, must not move the training's generator
         net = features.model.build(shape, classes)
     load_weights(net, features.file, features.sha256, features.entry)
     return features.model.deploy(net).to(device)

@@ -34,16 +34,25 @@ class PerceptualAdversarialTraining(AdversarialTraining):
     batch_size: BatchSize = 50
     optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.1
-    weight_decay: Number = Field(default=2e-4, ge=0, description="coefficient of half the squared norm of all weights")
-    schedule: Schedule = Field(default="piecewise", description="course of lr; the knots are warm-up and drops")
+    weight_decay: Number = Field(
+        default=2e-4, ge=0, description="coefficient of half the squared norm of all weights"
+    )
+    schedule: Schedule = Field(
+        default="piecewise", description="course of lr; the knots are warm-up and drops"
+    )
     knots: tuple[tuple[Number, Number], ...] = Field(
-        default=WARM_UP_THEN_DROPS, description="schedule piecewise: share of the updates done, and the factor of lr"
+        default=WARM_UP_THEN_DROPS,
+        description="schedule piecewise: share of the updates done, and the factor of lr",
     )
     max_gradient_norm: Number | None = Field(
         default=1.0, gt=0, description="shorten longer gradients of all weights to this l2 norm"
     )
-    attack: AttackField = Field(default=FastLPA(steps=10), description="what the model is trained against")
-    only_correct: bool = Field(default=True, description="attack only what the model has right, and learn the rest")
+    attack: AttackField = Field(
+        default=FastLPA(steps=10), description="what the model is trained against"
+    )
+    only_correct: bool = Field(
+        default=True, description="attack only what the model has right, and learn the rest"
+    )
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         if not self.only_correct:

@@ -25,10 +25,15 @@ class Pretrained(Defence):
     Raises: InvspecError where the file cannot be read, is another one, or does not fit the net.
     """
 
-    file: str = Field(min_length=1, description="path of the file, from the folder INVSPEC_DATA or absolute")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits")
+    file: str = Field(
+        min_length=1, description="path of the file, from the folder INVSPEC_DATA or absolute"
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
+    )
     entry: str = Field(
-        default="", description="where in the file the state dict stands, like state_dict.0; default: it is the file"
+        default="",
+        description="where in the file the state dict stands, like state_dict.0; default: it is the file",
     )
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:

@@ -21,7 +21,9 @@ from invspec.kinds import Defence, OfTorchvision
 from invspec.layers.torchvision import WITH_AUXILIARY_HEADS
 from invspec.ops.draws import Stream
 
-PREFIX = re.compile(r"-([0-9a-f]{8,})\.pth$")  # how the names of torchvision's files end: the start of their SHA-256
+PREFIX = re.compile(
+    r"-([0-9a-f]{8,})\.pth$"
+)  # how the names of torchvision's files end: the start of their SHA-256
 
 
 class TorchvisionWeights(Defence):
@@ -37,7 +39,8 @@ class TorchvisionWeights(Defence):
     """
 
     weights: str = Field(
-        default="IMAGENET1K_V1", description="which of the net's weights, a name in torchvision's list of them"
+        default="IMAGENET1K_V1",
+        description="which of the net's weights, a name in torchvision's list of them",
     )
 
     @field_validator("weights")
@@ -55,7 +58,9 @@ class TorchvisionWeights(Defence):
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         if not isinstance(model, OfTorchvision):
-            raise InvspecError("torchvision has weights for its own nets alone", hint="take the model torchvision")
+            raise InvspecError(
+                "torchvision has weights for its own nets alone", hint="take the model torchvision"
+            )
         path, digits = located(published(model.arch, self.weights))
         fill(model, _state_dict(path, digits, model.arch), path)
         return {}
@@ -68,7 +73,9 @@ def published(arch: str, weights: str) -> str:
     """Where torchvision has them on the web. Raises InvspecError where there are no such weights."""
     known = _urls(arch)
     if weights not in known:
-        raise InvspecError(f"torchvision has no weights {weights} for {arch}", hint=suggest(weights, known))
+        raise InvspecError(
+            f"torchvision has no weights {weights} for {arch}", hint=suggest(weights, known)
+        )
     return known[weights]
 
 
@@ -93,7 +100,10 @@ def _downloaded(url: str, path: Path, digits: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    except (OSError, RuntimeError) as problem:  # no network, no room, another file than was announced
+    except (
+        OSError,
+        RuntimeError,
+    ) as problem:  # no network, no room, another file than was announced
         raise InvspecError(
             f"{path.name} is not on this machine and cannot be downloaded: {problem}",
             hint=f"fetch {url} and put it in the folder weights of the folder INVSPEC_DATA",

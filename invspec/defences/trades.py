@@ -43,15 +43,25 @@ class TRADES(AdversarialTraining):
     milestones: tuple[int, ...] = Field(
         default=(54, 74, 89), description="schedule milestones: epochs after which lr drops"
     )
-    beta: Number = Field(default=1.0, ge=0, description="weight of the divergence, the paper's 1 / lambda")
+    beta: Number = Field(
+        default=1.0, ge=0, description="weight of the divergence, the paper's 1 / lambda"
+    )
 
     @model_validator(mode="after")
     def _climbs_the_divergence(self) -> Self:
         attack = self.attack
-        if not isinstance(attack, PGD) or (attack.loss, attack.label, attack.restarts) != ("ce", "true", 1):
-            raise ValueError("TRADES climbs its own divergence; its attack is a pgd with loss ce and restarts 1")
+        if not isinstance(attack, PGD) or (attack.loss, attack.label, attack.restarts) != (
+            "ce",
+            "true",
+            1,
+        ):
+            raise ValueError(
+                "TRADES climbs its own divergence; its attack is a pgd with loss ce and restarts 1"
+            )
         if self.clean_fraction:
-            raise ValueError(f"TRADES learns every image clean and attacked; clean_fraction is {self.clean_fraction:g}")
+            raise ValueError(
+                f"TRADES learns every image clean and attacked; clean_fraction is {self.clean_fraction:g}"
+            )
         return self
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
@@ -64,7 +74,9 @@ class TRADES(AdversarialTraining):
 
     def loss(self, net: nn.Module, lesson: Batch) -> tuple[Tensor, Tensor]:
         clean, adv = (net(x) for x in lesson.x.chunk(2))
-        divergence = F.kl_div(adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True)
+        divergence = F.kl_div(
+            adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
+        )
         return F.cross_entropy(clean, lesson.y) + self.beta * divergence, clean
 
 

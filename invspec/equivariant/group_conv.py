@@ -39,11 +39,15 @@ class GroupConv(nn.Module):
 
     basis: Tensor
 
-    def __init__(self, basis: KernelBasis, in_fields: int, out_fields: int, padding: int = 0) -> None:
+    def __init__(
+        self, basis: KernelBasis, in_fields: int, out_fields: int, padding: int = 0
+    ) -> None:
         super().__init__()
         self.padding = padding
         fresh = torch.randn(out_fields, in_fields, len(basis.std))
-        self.weight = nn.Parameter(fresh * basis.std.to(fresh) / math.sqrt(in_fields))  # e2cnn's generalised He
+        self.weight = nn.Parameter(
+            fresh * basis.std.to(fresh) / math.sqrt(in_fields)
+        )  # e2cnn's generalised He
         self.bias = nn.Parameter(torch.zeros(out_fields))
         self.register_buffer("basis", basis.kernels.to(fresh, copy=True))
 
@@ -75,12 +79,16 @@ class GroupBatchNorm(nn.BatchNorm2d):
         self.order = order
 
     def forward(self, input: Tensor) -> Tensor:
-        fields = input.unflatten(1, (-1, self.order)).flatten(2, 3)  # (B, C, G * H, W): G channels as one
+        fields = input.unflatten(1, (-1, self.order)).flatten(
+            2, 3
+        )  # (B, C, G * H, W): G channels as one
         return super().forward(fields).reshape(input.shape)
 
     def export(self) -> nn.BatchNorm2d:
         """The same map as an ordinary batch norm, on the same device."""
-        norm = nn.BatchNorm2d(self.num_features * self.order, self.eps, self.momentum).to(self.weight)
+        norm = nn.BatchNorm2d(self.num_features * self.order, self.eps, self.momentum).to(
+            self.weight
+        )
         repeated = {name: self._to_each_channel(value) for name, value in self.state_dict().items()}
         norm.load_state_dict(repeated)
         return norm
@@ -133,14 +141,24 @@ def kernel_basis(group: str, source: Source, size: int = 3) -> KernelBasis:
 
         space = _space(group)
         reads = space.trivial_repr if source == "trivial" else space.regular_repr
-        one, other = (steerable.FieldType(space, [fields]) for fields in (reads, space.regular_repr))
+        one, other = (
+            steerable.FieldType(space, [fields]) for fields in (reads, space.regular_repr)
+        )
         rings = [ring + (size + 1) % 2 / 2 for ring in range((size + 1) // 2)]
         conv = steerable.R2Conv(
-            one, other, size, rings=rings, frequencies_cutoff=CUTOFF, initialize=False, recompute=True
+            one,
+            other,
+            size,
+            rings=rings,
+            frequencies_cutoff=CUTOFF,
+            initialize=False,
+            recompute=True,
         )
         expand = conv.basisexpansion
         kernels = torch.stack([expand(unit) for unit in torch.eye(expand.dimension())])
-        return KernelBasis(kernels.unflatten(-1, (size, size)), _he_std(list(expand.get_basis_info())))
+        return KernelBasis(
+            kernels.unflatten(-1, (size, size)), _he_std(list(expand.get_basis_info()))
+        )
 
 
 def _he_std(kernels: list[dict[str, Any]]) -> Tensor:
@@ -150,7 +168,9 @@ def _he_std(kernels: list[dict[str, Any]]) -> Tensor:
     """
     parts = [(kernel["in_irrep"], kernel["out_irreps_position"]) for kernel in kernels]
     alike, irreps = Counter(parts), Counter(place for _, place in set(parts))
-    return torch.tensor([1 / math.sqrt(irreps[place] * alike[irrep, place]) for irrep, place in parts])
+    return torch.tensor(
+        [1 / math.sqrt(irreps[place] * alike[irrep, place]) for irrep, place in parts]
+    )
 
 
 def _space(group: str) -> Any:
@@ -181,7 +201,9 @@ def _e2cnn_as_it_expects() -> Generator[None, None, None]:
         psichi = irreps_basis.psichi
         try:
             torch.set_default_dtype(torch.float64)
-            irreps_basis.psichi = lambda *given, gamma, **rest: psichi(*given, **rest, gamma=np.asarray(gamma))  # pyright: ignore[reportArgumentType]
+            irreps_basis.psichi = lambda *given, gamma, **rest: psichi(
+                *given, **rest, gamma=np.asarray(gamma)
+            )  # pyright: ignore[reportArgumentType]
             yield
         finally:
             irreps_basis.psichi = psichi

@@ -87,7 +87,9 @@ class EquivariantModel(StandardisingModel):
     """
 
     group: str = Field(
-        default="c4", pattern=r"^[cd][1-9]\d?$", description="c<n>: n rotations; d<n>: and their reflections"
+        default="c4",
+        pattern=r"^[cd][1-9]\d?$",
+        description="c<n>: n rotations; d<n>: and their reflections",
     )
 
     @property
@@ -109,7 +111,9 @@ class EquivariantModel(StandardisingModel):
 
     def deploy(self, net: nn.Module) -> nn.Module:
         """The trained net with every equivariant layer written out as an ordinary one."""
-        assert isinstance(net, StandardisedNet), f"expected the StandardisedNet that was built, found {type(net)}"
+        assert isinstance(net, StandardisedNet), (
+            f"expected the StandardisedNet that was built, found {type(net)}"
+        )
         return super().deploy(StandardisedNet(net.standardise, written_out(net.net)))
 
 
@@ -122,11 +126,15 @@ def readout(head: Head, order: int) -> nn.Sequential:
 
 def numbers_read(head: Head, order: int, height: int, width: int) -> int:
     """How many numbers of each field of a map `readout` leaves."""
-    return {"flatten": order * height * width, "group_flatten": height * width, "invariant": 1}[head]
+    return {"flatten": order * height * width, "group_flatten": height * width, "invariant": 1}[
+        head
+    ]
 
 
 def require_even_maps(shape: Shape, factor: int) -> None:
     """Raises ValueError where a max-pooling on the way down by factor would meet an odd map and lose the symmetry."""
     _, height, width = shape
     if height % factor or width % factor:
-        raise ValueError(f"an invariant head needs height and width that {factor} divides, found {height}x{width}")
+        raise ValueError(
+            f"an invariant head needs height and width that {factor} divides, found {height}x{width}"
+        )

@@ -22,7 +22,9 @@ class Settings:
 
     def post(self, device: str, root: Path) -> Post:
         """A worker's place."""
-        return Post(device, self.batch_size or (128 if device == "cpu" else 1024), root, cards.added())
+        return Post(
+            device, self.batch_size or (128 if device == "cpu" else 1024), root, cards.added()
+        )
 
 
 def devices(named: str | None, workers: int | None) -> tuple[str, ...]:
@@ -45,4 +47,6 @@ def cores() -> int:
 def _check_device(device: str) -> None:
     visible = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if device not in visible and not (device == "cuda" and len(visible) > 1):
-        raise SpecError(f"no device {device!r} here", where="--devices", hint=f"visible: {', '.join(visible)}")
+        raise SpecError(
+            f"no device {device!r} here", where="--devices", hint=f"visible: {', '.join(visible)}"
+        )

@@ -34,7 +34,11 @@ from invspec.tasks import Task, canonical, key, verb
 VERBS = ("train", "perturb", "score")
 
 
-PAYLOAD = {"train": "model.safetensors", "perturb": "examples.safetensors", "score": "tensors.safetensors"}
+PAYLOAD = {
+    "train": "model.safetensors",
+    "perturb": "examples.safetensors",
+    "score": "tensors.safetensors",
+}
 
 
 class Unwritable(InvspecError):
@@ -96,7 +100,14 @@ class Store:
             rows = _rows(folder / "rows.json") if verb(task) == "score" else None
             curves = _curves(folder / "curves.json") if verb(task) == "train" else None
             return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows, curves)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            SafetensorError,
+        ) as problem:
             raise _damaged(folder, problem) from None
 
     def save(self, task: Task, artifact: Artifact, **made: Any) -> None:
@@ -126,7 +137,9 @@ class Store:
             (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
         (folder / "task.json").write_text(canonical(task))
         digests = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-        (folder / "made.json").write_text(json.dumps({**made, **versions(), "sha256": digests}, indent=1) + "\n")
+        (folder / "made.json").write_text(
+            json.dumps({**made, **versions(), "sha256": digests}, indent=1) + "\n"
+        )
         for path in folder.iterdir():
             _flush(path)
 
@@ -184,7 +197,9 @@ class Store:
             return torch.load(path, weights_only=True, map_location="cpu")
         except FileNotFoundError:
             return None
-        except Exception:  # a torn or foreign file, in any of torch's many ways: the training starts afresh
+        except (
+            Exception
+        ):  # a torn or foreign file, in any of torch's many ways: the training starts afresh
             path.unlink(missing_ok=True)
             return None
 
@@ -198,7 +213,9 @@ class Store:
         The latter only when it is older than some seconds, so that it is surely nobody's.
         """
         for partial in (self.root / "partial").glob("*"):
-            with suppress(OSError):  # another process tidies up too, or finishes its work; or the store is read-only
+            with suppress(
+                OSError
+            ):  # another process tidies up too, or finishes its work; or the store is read-only
                 if time.time() - partial.stat().st_mtime > older_than:
                     shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
         for checkpoint in (self.root / "checkpoints").glob("*.pt"):
@@ -231,7 +248,10 @@ def _rows(path: Path) -> tuple[Row, ...]:
 
 def _curves(path: Path) -> Curves:
     """A training's curves; raises ValueError and the like where the file holds none."""
-    return {str(name): [float(number) for number in numbers] for name, numbers in json.loads(path.read_text()).items()}
+    return {
+        str(name): [float(number) for number in numbers]
+        for name, numbers in json.loads(path.read_text()).items()
+    }
 
 
 def _made(folder: Path) -> dict[str, Any]:
@@ -312,8 +332,12 @@ def _writing(root: Path) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as problem:
-        if isinstance(problem, RuntimeError) and "write" not in str(problem):  # how torch.save reports a full disk
+        if isinstance(problem, RuntimeError) and "write" not in str(
+            problem
+        ):  # how torch.save reports a full disk
             raise
-        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        reason = (
+            problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        )
         found = f"cannot write to the store {root}: {reason}"
         raise Unwritable(found, hint="free some space or choose another with --store") from None

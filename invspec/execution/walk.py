@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from invspec.execution.devices import Settings
-from invspec.execution.events import Cached, Damaged, Done, Event, Failed, Retried, Skipped, Started, Surveyed
+from invspec.execution.events import (
+    Cached,
+    Damaged,
+    Done,
+    Event,
+    Failed,
+    Retried,
+    Skipped,
+    Started,
+    Surveyed,
+)
 from invspec.execution.pools.local import Crew
 from invspec.execution.store import Store
 from invspec.tasks import Task, Train, needs
@@ -54,7 +64,9 @@ def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator
         yield Damaged(task, f"{', '.join(flaws)}; set aside as {aside}")
     yield from map(Cached, survey.found)
     if survey.to_do:
-        posts = [settings.post(device, store.root) for device in settings.devices[: len(survey.to_do)]]
+        posts = [
+            settings.post(device, store.root) for device in settings.devices[: len(survey.to_do)]
+        ]
         with Crew(posts) as crew:
             yield from _walk(list(survey.to_do), crew)
 
@@ -62,7 +74,9 @@ def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator
 def _walk(to_do: list[Task], crew: Crew) -> Iterator[Event]:
     # trainings first: they are long, and everything waits for them
     order = {task: (not isinstance(task, Train), number) for number, task in enumerate(to_do)}
-    graph = TopologicalSorter({task: [need for need in needs(task) if need in order] for task in to_do})
+    graph = TopologicalSorter(
+        {task: [need for need in needs(task) if need in order] for task in to_do}
+    )
     graph.prepare()
     ready: list[tuple[tuple[bool, int], Task]] = []
     attempts: dict[Task, int] = {}
@@ -86,7 +100,9 @@ def _walk(to_do: list[Task], crew: Crew) -> Iterator[Event]:
             if isinstance(event, Retried) and attempts[task] < ATTEMPTS:
                 heapq.heappush(ready, (order[task], task))
             elif isinstance(event, Retried):
-                event = Failed(task, f"{event.reason}, {ATTEMPTS} times\nhint: out of memory? try --batch-size")
+                event = Failed(
+                    task, f"{event.reason}, {ATTEMPTS} times\nhint: out of memory? try --batch-size"
+                )
             if isinstance(event, Failed):
                 broken[task] = None
             if isinstance(event, Failed | Done):

@@ -119,7 +119,9 @@ def do(task: Task, bench: Bench) -> Message:
         artifact = dispatch.perform(task, bench)
         seconds = time.monotonic() - began
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        bench.store.save(task, artifact, seconds=round(seconds, 3), device=name(bench.device), finished=finished)
+        bench.store.save(
+            task, artifact, seconds=round(seconds, 3), device=name(bench.device), finished=finished
+        )
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except InvspecError as problem:

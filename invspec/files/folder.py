@@ -46,6 +46,7 @@ def read(path: Path, md5: str, *, missing: str, damaged: str) -> bytes:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise InvspecError(
-            f"{path} is damaged: found {len(content):,} bytes with MD5 {found}, expected MD5 {md5}", hint=damaged
+            f"{path} is damaged: found {len(content):,} bytes with MD5 {found}, expected MD5 {md5}",
+            hint=damaged,
         )
     return content

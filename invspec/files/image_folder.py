@@ -34,10 +34,24 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 THREADS = min(8, CORES)
 
 
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # whatever a name ends in: others of PIL's run programs
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "PPM",
+    "BMP",
+    "TIFF",
+    "WEBP",
+)  # whatever a name ends in: others of PIL's run programs
 
 
-DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # PIL's modes of more than 8 bits, which it would cut off at 255
+DEEP = (
+    "I",
+    "F",
+    "I;16",
+    "I;16L",
+    "I;16B",
+    "I;16N",
+)  # PIL's modes of more than 8 bits, which it would cut off at 255
 
 
 LONGEST = 100  # times as long as wide; a strip could fill the memory once its shorter side is resize pixels long
@@ -67,7 +81,11 @@ class Listing:
 
     def path(self, position: int) -> Path:
         """The file of one image."""
-        return self.root / self.classes[int(self.y[position])] / os.fsdecode(bytes(self.names[position]))
+        return (
+            self.root
+            / self.classes[int(self.y[position])]
+            / os.fsdecode(bytes(self.names[position]))
+        )
 
 
 def class_names(root: Path) -> tuple[str, ...]:
@@ -125,9 +143,13 @@ def _images(folder: Path) -> NDArray[np.bytes_]:
     for at, _, files in os.walk(folder, onerror=refuse, followlinks=True):
         inside = os.path.relpath(at, folder)
         images = (file for file in files if file.lower().endswith(EXTENSIONS))
-        found += [os.fsencode(file if inside == "." else os.path.join(inside, file)) for file in images]
+        found += [
+            os.fsencode(file if inside == "." else os.path.join(inside, file)) for file in images
+        ]
     if not found:
-        raise InvspecError(f"{folder} holds no images", hint=f"their names end in {', '.join(EXTENSIONS)}")
+        raise InvspecError(
+            f"{folder} holds no images", hint=f"their names end in {', '.join(EXTENSIONS)}"
+        )
     return np.array(sorted(found), dtype=np.bytes_)
 
 
@@ -153,7 +175,9 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
     """
     image = _rgb(path)
     shorter = min(image.size)
-    width, height = (resize if side == shorter else int(resize * side / shorter) for side in image.size)
+    width, height = (
+        resize if side == shorter else int(resize * side / shorter) for side in image.size
+    )
     left, top = round((width - size) / 2), round((height - size) / 2)
     scaled = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(scaled.crop((left, top, left + size, top + size)))
@@ -169,9 +193,12 @@ def _rgb(path: Path) -> Image.Image:
             return file.convert("RGB")
     except InvspecError:
         raise
-    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+    except (
+        Exception
+    ) as problem:  # of damaged bytes, whatever the step raises that stumbles over them
         raise InvspecError(
-            f"{path} is no image that can be read: {first_line(problem)}", hint="fetch it again, or remove it"
+            f"{path} is no image that can be read: {first_line(problem)}",
+            hint="fetch it again, or remove it",
         ) from None
 
 
@@ -185,7 +212,8 @@ def _require_usable(image: Image.Image, path: Path) -> None:
     if max(image.size) > LONGEST * min(image.size):
         width, height = image.size
         raise InvspecError(
-            f"{path} is {width}x{height}, expected at most {LONGEST} times as long as wide", hint="cut it, or remove it"
+            f"{path} is {width}x{height}, expected at most {LONGEST} times as long as wide",
+            hint="cut it, or remove it",
         )
 
 
@@ -246,7 +274,9 @@ class StreamedSplit:
         waiting: deque[Sequence[Future[NDArray[np.uint8]]]] = deque()
         try:
             for index in batches:
-                waiting.append([pool.submit(self._decoded, position) for position in index.tolist()])
+                waiting.append(
+                    [pool.submit(self._decoded, position) for position in index.tolist()]
+                )
                 if len(waiting) > AHEAD:
                     yield self._stacked(waiting.popleft())
             while waiting:

@@ -42,10 +42,14 @@ def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
         inside = _children(found)
         if step not in inside:
             place = ".".join(walked) or "the file"
-            raise InvspecError(f"{path}: {place} has no entry {step!r}", hint=suggest(step, inside, "it has"))
+            raise InvspecError(
+                f"{path}: {place} has no entry {step!r}", hint=suggest(step, inside, "it has")
+            )
         found = inside[step]
         walked.append(step)
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(value, Tensor) for value in found.values()
+    ):
         inside = _children(found)
         raise InvspecError(
             f"{path}: {entry or 'the file'} is no state dict: found {type(found).__name__} with {_few(inside)}",
@@ -58,7 +62,9 @@ def _children(value: Any) -> dict[str, Any]:
     """What can be stepped into, by name or position."""
     if isinstance(value, dict):
         return {str(name): child for name, child in value.items()}
-    return {str(i): child for i, child in enumerate(value)} if isinstance(value, list | tuple) else {}
+    return (
+        {str(i): child for i, child in enumerate(value)} if isinstance(value, list | tuple) else {}
+    )
 
 
 def _require_fit(net: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
@@ -66,7 +72,8 @@ def _require_fit(net: Mapping[str, Tensor], weights: Mapping[str, Tensor], path:
     hint = "is this the architecture of the weights?"
     if net.keys() != weights.keys():
         missing, beyond = (
-            [name for name in one if name not in other] for one, other in ((net, weights), (weights, net))
+            [name for name in one if name not in other]
+            for one, other in ((net, weights), (weights, net))
         )
         message = f"names differ: the file lacks {_few(missing)} and has beside them {_few(beyond)}"
         raise InvspecError(f"{path} does not fit the model: {message}", hint=hint)

@@ -25,7 +25,9 @@ def loaded(content: bytes, path: Path) -> Any:
         if path.suffix == ".safetensors":
             return safetensors.torch.load(content)
         return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+    except (
+        Exception
+    ) as problem:  # of damaged bytes, whatever the step raises that stumbles over them
         raise InvspecError(
             f"{path} holds no weights that can be loaded: {first_line(problem)}",
             hint="expected a state dict, not a whole net, as torch.save wrote it, or safetensors to a .safetensors",

@@ -20,7 +20,9 @@ Code = tuple[Tensor, Tensor]
 
 MemoryField = Annotated[
     Memory,
-    Field(description="for the backward pass: stored activations, or reversible, which computes them anew"),
+    Field(
+        description="for the backward pass: stored activations, or reversible, which computes them anew"
+    ),
 ]
 
 
@@ -39,7 +41,12 @@ class BijectiveNet(nn.Module):
         last: TriangularGivenLogits | None = None,
     ) -> None:
         super().__init__()
-        self.stages, self.shape, self.readout, self.factor_out = nn.ModuleList(stages), shape, readout, factor_out
+        self.stages, self.shape, self.readout, self.factor_out = (
+            nn.ModuleList(stages),
+            shape,
+            readout,
+            factor_out,
+        )
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +102,9 @@ class BijectiveNet(nn.Module):
         A stage's map that has D numbers was, before the squeeze, half of a map of 2 D.
         """
         last = math.prod(self.shape)
-        later = [last * 2**number for number in range(len(self.stages) - 1)] if self.factor_out else []
+        later = (
+            [last * 2**number for number in range(len(self.stages) - 1)] if self.factor_out else []
+        )
         return [last - classes, *later]
 
 
@@ -111,20 +120,34 @@ class SiteReadout(nn.Module):
         if channels < classes:
             raise ValueError(f"{classes} logits are read from {channels} channels")
         if site[0] >= height or site[1] >= width:
-            raise ValueError(f"site {site[0]}, {site[1]} is outside of the last map, which is {height}x{width}")
+            raise ValueError(
+                f"site {site[0]}, {site[1]} is outside of the last map, which is {height}x{width}"
+            )
         self.shape, self.classes, self.place = shape, classes, site[0] * width + site[1]
         self.transform = DCT() if dct else None
 
     def forward(self, x: Tensor) -> Code:
         maps = (x if self.transform is None else self.transform(x)[0]).flatten(2)
-        here, others = maps[:, :, self.place], torch.cat([maps[:, :, : self.place], maps[:, :, self.place + 1 :]], 2)
-        return here[:, : self.classes], torch.cat([here[:, self.classes :], others.flatten(1)], dim=1)
+        here, others = (
+            maps[:, :, self.place],
+            torch.cat([maps[:, :, : self.place], maps[:, :, self.place + 1 :]], 2),
+        )
+        return here[:, : self.classes], torch.cat(
+            [here[:, self.classes :], others.flatten(1)], dim=1
+        )
 
     def inverse(self, semantic: Tensor, rest: Tensor) -> Tensor:
         channels = self.shape[0]
-        beside, others = rest.split([channels - self.classes, rest.shape[1] - channels + self.classes], dim=1)
-        here, others = torch.cat([semantic, beside], dim=1).unsqueeze(2), others.unflatten(1, (channels, -1))
-        maps = torch.cat([others[:, :, : self.place], here, others[:, :, self.place :]], dim=2).view(-1, *self.shape)
+        beside, others = rest.split(
+            [channels - self.classes, rest.shape[1] - channels + self.classes], dim=1
+        )
+        here, others = (
+            torch.cat([semantic, beside], dim=1).unsqueeze(2),
+            others.unflatten(1, (channels, -1)),
+        )
+        maps = torch.cat(
+            [others[:, :, : self.place], here, others[:, :, self.place :]], dim=2
+        ).view(-1, *self.shape)
         return maps if self.transform is None else self.transform.inverse(maps)
 
 
@@ -156,5 +179,7 @@ def squeezed(shape: Shape) -> Shape:
 def halvable(shape: Shape) -> Shape:
     """The shape itself. Raises ValueError where its channels do not fall into halves."""
     if shape[0] % 2:
-        raise ValueError(f"couplings need an even number of channels, found {shape[0]}: squeeze the input")
+        raise ValueError(
+            f"couplings need an even number of channels, found {shape[0]}: squeeze the input"
+        )
     return shape

@@ -34,7 +34,9 @@ class TriangularGivenLogits(nn.Module):
         self.actnorm = ActNorm(length)
         self.shift = nn.Parameter(torch.zeros(classes, length))
         self.log_scale = nn.Parameter(torch.zeros(classes, length))
-        self.lower = nn.Parameter(torch.zeros(classes, length, length))  # of which only what is below the diagonal
+        self.lower = nn.Parameter(
+            torch.zeros(classes, length, length)
+        )  # of which only what is below the diagonal
 
     def forward(self, semantic: Tensor, nuisance: Tensor) -> tuple[Tensor, Tensor]:
         """The mapped nuisance (B, n), and the log of the absolute determinant (B,) with the logits held."""
@@ -49,16 +51,27 @@ class TriangularGivenLogits(nn.Module):
     def inverse(self, semantic: Tensor, mapped: Tensor) -> Tensor:
         """The nuisance (B, n) of which the map, given these logits, is `mapped`."""
         p = semantic.softmax(1)
-        scaled, few = mapped * (-(p @ self.log_scale)).exp(), max(AT_ONCE // mapped.shape[1] ** 2, 1)
-        centred = torch.cat([self._solve(*some) for some in zip(p.split(few), scaled.split(few), strict=True)])
+        scaled, few = (
+            mapped * (-(p @ self.log_scale)).exp(),
+            max(AT_ONCE // mapped.shape[1] ** 2, 1),
+        )
+        centred = torch.cat(
+            [self._solve(*some) for some in zip(p.split(few), scaled.split(few), strict=True)]
+        )
         return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)
 
     def _solve(self, p: Tensor, right: Tensor) -> Tensor:
         """x (B, n) of which (I + sum p_k L_k) x is right (B, n), each with its own p (B, K)."""
         precise = at_least_float32(right)  # triangles are not solved in less
-        lower = torch.tensordot(p, self.lower, 1).to(precise)  # of which only what is below the diagonal is read
+        lower = torch.tensordot(p, self.lower, 1).to(
+            precise
+        )  # of which only what is below the diagonal is read
         columns = right[:, :, None].to(precise)
-        return torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True).squeeze(2).to(right.dtype)
+        return (
+            torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
+            .squeeze(2)
+            .to(right.dtype)
+        )
 
     @torch.no_grad()
     def fit(self, codes: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -67,7 +80,9 @@ class TriangularGivenLogits(nn.Module):
         That is, of each class, less its mean and divided by the Cholesky factor of its covariance, both weighted by p
         and the covariance a little shrunk; exact where p is 0 or 1. actnorm stays, and so does a class of no weight.
         """
-        count, first, second = (torch.zeros_like(one, dtype=torch.float64) for one in self._moments_like())
+        count, first, second = (
+            torch.zeros_like(one, dtype=torch.float64) for one in self._moments_like()
+        )
         for semantic, nuisance in codes:
             p, normed = semantic.softmax(1), self.actnorm(nuisance[:, :, None, None])[0].flatten(1)
             count += p.sum(0)
@@ -78,7 +93,11 @@ class TriangularGivenLogits(nn.Module):
             mean = first[k] / count[k]
             whitening = inverse_factor(second[k] / count[k] - mean.outer(mean))
             scale = whitening.diagonal()
-            self.shift[k], self.log_scale[k], self.lower[k] = -mean, scale.log(), (whitening / scale[:, None]).tril(-1)
+            self.shift[k], self.log_scale[k], self.lower[k] = (
+                -mean,
+                scale.log(),
+                (whitening / scale[:, None]).tril(-1),
+            )
 
     def _moments_like(self) -> tuple[Tensor, Tensor, Tensor]:
         """Tensors of the shapes of each class's weight (K,), sum (K, n) and sum of squares (K, n, n)."""

@@ -60,7 +60,9 @@ class Rescale(Invertible):
         self.factor, self.offset = factor, offset
 
     def forward(self, x: Tensor) -> WithLogDet:
-        return self.factor * x + self.offset, unchanged(x) + x[0].numel() * math.log(abs(self.factor))
+        return self.factor * x + self.offset, unchanged(x) + x[0].numel() * math.log(
+            abs(self.factor)
+        )
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y - self.offset) / self.factor
@@ -110,9 +112,14 @@ class ActNorm(Invertible):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bias, self.log_scale = nn.Parameter(torch.zeros(channels)), nn.Parameter(torch.zeros(channels))
+        self.bias, self.log_scale = (
+            nn.Parameter(torch.zeros(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
         self.register_buffer("initialised", torch.tensor(False))
-        self.track_running_stats = True  # what batch norm calls the switch that `statistics_kept` turns
+        self.track_running_stats = (
+            True  # what batch norm calls the switch that `statistics_kept` turns
+        )
 
     @property
     def waiting(self) -> bool:
@@ -159,7 +166,9 @@ class Invertible1x1(Invertible):
         return _mixed(x, self.weight), unchanged(x) + x[0, 0].numel() * log_det
 
     def inverse(self, y: Tensor) -> Tensor:
-        return _mixed(y, torch.linalg.inv(self.weight.to(at_least_float32(y))).to(self.weight.dtype))
+        return _mixed(
+            y, torch.linalg.inv(self.weight.to(at_least_float32(y))).to(self.weight.dtype)
+        )
 
 
 class Coupling(Invertible):
@@ -281,7 +290,10 @@ class ScaledConv(nn.Module):
 
     def __init__(self, fan_in: int, fan_out: int) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.zeros(fan_out, fan_in, 3, 3)), nn.Parameter(torch.zeros(fan_out))
+        self.weight, self.bias = (
+            nn.Parameter(torch.zeros(fan_out, fan_in, 3, 3)),
+            nn.Parameter(torch.zeros(fan_out)),
+        )
         self.log_scale = nn.Parameter(torch.zeros(fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -292,7 +304,9 @@ class ScaledConv(nn.Module):
 def coupling_net(fan_in: int, width: int, fan_out: int, norm: Norm) -> nn.Sequential:
     """Convolutions 3 x 3, 1 x 1, 3 x 3, the first two with their norm and ReLU."""
     first, second = NormedConv(fan_in, width, 3, norm), NormedConv(width, width, 1, norm)
-    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), ScaledConv(width, fan_out))
+    return nn.Sequential(
+        first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), ScaledConv(width, fan_out)
+    )
 
 
 # ─ what layers share ──────────────────────────────────────────────────────────────────────────────────────────────────

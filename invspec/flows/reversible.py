@@ -22,7 +22,10 @@ Memory = Literal["stored", "reversible"]
 EXACT_ENOUGH = (torch.float32, torch.float64)  # to undo a deep net in
 
 
-MOST_LOST, UNDER_AUTOCAST = 1e-2, 1e-1  # of the size of a run's input, beyond which what undoing returned is refused
+MOST_LOST, UNDER_AUTOCAST = (
+    1e-2,
+    1e-1,
+)  # of the size of a run's input, beyond which what undoing returned is refused
 
 
 LEAST_SIZE = 1e-3  # what an input that is nearly all 0 counts as
@@ -90,7 +93,9 @@ class _Reversible(torch.autograd.Function):
             undone, grad, of_weights = _undone(layer, undone, grad, grad_log_det, ctx.autocast)
             for weight, each in of_weights.items():
                 found[weight] = found[weight] + each if weight in found else each
-        if not (lost := _lost(undone, x)) <= ctx.most_lost and output.isfinite().all():  # else it has diverged
+        if (
+            not (lost := _lost(undone, x)) <= ctx.most_lost and output.isfinite().all()
+        ):  # else it has diverged
             message = f"undoing layers lost {lost:.1g} of their input's size: gradients there would be wrong"
             raise InvspecError(message, hint="say memory: stored, or train the net more gently")
         return None, grad, *(found.get(weight) for weight in ctx.weights)
@@ -112,16 +117,24 @@ def _autocast_of(device: str) -> Callable[[], torch.autocast]:
 
 
 def _undone(
-    layer: Invertible, y: Tensor, grad: Tensor, grad_log_det: Tensor, autocast: Callable[[], torch.autocast]
+    layer: Invertible,
+    y: Tensor,
+    grad: Tensor,
+    grad_log_det: Tensor,
+    autocast: Callable[[], torch.autocast],
 ) -> tuple[Tensor, Tensor, dict[nn.Parameter, Tensor]]:
     """The layer's input, the gradient for it, and those for the layer's weights."""
     weights = [weight for weight in layer.parameters() if weight.requires_grad]
     with torch.enable_grad(), autocast():
         parts, outputs = layer.replay(y)
-    dependent = [pair for pair in zip(outputs, (grad, grad_log_det), strict=True) if pair[0].requires_grad]
+    dependent = [
+        pair for pair in zip(outputs, (grad, grad_log_det), strict=True) if pair[0].requires_grad
+    ]
     of, beside = zip(*dependent, strict=True)
     grads = cast(Grads, torch.autograd.grad(of, (*parts, *weights), beside, allow_unused=True))
-    of_parts = [torch.zeros_like(x) if each is None else each for x, each in zip(parts, grads, strict=False)]
+    of_parts = [
+        torch.zeros_like(x) if each is None else each for x, each in zip(parts, grads, strict=False)
+    ]
     named = zip(weights, grads[len(parts) :], strict=True)
     of_weights = {weight: each for weight, each in named if each is not None}
     return torch.cat(parts, dim=1).detach(), torch.cat(of_parts, dim=1), of_weights

@@ -16,7 +16,9 @@ def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int
     return net.apply(_initialise)
 
 
-def groups(block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int) -> Iterator[nn.Module]:
+def groups(
+    block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int
+) -> Iterator[nn.Module]:
     """A group of so many blocks for each width, one after another. Every group but the first halves the map.
 
     block takes the channels of its input and output and a stride.
@@ -37,7 +39,9 @@ class BasicBlock(nn.Module):
         )
         self.shortcut = nn.Sequential()
         if stride != 1 or fan_in != fan_out:
-            self.shortcut.extend([nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out)])
+            self.shortcut.extend(
+                [nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out)]
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.residual(x) + self.shortcut(x)).relu()

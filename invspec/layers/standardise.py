@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from invspec.kinds import Model, Number
 
 Mean = Annotated[
-    tuple[Number, ...], Field(min_length=1, description="subtracted from the pixels: one value, or one a channel")
+    tuple[Number, ...],
+    Field(min_length=1, description="subtracted from the pixels: one value, or one a channel"),
 ]
 
 
@@ -22,7 +23,10 @@ Std = Annotated[
 ]
 
 
-CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the 50,000 training images
+CIFAR10_MEAN, CIFAR10_STD = (
+    (0.4914, 0.4822, 0.4465),
+    (0.2470, 0.2435, 0.2616),
+)  # of the 50,000 training images
 
 
 class Standardise(nn.Module):
@@ -35,7 +39,9 @@ class Standardise(nn.Module):
         super().__init__()
         for name, values in {"mean": mean, "std": std}.items():
             if len(values) not in (1, channels):
-                raise ValueError(f"{name} has {len(values)} values, the images have {channels} channels")
+                raise ValueError(
+                    f"{name} has {len(values)} values, the images have {channels} channels"
+                )
             per_channel = torch.tensor(values).expand(channels).reshape(-1, 1, 1).clone()
             self.register_buffer(name, per_channel, persistent=False)
 

@@ -13,7 +13,9 @@ from invspec.scoring.shares import scored
 class Accuracy(Measure):
     """Share of examples whose label is predicted after the attack; after `identity`, the clean accuracy."""
 
-    clean: bool = Field(default=False, description="judge the prediction for the clean image instead")
+    clean: bool = Field(
+        default=False, description="judge the prediction for the clean image instead"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

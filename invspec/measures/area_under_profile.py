@@ -34,13 +34,19 @@ class AreaUnderProfile(Measure):
 
     gathers: ClassVar[bool] = True
 
-    share: Share = Field(default="rate_of_invariance", description="height: predictions that stay, or that are right")
-    along: str | None = Field(default=None, description="the setting that grows; default: the one that differs")
+    share: Share = Field(
+        default="rate_of_invariance", description="height: predictions that stay, or that are right"
+    )
+    along: str | None = Field(
+        default=None, description="the setting that grows; default: the one that differs"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         positions = self._positions([dict(settings(plain(dict(one.settings)))) for one in examples])
         index = examples[0].judged["index"]
-        assert all(torch.equal(one.judged["index"], index) for one in examples), "a sweep over different examples"
+        assert all(torch.equal(one.judged["index"], index) for one in examples), (
+            "a sweep over different examples"
+        )
         heights = torch.stack([self._keeps(one.judged) for one in examples]).double()
         return scored(area(heights, positions), index)
 
@@ -51,24 +57,36 @@ class AreaUnderProfile(Measure):
     def _positions(self, swept: Sequence[Mapping[str, Any]]) -> list[float]:
         """The values of the setting along which the profile runs."""
         if len(swept) < 2:
-            raise InvspecError("a profile of one value has no area", hint="sweep a setting of the attack")
+            raise InvspecError(
+                "a profile of one value has no area", hint="sweep a setting of the attack"
+            )
         name = self._named(swept)
         values = [one.get(name) for one in swept]
-        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        numbers = [
+            value
+            for value in values
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
         if len(numbers) < len(values) or any(b <= a for a, b in pairwise(numbers)):
-            raise InvspecError(f"{name} is {', '.join(map(str, values))}", hint="sweep rising numbers")
+            raise InvspecError(
+                f"{name} is {', '.join(map(str, values))}", hint="sweep rising numbers"
+            )
         return [float(number) for number in numbers]
 
     def _named(self, swept: Sequence[Mapping[str, Any]]) -> str:
         known = sorted({name for one in swept for name in one})
         if self.along is not None:
             if self.along not in known:
-                raise InvspecError(f"the attack has no setting {self.along!r}", hint=suggest(self.along, known))
+                raise InvspecError(
+                    f"the attack has no setting {self.along!r}", hint=suggest(self.along, known)
+                )
             return self.along
         differing = [name for name in known if len({repr(one.get(name)) for one in swept}) > 1]
         if len(differing) != 1:
             found = " and ".join(differing) or "nothing"
-            raise InvspecError(f"{found} differs along the sweep", hint="sweep one setting, or name it by `along`")
+            raise InvspecError(
+                f"{found} differs along the sweep", hint="sweep one setting, or name it by `along`"
+            )
         return differing[0]
 
 
@@ -77,8 +95,8 @@ def settings(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, A
     for name, value in nested.items():
         if not isinstance(value, dict):
             yield path + name, value
-        elif value.keys() == {"target", "version", "fields"}:
-            yield path + name, value["target"]
+        elif {"class", "version", "fields"} <= value.keys():
+            yield path + name, value["class"]
             yield from settings(cast(dict[str, Any], value["fields"]), f"{path}{name}.")
         else:
             yield from settings(cast(dict[str, Any], value), f"{path}{name}.")

@@ -34,10 +34,15 @@ class BoundaryDistance(Measure):
     given nor among the attack's settings.
     """
 
-    statistic: Literal["mean", "median", "failures"] = Field(default="mean", description="mean, median or failures")
-    norm: Metric | None = Field(default=None, description="how distance is measured; default: as the attack does")
+    statistic: Literal["mean", "median", "failures"] = Field(
+        default="mean", description="mean, median or failures"
+    )
+    norm: Metric | None = Field(
+        default=None, description="how distance is measured; default: as the attack does"
+    )
     among: Literal["correct", "all"] = Field(
-        default="correct", description="the correctly classified, or all: the others are at distance 0"
+        default="correct",
+        description="the correctly classified, or all: the others are at distance 0",
     )
 
     def smoke(self) -> Self:
@@ -51,7 +56,9 @@ class BoundaryDistance(Measure):
         kept = correct | (self.among == "all")
         found = kept & (~correct | (judged["prediction_adv"] != judged["prediction"]))
         if not kept.any():
-            raise InvspecError("no example is classified correctly, so that none has a distance to the boundary")
+            raise InvspecError(
+                "no example is classified correctly, so that none has a distance to the boundary"
+            )
         if self.statistic == "failures":
             return scored(~found[kept], judged["index"][kept])
         if not found.any():
@@ -60,13 +67,18 @@ class BoundaryDistance(Measure):
                 hint="give it more steps, or report statistic: failures",
             )
         distances = (distance(attacked, self._norm(attacked)) * correct)[found].double()
-        return mean(distances, judged["index"][found]) if self.statistic == "mean" else Scored([median(distances)])
+        return (
+            mean(distances, judged["index"][found])
+            if self.statistic == "mean"
+            else Scored([median(distances)])
+        )
 
     def _norm(self, attacked: Examples) -> Metric:
         norm = self.norm or attacked.settings.get("norm")
         if norm not in METRICS:
             raise InvspecError(
-                f"the attack does not say in which norm it measures: {norm}", hint=f"say norm: {' | '.join(METRICS)}"
+                f"the attack does not say in which norm it measures: {norm}",
+                hint=f"say norm: {' | '.join(METRICS)}",
             )
         return norm
 
@@ -84,6 +96,8 @@ def median(values: Tensor) -> Row:
     How many values are below the median is binomial: n trials of probability one half.
     """
     ordered, n = values.sort().values, len(values)
-    outside = int(binom.ppf(0.025, n, 0.5))  # the first `outside` values, and as many last ones, may be left out
+    outside = int(
+        binom.ppf(0.025, n, 0.5)
+    )  # the first `outside` values, and as many last ones, may be left out
     low, high = ordered[max(outside - 1, 0)], ordered[min(n - outside, n - 1)]
     return Row(float(values.quantile(0.5)), n, float(low), float(high))

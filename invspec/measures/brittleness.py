@@ -37,10 +37,14 @@ class Brittleness(Measure):
         default="noise", description="random signs, or the attack's own shape"
     )
     sizes: tuple[Size, ...] = Field(
-        default=(0.0, 0.0025, 0.005, 0.01, 0.02, 0.03), min_length=1, description="linf sizes of delta, a row each"
+        default=(0.0, 0.0025, 0.005, 0.01, 0.02, 0.03),
+        min_length=1,
+        description="linf sizes of delta, a row each",
     )
     size: Size | None = Field(default=None, description="a single linf size, instead")
-    among: Literal["correct", "all"] = Field(default="correct", description="the correctly classified, or all examples")
+    among: Literal["correct", "all"] = Field(
+        default="correct", description="the correctly classified, or all examples"
+    )
 
     @model_validator(mode="after")
     def _sizes_differ(self) -> Self:
@@ -57,7 +61,10 @@ class Brittleness(Measure):
         judged = attacked.judged
         kept = (judged["prediction"] == judged["y"]) | (self.among == "all")
         if not kept.any():
-            raise InvspecError("no example is classified correctly", hint="say among: all, or train the model longer")
+            raise InvspecError(
+                "no example is classified correctly",
+                hint="say among: all, or train the model longer",
+            )
         sizes = self.sizes if self.size is None else (self.size,)
         found = torch.cat(list(self._confidences(model, attacked, sizes)))[kept].unbind(1)
         unit = judged.get("source", judged["index"])[kept]
@@ -66,13 +73,21 @@ class Brittleness(Measure):
         return Scored(mean_rows(found, unit, [{"linf": linf} for linf in sizes], within=SHARES))
 
     @torch.no_grad()
-    def _confidences(self, model: nn.Module, attacked: Examples, sizes: tuple[float, ...]) -> Iterator[Tensor]:
+    def _confidences(
+        self, model: nn.Module, attacked: Examples, sizes: tuple[float, ...]
+    ) -> Iterator[Tensor]:
         """Confidence in the true class, batch by batch, (B, number of sizes)."""
         device = device_of(model)
-        for batch, tensors in attacked.batches(READ, *(("x_adv",) if self.direction == "attack" else ())):
-            x, y, shape = (one.to(device) for one in (batch.x, batch.y, self._shape(batch, tensors)))
+        for batch, tensors in attacked.batches(
+            READ, *(("x_adv",) if self.direction == "attack" else ())
+        ):
+            x, y, shape = (
+                one.to(device) for one in (batch.x, batch.y, self._shape(batch, tensors))
+            )
             moved = ((x + linf * shape).clamp(*batch.bounds) for linf in sizes)
-            yield torch.stack([model(one).softmax(1).gather(1, y[:, None])[:, 0].cpu() for one in moved], dim=1)
+            yield torch.stack(
+                [model(one).softmax(1).gather(1, y[:, None])[:, 0].cpu() for one in moved], dim=1
+            )
 
     def _shape(self, batch: Batch, tensors: dict[str, Tensor]) -> Tensor:
         """A perturbation of linf size 1 for each image, (B, C, H, W), or 0 where the attack's is."""

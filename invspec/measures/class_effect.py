@@ -30,18 +30,26 @@ class ClassEffect(ByDistance):
     Raises: InvspecError where no pair is eligible.
     """
 
-    effect: Effect = Field(default="difference", description="spread over target or source classes, or the difference")
-    max_distance: Number = Field(default=0.03, gt=0, description="a pair at this distance or further has failed")
+    effect: Effect = Field(
+        default="difference", description="spread over target or source classes, or the difference"
+    )
+    max_distance: Number = Field(
+        default=0.03, gt=0, description="a pair at this distance or further has failed"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged, kept = attacked.judged, eligible(attacked, self.eligible)
-        success = (distances_to_target(attacked, model, self.distance) < self.max_distance)[kept].double()
+        success = (distances_to_target(attacked, model, self.distance) < self.max_distance)[
+            kept
+        ].double()
         cells = Cells(judged["y_target"][kept], judged["y"][kept], class_count(model, attacked))
         sources, place = judged["source"][kept].unique(return_inverse=True)
         value = spread(cells.means(success), self.effect)
         draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
-        found = [spread(cells.means(success, torch.from_numpy(row)[place]), self.effect) for row in draws]
+        found = [
+            spread(cells.means(success, torch.from_numpy(row)[place]), self.effect) for row in draws
+        ]
         low, high = np.quantile(found, [0.025, 0.975])
         return Scored([Row(value, len(sources), min(float(low), value), max(float(high), value))])
 

@@ -55,11 +55,18 @@ class ConfidenceThreshold(Measure):
     takes: ClassVar[tuple[int, int]] = (1, 64)
 
     statistic: Literal["rerr", "err", "fpr", "tpr", "threshold"] = Field(
-        default="rerr", description="robust error, error, false or true positive rate, or tau itself"
+        default="rerr",
+        description="robust error, error, false or true positive rate, or tau itself",
     )
-    tpr: Number = Field(default=0.99, gt=0, le=1, description="share of correct validation images that tau accepts")
-    validation: Number = Field(default=0.1, ge=0, lt=1, description="share of the clean images that fixes tau")
-    threshold: Number | None = Field(default=None, ge=0, le=1, description="tau; default: what gives tpr")
+    tpr: Number = Field(
+        default=0.99, gt=0, le=1, description="share of correct validation images that tau accepts"
+    )
+    validation: Number = Field(
+        default=0.1, ge=0, lt=1, description="share of the clean images that fixes tau"
+    )
+    threshold: Number | None = Field(
+        default=None, ge=0, le=1, description="tau; default: what gives tpr"
+    )
 
     def smoke(self) -> Self:
         """At a given tau, since a net of one epoch may have no validation image right."""
@@ -77,7 +84,9 @@ class ConfidenceThreshold(Measure):
         else:
             adv = clean
         if not len(clean.index):
-            raise InvspecError("no image is left to judge", hint="widen the attacks' samples, or lower validation")
+            raise InvspecError(
+                "no image is left to judge", hint="widen the attacks' samples, or lower validation"
+            )
         return _scored(SHARES[self.statistic], clean, adv, tau)
 
     def _tau(self, validation: Answers) -> Tau:
@@ -143,7 +152,9 @@ class Tau:
         return Row(self.value, self.n, *Estimate(self.value, self.replicates).interval())
 
 
-Counted = tuple[Tensor, Tensor]  # which images are counted (N,) bool, and which images are in the denominator (N,) bool
+Counted = tuple[
+    Tensor, Tensor
+]  # which images are counted (N,) bool, and which images are in the denominator (N,) bool
 Rate = Callable[[Answers, Answers, float], Counted]
 
 
@@ -170,10 +181,16 @@ SHARES: dict[str, Rate] = {"err": _err, "tpr": _tpr, "rerr": _rerr, "fpr": _fpr}
 def _answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
     """Of the clean images, and of each attack's."""
     if any("source" in one.judged for one in examples):
-        raise InvspecError("the attacks are on pairs; thresholds are of single images", hint="leave sample.targets out")
+        raise InvspecError(
+            "the attacks are on pairs; thresholds are of single images",
+            hint="leave sample.targets out",
+        )
     first, *others = (one.judged for one in examples)
     if others and bool((first["linf"] > STILL).any()):
-        raise InvspecError("the first attack has moved images", hint="of: [identity, ...], identity on the whole split")
+        raise InvspecError(
+            "the first attack has moved images",
+            hint="of: [identity, ...], identity on the whole split",
+        )
     return Answers.of(first), [Answers.of(judged, "_adv") for judged in others or [first]]
 
 
@@ -182,9 +199,13 @@ def _paired(clean: Answers, attempts: Sequence[Answers]) -> tuple[Answers, Answe
     shared = torch.stack([torch.isin(clean.index, one.index) for one in attempts]).all(0)
     clean = clean.take(shared)
     found = [one.at(clean.index) for one in attempts]
-    right, confidence = (torch.stack([getattr(one, name) for one in found]) for name in ("right", "confidence"))
+    right, confidence = (
+        torch.stack([getattr(one, name) for one in found]) for name in ("right", "confidence")
+    )
     worst = torch.where(right, -confidence, confidence).argmax(0, keepdim=True)
-    return clean, Answers(clean.index, *(each.gather(0, worst).squeeze(0) for each in (right, confidence)))
+    return clean, Answers(
+        clean.index, *(each.gather(0, worst).squeeze(0) for each in (right, confidence))
+    )
 
 
 def _scored(rate: Rate, clean: Answers, adv: Answers, tau: Tau) -> Scored:
@@ -195,7 +216,9 @@ def _scored(rate: Rate, clean: Answers, adv: Answers, tau: Tau) -> Scored:
     each, index = counted[among].float(), clean.index[among].long()
     value = each.double().mean().item()
     low, high = Estimate(value, _replicates(rate, clean, adv, tau)).interval()
-    return Scored([Row(value, len(each), max(low, 0.0), min(high, 1.0))], {"each": each, "index": index})
+    return Scored(
+        [Row(value, len(each), max(low, 0.0), min(high, 1.0))], {"each": each, "index": index}
+    )
 
 
 def _replicates(rate: Rate, clean: Answers, adv: Answers, tau: Tau) -> np.ndarray:

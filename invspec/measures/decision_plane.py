@@ -19,7 +19,9 @@ from invspec.scoring.pairs import READ, SHARES, class_count, device_of, mean_row
 
 Classifier = Callable[[Tensor], Tensor]  # x (B, C, H, W) to logits (B, K)
 CIRCLES = ("inner", "outer")
-FLAT = 1e-6  # of the length of a point: as far from a line through the centre as rounding may put it
+FLAT = (
+    1e-6  # of the length of a point: as far from a line through the centre as rounding may put it
+)
 
 
 class DecisionPlane(FitsNuisanceClassifier):
@@ -48,19 +50,28 @@ class DecisionPlane(FitsNuisanceClassifier):
     takes: ClassVar[tuple[int, int]] = (2, 2)
 
     hidden: int = Field(default=1000, ge=1, description="units of each of the two hidden layers")
-    spanned_by: Literal["target", "metamer"] = Field(default="metamer", description="what spans a plane with x")
+    spanned_by: Literal["target", "metamer"] = Field(
+        default="metamer", description="what spans a plane with x"
+    )
     radii: tuple[Number, Number] | None = Field(
-        default=None, description="of the inner and outer circle; default: the mean lengths of the training images"
+        default=None,
+        description="of the inner and outer circle; default: the mean lengths of the training images",
     )
     angles: int = Field(default=1000, ge=4, description="points of each circle")
-    resolution: int = Field(default=200, ge=2, description="points of the pictures' grids, each way")
-    extent: Number = Field(default=1.2, gt=0, description="of the pictures, in outer radii from their middle")
+    resolution: int = Field(
+        default=200, ge=2, description="points of the pictures' grids, each way"
+    )
+    extent: Number = Field(
+        default=1.2, gt=0, description="of the pictures, in outer radii from their middle"
+    )
     shown: int = Field(default=2, ge=1, description="pairs that are pictured, the first ones")
 
     @model_validator(mode="after")
     def _one_in_the_other(self) -> Self:
         if self.radii is not None and not 0 < self.radii[0] < self.radii[1]:
-            raise ValueError(f"radii {list(self.radii)} are not those of an inner and an outer circle")
+            raise ValueError(
+                f"radii {list(self.radii)} are not those of an inner and an outer circle"
+            )
         return self
 
     @property
@@ -82,19 +93,33 @@ class DecisionPlane(FitsNuisanceClassifier):
         classifiers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
         planes = list(spanned(attacked, self.spanned_by))
         if not planes:
-            raise InvspecError("the two points of each pair are on a line through the centre: there is no plane")
+            raise InvspecError(
+                "the two points of each pair are on a line through the centre: there is no plane"
+            )
         at, device = circles.points(self.angles), device_of(model)
         read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         misread = read != circles.labels[:, None]
         shares = misread.double().mean(-1).flatten(1)
-        where = [{"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES]
+        where = [
+            {"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES
+        ]
         sources = attacked.judged["source"][[plane.row for plane in planes]]
         rows = mean_rows(list(shares.unbind(1)), sources, where, within=SHARES)
         shown = planes[: self.shown]
-        return Scored(rows, {"misread": misread[: self.shown], **self._pictures(classifiers, shown, circles, device)})
+        return Scored(
+            rows,
+            {
+                "misread": misread[: self.shown],
+                **self._pictures(classifiers, shown, circles, device),
+            },
+        )
 
     def _pictures(
-        self, classifiers: Mapping[str, Classifier], planes: list[Plane], circles: Circles, device: torch.device
+        self,
+        classifiers: Mapping[str, Classifier],
+        planes: list[Plane],
+        circles: Circles,
+        device: torch.device,
     ) -> dict[str, Tensor]:
         extent = self.extent * circles.radii.max()
         at = grid(self.resolution, float(extent))
@@ -111,7 +136,9 @@ class DecisionPlane(FitsNuisanceClassifier):
 
     def _read(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
         """The class that each of Q classifiers gives to the points at (..., 2): (Q, ...) int64, on the CPU."""
-        found = [predicted(classifier, plane, at.reshape(-1, 2)) for classifier in classifiers.values()]
+        found = [
+            predicted(classifier, plane, at.reshape(-1, 2)) for classifier in classifiers.values()
+        ]
         return torch.stack(found).view(len(classifiers), *at.shape[:-1])
 
 
@@ -149,7 +176,9 @@ def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Pl
     done = 0
     for batch, tensors in attacked.batches(READ, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
-        for row, (x, other) in enumerate(zip(batch.x.cpu().double(), others.cpu().double(), strict=True), start=done):
+        for row, (x, other) in enumerate(
+            zip(batch.x.cpu().double(), others.cpu().double(), strict=True), start=done
+        ):
             basis = orthonormal(x, other)
             if basis is not None:
                 ends = torch.stack([(basis * point).flatten(1).sum(1) for point in (x, other)])
@@ -183,10 +212,14 @@ class Circles:
     @classmethod
     def of(cls, images: Split, radii: tuple[float, float] | None) -> Self:
         """By the mean lengths of images of two classes. Raises: InvspecError where a class has none."""
-        lengths = torch.cat([batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(READ)])
+        lengths = torch.cat(
+            [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(READ)]
+        )
         y = images.labels().cpu()
         if len(y.unique()) != 2:
-            raise InvspecError(f"{len(y.unique())} classes are among the training examples, not two")
+            raise InvspecError(
+                f"{len(y.unique())} classes are among the training examples, not two"
+            )
         means = torch.stack([lengths[y == label].mean() for label in (0, 1)])
         found, labels = means.sort()
         return cls(found if radii is None else torch.tensor(radii, dtype=torch.float64), labels)

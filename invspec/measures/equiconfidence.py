@@ -57,17 +57,26 @@ class Equiconfidence(Measure):
     wants_target: ClassVar[bool] = True
 
     statistic: Literal["quantiles", "realised_norm"] = Field(
-        default="quantiles", description="of the confidence; or how far the draws went after clamping"
+        default="quantiles",
+        description="of the confidence; or how far the draws went after clamping",
     )
     radii: tuple[Radius, ...] = Field(
         default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="of the spheres, in l2"
     )
-    quantiles: tuple[Level, ...] = Field(default=(0.05, 0.95), min_length=1, description="of the confidence over draws")
+    quantiles: tuple[Level, ...] = Field(
+        default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
+    )
     draws: int = Field(default=256, ge=1, description="points on each sphere")
-    every: int = Field(default=10, ge=1, description="from one vertex to the next that is looked at")
-    orthogonal_to: Literal["gradient", "path"] = Field(default="gradient", description="what the spheres leave out")
+    every: int = Field(
+        default=10, ge=1, description="from one vertex to the next that is looked at"
+    )
+    orthogonal_to: Literal["gradient", "path"] = Field(
+        default="gradient", description="what the spheres leave out"
+    )
     clamp: bool = Field(default=True, description="bring the points back into the pixels' bounds")
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+    eligible: Eligible = Field(
+        default="correct", description="pairs of correctly classified sources, or all pairs"
+    )
 
     def smoke(self) -> Self:
         """Few draws, of all pairs, since a net of one epoch may have none right."""
@@ -87,10 +96,16 @@ class Equiconfidence(Measure):
             names, values, within = ("vertex", "radius"), norm, REALS
             places = product(vertices, self.radii)
         where = [dict(zip(names, place, strict=True)) for place in places]
-        rows = mean_rows(values.flatten(1).unbind(1), attacked.judged["source"][kept], where, within)
-        return Scored(rows, {"confidence": confidence.mean(0).float(), "realised_norm": norm.mean(0).float()})
+        rows = mean_rows(
+            values.flatten(1).unbind(1), attacked.judged["source"][kept], where, within
+        )
+        return Scored(
+            rows, {"confidence": confidence.mean(0).float(), "realised_norm": norm.mean(0).float()}
+        )
 
-    def _widths(self, model: nn.Module, attacked: Examples, kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _widths(
+        self, model: nn.Module, attacked: Examples, kept: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Of each pair that counts, one by one: confidence (V, R, Q) and realised norm (V, R)."""
         for walks in walked(attacked, device_of(model), size=1):
             if kept[walks.rows].all():
@@ -98,7 +113,10 @@ class Equiconfidence(Measure):
 
     def _width(self, model: nn.Module, walks: Walks) -> tuple[Tensor, Tensor]:
         bounds = walks.batch.bounds if self.clamp else (-torch.inf, torch.inf)
-        path, rng = walks.path[0].clamp(*bounds), PerExample(DRAWS, walks.batch.index, walks.path.device)
+        path, rng = (
+            walks.path[0].clamp(*bounds),
+            PerExample(DRAWS, walks.batch.index, walks.path.device),
+        )
         vertices = path[:: self.every]
         if self.orthogonal_to == "gradient":
             away = gradients(model, vertices, walks.label)
@@ -106,7 +124,9 @@ class Equiconfidence(Measure):
             away = headings(path)[:: self.every]
         confidence, norm = zip(
             *(
-                self._around(model, vertex, tangents(rng, self.draws, direction), walks.label, bounds)
+                self._around(
+                    model, vertex, tangents(rng, self.draws, direction), walks.label, bounds
+                )
                 for vertex, direction in zip(vertices, away, strict=True)
             ),
             strict=True,
@@ -121,15 +141,22 @@ class Equiconfidence(Measure):
         confidence: list[Tensor] = []
         norm: list[Tensor] = []
         for radius in self.radii:
-            images = (vertex + radius * z[: None if radius else 1]).clamp(*bounds)  # of radius 0, one is all of them
-            confidence.append(confidences(model, images, label.expand(len(images))).double().quantile(levels))
+            images = (vertex + radius * z[: None if radius else 1]).clamp(
+                *bounds
+            )  # of radius 0, one is all of them
+            confidence.append(
+                confidences(model, images, label.expand(len(images))).double().quantile(levels)
+            )
             norm.append(size(images - vertex, "l2").double().mean())
         return torch.stack(confidence), torch.stack(norm)
 
 
 def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """Unit directions (M, C, H, W) in which the confidence in one label (1,) changes most; 0 where it does not."""
-    parts = [input_gradient(model, log_odds, images, label.expand(len(images))) for images in x.split(READ)]
+    parts = [
+        input_gradient(model, log_odds, images, label.expand(len(images)))
+        for images in x.split(READ)
+    ]
     return steepest(torch.cat(parts), "l2")
 
 
@@ -144,7 +171,9 @@ def headings(path: Tensor) -> Tensor:
     if not len(moving):
         return torch.zeros_like(path)
     places = torch.arange(len(path), device=path.device)
-    return steepest(steps[moving[torch.searchsorted(moving, places).clamp(max=len(moving) - 1)]], "l2")
+    return steepest(
+        steps[moving[torch.searchsorted(moving, places).clamp(max=len(moving) - 1)]], "l2"
+    )
 
 
 def tangents(rng: PerExample, count: int, direction: Tensor) -> Tensor:

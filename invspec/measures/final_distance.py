@@ -33,9 +33,15 @@ class FinalDistance(ByDistance):
     Raises: InvspecError where no pair is eligible.
     """
 
-    statistic: Literal["quantiles", "mean", "median"] = Field(default="quantiles", description="what of the distances")
-    quantiles: tuple[Level, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1, description="of statistic quantiles")
-    relative: bool = Field(default=False, description="divide by the distance from the source to the target")
+    statistic: Literal["quantiles", "mean", "median"] = Field(
+        default="quantiles", description="what of the distances"
+    )
+    quantiles: tuple[Level, ...] = Field(
+        default=(0.25, 0.5, 0.75), min_length=1, description="of statistic quantiles"
+    )
+    relative: bool = Field(
+        default=False, description="divide by the distance from the source to the target"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -46,7 +52,12 @@ class FinalDistance(ByDistance):
         if self.statistic == "median":
             return Scored([quantile_row(found, source, 0.5)])
         rows = [quantile_row(found, source, level) for level in self.quantiles]
-        return Scored([replace(row, where={"quantile": q}) for row, q in zip(rows, self.quantiles, strict=True)])
+        return Scored(
+            [
+                replace(row, where={"quantile": q})
+                for row, q in zip(rows, self.quantiles, strict=True)
+            ]
+        )
 
     def _distances(self, model: nn.Module, attacked: Examples) -> Tensor:
         """Of every pair, (N,) float64."""

@@ -27,6 +27,10 @@ class FoolingRate(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged
-        kept = judged["prediction"] == judged["y"] if self.among == "correct" else torch.ones_like(judged["y"]).bool()
+        kept = (
+            judged["prediction"] == judged["y"]
+            if self.among == "correct"
+            else torch.ones_like(judged["y"]).bool()
+        )
         changed = judged["prediction_adv"] != judged["prediction"]
         return scored((~changed if self.complement else changed)[kept], judged["index"][kept])

@@ -8,7 +8,15 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
-from invspec.scoring.pairs import SHARES, OfPairs, class_count, confidences, eligible, mean_rows, mean_score
+from invspec.scoring.pairs import (
+    SHARES,
+    OfPairs,
+    class_count,
+    confidences,
+    eligible,
+    mean_rows,
+    mean_score,
+)
 from invspec.scoring.pictures import Shown, a_target_a_source, one_source_a_class
 
 
@@ -27,22 +35,41 @@ class ImageGrid(OfPairs):
     Raises: InvspecError where no pair is eligible, or none of the classes shown.
     """
 
-    classes: int = Field(default=10, ge=2, description="at most so many classes are shown, the first ones")
+    classes: int = Field(
+        default=10, ge=2, description="at most so many classes are shown, the first ones"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged, k = attacked.judged, min(self.classes, class_count(model, attacked))
         among = eligible(attacked, self.eligible) & (judged["y"] < k) & (judged["y_target"] < k)
         if not among.any():
-            raise InvspecError(f"no eligible pair lies within the first {k} classes", hint="show more classes")
+            raise InvspecError(
+                f"no eligible pair lies within the first {k} classes", hint="show more classes"
+            )
         shown = Shown.of(attacked, one_source_a_class(attacked, among))
-        y, y_target, source, label = (judged[name][shown.rows] for name in ("y", "y_target", "source", "prediction"))
-        confidence, own = confidences(model, shown.x_adv, label), confidences(model, shown.x_target, y_target)
-        images, captions = shown.x.new_full((k, k, *shown.x.shape[1:]), torch.nan), torch.full((k, k), torch.nan)
+        y, y_target, source, label = (
+            judged[name][shown.rows] for name in ("y", "y_target", "source", "prediction")
+        )
+        confidence, own = (
+            confidences(model, shown.x_adv, label),
+            confidences(model, shown.x_target, y_target),
+        )
+        images, captions = (
+            shown.x.new_full((k, k, *shown.x.shape[1:]), torch.nan),
+            torch.full((k, k), torch.nan),
+        )
         for row in reversed(range(len(y))):  # so that the first of several targets stays
-            images[y_target[row], y_target[row]], captions[y_target[row], y_target[row]] = shown.x_target[row], own[row]
+            images[y_target[row], y_target[row]], captions[y_target[row], y_target[row]] = (
+                shown.x_target[row],
+                own[row],
+            )
         images[y_target, y], captions[y_target, y] = shown.x_adv, confidence
-        pictures = {"images": images, "captions": captions, "frames": torch.eye(k, dtype=torch.bool)}
+        pictures = {
+            "images": images,
+            "captions": captions,
+            "frames": torch.eye(k, dtype=torch.bool),
+        }
         score = mean_score(confidence, source, within=SHARES)
         return Scored(score.rows, {**score.tensors, **pictures})
 
@@ -65,13 +92,17 @@ class ImageTriples(OfPairs):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
+        shown = Shown.of(
+            attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count)
+        )
         columns = {"source": shown.x, "target": shown.x_target, "result": shown.x_adv}
         clamped = shown.x_adv.clamp(*attacked.clean.bounds)
         if not torch.equal(clamped, shown.x_adv):
             columns["clamped"] = clamped
         label, source = (attacked.judged[name][shown.rows] for name in ("prediction", "source"))
-        captions = torch.stack([confidences(model, images, label) for images in columns.values()], dim=1)
+        captions = torch.stack(
+            [confidences(model, images, label) for images in columns.values()], dim=1
+        )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[:, 0] = True
         where = [{"image": name} for name in columns]

@@ -35,7 +35,8 @@ class InversionError(Measure):
     """
 
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = Field(
-        default=("float64", "float32", "bfloat16"), description="to compute in: some of float64, float32, bfloat16"
+        default=("float64", "float32", "bfloat16"),
+        description="to compute in: some of float64, float32, bfloat16",
     )
 
     @property
@@ -55,7 +56,9 @@ class InversionError(Measure):
                 )
             rows += mean_rows([errors], source, [{"quantity": precision}], within=(0.0, math.inf))
             largest = errors.max().item()
-            rows.append(Row(largest, rows[-1].n, largest, largest, {"quantity": f"largest_{precision}"}))
+            rows.append(
+                Row(largest, rows[-1].n, largest, largest, {"quantity": f"largest_{precision}"})
+            )
         return Scored(rows)
 
 

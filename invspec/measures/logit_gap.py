@@ -37,12 +37,16 @@ class LogitGap(Measure):
     Raises: InvspecError where the attack kept no exact images.
     """
 
-    tolerance: Number = Field(default=1e-6, ge=0, description="rounding of a pixel that is not yet outside")
+    tolerance: Number = Field(
+        default=1e-6, ge=0, description="rounding of a pixel that is not yet outside"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         if "exact" not in tuple(attacked.tensors):  # `in` the mapping itself may read the tensor
-            raise InvspecError("the attack kept no exact images", hint="measure `of` an attack that does: metamer")
+            raise InvspecError(
+                "the attack kept no exact images", hint="measure `of` an attack that does: metamer"
+            )
         found = self._found(model, attacked)
         source = attacked.judged.get("source", attacked.judged["index"])
         rows: list[Row] = []
@@ -59,7 +63,9 @@ class LogitGap(Measure):
         net, device = in_double(model), device_of(model)
         found: list[dict[str, Tensor]] = []
         # pixels are made on the device, as for the attack: a GPU divides by 255 otherwise than a CPU
-        for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(READ, "x_adv", "exact"):
+        for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(
+            READ, "x_adv", "exact"
+        ):
             x_adv, exact = (tensors[name].to(device) for name in ("x_adv", "exact"))
             clipped = exact.clamp(*batch.bounds)
             before, after, within = (net(images) for images in (batch.x.double(), exact, clipped))
@@ -77,7 +83,9 @@ class LogitGap(Measure):
 def gap_rows(name: str, each: Tensor, source: Tensor) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and the largest of them."""
     (mean,) = mean_rows([each], source, [{"quantity": name}], within=LENGTHS)
-    if not each.any():  # a bootstrap would take them for a share, of which outcomes that are all alike leave doubt
+    if (
+        not each.any()
+    ):  # a bootstrap would take them for a share, of which outcomes that are all alike leave doubt
         mean = replace(mean, high=0.0)
     largest = each.max().item()
     return mean, Row(largest, mean.n, largest, largest, {"quantity": f"largest_{name}"})

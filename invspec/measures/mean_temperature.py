@@ -25,7 +25,9 @@ class MeanTemperature(Measure):
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
         if temperature is None:
             index = unit.unique()
-            return Scored([Row(1.0, len(index), 1.0, 1.0)], {"each": torch.ones(len(index)), "index": index})
+            return Scored(
+                [Row(1.0, len(index), 1.0, 1.0)], {"each": torch.ones(len(index)), "index": index}
+            )
         with torch.no_grad():
             found = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
         return mean_score(torch.cat(found), unit)

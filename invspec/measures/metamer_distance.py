@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.perceptual.distances import Distance, distance
-from invspec.scoring.pairs import READ, ByDistance, Eligible, device_of, eligible, mean_rows, share_rows
+from invspec.scoring.pairs import (
+    READ,
+    ByDistance,
+    Eligible,
+    device_of,
+    eligible,
+    mean_rows,
+    share_rows,
+)
 
 
 class MetamerDistance(ByDistance):
@@ -23,9 +31,12 @@ class MetamerDistance(ByDistance):
     """
 
     distance: Distance = Field(default="rmse", description="between the final image and either end")
-    eligible: Eligible = Field(default="all", description="pairs of correctly classified sources, or all pairs")
+    eligible: Eligible = Field(
+        default="all", description="pairs of correctly classified sources, or all pairs"
+    )
     clip: bool = Field(
-        default=False, description="bring pixels back within their bounds first, as LPIPS wants them and SSIM"
+        default=False,
+        description="bring pixels back within their bounds first, as LPIPS wants them and SSIM",
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -41,7 +41,9 @@ class MetamerError(FitsNuisanceClassifier):
         rows: list[Row] = []
         for k in y.unique().tolist():
             where = [{"classifier": name, "source_class": str(k)} for name in missed]
-            rows += mean_rows([each[y == k] for each in missed.values()], source[y == k], where, within=SHARES)
+            rows += mean_rows(
+                [each[y == k] for each in missed.values()], source[y == k], where, within=SHARES
+            )
         return Scored(rows)
 
 

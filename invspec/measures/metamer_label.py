@@ -31,9 +31,12 @@ class ByOracle(Measure):
     wants_oracle: ClassVar[bool] = True
 
     among: Among = Field(
-        default="readable", description="pairs of which the oracle reads both source and target rightly, or all"
+        default="readable",
+        description="pairs of which the oracle reads both source and target rightly, or all",
     )
-    clip: bool = Field(default=True, description="bring pixels back within their bounds before the oracle is asked")
+    clip: bool = Field(
+        default=True, description="bring pixels back within their bounds before the oracle is asked"
+    )
 
     def smoke(self) -> Self:
         """Among all pairs, since an oracle of one epoch may read none."""
@@ -67,11 +70,18 @@ class MetamerLabel(ByOracle):
         (attacked,) = examples
         judged, ends = attacked.judged, Ends.read(attacked, device_of(model))
         kept, prediction = ends.among(self.among), judged["prediction"]
-        label, own = (torch.cat(parts) for parts in zip(*self._labels(model, attacked), strict=True))
+        label, own = (
+            torch.cat(parts) for parts in zip(*self._labels(model, attacked), strict=True)
+        )
         found = {"nuisance": label == judged["y_target"], "logits": label == judged["y"]}
         found |= {"other": ~(found["nuisance"] | found["logits"])}
-        found |= {"model_keeps": judged["prediction_adv"] == prediction, "model_keeps_shown": own == prediction}
-        rows = share_rows({name: each[kept] for name, each in found.items()}, judged["source"][kept])
+        found |= {
+            "model_keeps": judged["prediction_adv"] == prediction,
+            "model_keeps_shown": own == prediction,
+        }
+        rows = share_rows(
+            {name: each[kept] for name, each in found.items()}, judged["source"][kept]
+        )
         of_all = {"readable": ends.source & ends.target, "oracle_accuracy": ends.source}
         return Scored([*rows, *share_rows(of_all, judged["source"])])
 
@@ -101,7 +111,10 @@ class MetamerPathLabel(ByOracle):
         labels = self._labels(attacked, device)[kept]
         rows: list[Row] = []
         for t, label in zip(shares(labels.shape[1]), labels.unbind(1), strict=True):
-            found = {"logits": label == judged["y"][kept], "nuisance": label == judged["y_target"][kept]}
+            found = {
+                "logits": label == judged["y"][kept],
+                "nuisance": label == judged["y_target"][kept],
+            }
             rows += share_rows(found, judged["source"][kept], t=t)
         return Scored(rows)
 
@@ -111,7 +124,9 @@ class MetamerPathLabel(ByOracle):
         found: list[Tensor] = []
         for walks in walked(attacked, device):
             images = self.shown(walks.path, walks.batch.bounds)
-            labels = torch.cat([attacked.believed(some) for some in images.flatten(0, 1).split(READ)])
+            labels = torch.cat(
+                [attacked.believed(some) for some in images.flatten(0, 1).split(READ)]
+            )
             found.append(labels.view(images.shape[:2]).cpu())
         return torch.cat(found)
 

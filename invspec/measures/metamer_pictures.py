@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import SHARES, OfPairs, demand_path, device_of, eligible, mean_rows, mean_score
+from invspec.scoring.pairs import (
+    SHARES,
+    OfPairs,
+    demand_path,
+    device_of,
+    eligible,
+    mean_rows,
+    mean_score,
+)
 from invspec.scoring.paths import shares
 from invspec.scoring.pictures import Shown, a_target_a_source
 from invspec.search.gradients import logits_of
@@ -43,16 +51,30 @@ class MetamerTriples(OfPairs):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
-        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
-        label, y_target, source = (attacked.judged[name][shown.rows] for name in ("prediction", "y_target", "source"))
+        shown = Shown.of(
+            attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count)
+        )
+        label, y_target, source = (
+            attacked.judged[name][shown.rows] for name in ("prediction", "y_target", "source")
+        )
         columns = {"logits": shown.x, "metamer": shown.x_adv, "nuisance": shown.x_target}
         device = device_of(model)
-        logits = torch.stack([logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1)
-        captions = logits.softmax(2).gather(2, torch.stack([label, label, y_target], dim=1)[:, :, None]).squeeze(2)
-        rows = mean_rows(list(captions.unbind(1)), source, [{"image": name} for name in columns], within=SHARES)
+        logits = torch.stack(
+            [logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1
+        )
+        captions = (
+            logits.softmax(2)
+            .gather(2, torch.stack([label, label, y_target], dim=1)[:, :, None])
+            .squeeze(2)
+        )
+        rows = mean_rows(
+            list(captions.unbind(1)), source, [{"image": name} for name in columns], within=SHARES
+        )
         images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
         frames = torch.tensor([True, False, True]).expand_as(captions)
-        return Scored(rows, {"images": images, "captions": captions, "frames": frames, "bars": bars(logits)})
+        return Scored(
+            rows, {"images": images, "captions": captions, "frames": frames, "bars": bars(logits)}
+        )
 
 
 class MetamerColumns(OfPairs):
@@ -79,14 +101,23 @@ class MetamerColumns(OfPairs):
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         demand_path(attacked)
-        shown = Shown.of(attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count))
-        path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in shown.rows.tolist()])
+        shown = Shown.of(
+            attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count)
+        )
+        path = torch.cat(
+            [rows_of(attacked.tensors, "path", row, row + 1) for row in shown.rows.tolist()]
+        )
         columns = torch.cat([path, shown.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
         images = columns.transpose(0, 1)
-        y, y_target, source = (attacked.judged[name][shown.rows] for name in ("y", "y_target", "source"))
+        y, y_target, source = (
+            attacked.judged[name][shown.rows] for name in ("y", "y_target", "source")
+        )
         classes = [y] * path.shape[1] + [y_target]
         captions = torch.stack(
-            [oracle_confidences(attacked, *row, device_of(model)) for row in zip(images, classes, strict=True)]
+            [
+                oracle_confidences(attacked, *row, device_of(model))
+                for row in zip(images, classes, strict=True)
+            ]
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
@@ -99,7 +130,10 @@ class MetamerColumns(OfPairs):
 def demand_bounds(bounds: Bounds) -> None:
     """Raises InvspecError where pixels have no least or no largest value: such images cannot be drawn."""
     if not all(map(math.isfinite, bounds)):
-        raise InvspecError("pixels without bounds make no picture", hint="leave this measure out for such a data set")
+        raise InvspecError(
+            "pixels without bounds make no picture",
+            hint="leave this measure out for such a data set",
+        )
 
 
 def bars(logits: Tensor) -> Tensor:
@@ -113,7 +147,9 @@ def bars(logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def oracle_confidences(attacked: Examples, images: Tensor, y: Tensor, device: torch.device) -> Tensor:
+def oracle_confidences(
+    attacked: Examples, images: Tensor, y: Tensor, device: torch.device
+) -> Tensor:
     """The oracle's probability of y (M,) for images (M, C, H, W): (M,) on the CPU."""
     assert attacked.oracle is not None, "a measure that wants an oracle got none"
     probs = attacked.oracle(images.to(device)).softmax(1).cpu()

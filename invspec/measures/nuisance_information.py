@@ -43,7 +43,8 @@ class NuisanceInformation(FitsNuisanceClassifier):
     takes: ClassVar[tuple[int, int]] = (2, 2)
 
     features: Features = Field(
-        default="nuisance", description="what the classifier sees: nuisance, semantic (the logits), all, or pixels"
+        default="nuisance",
+        description="what the classifier sees: nuisance, semantic (the logits), all, or pixels",
     )
 
     @property
@@ -53,7 +54,9 @@ class NuisanceInformation(FitsNuisanceClassifier):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, judged = examples
         classifier = self.fit(model, train, self.features)
-        found = told(classifier, classifier.codes(judged.clean), "") | told(classifier, classifier.learnt, "train_")
+        found = told(classifier, classifier.codes(judged.clean), "") | told(
+            classifier, classifier.learnt, "train_"
+        )
         return Scored([replace(found[name], where={"quantity": name}) for name in QUANTITIES])
 
 

@@ -44,7 +44,9 @@ class NullStepExactness(Measure):
 
     wants_target: ClassVar[bool] = True
 
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+    eligible: Eligible = Field(
+        default="correct", description="pairs of correctly classified sources, or all pairs"
+    )
 
     def smoke(self) -> Self:
         """Of all pairs, since a net of one epoch may have none right."""
@@ -54,9 +56,13 @@ class NullStepExactness(Measure):
         (attacked,) = examples
         kept = eligible(attacked, self.eligible)
         found, source = outcomes(model, attacked, kept), attacked.judged["source"][kept]
-        medians = {name: quantile_row(found[name], source, 0.5) for name in ("logit_change", "alpha_max")}
+        medians = {
+            name: quantile_row(found[name], source, 0.5) for name in ("logit_change", "alpha_max")
+        }
         largest = found["largest_logit_change"].max().item()
-        apart = medians | {"largest_logit_change": Row(largest, medians["logit_change"].n, largest, largest)}
+        apart = medians | {
+            "largest_logit_change": Row(largest, medians["logit_change"].n, largest, largest)
+        }
         names = [name for name in found if name not in apart]
         means = mean_rows([found[name] for name in names], source, [{} for _ in names])
         rows = apart | dict(zip(names, means, strict=True))
@@ -87,7 +93,10 @@ def outcomes(model: nn.Module, attacked: Examples, kept: Tensor) -> dict[str, Te
     for batch, _ in attacked.batches(READ):
         pairs = batch.take(kept[done : done + len(batch)])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
-        found += [astuple(outcome(attack, weights, x, goal, batch.bounds)) for x, goal in zip(*ends, strict=True)]
+        found += [
+            astuple(outcome(attack, weights, x, goal, batch.bounds))
+            for x, goal in zip(*ends, strict=True)
+        ]
         done += len(batch)
     columns = torch.tensor(found, dtype=torch.float64).unbind(1)
     return dict(zip(Outcome.__dataclass_fields__, columns, strict=True))
@@ -98,15 +107,23 @@ def attack_of(settings: Mapping[str, Any]) -> NullStep:
     try:
         return NullStep.model_validate(dict(settings))
     except ValidationError:
-        raise InvspecError("the attack is no null_step", hint="measure `of` an attack that is") from None
+        raise InvspecError(
+            "the attack is no null_step", hint="measure `of` an attack that is"
+        ) from None
 
 
-def outcome(attack: NullStep, weights: Weights, x: Tensor, x_target: Tensor, bounds: Bounds) -> Outcome:
+def outcome(
+    attack: NullStep, weights: Weights, x: Tensor, x_target: Tensor, bounds: Bounds
+) -> Outcome:
     """What the step from x to x_target, (D,) float64, does."""
     step = attack.step(weights, x, x_target)
-    before, after, clamped = (weights.logits(image) for image in (x, x + step.taken, (x + step.taken).clamp(*bounds)))
+    before, after, clamped = (
+        weights.logits(image) for image in (x, x + step.taken, (x + step.taken).clamp(*bounds))
+    )
     label = before.argmax()
-    confidence, reached, shown = (logits.softmax(0)[label].item() for logits in (before, after, clamped))
+    confidence, reached, shown = (
+        logits.softmax(0)[label].item() for logits in (before, after, clamped)
+    )
     way, logit_change = (x_target - x).norm(), (after - before).abs().max().item()
     return Outcome(
         rows=step.rows,

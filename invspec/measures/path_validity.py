@@ -18,7 +18,10 @@ from invspec.ops.types import Bounds
 from invspec.scoring.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
 
 STEP_SIZE = 0.01  # of NSPGD's unit steps, unless the attack says otherwise
-STARTS = ("start", "random_start")  # settings of attacks whose walk may set out from another image than the source
+STARTS = (
+    "start",
+    "random_start",
+)  # settings of attacks whose walk may set out from another image than the source
 
 
 class PathValidity(Measure):
@@ -55,30 +58,51 @@ class PathValidity(Measure):
         default="summary", description="a row a quantity, or one share"
     )
     step_size: Number | None = Field(
-        default=None, gt=0, description="longest step allowed; default: the attack's, none for step_mode fraction"
+        default=None,
+        gt=0,
+        description="longest step allowed; default: the attack's, none for step_mode fraction",
     )
-    max_drop: Number | None = Field(default=None, ge=0, description="loss of confidence; default: the attack's")
+    max_drop: Number | None = Field(
+        default=None, ge=0, description="loss of confidence; default: the attack's"
+    )
     interior: int = Field(default=4, ge=0, description="points looked at within each segment")
-    tolerance: Number = Field(default=1e-6, ge=0, description="rounding that is forgiven, in pixels and confidence")
+    tolerance: Number = Field(
+        default=1e-6, ge=0, description="rounding that is forgiven, in pixels and confidence"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         promise = self._promise(attacked.settings)
-        check = PathCheck.joined([promise.check(walks, model) for walks in walked(attacked, device_of(model))])
+        check = PathCheck.joined(
+            [promise.check(walks, model) for walks in walked(attacked, device_of(model))]
+        )
         failing, between = promise.broken(check), ~(check.min_margin_between >= -self.tolerance)
         if self.statistic != "summary":
             wrong = failing if self.statistic == "failing" else between
             return mean_score(wrong.double(), attacked.judged["source"], within=SHARES)
         n = len(failing)
         counted = {"failing": failing, "failing_between": between, "jumped": check.jump > 0}
-        found = {"paths": n} | {name: int(which.sum()) for name, which in counted.items()} | check.extremes()
-        return Scored([Row(value, n, value, value, {"quantity": name}) for name, value in found.items()])
+        found = (
+            {"paths": n}
+            | {name: int(which.sum()) for name, which in counted.items()}
+            | check.extremes()
+        )
+        return Scored(
+            [Row(value, n, value, value, {"quantity": name}) for name, value in found.items()]
+        )
 
     def _promise(self, settings: Mapping[str, Any]) -> Promise:
         max_drop = self.max_drop if self.max_drop is not None else settings.get("max_drop")
         if max_drop is None:
-            raise InvspecError("the attack does not say how much confidence a path may lose", hint="say max_drop: 0.05")
-        own = (settings.get("step_size") or STEP_SIZE) if settings.get("step_mode") == "unit" else None
+            raise InvspecError(
+                "the attack does not say how much confidence a path may lose",
+                hint="say max_drop: 0.05",
+            )
+        own = (
+            (settings.get("step_size") or STEP_SIZE)
+            if settings.get("step_mode") == "unit"
+            else None
+        )
         return Promise(
             step_size=self.step_size or own,
             max_drop=max_drop,
@@ -141,7 +165,12 @@ class PathCheck:
     @classmethod
     def joined(cls, checks: Sequence[Self]) -> Self:
         """One behind the other, on the CPU."""
-        return cls(*(torch.cat([getattr(one, field.name) for one in checks]).cpu() for field in fields(cls)))
+        return cls(
+            *(
+                torch.cat([getattr(one, field.name) for one in checks]).cpu()
+                for field in fields(cls)
+            )
+        )
 
     def extremes(self) -> dict[str, float]:
         """The longest step and the like over all paths, by name."""
@@ -187,14 +216,20 @@ def verify_path(
         min_margin=_least(model, path, vertices, label, bounds) - floor,
         min_margin_between=torch.stack(between).amin(0) - floor,
         outside=_furthest(path, seen),
-        gap=_furthest(seen[:, [0, -1]], ends.clamp(*bounds)) if ends is not None else torch.zeros_like(floor),
+        gap=_furthest(seen[:, [0, -1]], ends.clamp(*bounds))
+        if ends is not None
+        else torch.zeros_like(floor),
     )
 
 
 def _lengths(path: Tensor) -> Tensor:
     """Of each segment in l2, (B, T - 1) float64."""
     return torch.stack(
-        [(after.double() - before).flatten(1).norm(dim=1) for before, after in pairwise(path.unbind(1))], 1
+        [
+            (after.double() - before).flatten(1).norm(dim=1)
+            for before, after in pairwise(path.unbind(1))
+        ],
+        1,
     )
 
 
@@ -203,7 +238,9 @@ def _furthest(images: Tensor, others: Tensor) -> Tensor:
     return (images - others).abs().flatten(1).amax(1).double()
 
 
-def _least(model: nn.Module, images: Tensor, among: Tensor, label: Tensor, bounds: Bounds) -> Tensor:
+def _least(
+    model: nn.Module, images: Tensor, among: Tensor, label: Tensor, bounds: Bounds
+) -> Tensor:
     """The least confidence in label (B,) among some (B, T) of the images (B, T, C, H, W), inf of none: (B,) float64."""
     found = torch.full(among.shape, torch.inf, dtype=torch.float64, device=images.device)
     labels = label[:, None].expand_as(among)[among]

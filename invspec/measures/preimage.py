@@ -37,10 +37,13 @@ class Preimage(Measure):
     version: ClassVar[int] = 2  # 1 took pairs for independent of each other
 
     layers: tuple[str, ...] = Field(
-        default=(), description="modules of the net by their path in it, like trunk.0, the first one first"
+        default=(),
+        description="modules of the net by their path in it, like trunk.0, the first one first",
     )
     norm: Norm = Field(default="l2", description="how activations are compared: l2, linf or l1")
-    tolerance: Number = Field(default=1e-6, ge=0, description="up to which they count as equal, in that norm")
+    tolerance: Number = Field(
+        default=1e-6, ge=0, description="up to which they count as equal, in that norm"
+    )
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -48,11 +51,15 @@ class Preimage(Measure):
         net, images = finest(model, attacked)
         found = [self._equal(net, x, x_adv) for x, x_adv in images]
         inside = {name: torch.cat([one[name] for one in found]) for name in found[0]}
-        broken = torch.stack([deeper & ~next_one for deeper, next_one in pairwise(inside.values())]).any(0)
+        broken = torch.stack(
+            [deeper & ~next_one for deeper, next_one in pairwise(inside.values())]
+        ).any(0)
         return Scored(outcome_rows(inside | {"inclusion_broken": broken}, attacked))
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
         before, after = (activations(net, self.layers, images) for images in (x, x_adv))
-        equal = {name: size(after[name] - before[name], self.norm) <= self.tolerance for name in before}
+        equal = {
+            name: size(after[name] - before[name], self.norm) <= self.tolerance for name in before
+        }
         return equal | {"argmax": before["logits"].argmax(1) == after["logits"].argmax(1)}

@@ -39,15 +39,24 @@ class SemanticShare(Measure):
     wants_oracle: ClassVar[bool] = True
 
     norm: Norm = Field(default="l2", description="how logits are compared: l2, linf or l1")
-    tolerance: Number = Field(default=1e-6, ge=0, description="up to which logits count as equal, in that norm")
-    clip: bool = Field(default=True, description="bring pixels back within their bounds before the oracle is asked")
+    tolerance: Number = Field(
+        default=1e-6, ge=0, description="up to which logits count as equal, in that norm"
+    )
+    clip: bool = Field(
+        default=True, description="bring pixels back within their bounds before the oracle is asked"
+    )
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         net, images = finest(model, attacked)
-        parts = [(*self._labels(net, x, x_adv), *self._believed(attacked, x, x_adv)) for x, x_adv in images]
-        decided, decided_adv, equal, shown, shown_adv = (torch.cat(each) for each in zip(*parts, strict=True))
+        parts = [
+            (*self._labels(net, x, x_adv), *self._believed(attacked, x, x_adv))
+            for x, x_adv in images
+        ]
+        decided, decided_adv, equal, shown, shown_adv = (
+            torch.cat(each) for each in zip(*parts, strict=True)
+        )
         semantic, y = shown_adv != shown, attacked.judged["y"]
         kept = decided_adv == decided
         outcomes = {

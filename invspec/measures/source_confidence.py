@@ -25,7 +25,9 @@ class SourceConfidence(OfPairs):
         (attacked,) = examples
         kept, label = eligible(attacked, self.eligible), attacked.judged["prediction"].split(READ)
         batches = (tensors["x_adv"] for _, tensors in attacked.batches(READ, "x_adv"))
-        left = torch.cat([confidences(model, x_adv, own) for x_adv, own in zip(batches, label, strict=True)])
+        left = torch.cat(
+            [confidences(model, x_adv, own) for x_adv, own in zip(batches, label, strict=True)]
+        )
         values = attacked.judged["confidence"] - left if self.drop else left
         within = (-1.0, 1.0) if self.drop else SHARES
         return mean_score(values[kept].double(), attacked.judged["source"][kept], within=within)

@@ -55,27 +55,44 @@ class SubspaceAngle(Measure):
 
     components: int = Field(default=10, ge=1, description="dimension k of each subspace")
     centre: bool = Field(default=True, description="subtract the mean perturbation first")
-    draws: int = Field(default=200, ge=20, description="random subspaces behind null_mean and null_95")
+    draws: int = Field(
+        default=200, ge=20, description="random subspaces behind null_mean and null_95"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         deltas = [torch.cat([delta.flatten(1) for delta in perturbations(one)]) for one in examples]
         n = min(map(len, deltas))
         if n < 4:
-            raise InvspecError(f"{n} perturbations span no subspace worth an angle", hint="widen the sample")
+            raise InvspecError(
+                f"{n} perturbations span no subspace worth an angle", hint="widen the sample"
+            )
         moving = self._moving(deltas)
         clouds = [Cloud.of(delta[:, moving], self.centre) for delta in deltas]
         k = self._dimension(clouds)
         found = Angles.between([cloud.components(k) for cloud in clouds])
-        without = [Angles.between([one.components(k, group) for one in clouds]) for group in range(min(GROUPS, n))]
-        rows = [*jackknifed(found, without), ("random_level", (k / len(moving),) * 3), *summary(self._null(clouds, k))]
-        intervals = [Row(value, n, low, high, {"quantity": name}) for name, (value, low, high) in rows]
+        without = [
+            Angles.between([one.components(k, group) for one in clouds])
+            for group in range(min(GROUPS, n))
+        ]
+        rows = [
+            *jackknifed(found, without),
+            ("random_level", (k / len(moving),) * 3),
+            *summary(self._null(clouds, k)),
+        ]
+        intervals = [
+            Row(value, n, low, high, {"quantity": name}) for name, (value, low, high) in rows
+        ]
         return Scored(intervals, found.tensors())
 
     def _moving(self, deltas: Sequence[Tensor]) -> Tensor:
         """The pixels (d,) that are not constant under both attacks."""
-        variances = torch.stack([(delta - self.centre * delta.mean(0)).square().mean(0) for delta in deltas])
+        variances = torch.stack(
+            [(delta - self.centre * delta.mean(0)).square().mean(0) for delta in deltas]
+        )
         if bool((variances <= CONSTANT**2).all(dim=1).any()):
-            raise InvspecError("all perturbations of an attack are alike", hint="its budget must be more than 0")
+            raise InvspecError(
+                "all perturbations of an attack are alike", hint="its budget must be more than 0"
+            )
         return (variances > CONSTANT**2).any(dim=0).nonzero().squeeze(1)
 
     def _dimension(self, clouds: Sequence[Cloud]) -> int:
@@ -88,7 +105,8 @@ class SubspaceAngle(Measure):
     def _null(self, clouds: Sequence[Cloud], k: int) -> Tensor:
         """Mean squared cosines (draws,) of random subspaces of each attack's covariance."""
         first, second = (
-            cloud.random_bases(self.draws, k, Stream(f"subspace_angle/{number}")) for number, cloud in enumerate(clouds)
+            cloud.random_bases(self.draws, k, Stream(f"subspace_angle/{number}"))
+            for number, cloud in enumerate(clouds)
         )
         return (first.mT @ second).square().sum(dim=(1, 2)) / k
 
@@ -185,7 +203,9 @@ def leading(matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if m <= 8 * k:
         values, vectors = (part[..., -k:] for part in torch.linalg.eigh(matrix))
     else:
-        start = np.random.default_rng(0).standard_normal(m)  # or ARPACK draws from numpy's global state
+        start = np.random.default_rng(0).standard_normal(
+            m
+        )  # or ARPACK draws from numpy's global state
         values, vectors = map(torch.from_numpy, eigsh(matrix.numpy(), k, v0=start))
     order = values.argsort(descending=True)
     return values[order], vectors[:, order]
@@ -236,7 +256,9 @@ def jackknifed(found: Angles, left_out: Sequence[Angles]) -> list[tuple[str, Int
         name: jackknife(read(found).item(), [read(angles).item() for angles in left_out])
         for name, read in SHARES.items()
     }
-    value, low, high = (math.degrees(math.acos(cosine)) for cosine in rows["largest_principal_cosine"])
+    value, low, high = (
+        math.degrees(math.acos(cosine)) for cosine in rows["largest_principal_cosine"]
+    )
     return [*rows.items(), ("smallest_angle", (value, high, low))]
 
 

@@ -10,7 +10,14 @@ from torch import nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import SHARES, ByDistance, class_count, distances_to_target, eligible, mean_score
+from invspec.scoring.pairs import (
+    SHARES,
+    ByDistance,
+    class_count,
+    distances_to_target,
+    eligible,
+    mean_score,
+)
 
 
 class SuccessRate(ByDistance):
@@ -33,11 +40,16 @@ class SuccessRate(ByDistance):
     Raises: InvspecError where no pair is eligible.
     """
 
-    max_distance: Number = Field(default=0.03, gt=0, description="a pair at this distance or further has failed")
-    compat: Literal["published", "none"] = Field(
-        default="none", description="published: misclassified sources are successes for every target"
+    max_distance: Number = Field(
+        default=0.03, gt=0, description="a pair at this distance or further has failed"
     )
-    average: Literal["cells", "pairs"] = Field(default="cells", description="mean of the matrix' cells, or of pairs")
+    compat: Literal["published", "none"] = Field(
+        default="none",
+        description="published: misclassified sources are successes for every target",
+    )
+    average: Literal["cells", "pairs"] = Field(
+        default="cells", description="mean of the matrix' cells, or of pairs"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -49,4 +61,6 @@ class SuccessRate(ByDistance):
         cells = Cells(judged["y_target"][kept], judged["y"][kept], class_count(model, attacked))
         weights = cells.weights() if self.average == "cells" else None
         score = mean_score(success[kept].double(), judged["source"][kept], weights, within=SHARES)
-        return Scored(score.rows, {**score.tensors, "matrix": cells.means(success[kept].double()).float()})
+        return Scored(
+            score.rows, {**score.tensors, "matrix": cells.means(success[kept].double()).float()}
+        )

@@ -50,9 +50,13 @@ class Theorem1(Measure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         shifted, swapped = examples
         if not torch.equal(shifted.judged["index"], swapped.judged["index"]):
-            raise InvspecError("theorem1 pairs two attacks on the same examples", hint="give both the same sample")
+            raise InvspecError(
+                "theorem1 pairs two attacks on the same examples", hint="give both the same sample"
+            )
         if not _moves_all_alike(shifted) and _moves_all_alike(swapped):
-            raise InvspecError("theorem1 is of the shift first, then of the swap", hint="turn the two around")
+            raise InvspecError(
+                "theorem1 is of the shift first, then of the swap", hint="turn the two around"
+            )
         y = shifted.judged["y"]
         outcomes = torch.stack(
             [
@@ -101,11 +105,18 @@ def derived(outcomes: Tensor) -> dict[str, Row]:
     """The quantities with their 95 % intervals by the delta method: outcomes (4, N), paired, 0 or 1."""
     n = outcomes.shape[1]
     shares = outcomes.mean(dim=1)
-    shares[0] = shares[0].clamp(1 / (2 * n), 1 - 1 / (2 * n))  # few examples may all agree; the bound is then infinite
+    shares[0] = shares[0].clamp(
+        1 / (2 * n), 1 - 1 / (2 * n)
+    )  # few examples may all agree; the bound is then infinite
     values = quantities(shares)
-    slopes = torch.autograd.functional.jacobian(lambda at: torch.stack(list(quantities(at).values())), shares)
+    slopes = torch.autograd.functional.jacobian(
+        lambda at: torch.stack(list(quantities(at).values())), shares
+    )
     centred = outcomes - outcomes.mean(dim=1, keepdim=True)
     variances = (slopes @ centred).square().sum(dim=1) / (n * max(n - 1, 1))
     halves = [_Z * math.sqrt(variance) for variance in variances.tolist()]
     at = zip(values.items(), halves, strict=True)
-    return {name: Row(value.item(), n, value.item() - half, value.item() + half) for (name, value), half in at}
+    return {
+        name: Row(value.item(), n, value.item() - half, value.item() + half)
+        for (name, value), half in at
+    }

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
-from invspec.scoring.pairs import READ, OfPairs, confidences, device_of, eligible, mean_rows, mean_score
+from invspec.scoring.pairs import (
+    READ,
+    OfPairs,
+    confidences,
+    device_of,
+    eligible,
+    mean_rows,
+    mean_score,
+)
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
@@ -40,8 +48,12 @@ class Triangle(OfPairs):
     Raises: InvspecError where no pair is eligible, or where no source has two pairs.
     """
 
-    statistic: Literal["all"] | Quantity = Field(default="all", description="a row a quantity, or one of them")
-    drops: tuple[Drop, ...] = Field(default=(0, 0.1, 0.2, 0.3), min_length=1, description="D of share_within_D")
+    statistic: Literal["all"] | Quantity = Field(
+        default="all", description="a row a quantity, or one of them"
+    )
+    drops: tuple[Drop, ...] = Field(
+        default=(0, 0.1, 0.2, 0.3), min_length=1, description="D of share_within_D"
+    )
     divisions: int = Field(default=10, ge=1, description="of each edge of the grid")
 
     @model_validator(mode="after")
@@ -59,7 +71,8 @@ class Triangle(OfPairs):
         }
         if not found:
             raise InvspecError(
-                "no source has two pairs, which a triangle needs", hint="give the attack's sample more targets"
+                "no source has two pairs, which a triangle needs",
+                hint="give the attack's sample more targets",
             )
         source, values = (
             torch.tensor(list(found)),
@@ -73,14 +86,24 @@ class Triangle(OfPairs):
 
     def _names(self) -> list[str]:
         shares = [f"share_within_{drop:g}" for drop in self.drops]
-        return ["mean_confidence", *shares, "edge_confidence", "least_edge_margin", "source_confidence"]
+        return [
+            "mean_confidence",
+            *shares,
+            "edge_confidence",
+            "least_edge_margin",
+            "source_confidence",
+        ]
 
     def _triangles(self, model: nn.Module, spots: BlindSpots) -> Tensor:
         """The quantities (M, Q), in the order of their names, of the M triangles of a source."""
         weights = grid(self.divisions)
         pairs = torch.combinations(torch.arange(len(spots.x_adv)), 2)
         parts = [
-            self._quantities(spots.confidences(model, rows, weights), spots.confidence, (weights[:, 1:] == 0).any(1))
+            self._quantities(
+                spots.confidences(model, rows, weights),
+                spots.confidence,
+                (weights[:, 1:] == 0).any(1),
+            )
             for rows in pairs.split(max(1, READ // len(weights)))
         ]
         return torch.cat(parts).double()
@@ -89,7 +112,9 @@ class Triangle(OfPairs):
         """Of triangles' confidences (M, G), a source's (), and which points are on its edges (G,): (M, Q)."""
         shares = [(confidence > p_s - drop).double().mean(1) for drop in self.drops]
         edge, mean = confidence[:, edges].double(), confidence.double().mean(1)
-        return torch.stack([mean, *shares, edge.mean(1), edge.amin(1) - p_s, p_s.double().expand_as(mean)], dim=1)
+        return torch.stack(
+            [mean, *shares, edge.mean(1), edge.amin(1) - p_s, p_s.double().expand_as(mean)], dim=1
+        )
 
 
 @dataclass(frozen=True)
@@ -114,13 +139,17 @@ def combined(corners: Tensor, weights: Tensor) -> Tensor:
     at = weights.view(
         *weights.shape, 1, 1, 1
     )  # products and sums, since a product of matrices may be of less precision
-    return sum((at[:, v] * corners[:, v, None] for v in range(1, 3)), at[:, 0] * corners[:, 0, None])
+    return sum(
+        (at[:, v] * corners[:, v, None] for v in range(1, 3)), at[:, 0] * corners[:, 0, None]
+    )
 
 
 def blind_spots(attacked: Examples, kept: Tensor, device: torch.device) -> Iterator[BlindSpots]:
     """Source by source, of the pairs kept (N,); a source's pairs stand together."""
     judged = attacked.judged
-    for source, group in groupby(_pairs(attacked, kept), key=lambda pair: int(judged["source"][pair[0]])):
+    for source, group in groupby(
+        _pairs(attacked, kept), key=lambda pair: int(judged["source"][pair[0]])
+    ):
         rows, x, x_adv = zip(*group, strict=True)
         label, confidence = judged["prediction"][rows[0]], judged["confidence"][rows[0]]
         yield BlindSpots(source, x[0].to(device), torch.stack(x_adv).to(device), label, confidence)
@@ -138,4 +167,7 @@ def _pairs(attacked: Examples, kept: Tensor) -> Iterator[tuple[int, Tensor, Tens
 def grid(divisions: int) -> Tensor:
     """Barycentric weights (G, 3) of the points of a triangle's grid, G = (n + 1)(n + 2) / 2 for n divisions."""
     n = divisions
-    return torch.tensor([[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]).float() / n
+    return (
+        torch.tensor([[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]).float()
+        / n
+    )

@@ -7,7 +7,14 @@ import math
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.standardise import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    Mean,
+    StandardisedNet,
+    StandardisingModel,
+    Std,
+)
 from invspec.ops.types import Shape
 from invspec.perceptual.backbones import CIFAR_ALEXNET_KEPT, CIFAR_ALEXNET_WIDTHS, cifar_alexnet
 
@@ -27,21 +34,33 @@ class AlexNetCIFAR(StandardisingModel):
 
     mean: Mean = CIFAR10_MEAN
     std: Std = CIFAR10_STD
-    widths: Widths = Field(default=CIFAR_ALEXNET_WIDTHS, description="channels of the five convolutions")
+    widths: Widths = Field(
+        default=CIFAR_ALEXNET_WIDTHS, description="channels of the five convolutions"
+    )
     hidden: int = Field(default=4096, ge=1, description="units of both hidden linear layers")
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="share of numbers dropped before each hidden layer")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="share of numbers dropped before each hidden layer"
+    )
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         channels, *sides = shape
         if min(sides) < 15:
             raise ValueError(f"AlexNet needs images of at least 15x15, found {sides[0]}x{sides[1]}")
-        positions = math.prod((side + 1) // 2 // 8 for side in sides)  # a stride of 2, then three poolings
+        positions = math.prod(
+            (side + 1) // 2 // 8 for side in sides
+        )  # a stride of 2, then three poolings
         classifier = nn.Sequential(
-            *(nn.Dropout(self.dropout), nn.Linear(self.widths[-1] * positions, self.hidden), nn.ReLU()),
+            *(
+                nn.Dropout(self.dropout),
+                nn.Linear(self.widths[-1] * positions, self.hidden),
+                nn.ReLU(),
+            ),
             *(nn.Dropout(self.dropout), nn.Linear(self.hidden, self.hidden), nn.ReLU()),
             nn.Linear(self.hidden, classes),
         )
-        return self.standardised(_AlexNet(cifar_alexnet(channels, self.widths), classifier), channels)
+        return self.standardised(
+            _AlexNet(cifar_alexnet(channels, self.widths), classifier), channels
+        )
 
 
 class _AlexNet(nn.Module):

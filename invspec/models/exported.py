@@ -52,8 +52,12 @@ class ExportedProgram(StandardisingModel):
     other images or a fixed number of them.
     """
 
-    file: str = Field(min_length=1, description="path of the .pt2 file, from the folder INVSPEC_DATA or absolute")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits")
+    file: str = Field(
+        min_length=1, description="path of the .pt2 file, from the folder INVSPEC_DATA or absolute"
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
+    )
     mean: Mean = (0.0,)
     std: Std = (1.0,)
 
@@ -95,7 +99,9 @@ def opened(content: bytes, path: Path) -> Any:
         if foreign is None:
             with _logged_raised("torch.export"):
                 return torch.export.load(_archive(members))
-    except Exception as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+    except (
+        Exception
+    ) as problem:  # of damaged bytes, whatever the step raises that stumbles over them
         raise InvspecError(
             f"{path} holds no program that can be loaded: {first_line(problem)}",
             hint="expected a file that torch.export.save of this version of torch wrote",
@@ -118,7 +124,9 @@ def _members(content: bytes) -> dict[str, bytes]:
         parts = [name.partition("/") for name in names]
         if len({root for root, _, _ in parts}) != 1 or not all(inside for _, _, inside in parts):
             raise ValueError("it is not one folder of files")
-        return {inside: archive.read(name) for name, (_, _, inside) in zip(names, parts, strict=True)}
+        return {
+            inside: archive.read(name) for name, (_, _, inside) in zip(names, parts, strict=True)
+        }
 
 
 def _archive(members: Mapping[str, bytes]) -> BytesIO:
@@ -167,13 +175,19 @@ def _logged_raised(name: str) -> Generator[None]:
 
 def _require_images(program: Any, shape: Shape) -> None:
     """Raises ValueError where the program takes anything but any number of images (C, H, W)."""
-    placeholders = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    placeholders = {
+        node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"
+    }
     inputs = [placeholders[name] for name in program.graph_signature.user_inputs]
     if len(inputs) != 1 or inputs[0].ndim != 4:
         raise ValueError("the program takes something else than one tensor (B, C, H, W)")
     batch, *image = inputs[0].shape
     if isinstance(batch, int):
         dynamic = "dynamic_shapes=({0: torch.export.Dim('batch')},)"
-        raise ValueError(f"the program takes exactly {batch} images at once; export it with {dynamic}")
-    if any(isinstance(side, int) and side != wanted for side, wanted in zip(image, shape, strict=True)):
+        raise ValueError(
+            f"the program takes exactly {batch} images at once; export it with {dynamic}"
+        )
+    if any(
+        isinstance(side, int) and side != wanted for side, wanted in zip(image, shape, strict=True)
+    ):
         raise ValueError(f"the program takes images of {'x'.join(map(str, image))}")

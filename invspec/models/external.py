@@ -37,7 +37,9 @@ class TorchvisionModel(StandardisingModel):
     pretrained those of a file.
     """
 
-    arch: str = Field(default="resnet18", description="name of the net, one of torchvision.models.list_models()")
+    arch: str = Field(
+        default="resnet18", description="name of the net, one of torchvision.models.list_models()"
+    )
     mean: Mean = IMAGENET_MEAN
     std: Std = IMAGENET_STD
 
@@ -45,18 +47,24 @@ class TorchvisionModel(StandardisingModel):
     @classmethod
     def _is_known(cls, arch: str) -> str:
         if arch not in (known := models.list_models(module=models)):
-            raise ValueError(f"torchvision has no net {arch!r}; {suggest(arch, known) or 'see torchvision.models'}")
+            raise ValueError(
+                f"torchvision has no net {arch!r}; {suggest(arch, known) or 'see torchvision.models'}"
+            )
         return arch
 
     def build(self, shape: Shape, classes: int) -> TorchvisionNet:
         _require_rgb(self.arch, shape)
-        net = models.get_model(self.arch, weights=None, num_classes=classes, **_settings(self.arch, shape))
+        net = models.get_model(
+            self.arch, weights=None, num_classes=classes, **_settings(self.arch, shape)
+        )
         return TorchvisionNet(Standardise(self.mean, self.std, 3), net, self.arch)
 
     def sketch(self, shape: Shape, classes: int) -> nn.Module:
         try:
             return super().sketch(shape, classes)
-        except NotImplementedError:  # RegNets compute their widths with tensors, which then need numbers
+        except (
+            NotImplementedError
+        ):  # RegNets compute their widths with tensors, which then need numbers
             with torch.random.fork_rng(devices=[]):
                 return self.build(shape, classes)
 
@@ -87,7 +95,9 @@ class TimmModel(StandardisingModel):
     Raises: InvspecError where timm is not installed, ValueError where it has no such net.
     """
 
-    arch: str = Field(default="resnet18", min_length=1, description="name of the net, one of timm.list_models()")
+    arch: str = Field(
+        default="resnet18", min_length=1, description="name of the net, one of timm.list_models()"
+    )
     mean: Mean = IMAGENET_MEAN
     std: Std = IMAGENET_STD
 
@@ -105,4 +115,6 @@ def library() -> Any:
     try:
         return import_module("timm")
     except ImportError as problem:
-        raise InvspecError(f"timm cannot be imported: {problem}", hint="pip install 'invspec[timm]'") from None
+        raise InvspecError(
+            f"timm cannot be imported: {problem}", hint="pip install 'invspec[timm]'"
+        ) from None

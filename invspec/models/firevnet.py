@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from invspec.flows.bijective_net import BijectiveNet, FirstReadout, MemoryField, SiteReadout, halvable, squeezed
+from invspec.flows.bijective_net import (
+    BijectiveNet,
+    FirstReadout,
+    MemoryField,
+    SiteReadout,
+    halvable,
+    squeezed,
+)
 from invspec.flows.given_logits import TriangularGivenLogits
 from invspec.flows.invertible import (
     ActNorm,
@@ -52,25 +59,38 @@ class FiRevNet(Model):
     few channels.
     """
 
-    stages: int = Field(default=3, ge=1, description="groups of blocks; a squeeze stands between two")
+    stages: int = Field(
+        default=3, ge=1, description="groups of blocks; a squeeze stands between two"
+    )
     blocks: int = Field(default=16, ge=1, description="couplings in each stage")
-    width: int = Field(default=128, ge=1, description="channels of the convolutions inside of couplings")
+    width: int = Field(
+        default=128, ge=1, description="channels of the convolutions inside of couplings"
+    )
     input_squeezes: int = Field(default=1, ge=0, description="squeezes before the first stage")
     coupling: Literal["additive", "affine", "affine_last"] = Field(
-        default="additive", description="additive, affine, or affine_last: affine in the last stage, additive before"
+        default="additive",
+        description="additive, affine, or affine_last: affine in the last stage, additive before",
     )
     permutation: Literal["invertible_1x1", "reversal"] = Field(
-        default="invertible_1x1", description="of channels, before each coupling: a learnt matrix, or reversed order"
+        default="invertible_1x1",
+        description="of channels, before each coupling: a learnt matrix, or reversed order",
     )
-    actnorm: bool = Field(default=True, description="learnt scale and shift of each channel before each permutation")
-    factor_out: bool = Field(default=True, description="half the channels leave after each stage but the last")
-    norm: Norm = Field(default="actnorm", description="inside of couplings: actnorm, batch_norm or none")
+    actnorm: bool = Field(
+        default=True, description="learnt scale and shift of each channel before each permutation"
+    )
+    factor_out: bool = Field(
+        default=True, description="half the channels leave after each stage but the last"
+    )
+    norm: Norm = Field(
+        default="actnorm", description="inside of couplings: actnorm, batch_norm or none"
+    )
     readout: Readout = Field(default="site", description="where the logits are: site, dct or first")
     site: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
         default=(2, 2), description="readout site: row and column in the last map"
     )
     nuisance_given_logits: bool = Field(
-        default=False, description="last, the nuisance goes through a triangular map that the logits choose; ours"
+        default=False,
+        description="last, the nuisance goes through a triangular map that the logits choose; ours",
     )
     memory: MemoryField = "stored"
 
@@ -82,8 +102,14 @@ class FiRevNet(Model):
             layers += [Squeeze() for _ in range(squeezes)]
             layers += [layer for _ in range(self.blocks) for layer in self._block(inside[0], stage)]
             runs.append(Run(layers, self.memory))
-        last = TriangularGivenLogits(classes, math.prod(shape) - classes) if self.nuisance_given_logits else None
-        return BijectiveNet(runs, shapes[-1], self._read(shapes[-1], classes), self.factor_out, last)
+        last = (
+            TriangularGivenLogits(classes, math.prod(shape) - classes)
+            if self.nuisance_given_logits
+            else None
+        )
+        return BijectiveNet(
+            runs, shapes[-1], self._read(shapes[-1], classes), self.factor_out, last
+        )
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """The shape of the maps in each stage. Raises ValueError where one cannot be squeezed or halved."""
@@ -92,14 +118,18 @@ class FiRevNet(Model):
         found = [halvable(shape)]
         for _ in range(self.stages - 1):
             channels, height, width = found[-1]
-            found.append(halvable(squeezed((channels // 2 if self.factor_out else channels, height, width))))
+            found.append(
+                halvable(squeezed((channels // 2 if self.factor_out else channels, height, width)))
+            )
         return found
 
     def _block(self, channels: int, stage: int) -> Iterator[Invertible]:
         if self.actnorm:
             yield ActNorm(channels)
         yield Invertible1x1(channels) if self.permutation == "invertible_1x1" else ChannelReversal()
-        affine = self.coupling == "affine" or (self.coupling == "affine_last" and stage == self.stages - 1)
+        affine = self.coupling == "affine" or (
+            self.coupling == "affine_last" and stage == self.stages - 1
+        )
         half = channels // 2
         net = coupling_net(half, self.width, 2 * half if affine else half, self.norm)
         yield AffineCoupling(net) if affine else AdditiveCoupling(net)
@@ -107,7 +137,9 @@ class FiRevNet(Model):
     def _read(self, shape: Shape, classes: int) -> SiteReadout | FirstReadout:
         if self.readout == "first":
             return FirstReadout(shape, classes)
-        return SiteReadout(shape, classes, (0, 0) if self.readout == "dct" else self.site, self.readout == "dct")
+        return SiteReadout(
+            shape, classes, (0, 0) if self.readout == "dct" else self.site, self.readout == "dct"
+        )
 
 
 class FullyConnectedFiRevNet(Model):
@@ -119,7 +151,9 @@ class FullyConnectedFiRevNet(Model):
     Raises: ValueError where there are fewer numbers than classes, or only one.
     """
 
-    blocks: int = Field(default=4, ge=1, description="couplings; each changes the half that the last one read")
+    blocks: int = Field(
+        default=4, ge=1, description="couplings; each changes the half that the last one read"
+    )
     hidden: int = Field(default=200, ge=1, description="units of both hidden layers of a coupling")
     memory: MemoryField = "stored"
 
@@ -131,8 +165,16 @@ class FullyConnectedFiRevNet(Model):
         layers: list[Invertible] = [Flatten(shape)]
         for _ in range(self.blocks):
             layers += [AdditiveCoupling(self._bottleneck(half, length - half)), ChannelReversal()]
-        return BijectiveNet([Run(layers, self.memory)], (length, 1, 1), FirstReadout((length,), classes), False)
+        return BijectiveNet(
+            [Run(layers, self.memory)], (length, 1, 1), FirstReadout((length,), classes), False
+        )
 
     def _bottleneck(self, fan_in: int, fan_out: int) -> nn.Sequential:
-        first, second, last = (fan_in, self.hidden), (self.hidden, self.hidden), (self.hidden, fan_out)
-        return nn.Sequential(nn.Linear(*first), nn.ReLU(), nn.Linear(*second), nn.ReLU(), nn.Linear(*last))
+        first, second, last = (
+            (fan_in, self.hidden),
+            (self.hidden, self.hidden),
+            (self.hidden, fan_out),
+        )
+        return nn.Sequential(
+            nn.Linear(*first), nn.ReLU(), nn.Linear(*second), nn.ReLU(), nn.Linear(*last)
+        )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from invspec.equivariant.model import EquivariantModel, Head, Layers, numbers_read, readout, require_even_maps
+from invspec.equivariant.model import (
+    EquivariantModel,
+    Head,
+    Layers,
+    numbers_read,
+    readout,
+    require_even_maps,
+)
 from invspec.layers.table_one import KERNEL, TableOne, features
 from invspec.ops.types import Shape
 
@@ -29,6 +36,11 @@ class GCNN(EquivariantModel, TableOne):
         if self.head == "invariant":
             require_even_maps(shape, 4)
         (channels, narrow), *fans = self.fans(shape[0])
-        convs = [layers.lift(channels, narrow, KERNEL), *(layers.conv(*fan, KERNEL) for fan in fans)]
+        convs = [
+            layers.lift(channels, narrow, KERNEL),
+            *(layers.conv(*fan, KERNEL) for fan in fans),
+        ]
         read = self.widths[1] * numbers_read(self.head, layers.order, height, width)
-        return nn.Sequential(features(*convs), readout(self.head, layers.order), self.classifier(read, classes))
+        return nn.Sequential(
+            features(*convs), readout(self.head, layers.order), self.classifier(read, classes)
+        )

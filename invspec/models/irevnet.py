@@ -30,9 +30,13 @@ class IRevNet(Model):
     Raises: ValueError where a map cannot be squeezed or halved.
     """
 
-    blocks: tuple[PositiveInt, ...] = Field(default=(6, 16, 72, 6), min_length=1, description="blocks in each stage")
+    blocks: tuple[PositiveInt, ...] = Field(
+        default=(6, 16, 72, 6), min_length=1, description="blocks in each stage"
+    )
     input_squeezes: int = Field(default=2, ge=0, description="squeezes before the first stage")
-    bottleneck: int = Field(default=4, ge=1, description="the inner convolutions have a half's channels divided by it")
+    bottleneck: int = Field(
+        default=4, ge=1, description="the inner convolutions have a half's channels divided by it"
+    )
     memory: MemoryField = "stored"
 
     def build(self, shape: Shape, classes: int) -> IRevNetNet:
@@ -65,7 +69,10 @@ class IRevNetNet(nn.Module):
         super().__init__()
         self.trunk = trunk
         self.readout = nn.Sequential(
-            *activation(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
+            *activation(channels),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, classes),
         )
 
     def forward(self, x: Tensor) -> Tensor:

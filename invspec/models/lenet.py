@@ -18,10 +18,13 @@ class LeNet(Model):
     deviation 0.1, cut off at two deviations, biases at 0.1; with torch, both are uniform within 1 / sqrt(fan in).
     """
 
-    widths: tuple[PositiveInt, PositiveInt] = Field(default=(32, 64), description="channels of the two convolutions")
+    widths: tuple[PositiveInt, PositiveInt] = Field(
+        default=(32, 64), description="channels of the two convolutions"
+    )
     hidden: int = Field(default=1024, ge=1, description="units of the hidden linear layer")
     initialisation: Literal["truncated_normal", "torch"] = Field(
-        default="truncated_normal", description="where weights start: truncated_normal, or as torch has it"
+        default="truncated_normal",
+        description="where weights start: truncated_normal, or as torch has it",
     )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:

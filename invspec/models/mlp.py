@@ -15,7 +15,9 @@ from invspec.ops.types import Shape
 class MLP(Model):
     """Linear layers on the flattened pixels, with ReLU between them; without hidden layers, one affine map."""
 
-    hidden: tuple[PositiveInt, ...] = Field(default=(128, 128), description="units of each hidden layer")
+    hidden: tuple[PositiveInt, ...] = Field(
+        default=(128, 128), description="units of each hidden layer"
+    )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         widths = (math.prod(shape), *self.hidden)

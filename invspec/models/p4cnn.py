@@ -21,8 +21,12 @@ class Z2CNN(StandardisingModel):
     maxima over the positions of the last map, which 28 x 28 images leave one.
     """
 
-    channels: int = Field(default=20, ge=1, description="channels of every convolution but the last")
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="share of each map's numbers dropped in training")
+    channels: int = Field(
+        default=20, ge=1, description="channels of every convolution but the last"
+    )
+    dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="share of each map's numbers dropped in training"
+    )
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         _require_room(shape)
@@ -41,17 +45,23 @@ class P4CNN(EquivariantModel):
     """
 
     channels: int = Field(default=10, ge=1, description="fields of every convolution but the last")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of each map's numbers dropped in training")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each map's numbers dropped in training"
+    )
 
     def assemble(self, layers: Layers, shape: Shape, classes: int) -> nn.Sequential:
         _require_room(shape)
         if shape[1] % 2 or shape[2] % 2:
-            raise ValueError(f"P4CNN needs an even height and width to be invariant, found {shape[1]}x{shape[2]}")
+            raise ValueError(
+                f"P4CNN needs an even height and width to be invariant, found {shape[1]}x{shape[2]}"
+            )
         net = seven_layers(layers, shape[0], self.channels, classes, self.dropout)
         return nn.Sequential(*net, GroupMax(layers.order), SpatialMax())
 
 
-def seven_layers(layers: Layers, channels: int, fields: int, classes: int, dropout: float) -> nn.Sequential:
+def seven_layers(
+    layers: Layers, channels: int, fields: int, classes: int, dropout: float
+) -> nn.Sequential:
     """Images (B, channels, H, W) to fields of logits (B, K * G, (H - 4) / 2 - 11, (W - 4) / 2 - 11)."""
 
     def unit(conv: nn.Module, after: nn.Module) -> list[nn.Module]:
@@ -66,4 +76,6 @@ def seven_layers(layers: Layers, channels: int, fields: int, classes: int, dropo
 
 def _require_room(shape: Shape) -> None:
     if min(shape[1:]) < LEAST:
-        raise ValueError(f"seven convolutions need images of at least 28x28, found {shape[1]}x{shape[2]}")
+        raise ValueError(
+            f"seven convolutions need images of at least 28x28, found {shape[1]}x{shape[2]}"
+        )

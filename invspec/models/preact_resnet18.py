@@ -6,7 +6,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.layers.residual import conv3x3, groups
-from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.standardise import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    Mean,
+    StandardisedNet,
+    StandardisingModel,
+    Std,
+)
 from invspec.ops.types import Shape
 
 

@@ -21,20 +21,26 @@ class RadiusClassifier(Model):
     noticing. The logits are (middle - r, r - middle).
     """
 
-    inner: Number = Field(default=1.0, ge=0, description="radius of the sphere of label 0, as the data set has it")
+    inner: Number = Field(
+        default=1.0, ge=0, description="radius of the sphere of label 0, as the data set has it"
+    )
     outer: Number = Field(
         default=10.0,
         gt=0,
         description="radius of the sphere of label 1, as the data set has it: 1.3 for spheres_gilmer",
     )
-    ignored: int = Field(default=0, ge=0, description="number of coordinates, the last ones, that are left out of r")
+    ignored: int = Field(
+        default=0, ge=0, description="number of coordinates, the last ones, that are left out of r"
+    )
 
     def build(self, shape: Shape, classes: int) -> Radius:
         if classes != 2:
             raise ValueError(f"RadiusClassifier tells 2 classes apart, found {classes}")
         read = math.prod(shape) - self.ignored
         if read < 1:
-            raise ValueError(f"RadiusClassifier ignores {self.ignored} coordinates, found no more than that")
+            raise ValueError(
+                f"RadiusClassifier ignores {self.ignored} coordinates, found no more than that"
+            )
         return Radius((self.inner + self.outer) / 2, read)
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from invspec.layers.residual import residual_net
-from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.layers.standardise import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    Mean,
+    StandardisedNet,
+    StandardisingModel,
+    Std,
+)
 from invspec.ops.types import Shape
 
 

@@ -22,13 +22,17 @@ class CCATResNet(Model):
     """
 
     widths: tuple[PositiveInt, ...] = Field(
-        default=(64, 128, 256), min_length=1, description="channels of each group; the stem has those of the first"
+        default=(64, 128, 256),
+        min_length=1,
+        description="channels of each group; the stem has those of the first",
     )
     blocks: int = Field(default=3, ge=1, description="residual blocks in each group")
 
     def smoke(self) -> Self:
         """Narrow, and a block a group: the whole net takes minutes for the least training."""
-        return self.model_copy(update={"widths": tuple(min(width, 8) for width in self.widths), "blocks": 1})
+        return self.model_copy(
+            update={"widths": tuple(min(width, 8) for width in self.widths), "blocks": 1}
+        )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         return residual_net(shape[0], self.widths, self.blocks, classes)

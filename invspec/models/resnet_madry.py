@@ -29,16 +29,21 @@ class ResNetMadry(Model):
     """
 
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
-        default=(16, 160, 320, 640), description="channels of the first convolution and of the three groups"
+        default=(16, 160, 320, 640),
+        description="channels of the first convolution and of the three groups",
     )
     units: int = Field(default=5, ge=1, description="residual units in each group")
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         channels, height, width = shape
         if height % 4 or width % 4:
-            raise ValueError(f"the residual net needs height and width that 4 divides, found {height}x{width}")
+            raise ValueError(
+                f"the residual net needs height and width that 4 divides, found {height}x{width}"
+            )
         first, *_, last = self.widths
-        net = nn.Sequential(StandardisePerImage(), conv3x3(channels, first), *self._units(), *_activation(last))
+        net = nn.Sequential(
+            StandardisePerImage(), conv3x3(channels, first), *self._units(), *_activation(last)
+        )
         net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, classes)])
         net.apply(_initialise)
         return net
@@ -57,7 +62,9 @@ class PreActivationUnit(nn.Module):
     The shortcut has no weights: average pooling where the map shrinks, channels of zeros where it widens.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, stride: int = 1, *, activate_shortcut: bool = False) -> None:
+    def __init__(
+        self, fan_in: int, fan_out: int, stride: int = 1, *, activate_shortcut: bool = False
+    ) -> None:
         super().__init__()
         self.activate_shortcut = activate_shortcut
         self.activation = _activation(fan_in)
@@ -77,7 +84,9 @@ class PadChannels(nn.Module):
     def __init__(self, extra: int) -> None:
         super().__init__()
         if extra < 0:
-            raise ValueError(f"a shortcut cannot lose channels, but a group is {-extra} narrower than the one before")
+            raise ValueError(
+                f"a shortcut cannot lose channels, but a group is {-extra} narrower than the one before"
+            )
         self.before, self.behind = extra // 2, extra - extra // 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +99,9 @@ def _activation(channels: int) -> nn.Sequential:
 
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
-        nn.init.normal_(layer.weight, std=math.sqrt(2 / (layer.out_channels * math.prod(layer.kernel_size))))
+        nn.init.normal_(
+            layer.weight, std=math.sqrt(2 / (layer.out_channels * math.prod(layer.kernel_size)))
+        )
     if isinstance(layer, nn.Linear):
         limit = math.sqrt(3 / layer.in_features)
         nn.init.uniform_(layer.weight, -limit, limit)

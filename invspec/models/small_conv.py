@@ -21,9 +21,15 @@ class SmallConv(StandardisingModel):
 
     mean: Mean = (0.0,)
     std: Std = (1.0,)
-    padding: int = Field(default=1, ge=0, description="pixels of zeros around the maps, for both convolutions")
-    widths: tuple[PositiveInt, PositiveInt] = Field(default=(16, 32), description="channels of the two convolutions")
-    hidden: tuple[PositiveInt, ...] = Field(default=(100,), description="units of the hidden linear layers, in order")
+    padding: int = Field(
+        default=1, ge=0, description="pixels of zeros around the maps, for both convolutions"
+    )
+    widths: tuple[PositiveInt, PositiveInt] = Field(
+        default=(16, 32), description="channels of the two convolutions"
+    )
+    hidden: tuple[PositiveInt, ...] = Field(
+        default=(100,), description="units of the hidden linear layers, in order"
+    )
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         channels, height, width = shape
@@ -33,7 +39,9 @@ class SmallConv(StandardisingModel):
             *(nn.Conv2d(narrow, wide, KERNEL, STRIDE, self.padding), nn.ReLU()),
         ]
         read = wide * self._left(height) * self._left(width)
-        return self.standardised(nn.Sequential(*maps, nn.Flatten(), *self._linears(read, classes)), channels)
+        return self.standardised(
+            nn.Sequential(*maps, nn.Flatten(), *self._linears(read, classes)), channels
+        )
 
     def _left(self, size: int) -> int:
         """Height or width of the second map. Raises ValueError where nothing is left."""
@@ -58,13 +66,17 @@ class ResNet2B(StandardisingModel):
 
     mean: Mean = (0.0,)
     std: Std = (1.0,)
-    widths: tuple[PositiveInt, PositiveInt] = Field(default=(8, 16), description="channels of the stem and the blocks")
+    widths: tuple[PositiveInt, PositiveInt] = Field(
+        default=(8, 16), description="channels of the stem and the blocks"
+    )
     hidden: int = Field(default=100, ge=1, description="units of the hidden linear layer")
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         channels, height, width = shape
         positions = -(-height // 4) * -(-width // 4)
-        return self.standardised(_ResNet2B([channels, *self.widths], positions, self.hidden, classes), channels)
+        return self.standardised(
+            _ResNet2B([channels, *self.widths], positions, self.hidden, classes), channels
+        )
 
 
 class _ResNet2B(nn.Module):

@@ -16,4 +16,6 @@ class StdCNN(TableOne):
         height, width = self.pooled(shape)
         convs = [nn.Conv2d(fan_in, fan_out, KERNEL) for fan_in, fan_out in self.fans(shape[0])]
         classifier = self.classifier(self.widths[1] * height * width, classes)
-        return self.standardised(nn.Sequential(features(*convs), nn.Flatten(), classifier), shape[0])
+        return self.standardised(
+            nn.Sequential(features(*convs), nn.Flatten(), classifier), shape[0]
+        )

@@ -31,9 +31,13 @@ class Temperature(Model):
     """
 
     model: ModelField = Field(default=MLP(), description="what is given a temperature")
-    mode: Literal["softplus", "raw"] = Field(default="softplus", description="how T comes from the unit: see above")
+    mode: Literal["softplus", "raw"] = Field(
+        default="softplus", description="how T comes from the unit: see above"
+    )
     floor: Number = Field(default=0.05, gt=0, lt=1, description="mode softplus: what T stays above")
-    penalty_weight: Number = Field(default=0.001, ge=0, description="weight of mean((T - 1)^2) in the loss")
+    penalty_weight: Number = Field(
+        default=0.001, ge=0, description="weight of mean((T - 1)^2) in the loss"
+    )
 
     def build(self, shape: Shape, classes: int) -> TemperedNet:
         net = self.model.build(shape, classes + 1)
@@ -48,7 +52,9 @@ class TemperedNet(nn.Module):
     def __init__(self, net: nn.Module, link: nn.Module, penalty_weight: float) -> None:
         super().__init__()
         self.net, self.link, self.penalty_weight = net, link, penalty_weight
-        self._seen: Tensor | None = None  # T (B,) of the batch last seen in train mode, with its graph
+        self._seen: Tensor | None = (
+            None  # T (B,) of the batch last seen in train mode, with its graph
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K), already over T."""
@@ -69,7 +75,9 @@ class TemperedNet(nn.Module):
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.net(x)
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))  # of bfloat16, T would be 1/128 off
+        outputs = outputs.to(
+            torch.promote_types(outputs.dtype, torch.float32)
+        )  # of bfloat16, T would be 1/128 off
         return outputs[:, :-1], self.link(outputs[:, -1])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -55,5 +55,7 @@ class TwoLayerNet(nn.Module):
         return self.second.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        w1, b1, w2, b2 = (weight.to(x.dtype) for weight in (*self.first.parameters(), *self.second.parameters()))
+        w1, b1, w2, b2 = (
+            weight.to(x.dtype) for weight in (*self.first.parameters(), *self.second.parameters())
+        )
         return F.linear(F.linear(x.flatten(1), w1, b1).relu(), w2, b2)

@@ -8,8 +8,23 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from invspec.equivariant.model import EquivariantModel, Head, Layers, Plain, numbers_read, readout, require_even_maps
-from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisedNet, StandardisingModel, Std
+from invspec.equivariant.model import (
+    EquivariantModel,
+    Head,
+    Layers,
+    Plain,
+    numbers_read,
+    readout,
+    require_even_maps,
+)
+from invspec.layers.standardise import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    Mean,
+    StandardisedNet,
+    StandardisingModel,
+    Std,
+)
 from invspec.ops.types import Shape
 
 DEPTHS = (2, 2, 3, 3, 3)  # convolutions before each max-pooling
@@ -32,7 +47,9 @@ class VGG(StandardisingModel):
         """Height and width of what the last max-pooling gives. Raises ValueError where nothing is left."""
         _, height, width = shape
         if min(height, width) < SHRINKS:
-            raise ValueError(f"{type(self).__name__} needs images of at least 32x32, found {height}x{width}")
+            raise ValueError(
+                f"{type(self).__name__} needs images of at least 32x32, found {height}x{width}"
+            )
         return height // SHRINKS, width // SHRINKS
 
 
@@ -72,7 +89,8 @@ class GCNNVGG16(EquivariantModel, VGG):
     """
 
     keep: Literal["channels", "parameters"] = Field(
-        default="parameters", description="what stays as in vgg16: the channels, or about the number of parameters"
+        default="parameters",
+        description="what stays as in vgg16: the channels, or about the number of parameters",
     )
     head: Head = "flatten"
 
@@ -80,12 +98,18 @@ class GCNNVGG16(EquivariantModel, VGG):
     def fields(self) -> Widths:
         """How many fields each block has."""
         divisor = math.sqrt(self.order) if self.keep == "parameters" else 1
-        first, second, third, fourth, fifth = (max(1, round(width / divisor)) for width in self.widths)
+        first, second, third, fourth, fifth = (
+            max(1, round(width / divisor)) for width in self.widths
+        )
         return first, second, third, fourth, fifth
 
     def assemble(self, layers: Layers, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
             require_even_maps(shape, SHRINKS)
-        linear = nn.Linear(self.fields[-1] * numbers_read(self.head, layers.order, height, width), classes)
-        return nn.Sequential(features(layers, shape[0], self.fields), readout(self.head, layers.order), linear)
+        linear = nn.Linear(
+            self.fields[-1] * numbers_read(self.head, layers.order, height, width), classes
+        )
+        return nn.Sequential(
+            features(layers, shape[0], self.fields), readout(self.head, layers.order), linear
+        )

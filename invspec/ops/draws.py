@@ -58,7 +58,9 @@ class PerExample:
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Float32, mean 0, standard deviation 1."""
-        return self._draw(shape, lambda generator, size: generator.standard_normal(size, dtype=np.float32))
+        return self._draw(
+            shape, lambda generator, size: generator.standard_normal(size, dtype=np.float32)
+        )
 
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Int64 in [0, high)."""
@@ -74,14 +76,19 @@ class PerExample:
         """Draws that depend on name and example only: common random numbers."""
         return PerExample(name, self.index, self.device)
 
-    def _draw(self, shape: tuple[int, ...], sample: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Tensor:
+    def _draw(
+        self, shape: tuple[int, ...], sample: Callable[[np.random.Generator, tuple[int, ...]], Any]
+    ) -> Tensor:
         assert shape[0] == len(self.index), f"draws for {shape[0]} examples of {len(self.index)}"
         call = self._calls[0]
         self._calls[0] += 1
         generators = (
-            np.random.Generator(np.random.Philox(key=self._words, counter=[0, 0, call, i])) for i in self.index.tolist()
+            np.random.Generator(np.random.Philox(key=self._words, counter=[0, 0, call, i]))
+            for i in self.index.tolist()
         )
-        drawn = np.stack([np.asarray(sample(generator, tuple(shape[1:]))) for generator in generators])
+        drawn = np.stack(
+            [np.asarray(sample(generator, tuple(shape[1:]))) for generator in generators]
+        )
         return torch.from_numpy(drawn).to(self.device)
 
 
@@ -89,7 +96,7 @@ class Stream:
     """One generator, seeded by a text. Drawn on the CPU, so that a GPU sees the same numbers."""
 
     def __init__(self, key: str, device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
+        self.key, self.device = key, torch.device(device)
         self.generator = torch.Generator().manual_seed(int.from_bytes(digest(key)[:8], "big") >> 1)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
@@ -103,6 +110,10 @@ class Stream:
     def integers(self, high: int, shape: tuple[int, ...]) -> Tensor:
         """Int64 in [0, high)."""
         return torch.randint(high, tuple(shape), generator=self.generator).to(self.device)
+
+    def fork(self, name: str) -> Stream:
+        """Another stream, which depends on this one's key and on name alone: not on what was drawn so far."""
+        return Stream(f"{self.key}/{name}", self.device)
 
     def permutation(self, n: int) -> Tensor:
         """Int64 (n,), on the CPU."""

@@ -9,10 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Interpolation = Literal["bilinear", "nearest"]
-Fill = Literal["zero", "reflect"]  # beyond the edge: black, or the image mirrored at the outer side of its edge pixels
+Fill = Literal[
+    "zero", "reflect"
+]  # beyond the edge: black, or the image mirrored at the outer side of its edge pixels
 
 
-def rotate(x: Tensor, degrees: Tensor, interpolation: Interpolation = "bilinear", fill: Fill = "zero") -> Tensor:
+def rotate(
+    x: Tensor, degrees: Tensor, interpolation: Interpolation = "bilinear", fill: Fill = "zero"
+) -> Tensor:
     """Turn each image counter-clockwise about its centre: x (B, C, H, W), degrees (B,), to (B, C, H, W).
 
     Angles that carry the pixel grid onto itself (multiples of 90 degrees on square images, of 180 on others) only
@@ -27,7 +31,11 @@ def rotate(x: Tensor, degrees: Tensor, interpolation: Interpolation = "bilinear"
 
 
 def translate(
-    x: Tensor, dx: Tensor, dy: Tensor, interpolation: Interpolation = "bilinear", fill: Fill = "zero"
+    x: Tensor,
+    dx: Tensor,
+    dy: Tensor,
+    interpolation: Interpolation = "bilinear",
+    fill: Fill = "zero",
 ) -> Tensor:
     """Move each image by dx pixels to the right and dy down, (B,) each; whole pixels move without rounding.
 
@@ -51,7 +59,9 @@ def transform(
     pixels, only moves pixels; an example's result does not depend on the others.
     """
     height, width = x.shape[-2:]
-    exact = (degrees % (90 if height == width else 180) == 0) & (dx == dx.round()) & (dy == dy.round())
+    exact = (
+        (degrees % (90 if height == width else 180) == 0) & (dx == dx.round()) & (dy == dy.round())
+    )
     moved = torch.empty_like(x)
     if not exact.all():
         rest = ~exact
@@ -63,7 +73,9 @@ def transform(
     return moved
 
 
-def _resample(x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, interpolation: Interpolation, fill: Fill) -> Tensor:
+def _resample(
+    x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, interpolation: Interpolation, fill: Fill
+) -> Tensor:
     """Read every pixel of the result where the opposite motion puts it; y points down, in units of half a side."""
     height, width = x.shape[-2:]
     angle = torch.deg2rad(degrees.to(x))

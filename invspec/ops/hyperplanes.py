@@ -11,7 +11,9 @@ from invspec.ops.norms import per_example
 from invspec.ops.types import Bounds
 
 
-def way_to_hyperplane(x: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]) -> Tensor:
+def way_to_hyperplane(
+    x: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]
+) -> Tensor:
     """The shortest step (B, ...) from x to the z of the box where a linear function is 0.
 
     x (B, ...) lies in the box, the function is gap (B,) at x and has the gradient normal (B, ...). Where it is 0
@@ -23,7 +25,9 @@ def way_to_hyperplane(x: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, no
     downhill = -(normal * per_example(gap.sign(), normal)).double()
     low, high = bounds
     room = torch.where(downhill > 0, high - x, x - low).where(downhill != 0, 0).double()
-    rate = downhill.abs() if norm == "l2" else downhill.ne(0).double()  # how fast a pixel moves along the way
+    rate = (
+        downhill.abs() if norm == "l2" else downhill.ne(0).double()
+    )  # how fast a pixel moves along the way
     length = _length(rate, room, downhill.abs() * rate, gap.double().abs())
     return (downhill.sign() * torch.minimum(rate * per_example(length, rate), room)).to(x.dtype)
 

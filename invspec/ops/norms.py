@@ -11,7 +11,11 @@ from invspec.ops.types import Norm
 
 Metric = Norm | Literal["l0"]  # l0, which is no norm, counts the entries that are not 0
 ORDERS: dict[Metric, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
-DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}  # the most a linear function rises along a unit step
+DUAL: dict[Norm, Norm] = {
+    "linf": "l1",
+    "l2": "l2",
+    "l1": "linf",
+}  # the most a linear function rises along a unit step
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:
@@ -81,7 +85,9 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor
     if norm == "linf":
         return gradient.sign()
     if norm == "l2":
-        scaled = _shorten(gradient, "linf")  # or the squares of a confident model's gradient would underflow
+        scaled = _shorten(
+            gradient, "linf"
+        )  # or the squares of a confident model's gradient would underflow
         return _shorten(scaled, "l2")
     flat = gradient.flatten(1)
     if isinstance(sparsity, Tensor):

@@ -42,7 +42,9 @@ def project_out(v: Tensor, gradient: Tensor, projection: Projection) -> Tensor:
     return torch.addcmul(v, per_example(_share(v, gradient, projection), v), gradient, value=-1)
 
 
-def project_out_within(v: Tensor, gradient: Tensor, projection: Projection, x: Tensor, bounds: Bounds) -> Tensor:
+def project_out_within(
+    v: Tensor, gradient: Tensor, projection: Projection, x: Tensor, bounds: Bounds
+) -> Tensor:
     """`project_out` among the pixels that are free to follow, those of x (B, ...) that stay within bounds.
 
     Where x is at a bound and u points beyond it, u is 0: such a pixel is left out of v and of the gradient, and s

@@ -27,7 +27,9 @@ Floats = NDArray[np.floating]
 _BLOCK = 512  # examples whose weights are drawn together
 
 
-_GRAIN = 256  # weights are whole numbers with this mean, so that weighted counts are exact in float32
+_GRAIN = (
+    256  # weights are whole numbers with this mean, so that weighted counts are exact in float32
+)
 
 
 def wilson(share: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -54,7 +56,11 @@ class Estimate:
         """Percentile interval, stretched to its point. Replicates without a value (0 / 0) count as -inf and inf."""
         ends = (((1 - level) / 2, -np.inf), ((1 + level) / 2, np.inf))
         low, high = (
-            np.quantile(np.nan_to_num(self.replicates, nan=worst, posinf=np.inf, neginf=-np.inf), q, method="nearest")
+            np.quantile(
+                np.nan_to_num(self.replicates, nan=worst, posinf=np.inf, neginf=-np.inf),
+                q,
+                method="nearest",
+            )
             for q, worst in ends
         )
         return min(float(low), self.point), max(float(high), self.point)
@@ -84,7 +90,9 @@ def lift(function: Callable[[Floats], Floats], *parts: Estimate | float) -> Esti
     assert len(sizes) == 1, f"estimates of different resamplers: {sorted(sizes)} replicates"
     (size,) = sizes
     columns = [
-        np.append(part.point, part.replicates) if isinstance(part, Estimate) else np.full(1 + size, part)
+        np.append(part.point, part.replicates)
+        if isinstance(part, Estimate)
+        else np.full(1 + size, part)
         for part in parts
     ]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -117,7 +125,9 @@ def area(estimates: Sequence[Estimate], at: Sequence[float]) -> Estimate:
     order = np.argsort(at)
     widths = np.diff(np.asarray(at, dtype=float)[order])
     assert widths.sum() > 0, f"a profile needs two different positions, found {list(at)}"
-    return lift(lambda v: widths @ ((v[1:] + v[:-1]) / 2) / widths.sum(), *(estimates[i] for i in order))
+    return lift(
+        lambda v: widths @ ((v[1:] + v[:-1]) / 2) / widths.sum(), *(estimates[i] for i in order)
+    )
 
 
 def spearman(positions: Sequence[float], estimates: Sequence[Estimate]) -> Estimate:
@@ -135,7 +145,9 @@ def spearman(positions: Sequence[float], estimates: Sequence[Estimate]) -> Estim
 def _centred_ranks(values: Floats) -> Floats:
     """Twice the ranks within each column of (L, M), less their mean: how many are smaller, less how many are larger."""
     one, other = values[:, None], values[None, :]
-    tied = np.isclose(one, other, rtol=1e-6, atol=1e-9)  # replicates carry the rounding of float32 sums
+    tied = np.isclose(
+        one, other, rtol=1e-6, atol=1e-9
+    )  # replicates carry the rounding of float32 sums
     return np.where(tied, 0, np.sign(one - other)).sum(axis=1)
 
 
@@ -152,7 +164,9 @@ class Outcomes:
     name: int = 0
 
     def __post_init__(self) -> None:
-        assert len(self.each) == len(self.index) == len(self.seeds) > 0, "give values, index and seed, once per seed"
+        assert len(self.each) == len(self.index) == len(self.seeds) > 0, (
+            "give values, index and seed, once per seed"
+        )
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,9 @@ class Resampler:
     replicates: int = 2000
     seed: int = 0
 
-    def means(self, each: Sequence[ArrayLike], index: Sequence[ArrayLike], seeds: Sequence[int] = ()) -> Estimate:
+    def means(
+        self, each: Sequence[ArrayLike], index: Sequence[ArrayLike], seeds: Sequence[int] = ()
+    ) -> Estimate:
         """The mean over examples, then over seeds. each and index: an array (N,) per seed; seeds: 0, 1, ... if empty.
 
         Raises: InvspecError where a seed has no example.
@@ -186,10 +202,16 @@ class Resampler:
         rows = [pair for number in outcomes for pair in zip(number.each, number.index, strict=True)]
         names = [(number.name, seed) for number in outcomes for seed in number.seeds]
         per_seed = iter(self._over_examples(*zip(*rows, strict=True), names=names))
-        return [self.over_seeds([next(per_seed) for _ in number.seeds], number.seeds) for number in outcomes]
+        return [
+            self.over_seeds([next(per_seed) for _ in number.seeds], number.seeds)
+            for number in outcomes
+        ]
 
     def _over_examples(
-        self, each: Sequence[ArrayLike], index: Sequence[ArrayLike], names: Sequence[tuple[int, int]]
+        self,
+        each: Sequence[ArrayLike],
+        index: Sequence[ArrayLike],
+        names: Sequence[tuple[int, int]],
     ) -> list[Estimate]:
         """The mean of each row of values, with replicates over examples."""
         values = [np.asarray(row, dtype=np.float32) for row in each]
@@ -200,13 +222,17 @@ class Resampler:
         weight = self._weighted_sums([np.ones_like(row) for row in values], places)
         for row, name in enumerate(names):
             if np.isin(values[row], (0, 1)).all():
-                halves = _GRAIN * _generator(self.seed, 3, *name).standard_gamma(0.5, (2, self.replicates))
+                halves = _GRAIN * _generator(self.seed, 3, *name).standard_gamma(
+                    0.5, (2, self.replicates)
+                )
                 weighted[row] += halves[0]
                 weight[row] += halves.sum(axis=0)
         points = [row.mean(dtype=np.float64).item() for row in values]
         return [Estimate(*pair) for pair in zip(points, weighted / weight, strict=True)]
 
-    def _weighted_sums(self, values: Sequence[Floats], places: Sequence[NDArray[np.int64]]) -> Floats:
+    def _weighted_sums(
+        self, values: Sequence[Floats], places: Sequence[NDArray[np.int64]]
+    ) -> Floats:
         """For each row of values (N,) at its places (N,), the sum over examples of weight times value: (rows, R)."""
         blocks = np.unique(np.concatenate(places) // _BLOCK)
         dense = np.zeros((len(values), len(blocks), _BLOCK), dtype=np.float32)
@@ -223,16 +249,24 @@ class Resampler:
 
         Its replicates are normal on either side of the value, of the spread that makes the interval theirs too.
         """
-        draws = _generator(self.seed, 2, *words).standard_normal(self.replicates) / NormalDist().inv_cdf(0.975)
+        draws = _generator(self.seed, 2, *words).standard_normal(
+            self.replicates
+        ) / NormalDist().inv_cdf(0.975)
         return Estimate(value, value + draws * np.where(draws < 0, value - low, high - value))
 
     def over_seeds(self, estimates: Sequence[Estimate], seeds: Sequence[int]) -> Estimate:
         """The mean over seeds, with replicates over examples and seeds."""
         if len(seeds) == 1:
             return estimates[0]
-        shape = max(len(seeds) - 2, 0.1) / len(seeds)  # Dirichlet(shape): variance s^2 / S for S > 2, 0.9 of it for 2
-        weights = gammaincinv(shape, np.stack([_seed_draws(self.seed, label, self.replicates) for label in seeds]))
-        replicates = (weights * np.stack([one.replicates for one in estimates])).sum(axis=0) / weights.sum(axis=0)
+        shape = max(len(seeds) - 2, 0.1) / len(
+            seeds
+        )  # Dirichlet(shape): variance s^2 / S for S > 2, 0.9 of it for 2
+        weights = gammaincinv(
+            shape, np.stack([_seed_draws(self.seed, label, self.replicates) for label in seeds])
+        )
+        replicates = (weights * np.stack([one.replicates for one in estimates])).sum(
+            axis=0
+        ) / weights.sum(axis=0)
         return Estimate(float(np.mean([one.point for one in estimates])), replicates)
 
 

@@ -13,7 +13,14 @@ from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example, size
-from invspec.perceptual.distances import Embedding, distance, offline, own_features, radius, weights_read
+from invspec.perceptual.distances import (
+    Embedding,
+    distance,
+    offline,
+    own_features,
+    radius,
+    weights_read,
+)
 
 Projection = Literal["bisection", "newton", "none"]
 
@@ -51,10 +58,14 @@ class PerceptualAttack(Attack):
 
     delicate: ClassVar[bool] = True  # the finite differences of features have no digits in bfloat16
 
-    max_distance: Number = Field(default=0.5, ge=0, description="largest distance from x, in the units of `distance`")
+    max_distance: Number = Field(
+        default=0.5, ge=0, description="largest distance from x, in the units of `distance`"
+    )
     distance: Embedding = Field(default="laidlaw_self", description="how far apart two images look")
     steps: int = Field(default=20, ge=1, description="number of updates")
-    projection: Projection = Field(default="bisection", description="into the ball: bisection, newton, or none")
+    projection: Projection = Field(
+        default="bisection", description="into the ball: bisection, newton, or none"
+    )
 
     @property
     def reads(self) -> dict[str, str]:
@@ -105,14 +116,21 @@ class Eye:
         self.model, self.batch, self.own = model, batch, name == "laidlaw_self"
         self.embedding = distance(name, model).features
         self.everyone = torch.arange(len(batch), device=batch.x.device)
-        self.forwards, self.backwards = torch.zeros_like(self.everyone), torch.zeros_like(self.everyone)
+        self.forwards, self.backwards = (
+            torch.zeros_like(self.everyone),
+            torch.zeros_like(self.everyone),
+        )
         self.reference = self.features(batch.x, self.everyone)
 
     def look(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (M, K) and features (M, D), with their graphs, by one pass through the model."""
         self.forwards[rows] += 1
         with torch.enable_grad():
-            return own_features(self.model, images) if self.own else (self.model(images), self.embedding(images))
+            return (
+                own_features(self.model, images)
+                if self.own
+                else (self.model(images), self.embedding(images))
+            )
 
     @torch.no_grad()
     def features(self, images: Tensor, rows: Tensor) -> Tensor:
@@ -148,12 +166,16 @@ class Eye:
         return torch.autograd.grad(features, images, change, retain_graph=True)[0]
 
 
-def descent(eye: Eye, images: Tensor, features: Tensor, gradient: Tensor, rows: Tensor, length: float) -> Tensor:
+def descent(
+    eye: Eye, images: Tensor, features: Tensor, gradient: Tensor, rows: Tensor, length: float
+) -> Tensor:
     """Images (M, C, H, W) moved against the gradient so far that their features (M, D) move by about `length`."""
     direction = gradient / per_example(size(gradient, "l2") + _TINY, gradient)
     ahead = eye.features(images - _AHEAD * direction, rows)
     speed = size(ahead - features, "l2") / _AHEAD
-    return (images - per_example(length / (speed + _TINY), images) * direction).clamp(*eye.batch.bounds)
+    return (images - per_example(length / (speed + _TINY), images) * direction).clamp(
+        *eye.batch.bounds
+    )
 
 
 def bisected(eye: Eye, images: Tensor, rows: Tensor, length: float) -> Tensor:
@@ -183,5 +205,7 @@ def newton(eye: Eye, images: Tensor, rows: Tensor, length: float) -> tuple[Tenso
             return nearer, left
         steepness = size(gradient, "l2").square().clamp_min(torch.finfo(gradient.dtype).tiny)
         step = (1 + _OVERSHOOT) * (away - length + _OVERSHOOT) / steepness
-        nearer[left] = (nearer[left] - per_example(step, gradient) * gradient).clamp(*eye.batch.bounds)
+        nearer[left] = (nearer[left] - per_example(step, gradient) * gradient).clamp(
+            *eye.batch.bounds
+        )
     return nearer, left[eye.away(nearer[left], rows[left]) > length]

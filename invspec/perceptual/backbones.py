@@ -133,7 +133,9 @@ CIFAR_ALEXNET_WIDTHS = (64, 192, 384, 256, 256)
 CIFAR_ALEXNET_KEPT = (1, 4, 7, 9, 11)  # the five outputs after ReLU of `cifar_alexnet`
 
 
-def cifar_alexnet(channels: int, widths: tuple[int, int, int, int, int] = CIFAR_ALEXNET_WIDTHS) -> nn.Sequential:
+def cifar_alexnet(
+    channels: int, widths: tuple[int, int, int, int, int] = CIFAR_ALEXNET_WIDTHS
+) -> nn.Sequential:
     """The convolutional part of Laidlaw et al.'s AlexNet for small images: (B, C, 32, 32) to (B, 256, 2, 2)."""
     first, second, third, fourth, fifth = widths
     return nn.Sequential(
@@ -168,11 +170,16 @@ def head_weights(name: TrunkName, device: torch.device) -> tuple[Tensor, ...]:
     """LPIPS' weight of each channel, one (C',) for every map of a trunk: version 0.1, which the package carries."""
     path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth"
     heads = _tensors(path)
-    return tuple(heads[f"lin{layer}.model.1.weight"].flatten().to(device) for layer in range(len(heads)))
+    return tuple(
+        heads[f"lin{layer}.model.1.weight"].flatten().to(device) for layer in range(len(heads))
+    )
 
 
 def _imagenet(published: _Published) -> Trunk:
-    with torch.device("meta"), warnings.catch_warnings():  # nothing is drawn for weights that are read below
+    with (
+        torch.device("meta"),
+        warnings.catch_warnings(),
+    ):  # nothing is drawn for weights that are read below
         warnings.simplefilter("ignore")  # lpips asks torchvision in words that it has given up
         layers = published.slices(pretrained=False)
     path = _given(published.file)
@@ -225,7 +232,11 @@ def _cifar() -> Trunk:
 def _given(file: str) -> Path | None:
     """The file that the user gave, if there is one."""
     folder = os.environ.get("INVSPEC_DATA")
-    paths = [Path(folder) / "weights" / f"{file}{suffix}" for suffix in (".pth", ".safetensors")] if folder else []
+    paths = (
+        [Path(folder) / "weights" / f"{file}{suffix}" for suffix in (".pth", ".safetensors")]
+        if folder
+        else []
+    )
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -251,11 +262,15 @@ def _downloaded(published: _Published) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _fill(layers: nn.Module, weights: Mapping[str, Tensor], path: Path, named: Callable[[str], str]) -> None:
+def _fill(
+    layers: nn.Module, weights: Mapping[str, Tensor], path: Path, named: Callable[[str], str]
+) -> None:
     """Give layers, which have no numbers yet, the weights whose names in the file are what `named` says."""
     shapes = {name: tensor.shape for name, tensor in layers.state_dict().items()}
     for name, shape in shapes.items():
         found = getattr(weights.get(named(name)), "shape", "nothing")
         if found != shape:
-            raise InvspecError(f"{path} is another net: {named(name)} has {found}, expected {tuple(shape)}")
+            raise InvspecError(
+                f"{path} is another net: {named(name)} has {found}, expected {tuple(shape)}"
+            )
     layers.load_state_dict({name: weights[named(name)].float() for name in shapes}, assign=True)

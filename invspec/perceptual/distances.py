@@ -39,7 +39,13 @@ DISTANCES: tuple[Distance, ...] = get_args(Distance)
 
 
 Embedding = Literal[
-    "lpips_alex", "lpips_squeeze", "lpips_vgg", "laidlaw_alex", "laidlaw_alexnet_cifar", "laidlaw_self", "l2"
+    "lpips_alex",
+    "lpips_squeeze",
+    "lpips_vgg",
+    "laidlaw_alex",
+    "laidlaw_alexnet_cifar",
+    "laidlaw_self",
+    "l2",
 ]  # those that are a length between features, or its square
 
 
@@ -88,7 +94,11 @@ def weights_read(name: Distance) -> dict[str, str]:
 
     Raises: InvspecError where there is no such file.
     """
-    return own_files(cast(TrunkName, name.removeprefix("laidlaw_"))) if name.startswith("laidlaw_") else {}
+    return (
+        own_files(cast(TrunkName, name.removeprefix("laidlaw_")))
+        if name.startswith("laidlaw_")
+        else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -118,12 +128,16 @@ def distance(name: Distance, model: nn.Module | None = None) -> ImageDistance:
     Raises: InvspecError, when it is asked, where weights are missing or images do not fit.
     """
     if name.startswith("lpips_"):
-        return ImageDistance(partial(_weighted, cast(TrunkName, name.removeprefix("lpips_"))), _squared)
+        return ImageDistance(
+            partial(_weighted, cast(TrunkName, name.removeprefix("lpips_"))), _squared
+        )
     if name == "laidlaw_self":
         assert model is not None, "laidlaw_self compares the features of a model, and got none"
         return ImageDistance(lambda x: own_features(model, x)[1], _euclidean)
     if name.startswith("laidlaw_"):
-        return ImageDistance(partial(_unweighted, cast(TrunkName, name.removeprefix("laidlaw_"))), _euclidean)
+        return ImageDistance(
+            partial(_unweighted, cast(TrunkName, name.removeprefix("laidlaw_"))), _euclidean
+        )
     return _PIXELS[name]
 
 
@@ -163,7 +177,9 @@ def _unweighted(name: TrunkName, x: Tensor) -> Tensor:
 _RELUS = ("relu", "relu6", "leaky_relu", "prelu", "rrelu", "hardtanh", "hardswish")
 
 
-_ACTIVATIONS = frozenset([*_RELUS, "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "tanh"])
+_ACTIVATIONS = frozenset(
+    [*_RELUS, "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "tanh"]
+)
 
 
 def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,7 +225,9 @@ class _Activations(TorchFunctionMode):
 
 
 def _last_of_each_shape(activations: Sequence[Tensor]) -> list[Tensor]:
-    maps = [each for each in activations if each.ndim >= 4] or [each for each in activations if each.ndim == 2]
+    maps = [each for each in activations if each.ndim >= 4] or [
+        each for each in activations if each.ndim == 2
+    ]
     return list({each.shape[1:]: each for each in maps}.values())
 
 

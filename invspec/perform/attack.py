@@ -16,14 +16,17 @@ from invspec.perform.judge import judge
 from invspec.perform.proxies import Padded, deployed, searched
 from invspec.perform.runtime import Artifact, Bench
 from invspec.perform.samples import chosen
-from invspec.tasks import Perturb, key
+from invspec.tasks import Perturb, draw_name
 
 COSTS = ("forwards", "backwards")
 
 
 def perturb(task: Perturb, bench: Bench) -> Artifact:
     """Attack one part of a sample and judge what was found."""
-    sample, net = chosen(task.train.dataset, task.sample).to(bench.device), deployed(task.train, bench)
+    sample, net = (
+        chosen(task.train.dataset, task.sample).to(bench.device),
+        deployed(task.train, bench),
+    )
     split = sample.take(torch.arange(task.part[0], min(task.part[1], len(sample))))
     if not len(split):
         return _nothing(net, sample)
@@ -32,21 +35,32 @@ def perturb(task: Perturb, bench: Bench) -> Artifact:
     return Artifact(_shared(task, bench.load(task.after).tensors, net, split, bench))
 
 
-def _shared(task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, bench: Bench) -> dict[str, Tensor]:
+def _shared(
+    task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, bench: Bench
+) -> dict[str, Tensor]:
     """What a task finds after one on a smaller set: the judged columns and x_adv. Costs are what it adds.
 
     Survivors go on from where the smaller set left them. Who withstands that is attacked as by the task alone, with its
     draws, so that sharing fools whomever a separate run fools. The misclassified only have that: an attack that leaves
     the true label drives them deeper into the wrong one.
     """
-    found = {name: torch.zeros_like(each) if name in COSTS else each.clone() for name, each in smaller.items()}
+    found = {
+        name: torch.zeros_like(each) if name in COSTS else each.clone()
+        for name, each in smaller.items()
+    }
     right = found["prediction"] == found["y"]
     for search, start in ((task, found["x_adv"]), (replace(task, after=None), None)):
         rows = (~fooled(found) & (right | (start is None))).nonzero().squeeze(1)
         if not len(rows):
             continue
-        again = _attacked(search, net, split.take(rows), None if start is None else start[rows], bench)
-        kept = torch.ones_like(rows, dtype=torch.bool) if start is not None else fooled(again) | ~right[rows]
+        again = _attacked(
+            search, net, split.take(rows), None if start is None else start[rows], bench
+        )
+        kept = (
+            torch.ones_like(rows, dtype=torch.bool)
+            if start is not None
+            else fooled(again) | ~right[rows]
+        )
         for name, each in again.items():
             if name in COSTS:
                 found[name][rows] += each
@@ -61,9 +75,12 @@ def fooled(judged: Mapping[str, Tensor]) -> Tensor:
     return (prediction_adv != judged["prediction"]) & (prediction_adv != judged["y"])
 
 
-def _attacked(task: Perturb, net: Padded, split: Split, start: Tensor | None, bench: Bench) -> dict[str, Tensor]:
+def _attacked(
+    task: Perturb, net: Padded, split: Split, start: Tensor | None, bench: Bench
+) -> dict[str, Tensor]:
     """Attack a split batch by batch, from the images start (N, C, H, W) if there are any: the judged columns, x_adv."""
-    search, draws_key = searched(net, task.precision), key(_whole(task))
+    search = searched(net, task.precision)
+    draws_key = draw_name(task) if start is None else f"{draw_name(task)} from a smaller set"
     found: list[dict[str, Tensor]] = []
     done = 0
     for batch in split.batches(bench.batch_size):
@@ -76,11 +93,6 @@ def _attacked(task: Perturb, net: Padded, split: Split, start: Tensor | None, be
     return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
 
-def _whole(task: Perturb) -> Perturb:
-    """The task without its part, which is no concern of the random draws."""
-    return replace(task, part=(0, 0), after=None if task.after is None else _whole(task.after))
-
-
 def _nothing(net: nn.Module, sample: Split) -> Artifact:
     """What a part beyond the sample's end leaves: `size` cannot know that a class has too few examples."""
     (batch,) = sample.head(1).batches(1)
@@ -88,7 +100,9 @@ def _nothing(net: nn.Module, sample: Split) -> Artifact:
     return Artifact({name: tensor[:0] for name, tensor in judged.items()})
 
 
-def _within_memory(attack: Attack, net: nn.Module, batch: Batch, draws_key: str) -> Iterator[tuple[Batch, Perturbed]]:
+def _within_memory(
+    attack: Attack, net: nn.Module, batch: Batch, draws_key: str
+) -> Iterator[tuple[Batch, Perturbed]]:
     """Perturb a batch; where the device's memory does not hold it, its halves."""
     try:
         rng = PerExample(draws_key, batch.index, batch.x.device)

@@ -43,7 +43,9 @@ class PairedSplit:
     def take(self, positions: Tensor) -> PairedSplit:
         """The pairs at positions (M,), which keep their index."""
         rows = positions.cpu()
-        return replace(self, source=self.source[rows], target=self.target[rows], index=self.index[rows])
+        return replace(
+            self, source=self.source[rows], target=self.target[rows], index=self.index[rows]
+        )
 
     def labels(self) -> Tensor:
         """y (P,) int64 of the sources."""
@@ -54,9 +56,14 @@ class PairedSplit:
         """Batches of at most size pairs, in order or in an order drawn from shuffle."""
         order = torch.arange(len(self)) if shuffle is None else shuffle.permutation(len(self))
         for rows in order.split(size):
-            source, target = _whole(self.images, self.source[rows]), _whole(self.images, self.target[rows])
+            source, target = (
+                _whole(self.images, self.source[rows]),
+                _whole(self.images, self.target[rows]),
+            )
             ends = torch.stack([source.index, target.index], dim=1)
-            yield replace(source, index=self.index[rows], x_target=target.x, y_target=target.y, ends=ends)
+            yield replace(
+                source, index=self.index[rows], x_target=target.x, y_target=target.y, ends=ends
+            )
 
     def to(self, device: torch.device | str) -> PairedSplit:
         """The same pairs, whose batches come on another device."""
@@ -78,20 +85,30 @@ def paired(images: Split, sources: Split, targets: Targets, classes: int) -> Pai
     """
     y = images.labels().cpu()
     positions = sources.index  # in images, whose index counts from 0
-    chosen = _each(positions, y, targets) if targets.each else _shared(y, targets, classes).expand(len(positions), -1)
+    chosen = (
+        _each(positions, y, targets)
+        if targets.each
+        else _shared(y, targets, classes).expand(len(positions), -1)
+    )
     other = y[chosen] != y[positions][:, None]
     source, slot = other.nonzero(as_tuple=True)
     if not len(source):
-        raise InvspecError("no target is of another class than its source", hint="draw targets of more classes")
+        raise InvspecError(
+            "no target is of another class than its source", hint="draw targets of more classes"
+        )
     count = chosen.shape[1]
-    return PairedSplit(images, positions[source], chosen[source, slot], positions[source] * count + slot)
+    return PairedSplit(
+        images, positions[source], chosen[source, slot], positions[source] * count + slot
+    )
 
 
 def _shared(y: Tensor, targets: Targets, classes: int) -> Tensor:
     """The targets of all sources, (T,): those given, or some drawn of each class."""
     if targets.indices:
         if (beyond := max(targets.indices)) >= len(y):
-            raise InvspecError(f"no example {beyond} in a split of {len(y):,}", hint="targets.indices count from 0")
+            raise InvspecError(
+                f"no example {beyond} in a split of {len(y):,}", hint="targets.indices count from 0"
+            )
         return torch.tensor(targets.indices)
     order = torch.from_numpy(_generator(targets.seed).permutation(len(y)))
     return torch.cat([order[y[order] == k][: targets.per_class] for k in range(classes)])
@@ -104,10 +121,14 @@ def _each(positions: Tensor, y: Tensor, targets: Targets) -> Tensor:
         order = torch.from_numpy(_generator(targets.seed, position).permutation(len(y)))
         drawn.append(order[y[order] != y[position]][: targets.each])
     if len({len(row) for row in drawn}) > 1 or (drawn and len(drawn[0]) < (targets.each or 0)):
-        raise InvspecError(f"fewer than {targets.each} images of other classes", hint="lower targets.each")
+        raise InvspecError(
+            f"fewer than {targets.each} images of other classes", hint="lower targets.each"
+        )
     return torch.stack(drawn)
 
 
 def _generator(*words: int) -> np.random.Generator:
-    seed: Sequence[int] = np.frombuffer(digest("targets " + " ".join(map(str, words)))[:16], dtype=np.uint32).tolist()
+    seed: Sequence[int] = np.frombuffer(
+        digest("targets " + " ".join(map(str, words)))[:16], dtype=np.uint32
+    ).tolist()
     return np.random.default_rng(seed)

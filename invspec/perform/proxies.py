@@ -57,7 +57,11 @@ def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
             return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
 
         results = function(*map(filled, tensors), **{name: filled(x) for name, x in named.items()})
-        return results[:size] if isinstance(results, Tensor) else tuple(result[:size] for result in results)
+        return (
+            results[:size]
+            if isinstance(results, Tensor)
+            else tuple(result[:size] for result in results)
+        )
 
     return called
 

@@ -27,7 +27,11 @@ def _chosen(dataset: Dataset, sample: Sample) -> Split:
     """The same, kept for the next part: drawing targets for each source takes seconds."""
     split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     sources = _sources(split, sample, dataset.classes)
-    return sources if sample.targets is None else paired(split, sources, sample.targets, dataset.classes)
+    return (
+        sources
+        if sample.targets is None
+        else paired(split, sources, sample.targets, dataset.classes)
+    )
 
 
 def _sources(split: Split, sample: Sample, classes: int) -> Split:

@@ -60,5 +60,7 @@ def score(task: Score, bench: Bench) -> Artifact:
     oracle = None if task.oracle is None else deployed(task.oracle, bench)
     attacked = (replace(examples(parts, bench), oracle=oracle) for parts in task.of)
     scored: Scored = task.measure.score(deployed(task.train, bench), *attacked)
-    tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}  # views apart
+    tensors = {
+        name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()
+    }  # views apart
     return Artifact(tensors, tuple(scored.rows))

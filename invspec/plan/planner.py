@@ -23,7 +23,9 @@ PART = 2_000  # examples in one perturb task: long attacks are cut into parts th
 IMAGES = 2**26  # numbers in the images of one part, 256 MiB, held a few times: 445 of ImageNet
 
 
-PATHS = 200 * 1_002 * 3 * 32 * 32  # numbers in the paths of one part, 2.3 GiB, held twice: 200 of CIFAR, 1,000 steps
+PATHS = (
+    200 * 1_002 * 3 * 32 * 32
+)  # numbers in the paths of one part, 2.3 GiB, held twice: 200 of CIFAR, 1,000 steps
 
 
 CHAIN = 50  # attacks that set out one from the other: a longer sweep begins anew, since nested values have a depth
@@ -79,19 +81,36 @@ class Plan:
 
 def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
     def words(label: Scalar) -> str:
-        swept = {name.split(".", 1)[1]: at for name, at in cell.coords.items() if name.startswith(f"{label}.")}
-        told = (f"{field} {at:g}" if isinstance(at, float) else f"{field} {at}" for field, at in swept.items())
+        swept = {
+            name.split(".", 1)[1]: at
+            for name, at in cell.coords.items()
+            if name.startswith(f"{label}.")
+        }
+        told = (
+            f"{field} {at:g}" if isinstance(at, float) else f"{field} {at}"
+            for field, at in swept.items()
+        )
         return " ".join([str(label), *told])
 
-    trained = ", ".join([*(words(cell.coords[part]) for part in ("model", "defence")), f"seed {cell.goal.train.seed}"])
+    trained = ", ".join(
+        [
+            *(words(cell.coords[part]) for part in ("model", "defence")),
+            f"seed {cell.goal.train.seed}",
+        ]
+    )
     yield cell.goal.train, f"train {trained}"
     labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
     if count > len(labels):  # the measure gathers a sweep
         labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
     for label, parts in zip(labels, cell.goal.of, strict=True):
-        yield from ((part, f"{words(label)} {part.part[0]}-{part.part[1]} on {trained}") for part in parts)
+        yield from (
+            (part, f"{words(label)} {part.part[0]}-{part.part[1]} on {trained}") for part in parts
+        )
     if cell.goal.oracle is not None:
-        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, seed {cell.goal.oracle.seed}"
+        yield (
+            cell.goal.oracle,
+            f"train the oracle of {cell.coords['measure']}, seed {cell.goal.oracle.seed}",
+        )
     yield cell.goal, f"{words(cell.coords['measure'])} on {trained}"
 
 
@@ -110,7 +129,9 @@ def plan(spec: Spec) -> Plan:
         _check_size(spec)
     except SpecError as problem:
         raise spec.source.locate(problem) from None
-    cells = {tuple(sorted(cell.coords.items())): cell for cell in _cells(spec)}  # lines of `train` may overlap
+    cells = {
+        tuple(sorted(cell.coords.items())): cell for cell in _cells(spec)
+    }  # lines of `train` may overlap
     return Plan(spec, tuple(cells.values()))
 
 
@@ -122,12 +143,19 @@ def _check_size(spec: Spec) -> None:
     for label, attack in spec.entries["attacks"].items():
         for data in spec.entries["datasets"].values():
             both = itertools.product(data.variants, attack.variants)
-            methods = [(cast(Dataset, one.method), cast(Attack, other.method)) for one, other in both]
+            methods = [
+                (cast(Dataset, one.method), cast(Attack, other.method)) for one, other in both
+            ]
             most = max(size(one, attack.sample) for one, _ in methods)
-            parts = max(math.ceil(size(one, attack.sample) / _part_size(one, other)) for one, other in methods)
+            parts = max(
+                math.ceil(size(one, attack.sample) / _part_size(one, other))
+                for one, other in methods
+            )
             if parts * count > MAX_PARTS:
                 found = f"{most:,} examples in each of {count:,} cells are too many"
-                raise SpecError(found, hint="sample: {limit: ...} takes fewer", path=("attacks", label))
+                raise SpecError(
+                    found, hint="sample: {limit: ...} takes fewer", path=("attacks", label)
+                )
 
 
 def _line_size(spec: Spec, line: TrainLine) -> int:
@@ -136,10 +164,13 @@ def _line_size(spec: Spec, line: TrainLine) -> int:
 
     measures = (spec.entries["measures"][label] for label in measures_of(spec, line))
     scores = sum(
-        len(m.variants) * (1 if gathers(m) else math.prod(variants("attacks", [attack]) for attack in m.of))
+        len(m.variants)
+        * (1 if gathers(m) else math.prod(variants("attacks", [attack]) for attack in m.of))
         for m in measures
     )
-    trained = math.prod(variants(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence"))
+    trained = math.prod(
+        variants(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence")
+    )
     return trained * scores
 
 
@@ -157,7 +188,9 @@ def _cells(spec: Spec) -> Iterator[Cell]:
 
 
 def _trainings(spec: Spec, line: TrainLine) -> Iterator[tuple[Coords, Train]]:
-    axes = (variants_of(spec, part, getattr(line, part)) for part in ("dataset", "model", "defence"))
+    axes = (
+        variants_of(spec, part, getattr(line, part)) for part in ("dataset", "model", "defence")
+    )
     for ((where_d, data), (where_m, model), (where_f, defence)), seed in itertools.product(
         itertools.product(*axes), spec.seeds
     ):
@@ -182,7 +215,10 @@ def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score
         attacked: list[tuple[Coords, Parts]] = [({}, whole)]
     else:
         attacked = [
-            (_joined(chosen), tuple(_parts(train, *pair, spec) for pair in zip(chosen, attacks, strict=True)))
+            (
+                _joined(chosen),
+                tuple(_parts(train, *pair, spec) for pair in zip(chosen, attacks, strict=True)),
+            )
             for chosen in itertools.product(*(entry.variants for entry in attacks))
         ]
     oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train)
@@ -211,7 +247,8 @@ def _parts(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> tuple
     whole, chain = size(train.dataset, entry.sample), _chain(variant, entry)
     most = _part_size(train.dataset, cast(Attack, variant.method))
     return tuple(
-        _perturb(train, chain, entry, (start, min(start + most, whole)), spec) for start in range(0, whole, most)
+        _perturb(train, chain, entry, (start, min(start + most, whole)), spec)
+        for start in range(0, whole, most)
     )
 
 
@@ -226,7 +263,9 @@ def _part_size(dataset: Dataset, attack: Attack) -> int:
     return min(PART, max(1, most // numbers))
 
 
-def _perturb(train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec) -> Perturb:
+def _perturb(
+    train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec
+) -> Perturb:
     """The last attack of a chain, after all the others."""
     *before, attack = chain
     after = _perturb(train, before, entry, part, spec) if before else None

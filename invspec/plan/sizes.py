@@ -15,6 +15,8 @@ def most(targets: Targets, sources: int, classes: int) -> int:
 def size(dataset: Dataset, sample: Sample) -> int:
     """At most how many examples, or pairs, a sample holds, without loading them."""
     whole = dataset.count(sample.split)
-    wanted = sample.limit or (sample.per_class or whole) * (dataset.classes if sample.per_class else 1)
+    wanted = sample.limit or (sample.per_class or whole) * (
+        dataset.classes if sample.per_class else 1
+    )
     sources = min(whole, wanted)
     return sources if sample.targets is None else most(sample.targets, sources, dataset.classes)

@@ -40,7 +40,11 @@ def _check_line(spec: Spec, line: TrainLine) -> None:
     for name, measure in zip(measures_of(spec, line), measures, strict=True):
         if gathers(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
             found = f"measure {name} is of a whole sweep, and attack {measure.of[0]} has none"
-            raise SpecError(found, hint="sweep a field of the attack", path=("measures",) if line.measures else ())
+            raise SpecError(
+                found,
+                hint="sweep a field of the attack",
+                path=("measures",) if line.measures else (),
+            )
     for (where, dataset), (named, model) in itertools.product(
         variants_of(spec, "dataset", line.dataset), variants_of(spec, "model", line.model)
     ):
@@ -66,13 +70,17 @@ def _check_oracles(spec: Spec) -> None:
                 _check_oracle(spec, oracle, cast(Dataset, variant.method), label)
             except SpecError as problem:
                 found = f"the oracle of measure {name}: {problem.message}"
-                raise SpecError(found, hint=problem.hint, path=("measures", name, "oracle")) from None
+                raise SpecError(
+                    found, hint=problem.hint, path=("measures", name, "oracle")
+                ) from None
 
 
 def _check_oracle(spec: Spec, oracle: Oracle, dataset: Dataset, on: str) -> None:
     model = cast(Model, spec.entries["models"][oracle.model].variants[0].method)
     net = _sketch(dataset, model, f"{oracle.model} on {on}")
-    for what, method in _trainers(oracle.defence, spec.entries["defences"][oracle.defence].variants[0].method):
+    for what, method in _trainers(
+        oracle.defence, spec.entries["defences"][oracle.defence].variants[0].method
+    ):
         _check_accepted(method, what, net, oracle.model)
 
 
@@ -81,10 +89,18 @@ def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
     for where, defence in variants_of(spec, "defence", line.defence):
         yield from _trainers(str(where["defence"]), defence)
     names = measures_of(spec, line)
-    for label in dict.fromkeys(attack for name in names for attack in spec.entries["measures"][name].of):
-        yield from ((f"attack {label}", variant.method) for variant in spec.entries["attacks"][label].variants)
+    for label in dict.fromkeys(
+        attack for name in names for attack in spec.entries["measures"][name].of
+    ):
+        yield from (
+            (f"attack {label}", variant.method)
+            for variant in spec.entries["attacks"][label].variants
+        )
     for name in names:
-        yield from ((f"measure {name}", variant.method) for variant in spec.entries["measures"][name].variants)
+        yield from (
+            (f"measure {name}", variant.method)
+            for variant in spec.entries["measures"][name].variants
+        )
 
 
 def _trainers(label: str, defence: Method) -> Iterator[tuple[str, Method]]:
@@ -107,10 +123,17 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
         logits = net(torch.zeros(1, *dataset.shape, device=device))
     except InvspecError as problem:
         raise SpecError(f"{what}: {problem.message}", hint=problem.hint, path=("model",)) from None
-    except (ValueError, RuntimeError, TypeError, OverflowError) as problem:  # the last two: sizes past 64 bits
+    except (
+        ValueError,
+        RuntimeError,
+        TypeError,
+        OverflowError,
+    ) as problem:  # the last two: sizes past 64 bits
         found = first_line(problem)
         shape = "x".join(map(str, dataset.shape))
-        raise SpecError(f"{what}: {found}", hint=f"its images are {shape}", path=("model",)) from None
+        raise SpecError(
+            f"{what}: {found}", hint=f"its images are {shape}", path=("model",)
+        ) from None
     if tuple(logits.shape) != (1, dataset.classes):
         found = f"gives {logits.shape[-1]} logits for {dataset.classes} classes"
         raise SpecError(f"{what}: {found}", path=("model",))
@@ -128,11 +151,15 @@ def _check_targets(spec: Spec) -> None:
     """Attacks that walk to a target need some, and so does the last attack of a measure of pairs."""
     for label, entry in spec.entries["attacks"].items():
         wanting = any(cast(Attack, variant.method).wants_target for variant in entry.variants)
-        measures = (name for name, measure in spec.entries["measures"].items() if label in measure.of[-1:])
+        measures = (
+            name for name, measure in spec.entries["measures"].items() if label in measure.of[-1:]
+        )
         wanted = [f"measure {name}" for name in measures if _pairs(spec.entries["measures"][name])]
         if entry.sample.targets is None and (wanting or wanted):
             found = f"{' and '.join([f'attack {label}'] * wanting + wanted)} needs images of other classes as targets"
-            raise SpecError(found, hint="say `sample: {targets: {per_class: 1}}`", path=("attacks", label))
+            raise SpecError(
+                found, hint="say `sample: {targets: {per_class: 1}}`", path=("attacks", label)
+            )
 
 
 def _pairs(measure: Resolved) -> bool:
@@ -143,4 +170,6 @@ def _check_accepted(method: Method, what: str, net: Any, model: str) -> None:
     wanted = method.accepts
     if wanted is not None and not isinstance(net, wanted):
         means = (wanted.__doc__ or wanted.__name__).splitlines()[0].rstrip(".")
-        raise SpecError(f"{what} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}")
+        raise SpecError(
+            f"{what} does not fit model {model}", hint=f"it needs {means[0].lower()}{means[1:]}"
+        )

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 
+from invspec import sources
 from invspec.errors import SpecError, suggest
 
 T = TypeVar("T", "Card", "Paper")
@@ -64,10 +65,13 @@ def add(folder: Path) -> None:
     """
     if not os.path.isdir(folder):  # which is False, not an error, for what may not be looked at
         raise SpecError(
-            f"no folder {folder}", where="--registry", hint="expected a folder with <kind>/<name>.yaml cards"
+            f"no folder {folder}",
+            where="--registry",
+            hint="expected a folder with <kind>/<name>.yaml cards",
         )
     resolved = folder.resolve()
     if resolved not in _added:
+        sources.add(resolved)
         _added.insert(0, resolved)
         sys.path.append(str(resolved))
         forget()
@@ -113,12 +117,16 @@ def papers() -> dict[str, Paper]:
     found: dict[str, Paper] = {}
     for path in (folder / "papers.yaml" for folder in reversed(_folders())):
         if path.is_file():
-            found |= {key: _read_as(Paper, entry, f"{path}: {key}") for key, entry in _read(path).items()}
+            found |= {
+                key: _read_as(Paper, entry, f"{path}: {key}") for key, entry in _read(path).items()
+            }
     return found
 
 
 def _read(path: Path) -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast, where it was built
+    loader = getattr(
+        yaml, "CSafeLoader", yaml.SafeLoader
+    )  # the C one is ten times as fast, where it was built
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except OSError as problem:
@@ -130,7 +138,9 @@ def _read(path: Path) -> dict[str, Any]:
     return content  # pyright: ignore[reportUnknownVariableType]
 
 
-_HOLDS: dict[Any, tuple[tuple[type, ...], str]] = {  # by annotation, which `from __future__` leaves as text
+_HOLDS: dict[
+    Any, tuple[tuple[type, ...], str]
+] = {  # by annotation, which `from __future__` leaves as text
     "str": ((str,), "a text"),
     "str | None": ((str, NoneType), "a text"),
     "int": ((int,), "a whole number"),
@@ -140,10 +150,20 @@ _HOLDS: dict[Any, tuple[tuple[type, ...], str]] = {  # by annotation, which `fro
 
 def _read_as(kind: type[T], entry: Any, where: str) -> T:
     known = {item.name: item for item in fields(kind)}
-    required = {name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING}
-    given: dict[str, Any] = {str(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
+    required = {
+        name
+        for name, item in known.items()
+        if item.default is MISSING and item.default_factory is MISSING
+    }
+    given: dict[str, Any] = (
+        {str(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
+    )
     if wrong := sorted((required - set(given)) | (set(given) - set(known))):
-        raise SpecError(f"{', '.join(wrong)}: missing or unknown", where=where, hint=f"expected {', '.join(known)}")
+        raise SpecError(
+            f"{', '.join(wrong)}: missing or unknown",
+            where=where,
+            hint=f"expected {', '.join(known)}",
+        )
     for name, value in given.items():
         types, words = _HOLDS[known[name].type]
         if not isinstance(value, types):

@@ -12,7 +12,9 @@ from invspec.errors import SpecError, suggest
 from invspec.kinds import Method
 
 
-def explain(problem: ValidationError, model: type[BaseModel], given: Mapping[str, Any]) -> SpecError:
+def explain(
+    problem: ValidationError, model: type[BaseModel], given: Mapping[str, Any]
+) -> SpecError:
     """pydantic's first complaint about what was given, in the words of a spec: found, expected, a hint."""
     errors = problem.errors(include_url=False)
     first = _clearest(errors)
@@ -26,7 +28,9 @@ def explain(problem: ValidationError, model: type[BaseModel], given: Mapping[str
         return _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
     if first["type"] == "value_error":
         return SpecError(str(nested), path=path)
-    same = [one for one in errors if one["input"] is first["input"] and one["type"] != "value_error"]
+    same = [
+        one for one in errors if one["input"] is first["input"] and one["type"] != "value_error"
+    ]
     beside = [one for one in same if _as_written(one["loc"], given) == path]
     expected = " or ".join(dict.fromkeys(map(_expected, beside)))  # one for each choice of a union
     return SpecError(f"expected {expected}, found {shown(first['input'])}", path=path)
@@ -35,7 +39,11 @@ def explain(problem: ValidationError, model: type[BaseModel], given: Mapping[str
 def _clearest(errors: Sequence[ErrorDetails]) -> ErrorDetails:
     """The first error, or the misspelt key that explains why another one is missing."""
     first = errors[0]
-    beside = [one for one in errors if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1]]
+    beside = [
+        one
+        for one in errors
+        if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1]
+    ]
     return beside[0] if beside and first["type"] == "missing" else first
 
 
@@ -43,7 +51,9 @@ def _as_written(path: Iterable[str | int], given: Any) -> tuple[str | int, ...]:
     """A path without the steps that pydantic adds for unions and validators: those that what was given has."""
     kept: list[str | int] = []
     for step in path:
-        inside = cast(Mapping[Any, Any], given if isinstance(given, dict) else dict(enumerate(_items(given))))
+        inside = cast(
+            Mapping[Any, Any], given if isinstance(given, dict) else dict(enumerate(_items(given)))
+        )
         if step in inside:
             kept.append(step)
             given = inside[step]
@@ -105,7 +115,9 @@ _EXPECTED_TYPE = {
 
 def _expected(error: ErrorDetails) -> str:
     """What would have been right."""
-    limits = {name: f"{x:g}" if isinstance(x, float) else x for name, x in error.get("ctx", {}).items()}
+    limits = {
+        name: f"{x:g}" if isinstance(x, float) else x for name, x in error.get("ctx", {}).items()
+    }
     if (known := _EXPECTED.get(error["type"])) is not None:
         return known.format(**limits)
     if (known := _EXPECTED_TYPE.get(error["type"].split("_")[0])) is not None:
@@ -115,7 +127,13 @@ def _expected(error: ErrorDetails) -> str:
 
 def shown(value: Any) -> str:
     """A value as a message has it, cut where it is long."""
-    text = "nothing" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    text = (
+        "nothing"
+        if value is None
+        else str(value).lower()
+        if isinstance(value, bool)
+        else repr(value)
+    )
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -24,7 +24,9 @@ def resolve(kind: Kind, name: str) -> type[Method]:
     try:
         return _followed(kind, target, path.parents[1])
     except SpecError as problem:
-        raise SpecError(f"target {target}: {problem.message}", where=str(path), hint=problem.hint) from None
+        raise SpecError(
+            f"target {target}: {problem.message}", where=str(path), hint=problem.hint
+        ) from None
 
 
 def _followed(kind: Kind, target: str, folder: Path) -> type[Method]:
@@ -36,7 +38,9 @@ def _followed(kind: Kind, target: str, folder: Path) -> type[Method]:
     if found is None:
         raise SpecError(f"{module} has no {attribute}")
     if not (isinstance(found, type) and issubclass(found, Method) and found.kind == kind):
-        raise SpecError(f"is no {kind}", hint=f"expected a subclass of invspec.kinds.{kind.title()}")
+        raise SpecError(
+            f"is no {kind}", hint=f"expected a subclass of invspec.kinds.{kind.title()}"
+        )
     if lacking := sorted(getattr(found, "__abstractmethods__", ())):
         raise SpecError(f"{attribute} does not define {' and '.join(lacking)}")
     return found
@@ -47,19 +51,27 @@ def _imported(module: str, folder: Path) -> ModuleType:
     try:
         found = importlib.import_module(module)
     except Exception as problem:  # whatever a user's module raises
-        raise SpecError(f"cannot be imported: {type(problem).__name__}: {problem}", hint=_raised(problem)) from problem
+        raise SpecError(
+            f"cannot be imported: {type(problem).__name__}: {problem}", hint=_raised(problem)
+        ) from problem
     own = folder.joinpath(*module.split("."))
     if any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py")):
         file = getattr(found, "__file__", None) or "a part of Python"
         if folder not in Path(file).parents:
-            raise SpecError(f"another module is named {module} too: {file}", hint=f"rename {module} in {folder}")
+            raise SpecError(
+                f"another module is named {module} too: {file}", hint=f"rename {module} in {folder}"
+            )
     return found
 
 
 def _raised(problem: Exception) -> str:
     """Where an import failed, unless the module is simply not there."""
     *_, last = traceback.extract_tb(problem.__traceback__)
-    return "" if isinstance(problem, ImportError | SyntaxError) else f"raised in {last.filename}:{last.lineno}"
+    return (
+        ""
+        if isinstance(problem, ImportError | SyntaxError)
+        else f"raised in {last.filename}:{last.lineno}"
+    )
 
 
 def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:

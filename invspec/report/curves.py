@@ -18,7 +18,9 @@ def tables(planned: Plan, store: Store) -> Iterator[Table]:
     """How the trainings of the plan went: for those alike in their labels, a table a curve, beside each other."""
     found: dict[Labels, dict[Train, Coords]] = {}
     for cell in planned.cells:
-        coords = {name: at for name, at in cell.coords.items() if name.split(".")[0] in _of_training(cell)}
+        coords = {
+            name: at for name, at in cell.coords.items() if name.split(".")[0] in _of_training(cell)
+        }
         found.setdefault(tuple(cell.coords[part] for part in TRAINED), {})[cell.goal.train] = coords
     for labels, trained in found.items():
         curves = {train: store.load(train).curves or {} for train in trained if train in store}
@@ -35,10 +37,18 @@ def _of_training(cell: Cell) -> set[str]:
 
 
 def _curve(
-    planned: Plan, title: str, name: str, kept: Sequence[tuple[Coords, Sequence[float]]], figure: FigureKind
+    planned: Plan,
+    title: str,
+    name: str,
+    kept: Sequence[tuple[Coords, Sequence[float]]],
+    figure: FigureKind,
 ) -> Table:
     """One curve of some trainings, a line for those that differ in nothing but their seed."""
-    rows = tuple(varying) if (varying := coordinates.varying((coords for coords, _ in kept), but=("seed",))) else ()
+    rows = (
+        tuple(varying)
+        if (varying := coordinates.varying((coords for coords, _ in kept), but=("seed",)))
+        else ()
+    )
     alike: dict[Labels, list[Sequence[float]]] = {}
     for coords, numbers in kept:
         alike.setdefault(tuple(coords.get(row) for row in rows), []).append(numbers)

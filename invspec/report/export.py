@@ -64,13 +64,18 @@ def records(whole: Report, store: Store) -> list[dict[str, Any]]:
     """
     goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
-    return [{**reading.coords, **_values(reading), **costs[reading.cell.goal]} for reading in whole.readings]
+    return [
+        {**reading.coords, **_values(reading), **costs[reading.cell.goal]}
+        for reading in whole.readings
+    ]
 
 
 def _cost(goal: Score, store: Store) -> dict[str, Any]:
     attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
     behind = {"train": [goal.train], "perturb": attacks, "score": [goal]}
-    seconds = {f"seconds_{verb}": provenance.seconds(store, tasks) for verb, tasks in behind.items()}
+    seconds = {
+        f"seconds_{verb}": provenance.seconds(store, tasks) for verb, tasks in behind.items()
+    }
     passes = {name: _passes(goal.of, name, store) for name in ("forwards", "backwards")}
     return {**passes, **seconds, "key": key(goal)}
 
@@ -89,7 +94,9 @@ def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float |
         if not all(task in store for task in attack):
             return None
         counts = [store.load(task).tensors[name] for task in attack]
-        total += sum(float(count.sum()) for count in counts) / max(sum(len(count) for count in counts), 1)
+        total += sum(float(count.sum()) for count in counts) / max(
+            sum(len(count) for count in counts), 1
+        )
     return total
 
 
@@ -108,7 +115,9 @@ def _columns_of(listed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Coordinates first, those of every cell before those of some, then the numbers."""
     names = dict.fromkeys(name for record in listed for name in record)
     numbers = ("value", "low", "high", "n", "forwards", "backwards", *_seconds(names), "key")
-    everywhere = [name for name in names if all(name in record for record in listed) and name not in numbers]
+    everywhere = [
+        name for name in names if all(name in record for record in listed) and name not in numbers
+    ]
     return [*everywhere, *(name for name in names if name not in (*everywhere, *numbers)), *numbers]
 
 

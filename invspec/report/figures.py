@@ -24,7 +24,20 @@ from matplotlib.ticker import MaxNLocator
 from invspec.analysis.coordinates import number, shown
 from invspec.analysis.readings import Number
 from invspec.report import pictures, regions, table
-from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, KINDS, QUIET, STYLE, Look, bare, handles, legend, looks
+from invspec.report.style import (
+    CLASSES,
+    DARK_PAGE,
+    FAINT,
+    INK,
+    KINDS,
+    QUIET,
+    STYLE,
+    Look,
+    bare,
+    handles,
+    legend,
+    looks,
+)
 from invspec.report.table import Labels, Line, Table
 
 LARGEST_GRID = 6  # panels; more rows of a kind share one
@@ -109,7 +122,9 @@ def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
     """What every colour of these tables' figures is on a dark page."""
     lines = {look.colour: look.dark for one in tables for look in looks_of(one).values()}
     kept = pictures.dark() if any(one.pictures for one in tables) else {}
-    areas = dict(area for _, area in CLASSES) if any(one.figure == "regions" for one in tables) else {}
+    areas = (
+        dict(area for _, area in CLASSES) if any(one.figure == "regions" for one in tables) else {}
+    )
     return DARK_PAGE | dict(KINDS) | kept | areas | lines
 
 
@@ -117,7 +132,9 @@ def _svg(figure: Figure) -> str:
     text = io.StringIO()
     with matplotlib.rc_context(STYLE):
         FigureCanvasSVG(figure)
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": "invspec"})
+        figure.savefig(
+            text, format="svg", transparent=True, metadata={"Date": None, "Creator": "invspec"}
+        )
     return text.getvalue()
 
 
@@ -136,7 +153,9 @@ def panels_of(one: Table) -> dict[str, list[Line]]:
     coordinate keeps all lines in one. Bands have a panel for whatever their edges and the legend do not tell apart.
     """
     if one.figure == "band":
-        return _by_title(one, [" ".join(filter(None, map(shown, line.labels[:-2]))) for line in one.lines])
+        return _by_title(
+            one, [" ".join(filter(None, map(shown, line.labels[:-2]))) for line in one.lines]
+        )
     told = one.legend is not None and one.rows[:1] == tuple(table.legend_names(one.legend)[:1])
     several = len(one.rows) > 1 and is_profile(one) and not told
     names = [shown(line.labels[0]) for line in one.lines] if several else []
@@ -205,7 +224,9 @@ class Panel:
 def _profiles(tables: Sequence[Table], framed: bool) -> Figure:
     panels = [Panel(title, one, lines) for one in tables for title, lines in panels_of(one).items()]
     legends = [panel.legend for panel in panels]
-    shared = all(legend.items() <= legends[0].items() for legend in legends) if len(tables) > 1 else True
+    shared = (
+        all(legend.items() <= legends[0].items() for legend in legends) if len(tables) > 1 else True
+    )
     count = max(len(looks_of(one)) for one in tables)
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
@@ -239,7 +260,11 @@ def _frame(figure: Figure, tables: Sequence[Table]) -> None:
 
 def _panel(axes: Axes, panel: Panel) -> None:
     one, lines, known = panel.table, panel.lines, looks_of(panel.table)
-    positions = [place for place in map(number, one.across) if place is not None] if is_profile(one) else None
+    positions = (
+        [place for place in map(number, one.across) if place is not None]
+        if is_profile(one)
+        else None
+    )
     if positions is not None and one.figure == "band":
         bands = _bands(one, lines)
         for own, edges in bands.items():
@@ -253,7 +278,9 @@ def _panel(axes: Axes, panel: Panel) -> None:
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
 
 
-def _rows(axes: Axes, panel: Panel, positions: Sequence[float] | None, known: Mapping[Labels, Look]) -> None:
+def _rows(
+    axes: Axes, panel: Panel, positions: Sequence[float] | None, known: Mapping[Labels, Look]
+) -> None:
     one, lines = panel.table, panel.lines
     for rank, line in enumerate(lines):
         look = known[_own(one, line)]
@@ -269,10 +296,15 @@ def _bands(one: Table, lines: Sequence[Line]) -> dict[Labels, list[Line]]:
     found: dict[Labels, list[Line]] = {}
     for line in lines:
         found.setdefault(_own(one, line), []).append(line)
-    return {own: sorted(edges, key=lambda edge: number(edge.labels[-1]) or 0.0) for own, edges in found.items()}
+    return {
+        own: sorted(edges, key=lambda edge: number(edge.labels[-1]) or 0.0)
+        for own, edges in found.items()
+    }
 
 
-def _band(axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: Look, shade: float) -> None:
+def _band(
+    axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: Look, shade: float
+) -> None:
     """From the first line to the last, which are drawn; those between are dashed."""
     order = sorted(range(len(positions)), key=lambda place: positions[place])
     x = [positions[place] for place in order]
@@ -286,39 +318,73 @@ def _band(axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: L
             axes.plot(x, height, linewidth=0.9, linestyle=(0, (3, 2)), **drawn)
 
 
-def _profile(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
+def _profile(
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look
+) -> None:
     order = sorted(range(len(positions)), key=lambda place: positions[place])
     x = [positions[place] for place in order]
     found = [numbers[place] for place in order]
     value, low, high = (_values(found, name) for name in ("value", "low", "high"))
     axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
-    axes.plot(x, value, color=look.colour, linewidth=1.5, marker=look.marker, markersize=3.4, clip_on=False, zorder=3)
+    axes.plot(
+        x,
+        value,
+        color=look.colour,
+        linewidth=1.5,
+        marker=look.marker,
+        markersize=3.4,
+        clip_on=False,
+        zorder=3,
+    )
 
 
 def _values(numbers: Sequence[Number | None], name: str) -> list[float]:
     return [math.nan if one is None else getattr(one, name) for one in numbers]
 
 
-def _dots(axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look) -> None:
+def _dots(
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look
+) -> None:
     for x, one in zip(positions, numbers, strict=True):
         if one is not None:
-            axes.plot([x, x], [one.low, one.high], color=look.colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
-            axes.plot([x], [one.value], color=look.colour, marker=look.marker, markersize=3.6, clip_on=False, zorder=3)
+            axes.plot(
+                [x, x],
+                [one.low, one.high],
+                color=look.colour,
+                linewidth=1.3,
+                solid_capstyle="butt",
+                zorder=2,
+            )
+            axes.plot(
+                [x],
+                [one.value],
+                color=look.colour,
+                marker=look.marker,
+                markersize=3.6,
+                clip_on=False,
+                zorder=3,
+            )
 
 
 def _ticks(axes: Axes, one: Table, positions: Sequence[float] | None) -> None:
     if positions is None:
         names = [shown(place) or "none" for place in one.across]
         wide = max(map(len, names)) * len(names) > TICK_LETTERS  # in a row they would touch
-        slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if wide else {}
+        slanted: dict[str, Any] = (
+            {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if wide else {}
+        )
         axes.set_xticks(range(len(names)), names, **slanted)
         axes.set_xlim(-0.6, len(one.across) - 0.4)
         return
-    nearest = min(abs(a - b) for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False))
+    nearest = min(
+        abs(a - b) for a, b in zip(sorted(positions), sorted(positions)[1:], strict=False)
+    )
     if nearest > (max(positions) - min(positions)) / 11:  # else the labels would touch
         axes.set_xticks(list(positions), [shown(place) for place in one.across])
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=all(place == int(place) for place in positions)))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(6, integer=all(place == int(place) for place in positions))
+        )
     axes.margins(x=0.03)
 
 
@@ -339,7 +405,9 @@ def _legends(figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool) -
         legend(figure, found, _told(panels[0].table))
         return
     for axes, panel in zip(grid.flat, panels, strict=False):
-        axes.legend(handles(panel.legend), list(panel.legend), title=_told(panel.table), loc="best", **QUIET)
+        axes.legend(
+            handles(panel.legend), list(panel.legend), title=_told(panel.table), loc="best", **QUIET
+        )
 
 
 def _told(one: Table) -> str | None:
@@ -364,7 +432,14 @@ def _plane(one: Table, other: Table, framed: bool) -> Figure:
         look = own[row]
         axes.plot([x.low, x.high], [y.value, y.value], color=look.colour, linewidth=1.1)
         axes.plot([x.value, x.value], [y.low, y.high], color=look.colour, linewidth=1.1)
-        axes.plot([x.value], [y.value], color=look.colour, marker=look.marker, markersize=5, linestyle="none")
+        axes.plot(
+            [x.value],
+            [y.value],
+            color=look.colour,
+            marker=look.marker,
+            markersize=5,
+            linestyle="none",
+        )
     axes.set_xlabel(_place(one))
     axes.set_ylabel(_place(other))
     bare(axes, "both")

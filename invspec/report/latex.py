@@ -54,8 +54,15 @@ def text(whole: Report) -> str:
 
 
 def _float(caption: str, columns: str, lines: Sequence[str]) -> str:
-    opening = [r"\begin{table}", r"  \centering", rf"  \caption{{{caption}}}", rf"  \begin{{tabular}}{{{columns}}}"]
-    return "\n".join([*opening, *(f"    {line}" for line in lines), r"  \end{tabular}", r"\end{table}"])
+    opening = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{caption}}}",
+        rf"  \begin{{tabular}}{{{columns}}}",
+    ]
+    return "\n".join(
+        [*opening, *(f"    {line}" for line in lines), r"  \end{tabular}", r"\end{table}"]
+    )
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -63,7 +70,16 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _claims(verdicts: Sequence[Verdict]) -> str:
-    heading = ["claim", "source", "statistic", "measured", "95 \\% interval", "asked", "published", "verdict"]
+    heading = [
+        "claim",
+        "source",
+        "statistic",
+        "measured",
+        "95 \\% interval",
+        "asked",
+        "published",
+        "verdict",
+    ]
     lines = [r"\toprule", _row(heading), r"\midrule", *map(_claim, verdicts), r"\bottomrule"]
     return _float("Claims and what became of them.", r"p{0.3\linewidth}lllllll", lines)
 
@@ -71,13 +87,23 @@ def _claims(verdicts: Sequence[Verdict]) -> str:
 def _claim(verdict: Verdict) -> str:
     claim = verdict.claim
     published = "" if verdict.published is None else table.short(verdict.published)
-    asked = [verdict.statistic, *table.statistic(verdict), table.bound(verdict), published, verdict.outcome]
+    asked = [
+        verdict.statistic,
+        *table.statistic(verdict),
+        table.bound(verdict),
+        published,
+        verdict.outcome,
+    ]
     return _row([escape(cell) for cell in (claim.says, claim.source or "", *asked)])
 
 
 def _table(one: Table) -> str:
-    caption = ". ".join(part for part in (one.title, _sentence(one.about), table.caption(one)) if part)
-    return _float(escape(caption + "."), "l" * len(one.rows) + "r" * len(one.across), list(_lines(one)))
+    caption = ". ".join(
+        part for part in (one.title, _sentence(one.about), table.caption(one)) if part
+    )
+    return _float(
+        escape(caption + "."), "l" * len(one.rows) + "r" * len(one.across), list(_lines(one))
+    )
 
 
 def _sentence(text: str) -> str:
@@ -87,12 +113,19 @@ def _sentence(text: str) -> str:
 def _lines(one: Table) -> Iterator[str]:
     start, wide = len(one.rows), len(one.across)
     yield r"\toprule"
-    yield _row([*[""] * start, rf"\multicolumn{{{wide}}}{{c}}{{{escape(one.headings[one.columns])}}}"])
+    yield _row(
+        [*[""] * start, rf"\multicolumn{{{wide}}}{{c}}{{{escape(one.headings[one.columns])}}}"]
+    )
     yield rf"\cmidrule(lr){{{start + 1}-{start + wide}}}"
-    yield _row([escape(one.headings[name]) for name in one.rows] + [escape(shown(at) or "none") for at in one.across])
+    yield _row(
+        [escape(one.headings[name]) for name in one.rows]
+        + [escape(shown(at) or "none") for at in one.across]
+    )
     yield r"\midrule"
     for labels, line in zip(table.merged(one), one.lines, strict=True):
-        yield _row([*map(escape, labels), *(_number(number, one.decimals) for number in line.numbers)])
+        yield _row(
+            [*map(escape, labels), *(_number(number, one.decimals) for number in line.numbers)]
+        )
     yield r"\bottomrule"
 
 

@@ -88,16 +88,26 @@ def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Pic
             return _images(first)
         case "regions" if "regions" in first.tensors:
             return _regions(first)
-        case "heatmap" if square := [name for name, tensor in first.tensors.items() if tensor.ndim == 2]:
+        case "heatmap" if square := [
+            name for name, tensor in first.tensors.items() if tensor.ndim == 2
+        ]:
             return Picture(_array(first, square[0]))
         case _:
-            raise SpecError(f"{readings[0].coords['measure']} keeps no {WANTED[kind]}", path=("figure",))
+            raise SpecError(
+                f"{readings[0].coords['measure']} keeps no {WANTED[kind]}", path=("figure",)
+            )
 
 
 def _images(score: Artifact) -> Picture:
-    kept = {name: _array(score, name) for name in ("captions", "frames", "bars") if name in score.tensors}
+    kept = {
+        name: _array(score, name)
+        for name in ("captions", "frames", "bars")
+        if name in score.tensors
+    }
     images = _array(score, "images")
-    return Picture(images, **kept, headings=_headings(score, columns=images.shape[1]), sides=_sides(score))
+    return Picture(
+        images, **kept, headings=_headings(score, columns=images.shape[1]), sides=_sides(score)
+    )
 
 
 def _sides(score: Artifact) -> tuple[str, ...]:
@@ -107,7 +117,9 @@ def _sides(score: Artifact) -> tuple[str, ...]:
 
 
 def _regions(score: Artifact) -> Regions:
-    wheres = [tuple(map(str, row.where.values())) for row in score.rows or ()]  # classifier and circle
+    wheres = [
+        tuple(map(str, row.where.values())) for row in score.rows or ()
+    ]  # classifier and circle
     headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*wheres, strict=True))
     mark = "point_"
     return Regions(
@@ -118,7 +130,11 @@ def _regions(score: Artifact) -> Regions:
         radii=tuple(score.tensors["radii"].tolist()),
         labels=tuple(score.tensors["labels"].tolist()),
         misread=_array(score, "misread"),
-        points={name.removeprefix(mark): _array(score, name) for name in score.tensors if name.startswith(mark)},
+        points={
+            name.removeprefix(mark): _array(score, name)
+            for name in score.tensors
+            if name.startswith(mark)
+        },
     )
 
 

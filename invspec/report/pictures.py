@@ -29,7 +29,10 @@ WIDE = 8.4  # inches: what stands beside each other on a page
 CELL = 0.36  # inches
 FRAME = KINDS[2][0]
 TINTS = tuple(
-    tuple(to_hex(colour) for colour in LinearSegmentedColormap.from_list("heat", list(stops), LEVELS)(range(LEVELS)))
+    tuple(
+        to_hex(colour)
+        for colour in LinearSegmentedColormap.from_list("heat", list(stops), LEVELS)(range(LEVELS))
+    )
     for stops in HEAT
 )
 # black or white on a cell: what has more contrast on a white page and on a dark one, by a colour for each of four cases
@@ -54,7 +57,9 @@ def heatmaps(pictures: Pictures, framed: bool) -> Figure:
 
 def matrices(pictures: Pictures, framed: bool) -> Figure:
     """A panel for each matrix of target classes by source classes, its numbers written in it, its mean above."""
-    rows, columns = (max(sizes) for sizes in zip(*(one.values.shape for one in pictures.values()), strict=True))
+    rows, columns = (
+        max(sizes) for sizes in zip(*(one.values.shape for one in pictures.values()), strict=True)
+    )
     cell = min(CELL, CELL * MOST_NUMBERS / max(rows, columns) / 2)
     return _squares(pictures, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
 
@@ -63,7 +68,9 @@ def images(pictures: Pictures, framed: bool) -> Figure:
     """A grid for each score, two beside each other: its images, each with a number below, the framed ones in colour."""
     columns = max(picture.values.shape[1] for picture in pictures.values())
     across = min(len(pictures), 2 if columns <= MOST_BESIDE else 1)
-    sheets = [Sheet.of(picture, room=WIDE / max(across, 1.25) - 0.45) for picture in pictures.values()]
+    sheets = [
+        Sheet.of(picture, room=WIDE / max(across, 1.25) - 0.45) for picture in pictures.values()
+    ]
     width, height = (max(getattr(sheet, name) for sheet in sheets) for name in ("width", "height"))
     down = math.ceil(len(sheets) / across)
     size = ((width + 0.45) * across, (height + 0.65) * down + (0.55 if framed else 0.15))
@@ -90,7 +97,9 @@ def _clear(grid: Any, used: int) -> None:
 # ─ matrices ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _squares(pictures: Pictures, panel: tuple[float, float], framed: bool, numbered: bool) -> Figure:
+def _squares(
+    pictures: Pictures, panel: tuple[float, float], framed: bool, numbered: bool
+) -> Figure:
     across = min(len(pictures), max(int(WIDE / panel[0]), 1))
     down = math.ceil(len(pictures) / across)
     size = (panel[0] * across + 0.8, (panel[1] + 0.25) * down + (0.55 if framed else 0.15))
@@ -104,12 +113,19 @@ def _squares(pictures: Pictures, panel: tuple[float, float], framed: bool, numbe
         axes.set_aspect("equal")
         axes.invert_yaxis()
         mean = f"mean {plain(float(values.mean()), 2)}" if numbered and values.count() else ""
-        axes.set_title(" \N{MIDDLE DOT} ".join(filter(None, [title, mean])), loc="left", color=INK, fontsize=8.5)
+        axes.set_title(
+            " \N{MIDDLE DOT} ".join(filter(None, [title, mean])),
+            loc="left",
+            color=INK,
+            fontsize=8.5,
+        )
         _classes(axes, picture.values, scale) if numbered else axes.set(xticks=[], yticks=[])
     _clear(grid, len(pictures))
     bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=22, pad=0.02)
     assert bar.solids is not None, "a scale without colours"
-    bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.5)  # paths, whose colours a page can change
+    bar.solids.set(
+        rasterized=False, edgecolor="face", linewidth=0.5
+    )  # paths, whose colours a page can change
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]  # typed as its rectangle's spine
     bar.ax.tick_params(length=2.5, width=0.7)
     return figure
@@ -117,7 +133,9 @@ def _squares(pictures: Pictures, panel: tuple[float, float], framed: bool, numbe
 
 def _scale(pictures: Pictures) -> Normalize:
     """From 0, or less, to 1, or more, where the largest entry of all matrices is beyond."""
-    entries = np.concatenate([picture.values[np.isfinite(picture.values)] for picture in pictures.values()])
+    entries = np.concatenate(
+        [picture.values[np.isfinite(picture.values)] for picture in pictures.values()]
+    )
     return Normalize(float(entries.min(initial=0.0)), float(entries.max(initial=1.0)))
 
 
@@ -137,7 +155,9 @@ def _classes(axes: Axes, values: Array, scale: Normalize) -> None:
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             text, colour = plain(value, decimals), on_cell(float(scale(value)))
-            axes.text(column + 0.5, row + 0.53, text, ha="center", va="center", fontsize=6.5, color=colour)
+            axes.text(
+                column + 0.5, row + 0.53, text, ha="center", va="center", fontsize=6.5, color=colour
+            )
 
 
 def on_cell(place: float) -> str:
@@ -149,7 +169,10 @@ def on_cell(place: float) -> str:
 
 def _wants_light(colour: str) -> bool:
     """Whether white text has more contrast on a colour than black text, by the relative luminance of WCAG 2."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in to_rgb(colour)
+    ]
     luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
     return 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05
 
@@ -176,7 +199,10 @@ class Sheet:
         """Images as large as there is room for, up to an inch."""
         _, columns, _, high, wide = picture.values.shape
         side = min(1.0, room / columns - cls.gap)
-        below, above = (0.0 if part is None else size for part, size in ((picture.captions, 0.17), (picture.bars, 0.3)))
+        below, above = (
+            0.0 if part is None else size
+            for part, size in ((picture.captions, 0.17), (picture.bars, 0.3))
+        )
         return cls(picture, side, side * high / wide, below, above)
 
     @property
@@ -198,12 +224,16 @@ class Sheet:
         """All images, their captions, frames and bars, and what the rows and columns are."""
         picture = self.picture
         told = bool(picture.headings or picture.sides)
-        axes.set_title(title, loc="left", color=INK, y=1.0, pad=15 if told else 27)  # points: one line above, or two
+        axes.set_title(
+            title, loc="left", color=INK, y=1.0, pad=15 if told else 27
+        )  # points: one line above, or two
         for place in np.ndindex(*picture.values.shape[:2]):
             if np.isfinite(picture.values[place]).all():
                 self._image(axes, place)
                 if picture.bars is not None and np.isfinite(picture.bars[place]).all():
-                    self._bars(axes, place, picture.bars[place], float(np.nanmax(np.abs(picture.bars))))
+                    self._bars(
+                        axes, place, picture.bars[place], float(np.nanmax(np.abs(picture.bars)))
+                    )
         axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")
         self._headings(axes)
 
@@ -219,12 +249,29 @@ class Sheet:
         framed = frames is not None and bool(frames[place])
         edge, width = (FRAME, 1.8) if framed else (GRID, 0.5)
         axes.add_patch(
-            Rectangle((left, top), self.side, self.tall, fill=False, edgecolor=edge, linewidth=width, clip_on=False)
+            Rectangle(
+                (left, top),
+                self.side,
+                self.tall,
+                fill=False,
+                edgecolor=edge,
+                linewidth=width,
+                clip_on=False,
+            )
         )
         if captions is not None and np.isfinite(captions[place]):
             text, weight = plain(float(captions[place]), 2), "bold" if framed else "normal"
             middle, line = left + self.side / 2, top + self.tall + self.below / 2
-            axes.text(middle, line, text, ha="center", va="center", fontsize=6.5, color=INK, fontweight=weight)
+            axes.text(
+                middle,
+                line,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=INK,
+                fontweight=weight,
+            )
 
     def _bars(self, axes: Axes, place: tuple[int, ...], bars: Array, greatest: float) -> None:
         """A bar for each number, up or down from a line, on one scale in all of the grid; the largest in colour."""
@@ -235,7 +282,15 @@ class Sheet:
         axes.plot([left, left + self.side], [middle, middle], color=GRID, linewidth=0.5)
         for k, height in enumerate(heights):
             colour = FRAME if k == np.argmax(bars) else FAINT
-            axes.add_patch(Rectangle((left + (k + 0.1) * wide, middle), 0.8 * wide, -height, color=colour, linewidth=0))
+            axes.add_patch(
+                Rectangle(
+                    (left + (k + 0.1) * wide, middle),
+                    0.8 * wide,
+                    -height,
+                    color=colour,
+                    linewidth=0,
+                )
+            )
 
     def _headings(self, axes: Axes) -> None:
         rows, columns = self.picture.values.shape[:2]
@@ -260,7 +315,9 @@ FINE = 96  # pixels: small images are enlarged to about so many, since not every
 
 def pixels(image: Array) -> Array:
     """An image (channels, H, W) in [0, 1] as (H', W', 3) uint8, each pixel a square of several; not RGB: grey."""
-    colours = image if len(image) == 3 else np.broadcast_to(image.mean(axis=0), (3, *image.shape[1:]))
+    colours = (
+        image if len(image) == 3 else np.broadcast_to(image.mean(axis=0), (3, *image.shape[1:]))
+    )
     levels = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     times = max(round(FINE / max(levels.shape[:2])), 1)
     return levels.repeat(times, axis=0).repeat(times, axis=1)

@@ -46,7 +46,11 @@ def gather(planned: Plan, store: Store) -> Provenance:
         done=len(made),
         tasks=len(planned.tasks),
         seconds={kind: _sum(kind, made) for kind in ("train", "perturb", "score")},
-        versions={name: found for name in ("device", "invspec", "torch", "commit") if (found := distinct(name))},
+        versions={
+            name: found
+            for name in ("device", "invspec", "torch", "commit")
+            if (found := distinct(name))
+        },
         finished=max(distinct("finished"), default=""),
         precision=planned.spec.precision,
         seeds=planned.spec.seeds,
@@ -83,7 +87,9 @@ def citation(spec: Spec) -> str:
     paper = papers().get(spec.paper or "")
     if paper is None:
         return ""
-    return f"{paper.authors} ({paper.year}). {paper.title}.{f' {paper.venue}.' if paper.venue else ''}"
+    return (
+        f"{paper.authors} ({paper.year}). {paper.title}.{f' {paper.venue}.' if paper.venue else ''}"
+    )
 
 
 def command(spec: Spec) -> str:
@@ -93,4 +99,6 @@ def command(spec: Spec) -> str:
 
 def spec_text(spec: Spec) -> str:
     """The spec as it was run, scale and settings included."""
-    return yaml.safe_dump(spec.source.values, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+    return yaml.safe_dump(
+        spec.source.values, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )

@@ -52,16 +52,26 @@ def _block(block: Any, picture: Regions) -> None:
             _circle(axes, picture.radii[circle], picture.labels[circle], misread)
         for name, places in picture.points.items():
             _point(axes, name, places[plane], picture.extent)
-        axes.set(xlim=(-picture.extent, picture.extent), ylim=(-picture.extent, picture.extent), aspect="equal")
+        axes.set(
+            xlim=(-picture.extent, picture.extent),
+            ylim=(-picture.extent, picture.extent),
+            aspect="equal",
+        )
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        _title(axes, picture.headings[classifier], picture.circles, picture.misread[plane, classifier])
+        _title(
+            axes, picture.headings[classifier], picture.circles, picture.misread[plane, classifier]
+        )
 
 
 def _areas(axes: Axes, classes: Array, extent: float) -> None:
     """Paths of flat colour, which a page can change: below all, the first class, then the others."""
     first, *others = np.unique(classes).tolist()
-    axes.add_patch(Rectangle((-extent, -extent), 2 * extent, 2 * extent, facecolor=area(first), edgecolor="none"))
+    axes.add_patch(
+        Rectangle(
+            (-extent, -extent), 2 * extent, 2 * extent, facecolor=area(first), edgecolor="none"
+        )
+    )
     side = np.linspace(-extent, extent, len(classes))
     for k in others:
         axes.contourf(side, side, (classes == k).astype(float), levels=[0.5, 1.5], colors=[area(k)])
@@ -77,7 +87,9 @@ def _circle(axes: Axes, radius: float, label: int, misread: Array) -> None:
     between = misread | np.roll(misread, 1)  # of each angle and the one before
     wrong = np.append(np.stack([between, misread], axis=1).ravel(), between[0])
     axes.plot(x, y, color=line(label), linewidth=THIN)
-    axes.plot(x, np.where(wrong, y, np.nan), color=line(label), linewidth=THICK, solid_capstyle="butt")
+    axes.plot(
+        x, np.where(wrong, y, np.nan), color=line(label), linewidth=THICK, solid_capstyle="butt"
+    )
 
 
 def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
@@ -89,7 +101,10 @@ def _point(axes: Axes, name: str, place: Array, extent: float) -> None:
     (x, y), length = place.tolist(), math.hypot(*place)
     marker, away = cast(Any, "o"), 6
     if (beyond := max(abs(x), abs(y)) / extent) > 1:
-        marker, away = (3, 0, math.degrees(math.atan2(y, x)) - 90), 15  # points: past the outermost circle
+        marker, away = (
+            (3, 0, math.degrees(math.atan2(y, x)) - 90),
+            15,
+        )  # points: past the outermost circle
         name = f"{name} at {length:,.0f}"
         x, y = 0.97 * x / beyond, 0.97 * y / beyond
     axes.plot(x, y, marker=marker, markersize=4.5, color=INK, zorder=5)
@@ -108,11 +123,20 @@ def _side(way: float, backward: str, forward: str) -> str:
 
 
 def _title(axes: Axes, heading: str, circles: tuple[str, ...], misread: Array) -> None:
-    shares = [f"{name} {percent(share)}" for name, share in zip(circles, misread.mean(-1).tolist(), strict=True)]
+    shares = [
+        f"{name} {percent(share)}"
+        for name, share in zip(circles, misread.mean(-1).tolist(), strict=True)
+    ]
     axes.set_title(heading, loc="left", color=INK, fontsize=8.5, pad=13)
     told = f"misread: {', '.join(shares)}"
     axes.annotate(
-        told, (0, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", color=FAINT, fontsize=7
+        told,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=FAINT,
+        fontsize=7,
     )
 
 
@@ -134,8 +158,11 @@ def line(label: int) -> str:
 
 def _handles(kept: list[Regions]) -> list[Patch | Line2D]:
     """What stands in the legend: the classes, and an arc that is misread."""
-    labels = sorted({*(label for one in kept for label in one.labels), *np.unique([one.values for one in kept])})
+    labels = sorted(
+        {*(label for one in kept for label in one.labels), *np.unique([one.values for one in kept])}
+    )
     classes: list[Patch | Line2D] = [
-        Patch(facecolor=area(label), edgecolor=line(label), linewidth=THIN, label=f"class {label}") for label in labels
+        Patch(facecolor=area(label), edgecolor=line(label), linewidth=THIN, label=f"class {label}")
+        for label in labels
     ]
     return [*classes, Line2D([], [], color=FAINT, linewidth=THICK, label="misread")]

@@ -39,7 +39,9 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
                     rows += len(table)
         partial.replace(path)
     except OSError as problem:
-        raise InvspecError(f"cannot write {path}: {problem.strerror or problem}", where="--output") from None
+        raise InvspecError(
+            f"cannot write {path}: {problem.strerror or problem}", where="--output"
+        ) from None
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -55,14 +57,18 @@ def _attacked(planned: Plan) -> list[tuple[Perturb, Coords]]:
         for label, parts in zip(labels, cell.goal.of, strict=True):
             others = _swept(planned, "attacks", [other for other in labels if other != label])
             hidden = {*MEASURED, *measured, *others}
-            coords = {name: value for name, value in cell.coords.items() if name not in hidden} | {"attack": label}
+            coords = {name: value for name, value in cell.coords.items() if name not in hidden} | {
+                "attack": label
+            }
             found |= {(part, repr(coords)): (part, coords) for part in parts}
     return list(found.values())
 
 
 def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
     entries = planned.spec.entries[kind]
-    return {name for label in labels for variant in entries[label].variants for name in variant.coords}
+    return {
+        name for label in labels for variant in entries[label].variants for name in variant.coords
+    }
 
 
 def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
@@ -81,7 +87,13 @@ FLOATS = ("confidence", "confidence_adv", "linf", "l2")
 def _type(value: Any) -> pa.DataType:
     if isinstance(value, bool):
         return pa.bool_()
-    return pa.int64() if isinstance(value, int) else pa.float64() if isinstance(value, float) else pa.string()
+    return (
+        pa.int64()
+        if isinstance(value, int)
+        else pa.float64()
+        if isinstance(value, float)
+        else pa.string()
+    )
 
 
 def _wider(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:

@@ -116,7 +116,8 @@ def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, Look]:
 def handles(found: Mapping[str, Look]) -> list[Line2D]:
     """What stands for each look in a legend."""
     return [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5) for look in found.values()
+        Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5)
+        for look in found.values()
     ]
 
 

@@ -20,7 +20,10 @@ from invspec.spec.resolved import Spec
 from invspec.spec.schema import KINDS, FigureKind, Layout, Scalar
 
 Labels = tuple[Scalar | None, ...]
-_ACCOMPANIED: tuple[FigureKind, ...] = ("profile", "beside")  # figures that another panel may stand beside
+_ACCOMPANIED: tuple[FigureKind, ...] = (
+    "profile",
+    "beside",
+)  # figures that another panel may stand beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
 ROUNDING = 1e-8
@@ -75,7 +78,10 @@ class Table:
     @property
     def is_share(self) -> bool:
         """Whether everything in it lies in [0, 1] and fills it: distances may be small, shares seldom all are."""
-        return all(number.low >= 0 and number.high <= 1 for number in self.numbers) and self._greatest > 0.5
+        return (
+            all(number.low >= 0 and number.high <= 1 for number in self.numbers)
+            and self._greatest > 0.5
+        )
 
     @property
     def _greatest(self) -> float:
@@ -95,18 +101,26 @@ def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
     return laid_out(planned, readings.groups(readings.collect(planned, store)), Estimator(), store)
 
 
-def laid_out(planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store) -> tuple[Table, ...]:
+def laid_out(
+    planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store
+) -> tuple[Table, ...]:
     """A table for each layout, from groups that have been read already.
 
     Raises SpecError where a figure cannot be drawn of what the measure kept, which shows only once it is there.
     """
     return tuple(
-        _located(planned, number, layout, groups, estimator, store) for number, layout in enumerate(layouts(planned))
+        _located(planned, number, layout, groups, estimator, store)
+        for number, layout in enumerate(layouts(planned))
     )
 
 
 def _located(
-    planned: Plan, number: int, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store
+    planned: Plan,
+    number: int,
+    layout: Layout,
+    groups: Sequence[Group],
+    estimator: Estimator,
+    store: Store,
 ) -> Table:
     try:
         return _table(planned, layout, groups, estimator, store)
@@ -130,7 +144,9 @@ def check(planned: Plan) -> None:
             if layout.figure == "beside" and (
                 number == 0 or planned.spec.report[number - 1].figure not in _ACCOMPANIED
             ):
-                raise SpecError("no profile stands before this one", hint="figure: profile", path=("figure",))
+                raise SpecError(
+                    "no profile stands before this one", hint="figure: profile", path=("figure",)
+                )
             _check(planned, layout)
         except SpecError as problem:
             raise planned.spec.source.locate(problem.within("report", number)) from None
@@ -144,7 +160,11 @@ def legend_names(legend: str | None) -> list[str]:
 def _check(planned: Plan, layout: Layout) -> None:
     coordinates.check_measure(planned, layout.of, ("of",))
     of_measure = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
-    coordinates.check_at(of_measure, {name: at for name, at in layout.at.items() if not _is_own(layout, name)}, ("at",))
+    coordinates.check_at(
+        of_measure,
+        {name: at for name, at in layout.at.items() if not _is_own(layout, name)},
+        ("at",),
+    )
     known = dict.fromkeys(name for coords in of_measure for name in coords)
     for position, name in enumerate(layout.rows or ()):
         if not _is_own(layout, name):
@@ -156,17 +176,27 @@ def _check(planned: Plan, layout: Layout) -> None:
     rows, columns = arrange(planned, layout, shown)
     for name in legend_names(layout.legend):
         coordinates.check_name(name, rows, ("legend",))
-    titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()  # told by panels and edges
+    titled = (
+        {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
+    )  # told by panels and edges
     if layout.legend and (
-        untold := coordinates.varying(shown, {"seed", columns, *legend_names(layout.legend), *titled})
+        untold := coordinates.varying(
+            shown, {"seed", columns, *legend_names(layout.legend), *titled}
+        )
     ):
-        raise SpecError(f"the legend does not tell these apart: {coordinates.listing(untold)}", path=("legend",))
+        raise SpecError(
+            f"the legend does not tell these apart: {coordinates.listing(untold)}", path=("legend",)
+        )
     if layout.against is not None:
         _check_plane(planned, layout, rows, shown)
 
 
-def _check_plane(planned: Plan, layout: Layout, rows: tuple[str, ...], shown: Sequence[Mapping[str, Scalar]]) -> None:
-    if len({tuple(coords.get(name) for name in rows) for coords in shown}) < len({_but_seed(one) for one in shown}):
+def _check_plane(
+    planned: Plan, layout: Layout, rows: tuple[str, ...], shown: Sequence[Mapping[str, Scalar]]
+) -> None:
+    if len({tuple(coords.get(name) for name in rows) for coords in shown}) < len(
+        {_but_seed(one) for one in shown}
+    ):
         raise SpecError("a plane has one point a row", hint="fix the columns with at", path=("at",))
     try:
         _check(planned, upwards(planned, layout, rows))
@@ -192,7 +222,11 @@ def _is_own(layout: Layout, name: str) -> bool:
 
 
 def _is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
-    at = {name: value for name, value in layout.at.items() if name in coords or not _is_own(layout, name)}
+    at = {
+        name: value
+        for name, value in layout.at.items()
+        if name in coords or not _is_own(layout, name)
+    }
     return coordinates.matches(coords, {"measure": layout.of, **at})
 
 
@@ -209,13 +243,17 @@ def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Sca
         raise SpecError(found, hint=f"add {' and '.join(still)} to rows, or fix it with at")
 
 
-def arrange(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> tuple[tuple[str, ...], str]:
+def arrange(
+    planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]
+) -> tuple[tuple[str, ...], str]:
     """The coordinates that run down and the one that runs across; what tells a measure's rows apart is always there."""
     columns = layout.columns or _columns(planned.spec, layout, shown)
     differing = coordinates.varying(shown, but=("seed", "measure", columns))
     rows = tuple(differing) if layout.rows is None else layout.rows
     known = planned.coordinates(layout.of)
-    return rows + tuple(name for name in differing if name not in known and name not in rows), columns
+    return rows + tuple(
+        name for name in differing if name not in known and name not in rows
+    ), columns
 
 
 def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> str:
@@ -230,7 +268,9 @@ def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) 
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store) -> Table:
+def _table(
+    planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store
+) -> Table:
     shown = [group for group in groups if _is_in(layout, group.coords)]
     rows, columns = arrange(planned, layout, [group.coords for group in shown])
     numbers = estimator.numbers(shown)
@@ -239,13 +279,28 @@ def _table(planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Es
     for group in shown:
         labels = tuple(group.coords.get(name) for name in rows)
         found.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
-    against = _table(planned, upwards(planned, layout, rows), groups, estimator, store) if layout.against else None
-    if against is not None and against.numbers and not {line.labels for line in against.lines} & set(found):
-        raise SpecError(f"no row of {layout.of} is one of {against.measure}", hint="fix its rows", path=("against",))
-    lines = tuple(Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found))
+    against = (
+        _table(planned, upwards(planned, layout, rows), groups, estimator, store)
+        if layout.against
+        else None
+    )
+    if (
+        against is not None
+        and against.numbers
+        and not {line.labels for line in against.lines} & set(found)
+    ):
+        raise SpecError(
+            f"no row of {layout.of} is one of {against.measure}",
+            hint="fix its rows",
+            path=("against",),
+        )
+    lines = tuple(
+        Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found)
+    )
     pictures = payloads.pictures(layout.figure, shown, (*rows, columns), store)
     laid = Table(
-        title=layout.title or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
+        title=layout.title
+        or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
         about=about(planned.spec, layout.of),
         measure=layout.of,
         rows=rows,
@@ -285,17 +340,24 @@ def _check_band(one: Table) -> None:
         return
     if len(one.across) < 2 or any(coordinates.number(place) is None for place in one.across):
         found = coordinates.listing({one.columns: one.across})
-        raise SpecError("a band runs along several numbers", hint=f"columns: {found}", path=("columns",))
+        raise SpecError(
+            "a band runs along several numbers", hint=f"columns: {found}", path=("columns",)
+        )
     if len({line.labels[-1:] for line in one.lines}) < 2:
         found = f"it has no lowest and highest {one.rows[-1]}" if one.rows else "it has no rows"
-        raise SpecError("a band has two edges", hint=f"the last of rows tells them apart; {found}", path=("rows",))
+        raise SpecError(
+            "a band has two edges",
+            hint=f"the last of rows tells them apart; {found}",
+            path=("rows",),
+        )
 
 
 def _in_order(found: Mapping[Labels, T]) -> list[tuple[Labels, T]]:
     """Lines sorted by their first label, then their second, each in the order in which the spec has them."""
     ranks = [list(dict.fromkeys(values)) for values in zip(*found, strict=True)]
     return sorted(
-        found.items(), key=lambda line: [rank.index(label) for rank, label in zip(ranks, line[0], strict=True)]
+        found.items(),
+        key=lambda line: [rank.index(label) for rank, label in zip(ranks, line[0], strict=True)],
     )
 
 
@@ -312,7 +374,10 @@ def metric(spec: Spec, layout: Layout) -> str:
     methods = [
         variant.method
         for variant in spec.entries["measures"][layout.of].variants
-        if all(coordinates.same(value, layout.at.get(name, value)) for name, value in variant.coords.items())
+        if all(
+            coordinates.same(value, layout.at.get(name, value))
+            for name, value in variant.coords.items()
+        )
     ]
     distances, most = (
         list(dict.fromkeys(getattr(method, name) for method in methods if hasattr(method, name)))
@@ -363,7 +428,13 @@ def unit(spec: Spec, name: str) -> str:
 def plain(value: float, decimals: int = 3) -> str:
     """A number with a real minus sign, and none before a zero."""
     if not math.isfinite(value):
-        return "\N{EN DASH}" if math.isnan(value) else "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
+        return (
+            "\N{EN DASH}"
+            if math.isnan(value)
+            else "\N{INFINITY}"
+            if value > 0
+            else f"{MINUS}\N{INFINITY}"
+        )
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
@@ -428,7 +499,9 @@ def merged(one: Table) -> list[list[str]]:
     listed = [[coordinates.shown(label) for label in line.labels] for line in one.lines]
     blanked: list[list[str]] = []
     for above, labels in zip([[], *listed], listed, strict=False):
-        same = next((i for i, pair in enumerate(zip(above, labels, strict=False)) if pair[0] != pair[1]), 0)
+        same = next(
+            (i for i, pair in enumerate(zip(above, labels, strict=False)) if pair[0] != pair[1]), 0
+        )
         blanked.append([*[""] * same, *labels[same:]])
     return blanked
 
@@ -438,14 +511,21 @@ def caption(one: Table) -> str:
     fixed = [f"{name} {coordinates.shown(value)}" for name, value in one.fixed.items()]
     stars = ["* some seeds are missing"] if any(number.partial for number in one.numbers) else []
     distance = [one.metric] if one.metric else []
-    return "; ".join([*fixed, *distance, note(one.numbers), "± the larger side of the 95 % interval", *stars])
+    return "; ".join(
+        [*fixed, *distance, note(one.numbers), "± the larger side of the 95 % interval", *stars]
+    )
 
 
 def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
     """How many claims came out how, and the word for it: (holds, 2, hold)."""
-    counts = {outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES}
+    counts = {
+        outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES
+    }
     plural = {"holds": "hold", "fails": "fail"}
-    words = {outcome: plural.get(outcome, outcome) if count > 1 else outcome for outcome, count in counts.items()}
+    words = {
+        outcome: plural.get(outcome, outcome) if count > 1 else outcome
+        for outcome, count in counts.items()
+    }
     return [(outcome, counts[outcome], words[outcome]) for outcome in OUTCOMES if counts[outcome]]
 
 

@@ -40,7 +40,8 @@ def _parts(whole: Report, width: int) -> Iterator[RenderableType]:
         yield Text(cited, style="dim")
     if whole.verdicts:
         yield Text(
-            f"\nClaims: {', '.join(f'{count} {word}' for _, count, word in table.tally(whole.verdicts))}", style="bold"
+            f"\nClaims: {', '.join(f'{count} {word}' for _, count, word in table.tally(whole.verdicts))}",
+            style="bold",
         )
         yield Padding(_claims(whole.verdicts), (1, 0, 0, 0))
     for one in whole.tables:
@@ -50,7 +51,12 @@ def _parts(whole: Report, width: int) -> Iterator[RenderableType]:
 
 def _grid(leading: int = 0) -> Grid:
     return Grid(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", leading=leading
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        leading=leading,
     )
 
 
@@ -64,8 +70,14 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
         grid.add_column("paper", no_wrap=True, justify="right")
     for verdict in verdicts:
         published = "" if verdict.published is None else table.short(verdict.published)
-        cells = [Text(verdict.outcome, style=COLOURS[verdict.outcome]), _says(verdict), _measured(verdict)]
-        grid.add_row(*cells, Text(table.bound(verdict)), *[Text(published)][: len(grid.columns) - 4])
+        cells = [
+            Text(verdict.outcome, style=COLOURS[verdict.outcome]),
+            _says(verdict),
+            _measured(verdict),
+        ]
+        grid.add_row(
+            *cells, Text(table.bound(verdict)), *[Text(published)][: len(grid.columns) - 4]
+        )
     return grid
 
 
@@ -76,7 +88,9 @@ def _says(verdict: Verdict) -> Text:
 
 def _measured(verdict: Verdict) -> Text:
     if verdict.outcome == "missing":
-        return Text(f"·\n{verdict.lacking} score{'s' if verdict.lacking > 1 else ''} to come", style="dim")
+        return Text(
+            f"·\n{verdict.lacking} score{'s' if verdict.lacking > 1 else ''} to come", style="dim"
+        )
     value, interval = table.statistic(verdict)
     return Text(f"{verdict.statistic} {value}").append(f"\n{interval}", style="dim")
 
@@ -119,9 +133,15 @@ def _broken(heading: str) -> Text:
 def _chunks(one: Table, width: int) -> Iterator[range]:
     """The columns, in runs that fit beside the row labels."""
     labels = sum(
-        _width(_broken(one.headings[name]).plain.split("\n"), _of(one, row)) for row, name in enumerate(one.rows)
+        _width(_broken(one.headings[name]).plain.split("\n"), _of(one, row))
+        for row, name in enumerate(one.rows)
     )
-    numbers = [text for line in one.lines for number in line.numbers for text in table.parts(number, one.decimals)]
+    numbers = [
+        text
+        for line in one.lines
+        for number in line.numbers
+        for text in table.parts(number, one.decimals)
+    ]
     widths = [_width([shown(place) or "none"], numbers) for place in one.across]
     each = max(widths, default=1)
     fit = max((width - labels) // each, 1)
@@ -152,7 +172,11 @@ def _foot(whole: Report) -> Iterator[Text]:
 def provenance_lines(facts: Provenance) -> list[str]:
     """Who computed it, on what, how long, and how to do it again."""
     seeds = ", ".join(map(str, facts.seeds))
-    made = [f"{facts.done:,} of {facts.tasks:,} tasks", f"seeds {seeds}", f"searched in {facts.precision}"]
+    made = [
+        f"{facts.done:,} of {facts.tasks:,} tasks",
+        f"seeds {seeds}",
+        f"searched in {facts.precision}",
+    ]
     spent = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
     lines = [made, spent, versions, [facts.command]]

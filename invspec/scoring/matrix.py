@@ -25,7 +25,9 @@ class Cells:
     def means(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
         """The mean of values (P,), weighted (P,) or not, in each cell, (K, K), NaN in an empty one."""
         weights = torch.ones(len(values), dtype=torch.float64) if weights is None else weights
-        return (self._sum(weights * values.double()) / self._sum(weights)).view(self.classes, self.classes)
+        return (self._sum(weights * values.double()) / self._sum(weights)).view(
+            self.classes, self.classes
+        )
 
     def _sum(self, values: Tensor) -> Tensor:
         return torch.zeros(self.classes**2, dtype=torch.float64).index_add_(0, self.place, values)

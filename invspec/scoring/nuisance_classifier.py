@@ -24,7 +24,9 @@ from invspec.training.modes import seeded
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
 
-Code = Callable[[Tensor], Tensor]  # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+Code = Callable[
+    [Tensor], Tensor
+]  # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
 
 
 HELD = 2**28  # numbers of codes that are held, 1 GiB; more of them are made anew in each pass
@@ -48,10 +50,19 @@ class FitsNuisanceClassifier(Measure):
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
     epochs: int = Field(default=10, ge=1, description="passes over the training examples")
     batch_size: int = Field(default=256, ge=1, description="examples per update")
-    lr: Number = Field(default=1e-3, gt=0, description="highest learning rate of adam, straight up and straight down")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of hidden units left out of an update")
+    lr: Number = Field(
+        default=1e-3,
+        gt=0,
+        description="highest learning rate of adam, straight up and straight down",
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of hidden units left out of an update"
+    )
     validation: float = Field(
-        default=0.1, ge=0, lt=1, description="share of the training examples that chooses the epoch; 0: the last one"
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="share of the training examples that chooses the epoch; 0: the last one",
     )
 
     def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
@@ -59,8 +70,13 @@ class FitsNuisanceClassifier(Measure):
 
         Raises: InvspecError where there are too few examples, or where codes are not finite.
         """
-        device, rng = device_of(model), Stream(f"nuisance classifier {json.dumps(self._recipe(features))}")
-        chosen, learnt = self._divided(held(Encoded(train.clean, code(model, features))).to(device), rng)
+        device, rng = (
+            device_of(model),
+            Stream(f"nuisance classifier {json.dumps(self._recipe(features))}"),
+        )
+        chosen, learnt = self._divided(
+            held(Encoded(train.clean, code(model, features))).to(device), rng
+        )
         with seeded(rng, torch.device("cpu")):
             net = self._net(learnt, class_count(model, train)).to(device)
         journal = Journal() if chosen is None else Best(net, chosen)
@@ -80,8 +96,13 @@ class FitsNuisanceClassifier(Measure):
         order = rng.permutation(len(codes))
         count = max(round(self.validation * len(codes)), 1) if self.validation else 0
         if len(codes) - count < 1:
-            raise InvspecError(f"{len(codes)} examples are too few to fit a classifier", hint="widen the train sample")
-        return (codes.take(order[:count].sort().values) if count else None), codes.take(order[count:].sort().values)
+            raise InvspecError(
+                f"{len(codes)} examples are too few to fit a classifier",
+                hint="widen the train sample",
+            )
+        return (codes.take(order[:count].sort().values) if count else None), codes.take(
+            order[count:].sort().values
+        )
 
     def _net(self, learnt: Split, classes: int) -> nn.Sequential:
         standardise = Standardise(*moments(learnt))
@@ -93,7 +114,11 @@ class FitsNuisanceClassifier(Measure):
 
     def _training(self) -> Standard:
         return Standard(
-            epochs=self.epochs, batch_size=self.batch_size, optimiser="adam", lr=self.lr, schedule="one_cycle"
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimiser="adam",
+            lr=self.lr,
+            schedule="one_cycle",
         )
 
 
@@ -122,7 +147,9 @@ class NuisanceClassifier:
 @torch.no_grad()
 def log_probs(net: nn.Module, codes: Split) -> tuple[Tensor, Tensor]:
     """What a net says of codes, log-probabilities (N, K) float64, and their labels (N,), both on the CPU."""
-    found = [(net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu()) for batch in codes.batches(READ)]
+    found = [
+        (net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu()) for batch in codes.batches(READ)
+    ]
     log_p, y = (torch.cat(parts) for parts in zip(*found, strict=True))
     return log_p, y
 
@@ -226,7 +253,10 @@ def moments(codes: Split) -> tuple[Tensor, Tensor]:
     mean = _mean(codes, lambda z: z)
     deviation = _mean(codes, lambda z: (z - mean).square()).sqrt()
     if not deviation.isfinite().all():
-        raise InvspecError("the codes of some training images are not finite", hint="was the net's training stable?")
+        raise InvspecError(
+            "the codes of some training images are not finite",
+            hint="was the net's training stable?",
+        )
     largest = deviation.max().where(deviation.max() > 0, 1)
     return mean.float(), deviation.where(deviation > NEGLIGIBLE * largest, largest).float()
 
@@ -251,4 +281,7 @@ class Best(Journal):
         self.net.train()
         loss = -log_p.gather(1, y[:, None]).mean().item()
         if not self.weights or loss < self.least:
-            self.least, self.weights = loss, {name: value.clone() for name, value in state["model"].items()}
+            self.least, self.weights = (
+                loss,
+                {name: value.clone() for name, value in state["model"].items()},
+            )

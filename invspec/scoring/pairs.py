@@ -44,7 +44,9 @@ class OfPairs(Measure):
 
     wants_target: ClassVar[bool] = True
 
-    eligible: Eligible = Field(default="correct", description="pairs of correctly classified sources, or all pairs")
+    eligible: Eligible = Field(
+        default="correct", description="pairs of correctly classified sources, or all pairs"
+    )
 
     def smoke(self) -> Self:
         """Of all pairs, since a net of one epoch may have none right."""
@@ -54,7 +56,9 @@ class OfPairs(Measure):
 class ByDistance(OfPairs):
     """A measure of how far from its target each pair's final image is."""
 
-    distance: Distance = Field(default="lpips_alex", description="from the final image to the target")
+    distance: Distance = Field(
+        default="lpips_alex", description="from the final image to the target"
+    )
 
     @property
     def reads(self) -> dict[str, str]:
@@ -124,7 +128,10 @@ class Walks:
 def demand_path(examples: Examples) -> None:
     """Raises InvspecError where the attack kept no path."""
     if "path" not in tuple(examples.tensors):  # `in` the mapping itself may read the tensor
-        raise InvspecError("the attack kept no path", hint="set keep_path: true on an attack that walks, such as nspgd")
+        raise InvspecError(
+            "the attack kept no path",
+            hint="set keep_path: true on an attack that walks, such as nspgd",
+        )
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
@@ -139,13 +146,17 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
     for batch, tensors in examples.batches(size, "x_adv", "path"):
         rows = slice(done, done + len(batch))
         columns = (examples.judged[name][rows] for name in ("prediction", "confidence"))
-        x, *others = (one.to(device) for one in (batch.x, tensors["x_adv"], tensors["path"], *columns))
+        x, *others = (
+            one.to(device) for one in (batch.x, tensors["x_adv"], tensors["path"], *columns)
+        )
         yield Walks(rows, batch, x, *others)
         done += len(batch)
 
 
 @torch.no_grad()
-def distances_to_target(examples: Examples, model: nn.Module, name: Distance, *, clean: bool = False) -> Tensor:
+def distances_to_target(
+    examples: Examples, model: nn.Module, name: Distance, *, clean: bool = False
+) -> Tensor:
     """From each pair's final image to its target, (N,); from its source instead, if clean. READ pairs at a time."""
     between, device = distance(name, model), device_of(model)
     found: list[Tensor] = []
@@ -155,7 +166,9 @@ def distances_to_target(examples: Examples, model: nn.Module, name: Distance, *,
     return torch.cat(found)
 
 
-def by_source(values: Tensor, source: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def by_source(
+    values: Tensor, source: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The mean of values (P,) over pairs as a mean over their S sources: each (S,) float64, index (S,) int64.
 
     weights (P,) need not have sum 1; without them all pairs weigh the same. Where all sources weigh the same, each is
@@ -167,18 +180,27 @@ def by_source(values: Tensor, source: Tensor, weights: Tensor | None = None) -> 
     share = share / share.sum()
     index, place = source.unique(return_inverse=True)
     mean = (share * values.double()).sum()
-    added = torch.zeros(len(index), dtype=torch.float64).index_add_(0, place, share * (values.double() - mean))
+    added = torch.zeros(len(index), dtype=torch.float64).index_add_(
+        0, place, share * (values.double() - mean)
+    )
     return mean + len(index) * added, index
 
 
-def mean_score(values: Tensor, source: Tensor, weights: Tensor | None = None, within: Range = REALS) -> Scored:
+def mean_score(
+    values: Tensor, source: Tensor, weights: Tensor | None = None, within: Range = REALS
+) -> Scored:
     """The mean of values (P,) over pairs as a measure's one number, with what pairs it with others: see `by_source`."""
     each, index = by_source(values, source, weights)
-    return Scored(_rows([(each, index)], [{}], within), {"each": each.float(), "index": index.long()})
+    return Scored(
+        _rows([(each, index)], [{}], within), {"each": each.float(), "index": index.long()}
+    )
 
 
 def mean_rows(
-    values: Sequence[Tensor], source: Tensor, where: Sequence[Mapping[str, str | float]], within: Range = REALS
+    values: Sequence[Tensor],
+    source: Tensor,
+    where: Sequence[Mapping[str, str | float]],
+    within: Range = REALS,
 ) -> list[Row]:
     """A row for each of the values (P,), their mean over pairs; where tells the rows apart."""
     return _rows([by_source(one, source) for one in values], where, within)
@@ -187,18 +209,27 @@ def mean_rows(
 def share_rows(outcomes: Mapping[str, Tensor], source: Tensor, **where: float) -> list[Row]:
     """For each quantity the share of pairs with that outcome (P,), bool or 0 and 1; where tells other rows apart."""
     told = [{"quantity": name, **where} for name in outcomes]
-    return mean_rows([outcome.double() for outcome in outcomes.values()], source, told, within=SHARES)
+    return mean_rows(
+        [outcome.double() for outcome in outcomes.values()], source, told, within=SHARES
+    )
 
 
 def _rows(
-    means: Sequence[tuple[Tensor, Tensor]], where: Sequence[Mapping[str, str | float]], within: Range
+    means: Sequence[tuple[Tensor, Tensor]],
+    where: Sequence[Mapping[str, str | float]],
+    within: Range,
 ) -> list[Row]:
     """Means over sources, each (S,) and index (S,), with bootstrap intervals that stay in a range. n counts sources."""
     estimates = Resampler().all_means(
-        [Outcomes([each.numpy()], [index.numpy()], [0], name) for name, (each, index) in enumerate(means)]
+        [
+            Outcomes([each.numpy()], [index.numpy()], [0], name)
+            for name, (each, index) in enumerate(means)
+        ]
     )
     rows: list[Row] = []
     for (each, _), estimate, names in zip(means, estimates, where, strict=True):
-        value, low, high = (min(max(x, within[0]), within[1]) for x in (estimate.point, *estimate.interval()))
+        value, low, high = (
+            min(max(x, within[0]), within[1]) for x in (estimate.point, *estimate.interval())
+        )
         rows.append(Row(value, len(each), low, high, names))
     return rows

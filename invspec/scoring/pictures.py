@@ -21,11 +21,15 @@ def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
     """
     names, rows = ("y", "source", "y_target"), among.nonzero().squeeze(1)
     found: dict[int, dict[int, dict[int, int]]] = {}
-    for row, *pair in zip(rows.tolist(), *(examples.judged[name][rows].tolist() for name in names), strict=True):
+    for row, *pair in zip(
+        rows.tolist(), *(examples.judged[name][rows].tolist() for name in names), strict=True
+    ):
         y, source, y_target = pair
         found.setdefault(y, {}).setdefault(source, {}).setdefault(y_target, row)
     widest = [max(sources.values(), key=len) for sources in found.values()]
-    return torch.tensor(sorted(row for targets in widest for row in targets.values()), dtype=torch.int64)
+    return torch.tensor(
+        sorted(row for targets in widest for row in targets.values()), dtype=torch.int64
+    )
 
 
 def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
@@ -34,7 +38,9 @@ def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
     found: dict[int, list[int]] = {}
     for row, source in zip(rows.tolist(), examples.judged["source"][rows].tolist(), strict=True):
         found.setdefault(source, []).append(row)
-    chosen = [targets[place % len(targets)] for place, targets in enumerate(list(found.values())[:count])]
+    chosen = [
+        targets[place % len(targets)] for place, targets in enumerate(list(found.values())[:count])
+    ]
     return torch.tensor(sorted(chosen), dtype=torch.int64)
 
 

@@ -26,7 +26,9 @@ def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
     """
     exact = "exact" in tuple(attacked.tensors)  # `in` the mapping itself may read the tensor
     return (
-        (in_double(model), _images(model, attacked, "exact")) if exact else (model, _images(model, attacked, "x_adv"))
+        (in_double(model), _images(model, attacked, "exact"))
+        if exact
+        else (model, _images(model, attacked, "x_adv"))
     )
 
 
@@ -58,8 +60,12 @@ def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str,
             hook.remove()
     for name, parts in seen.items():
         if not parts:
-            raise InvspecError(f"layer {name} gave no tensor", hint="name a module that the net calls for an image")
-    return {f"layer {name}": torch.cat(parts, dim=1) for name, parts in seen.items()} | {"logits": logits}
+            raise InvspecError(
+                f"layer {name} gave no tensor", hint="name a module that the net calls for an image"
+            )
+    return {f"layer {name}": torch.cat(parts, dim=1) for name, parts in seen.items()} | {
+        "logits": logits
+    }
 
 
 def module_at(net: nn.Module, name: str) -> nn.Module:
@@ -68,13 +74,21 @@ def module_at(net: nn.Module, name: str) -> nn.Module:
         return net.get_submodule(name)
     except AttributeError:
         # a net stands behind a face that calls it net, and finds its modules without that too
-        known = [path.removeprefix("net.") for path, _ in net.named_modules() if path not in ("", "net")]
+        known = [
+            path.removeprefix("net.") for path, _ in net.named_modules() if path not in ("", "net")
+        ]
         raise InvspecError(f"the net has no layer {name}", hint=suggest(name, known)) from None
 
 
 def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
     """The tensors (B, ...) that a module gave: one, those of a tuple, or of a bijection all but its log-determinant."""
-    for part in output[:1] if isinstance(module, Invertible) else output if isinstance(output, tuple) else (output,):
+    for part in (
+        output[:1]
+        if isinstance(module, Invertible)
+        else output
+        if isinstance(output, tuple)
+        else (output,)
+    ):
         if isinstance(part, Tensor):
             yield part
 

@@ -22,7 +22,10 @@ def proportion(outcomes: Tensor) -> Row:
 
     n = len(outcomes)
     if n == 0:
-        raise InvspecError("a share of no examples", hint="nothing was left to measure: widen the sample or `among`")
+        raise InvspecError(
+            "a share of no examples",
+            hint="nothing was left to measure: widen the sample or `among`",
+        )
     share = outcomes.double().mean().item()
     assert 0 <= share <= 1, f"a share of {share}"
     return Row(share, n, *wilson(share, n))

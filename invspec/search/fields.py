@@ -9,4 +9,6 @@ from pydantic import BeforeValidator
 EpsSpace = Literal["pixel", "standardised"]
 
 
-Label = Annotated[Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)]
+Label = Annotated[
+    Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
+]

@@ -66,8 +66,12 @@ class MinimalNorm(Attack):
 
     delicate: ClassVar[bool] = True
 
-    label: Label = Field(default="true", description="leave the true label, or the one predicted for x")
-    refine: int = Field(default=10, ge=0, le=20, description="halvings of the way back to x; 0: as in the paper")
+    label: Label = Field(
+        default="true", description="leave the true label, or the one predicted for x"
+    )
+    refine: int = Field(
+        default=10, ge=0, le=20, description="halvings of the way back to x; 0: as in the paper"
+    )
 
     @abstractmethod
     def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
@@ -112,7 +116,9 @@ class Walk(MinimalNorm):
     """
 
     steps: int = Field(default=100, ge=1, description="number of updates")
-    rivals: int = Field(default=0, ge=0, description="likeliest other classes, each climbed to by itself besides")
+    rivals: int = Field(
+        default=0, ge=0, description="likeliest other classes, each climbed to by itself besides"
+    )
 
     @property
     @abstractmethod
@@ -120,7 +126,9 @@ class Walk(MinimalNorm):
         """The loss of the paper."""
 
     @abstractmethod
-    def _walk(self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective) -> Nearest:
+    def _walk(
+        self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective
+    ) -> Nearest:
         """Climb once: a forward and a backward pass a step, and a forward pass to judge the last image."""
 
     def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
@@ -142,7 +150,9 @@ class Walk(MinimalNorm):
 
 def gain_of(rival: Tensor) -> Objective:
     """The logit of a class (B,) less that of the label."""
-    return lambda logits, y: (logits.gather(1, rival.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))).squeeze(1)
+    return lambda logits, y: (
+        logits.gather(1, rival.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
+    ).squeeze(1)
 
 
 def shrink(delta: Tensor, share: Tensor, norm: Metric) -> Tensor:

@@ -40,7 +40,11 @@ class Survivors:
         score = score.to(self.highest)
         better = fooled | (score > self.highest[rows])
         kept = rows[better]
-        self.x_adv[kept], self.highest[kept], self.fooled[kept] = x_adv[better], score[better], fooled[better]
+        self.x_adv[kept], self.highest[kept], self.fooled[kept] = (
+            x_adv[better],
+            score[better],
+            fooled[better],
+        )
 
     def found(self) -> Perturbed:
         """What an attack returns."""
@@ -49,7 +53,9 @@ class Survivors:
 
 def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
     """The classes other than y with the largest logits, the largest first: (B, min(count, K - 1)) int64."""
-    ranked = logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(dim=1, descending=True, stable=True)
+    ranked = logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(
+        dim=1, descending=True, stable=True
+    )
     return ranked[:, : min(count, logits.shape[1] - 1)]
 
 

@@ -51,7 +51,9 @@ class Walkers:
         moved = {"x": tried.x, "doubt": tried.doubt, "gradient": tried.gradient}
         if not tried.accepted.all():
             for name, there in moved.items():
-                moved[name] = torch.where(per_example(tried.accepted, there), there, getattr(self, name))
+                moved[name] = torch.where(
+                    per_example(tried.accepted, there), there, getattr(self, name)
+                )
         return replace(self, **moved)
 
 
@@ -89,7 +91,12 @@ class Record:
     def of(cls, x: Tensor, vertices: int | None) -> Self:
         """Of a walk that sets out from x (B, C, H, W), for so many vertices of a path, if one is kept."""
         none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        record = cls(x.clone(), none, none.clone(), None if vertices is None else x.new_empty(vertices, *x.shape))
+        record = cls(
+            x.clone(),
+            none,
+            none.clone(),
+            None if vertices is None else x.new_empty(vertices, *x.shape),
+        )
         record.vertex(torch.arange(0), x[:0])
         return record
 
@@ -131,7 +138,9 @@ class TargetWalk(Attack):
     delicate: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
-    max_drop: Number = Field(default=0.05, ge=0, le=1, description="confidence that may be lost on the way")
+    max_drop: Number = Field(
+        default=0.05, ge=0, le=1, description="confidence that may be lost on the way"
+    )
     strict: bool = Field(default=False, description="refuse a loss of exactly max_drop too")
     keep_path: bool = Field(default=False, description="return every image on the way")
 
@@ -161,7 +170,9 @@ class TargetWalk(Attack):
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         start = self._start(model, batch, rng)
-        record = Record.of(batch.x, 1 + (start is not None) + self.steps if self.keep_path else None)
+        record = Record.of(
+            batch.x, 1 + (start is not None) + self.steps if self.keep_path else None
+        )
         walkers = self._walkers(model, batch)
         record.asked(gradient=True)
         if start is not None:
@@ -176,12 +187,16 @@ class TargetWalk(Attack):
 
     def _walkers(self, model: nn.Module, batch: Batch) -> Walkers:
         """Everybody, at x."""
-        logits, gradient = logits_and_gradient(model, lambda z, _: log_odds(z, z.argmax(1)), batch.x, batch.y)
+        logits, gradient = logits_and_gradient(
+            model, lambda z, _: log_odds(z, z.argmax(1)), batch.x, batch.y
+        )
         label = logits.argmax(1)
         confidence = confidence_in(logits, label)
         rows = torch.arange(len(batch), device=batch.x.device)
         memory = self._outset(batch.x)
-        return Walkers(rows, batch.x, batch.targets, label, confidence, 1 - confidence, gradient, memory)
+        return Walkers(
+            rows, batch.x, batch.targets, label, confidence, 1 - confidence, gradient, memory
+        )
 
     def _walk(self, model: nn.Module, walkers: Walkers, bounds: Bounds, record: Record) -> Walkers:
         """Take all the steps: who is still walking after the last one."""
@@ -200,7 +215,9 @@ class TargetWalk(Attack):
                 walkers = walkers.take(going.nonzero().squeeze(1))
         return walkers
 
-    def _try(self, model: nn.Module, x: Tensor, walkers: Walkers, bounds: Bounds, *, last: bool) -> Tried:
+    def _try(
+        self, model: nn.Module, x: Tensor, walkers: Walkers, bounds: Bounds, *, last: bool
+    ) -> Tried:
         """Show x to the model; the last one's gradient is not asked for."""
         seen = self._seen(x, bounds)
         if last:
@@ -211,7 +228,12 @@ class TargetWalk(Attack):
                 gradient = gradient.masked_fill(seen != x, 0)  # what was cut off is not felt
         confidence = confidence_in(logits, walkers.label)
         drop = walkers.confidence - confidence
-        return Tried(x, 1 - confidence, gradient, drop < self.max_drop if self.strict else drop <= self.max_drop)
+        return Tried(
+            x,
+            1 - confidence,
+            gradient,
+            drop < self.max_drop if self.strict else drop <= self.max_drop,
+        )
 
 
 def confidence_in(logits: Tensor, label: Tensor) -> Tensor:

@@ -71,7 +71,9 @@ class Document:
         if isinstance(parent, list):
             _child(parent, path, place)  # a list cannot grow
         elif not isinstance(parent, dict):
-            raise SpecError(f"{'.'.join(above) or 'the spec'} holds no keys", where=f"{place}: {dotted}")
+            raise SpecError(
+                f"{'.'.join(above) or 'the spec'} holds no keys", where=f"{place}: {dotted}"
+            )
         parent[path[-1]] = value  # pyright: ignore[reportArgumentType, reportCallIssue]
         kept = {known: where for known, where in self.places.items() if known[: len(path)] != path}
         return Document(self.name, values, {**kept, path: place})
@@ -94,21 +96,29 @@ def _child(parent: Any, path: Steps, place: str) -> Any:
     if isinstance(parent, list) and isinstance(part, int) and part < len(parent):
         return parent[part]
     known = [str(key) for key in parent] if isinstance(parent, dict) else []
-    raise SpecError(f"the spec has no {'.'.join(map(str, path))}", where=place, hint=suggest(str(part), known))
+    raise SpecError(
+        f"the spec has no {'.'.join(map(str, path))}", where=place, hint=suggest(str(part), known)
+    )
 
 
 def read(path: Path) -> Document:
     """Read a file. Raises SpecError where it is missing, too large, not UTF-8 or not YAML."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)  # no more, also of what has no size: a pipe, a device
+            content = file.read(
+                MAX_BYTES + 1
+            )  # no more, also of what has no size: a pipe, a device
         if len(content) > MAX_BYTES:
-            raise SpecError(f"larger than {MAX_BYTES:,} bytes, the most that a spec may have", where=str(path))
+            raise SpecError(
+                f"larger than {MAX_BYTES:,} bytes, the most that a spec may have", where=str(path)
+            )
         text = content.decode("utf-8")
     except OSError as problem:
         raise SpecError(f"cannot be read: {problem.strerror}", where=str(path)) from None
     except UnicodeDecodeError as problem:
-        raise SpecError(f"not UTF-8 text (byte {problem.start})", where=str(path), hint="a spec is YAML text") from None
+        raise SpecError(
+            f"not UTF-8 text (byte {problem.start})", where=str(path), hint="a spec is YAML text"
+        ) from None
     return parse(text, str(path))
 
 
@@ -119,7 +129,9 @@ def parse(text: str, name: str) -> Document:
         reader.read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise SpecError(f"not YAML: {problem.problem}", where=f"{name}:{line}", hint=_yaml_hint(problem)) from None
+        raise SpecError(
+            f"not YAML: {problem.problem}", where=f"{name}:{line}", hint=_yaml_hint(problem)
+        ) from None
     except ReaderError as problem:
         line = text.encode()[: problem.position].count(b"\n") + 1
         raise SpecError(f"not YAML: {problem.reason}", where=f"{name}:{line}") from None
@@ -129,8 +141,13 @@ def parse(text: str, name: str) -> Document:
 
 
 def _yaml_hint(problem: yaml.MarkedYAMLError) -> str:
-    hints = {"cannot start any token": "tabs do not indent; quote a text that begins with @, %, ` or a tab"}
-    hints |= {"',' or ": "is a bracket left open above?", "end of stream": "is a quote left open above?"}
+    hints = {
+        "cannot start any token": "tabs do not indent; quote a text that begins with @, %, ` or a tab"
+    }
+    hints |= {
+        "',' or ": "is a bracket left open above?",
+        "end of stream": "is a quote left open above?",
+    }
     return next((hint for words, hint in hints.items() if words in str(problem.problem)), "")
 
 
@@ -139,7 +156,9 @@ def scalar(text: str, name: str) -> Any:
     try:
         return parse(text, name).values
     except SpecError as problem:
-        raise SpecError(problem.message, where=name, hint=problem.hint) from None  # an option has no lines
+        raise SpecError(
+            problem.message, where=name, hint=problem.hint
+        ) from None  # an option has no lines
 
 
 @dataclass
@@ -204,17 +223,26 @@ class _Reader:
         self._refuse_tag(event.tag)
         tag = _resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         if tag not in _SCALARS or ":" in event.value:
-            return event.value  # dates, merge keys, numbers to the base of 60 and the like stay text
+            return (
+                event.value
+            )  # dates, merge keys, numbers to the base of 60 and the like stay text
         if tag in _NUMBERS and len(event.value) > MAX_DIGITS:
-            raise self._error(f"a number of {len(event.value):,} digits", hint=f"at most {MAX_DIGITS} are read")
+            raise self._error(
+                f"a number of {len(event.value):,} digits", hint=f"at most {MAX_DIGITS} are read"
+            )
         try:
             return _constructor.construct_object(yaml.ScalarNode(tag, event.value))
         except ValueError:
-            raise self._error(f"{event.value!r} looks like a number but is none", hint="quote it") from None
+            raise self._error(
+                f"{event.value!r} looks like a number but is none", hint="quote it"
+            ) from None
 
     def _key(self, value: Any, written: str, top: _Open) -> str:
         if isinstance(value, bool):
-            raise self._error(f"the key {written} reads as {str(value).lower()} in YAML", hint=f'write "{written}"')
+            raise self._error(
+                f"the key {written} reads as {str(value).lower()} in YAML",
+                hint=f'write "{written}"',
+            )
         if written == "<<":
             raise self._error("merge keys (<<) are not supported", hint="repeat the keys")
         key = written if not isinstance(value, str) else value
@@ -223,7 +251,9 @@ class _Reader:
         return key
 
     def _begin(
-        self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, values: dict[str, Any] | list[Any]
+        self,
+        event: yaml.MappingStartEvent | yaml.SequenceStartEvent,
+        values: dict[str, Any] | list[Any],
     ) -> None:
         self._refuse_tag(event.tag)
         path = self._next_path()
@@ -251,7 +281,9 @@ class _Reader:
     def _grow(self, size: int) -> None:
         self.count += size
         if self.count > MAX_VALUES:
-            raise self._error(f"more than {MAX_VALUES:,} values, aliases written out", hint="an alias bomb?")
+            raise self._error(
+                f"more than {MAX_VALUES:,} values, aliases written out", hint="an alias bomb?"
+            )
 
     def _put(self, read: _Read, anchor: str | None) -> None:
         self._grow(1)
@@ -282,7 +314,10 @@ class _Reader:
     def _refuse_tag(self, tag: str | None) -> None:
         if tag not in (None, "!"):  # the second is what a quoted text has
             shown = tag.replace("tag:yaml.org,2002:", "!!")
-            raise self._error(f"the tag {shown} is not allowed", hint="a spec holds texts, numbers, lists and keys")
+            raise self._error(
+                f"the tag {shown} is not allowed",
+                hint="a spec holds texts, numbers, lists and keys",
+            )
 
     def _place(self) -> str:
         return f"{self.name}:{self.line}"

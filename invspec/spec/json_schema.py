@@ -16,7 +16,9 @@ def text() -> str:
     schema: dict[str, Any] = Written.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     claim = schema["$defs"]["Claim"]["properties"]
-    claim["expect"] = {"anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]}
+    claim["expect"] = {
+        "anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]
+    }
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",
@@ -34,7 +36,9 @@ def text() -> str:
             "type": "object",
             "description": f"label: {{use: name of a {kind} (default: the label), ...its fields}}",
             "minProperties": 1,
-            "propertyNames": {"anyOf": [{"const": name, "description": names[name]} for name in names] + [label]},
+            "propertyNames": {
+                "anyOf": [{"const": name, "description": names[name]} for name in names] + [label]
+            },
             "additionalProperties": {
                 "type": ["object", "null"],
                 "properties": {"use": {"enum": list(names)}, **own.get(part, {})},

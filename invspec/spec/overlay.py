@@ -32,7 +32,10 @@ def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> 
     written = document.read(path)
     for dotted, value, place in itertools.chain(_scale(written, scale), map(_setting, settings)):
         written = written.overlay(dotted, value, place)
-    options = (*(["--scale", scale] if scale else []), *(word for text in settings for word in ("--set", text)))
+    options = (
+        *(["--scale", scale] if scale else []),
+        *(word for text in settings for word in ("--set", text)),
+    )
     return replace(resolve(written), options=options)
 
 
@@ -42,7 +45,9 @@ def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]
     scales = source.values.get("scales") if isinstance(source.values, dict) else None
     if not isinstance(scales, dict) or not isinstance(scales.get(name), dict):
         known = scales if isinstance(scales, dict) else {}
-        raise SpecError(f"{source.name} has no scale {name!r}", where="--scale", hint=suggest(name, known))
+        raise SpecError(
+            f"{source.name} has no scale {name!r}", where="--scale", hint=suggest(name, known)
+        )
     for dotted, value in scales[name].items():
         yield dotted, value, source.place(("scales", name, dotted))
 
@@ -50,5 +55,7 @@ def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]
 def _setting(text: str) -> tuple[str, Any, str]:
     dotted, found, value = text.partition("=")
     if not found or not dotted:
-        raise SpecError(f"found {text!r}", where="--set", hint="expected a.b=value, like attacks.pgd.steps=10")
+        raise SpecError(
+            f"found {text!r}", where="--set", hint="expected a.b=value, like attacks.pgd.steps=10"
+        )
     return dotted, document.scalar(value, "--set"), "--set"

@@ -31,14 +31,19 @@ def resolve(source: Document) -> Spec:
 def _resolve(source: Document) -> Spec:
     if not isinstance(source.values, dict):
         found = messages.shown(source.values)
-        raise SpecError(f"expected the keys of a spec, found {found}", hint=f"keys: {', '.join(Written.model_fields)}")
+        raise SpecError(
+            f"expected the keys of a spec, found {found}",
+            hint=f"keys: {', '.join(Written.model_fields)}",
+        )
     values = cast(dict[str, Any], source.values)
     try:
         written = Written.model_validate(values)
     except ValidationError as problem:
         raise messages.explain(problem, Written, values) from None
     if written.paper is not None and written.paper not in papers():
-        raise SpecError(f"no paper {written.paper!r}", hint=suggest(written.paper, papers()), path=("paper",))
+        raise SpecError(
+            f"no paper {written.paper!r}", hint=suggest(written.paper, papers()), path=("paper",)
+        )
     _check_size(written)
     entries = {part: _entries(part, getattr(written, part)) for part in KINDS}
     _check_labels(entries)
@@ -63,7 +68,9 @@ def _check_size(written: Written) -> None:
         for label, entry in getattr(written, part).items():
             count += math.prod(len(values) for _, values in _sweeps(entry.fields, (part, label)))
             if count > MAX_VARIANTS:
-                raise SpecError(f"sweeps give more than {MAX_VARIANTS:,} methods up to here", path=(part, label))
+                raise SpecError(
+                    f"sweeps give more than {MAX_VARIANTS:,} methods up to here", path=(part, label)
+                )
 
 
 def _entries(part: str, entries: Mapping[str, Entry]) -> dict[str, Resolved]:
@@ -85,7 +92,9 @@ def _entry_resolved(part: str, label: str, entry: Entry) -> Resolved:
     if part == "measures":
         _check_of(cast(Measure, variants[0].method), label, entry)
         _check_oracle(cast(Measure, variants[0].method), label, entry)
-    return Resolved(variants, entry.sample or Sample(), entry.of or (), bool(entry.independent), entry.oracle)
+    return Resolved(
+        variants, entry.sample or Sample(), entry.of or (), bool(entry.independent), entry.oracle
+    )
 
 
 def _check_of(measure: Measure, label: str, entry: Entry) -> None:
@@ -106,7 +115,9 @@ def _check_oracle(measure: Measure, label: str, entry: Entry) -> None:
         hint = "say `oracle: {model: label, defence: label}`, a second classifier that is believed"
         raise SpecError(f"{name} needs an oracle", hint=hint, path=("measures", label))
     if entry.oracle is not None and not measure.wants_oracle:
-        raise SpecError(f"{name} asks no oracle", hint="take it out", path=("measures", label, "oracle"))
+        raise SpecError(
+            f"{name} asks no oracle", hint="take it out", path=("measures", label, "oracle")
+        )
 
 
 def _variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
@@ -117,10 +128,17 @@ def _variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
         for (path, values), which in zip(axes, chosen, strict=True):
             fields = _with(fields, path, values[which])
         method = _make(part, label, entry.use or label, fields, axes, chosen)
-        coords = {f"{label}.{'.'.join(map(str, path))}": _coordinate(method, fields, path) for path, _ in axes}
+        coords = {
+            f"{label}.{'.'.join(map(str, path))}": _coordinate(method, fields, path)
+            for path, _ in axes
+        }
         if tuple(coords.values()) in seen:
             path = (part, label, *axes[-1][0])
-            raise SpecError(f"a sweep gives {_listing(coords)} twice", hint="cells could not be told apart", path=path)
+            raise SpecError(
+                f"a sweep gives {_listing(coords)} twice",
+                hint="cells could not be told apart",
+                path=path,
+            )
         seen.add(tuple(coords.values()))
         yield Variant(coords, method)
 
@@ -130,7 +148,12 @@ def _listing(coords: Mapping[str, Scalar]) -> str:
 
 
 def _make(
-    part: str, label: str, name: str, fields: dict[str, Any], axes: list[tuple[Steps, list[Any]]], chosen: Sequence[int]
+    part: str,
+    label: str,
+    name: str,
+    fields: dict[str, Any],
+    axes: list[tuple[Steps, list[Any]]],
+    chosen: Sequence[int],
 ) -> Method:
     try:
         return methods.make(KINDS[part], name, fields)
@@ -139,7 +162,9 @@ def _make(
         for (axis, _), which in zip(axes, chosen, strict=True):
             if path[: len(axis)] == axis:  # point at the value in the sweep, not at the sweep
                 path = (*axis, "sweep", which, *path[len(axis) :])
-        raise SpecError(problem.message, where=problem.where, hint=problem.hint, path=(part, label, *path)) from None
+        raise SpecError(
+            problem.message, where=problem.where, hint=problem.hint, path=(part, label, *path)
+        ) from None
 
 
 def _sweeps(value: Any, path: Steps) -> Iterator[tuple[Steps, list[Any]]]:
@@ -160,7 +185,9 @@ def _sweep(fields: dict[str, Any], path: Steps) -> list[Any]:
         raise SpecError("a sweep stands alone, in place of one field's value", hint=hint, path=path)
     if not isinstance(values, list) or not values:
         found = messages.shown(values)
-        raise SpecError(f"expected a list of at least one value, found {found}", path=(*path, "sweep"))
+        raise SpecError(
+            f"expected a list of at least one value, found {found}", path=(*path, "sweep")
+        )
     return cast(list[Any], values)
 
 
@@ -186,22 +213,35 @@ def _check_labels(entries: Mapping[str, Mapping[str, Resolved]]) -> None:
             _known(attack, entries["attacks"], "attack", ("measures", label, "of"))
         if measure.oracle is not None:
             _check_oracle_labels(measure.oracle, entries, ("measures", label, "oracle"))
-    swept = [(part, label) for part in KINDS for label in entries[part] if entries[part][label].coords]
+    swept = [
+        (part, label) for part in KINDS for label in entries[part] if entries[part][label].coords
+    ]
     for (_, first), (part, second) in itertools.combinations(swept, 2):
         if first == second:
-            raise SpecError(f"{second!r} names two swept entries; give one another label", path=(part, second))
+            raise SpecError(
+                f"{second!r} names two swept entries; give one another label", path=(part, second)
+            )
 
 
-def _check_oracle_labels(oracle: Oracle, entries: Mapping[str, Mapping[str, Resolved]], path: Steps) -> None:
+def _check_oracle_labels(
+    oracle: Oracle, entries: Mapping[str, Mapping[str, Resolved]], path: Steps
+) -> None:
     """An oracle is one model, trained in one way."""
     for noun, label in (("model", oracle.model), ("defence", oracle.defence)):
         _known(label, known := entries[noun + "s"], noun, (*path, noun))
         if len(known[label].variants) > 1:
-            raise SpecError(f"{noun} {label} is swept, and an oracle is one net", path=(*path, noun))
+            raise SpecError(
+                f"{noun} {label} is swept, and an oracle is one net", path=(*path, noun)
+            )
 
 
 def _check_train(lines: Iterable[TrainLine], entries: Mapping[str, Mapping[str, Resolved]]) -> None:
-    parts = {"dataset": "datasets", "model": "models", "defence": "defences", "measures": "measures"}
+    parts = {
+        "dataset": "datasets",
+        "model": "models",
+        "defence": "defences",
+        "measures": "measures",
+    }
     for number, line in enumerate(lines):
         for field, part in parts.items():
             for label in getattr(line, field) or ():
@@ -210,4 +250,6 @@ def _check_train(lines: Iterable[TrainLine], entries: Mapping[str, Mapping[str, 
 
 def _known(label: str, known: Iterable[str], noun: str, path: Steps) -> None:
     if label not in (labels := list(known)):
-        raise SpecError(f"no {noun} is labelled {label!r} in this spec", hint=suggest(label, labels), path=path)
+        raise SpecError(
+            f"no {noun} is labelled {label!r} in this spec", hint=suggest(label, labels), path=path
+        )

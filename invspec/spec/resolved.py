@@ -59,7 +59,9 @@ class Spec:
     def name(self) -> str:
         """What reports are filed under: the file's name without its ending, the scale, and whether it is a smoke."""
         scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
-        return "-".join([Path(self.source.name).stem, *scale, *(["smoke"] if "--smoke" in self.options else [])])
+        return "-".join(
+            [Path(self.source.name).stem, *scale, *(["smoke"] if "--smoke" in self.options else [])]
+        )
 
     @property
     def scales(self) -> tuple[str, ...]:
@@ -68,12 +70,19 @@ class Spec:
 
     def smoke(self) -> Spec:
         """The same spec at the lowest price that runs all of its code: fake data, 8 examples, one epoch, two steps."""
-        entries = {part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()} for part in KINDS}
-        return replace(self, seeds=self.seeds[:1], entries=entries, options=(*self.options, "--smoke"))
+        entries = {
+            part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()}
+            for part in KINDS
+        }
+        return replace(
+            self, seeds=self.seeds[:1], entries=entries, options=(*self.options, "--smoke")
+        )
 
 
 def _smoke(part: str, entry: Resolved) -> Resolved:
-    variants = tuple(replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants)
+    variants = tuple(
+        replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants
+    )
     few = entry.sample.targets and Targets(each=2)
     sample = entry.sample.model_copy(update={"limit": 8, "per_class": None, "targets": few})
     return replace(entry, variants=variants, sample=sample)

@@ -8,7 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from invspec.kinds import Number, Sample
 from invspec.registry import messages
@@ -35,7 +43,14 @@ KINDS: dict[str, Kind] = {
 RESERVED = ("use", "of", "oracle", "sample", "independent")  # the spec's own words in an entry
 
 
-AXES = ("dataset", "model", "defence", "attack", "measure", "seed")  # the coordinates that every cell has
+AXES = (
+    "dataset",
+    "model",
+    "defence",
+    "attack",
+    "measure",
+    "seed",
+)  # the coordinates that every cell has
 
 
 # ─ what is written ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -64,10 +79,16 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _ONE_OR_MORE = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
 
 
-Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "pattern": f"^{LABEL.pattern}$"})]
+Label = Annotated[
+    str,
+    BeforeValidator(_label),
+    WithJsonSchema({"type": "string", "pattern": f"^{LABEL.pattern}$"}),
+]
 
 
-Labels = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)]
+Labels = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)
+]
 
 
 def _entry(value: Any) -> Any:
@@ -189,7 +210,9 @@ def _expectation(value: Any) -> Any:
         return short[value]
     if not isinstance(value, dict) or len(cast(dict[str, Any], value)) != 1:
         found = messages.shown(value)
-        raise ValueError(f"expected rising, falling, or one statistic, like {{value: {{above: 0.5}}}}, found {found}")
+        raise ValueError(
+            f"expected rising, falling, or one statistic, like {{value: {{above: 0.5}}}}, found {found}"
+        )
     return cast(dict[str, Any], value)
 
 
@@ -208,10 +231,14 @@ class Claim(_Part):
     def _one_form(self) -> Self:
         forms = [form for form in _OF_FORM if getattr(self, form) is not None]
         if len(forms) != 1:
-            raise ValueError(f"a claim has one of value, compare, trend; found {' and '.join(forms) or 'none'}")
+            raise ValueError(
+                f"a claim has one of value, compare, trend; found {' and '.join(forms) or 'none'}"
+            )
         if self.statistic not in _OF_FORM[forms[0]]:
             wanted = " or ".join(_OF_FORM[forms[0]])
-            raise ValueError(f"a {forms[0]} claim expects something of its {wanted}, found {self.statistic}")
+            raise ValueError(
+                f"a {forms[0]} claim expects something of its {wanted}, found {self.statistic}"
+            )
         return self
 
     @property
@@ -237,7 +264,9 @@ class Claim(_Part):
         return next(form for form in _OF_FORM if getattr(self, form) is not None)
 
 
-FigureKind = Literal["profile", "beside", "band", "matrix", "images", "regions", "heatmap", "plane", "none"]
+FigureKind = Literal[
+    "profile", "beside", "band", "matrix", "images", "regions", "heatmap", "plane", "none"
+]
 
 
 class Against(_Part):

@@ -8,7 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-Ramp = Annotated[float, Field(ge=0, le=1, description="share of the updates before perturbations have full size")]
+Ramp = Annotated[
+    float, Field(ge=0, le=1, description="share of the updates before perturbations have full size")
+]
 
 
 def ramped(x: Tensor, x_adv: Tensor, progress: float, ramp: float) -> Tensor:

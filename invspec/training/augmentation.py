@@ -25,7 +25,9 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     width, height = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
     none = torch.zeros_like(width)
     right, below = (1 - width) * (2 * across - 1), (1 - height) * (2 * down - 1)
-    affine = torch.stack([width, none, right, none, height, below], dim=1).view(-1, 2, 3)  # units: half a side
+    affine = torch.stack([width, none, right, none, height, below], dim=1).view(
+        -1, 2, 3
+    )  # units: half a side
     grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -34,9 +36,16 @@ def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
     """Move each image of x (B, C, H, W) by -most..most pixels down and across; zeros come in at the border."""
     (size, _, height, width), padded = x.shape, F.pad(x, [most] * 4)
     down, across = rng.integers(2 * most + 1, (2, size, 1)).to(x.device)
-    rows, columns = (down + torch.arange(height, device=x.device)), (across + torch.arange(width, device=x.device))
+    rows, columns = (
+        (down + torch.arange(height, device=x.device)),
+        (across + torch.arange(width, device=x.device)),
+    )
     images = torch.arange(size, device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    return (
+        padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def mirrored(x: Tensor, rng: Stream) -> Tensor:

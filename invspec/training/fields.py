@@ -26,7 +26,9 @@ BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
 Optimiser = Annotated[OptimiserName, Field(description="sgd, adam or adamax")]
 
 
-LearningRate = Annotated[Number, Field(gt=0, description="learning rate; the highest, where a schedule changes it")]
+LearningRate = Annotated[
+    Number, Field(gt=0, description="learning rate; the highest, where a schedule changes it")
+]
 
 
 Schedule = Annotated[
@@ -41,4 +43,6 @@ Schedule = Annotated[
 Share = Annotated[Number, Field(gt=0, le=1)]
 
 
-Decay = Annotated[Number, Field(gt=0, le=1, description="schedules milestones, exponential: factor of each drop")]
+Decay = Annotated[
+    Number, Field(gt=0, le=1, description="schedules milestones, exponential: factor of each drop")
+]

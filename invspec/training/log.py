@@ -31,8 +31,14 @@ class Log:
 
     def add(self, objective: Objective, y: Tensor) -> None:
         prediction = objective.logits.argmax(1)
-        right = prediction == y if y.ndim == 1 else y.gather(1, prediction[:, None])[:, 0] == y.amax(1)
-        numbers = {"loss": objective.loss, "accuracy": right.to(objective.loss.dtype).mean(), **objective.told}
+        right = (
+            prediction == y if y.ndim == 1 else y.gather(1, prediction[:, None])[:, 0] == y.amax(1)
+        )
+        numbers = {
+            "loss": objective.loss,
+            "accuracy": right.to(objective.loss.dtype).mean(),
+            **objective.told,
+        }
         self.names = tuple(numbers)
         self.unread.append(torch.stack(list(numbers.values())).detach())
         if time.monotonic() - self.last > _SECONDS_BETWEEN_REPORTS:
@@ -46,11 +52,19 @@ class Log:
         for step, (loss, *_) in enumerate(latest, start=len(self.read) + 1):
             if not math.isfinite(loss):
                 place = f"epoch {self.epoch + 1}, step {step} of {self.steps}"
-                raise InvspecError(f"the loss is {loss} in {place}", hint="lower lr, or let one_cycle raise it slowly")
+                raise InvspecError(
+                    f"the loss is {loss} in {place}",
+                    hint="lower lr, or let one_cycle raise it slowly",
+                )
         self.read += latest
         self.unread, self.last = [], time.monotonic()
-        self.journal.step(self.epoch * self.steps + len(self.read), self.total, **self.means(latest))
+        self.journal.step(
+            self.epoch * self.steps + len(self.read), self.total, **self.means(latest)
+        )
 
     def means(self, read: list[list[float]]) -> dict[str, float]:
         """The mean of each number over some updates."""
-        return {name: sum(column) / len(read) for name, column in zip(self.names, zip(*read, strict=True), strict=True)}
+        return {
+            name: sum(column) / len(read)
+            for name, column in zip(self.names, zip(*read, strict=True), strict=True)
+        }

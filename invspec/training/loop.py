@@ -19,7 +19,16 @@ from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.training.augmentation import contrasted, dequantised, enlarged, mirrored, shifted
 from invspec.training.auxiliary import Companion
-from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Precision, Schedule, Share
+from invspec.training.fields import (
+    BatchSize,
+    Decay,
+    Epochs,
+    LearningRate,
+    Optimiser,
+    Precision,
+    Schedule,
+    Share,
+)
 from invspec.training.log import Log
 from invspec.training.modes import device_of, seeded
 from invspec.training.objective import Objective
@@ -48,29 +57,46 @@ class Training(Defence):
     optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.01
     momentum: float = Field(
-        default=0.9, ge=0, lt=1, description="momentum of sgd; adam and adamax keep their betas 0.9, 0.999"
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="momentum of sgd; adam and adamax keep their betas 0.9, 0.999",
     )
-    weight_decay: Number = Field(default=0.0, ge=0, description="coefficient of half the squared norm of all weights")
+    weight_decay: Number = Field(
+        default=0.0, ge=0, description="coefficient of half the squared norm of all weights"
+    )
     schedule: Schedule = "constant"
     warmup: float = Field(
-        default=0.3, ge=0, le=1, description="schedule one_cycle: share of the updates before the top"
+        default=0.3,
+        ge=0,
+        le=1,
+        description="schedule one_cycle: share of the updates before the top",
     )
-    milestones: tuple[int, ...] = Field(default=(), description="schedule milestones: epochs after which lr drops")
+    milestones: tuple[int, ...] = Field(
+        default=(), description="schedule milestones: epochs after which lr drops"
+    )
     decay: Decay = 0.1
     knots: tuple[tuple[Number, Number], ...] = Field(
-        default=(), description="schedule piecewise: share of the updates done, and the factor of lr there"
+        default=(),
+        description="schedule piecewise: share of the updates done, and the factor of lr there",
     )
     max_gradient_norm: Number | None = Field(
         default=None, gt=0, description="shorten longer gradients of all weights to this l2 norm"
     )
-    examples: int | None = Field(default=None, ge=1, description="learn from the first examples only; default: all")
+    examples: int | None = Field(
+        default=None, ge=1, description="learn from the first examples only; default: all"
+    )
     resized_crop: tuple[Share, Share] | None = Field(
         default=None,
         description="enlarge a random box of each image to the whole, bilinear: least and greatest share of its area, "
         "[0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
     )
-    crop: int = Field(default=0, ge=0, description="shift images by up to so many pixels each way; zeros come in")
-    flip: bool = Field(default=False, description="mirror every other image left to right, at random")
+    crop: int = Field(
+        default=0, ge=0, description="shift images by up to so many pixels each way; zeros come in"
+    )
+    flip: bool = Field(
+        default=False, description="mirror every other image left to right, at random"
+    )
     contrast: Number = Field(
         default=0.0,
         ge=0,
@@ -78,11 +104,19 @@ class Training(Defence):
         description="scale each image about its mean by a factor up to 1 - contrast, 1 + contrast",
     )
     dequantise: bool = Field(
-        default=False, description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256"
+        default=False,
+        description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256",
     )
-    max_degrees: float = Field(default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees")
-    interpolation: Interpolation = Field(default="bilinear", description="of rotations: bilinear or nearest")
-    fill: Fill = Field(default="zero", description="what rotations bring in: zero, or the image reflected at its edge")
+    max_degrees: float = Field(
+        default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees"
+    )
+    interpolation: Interpolation = Field(
+        default="bilinear", description="of rotations: bilinear or nearest"
+    )
+    fill: Fill = Field(
+        default="zero",
+        description="what rotations bring in: zero, or the image reflected at its edge",
+    )
     precision: Precision = Field(
         default="float32",
         description="of passes through the model; weights, loss and updates are always float32, delicate attacks too",
@@ -91,24 +125,38 @@ class Training(Defence):
     @model_validator(mode="after")
     def _milestones_when_asked_for(self) -> Self:
         if (self.schedule == "milestones") != bool(self.milestones):
-            raise ValueError(f"schedule {self.schedule} and milestones {list(self.milestones)} do not go together")
+            raise ValueError(
+                f"schedule {self.schedule} and milestones {list(self.milestones)} do not go together"
+            )
         if list(self.milestones) != sorted({m for m in self.milestones if 0 < m < self.epochs}):
-            raise ValueError(f"milestones {list(self.milestones)} are not rising epochs below {self.epochs}")
+            raise ValueError(
+                f"milestones {list(self.milestones)} are not rising epochs below {self.epochs}"
+            )
         return self
 
     @model_validator(mode="after")
     def _knots_when_asked_for(self) -> Self:
         if (self.schedule == "piecewise") != bool(self.knots):
-            raise ValueError(f"schedule {self.schedule} and {len(self.knots)} knots do not go together")
+            raise ValueError(
+                f"schedule {self.schedule} and {len(self.knots)} knots do not go together"
+            )
         at = [share for share, _ in self.knots]
-        if at != sorted(at) or (at and (at[0], at[-1]) != (0, 1)) or min((f for _, f in self.knots), default=0) < 0:
-            raise ValueError(f"knots are at {at}; expected rising shares from 0 to 1, with factors of 0 or more")
+        if (
+            at != sorted(at)
+            or (at and (at[0], at[-1]) != (0, 1))
+            or min((f for _, f in self.knots), default=0) < 0
+        ):
+            raise ValueError(
+                f"knots are at {at}; expected rising shares from 0 to 1, with factors of 0 or more"
+            )
         return self
 
     @model_validator(mode="after")
     def _boxes_from_small_to_large(self) -> Self:
         if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
-            raise ValueError(f"resized_crop {list(self.resized_crop)} is no range; give the smaller share first")
+            raise ValueError(
+                f"resized_crop {list(self.resized_crop)} is no range; give the smaller share first"
+            )
         return self
 
     def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
@@ -132,7 +180,9 @@ class Training(Defence):
         """What learns beside the model and is forgotten after the training; here nothing."""
         return nn.Module()
 
-    def objective(self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream) -> Objective:
+    def objective(
+        self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream
+    ) -> Objective:
         """What one update of the model and of its companion's parameters descends on. May update others before."""
         return Objective(*self.loss(net, lesson))
 
@@ -144,7 +194,13 @@ class Training(Defence):
         device, data = device_of(model), self.learnt_from(data, model)
         companion = self.companion(model, data, rng)
         weights = [*model.parameters(), *companion.parameters()]
-        state = _State(model, InPrecision(model, self.precision), companion, self.optimiser_of(weights, self.lr), rng)
+        state = _State(
+            model,
+            InPrecision(model, self.precision),
+            companion,
+            self.optimiser_of(weights, self.lr),
+            rng,
+        )
         state.restore(journal.resume())
         model.train()
         for epoch in range(len(state.history), self.epochs):
@@ -162,8 +218,9 @@ class Training(Defence):
         net, optimiser, rng = state.net, state.optimiser, state.rng
         weights = [*net.parameters(), *state.companion.parameters()]
         steps = math.ceil(len(data) / self.batch_size)
+        order = rng.fork(f"order of epoch {epoch}")  # the same whatever a recipe draws besides
         log = Log(journal, epoch, steps, total=self.epochs * steps)
-        for step, batch in enumerate(data.batches(self.batch_size, shuffle=rng)):
+        for step, batch in enumerate(data.batches(self.batch_size, shuffle=order)):
             progress = (epoch + (step + 0.5) / steps) / self.epochs
             lesson = self.lesson(net, batch, progress, rng)
             objective = self.objective(net, state.companion, lesson, rng)
@@ -189,9 +246,13 @@ class Training(Defence):
                 return self.lr * (1 + math.cos(math.pi * progress)) / 2
             case "one_cycle":
                 rising = progress < self.warmup
-                return self.lr * (progress / self.warmup if rising else (1 - progress) / (1 - self.warmup))
+                return self.lr * (
+                    progress / self.warmup if rising else (1 - progress) / (1 - self.warmup)
+                )
             case "milestones":
-                return self.lr * self.decay ** sum(progress * self.epochs > epoch for epoch in self.milestones)
+                return self.lr * self.decay ** sum(
+                    progress * self.epochs > epoch for epoch in self.milestones
+                )
             case "exponential":
                 return self.lr * self.decay ** math.floor(progress * self.epochs)
             case "piecewise":
@@ -202,7 +263,9 @@ class Training(Defence):
         """A fresh optimiser of the kind that the training has."""
         match self.optimiser:
             case "sgd":
-                return torch.optim.SGD(weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay)
+                return torch.optim.SGD(
+                    weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay
+                )
             case "adam":
                 return torch.optim.Adam(weights, lr=lr, weight_decay=self.weight_decay)
             case "adamax":

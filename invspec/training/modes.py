@@ -31,8 +31,13 @@ def seeded(rng: Stream, device: torch.device) -> Generator[None]:
 @contextmanager
 def attackable(model: nn.Module) -> Generator[nn.Module]:
     """The model as attacks see it, in eval mode with weights that need no gradient; both as before at the end."""
-    learning, training = [weight for weight in model.parameters() if weight.requires_grad], model.training
-    model.requires_grad_(False)  # before eval: equivariant layers then keep filters, which must hold no graph
+    learning, training = (
+        [weight for weight in model.parameters() if weight.requires_grad],
+        model.training,
+    )
+    model.requires_grad_(
+        False
+    )  # before eval: equivariant layers then keep filters, which must hold no graph
     model.eval()
     try:
         yield model

@@ -33,7 +33,11 @@ class InPrecision(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             offered = getattr(super().__getattr__("model"), name)
-            return partial(self._passed_through, offered) if name in ("encode", "encode_with_log_det") else offered
+            return (
+                partial(self._passed_through, offered)
+                if name in ("encode", "encode_with_log_det")
+                else offered
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         return self._passed_through(self.model, x)
@@ -44,7 +48,9 @@ class InPrecision(nn.Module):
             found = function(x.contiguous(memory_format=torch.channels_last))
         if not self.low:
             return found
-        return tuple(tensor.float() for tensor in found) if isinstance(found, tuple) else found.float()
+        return (
+            tuple(tensor.float() for tensor in found) if isinstance(found, tuple) else found.float()
+        )
 
 
 def searched_by(attack: Attack, model: nn.Module) -> nn.Module:

@@ -36,7 +36,12 @@ def halves(n: int = 12) -> Batch:
     return Batch(x, y, torch.arange(n))
 
 
-def eye_of(model: nn.Module, batch: Batch, name: Any = "l2", features: Callable[[Tensor], Tensor] | None = None) -> Eye:
+def eye_of(
+    model: nn.Module,
+    batch: Batch,
+    name: Any = "l2",
+    features: Callable[[Tensor], Tensor] | None = None,
+) -> Eye:
     """An eye whose features are what a function says, or those of the distance."""
     eye = Eye(model, batch, name)
     if features is not None:

@@ -95,15 +95,25 @@ def test_a_climb_on_a_line_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("rises", "halved", "improved", "expected"),
-    [(3, True, True, True), (4, True, True, False), (4, True, False, False), (4, False, False, True)],
+    [
+        (3, True, True, True),
+        (4, True, True, False),
+        (4, True, False, False),
+        (4, False, False, True),
+    ],
     ids=["too few rises", "enough rises", "no improvement, but just halved", "no improvement"],
 )
-def test_when_a_step_size_is_halved(rises: int, halved: bool, improved: bool, expected: bool) -> None:
+def test_when_a_step_size_is_halved(
+    rises: int, halved: bool, improved: bool, expected: bool
+) -> None:
     """Within an interval of four steps, of which more than three quarters have to rise."""
     batch = batch_of(1)
     climb = Climb.of(Survivors(batch, torch.tensor([[1.0, 0.0]])), batch.x, batch.y, step_size=1.0)
     climb.rises, climb.halved = torch.tensor([rises]), torch.tensor([halved])
-    climb.highest, climb.highest_before = torch.tensor([1.0]), torch.tensor([0.0 if improved else 1.0])
+    climb.highest, climb.highest_before = (
+        torch.tensor([1.0]),
+        torch.tensor([0.0 if improved else 1.0]),
+    )
     climb.adapt(4)
     assert (climb.halved.item(), climb.step_size.item()) == (expected, 0.5 if expected else 1.0)
 
@@ -113,7 +123,9 @@ def test_a_run_starts_at_a_random_image_of_length_eps(norm: Any) -> None:
     model, batch = linear(3), batch_of()
     APGD(eps=EPS, norm=norm, steps=1).perturb(model, batch, draws(batch))
     start = model.seen[1]
-    torch.testing.assert_close(size(start - batch.x, norm), torch.full((N,), EPS), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        size(start - batch.x, norm), torch.full((N,), EPS), rtol=0, atol=1e-6
+    )
     assert len(start.unique(dim=0)) == N
 
 
@@ -127,7 +139,9 @@ def test_the_first_run_sets_out_from_what_a_smaller_ball_gave() -> None:
 
 def test_a_run_for_each_restart_and_each_class_costs_one_forward_pass_more_than_its_steps() -> None:
     model, batch = linear(4), batch_of()
-    found = APGD(eps=EPS, steps=5, restarts=2, loss="dlr_targeted").perturb(model, batch, draws(batch))
+    found = APGD(eps=EPS, steps=5, restarts=2, loss="dlr_targeted").perturb(
+        model, batch, draws(batch)
+    )
     assert (found.forwards == 1 + 3 * 2 * 6).all()
     assert (found.backwards == 3 * 2 * 5).all()
 

@@ -34,7 +34,11 @@ def patterns(n: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     means = 0.5 + 0.15 * torch.randn(5, 2, 4, 4, generator=generator)
     y = torch.arange(n) % 5
-    return Batch((means[y] + 0.1 * torch.randn(n, 2, 4, 4, generator=generator)).clamp(0, 1), y, torch.arange(n))
+    return Batch(
+        (means[y] + 0.1 * torch.randn(n, 2, 4, 4, generator=generator)).clamp(0, 1),
+        y,
+        torch.arange(n),
+    )
 
 
 def draws(batch: Batch) -> PerExample:
@@ -42,7 +46,9 @@ def draws(batch: Batch) -> PerExample:
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.06), ("l2", 0.3)])
-def test_the_union_of_what_the_stages_fool_is_what_the_answer_fools(trained: nn.Module, norm: Any, eps: float) -> None:
+def test_the_union_of_what_the_stages_fool_is_what_the_answer_fools(
+    trained: nn.Module, norm: Any, eps: float
+) -> None:
     batch, attack = patterns(60), AutoAttack(eps=eps, norm=norm, **CHEAP)
     rng, fooled = draws(batch), trained(batch.x).argmax(1) != batch.y
     forwards, backwards = torch.ones(60, dtype=torch.int64), torch.zeros(60, dtype=torch.int64)
@@ -63,7 +69,9 @@ def test_the_union_of_what_the_stages_fool_is_what_the_answer_fools(trained: nn.
 def test_it_fools_whatever_pgd_fools(trained: nn.Module, norm: Any, eps: float) -> None:
     batch = patterns(60)
     pgd = PGD(eps=eps, norm=norm, steps=50, restarts=2).perturb(trained, batch, draws(batch))
-    found = AutoAttack(eps=eps, norm=norm, **{**CHEAP, "steps": 50}).perturb(trained, batch, draws(batch))
+    found = AutoAttack(eps=eps, norm=norm, **{**CHEAP, "steps": 50}).perturb(
+        trained, batch, draws(batch)
+    )
     by_pgd, by_all = (trained(x_adv).argmax(1) != batch.y for x_adv in (pgd.x_adv, found.x_adv))
     assert (by_all | ~by_pgd).all()
 
@@ -73,12 +81,20 @@ def test_the_defaults_are_those_of_the_standard_evaluation() -> None:
     assert (ce["loss"], ce["steps"], ce["restarts"]) == ("ce", 100, 1)
     assert (targeted["loss"], targeted["steps"], targeted["targets"]) == ("dlr_targeted", 100, 9)
     assert (fab["eps"], fab["steps"], fab["targets"], fab["restarts"]) == (0.3, 100, 9, 1)
-    assert (square["queries"], square["area"], square["rescale"], square["restarts"]) == (5000, 0.8, False, 1)
+    assert (square["queries"], square["area"], square["rescale"], square["restarts"]) == (
+        5000,
+        0.8,
+        False,
+        1,
+    )
 
 
 def test_fewer_than_four_classes_are_refused() -> None:
     batch, model = patterns(4), nn.Sequential(nn.Flatten(), nn.Linear(32, 3)).requires_grad_(False)
-    with pytest.raises(InvspecError, match="the targeted dlr loss of autoattack compares four logits, the model has 3"):
+    with pytest.raises(
+        InvspecError,
+        match="the targeted dlr loss of autoattack compares four logits, the model has 3",
+    ):
         AutoAttack().perturb(model, batch, draws(batch))
 
 

@@ -41,13 +41,19 @@ def attacked(model: nn.Module, batch: Batch, **fields: Any) -> Perturbed:
 def gaps(model: Linear, batch: Batch) -> tuple[Tensor, Tensor]:
     """By how much the logits of all classes but y are behind, (N, K - 1), and the gradients of that, (N, K - 1, D)."""
     logits, y = model(batch.x), batch.y
-    others = torch.stack([torch.tensor([k for k in range(logits.shape[1]) if k != label]) for label in y.tolist()])
-    return logits.gather(1, others) - logits.gather(1, y[:, None]), model.weight[others] - model.weight[y][:, None]
+    others = torch.stack(
+        [torch.tensor([k for k in range(logits.shape[1]) if k != label]) for label in y.tolist()]
+    )
+    return logits.gather(1, others) - logits.gather(1, y[:, None]), model.weight[
+        others
+    ] - model.weight[y][:, None]
 
 
 @every_norm
 @pytest.mark.parametrize("classes", [2, 5])
-def test_the_distance_to_the_boundary_of_a_linear_model_is_found_to_one_percent(norm: Any, classes: int) -> None:
+def test_the_distance_to_the_boundary_of_a_linear_model_is_found_to_one_percent(
+    norm: Any, classes: int
+) -> None:
     model = Linear(classes)
     batch = predicted(model, ANYWHERE)
     gap, normal = gaps(model, batch)
@@ -65,7 +71,9 @@ def test_so_is_the_distance_within_the_box(norm: Any) -> None:
     model = Linear(2)
     batch = predicted(model, (0.0, 1.0))
     gap, normal = gaps(model, batch)
-    way = way_to_hyperplane(batch.x.double().flatten(1), gap[:, 0], normal[:, 0], batch.bounds, norm)
+    way = way_to_hyperplane(
+        batch.x.double().flatten(1), gap[:, 0], normal[:, 0], batch.bounds, norm
+    )
     exact, straight = size(way, norm), gap[:, 0].abs() / size(normal[:, 0], DUAL[norm])
     assert (exact > 1.05 * straight).any()
     ratio = size(attacked(model, batch, norm=norm).x_adv.double() - batch.x.double(), norm) / exact

@@ -38,7 +38,12 @@ def batch_of(n: int = N) -> Batch:
 
 
 def foolbox(name: str, eps: float | None = None, label: str = "true", **params: Any) -> Foolbox:
-    fields = {"attack": name, "params": params, "label": label, **({} if eps is None else {"eps": eps})}
+    fields = {
+        "attack": name,
+        "params": params,
+        "label": label,
+        **({} if eps is None else {"eps": eps}),
+    }
     return Foolbox.model_validate(fields)
 
 
@@ -53,7 +58,12 @@ def label(x: Tensor) -> Tensor:
 @needs_foolbox
 @pytest.mark.parametrize(
     ("name", "norm"),
-    [("LinfBasicIterativeAttack", "linf"), ("L2PGD", "l2"), ("L1PGD", "l1"), ("L2AdditiveGaussianNoiseAttack", "l2")],
+    [
+        ("LinfBasicIterativeAttack", "linf"),
+        ("L2PGD", "l2"),
+        ("L1PGD", "l1"),
+        ("L2AdditiveGaussianNoiseAttack", "l2"),
+    ],
 )
 def test_an_attack_of_fixed_eps_stays_in_its_ball(name: str, norm: Metric) -> None:
     batch = batch_of()
@@ -64,14 +74,18 @@ def test_an_attack_of_fixed_eps_stays_in_its_ball(name: str, norm: Metric) -> No
 
 
 @needs_foolbox
-@pytest.mark.parametrize("name", ["L2DeepFoolAttack", "LinfDeepFoolAttack", "DDNAttack", "L2FMNAttack"])
+@pytest.mark.parametrize(
+    "name", ["L2DeepFoolAttack", "LinfDeepFoolAttack", "DDNAttack", "L2FMNAttack"]
+)
 def test_an_attack_without_eps_finds_an_adversarial_image(name: str) -> None:
     batch = batch_of(4)
     assert (label(attacked(foolbox(name, steps=30), batch).x_adv) != batch.y).all()
 
 
 @needs_foolbox
-def test_who_is_misclassified_already_costs_one_pass_and_stays_unless_the_prediction_is_the_label() -> None:
+def test_who_is_misclassified_already_costs_one_pass_and_stays_unless_the_prediction_is_the_label() -> (
+    None
+):
     batch = batch_of()
     wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
     found = attacked(foolbox("L2DeepFoolAttack"), wrong)
@@ -102,9 +116,15 @@ def test_params_reach_the_attack() -> None:
 @needs_foolbox
 @pytest.mark.parametrize(
     "attack",
-    [("LinfPGD", {"steps": 3}), ("L2AdditiveGaussianNoiseAttack", {}), ("SpatialAttack", {"grid_search": False})],
+    [
+        ("LinfPGD", {"steps": 3}),
+        ("L2AdditiveGaussianNoiseAttack", {}),
+        ("SpatialAttack", {"grid_search": False}),
+    ],
 )
-def test_random_attacks_are_the_same_whatever_the_batch_and_leave_the_generators_alone(attack: Any) -> None:
+def test_random_attacks_are_the_same_whatever_the_batch_and_leave_the_generators_alone(
+    attack: Any,
+) -> None:
     name, params = attack
     chosen, whole = foolbox(name, eps=0.3, **params), batch_of()
     torch.manual_seed(5)
@@ -116,7 +136,9 @@ def test_random_attacks_are_the_same_whatever_the_batch_and_leave_the_generators
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
     torch.manual_seed(6)
     np.random.seed(6)
-    alone = torch.cat([attacked(chosen, whole.take(rows)).x_adv for rows in torch.arange(N).split(5)])
+    alone = torch.cat(
+        [attacked(chosen, whole.take(rows)).x_adv for rows in torch.arange(N).split(5)]
+    )
     torch.testing.assert_close(alone, together)
     other = chosen.perturb(net(), whole, PerExample("another task", whole.index)).x_adv
     assert not torch.equal(other, together)
@@ -136,7 +158,11 @@ def test_weights_that_learn_and_a_net_in_training_stay_as_they_are() -> None:
     [
         ({"attack": "LinfPDG", "eps": 0.1}, ("attack",), "did you mean LinfPGD"),
         ({"attack": "Attack"}, ("attack",), "no attack 'Attack'"),
-        ({"attack": "LinfPGD", "eps": 0.1, "params": {"step": 3}}, ("params",), "did you mean steps"),
+        (
+            {"attack": "LinfPGD", "eps": 0.1, "params": {"step": 3}},
+            ("params",),
+            "did you mean steps",
+        ),
         ({"params": {"overshot": 0.1}}, ("params",), "did you mean overshoot"),
         ({"attack": "EADAttack", "params": {"decision_rule": "L7"}}, (), "EADAttack: "),
         ({"attack": "LinfPGD"}, (), "give its radius eps"),
@@ -160,8 +186,15 @@ def test_what_foolbox_refuses_while_it_runs_is_told_in_its_words() -> None:
 
 @needs_foolbox
 def test_arguments_are_a_mapping_that_hashes_and_may_be_written_as_yaml_reads_them() -> None:
-    attack = foolbox("LinfPGD", eps=0.1, steps=5, abs_stepsize="1e-2", random_start=False, rel_stepsize=None)
-    assert attack.params == {"steps": 5, "abs_stepsize": 0.01, "random_start": False, "rel_stepsize": None}
+    attack = foolbox(
+        "LinfPGD", eps=0.1, steps=5, abs_stepsize="1e-2", random_start=False, rel_stepsize=None
+    )
+    assert attack.params == {
+        "steps": 5,
+        "abs_stepsize": 0.01,
+        "random_start": False,
+        "rel_stepsize": None,
+    }
     assert isinstance(attack.params["steps"], int)
     assert attack.params["random_start"] is False
     again = pickle.loads(pickle.dumps(attack))
@@ -178,9 +211,13 @@ def test_a_smoke_run_takes_two_steps_where_there_are_steps() -> None:
     assert foolbox("L2AdditiveGaussianNoiseAttack", eps=0.1).smoke().params == {}
 
 
-def test_without_foolbox_the_default_can_be_looked_at_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_foolbox_the_default_can_be_looked_at_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def missing() -> Any:
-        raise adapter.NotInstalled("Foolbox is not installed", hint="pip install 'invspec[foolbox]'")
+        raise adapter.NotInstalled(
+            "Foolbox is not installed", hint="pip install 'invspec[foolbox]'"
+        )
 
     adapter.attacks.cache_clear()
     monkeypatch.setattr(adapter, "library", missing)

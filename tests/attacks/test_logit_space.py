@@ -30,7 +30,9 @@ def blots() -> tuple[nn.Module, Batch]:
         optimiser.zero_grad()
         F.cross_entropy(net(train.x), train.y).backward()
         optimiser.step()
-    return net.eval().requires_grad_(False), replace(test, x_target=test.x.roll(1, 0), y_target=test.y.roll(1))
+    return net.eval().requires_grad_(False), replace(
+        test, x_target=test.x.roll(1, 0), y_target=test.y.roll(1)
+    )
 
 
 def patterns(n: int, seed: int) -> Batch:
@@ -76,7 +78,9 @@ def gradient(attack: LogitSpace, model: nn.Module, x_adv: Tensor, batch: Batch) 
     return torch.autograd.grad(loss.sum(), leaf)[0]
 
 
-def test_noise_that_lost_the_class_gets_it_back_with_its_confidence(blots: tuple[nn.Module, Batch]) -> None:
+def test_noise_that_lost_the_class_gets_it_back_with_its_confidence(
+    blots: tuple[nn.Module, Batch],
+) -> None:
     model, batch = blots
     recorder = Recorder(model)
     x_adv = attacked(LogitSpace(), recorder, batch)
@@ -94,7 +98,9 @@ def test_the_printed_ascent_loses_the_class(blots: tuple[nn.Module, Batch]) -> N
     assert kept(model, batch, x_adv) <= 0.1  # what chance would leave
 
 
-def test_the_published_search_gives_many_targets_the_confidence_of_x(blots: tuple[nn.Module, Batch]) -> None:
+def test_the_published_search_gives_many_targets_the_confidence_of_x(
+    blots: tuple[nn.Module, Batch],
+) -> None:
     model, batch = blots
     attack, recorder = make("attack", "logit_space_published", {}), Recorder(model)
     x_adv = attacked(attack, recorder, batch)
@@ -107,15 +113,24 @@ def test_the_published_search_gives_many_targets_the_confidence_of_x(blots: tupl
 
 def test_a_search_from_the_target_ends_nearer_to_it(blots: tuple[nn.Module, Batch]) -> None:
     model, batch = blots
-    found = {start: attacked(LogitSpace(start=start), model, batch) for start in ("source", "target")}
+    found = {
+        start: attacked(LogitSpace(start=start), model, batch) for start in ("source", "target")
+    }
     assert drop(model, batch, found["target"]).mean() < 0.02
-    away = {start: (x_adv - batch.targets).flatten(1).norm(dim=1).mean() for start, x_adv in found.items()}
+    away = {
+        start: (x_adv - batch.targets).flatten(1).norm(dim=1).mean()
+        for start, x_adv in found.items()
+    }
     assert away["target"] < 0.7 * away["source"]
 
 
-def test_more_weight_on_the_total_variation_leaves_less_of_it(blots: tuple[nn.Module, Batch]) -> None:
+def test_more_weight_on_the_total_variation_leaves_less_of_it(
+    blots: tuple[nn.Module, Batch],
+) -> None:
     model, batch = blots
-    rough, smooth = (attacked(LogitSpace(tv_weight=weight), model, batch) - batch.x for weight in (0.01, 0.1))
+    rough, smooth = (
+        attacked(LogitSpace(tv_weight=weight), model, batch) - batch.x for weight in (0.01, 0.1)
+    )
     assert total_variation(smooth).mean() < 0.8 * total_variation(rough).mean()
 
 
@@ -151,7 +166,9 @@ def test_the_first_step_of_adam_is_the_learning_rate_long(blots: tuple[nn.Module
     torch.testing.assert_close(after[steep], expected[steep], rtol=0, atol=1e-5)
 
 
-def test_the_random_start_is_uniform_noise_within_the_pixel_range(blots: tuple[nn.Module, Batch]) -> None:
+def test_the_random_start_is_uniform_noise_within_the_pixel_range(
+    blots: tuple[nn.Module, Batch],
+) -> None:
     model, batch = blots
     grey, recorder = Batch(torch.full_like(batch.x, 0.5), batch.y, batch.index), Recorder(model)
     attacked(LogitSpace(steps=1), recorder, grey)
@@ -163,7 +180,9 @@ def test_the_random_start_is_uniform_noise_within_the_pixel_range(blots: tuple[n
     assert inside.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_step_falls_to_a_tenth_at_half_and_at_three_quarters(blots: tuple[nn.Module, Batch]) -> None:
+def test_the_step_falls_to_a_tenth_at_half_and_at_three_quarters(
+    blots: tuple[nn.Module, Batch],
+) -> None:
     model, batch = blots
     free, recorder = Batch(batch.x, batch.y, batch.index, bounds=(-9.0, 9.0)), Recorder(model)
     attacked(LogitSpace(steps=9, schedule="milestones", step_size=0.1), recorder, free)

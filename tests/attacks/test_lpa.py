@@ -46,17 +46,26 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("kind", [LPA, FastLPA])
 def test_every_pass_is_counted(kind: Any, name: Any, projection: Any) -> None:
     model, batch = Counted(), halves()
-    found = attacked(kind(distance=name, max_distance=0.2, steps=5, projection=projection), model, batch)
-    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (model.forwards, model.backwards)
+    found = attacked(
+        kind(distance=name, max_distance=0.2, steps=5, projection=projection), model, batch
+    )
+    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (
+        model.forwards,
+        model.backwards,
+    )
 
 
 @pytest.mark.parametrize("projection", ["bisection", "newton"])
 @pytest.mark.parametrize("kind", [LPA, FastLPA])
 @pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
-def test_it_fools_and_ends_within_the_bound(kind: Any, name: Any, bound: float, projection: Any) -> None:
+def test_it_fools_and_ends_within_the_bound(
+    kind: Any, name: Any, bound: float, projection: Any
+) -> None:
     model, batch = net(), halves()
     assert not wrong(model, batch.x, batch).any()
-    x_adv = attacked(kind(distance=name, max_distance=bound, projection=projection), model, batch).x_adv
+    x_adv = attacked(
+        kind(distance=name, max_distance=bound, projection=projection), model, batch
+    ).x_adv
     assert distance(name, model)(x_adv, batch.x).max() <= bound + 1e-5
     assert wrong(model, x_adv, batch).float().mean() > 0.2
 
@@ -72,7 +81,9 @@ def test_of_a_linear_model_lpa_fools_whoever_is_nearer_to_the_boundary_than_the_
     y = model(x).argmax(1)
     boundary = (x.flatten(1) - 0.5) @ w / w.norm()
     batch = Batch(x, y, torch.arange(40))
-    fooled = wrong(model, attacked(LPA(distance="l2", max_distance=0.06), model, batch).x_adv, batch)
+    fooled = wrong(
+        model, attacked(LPA(distance="l2", max_distance=0.06), model, batch).x_adv, batch
+    )
     assert fooled[boundary.abs() < 0.05].all()
     assert not fooled[boundary.abs() > 0.06 + 1e-5].any()
     assert 5 < fooled.sum() < 35
@@ -84,7 +95,9 @@ def test_who_is_misclassified_already_keeps_the_start_and_costs_one_look() -> No
     found = attacked(LPA(), model, mislabelled)
     noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
     assert torch.equal(found.x_adv, (batch.x + noise).clamp(0, 1))
-    assert found.forwards.tolist() == [3] * 12  # the reference, the look, and whether a projection is needed
+    assert (
+        found.forwards.tolist() == [3] * 12
+    )  # the reference, the look, and whether a projection is needed
     assert found.backwards.tolist() == [1] * 12
 
 
@@ -93,12 +106,16 @@ def test_who_is_done_does_not_move_while_others_go_on() -> None:
     attack = LPA(distance="l2", max_distance=0.8)
     together = attacked(attack, model, batch)
     alone = [attacked(attack, model, batch.take(torch.tensor([row]))) for row in range(12)]
-    torch.testing.assert_close(torch.cat([one.x_adv for one in alone]), together.x_adv, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        torch.cat([one.x_adv for one in alone]), together.x_adv, rtol=0, atol=1e-5
+    )
     assert torch.cat([one.forwards for one in alone]).tolist() == together.forwards.tolist()
     assert len(set(together.forwards.tolist())) > 1
 
 
-def test_the_weight_grows_tenfold_a_round_for_images_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weight_grows_tenfold_a_round_for_images_outside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A constant model leaves the penalty alone in the loss, so that its gradient shows the weight."""
     seen: list[float] = []
 
@@ -123,11 +140,16 @@ def test_the_first_step_of_fast_lpa_is_as_long_as_the_bound_and_the_last_a_tenth
     model, batch = net(), halves()
     lengths: list[float] = []
     before = batch.x
-    for steps in (1, 2):  # with one step it takes the first; of two, the second is 0.1 ** (1 / 2) as long
+    for steps in (
+        1,
+        2,
+    ):  # with one step it takes the first; of two, the second is 0.1 ** (1 / 2) as long
         attack = FastLPA(distance="l2", max_distance=0.01, steps=steps)
         x_adv = attacked(attack, model, batch).x_adv
         noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
-        lengths.append((x_adv - before - (noise if steps == 1 else 0)).flatten(1).norm(dim=1).mean().item())
+        lengths.append(
+            (x_adv - before - (noise if steps == 1 else 0)).flatten(1).norm(dim=1).mean().item()
+        )
         before = x_adv
     assert lengths == pytest.approx([0.01, 0.01 * 0.1**0.5], rel=1e-3)
 

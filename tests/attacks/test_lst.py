@@ -20,7 +20,9 @@ class Net(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(36, 24), nn.Tanh(), nn.Linear(24, CLASSES))
+            self.layers = nn.Sequential(
+                nn.Flatten(), nn.Linear(36, 24), nn.Tanh(), nn.Linear(24, CLASSES)
+            )
         self.seen: list[Tensor] = []
         self.eval().requires_grad_(False)
 
@@ -31,8 +33,12 @@ class Net(nn.Module):
 
 def pairs() -> Batch:
     generator = torch.Generator().manual_seed(1)
-    x, x_target = ((1.6 * torch.rand(N, *SHAPE, generator=generator) - 0.3).clamp(0, 1) for _ in range(2))
-    return Batch(x.double(), torch.zeros(N, dtype=torch.int64), torch.arange(N), x_target=x_target.double())
+    x, x_target = (
+        (1.6 * torch.rand(N, *SHAPE, generator=generator) - 0.3).clamp(0, 1) for _ in range(2)
+    )
+    return Batch(
+        x.double(), torch.zeros(N, dtype=torch.int64), torch.arange(N), x_target=x_target.double()
+    )
 
 
 def walked(attack: LST, model: nn.Module | None = None) -> Perturbed:
@@ -64,7 +70,14 @@ def by_the_paper(attack: LST, steps: int) -> Tensor:
 @pytest.mark.parametrize("reset_nudge", [False, True])
 @pytest.mark.parametrize("max_drop", [0.2, 1e-3])
 def test_it_is_the_authors_update(reset_nudge: bool, max_drop: float) -> None:
-    attack = LST(random_start=0, steps=30, step_size=0.1, max_drop=max_drop, nudge=0.02, reset_nudge=reset_nudge)
+    attack = LST(
+        random_start=0,
+        steps=30,
+        step_size=0.1,
+        max_drop=max_drop,
+        nudge=0.02,
+        reset_nudge=reset_nudge,
+    )
     torch.testing.assert_close(walked(attack).x_adv, by_the_paper(attack, 30), rtol=0, atol=1e-10)
 
 
@@ -76,7 +89,9 @@ def test_without_a_nudge_the_first_refusal_is_the_end() -> None:
 
 
 def test_with_a_nudge_nobody_leaves_and_it_comes_nearer() -> None:
-    nudged, plain = (walked(LST(step_size=0.05, steps=100, max_drop=0.02, nudge=nudge)) for nudge in (1e-3, 0))
+    nudged, plain = (
+        walked(LST(step_size=0.05, steps=100, max_drop=0.02, nudge=nudge)) for nudge in (1e-3, 0)
+    )
     assert set(nudged.forwards.tolist()) == {1 + 1 + 100}
     assert set(nudged.backwards.tolist()) == {1 + 1 + 99}
     left = [size(found.x_adv - pairs().targets, "l2").mean() for found in (nudged, plain)]
@@ -92,7 +107,9 @@ def test_the_path_has_the_noisy_start_in_it_and_keeps_the_confidence() -> None:
     noise = found.path[1] - batch.x
     assert 0 < noise.abs().max() <= 2 / 255
     probs = Net().double()(batch.x).softmax(1)
-    check = verify_path(found.path.transpose(0, 1), Net().double(), probs.argmax(1), probs.amax(1), 0.2)
+    check = verify_path(
+        found.path.transpose(0, 1), Net().double(), probs.argmax(1), probs.amax(1), 0.2
+    )
     assert check.min_margin.min() > 0
 
 

@@ -75,7 +75,9 @@ def batch_of(n: int = N) -> Batch:
     return Batch(x, y, torch.arange(n), x_target=x_target, y_target=(y + 1) % K)
 
 
-def perturbed(model: nn.Module | None = None, batch: Batch | None = None, **fields: Any) -> Perturbed:
+def perturbed(
+    model: nn.Module | None = None, batch: Batch | None = None, **fields: Any
+) -> Perturbed:
     batch = batch or batch_of()
     return Metamer(**fields).perturb(model or Bijection(), batch, PerExample("task", batch.index))
 
@@ -90,7 +92,9 @@ def exact(batch: Batch | None = None, **fields: Any) -> Tensor:
     return found
 
 
-def test_the_logits_are_those_of_the_source_to_rounding_and_the_nuisance_that_of_the_target() -> None:
+def test_the_logits_are_those_of_the_source_to_rounding_and_the_nuisance_that_of_the_target() -> (
+    None
+):
     net, batch = exact_net(), batch_of()
     semantic, nuisance = net.encode(exact())
     torch.testing.assert_close(semantic, net.encode(batch.x.double())[0], rtol=0, atol=1e-9)
@@ -111,7 +115,9 @@ def test_x_adv_is_exact_rounded_once() -> None:
     assert not torch.equal(exact(), x_adv.double())
 
 
-@pytest.mark.parametrize("fields", [{"partner": "self"}, {"partner": "target"}], ids=["self", "same images"])
+@pytest.mark.parametrize(
+    "fields", [{"partner": "self"}, {"partner": "target"}], ids=["self", "same images"]
+)
 def test_with_the_sources_own_nuisance_the_source_comes_back(fields: dict[str, str]) -> None:
     batch = replace(batch_of(), x_target=batch_of().x)
     torch.testing.assert_close(exact(batch, **fields), batch.x.double(), rtol=0, atol=1e-9)
@@ -148,7 +154,9 @@ def test_the_path_keeps_the_logits_while_the_nuisance_goes_straight_to_the_targe
     (semantic, start), (_, end) = net.encode(batch.x.double()), net.encode(batch.targets.double())
     for k, vertex in enumerate(found.path):
         here = net.encode(vertex.double())
-        torch.testing.assert_close(here[0], semantic, rtol=0, atol=1e-5)  # the path is stored in float32
+        torch.testing.assert_close(
+            here[0], semantic, rtol=0, atol=1e-5
+        )  # the path is stored in float32
         torch.testing.assert_close(here[1], torch.lerp(start, end, k / 4), rtol=0, atol=1e-5)
 
 
@@ -158,7 +166,11 @@ def test_the_metamer_is_the_same_with_and_without_its_path() -> None:
 
 
 def test_a_pass_in_either_direction_is_a_forward() -> None:
-    asked: list[tuple[dict[str, Any], int]] = [({}, 3), ({"partner": "self"}, 2), ({"steps": 4, "keep_path": True}, 7)]
+    asked: list[tuple[dict[str, Any], int]] = [
+        ({}, 3),
+        ({"partner": "self"}, 2),
+        ({"steps": 4, "keep_path": True}, 7),
+    ]
     for fields, passes in asked:
         found = perturbed(**fields)
         assert found.forwards.tolist() == [passes] * N
@@ -204,7 +216,9 @@ def revnet(model: Model, shape: Shape) -> BijectiveNet:
 
 def pairs_of(shape: Shape, n: int = 4) -> Batch:
     x, x_target = torch.rand(2, n, *shape, generator=torch.Generator().manual_seed(0))
-    return Batch(x, torch.arange(n), torch.arange(n), x_target=x_target, y_target=torch.arange(n).roll(1))
+    return Batch(
+        x, torch.arange(n), torch.arange(n), x_target=x_target, y_target=torch.arange(n).roll(1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -220,7 +234,9 @@ def test_metamers_of_revnets_have_the_logits_of_their_sources(model: Model, shap
     net, batch = revnet(model, shape), pairs_of(shape)
     found = perturbed(net, batch).exact
     assert found is not None
-    logits = [in_double(net)(images) for images in (found, batch.x.double(), batch.targets.double())]
+    logits = [
+        in_double(net)(images) for images in (found, batch.x.double(), batch.targets.double())
+    ]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
     assert torch.equal(logits[0].argmax(1), logits[1].argmax(1))
     assert (logits[1] - logits[2]).abs().amax() > 1e-3  # which the target has not
@@ -269,14 +285,18 @@ def swapped(net: BijectiveNet, x: Tensor, x_target: Tensor) -> Tensor:
     return found
 
 
-NETS = pytest.mark.parametrize("model", [TRAINED, GIVEN_LOGITS], ids=["additive", "nuisance given logits"])
+NETS = pytest.mark.parametrize(
+    "model", [TRAINED, GIVEN_LOGITS], ids=["additive", "nuisance given logits"]
+)
 
 
 @NETS
 def test_metamers_of_trained_nets_have_the_logits_of_their_sources(model: FiRevNet) -> None:
     net, batch = trained(model), trained_pairs()
     metamers = swapped(net, batch.x, batch.targets)
-    logits = [in_double(net)(images) for images in (metamers, batch.x.double(), batch.targets.double())]
+    logits = [
+        in_double(net)(images) for images in (metamers, batch.x.double(), batch.targets.double())
+    ]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
     assert (logits[1] - logits[2]).abs().amax(1).min() > 1e-3
     assert (metamers - batch.x).abs().amax((1, 2, 3)).min() > 0.01
@@ -290,10 +310,13 @@ def test_swapping_twice_returns_the_original_of_trained_nets(model: FiRevNet) ->
 
 
 @NETS
-def test_where_a_batch_swaps_its_nuisances_the_logits_of_trained_nets_stay_as_a_whole(model: FiRevNet) -> None:
+def test_where_a_batch_swaps_its_nuisances_the_logits_of_trained_nets_stay_as_a_whole(
+    model: FiRevNet,
+) -> None:
     net, x = trained(model), trained_pairs().x
     before, after = (
-        in_double(net)(images).sort(dim=0).values for images in (x.double(), swapped(net, x, x.roll(3, 0)))
+        in_double(net)(images).sort(dim=0).values
+        for images in (x.double(), swapped(net, x, x.roll(3, 0)))
     )
     torch.testing.assert_close(after, before, rtol=0, atol=1e-9)
 
@@ -302,7 +325,13 @@ def test_the_last_map_of_a_trained_net_depends_on_the_logits() -> None:
     """Else the nets above were one and the same."""
     last = trained(GIVEN_LOGITS).last
     assert last is not None
-    assert min(weight.abs().max().item() for weight in (last.shift, last.log_scale, last.lower.tril(-1))) > 1e-3
+    assert (
+        min(
+            weight.abs().max().item()
+            for weight in (last.shift, last.log_scale, last.lower.tril(-1))
+        )
+        > 1e-3
+    )
 
 
 def test_the_class_of_metamers_of_spheres_never_changes() -> None:

@@ -28,7 +28,9 @@ SHORT: list[Any] = [
     DeepFool(),
     DeepFool(norm="linf"),
 ]
-every_attack = pytest.mark.parametrize("attack", SHORT, ids=lambda attack: f"{type(attack).__name__} {attack.norm}")
+every_attack = pytest.mark.parametrize(
+    "attack", SHORT, ids=lambda attack: f"{type(attack).__name__} {attack.norm}"
+)
 
 
 def net(curved: float = 1.0) -> nn.Sequential:
@@ -66,7 +68,9 @@ def test_what_is_misclassified_already_is_its_own_nearest_image(attack: Any) -> 
 
 
 @every_attack
-def test_everything_else_leaves_its_label_and_what_is_predicted_may_be_the_label(attack: Any) -> None:
+def test_everything_else_leaves_its_label_and_what_is_predicted_may_be_the_label(
+    attack: Any,
+) -> None:
     model, batch = net(), batch_of()
     before, right = label(model, batch.x), label(model, batch.x) == batch.y
     assert (label(model, attacked(attack, model, batch).x_adv) != before)[right].all()
@@ -88,7 +92,9 @@ def test_where_nothing_can_be_found_x_comes_back(attack: Any) -> None:
     assert torch.equal(attacked(attack, Constant(), batch).x_adv, batch.x)
 
 
-@pytest.mark.parametrize("attack", [DDN(steps=60, refine=0), FMN(steps=60, refine=0)], ids=["ddn", "fmn"])
+@pytest.mark.parametrize(
+    "attack", [DDN(steps=60, refine=0), FMN(steps=60, refine=0)], ids=["ddn", "fmn"]
+)
 def test_a_vanished_gradient_is_walked_out_of_at_random(attack: Any) -> None:
     """Logits that are flat around x and differ beyond a distance of 0.5 from grey."""
 
@@ -107,7 +113,8 @@ def test_a_vanished_gradient_is_walked_out_of_at_random(attack: Any) -> None:
 def test_refinement_only_brings_nearer_and_keeps_what_is_found_adversarial(attack: Any) -> None:
     model, batch = net(), batch_of()
     raw, refined = (
-        attacked(attack.model_copy(update={"refine": refine}), model, batch).x_adv for refine in (0, attack.refine)
+        attacked(attack.model_copy(update={"refine": refine}), model, batch).x_adv
+        for refine in (0, attack.refine)
     )
     assert (size(refined - batch.x, attack.norm) <= size(raw - batch.x, attack.norm)).all()
     assert torch.equal(label(model, raw) != batch.y, label(model, refined) != batch.y)
@@ -117,12 +124,15 @@ def test_refinement_only_brings_nearer_and_keeps_what_is_found_adversarial(attac
 def test_rivals_only_bring_nearer_and_are_paid_for(attack: Any) -> None:
     model, batch = net(), batch_of()
     alone, besides = (
-        attacked(attack.model_copy(update={"rivals": rivals, "refine": 0}), model, batch) for rivals in (0, 9)
+        attacked(attack.model_copy(update={"rivals": rivals, "refine": 0}), model, batch)
+        for rivals in (0, 9)
     )
     assert (size(besides.x_adv - batch.x, "l2") <= size(alone.x_adv - batch.x, "l2")).all()
     right = label(model, batch.x) == batch.y
     assert set(alone.forwards[right].tolist()) == {1 + 21}
-    assert set(besides.forwards[right].tolist()) == {1 + 1 + CLASSES * 21}  # of nine rivals there are three
+    assert set(besides.forwards[right].tolist()) == {
+        1 + 1 + CLASSES * 21
+    }  # of nine rivals there are three
     assert set(besides.backwards[right].tolist()) == {CLASSES * 20}
 
 
@@ -139,7 +149,9 @@ def test_the_nearest_keeps_only_what_is_adversarial_and_nearer() -> None:
     x = torch.zeros(3, 1, 1, 2)
     nearest = Nearest.to(x, "l2")
     nearest.offer(x + 2, torch.tensor([True, True, False]))
-    nearest.offer(x + torch.tensor([1.0, 3.0, 1.0]).view(3, 1, 1, 1), torch.tensor([True, True, False]))
+    nearest.offer(
+        x + torch.tensor([1.0, 3.0, 1.0]).view(3, 1, 1, 1), torch.tensor([True, True, False])
+    )
     assert nearest.x_adv.amax((1, 2, 3)).tolist() == [1, 2, 0]
     assert nearest.found.tolist() == [True, True, False]
 
@@ -152,22 +164,31 @@ def test_shrinking_halves_the_length_or_the_number_of_entries() -> None:
 
 
 def test_an_ascent_has_length_one_and_falls_back_where_the_gradient_vanished() -> None:
-    gradient, fallback = torch.tensor([[3e-30, 4e-30], [0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, -2.0]])
+    gradient, fallback = (
+        torch.tensor([[3e-30, 4e-30], [0.0, 0.0]]),
+        torch.tensor([[1.0, 0.0], [0.0, -2.0]]),
+    )
     torch.testing.assert_close(ascent(gradient, fallback), torch.tensor([[0.6, 0.8], [0.0, -1.0]]))
 
 
 def test_a_cosine_begins_flat_and_ends_flat() -> None:
-    assert [cosine(1, 0, step, 4) for step in range(5)] == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
+    assert [cosine(1, 0, step, 4) for step in range(5)] == pytest.approx(
+        [1, 0.853553, 0.5, 0.146447, 0], abs=1e-6
+    )
 
 
 def test_the_cards_stand_for_the_papers_settings() -> None:
     assert make("attack", "ddn", {}) == DDN(steps=100, init_eps=1, gamma=0.05, loss="ce", rivals=0)
     assert make("attack", "fmn", {"norm": "l0"}) == FMN(norm="l0", step_size=1, gamma=0.05)
-    assert make("attack", "deepfool", {}) == DeepFool(norm="l2", overshoot=0.02, steps=50, candidates=10)
+    assert make("attack", "deepfool", {}) == DeepFool(
+        norm="l2", overshoot=0.02, steps=50, candidates=10
+    )
 
 
 @pytest.mark.parametrize(
-    "fields", [{"norm": "linf"}, {"gamma": 1.0}, {"levels": 1}, {"init_eps": 0.0}, {"refine": -1}], ids=str
+    "fields",
+    [{"norm": "linf"}, {"gamma": 1.0}, {"levels": 1}, {"init_eps": 0.0}, {"refine": -1}],
+    ids=str,
 )
 def test_ddn_refuses_what_cannot_be(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -39,7 +39,9 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.first, self.second = (torch.randn(shape, generator=generator) for shape in ((32, 24), (24, 4)))
+        self.first, self.second = (
+            torch.randn(shape, generator=generator) for shape in ((32, 24), (24, 4))
+        )
         self.seen: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +79,9 @@ def losses(x: Tensor, y: Tensor, loss: Loss = "ce") -> Tensor:
 @pytest.mark.parametrize("norm", NORMS)
 def test_with_two_radii_0_it_takes_the_steps_of_pgd_in_the_third_norm(norm: Norm) -> None:
     batch, own, pgds = images(), Net(), Net()
-    balls = tuple(ball if ball.norm == norm else ball.model_copy(update={"eps": 0.0}) for ball in UNION)
+    balls = tuple(
+        ball if ball.norm == norm else ball.model_copy(update={"eps": 0.0}) for ball in UNION
+    )
     MSD(balls=balls, steps=6, sparsity=(3, 3)).perturb(own, batch, draws(batch))
     sparse = {"sparsity": 3} if norm == "l1" else {}
     pgd = PGD(eps=EPS[norm], norm=norm, steps=6, step_size=STEP[norm], random_start=False, **sparse)
@@ -88,7 +92,9 @@ def test_with_two_radii_0_it_takes_the_steps_of_pgd_in_the_third_norm(norm: Norm
 
 
 @pytest.mark.parametrize("eps", [(0.05, 0.1, 0.1), (0.05, 0.3, 0.1), (0.05, 0.1, 0.9)], ids=NORMS)
-def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(eps: tuple[float, float, float]) -> None:
+def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(
+    eps: tuple[float, float, float],
+) -> None:
     """Steps as long as the radius reach the optimum of every norm at once: eps times the dual norm of w."""
     w = torch.randn(1, 16, generator=torch.Generator().manual_seed(0))
     batch = Batch(torch.rand(8, 1, 4, 4), torch.arange(8) % 2, torch.arange(8), ANYWHERE)
@@ -100,7 +106,9 @@ def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(eps: tuple
     away = torch.where(batch.y == 0, 1.0, -1.0)
     gained = away * (model(x_adv) - model(batch.x))[:, 1]
     torch.testing.assert_close(gained, torch.full((8,), max(gains.values())), rtol=0, atol=1e-5)
-    assert sorted(gains.values())[-1] > 1.05 * sorted(gains.values())[-2]  # or the ids would not name the winner
+    assert (
+        sorted(gains.values())[-1] > 1.05 * sorted(gains.values())[-2]
+    )  # or the ids would not name the winner
 
 
 def test_each_example_moves_within_the_ball_where_its_own_loss_rises_most() -> None:
@@ -109,7 +117,9 @@ def test_each_example_moves_within_the_ball_where_its_own_loss_rises_most() -> N
     radii: dict[Norm, float] = {"l1": 0.21, "l2": 0.15, "linf": 0.05}
     balls = tuple(Ball(norm=norm, eps=eps, step_size=eps) for norm, eps in radii.items())
     batch = Batch(torch.full((3, 1, 4, 4), 0.5), torch.zeros(3, dtype=torch.int64), torch.arange(3))
-    found = MSD(balls=balls, steps=1, sparsity=(1, 1)).perturb(OwnWeights(weights), batch, draws(batch))
+    found = MSD(balls=balls, steps=1, sparsity=(1, 1)).perturb(
+        OwnWeights(weights), batch, draws(batch)
+    )
     expected = weights * torch.tensor([[0.21], [0.15 / 2], [0.05]])
     torch.testing.assert_close((found.x_adv - batch.x).flatten(1), expected, rtol=0, atol=1e-6)
 
@@ -156,7 +166,9 @@ def test_with_every_radius_0_it_returns_x_and_does_not_ask_the_model() -> None:
 def test_the_number_of_pixels_in_an_l1_step_is_drawn_for_each_step_and_example() -> None:
     batch = Batch(torch.full((200, 2, 4, 4), 0.5), torch.arange(200) % 4, torch.arange(200))
     net = Net()
-    MSD(balls=(Ball(norm="l1", eps=9, step_size=0.1),), steps=2, sparsity=(3, 6)).perturb(net, batch, draws(batch))
+    MSD(balls=(Ball(norm="l1", eps=9, step_size=0.1),), steps=2, sparsity=(3, 6)).perturb(
+        net, batch, draws(batch)
+    )
     moves = [later - before for before, later in zip(net.seen, net.seen[1:], strict=False)]
     counts = [(move.abs() > 1e-6).flatten(1).sum(1) for move in moves]
     assert all(set(count.tolist()) == {3, 4, 5, 6} for count in counts)
@@ -176,9 +188,14 @@ def test_without_a_step_size_a_step_is_two_and_a_half_radii_over_their_number(st
     [(False, [0.3, 0.0, 1.0, 1.0, 0.5, 0.5]), (True, [0.0, 0.0, 0.9, 1.0, 0.8, 0.8])],
     ids=["default", "compat"],
 )
-def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(compat: bool, expected: Any) -> None:
+def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(
+    compat: bool, expected: Any
+) -> None:
     """Two pixels move by 0.3. Those that would: one black, one out of the box, one at 0.9, one out, two grey ones."""
-    w, x = torch.tensor([[9.0, -8.0, 7.0, 6.0, 5.0, 4.0]]), torch.tensor([0.0, 0.0, 0.9, 1.0, 0.5, 0.5])
+    w, x = (
+        torch.tensor([[9.0, -8.0, 7.0, 6.0, 5.0, 4.0]]),
+        torch.tensor([0.0, 0.0, 0.9, 1.0, 0.5, 0.5]),
+    )
     batch = Batch(x.view(1, 1, 2, 3), torch.zeros(1, dtype=torch.int64), torch.arange(1))
     ball = Ball(norm="l1", eps=0.6, step_size=0.6)
     attack = MSD(balls=(ball,), steps=1, sparsity=(2, 2), compat=compat)
@@ -188,7 +205,10 @@ def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(comp
 
 def test_with_compat_no_loss_below_0_counts() -> None:
     """The margin stays below 0: the authors' maximum starts at 0, so that no candidate is ever taken."""
-    w, y = torch.randn(6, 16, generator=torch.Generator().manual_seed(0)), torch.zeros(6, dtype=torch.int64)
+    w, y = (
+        torch.randn(6, 16, generator=torch.Generator().manual_seed(0)),
+        torch.zeros(6, dtype=torch.int64),
+    )
     batch = Batch(torch.full((6, 1, 4, 4), 0.5), y, torch.arange(6))
 
     class Sure(OwnWeights):
@@ -196,7 +216,9 @@ def test_with_compat_no_loss_below_0_counts() -> None:
             return super().forward(x) + torch.tensor([100.0, 0.0])
 
     default, compat = (
-        MSD(balls=UNION, steps=3, loss="margin", compat=compat).perturb(Sure(w), batch, draws(batch)).x_adv
+        MSD(balls=UNION, steps=3, loss="margin", compat=compat)
+        .perturb(Sure(w), batch, draws(batch))
+        .x_adv
         for compat in (False, True)
     )
     assert torch.equal(compat, batch.x)
@@ -233,7 +255,10 @@ def test_contradictory_fields_are_refused(fields: dict[str, Any], message: str) 
 def test_balls_may_be_written_in_a_spec_and_the_cards_hold_the_papers() -> None:
     made = make("attack", "msd", {"balls": [{"norm": "l2", "eps": "1/2"}]})
     assert made == MSD(balls=(Ball(norm="l2", eps=0.5),))
-    for name, eps in (("msd", {"l1": 10, "l2": 2, "linf": 0.3}), ("msd_cifar10", {"l1": 12, "l2": 0.5, "linf": 0.03})):
+    for name, eps in (
+        ("msd", {"l1": 10, "l2": 2, "linf": 0.3}),
+        ("msd_cifar10", {"l1": 12, "l2": 0.5, "linf": 0.03}),
+    ):
         card = make("attack", name, {})
         assert isinstance(card, MSD)
         assert {ball.norm: ball.eps for ball in card.balls} == eps

@@ -30,7 +30,9 @@ class Counted(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(36, 24), nn.Tanh(), nn.Linear(24, CLASSES))
+            self.layers = nn.Sequential(
+                nn.Flatten(), nn.Linear(36, 24), nn.Tanh(), nn.Linear(24, CLASSES)
+            )
         self.scale = scale
         self.seen: list[Tensor] = []
         self.eval().requires_grad_(False)
@@ -42,7 +44,9 @@ class Counted(nn.Module):
 
 def pairs(n: int = N) -> Batch:
     generator = torch.Generator().manual_seed(1)
-    x, x_target = ((1.6 * torch.rand(n, *SHAPE, generator=generator) - 0.3).clamp(0, 1) for _ in range(2))
+    x, x_target = (
+        (1.6 * torch.rand(n, *SHAPE, generator=generator) - 0.3).clamp(0, 1) for _ in range(2)
+    )
     return Batch(x, torch.zeros(n, dtype=torch.int64), torch.arange(n), x_target=x_target)
 
 
@@ -94,14 +98,18 @@ def test_a_path_leads_from_x_to_x_adv_by_valid_steps(attack: NSPGD) -> None:
     assert (size(found.x_adv - batch.x, "l2") > 0).float().mean() > 0.9
 
 
-@pytest.mark.parametrize("attack", [attack for attack in EVERY if "sided" in attack.projection], ids=named)
+@pytest.mark.parametrize(
+    "attack", [attack for attack in EVERY if "sided" in attack.projection], ids=named
+)
 def test_no_step_goes_against_the_gradient_of_the_confidence(attack: NSPGD) -> None:
     class Spy(NSPGD):
         def _step(self, walkers: Any, bounds: Any) -> Any:
             x, memory = super()._step(walkers, (-torch.inf, torch.inf))
             u, gradient = x - walkers.x, walkers.gradient
             cosine = dot(u, gradient) / (size(u, "l2") * size(gradient, "l2"))
-            along.append(cosine[size(u, "l2") > 1e-4])  # of shorter ones, x + u - x has lost too many digits
+            along.append(
+                cosine[size(u, "l2") > 1e-4]
+            )  # of shorter ones, x + u - x has lost too many digits
             return x.clamp(*bounds) if self.clamp == "iterate" else x, memory
 
     along: list[Tensor] = []
@@ -133,7 +141,11 @@ def test_examples_that_halt_leave_the_batch() -> None:
 
 def test_halving_a_refused_step_comes_nearer() -> None:
     at_once, halved = (
-        walked(NSPGD(step_mode="fraction", step_size=0.2, steps=100, max_drop=0.01, backtracks=backtracks))
+        walked(
+            NSPGD(
+                step_mode="fraction", step_size=0.2, steps=100, max_drop=0.01, backtracks=backtracks
+            )
+        )
         for backtracks in (0, 8)
     )
     assert (remaining(halved) <= remaining(at_once) + 1e-6).all()
@@ -151,7 +163,9 @@ def test_a_step_is_halved_so_many_times_before_the_end() -> None:
             return torch.stack([here, -here], dim=1)
 
     x = torch.full((4, *SHAPE), 0.25)
-    batch = Batch(x, torch.zeros(4, dtype=torch.int64), torch.arange(4), x_target=torch.ones_like(x))
+    batch = Batch(
+        x, torch.zeros(4, dtype=torch.int64), torch.arange(4), x_target=torch.ones_like(x)
+    )
     for backtracks in (0, 3):
         found = walked(NSPGD(steps=50, backtracks=backtracks), batch, Cliff())
         assert torch.equal(found.x_adv, x)
@@ -161,7 +175,9 @@ def test_a_step_is_halved_so_many_times_before_the_end() -> None:
 def test_who_reaches_the_target_stops_there() -> None:
     batch = pairs()
     for step_mode in ("unit", "fraction"):
-        found = walked(NSPGD(projection="none", step_mode=step_mode, step_size=0.5, max_drop=1, steps=400))
+        found = walked(
+            NSPGD(projection="none", step_mode=step_mode, step_size=0.5, max_drop=1, steps=400)
+        )
         torch.testing.assert_close(found.x_adv, batch.targets, rtol=0, atol=1e-6)
         assert found.forwards.max() < 100
 
@@ -194,7 +210,9 @@ class Broken(nn.Module):
         return flat
 
 
-@pytest.mark.parametrize("attack", [NSPGD(steps=30, keep_path=True), LST(steps=30)], ids=["nspgd", "lst"])
+@pytest.mark.parametrize(
+    "attack", [NSPGD(steps=30, keep_path=True), LST(steps=30)], ids=["nspgd", "lst"]
+)
 @pytest.mark.parametrize("how", ["nan", "nan away from x"])
 def test_where_the_answer_is_no_number_nothing_moves(attack: Attack, how: Any) -> None:
     batch = pairs()
@@ -214,12 +232,17 @@ def test_a_model_that_feels_nothing_lets_everything_pass(attack: Attack) -> None
 
 def test_a_start_is_the_second_vertex_and_is_paid_for() -> None:
     batch, start = pairs(), PGD(eps=0.02, steps=3, random_start=False, label="predicted")
-    alone, besides = walked(NSPGD(steps=4, max_drop=1)), walked(NSPGD(steps=4, max_drop=1, start=start, keep_path=True))
+    alone, besides = (
+        walked(NSPGD(steps=4, max_drop=1)),
+        walked(NSPGD(steps=4, max_drop=1, start=start, keep_path=True)),
+    )
     assert besides.path is not None
     assert besides.path.shape == (6, *batch.x.shape)
     assert torch.equal(besides.path[0], batch.x)
     assert torch.equal(besides.path[1], walked(start).x_adv)
-    assert (besides.forwards - alone.forwards).unique().tolist() == [1 + 3 + 1]  # PGD's own label costs one more
+    assert (besides.forwards - alone.forwards).unique().tolist() == [
+        1 + 3 + 1
+    ]  # PGD's own label costs one more
     assert (besides.backwards - alone.backwards).unique().tolist() == [1 + 3]
 
 
@@ -245,7 +268,9 @@ def test_a_start_at_x_changes_nothing_but_the_price() -> None:
 
 
 def test_a_start_says_what_it_needs_of_the_model() -> None:
-    assert NSPGD(start=PGD(eps_space="standardised")).accepts is PGD(eps_space="standardised").accepts
+    assert (
+        NSPGD(start=PGD(eps_space="standardised")).accepts is PGD(eps_space="standardised").accepts
+    )
     assert NSPGD().accepts is None
 
 
@@ -264,7 +289,9 @@ def test_with_clamp_input_x_runs_free_and_the_model_sees_what_is_returned() -> N
 def test_free_coordinates_keep_more_confidence_for_the_same_steps() -> None:
     label = Counted()(pairs().x).argmax(1)
     attack = NSPGD(step_mode="fraction", steps=40, max_drop=1)
-    pinned, free = (walked(attack.model_copy(update={"free_coordinates": free})) for free in (False, True))
+    pinned, free = (
+        walked(attack.model_copy(update={"free_coordinates": free})) for free in (False, True)
+    )
     assert confidence(free.x_adv, label).mean() > confidence(pinned.x_adv, label).mean()
 
 
@@ -280,14 +307,18 @@ def test_among_free_pixels_no_step_goes_against_the_gradient(
         u = project_out_within(v, gradient, how, x, bounds)
         beyond = ((x <= bounds[0]) & (u < 0)) | ((x >= bounds[1]) & (u > 0))
         assert not beyond.any()
-        along.append((dot(u, gradient) / (size(v, "l2") * size(gradient, "l2")))[size(v, "l2") > 0])  # 0 at the target
+        along.append(
+            (dot(u, gradient) / (size(v, "l2") * size(gradient, "l2")))[size(v, "l2") > 0]
+        )  # 0 at the target
         held.append(((u == 0) & (v != 0)).flatten(1).any(1))
         return u
 
     monkeypatch.setattr("invspec.attacks.nspgd.project_out_within", spied)
     batch = pairs()
     precise = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
-    attack = NSPGD(projection=projection, step_mode=mode, step_size=0.08, steps=60, free_coordinates=True)
+    attack = NSPGD(
+        projection=projection, step_mode=mode, step_size=0.08, steps=60, free_coordinates=True
+    )
     walked(attack, precise, Counted().double())
     assert len(along) == 60
     assert torch.cat(along).min() >= -1e-12
@@ -297,7 +328,10 @@ def test_among_free_pixels_no_step_goes_against_the_gradient(
 def test_strict_refuses_a_loss_of_exactly_max_drop() -> None:
     batch = pairs(8)
     constant = Broken("constant", batch.x)
-    lenient, strict = (walked(NSPGD(max_drop=0, strict=strict, steps=5), batch, constant) for strict in (False, True))
+    lenient, strict = (
+        walked(NSPGD(max_drop=0, strict=strict, steps=5), batch, constant)
+        for strict in (False, True)
+    )
     assert not torch.equal(lenient.x_adv, batch.x)
     assert torch.equal(strict.x_adv, batch.x)
 
@@ -305,7 +339,8 @@ def test_strict_refuses_a_loss_of_exactly_max_drop() -> None:
 def test_the_default_step_is_that_of_its_mode() -> None:
     for mode, step_size in (("unit", 0.01), ("fraction", 0.05)):
         by_default, said = (
-            walked(NSPGD(step_mode=mode, steps=5, **more)).x_adv for more in ({}, {"step_size": step_size})
+            walked(NSPGD(step_mode=mode, steps=5, **more)).x_adv
+            for more in ({}, {"step_size": step_size})
         )
         assert torch.equal(by_default, said)
 
@@ -326,5 +361,10 @@ def test_contradictions_are_refused(settings: Any, complaint: str) -> None:
 def test_the_published_card_is_the_authors_code() -> None:
     found = make("attack", "nspgd_published", {})
     assert isinstance(found, NSPGD)
-    assert (found.projection, found.step_mode, found.step_size, found.steps) == ("one_sided", "fraction", 0.05, 100)
+    assert (found.projection, found.step_mode, found.step_size, found.steps) == (
+        "one_sided",
+        "fraction",
+        0.05,
+        100,
+    )
     assert (found.clamp, found.backtracks, found.max_drop, found.strict) == ("input", 0, 0.05, True)

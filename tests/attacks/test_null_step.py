@@ -65,7 +65,9 @@ def test_with_the_map_alone_some_flip_and_the_logits_move() -> None:
 
 @pytest.mark.parametrize("constraint", ["effective", 0.1])
 def test_before_alpha_max_the_logits_stay_whatever_is_held(constraint: Any) -> None:
-    for x, x_target, step in zip(*flattened(pairs()), steps(NullStep(constraint=constraint)), strict=True):
+    for x, x_target, step in zip(
+        *flattened(pairs()), steps(NullStep(constraint=constraint)), strict=True
+    ):
         assert 0 < step.alpha_max < 1
         weights = Weights.of(trained())
         before, at = weights.logits(x), weights.logits(x + 0.999 * step.alpha_max * step.v_p)
@@ -88,7 +90,9 @@ def test_the_largest_alpha_is_exact_whatever_is_held() -> None:
 def test_flips_of_held_units_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the projection fails to hold what it says it holds, so that the step is v itself."""
 
-    def forgetful(v: Tensor, always: Tensor, rows: Tensor, to_hold: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def forgetful(
+        v: Tensor, always: Tensor, rows: Tensor, to_hold: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
         _, held, basis = project_held(v, always, rows, to_hold)
         return v, held, basis
 
@@ -145,11 +149,16 @@ def test_the_bound_is_one_of_the_largest_entry_and_not_of_the_sum() -> None:
         bound = weights.w1.abs().max() * d.norm(1)
         assert (weights.w1 @ d).abs().max() <= bound
     wide = weights.w1.abs().max() * torch.ones(H, D, dtype=torch.float64)
-    assert (wide @ torch.ones(D, dtype=torch.float64)).norm(1) > wide.max() * D  # what the paper says would not hold
+    assert (wide @ torch.ones(D, dtype=torch.float64)).norm(
+        1
+    ) > wide.max() * D  # what the paper says would not hold
 
 
 def test_the_clamp_brings_pixels_back_and_nothing_else() -> None:
-    free, kept = moved(NullStep(constraint="effective", clamp=False)), moved(NullStep(constraint="effective"))
+    free, kept = (
+        moved(NullStep(constraint="effective", clamp=False)),
+        moved(NullStep(constraint="effective")),
+    )
     assert free.min() < 0
     assert torch.equal(free.clamp(0, 1), kept)
 
@@ -169,12 +178,22 @@ def test_it_needs_two_layers_and_a_target() -> None:
     assert NullStep().wants_target
 
 
-@pytest.mark.parametrize("settings", [{"constraint": -1}, {"constraint": "none"}, {"alpha": 0}, {"alpha": "most"}])
+@pytest.mark.parametrize(
+    "settings", [{"constraint": -1}, {"constraint": "none"}, {"alpha": 0}, {"alpha": "most"}]
+)
 def test_what_means_nothing_is_refused(settings: Any) -> None:
     with pytest.raises(ValidationError):
         NullStep(**settings)
 
 
 def test_thresholds_and_names_may_stand_in_one_sweep() -> None:
-    made = [make("attack", "null_step", {"constraint": value}) for value in ("effective", "3/10", 1, "active_set")]
-    assert [attack.identity["fields"]["constraint"] for attack in made] == ["effective", 0.3, 1.0, "active_set"]
+    made = [
+        make("attack", "null_step", {"constraint": value})
+        for value in ("effective", "3/10", 1, "active_set")
+    ]
+    assert [attack.identity["fields"]["constraint"] for attack in made] == [
+        "effective",
+        0.3,
+        1.0,
+        "active_set",
+    ]

@@ -19,7 +19,9 @@ A = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 def steps_away(n: int = 6) -> tuple[Eye, Tensor]:
     """An eye with features A x, and images in random directions from x."""
     eye = linear_eye(A, n)
-    return eye, eye.batch.x + 0.4 * (torch.rand(n, 1, 2, 2, generator=torch.Generator().manual_seed(1)) - 0.5)
+    return eye, eye.batch.x + 0.4 * (
+        torch.rand(n, 1, 2, 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    )
 
 
 def test_bisection_finds_the_factor_eps_over_length_of_a_delta_from_below() -> None:
@@ -27,9 +29,9 @@ def test_bisection_finds_the_factor_eps_over_length_of_a_delta_from_below() -> N
     delta = images - eye.batch.x
     length = size(delta.flatten(1) @ A.T, "l2")
     eps = 0.6 * length.min().item()
-    found = (bisected(eye, images, eye.everyone, eps) - eye.batch.x).flatten(1).norm(dim=1) / delta.flatten(1).norm(
+    found = (bisected(eye, images, eye.everyone, eps) - eye.batch.x).flatten(1).norm(
         dim=1
-    )
+    ) / delta.flatten(1).norm(dim=1)
     below = eps / length - found
     assert below.min() > -1e-6
     assert below.max() <= 2**-10 + 1e-6
@@ -66,7 +68,9 @@ def test_newton_lands_inside_by_about_a_tenth() -> None:
     away = eye.away(images, eye.everyone).item()  # 2 * sqrt(4) * 0.3
     found, left = newton(eye, images, eye.everyone, 0.9)
     assert not len(left)
-    assert eye.away(found, eye.everyone).item() == pytest.approx(away - 1.1 * (away - 0.9 + 0.1), abs=1e-5)
+    assert eye.away(found, eye.everyone).item() == pytest.approx(
+        away - 1.1 * (away - 0.9 + 0.1), abs=1e-5
+    )
 
 
 def flat_in_steps(images: Tensor) -> Tensor:
@@ -85,7 +89,9 @@ def test_where_newton_fails_bisection_brings_images_in(projection: Any) -> None:
     images = (batch.x + 0.25).clamp(0, 1)
     outside = eye.away(images, eye.everyone) > 0.5
     assert outside.all()
-    found = Shrinking(max_distance=0.5, distance="l2", projection=projection)._projected(eye, images)
+    found = Shrinking(max_distance=0.5, distance="l2", projection=projection)._projected(
+        eye, images
+    )
     assert eye.away(found, eye.everyone).max() <= 0.5
     assert (found != images).flatten(1).any(1).all()
 

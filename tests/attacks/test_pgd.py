@@ -48,7 +48,11 @@ def patterns(n: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     means = 0.5 + 0.15 * torch.randn(3, 2, 4, 4, generator=generator)
     y = torch.arange(n) % 3
-    return Batch((means[y] + 0.1 * torch.randn(n, 2, 4, 4, generator=generator)).clamp(0, 1), y, torch.arange(n))
+    return Batch(
+        (means[y] + 0.1 * torch.randn(n, 2, 4, 4, generator=generator)).clamp(0, 1),
+        y,
+        torch.arange(n),
+    )
 
 
 def draws(batch: Batch) -> PerExample:
@@ -74,7 +78,9 @@ class Recorder(nn.Module):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_loss_of_every_example_is_higher_than_at_its_start(trained: nn.Module, norm: Norm, loss: str) -> None:
+def test_the_loss_of_every_example_is_higher_than_at_its_start(
+    trained: nn.Module, norm: Norm, loss: str
+) -> None:
     batch, recorder = patterns(96), Recorder(trained)
     found = PGD(eps=BUDGET[norm], norm=norm, loss=loss).perturb(recorder, batch, draws(batch))
     for start in (recorder.seen[0], batch.x):
@@ -83,13 +89,17 @@ def test_the_loss_of_every_example_is_higher_than_at_its_start(trained: nn.Modul
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_random_start_lies_in_the_ball_and_differs_between_examples(trained: nn.Module, norm: Norm) -> None:
+def test_a_random_start_lies_in_the_ball_and_differs_between_examples(
+    trained: nn.Module, norm: Norm
+) -> None:
     batch, recorder = patterns(200), Recorder(trained)
     PGD(eps=BUDGET[norm], norm=norm, steps=1).perturb(recorder, batch, draws(batch))
     lengths = size(recorder.seen[0].double() - batch.x.double(), norm)
     assert (lengths <= BUDGET[norm] + 1e-6).all()
     assert len(lengths.unique()) == 200
-    if norm != "linf":  # uniform: mean 1/2, and 5 standard errors of 200 are 0.1; the box shortens a little
+    if (
+        norm != "linf"
+    ):  # uniform: mean 1/2, and 5 standard errors of 200 are 0.1; the box shortens a little
         assert abs(lengths.mean() / BUDGET[norm] - 0.5) < 0.15
 
 
@@ -99,7 +109,9 @@ def test_without_a_random_start_the_first_image_asked_about_is_x(trained: nn.Mod
     assert torch.equal(recorder.seen[0], batch.x)
 
 
-def test_one_restart_returns_the_last_image_and_asks_the_model_once_a_step(trained: nn.Module) -> None:
+def test_one_restart_returns_the_last_image_and_asks_the_model_once_a_step(
+    trained: nn.Module,
+) -> None:
     batch, recorder = patterns(8), Recorder(trained)
     found = PGD(eps=0.1, steps=5, step_size=0.01).perturb(recorder, batch, draws(batch))
     assert len(recorder.seen) == 5
@@ -116,8 +128,12 @@ def test_one_restart_returns_the_last_image_and_asks_the_model_once_a_step(train
 )
 def test_the_length_of_a_step(trained: nn.Module, given: dict[str, float], length: float) -> None:
     batch, recorder = patterns(8), Recorder(trained)
-    PGD(eps=0.5, norm="l2", steps=10, random_start=False, **given).perturb(recorder, batch, draws(batch))
-    torch.testing.assert_close(size(recorder.seen[1] - recorder.seen[0], "l2"), torch.full((8,), length))
+    PGD(eps=0.5, norm="l2", steps=10, random_start=False, **given).perturb(
+        recorder, batch, draws(batch)
+    )
+    torch.testing.assert_close(
+        size(recorder.seen[1] - recorder.seen[0], "l2"), torch.full((8,), length)
+    )
 
 
 def test_a_later_restart_sees_only_examples_that_are_not_fooled_yet(trained: nn.Module) -> None:
@@ -151,7 +167,9 @@ def test_with_restarts_too_an_answer_does_not_depend_on_the_batch(norm: Norm) ->
     weight = torch.randn(32, 3, generator=torch.Generator().manual_seed(2))
 
     class Net(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:  # no matrix product, whose rounding depends on the number of rows
+        def forward(
+            self, x: Tensor
+        ) -> Tensor:  # no matrix product, whose rounding depends on the number of rows
             return (x.flatten(1).unsqueeze(2) * weight).sum(1)
 
     net = Net()
@@ -188,12 +206,19 @@ def test_standardised_units_are_pixels_divided_by_the_models_standard_deviation(
 
     batch = patterns(12)
     free = Batch(batch.x, batch.y, batch.index, bounds=(-torch.inf, torch.inf))
-    seen = Batch((batch.x - 0.5) / std.view(1, -1, 1, 1), batch.y, batch.index, bounds=(-torch.inf, torch.inf))
+    seen = Batch(
+        (batch.x - 0.5) / std.view(1, -1, 1, 1),
+        batch.y,
+        batch.index,
+        bounds=(-torch.inf, torch.inf),
+    )
     for norm in NORMS:
         attack = PGD(eps=0.3, norm=norm, steps=4, eps_space="standardised")
         inside = PGD(eps=0.3, norm=norm, steps=4).perturb(inner, seen, draws(batch)).x_adv
         outside = attack.perturb(Net(), free, draws(batch)).x_adv
-        torch.testing.assert_close((outside - 0.5) / std.view(1, -1, 1, 1), inside, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            (outside - 0.5) / std.view(1, -1, 1, 1), inside, rtol=0, atol=1e-5
+        )
 
 
 def test_standardised_units_need_a_model_that_standardises() -> None:
@@ -205,7 +230,9 @@ def test_an_l1_step_moves_black_pixels_up_but_not_further_down() -> None:
     """Pixels 0 and 1 have the largest gradients; pixel 0 is black and would have to darken, so 1 and 2 move."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
     with torch.no_grad():
-        model.get_parameter("1.weight").copy_(torch.tensor([[9.0, -5.0, -3.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
+        model.get_parameter("1.weight").copy_(
+            torch.tensor([[9.0, -5.0, -3.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+        )
     batch = Batch(torch.tensor([[[[0.0, 0.0], [0.5, 0.5]]]]), torch.tensor([0]), torch.arange(1))
     attack = PGD(eps=0.2, norm="l1", steps=1, sparsity=2, relative_step_size=1, random_start=False)
     x_adv = attack.perturb(model, batch, draws(batch)).x_adv
@@ -216,7 +243,9 @@ def test_an_attack_works_while_gradients_are_switched_off(trained: nn.Module) ->
     batch = patterns(8)
     with torch.no_grad():
         found = PGD(eps=0.1, steps=2).perturb(trained, batch, draws(batch))
-    assert (cross_entropy(trained(found.x_adv), batch.y) > cross_entropy(trained(batch.x), batch.y)).all()
+    assert (
+        cross_entropy(trained(found.x_adv), batch.y) > cross_entropy(trained(batch.x), batch.y)
+    ).all()
 
 
 @pytest.mark.parametrize(

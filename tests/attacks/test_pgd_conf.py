@@ -51,9 +51,13 @@ def attacked(attack: PGDConf, model: nn.Module, batch: Batch) -> Tensor:
 
 @pytest.mark.parametrize("start", ["zero", "random"])
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_binary_margin_of_a_linear_model_falls_by_eps_times_the_dual_norm(norm: Norm, start: Any) -> None:
+def test_a_binary_margin_of_a_linear_model_falls_by_eps_times_the_dual_norm(
+    norm: Norm, start: Any
+) -> None:
     model, batch = linear(), batch_of()
-    found = attacked(PGDConf(eps=EPS, norm=norm, steps=200, step_size=EPS, start=start), model, batch)
+    found = attacked(
+        PGDConf(eps=EPS, norm=norm, steps=200, step_size=EPS, start=start), model, batch
+    )
     gained = margin(model(found), batch.y) - margin(model(batch.x), batch.y)
     best = EPS * size((model.weight[1] - model.weight[0]).unsqueeze(0), DUAL[norm]).expand(N)
     torch.testing.assert_close(gained, best, rtol=0, atol=1e-5)
@@ -115,7 +119,9 @@ def test_a_run_on_a_tent_by_hand() -> None:
 def test_the_answer_is_the_best_image_that_was_seen(norm: Norm) -> None:
     """Steps of ten times the radius, on three classes: many are refused."""
     model, batch = linear(classes=3), batch_of()
-    found = attacked(PGDConf(eps=EPS, norm=norm, steps=20, step_size=10 * EPS, start="random"), model, batch)
+    found = attacked(
+        PGDConf(eps=EPS, norm=norm, steps=20, step_size=10 * EPS, start="random"), model, batch
+    )
     values = torch.stack([confidence(model(x), batch.y) for x in model.seen.copy()])
     torch.testing.assert_close(confidence(model(found), batch.y), values.amax(0))
 
@@ -125,10 +131,15 @@ def test_more_restarts_never_find_less_and_cost_their_runs() -> None:
     once = PGDConf(eps=EPS, steps=3, start="uniform_norm")
     thrice = once.model_copy(update={"restarts": 3})
     found = thrice.perturb(model, batch, PerExample("task", batch.index))
-    first, best = (confidence(model(x), batch.y) for x in (attacked(once, model, batch), found.x_adv))
+    first, best = (
+        confidence(model(x), batch.y) for x in (attacked(once, model, batch), found.x_adv)
+    )
     assert (best >= first).all()
     assert (best > first).any()
-    assert (found.forwards.unique().tolist(), found.backwards.unique().tolist()) == ([3 * 4], [3 * 3])
+    assert (found.forwards.unique().tolist(), found.backwards.unique().tolist()) == (
+        [3 * 4],
+        [3 * 3],
+    )
 
 
 def starts(start: Any, norm: Norm = "linf", n: int = 300) -> Tensor:

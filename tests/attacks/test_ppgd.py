@@ -14,7 +14,9 @@ from invspec.ops.norms import size
 from invspec.perceptual.distances import distance
 
 
-def test_conjugate_gradients_solve_a_linear_system_in_as_many_iterations_as_it_has_unknowns() -> None:
+def test_conjugate_gradients_solve_a_linear_system_in_as_many_iterations_as_it_has_unknowns() -> (
+    None
+):
     generator = torch.Generator().manual_seed(0)
     matrix = torch.randn(9, 4, generator=generator, dtype=torch.float64)
     eye = linear_eye(matrix, n=3)
@@ -45,12 +47,16 @@ def test_the_first_order_step_is_the_best_one_of_its_length_in_features() -> Non
     step = (attack._moved(eye, eye.batch.x) - eye.batch.x).flatten(1)
     assert size(step @ matrix.T, "l2").item() == pytest.approx(0.02, rel=1e-3)
     rise = step @ (w[1] - w[0])
-    assert rise.item() == pytest.approx(0.02 * ((w[1] - w[0]) / matrix.diag()).norm().item(), rel=1e-3)
+    assert rise.item() == pytest.approx(
+        0.02 * ((w[1] - w[0]) / matrix.diag()).norm().item(), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("projection", ["bisection", "newton"])
 @pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
-def test_it_fools_within_its_bound_and_counts_every_pass(name: Any, bound: float, projection: Any) -> None:
+def test_it_fools_within_its_bound_and_counts_every_pass(
+    name: Any, bound: float, projection: Any
+) -> None:
     model, batch = net(), halves()
     attack = PPGD(max_distance=bound, distance=name, projection=projection)
     found = attack.perturb(model, batch, PerExample("key", batch.index))

@@ -41,15 +41,17 @@ def robust_accuracy(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
 
 
 def torchattacks_pgd(net: nn.Module, batch: Batch, eps: float, step_size: float) -> Tensor:
-    return pytest.importorskip("torchattacks").PGD(net, eps=eps, alpha=step_size, steps=40, random_start=False)(
-        batch.x, batch.y
-    )
+    return pytest.importorskip("torchattacks").PGD(
+        net, eps=eps, alpha=step_size, steps=40, random_start=False
+    )(batch.x, batch.y)
 
 
 def foolbox_pgd(net: nn.Module, batch: Batch, eps: float, step_size: float) -> Tensor:
     foolbox = pytest.importorskip("foolbox")
     attack: Any = foolbox.attacks.LinfPGD(abs_stepsize=step_size, steps=40, random_start=False)
-    return attack.run(foolbox.models.pytorch.PyTorchModel(net, bounds=(0, 1)), batch.x, batch.y, epsilon=eps)
+    return attack.run(
+        foolbox.models.pytorch.PyTorchModel(net, bounds=(0, 1)), batch.x, batch.y, epsilon=eps
+    )
 
 
 @pytest.mark.filterwarnings("ignore")  # the peers' own

@@ -33,7 +33,8 @@ def test_the_angle_is_max_degrees_times_a_number_of_the_image_and_the_draw() -> 
     for max_degrees in (30.0, 180.0):
         expected = rotate(batch.x, max_degrees * u, "nearest")
         assert torch.equal(
-            turned(RandomRotation(max_degrees=max_degrees, draw=3, interpolation="nearest"), batch), expected
+            turned(RandomRotation(max_degrees=max_degrees, draw=3, interpolation="nearest"), batch),
+            expected,
         )
 
 
@@ -44,7 +45,9 @@ def test_every_task_turns_an_image_alike() -> None:
 
 def test_another_draw_turns_otherwise() -> None:
     batch = batch_of(8)
-    assert not torch.equal(turned(RandomRotation(draw=0), batch), turned(RandomRotation(draw=1), batch))
+    assert not torch.equal(
+        turned(RandomRotation(draw=0), batch), turned(RandomRotation(draw=1), batch)
+    )
 
 
 def test_angles_spread_evenly_over_the_circle() -> None:
@@ -61,7 +64,9 @@ def test_angles_spread_evenly_over_the_circle() -> None:
 def test_corners_are_black_unless_the_image_is_to_be_mirrored() -> None:
     white = replace(batch_of(8), x=torch.ones(8, 1, 28, 28))
     assert (turned(RandomRotation(), white).amin((1, 2, 3)) == 0).all()
-    torch.testing.assert_close(turned(RandomRotation(fill="reflect"), white), white.x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        turned(RandomRotation(fill="reflect"), white), white.x, rtol=0, atol=1e-6
+    )
 
 
 def test_half_widths_beyond_a_half_turn_are_refused() -> None:

@@ -45,11 +45,16 @@ class Watching(nn.Module):
 
 def batch_of(n: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
-    x, y = torch.rand(n, 1, 12, 12, generator=generator), torch.randint(4, (n,), generator=generator)
+    x, y = (
+        torch.rand(n, 1, 12, 12, generator=generator),
+        torch.randint(4, (n,), generator=generator),
+    )
     return Batch(x, y, torch.arange(n))
 
 
-def perturbed(attack: Spatial, batch: Batch, model: nn.Module | None = None, task: str = "task") -> Perturbed:
+def perturbed(
+    attack: Spatial, batch: Batch, model: nn.Module | None = None, task: str = "task"
+) -> Perturbed:
     return attack.perturb(model or Net(), batch, PerExample(task, batch.index))
 
 
@@ -86,14 +91,20 @@ def test_the_grid_finds_what_a_search_by_hand_finds() -> None:
         for motion in product([-30, -15, 0, 15, 30], [-3, 0, 3], [-3, 0, 3]):
             x_adv = transform(x[None], *torch.tensor([motion], dtype=torch.float32).T)
             logits = Net()(x_adv)
-            tried.append((int(logits.argmax()) != int(y), float(F.cross_entropy(logits, y[None])), x_adv[0]))
-        torch.testing.assert_close(found[i], max(tried, key=lambda one: one[:2])[2], rtol=0, atol=1e-6)
+            tried.append(
+                (int(logits.argmax()) != int(y), float(F.cross_entropy(logits, y[None])), x_adv[0])
+            )
+        torch.testing.assert_close(
+            found[i], max(tried, key=lambda one: one[:2])[2], rtol=0, atol=1e-6
+        )
 
 
 def test_a_net_that_watches_one_pixel_is_fooled_by_the_one_shift_that_fills_it() -> None:
     x = torch.zeros(1, 1, 13, 13)
     x[..., 1, 6] = 1  # five above the centre, about which a turn moves it away
-    found = perturbed(SMALL, Batch(x, torch.tensor([0]), torch.tensor([5])), Watching(row=4, column=3)).x_adv
+    found = perturbed(
+        SMALL, Batch(x, torch.tensor([0]), torch.tensor([5])), Watching(row=4, column=3)
+    ).x_adv
     assert found.nonzero().tolist() == [[0, 0, 4, 3]]
 
 
@@ -108,7 +119,9 @@ def test_no_example_becomes_easier_on_the_grid() -> None:
 def test_more_random_transforms_are_never_weaker_whatever_the_task() -> None:
     batch = batch_of(200)
     survivors = [
-        correct(perturbed(Spatial(method="worst_of_k", k=k), batch, task=f"task of {k}").x_adv, batch.y)
+        correct(
+            perturbed(Spatial(method="worst_of_k", k=k), batch, task=f"task of {k}").x_adv, batch.y
+        )
         for k in (1, 2, 5, 20)
     ]
     for fewer, more in pairwise(survivors):
@@ -116,12 +129,18 @@ def test_more_random_transforms_are_never_weaker_whatever_the_task() -> None:
     assert survivors[-1].sum() < survivors[0].sum()
 
 
-def test_random_transforms_are_nested_within_the_limits_and_differ_between_images_and_draws() -> None:
+def test_random_transforms_are_nested_within_the_limits_and_differ_between_images_and_draws() -> (
+    None
+):
     batch = batch_of(50)
     attack = Spatial(method="worst_of_k", k=8, max_degrees=20, max_shift=1)
     drawn, fewer, other = (
         some._drawn(batch.x, PerExample("task", batch.index))
-        for some in (attack, attack.model_copy(update={"k": 3}), attack.model_copy(update={"draw": 1}))
+        for some in (
+            attack,
+            attack.model_copy(update={"k": 3}),
+            attack.model_copy(update={"draw": 1}),
+        )
     )
     assert drawn[:, :3].equal(fewer)
     assert not drawn.equal(other)
@@ -179,7 +198,9 @@ def test_mirrored_edges_leave_a_plain_image_plain() -> None:
 
 @pytest.mark.parametrize("field", ["rotations", "shifts"])
 def test_a_grid_without_the_image_itself_is_refused(field: str) -> None:
-    with pytest.raises(ValidationError, match=f"{field} 4 leaves the image itself out; give an odd number"):
+    with pytest.raises(
+        ValidationError, match=f"{field} 4 leaves the image itself out; give an odd number"
+    ):
         Spatial(**{field: 4})
 
 

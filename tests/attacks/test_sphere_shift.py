@@ -18,7 +18,12 @@ def perturbed(x, y, **fields):
 
 def test_only_the_last_coordinate_of_the_inner_points_moves_and_keeps_its_sign():
     x = [[3.0, 4.0, 1.0], [3.0, 4.0, -1.0], [3.0, 4.0, 1.0], [0.0, 0.0, -0.5]]
-    assert perturbed(x, [0, 0, 1, 0], outer=13.0).tolist() == [[3, 4, 12], [3, 4, -12], [3, 4, 1], [0, 0, -13]]
+    assert perturbed(x, [0, 0, 1, 0], outer=13.0).tolist() == [
+        [3, 4, 12],
+        [3, 4, -12],
+        [3, 4, 1],
+        [0, 0, -13],
+    ]
 
 
 def test_a_point_that_is_too_long_comes_as_near_as_it_can():
@@ -27,7 +32,9 @@ def test_a_point_that_is_too_long_comes_as_near_as_it_can():
 
 def test_images_are_points_too_and_no_bound_holds_them():
     batch = Batch(torch.full((1, 2, 2, 2), 0.5), torch.tensor([0]), torch.arange(1))
-    x_adv = SphereShift(outer=3.0).perturb(nn.Identity(), batch, PerExample("task", batch.index)).x_adv
+    x_adv = (
+        SphereShift(outer=3.0).perturb(nn.Identity(), batch, PerExample("task", batch.index)).x_adv
+    )
     assert (x_adv != batch.x).flatten().tolist() == [False] * 7 + [True]
     torch.testing.assert_close(x_adv.norm(), torch.tensor(3.0))
     assert SphereShift.leaves_bounds

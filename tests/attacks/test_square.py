@@ -23,7 +23,9 @@ class Recorder(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.layers = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(294, 3))
+            self.layers = nn.Sequential(
+                nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(294, 3)
+            )
         self.seen: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +43,9 @@ def batch_of(model: nn.Module) -> Batch:
     return Batch(x, model(x).argmax(1), torch.arange(N))
 
 
-def attacked(model: nn.Module, batch: Batch, norm: Any, scale: float = 1.0, **fields: Any) -> Perturbed:
+def attacked(
+    model: nn.Module, batch: Batch, norm: Any, scale: float = 1.0, **fields: Any
+) -> Perturbed:
     attack = Square(norm=norm, eps=scale * EPS[norm], **fields)
     return attack.perturb(model, batch, PerExample("task", batch.index))
 
@@ -77,7 +81,10 @@ def test_the_margin_never_falls_and_the_answer_has_the_largest_that_was_seen(nor
 def test_more_queries_fool_more_and_an_example_leaves_once_it_is_fooled(norm: Any) -> None:
     model = recorder()
     batch = batch_of(model)
-    few, many = (attacked(model, batch, norm, scale=0.3, queries=queries, rescale=False) for queries in (3, 100))
+    few, many = (
+        attacked(model, batch, norm, scale=0.3, queries=queries, rescale=False)
+        for queries in (3, 100)
+    )
     early, late = (model(found.x_adv).argmax(1) != batch.y for found in (few, many))
     assert (late | ~early).all()
     assert early.sum() < late.sum() < N
@@ -90,10 +97,15 @@ def test_more_queries_fool_more_and_an_example_leaves_once_it_is_fooled(norm: An
 def test_a_restart_searches_again_what_is_left(norm: Any) -> None:
     model = recorder()
     batch = batch_of(model)
-    once, twice = (attacked(model, batch, norm, scale=0.3, queries=10, restarts=restarts) for restarts in (1, 2))
+    once, twice = (
+        attacked(model, batch, norm, scale=0.3, queries=10, restarts=restarts)
+        for restarts in (1, 2)
+    )
     fooled = model(once.x_adv).argmax(1) != batch.y
     assert torch.equal(twice.x_adv[fooled], once.x_adv[fooled])
-    assert (margin(model(twice.x_adv), batch.y) >= margin(model(once.x_adv), batch.y))[~fooled].all()
+    assert (margin(model(twice.x_adv), batch.y) >= margin(model(once.x_adv), batch.y))[
+        ~fooled
+    ].all()
     assert (twice.forwards[~fooled] > once.forwards[~fooled]).all()
 
 
@@ -112,7 +124,11 @@ def test_the_start_of_norm_linf_is_vertical_stripes_at_the_ends_of_the_ball() ->
 
 def test_a_proposal_of_norm_linf_changes_one_square_of_each_example() -> None:
     model = recorder()
-    batch = Batch(torch.full((8, *PIXELS), 0.5), recorder()(torch.full((8, *PIXELS), 0.5)).argmax(1), torch.arange(8))
+    batch = Batch(
+        torch.full((8, *PIXELS), 0.5),
+        recorder()(torch.full((8, *PIXELS), 0.5)).argmax(1),
+        torch.arange(8),
+    )
     attacked(model, batch, "linf", scale=1e-4, queries=2, area=0.2)
     start, proposal = model.seen[1:3]
     changed = (start != proposal).any(1)  # 9 x 9 pixels, 20 % of which are 4 x 4
@@ -124,8 +140,30 @@ def test_a_proposal_of_norm_linf_changes_one_square_of_each_example() -> None:
 def test_squares_shrink_after_the_papers_numbers_of_proposals() -> None:
     """28 x 28 pixels: 0.8 of them are 25 x 25, half of that 18 x 18, and so on down to a pixel."""
     numbers = (10, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)
-    assert [Square(rescale=False)._side(n, 28, 28) for n in numbers] == [25, 18, 13, 9, 6, 4, 3, 2, 2, 1]
-    assert [Square(norm="l2", rescale=False)._side(n, 28, 28) for n in numbers] == [25, 19, 13, 9, 7, 5, 3, 3, 3, 3]
+    assert [Square(rescale=False)._side(n, 28, 28) for n in numbers] == [
+        25,
+        18,
+        13,
+        9,
+        6,
+        4,
+        3,
+        2,
+        2,
+        1,
+    ]
+    assert [Square(norm="l2", rescale=False)._side(n, 28, 28) for n in numbers] == [
+        25,
+        19,
+        13,
+        9,
+        7,
+        5,
+        3,
+        3,
+        3,
+        3,
+    ]
     assert [Square(queries=5000)._side(n, 28, 28) for n in (5, 6, 4000, 4001)] == [25, 18, 2, 1]
 
 
@@ -135,7 +173,9 @@ def test_bumps_by_hand() -> None:
     torch.testing.assert_close(bump(1, 3), upper / upper.norm())
     lower = torch.tensor([[0.25, 0.25, 0.25], [0.25, 1.25, 0.25]])
     torch.testing.assert_close(bump(2, 3), lower / lower.norm())
-    torch.testing.assert_close(bumps(3), torch.cat([upper / upper.norm(), -lower / lower.norm()]) / 2**0.5)
+    torch.testing.assert_close(
+        bumps(3), torch.cat([upper / upper.norm(), -lower / lower.norm()]) / 2**0.5
+    )
     torch.testing.assert_close(bumps(7).norm(), torch.tensor(1.0))
 
 

@@ -28,7 +28,9 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.first, self.second = (torch.randn(shape, generator=generator) for shape in ((32, 24), (24, 4)))
+        self.first, self.second = (
+            torch.randn(shape, generator=generator) for shape in ((32, 24), (24, 4))
+        )
         self.asked = 0
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +60,10 @@ def test_each_example_gets_the_image_of_largest_loss_of_all_attacks(loss: Loss) 
 def test_by_the_margin_who_is_not_fooled_withstands_every_attack() -> None:
     batch, net = images(), Net()
     x_adv = UnionMax(attacks=ATTACKS).perturb(net, batch, draws(batch)).x_adv
-    alone = [net(attack.perturb(net, batch, draws(batch)).x_adv).argmax(1) == batch.y for attack in ATTACKS]
+    alone = [
+        net(attack.perturb(net, batch, draws(batch)).x_adv).argmax(1) == batch.y
+        for attack in ATTACKS
+    ]
     assert torch.equal(net(x_adv).argmax(1) == batch.y, torch.stack(alone).all(0))
     assert 0 < torch.stack(alone).all(0).sum() < min(one.sum() for one in alone)
 
@@ -95,9 +100,15 @@ def test_it_asks_of_a_model_what_any_of_its_attacks_asks() -> None:
 
 
 def test_smoke_cuts_down_every_one_of_its_attacks() -> None:
-    assert [attack.steps for attack in UnionMax().smoke().attacks if isinstance(attack, PGD | MSD)] == [2, 2, 2]
+    assert [
+        attack.steps for attack in UnionMax().smoke().attacks if isinstance(attack, PGD | MSD)
+    ] == [2, 2, 2]
 
 
 def test_attacks_may_be_written_in_a_spec() -> None:
-    made = make("attack", "union_max", {"attacks": [{"use": "pgd", "eps": "8/255"}, {"use": "fgsm"}], "loss": "ce"})
+    made = make(
+        "attack",
+        "union_max",
+        {"attacks": [{"use": "pgd", "eps": "8/255"}, {"use": "fgsm"}], "loss": "ce"},
+    )
     assert made == UnionMax(attacks=(PGD(eps=8 / 255), FGSM()), loss="ce")

@@ -21,7 +21,9 @@ from invspec.registry.cards import names
 from invspec.registry.methods import make
 
 SHAPE, CLASSES = (2, 8, 8), 4
-ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra
+ATTACKS = [
+    name for name in names("attack") if name != "foolbox" or find_spec("foolbox")
+]  # an extra
 every_attack = pytest.mark.parametrize("name", ATTACKS)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,7 +46,11 @@ class Toy(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.layers = nn.Sequential(
-                nn.Conv2d(2, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(72, CLASSES)
+                nn.Conv2d(2, 8, 3, stride=2),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(72, CLASSES),
             )
         self.pixel_std = torch.tensor([0.25, 0.5])
         self.passes = Passes()
@@ -55,7 +61,9 @@ class Toy(nn.Module):
 
     def _saw(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         self.passes.forwards += len(logits)
-        if inputs[0].requires_grad:  # not the logits, which a loss of the features on the way does without
+        if inputs[
+            0
+        ].requires_grad:  # not the logits, which a loss of the features on the way does without
             inputs[0].register_hook(self._returned)
 
     def _returned(self, gradient: Tensor) -> None:
@@ -135,8 +143,14 @@ def batch_of(n: int) -> Batch:
 
 def attack_of(name: str) -> Attack:
     """The attack at a low price, with at most four steps and restarts: what it promises does not depend on it."""
-    attack = cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {}))
-    few = {field: min(4, getattr(attack, field)) for field in ("steps", "restarts") if hasattr(attack, field)}
+    attack = cast(
+        Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {})
+    )
+    few = {
+        field: min(4, getattr(attack, field))
+        for field in ("steps", "restarts")
+        if hasattr(attack, field)
+    }
     return attack.smoke().model_copy(update=few)
 
 
@@ -172,7 +186,9 @@ def test_an_attack_with_a_budget_stays_in_its_ball(name: str) -> None:
     standardised = getattr(attack, "eps_space", "pixel") == "standardised"
     unit = model.pixel_std.double().view(1, -1, 1, 1) if standardised else 1.0
     x_adv = attack.perturb(model, batch, PerExample("task", batch.index)).x_adv
-    assert (size((x_adv.double() - batch.x.double()) / unit, attack.norm) <= attack.eps + 1e-6).all()
+    assert (
+        size((x_adv.double() - batch.x.double()) / unit, attack.norm) <= attack.eps + 1e-6
+    ).all()
 
 
 @every_attack
@@ -193,7 +209,9 @@ def test_an_attack_leaves_weights_gradients_and_mode_alone(name: str, training: 
 @every_attack
 def test_the_same_draws_give_the_same_answer(name: str) -> None:
     batch, model = batch_of(12), deployed(name)
-    first, second = (attack_of(name).perturb(model, batch, PerExample("task", batch.index)) for _ in range(2))
+    first, second = (
+        attack_of(name).perturb(model, batch, PerExample("task", batch.index)) for _ in range(2)
+    )
     assert torch.equal(first.x_adv, second.x_adv)
 
 
@@ -202,9 +220,15 @@ def test_eps_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
     attack, batch, model = attack_of(name), batch_of(12), deployed(name)
     if getattr(attack, "eps", None) is None:
         pytest.skip("has no budget")
-    found = attack.model_copy(update={"eps": 0.0}).perturb(model, batch, PerExample("task", batch.index))
+    found = attack.model_copy(update={"eps": 0.0}).perturb(
+        model, batch, PerExample("task", batch.index)
+    )
     assert torch.equal(found.x_adv, batch.x)
-    assert (int(found.forwards.sum()), int(found.backwards.sum()), model.passes.forwards) == (0, 0, 0)
+    assert (int(found.forwards.sum()), int(found.backwards.sum()), model.passes.forwards) == (
+        0,
+        0,
+        0,
+    )
 
 
 @every_attack
@@ -212,7 +236,10 @@ def test_an_attack_counts_how_often_the_model_saw_each_example(name: str) -> Non
     batch, model = batch_of(12), deployed(name)
     found = attack_of(name).perturb(model, batch, PerExample("task", batch.index))
     assert found.forwards.shape == found.backwards.shape == (12,)
-    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (model.passes.forwards, model.passes.backwards)
+    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (
+        model.passes.forwards,
+        model.passes.backwards,
+    )
 
 
 @every_attack
@@ -221,7 +248,12 @@ def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> No
 
     def attacked(batch_size: int) -> Tensor:
         batches = [whole.take(rows) for rows in torch.arange(500).split(batch_size)]
-        return torch.cat([attack.perturb(model, batch, PerExample("task", batch.index)).x_adv for batch in batches])
+        return torch.cat(
+            [
+                attack.perturb(model, batch, PerExample("task", batch.index)).x_adv
+                for batch in batches
+            ]
+        )
 
     together = attacked(500)
     for batch_size in (7, 64):

@@ -27,14 +27,30 @@ from invspec.registry.cards import names
 from invspec.registry.methods import make
 from invspec.tasks import Perturb, Train
 
-ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]  # an extra
+ATTACKS = [
+    name for name in names("attack") if name != "foolbox" or find_spec("foolbox")
+]  # an extra
 EXAMPLES = 200
 # enough steps that a difference in the last bit would have grown
-MOST = {"steps": 10, "queries": 10, "targets": 2, "rounds": 2, "restarts": 2, "rotations": 3, "shifts": 3}
+MOST = {
+    "steps": 10,
+    "queries": 10,
+    "targets": 2,
+    "rounds": 2,
+    "restarts": 2,
+    "rotations": 3,
+    "shifts": 3,
+}
 Run = tuple[int, int]  # batch size, workers
 FIRST: Run = (64, 1)
 slow = pytest.mark.slow  # worker processes take seconds to start
-OTHERS = [(7, 1), (500, 1), (7, 2), pytest.param((64, 2), marks=slow), pytest.param((500, 2), marks=slow)]
+OTHERS = [
+    (7, 1),
+    (500, 1),
+    (7, 2),
+    pytest.param((64, 2), marks=slow),
+    pytest.param((500, 2), marks=slow),
+]
 DATA = Fake(shape=(1, 16, 16), train=256, test=EXAMPLES)
 TRAIN = Train(DATA, StdCNN(), Standard(epochs=1, lr=0.05), seed=0)
 FIT = {  # what attacks need of a model, and a training of one that has it
@@ -46,12 +62,16 @@ FIT = {  # what attacks need of a model, and a training of one that has it
 
 def attack_of(name: str) -> Attack:
     """The card's attack, at the price that it takes for differences to show."""
-    return cheaper(cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {})))
+    return cheaper(
+        cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {}))
+    )
 
 
 def cheaper(attack: Attack) -> Attack:
     """At most MOST of each, of the attacks that this one consists of too."""
-    less: dict[str, Any] = {field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)}
+    less: dict[str, Any] = {
+        field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)
+    }
     if isinstance(attack, UnionMax):
         less["attacks"] = tuple(map(cheaper, attack.attacks))
     return attack.model_copy(update=less)
@@ -59,8 +79,15 @@ def cheaper(attack: Attack) -> Attack:
 
 def task_of(name: str) -> Perturb:
     attack = attack_of(name)
-    targets = Targets(each=1) if attack.wants_target else None  # as many pairs as there are examples
-    return Perturb(FIT.get(attack.accepts, TRAIN), attack, Sample(limit=EXAMPLES, targets=targets), (0, EXAMPLES))
+    targets = (
+        Targets(each=1) if attack.wants_target else None
+    )  # as many pairs as there are examples
+    return Perturb(
+        FIT.get(attack.accepts, TRAIN),
+        attack,
+        Sample(limit=EXAMPLES, targets=targets),
+        (0, EXAMPLES),
+    )
 
 
 Found = Callable[[Run], Store]
@@ -75,7 +102,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     def run(how: Run) -> Store:
         store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
         told = list(walk.execute(goals, store, devices.Settings(("cpu",) * workers, batch_size)))
-        assert {event.task for event in told if isinstance(event, events.Done)} == {*FIT.values(), *goals}
+        assert {event.task for event in told if isinstance(event, events.Done)} == {
+            *FIT.values(),
+            *goals,
+        }
         return store
 
     return run
@@ -88,7 +118,8 @@ def tensors(store: Store, name: str) -> Mapping[str, Tensor]:
 @pytest.mark.parametrize("how", OTHERS)
 def test_every_run_computes_the_same_keys(found: Found, how: Run) -> None:
     first, other = (
-        [folder.relative_to(store.root) for _, folder in store.folders()] for store in map(found, (FIRST, how))
+        [folder.relative_to(store.root) for _, folder in store.folders()]
+        for store in map(found, (FIRST, how))
     )
     assert first == other
     assert len(first) == len(FIT) + len({task_of(name) for name in ATTACKS})

@@ -19,10 +19,14 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 def complete(name: str) -> bool:
     """Whether a card says all that its class requires: image_folder is nothing without a folder."""
     fields = methods.resolve("dataset", name).model_fields
-    return {field for field, about in fields.items() if about.is_required()} <= set(cards.card("dataset", name).params)
+    return {field for field, about in fields.items() if about.is_required()} <= set(
+        cards.card("dataset", name).params
+    )
 
 
-each_card = pytest.mark.parametrize("name", [name for name in cards.names("dataset") if complete(name)])
+each_card = pytest.mark.parametrize(
+    "name", [name for name in cards.names("dataset") if complete(name)]
+)
 each_split = pytest.mark.parametrize("split", SPLITS)
 
 
@@ -87,10 +91,16 @@ def test_loading_again_gives_the_same(name: str) -> None:
 @each_card
 def test_no_image_is_in_two_splits(name: str) -> None:
     if name == "imagenet_sample":
-        pytest.skip("one photo of each class is all there is: it tries the road, and measures nothing")
+        pytest.skip(
+            "one photo of each class is all there is: it tries the road, and measures nothing"
+        )
 
     def images(split: SplitName) -> set[bytes]:
-        return {row.numpy().tobytes() for batch in loaded(name, split).head(1000).batches(500) for row in batch.x}
+        return {
+            row.numpy().tobytes()
+            for batch in loaded(name, split).head(1000).batches(500)
+            for row in batch.x
+        }
 
     assert not images("train") & images("test")
     assert not images("train") & images("val")

@@ -35,7 +35,9 @@ class Bijection(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(64))
         widths = (32, 64, 32)
         self.shifts = nn.ModuleList(
-            nn.Sequential(nn.Linear(*widths[:2]), nn.ReLU(), nn.Dropout(0.2), nn.Linear(*widths[1:]))
+            nn.Sequential(
+                nn.Linear(*widths[:2]), nn.ReLU(), nn.Dropout(0.2), nn.Linear(*widths[1:])
+            )
             for _ in range(blocks)
         )
 
@@ -66,17 +68,28 @@ def net(accepted=None):
         torch.manual_seed(0)
         if accepted is Bijective:
             return Bijection()
-        return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, CLASSES))
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, CLASSES)
+        )
 
 
 def defence(name, **params):
     """The defence of that name, cut down to a test: few epochs, few steps, batches that fit the toy."""
-    cheap = {"epochs": 2, "batch_size": 16, "lr": 0.01, "optimiser": "adam", "schedule": "constant", "milestones": ()}
+    cheap = {
+        "epochs": 2,
+        "batch_size": 16,
+        "lr": 0.01,
+        "optimiser": "adam",
+        "schedule": "constant",
+        "milestones": (),
+    }
     cheap |= {"crop": 0, "flip": False}  # a class of the toy is where its patch is
     cheap |= {"ce_weight": 1.0}  # without it a flow does not learn to classify
     made = make("defence", name, {}).smoke()
     return made.model_copy(
-        update={key: value for key, value in (cheap | params).items() if key in type(made).model_fields}
+        update={
+            key: value for key, value in (cheap | params).items() if key in type(made).model_fields
+        }
     )
 
 
@@ -94,7 +107,8 @@ def weights(model):
 DEFENCES = [
     name
     for name in names("defence")
-    if name not in ("untrained", "torchvision_weights")  # which keep none of the promises of learning
+    if name
+    not in ("untrained", "torchvision_weights")  # which keep none of the promises of learning
     and not any(i.is_required() for i in resolve("defence", name).model_fields.values())
 ]
 every_defence = pytest.mark.parametrize("name", DEFENCES)

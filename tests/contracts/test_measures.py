@@ -43,7 +43,9 @@ def examples(seed, classes=CLASSES):
     }
     clean = TensorSplit(x, y, index=judged["index"])
     tensors = {"x_adv": x_adv, "exact": x_adv.double()}
-    return model, Examples(clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model)
+    return model, Examples(
+        clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model
+    )
 
 
 def pairs(seed, classes=CLASSES):
@@ -53,8 +55,15 @@ def pairs(seed, classes=CLASSES):
     clean = paired(images, images, Targets(indices=(0, 1, 2)), classes)
     (batch,) = clean.batches(len(clean))
     judged = {name: column[clean.source] for name, column in one.judged.items()}
-    judged |= {"index": batch.index, "source": clean.source, "target": clean.target, "y_target": batch.y_target}
-    path = torch.stack([torch.lerp(batch.x, batch.targets, share) for share in (0.0, 0.1, 0.2)], dim=1)
+    judged |= {
+        "index": batch.index,
+        "source": clean.source,
+        "target": clean.target,
+        "y_target": batch.y_target,
+    }
+    path = torch.stack(
+        [torch.lerp(batch.x, batch.targets, share) for share in (0.0, 0.1, 0.2)], dim=1
+    )
     settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
     tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
     return model, Examples(clean, judged, tensors, settings, oracle=model)
@@ -88,7 +97,10 @@ def score(name):
         measure = measure.model_copy(update={"distance": "rmse"})  # which needs no weights
     model, one = pairs(0) if measure.wants_target else examples(0)
     if name == "null_step_exactness":
-        model, one = TwoLayerNet(16, 8, CLASSES), replace(one, settings=NullStep().identity["fields"])
+        model, one = (
+            TwoLayerNet(16, 8, CLASSES),
+            replace(one, settings=NullStep().identity["fields"]),
+        )
     if name == "decision_plane":  # between two classes, and only its second attack is on pairs
         return measure.smoke().score(Turned(2), examples(0, 2)[1], pairs(0, 2)[1])
     if measure.accepts is Bijective:

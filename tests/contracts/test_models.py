@@ -12,7 +12,12 @@ from invspec.models.irevnet import IRevNet
 from invspec.ops.types import Shape
 from invspec.registry import cards, methods
 
-FITS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((1, 1, 16), 10), ((1, 1, 17), 2))
+FITS: tuple[tuple[Shape, int], ...] = (
+    ((1, 28, 28), 10),
+    ((3, 32, 32), 10),
+    ((1, 1, 16), 10),
+    ((1, 1, 17), 2),
+)
 
 LARGE = ("resnet18_imagenet", "resnet50_imagenet", "vgg19")
 ELSEWHERE = ("exported", "timm")  # what a file or an extra package holds: tests/models has them
@@ -51,7 +56,11 @@ def slim(model: Model) -> Model:
         return model.model_copy(update={"widths": tuple(width // 4 for width in widths)})
     if isinstance(model, IRevNet):
         return model.model_copy(update={"blocks": (2, 1, 1, 1), "bottleneck": 16})
-    return model.model_copy(update={"blocks": 2, "width": 16}) if isinstance(model, FiRevNet) else model
+    return (
+        model.model_copy(update={"blocks": 2, "width": 16})
+        if isinstance(model, FiRevNet)
+        else model
+    )
 
 
 def built(name: str, seed: int = 0) -> nn.Module:

@@ -12,12 +12,26 @@ import torch
 
 from invspec.data import TensorSplit
 from invspec.datasets import human_invariance
-from invspec.datasets.human_invariance import COUNTS, FOLDER, IMAGES, MD5, MNIST, HumanInvariance, Part, originals
+from invspec.datasets.human_invariance import (
+    COUNTS,
+    FOLDER,
+    IMAGES,
+    MD5,
+    MNIST,
+    HumanInvariance,
+    Part,
+    originals,
+)
 from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.errors import InvspecError
 
 PARTS: tuple[Part, ...] = get_args(Part)
-HUMAN = {"l0": 1, "linf_03": 2, "linf_04": 3, "linf_04_manual": 4}  # the label that the tiny parts carry
+HUMAN = {
+    "l0": 1,
+    "linf_03": 2,
+    "linf_04": 3,
+    "linf_04_manual": 4,
+}  # the label that the tiny parts carry
 
 
 def array_of(name: str) -> Any:
@@ -67,8 +81,19 @@ def test_all_is_the_parts_one_after_another(folder: Path) -> None:
 
 def test_the_original_labels_are_those_of_the_digits_that_were_changed(folder: Path) -> None:
     assert originals(PARTS).tolist() == [3, 4, 3, 4, 3, 4, 5, 0]
-    assert HumanInvariance(labels="original").load("test").labels().tolist() == [6, 5, 6, 5, 6, 5, 4, 9]
-    assert HumanInvariance(part="linf_04_manual", labels="original").load("test").labels().tolist() == [4, 9]
+    assert HumanInvariance(labels="original").load("test").labels().tolist() == [
+        6,
+        5,
+        6,
+        5,
+        6,
+        5,
+        4,
+        9,
+    ]
+    assert HumanInvariance(part="linf_04_manual", labels="original").load(
+        "test"
+    ).labels().tolist() == [4, 9]
 
 
 def test_nets_train_on_mnist(folder: Path) -> None:
@@ -82,7 +107,9 @@ def test_the_sizes_are_known_without_a_file() -> None:
     assert [HumanInvariance(part=part).count("test") for part in PARTS] == [100, 100, 100, 50]
 
 
-def test_a_missing_folder_is_named_with_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_folder_is_named_with_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     with pytest.raises(InvspecError, match=r"l0/automated\.npy cannot be read: No such") as problem:
         HumanInvariance().load("test")
@@ -100,10 +127,17 @@ def test_a_damaged_file_is_refused(folder: Path) -> None:
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder")
 @pytest.mark.parametrize(
     ("part", "changed", "linf"),
-    [("l0", 0.55, 1.0), ("linf_03", 0.21, 0.3), ("linf_04", 0.37, 103 / 255), ("linf_04_manual", 0.88, 0.4)],
+    [
+        ("l0", 0.55, 1.0),
+        ("linf_03", 0.21, 0.3),
+        ("linf_04", 0.37, 103 / 255),
+        ("linf_04_manual", 0.88, 0.4),
+    ],
 )
 def test_the_real_digits_changed_as_published(part: Part, changed: float, linf: float) -> None:
-    human, original = (HumanInvariance(part=part, labels=labels).load("test") for labels in ("human", "original"))
+    human, original = (
+        HumanInvariance(part=part, labels=labels).load("test") for labels in ("human", "original")
+    )
     assert len(human) == COUNTS[part]
     assert (human.labels() != original.labels()).float().mean().item() == pytest.approx(changed)
     digits = MNIST.load("test").take(originals([part]))

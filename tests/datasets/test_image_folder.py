@@ -42,20 +42,36 @@ def root(tmp_path: Path) -> Path:
     for label, sizes in SIZES.items():
         for number, (width, height) in enumerate(sizes):
             ending = list(modes)[number]
-            photo(tmp_path / "photos" / label / f"{number}{ending}", width, height, number, modes[ending])
+            photo(
+                tmp_path / "photos" / label / f"{number}{ending}",
+                width,
+                height,
+                number,
+                modes[ending],
+            )
     return tmp_path / "photos"
 
 
 def folder(root: Path, **fields: Any) -> ImageFolder:
     return ImageFolder(
-        **{"folder": str(root), "train": ".", "val": ".", "test": ".", "size": 24, "resize": 28, **fields}
+        **{
+            "folder": str(root),
+            "train": ".",
+            "val": ".",
+            "test": ".",
+            "size": 24,
+            "resize": 28,
+            **fields,
+        }
     )
 
 
 def read(data: StreamedSplit, size: int = 4, shuffle: Stream | None = None) -> Batch:
     """All batches, one behind the other."""
     batches = list(data.batches(size, shuffle))
-    return Batch(*(torch.cat([getattr(batch, name) for batch in batches]) for name in ("x", "y", "index")))
+    return Batch(
+        *(torch.cat([getattr(batch, name) for batch in batches]) for name in ("x", "y", "index"))
+    )
 
 
 # ─ what is read ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +120,10 @@ def test_it_is_cut_and_shuffled_as_any_split(root: Path) -> None:
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_neither_threads_nor_batches_change_a_pixel(root: Path, threads: int, size: int) -> None:
     data = folder(root).load("test")
-    first, again = read(data), read(StreamedSplit(data.images, 24, 28, data.index, threads=threads), size)
+    first, again = (
+        read(data),
+        read(StreamedSplit(data.images, 24, 28, data.index, threads=threads), size),
+    )
     assert first.x.equal(again.x)
     assert first.index.equal(again.index)
 
@@ -119,7 +138,11 @@ def test_batches_lie_in_memory_as_those_of_any_other_data_set(root: Path) -> Non
 def test_batches_and_labels_come_on_another_device(root: Path) -> None:
     data = folder(root).load("test").to("meta")
     batch = next(data.batches(2))
-    assert (batch.x.device.type, batch.y.device.type, batch.index.device.type) == ("meta", "meta", "cpu")
+    assert (batch.x.device.type, batch.y.device.type, batch.index.device.type) == (
+        "meta",
+        "meta",
+        "cpu",
+    )
     assert data.labels().device.type == "meta"
 
 
@@ -181,11 +204,18 @@ def test_other_files_are_another_key(root: Path) -> None:
     assert key_of(folder(root)) != before
 
 
-def test_a_published_set_has_its_key_and_counts_without_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_published_set_has_its_key_and_counts_without_its_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     data = methods.make("dataset", "imagenet", {})
     assert isinstance(data, Dataset)
-    assert (data.classes, data.count("train"), data.count("test"), data.shape) == (1000, 1281167, 50000, (3, 224, 224))
+    assert (data.classes, data.count("train"), data.count("test"), data.shape) == (
+        1000,
+        1281167,
+        50000,
+        (3, 224, 224),
+    )
     assert "reads" not in data.identity
 
 
@@ -218,11 +248,18 @@ def test_a_counted_folder_that_is_not_there_is_refused_at_its_line(
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     path = tmp_path / "x.yaml"
-    path.write_text(SPEC.replace("{NAME: {}}", "{image_folder: {folder: birds}}").replace("NAME", "image_folder"))
+    path.write_text(
+        SPEC.replace("{NAME: {}}", "{image_folder: {folder: birds}}").replace(
+            "NAME", "image_folder"
+        )
+    )
     assert call("validate", path) == 2
     told = capsys.readouterr().err
     expected = f"{path}:2: datasets.image_folder: {tmp_path}/birds/train cannot be read: No such file or directory"
-    assert told == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
+    assert (
+        told
+        == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
+    )
 
 
 # ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,18 +280,25 @@ def test_a_damaged_image_is_named(root: Path) -> None:
         assert "\n" not in problem.message
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("I;16", np.uint16), ("I", np.int32), ("F", np.float32)])
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("I;16", np.uint16), ("I", np.int32), ("F", np.float32)]
+)
 def test_pixels_of_more_than_8_bits_are_refused(root: Path, mode: str, kind: Any) -> None:
     path = root / "adder" / "0.tif"
     Image.fromarray(np.full((30, 30), 3000, kind)).save(path)
-    assert refusal(folder(root)).message == f"{path} has pixels of mode {mode}, expected 8 bits a channel"
+    assert (
+        refusal(folder(root)).message
+        == f"{path} has pixels of mode {mode}, expected 8 bits a channel"
+    )
 
 
 def test_a_strip_is_refused_before_it_fills_the_memory(root: Path) -> None:
     path = root / "adder" / "0.png"
     for size in ((20000, 2), (2, 202)):
         Image.new("RGB", size).save(path)
-        assert refusal(folder(root)).message.startswith(f"{path} is {size[0]}x{size[1]}, expected at most 100 times")
+        assert refusal(folder(root)).message.startswith(
+            f"{path} is {size[0]}x{size[1]}, expected at most 100 times"
+        )
     Image.new("RGB", (200, 2)).save(path)
     assert len(read(folder(root).load("test"))) == 7
 
@@ -290,8 +334,12 @@ def test_a_folder_without_folders_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_numbers_than_were_said_are_refused(root: Path) -> None:
-    assert "holds 6 images, expected 7" in refusal(folder(root, classes=3, counts=(7, 7, 7))).message
-    assert "holds 3 classes, expected 4" in refusal(folder(root, classes=4, counts=(6, 6, 6))).message
+    assert (
+        "holds 6 images, expected 7" in refusal(folder(root, classes=3, counts=(7, 7, 7))).message
+    )
+    assert (
+        "holds 3 classes, expected 4" in refusal(folder(root, classes=4, counts=(6, 6, 6))).message
+    )
     assert len(folder(root, classes=3, counts=(6, 6, 6)).load("test")) == 6
 
 
@@ -312,19 +360,24 @@ def test_splits_of_different_classes_are_refused_by_validate(
             photo(tmp_path / "birds" / each / name / "a.png", 30, 30, seed=0)
     path = tmp_path / "x.yaml"
     fields = "{folder: birds, size: 24, resize: 28}"
-    path.write_text(SPEC.replace("{NAME: {}}", f"{{image_folder: {fields}}}").replace("NAME", "image_folder"))
+    path.write_text(
+        SPEC.replace("{NAME: {}}", f"{{image_folder: {fields}}}").replace("NAME", "image_folder")
+    )
     assert call("validate", path) == 0
     (tmp_path / "birds" / part / "otter").mkdir()
     assert call("validate", path) == 2
     root = tmp_path / "birds"
     found = f"{root}/{part} and {root}/train hold different classes: only one of them has otter"
-    assert capsys.readouterr().err.startswith(f"error: {path}:2: datasets.image_folder: {found}\nhint: a class is ")
+    assert capsys.readouterr().err.startswith(
+        f"error: {path}:2: datasets.image_folder: {found}\nhint: a class is "
+    )
 
 
 def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     assert (
-        "birds is relative to the folder INVSPEC_DATA, which is not set" in refusal(ImageFolder(folder="birds")).message
+        "birds is relative to the folder INVSPEC_DATA, which is not set"
+        in refusal(ImageFolder(folder="birds")).message
     )
 
 
@@ -336,7 +389,9 @@ def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) 
         ({"counts": (1, 2, 3)}, "classes and counts go together"),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(root: Path, fields: dict[str, Any], message: str) -> None:
+def test_fields_that_do_not_go_together_are_refused(
+    root: Path, fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
         folder(root, **fields)
 

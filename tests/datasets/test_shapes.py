@@ -53,8 +53,20 @@ def test_no_image_is_drawn_twice() -> None:
 
 def test_figures_have_their_areas() -> None:
     areas = drawn(side=640).mean((1, 2)) * 3.2**2
-    disc, lens = torch.pi, 1.6121  # the lens that circles of radius 1 and 0.8 share whose centres are 0.5 apart
-    expected = [disc, 4 * 0.6 - 0.36, 3 * 1.8 * 0.4, 0.75 * 3**0.5, disc * 0.75, 1.7**2, disc * 0.32, disc - lens]
+    disc, lens = (
+        torch.pi,
+        1.6121,
+    )  # the lens that circles of radius 1 and 0.8 share whose centres are 0.5 apart
+    expected = [
+        disc,
+        4 * 0.6 - 0.36,
+        3 * 1.8 * 0.4,
+        0.75 * 3**0.5,
+        disc * 0.75,
+        1.7**2,
+        disc * 0.32,
+        disc - lens,
+    ]
     assert areas.tolist() == pytest.approx([*expected, 1.8**2 - 1, 2 * 0.6], abs=0.02)
 
 
@@ -87,7 +99,9 @@ def test_figure_and_ground_contrast_either_way_round() -> None:
 
 
 def test_noise_is_on_every_pixel() -> None:
-    ground = Shapes(test=50).load("test").pixels[:, :, 0, 0].float() / 255  # in the corner, where no figure reaches
+    ground = (
+        Shapes(test=50).load("test").pixels[:, :, 0, 0].float() / 255
+    )  # in the corner, where no figure reaches
     again = Shapes(test=50).load("test").pixels[:, :, 0, 1].float() / 255
     assert 0 < (ground - again).abs().mean() < NOISE
     assert (ground - again).abs().max() <= 2 * NOISE + 1 / 255
@@ -109,7 +123,9 @@ def accuracy(net: nn.Module, split: TensorSplit) -> float:
 
 
 def convolution(channels: int, out: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels, out, 5, 2, 2, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 5, 2, 2, bias=False), nn.BatchNorm2d(out), nn.ReLU()
+    )
 
 
 def test_a_small_convolutional_net_learns_it_and_a_linear_one_does_not() -> None:

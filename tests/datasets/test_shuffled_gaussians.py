@@ -17,7 +17,9 @@ def loaded(n=20_000, **fields):
 def test_the_first_coordinate_tells_the_class_with_probability_p():
     x, y = loaded(p=0.8, d=1)
     assert set(x[:, 0].tolist()) == {-1.0, 1.0}
-    assert (x[:, 0] == signed(y)).double().mean().item() == pytest.approx(0.8, abs=0.012)  # four standard errors
+    assert (x[:, 0] == signed(y)).double().mean().item() == pytest.approx(
+        0.8, abs=0.012
+    )  # four standard errors
 
 
 def test_the_others_are_unit_gaussians_around_means_that_alternate():

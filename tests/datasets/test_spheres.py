@@ -17,7 +17,9 @@ from invspec.ops.draws import Stream
 from invspec.registry.methods import make
 
 
-def read(split: Any, size: int = 10**6, shuffle: Stream | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def read(
+    split: Any, size: int = 10**6, shuffle: Stream | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """x (N, d), y and index of all batches, one behind the other."""
     batches: list[Batch] = list(split.batches(size, shuffle))
     return (
@@ -46,7 +48,9 @@ def test_directions_are_uniform() -> None:
     for label in (0, 1):  # of a uniform direction, mean 0 and covariance I / d
         chosen = directions[y == label]
         assert chosen.mean(0).abs().max() < 0.015
-        torch.testing.assert_close(chosen.T @ chosen / len(chosen), torch.eye(8) / 8, rtol=0, atol=0.006)
+        torch.testing.assert_close(
+            chosen.T @ chosen / len(chosen), torch.eye(8) / 8, rtol=0, atol=0.006
+        )
 
 
 def test_a_point_depends_on_seed_split_and_index_alone() -> None:
@@ -78,7 +82,11 @@ def test_a_drawn_split_has_the_points_of_one_that_is_held() -> None:
     assert drawn.bounds == held.bounds == (-math.inf, math.inf)
     assert drawn.labels().equal(held.labels())
     anywhere = torch.tensor([2 * BLOCK, 3, BLOCK - 1, 3, BLOCK])
-    for cut in (lambda split: split, lambda split: split.head(BLOCK + 1), lambda split: split.take(anywhere)):
+    for cut in (
+        lambda split: split,
+        lambda split: split.head(BLOCK + 1),
+        lambda split: split.take(anywhere),
+    ):
         for one, other in zip(read(cut(drawn), 300), read(cut(held), 300), strict=True):
             assert one.equal(other)
         assert cut(drawn).labels().equal(cut(held).labels())
@@ -114,7 +122,11 @@ def test_a_block_is_drawn_once_while_it_is_read_in_order() -> None:
 def test_batches_of_a_drawn_split_come_on_another_device() -> None:
     split = Spheres(d=3, test=10).load("test").to("meta")
     batch = next(split.batches(4))
-    assert (batch.x.device.type, batch.y.device.type, batch.index.device.type) == ("meta", "meta", "cpu")
+    assert (batch.x.device.type, batch.y.device.type, batch.index.device.type) == (
+        "meta",
+        "meta",
+        "cpu",
+    )
     assert split.labels().device.type == "meta"
 
 
@@ -122,7 +134,11 @@ def test_the_cards_are_the_papers_settings() -> None:
     jacobsen, gilmer = (make("dataset", name, {}) for name in ("spheres", "spheres_gilmer"))
     assert isinstance(jacobsen, Spheres)
     assert (jacobsen.d, jacobsen.inner, jacobsen.outer) == (100, 1, 10)
-    assert [jacobsen.count(split) for split in ("train", "val", "test")] == [500_000, 100_000, 100_000]
+    assert [jacobsen.count(split) for split in ("train", "val", "test")] == [
+        500_000,
+        100_000,
+        100_000,
+    ]
     assert isinstance(gilmer, Spheres)
     assert (gilmer.d, gilmer.inner, gilmer.outer) == (500, 1, 1.3)
     assert [gilmer.count(split) for split in ("train", "test")] == [10_000_000, 2_000_000]

@@ -19,7 +19,13 @@ from pydantic import ValidationError
 from scipy.io import savemat
 
 from invspec.datasets import torchvision_images
-from invspec.datasets.torchvision_images import IMAGES, LABELS, SOURCES, TorchvisionImages, parse_idx
+from invspec.datasets.torchvision_images import (
+    IMAGES,
+    LABELS,
+    SOURCES,
+    TorchvisionImages,
+    parse_idx,
+)
 from invspec.errors import InvspecError
 
 MNIST = TorchvisionImages(source="mnist", val=1)
@@ -27,7 +33,11 @@ MNIST = TorchvisionImages(source="mnist", val=1)
 
 def idx(values: np.ndarray) -> bytes:
     """An IDX file of unsigned bytes."""
-    return bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes() + values.astype(np.uint8).tobytes()
+    return (
+        bytes([0, 0, 8, values.ndim])
+        + np.array(values.shape, ">i4").tobytes()
+        + values.astype(np.uint8).tobytes()
+    )
 
 
 def ascending(*shape: int) -> NDArray[np.uint8]:
@@ -50,7 +60,8 @@ def cifar10_files(name: str, labels: list[int]) -> bytes:
 def cifar100_files(name: str, labels: list[int]) -> bytes:
     coarse = [label // 5 for label in labels]
     return pickle.dumps(
-        {"data": ascending(len(labels), 3072), "coarse_labels": coarse, "fine_labels": labels}, protocol=2
+        {"data": ascending(len(labels), 3072), "coarse_labels": coarse, "fine_labels": labels},
+        protocol=2,
     )
 
 
@@ -98,7 +109,9 @@ def test_an_idx_file_is_read_by_its_header() -> None:
 
 
 @each_source
-def test_the_test_split_is_the_test_files(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_split_is_the_test_files(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, source, monkeypatch)
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     dataset = TorchvisionImages(source=source, val=1)
@@ -109,7 +122,9 @@ def test_the_test_split_is_the_test_files(source: Any, tmp_path: Path, monkeypat
 
 
 @each_source
-def test_val_is_the_end_of_the_training_files(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_val_is_the_end_of_the_training_files(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, source, monkeypatch)
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     train, val = (TorchvisionImages(source=source, val=3).load(split) for split in ("train", "val"))
@@ -121,7 +136,9 @@ def test_val_is_the_end_of_the_training_files(source: Any, tmp_path: Path, monke
 
 
 @each_source
-def test_padding_puts_zeros_around_the_images(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_puts_zeros_around_the_images(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, source, monkeypatch)
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     plain, padded = (TorchvisionImages(source=source, val=1, pad=pad) for pad in (0, 2))
@@ -153,7 +170,9 @@ def test_sums_and_names_are_torchvisions(source: str) -> None:
     if hasattr(theirs, "resources"):
         published = dict(theirs.resources)
     elif hasattr(theirs, "split_list"):
-        published = {name: md5 for split, (_, name, md5) in theirs.split_list.items() if split != "extra"}
+        published = {
+            name: md5 for split, (_, name, md5) in theirs.split_list.items() if split != "extra"
+        }
     else:
         published = dict(theirs.train_list + theirs.test_list)
     if source == "mnist":
@@ -164,12 +183,16 @@ def test_sums_and_names_are_torchvisions(source: str) -> None:
 
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / f"t10k-{LABELS}").unlink()
-    with pytest.raises(InvspecError, match=f"t10k-{LABELS} cannot be read: No such file") as problem:
+    with pytest.raises(
+        InvspecError, match=f"t10k-{LABELS} cannot be read: No such file"
+    ) as problem:
         MNIST.load("test")
     assert "INVSPEC_DATA must name a folder with MNIST/raw" in problem.value.hint
 
 
-def test_a_missing_folder_is_not_downloaded_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_folder_is_not_downloaded_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InvspecError, match="nowhere/MNIST/raw/train"):
         MNIST.load("train")
@@ -181,7 +204,9 @@ def test_a_damaged_file_is_refused(folder: Path, harm: str) -> None:
     path = folder / f"t10k-{IMAGES}"
     content = bytearray(path.read_bytes())
     content[1000] ^= 1
-    path.write_bytes({"truncate": path.read_bytes()[:-1], "flip": bytes(content), "empty": b""}[harm])
+    path.write_bytes(
+        {"truncate": path.read_bytes()[:-1], "flip": bytes(content), "empty": b""}[harm]
+    )
     size = f"{path.stat().st_size:,} bytes"
     with pytest.raises(
         InvspecError, match=f"{path.name} is damaged: found {size} with MD5 .*, expected MD5"
@@ -197,7 +222,9 @@ class Harmful:
         return pytest.fail, ("a damaged pickle was run",)
 
 
-def test_a_damaged_pickle_is_refused_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_pickle_is_refused_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "cifar100", monkeypatch)
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "cifar-100-python" / "test").write_bytes(pickle.dumps(Harmful()))
@@ -205,7 +232,9 @@ def test_a_damaged_pickle_is_refused_before_it_runs(tmp_path: Path, monkeypatch:
         TorchvisionImages(source="cifar100", val=1).load("test")
 
 
-@pytest.mark.parametrize(("source", "kept"), [("mnist", ["MNIST"]), ("svhn", ["test_32x32.mat", "train_32x32.mat"])])
+@pytest.mark.parametrize(
+    ("source", "kept"), [("mnist", ["MNIST"]), ("svhn", ["test_32x32.mat", "train_32x32.mat"])]
+)
 def test_without_the_variable_it_downloads_once(
     source: Any, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +282,18 @@ def test_the_real_digits_are_those_of_lecun() -> None:
     mnist = TorchvisionImages(source="mnist", val=5000)
     test = mnist.load("test")
     assert test.labels()[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
-    assert test.labels().bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert test.labels().bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     train = mnist.load("train")
     assert train.labels()[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     # the usual constants, of all 60,000
@@ -273,4 +313,6 @@ def test_the_real_animals_and_vehicles_are_those_of_krizhevsky() -> None:
     assert train.labels()[:5].tolist() == [6, 9, 9, 4, 1]
     # the usual constants, of all 50,000
     total = train.pixels.sum((0, 2, 3)) + cifar10.load("val").pixels.sum((0, 2, 3))
-    assert (total / 50_000 / 1024 / 255).tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=5e-5)
+    assert (total / 50_000 / 1024 / 255).tolist() == pytest.approx(
+        [0.4914, 0.4822, 0.4465], abs=5e-5
+    )

@@ -31,7 +31,9 @@ def test_the_clean_fraction_stays_and_the_rest_is_attacked_to_the_ball(clean_fra
 
 @pytest.mark.parametrize(("progress", "size"), [(0.1, 0.025), (0.2, 0.05), (0.4, 0.1), (0.9, 0.1)])
 def test_along_the_ramp_perturbations_grow_to_full_size(progress, size):
-    lesson = AdversarialTraining(attack=ATTACK, ramp=0.4).lesson(model(), batch(), progress, Stream("key"))
+    lesson = AdversarialTraining(attack=ATTACK, ramp=0.4).lesson(
+        model(), batch(), progress, Stream("key")
+    )
     assert (lesson.x - 0.5).abs().flatten(1).amax(1).tolist() == pytest.approx([size] * 10)
 
 
@@ -55,7 +57,9 @@ def test_the_defaults_are_madrys_mnist_recipe():
 
 
 def test_an_attack_may_be_named_in_a_spec():
-    made = make("defence", "adversarial_training", {"attack": {"use": "pgd", "eps": "8/255", "steps": 7}})
+    made = make(
+        "defence", "adversarial_training", {"attack": {"use": "pgd", "eps": "8/255", "steps": 7}}
+    )
     assert made == AdversarialTraining(attack=PGD(eps=8 / 255, steps=7))
 
 

@@ -75,8 +75,12 @@ def test_avg_learns_what_each_attack_makes_of_every_image() -> None:
 
 
 @pytest.mark.parametrize(("progress", "share"), [(0.1, 0.25), (0.4, 1.0), (0.9, 1.0)])
-def test_along_the_ramp_every_attack_of_avg_grows_to_its_full_size(progress: float, share: float) -> None:
-    lesson = AVG(attacks=(FGSM(eps=0.1), FGSM(eps=0.2)), ramp=0.4).lesson(net(), batch(), progress, Stream("key"))
+def test_along_the_ramp_every_attack_of_avg_grows_to_its_full_size(
+    progress: float, share: float
+) -> None:
+    lesson = AVG(attacks=(FGSM(eps=0.1), FGSM(eps=0.2)), ramp=0.4).lesson(
+        net(), batch(), progress, Stream("key")
+    )
     expected = torch.tensor([0.1] * 10 + [0.2] * 10) * share
     torch.testing.assert_close(size(lesson.x - 0.5, "linf"), expected)
 
@@ -92,15 +96,29 @@ def test_avg_attacks_in_eval_mode_and_leaves_the_weights_no_gradient() -> None:
 def test_on_mnist_lr_rises_to_its_top_at_two_fifths_and_falls_to_0(name: str) -> None:
     recipe: Any = make("defence", name, {})
     assert (recipe.epochs, recipe.batch_size, recipe.optimiser) == (15, 100, "adam")
-    assert [recipe.learning_rate(at) for at in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx([0, 5e-4, 1e-3, 5e-4, 0])
+    assert [recipe.learning_rate(at) for at in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx(
+        [0, 5e-4, 1e-3, 5e-4, 0]
+    )
 
 
 @pytest.mark.parametrize("name", ["msd_cifar10", "max_cifar10", "avg_cifar10"])
 def test_on_cifar_lr_has_a_second_knot_and_images_are_cropped_and_mirrored(name: str) -> None:
     recipe: Any = make("defence", name, {})
-    assert (recipe.epochs, recipe.batch_size, recipe.optimiser, recipe.momentum) == (50, 128, "sgd", 0.9)
-    assert (recipe.weight_decay, recipe.crop, recipe.flip, recipe.precision) == (5e-4, 4, True, "bfloat16")
-    assert [recipe.learning_rate(at) for at in (0, 0.4, 0.6, 0.8, 1)] == pytest.approx([0, 0.1, 0.0525, 0.005, 0])
+    assert (recipe.epochs, recipe.batch_size, recipe.optimiser, recipe.momentum) == (
+        50,
+        128,
+        "sgd",
+        0.9,
+    )
+    assert (recipe.weight_decay, recipe.crop, recipe.flip, recipe.precision) == (
+        5e-4,
+        4,
+        True,
+        "bfloat16",
+    )
+    assert [recipe.learning_rate(at) for at in (0, 0.4, 0.6, 0.8, 1)] == pytest.approx(
+        [0, 0.1, 0.0525, 0.005, 0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +126,11 @@ def test_on_cifar_lr_has_a_second_knot_and_images_are_cropped_and_mirrored(name:
 )
 def test_all_three_train_in_the_same_balls(cifar: str, eps: tuple[float, float, float]) -> None:
     expected = dict(zip(NORMS, eps, strict=True))
-    msd, worst, average = attack_of(f"msd{cifar}"), attack_of(f"max{cifar}"), make("defence", f"avg{cifar}", {})
+    msd, worst, average = (
+        attack_of(f"msd{cifar}"),
+        attack_of(f"max{cifar}"),
+        make("defence", f"avg{cifar}", {}),
+    )
     assert isinstance(msd, MSD)
     assert isinstance(worst, UnionMax)
     assert isinstance(average, AVG)

@@ -54,7 +54,9 @@ def test_the_loss_by_hand_is_half_that_of_the_clean_and_half_that_of_the_attacke
 
 
 def test_on_the_sphere_nothing_of_the_label_is_left() -> None:
-    lesson = lesson_of(CCAT(attack=PGD(eps=0.1, steps=2, step_size=0.1, random_start=False)), model())
+    lesson = lesson_of(
+        CCAT(attack=PGD(eps=0.1, steps=2, step_size=0.1, random_start=False)), model()
+    )
     torch.testing.assert_close(lesson.y[2:], torch.full((2, 2), 0.5), rtol=0, atol=1e-6)
 
 
@@ -81,7 +83,9 @@ class Watched(nn.Module):
         self.net, self.asked = net, set[tuple[bool, bool]]()
 
     def forward(self, x: Tensor) -> Tensor:
-        self.asked.add((self.training, any(weight.requires_grad for weight in self.net.parameters())))
+        self.asked.add(
+            (self.training, any(weight.requires_grad for weight in self.net.parameters()))
+        )
         return self.net(x)
 
 
@@ -105,10 +109,17 @@ def test_the_defaults_and_the_card_for_cifar_are_the_papers_recipes() -> None:
     attack = PGDConf(eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random")
     assert isinstance(mnist, CCAT)
     assert isinstance(cifar, CCAT)
-    assert (mnist.attack, mnist.rho, mnist.lr, mnist.decay, mnist.epochs) == (attack, 12, 0.1, 0.93, 100)
+    assert (mnist.attack, mnist.rho, mnist.lr, mnist.decay, mnist.epochs) == (
+        attack,
+        12,
+        0.1,
+        0.93,
+        100,
+    )
     assert cifar.attack == attack.model_copy(update={"eps": 0.03})
     assert all(
-        (each.optimiser, each.schedule, each.batch_size) == ("sgd", "exponential", 100) for each in (mnist, cifar)
+        (each.optimiser, each.schedule, each.batch_size) == ("sgd", "exponential", 100)
+        for each in (mnist, cifar)
     )
     assert (cifar.rho, cifar.lr, cifar.decay, cifar.epochs) == (10, 0.075, 0.95, 200)
 
@@ -116,13 +127,18 @@ def test_the_defaults_and_the_card_for_cifar_are_the_papers_recipes() -> None:
 def test_its_baseline_learns_half_clean_half_attacked_images_with_their_labels() -> None:
     baseline: Any = make("defence", "adversarial_training_half", {})
     assert (baseline.attack.loss, baseline.attack.steps, baseline.clean_fraction) == ("ce", 40, 0.5)
-    lesson = baseline.model_copy(update={"attack": HALF_WAY}).lesson(model(), batch(), 0.5, Stream("key"))
+    lesson = baseline.model_copy(update={"attack": HALF_WAY}).lesson(
+        model(), batch(), 0.5, Stream("key")
+    )
     assert lesson.y.tolist() == [0] * 4
     assert ((lesson.x != 0.5).flatten(1).any(1)).tolist() == [False, False, True, True]
 
 
 def test_an_attack_without_a_ball_is_refused() -> None:
-    with pytest.raises(ValidationError, match="labels fade with the size of a perturbation, and Identity has no ball"):
+    with pytest.raises(
+        ValidationError,
+        match="labels fade with the size of a perturbation, and Identity has no ball",
+    ):
         CCAT(attack=Identity())
 
 

@@ -26,12 +26,18 @@ def batch(n=10):
     return Batch(x, torch.zeros(n, dtype=torch.int64), torch.arange(n))
 
 
-@pytest.mark.parametrize(("progress", "stage"), [(0.01, 0), (0.24, 0), (0.25, 1), (0.49, 1), (0.5, 2), (0.99, 2)])
+@pytest.mark.parametrize(
+    ("progress", "stage"), [(0.01, 0), (0.24, 0), (0.25, 1), (0.49, 1), (0.5, 2), (0.99, 2)]
+)
 def test_each_stage_attacks_with_its_eps_what_it_turned_by_its_degrees(progress, stage):
-    defence = CuSP(attack=PGD(eps=0.3, steps=1, relative_step_size=1, random_start=False), stages=STAGES)
+    defence = CuSP(
+        attack=PGD(eps=0.3, steps=1, relative_step_size=1, random_start=False), stages=STAGES
+    )
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
     lesson = defence.lesson(model, batch(), progress, Stream("key"))
-    turned = Standard(max_degrees=STAGES[stage].max_degrees).lesson(model, batch(), progress, Stream("key"))
+    turned = Standard(max_degrees=STAGES[stage].max_degrees).lesson(
+        model, batch(), progress, Stream("key")
+    )
     moved = (lesson.x - turned.x).abs().flatten(1).amax(1)
     assert moved.tolist() == pytest.approx([STAGES[stage].eps] * 10)
 
@@ -43,16 +49,25 @@ def test_the_card_is_the_papers_recipe_in_epochs_of_120():
         *[(120, 2), (120, 2), (150, 4), (150, 4), (180, 8), (180, 8)]
     ]
     rates = {epoch: defence.learning_rate((epoch - 0.5) / 120) for epoch in range(1, 121)}
-    assert [epoch for before, epoch in pairwise(rates) if rates[epoch] < rates[before]] == [75, 90, 100]
+    assert [epoch for before, epoch in pairwise(rates) if rates[epoch] < rates[before]] == [
+        75,
+        90,
+        100,
+    ]
 
 
 def test_stages_may_be_written_in_a_spec():
-    stages = [{"start": 0, "max_degrees": 60, "eps": 0.1}, {"start": "1/2", "max_degrees": 180, "eps": "8/255"}]
+    stages = [
+        {"start": 0, "max_degrees": 60, "eps": 0.1},
+        {"start": "1/2", "max_degrees": 180, "eps": "8/255"},
+    ]
     made = make("defence", "cusp", {"stages": stages})
     assert made.stages[1] == Stage(start=0.5, max_degrees=180, eps=8 / 255)
 
 
-@pytest.mark.parametrize("stages", [STAGES[1:], (STAGES[0], STAGES[2], STAGES[1]), (STAGES[0], STAGES[0]), ()])
+@pytest.mark.parametrize(
+    "stages", [STAGES[1:], (STAGES[0], STAGES[2], STAGES[1]), (STAGES[0], STAGES[0]), ()]
+)
 def test_stages_start_at_0_and_rise(stages):
     with pytest.raises(ValidationError, match="expected 0 and then rising shares"):
         CuSP(stages=stages)

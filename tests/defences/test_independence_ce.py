@@ -19,11 +19,20 @@ from invspec.registry.methods import make
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, -1.0]])
 Y = torch.tensor([0, 0, 1])
 P_TRUE = [1 / (1 + math.exp(-2)), 1 / (1 + math.exp(3)), 1 / (1 + math.exp(2))]
-CHEAP = {"epochs": 2, "batch_size": 16, "optimiser": "adam", "lr": 0.01, "dequantise": False, "nuisance_hidden": (8,)}
+CHEAP = {
+    "epochs": 2,
+    "batch_size": 16,
+    "optimiser": "adam",
+    "lr": 0.01,
+    "dequantise": False,
+    "nuisance_hidden": (8,),
+}
 
 
 def companions(rival, lr=0.5, dimensions=2):
-    return Companions(DiagonalGaussian(dimensions), rival, torch.optim.SGD(rival.parameters(), lr=lr))
+    return Companions(
+        DiagonalGaussian(dimensions), rival, torch.optim.SGD(rival.parameters(), lr=lr)
+    )
 
 
 def linear_rival(weight=0.0):
@@ -61,7 +70,9 @@ def test_raw_is_the_log_probability_of_the_label():
 
 
 def test_clamped_ends_at_chance_for_each_example():
-    assert nuisance_loss("clamped").item() == pytest.approx((math.log(P_TRUE[0]) + 2 * math.log(0.5)) / 3)
+    assert nuisance_loss("clamped").item() == pytest.approx(
+        (math.log(P_TRUE[0]) + 2 * math.log(0.5)) / 3
+    )
 
 
 def test_nothing_is_gained_from_an_example_that_the_rival_has_worse_than_chance():
@@ -81,7 +92,9 @@ def test_uniform_kl_is_zero_at_uniform_and_the_divergence_elsewhere():
 
 def test_shuffled_labels_are_those_of_other_examples():
     y = Y[Stream("key").permutation(3)]
-    assert nuisance_loss("shuffled_labels").item() == pytest.approx(F.cross_entropy(LOGITS, y).item())
+    assert nuisance_loss("shuffled_labels").item() == pytest.approx(
+        F.cross_entropy(LOGITS, y).item()
+    )
 
 
 def test_per_dim_divides_the_weight_by_the_dimensions_of_the_nuisance():
@@ -163,7 +176,9 @@ def test_without_weights_it_is_standard_training_update_for_update():
     common.pop("nuisance_hidden")
     (ours, curves), (standard, expected) = fit(bare), fit(Standard(**common))
     assert torch.equal(ours.weight, standard.weight)
-    assert [curves[name] for name in ("loss", "accuracy")] == [expected[name] for name in ("loss", "accuracy")]
+    assert [curves[name] for name in ("loss", "accuracy")] == [
+        expected[name] for name in ("loss", "accuracy")
+    ]
 
 
 def test_the_curves_tell_each_term():
@@ -173,7 +188,9 @@ def test_the_curves_tell_each_term():
     assert all(len(numbers) == 2 for numbers in curves.values())
 
 
-@pytest.mark.parametrize("option", [{"nuisance_standardised": True}, {"nuisance_dropout": 0.5}, {"per_dim": True}])
+@pytest.mark.parametrize(
+    "option", [{"nuisance_standardised": True}, {"nuisance_dropout": 0.5}, {"per_dim": True}]
+)
 def test_each_option_of_the_rival_is_of_consequence(option):
     plain, other = (fit(IndependenceCE(**CHEAP, **given))[0].weight for given in ({}, option))
     assert not torch.equal(plain, other)
@@ -181,6 +198,7 @@ def test_each_option_of_the_rival_is_of_consequence(option):
 
 def test_the_rival_has_the_layers_that_it_should():
     widths = [
-        tuple(weight.shape) for weight in make("defence", "independence_ce", {}).fresh_rival(1014, 10).parameters()
+        tuple(weight.shape)
+        for weight in make("defence", "independence_ce", {}).fresh_rival(1014, 10).parameters()
     ]
     assert widths[::2] == [(512, 1014), (512, 512), (10, 512)]

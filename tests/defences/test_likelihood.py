@@ -61,12 +61,16 @@ def test_terms_without_weight_are_left_out():
 def test_the_loss_is_the_weighted_sum():
     recipe = Likelihood(ce_weight=3, mle_weight=0.5)
     net = InPrecision(LinearBijection(2 * torch.eye(4)), "float32")
-    batch = Batch(torch.tensor([0.5, -0.5, 1.0, 0.0]).view(1, 1, 2, 2), torch.tensor([0]), torch.tensor([0]))
+    batch = Batch(
+        torch.tensor([0.5, -0.5, 1.0, 0.0]).view(1, 1, 2, 2), torch.tensor([0]), torch.tensor([0])
+    )
     objective = recipe.objective(net, DiagonalGaussian(4), batch, Stream("key"))
     cross_entropy = math.log(1 + math.exp(-2))  # of the logits 1, -1
     nats = (1 + 1 + 4) / 2 + 2 * LOG_2PI - 4 * math.log(2)
     assert objective.logits.tolist() == [[1, -1]]
-    assert objective.loss.item() == pytest.approx(3 * cross_entropy + 0.5 * (8 + nats / (4 * math.log(2))))
+    assert objective.loss.item() == pytest.approx(
+        3 * cross_entropy + 0.5 * (8 + nats / (4 * math.log(2)))
+    )
     assert objective.told["cross_entropy"].item() == pytest.approx(cross_entropy)
 
 
@@ -76,21 +80,34 @@ def test_uniform_pixels_have_eight_bits():
 
 def test_the_likelihood_climbs_to_that_of_the_best_gaussian():
     """W is free, so that the best density is the Gaussian with mean and covariance of the data, in closed form."""
-    mixing = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.8, 0.6, 0, 0], [0, 0.5, 0.5, 0], [0.2, 0.2, 0.2, 0.2]])
+    mixing = torch.tensor(
+        [[1.0, 0.0, 0.0, 0.0], [0.8, 0.6, 0, 0], [0, 0.5, 0.5, 0], [0.2, 0.2, 0.2, 0.2]]
+    )
     x = torch.randn(256, 4, generator=torch.Generator().manual_seed(1)) @ mixing.T + 0.3
     recipe = Likelihood(
-        epochs=200, batch_size=256, optimiser="adam", lr=0.05, schedule="cosine", dequantise=False, weight_decay=0
+        epochs=200,
+        batch_size=256,
+        optimiser="adam",
+        lr=0.05,
+        schedule="cosine",
+        dequantise=False,
+        weight_decay=0,
     )
     data = TensorSplit(x.view(-1, 1, 2, 2), torch.arange(256) % 2)
     curves = recipe.train(LinearBijection(torch.eye(4)), data, Stream("key"), Journal())
     entropy = torch.logdet(torch.cov(x.T, correction=0)).item() / 2 + 2 * (LOG_2PI + 1)
-    assert curves["bits_per_dimension"][-1] == pytest.approx(8 + entropy / (4 * math.log(2)), abs=1e-3)
+    assert curves["bits_per_dimension"][-1] == pytest.approx(
+        8 + entropy / (4 * math.log(2)), abs=1e-3
+    )
     assert curves["loss"] == curves["bits_per_dimension"]
 
 
 def test_the_prior_has_the_size_of_its_part_of_the_code():
     model, data = LinearBijection(orthogonal()), told_twice(8)
-    sizes = {part: Likelihood(prior=part).fresh_prior(model, data).mean.shape for part in ("nuisance", "all")}
+    sizes = {
+        part: Likelihood(prior=part).fresh_prior(model, data).mean.shape
+        for part in ("nuisance", "all")
+    }
     assert sizes == {"nuisance": (2,), "all": (4,)}
 
 
@@ -99,7 +116,10 @@ def test_it_wants_a_bijection():
 
 
 def test_a_prior_from_data_begins_at_the_first_batch_and_then_learns():
-    prior, z = DiagonalGaussian(3, from_data=True), torch.tensor([[1.0, -2.0, 5.0], [3.0, 2.0, 5.0]])
+    prior, z = (
+        DiagonalGaussian(3, from_data=True),
+        torch.tensor([[1.0, -2.0, 5.0], [3.0, 2.0, 5.0]]),
+    )
     prior(z)
     assert prior.mean.tolist() == [2, 0, 5]
     assert prior.log_std.exp().tolist() == pytest.approx([1, 2, 1e-3])  # the last one is constant
@@ -117,12 +137,16 @@ def test_a_prior_that_has_begun_does_not_begin_again_after_a_resume():
 
 def small_flow(nuisance_given_logits):
     torch.manual_seed(0)
-    recipe = FiRevNet(stages=1, blocks=1, width=4, site=(0, 0), nuisance_given_logits=nuisance_given_logits)
+    recipe = FiRevNet(
+        stages=1, blocks=1, width=4, site=(0, 0), nuisance_given_logits=nuisance_given_logits
+    )
     return recipe.build((1, 4, 4), 2)
 
 
 def brief(**options):
-    return Likelihood(epochs=1, batch_size=32, optimiser="adam", ce_weight=1, prior="nuisance", **options)
+    return Likelihood(
+        epochs=1, batch_size=32, optimiser="adam", ce_weight=1, prior="nuisance", **options
+    )
 
 
 def two_textures(n=256):

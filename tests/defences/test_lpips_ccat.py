@@ -36,7 +36,10 @@ def net(seed: int = 0) -> nn.Module:
 
 
 def recipe(**params: Any) -> LPIPSCCAT:
-    return LPIPSCCAT(**{"attack": STEP, "min_eps": None, "distance": "linf", "max_lpips": 0.1, "rho": 10} | params)
+    return LPIPSCCAT(
+        **{"attack": STEP, "min_eps": None, "distance": "linf", "max_lpips": 0.1, "rho": 10}
+        | params
+    )
 
 
 def lesson_of(defence: LPIPSCCAT, model: nn.Module) -> Batch:
@@ -48,7 +51,9 @@ def test_the_attacked_half_keeps_the_weight_of_its_distance_and_the_clean_half_a
     weight = 1 / (1 + math.exp(-0.5))
     lesson = lesson_of(recipe(), net())
     assert lesson.y.argmax(1).tolist() == [0, 1, 2, 0]
-    assert lesson.y.amax(1).tolist() == pytest.approx([1, 1] + [weight + (1 - weight) / 3] * 2, abs=1e-5)
+    assert lesson.y.amax(1).tolist() == pytest.approx(
+        [1, 1] + [weight + (1 - weight) / 3] * 2, abs=1e-5
+    )
     torch.testing.assert_close(lesson.y.sum(1), torch.ones(4))
 
 
@@ -70,12 +75,16 @@ def test_the_radius_is_drawn_for_each_batch_between_its_ends() -> None:
 def test_all_images_of_a_batch_are_attacked_within_the_radius_drawn() -> None:
     drawn: Any = recipe(min_eps=0.01).at_radius(Stream("key")).attack
     lesson = lesson_of(recipe(min_eps=0.01), net())
-    torch.testing.assert_close(lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), drawn.eps), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), drawn.eps), rtol=0, atol=1e-6
+    )
 
 
 def test_without_min_eps_the_attack_is_as_it_is_given() -> None:
     lesson = lesson_of(recipe(), net())
-    torch.testing.assert_close(lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), 0.05), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), 0.05), rtol=0, atol=1e-6
+    )
 
 
 def test_the_distance_of_its_own_features_is_that_of_the_model_in_training() -> None:
@@ -85,7 +94,9 @@ def test_the_distance_of_its_own_features_is_that_of_the_model_in_training() -> 
     weight = torch.sigmoid(10 * 0.05 * (0.1 / apart - 1))
     torch.testing.assert_close(lesson.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
     assert model.training
-    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert all(
+        parameter.grad is None and parameter.requires_grad for parameter in model.parameters()
+    )
 
 
 def robust(folder: Path, seed: int = 7) -> FeatureNet:
@@ -127,7 +138,9 @@ def test_the_smaller_the_budget_the_less_sure_is_the_model_of_what_is_attacked()
     sure: list[float] = []
     for max_lpips in (0.01, 1.0):
         model = trained(recipe(attack=attack, max_lpips=max_lpips, rho=50, **cheap), images, y)
-        x_adv = attack.perturb(model.requires_grad_(False), Batch(images, y, torch.arange(60)), Stream("x")).x_adv
+        x_adv = attack.perturb(
+            model.requires_grad_(False), Batch(images, y, torch.arange(60)), Stream("x")
+        ).x_adv
         assert (model(images).argmax(1) == y).all()
         sure.append(model(x_adv).softmax(1).amax(1).mean().item())
     assert sure[0] < sure[1] - 0.2
@@ -138,7 +151,12 @@ def test_the_defaults_are_the_authors() -> None:
     assert isinstance(defence, LPIPSCCAT)
     attack: Any = defence.attack
     assert (defence.rho, defence.max_lpips, defence.distance) == (100, 0.03, "lpips_alex")
-    assert (defence.optimiser, defence.lr, defence.decay, defence.batch_size) == ("sgd", 0.075, 0.95, 100)
+    assert (defence.optimiser, defence.lr, defence.decay, defence.batch_size) == (
+        "sgd",
+        0.075,
+        0.95,
+        100,
+    )
     assert (defence.min_eps, attack.eps, attack.norm) == (4 / 255, 12 / 255, "linf")
 
 
@@ -150,13 +168,17 @@ def test_as_printed_it_perturbs_within_the_ball_at_whose_edge_half_of_the_label_
     near = attack.model_copy(update={"distance": "laidlaw_self", "steps": 3})
     lesson = lesson_of(recipe(attack=near, max_lpips=0.03, distance="laidlaw_self"), net())
     assert (lesson.x[2:] != 0.5).flatten(1).any(1).all()
-    assert (lesson.y.amax(1) >= 2 / 3 - 1e-3).all()  # of three classes, half of the label and a third of the rest
+    assert (
+        lesson.y.amax(1) >= 2 / 3 - 1e-3
+    ).all()  # of three classes, half of the label and a third of the rest
 
 
 def test_features_can_be_given_in_a_spec() -> None:
     given = {"model": {"use": "mlp", "hidden": [6]}, "file": "robust.pth", "sha256": "0" * 64}
     defence: Any = make("defence", "lpips_ccat", {"distance": "laidlaw_self", "features": given})
-    assert defence.features == FeatureNet(model=MLP(hidden=(6,)), file="robust.pth", sha256="0" * 64)
+    assert defence.features == FeatureNet(
+        model=MLP(hidden=(6,)), file="robust.pth", sha256="0" * 64
+    )
 
 
 def test_a_smoke_run_reads_no_file(tmp_path: Path) -> None:
@@ -170,9 +192,16 @@ def test_a_smoke_run_reads_no_file(tmp_path: Path) -> None:
     [
         ({"min_eps": 0.1}, r"no radius can be drawn from \[0.1, 0.05\]"),
         ({"min_eps": 0.1, "attack": Identity()}, r"no radius can be drawn from \[0.1, None\]"),
-        ({"features": FeatureNet(model=MLP(), file="x", sha256="0" * 64)}, "compared by distance laidlaw_self, not by"),
+        (
+            {"features": FeatureNet(model=MLP(), file="x", sha256="0" * 64)},
+            "compared by distance laidlaw_self, not by",
+        ),
     ],
-    ids=["a smallest radius above the largest", "an attack without radius", "features that nobody compares"],
+    ids=[
+        "a smallest radius above the largest",
+        "an attack without radius",
+        "features that nobody compares",
+    ],
 )
 def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
@@ -181,10 +210,16 @@ def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], message: st
 
 @pytest.mark.data
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA is not set")
-def test_lpips_on_alexnet_takes_the_label_of_what_can_be_seen_and_leaves_it_to_what_cannot() -> None:
+def test_lpips_on_alexnet_takes_the_label_of_what_can_be_seen_and_leaves_it_to_what_cannot() -> (
+    None
+):
     """Faint noise keeps more than half of its label, a strong pattern of the same model less."""
     defence = LPIPSCCAT(min_eps=None)
-    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1) * 0.2 + 0.4
+    x = (
+        torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).expand(2, -1, -1, -1)
+        * 0.2
+        + 0.4
+    )
     x_adv = x.clone()
     x_adv[0] += 0.002
     x_adv[1, :, ::4] += 0.4

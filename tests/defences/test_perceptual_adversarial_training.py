@@ -44,7 +44,10 @@ def moved(defence: PerceptualAdversarialTraining, examples: Batch) -> list[bool]
 def test_only_what_the_model_has_right_is_attacked() -> None:
     examples = batch([0.9, 0.1, 0.7, 0.3])
     assert moved(PerceptualAdversarialTraining(attack=STEP), examples) == [True, False, True, False]
-    assert moved(PerceptualAdversarialTraining(attack=STEP, only_correct=False), examples) == [True] * 4
+    assert (
+        moved(PerceptualAdversarialTraining(attack=STEP, only_correct=False), examples)
+        == [True] * 4
+    )
 
 
 def test_a_batch_that_the_model_has_wrong_throughout_stays_as_it_is() -> None:
@@ -53,7 +56,9 @@ def test_a_batch_that_the_model_has_wrong_throughout_stays_as_it_is() -> None:
 
 def test_the_schedule_warms_up_for_5_epochs_and_drops_after_75_and_90() -> None:
     defence = PerceptualAdversarialTraining()
-    found = [defence.learning_rate(epoch / 100) for epoch in (0.5, 2.5, 5, 74.9, 75.1, 89.9, 90.1, 99.9)]
+    found = [
+        defence.learning_rate(epoch / 100) for epoch in (0.5, 2.5, 5, 74.9, 75.1, 89.9, 90.1, 99.9)
+    ]
     assert found == pytest.approx([0.01, 0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
@@ -67,7 +72,14 @@ def convolutional() -> nn.Sequential:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return nn.Sequential(
-            *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(288, 2))
+            *(
+                nn.Conv2d(1, 8, 3),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Dropout(0.5),
+                nn.Linear(288, 2),
+            )
         )
 
 
@@ -84,8 +96,12 @@ def halves(n: int = 64) -> tuple[Tensor, Tensor]:
 def test_the_distance_is_in_the_features_of_the_net_that_learns(precision: Any) -> None:
     x, y = halves()
     net = convolutional()
-    defence = PerceptualAdversarialTraining(attack=FastLPA(steps=10, projection="bisection"), only_correct=False)
-    lesson = defence.lesson(InPrecision(net, precision), Batch(x, y, torch.arange(64)), 0.5, Stream("key"))
+    defence = PerceptualAdversarialTraining(
+        attack=FastLPA(steps=10, projection="bisection"), only_correct=False
+    )
+    lesson = defence.lesson(
+        InPrecision(net, precision), Batch(x, y, torch.arange(64)), 0.5, Stream("key")
+    )
     assert net.training
     assert all(weight.requires_grad and weight.grad is None for weight in net.parameters())
     away = distance("laidlaw_self", net.eval())(lesson.x, x)

@@ -97,8 +97,12 @@ def left_in_a_store(folder: Path, trained: nn.Module, model: Model, data: Datase
     return store.folder(task) / "model.safetensors"
 
 
-@pytest.mark.parametrize(("model", "shape"), [(Linear(), SHAPE), (SmallConv(mean=(0.5,), std=(0.25,)), (1, 12, 12))])
-def test_what_a_training_leaves_in_the_store_is_loaded(tmp_path: Path, model: Model, shape: Any) -> None:
+@pytest.mark.parametrize(
+    ("model", "shape"), [(Linear(), SHAPE), (SmallConv(mean=(0.5,), std=(0.25,)), (1, 12, 12))]
+)
+def test_what_a_training_leaves_in_the_store_is_loaded(
+    tmp_path: Path, model: Model, shape: Any
+) -> None:
     """Names are those of the whole model, be it a standardising one."""
     torch.manual_seed(1)
     theirs, ours = model.build(shape, CLASSES), model.build(shape, CLASSES)
@@ -107,7 +111,9 @@ def test_what_a_training_leaves_in_the_store_is_loaded(tmp_path: Path, model: Mo
     assert same(theirs, load(path, ours))
 
 
-def test_a_relative_path_starts_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_starts_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = saved(tmp_path, net(1).state_dict())
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     ours = net(2)
@@ -131,11 +137,16 @@ def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
     path = saved(tmp_path, net(1).state_dict())
     with pytest.raises(InvspecError) as problem:
         Pretrained(file=str(path), sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
-    assert problem.value.message == f"{path} is another file: found SHA-256 {digest(path)}, expected {64 * '0'}"
+    assert (
+        problem.value.message
+        == f"{path} is another file: found SHA-256 {digest(path)}, expected {64 * '0'}"
+    )
     assert problem.value.hint == f"if this is the file you mean, write sha256: {digest(path)}"
 
 
-def test_a_missing_file_is_refused_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_refused_with_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     with pytest.raises(InvspecError, match="cannot be read: No such file") as problem:
         Pretrained(file="a/b.pth", sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
@@ -144,7 +155,9 @@ def test_a_missing_file_is_refused_with_its_whole_path(tmp_path: Path, monkeypat
 
 def test_a_relative_path_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
-    with pytest.raises(InvspecError, match=r"a/b\.pth is relative to the folder INVSPEC_DATA, which is not set"):
+    with pytest.raises(
+        InvspecError, match=r"a/b\.pth is relative to the folder INVSPEC_DATA, which is not set"
+    ):
         Pretrained(file="a/b.pth", sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
 
 
@@ -158,7 +171,13 @@ HEADER = b'{"a": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}'
 @pytest.mark.parametrize("name", ["junk.pth", "junk.safetensors"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no weights", b"PK\x03\x04 and no more", b"\x80\x02h\x05.", len(HEADER).to_bytes(8, "little") + HEADER],
+    [
+        b"",
+        b"no weights",
+        b"PK\x03\x04 and no more",
+        b"\x80\x02h\x05.",
+        len(HEADER).to_bytes(8, "little") + HEADER,
+    ],
 )
 def test_what_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
@@ -169,15 +188,27 @@ def test_what_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes) -
 @pytest.mark.parametrize(
     ("entry", "message", "hint"),
     [
-        ("", "the file is no state dict: found dict with state_dict, epoch", "let entry name the state dict"),
+        (
+            "",
+            "the file is no state dict: found dict with state_dict, epoch",
+            "let entry name the state dict",
+        ),
         ("state_dicts", "the file has no entry 'state_dicts'", "did you mean state_dict?"),
         ("state_dict.2", "state_dict has no entry '2'", "0"),
         ("epoch.0", "epoch has no entry '0'", ""),
-        ("epoch", "epoch is no state dict: found int with nothing", "let entry name the state dict"),
+        (
+            "epoch",
+            "epoch is no state dict: found int with nothing",
+            "let entry name the state dict",
+        ),
     ],
 )
-def test_an_entry_that_is_no_state_dict_is_refused(tmp_path: Path, entry: str, message: str, hint: str) -> None:
-    problem = refusal(saved(tmp_path, {"state_dict": [net().state_dict()], "epoch": 3}), entry=entry)
+def test_an_entry_that_is_no_state_dict_is_refused(
+    tmp_path: Path, entry: str, message: str, hint: str
+) -> None:
+    problem = refusal(
+        saved(tmp_path, {"state_dict": [net().state_dict()], "epoch": 3}), entry=entry
+    )
     assert message in problem.message
     assert hint in problem.hint
 
@@ -252,7 +283,9 @@ def test_published_weights_for_mnist_are_as_accurate_as_is_said(
     digits = methods.make("dataset", "mnist", {})
     assert isinstance(digits, Dataset)
     (batch,) = digits.load("test").head(n).batches(n)
-    assert accuracy(checkpoint, model, batch.x, batch.y) == pytest.approx(MNIST_CLEAN[checkpoint, model], abs=within)
+    assert accuracy(checkpoint, model, batch.x, batch.y) == pytest.approx(
+        MNIST_CLEAN[checkpoint, model], abs=within
+    )
 
 
 @pytest.fixture(scope="module")
@@ -273,4 +306,6 @@ def test_published_weights_for_cifar10_are_as_accurate_as_is_said(
     checkpoint: str, model: str, photos: tuple[Tensor, Tensor], n: int, within: float
 ) -> None:
     x, y = photos
-    assert accuracy(checkpoint, model, x[:n], y[:n]) == pytest.approx(CIFAR10_CLEAN[checkpoint, model], abs=within)
+    assert accuracy(checkpoint, model, x[:n], y[:n]) == pytest.approx(
+        CIFAR10_CLEAN[checkpoint, model], abs=within
+    )

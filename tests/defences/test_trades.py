@@ -73,7 +73,11 @@ def test_a_lesson_is_the_clean_images_and_then_the_attacked_ones() -> None:
 def test_the_attack_climbs_the_divergence_and_not_the_loss_of_the_label() -> None:
     model, given = net(), batch()
     _, x_adv = TRADES(attack=ATTACK).lesson(model, given, 0.5, Stream("key")).x.chunk(2)
-    from_label = PGD(eps=0.1, steps=5, step_size=0.05, random_start=False).perturb(model, given, Stream("key")).x_adv
+    from_label = (
+        PGD(eps=0.1, steps=5, step_size=0.05, random_start=False)
+        .perturb(model, given, Stream("key"))
+        .x_adv
+    )
     found, other = (divergence(model, given.x, one) for one in (x_adv, from_label))
     assert found.mean() > other.mean() > 0
     assert not torch.equal(x_adv, from_label)
@@ -85,7 +89,9 @@ def test_the_attack_starts_a_little_beside_x_where_there_is_a_gradient() -> None
     model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
     TRADES(attack=ATTACK).lesson(model, given, 0.5, Stream("key"))
     assert torch.equal(seen[0], given.x)
-    assert (seen[1] - given.x).std() == pytest.approx(0.001, rel=0.1)  # 1,024 draws: 3 % is three standard errors
+    assert (seen[1] - given.x).std() == pytest.approx(
+        0.001, rel=0.1
+    )  # 1,024 draws: 3 % is three standard errors
 
 
 def test_both_arguments_of_the_divergence_are_learnt() -> None:
@@ -120,7 +126,9 @@ def test_cusp_has_its_loss_within_its_stages() -> None:
     defence = CuSPTRADES(attack=ATTACK, stages=stages, beta=5)
     for progress, stage in ((0.1, stages[0]), (0.9, stages[1])):
         lesson = defence.lesson(net(), batch(), progress, Stream("key"))
-        turned = Standard(max_degrees=stage.max_degrees).lesson(net(), batch(), progress, Stream("key"))
+        turned = Standard(max_degrees=stage.max_degrees).lesson(
+            net(), batch(), progress, Stream("key")
+        )
         x, x_adv = lesson.x.chunk(2)
         assert torch.equal(x, turned.x)
         assert (x_adv - x).abs().max().item() == pytest.approx(stage.eps, abs=1e-6)
@@ -128,7 +136,9 @@ def test_cusp_has_its_loss_within_its_stages() -> None:
 
 
 def test_the_cards_are_the_papers_settings() -> None:
-    mnist, cifar10, cusp = (make("defence", name, {}) for name in ("trades", "trades_cifar10", "cusp_trades"))
+    mnist, cifar10, cusp = (
+        make("defence", name, {}) for name in ("trades", "trades_cifar10", "cusp_trades")
+    )
     assert (mnist.attack, mnist.beta) == (PGD(eps=0.3, steps=40, step_size=0.01), 1)
     assert (cifar10.attack, cifar10.beta) == (PGD(eps=0.031, steps=10, step_size=0.007), 6)
     plain = make("defence", "cusp", {})
@@ -136,7 +146,9 @@ def test_the_cards_are_the_papers_settings() -> None:
     assert {name: getattr(cusp, name) for name in type(plain).model_fields} == dict(plain)
 
 
-@pytest.mark.parametrize("attack", [RandomRotation(), PGD(loss="margin"), PGD(restarts=2), PGD(label="predicted")])
+@pytest.mark.parametrize(
+    "attack", [RandomRotation(), PGD(loss="margin"), PGD(restarts=2), PGD(label="predicted")]
+)
 def test_an_attack_that_climbs_something_else_is_refused(attack: PGD) -> None:
     with pytest.raises(ValidationError, match="TRADES climbs its own divergence"):
         TRADES(attack=attack)

@@ -147,7 +147,9 @@ class Frequent(Journal):
         self.steps.append((done, total, numbers))
 
     def save(self, state):
-        self.saves.append({key: state[key] for key in ("rng", "history")} | {"history": list(state["history"])})
+        self.saves.append(
+            {key: state[key] for key in ("rng", "history")} | {"history": list(state["history"])}
+        )
 
 
 def test_each_epoch_is_saved_with_its_history():
@@ -202,14 +204,22 @@ def test_a_shift_moves_whole_images_and_brings_in_zeros():
     x = torch.arange(1.0, 13).view(1, 1, 3, 4).expand(200, 1, 3, 4)
     moved = shifted(x, 1, Stream("key"))
     padded = nn.functional.pad(x[:1], [1] * 4)
-    expected = {tuple(padded[0, 0, i : i + 3, j : j + 4].flatten().tolist()) for i in range(3) for j in range(3)}
-    assert {tuple(image.flatten().tolist()) for image in moved} == expected  # all nine are drawn among 200
+    expected = {
+        tuple(padded[0, 0, i : i + 3, j : j + 4].flatten().tolist())
+        for i in range(3)
+        for j in range(3)
+    }
+    assert {
+        tuple(image.flatten().tolist()) for image in moved
+    } == expected  # all nine are drawn among 200
 
 
 def boxes(shares, n=500, side=64):
     """What `enlarged` cut from images that hold their own coordinates: left, right, top, bottom (n,) as shares."""
     centres = (torch.arange(side) + 0.5) / side
-    x = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)]).expand(n, 2, side, side)
+    x = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)]).expand(
+        n, 2, side, side
+    )
     cut = enlarged(x, shares, Stream("key")).double()
     across, down = cut[:, 0, 0], cut[:, 1, :, 0]
     slopes = [(each[:, side // 2 + 1] - each[:, side // 2]) * side for each in (across, down)]
@@ -233,7 +243,9 @@ def test_enlarged_boxes_have_the_shares_shapes_and_places_of_the_recipe():
         assert (middle - size / 2).min() > -1e-4
         assert (middle + size / 2).max() < 1 + 1e-4
     corner = (across - width / 2)[~whole] / (1 - width[~whole])
-    assert abs(corner.mean() - 0.5) < 0.06  # uniform: its standard error is 0.29 / sqrt(350) = 0.016
+    assert (
+        abs(corner.mean() - 0.5) < 0.06
+    )  # uniform: its standard error is 0.29 / sqrt(350) = 0.016
 
 
 def test_an_enlarged_box_of_the_whole_area_is_at_least_three_quarters_of_each_side():
@@ -283,7 +295,9 @@ def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
         return rotate(x, degrees, **how)
 
     monkeypatch.setattr("invspec.training.loop.rotate", watched)
-    lesson = lesson_of(Standard(max_degrees=30, interpolation="nearest", fill="reflect"), images(1000))
+    lesson = lesson_of(
+        Standard(max_degrees=30, interpolation="nearest", fill="reflect"), images(1000)
+    )
     ((degrees, how),) = seen
     assert lesson.x.shape == (1000, 1, 8, 8)
     assert how == {"interpolation": "nearest", "fill": "reflect"}
@@ -317,7 +331,9 @@ def test_adversarial_training_attacks_the_turned_image():
     attack = PGD(eps=0.1, steps=1)
     turned = lesson_of(Standard(max_degrees=180), images())
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    lesson = AdversarialTraining(max_degrees=180, attack=attack).lesson(model, images(), 0.5, Stream("key"))
+    lesson = AdversarialTraining(max_degrees=180, attack=attack).lesson(
+        model, images(), 0.5, Stream("key")
+    )
     moved = (lesson.x - turned.x).abs().amax()
     assert 0 < moved <= 0.1 + 1e-6
 
@@ -329,7 +345,14 @@ def convolutional():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return nn.Sequential(
-            *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, 3))
+            *(
+                nn.Conv2d(1, 4, 3),
+                nn.BatchNorm2d(4),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Dropout(0.2),
+                nn.Linear(144, 3),
+            )
         )
 
 
@@ -341,7 +364,12 @@ def grey(n=48):
 
 
 LOW = AdversarialTraining(
-    epochs=3, batch_size=16, lr=0.01, precision="bfloat16", max_degrees=20, attack=PGD(eps=0.02, steps=2)
+    epochs=3,
+    batch_size=16,
+    lr=0.01,
+    precision="bfloat16",
+    max_degrees=20,
+    attack=PGD(eps=0.02, steps=2),
 )
 
 
@@ -362,9 +390,13 @@ def test_bfloat16_is_inside_the_model_alone():
     assert logits.dtype == torch.float32
 
 
-@pytest.mark.parametrize("attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["delicate", "other"])
+@pytest.mark.parametrize(
+    "attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["delicate", "other"]
+)
 @pytest.mark.parametrize("recipe", ["alone", "of several"])
-def test_delicate_inner_attacks_search_in_float32_and_others_in_the_precision_of_the_training(attack, recipe):
+def test_delicate_inner_attacks_search_in_float32_and_others_in_the_precision_of_the_training(
+    attack, recipe
+):
     inside, seen = convolutional(), set()
     net = InPrecision(inside, "bfloat16").train()
     inside[2].register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
@@ -442,7 +474,9 @@ def test_dequantised_levels_fill_the_gaps_between_them():
     level = torch.tensor([0, 100, 255]).view(3, 1, 1, 1)
     assert torch.equal((256 * filled).floor(), level.expand_as(filled).float())
     within = (256 * filled - level).flatten(1)
-    assert torch.allclose(within.mean(1), torch.tensor(0.5), atol=0.02)  # its standard error is 0.003
+    assert torch.allclose(
+        within.mean(1), torch.tensor(0.5), atol=0.02
+    )  # its standard error is 0.003
     assert torch.allclose(within.var(1), torch.tensor(1 / 12), atol=0.005)
 
 

@@ -54,12 +54,16 @@ class Runs:
         code = KEEPING_EVERY_EPOCH + COMMAND[-1]
         call = [sys.executable, "-c", code, *self.arguments, "--devices", devices]
         piped = subprocess.PIPE
-        return subprocess.Popen(call, stdout=piped, stderr=piped, text=True, env=environment(), start_new_session=True)
+        return subprocess.Popen(
+            call, stdout=piped, stderr=piped, text=True, env=environment(), start_new_session=True
+        )
 
     def finished(self) -> dict[Path, bytes]:
         """made.json of every finished task: it holds the seconds, so that a second computation would change it."""
         return {
-            path: path.read_bytes() for kind in VERBS for path in sorted((self.store / kind).glob("??/*/made.json"))
+            path: path.read_bytes()
+            for kind in VERBS
+            for path in sorted((self.store / kind).glob("??/*/made.json"))
         }
 
     def look(self) -> None:
@@ -92,7 +96,9 @@ def stirs(root: Path, run: subprocess.Popen[str]) -> None:
 
 
 def rows(store: Path) -> dict[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in (store / "score").glob("??/*/rows.json")}
+    return {
+        path.parent.name: path.read_bytes() for path in (store / "score").glob("??/*/rows.json")
+    }
 
 
 def assert_survives_kills(folder: Path, kills: int, dice: random.Random) -> None:
@@ -114,7 +120,9 @@ def assert_survives_kills(folder: Path, kills: int, dice: random.Random) -> None
     assert len(rows(runs.store)) == 5 * seeds
     assert len(runs.made) == EACH * seeds
     assert rows(runs.store) == rows(undisturbed.store)
-    assert [path.parent.name for path in runs.made] == [path.parent.name for path in undisturbed.finished()]
+    assert [path.parent.name for path in runs.made] == [
+        path.parent.name for path in undisturbed.finished()
+    ]
     assert not (runs.store / "damaged").exists()
     assert not (runs.store / "failures").exists()
     assert not list((runs.store / "checkpoints").glob("*"))

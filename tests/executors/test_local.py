@@ -20,7 +20,11 @@ from invspec.execution.worker import Bench, Post, StoreJournal, do, serve, serve
 from invspec.tasks import key, needs
 
 SHIFT = perturb(toys.Shift())
-GOALS = [score(SHIFT), score(perturb(toys.Shift(by=0.5))), score(perturb(toys.Shift(), train(seed=1)))]
+GOALS = [
+    score(SHIFT),
+    score(perturb(toys.Shift(by=0.5))),
+    score(perturb(toys.Shift(), train(seed=1))),
+]
 
 
 def run(goals, root, **settings):
@@ -51,7 +55,10 @@ def test_everything_is_done_once_and_after_what_it_needs(tmp_path):
 
 
 def test_trainings_come_first(tmp_path):
-    assert [type(task).__name__ for task in of(events.Started, run(GOALS, tmp_path))][:2] == ["Train", "Train"]
+    assert [type(task).__name__ for task in of(events.Started, run(GOALS, tmp_path))][:2] == [
+        "Train",
+        "Train",
+    ]
 
 
 def test_what_is_kept_is_not_run_again(tmp_path):
@@ -61,7 +68,9 @@ def test_what_is_kept_is_not_run_again(tmp_path):
 
 def test_only_what_a_missing_goal_needs_is_looked_for(tmp_path):
     run(GOALS[:1], tmp_path)
-    found = run([*GOALS[:1], score(SHIFT, perturb(toys.Shift(by=0.5)), measure=toys.Gap())], tmp_path)
+    found = run(
+        [*GOALS[:1], score(SHIFT, perturb(toys.Shift(by=0.5)), measure=toys.Gap())], tmp_path
+    )
     assert set(of(events.Cached, found)) == {GOALS[0], SHIFT, train()}
     assert [type(task).__name__ for task in of(events.Done, found)] == ["Perturb", "Score"]
 
@@ -108,7 +117,9 @@ def test_a_failing_task_skips_what_needs_it_and_nothing_else(tmp_path, message, 
     assert {last[task] for task in dependents} == {"Skipped"}
     assert [task for task in last if last[task] != "Done" and task not in (bad, *dependents)] == []
     assert {last[task] for task in GOALS} == {"Done"}
-    assert all(event.because in (bad, *dependents) for event in found if isinstance(event, events.Skipped))
+    assert all(
+        event.because in (bad, *dependents) for event in found if isinstance(event, events.Skipped)
+    )
 
 
 def test_the_whole_story_of_a_defect_is_in_a_file(tmp_path):
@@ -127,7 +138,9 @@ def test_nobody_waits_for_workers_that_have_nothing_to_do(tmp_path, monkeypatch)
         return wait(pipes, timeout)
 
     monkeypatch.setattr(multiprocessing.connection, "wait", listening)
-    found = run([score(perturb(toys.Shift(), train(defence=Standard(lr=1e38, epochs=9))))], tmp_path)
+    found = run(
+        [score(perturb(toys.Shift(), train(defence=Standard(lr=1e38, epochs=9))))], tmp_path
+    )
     assert list(outcome(found).values()) == ["Failed", "Skipped", "Skipped"]
     assert set(heard) == {1}
 
@@ -144,7 +157,9 @@ def test_a_full_disk_ends_the_run(tmp_path, monkeypatch):
 
 
 def test_closing_the_iterator_stops_the_thread(tmp_path):
-    walk = execute([perturb(toys.Sleeps(seconds=0.05)), *GOALS], Store(tmp_path), Settings(batch_size=1))
+    walk = execute(
+        [perturb(toys.Sleeps(seconds=0.05)), *GOALS], Store(tmp_path), Settings(batch_size=1)
+    )
     while not isinstance(next(walk), events.Progress):
         pass
     threads = [thread for thread in threading.enumerate() if thread.name == "cpu"]
@@ -170,7 +185,9 @@ def test_devices(monkeypatch):
     assert devices.devices(None, 2) == ("cpu", "cpu")
 
 
-@pytest.mark.parametrize("named", ["gpu", "", "cpu,", "cuda:9", "cuda:x", "cpu:", "cpu:1", "cuda:-1", "mps"])
+@pytest.mark.parametrize(
+    "named", ["gpu", "", "cpu,", "cuda:9", "cuda:x", "cpu:", "cpu:1", "cuda:-1", "mps"]
+)
 def test_an_unknown_device_is_a_clear_error(named):
     with pytest.raises(SpecError, match=r"--devices: no device '.*' here\nhint: visible: cpu"):
         devices.devices(named, None)
@@ -316,7 +333,8 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(tmp_path, monkeypa
     assert do(task, bench_of(tmp_path / "killed", told))[0] == "done"
     assert told[0][1] == 15  # the third of five epochs, five batches each
     first, second = (
-        (Store(tmp_path / name).folder(task) / "model.safetensors").read_bytes() for name in ("undisturbed", "killed")
+        (Store(tmp_path / name).folder(task) / "model.safetensors").read_bytes()
+        for name in ("undisturbed", "killed")
     )
     assert first == second
     assert Store(tmp_path / "killed").read_checkpoint(task) is None
@@ -339,7 +357,9 @@ def test_a_damaged_checkpoint_starts_the_training_afresh(tmp_path):
     kept.keep_checkpoint(train(), {"history": []})
     kept.checkpoint(train()).write_bytes(b"torn")
     assert do(train(), bench_of(tmp_path / "torn"))[0] == "done"
-    first, second = (Store(tmp_path / name).load(train()).tensors for name in ("undisturbed", "torn"))
+    first, second = (
+        Store(tmp_path / name).load(train()).tensors for name in ("undisturbed", "torn")
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -359,7 +379,9 @@ def crowd(tmp_path_factory):
 def test_a_worker_that_dies_once_costs_its_task_a_retry(crowd):
     _, found, goals = crowd
     task = goals["once"].of[0][0]
-    (retried,) = [event for event in found if isinstance(event, events.Retried) and event.task == task]
+    (retried,) = [
+        event for event in found if isinstance(event, events.Retried) and event.task == task
+    ]
     assert retried.reason.startswith("worker cpu#")
     assert retried.reason.endswith("died of signal 9")
     assert outcome(found)[task] == outcome(found)[goals["once"]] == "Done"
@@ -369,7 +391,9 @@ def test_a_worker_that_dies_once_costs_its_task_a_retry(crowd):
 def test_a_task_that_always_kills_its_worker_fails_after_two_attempts(crowd):
     _, found, goals = crowd
     task = goals["always"].of[0][0]
-    (failed,) = [event for event in found if isinstance(event, events.Failed) and event.task == task]
+    (failed,) = [
+        event for event in found if isinstance(event, events.Failed) and event.task == task
+    ]
     assert "died of signal 9, 2 times\nhint: out of memory? try --batch-size" in failed.message
     assert of(events.Started, found).count(task) == 2
     assert outcome(found)[goals["always"]] == "Skipped"

@@ -44,14 +44,24 @@ def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, ca
 
 
 def test_an_unknown_device_is_a_mistake_of_the_caller(tmp_path, capsys):
-    assert call("run", written(tmp_path, tiny()), "--store", tmp_path / "store", "--devices", "gpu") == 2
-    assert capsys.readouterr().err.splitlines() == ["error: --devices: no device 'gpu' here", "hint: visible: cpu"]
+    assert (
+        call("run", written(tmp_path, tiny()), "--store", tmp_path / "store", "--devices", "gpu")
+        == 2
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --devices: no device 'gpu' here",
+        "hint: visible: cpu",
+    ]
 
 
 MNIST = tiny(
-    seeds=[0, 1], datasets={"mnist": {}}, train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}]
+    seeds=[0, 1],
+    datasets={"mnist": {}},
+    train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}],
 )
-FILES = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+FILES = [
+    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +69,9 @@ FILES = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("imag
     [(None, "cannot be read: No such file or directory"), (b"\0\0\x08\3torn", "is damaged: found")],
     ids=["missing", "truncated"],
 )
-def test_missing_or_damaged_data_is_one_clear_message(tmp_path, monkeypatch, capsys, content, message):
+def test_missing_or_damaged_data_is_one_clear_message(
+    tmp_path, monkeypatch, capsys, content, message
+):
     folder = tmp_path / "data" / "MNIST" / "raw"
     if content is not None:
         folder.mkdir(parents=True)
@@ -77,12 +89,14 @@ def test_missing_or_damaged_data_is_one_clear_message(tmp_path, monkeypatch, cap
 
 def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
     spec, root = written(tmp_path, tiny()), tmp_path / "store"
-    full = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"  # bytes: weights fit, images do not
-    )
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"  # bytes: weights fit, images do not
     run = command("run", spec, "--store", root, "--registry", TOYS, *ONE_THREAD, preamble=full)
     assert run.returncode == 1
-    assert run.stderr.count("error: cannot write to the store") == run.stderr.count("hint: free some space") == 1
+    assert (
+        run.stderr.count("error: cannot write to the store")
+        == run.stderr.count("hint: free some space")
+        == 1
+    )
     assert "Traceback" not in run.stderr
     before = made(root)
     assert len(before) == 1
@@ -118,7 +132,12 @@ def interrupted(spec, root, devices, word):
     ]
     piped = subprocess.PIPE
     run = subprocess.Popen(
-        [*call, *devices], stdout=piped, stderr=piped, text=True, env=environment(), start_new_session=True
+        [*call, *devices],
+        stdout=piped,
+        stderr=piped,
+        text=True,
+        env=environment(),
+        start_new_session=True,
     )
     assert run.stdout is not None
     while run.stdout.readline() != f"{word}\n":

@@ -20,11 +20,15 @@ TASKS = planner.plan(overlay.load(HERE / "tiny.yaml")).tasks
 
 def assert_golden(name: str, found: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(found)
-    assert found == (HERE / name).read_text(), f"if this is meant: cp {tmp_path / name} {HERE / name}"
+    assert found == (HERE / name).read_text(), (
+        f"if this is meant: cp {tmp_path / name} {HERE / name}"
+    )
 
 
 def test_the_keys_of_a_tiny_spec(tmp_path: Path) -> None:
-    assert_golden("tiny.keys.txt", "".join(f"{key(task)} {label(task)}\n" for task in TASKS), tmp_path)
+    assert_golden(
+        "tiny.keys.txt", "".join(f"{key(task)} {label(task)}\n" for task in TASKS), tmp_path
+    )
 
 
 @pytest.mark.parametrize("kind", [Train, Perturb, Score], ids=lambda kind: kind.__name__.lower())

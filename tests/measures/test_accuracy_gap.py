@@ -15,7 +15,12 @@ from invspec.registry.methods import make
 
 
 def judged(y: list[int], prediction: list[int], prediction_adv: list[int]) -> Examples:
-    columns = {"y": y, "prediction": prediction, "prediction_adv": prediction_adv, "index": [*range(10, 10 + len(y))]}
+    columns = {
+        "y": y,
+        "prediction": prediction,
+        "prediction_adv": prediction_adv,
+        "index": [*range(10, 10 + len(y))],
+    }
     clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
     return Examples(clean, {name: torch.tensor(column) for name, column in columns.items()}, {})
 
@@ -26,7 +31,9 @@ FIVE = judged(y=[0, 1, 2, 0, 1], prediction=[0, 1, 0, 1, 1], prediction_adv=[1, 
 
 def test_the_gap_is_the_accuracy_before_less_the_accuracy_after() -> None:
     score = AccuracyGap().score(nn.Identity(), FIVE)
-    before, after = (Accuracy(clean=clean).score(nn.Identity(), FIVE).rows[0].value for clean in (True, False))
+    before, after = (
+        Accuracy(clean=clean).score(nn.Identity(), FIVE).rows[0].value for clean in (True, False)
+    )
     assert score.rows[0].value == pytest.approx(before - after) == pytest.approx(0.2)
     assert score.tensors["each"].tolist() == [1, 0, -1, 0, 1]
     assert score.tensors["index"].tolist() == [10, 11, 12, 13, 14]
@@ -36,7 +43,9 @@ def test_the_interval_is_agrestis_and_mins() -> None:
     """53 lost, 16 gained of 100: the centre 37 / 102, its variance (70 / 102 - (37 / 102) ** 2) / 102."""
     row = difference(torch.tensor([1] * 53 + [-1] * 16 + [0] * 31))
     half = 1.959964 * ((70 / 102 - (37 / 102) ** 2) / 102) ** 0.5
-    assert (row.low, row.value, row.high) == pytest.approx((37 / 102 - half, 0.37, 37 / 102 + half), abs=1e-6)
+    assert (row.low, row.value, row.high) == pytest.approx(
+        (37 / 102 - half, 0.37, 37 / 102 + half), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("outcome", [-1, 0, 1])
@@ -55,7 +64,9 @@ def test_the_interval_covers_the_gap_nearly_as_often_as_it_says(up: float, down:
         for downs in range(n + 1 - ups):
             row = difference(torch.tensor([1] * ups + [-1] * downs + [0] * (n - ups - downs)))
             if row.low <= up - down <= row.high:
-                covered += float(multinomial.pmf([ups, downs, n - ups - downs], n, [up, down, 1 - up - down]))
+                covered += float(
+                    multinomial.pmf([ups, downs, n - ups - downs], n, [up, down, 1 - up - down])
+                )
     assert covered > 0.93
 
 

@@ -25,10 +25,14 @@ FALLS_AT = [NEVER, 0.1, 0.3, 0.3]
 
 def after(eps: float, settings: dict[str, Any]) -> Examples:
     """Predictions that have changed from eps = FALLS_AT on; the wrong one becomes right."""
-    fallen = [1 - label if eps >= at else label for label, at in zip(PREDICTION, FALLS_AT, strict=True)]
+    fallen = [
+        1 - label if eps >= at else label for label, at in zip(PREDICTION, FALLS_AT, strict=True)
+    ]
     judged = {"index": [5, 6, 7, 8], "y": Y, "prediction": PREDICTION, "prediction_adv": fallen}
     split = TensorSplit(torch.zeros(4, 1, 1, 1), torch.tensor(Y))
-    return Examples(split, {name: torch.tensor(column) for name, column in judged.items()}, {}, settings)
+    return Examples(
+        split, {name: torch.tensor(column) for name, column in judged.items()}, {}, settings
+    )
 
 
 def sweep(values: Sequence[float] = (0.0, 0.1, 0.3)) -> list[Examples]:
@@ -50,7 +54,8 @@ def test_each_example_has_the_area_below_its_own_step() -> None:
 
 def test_robust_accuracy_asks_for_the_true_label() -> None:
     torch.testing.assert_close(
-        score(sweep(), share="robust_accuracy").tensors["each"], torch.tensor([1, 0.5 / 3, 2 / 3, 1 / 3])
+        score(sweep(), share="robust_accuracy").tensors["each"],
+        torch.tensor([1, 0.5 / 3, 2 / 3, 1 / 3]),
     )
 
 
@@ -95,11 +100,17 @@ def test_where_two_settings_differ_one_can_be_named() -> None:
         (sweep(), {"along": "norm"}, "norm is linf, linf, linf"),
         (sweep(), {"along": "epps"}, "(?s)no setting 'epps'.*did you mean eps"),
         ([after(0.1, {"norm": norm}) for norm in ("l2", "linf")], {}, "norm is l2, linf"),
-        ([after(0.1, {"random_start": flag}) for flag in (False, True)], {}, "random_start is False, True"),
+        (
+            [after(0.1, {"random_start": flag}) for flag in (False, True)],
+            {},
+            "random_start is False, True",
+        ),
     ],
     ids=str,
 )
-def test_what_is_no_profile_is_refused(of: list[Examples], fields: dict[str, Any], message: str) -> None:
+def test_what_is_no_profile_is_refused(
+    of: list[Examples], fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InvspecError, match=message):
         score(of, **fields)
 

@@ -20,7 +20,9 @@ PREDICTION, PREDICTION_ADV = [0, 0, 0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0, 1, 2]
 SIZES = [1.0, 2.0, 3.0, 4.0, 0.0, 9.0, 9.0, 9.0]
 
 
-def examples(settings: dict[str, Any], prediction_adv: list[int] = PREDICTION_ADV, y: int = 0) -> Examples:
+def examples(
+    settings: dict[str, Any], prediction_adv: list[int] = PREDICTION_ADV, y: int = 0
+) -> Examples:
     """Images of four grey pixels; in example i three of them move, one by SIZES[i] / 10 and two by half of that."""
     x = torch.full((8, 1, 2, 2), 0.5)
     delta = torch.tensor(SIZES).view(8, 1, 1, 1) / 10 * torch.tensor([[1.0, -0.5], [0.5, 0.0]])
@@ -45,8 +47,12 @@ def value(measure: BoundaryDistance, attacked: Examples) -> float:
 L2 = examples({"norm": "l2"})
 
 
-@pytest.mark.parametrize(("norm", "unit"), [("linf", 0.1), ("l2", 0.1 * 1.5**0.5), ("l1", 0.2), ("l0", None)])
-def test_the_mean_is_over_what_was_correct_and_found_in_the_attacks_own_norm(norm: Any, unit: float | None) -> None:
+@pytest.mark.parametrize(
+    ("norm", "unit"), [("linf", 0.1), ("l2", 0.1 * 1.5**0.5), ("l1", 0.2), ("l0", None)]
+)
+def test_the_mean_is_over_what_was_correct_and_found_in_the_attacks_own_norm(
+    norm: Any, unit: float | None
+) -> None:
     expected = 3.0 if unit is None else 2.5 * unit
     assert value(BoundaryDistance(), examples({"norm": norm})) == pytest.approx(expected, rel=1e-5)
     assert value(BoundaryDistance(norm=norm), L2) == pytest.approx(expected, rel=1e-5)
@@ -96,12 +102,16 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
         "prediction_adv": torch.ones(n),
     }
     x = torch.zeros(n, 1, 1, 1)
-    attacked = Examples(TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"})
+    attacked = Examples(
+        TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"}
+    )
     each = BoundaryDistance().score(nn.Identity(), attacked).tensors["each"]
     torch.testing.assert_close(each, delta, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize(("n", "low", "high"), [(1, 0, 0), (5, 0, 4), (6, 0, 5), (10, 1, 8), (25, 7, 17)])
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(1, 0, 0), (5, 0, 4), (6, 0, 5), (10, 1, 8), (25, 7, 17)]
+)
 def test_the_medians_interval_is_that_of_the_tables(n: int, low: int, high: int) -> None:
     """Order statistics, counted from 0, as for the sign test: for 25 values the 8th and the 18th."""
     row = median(torch.arange(n).double())

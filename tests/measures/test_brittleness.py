@@ -32,8 +32,14 @@ def examples(delta: Tensor, x: float = 0.6, wrong: int = 0) -> Examples:
     """Grey images of the first class, the last ones of which are not of that class."""
     pixels = torch.full((N, *SHAPE), x)
     y = torch.tensor([0] * (N - wrong) + [1] * wrong)
-    judged = {"index": torch.arange(10, 10 + N), "y": y, "prediction": torch.zeros(N, dtype=torch.int64)}
-    return Examples(TensorSplit(pixels, y, index=judged["index"]), judged, {"x_adv": pixels + delta})
+    judged = {
+        "index": torch.arange(10, 10 + N),
+        "y": y,
+        "prediction": torch.zeros(N, dtype=torch.int64),
+    }
+    return Examples(
+        TensorSplit(pixels, y, index=judged["index"]), judged, {"x_adv": pixels + delta}
+    )
 
 
 def score(attacked: Examples, **fields: Any) -> Scored:
@@ -64,7 +70,9 @@ def test_noise_is_a_sign_for_every_pixel_and_the_same_for_every_model() -> None:
         measure.score(model, examples(torch.zeros(SHAPE)))
     small, large, again, _ = seen
     assert torch.equal(small, again)
-    torch.testing.assert_close((small - 0.6).abs(), torch.full((N, *SHAPE), 0.01), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        (small - 0.6).abs(), torch.full((N, *SHAPE), 0.01), rtol=0, atol=1e-6
+    )
     torch.testing.assert_close(large - 0.6, 3 * (small - 0.6), rtol=0, atol=1e-6)
     assert len({tuple(image.flatten().tolist()) for image in small}) > 1
 
@@ -94,7 +102,8 @@ def test_a_single_size_keeps_its_images_for_pairing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("among", "expected"), [("correct", sigmoid(0.6)), ("all", (4 * sigmoid(0.6) + 2 * (1 - sigmoid(0.6))) / 6)]
+    ("among", "expected"),
+    [("correct", sigmoid(0.6)), ("all", (4 * sigmoid(0.6) + 2 * (1 - sigmoid(0.6))) / 6)],
 )
 def test_the_misclassified_count_only_among_all(among: Any, expected: float) -> None:
     (row,) = score(examples(torch.zeros(SHAPE), wrong=2), size=0, among=among).rows

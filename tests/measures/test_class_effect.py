@@ -15,7 +15,9 @@ def test_where_targets_decide_the_spread_is_theirs() -> None:
     assert spread(matrix, "target") == pytest.approx((1 / 6) ** 0.5)
     means = torch.tensor([0.25, 0.75, 0.5])
     assert spread(matrix, "source") == pytest.approx(means.std(correction=0).item())
-    assert spread(matrix, "difference") == pytest.approx((1 / 6) ** 0.5 - means.std(correction=0).item())
+    assert spread(matrix, "difference") == pytest.approx(
+        (1 / 6) ** 0.5 - means.std(correction=0).item()
+    )
 
 
 def test_a_class_that_nobody_met_is_left_out() -> None:
@@ -26,10 +28,20 @@ def test_a_class_that_nobody_met_is_left_out() -> None:
 def test_success_on_one_target_alone_shows_in_the_score_and_its_interval() -> None:
     y = torch.tensor([0, 0, 1, 1, 2, 2])
     images = torch.nn.functional.one_hot(y, 4).float().view(6, 1, 2, 2)
-    ends = [(source, target) for source in range(6) for target in (0, 2, 4) if y[source] != y[target]]
-    reached = torch.tensor([images[t].flatten().tolist() if t == 0 else [0.5] * 4 for _, t in ends]).view(-1, 1, 2, 2)
-    (row,) = ClassEffect(distance="linf", max_distance=0.1).score(MODEL, of_pairs(MODEL, images, y, ends, reached)).rows
+    ends = [
+        (source, target) for source in range(6) for target in (0, 2, 4) if y[source] != y[target]
+    ]
+    reached = torch.tensor(
+        [images[t].flatten().tolist() if t == 0 else [0.5] * 4 for _, t in ends]
+    ).view(-1, 1, 2, 2)
+    (row,) = (
+        ClassEffect(distance="linf", max_distance=0.1)
+        .score(MODEL, of_pairs(MODEL, images, y, ends, reached))
+        .rows
+    )
     targets, sources = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.5, 0.5])
-    assert row.value == pytest.approx((targets.std(correction=0) - sources.std(correction=0)).item(), abs=1e-6)
+    assert row.value == pytest.approx(
+        (targets.std(correction=0) - sources.std(correction=0)).item(), abs=1e-6
+    )
     assert row.low <= row.value <= row.high
     assert row.n == 6

@@ -27,10 +27,15 @@ VALID_RIGHT = [R, R, W, R, R, R, R, R, W, R]
 VALID = [0.9, 0.6, 0.1, 0.7, 0.8, 0.95, 0.75, 0.65, 0.99, 0.85]
 
 
-def examples(right: list[bool], confidence: list[float], index: list[int], clean: bool = False) -> Examples:
+def examples(
+    right: list[bool], confidence: list[float], index: list[int], clean: bool = False
+) -> Examples:
     """An attack's columns, or those of clean images; right answers are class 0."""
     n = len(index)
-    answers = {"prediction": torch.tensor([0 if one else 1 for one in right]), "confidence": torch.tensor(confidence)}
+    answers = {
+        "prediction": torch.tensor([0 if one else 1 for one in right]),
+        "confidence": torch.tensor(confidence),
+    }
     judged = {
         "index": torch.tensor(index),
         "y": torch.zeros(n, dtype=torch.int64),
@@ -38,7 +43,9 @@ def examples(right: list[bool], confidence: list[float], index: list[int], clean
         **{f"{name}_adv": column for name, column in answers.items()},
         "linf": torch.full((n,), 0.0 if clean else 0.1),
     }
-    return Examples(TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), judged, {})
+    return Examples(
+        TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), judged, {}
+    )
 
 
 IDENTITY = examples(CLEAN_RIGHT + VALID_RIGHT, CLEAN + VALID, list(range(20)), clean=True)
@@ -99,14 +106,18 @@ def test_identity_alone_has_its_error_as_robust_error() -> None:
 
 def test_a_single_attack_is_clean_images_and_attempt_at_once() -> None:
     whole = examples(ADV_RIGHT + VALID_RIGHT, ADV + VALID, list(range(20)))
-    judged = {**whole.judged, **{name: IDENTITY.judged[name] for name in ("prediction", "confidence")}}
+    judged = {
+        **whole.judged,
+        **{name: IDENTITY.judged[name] for name in ("prediction", "confidence")},
+    }
     assert value(Examples(whole.clean, judged, {})) == value(IDENTITY, ATTACK)
 
 
 def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
     """0 is fooled twice, once below the threshold; 5 is fooled below it once, and once right above it."""
     first, second = (
-        examples([right], [confidence], [index]) for right, confidence, index in ((W, 0.3, 0), (W, 0.65, 0))
+        examples([right], [confidence], [index])
+        for right, confidence, index in ((W, 0.3, 0), (W, 0.65, 0))
     )
     for of in ((first, second), (second, first)):
         assert value(IDENTITY, *of, statistic="fpr") == pytest.approx((1, 1))
@@ -125,7 +136,9 @@ def test_of_right_attempts_the_least_confident_counts() -> None:
 def test_images_are_matched_by_their_index_and_validation_images_left_out() -> None:
     order = [7, 3, 1, 15, 4, 12]
     attacked = examples(
-        [([*ADV_RIGHT] + [W] * 10)[i] for i in order], [([*ADV] + [0.99] * 10)[i] for i in order], order
+        [([*ADV_RIGHT] + [W] * 10)[i] for i in order],
+        [([*ADV] + [0.99] * 10)[i] for i in order],
+        order,
     )
     found = score(IDENTITY, attacked)
     assert found.tensors["index"].tolist() == [1, 3, 4, 7]
@@ -144,7 +157,9 @@ def test_where_nothing_is_accepted_the_value_is_0_with_a_flag() -> None:
 
 
 def test_a_threshold_that_was_given_needs_no_validation_images() -> None:
-    assert value(IDENTITY, statistic="err", threshold=0, validation=0) == pytest.approx((4 / 20, 20))
+    assert value(IDENTITY, statistic="err", threshold=0, validation=0) == pytest.approx(
+        (4 / 20, 20)
+    )
     assert value(IDENTITY, statistic="threshold", threshold=0.5)[0] == 0.5
     with pytest.raises(InvspecError, match="none of 0 validation images"):
         score(IDENTITY, validation=0)
@@ -162,7 +177,12 @@ def test_at_least_the_wanted_share_of_validation_images_is_accepted(n: int, shar
 
 def test_the_element_is_the_floor_of_a_hundredth() -> None:
     confidences = np.arange(1000) / 1000
-    assert [Tau.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [0.0, 0.001, 0.002, 0.01]
+    assert [Tau.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [
+        0.0,
+        0.001,
+        0.002,
+        0.01,
+    ]
 
 
 def test_the_thresholds_replicates_are_those_of_drawing_the_images_anew() -> None:

@@ -34,7 +34,9 @@ class Reads(nn.Module):
 
 
 RADIUS = Reads(lambda x: x.norm(dim=1) - BETWEEN)  # D5
-BLIND = Reads(lambda x: x[:, :-1].norm(dim=1) - BETWEEN)  # D6, which does not see the last coordinate
+BLIND = Reads(
+    lambda x: x[:, :-1].norm(dim=1) - BETWEEN
+)  # D6, which does not see the last coordinate
 
 
 def points(n, seed=0):
@@ -100,10 +102,15 @@ def test_who_is_blind_to_a_coordinate_misreads_as_much_of_the_outer_circle_as_li
 
 def test_the_share_is_the_mean_over_planes_each_of_which_is_known():
     towards = torch.zeros(6, 1, 1, D)
-    towards[:, 0, 0, -1] = torch.tensor([20.0, 8, 30, 12, 2, 0])  # planes that hold more of the last axis and less
+    towards[:, 0, 0, -1] = torch.tensor(
+        [20.0, 8, 30, 12, 2, 0]
+    )  # planes that hold more of the last axis and less
     images, y = points(12, seed=1)
     pairs = attacked(images, y, [(2 * k, 2 * k + 1) for k in range(6)], images[1::2] + towards)
-    planes = [orthonormal(*(one.double() for one in pair)) for pair in zip(images[::2], pairs.x_adv, strict=True)]
+    planes = [
+        orthonormal(*(one.double() for one in pair))
+        for pair in zip(images[::2], pairs.x_adv, strict=True)
+    ]
     expected = [blind_share(basis) for basis in planes]
     assert min(expected) == 0 < sorted(expected)[-2] < max(expected)
     result = score(BLIND, pairs, shown=6)
@@ -111,7 +118,9 @@ def test_the_share_is_the_mean_over_planes_each_of_which_is_known():
     assert rows["logits", "outer"].value == pytest.approx(sum(expected) / 6, abs=4 / 2000)
     assert rows["logits", "outer"].n == 6
     each = result.tensors["misread"].double().mean(-1)
-    torch.testing.assert_close(each[:, 0, 1], torch.tensor(expected).double(), rtol=0, atol=4 / 2000)
+    torch.testing.assert_close(
+        each[:, 0, 1], torch.tensor(expected).double(), rtol=0, atol=4 / 2000
+    )
 
 
 def test_who_reads_the_radius_misreads_nothing():
@@ -125,7 +134,9 @@ def test_who_always_says_outer_misreads_the_whole_inner_circle():
 
 def test_a_half_plane_is_half_of_each_circle():
     images = torch.stack([axis(0, INNER), axis(1, OUTER)])
-    found = shares(Reads(lambda x: x[:, 1] - 1e-3), attacked(images, torch.tensor([0, 1]), [(0, 1)]))
+    found = shares(
+        Reads(lambda x: x[:, 1] - 1e-3), attacked(images, torch.tensor([0, 1]), [(0, 1)])
+    )
     assert found["logits", "outer"] == pytest.approx(0.5, abs=2 / 2000)
     assert found["logits", "inner"] == pytest.approx(0.5, abs=2 / 2000)
 
@@ -149,7 +160,9 @@ def test_the_basis_of_a_plane_is_orthonormal_and_begins_with_x():
         flat = basis.flatten(1)
         torch.testing.assert_close(flat @ flat.mT, torch.eye(2).double(), rtol=0, atol=1e-12)
         torch.testing.assert_close(flat[0], (x / x.norm()).flatten())
-        torch.testing.assert_close((flat @ other.flatten()) @ flat, other.flatten(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            (flat @ other.flatten()) @ flat, other.flatten(), rtol=0, atol=1e-12
+        )
 
 
 def test_points_on_a_line_through_the_centre_span_no_plane():
@@ -178,7 +191,9 @@ def test_circles_have_the_lengths_and_labels_of_the_training_examples():
     assert Circles.of(TensorSplit(x, y), (2.0, 3.0)).radii.tolist() == [2, 3]
     around = circles.points(8)
     torch.testing.assert_close(around.norm(dim=-1), circles.radii[:, None].expand(2, 8))
-    torch.testing.assert_close(around[1, 2], torch.tensor([0.0, OUTER]).double())  # a quarter of a turn
+    torch.testing.assert_close(
+        around[1, 2], torch.tensor([0.0, OUTER]).double()
+    )  # a quarter of a turn
 
 
 def test_other_radii_are_other_circles():
@@ -218,14 +233,18 @@ def test_pictures_say_where_the_points_and_circles_are():
 
 
 def test_as_many_planes_are_pictured_as_are_asked_for():
-    assert [len(score(RADIUS, of_data(3), shown=shown).tensors["regions"]) for shown in (1, 3, 9)] == [1, 3, 3]
+    assert [
+        len(score(RADIUS, of_data(3), shown=shown).tensors["regions"]) for shown in (1, 3, 9)
+    ] == [1, 3, 3]
 
 
 def test_regions_and_circles_tell_the_same():
     result = score(BLIND, of_data(1), resolution=300)
     at, regions = grid(300, 12.0), result.tensors["regions"][0, 0]
     ring = (at.norm(dim=-1) - OUTER).abs() < 0.1
-    (outer,) = (row.value for row in result.rows if row.where == {"classifier": "logits", "circle": "outer"})
+    (outer,) = (
+        row.value for row in result.rows if row.where == {"classifier": "logits", "circle": "outer"}
+    )
     assert (regions[ring] != 1).double().mean().item() == pytest.approx(outer, abs=0.02)
 
 

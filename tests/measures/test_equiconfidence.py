@@ -26,7 +26,9 @@ def attacked() -> Examples:
     images[:2] = (images[:2].flatten(1) + 0.3 * W.sign()).clamp(0, 1).view(-1, *SHAPE)
     images[2] = (-W).sign().clamp_min(0).view(SHAPE)
     ends = [(0, 3), (1, 3), (2, 3)]
-    path = torch.stack([images[:3].lerp(images[3].expand(3, *SHAPE), k / 8) for k in range(STEPS + 1)], dim=1)
+    path = torch.stack(
+        [images[:3].lerp(images[3].expand(3, *SHAPE), k / 8) for k in range(STEPS + 1)], dim=1
+    )
     return of_pairs(MODEL, images, torch.tensor([0, 0, 0, 1]), ends, path[:, -1], path)
 
 
@@ -39,15 +41,21 @@ def test_of_linear_logits_the_tangent_sphere_has_the_confidence_of_its_vertex() 
     score = measure(clamp=False).score(MODEL, pairs)
     f = MODEL(pairs.tensors["path"][:2, ::2].flatten(0, 1)).softmax(1)[:, 0].view(2, 3).mean(0)
     expected = f[:, None, None].expand(3, 3, 2)
-    torch.testing.assert_close(score.tensors["confidence"], expected, rtol=0, atol=5e-6)  # 30 * ||w|| * 1e-7, over 4
+    torch.testing.assert_close(
+        score.tensors["confidence"], expected, rtol=0, atol=5e-6
+    )  # 30 * ||w|| * 1e-7, over 4
     torch.testing.assert_close(score.tensors["realised_norm"], torch.tensor([[0.0, 5.0, 30.0]] * 3))
 
 
 def test_rows_say_vertex_radius_and_quantile() -> None:
     score = measure().score(MODEL, attacked())
-    places = [(row.where["vertex"], row.where["radius"], row.where["quantile"]) for row in score.rows]
+    places = [
+        (row.where["vertex"], row.where["radius"], row.where["quantile"]) for row in score.rows
+    ]
     assert places == [(v, r, q) for v in (0, 2, 4) for r in (0, 5, 30) for q in (0.05, 0.95)]
-    torch.testing.assert_close(torch.tensor([row.value for row in score.rows]), score.tensors["confidence"].flatten())
+    torch.testing.assert_close(
+        torch.tensor([row.value for row in score.rows]), score.tensors["confidence"].flatten()
+    )
     assert all(row.n == 2 and row.low <= row.value <= row.high for row in score.rows)
 
 
@@ -59,7 +67,9 @@ def test_radius_0_is_the_vertex_itself() -> None:
 
 def test_across_the_path_confidence_spreads_with_the_radius() -> None:
     confidence = (
-        measure(orthogonal_to="path", radii=(0, 0.1, 1, 5), clamp=False).score(MODEL, attacked()).tensors["confidence"]
+        measure(orthogonal_to="path", radii=(0, 0.1, 1, 5), clamp=False)
+        .score(MODEL, attacked())
+        .tensors["confidence"]
     )
     spread = confidence[..., 1] - confidence[..., 0]
     assert (spread.diff(dim=1) > 0).all()
@@ -82,7 +92,10 @@ def test_draws_belong_to_the_pair_whatever_stands_beside_it() -> None:
         {name: tensor[rows] for name, tensor in pairs.tensors.items()},
     )
     both = torch.stack(
-        [measure(eligible="all").score(MODEL, one).tensors["confidence"] for one in (pairs, _only(pairs, [0, 2]))]
+        [
+            measure(eligible="all").score(MODEL, one).tensors["confidence"]
+            for one in (pairs, _only(pairs, [0, 2]))
+        ]
     )
     mine = measure().score(MODEL, alone).tensors["confidence"]
     torch.testing.assert_close(3 * both[0] - 2 * both[1], mine, rtol=0, atol=1e-6)
@@ -105,7 +118,9 @@ def test_tangents_are_unit_vectors_across_a_direction() -> None:
     torch.testing.assert_close(z.flatten(1).norm(dim=1), torch.ones(50))
     assert (z * direction).sum((1, 2, 3)).abs().max() < 1e-6
     free = tangents(rng, 2000, torch.zeros(SHAPE))
-    torch.testing.assert_close(free.flatten(1).T.cov(), torch.eye(9) / 9, rtol=0, atol=0.015)  # 4 standard errors
+    torch.testing.assert_close(
+        free.flatten(1).T.cov(), torch.eye(9) / 9, rtol=0, atol=0.015
+    )  # 4 standard errors
 
 
 def test_gradients_point_along_the_weights_and_vanish_where_nothing_changes() -> None:
@@ -122,7 +137,9 @@ class Zero(nn.Module):
 
 def test_headings_skip_rests_and_end_with_the_last_segment() -> None:
     at = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 3.0], [1.0, 3.0]]).view(5, 1, 1, 2)
-    expected = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]).view(5, 1, 1, 2)
+    expected = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]).view(
+        5, 1, 1, 2
+    )
     torch.testing.assert_close(headings(at), expected)
     assert torch.equal(headings(at[:1].expand(4, -1, -1, -1)), torch.zeros(4, 1, 1, 2))
 

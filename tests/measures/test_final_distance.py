@@ -12,7 +12,14 @@ from invspec.errors import InvspecError
 from invspec.measures.final_distance import FinalDistance
 from invspec.scoring.quantiles import quantile_row
 
-FOUND = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]  # final distances of pairs, two a source; from source to target it is 0.8
+FOUND = [
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+]  # final distances of pairs, two a source; from source to target it is 0.8
 MODEL = FirstPixels(2)
 
 
@@ -33,7 +40,9 @@ LINF = FinalDistance(distance="linf")
 def test_quantiles_are_rows_of_their_own() -> None:
     rows = LINF.score(MODEL, attacked()).rows
     assert [row.where["quantile"] for row in rows] == [0.25, 0.5, 0.75]
-    assert [row.value for row in rows] == pytest.approx(np.quantile(FOUND, [0.25, 0.5, 0.75]), rel=1e-6)
+    assert [row.value for row in rows] == pytest.approx(
+        np.quantile(FOUND, [0.25, 0.5, 0.75]), rel=1e-6
+    )
     assert all(row.n == 3 and row.low <= row.value <= row.high for row in rows)
 
 
@@ -53,15 +62,21 @@ def test_relative_distances_are_1_where_nothing_was_gained() -> None:
     from_source = 1.0  # linf between source and target: the first two pixels differ by 1
     assert mean.score(MODEL, pairs).rows[0].value == pytest.approx(0.35 / from_source)
     euclidean = FinalDistance(distance="l2", statistic="mean", relative=True)
-    assert euclidean.score(MODEL, pairs).rows[0].value == pytest.approx(0.35 / (1 + 1 + 0.64) ** 0.5)
-    still = Examples(pairs.clean, pairs.judged, {"x_adv": torch.cat([b.x for b in pairs.clean.batches(4)])})
+    assert euclidean.score(MODEL, pairs).rows[0].value == pytest.approx(
+        0.35 / (1 + 1 + 0.64) ** 0.5
+    )
+    still = Examples(
+        pairs.clean, pairs.judged, {"x_adv": torch.cat([b.x for b in pairs.clean.batches(4)])}
+    )
     assert euclidean.score(MODEL, still).rows[0].value == 1
 
 
 def test_an_interval_of_a_quantile_is_as_wide_as_its_sources_leave_it() -> None:
     """Of 100 sources with 9 pairs that are all alike, as wide as of 100 pairs; of 900 sources a third of that."""
     draws = torch.from_numpy(np.random.default_rng(0).exponential(size=900))
-    copies = quantile_row(draws[:100].repeat_interleave(9), torch.arange(100).repeat_interleave(9), 0.5)
+    copies = quantile_row(
+        draws[:100].repeat_interleave(9), torch.arange(100).repeat_interleave(9), 0.5
+    )
     hundred = quantile_row(draws[:100], torch.arange(100), 0.5)
     apart = quantile_row(draws, torch.arange(900), 0.5)
     assert copies.high - copies.low == pytest.approx(hundred.high - hundred.low, rel=0.2)
@@ -71,7 +86,9 @@ def test_an_interval_of_a_quantile_is_as_wide_as_its_sources_leave_it() -> None:
 def test_the_interval_covers_the_median_about_as_often_as_it_says() -> None:
     draws = torch.from_numpy(np.random.default_rng(1).exponential(size=(100, 40)))
     rows = [quantile_row(sample, torch.arange(40), 0.5) for sample in draws]
-    assert np.mean([row.low <= np.log(2) <= row.high for row in rows]) > 0.9  # 95 % less two standard errors
+    assert (
+        np.mean([row.low <= np.log(2) <= row.high for row in rows]) > 0.9
+    )  # 95 % less two standard errors
 
 
 def test_a_quantile_of_values_that_are_alike_is_certain() -> None:
@@ -81,7 +98,9 @@ def test_a_quantile_of_values_that_are_alike_is_certain() -> None:
 
 def test_where_nobody_is_eligible_there_is_no_distance() -> None:
     pairs = attacked()
-    wrong = Examples(pairs.clean, {**pairs.judged, "prediction": 1 - pairs.judged["y"]}, pairs.tensors)
+    wrong = Examples(
+        pairs.clean, {**pairs.judged, "prediction": 1 - pairs.judged["y"]}, pairs.tensors
+    )
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         LINF.score(MODEL, wrong)
     assert FinalDistance().smoke() == FinalDistance(distance="laidlaw_self", eligible="all")

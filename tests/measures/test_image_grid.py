@@ -10,7 +10,9 @@ from invspec.measures.image_grid import ImageGrid, ImageTriples
 from invspec.scoring.pictures import Shown
 
 MODEL = FirstPixels(3)
-IMAGES = torch.eye(3).repeat(2, 1).view(6, 1, 1, 3) * torch.tensor([0.5, 0.9]).repeat_interleave(3).view(6, 1, 1, 1)
+IMAGES = torch.eye(3).repeat(2, 1).view(6, 1, 1, 3) * torch.tensor([0.5, 0.9]).repeat_interleave(
+    3
+).view(6, 1, 1, 1)
 Y = torch.tensor([0, 1, 2, 0, 1, 2])  # what the model says too
 ALL = [(s, t) for s in range(6) for t in (3, 4, 5) if Y[s] != Y[t]]
 
@@ -83,11 +85,16 @@ def test_the_source_with_the_most_classes_of_targets_is_shown_and_of_these_the_f
 def test_a_source_that_is_misclassified_is_not_shown_unless_asked():
     y = torch.tensor([1, 1, 2, 0, 1, 2])  # the model says 0 of the first
     pairs = [(0, 3), (0, 5), (1, 3), (2, 3)]
-    correct, every = grid(examples(pairs, y=y)).tensors, grid(examples(pairs, y=y), eligible="all").tensors
+    correct, every = (
+        grid(examples(pairs, y=y)).tensors,
+        grid(examples(pairs, y=y), eligible="all").tensors,
+    )
     assert numbers(correct["images"])[0, 1] == 2
     assert numbers(every["images"])[[0, 2], 1].tolist() == [0, 1]
     shown = every["images"][0, 1]
-    assert every["captions"][0, 1].item() == pytest.approx(confidence(shown, 0))  # in the label that the attack keeps
+    assert every["captions"][0, 1].item() == pytest.approx(
+        confidence(shown, 0)
+    )  # in the label that the attack keeps
 
 
 def test_only_the_first_classes_are_shown():
@@ -127,7 +134,11 @@ def test_each_triple_has_a_source_of_its_own_and_targets_take_turns():
     found = triples(count=3).tensors
     assert found["images"].shape == (3, 3, 1, 1, 3)
     torch.testing.assert_close(found["images"][:, 0], IMAGES[:3])
-    assert numbers(found["images"])[:, 2].tolist() == [0, 3, 4]  # the first target, the second, the first again
+    assert numbers(found["images"])[:, 2].tolist() == [
+        0,
+        3,
+        4,
+    ]  # the first target, the second, the first again
     torch.testing.assert_close(found["images"][:, 1], IMAGES[[ALL[row][1] for row in (0, 3, 4)]])
     assert found["frames"].tolist() == [[True, False, False]] * 3
 
@@ -136,12 +147,16 @@ def test_there_is_a_row_for_each_column_with_its_mean_confidence():
     score = triples(count=3)
     assert [row.where["image"] for row in score.rows] == ["source", "target", "result"]
     for column, row in enumerate(score.rows):
-        assert row.value == pytest.approx(score.tensors["captions"][:, column].mean().item(), rel=1e-6)
+        assert row.value == pytest.approx(
+            score.tensors["captions"][:, column].mean().item(), rel=1e-6
+        )
         assert row.n == 3
     for place, label in enumerate((0, 1, 2)):
         for column in range(3):
             expected = confidence(score.tensors["images"][place, column], label)
-            assert score.tensors["captions"][place, column].item() == pytest.approx(expected, rel=1e-6)
+            assert score.tensors["captions"][place, column].item() == pytest.approx(
+                expected, rel=1e-6
+            )
 
 
 def test_results_beyond_the_bounds_are_shown_clamped_too():

@@ -35,11 +35,16 @@ class Drifting(nn.Module):
 
 
 def examples(x: Tensor) -> Examples:
-    return Examples(TensorSplit(x, torch.zeros(len(x)).long()), {"index": torch.arange(len(x))}, {"x_adv": x})
+    return Examples(
+        TensorSplit(x, torch.zeros(len(x)).long()), {"index": torch.arange(len(x))}, {"x_adv": x}
+    )
 
 
 def values(model: nn.Module, of: Examples, **fields: tuple[str, ...]) -> dict[str, float]:
-    return {str(row.where["quantity"]): row.value for row in InversionError(**fields).score(model, of).rows}
+    return {
+        str(row.where["quantity"]): row.value
+        for row in InversionError(**fields).score(model, of).rows
+    }
 
 
 def test_the_largest_pixel_of_each_image_is_averaged_and_the_worst_image_named() -> None:
@@ -50,7 +55,10 @@ def test_the_largest_pixel_of_each_image_is_averaged_and_the_worst_image_named()
     for precision in ("float64", "float32"):
         assert found[precision] == pytest.approx(drift + 1 / 32)
         assert found[f"largest_{precision}"] == pytest.approx(drift + 1 / 8)
-    assert (found["bfloat16"], found["largest_bfloat16"]) == (1 / 32, 1 / 8)  # 0.5 + 2 ** -20 is 0.5 there
+    assert (found["bfloat16"], found["largest_bfloat16"]) == (
+        1 / 32,
+        1 / 8,
+    )  # 0.5 + 2 ** -20 is 0.5 there
 
 
 def test_pixels_are_rounded_before_the_error_counts() -> None:
@@ -79,9 +87,13 @@ def test_a_net_says_what_each_precision_costs() -> None:
 def test_decoding_that_overflows_is_refused_by_its_name() -> None:
     class Bursting(Drifting):
         def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
-            return super().decode(semantic, nuisance) * torch.tensor(torch.inf, dtype=semantic.dtype)
+            return super().decode(semantic, nuisance) * torch.tensor(
+                torch.inf, dtype=semantic.dtype
+            )
 
-    with pytest.raises(InvspecError, match="decoding overflows in float32 for 3 of 3 images") as caught:
+    with pytest.raises(
+        InvspecError, match="decoding overflows in float32 for 3 of 3 images"
+    ) as caught:
         values(Bursting(), examples(torch.rand(3, 1, 2, 2)), precisions=("float32",))
     assert "leave float32 out of precisions" in caught.value.hint
 

@@ -23,7 +23,9 @@ EXACT = torch.tensor(
 
 def examples(exact: Tensor = EXACT, ends: list[tuple[int, int]] | None = None) -> Examples:
     """Images 0, 1 and 2, each a source; x_adv is exact, rounded."""
-    found = of_pairs(MODEL, X, torch.tensor([0, 0, 1]), ends or [(0, 2), (1, 2), (2, 0)], exact.float())
+    found = of_pairs(
+        MODEL, X, torch.tensor([0, 0, 1]), ends or [(0, 2), (1, 2), (2, 0)], exact.float()
+    )
     return replace(found, tensors={**found.tensors, "exact": exact})
 
 
@@ -56,7 +58,9 @@ def test_clipping_may_mend_a_gap_or_open_one_and_change_the_label() -> None:
     found = values()
     assert found["clipped"] == pytest.approx((1e-10 + 0.25 + 0.5) / 3)
     assert found["largest_clipped"] == pytest.approx(0.5)
-    assert found["argmax_changed_by_clipping"] == pytest.approx(1 / 3)  # (-0.25, -0.125) becomes (0, 0)
+    assert found["argmax_changed_by_clipping"] == pytest.approx(
+        1 / 3
+    )  # (-0.25, -0.125) becomes (0, 0)
 
 
 def test_pixels_outside_of_their_bounds_are_counted_but_for_rounding() -> None:
@@ -77,13 +81,19 @@ def test_intervals_are_over_sources_and_a_largest_is_itself() -> None:
 
 def test_gaps_that_are_all_0_are_no_share_of_which_one_may_doubt() -> None:
     found = rows(examples(X.double()))
-    assert [(found[name].low, found[name].high) for name in ("exact", "float32", "clipped")] == [(0, 0)] * 3
+    assert [(found[name].low, found[name].high) for name in ("exact", "float32", "clipped")] == [
+        (0, 0)
+    ] * 3
     assert found["outside"].high > 0
 
 
 def test_examples_that_are_no_pairs_are_their_own_sources() -> None:
     paired = examples()
-    judged = {name: column for name, column in paired.judged.items() if name in ("index", "y", "prediction")}
+    judged = {
+        name: column
+        for name, column in paired.judged.items()
+        if name in ("index", "y", "prediction")
+    }
     alone = replace(paired, judged=judged)
     assert values(alone) == values()
     assert rows(alone)["exact"].n == 3

@@ -18,7 +18,9 @@ X_ADV = torch.tensor([0.75, 0.125, -0.5])[:, None].expand(3, 4).reshape(3, 1, 2,
 
 
 def rows(**fields: object) -> dict[str, Row]:
-    score = MetamerDistance.model_validate(fields).score(MODEL, of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV))
+    score = MetamerDistance.model_validate(fields).score(
+        MODEL, of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV)
+    )
     return {str(row.where["quantity"]): row for row in score.rows}
 
 
@@ -32,7 +34,9 @@ def test_distances_are_from_both_ends_and_compared_pair_by_pair() -> None:
 
 
 def test_clipped_images_lie_within_the_bounds() -> None:
-    assert values(clip=True) == pytest.approx([(0.75 + 0.125 + 1.0) / 3, (0.25 + 0.375 + 0.0) / 3, 2 / 3])
+    assert values(clip=True) == pytest.approx(
+        [(0.75 + 0.125 + 1.0) / 3, (0.25 + 0.375 + 0.0) / 3, 2 / 3]
+    )
 
 
 def test_another_distance_is_that_one() -> None:
@@ -40,7 +44,9 @@ def test_another_distance_is_that_one() -> None:
 
 
 def test_only_correctly_classified_sources_count_where_that_is_said() -> None:
-    assert values(eligible="correct") == pytest.approx([(0.75 + 0.125) / 2, (0.25 + 0.375) / 2, 1 / 2])
+    assert values(eligible="correct") == pytest.approx(
+        [(0.75 + 0.125) / 2, (0.25 + 0.375) / 2, 1 / 2]
+    )
 
 
 def test_as_near_to_one_as_to_the_other_is_not_nearer_to_the_target() -> None:

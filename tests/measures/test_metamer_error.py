@@ -36,19 +36,28 @@ def metamers(bounds=(-math.inf, math.inf)):
     clean = paired(images, images, Targets(each=1), 2)
     (batch,) = clean.batches(N)
     x_adv = torch.cat([batch.x[..., :2], batch.targets[..., 2:]], dim=-1)
-    judged = {"index": batch.index, "y": batch.y, "source": clean.source, "y_target": batch.y_target}
+    judged = {
+        "index": batch.index,
+        "y": batch.y,
+        "source": clean.source,
+        "y_target": batch.y_target,
+    }
 
     def oracle(x):
         third = x.flatten(1)[:, 2]
         return torch.stack([-third, third], dim=1)
 
-    return Examples(images, {"index": images.index}, {}), Examples(clean, judged, {"x_adv": x_adv}, oracle=oracle)
+    return Examples(images, {"index": images.index}, {}), Examples(
+        clean, judged, {"x_adv": x_adv}, oracle=oracle
+    )
 
 
 def test_the_logits_misread_all_metamers_and_the_nuisance_none():
     measure = MetamerError(hidden=16, epochs=20, batch_size=8, lr=1e-2, validation=0)
     rows = measure.score(Blind(), *metamers()).rows
-    assert [(row.where["classifier"], row.where["source_class"], row.value, row.n) for row in rows] == [
+    assert [
+        (row.where["classifier"], row.where["source_class"], row.value, row.n) for row in rows
+    ] == [
         ("logits", "0", 1.0, N // 2),
         ("nuisance", "0", 0.0, N // 2),
         ("logits", "1", 1.0, N // 2),
@@ -67,7 +76,11 @@ def test_the_oracle_alone_sees_metamers_within_the_bounds():
         return torch.stack([x.flatten(1)[:, 2].abs() - 1, torch.zeros(len(x))], dim=1)
 
     beyond = replace(attacked, tensors={"x_adv": x_adv}, oracle=oracle)
-    found = misread(beyond, {"logits": Blind(), "always 1": lambda x: x.new_tensor([[0.0, 1]]).expand(len(x), 2)}, CPU)
+    found = misread(
+        beyond,
+        {"logits": Blind(), "always 1": lambda x: x.new_tensor([[0.0, 1]]).expand(len(x), 2)},
+        CPU,
+    )
     assert max(x.abs().max() for x in asked) == 0.5
     assert not found["always 1"].any()
     assert torch.equal(found["logits"], (attacked.judged["y"] == 0).double())

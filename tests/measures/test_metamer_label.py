@@ -18,7 +18,13 @@ MODEL = FirstPixels(3)
 Y = torch.tensor([0, 1, 2, 0])
 #       image 3 is of class 0, which the model says, and looks like class 1
 IMAGES = torch.eye(3)[torch.tensor([[0, 0], [1, 1], [2, 2], [0, 1]])].view(4, 1, 1, 6)
-PAIRS = [(0, 1), (0, 2), (1, 2), (2, 3), (3, 2)]  # the last two have an end that the oracle misreads
+PAIRS = [
+    (0, 1),
+    (0, 2),
+    (1, 2),
+    (2, 3),
+    (3, 2),
+]  # the last two have an end that the oracle misreads
 SEEN = [1, 0, 0, 2, 2]  # as what each metamer looks: target, source, neither; source, target
 
 
@@ -58,7 +64,9 @@ def test_metamers_show_the_class_of_their_nuisance_of_their_logits_or_another() 
 
 def test_all_pairs_count_where_that_is_said() -> None:
     found = values(among="all")
-    assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx([2 / 5, 2 / 5, 1 / 5])
+    assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx(
+        [2 / 5, 2 / 5, 1 / 5]
+    )
 
 
 def test_how_well_the_oracle_reads_is_of_all_pairs() -> None:
@@ -76,8 +84,12 @@ def test_shares_add_up_within_their_intervals() -> None:
 def test_the_oracle_sees_clipped_pixels_unless_told_otherwise() -> None:
     bright = metamers([0, 0, 1, 2, 0], SEEN)
     bright[:, 0, 0, 3:] = torch.tensor([3.0, 1.0, 0.0])  # 3 against 2; clipped, 1 against 2
-    assert values(examples(bright))["nuisance"] == pytest.approx(1 / 3)  # class 1, of the first pair's target
-    assert values(examples(bright), clip=False)["logits"] == pytest.approx(2 / 3)  # class 0, of the first two's source
+    assert values(examples(bright))["nuisance"] == pytest.approx(
+        1 / 3
+    )  # class 1, of the first pair's target
+    assert values(examples(bright), clip=False)["logits"] == pytest.approx(
+        2 / 3
+    )  # class 0, of the first two's source
 
 
 def test_the_model_keeps_its_label_for_the_metamer_which_clipping_may_change() -> None:
@@ -91,7 +103,9 @@ def test_the_model_keeps_its_label_for_the_metamer_which_clipping_may_change() -
 
 def test_an_oracle_that_reads_no_pair_is_refused() -> None:
     blind = replace(examples(), oracle=lambda x: oracle(x).roll(1, dims=1))
-    with pytest.raises(InvspecError, match="of none of 5 pairs does the oracle read both ends rightly") as problem:
+    with pytest.raises(
+        InvspecError, match="of none of 5 pairs does the oracle read both ends rightly"
+    ) as problem:
         values(blind)
     assert "among: all" in problem.value.hint
     assert values(blind, among="all")["oracle_accuracy"] == 0
@@ -111,7 +125,9 @@ ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
 
 
 def path_rows(**fields: object) -> dict[tuple[str, float], Row]:
-    steps = torch.stack([metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1)
+    steps = torch.stack(
+        [metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1
+    )
     score = MetamerPathLabel.model_validate(fields).score(MODEL, examples(steps[:, -1], steps))
     return {(str(row.where["quantity"]), float(row.where["t"])): row for row in score.rows}
 

@@ -77,7 +77,9 @@ def test_of_many_classes_the_largest_logits_of_the_source_are_drawn_of_the_same_
     source, target = torch.arange(30.0) / 30, torch.zeros(30)
     images = torch.stack([source, target]).view(2, 1, 1, 30)
     metamer = source.clone()
-    metamer[0] = 1.0  # not the same logits: what is drawn is still the classes of the source's largest
+    metamer[0] = (
+        1.0  # not the same logits: what is drawn is still the classes of the source's largest
+    )
     found = of_pairs(model, images, torch.tensor([29, 0]), [(0, 1)], metamer.view(1, 1, 1, 30))
     bars = MetamerTriples().score(model, found).tensors["bars"]
     assert bars.shape == (1, 3, 20)
@@ -85,7 +87,9 @@ def test_of_many_classes_the_largest_logits_of_the_source_are_drawn_of_the_same_
     torch.testing.assert_close(bars[0, 1], source.flip(0)[:20])
 
 
-def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_in_its_own() -> None:
+def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_in_its_own() -> (
+    None
+):
     score = triples()
     captions = score.tensors["captions"]
     for place, (source, target) in enumerate([(0, 1), (1, 2), (2, 1)]):
@@ -100,7 +104,9 @@ def test_only_so_many_are_shown() -> None:
     assert len(triples(count=2).tensors["images"]) == 2
 
 
-@pytest.mark.parametrize("measure", [MetamerTriples(), MetamerColumns()], ids=["triples", "columns"])
+@pytest.mark.parametrize(
+    "measure", [MetamerTriples(), MetamerColumns()], ids=["triples", "columns"]
+)
 def test_points_without_bounds_are_no_pictures(measure: MetamerTriples | MetamerColumns) -> None:
     with pytest.raises(InvspecError, match="pixels without bounds make no picture"):
         measure.score(MODEL, unbounded(examples(steps=2)))
@@ -117,7 +123,9 @@ def test_a_column_leads_from_the_source_to_the_metamer_and_then_to_the_target() 
     found = columns().tensors
     assert found["images"].shape == (4, 3, 1, 1, 3)
     torch.testing.assert_close(found["images"][0], IMAGES)
-    torch.testing.assert_close(found["images"][1], torch.lerp(IMAGES, metamers()[SHOWN], 0.5).clamp(0, 1))
+    torch.testing.assert_close(
+        found["images"][1], torch.lerp(IMAGES, metamers()[SHOWN], 0.5).clamp(0, 1)
+    )
     torch.testing.assert_close(found["images"][2], metamers()[SHOWN].clamp(0, 1))
     torch.testing.assert_close(found["images"][3], IMAGES[[1, 2, 1]])
     assert found["frames"].tolist() == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
@@ -129,7 +137,9 @@ def test_beside_the_rows_is_the_share_of_the_way() -> None:
     assert math.isnan(last)
 
 
-def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_targets_own_in_what_is_drawn() -> None:
+def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_targets_own_in_what_is_drawn() -> (
+    None
+):
     found = columns().tensors
     last = found["images"][..., 2].flatten(2).squeeze(2).sigmoid()  # the probability of class 1
     classes = torch.stack([Y, Y, Y, Y[[1, 2, 1]]])

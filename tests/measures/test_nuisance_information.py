@@ -11,7 +11,12 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_information import NuisanceInformation, entropy, frequencies, pointwise
+from invspec.measures.nuisance_information import (
+    NuisanceInformation,
+    entropy,
+    frequencies,
+    pointwise,
+)
 from invspec.ops.draws import Stream
 from invspec.scoring import nuisance_classifier
 from invspec.scoring.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
@@ -58,7 +63,9 @@ def channel(semantic_flips, nuisance_flips, seed, n=N, model=None):
     y, code = torch.arange(n) % 2, 0.3 * torch.randn(n, D, generator=rng)
     for place, flips in ((0, semantic_flips), (5, nuisance_flips)):
         flipped = torch.rand(n, generator=rng) < flips
-        code[:, place] = torch.where(flipped, 1.0 - 2 * y, 2.0 * y - 1) + 0.05 * torch.randn(n, generator=rng)
+        code[:, place] = torch.where(flipped, 1.0 - 2 * y, 2.0 * y - 1) + 0.05 * torch.randn(
+            n, generator=rng
+        )
     return examples(images(model or Turned(), code, y))
 
 
@@ -92,7 +99,9 @@ def test_the_frequencies_of_unbalanced_labels_are_no_information_about_any_of_th
     y = torch.tensor([0] * 70 + [1] * 20 + [3] * 10)
     known = torch.tensor([0.7, 0.2, 1e-9, 0.1]).double().log().expand(100, 4)
     assert pointwise(known, y).mean().item() == pytest.approx(0, abs=1e-7)
-    assert entropy(frequencies(y)) == pytest.approx(1.1568, abs=1e-4)  # 0.7, 0.2 and 0.1, a class without examples
+    assert entropy(frequencies(y)) == pytest.approx(
+        1.1568, abs=1e-4
+    )  # 0.7, 0.2 and 0.1, a class without examples
     uniform = torch.full((100, 4), -math.log(4)).double()
     assert pointwise(uniform, y).mean().item() == pytest.approx(1.1568 - 2, abs=1e-4)
 
@@ -121,7 +130,10 @@ def test_a_nuisance_with_the_label_gives_it_without_error():
 
 
 def test_what_is_negative_is_clipped_and_told():
-    train, judged = channel(0.0, 0.0, seed=1), channel(0.0, 1.0, seed=2)  # the sign now means the other label
+    train, judged = (
+        channel(0.0, 0.0, seed=1),
+        channel(0.0, 1.0, seed=2),
+    )  # the sign now means the other label
     found = rows(train, judged)
     assert found["bits_unclipped"].value < -1
     assert (found["bits"].value, found["bits"].low, found["bits"].high) == (0, 0, 0)
@@ -150,7 +162,12 @@ def test_of_pixels_any_net_will_do():
     assert NuisanceInformation(features="pixels").accepts is None
     assert NuisanceInformation().accepts is Bijective
     plain = nn.Sequential(nn.Flatten(), nn.Linear(D, 2))
-    assert rows(channel(0.0, 0.0, 1), channel(0.0, 0.0, 2), model=plain, features="pixels")["error"].value == 0
+    assert (
+        rows(channel(0.0, 0.0, 1), channel(0.0, 0.0, 2), model=plain, features="pixels")[
+            "error"
+        ].value
+        == 0
+    )
 
 
 def test_three_classes_have_more_bits_than_two():
@@ -158,7 +175,9 @@ def test_three_classes_have_more_bits_than_two():
     y = torch.arange(2000) % 3
     corners = torch.zeros(2000, D)
     corners[torch.arange(2000), 4 + y] = 3
-    split = images(model, corners + 0.1 * torch.randn(2000, D, generator=torch.Generator().manual_seed(3)), y)
+    split = images(
+        model, corners + 0.1 * torch.randn(2000, D, generator=torch.Generator().manual_seed(3)), y
+    )
     found = rows(examples(split), examples(split), model=model)
     assert found["bits"].value == pytest.approx(math.log2(3), abs=0.01)
 
@@ -179,7 +198,10 @@ def test_fitting_again_gives_the_same_and_leaves_torchs_draws_alone():
 def test_another_field_is_another_draw_and_every_net_has_the_same():
     one, other = (NuisanceInformation(**QUICK, dropout=dropout) for dropout in (0.0, 0.1))
     train = channel(0.0, 0.1, seed=1, n=60)
-    chosen = [measure.fit(Turned(seed=seed), train, "nuisance").learnt.index for measure, seed in ((one, 0), (one, 7))]
+    chosen = [
+        measure.fit(Turned(seed=seed), train, "nuisance").learnt.index
+        for measure, seed in ((one, 0), (one, 7))
+    ]
     assert torch.equal(*chosen)
     assert not torch.equal(chosen[0], other.fit(Turned(), train, "nuisance").learnt.index)
 
@@ -187,11 +209,17 @@ def test_another_field_is_another_draw_and_every_net_has_the_same():
 def test_a_tenth_is_held_out_and_none_without_validation():
     train = channel(0.0, 0.1, seed=1, n=60)
     assert len(NuisanceInformation(**QUICK).fit(Turned(), train, "nuisance").learnt) == 54
-    assert len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").learnt) == 60
+    assert (
+        len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").learnt)
+        == 60
+    )
 
 
 def test_the_epoch_that_does_best_on_what_is_held_out_is_kept():
-    train, judged = channel(0.0, 0.5, seed=1, n=60), channel(0.0, 0.5, seed=2, n=600)  # there is nothing to learn
+    train, judged = (
+        channel(0.0, 0.5, seed=1, n=60),
+        channel(0.0, 0.5, seed=2, n=600),
+    )  # there is nothing to learn
     long = {"hidden": 64, "epochs": 25, "lr": 0.03, "batch_size": 16}
     last, best = (rows(train, judged, **long, validation=share) for share in (0.0, 0.3))
     assert last["train_error"].value < 0.1
@@ -215,7 +243,9 @@ def test_codes_are_a_split():
     assert len(codes) == len(kept) == 25
     assert torch.equal(codes.index, kept.index)
     assert torch.equal(codes.labels(), kept.labels())
-    for one, other in zip(codes.head(20).batches(8, Stream("a")), kept.head(20).batches(8, Stream("a")), strict=True):
+    for one, other in zip(
+        codes.head(20).batches(8, Stream("a")), kept.head(20).batches(8, Stream("a")), strict=True
+    ):
         torch.testing.assert_close(one.x, other.x)
         assert one.x.shape == (len(one), D - 2, 1, 1)
         assert torch.equal(one.index, other.index)
@@ -225,7 +255,10 @@ def test_codes_are_a_split():
 def test_the_parts_of_a_code_are_what_they_are_called():
     model, x = Turned(), channel(0.0, 0.0, seed=1, n=3).clean.pixels
     semantic, nuisance = model.encode(x)
-    parts = {features: code(model, features)(x).flatten(1) for features in ("semantic", "nuisance", "all", "pixels")}
+    parts = {
+        features: code(model, features)(x).flatten(1)
+        for features in ("semantic", "nuisance", "all", "pixels")
+    }
     expected = {
         "semantic": semantic,
         "nuisance": nuisance,
@@ -236,7 +269,11 @@ def test_the_parts_of_a_code_are_what_they_are_called():
 
 
 def test_constant_dimensions_do_not_blow_up():
-    z = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.1, 1e-9]) + 5
+    z = (
+        torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([2.0, 0.1, 1e-9])
+        + 5
+    )
     mean, scale = moments(TensorSplit(z[:, :, None, None], torch.zeros(100, dtype=torch.int64)))
     torch.testing.assert_close(mean, z.double().mean(0).float())
     torch.testing.assert_close(scale[:2], z[:, :2].double().std(0, correction=0).float())

@@ -82,7 +82,9 @@ def test_the_largest_change_is_that_of_the_worst_pair_and_of_no_sample() -> None
 
 
 def test_the_largest_alpha_is_exact_to_the_last_pair() -> None:
-    found = {name: row.value for name, row in scored(constraint="effective", alpha="largest").items()}
+    found = {
+        name: row.value for name, row in scored(constraint="effective", alpha="largest").items()
+    }
     assert (found["exact"], found["sign_flips"]) == (1, 0)
     assert found["largest_logit_change"] < 1e-9
 
@@ -104,13 +106,19 @@ def test_the_numbers_are_those_of_the_images_that_the_attack_returns(clamp: bool
     found, one = scored(**settings), examples({})
     (batch,) = one.clean.batches(len(one.clean))
     batch = batch.take(one.judged["prediction"] == one.judged["y"])
-    x_adv = NullStep(**settings, clamp=clamp).perturb(net(), batch, PerExample("task", batch.index)).x_adv
+    x_adv = (
+        NullStep(**settings, clamp=clamp)
+        .perturb(net(), batch, PerExample("task", batch.index))
+        .x_adv
+    )
     before, after = (net()(x.double()).softmax(1) for x in (batch.x, x_adv))
     drop = before.amax(1) - after.gather(1, before.argmax(1)[:, None]).squeeze(1)
     name = "confidence_drop_clamped" if clamp else "confidence_drop"
     assert found[name].value == pytest.approx(drop.mean().item(), abs=1e-6)
     if not clamp:
-        left = (x_adv - batch.targets).flatten(1).norm(dim=1) / (batch.x - batch.targets).flatten(1).norm(dim=1)
+        left = (x_adv - batch.targets).flatten(1).norm(dim=1) / (batch.x - batch.targets).flatten(
+            1
+        ).norm(dim=1)
         assert found["relative_distance"].value == pytest.approx(left.mean().item(), abs=1e-6)
 
 

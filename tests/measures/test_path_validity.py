@@ -18,10 +18,16 @@ from invspec.ops.draws import PerExample
 from invspec.registry.cards import names
 from invspec.registry.methods import make, resolve
 
-MODEL = Sigmoid(torch.tensor([4.0, 0.0, 0.0, 0.0]))  # confidence in class 0: sigmoid(4 * first pixel)
+MODEL = Sigmoid(
+    torch.tensor([4.0, 0.0, 0.0, 0.0])
+)  # confidence in class 0: sigmoid(4 * first pixel)
 # attacks that walk within the pixels' bounds; what metamers keep of their way is no path in that sense
 ATTACKS = {name: cast(type[Attack], resolve("attack", name)) for name in names("attack")}
-WALKS = [name for name, attack in ATTACKS.items() if "keep_path" in attack.model_fields and not attack.leaves_bounds]
+WALKS = [
+    name
+    for name, attack in ATTACKS.items()
+    if "keep_path" in attack.model_fields and not attack.leaves_bounds
+]
 UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "start": None}
 ALONG = [0.0, 0.1, 0.2]  # of the second pixel, which the model does not see
 
@@ -45,7 +51,9 @@ def attacked(*paths: Tensor, settings: dict[str, Any] | None = None) -> Examples
     images = torch.cat([path[:, 0], torch.zeros(1, 1, 2, 2)])
     y = torch.tensor([0] * len(path) + [1])
     ends = [(source, len(path)) for source in range(len(path))]
-    return of_pairs(MODEL, images, y, ends, path[:, -1], path, UNIT if settings is None else settings)
+    return of_pairs(
+        MODEL, images, y, ends, path[:, -1], path, UNIT if settings is None else settings
+    )
 
 
 def found(examples: Examples, measure: PathValidity = PathValidity()) -> dict[str, float]:  # noqa: B008  # frozen
@@ -57,7 +65,11 @@ def test_a_path_along_the_level_set_is_valid() -> None:
     assert (quantities["paths"], quantities["failing"], quantities["failing_between"]) == (2, 0, 0)
     assert quantities["largest_step"] == quantities["median_step"] == pytest.approx(0.1)
     assert quantities["largest_jump"] == 0
-    assert quantities["least_margin"] == quantities["least_margin_between"] == pytest.approx(0.05, abs=1e-6)
+    assert (
+        quantities["least_margin"]
+        == quantities["least_margin_between"]
+        == pytest.approx(0.05, abs=1e-6)
+    )
 
 
 def drooping(drop: float) -> Tensor:
@@ -71,7 +83,9 @@ def test_margins_are_those_of_the_vertices() -> None:
     settings = {**UNIT, "step_size": 1.0}
     quantities = found(attacked(level(), drooping(0.3), settings=settings))
     assert quantities["failing"] == 1
-    assert quantities["least_margin"] == pytest.approx(confidence(0.2) - confidence(0.5) + 0.05, abs=1e-6)
+    assert quantities["least_margin"] == pytest.approx(
+        confidence(0.2) - confidence(0.5) + 0.05, abs=1e-6
+    )
 
 
 def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
@@ -79,7 +93,9 @@ def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
 
     class Dip(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            z = 2 - 8 * (0.25 - (x.flatten(1)[:, 1] - 0.5).abs()).clamp_min(0)  # least where the second pixel is 0.5
+            z = 2 - 8 * (0.25 - (x.flatten(1)[:, 1] - 0.5).abs()).clamp_min(
+                0
+            )  # least where the second pixel is 0.5
             return torch.stack([z, torch.zeros_like(z)], dim=1)
 
     path = vertices([0.0, 0.0, 0.0, 0.0], [0.0, 0.25, 0.0, 0.0], [0.0, 0.75, 0.0, 0.0])[None]
@@ -87,20 +103,29 @@ def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
     check = verify_path(path, Dip(), torch.tensor([0]), source, 0.05, interior=1)
     assert check.min_margin.item() == pytest.approx(0.05, abs=1e-6)
     assert check.min_margin_between.item() == pytest.approx(0.5 - source.item() + 0.05, abs=1e-6)
-    assert verify_path(path, Dip(), torch.tensor([0]), source, 0.05).min_margin_between.item() == math.inf
+    assert (
+        verify_path(path, Dip(), torch.tensor([0]), source, 0.05).min_margin_between.item()
+        == math.inf
+    )
 
 
 @pytest.mark.parametrize(("step_size", "failing"), [(0.1, 0), (0.0999, 1), (None, 1)])
-def test_unit_steps_are_bounded_by_the_step_size_which_is_001_unless_given(step_size: Any, failing: int) -> None:
+def test_unit_steps_are_bounded_by_the_step_size_which_is_001_unless_given(
+    step_size: Any, failing: int
+) -> None:
     assert found(attacked(level(), settings={**UNIT, "step_size": step_size}))["failing"] == failing
 
 
 def test_of_fractions_no_step_is_too_long_but_it_is_told() -> None:
-    quantities = found(attacked(level(), settings={**UNIT, "step_mode": "fraction", "step_size": 0.05}))
+    quantities = found(
+        attacked(level(), settings={**UNIT, "step_mode": "fraction", "step_size": 0.05})
+    )
     assert quantities["failing"] == 0
     assert quantities["largest_step"] == pytest.approx(0.1)
     bound = PathValidity(step_size=0.05)
-    assert found(attacked(level(), settings={**UNIT, "step_mode": "fraction"}), bound)["failing"] == 1
+    assert (
+        found(attacked(level(), settings={**UNIT, "step_mode": "fraction"}), bound)["failing"] == 1
+    )
 
 
 def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
@@ -126,11 +151,18 @@ def test_a_path_must_lead_from_its_source_to_its_image() -> None:
     pairs = attacked(level(), level(0.6))
     elsewhere = pairs.x_adv.clone()
     elsewhere[1] += 0.01
-    moved = Examples(pairs.clean, pairs.judged, {**pairs.tensors, "x_adv": elsewhere}, pairs.settings)
+    moved = Examples(
+        pairs.clean, pairs.judged, {**pairs.tensors, "x_adv": elsewhere}, pairs.settings
+    )
     assert found(moved)["failing"] == 1
     shifted = pairs.tensors["path"].clone()
     shifted[:, 0, 0, 1, 1] += 0.01
-    assert found(Examples(pairs.clean, pairs.judged, {**pairs.tensors, "path": shifted}, UNIT))["failing"] == 2
+    assert (
+        found(Examples(pairs.clean, pairs.judged, {**pairs.tensors, "path": shifted}, UNIT))[
+            "failing"
+        ]
+        == 2
+    )
 
 
 def test_a_path_stays_within_the_pixels() -> None:
@@ -170,7 +202,10 @@ def test_a_halted_path_is_not_walked_on_the_spot() -> None:
     check = verify_path(path, Counting(MODEL.w), *args, interior=4)
     assert asked == 3 + 4 * 2
     assert check.max_step.item() == pytest.approx(0.1)
-    assert verify_path(path[:, :1].expand(-1, 5, -1, -1, -1), MODEL, *args, interior=2).max_step.item() == 0
+    assert (
+        verify_path(path[:, :1].expand(-1, 5, -1, -1, -1), MODEL, *args, interior=2).max_step.item()
+        == 0
+    )
 
 
 @pytest.mark.parametrize("name", WALKS)
@@ -178,7 +213,9 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
     """On an untrained net, from images of noise to others."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3)).requires_grad_(False)
+        net = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3)
+        ).requires_grad_(False)
     images = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     y = torch.tensor([0] * 6 + [1] * 6)
     ends = [(source, source + 6) for source in range(6)]

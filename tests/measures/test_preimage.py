@@ -62,7 +62,14 @@ def values(attacked: Examples, **fields: object) -> list[float]:
 
 def test_there_is_a_row_for_each_layer_the_logits_the_label_and_the_inclusion() -> None:
     found = rows(moved([0] * 6), layers=LAYERS)
-    names = ["layer front", "layer middle.0", "layer middle.1", "logits", "argmax", "inclusion_broken"]
+    names = [
+        "layer front",
+        "layer middle.0",
+        "layer middle.1",
+        "logits",
+        "argmax",
+        "inclusion_broken",
+    ]
     assert list(found) == names
     assert {row.n for row in found.values()} == {N}
     assert list(rows(moved([0] * 6))) == ["logits", "argmax", "inclusion_broken"]
@@ -82,7 +89,9 @@ def test_moving_in_the_null_space_of_a_layer_stays_in_its_pre_image_and_all_behi
     delta: list[float], deepest: int
 ) -> None:
     inside = [1.0] * deepest
-    assert values(moved(delta, exact=True), layers=LAYERS, tolerance=1e-12) == [0.0] * (3 - deepest) + inside + [
+    assert values(moved(delta, exact=True), layers=LAYERS, tolerance=1e-12) == [0.0] * (
+        3 - deepest
+    ) + inside + [
         1,
         1,
         0,
@@ -102,7 +111,9 @@ def test_pre_images_grow_with_depth_however_images_move() -> None:
     x = images()
     jumbled = torch.cat([x[1:], x[:1]])
     tensors = {"x_adv": torch.where(torch.arange(N).view(-1, 1, 1, 1) % 3 == 0, x, jumbled)}
-    found = values(Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors), layers=LAYERS)
+    found = values(
+        Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors), layers=LAYERS
+    )
     assert found[:-1] == sorted(found[:-1])
     assert found[0] == pytest.approx(1 / 3)
     assert found[-1] == 0
@@ -111,7 +122,11 @@ def test_pre_images_grow_with_depth_however_images_move() -> None:
 def test_a_layer_that_stretches_breaks_the_inclusion_at_a_tolerance() -> None:
     near = moved([0.01, 0, 0, 0, 0, 0], exact=True)
     found = rows(near, layers=("front",), tolerance=0.015)  # the logits move by 0.01 and 0.02
-    assert [found[name].value for name in ("layer front", "logits", "inclusion_broken")] == [1, 0, 1]
+    assert [found[name].value for name in ("layer front", "logits", "inclusion_broken")] == [
+        1,
+        0,
+        1,
+    ]
     largest = rows(near, tolerance=0.0201, norm="linf")
     assert [largest["logits"].value, rows(near, tolerance=0.0201)["logits"].value] == [1, 0]
 
@@ -130,7 +145,9 @@ def test_a_layer_is_read_before_the_next_one_works_in_place() -> None:
 
 def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     plain, source = moved([0, 0, 0, 0, 0, 0]), torch.arange(N) // 3
-    x_adv = plain.tensors["x_adv"] + (source % 2).view(-1, 1, 1, 1)  # all pairs of a source have the same fate
+    x_adv = plain.tensors["x_adv"] + (source % 2).view(
+        -1, 1, 1, 1
+    )  # all pairs of a source have the same fate
     alone = replace(plain, tensors={"x_adv": x_adv})
     paired = replace(alone, judged={"source": source})
     one, other = (rows(examples)["logits"] for examples in (alone, paired))
@@ -139,7 +156,9 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     assert one.value == pytest.approx(4 / 7)
     assert (one.low, one.high) == wilson(one.value, N)
     assert None not in (one.low, one.high, other.low, other.high)
-    assert other.high - other.low > 1.3 * (one.high - one.low)  # a third of them: sqrt(3), less a small sample's bias
+    assert other.high - other.low > 1.3 * (
+        one.high - one.low
+    )  # a third of them: sqrt(3), less a small sample's bias
 
 
 def test_no_hook_stays_behind() -> None:

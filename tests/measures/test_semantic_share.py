@@ -89,7 +89,9 @@ def test_the_oracle_is_judged_by_the_labels() -> None:
 def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     images = [(LOW, LOW), (LOW, HIGH), (LOW, HIGH), (LOW, HIGH)]
     attacked = examples(images, images, y=[0, 0, 1, 1])
-    row = rows(replace(attacked, judged={**attacked.judged, "source": torch.tensor([5, 5, 9, 9])}))["oracle_accuracy"]
+    row = rows(replace(attacked, judged={**attacked.judged, "source": torch.tensor([5, 5, 9, 9])}))[
+        "oracle_accuracy"
+    ]
     assert (row.value, row.n) == (0.75, 2)
     assert (row.low, row.high) == pytest.approx((0.5, 1), abs=0.02)
 
@@ -114,8 +116,12 @@ def test_the_oracle_sees_images_within_the_bounds_unless_told_otherwise() -> Non
     assert values(attacked, clip=False)["semantic"] == 1
 
 
-@pytest.mark.parametrize(("ignored", "adversarial"), [(1, 1.0), (0, 0.0)], ids=["misaligned", "aligned"])
-def test_example_6_is_invariance_based_for_the_misaligned_classifier_alone(ignored: int, adversarial: float) -> None:
+@pytest.mark.parametrize(
+    ("ignored", "adversarial"), [(1, 1.0), (0, 0.0)], ids=["misaligned", "aligned"]
+)
+def test_example_6_is_invariance_based_for_the_misaligned_classifier_alone(
+    ignored: int, adversarial: float
+) -> None:
     dataset = Spheres(d=20, test=400)
     (batch,) = dataset.load("test").batches(400)
     inner = batch.take(batch.y == 0)

@@ -12,9 +12,16 @@ from invspec.registry.methods import make
 
 
 def judged(y, prediction, prediction_adv):
-    columns = {"y": y, "prediction": prediction, "prediction_adv": prediction_adv, "index": range(10, 10 + len(y))}
+    columns = {
+        "y": y,
+        "prediction": prediction,
+        "prediction_adv": prediction_adv,
+        "index": range(10, 10 + len(y)),
+    }
     clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
-    return Examples(clean, {name: torch.tensor(list(column)) for name, column in columns.items()}, {})
+    return Examples(
+        clean, {name: torch.tensor(list(column)) for name, column in columns.items()}, {}
+    )
 
 
 #                      right, kept · right, lost · wrong, kept · wrong, made right · wrong, otherwise wrong
@@ -32,7 +39,13 @@ def test_accuracy_counts_what_is_right_after_the_attack():
 
 def test_clean_accuracy_counts_what_is_right_before_it():
     assert value(Accuracy(clean=True)) == pytest.approx(2 / 5)
-    assert Accuracy(clean=True).score(nn.Identity(), FIVE).tensors["each"].tolist() == [1, 1, 0, 0, 0]
+    assert Accuracy(clean=True).score(nn.Identity(), FIVE).tensors["each"].tolist() == [
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_the_fooling_rate_asks_whether_predictions_change_and_not_whether_they_are_right():

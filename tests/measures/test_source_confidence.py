@@ -16,7 +16,9 @@ def attacked(final: torch.Tensor):
     images[2:, 0, 0, 1] = 1
     x_adv = torch.zeros(4, 1, 2, 2)
     x_adv[:, 0, 0, 0] = final
-    return of_pairs(MODEL, images, torch.tensor([0, 0, 1, 1]), [(0, 2), (0, 3), (1, 2), (1, 3)], x_adv)
+    return of_pairs(
+        MODEL, images, torch.tensor([0, 0, 1, 1]), [(0, 2), (0, 3), (1, 2), (1, 3)], x_adv
+    )
 
 
 FINAL = torch.tensor([0.0, 1.0, 0.5, 0.5])
@@ -27,13 +29,17 @@ def test_it_is_the_mean_over_pairs_and_has_an_entry_a_source():
     score = SourceConfidence().score(MODEL, attacked(FINAL))
     (row,) = score.rows
     assert row.value == pytest.approx(LEFT.mean().item(), abs=1e-6)
-    assert score.tensors["each"].tolist() == pytest.approx([LEFT[:2].mean().item(), LEFT[2:].mean().item()], abs=1e-6)
+    assert score.tensors["each"].tolist() == pytest.approx(
+        [LEFT[:2].mean().item(), LEFT[2:].mean().item()], abs=1e-6
+    )
     assert score.tensors["index"].tolist() == [0, 1]
 
 
 def test_what_was_lost_is_the_rest_of_what_the_source_had():
     (row,) = SourceConfidence(drop=True).score(MODEL, attacked(FINAL)).rows
-    assert row.value == pytest.approx(torch.tensor(1.0).sigmoid().item() - LEFT.mean().item(), abs=1e-6)
+    assert row.value == pytest.approx(
+        torch.tensor(1.0).sigmoid().item() - LEFT.mean().item(), abs=1e-6
+    )
     assert row.low <= row.value <= row.high
 
 

@@ -28,11 +28,15 @@ def examples(delta):
     """An attack that moved grey images by delta (n, D)."""
     n = len(delta)
     x = torch.full((n, 1, 4, D // 4), 0.5)
-    return Examples(TensorSplit(x, torch.zeros(n, dtype=torch.int64)), {}, {"x_adv": x + delta.view_as(x)})
+    return Examples(
+        TensorSplit(x, torch.zeros(n, dtype=torch.int64)), {}, {"x_adv": x + delta.view_as(x)}
+    )
 
 
 def scored(first, second, **fields):
-    return SubspaceAngle(components=3, **fields).score(nn.Identity(), examples(first), examples(second))
+    return SubspaceAngle(components=3, **fields).score(
+        nn.Identity(), examples(first), examples(second)
+    )
 
 
 def rows(first, second, **fields):
@@ -54,7 +58,13 @@ def test_identical_sets_have_the_same_subspace():
 
 def test_sets_on_disjoint_pixels_are_orthogonal():
     found = rows(spread(pixels=range(12)), spread(pixels=range(12, 24), seed=1))
-    for name in ("mean_squared_cosine", "largest_cosine", "largest_principal_cosine", "null_mean", "null_95"):
+    for name in (
+        "mean_squared_cosine",
+        "largest_cosine",
+        "largest_principal_cosine",
+        "null_mean",
+        "null_95",
+    ):
         assert found[name].value == pytest.approx(0, abs=1e-9)
     assert found["smallest_angle"].value == pytest.approx(90)
     assert found["mean_squared_cosine"].high == pytest.approx(0, abs=1e-9)
@@ -78,7 +88,9 @@ def test_planes_at_a_known_angle():
     first, second = strengths @ axes[:2], strengths @ torch.stack([axes[0], tilted])
     result = SubspaceAngle(components=2).score(nn.Identity(), examples(first), examples(second))
     found = {row.where["quantity"]: row.value for row in result.rows}
-    assert result.tensors["principal_cosines"].tolist() == pytest.approx([1, math.cos(angle)], abs=2e-3)
+    assert result.tensors["principal_cosines"].tolist() == pytest.approx(
+        [1, math.cos(angle)], abs=2e-3
+    )
     assert found["mean_squared_cosine"] == pytest.approx((1 + 0.75) / 2, abs=2e-3)
     assert found["explained_variance_1"] == pytest.approx(1, abs=1e-5)
     assert found["random_level"] == pytest.approx(2 / 3)  # three pixels are not constant
@@ -88,8 +100,12 @@ def test_explained_variance_is_the_share_of_the_leading_components():
     delta = normal(20_000, 4) * torch.tensor([3.0, 2.0, 1.0, 1.0])
     moved = torch.cat([delta, torch.zeros(20_000, D - 4)], dim=1)
     result = scored(moved, spread())
-    assert result.tensors["explained_variance_1"].tolist() == pytest.approx([9 / 15, 13 / 15, 14 / 15], abs=0.01)
-    assert result.tensors["explained_variance_1"].tolist() == sorted(result.tensors["explained_variance_1"].tolist())
+    assert result.tensors["explained_variance_1"].tolist() == pytest.approx(
+        [9 / 15, 13 / 15, 14 / 15], abs=0.01
+    )
+    assert result.tensors["explained_variance_1"].tolist() == sorted(
+        result.tensors["explained_variance_1"].tolist()
+    )
 
 
 def test_a_mean_shift_is_a_direction_only_without_centring():
@@ -106,7 +122,9 @@ def test_a_mean_shift_is_a_direction_only_without_centring():
 def test_the_null_of_sets_without_a_direction_is_the_random_level():
     found = rows(normal(4000, D), normal(4000, D, seed=1), draws=1000)
     assert found["random_level"].value == pytest.approx(3 / D)
-    assert abs(found["null_mean"].value - 3 / D) < 3 * (found["null_mean"].high - found["null_mean"].value)
+    assert abs(found["null_mean"].value - 3 / D) < 3 * (
+        found["null_mean"].high - found["null_mean"].value
+    )
     assert found["null_95"].value > found["null_mean"].value
 
 
@@ -135,15 +153,22 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         second = (normal(200, D, seed=2 * seed + 11) * deviations) @ turn
         row = rows(first, second, draws=20)["mean_squared_cosine"]
         covered += row.low <= truth <= row.high
-    assert covered >= 34  # 38 are expected; estimated subspaces lean towards the middle, which costs some
+    assert (
+        covered >= 34
+    )  # 38 are expected; estimated subspaces lean towards the middle, which costs some
 
 
 def test_a_jackknife_of_a_mean_is_its_standard_error():
     outcomes = (normal(20) > 0).double()
     without = [(outcomes.sum() - one) / 19 for one in outcomes]
     value, low, high = jackknife(outcomes.mean().item(), [one.item() for one in without])
-    half = 2.093 * outcomes.std().item() / math.sqrt(20)  # Student's quantile for 19 degrees of freedom
-    assert (low, high) == (pytest.approx(value - half, abs=1e-4), pytest.approx(value + half, abs=1e-4))
+    half = (
+        2.093 * outcomes.std().item() / math.sqrt(20)
+    )  # Student's quantile for 19 degrees of freedom
+    assert (low, high) == (
+        pytest.approx(value - half, abs=1e-4),
+        pytest.approx(value + half, abs=1e-4),
+    )
 
 
 def test_lanczos_iterations_find_what_the_dense_decomposition_finds():
@@ -151,7 +176,9 @@ def test_lanczos_iterations_find_what_the_dense_decomposition_finds():
     values, vectors = torch.linalg.eigh(covariance)
     found, components = leading(covariance, 4)
     torch.testing.assert_close(found, values[-4:].flip(0))
-    torch.testing.assert_close((components.T @ vectors[:, -4:].flip(1)).abs(), torch.eye(4).double())
+    torch.testing.assert_close(
+        (components.T @ vectors[:, -4:].flip(1)).abs(), torch.eye(4).double()
+    )
 
 
 def test_fewer_examples_than_pixels_change_nothing_but_the_basis():
@@ -162,7 +189,9 @@ def test_fewer_examples_than_pixels_change_nothing_but_the_basis():
     for without in (None, 3):
         one, other = small.components(3, without), large.components(3, without)
         torch.testing.assert_close(one.values, other.values)
-        torch.testing.assert_close((one.vectors.T @ other.vectors).abs(), torch.eye(3).double(), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            (one.vectors.T @ other.vectors).abs(), torch.eye(3).double(), atol=1e-6, rtol=0
+        )
         torch.testing.assert_close(one.explained, other.explained)
     first, second = (cloud.random_bases(20, 3, Stream("key")) for cloud in (small, large))
     torch.testing.assert_close(first @ first.mT, second @ second.mT)

@@ -70,13 +70,17 @@ def test_published_counts_the_misclassified_as_successes() -> None:
 def test_all_pairs_count_as_what_they_are() -> None:
     every = LINF.model_copy(update={"eligible": "all"})
     expected = torch.tensor([[NAN, 1.0, 0.0], [0.5, NAN, 1.0], [0.0, 1.0, NAN]])
-    torch.testing.assert_close(every.score(MODEL, attacked()).tensors["matrix"], expected, equal_nan=True)
+    torch.testing.assert_close(
+        every.score(MODEL, attacked()).tensors["matrix"], expected, equal_nan=True
+    )
     assert rate(every, attacked()) == pytest.approx(3.5 / 6)
     assert rate(every.model_copy(update={"average": "pairs"}), attacked()) == pytest.approx(4 / 8)
 
 
 def test_a_distance_of_exactly_the_threshold_is_no_success() -> None:
-    assert rate(LINF.model_copy(update={"max_distance": torch.tensor(0.02).item()}), attacked()) == 0
+    assert (
+        rate(LINF.model_copy(update={"max_distance": torch.tensor(0.02).item()}), attacked()) == 0
+    )
 
 
 @pytest.mark.parametrize("average", ["cells", "pairs"])
@@ -85,7 +89,9 @@ def test_the_mean_of_each_is_the_rate_whatever_sources_weigh(average: str, compa
     measure = LINF.model_copy(update={"average": average, "compat": compat, "eligible": "all"})
     score = measure.score(MODEL, attacked())
     assert score.tensors["index"].tolist() == [0, 1, 2, 3]
-    assert score.tensors["each"].double().mean().item() == pytest.approx(score.rows[0].value, rel=1e-6)
+    assert score.tensors["each"].double().mean().item() == pytest.approx(
+        score.rows[0].value, rel=1e-6
+    )
 
 
 def test_where_sources_weigh_the_same_each_is_the_share_of_their_targets() -> None:
@@ -94,7 +100,9 @@ def test_where_sources_weigh_the_same_each_is_the_share_of_their_targets() -> No
 
 @pytest.mark.parametrize("outcome", [True, False])
 def test_whatever_the_weights_outcomes_that_are_all_alike_stay_so(outcome: bool) -> None:
-    score = LINF.model_copy(update={"eligible": "all"}).score(MODEL, attacked([outcome] * len(ENDS)))
+    score = LINF.model_copy(update={"eligible": "all"}).score(
+        MODEL, attacked([outcome] * len(ENDS))
+    )
     assert score.tensors["each"].tolist() == [outcome] * 4
     (row,) = score.rows
     assert row.value == outcome
@@ -107,7 +115,9 @@ def test_means_by_source_are_weighted_means_over_pairs() -> None:
     mean = (1 * 1 + 4 * 4) / 8
     assert index.tolist() == [2, 7]
     assert each.mean().item() == pytest.approx(mean)
-    assert each.tolist() == pytest.approx([mean + 2 * (4 / 8) * (4 - mean), mean + 2 * (1 * (1 - mean) - 3 * mean) / 8])
+    assert each.tolist() == pytest.approx(
+        [mean + 2 * (4 / 8) * (4 - mean), mean + 2 * (1 * (1 - mean) - 3 * mean) / 8]
+    )
 
 
 class OnlySlices(Mapping[str, Tensor]):
@@ -172,4 +182,6 @@ def test_cells_without_pairs_are_no_part_of_the_mean() -> None:
     )
     score = LINF.score(nn.Sequential(MODEL), some)
     assert score.rows[0].value == 1
-    assert [bool(cell.isnan()) for cell in itertools.chain(*score.tensors["matrix"])].count(False) == 3
+    assert [bool(cell.isnan()) for cell in itertools.chain(*score.tensors["matrix"])].count(
+        False
+    ) == 3

@@ -7,13 +7,17 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.measures.top_k_error import TopKError
 
-LOGITS = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 0.0]]).view(4, 1, 1, 3)
+LOGITS = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 1.0, 0.0]]).view(
+    4, 1, 1, 3
+)
 Y = torch.tensor([0, 1, 2, 1])
 
 
 @pytest.mark.parametrize(("k", "missed"), [(1, [0, 1, 1, 1]), (2, [0, 0, 1, 0]), (3, [0, 0, 0, 0])])
 def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
-    examples = Examples(TensorSplit(torch.zeros(4, 1, 1, 3), Y), {"index": torch.arange(4)}, {"x_adv": LOGITS})
+    examples = Examples(
+        TensorSplit(torch.zeros(4, 1, 1, 3), Y), {"index": torch.arange(4)}, {"x_adv": LOGITS}
+    )
     found = TopKError(k=k).score(nn.Flatten(), examples)
     assert found.tensors["each"].tolist() == missed
     assert found.rows[0].value == pytest.approx(sum(missed) / 4)
@@ -21,5 +25,7 @@ def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
 
 def test_logits_that_are_no_numbers_miss_and_so_does_a_net_that_prefers_nothing():
     logits = torch.tensor([[torch.nan] * 3, [0.0] * 3]).view(2, 1, 1, 3)
-    examples = Examples(TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]), {"index": torch.arange(2)}, {"x_adv": logits})
+    examples = Examples(
+        TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]), {"index": torch.arange(2)}, {"x_adv": logits}
+    )
     assert TopKError(k=2).score(nn.Flatten(), examples).tensors["each"].tolist() == [1, 1]

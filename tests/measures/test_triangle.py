@@ -33,7 +33,10 @@ def attacked(model: nn.Module, targets: int = 3) -> Examples:
 
 
 def found(examples: Examples, model: nn.Module, **fields: Any) -> dict[str, float]:
-    return {str(row.where["quantity"]): row.value for row in Triangle(**fields).score(model, examples).rows}
+    return {
+        str(row.where["quantity"]): row.value
+        for row in Triangle(**fields).score(model, examples).rows
+    }
 
 
 def test_the_grid_has_66_points_and_reproduces_its_corners_exactly() -> None:
@@ -51,7 +54,11 @@ def test_the_grid_has_66_points_and_reproduces_its_corners_exactly() -> None:
 def test_a_constant_model_keeps_the_sources_confidence_everywhere() -> None:
     p_s = torch.tensor([0.7, 0.1, -0.3]).softmax(0)[0].item()
     quantities = found(attacked(Constant()), Constant())
-    assert quantities["mean_confidence"] == quantities["edge_confidence"] == pytest.approx(p_s, rel=1e-6)
+    assert (
+        quantities["mean_confidence"]
+        == quantities["edge_confidence"]
+        == pytest.approx(p_s, rel=1e-6)
+    )
     assert quantities["source_confidence"] == pytest.approx(p_s, rel=1e-6)
     assert [quantities[f"share_within_{drop}"] for drop in (0, 0.1, 0.2, 0.3)] == [0, 1, 1, 1]
     assert quantities["least_edge_margin"] == 0
@@ -64,10 +71,15 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
     expected: list[list[float]] = []
     for source in range(2):
         x, ends = pairs.clean.images.pixels[source], pairs.x_adv[3 * source : 3 * source + 3]
-        label, p_s = int(pairs.judged["prediction"][3 * source]), pairs.judged["confidence"][3 * source].item()
+        label, p_s = (
+            int(pairs.judged["prediction"][3 * source]),
+            pairs.judged["confidence"][3 * source].item(),
+        )
         for a, b in ((0, 1), (0, 2), (1, 2)):
             f = {
-                (i, j): model(((10 - i - j) * x + i * ends[a] + j * ends[b])[None] / 10).softmax(1)[0, label].item()
+                (i, j): model(((10 - i - j) * x + i * ends[a] + j * ends[b])[None] / 10)
+                .softmax(1)[0, label]
+                .item()
                 for i in range(11)
                 for j in range(11 - i)
             }
@@ -77,10 +89,14 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
             expected.append([sum(f.values()) / 66, within, sum(edge) / 21, min(edge) - p_s])
     names = ("mean_confidence", "share_within_0.1", "edge_confidence", "least_edge_margin")
     quantities = found(pairs, model, eligible="all")
-    assert [quantities[name] for name in names] == pytest.approx(torch.tensor(expected).mean(0).tolist(), abs=1e-6)
+    assert [quantities[name] for name in names] == pytest.approx(
+        torch.tensor(expected).mean(0).tolist(), abs=1e-6
+    )
 
 
-@pytest.mark.parametrize("statistic", ["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"])
+@pytest.mark.parametrize(
+    "statistic", ["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
+)
 def test_one_quantity_alone_has_an_entry_a_source(statistic: Any) -> None:
     model = Sigmoid(torch.tensor([6.0, 4.0, 3.0, 1.0]))
     pairs = attacked(model)
@@ -107,7 +123,9 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
     pairs = attacked(Constant(), targets=2)
     rows = torch.tensor([0, 1, 2])
     uneven = Examples(
-        pairs.clean.take(rows), {k: v[rows] for k, v in pairs.judged.items()}, {"x_adv": pairs.x_adv[rows]}
+        pairs.clean.take(rows),
+        {k: v[rows] for k, v in pairs.judged.items()},
+        {"x_adv": pairs.x_adv[rows]},
     )
     assert {row.n for row in Triangle().score(Constant(), uneven).rows} == {1}
 

@@ -18,14 +18,24 @@ GREY = SLIM.model_copy(update={"mean": (0.5,), "std": (0.5,)})
 
 def test_its_layers_are_those_of_the_paper() -> None:
     net: Any = AlexNetCIFAR().sketch(CIFAR, 10)
-    convolutions = [(layer.in_channels, layer.out_channels) for layer in net.modules() if isinstance(layer, nn.Conv2d)]
-    linears = [(layer.in_features, layer.out_features) for layer in net.modules() if isinstance(layer, nn.Linear)]
+    convolutions = [
+        (layer.in_channels, layer.out_channels)
+        for layer in net.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    linears = [
+        (layer.in_features, layer.out_features)
+        for layer in net.modules()
+        if isinstance(layer, nn.Linear)
+    ]
     assert convolutions == [(3, 64), (64, 192), (192, 384), (384, 256), (256, 256)]
     assert linears == [(1024, 4096), (4096, 4096), (4096, 10)]
     assert net.net.features(torch.empty(2, *CIFAR, device="meta")).shape == (2, 256, 2, 2)
 
 
-@pytest.mark.parametrize(("shape", "read"), [(MNIST, 6), (CIFAR, 24), ((3, 15, 40), 12), ((3, 64, 64), 96)])
+@pytest.mark.parametrize(
+    ("shape", "read"), [(MNIST, 6), (CIFAR, 24), ((3, 15, 40), 12), ((3, 64, 64), 96)]
+)
 def test_the_linear_layers_read_what_the_maps_leave(shape: tuple, read: int) -> None:
     net = fresh(GREY, shape)
     first = next(layer for layer in net.modules() if isinstance(layer, nn.Linear))
@@ -45,14 +55,24 @@ def test_its_features_are_the_five_outputs_after_relu() -> None:
     for layer in net.net.features:
         each = layer(each)
         maps += [each] if isinstance(layer, nn.ReLU) else []
-    assert [tuple(found.shape[1:]) for found in maps] == [(4, 16, 16), (6, 8, 8), (8, 4, 4), (6, 4, 4), (6, 4, 4)]
+    assert [tuple(found.shape[1:]) for found in maps] == [
+        (4, 16, 16),
+        (6, 8, 8),
+        (8, 4, 4),
+        (6, 4, 4),
+        (6, 4, 4),
+    ]
     torch.testing.assert_close(own_features(net, x)[1], embedded(maps))
 
 
-def test_its_saved_weights_serve_the_distance_of_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_its_saved_weights_serve_the_distance_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     net = fresh(AlexNetCIFAR(hidden=8), CIFAR).eval()
     (tmp_path / "weights").mkdir()
-    safetensors.torch.save_file(net.state_dict(), tmp_path / "weights" / "alexnet_cifar.safetensors")
+    safetensors.torch.save_file(
+        net.state_dict(), tmp_path / "weights" / "alexnet_cifar.safetensors"
+    )
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     x, other = torch.rand(2, 8, *CIFAR)
     trunk.cache_clear()

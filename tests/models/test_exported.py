@@ -34,7 +34,9 @@ def net() -> nn.Module:
     """Its mode matters: batch norm and dropout."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten())
+        layers = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten()
+        )
         return layers.append(nn.Linear(16, CLASSES)).eval()
 
 
@@ -56,7 +58,9 @@ def written(folder: Path, content: bytes) -> Path:
 
 def model(folder: Path, content: bytes | None = None, **fields: Any) -> ExportedProgram:
     path = written(folder, content or program())
-    return ExportedProgram(file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **fields)
+    return ExportedProgram(
+        file=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **fields
+    )
 
 
 x = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -85,11 +89,16 @@ def test_its_mode_changes_nothing(tmp_path: Path) -> None:
 
 def test_deployed_and_copied_it_has_a_gradient_for_its_input_alone(tmp_path: Path) -> None:
     exported = model(tmp_path)
-    for found in (deployed := exported.deploy(exported.build(SHAPE, CLASSES)), copy.deepcopy(deployed)):
+    for found in (
+        deployed := exported.deploy(exported.build(SHAPE, CLASSES)),
+        copy.deepcopy(deployed),
+    ):
         images = x.clone().requires_grad_()
         found(images).square().sum().backward()
         assert not any(weight.requires_grad for weight in found.parameters())
-        (expected,) = torch.autograd.grad(net()(again := x.clone().requires_grad_()).square().sum(), again)
+        (expected,) = torch.autograd.grad(
+            net()(again := x.clone().requires_grad_()).square().sum(), again
+        )
         assert images.grad is not None
         torch.testing.assert_close(images.grad, expected)
 
@@ -110,7 +119,9 @@ def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
     rows = bench.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ()
     assert [row.n for row in rows] == [20]
     kept = bench.load(task).tensors
-    assert all(kept[f"net.graph.{name}"].equal(weight) for name, weight in net().state_dict().items())
+    assert all(
+        kept[f"net.graph.{name}"].equal(weight) for name, weight in net().state_dict().items()
+    )
 
 
 # ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -129,7 +140,9 @@ def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
     assert problem.message == f"{path} is another file: found SHA-256 {digest}, expected {64 * '0'}"
 
 
-@pytest.mark.parametrize("content", [b"", b"no program", program()[:200], program()[: len(program()) // 2]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no program", program()[:200], program()[: len(program()) // 2]]
+)
 def test_what_is_no_program_is_refused(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, content)
     digest = hashlib.sha256(content).hexdigest()
@@ -141,7 +154,9 @@ def test_what_is_no_program_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_another_archive_is_refused(tmp_path: Path) -> None:
     file = BytesIO()
     torch.save(net().state_dict(), file)
-    assert refusal(model(tmp_path, file.getvalue())).message.endswith("can be loaded: it has no models/model.json")
+    assert refusal(model(tmp_path, file.getvalue())).message.endswith(
+        "can be loaded: it has no models/model.json"
+    )
 
 
 def members(content: bytes) -> dict[str, bytes]:
@@ -177,7 +192,9 @@ def as_pickle(content: bytes) -> bytes:
 
 
 def as_object(content: bytes) -> bytes:
-    return json.dumps({"config": {"helper": {"use_pickle": False, "path_name": "opaque_obj_0"}}}).encode()
+    return json.dumps(
+        {"config": {"helper": {"use_pickle": False, "path_name": "opaque_obj_0"}}}
+    ).encode()
 
 
 class Bait:
@@ -225,14 +242,19 @@ def baited(trace: Path) -> dict[str, bytes]:
     files = members(program())
     weights = as_pickle(files["data/weights/model_weights_config.json"])
     name = json.loads(weights)["config"]["5.bias"]["path_name"]
-    return files | {"data/weights/model_weights_config.json": weights, f"data/weights/{name}": saved(Bait(trace))}
+    return files | {
+        "data/weights/model_weights_config.json": weights,
+        f"data/weights/{name}": saved(Bait(trace)),
+    }
 
 
 def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
     trace, plain = tmp_path / "trace", members(program())
     evil = baited(trace)
     with pytest.raises(Exception, match=r"5\.bias is not an instance of torch.nn.Parameter"):
-        torch.export.load(BytesIO(packed(*within("a", evil))))  # which has unpickled the bait by then
+        torch.export.load(
+            BytesIO(packed(*within("a", evil)))
+        )  # which has unpickled the bait by then
     assert trace.exists(), "the bait is none"
     trace.unlink()
     for entries, reason in (
@@ -253,7 +275,9 @@ def test_what_is_checked_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.M
     """Readers that differ, as of bytes before the archive, read what was written anew."""
     read: list[bytes] = []
     load = torch.export.load
-    monkeypatch.setattr(torch.export, "load", lambda file: (read.append(file.getvalue()), load(file))[1])
+    monkeypatch.setattr(
+        torch.export, "load", lambda file: (read.append(file.getvalue()), load(file))[1]
+    )
     found = model(tmp_path, b"something else" + program()).build(SHAPE, CLASSES)
     assert found(x).equal(net()(x))
     assert members(read[0]) == members(program())
@@ -273,7 +297,9 @@ def test_a_program_that_torch_cannot_read_is_one_message_with_its_reason(
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_program_for_a_fixed_number_of_images_is_refused(tmp_path: Path, batch: int) -> None:
-    with pytest.raises(ValueError, match=rf"takes exactly {batch} images at once; export it with dynamic_shapes="):
+    with pytest.raises(
+        ValueError, match=rf"takes exactly {batch} images at once; export it with dynamic_shapes="
+    ):
         model(tmp_path, program(batch)).build(SHAPE, CLASSES)
 
 

@@ -46,12 +46,21 @@ def test_a_net_is_torchvisions_own_behind_the_standardisation_of_imagenet() -> N
     torch.manual_seed(0)
     theirs = models.squeezenet1_1(num_classes=7).eval()
     x = torch.rand(2, *RGB)
-    mean, std = (torch.tensor(each).view(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (
+        torch.tensor(each).view(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     assert net(x).equal(theirs((x - mean) / std))
     assert isinstance(net, Standardised)
 
 
-SIZES = {"inception_v3": 299, "vit_b_32": 64, "maxvit_t": 224, "googlenet": 64, "regnet_x_400mf": 32, "swin_t": 64}
+SIZES = {
+    "inception_v3": 299,
+    "vit_b_32": 64,
+    "maxvit_t": 224,
+    "googlenet": 64,
+    "regnet_x_400mf": 32,
+    "swin_t": 64,
+}
 
 
 @pytest.mark.parametrize("arch", ["mnasnet0_5", "shufflenet_v2_x0_5", *SIZES])
@@ -63,7 +72,8 @@ def test_nets_with_ways_of_their_own_are_sketched(arch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "count"), [("vgg19", 143667240), ("resnet18_imagenet", 11689512), ("resnet50_imagenet", 25557032)]
+    ("card", "count"),
+    [("vgg19", 143667240), ("resnet18_imagenet", 11689512), ("resnet50_imagenet", 25557032)],
 )
 def test_the_cards_of_table_1_are_nets_of_the_published_size(card: str, count: int) -> None:
     model = methods.make("model", card, {})
@@ -72,13 +82,18 @@ def test_the_cards_of_table_1_are_nets_of_the_published_size(card: str, count: i
 
 
 def test_an_unknown_net_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ValidationError, match=r"torchvision has no net 'resnet19'; did you mean resnet1"):
+    with pytest.raises(
+        ValidationError, match=r"torchvision has no net 'resnet19'; did you mean resnet1"
+    ):
         TorchvisionModel(arch="resnet19")
 
 
 @pytest.mark.parametrize(
     ("arch", "shape", "message"),
-    [("resnet18", (1, 28, 28), "takes RGB images, found 1 channels"), ("vit_b_16", (3, 32, 48), "takes square images")],
+    [
+        ("resnet18", (1, 28, 28), "takes RGB images, found 1 channels"),
+        ("vit_b_16", (3, 32, 48), "takes square images"),
+    ],
 )
 def test_images_that_a_net_does_not_take_are_refused(arch: str, shape: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -104,7 +119,9 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.save(theirs.net.state_dict(), tmp_path / "weights.pth")
     digest = hashlib.sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
     path = (tmp_path / "weights.pth").rename(tmp_path / f"shufflenetv2_x0.5-{digest[:8]}.pth")
-    monkeypatch.setattr(torchvision_weights, "published", lambda arch, weights: f"https://invalid/{path.name}")
+    monkeypatch.setattr(
+        torchvision_weights, "published", lambda arch, weights: f"https://invalid/{path.name}"
+    )
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     (tmp_path / "data" / "weights").mkdir(parents=True)
@@ -116,12 +133,16 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_on_this_machine_are_loaded_without_a_download(
     folder: str, web: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("downloaded"))
+    monkeypatch.setattr(
+        torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("downloaded")
+    )
     web.rename(web.parent / folder / web.name)
     assert same(small(1), train(TorchvisionWeights(), small(2)))
 
 
-def test_weights_that_are_not_there_are_downloaded_to_torchs_cache(web: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_there_are_downloaded_to_torchs_cache(
+    web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[str, str]] = []
 
     def fetch(url: str, to: str, hash_prefix: str, progress: bool) -> None:
@@ -134,14 +155,19 @@ def test_weights_that_are_not_there_are_downloaded_to_torchs_cache(web: Path, mo
     assert asked == [(f"https://invalid/{web.name}", web.stem[-8:])]
 
 
-def test_without_a_network_one_message_says_where_to_put_the_file(web: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_one_message_says_where_to_put_the_file(
+    web: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(InvspecError) as problem:
         train(TorchvisionWeights(), small())
-    assert problem.value.message == f"{web.name} is not on this machine and cannot be downloaded: no route to host"
+    assert (
+        problem.value.message
+        == f"{web.name} is not on this machine and cannot be downloaded: no route to host"
+    )
     assert (
         problem.value.hint
         == f"fetch https://invalid/{web.name} and put it in the folder weights of the folder INVSPEC_DATA"
@@ -157,7 +183,9 @@ def test_a_file_of_that_name_with_other_content_is_refused(web: Path) -> None:
 
 def test_weights_for_other_classes_are_refused(web: Path) -> None:
     web.rename(web.parent / "data" / "weights" / web.name)
-    with pytest.raises(InvspecError, match=r"fc.weight: found \(1000, 1024\), the model has \(10, 1024\)"):
+    with pytest.raises(
+        InvspecError, match=r"fc.weight: found \(1000, 1024\), the model has \(10, 1024\)"
+    ):
         train(TorchvisionWeights(), small(classes=10))
 
 
@@ -165,7 +193,10 @@ def test_auxiliary_heads_are_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
     with torch.device("meta"):
         theirs: Any = models.googlenet(num_classes=2, aux_logits=True, init_weights=False)
     path = tmp_path / "googlenet.pth"
-    torch.save({name: torch.full(w.shape, 0.5, dtype=w.dtype) for name, w in theirs.state_dict().items()}, path)
+    torch.save(
+        {name: torch.full(w.shape, 0.5, dtype=w.dtype) for name, w in theirs.state_dict().items()},
+        path,
+    )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(torchvision_weights, "located", lambda url: (path, digest[:8]))
     net = TorchvisionModel(arch="googlenet").sketch((3, 64, 64), 2).to_empty(device="cpu")
@@ -176,7 +207,9 @@ def test_auxiliary_heads_are_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_published_weights_are_known_by_name() -> None:
     url = published("vgg19", "IMAGENET1K_V1")
     assert url.endswith("/vgg19-dcbb9e9d.pth")
-    with pytest.raises(InvspecError, match="torchvision has no weights IMAGENET1K_V2 for resnet18") as problem:
+    with pytest.raises(
+        InvspecError, match="torchvision has no weights IMAGENET1K_V2 for resnet18"
+    ) as problem:
         published("resnet18", "IMAGENET1K_V2")
     assert problem.value.hint == "did you mean IMAGENET1K_V1? (known: IMAGENET1K_V1)"
 
@@ -215,7 +248,11 @@ def test_another_net_and_weights_of_no_net_are_refused_by_validate(
         f"error: {path}:7: train.0: defence torchvision_weights does not fit model linear\n"
         "hint: it needs a net of torchvision, as the models torchvision, vgg19 and resnet50_imagenet are\n"
     )
-    path.write_text(PUBLISHED.replace("MODEL", "torchvision").replace("s: {}}\na", "s: {weights: IMAGENET_V1}}\na"))
+    path.write_text(
+        PUBLISHED.replace("MODEL", "torchvision").replace(
+            "s: {}}\na", "s: {weights: IMAGENET_V1}}\na"
+        )
+    )
     assert call("validate", path) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"error: {path}:4: ")
@@ -241,11 +278,15 @@ def fake_timm(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def create_model(arch: str, **settings: Any) -> nn.Module:
         asked.append({"arch": arch, **settings})
         return nn.Sequential(
-            nn.Conv2d(settings["in_chans"], 4, 3), nn.Flatten(), nn.LazyLinear(settings["num_classes"])
+            nn.Conv2d(settings["in_chans"], 4, 3),
+            nn.Flatten(),
+            nn.LazyLinear(settings["num_classes"]),
         )
 
     known = ["tiny_vit"]
-    module = SimpleNamespace(create_model=create_model, is_model=known.__contains__, list_models=lambda: known)
+    module = SimpleNamespace(
+        create_model=create_model, is_model=known.__contains__, list_models=lambda: known
+    )
     monkeypatch.setitem(sys.modules, "timm", module)  # type: ignore[arg-type]
     return asked
 
@@ -258,7 +299,9 @@ def test_a_net_of_timm_is_built_for_the_data_set(monkeypatch: pytest.MonkeyPatch
     assert net.pixel_std.tolist() == [0.5]
 
 
-def test_a_net_that_timm_does_not_have_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_that_timm_does_not_have_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fake_timm(monkeypatch)
     with pytest.raises(ValueError, match=r"timm has no net 'tiny_vits'; did you mean tiny_vit\?"):
         TimmModel(arch="tiny_vits").build(RGB, 3)
@@ -283,7 +326,9 @@ def test_without_timm_validate_says_how_to_install_it(
     path.write_text(SPEC)
     assert call("validate", path) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"error: {path}:7: train.0.model: timm on fake: timm cannot be imported: ")
+    assert told.startswith(
+        f"error: {path}:7: train.0.model: timm on fake: timm cannot be imported: "
+    )
     assert told.endswith("\nhint: pip install 'invspec[timm]'\n")
 
 

@@ -69,7 +69,9 @@ def test_48_blocks_on_32x32_are_undone(name: str) -> None:
     assert round_trip(net.double(), x.double()) < 1e-9
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "reversible"])  # whose forward pass is the same
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "reversible"]
+)  # whose forward pass is the same
 def test_the_log_determinant_is_that_of_the_jacobian(kind: str) -> None:
     net = net_of((1, 8, 8), **{"site": (1, 1), **KINDS[kind]}).double()
     x = images((1, 8, 8), n=2).double()
@@ -77,8 +79,13 @@ def test_the_log_determinant_is_that_of_the_jacobian(kind: str) -> None:
     def code(one: Tensor) -> Tensor:
         return torch.cat(net.encode(one.view(1, 1, 8, 8)), dim=1).flatten()
 
-    expected = [torch.linalg.slogdet(torch.autograd.functional.jacobian(code, one.flatten())).logabsdet for one in x]
-    torch.testing.assert_close(net.encode_with_log_det(x)[2], torch.stack(expected), rtol=0, atol=1e-8)
+    expected = [
+        torch.linalg.slogdet(torch.autograd.functional.jacobian(code, one.flatten())).logabsdet
+        for one in x
+    ]
+    torch.testing.assert_close(
+        net.encode_with_log_det(x)[2], torch.stack(expected), rtol=0, atol=1e-8
+    )
 
 
 def test_with_identical_couplings_and_orthogonal_matrices_actnorm_alone_changes_volume() -> None:
@@ -90,9 +97,16 @@ def test_with_identical_couplings_and_orthogonal_matrices_actnorm_alone_changes_
         if isinstance(module, Invertible1x1):
             module.weight.data = torch.linalg.qr(module.weight.double()).Q
     net.eval().double()
-    scales = [layer.log_scale.sum() for stage in net.stages for layer in stage.layers if isinstance(layer, ActNorm)]
+    scales = [
+        layer.log_scale.sum()
+        for stage in net.stages
+        for layer in stage.layers
+        if isinstance(layer, ActNorm)
+    ]
     positions = [64, 64, 16, 16]  # 8x8 in the first stage, 4x4 in the second
-    expected = 256 * math.log(2) + sum(n * scale for n, scale in zip(positions, scales, strict=True))
+    expected = 256 * math.log(2) + sum(
+        n * scale for n, scale in zip(positions, scales, strict=True)
+    )
     found = net.encode_with_log_det(x.double())[2]
     torch.testing.assert_close(found, expected.expand(4), rtol=0, atol=1e-8)
 
@@ -165,7 +179,12 @@ def test_the_nets_of_the_paper_have_its_shapes() -> None:
     assert FiRevNet().shapes((1, 32, 32)) == [(4, 16, 16), (8, 8, 8), (16, 4, 4)]
     imagenet = methods.make("model", "firevnet_imagenet", {})
     assert isinstance(imagenet, FiRevNet)
-    assert imagenet.shapes((3, 224, 224)) == [(48, 56, 56), (192, 28, 28), (768, 14, 14), (3072, 7, 7)]
+    assert imagenet.shapes((3, 224, 224)) == [
+        (48, 56, 56),
+        (192, 28, 28),
+        (768, 14, 14),
+        (3072, 7, 7),
+    ]
     assert imagenet.stages * imagenet.blocks * 3 == 48
 
 
@@ -181,11 +200,18 @@ def test_the_net_for_imagenet_is_small_enough_to_be_sketched_with_numbers() -> N
         ({}, (1, 28, 28), 10, "a squeeze needs an even height and width, found 7x7"),
         ({}, (1, 8, 8), 10, r"site 2, 2 is outside of the last map, which is 1x1"),
         ({}, (1, 32, 32), 17, "17 logits are read from 16 channels"),
-        ({"input_squeezes": 0}, (1, 32, 32), 10, "couplings need an even number of channels, found 1"),
+        (
+            {"input_squeezes": 0},
+            (1, 32, 32),
+            10,
+            "couplings need an even number of channels, found 1",
+        ),
         ({"readout": "first", "stages": 1}, (1, 2, 2), 10, "10 logits are read from 4 numbers"),
     ],
 )
-def test_images_that_do_not_fit_are_refused(fields: dict, shape: tuple, classes: int, found: str) -> None:
+def test_images_that_do_not_fit_are_refused(
+    fields: dict, shape: tuple, classes: int, found: str
+) -> None:
     with pytest.raises(ValueError, match=found):
         FiRevNet(**fields).sketch(shape, classes)
 
@@ -214,7 +240,9 @@ def test_each_half_of_a_vector_is_changed_in_turn_and_returns_to_its_place() -> 
     couplings = net.stages[0].layers[1::2]
     assert [len(coupling.net) for coupling in couplings] == [5] * 4
     couplings[3].net[-1].bias.data.fill_(1.0)
-    assert (torch.cat(net.encode(x), dim=1) - x.flatten(1)).mean(0).tolist() == pytest.approx([1, 1, 1, 0, 0, 0])
+    assert (torch.cat(net.encode(x), dim=1) - x.flatten(1)).mean(0).tolist() == pytest.approx(
+        [1, 1, 1, 0, 0, 0]
+    )
 
 
 def test_a_net_trained_in_bfloat16_is_saved_and_inverts_without_beginning_anew() -> None:

@@ -43,7 +43,9 @@ def test_its_convolutions_have_coefficients_for_every_pair_and_one_bias_a_field(
     assert (ours == convolutions) == (deeper == 38)
 
 
-@pytest.mark.parametrize(("head", "read"), [("flatten", 1280), ("group_flatten", 320), ("invariant", 20)])
+@pytest.mark.parametrize(
+    ("head", "read"), [("flatten", 1280), ("group_flatten", 320), ("invariant", 20)]
+)
 def test_the_heads_differ_in_what_the_linear_layers_read(head: str, read: int) -> None:
     linear = (read + 1) * 50 + 51 * 10
     assert parameters(built(head=head)) == 26_750 + linear
@@ -98,7 +100,10 @@ def test_the_deployed_net_is_plain_and_equals_the_trained_one() -> None:
             weight.add_(0.01 * torch.randn_like(weight))  # as training would
     logits = net(x).detach()
     plain = GCNN().deploy(net)
-    assert {type(layer).__module__.split(".")[0] for layer in plain.modules()} <= {"torch", "invspec"}
+    assert {type(layer).__module__.split(".")[0] for layer in plain.modules()} <= {
+        "torch",
+        "invspec",
+    }
     assert not any(isinstance(layer, GroupConv) for layer in plain.modules())
     torch.testing.assert_close(plain(x), logits, atol=1e-5, rtol=1e-5)
 
@@ -110,7 +115,9 @@ def test_the_state_is_the_same_in_both_modes() -> None:
 
 def test_images_whose_maps_are_odd_are_refused_by_the_invariant_head_only() -> None:
     assert built(shape=(1, 18, 18))(torch.rand(1, 1, 18, 18)).shape == (1, 10)
-    with pytest.raises(ValueError, match="an invariant head needs height and width that 4 divides, found 18x18"):
+    with pytest.raises(
+        ValueError, match="an invariant head needs height and width that 4 divides, found 18x18"
+    ):
         GCNN(head="invariant").build((1, 18, 18), 10)
     with pytest.raises(ValueError, match="GCNN needs images of at least 16x16, found 8x8"):
         GCNN().sketch((1, 8, 8), 10)

@@ -22,7 +22,9 @@ def perturbed(classes=CLASSES, length=LENGTH):
 
 def code(n=7):
     generator = torch.Generator().manual_seed(1)
-    return [torch.randn(n, size, generator=generator, dtype=torch.float64) for size in (CLASSES, LENGTH)]
+    return [
+        torch.randn(n, size, generator=generator, dtype=torch.float64) for size in (CLASSES, LENGTH)
+    ]
 
 
 def test_it_begins_as_actnorm_and_can_be_undone():
@@ -45,8 +47,12 @@ def test_it_can_be_undone_in_bfloat16_too():
 
 def test_its_determinant_is_that_of_the_jacobian():
     last, (semantic, nuisance) = perturbed(), code(1)
-    jacobian = torch.autograd.functional.jacobian(lambda z: last(semantic, z)[0].sum(0), nuisance)[:, 0]
-    assert last(semantic, nuisance)[1].item() == pytest.approx(torch.linalg.slogdet(jacobian)[1].item(), abs=1e-8)
+    jacobian = torch.autograd.functional.jacobian(lambda z: last(semantic, z)[0].sum(0), nuisance)[
+        :, 0
+    ]
+    assert last(semantic, nuisance)[1].item() == pytest.approx(
+        torch.linalg.slogdet(jacobian)[1].item(), abs=1e-8
+    )
 
 
 def test_a_net_that_ends_in_it_is_a_bijection_with_the_right_volume():
@@ -61,7 +67,9 @@ def test_a_net_that_ends_in_it_is_a_bijection_with_the_right_volume():
     semantic, nuisance, log_det = net.eval().encode_with_log_det(x)
     assert torch.equal(net(x), semantic)
     assert (net.decode(semantic, nuisance) - x).abs().max() < 1e-9
-    jacobian = torch.autograd.functional.jacobian(lambda z: torch.cat(net.encode(z), dim=1), x).view(64, 64)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda z: torch.cat(net.encode(z), dim=1), x
+    ).view(64, 64)
     assert log_det.item() == pytest.approx(torch.linalg.slogdet(jacobian)[1].item(), abs=1e-8)
 
 
@@ -70,7 +78,9 @@ def test_the_fit_takes_mean_and_covariance_of_each_class_out():
     generator = torch.Generator().manual_seed(2)
     y = torch.arange(30_000) % CLASSES
     mixing = torch.randn(CLASSES, LENGTH, LENGTH, generator=generator, dtype=torch.float64)
-    mixing = (torch.eye(LENGTH) + 0.3 * mixing.tril(-1)) * torch.arange(1, CLASSES + 1).view(-1, 1, 1)
+    mixing = (torch.eye(LENGTH) + 0.3 * mixing.tril(-1)) * torch.arange(1, CLASSES + 1).view(
+        -1, 1, 1
+    )
     noise = torch.randn(len(y), LENGTH, 1, generator=generator, dtype=torch.float64)
     nuisance = (mixing[y] @ noise).squeeze(2) + y[:, None]
     semantic = 50.0 * torch.nn.functional.one_hot(y, CLASSES).double()
@@ -109,6 +119,9 @@ def test_a_class_that_no_logits_choose_stays_as_it_was():
     never = torch.tensor([0.0, 0.0, -2000.0], dtype=torch.float64)  # a softmax of exactly 0
     last = TriangularGivenLogits(CLASSES, LENGTH).eval().double()
     last.fit([(semantic + never, nuisance)])
-    assert all(torch.equal(part[2], torch.zeros_like(part[2])) for part in (last.shift, last.log_scale, last.lower))
+    assert all(
+        torch.equal(part[2], torch.zeros_like(part[2]))
+        for part in (last.shift, last.log_scale, last.lower)
+    )
     assert all(part.isfinite().all() for part in last.parameters())
     assert last.shift[:2].abs().min() > 0

@@ -20,7 +20,12 @@ from invspec.equivariant.group_conv import (
 )
 from invspec.models.gcnn import GCNN
 
-SPAN = {("trivial", 3): 9, ("regular", 3): 36, ("trivial", 4): 16, ("regular", 4): 64}  # Cohen and Welling's parameters
+SPAN = {
+    ("trivial", 3): 9,
+    ("regular", 3): 36,
+    ("trivial", 4): 16,
+    ("regular", 4): 64,
+}  # Cohen and Welling's parameters
 
 
 def naive_p4(weight: Tensor) -> Tensor:
@@ -33,8 +38,15 @@ def fitted(basis: KernelBasis, weight: Tensor) -> tuple[GroupConv, float]:
     """The layer nearest to a naive one by least squares, and its largest error in any entry of a kernel."""
     fan_out, fan_in = weight.shape[:2]
     conv = GroupConv(basis, fan_in, fan_out)
-    wanted = naive_p4(weight).reshape(fan_out, 4, fan_in, -1).transpose(1, 2).reshape(fan_out * fan_in, -1)
-    layout = basis.kernels.flatten(2).flatten(1)  # (M, 4 * R * k * k), as `wanted` (O * I, 4 * R * k * k)
+    wanted = (
+        naive_p4(weight)
+        .reshape(fan_out, 4, fan_in, -1)
+        .transpose(1, 2)
+        .reshape(fan_out * fan_in, -1)
+    )
+    layout = basis.kernels.flatten(2).flatten(
+        1
+    )  # (M, 4 * R * k * k), as `wanted` (O * I, 4 * R * k * k)
     solution = torch.linalg.pinv(layout.T) @ wanted.T.double()
     conv.weight.data = solution.T.reshape(conv.weight.shape).float()
     return conv, (conv.expanded()[0] - naive_p4(weight)).abs().max().item()
@@ -55,9 +67,14 @@ def test_it_can_be_every_convolution_of_cohen_and_welling(source: Source, size: 
 
 @pytest.mark.parametrize("size", [3, 4])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_nothing_but_quarter_turn_equivariant_convolutions_is_in_its_reach(size: int, padding: int) -> None:
+def test_nothing_but_quarter_turn_equivariant_convolutions_is_in_its_reach(
+    size: int, padding: int
+) -> None:
     torch.manual_seed(0)
-    conv, x = GroupConv(kernel_basis("c4", "regular", size), 3, 5, padding), torch.randn(2, 12, 9, 9)
+    conv, x = (
+        GroupConv(kernel_basis("c4", "regular", size), 3, 5, padding),
+        torch.randn(2, 12, 9, 9),
+    )
     assert conv(x).shape[-1] == 9 + 2 * padding - size + 1
     torch.testing.assert_close(conv(acted(x, 1)), acted(conv(x), 1), atol=1e-5, rtol=1e-5)
 
@@ -70,15 +87,21 @@ def test_it_starts_as_r2conv_does_and_computes_the_same(group: str) -> None:
         from e2cnn import nn as steerable
 
         space = gspaces.Rot2dOnR2(order)
-        one, other = (steerable.FieldType(space, [space.regular_repr] * fields) for fields in (2, 3))
-        reference = steerable.R2Conv(one, other, 3, frequencies_cutoff=CUTOFF, recompute=True, bias=False).float()
+        one, other = (
+            steerable.FieldType(space, [space.regular_repr] * fields) for fields in (2, 3)
+        )
+        reference = steerable.R2Conv(
+            one, other, 3, frequencies_cutoff=CUTOFF, recompute=True, bias=False
+        ).float()
     torch.manual_seed(0)
     steerable.init.generalized_he_init(reference.weights.data, reference.basisexpansion)
     torch.manual_seed(0)
     conv = GroupConv(kernel_basis(group, "regular"), 2, 3)
     torch.testing.assert_close(conv.weight.flatten(), reference.weights)
     x = torch.randn(2, 2 * order, 8, 8)
-    torch.testing.assert_close(conv(x), reference(steerable.GeometricTensor(x, one)).tensor, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        conv(x), reference(steerable.GeometricTensor(x, one)).tensor, atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("source", "size"), SPAN)
@@ -114,8 +137,12 @@ def test_batch_norm_has_one_mean_and_variance_a_field() -> None:
     norm = GroupBatchNorm(3, 4)
     fields = norm(x).unflatten(1, (3, 4))
     torch.testing.assert_close(fields.mean((0, 2, 3, 4)), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(fields.var((0, 2, 3, 4), correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    assert (fields.mean((0, 3, 4)).abs() > 0.1).all()  # but not of each channel: those of a field still differ
+    torch.testing.assert_close(
+        fields.var((0, 2, 3, 4), correction=0), torch.ones(3), atol=1e-4, rtol=0
+    )
+    assert (
+        fields.mean((0, 3, 4)).abs() > 0.1
+    ).all()  # but not of each channel: those of a field still differ
     torch.testing.assert_close(norm.running_mean, 0.1 * x.unflatten(1, (3, 4)).mean((0, 2, 3, 4)))
     assert parameters(norm) == 2 * 3
 
@@ -139,7 +166,9 @@ def test_batch_norm_is_e2cnns(training: bool) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_commutes_with_quarter_turns_and_an_ordinary_one_does_not(training: bool) -> None:
+def test_batch_norm_commutes_with_quarter_turns_and_an_ordinary_one_does_not(
+    training: bool,
+) -> None:
     norm = norm_after(batches=2).train(training)
     x = torch.randn(5, 12, 6, 6) + torch.arange(12.0)[:, None, None]
     torch.testing.assert_close(norm(acted(x, 1)), acted(norm(x), 1), atol=1e-5, rtol=1e-5)
@@ -168,7 +197,9 @@ def test_a_tie_in_the_group_shares_the_gradient() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_written_out_keeps_padding_and_type(dtype: torch.dtype) -> None:
-    net = nn.Sequential(nn.Sequential(GroupConv(kernel_basis("c4", "trivial"), 2, 3, padding=1)), nn.ReLU())
+    net = nn.Sequential(
+        nn.Sequential(GroupConv(kernel_basis("c4", "trivial"), 2, 3, padding=1)), nn.ReLU()
+    )
     net.append(GroupBatchNorm(3, 4)).to(dtype).eval()
     x = torch.randn(2, 2, 6, 6, dtype=dtype)
     plain = written_out(net).eval()

@@ -102,7 +102,9 @@ def test_a_layer_replayed_has_the_gradients_of_a_layer_run(name: str) -> None:
     assert all(part.is_leaf for part in parts)
     torch.testing.assert_close(torch.cat(parts, dim=1), x, rtol=0, atol=1e-10)
     torch.testing.assert_close(same, log_det, rtol=0, atol=1e-10)
-    found = torch.autograd.grad(again.sin().sum() + same.sum(), (*parts, *weights), allow_unused=True)
+    found = torch.autograd.grad(
+        again.sin().sum() + same.sum(), (*parts, *weights), allow_unused=True
+    )
     torch.testing.assert_close(torch.cat(found[: len(parts)], dim=1), expected[0])
     torch.testing.assert_close(found[len(parts) :], expected[1:])
 
@@ -168,7 +170,9 @@ def test_codes_far_away_do_not_overflow_when_they_are_undone() -> None:
 @pytest.mark.parametrize("n", [1, 2, 7, 16])
 def test_the_dct_is_orthonormal(n: int) -> None:
     matrix = dct_matrix(n)
-    torch.testing.assert_close(matrix @ matrix.T, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        matrix @ matrix.T, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-12
+    )
 
 
 def test_frequency_0_of_the_dct_is_the_mean_times_the_root_of_the_pixels() -> None:

@@ -28,7 +28,11 @@ def test_its_trunk_can_be_undone_and_its_logits_are_a_projection() -> None:
 def test_the_card_is_the_net_of_300_layers() -> None:
     card = methods.make("model", "irevnet", {})
     assert isinstance(card, Model)
-    convolutions = [layer for layer in card.sketch((3, 224, 224), 1000).modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [
+        layer
+        for layer in card.sketch((3, 224, 224), 1000).modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
     assert len(convolutions) == 300
     assert [convolutions[3 * block].in_channels for block in (0, 6, 22, 94)] == [24, 96, 384, 1536]
 

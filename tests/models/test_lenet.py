@@ -12,7 +12,11 @@ def test_it_has_the_parameters_of_the_challenge() -> None:
 
 def test_weights_start_within_two_deviations_and_biases_at_a_tenth() -> None:
     torch.manual_seed(0)
-    layers = [layer for layer in LeNet().build((1, 28, 28), 10) if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers = [
+        layer
+        for layer in LeNet().build((1, 28, 28), 10)
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
     assert len(layers) == 4
     for layer in layers:
         assert layer.weight.abs().max() <= 0.2
@@ -32,8 +36,15 @@ def test_with_torchs_initialisation_every_layer_starts_as_torch_makes_it() -> No
     torch.manual_seed(0)
     given = LeNet(initialisation="torch").build((1, 28, 28), 10)
     torch.manual_seed(0)
-    layers = (nn.Conv2d(1, 32, 5), nn.Conv2d(32, 64, 5), nn.Linear(64 * 49, 1024), nn.Linear(1024, 10))
-    for layer, own in zip(layers, [one for one in given if isinstance(one, nn.Conv2d | nn.Linear)], strict=True):
+    layers = (
+        nn.Conv2d(1, 32, 5),
+        nn.Conv2d(32, 64, 5),
+        nn.Linear(64 * 49, 1024),
+        nn.Linear(1024, 10),
+    )
+    for layer, own in zip(
+        layers, [one for one in given if isinstance(one, nn.Conv2d | nn.Linear)], strict=True
+    ):
         assert torch.equal(layer.weight, own.weight)
         assert layer.bias is not None
         assert own.bias is not None

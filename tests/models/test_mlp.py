@@ -6,7 +6,11 @@ from invspec.models.mlp import MLP
 
 def test_layers_have_the_widths_asked_for():
     net = MLP(hidden=(5, 3)).build((2, 2, 2), 4)
-    assert [tuple(layer.weight.shape) for layer in net if isinstance(layer, nn.Linear)] == [(5, 8), (3, 5), (4, 3)]
+    assert [tuple(layer.weight.shape) for layer in net if isinstance(layer, nn.Linear)] == [
+        (5, 8),
+        (3, 5),
+        (4, 3),
+    ]
     assert net(torch.rand(6, 2, 2, 2)).shape == (6, 4)
 
 

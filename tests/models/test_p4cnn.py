@@ -54,14 +54,20 @@ def test_quarter_turns_change_its_twins_logits() -> None:
 
 def test_dropout_follows_all_layers_but_the_pooled_one_and_the_last() -> None:
     for model, share in ((Z2CNN(), 0.3), (P4CNN(), 0.0)):
-        dropouts = [layer.p for layer in fresh(model, MNIST).modules() if isinstance(layer, nn.Dropout)]
+        dropouts = [
+            layer.p for layer in fresh(model, MNIST).modules() if isinstance(layer, nn.Dropout)
+        ]
         assert dropouts == [share] * 5
 
 
 def test_images_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="P4CNN needs an even height and width to be invariant, found 29x29"):
+    with pytest.raises(
+        ValueError, match="P4CNN needs an even height and width to be invariant, found 29x29"
+    ):
         P4CNN().sketch((1, 29, 29), 10)
     assert Z2CNN().sketch((1, 29, 29), 10)
     for model in (P4CNN(), Z2CNN()):
-        with pytest.raises(ValueError, match="seven convolutions need images of at least 28x28, found 26x28"):
+        with pytest.raises(
+            ValueError, match="seven convolutions need images of at least 28x28, found 26x28"
+        ):
             model.sketch((1, 26, 28), 10)

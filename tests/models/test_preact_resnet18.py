@@ -36,7 +36,9 @@ def test_logits_are_linear_in_the_mean_of_the_last_block() -> None:
 def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
     net = fresh(PreActResNet18(width=4), CIFAR)
     weighted = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    shortcuts = [layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
+    shortcuts = [
+        layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+    ]
     assert (len(weighted) - len(shortcuts), len(shortcuts)) == (18, 3)
     assert net(torch.rand(2, *CIFAR)).shape == (2, 10)
 

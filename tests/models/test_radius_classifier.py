@@ -4,7 +4,9 @@ import torch
 from invspec.models.radius_classifier import RadiusClassifier
 from invspec.registry.methods import make
 
-X = torch.tensor([[[[3.0, 4.0, 12.0]]], [[[0.0, 1.0, 0.0]]]])  # of radius 13 and 1; 5 and 1 without the last
+X = torch.tensor(
+    [[[[3.0, 4.0, 12.0]]], [[[0.0, 1.0, 0.0]]]]
+)  # of radius 13 and 1; 5 and 1 without the last
 
 
 @pytest.mark.parametrize(("ignored", "radii"), [(0, (13, 1)), (1, (5, 1)), (2, (3, 0))])
@@ -14,7 +16,9 @@ def test_the_logits_are_the_radius_less_the_middle_and_its_opposite(ignored, rad
 
 
 def test_the_cards_are_the_papers_two():
-    aligned, misaligned = (make("model", name, {}) for name in ("radius_classifier", "radius_classifier_misaligned"))
+    aligned, misaligned = (
+        make("model", name, {}) for name in ("radius_classifier", "radius_classifier_misaligned")
+    )
     assert (aligned, misaligned) == (RadiusClassifier(), RadiusClassifier(ignored=1))
 
 

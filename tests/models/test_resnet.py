@@ -25,7 +25,9 @@ def test_its_parameters_are_those_of_its_layers() -> None:
 def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
     net = fresh(ResNet18(width=4), CIFAR)
     weighted = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    shortcuts = [layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
+    shortcuts = [
+        layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+    ]
     assert len(weighted) - len(shortcuts) == 18
     assert net(torch.rand(2, *CIFAR)).shape == (2, 10)
 

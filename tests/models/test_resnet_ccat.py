@@ -22,23 +22,39 @@ def by_hand(channels: int, widths: tuple[int, ...], blocks: int = 3) -> int:
 
 
 @pytest.mark.parametrize(
-    ("shape", "maps"), [(MNIST, [28, 14, 7]), (CIFAR, [32, 16, 8])], ids=["28 x 28 x 1", "32 x 32 x 3"]
+    ("shape", "maps"),
+    [(MNIST, [28, 14, 7]), (CIFAR, [32, 16, 8])],
+    ids=["28 x 28 x 1", "32 x 32 x 3"],
 )
 def test_three_groups_of_three_blocks_halve_the_map_twice(shape: Shape, maps: list[int]) -> None:
     net, x = CCATResNet().sketch(shape, 10), torch.zeros(1, *shape, device="meta")
-    expected = [(width, size, size) for width, size in zip((64, 128, 256), maps, strict=True) for _ in range(3)]
+    expected = [
+        (width, size, size)
+        for width, size in zip((64, 128, 256), maps, strict=True)
+        for _ in range(3)
+    ]
     assert shapes(net, x, BasicBlock) == expected
     assert not any(isinstance(layer, nn.MaxPool2d) for layer in net.modules())
 
 
 @pytest.mark.parametrize(("channels", "total"), [(1, 4_326_602), (3, 4_327_754)])
 def test_its_parameters_are_those_of_its_layers(channels: int, total: int) -> None:
-    assert parameters(CCATResNet().sketch((channels, 28, 28), 10)) == by_hand(channels, (64, 128, 256)) == total
+    assert (
+        parameters(CCATResNet().sketch((channels, 28, 28), 10))
+        == by_hand(channels, (64, 128, 256))
+        == total
+    )
 
 
 def test_it_has_twenty_layers_with_weights_on_the_way() -> None:
-    weighted = [layer for layer in CCATResNet().sketch(CIFAR, 10).modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    shortcuts = [layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)]
+    weighted = [
+        layer
+        for layer in CCATResNet().sketch(CIFAR, 10).modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
+    shortcuts = [
+        layer for layer in weighted if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+    ]
     assert (len(weighted), len(shortcuts)) == (22, 2)
 
 

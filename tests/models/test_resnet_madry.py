@@ -17,7 +17,10 @@ def by_hand(widths: tuple[int, ...], units: int = 5) -> int:
     total = 9 * 3 * widths[0] + 2 * widths[-1] + widths[-1] * 10 + 10
     for before, width in pairwise(widths):
         fans = [(before, width)] + [(width, width)] * (units - 1)
-        total += sum(2 * fan_in + 9 * fan_in * fan_out + 2 * fan_out + 9 * fan_out**2 for fan_in, fan_out in fans)
+        total += sum(
+            2 * fan_in + 9 * fan_in * fan_out + 2 * fan_out + 9 * fan_out**2
+            for fan_in, fan_out in fans
+        )
     return total
 
 
@@ -52,13 +55,17 @@ def test_a_shortcut_averages_positions_and_adds_channels_of_zeros_on_both_sides(
 
 def test_only_the_first_units_shortcut_is_activated() -> None:
     units = [
-        layer for layer in fresh(ResNetMadry(widths=NARROW), CIFAR).modules() if isinstance(layer, PreActivationUnit)
+        layer
+        for layer in fresh(ResNetMadry(widths=NARROW), CIFAR).modules()
+        if isinstance(layer, PreActivationUnit)
     ]
     assert [unit.activate_shortcut for unit in units] == [True] + [False] * 14
     activated, x = units[0].eval(), -torch.ones(1, 16, 4, 4)
     for weight in activated.residual.parameters():
         nn.init.zeros_(weight)
-    torch.testing.assert_close(activated(x), -0.1 * torch.ones_like(x), atol=1e-3, rtol=0)  # eps 1e-3 of batch norm
+    torch.testing.assert_close(
+        activated(x), -0.1 * torch.ones_like(x), atol=1e-3, rtol=0
+    )  # eps 1e-3 of batch norm
 
 
 def test_the_logits_do_not_see_brightness_and_contrast() -> None:
@@ -67,7 +74,11 @@ def test_the_logits_do_not_see_brightness_and_contrast() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="the residual net needs height and width that 4 divides, found 30x32"):
+    with pytest.raises(
+        ValueError, match="the residual net needs height and width that 4 divides, found 30x32"
+    ):
         ResNetMadry().sketch((3, 30, 32), 10)
-    with pytest.raises(ValueError, match="a shortcut cannot lose channels, but a group is 3 narrower"):
+    with pytest.raises(
+        ValueError, match="a shortcut cannot lose channels, but a group is 3 narrower"
+    ):
         PadChannels(-3)

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from invspec.errors import InvspecError
-from invspec.flows.invertible import ActNorm, AdditiveCoupling, ChannelReversal, Flatten, coupling_net
+from invspec.flows.invertible import (
+    ActNorm,
+    AdditiveCoupling,
+    ChannelReversal,
+    Flatten,
+    coupling_net,
+)
 from invspec.flows.reversible import Run
 from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
 from invspec.models.irevnet import IRevNet
@@ -19,7 +25,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "additive": {},
     "affine": {"coupling": "affine"},
     "batch norm": {"norm": "batch_norm", "permutation": "reversal"},
-    "no factor out": {"factor_out": False, "readout": "dct", "norm": "none", "coupling": "affine_last"},
+    "no factor out": {
+        "factor_out": False,
+        "readout": "dct",
+        "norm": "none",
+        "coupling": "affine_last",
+    },
 }
 
 
@@ -55,12 +66,16 @@ def gradients(net: Any, x: Tensor) -> list[Tensor]:
 
 def differences(one: list[Tensor], other: list[Tensor]) -> list[float]:
     """Relative to the size of the gradient for the same weight."""
-    return [((a - b).norm() / b.norm().clamp_min(1e-6)).item() for a, b in zip(one, other, strict=True)]
+    return [
+        ((a - b).norm() / b.norm().clamp_min(1e-6)).item() for a, b in zip(one, other, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-4)])
-def test_gradients_are_those_of_the_stored_run(kind: str, dtype: torch.dtype, tolerance: float) -> None:
+def test_gradients_are_those_of_the_stored_run(
+    kind: str, dtype: torch.dtype, tolerance: float
+) -> None:
     stored, reversible = nets(dtype, **KINDS[kind])
     x = images(dtype)
     assert max(differences(gradients(reversible, x), gradients(stored, x))) < tolerance
@@ -87,7 +102,9 @@ def test_the_gradient_for_the_images_is_right_by_finite_differences() -> None:
 def test_a_deployed_net_has_a_gradient_for_its_input_alone() -> None:
     stored, reversible = (net.eval().requires_grad_(False) for net in nets(torch.float32))
     x = images(torch.float32).requires_grad_()
-    ours, theirs = (torch.autograd.grad(net(x).logsumexp(1).sum(), x)[0] for net in (reversible, stored))
+    ours, theirs = (
+        torch.autograd.grad(net(x).logsumexp(1).sum(), x)[0] for net in (reversible, stored)
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -105,7 +122,9 @@ def test_only_the_input_and_the_output_are_kept(layers: int) -> None:
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor):
             run(x)
-        assert sum(kept) == 2 * x.numel() if memory == "reversible" else sum(kept) > layers * x.numel()
+        assert (
+            sum(kept) == 2 * x.numel() if memory == "reversible" else sum(kept) > layers * x.numel()
+        )
 
 
 def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
@@ -113,7 +132,9 @@ def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
     layers = [AdditiveCoupling(nn.Linear(2, 2)) for _ in range(4)]
     for layer in layers:
         layer.net.weight.data = gain * torch.eye(2)
-    return Run([part for layer in layers for part in (layer, ChannelReversal())], "reversible").to(dtype)
+    return Run([part for layer in layers for part in (layer, ChannelReversal())], "reversible").to(
+        dtype
+    )
 
 
 def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
@@ -129,7 +150,9 @@ def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
 def test_a_net_that_has_diverged_is_not_refused_for_what_undoing_lost() -> None:
     run = stretching(torch.float32, gain=1e30)
     run(torch.ones(3, 4))[0].sum().backward()
-    assert not all(weight.grad.isfinite().all() for weight in run.parameters() if weight.grad is not None)
+    assert not all(
+        weight.grad.isfinite().all() for weight in run.parameters() if weight.grad is not None
+    )
 
 
 def test_running_statistics_move_once() -> None:
@@ -199,7 +222,9 @@ def test_vectors_are_undone_like_maps() -> None:
 
 
 def test_frozen_weights_among_others_get_none() -> None:
-    run = Run([Flatten((1, 1, 4)), *(AdditiveCoupling(nn.Linear(2, 2)) for _ in range(2))], "reversible")
+    run = Run(
+        [Flatten((1, 1, 4)), *(AdditiveCoupling(nn.Linear(2, 2)) for _ in range(2))], "reversible"
+    )
     run.layers[1].requires_grad_(False)
     run(torch.rand(3, 1, 1, 4))[0].sum().backward()
     assert [weight.grad is None for weight in run.parameters()] == [True, True, False, False]
@@ -207,9 +232,15 @@ def test_frozen_weights_among_others_get_none() -> None:
 
 def test_a_weight_that_two_layers_share_gets_both_gradients() -> None:
     shared = nn.Linear(2, 2).double()
-    runs = {memory: Run([AdditiveCoupling(shared) for _ in range(2)], memory) for memory in ("stored", "reversible")}
+    runs = {
+        memory: Run([AdditiveCoupling(shared) for _ in range(2)], memory)
+        for memory in ("stored", "reversible")
+    }
     x = torch.rand(3, 4, dtype=torch.float64)
-    ours, theirs = (torch.autograd.grad(runs[m](x)[0].sin().sum(), shared.weight)[0] for m in ("reversible", "stored"))
+    ours, theirs = (
+        torch.autograd.grad(runs[m](x)[0].sin().sum(), shared.weight)[0]
+        for m in ("reversible", "stored")
+    )
     torch.testing.assert_close(ours, theirs)
 
 

@@ -6,11 +6,15 @@ from invspec.models.sign_classifier import SignClassifier
 X = torch.tensor([[[[-1.0, 2.0, 5.0, 1.0, 0.5]]]])  # odd coordinates 2 + 1, even ones 5 + 0.5
 
 
-@pytest.mark.parametrize(("over", "total"), [("first", -1), ("sum_odd", 3), ("odd_minus_even", -2.5)])
+@pytest.mark.parametrize(
+    ("over", "total"), [("first", -1), ("sum_odd", 3), ("odd_minus_even", -2.5)]
+)
 def test_the_logits_are_the_sum_and_its_opposite(over, total):
     net = SignClassifier(over=over).build((1, 1, 5), 2)
     assert net(X).tolist() == [[-total, total]]
-    assert SignClassifier(over=over, negate=True).build((1, 1, 5), 2)(X).tolist() == [[total, -total]]
+    assert SignClassifier(over=over, negate=True).build((1, 1, 5), 2)(X).tolist() == [
+        [total, -total]
+    ]
 
 
 def test_it_has_nothing_to_train_or_to_save():

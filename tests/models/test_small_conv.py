@@ -25,18 +25,29 @@ def behind(net: nn.Module) -> Any:
         ({"padding": 0, "widths": (32, 64), "hidden": (128, 64)}, CIFAR, 2304),
     ],
 )
-def test_the_linear_layers_read_what_the_published_ones_do(fields: dict, shape: tuple, read: int) -> None:
+def test_the_linear_layers_read_what_the_published_ones_do(
+    fields: dict, shape: tuple, read: int
+) -> None:
     model = SmallConv(**fields)
     net = fresh(model, shape)
-    linears = [(layer.in_features, layer.out_features) for layer in net.modules() if isinstance(layer, nn.Linear)]
+    linears = [
+        (layer.in_features, layer.out_features)
+        for layer in net.modules()
+        if isinstance(layer, nn.Linear)
+    ]
     assert linears == list(zip((read, *model.hidden), (*model.hidden, 10), strict=True))
     assert net(torch.rand(2, *shape)).shape == (2, 10)
 
 
 def test_its_layers_are_named_as_in_a_sequence_of_layers_with_relu_between() -> None:
-    names = [name for name in behind(fresh(SmallConv(), MNIST)).state_dict() if name.endswith("weight")]
+    names = [
+        name for name in behind(fresh(SmallConv(), MNIST)).state_dict() if name.endswith("weight")
+    ]
     assert names == ["0.weight", "2.weight", "5.weight", "7.weight"]
-    assert parameters(fresh(SmallConv(), MNIST)) == (16 * 16 + 16) + (16 * 16 * 32 + 32) + 1569 * 100 + 101 * 10
+    assert (
+        parameters(fresh(SmallConv(), MNIST))
+        == (16 * 16 + 16) + (16 * 16 * 32 + 32) + 1569 * 100 + 101 * 10
+    )
 
 
 def test_it_reads_pixels_as_they_are_unless_told_otherwise() -> None:
@@ -53,7 +64,9 @@ def test_no_hidden_layer_leaves_one_linear_layer() -> None:
 
 
 def test_images_of_which_nothing_is_left_are_refused() -> None:
-    with pytest.raises(ValueError, match="two 4x4 convolutions of stride 2 leave nothing of 8 pixels"):
+    with pytest.raises(
+        ValueError, match="two 4x4 convolutions of stride 2 leave nothing of 8 pixels"
+    ):
         SmallConv(padding=0).sketch((1, 8, 8), 4)
 
 

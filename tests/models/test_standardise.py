@@ -42,7 +42,9 @@ def test_a_deviation_of_zero_is_refused() -> None:
 
 
 def test_an_image_is_standardised_by_its_own_mean_and_deviation() -> None:
-    x = torch.tensor([0.2, 0.8]).repeat(6).reshape(1, 3, 2, 2)  # mean 0.5, deviation 0.3, above 1 / sqrt(12)
+    x = (
+        torch.tensor([0.2, 0.8]).repeat(6).reshape(1, 3, 2, 2)
+    )  # mean 0.5, deviation 0.3, above 1 / sqrt(12)
     torch.testing.assert_close(StandardisePerImage()(torch.cat([x, x / 2]))[0], (x[0] - 0.5) / 0.3)
 
 

@@ -22,7 +22,13 @@ def images(n: int = 4) -> torch.Tensor:
 def test_it_has_thirteen_convolutions_that_keep_the_size_and_five_poolings_that_halve_it() -> None:
     net, x = VGG16().sketch(CIFAR, 10), torch.zeros(1, *CIFAR, device="meta")
     assert shapes(net, x, nn.Conv2d) == [(fan_out, size, size) for _, fan_out, size in CONVS]
-    assert shapes(net, x, nn.MaxPool2d) == [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2), (512, 1, 1)]
+    assert shapes(net, x, nn.MaxPool2d) == [
+        (64, 16, 16),
+        (128, 8, 8),
+        (256, 4, 4),
+        (512, 2, 2),
+        (512, 1, 1),
+    ]
     assert shapes(net, x, nn.Conv2d) == shapes(net, x, nn.BatchNorm2d) == shapes(net, x, nn.ReLU)
 
 
@@ -47,7 +53,9 @@ def test_its_twin_keeps_the_channels_or_about_the_parameters(keep: str, factor: 
 def test_with_as_many_parameters_its_twin_has_5_percent_more_coefficients() -> None:
     """38 coefficients span the 36 dimensions of a kernel between two fields, and there are half as many fields."""
     halved = [(fan_in // 2, fan_out // 2) for fan_in, fan_out, _ in CONVS[1:]]
-    convolutions = 3 * 32 * 9 + 32 + sum(38 * fan_in * fan_out + fan_out for fan_in, fan_out in halved)
+    convolutions = (
+        3 * 32 * 9 + 32 + sum(38 * fan_in * fan_out + fan_out for fan_in, fan_out in halved)
+    )
     norms = sum(fan_out for _, fan_out, _ in CONVS)
     twin = parameters(fresh(GCNNVGG16(), CIFAR))
     assert twin == convolutions + norms + 4 * 256 * 10 + 10
@@ -71,7 +79,9 @@ def test_every_feature_map_turns_with_the_image(quarters: int, training: bool) -
 def test_only_heads_that_forget_the_group_element_are_invariant(quarters: int) -> None:
     """On 32 x 32 images, whose last map is one position, the maximum over the group is enough."""
     changes = {
-        head: change(lived(fresh(GCNNVGG16(head=head, widths=NARROW), CIFAR), images()), images(), quarters)
+        head: change(
+            lived(fresh(GCNNVGG16(head=head, widths=NARROW), CIFAR), images()), images(), quarters
+        )
         for head in ("flatten", "group_flatten", "invariant")
     }
     assert max(changes["invariant"], changes["group_flatten"]) < 1e-5
@@ -94,7 +104,9 @@ def test_the_deployed_twin_is_plain_and_equals_the_trained_one() -> None:
     net = lived(fresh(model, CIFAR), images())
     logits = net(images())
     plain = model.deploy(net)
-    convs_and_norms = [layer for layer in plain.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
+    convs_and_norms = [
+        layer for layer in plain.modules() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)
+    ]
     assert len(convs_and_norms) == 26
     assert {type(layer) for layer in convs_and_norms} == {nn.Conv2d, nn.BatchNorm2d}
     torch.testing.assert_close(plain(images()), logits, atol=1e-5, rtol=1e-5)
@@ -104,5 +116,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="VGG16 needs images of at least 32x32, found 28x28"):
         VGG16().sketch((3, 28, 28), 10)
     assert GCNNVGG16().sketch((3, 48, 48), 10)
-    with pytest.raises(ValueError, match="an invariant head needs height and width that 32 divides, found 48x48"):
+    with pytest.raises(
+        ValueError, match="an invariant head needs height and width that 32 divides, found 48x48"
+    ):
         GCNNVGG16(head="invariant").sketch((3, 48, 48), 10)

@@ -36,8 +36,15 @@ from invspec.perceptual.distances import (
 )
 
 VGG16 = cfgs["D"]
-SLOW_IF_VGG = [pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES]
-NET_OF = {"lpips_alex": "alex", "lpips_squeeze": "squeeze", "lpips_vgg": "vgg", "laidlaw_alex": "alex"}
+SLOW_IF_VGG = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES
+]
+NET_OF = {
+    "lpips_alex": "alex",
+    "lpips_squeeze": "squeeze",
+    "lpips_vgg": "vgg",
+    "laidlaw_alex": "alex",
+}
 KNOWN = dict(backbones._PUBLISHED)
 
 
@@ -57,7 +64,9 @@ def _forget() -> Iterator[None]:
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No file of the user's and no network."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    monkeypatch.setattr(backbones.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False)
+    monkeypatch.setattr(
+        backbones.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False
+    )
 
 
 def offline_download(*_: object, **__: object) -> None:
@@ -71,7 +80,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
     (tmp_path / "weights").mkdir()
 
     def put(name: str) -> lpips.LPIPS:
-        monkeypatch.setitem(backbones._PUBLISHED, name, replace(backbones._PUBLISHED[name], sha256=None))
+        monkeypatch.setitem(
+            backbones._PUBLISHED, name, replace(backbones._PUBLISHED[name], sha256=None)
+        )
         net = random_net(name)
         state = {key.partition(".")[2]: value for key, value in net.net.state_dict().items()}
         torch.save(state, tmp_path / "weights" / f"{backbones._PUBLISHED[name].file}.pth")
@@ -83,9 +94,17 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
 @cache
 def random_net(name: str) -> lpips.LPIPS:
     """lpips' net of random weights; the linear layers of VGG, which it throws away, are never made."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), pytest.MonkeyPatch.context() as patched:
+    with (
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+        pytest.MonkeyPatch.context() as patched,
+    ):
         warnings.simplefilter("ignore")
-        patched.setattr(lpips.pretrained_networks.tv, "vgg16", lambda **_: SimpleNamespace(features=make_layers(VGG16)))
+        patched.setattr(
+            lpips.pretrained_networks.tv,
+            "vgg16",
+            lambda **_: SimpleNamespace(features=make_layers(VGG16)),
+        )
         torch.manual_seed(0)
         return lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
 
@@ -100,15 +119,21 @@ def random_weights(stand_in: Callable[[str], lpips.LPIPS]) -> dict[str, lpips.LP
 
 
 @pytest.mark.parametrize("name", ["alex", "squeeze", "vgg"])
-def test_lpips_is_what_the_package_computes(name: str, stand_in: Callable[[str], lpips.LPIPS]) -> None:
+def test_lpips_is_what_the_package_computes(
+    name: str, stand_in: Callable[[str], lpips.LPIPS]
+) -> None:
     x, other = images(3, side=40), images(3, side=40, seed=1)
     expected = stand_in(name)(x, other, normalize=True).flatten()
     torch.testing.assert_close(distance(f"lpips_{name}")(x, other), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_greyscale_is_repeated_and_28_pixels_become_34(random_weights: dict[str, lpips.LPIPS]) -> None:
+def test_greyscale_is_repeated_and_28_pixels_become_34(
+    random_weights: dict[str, lpips.LPIPS],
+) -> None:
     x, other = images(3, 1, 28), images(3, 1, 28, seed=1)
-    enlarged, others = (F.pad(2 * each - 1, (3, 3, 3, 3), value=-1).repeat(1, 3, 1, 1) for each in (x, other))
+    enlarged, others = (
+        F.pad(2 * each - 1, (3, 3, 3, 3), value=-1).repeat(1, 3, 1, 1) for each in (x, other)
+    )
     assert enlarged.shape[2:] == (34, 34)
     expected = random_weights["alex"](enlarged, others).flatten()
     torch.testing.assert_close(distance("lpips_alex")(x, other), expected, rtol=1e-4, atol=1e-6)
@@ -136,7 +161,10 @@ def test_a_distance_grows_with_the_noise(name: str, stand_in: Callable[[str], lp
         stand_in(net)
     between, x = distance(name, convolutional()), images(8)
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
-    means = [between(x, (x + deviation * noise).clamp(0, 1)).mean() for deviation in (0.01, 0.03, 0.1, 0.3)]
+    means = [
+        between(x, (x + deviation * noise).clamp(0, 1)).mean()
+        for deviation in (0.01, 0.03, 0.1, 0.3)
+    ]
     assert means == sorted(means)
     assert means[0] > 0
 
@@ -172,23 +200,35 @@ def test_two_channels_are_refused() -> None:
 @pytest.mark.usefixtures("no_weights")
 def test_missing_weights_name_the_file_and_the_folder() -> None:
     with pytest.raises(
-        InvspecError, match=r"cannot be downloaded.*\n.*alexnet_imagenet1k_v1_features.pth.*INVSPEC_DATA"
+        InvspecError,
+        match=r"cannot be downloaded.*\n.*alexnet_imagenet1k_v1_features.pth.*INVSPEC_DATA",
     ):
         distance("lpips_alex")(images(), images())
-    with pytest.raises(InvspecError, match=r"no weights of alexnet_cifar.*\n.*alexnet_cifar.safetensors.*INVSPEC_DATA"):
+    with pytest.raises(
+        InvspecError,
+        match=r"no weights of alexnet_cifar.*\n.*alexnet_cifar.safetensors.*INVSPEC_DATA",
+    ):
         distance("laidlaw_alexnet_cifar")(images(), images())
 
 
-def test_weights_of_another_net_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_of_another_net_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
-    torch.save({"0.weight": torch.zeros(3)}, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
+    torch.save(
+        {"0.weight": torch.zeros(3)}, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth"
+    )
     with pytest.raises(InvspecError, match=r"another net: 0.weight has"):
         trunk("alex", torch.device("cpu"))
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(3)], {"0.weight": 3}, torch.zeros(3)], ids=["list", "int", "tensor"])
-def test_what_is_no_state_dict_is_refused(content: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [[torch.zeros(3)], {"0.weight": 3}, torch.zeros(3)], ids=["list", "int", "tensor"]
+)
+def test_what_is_no_state_dict_is_refused(
+    content: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
     torch.save(content, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
@@ -201,7 +241,9 @@ def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
 ) -> None:
     path = tmp_path / "weights" / "squeezenet1_1_imagenet1k_v1_features.pth"
     features = torch.load(path, weights_only=True)
-    whole = {f"features.{name}": tensor for name, tensor in features.items()} | {"classifier.1.bias": torch.zeros(9)}
+    whole = {f"features.{name}": tensor for name, tensor in features.items()} | {
+        "classifier.1.bias": torch.zeros(9)
+    }
     torch.save(whole, path)
     x, other = images(3), images(3, seed=1)
     expected = random_weights["squeeze"](x, other, normalize=True).flatten()
@@ -213,13 +255,17 @@ def test_numbers_that_were_not_published_are_refused(
     name: str, random_weights: dict[str, lpips.LPIPS], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(backbones._PUBLISHED, name, KNOWN[name])
-    with pytest.raises(InvspecError, match=r"other weights than those published as torchvision's .*IMAGENET1K_V1"):
+    with pytest.raises(
+        InvspecError, match=r"other weights than those published as torchvision's .*IMAGENET1K_V1"
+    ):
         distance(f"lpips_{name}")(images(), images())
 
 
 @pytest.mark.data
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA is not set")
-@pytest.mark.parametrize(("name", "p0", "p1"), [("alex", 0.721881, 0.137566), ("squeeze", 0.711048, 0.147902)])
+@pytest.mark.parametrize(
+    ("name", "p0", "p1"), [("alex", 0.721881, 0.137566), ("squeeze", 0.711048, 0.147902)]
+)
 def test_the_published_nets_give_the_known_distances(name: str, p0: float, p1: float) -> None:
     ref, *others = (example(each) for each in ("ref", "p0", "p1"))
     between = distance(f"lpips_{name}")
@@ -284,7 +330,9 @@ def test_the_features_of_a_model_are_its_last_maps_of_each_shape() -> None:
 
 def test_activations_that_are_no_modules_count_as_well() -> None:
     x = images()
-    torch.testing.assert_close(own_features(Functional(), x)[1], own_features(convolutional(), x)[1])
+    torch.testing.assert_close(
+        own_features(Functional(), x)[1], own_features(convolutional(), x)[1]
+    )
 
 
 class Listed(nn.Module):
@@ -372,9 +420,13 @@ def test_the_features_of_a_reference_are_computed_once() -> None:
     assert len(asked) == 1
 
 
-def test_exported_weights_of_the_cifar_alexnet_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_exported_weights_of_the_cifar_alexnet_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     layers = cifar_alexnet(3)
-    state = {f"net.features.{name}": tensor for name, tensor in layers.state_dict().items()} | {"other": torch.zeros(1)}
+    state = {f"net.features.{name}": tensor for name, tensor in layers.state_dict().items()} | {
+        "other": torch.zeros(1)
+    }
     (tmp_path / "weights").mkdir()
     safetensors.torch.save_file(state, tmp_path / "weights" / "alexnet_cifar.safetensors")
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -393,7 +445,9 @@ def test_the_file_of_the_users_own_weights_and_no_other_is_told_by_its_digest(
     file.parent.mkdir()
     for content in (b"once", b"again, and longer"):
         file.write_bytes(content)
-        assert weights_read("laidlaw_alexnet_cifar") == {"alexnet_cifar": hashlib.sha256(content).hexdigest()}
+        assert weights_read("laidlaw_alexnet_cifar") == {
+            "alexnet_cifar": hashlib.sha256(content).hexdigest()
+        }
     assert [name for name in DISTANCES if weights_read(name)] == ["laidlaw_alexnet_cifar"]
     file.unlink()
     with pytest.raises(InvspecError, match="no weights of alexnet_cifar"):
@@ -413,7 +467,9 @@ def test_ssim_of_flat_images_is_its_luminance_term() -> None:
     a, b = 0.2, 0.7
     expected = (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
     flat = torch.ones(2, 3, 20, 16)
-    torch.testing.assert_close(ssim(a * flat, b * flat), torch.full((2,), expected), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        ssim(a * flat, b * flat), torch.full((2,), expected), rtol=1e-3, atol=0
+    )
 
 
 def test_ssim_of_an_image_and_its_negative_is_negative_and_that_of_equals_is_1() -> None:
@@ -440,7 +496,9 @@ def test_ssim_is_the_formula_written_out() -> None:
 @pytest.mark.parametrize("name", DISTANCES)
 def test_every_distance_has_a_label_and_an_offline_stand_in(name: str) -> None:
     assert describe(name)
-    assert offline(name) == (name if name in ("laidlaw_self", "l2", "linf", "rmse", "ssim") else "laidlaw_self")
+    assert offline(name) == (
+        name if name in ("laidlaw_self", "l2", "linf", "rmse", "ssim") else "laidlaw_self"
+    )
 
 
 def test_labels_tell_distances_apart() -> None:

@@ -41,9 +41,15 @@ def test_examples_that_are_taken_keep_their_draws_and_stay_in_step(index, before
     expected = calls(whole, len(index), before + 3)[rows]
 
     rng = PerExample("key", torch.tensor(index))
-    first = [list(KINDS.values())[i % 3](rng, len(index))[rows].flatten(1).double() for i in range(before)]
+    first = [
+        list(KINDS.values())[i % 3](rng, len(index))[rows].flatten(1).double()
+        for i in range(before)
+    ]
     taken = rng.take(rows)
-    later = [list(KINDS.values())[i % 3](taken, sum(kept)).flatten(1).double() for i in range(before, before + 3)]
+    later = [
+        list(KINDS.values())[i % 3](taken, sum(kept)).flatten(1).double()
+        for i in range(before, before + 3)
+    ]
     assert torch.equal(torch.cat([*first, *later], dim=1), expected)
 
 
@@ -58,7 +64,9 @@ def test_what_is_drawn_by_a_part_counts_for_the_whole():
 @given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
 def test_keys_differ_where_their_texts_do(first, second):
     index = torch.arange(2)
-    same = torch.equal(PerExample(first, index).uniform((2, 8)), PerExample(second, index).uniform((2, 8)))
+    same = torch.equal(
+        PerExample(first, index).uniform((2, 8)), PerExample(second, index).uniform((2, 8))
+    )
     assert same == (first == second)
 
 
@@ -70,11 +78,15 @@ def test_calls_and_examples_differ(draw):
 
 
 def test_a_neighbours_first_call_is_not_our_second():
-    neighbours = torch.cat([calls(PerExample("key", torch.tensor([i])), 1).view(3, 6) for i in range(5)])
+    neighbours = torch.cat(
+        [calls(PerExample("key", torch.tensor([i])), 1).view(3, 6) for i in range(5)]
+    )
     assert len(neighbours.unique(dim=0)) == 15
 
 
-@pytest.mark.parametrize("source", [PerExample("key", torch.arange(400)), Stream("key")], ids=["example", "stream"])
+@pytest.mark.parametrize(
+    "source", [PerExample("key", torch.arange(400)), Stream("key")], ids=["example", "stream"]
+)
 def test_moments_are_those_of_the_distributions(source):
     # 40,000 numbers: the standard error of a mean is at most sd / 200; five of them are allowed
     uniform, normal = source.uniform((400, 100)), source.normal((400, 100))
@@ -123,7 +135,12 @@ def test_a_stream_goes_on_from_its_generators_state():
     expected = (rng.uniform((3,)), rng.normal((3,)), rng.integers(9, (3,)), rng.permutation(7))
     resumed = Stream("another")
     resumed.generator.set_state(state)
-    found = (resumed.uniform((3,)), resumed.normal((3,)), resumed.integers(9, (3,)), resumed.permutation(7))
+    found = (
+        resumed.uniform((3,)),
+        resumed.normal((3,)),
+        resumed.integers(9, (3,)),
+        resumed.permutation(7),
+    )
     assert all(map(torch.equal, found, expected))
 
 

@@ -21,7 +21,9 @@ def images(n: int, height: int = 28, width: int = 28) -> Tensor:
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_quarter_turns_move_pixels_without_changing_their_values(interpolation: Interpolation) -> None:
+def test_quarter_turns_move_pixels_without_changing_their_values(
+    interpolation: Interpolation,
+) -> None:
     x = images(8)
     degrees = torch.tensor([0.0, 90.0, 180.0, 270.0, -90.0, 360.0, -180.0, 450.0])
     turned = rotate(x, degrees, interpolation)
@@ -30,7 +32,9 @@ def test_quarter_turns_move_pixels_without_changing_their_values(interpolation: 
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_resampling_agrees_with_the_exact_quarter_turn_next_to_it(interpolation: Interpolation) -> None:
+def test_resampling_agrees_with_the_exact_quarter_turn_next_to_it(
+    interpolation: Interpolation,
+) -> None:
     """A thousandth of a degree moves no point by more than 1e-3 of a pixel."""
     x = images(1)
     near, exact = rotate(x, torch.tensor([90.001]), interpolation), rotate(x, torch.tensor([90.0]))
@@ -56,11 +60,15 @@ def test_nearest_neighbours_are_those_of_pillow(angle: float) -> None:
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_every_image_has_its_own_angle_and_turns_as_it_would_alone(interpolation: Interpolation) -> None:
+def test_every_image_has_its_own_angle_and_turns_as_it_would_alone(
+    interpolation: Interpolation,
+) -> None:
     x, degrees = images(5), torch.tensor([-170.3, -5.0, 0.0, 33.3, 90.0])
     together = rotate(x, degrees, interpolation)
     for i in range(5):
-        assert torch.equal(together[i : i + 1], rotate(x[i : i + 1], degrees[i : i + 1], interpolation))
+        assert torch.equal(
+            together[i : i + 1], rotate(x[i : i + 1], degrees[i : i + 1], interpolation)
+        )
 
 
 def test_bilinear_resampling_is_torchvisions() -> None:
@@ -79,13 +87,17 @@ def test_corners_that_turn_in_are_black_or_mirror_the_image(interpolation: Inter
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_reflection_mirrors_at_the_outer_side_of_the_edge_pixels(interpolation: Interpolation) -> None:
+def test_reflection_mirrors_at_the_outer_side_of_the_edge_pixels(
+    interpolation: Interpolation,
+) -> None:
     """So an image amid its eight mirror images, turned and cut out, is the same image."""
     x, degrees = images(1, 12, 12), torch.tensor([25.0])
     amid = torch.cat([x.flip(2), x, x.flip(2)], dim=2)
     amid = torch.cat([amid.flip(3), amid, amid.flip(3)], dim=3)
     expected = rotate(amid, degrees, interpolation)[:, :, 12:24, 12:24]
-    torch.testing.assert_close(rotate(x, degrees, interpolation, "reflect"), expected, rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        rotate(x, degrees, interpolation, "reflect"), expected, rtol=0, atol=2e-5
+    )
 
 
 def test_whole_pixels_move_without_changing_their_values() -> None:
@@ -98,7 +110,9 @@ def test_whole_pixels_move_without_changing_their_values() -> None:
 
 
 def test_whole_pixels_that_move_in_are_the_mirror_images() -> None:
-    moved = translate(torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([2.0]), STILL, fill="reflect")
+    moved = translate(
+        torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([2.0]), STILL, fill="reflect"
+    )
     assert moved.flatten().tolist() == [1, 0, 0, 1]
     far = translate(torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([-9.0]), STILL, fill="reflect")
     assert far.flatten().tolist() == [1, 2, 3, 3]
@@ -106,7 +120,9 @@ def test_whole_pixels_that_move_in_are_the_mirror_images() -> None:
 
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_a_resampled_shift_agrees_with_the_exact_one_next_to_it(interpolation: Interpolation, fill: Fill) -> None:
+def test_a_resampled_shift_agrees_with_the_exact_one_next_to_it(
+    interpolation: Interpolation, fill: Fill
+) -> None:
     x, dx, dy = images(1, 9, 15), torch.tensor([-3.0]), torch.tensor([2.0])
     near, exact = (translate(x, dx + far, dy + far, interpolation, fill) for far in (1e-4, 0))
     torch.testing.assert_close(near, exact, rtol=0, atol=5e-4)
@@ -122,17 +138,26 @@ def test_a_transform_turns_first_and_then_moves(interpolation: Interpolation) ->
     """Enough black around the image keeps all of it inside in between."""
     x = F.pad(images(6), (16, 16, 16, 16))
     degrees = torch.tensor([-30.0, 12.0, 90.0, 0.0, 7.5, 181.0])
-    dx, dy = torch.tensor([3.0, -2.0, 1.0, 0.0, -3.0, 0.0]), torch.tensor([-1.0, 0.0, 3.0, 2.0, 3.0, 0.0])
+    dx, dy = (
+        torch.tensor([3.0, -2.0, 1.0, 0.0, -3.0, 0.0]),
+        torch.tensor([-1.0, 0.0, 3.0, 2.0, 3.0, 0.0]),
+    )
     after_one_another = translate(rotate(x, degrees, interpolation), dx, dy)
     together = transform(x, degrees, dx, dy, interpolation)
     alike = (together - after_one_another).abs() < 2e-4
-    assert alike.float().mean() > (0.9999 if interpolation == "bilinear" else 0.999)  # nearest: ties
+    assert alike.float().mean() > (
+        0.9999 if interpolation == "bilinear" else 0.999
+    )  # nearest: ties
 
 
 def test_a_transform_keeps_what_a_turn_puts_outside_and_a_shift_brings_back() -> None:
     x = torch.zeros(1, 1, 9, 9)
     x[..., 0, 0] = 1
-    degrees, dx, dy = torch.tensor([-45.0]), torch.tensor([0.0]), torch.tensor([2.0])  # the corner turns upwards
+    degrees, dx, dy = (
+        torch.tensor([-45.0]),
+        torch.tensor([0.0]),
+        torch.tensor([2.0]),
+    )  # the corner turns upwards
     assert not translate(rotate(x, degrees), dx, dy).any()
     assert transform(x, degrees, dx, dy).any()
 

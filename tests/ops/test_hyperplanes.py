@@ -33,15 +33,23 @@ def reachable(x: Tensor, gap: Tensor, normal: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_without_a_box_the_way_is_as_long_as_the_gap_over_the_dual_norm(norm: Literal["linf", "l2"]) -> None:
+def test_without_a_box_the_way_is_as_long_as_the_gap_over_the_dual_norm(
+    norm: Literal["linf", "l2"],
+) -> None:
     x, gap, normal = problems(1.0)
     way = way_to_hyperplane(x, gap, normal, (-torch.inf, torch.inf), norm)
-    torch.testing.assert_close(gap + (normal * way).sum(1), torch.zeros_like(gap), rtol=0, atol=1e-12)
-    torch.testing.assert_close(size(way, norm), gap.abs() / size(normal, "l1" if norm == "linf" else "l2"))
+    torch.testing.assert_close(
+        gap + (normal * way).sum(1), torch.zeros_like(gap), rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(
+        size(way, norm), gap.abs() / size(normal, "l1" if norm == "linf" else "l2")
+    )
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_way_arrives_wherever_the_box_allows_and_never_leaves_it(norm: Literal["linf", "l2"]) -> None:
+def test_the_way_arrives_wherever_the_box_allows_and_never_leaves_it(
+    norm: Literal["linf", "l2"],
+) -> None:
     x, gap, normal = problems(1.5)
     way = way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
     assert -1e-12 <= (x + way).min() <= (x + way).max() <= 1 + 1e-12
@@ -59,7 +67,9 @@ def shortest_linf(x: Tensor, gap: Tensor, normal: Tensor) -> float:
     equation = torch.cat([normal, torch.zeros(1).double()]).unsqueeze(0)
     bounds = [*((-float(at), 1 - float(at)) for at in x), (0, None)]
     objective = [0.0] * D + [1.0]
-    solved = linprog(objective, within.numpy(), [0.0] * 2 * D, equation.numpy(), [-float(gap)], bounds)
+    solved = linprog(
+        objective, within.numpy(), [0.0] * 2 * D, equation.numpy(), [-float(gap)], bounds
+    )
     return solved.fun
 
 
@@ -78,7 +88,9 @@ def shortest_l2(x: Tensor, gap: Tensor, normal: Tensor) -> float:
     return solved.fun**0.5
 
 
-@pytest.mark.parametrize(("norm", "solve"), [("linf", shortest_linf), ("l2", shortest_l2)], ids=NORMS)
+@pytest.mark.parametrize(
+    ("norm", "solve"), [("linf", shortest_linf), ("l2", shortest_l2)], ids=NORMS
+)
 def test_no_way_within_the_box_is_shorter(norm, solve) -> None:
     x, gap, normal = problems(0.7)
     lengths = size(way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm), norm)
@@ -87,7 +99,9 @@ def test_no_way_within_the_box_is_shorter(norm, solve) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_hyperplane_beyond_the_box_is_approached_up_to_the_nearest_corner(norm: Literal["linf", "l2"]) -> None:
+def test_a_hyperplane_beyond_the_box_is_approached_up_to_the_nearest_corner(
+    norm: Literal["linf", "l2"],
+) -> None:
     x, normal = torch.tensor([[0.25, 0.5, 0.75]]), torch.tensor([[2.0, -1.0, 0.0]])
     way = way_to_hyperplane(x, torch.tensor([-9.0]), normal, (0.0, 1.0), norm)
     torch.testing.assert_close(way, torch.tensor([[0.75, -0.5, 0.0]]))
@@ -104,5 +118,8 @@ def test_where_there_is_no_slope_or_no_gap_there_is_no_step(norm: Literal["linf"
 def test_a_way_does_not_depend_on_the_other_images(norm: Literal["linf", "l2"]) -> None:
     x, gap, normal = problems(1.0)
     together = way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
-    alone = [way_to_hyperplane(x[i : i + 1], gap[i : i + 1], normal[i : i + 1], (0.0, 1.0), norm) for i in range(N)]
+    alone = [
+        way_to_hyperplane(x[i : i + 1], gap[i : i + 1], normal[i : i + 1], (0.0, 1.0), norm)
+        for i in range(N)
+    ]
     torch.testing.assert_close(torch.cat(alone), together, rtol=0, atol=0)

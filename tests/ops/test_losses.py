@@ -35,7 +35,9 @@ def test_the_targeted_dlr_loss_by_hand() -> None:
 
 def test_the_targeted_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> None:
     target = torch.tensor([1, 2])
-    torch.testing.assert_close(dlr_targeted(7 * LOGITS - 11, Y, target), dlr_targeted(LOGITS, Y, target))
+    torch.testing.assert_close(
+        dlr_targeted(7 * LOGITS - 11, Y, target), dlr_targeted(LOGITS, Y, target)
+    )
 
 
 def test_the_targeted_dlr_loss_says_that_it_needs_four_classes() -> None:

@@ -12,7 +12,9 @@ from invspec.ops.types import Norm
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 numbers = st.floats(-100, 100, width=32, allow_subnormal=False)
 deltas = st.integers(1, 12).flatmap(
-    lambda d: st.lists(st.lists(numbers, min_size=d, max_size=d), min_size=1, max_size=4).map(torch.tensor)
+    lambda d: st.lists(st.lists(numbers, min_size=d, max_size=d), min_size=1, max_size=4).map(
+        torch.tensor
+    )
 )
 radii = st.floats(0, 50, width=32)
 norms = st.sampled_from(NORMS)
@@ -54,7 +56,9 @@ def test_what_is_inside_stays_where_it_is(delta: Tensor, norm: Norm) -> None:
 
 @quick
 @given(deltas, st.floats(0.125, 50))
-def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(delta: Tensor, eps: float) -> None:
+def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(
+    delta: Tensor, eps: float
+) -> None:
     """Optimality: with p the projection, (delta - p) . (q - p) <= 0 for every vertex q of the ball."""
     delta, p = delta.double(), project(delta.double(), eps, "l1")
     leftover = delta - p
@@ -64,13 +68,25 @@ def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(delta: Ten
 
 @quick
 @given(deltas, st.floats(0.125, 50))
-def test_the_l1_projection_is_what_sorting_and_trying_every_rank_finds(delta: Tensor, eps: float) -> None:
+def test_the_l1_projection_is_what_sorting_and_trying_every_rank_finds(
+    delta: Tensor, eps: float
+) -> None:
     for row, projected in zip(delta.double(), project(delta.double(), eps, "l1"), strict=True):
         largest = row.abs().sort(descending=True).values
-        shrunk = [largest[:rank] - (largest[:rank].sum() - eps) / rank for rank in range(1, len(row) + 1)]
-        kept = [entries for entries in shrunk if (entries > 0).all()][-1]  # the last rank at which none is cut off
-        expected = largest if row.abs().sum() <= eps else torch.cat([kept, kept.new_zeros(len(row) - len(kept))])
-        torch.testing.assert_close(projected.abs().sort(descending=True).values, expected, rtol=1e-9, atol=1e-9)
+        shrunk = [
+            largest[:rank] - (largest[:rank].sum() - eps) / rank for rank in range(1, len(row) + 1)
+        ]
+        kept = [entries for entries in shrunk if (entries > 0).all()][
+            -1
+        ]  # the last rank at which none is cut off
+        expected = (
+            largest
+            if row.abs().sum() <= eps
+            else torch.cat([kept, kept.new_zeros(len(row) - len(kept))])
+        )
+        torch.testing.assert_close(
+            projected.abs().sort(descending=True).values, expected, rtol=1e-9, atol=1e-9
+        )
 
 
 def test_the_l1_projection_of_an_outside_point_has_length_eps() -> None:
@@ -91,9 +107,14 @@ def test_each_example_may_have_its_own_radius(norm: Norm) -> None:
 
 @quick
 @given(deltas, norms)
-def test_a_steepest_step_has_length_one_and_climbs_by_the_dual_norm(gradient: Tensor, norm: Norm) -> None:
+def test_a_steepest_step_has_length_one_and_climbs_by_the_dual_norm(
+    gradient: Tensor, norm: Norm
+) -> None:
     gradient = gradient.double()
-    step, dual = steepest(gradient, norm), size(gradient, {"linf": "l1", "l2": "l2", "l1": "linf"}[norm])
+    step, dual = (
+        steepest(gradient, norm),
+        size(gradient, {"linf": "l1", "l2": "l2", "l1": "linf"}[norm]),
+    )
     torch.testing.assert_close((step * gradient).sum(1), dual)
     torch.testing.assert_close(size(step, norm), (size(gradient, "linf") > 0).double())
 
@@ -107,14 +128,18 @@ def test_the_length_of_a_step_does_not_depend_on_how_small_the_gradient_is(norm:
 def test_a_sparse_step_moves_the_largest_gradients_alike() -> None:
     step = steepest(torch.tensor([[[[0.1, -3.0], [2.0, 0.2]]]]), "l1", sparsity=2)
     assert torch.equal(step, torch.tensor([[[[0.0, -0.5], [0.5, 0.0]]]]))
-    assert torch.equal(steepest(torch.tensor([[1.0, -1.0]]), "l1", sparsity=9), torch.tensor([[0.5, -0.5]]))
+    assert torch.equal(
+        steepest(torch.tensor([[1.0, -1.0]]), "l1", sparsity=9), torch.tensor([[0.5, -0.5]])
+    )
 
 
 def test_each_example_may_have_its_own_sparsity() -> None:
     gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     counts = [1, 5, 40]
     together = steepest(gradient, "l1", torch.tensor(counts))
-    alone = [steepest(one.unsqueeze(0), "l1", count) for one, count in zip(gradient, counts, strict=True)]
+    alone = [
+        steepest(one.unsqueeze(0), "l1", count) for one, count in zip(gradient, counts, strict=True)
+    ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-7)
 
 

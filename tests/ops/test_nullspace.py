@@ -53,7 +53,9 @@ def test_one_sided_removes_only_what_lowers() -> None:
 def test_the_printed_formula_only_lengthens() -> None:
     u = project_out(V, GRADIENT, "printed")
     torch.testing.assert_close(felt(u, V), torch.ones(64, dtype=torch.float64))
-    torch.testing.assert_close(dot(u, u).sqrt() / dot(V, V).sqrt(), 1 - felt(V, GRADIENT).clamp(max=0))
+    torch.testing.assert_close(
+        dot(u, u).sqrt() / dot(V, V).sqrt(), 1 - felt(V, GRADIENT).clamp(max=0)
+    )
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
@@ -71,7 +73,10 @@ def test_the_result_may_be_changed_in_place(projection: Projection) -> None:
 
 def at_bounds() -> tuple[Tensor, Tensor, Tensor]:
     """x, v and a gradient against v: half of the pixels are at a bound, and no x + v leaves it."""
-    x, x_target = (torch.rand(64, 200, generator=torch.Generator().manual_seed(seed)).double() for seed in (0, 1))
+    x, x_target = (
+        torch.rand(64, 200, generator=torch.Generator().manual_seed(seed)).double()
+        for seed in (0, 1)
+    )
     x, x_target = (2 * x - 0.5).clamp(0, 1), (2 * x_target - 0.5).clamp(0, 1)
     v = x_target - x
     return x, v, normal(64, 200, seed=2) - 2 * v
@@ -84,7 +89,10 @@ def nearest_by_bisection(x: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
         u = v + c[:, None] * gradient
         return u.masked_fill(((x <= 0) & (u < 0)) | ((x >= 1) & (u > 0)), 0)
 
-    low, high = torch.zeros(len(x), dtype=torch.float64), torch.full((len(x),), 100.0, dtype=torch.float64)
+    low, high = (
+        torch.zeros(len(x), dtype=torch.float64),
+        torch.full((len(x),), 100.0, dtype=torch.float64),
+    )
     for _ in range(100):
         middle = (low + high) / 2
         enough = dot(cut(middle), gradient) >= 0
@@ -161,21 +169,32 @@ def test_a_matrix_of_zeros_has_no_row_space() -> None:
 
 def two_layers() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """w1 (H, D), w2 (K, H), pre-activations a (H,) and a displacement (D,)."""
-    return normal(H, D, seed=10), normal(K, H, seed=11), normal(H, seed=12), 0.3 * normal(D, seed=13)
+    return (
+        normal(H, D, seed=10),
+        normal(K, H, seed=11),
+        normal(H, seed=12),
+        0.3 * normal(D, seed=13),
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0, 10.0])
 def test_the_null_space_has_the_dimension_of_the_paper(threshold: float) -> None:
     w1, w2, a, v = two_layers()
-    _, held, basis = project_held(v, effective_map(w1, w2, a > 0), w1, lambda _: a.abs() < threshold)
+    _, held, basis = project_held(
+        v, effective_map(w1, w2, a > 0), w1, lambda _: a.abs() < threshold
+    )
     dimension, h_thresh = D - len(basis), int((a.abs() < threshold).sum())
     assert int(held.sum()) == h_thresh
     assert dimension >= D - K - h_thresh
-    free = int(((a > 0) & ~held).sum())  # units of which the effective map is made, besides those held
+    free = int(
+        ((a > 0) & ~held).sum()
+    )  # units of which the effective map is made, besides those held
     assert dimension == D - h_thresh - min(K, free)
 
 
-def test_the_active_set_ends_where_nothing_flips_and_with_fewer_rows_than_any_threshold_that_does() -> None:
+def test_the_active_set_ends_where_nothing_flips_and_with_fewer_rows_than_any_threshold_that_does() -> (
+    None
+):
     w1, w2, a, v = two_layers()
     effective = effective_map(w1, w2, a > 0)
     v_p, held, _ = project_held(v, effective, w1, lambda step: flips(a, w1 @ step))
@@ -196,7 +215,10 @@ def test_no_relu_flips_before_alpha_max_and_one_does_behind_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "change", "limit"), [([1.0, -1.0], [1.0, -1.0], torch.inf), ([0.0], [1.0], 0.0), ([0.0], [-1.0], torch.inf)]
+    ("a", "change", "limit"),
+    [([1.0, -1.0], [1.0, -1.0], torch.inf), ([0.0], [1.0], 0.0), ([0.0], [-1.0], torch.inf)],
 )
-def test_alpha_max_where_nothing_flips_or_something_is_about_to(a: Any, change: Any, limit: float) -> None:
+def test_alpha_max_where_nothing_flips_or_something_is_about_to(
+    a: Any, change: Any, limit: float
+) -> None:
     assert alpha_max(torch.tensor(a), torch.tensor(change)).item() == limit

@@ -28,7 +28,9 @@ def test_weights_and_buffers_are_those_of_the_net_in_float64() -> None:
     counts = found.pop("norm.num_batches_tracked")
     assert counts.dtype == torch.int64
     assert {tensor.dtype for tensor in found.values()} == {torch.float64}
-    assert all(torch.equal(tensor.float(), Net().state_dict()[name]) for name, tensor in found.items())
+    assert all(
+        torch.equal(tensor.float(), Net().state_dict()[name]) for name, tensor in found.items()
+    )
     assert not in_double(Net()).training
 
 

@@ -9,7 +9,18 @@ import torch
 from scipy.stats import beta, spearmanr
 
 from invspec.errors import InvspecError
-from invspec.ops.stats import Estimate, Outcomes, Resampler, area, average, greatest, least, magnitude, spearman, wilson
+from invspec.ops.stats import (
+    Estimate,
+    Outcomes,
+    Resampler,
+    area,
+    average,
+    greatest,
+    least,
+    magnitude,
+    spearman,
+    wilson,
+)
 from invspec.scoring.shares import proportion, scored
 
 
@@ -24,7 +35,12 @@ def estimate(*values):
 
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_wilson_agrees_with_newcombes_published_values(successes, n, low, high):
     # Newcombe 1998, Table I, method 3
@@ -118,7 +134,9 @@ def test_samples_that_overlap_are_paired_where_they_do():
     each = coin(np.random.default_rng(0), 1000, 0.5)
     resampler, index = Resampler(), np.arange(1000)
     whole, most = resampler.means([each], [index]), resampler.means([each[:900]], [index[:900]])
-    assert np.corrcoef(whole.replicates, most.replicates)[0, 1] == pytest.approx(math.sqrt(0.9), abs=0.02)
+    assert np.corrcoef(whole.replicates, most.replicates)[0, 1] == pytest.approx(
+        math.sqrt(0.9), abs=0.02
+    )
 
 
 def test_the_same_seed_weighs_alike_wherever_it_appears():
@@ -136,14 +154,17 @@ def test_order_of_examples_and_of_calls_changes_nothing():
     back = [Resampler().means([b[::-1]], [index[::-1]]), Resampler().means([a], [index])]
     at_once = Resampler().all_means([Outcomes([a], [index], [0]), Outcomes([b], [index], [0])])
     for one, two, three in zip(forth, reversed(back), at_once, strict=True):
-        assert (one.replicates == two.replicates).all()  # bitwise: weighted counts are whole numbers
+        assert (
+            one.replicates == two.replicates
+        ).all()  # bitwise: weighted counts are whole numbers
         assert (one.replicates == three.replicates).all()
 
 
 def test_another_seed_draws_other_replicates():
     each, index = coin(np.random.default_rng(0), 50, 0.4), np.arange(50)
     assert (
-        Resampler(seed=0).means([each], [index]).replicates != Resampler(seed=1).means([each], [index]).replicates
+        Resampler(seed=0).means([each], [index]).replicates
+        != Resampler(seed=1).means([each], [index]).replicates
     ).any()
 
 
@@ -201,7 +222,9 @@ def test_rank_correlation_agrees_with_scipy_with_ties():
     assert result.point == pytest.approx(1)
     moving = [column for column in range(30) if np.ptp(values[:, column]) > 0]
     for column in moving:
-        assert result.replicates[column] == pytest.approx(spearmanr(positions, values[:, column]).statistic)
+        assert result.replicates[column] == pytest.approx(
+            spearmanr(positions, values[:, column]).statistic
+        )
 
 
 def test_rank_correlation_of_a_constant_is_zero():
@@ -210,7 +233,9 @@ def test_rank_correlation_of_a_constant_is_zero():
 
 
 def test_rounding_is_no_rank():
-    assert spearman([0, 1, 2], [estimate(0.3), estimate(0.3 + 1e-8), estimate(0.3 + 2e-8)]).point == 0
+    assert (
+        spearman([0, 1, 2], [estimate(0.3), estimate(0.3 + 1e-8), estimate(0.3 + 2e-8)]).point == 0
+    )
 
 
 def test_estimates_of_different_resamplers_do_not_mix():
@@ -241,7 +266,9 @@ def test_a_number_without_outcomes_has_replicates_that_span_its_interval():
 
 
 def test_numbers_without_outcomes_move_with_their_namesake_alone():
-    one, again, other = (Resampler().unpaired(0.0, -1.0, 1.0, [word]).replicates for word in (1, 1, 2))
+    one, again, other = (
+        Resampler().unpaired(0.0, -1.0, 1.0, [word]).replicates for word in (1, 1, 2)
+    )
     assert one.tolist() == again.tolist()
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
 
@@ -252,7 +279,9 @@ def test_a_share_has_the_interval_of_jeffreys():
         outcomes = np.arange(n) < k
         low, high = Resampler(20_000).means([outcomes], [np.arange(n)]).interval()
         ends = beta(k + 0.5, n - k + 0.5).ppf([0.025, 0.975])
-        assert low == pytest.approx(0 if k == 0 else ends[0], abs=0.01)  # the error of 20,000 replicates
+        assert low == pytest.approx(
+            0 if k == 0 else ends[0], abs=0.01
+        )  # the error of 20,000 replicates
         assert high == pytest.approx(1 if k == n else ends[1], abs=0.01)
 
 

@@ -13,7 +13,9 @@ RHO, MAX_LPIPS = 100.0, 0.03
 
 def perturbations(*lengths: float) -> torch.Tensor:
     """One pixel of each image (B, 1, 2, 2) has the length, the others less: its linf length."""
-    return torch.tensor(lengths).view(-1, 1, 1, 1) * torch.tensor([-1.0, 0.5, 0.0, 0.2]).view(1, 1, 2, 2)
+    return torch.tensor(lengths).view(-1, 1, 1, 1) * torch.tensor([-1.0, 0.5, 0.0, 0.2]).view(
+        1, 1, 2, 2
+    )
 
 
 def faded_by(length: float, lpips: float) -> float:
@@ -31,7 +33,9 @@ def test_the_power_transition_falls_all_the_way() -> None:
     assert (weights.diff() < 0).all()
 
 
-@pytest.mark.parametrize(("share", "rho", "weight"), [(0.5, 12, 2**-12), (0.25, 1, 0.75), (0.1, 10, 0.9**10)])
+@pytest.mark.parametrize(
+    ("share", "rho", "weight"), [(0.5, 12, 2**-12), (0.25, 1, 0.75), (0.1, 10, 0.9**10)]
+)
 def test_the_power_transition_at_a_share_of_eps(share: float, rho: float, weight: float) -> None:
     found = power_transition(perturbations(0.03 * share), 0.03, rho)
     torch.testing.assert_close(found, torch.tensor([weight]))
@@ -53,7 +57,9 @@ def test_the_sigmoid_transition_rises_to_1_as_lpips_falls_to_0(length: float) ->
 
 
 @pytest.mark.parametrize(("length", "least"), [(0.03, 0.047), (0.001, 0.475)])
-def test_the_sigmoid_transition_falls_to_the_sigmoid_of_minus_rho_times_the_size(length: float, least: float) -> None:
+def test_the_sigmoid_transition_falls_to_the_sigmoid_of_minus_rho_times_the_size(
+    length: float, least: float
+) -> None:
     limit = 1 / (1 + math.exp(RHO * length))
     assert faded_by(length, 1e6) == pytest.approx(limit, abs=1e-6)
     assert limit == pytest.approx(least, abs=5e-4)

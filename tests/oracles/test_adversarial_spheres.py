@@ -31,11 +31,15 @@ def points(spheres: Spheres) -> Batch:
 def moved(spheres: Spheres) -> Tensor:
     batch = points(spheres)
     net = classifier(spheres)
-    return SphereShift(outer=spheres.outer).perturb(net, batch, PerExample("task", batch.index)).x_adv
+    return (
+        SphereShift(outer=spheres.outer).perturb(net, batch, PerExample("task", batch.index)).x_adv
+    )
 
 
 def classifier(spheres: Spheres, ignored: int = 0) -> torch.nn.Module:
-    return RadiusClassifier(inner=spheres.inner, outer=spheres.outer, ignored=ignored).build(spheres.shape, 2)
+    return RadiusClassifier(inner=spheres.inner, outer=spheres.outer, ignored=ignored).build(
+        spheres.shape, 2
+    )
 
 
 def predict(spheres: Spheres, x: Tensor, ignored: int = 0) -> Tensor:
@@ -57,8 +61,12 @@ def test_both_classifiers_are_perfect_on_any_finite_sample(spheres: Spheres, ign
     assert predict(spheres, batch.x, ignored).equal(batch.y)
 
 
-@pytest.mark.parametrize(("d", "inner", "outer", "chance"), [(100, 1, 10, "1.9e-27"), (500, 1, 1.3, "2.0e-28")])
-def test_the_misaligned_one_errs_by_less_than_one_in_1e26(d: int, inner: float, outer: float, chance: str) -> None:
+@pytest.mark.parametrize(
+    ("d", "inner", "outer", "chance"), [(100, 1, 10, "1.9e-27"), (500, 1, 1.3, "2.0e-28")]
+)
+def test_the_misaligned_one_errs_by_less_than_one_in_1e26(
+    d: int, inner: float, outer: float, chance: str
+) -> None:
     """x_d^2 / ||x||^2 has the distribution Beta(1/2, (d - 1) / 2); an outer point is misread above a threshold."""
     least = 1 - ((inner + outer) / (2 * outer)) ** 2
     assert f"{beta.sf(least, 0.5, (d - 1) / 2):.1e}" == chance
@@ -69,11 +77,15 @@ def test_the_last_coordinate_is_distributed_as_that_chance_supposes() -> None:
     share = x[:, -1].square() / x.square().sum(1)
     for least in (0.001, 0.01, 0.05):
         expected = beta.sf(least, 0.5, 99 / 2)
-        assert (share > least).double().mean().item() == pytest.approx(expected, abs=4 * math.sqrt(expected / N))
+        assert (share > least).double().mean().item() == pytest.approx(
+            expected, abs=4 * math.sqrt(expected / N)
+        )
 
 
 @both
-def test_shifted_points_are_on_the_outer_sphere_and_only_the_aligned_classifier_sees_it(spheres: Spheres) -> None:
+def test_shifted_points_are_on_the_outer_sphere_and_only_the_aligned_classifier_sees_it(
+    spheres: Spheres,
+) -> None:
     batch, x_adv = points(spheres), moved(spheres)
     inner = batch.y == 0
     assert shown(spheres, x_adv).all()
@@ -84,7 +96,9 @@ def test_shifted_points_are_on_the_outer_sphere_and_only_the_aligned_classifier_
 
 
 @both
-def test_under_the_shift_the_misaligned_classifier_is_right_by_chance_alone(spheres: Spheres) -> None:
+def test_under_the_shift_the_misaligned_classifier_is_right_by_chance_alone(
+    spheres: Spheres,
+) -> None:
     batch, x_adv = points(spheres), moved(spheres)
     right = predict(spheres, x_adv, ignored=1) == shown(spheres, x_adv)
     assert right.equal(batch.y == 1)  # exactly the outer ones, which are as many as the coin gave

@@ -48,7 +48,9 @@ class Binary(nn.Module):
 def linear_pairs() -> Batch:
     """Sources of label 1 and targets anywhere, in no box."""
     generator = torch.Generator().manual_seed(1)
-    x, x_target = (torch.randn(N, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    x, x_target = (
+        torch.randn(N, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2)
+    )
     x = torch.where((x.flatten(1) @ W > 0)[:, None, None, None], x, -x)
     return Batch(x, torch.ones(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=x_target)
 
@@ -71,14 +73,18 @@ LINEAR = [
 
 
 @pytest.mark.parametrize("attack", LINEAR, ids=["unit", "fraction", "input"])
-def test_one_sided_ends_on_the_level_set_or_where_confidence_only_rises_on_the_target(attack: NSPGD) -> None:
+def test_one_sided_ends_on_the_level_set_or_where_confidence_only_rises_on_the_target(
+    attack: NSPGD,
+) -> None:
     batch = linear_pairs()
     rising = rises(batch)
     assert rising.any()
     assert not rising.all()
     found = walked(attack, Binary(), batch).x_adv
     expected = torch.where(rising[:, None, None, None], batch.targets, on_the_level(batch))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)  # 8.5e-15 but for how often it is rounded
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=1e-13
+    )  # 8.5e-15 but for how often it is rounded
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,9 @@ def test_two_sided_ends_on_the_level_set(attack: TargetWalk) -> None:
 
 
 @pytest.mark.parametrize("projection", ["none", "printed"])
-def test_without_a_projection_the_walk_ends_where_the_segment_to_the_target_has_lost_max_drop(projection: Any) -> None:
+def test_without_a_projection_the_walk_ends_where_the_segment_to_the_target_has_lost_max_drop(
+    projection: Any,
+) -> None:
     batch = linear_pairs()
     attack = NSPGD(projection=projection, step_size=0.05, max_drop=0.05, backtracks=30, steps=2000)
     found = walked(attack, Binary(), batch).x_adv
@@ -126,14 +134,18 @@ def test_while_no_relu_flips_two_sided_ends_at_the_closed_form_of_two_layers() -
     nearby = torch.empty_like(x)
     for row, (source, v) in enumerate(zip(x, away, strict=True)):
         a = weights.w1 @ source + weights.b1
-        v = 0.5 * alpha_max(a, weights.w1 @ v) * v  # half of the way to the first flip, and so is its projection
+        v = (
+            0.5 * alpha_max(a, weights.w1 @ v) * v
+        )  # half of the way to the first flip, and so is its projection
         by_logit = weights.w2[:, a > 0] @ weights.w1[a > 0]
         v_p = null_component(v, row_space(by_logit[1:] - by_logit[:1]))
         v = v * min(1.0, 0.9 * alpha_max(a, weights.w1 @ v_p).item())
         nearby[row] = source + v
         ends.append(source + null_component(v, row_space(by_logit[1:] - by_logit[:1])))
     images, targets = x.view(N, 1, 4, 4), nearby.view(N, 1, 4, 4)
-    batch = Batch(images, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=targets)
+    batch = Batch(
+        images, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=targets
+    )
     attack = NSPGD(projection="two_sided", step_mode="fraction", step_size=0.2, max_drop=1e-6)
     found = walked(attack, net, batch).x_adv
     torch.testing.assert_close(found.flatten(1), torch.stack(ends), rtol=0, atol=1e-12)
@@ -146,8 +158,12 @@ def test_of_two_layers_the_null_step_is_no_nearer_than_a_walk_that_follows_the_f
         torch.manual_seed(0)
         net = TwoLayerNet(D, 24, 2).requires_grad_(False)
     generator = torch.Generator().manual_seed(5)
-    x, x_target = (torch.randn(N, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2))
-    batch = Batch(x, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=x_target)
+    x, x_target = (
+        torch.randn(N, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2)
+    )
+    batch = Batch(
+        x, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=x_target
+    )
     exact = NullStep(clamp=False).perturb(net, batch, PerExample("task", batch.index)).x_adv
     walk = walked(NSPGD(step_mode="fraction", max_drop=0.05, steps=300), net, batch).x_adv
     left = [size(found - x_target, "l2").mean() for found in (walk, exact)]
@@ -176,7 +192,9 @@ def trained(eps: float) -> nn.Module:
             batch = Batch(x[rows], y[rows], rows)
             x_adv = attack.perturb(net, batch, PerExample("train", rows)).x_adv if eps else batch.x
             optimiser.zero_grad()
-            (F.cross_entropy(net(batch.x), batch.y) + F.cross_entropy(net(x_adv), batch.y)).backward()
+            (
+                F.cross_entropy(net(batch.x), batch.y) + F.cross_entropy(net(x_adv), batch.y)
+            ).backward()
             optimiser.step()
     return net.eval().requires_grad_(False)
 
@@ -194,7 +212,9 @@ def robust() -> nn.Module:
 def cross_class(*models: nn.Module) -> Batch:
     """Pairs of different classes, of the other digits, whose source every model has right."""
     x, y = (part[1200:] for part in digits())
-    right = torch.stack([torch.ones_like(y).bool(), *(model(x).argmax(1) == y for model in models)]).all(0)
+    right = torch.stack(
+        [torch.ones_like(y).bool(), *(model(x).argmax(1) == y for model in models)]
+    ).all(0)
     x, y = x[right], y[right]
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     other = y[order] != y
@@ -212,14 +232,18 @@ PAPER = NSPGD(steps=700, backtracks=0)
 
 
 @pytest.mark.slow
-def test_projecting_leaves_less_distance_than_the_printed_formula_which_is_none(normal: nn.Module) -> None:
+def test_projecting_leaves_less_distance_than_the_printed_formula_which_is_none(
+    normal: nn.Module,
+) -> None:
     batch = cross_class(normal)
     left = {
         projection: remaining(PAPER.model_copy(update={"projection": projection}), normal, batch)
         for projection in ("one_sided", "two_sided", "none", "printed")
     }
     assert left["one_sided"].mean() < left["none"].mean() - 0.1
-    assert left["one_sided"].mean().item() == pytest.approx(left["two_sided"].mean().item(), abs=0.02)
+    assert left["one_sided"].mean().item() == pytest.approx(
+        left["two_sided"].mean().item(), abs=0.02
+    )
     torch.testing.assert_close(left["printed"], left["none"], rtol=0, atol=5e-4)
 
 
@@ -245,7 +269,9 @@ def test_halved_steps_come_nearer_still(normal: nn.Module) -> None:
 
 
 @pytest.mark.slow
-def test_where_most_pixels_are_at_a_bound_leaving_them_out_keeps_the_walk_going(normal: nn.Module) -> None:
+def test_where_most_pixels_are_at_a_bound_leaving_them_out_keeps_the_walk_going(
+    normal: nn.Module,
+) -> None:
     """Digits on a black ground, eight times as many pixels; the net sees their centre and a little of the rest."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -261,9 +287,12 @@ def test_where_most_pixels_are_at_a_bound_leaving_them_out_keeps_the_walk_going(
     frame[8:16, 8:16] = False
     outside = frame.flatten()
     batch = cross_class(normal)
-    wide = replace(batch, x=F.pad(batch.x, (8, 8, 8, 8)), x_target=F.pad(batch.targets, (8, 8, 8, 8)))
+    wide = replace(
+        batch, x=F.pad(batch.x, (8, 8, 8, 8)), x_target=F.pad(batch.targets, (8, 8, 8, 8))
+    )
     held, free = (
-        remaining(PAPER.model_copy(update={"free_coordinates": free}), Wide(), wide).mean() for free in (False, True)
+        remaining(PAPER.model_copy(update={"free_coordinates": free}), Wide(), wide).mean()
+        for free in (False, True)
     )
     assert free < held - 0.05
 
@@ -271,16 +300,23 @@ def test_where_most_pixels_are_at_a_bound_leaving_them_out_keeps_the_walk_going(
 def test_paths_on_digits_are_valid() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)).requires_grad_(False)
+        net = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)
+        ).requires_grad_(False)
     for weight in net.parameters():
         weight.mul_(5)
     batch = cross_class()
     batch = replace(batch, y=net(batch.x).argmax(1))
     probs = net(batch.x).softmax(1)
-    for attack in (NSPGD(steps=100, step_size=0.05, keep_path=True), LST(steps=50, step_size=0.05, keep_path=True)):
+    for attack in (
+        NSPGD(steps=100, step_size=0.05, keep_path=True),
+        LST(steps=50, step_size=0.05, keep_path=True),
+    ):
         path = walked(attack, net, batch).path
         assert path is not None
-        found = verify_path(path.transpose(0, 1), net, probs.argmax(1), probs.amax(1), attack.max_drop)
+        found = verify_path(
+            path.transpose(0, 1), net, probs.argmax(1), probs.amax(1), attack.max_drop
+        )
         assert found.min_margin.min() >= -1e-6
         if isinstance(attack, NSPGD):
             assert found.max_step.max() <= 0.05 + 1e-6

@@ -58,7 +58,9 @@ def drop(model: nn.Module, batch: Batch, x_adv: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("restarts", [None, 1, 3], ids=["from x", "random start", "three restarts"])
 @pytest.mark.parametrize("norm", NORMS)
-def test_pgd_lowers_a_binary_margin_by_eps_times_the_dual_norm(norm: Norm, restarts: int | None) -> None:
+def test_pgd_lowers_a_binary_margin_by_eps_times_the_dual_norm(
+    norm: Norm, restarts: int | None
+) -> None:
     """From a random start of an l2 ball the direction converges only geometrically, so it gets longer steps."""
     w, start = direction(), {"random_start": False} if restarts is None else {"restarts": restarts}
     model, batch = binary(w), batch_of(torch.arange(N) % 2)
@@ -83,14 +85,19 @@ def test_fgsm_is_exact_in_its_one_step(norm: Any) -> None:
     model, batch = binary(w), batch_of(torch.arange(N) % 2)
     best = EPS * size(w.double().unsqueeze(0), DUAL[norm]).expand(N)
     torch.testing.assert_close(
-        drop(model, batch, attacked(FGSM(eps=EPS, norm=norm), model, batch)), best, rtol=0, atol=1e-6
+        drop(model, batch, attacked(FGSM(eps=EPS, norm=norm), model, batch)),
+        best,
+        rtol=0,
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize(
     "attack", [FGSM(eps=0.4), PGD(eps=0.4), PGD(eps=0.4, restarts=2)], ids=["fgsm", "pgd", "twice"]
 )
-def test_where_the_box_cuts_the_ball_the_linf_optimum_is_still_reached_in_every_pixel(attack: Attack) -> None:
+def test_where_the_box_cuts_the_ball_the_linf_optimum_is_still_reached_in_every_pixel(
+    attack: Attack,
+) -> None:
     w, batch = direction(), batch_of(torch.arange(N) % 2, bounds=(0.0, 1.0))
     away = torch.where(batch.y == 1, -1.0, 1.0).view(-1, 1, 1, 1)
     optimum = (batch.x + 0.4 * (away * w.view(1, *PIXELS)).sign()).clamp(0, 1)
@@ -104,13 +111,20 @@ def test_pgd_climbs_to_the_optimum_of_a_multiclass_margin(norm: Norm) -> None:
 
     Taken where one class leads all the way: there the margin is linear, and climbing it is exact.
     """
-    model, batch = Linear(torch.stack([direction(2), direction(3), 2 * direction(4)])), batch_of(torch.zeros(N).long())
+    model, batch = (
+        Linear(torch.stack([direction(2), direction(3), 2 * direction(4)])),
+        batch_of(torch.zeros(N).long()),
+    )
     gaps = model(batch.x)[:, 1:] - model(batch.x)[:, :1]
     reach = EPS * size(model.weight[1:] - model.weight[:1], DUAL[norm])
-    led = (gaps.argmax(1) == (gaps + reach).argmax(1)) & ((gaps[:, 0] - gaps[:, 1]).abs() > 2 * reach.sum())
+    led = (gaps.argmax(1) == (gaps + reach).argmax(1)) & (
+        (gaps[:, 0] - gaps[:, 1]).abs() > 2 * reach.sum()
+    )
     assert led.sum() >= 5
     x_adv = attacked(PGD(eps=EPS, norm=norm, loss="margin", random_start=False), model, batch)
-    torch.testing.assert_close(margin(model(x_adv), batch.y)[led], (gaps + reach).amax(1)[led], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        margin(model(x_adv), batch.y)[led], (gaps + reach).amax(1)[led], rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -124,4 +138,6 @@ def test_a_standardised_budget_is_spent_on_the_weights_as_the_model_sees_them(no
     seen = (w.view(2, 8) * std.view(2, 1)).flatten()
     attack = PGD(eps=EPS, norm=norm, eps_space="standardised", random_start=False)
     best = EPS * size(seen.double().unsqueeze(0), DUAL[norm]).expand(N)
-    torch.testing.assert_close(drop(model, batch, attacked(attack, model, batch)), best, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        drop(model, batch, attacked(attack, model, batch)), best, rtol=0, atol=1e-6
+    )

@@ -58,10 +58,14 @@ class Unoriented(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 4)).double()
+            self.net = nn.Sequential(
+                nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 4)
+            ).double()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([self.net(torch.rot90(x, quarters, (2, 3))) for quarters in range(4)]).sum(0)
+        return torch.stack(
+            [self.net(torch.rot90(x, quarters, (2, 3))) for quarters in range(4)]
+        ).sum(0)
 
 
 @pytest.mark.parametrize("norm", BUDGET)
@@ -89,7 +93,13 @@ GRIDS: dict[Norm, tuple[float, ...]] = {
     "l2": (0.02, 0.1, 0.5, 2.0),
     "l1": (0.1, 0.5, 2.0, 8.0),
 }
-CASES = [("gcnn", "linf"), ("gcnn", "l2"), ("gcnn", "l1"), ("p4cnn", "linf"), ("gcnn_vgg16", "linf")]
+CASES = [
+    ("gcnn", "linf"),
+    ("gcnn", "l2"),
+    ("gcnn", "l1"),
+    ("p4cnn", "linf"),
+    ("gcnn_vgg16", "linf"),
+]
 
 
 def double(shape: Shape, n: int = 6) -> Tensor:
@@ -101,7 +111,9 @@ def deployed(name: str) -> nn.Module:
     """The net as attacks see it, in float64, with statistics of some batches and logits that differ among images."""
     model, shape = NETS[name]
     default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)  # also for the kernels: a float32 basis commutes only to its own rounding
+    torch.set_default_dtype(
+        torch.float64
+    )  # also for the kernels: a float32 basis commutes only to its own rounding
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

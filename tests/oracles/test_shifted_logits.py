@@ -21,7 +21,9 @@ def logits(seed: int) -> Tensor:
 
 
 @pytest.mark.parametrize("shift", [-40.0, 0.3, 12.0])
-def test_a_constant_added_to_all_logits_changes_no_probability_and_costs_nothing(shift: float) -> None:
+def test_a_constant_added_to_all_logits_changes_no_probability_and_costs_nothing(
+    shift: float,
+) -> None:
     clean = logits(0)
     torch.testing.assert_close((clean + shift).softmax(1), clean.softmax(1), rtol=0, atol=1e-12)
     for weight in (0, 1):
@@ -39,7 +41,12 @@ def test_the_best_shift_costs_nothing_only_where_the_probabilities_are_equal() -
 def test_the_best_shift_is_the_best_of_all_constants() -> None:
     clean, other = logits(0), logits(1)
     least = LogitSpace(**BARE).loss(other, clean, FLAT)
-    tried = torch.stack([LogitSpace(h=h, **BARE).loss(other, clean, FLAT) for h in torch.arange(-9, 9, 0.01).tolist()])
+    tried = torch.stack(
+        [
+            LogitSpace(h=h, **BARE).loss(other, clean, FLAT)
+            for h in torch.arange(-9, 9, 0.01).tolist()
+        ]
+    )
     assert (least <= tried.amin(0) + 1e-12).all()
     torch.testing.assert_close(tried.amin(0), least, rtol=1e-3, atol=5 * 0.005**2)
 
@@ -61,7 +68,9 @@ def test_a_shorter_step_at_the_end_leads_to_equal_probabilities() -> None:
         net = nn.Sequential(nn.Flatten(), nn.Linear(9, 3)).double().requires_grad_(False)
     x = torch.rand(8, 1, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     batch = Batch(x, torch.zeros(8, dtype=torch.int64), torch.arange(8), bounds=(-10.0, 10.0))
-    attack = LogitSpace(optimiser="adam", schedule="milestones", step_size=0.1, tv_weight=0, steps=400)
+    attack = LogitSpace(
+        optimiser="adam", schedule="milestones", step_size=0.1, tv_weight=0, steps=400
+    )
     x_adv = attack.perturb(net, batch, PerExample("task", batch.index)).x_adv
     torch.testing.assert_close(net(x_adv).softmax(1), net(x).softmax(1), rtol=0, atol=1e-4)
     assert (x_adv - x).abs().flatten(1).amax(1).min() > 0.3  # though the images are far apart

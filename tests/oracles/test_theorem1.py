@@ -36,9 +36,14 @@ def points(p: float) -> TensorSplit:
 
 def judged(net: nn.Module, clean: TensorSplit, x_adv: Tensor) -> Examples:
     """What the machinery would hand to the measure: the columns that it reads."""
-    predictions = {"prediction": net(clean.pixels).argmax(1), "prediction_adv": net(x_adv).argmax(1)}
+    predictions = {
+        "prediction": net(clean.pixels).argmax(1),
+        "prediction_adv": net(x_adv).argmax(1),
+    }
     linf = (x_adv - clean.pixels).flatten(1).abs().amax(1)
-    return Examples(clean, {"index": clean.index, "y": clean.y, "linf": linf, **predictions}, {"x_adv": x_adv})
+    return Examples(
+        clean, {"index": clean.index, "y": clean.y, "linf": linf, **predictions}, {"x_adv": x_adv}
+    )
 
 
 def changed(clean: TensorSplit, attack: Attack) -> Tensor:
@@ -53,13 +58,16 @@ def changed_points(p: float) -> list[Tensor]:
 
 
 def measured(net: nn.Module, p: float) -> dict[str, Row]:
-    rows = Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p))).rows
+    rows = (
+        Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p))).rows
+    )
     return {str(row.where["quantity"]): row for row in rows}
 
 
 def test_the_two_attacks_in_the_wrong_order_are_refused() -> None:
     shifted, swapped = (
-        judged(SignClassifier().build((1, 1, 2 * D + 1), 2), points(0.7), x) for x in changed_points(0.7)
+        judged(SignClassifier().build((1, 1, 2 * D + 1), 2), points(0.7), x)
+        for x in changed_points(0.7)
     )
     with pytest.raises(InvspecError, match="of the shift first, then of the swap"):
         Theorem1().score(nn.Identity(), swapped, shifted)
@@ -78,13 +86,17 @@ def of_mlp(p: float) -> dict[str, Row]:
         torch.manual_seed(0)
         net = MLP(hidden=(16,)).build((1, 1, 2 * D + 1), 2)
     recipe = Standard(epochs=3, batch_size=100, optimiser="adam", lr=0.01)
-    recipe.train(net, ShuffledGaussians(p=p, d=D, train=4000).load("train"), Stream("key"), Journal())
+    recipe.train(
+        net, ShuffledGaussians(p=p, d=D, train=4000).load("train"), Stream("key"), Journal()
+    )
     return measured(net.eval().requires_grad_(False), p)
 
 
 Found = Callable[[float], dict[str, Row]]
 CLASSIFIERS: dict[str, Found] = {
-    f"{'negated ' if negate else ''}{over}": (lambda p, over=over, negate=negate: of_sign(over, negate, p))
+    f"{'negated ' if negate else ''}{over}": (
+        lambda p, over=over, negate=negate: of_sign(over, negate, p)
+    )
     for over in ("first", "sum_odd", "odd_minus_even")
     for negate in (False, True)
 } | {"mlp": of_mlp}
@@ -94,11 +106,15 @@ every_p = pytest.mark.parametrize("p", PS)
 
 def within(row: Row, expected: float, deviations: float = 4) -> bool:
     """Whether a share is as expected, to so many of its standard errors (and one example, for shares near 0 or 1)."""
-    return abs(row.value - expected) <= deviations * math.sqrt(expected * (1 - expected) / row.n) + 1 / row.n
+    return (
+        abs(row.value - expected)
+        <= deviations * math.sqrt(expected * (1 - expected) / row.n) + 1 / row.n
+    )
 
 
 @pytest.mark.parametrize(
-    ("over", "accuracy"), [("sum_odd", PHI(3)), ("odd_minus_even", PHI(6 / math.sqrt(2))), ("first", 0.7)]
+    ("over", "accuracy"),
+    [("sum_odd", PHI(3)), ("odd_minus_even", PHI(6 / math.sqrt(2))), ("first", 0.7)],
 )
 def test_clean_accuracies_have_a_closed_form(over: str, accuracy: float) -> None:
     assert within(of_sign(over, False, 0.7)["accuracy"], accuracy)
@@ -121,7 +137,9 @@ def test_the_accuracy_of_sum_odd_is_0_99865_to_three_decimals() -> None:
 @every_p
 def test_sign_first_attains_the_bound(p: float) -> None:
     found = of_sign("first", False, p)
-    shares = [found[name].value for name in ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")]
+    shares = [
+        found[name].value for name in ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
+    ]
     assert len(set(shares)) == 1
     assert within(found["p"], p)
     assert abs(found["slack"].value) < ROUNDING
@@ -155,9 +173,15 @@ def test_the_interval_of_the_slack_covers_its_truth_as_often_as_it_says() -> Non
     covered = 0
     for seed in range(100):
         clean = ShuffledGaussians(p=p, d=2, test=100, seed=seed).load("test")
-        clean = replace(clean, index=torch.arange(100 * seed, 100 * (seed + 1)))  # an example's coin goes by its index
-        examples = [judged(net, clean, changed(clean, attack)) for attack in (MeanShift(), PairSwap())]
-        (slack,) = (row for row in Theorem1().score(net, *examples).rows if row.where["quantity"] == "slack")
+        clean = replace(
+            clean, index=torch.arange(100 * seed, 100 * (seed + 1))
+        )  # an example's coin goes by its index
+        examples = [
+            judged(net, clean, changed(clean, attack)) for attack in (MeanShift(), PairSwap())
+        ]
+        (slack,) = (
+            row for row in Theorem1().score(net, *examples).rows if row.where["quantity"] == "slack"
+        )
         covered += slack.low <= truth <= slack.high
     assert 88 <= covered <= 99  # 95 are expected, give or take 2.2
 
@@ -166,10 +190,19 @@ def test_what_breaks_the_bound_is_said_to() -> None:
     clean = points(0.7)
     y = clean.labels()
     right = {"prediction": y, "prediction_adv": y}  # after both changes
-    examples = Examples(clean, {"index": clean.index, "y": y, "linf": torch.ones(len(y)), **right}, {"x_adv": Tensor()})
-    rows = {row.where["quantity"]: row.value for row in Theorem1().score(nn.Identity(), examples, examples).rows}
+    examples = Examples(
+        clean,
+        {"index": clean.index, "y": y, "linf": torch.ones(len(y)), **right},
+        {"x_adv": Tensor()},
+    )
+    rows = {
+        row.where["quantity"]: row.value
+        for row in Theorem1().score(nn.Identity(), examples, examples).rows
+    }
     assert rows["holds"] == 0
-    assert rows["slack"] == pytest.approx(-0.5, abs=0.03)  # p / (2 (1 - p)) - 1 - (2p - 1) / (2 (1 - p))
+    assert rows["slack"] == pytest.approx(
+        -0.5, abs=0.03
+    )  # p / (2 (1 - p)) - 1 - (2p - 1) / (2 (1 - p))
 
 
 def test_both_changes_are_of_the_same_examples() -> None:

@@ -116,9 +116,18 @@ def accuracies(model: LinearBijection, shifted: bool) -> dict[str, float]:
     for name, split in (("train", train), ("test", test)):
         semantic, nuisance = model.encode(split.pixels)
         if shifted and name == "test":
-            semantic, nuisance = model.encode(model.decode(semantic, nuisance.roll(1, 0)))  # labels alternate
-        parts[name] = {"semantic": semantic, "nuisance": nuisance, "all": torch.cat([semantic, nuisance], dim=1)}
-    return {part: fitted(parts["train"][part], train.y, parts["test"][part], test.y) for part in parts["train"]}
+            semantic, nuisance = model.encode(
+                model.decode(semantic, nuisance.roll(1, 0))
+            )  # labels alternate
+        parts[name] = {
+            "semantic": semantic,
+            "nuisance": nuisance,
+            "all": torch.cat([semantic, nuisance], dim=1),
+        }
+    return {
+        part: fitted(parts["train"][part], train.y, parts["test"][part], test.y)
+        for part in parts["train"]
+    }
 
 
 BEST = 0.5 * (1 + math.erf(1))  # of the sum, whose mean is sqrt(2) deviations from the middle
@@ -126,14 +135,20 @@ BEST = 0.5 * (1 + math.erf(1))  # of the sum, whose mean is sqrt(2) deviations f
 
 def test_the_logits_of_independence_cross_entropy_know_all_there_is_to_know_under_the_shift_too():
     before, after = (accuracies(independent(), shifted) for shifted in (False, True))
-    assert before["nuisance"] == pytest.approx(1 / CLASSES, abs=0.05)  # plain cross-entropy: above 0.7
+    assert before["nuisance"] == pytest.approx(
+        1 / CLASSES, abs=0.05
+    )  # plain cross-entropy: above 0.7
     assert before["semantic"] == pytest.approx(BEST, abs=SAMPLING)
     for found in (before, after):
         assert found["all"] == pytest.approx(found["semantic"], abs=0.005)
 
 
-@pytest.mark.parametrize(("epochs", "falls"), [(2, 0.1), (16, 0.01)], ids=["logits lack some", "logits lack nothing"])
-def test_the_nuisance_of_plain_cross_entropy_knows_the_label_and_misleads_after_the_shift(epochs, falls):
+@pytest.mark.parametrize(
+    ("epochs", "falls"), [(2, 0.1), (16, 0.01)], ids=["logits lack some", "logits lack nothing"]
+)
+def test_the_nuisance_of_plain_cross_entropy_knows_the_label_and_misleads_after_the_shift(
+    epochs, falls
+):
     """It misleads by as much as is left to it: the less of the label the logits know, the more it counts."""
     before, after = (accuracies(entropic(epochs), shifted) for shifted in (False, True))
     assert before["nuisance"] > 0.7

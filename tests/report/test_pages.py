@@ -46,7 +46,11 @@ claims:
 
 def outcomes(coords):
     lost = coords.get("pgd.eps", 0) * 300
-    return None if coords["model"] == "lenet" and coords["rotations.max_degrees"] == 90 else np.arange(100) < 80 - lost
+    return (
+        None
+        if coords["model"] == "lenet" and coords["rotations.max_degrees"] == 90
+        else np.arange(100) < 80 - lost
+    )
 
 
 @pytest.fixture
@@ -106,10 +110,14 @@ def test_latex_escapes_what_users_write(toy):
 
 
 def test_latex_tables_have_as_many_cells_as_columns(toy):
-    tables = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(export.report(*toy)), re.DOTALL)
+    tables = re.findall(
+        r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(export.report(*toy)), re.DOTALL
+    )
     assert len(tables) == 2
     for columns, body in tables:
-        plain = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+        plain = [
+            line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line
+        ]
         assert {len(line.split(" & ")) for line in plain} == {len(columns)}
 
 
@@ -152,10 +160,15 @@ def test_a_table_without_numbers_has_no_figure(nothing):
 def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
     rows = [("rotations", 0.0), ("rotations", 180.0), ("plain", None)]
     lines = tuple(table.Line(row, (None, None)) for row in rows)
-    one = table.Table("", "", "m", ("defence", "rotations.max_degrees"), "pgd.eps", (0, 1), lines, {}, {}, True)
+    one = table.Table(
+        "", "", "m", ("defence", "rotations.max_degrees"), "pgd.eps", (0, 1), lines, {}, {}, True
+    )
     flat = figures.panels_of(one)
     assert list(flat) == ["rotations", "plain"]
-    assert {look.colour for look in figures.looks_of(one).values()} >= {style.SWEEP[0][0], style.KINDS[0][0]}
+    assert {look.colour for look in figures.looks_of(one).values()} >= {
+        style.SWEEP[0][0],
+        style.KINDS[0][0],
+    }
 
 
 def test_an_inline_figure_is_whole_and_its_colours_are_variables(toy):
@@ -192,7 +205,9 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(toy, tmp_path):
     assert all(link.startswith("#") for link in read.links)
     assert len(read.ids) == len(set(read.ids))
     assert {path.name for path in (tmp_path / "report" / "figures").iterdir()} == {
-        f"{name}.{ending}" for name in ("accuracy", "robustness", "training", "training-2") for ending in ("png", "svg")
+        f"{name}.{ending}"
+        for name in ("accuracy", "robustness", "training", "training-2")
+        for ending in ("png", "svg")
     }
 
 
@@ -241,7 +256,11 @@ def test_a_layout_beside_another_shares_its_figure(pair):
 def test_a_legend_speaks_the_words_of_its_layout(pair):
     left, right = figures.draw(pair).axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["0/0", "90/0", "180/0"]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["linear 0", "linear 90", "linear 180"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == [
+        "linear 0",
+        "linear 90",
+        "linear 180",
+    ]
 
 
 def test_a_legend_of_what_is_no_row_is_refused(planned):
@@ -250,30 +269,42 @@ def test_a_legend_of_what_is_no_row_is_refused(planned):
 
 
 def test_a_layout_beside_nothing_is_refused(planned):
-    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: no profile stands before this one"):
+    with pytest.raises(
+        SpecError, match=r"toy.yaml:\d+: report.0.figure: no profile stands before this one"
+    ):
         table.check(planned(SPEC + "report:\n  - {of: robustness, figure: beside}\n"))
 
 
 def test_a_heatmap_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
-    whole = planned(SPEC + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n")
+    whole = planned(
+        SPEC
+        + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n"
+    )
     store = toy_store(whole, outcomes)
     for goal, artifact in store.scores.items():
         store.scores[goal] = Artifact({**artifact.tensors, "cosines": torch.eye(3)}, artifact.rows)
     (one,) = table.tables(whole, store)
     assert {picture.values.shape for picture in one.pictures.values()} == {(3, 3)}
-    squares = [axes for axes in figures.draw([one]).axes if axes.collections and axes.get_title(loc="left")]
+    squares = [
+        axes for axes in figures.draw([one]).axes if axes.collections and axes.get_title(loc="left")
+    ]
     assert len(squares) == len(one.pictures) == 5  # one of the six is missing
     assert squares[0].collections[0].get_array().max() == 1
 
 
 def test_a_heatmap_of_what_keeps_no_matrix_is_refused_in_its_place(planned, toy_store):
-    whole = planned(SPEC + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n")
+    whole = planned(
+        SPEC
+        + "report:\n  - {of: accuracy, figure: heatmap, rows: [model, rotations.max_degrees]}\n"
+    )
     with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: accuracy keeps no matrix"):
         table.tables(whole, toy_store(whole, outcomes))
 
 
 def test_a_legend_that_does_not_tell_its_lines_apart_is_refused(planned):
-    with pytest.raises(SpecError, match=r"report.0.legend: the legend does not tell these apart: rotations"):
+    with pytest.raises(
+        SpecError, match=r"report.0.legend: the legend does not tell these apart: rotations"
+    ):
         table.check(planned(SPEC + PAIR % "{model}"))
 
 
@@ -290,7 +321,10 @@ def test_a_legend_that_begins_with_the_first_rows_keeps_one_panel(planned, toy_s
 def test_curves_of_trainings_are_tables_over_epochs(planned, toy_store):
     whole = planned(SPEC.replace("seeds: [0]", "seeds: [0, 1]"))
     tables = list(curves.tables(whole, toy_store(whole, outcomes)))
-    assert [(one.measure, one.figure) for one in tables] == [("loss", "profile"), ("accuracy", "beside")] * 2
+    assert [(one.measure, one.figure) for one in tables] == [
+        ("loss", "profile"),
+        ("accuracy", "beside"),
+    ] * 2
     assert tables[0].across == (1, 2, 3)
     assert [line.labels for line in tables[0].lines] == [(0,), (90,), (180,)]
     first = tables[0].lines[0].numbers[0]
@@ -320,15 +354,22 @@ def test_a_plane_has_a_point_a_row(planned, toy_store):
     (axes,) = figures.draw([one]).axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy", "robustness at pgd.eps 0.1")
     points = [line for line in axes.lines if line.get_marker() not in ("None", "")]
-    assert [tuple(np.ravel(line.get_xydata())) for line in points] == [(0.8, 0.5)] * 5  # one is missing
+    assert [tuple(np.ravel(line.get_xydata())) for line in points] == [
+        (0.8, 0.5)
+    ] * 5  # one is missing
 
 
 def test_what_stands_against_a_measure_is_checked_in_its_place(planned):
     with pytest.raises(
-        SpecError, match=r"toy.yaml:\d+: report.0.against.at.pgd.eps: nothing is measured at pgd.eps 0.3"
+        SpecError,
+        match=r"toy.yaml:\d+: report.0.against.at.pgd.eps: nothing is measured at pgd.eps 0.3",
     ):
         table.check(planned(SPEC + PLANE % "0.3"))
 
 
 def test_the_front_is_what_nothing_surpasses():
-    assert figures.front([(0, 3), (1, 2), (1, 1), (2, 0), (0.5, 1), (2, 0)]) == [(0, 3), (1, 2), (2, 0)]
+    assert figures.front([(0, 3), (1, 2), (1, 1), (2, 0), (0.5, 1), (2, 0)]) == [
+        (0, 3),
+        (1, 2),
+        (2, 0),
+    ]

@@ -36,11 +36,17 @@ report:
   - %s
 """
 MATRIX = "{of: success, rows: [model, defence], columns: attack, figure: matrix}"
-REGIONS = (
-    "{of: success, rows: [model, success.classifier], at: {defence: normal}, columns: success.circle, figure: regions}"
-)
+REGIONS = "{of: success, rows: [model, success.classifier], at: {defence: normal}, columns: success.circle, figure: regions}"
 IMAGES = "{of: success, rows: [model], at: {defence: normal}, columns: attack, figure: images}"
-ALL_QUANTITIES = ("nuisance", "logits", "other", "model_keeps", "model_keeps_shown", "readable", "oracle_accuracy")
+ALL_QUANTITIES = (
+    "nuisance",
+    "logits",
+    "other",
+    "model_keeps",
+    "model_keeps_shown",
+    "readable",
+    "oracle_accuracy",
+)
 BAND = (
     "{of: success, rows: [model, success.vertex, success.quantile], at: {defence: normal}, columns: success.radius, "
     'figure: band, legend: "vertex {success.vertex}"}'
@@ -111,7 +117,11 @@ def test_many_classes_have_no_numbers_and_fewer_ticks(laid):
 
 def luminance(colour):
     parts = np.array(to_rgb(colour))
-    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (
+        0.2126,
+        0.7152,
+        0.0722,
+    )
 
 
 def contrast(one, other):
@@ -162,14 +172,22 @@ def test_nothing_stands_beside_a_matrix(planned):
 
 
 def grid(coords):
-    images = torch.linspace(0, 1, 16).view(1, 1, 1, 4, 4).repeat(2, 2, 3 if coords["model"] == "lenet" else 1, 1, 1)
+    images = (
+        torch.linspace(0, 1, 16)
+        .view(1, 1, 1, 4, 4)
+        .repeat(2, 2, 3 if coords["model"] == "lenet" else 1, 1, 1)
+    )
     images[1, 0] = torch.nan
     captions = torch.tensor([[1.0, 0.625], [torch.nan, 0.5]])
     return {"images": images, "captions": captions, "frames": torch.eye(2, dtype=torch.bool)}
 
 
 def frames(axes):
-    return [patch for patch in axes.patches if isinstance(patch, Rectangle) and patch.get_linewidth() > 1]
+    return [
+        patch
+        for patch in axes.patches
+        if isinstance(patch, Rectangle) and patch.get_linewidth() > 1
+    ]
 
 
 def test_images_stand_in_their_places_with_captions_below_and_frames(laid):
@@ -178,9 +196,12 @@ def test_images_stand_in_their_places_with_captions_below_and_frames(laid):
     assert len(first.images) == 3
     assert texts(first) == ["1.00", "0.62", "0.50"]
     assert [patch.get_xy() for patch in frames(first)] == [
-        pytest.approx((image.get_extent()[0], image.get_extent()[3])) for image in (first.images[0], first.images[2])
+        pytest.approx((image.get_extent()[0], image.get_extent()[3]))
+        for image in (first.images[0], first.images[2])
     ]
-    (left, right), (top, below) = ([image.get_extent()[place] for image in first.images[1:]] for place in (0, 3))
+    (left, right), (top, below) = (
+        [image.get_extent()[place] for image in first.images[1:]] for place in (0, 3)
+    )
     assert (left, top < below) == (right, True)  # the second column, two rows
     assert (first.get_xlabel(), first.get_ylabel()) == ("source class", "target class")
 
@@ -192,7 +213,11 @@ def test_columns_are_headed_by_what_tells_the_rows_of_a_score_apart(laid):
     layout = IMAGES.replace("rows: [model]", "rows: [model, success.image]")
     first, _ = panels(drawn(*laid(layout, grid, rows)))
     assert [label.get_text() for label in first.get_xticklabels()] == ["source", "result"]
-    assert (first.get_title(loc="left"), first.get_xlabel(), list(first.get_yticks())) == ("linear", "", [])
+    assert (first.get_title(loc="left"), first.get_xlabel(), list(first.get_yticks())) == (
+        "linear",
+        "",
+        [],
+    )
 
 
 def with_bars(coords):
@@ -203,8 +228,14 @@ def with_bars(coords):
 
 def test_bars_stand_above_their_image_on_one_scale_and_numbers_beside_the_rows(laid):
     first, _ = panels(drawn(*laid(IMAGES, with_bars)))
-    bars = [patch for patch in first.patches if isinstance(patch, Rectangle) and patch.get_linewidth() == 0]
-    assert [bar.get_height() / bars[1].get_height() for bar in bars] == pytest.approx([-0.25, 1.0, -0.5])
+    bars = [
+        patch
+        for patch in first.patches
+        if isinstance(patch, Rectangle) and patch.get_linewidth() == 0
+    ]
+    assert [bar.get_height() / bars[1].get_height() for bar in bars] == pytest.approx(
+        [-0.25, 1.0, -0.5]
+    )
     assert [bar.get_facecolor() == bars[2].get_facecolor() for bar in bars] == [False, False, True]
     left, right, bottom, top = first.images[1].get_extent()
     assert all(left < bar.get_x() < right and bar.get_y() < top < bottom for bar in bars)
@@ -219,7 +250,9 @@ def test_the_remark_says_whose_confidence_it_is_and_what_the_bars_are(laid):
     asked = "{use: semantic_share, of: none, oracle: {model: linear, defence: normal}}"
     spec = SPEC.replace("{use: accuracy, of: none}", asked)
     (others,) = table.tables(*laid(IMAGES, grid, spec=spec))
-    assert others.remark.startswith("below each image the oracle's confidence in the class of its source, of a framed")
+    assert others.remark.startswith(
+        "below each image the oracle's confidence in the class of its source, of a framed"
+    )
     assert "logits" not in others.remark
 
 
@@ -293,22 +326,33 @@ def test_a_plane_has_a_panel_a_classifier_with_circles_and_points(laid):
 def test_areas_stand_where_the_classes_are_and_arcs_where_they_are_misread(laid):
     first, second, *_ = panels(drawn(*laid(REGIONS, plane, circles)))
     below, above = regions.area(0), regions.area(1)
-    assert to_hex(first.patches[0].get_facecolor()) == to_hex(second.patches[0].get_facecolor()) == below
+    assert (
+        to_hex(first.patches[0].get_facecolor())
+        == to_hex(second.patches[0].get_facecolor())
+        == below
+    )
     assert (len(first.collections), len(second.collections)) == (0, 1)
     (area,) = second.collections
     assert to_hex(area.get_facecolor()[0]) == above
     heights = np.concatenate([path.vertices for path in area.get_paths()])[:, 1]
-    assert (heights.min(), heights.max()) == (pytest.approx(1.5), 12)  # half-way between rows of the grid
+    assert (heights.min(), heights.max()) == (
+        pytest.approx(1.5),
+        12,
+    )  # half-way between rows of the grid
     wrong = second.lines[1]
     assert wrong.get_color() == second.lines[0].get_color() == regions.line(0)
     x, y = (np.asarray(values)[np.isfinite(wrong.get_ydata())] for values in wrong.get_data())
-    assert np.degrees(np.arctan2(y, x)) == pytest.approx(np.arange(22.5, 158, 22.5))  # of 45, 90 and 135 degrees
+    assert np.degrees(np.arctan2(y, x)) == pytest.approx(
+        np.arange(22.5, 158, 22.5)
+    )  # of 45, 90 and 135 degrees
 
 
 def test_a_single_angle_that_is_misread_is_half_a_step_to_both_sides(laid):
     misread = plane({})["misread"]
     misread[0, 1, 0], misread[0, 1, 1] = torch.arange(8) == 4, torch.arange(8) == 0
-    _, axes, *_ = panels(drawn(*laid(REGIONS, lambda coords: {**plane(coords), "misread": misread}, circles)))
+    _, axes, *_ = panels(
+        drawn(*laid(REGIONS, lambda coords: {**plane(coords), "misread": misread}, circles))
+    )
     for arc, middle in zip(axes.lines[1:4:2], (180, 0), strict=True):
         x, y = (np.asarray(values)[np.isfinite(arc.get_ydata())] for values in arc.get_data())
         turned = (np.degrees(np.arctan2(y, x)) - middle + 180) % 360 - 180
@@ -338,7 +382,11 @@ def test_only_planes_of_several_scores_are_named(laid):
 
 def test_the_legend_of_regions_has_the_classes_and_what_is_misread(laid):
     figure = drawn(*laid(REGIONS, plane, circles))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class 0", "class 1", "misread"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "class 0",
+        "class 1",
+        "misread",
+    ]
 
 
 def test_every_colour_of_regions_has_another_on_a_dark_page(laid):
@@ -360,11 +408,14 @@ def test_what_is_drawn_on_areas_is_told_from_them_on_either_page(page):
         assert contrast(ink, area[page]) > 4.5  # what WCAG 2 asks for of text
         assert contrast(line[page], area[page]) > 1.5
     tints = [area[page] for _, area in CLASSES]
-    assert min(contrast(*pair) for pair in pairwise(tints)) > 1.3  # whoever sees no hue sees a lighter or darker area
+    assert (
+        min(contrast(*pair) for pair in pairwise(tints)) > 1.3
+    )  # whoever sees no hue sees a lighter or darker area
 
 
 @pytest.mark.parametrize(
-    ("share", "told"), [(0, "0 %"), (0.003, "0.3 %"), (0.12, "12 %"), (0.996, "99.6 %"), (1, "100 %")]
+    ("share", "told"),
+    [(0, "0 %"), (0.003, "0.3 %"), (0.12, "12 %"), (0.996, "99.6 %"), (1, "100 %")],
 )
 def test_a_share_that_is_nearly_none_or_all_is_told_from_it(share, told):
     assert regions.percent(share) == told
@@ -373,7 +424,9 @@ def test_a_share_that_is_nearly_none_or_all_is_told_from_it(share, told):
 # ─ names as columns ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("names", "slanted"), [(["logits", "other"], False), (list(ALL_QUANTITIES), True)])
+@pytest.mark.parametrize(
+    ("names", "slanted"), [(["logits", "other"], False), (list(ALL_QUANTITIES), True)]
+)
 def test_names_that_would_touch_are_slanted(laid, names, slanted):
     rows = [Row(0.5, 9, 0.4, 0.6, {"quantity": name}) for name in names]
     layout = "{of: success, rows: [model, defence], columns: success.quantity}"
@@ -402,7 +455,13 @@ RADII, VERTICES = (0, 10, 20), (0, 30)
 
 def width(coords):
     return [
-        Row(quantile * (1 - radius / 40), 10, 0, 1, {"vertex": vertex, "radius": radius, "quantile": quantile})
+        Row(
+            quantile * (1 - radius / 40),
+            10,
+            0,
+            1,
+            {"vertex": vertex, "radius": radius, "quantile": quantile},
+        )
         for vertex in VERTICES
         for radius in RADII
         for quantile in (0.95, 0.5, 0.05)
@@ -429,8 +488,15 @@ def test_the_legend_tells_the_bands_apart_and_panels_the_rest(laid):
 
 
 def test_rows_of_edges_alone_give_one_band_without_a_legend(laid):
-    layout = BAND.replace("[model, success.vertex, success.quantile]", "[success.quantile]").split(", legend")[0] + "}"
-    layout = layout.replace("{defence: normal}", "{defence: normal, model: linear, success.vertex: 30}")
+    layout = (
+        BAND.replace("[model, success.vertex, success.quantile]", "[success.quantile]").split(
+            ", legend"
+        )[0]
+        + "}"
+    )
+    layout = layout.replace(
+        "{defence: normal}", "{defence: normal, model: linear, success.vertex: 30}"
+    )
     figure = drawn(*laid(layout, rows=width))
     (axes,) = panels(figure)
     assert (len(axes.collections), figure.legends) == (1, [])
@@ -439,14 +505,22 @@ def test_rows_of_edges_alone_give_one_band_without_a_legend(laid):
 @pytest.mark.parametrize(
     ("found", "wanted", "told"),
     [
-        ("columns: success.radius", "columns: attack", "report.0.columns: a band runs along several numbers"),
+        (
+            "columns: success.radius",
+            "columns: attack",
+            "report.0.columns: a band runs along several numbers",
+        ),
         ("success.quantile: 0.05", "", "report.0.rows: a band has two edges"),
     ],
 )
 def test_bands_that_cannot_be_drawn_are_refused_in_their_place(laid, found, wanted, told):
     at = "{defence: normal, success.quantile: 0.05}"
     layout = BAND.replace("{defence: normal}", at) if not wanted else BAND.replace(found, wanted)
-    layout = layout.replace(", success.quantile]", ", success.quantile, success.radius]") if wanted else layout
+    layout = (
+        layout.replace(", success.quantile]", ", success.quantile, success.radius]")
+        if wanted
+        else layout
+    )
     with pytest.raises(SpecError, match=rf"toy.yaml:\d+: {told}"):
         table.tables(*laid(layout, rows=width))
 

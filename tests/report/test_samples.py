@@ -18,7 +18,11 @@ from invspec.tasks import Perturb, Score, key
 
 SPEC = tiny(
     seeds=[0, 1],
-    attacks={"shift": {"by": {"sweep": [0, 0.5]}}, "other": {"use": "shift", "by": 0.75}, "late": {"use": "noise"}},
+    attacks={
+        "shift": {"by": {"sweep": [0, 0.5]}},
+        "other": {"use": "shift", "by": 0.75},
+        "late": {"use": "noise"},
+    },
     measures={
         "accuracy": {"of": "shift", "clean": {"sweep": [False, True]}},
         "gap": {"of": ["shift", "other"]},
@@ -35,14 +39,22 @@ def ran(tmp_path_factory):
     """A plan whose attack `late` is not computed, and its store."""
     with registered():
         toy, kept = planned(SPEC), Store(tmp_path_factory.mktemp("store"))
-        list(execute([cell.goal for cell in toy.cells if cell.coords["measure"] != "late_accuracy"], kept, Settings()))
+        list(
+            execute(
+                [cell.goal for cell in toy.cells if cell.coords["measure"] != "late_accuracy"],
+                kept,
+                Settings(),
+            )
+        )
         yield toy, kept
 
 
 @pytest.mark.parametrize("format", READ)
 def test_every_example_of_every_attack_is_a_row(ran: Ran, tmp_path, format):
     path = tmp_path / "new" / f"out.{format}"
-    assert samples.write(*ran, path, format) == 2 * 3 * 20  # seeds, attacks with their sweeps, examples
+    assert (
+        samples.write(*ran, path, format) == 2 * 3 * 20
+    )  # seeds, attacks with their sweeps, examples
     table = READ[format](path)
     assert table.num_rows == 120
     assert sorted(table.column_names) == sorted(["task", *COORDINATES, *JUDGED])
@@ -52,7 +64,9 @@ def test_every_example_of_every_attack_is_a_row(ran: Ran, tmp_path, format):
 
 def test_types_are_those_of_the_values(ran: Ran, tmp_path):
     samples.write(*ran, tmp_path / "out.parquet", "parquet")
-    types = {field.name: field.type for field in pyarrow.parquet.read_schema(tmp_path / "out.parquet")}
+    types = {
+        field.name: field.type for field in pyarrow.parquet.read_schema(tmp_path / "out.parquet")
+    }
     assert types["seed"] == types["y"] == types["forwards"] == pa.int64()
     assert types["confidence_adv"] == types["l2"] == pa.float32()
     assert types["shift.by"] == pa.float64()
@@ -70,17 +84,23 @@ def test_coordinates_and_columns_are_those_of_the_task(ran: Ran, tmp_path, forma
         mine = [row for row in rows if row["task"] == name]
         by = task.attack.by
         for row in mine:
-            assert (row["attack"], row["shift.by"]) == (("other", None) if by == 0.75 else ("shift", by))
+            assert (row["attack"], row["shift.by"]) == (
+                ("other", None) if by == 0.75 else ("shift", by)
+            )
             assert (row["dataset"], row["model"], row["defence"]) == ("fake", "linear", "standard")
             assert row["seed"] == task.train.seed
         tensors = kept.load(task).tensors
         for column in JUDGED:
-            assert [row[column] for row in mine] == pytest.approx(tensors[column].tolist(), rel=1e-6)
+            assert [row[column] for row in mine] == pytest.approx(
+                tensors[column].tolist(), rel=1e-6
+            )
 
 
 def test_what_says_nothing_of_an_example_is_no_column(ran: Ran, tmp_path):
     samples.write(*ran, tmp_path / "out", "parquet")
-    assert not {"measure", "accuracy.clean"} & set(pyarrow.parquet.read_schema(tmp_path / "out").names)
+    assert not {"measure", "accuracy.clean"} & set(
+        pyarrow.parquet.read_schema(tmp_path / "out").names
+    )
 
 
 def test_where_nothing_is_computed_there_are_columns_without_rows(ran: Ran, tmp_path):
@@ -91,7 +111,9 @@ def test_where_nothing_is_computed_there_are_columns_without_rows(ran: Ran, tmp_
 
 
 def test_a_value_that_is_a_number_here_and_a_text_there_is_a_text():
-    schema = samples._schema([{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}], JUDGED)
+    schema = samples._schema(
+        [{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}], JUDGED
+    )
     assert [schema.field(name).type for name in "abc"] == [pa.float64(), pa.string(), pa.bool_()]
 
 

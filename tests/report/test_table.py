@@ -53,7 +53,11 @@ def test_the_columns_are_what_the_attack_sweeps_and_the_rows_what_else_varies(ta
     assert (robustness.columns, robustness.across) == ("pgd.eps", (0, 8 / 255, 0.1))
     assert robustness.rows == ("model", "defence", "rotations.max_degrees")
     assert (accuracy.columns, accuracy.across) == ("model", ("linear", "lenet"))
-    assert [line.labels for line in accuracy.lines] == [("rotations", 0), ("rotations", 180), ("plain", None)]
+    assert [line.labels for line in accuracy.lines] == [
+        ("rotations", 0),
+        ("rotations", 180),
+        ("plain", None),
+    ]
 
 
 def test_headings_have_units(tables):
@@ -66,7 +70,10 @@ def test_headings_have_units(tables):
 def test_a_table_says_what_its_measure_is(tables):
     (_, robustness) = tables()
     assert robustness.title == "robustness under pgd"
-    assert robustness.about == "share of examples whose predicted label stays, whatever their true label"
+    assert (
+        robustness.about
+        == "share of examples whose predicted label stays, whatever their true label"
+    )
 
 
 def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
@@ -83,14 +90,20 @@ def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
 
 
 def test_one_seed_keeps_the_interval_of_its_row_and_says_that_others_are_missing(tables):
-    number = tables(outcomes=lambda coords: None if coords["seed"] else half(coords))[0].lines[0].numbers[0]
+    number = (
+        tables(outcomes=lambda coords: None if coords["seed"] else half(coords))[0]
+        .lines[0]
+        .numbers[0]
+    )
     assert (number.low, number.high) == pytest.approx(wilson(0.5, 100))
     assert (number.seeds, number.asked, number.partial) == (1, 2, True)
     assert table.parts(number, 3) == ("0.500", "±0.096*")
 
 
 def test_a_missing_cell_is_a_dot_where_it_would_stand(tables):
-    (accuracy, _) = tables(outcomes=lambda coords: None if coords["model"] == "lenet" else half(coords))
+    (accuracy, _) = tables(
+        outcomes=lambda coords: None if coords["model"] == "lenet" else half(coords)
+    )
     assert accuracy.lines[0].numbers[1] is None
     assert table.parts(accuracy.lines[0].numbers[1], 3) == ("·", "")
 
@@ -105,7 +118,10 @@ def test_the_rows_of_a_measure_become_rows_of_the_table_even_where_a_cell_is_mis
     def outcomes(coords):
         if coords["model"] == "lenet":
             return None
-        return [Row(share, 10, share, share, {"statistic": name}) for name, share in (("mean", 0.2), ("median", 0.4))]
+        return [
+            Row(share, 10, share, share, {"statistic": name})
+            for name, share in (("mean", 0.2), ("median", 0.4))
+        ]
 
     (accuracy, _) = tables(outcomes=outcomes)
     assert accuracy.rows[-1] == "accuracy.statistic"
@@ -123,9 +139,15 @@ def test_labels_that_repeat_are_left_blank(tables):
 
 
 def test_a_layout_of_the_spec_replaces_the_default(tables):
-    text = written("{of: robustness, title: Mine, at: {model: linear, pgd.eps: 8/255}, columns: defence}")
+    text = written(
+        "{of: robustness, title: Mine, at: {model: linear, pgd.eps: 8/255}, columns: defence}"
+    )
     (one,) = tables(text)
-    assert (one.title, one.rows, one.across) == ("Mine", ("rotations.max_degrees",), ("rotations", "plain"))
+    assert (one.title, one.rows, one.across) == (
+        "Mine",
+        ("rotations.max_degrees",),
+        ("rotations", "plain"),
+    )
     assert "pgd.eps 8/255" in table.caption(one)
 
 
@@ -134,12 +156,21 @@ def test_a_layout_of_the_spec_replaces_the_default(tables):
     [
         ("{of: robustnes}", ["report.0.of: no measure", "did you mean robustness?"]),
         ("{of: accuracy, at: {pgd.eps: 0}}", ["report.0.at.pgd.eps: no coordinate"]),
-        ("{of: robustness, at: {pgd.eps: 0.3}}", ["nothing is measured at pgd.eps 0.3", "0, 8/255, 0.1"]),
-        ("{of: robustness, rows: [modle]}", ["report.0.rows.0: no coordinate", "did you mean model?"]),
+        (
+            "{of: robustness, at: {pgd.eps: 0.3}}",
+            ["nothing is measured at pgd.eps 0.3", "0, 8/255, 0.1"],
+        ),
+        (
+            "{of: robustness, rows: [modle]}",
+            ["report.0.rows.0: no coordinate", "did you mean model?"],
+        ),
         ("{of: robustness, columns: pgd.step}", ["report.0.columns: no coordinate"]),
         (
             "{of: robustness, rows: [model, defence]}",
-            ["report.0: rows and columns do not tell these apart: rotations.max_degrees (0, 180)", "to rows"],
+            [
+                "report.0: rows and columns do not tell these apart: rotations.max_degrees (0, 180)",
+                "to rows",
+            ],
         ),
     ],
 )
@@ -191,7 +222,8 @@ def test_numbers_beyond_shares_show_two_digits_of_their_uncertainty(tables):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.31, "0.3 s"), (59.7, "1 min 0 s"), (310, "5 min 10 s"), (7380, "2 h 3 min")]
+    ("seconds", "text"),
+    [(0.31, "0.3 s"), (59.7, "1 min 0 s"), (310, "5 min 10 s"), (7380, "2 h 3 min")],
 )
 def test_durations_read_as_people_say_them(seconds, text):
     assert provenance.duration(seconds) == text
@@ -207,7 +239,11 @@ def test_csv_has_a_line_a_cell_with_its_cost_and_key(planned, toy_store):
     assert len(lines) == len(whole.cells)
     attacked = next(line for line in lines if line["pgd.eps"] == "0.1")
     assert (attacked["value"], attacked["n"], attacked["forwards"]) == ("0.5", "100", "40.0")
-    assert (attacked["seconds_train"], attacked["seconds_perturb"], len(attacked["key"])) == ("60.0", "5.0", 40)
+    assert (attacked["seconds_train"], attacked["seconds_perturb"], len(attacked["key"])) == (
+        "60.0",
+        "5.0",
+        40,
+    )
     missing = next(line for line in lines if line["seed"] == "1")
     assert (missing["value"], missing["seconds_score"], len(missing["key"])) == ("", "", 40)
 
@@ -232,7 +268,10 @@ def test_the_command_repeats_scale_and_settings(tmp_path):
     assert provenance.command(overlay.load(path)) == f"invspec run {path}"
     small = overlay.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
     asked = "--scale small --set attacks.pgd.steps=10 --smoke"
-    assert (provenance.command(small), small.name) == (f"invspec run {path} {asked}", "toy-small-smoke")
+    assert (provenance.command(small), small.name) == (
+        f"invspec run {path} {asked}",
+        "toy-small-smoke",
+    )
 
 
 def test_a_count_stands_without_decimals_and_what_rounding_left_with_its_power_of_ten() -> None:
@@ -244,7 +283,10 @@ def test_a_count_stands_without_decimals_and_what_rounding_left_with_its_power_o
 
 def test_a_number_that_its_decimals_would_leave_nothing_of_has_its_power_of_ten() -> None:
     minus, tiny = table.MINUS, 4.6e-6
-    assert table.parts(readings.Number(tiny, tiny - 2e-7, tiny, 9, 1, 1), 3) == (f"5e{minus}06", f"±2e{minus}07")
+    assert table.parts(readings.Number(tiny, tiny - 2e-7, tiny, 9, 1, 1), 3) == (
+        f"5e{minus}06",
+        f"±2e{minus}07",
+    )
     assert table.parts(readings.Number(tiny, tiny, tiny, 9, 1, 1), 3) == (f"5e{minus}06", "")
     assert table.parts(readings.Number(tiny, 0.0, 0.02, 9, 1, 1), 3) == ("0.000", "±0.020")
     assert table.parts(readings.Number(0.0, 0.0, 1e-4, 9, 1, 1), 3) == ("0.000", "±0.000")

@@ -38,7 +38,9 @@ def with_(**lines: str) -> str:
     text = BASE
     for key, line in lines.items():
         (old,) = [
-            below for above, below in zip(text.split("\n"), text.split("\n")[1:], strict=False) if above == f"{key}:"
+            below
+            for above, below in zip(text.split("\n"), text.split("\n")[1:], strict=False)
+            if above == f"{key}:"
         ]
         text = text.replace(f"{key}:\n{old}\n", f"{key}:\n{line}\n")
     return text
@@ -69,10 +71,14 @@ def filled(message: str) -> str:
     words = {f"{kind}s": list(names(kind)) for kind in KINDS}
     words |= {"papers": sorted(papers()), "keys": sorted(Written.model_fields)}
     for method in (resolve("attack", "pgd"), resolve("dataset", "fake")):
-        words[method.__name__] = sorted(field.alias or name for name, field in method.model_fields.items())
+        words[method.__name__] = sorted(
+            field.alias or name for name, field in method.model_fields.items()
+        )
     for hole, known in words.items():
         if len(known) > 24:
-            message = message.replace(f" (known: {{{hole}}})", "").replace(f"\nhint: known: {{{hole}}}", "")
+            message = message.replace(f" (known: {{{hole}}})", "").replace(
+                f"\nhint: known: {{{hole}}}", ""
+            )
     return message.format(**{hole: ", ".join(known) for hole, known in words.items()})
 
 
@@ -283,7 +289,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:11: measures.accuracy.oracle: Accuracy asks no oracle\nhint: take it out",
     ),
     "an oracle that is no label": (
-        with_(measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linaer, defence: standard}}"),
+        with_(
+            measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linaer, defence: standard}}"
+        ),
         "x.yaml:11: measures.shown.oracle.model: no model is labelled 'linaer' in this spec\n"
         "hint: did you mean linear? (known: linear)",
     ),
@@ -521,11 +529,15 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:14: seeds: expected a list, found {{'sweep': [1]}}",
     ),
     "sweeps that multiply to too much": (
-        attack(f"{{eps: {{sweep: {listed(range(101), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"),
+        attack(
+            f"{{eps: {{sweep: {listed(range(101), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"
+        ),
         "x.yaml:9: attacks.pgd: sweeps give more than 10,000 methods up to here",
     ),
     "products that multiply to too much": (
-        attack(f"{{eps: {{sweep: {listed(range(90), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}")
+        attack(
+            f"{{eps: {{sweep: {listed(range(90), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"
+        )
         + f"seeds: {listed(range(30))}\n",
         "x.yaml:12: train: the products and sweeps give 270,000 cells; at most 200,000 are planned",
     ),
@@ -672,12 +684,16 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:13: train.0: expected keys with values, found 'fake'",
     ),
     "images too small for a model": (
-        with_(datasets="  fake: {shape: [1, 8, 8]}", models="  stdcnn:").replace("model: linear", "model: stdcnn"),
+        with_(datasets="  fake: {shape: [1, 8, 8]}", models="  stdcnn:").replace(
+            "model: linear", "model: stdcnn"
+        ),
         "x.yaml:13: train.0.model: stdcnn on fake: StdCNN needs images of at least 16x16, found 8x8\n"
         "hint: its images are 1x8x8",
     ),
     "an attack that does not fit a model": (
-        attack("{use: pgd_kamath}").replace("  linear:", "  lenet:").replace("model: linear", "model: lenet"),
+        attack("{use: pgd_kamath}")
+        .replace("  linear:", "  lenet:")
+        .replace("model: linear", "model: lenet"),
         "x.yaml:13: train.0: attack pgd does not fit model lenet\n"
         "hint: it needs a model that subtracts a mean and divides by a standard deviation, per channel (C,), "
         "before its first layer",
@@ -688,7 +704,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:15: claims.0: a claim has one of value, compare, trend; found none",
     ),
     "a claim of two forms": (
-        claim("says: a, value: {measure: accuracy}, trend: {measure: accuracy, along: pgd.eps}, expect: rising"),
+        claim(
+            "says: a, value: {measure: accuracy}, trend: {measure: accuracy, along: pgd.eps}, expect: rising"
+        ),
         "x.yaml:15: claims.0: a claim has one of value, compare, trend; found value and trend",
     ),
     "a claim about the wrong statistic": (
@@ -759,17 +777,23 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "hint: coordinates: attack, dataset, defence, measure, model, seed",
     ),
     "a claim about two places": (
-        claim("says: a, value: {measure: accuracy, at: {model: [linear]}}, expect: {value: {above: 0}}"),
+        claim(
+            "says: a, value: {measure: accuracy, at: {model: [linear]}}, expect: {value: {above: 0}}"
+        ),
         "x.yaml:15: claims.0.value.at.model: expected a text or a number or a whole number or true or false, "
         "found ['linear']",
     ),
     "an unknown reduction": (
-        claim("says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: 0}}"),
+        claim(
+            "says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: 0}}"
+        ),
         "x.yaml:15: claims.0.value.over.pgd.eps: "
         "expected 'mean', 'area', 'least', 'greatest' or 'magnitude', found 'aera'",
     ),
     "a comparison with nothing": (
-        claim("says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: {above: 0}}"),
+        claim(
+            "says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: {above: 0}}"
+        ),
         "x.yaml:15: claims.0.compare.to: is missing",
     ),
     "a claim that is a sentence": (
@@ -845,7 +869,9 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("setting", "message"), SETTINGS.items(), ids=[setting[:20] for setting in SETTINGS])
+@pytest.mark.parametrize(
+    ("setting", "message"), SETTINGS.items(), ids=[setting[:20] for setting in SETTINGS]
+)
 def test_a_bad_setting_is_refused_in_so_many_words(
     setting: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -861,7 +887,9 @@ SCALES = {
 
 
 @pytest.mark.parametrize(("scale", "message"), SCALES.items(), ids=SCALES)
-def test_a_bad_scale_is_refused_in_so_many_words(scale: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_scale_is_refused_in_so_many_words(
+    scale: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     scales = "scales:\n  laptop:\n    attacks.pgd.qq: 3\n  broken: {attacks.pdg.eps: 1}\n"
     Path("x.yaml").write_text(BASE + scales)
     assert said(capsys, "x.yaml", "--scale", scale) == filled(message)
@@ -873,13 +901,24 @@ def test_files_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str])
         file.truncate(100 << 20)
     assert said(capsys, "none.yaml") == "none.yaml: cannot be read: No such file or directory"
     assert said(capsys, "folder.yaml") == "folder.yaml: cannot be read: Is a directory"
-    assert said(capsys, "large.yaml") == "large.yaml: larger than 1,048,576 bytes, the most that a spec may have"
-    assert said(capsys, "/dev/zero") == "/dev/zero: larger than 1,048,576 bytes, the most that a spec may have"
-    assert said(capsys, "a" * 5000 + ".yaml") == f"{'a' * 5000}.yaml: cannot be read: File name too long"
+    assert (
+        said(capsys, "large.yaml")
+        == "large.yaml: larger than 1,048,576 bytes, the most that a spec may have"
+    )
+    assert (
+        said(capsys, "/dev/zero")
+        == "/dev/zero: larger than 1,048,576 bytes, the most that a spec may have"
+    )
+    assert (
+        said(capsys, "a" * 5000 + ".yaml")
+        == f"{'a' * 5000}.yaml: cannot be read: File name too long"
+    )
 
 
 def test_a_spec_that_does_not_ship_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "quickstrt").startswith("no spec is named 'quickstrt'\nhint: did you mean quickstart?")
+    assert said(capsys, "quickstrt").startswith(
+        "no spec is named 'quickstrt'\nhint: did you mean quickstart?"
+    )
 
 
 def test_a_registry_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,9 @@ def test_it_checks_whole(path: Path) -> None:
     assert planned.cells
 
 
-@pytest.mark.parametrize(("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES])
+@pytest.mark.parametrize(
+    ("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES]
+)
 def test_every_scale_checks_whole(path: Path, scale: str) -> None:
     planned = planner.plan(overlay.load(path, scale))
     session.check(planned)
@@ -57,7 +59,9 @@ def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
         text = yaml.safe_dump(values, sort_keys=True, default_flow_style=flow)
         again = document.parse(text, str(path))
         assert again.values == values
-        assert sorted(keys(planner.plan(resolve.resolve(again)))) == sorted(keys(planner.plan(overlay.load(path))))
+        assert sorted(keys(planner.plan(resolve.resolve(again)))) == sorted(
+            keys(planner.plan(overlay.load(path)))
+        )
 
 
 def size(whole: Spec, label_part: str, labels: Any) -> int:
@@ -74,7 +78,11 @@ def listed(labels: Any) -> list[str]:
 def sweeps(value: Any) -> list[int]:
     if not isinstance(value, dict):
         return []
-    return [len(value["sweep"])] if "sweep" in value else [size for below in value.values() for size in sweeps(below)]
+    return (
+        [len(value["sweep"])]
+        if "sweep" in value
+        else [size for below in value.values() for size in sweeps(below)]
+    )
 
 
 @each
@@ -83,7 +91,9 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
     values = whole.source.values
     count = 0
     for line in values["train"]:
-        trained = math.prod(size(whole, f"{part}s", line[part]) for part in ("dataset", "model", "defence"))
+        trained = math.prod(
+            size(whole, f"{part}s", line[part]) for part in ("dataset", "model", "defence")
+        )
         for measure in listed(line.get("measures", values["measures"])):
             of = listed(values["measures"][measure]["of"])
             gathers = cast(Measure, whole.entries["measures"][measure].variants[0].method).gathers

@@ -26,7 +26,11 @@ from invspec.spec.schema import Compare, Layout, Trend, Written
 
 SECONDS = 2.0  # of this process's time, so that what else runs on the machine does not count
 SHORT = settings(
-    max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 LONG = settings(SHORT, max_examples=800, derandomize=False)
 GOOD = [document.read(path).values for path in sorted(shipped("specs").glob("*.yaml"))]
@@ -46,9 +50,13 @@ def mistake_in(work: Callable[[], Any]) -> SpecError | None:
     return None
 
 
-def assert_survives(written: str, then: Callable[[planner.Plan], None] = lambda planned: None) -> None:
+def assert_survives(
+    written: str, then: Callable[[planner.Plan], None] = lambda planned: None
+) -> None:
     """Plan a text; if it has mistakes, they are told with the place where they stand."""
-    problem = mistake_in(lambda: then(planner.plan(resolve.resolve(document.parse(written, "x.yaml")))))
+    problem = mistake_in(
+        lambda: then(planner.plan(resolve.resolve(document.parse(written, "x.yaml"))))
+    )
     assert problem is None or problem.where.startswith("x.yaml"), problem
 
 
@@ -63,10 +71,32 @@ def checks() -> Callable[[planner.Plan], None]:
 # ─ random trees ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 KEYS = sorted(
-    {"use", "of", "sample", "sweep", "fields", "attack", "steps", "eps", "pgd.eps", "max_degrees", "model", "linear"}
+    {
+        "use",
+        "of",
+        "sample",
+        "sweep",
+        "fields",
+        "attack",
+        "steps",
+        "eps",
+        "pgd.eps",
+        "max_degrees",
+        "model",
+        "linear",
+    }
     | {
         key
-        for part in (Written, Sample, Compare, Trend, Layout, schema.TrainLine, schema.Claim, schema.Bound)
+        for part in (
+            Written,
+            Sample,
+            Compare,
+            Trend,
+            Layout,
+            schema.TrainLine,
+            schema.Claim,
+            schema.Bound,
+        )
         for key in part.model_fields
     }
 )
@@ -76,8 +106,15 @@ words = (
     | st.sampled_from(NAMES)
     | st.sampled_from(["rising", "test", "train", "linf", "8/255", "8/0"])
 )
-numbers = st.integers(-3, 300) | st.integers() | st.floats() | st.sampled_from([0, 1, 0.1, -0.0, 2**31, 10**30, 1e300])
-texts = st.text(max_size=8) | st.sampled_from(["1:30", "0o7", "0x1F", "1_0", ".inf", "~", "2020-01-01", "<<", "="])
+numbers = (
+    st.integers(-3, 300)
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([0, 1, 0.1, -0.0, 2**31, 10**30, 1e300])
+)
+texts = st.text(max_size=8) | st.sampled_from(
+    ["1:30", "0o7", "0x1F", "1_0", ".inf", "~", "2020-01-01", "<<", "="]
+)
 scalars = st.none() | st.booleans() | numbers | words | words | texts
 trees = st.recursive(
     scalars,
@@ -101,7 +138,13 @@ Path = tuple[Any, ...]
 
 def nodes(value: Any, path: Path = ()) -> list[Path]:
     """The paths of all values below a value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [place for key, item in items for place in ((*path, key), *nodes(item, (*path, key)))]
 
 
@@ -130,7 +173,10 @@ def mutated(draw: st.DrawFn) -> str:
     values = draw(st.sampled_from(GOOD))
     places = nodes(values)
     for _ in range(draw(st.integers(1, 4))):
-        path, how = draw(st.sampled_from(places)), draw(st.sampled_from(["delete", "replace", "insert"]))
+        path, how = (
+            draw(st.sampled_from(places)),
+            draw(st.sampled_from(["delete", "replace", "insert"])),
+        )
         values = changed(values, path, how, draw(scalars | trees))
     return dumped(values)
 
@@ -159,7 +205,9 @@ INDICATORS = [
     "~",
 ]
 BREAKS = ["\n", "\n  ", "---\n", "...\n", "\t", "<<: ", "\0", "\ufeff", "\x85"]
-yaml_like = st.lists(st.sampled_from(INDICATORS + BREAKS) | words | texts | numbers.map(repr), max_size=40).map("".join)
+yaml_like = st.lists(
+    st.sampled_from(INDICATORS + BREAKS) | words | texts | numbers.map(repr), max_size=40
+).map("".join)
 
 
 @pytest.fixture
@@ -205,7 +253,9 @@ def test_random_bytes(content: bytes, assert_survives_bytes: Callable[[bytes], N
 @given(st.text(), scalars.map(lambda value: str(value)) | yaml_like)
 def test_random_settings(dotted: str, value: str) -> None:
     written = document.Document("x.yaml", GOOD[0])
-    problem = mistake_in(lambda: resolve.resolve(written.overlay(*overlay._setting(f"{dotted}={value}"))))
+    problem = mistake_in(
+        lambda: resolve.resolve(written.overlay(*overlay._setting(f"{dotted}={value}")))
+    )
     assert problem is None or problem.where.startswith(("x.yaml", "--set"))
 
 
@@ -239,7 +289,9 @@ def test_many_random_texts(written: str) -> None:
 @pytest.mark.slow
 @settings(LONG, max_examples=300)
 @given(written=mutated())
-def test_many_mutations_and_their_models(written: str, checks: Callable[[planner.Plan], None]) -> None:
+def test_many_mutations_and_their_models(
+    written: str, checks: Callable[[planner.Plan], None]
+) -> None:
     assert_survives(written, checks)
 
 
@@ -250,7 +302,8 @@ LARGE = {
     "a long list of texts": "seeds: [" + "aaaaaaaa," * 110_000 + "]",
     "many keys": "".join(f"k{number}: 1\n" for number in range(90_000)),
     "many lines of train": "title: a\ntrain:\n" + "- {dataset: a, model: b, defence: c}\n" * 20_000,
-    "many entries": "title: a\nattacks:\n" + "".join(f"  a{number}: {{use: pgd}}\n" for number in range(30_000)),
+    "many entries": "title: a\nattacks:\n"
+    + "".join(f"  a{number}: {{use: pgd}}\n" for number in range(30_000)),
     "a number to the base of 60": "seeds: 1" + ":1" * 400_000,
     "a long number": "seeds: " + "9" * 1_000_000,
     "a long binary number": "seeds: 0b" + "1" * 1_000_000,

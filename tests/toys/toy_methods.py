@@ -37,7 +37,9 @@ class Noise(Attack):
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         rng.integers(7, (len(batch),))  # a first call, so that this one is the second
         source = rng.named("common") if self.common else rng
-        return Perturbed.costing(source.uniform(tuple(batch.x.shape)).to(batch.x), forwards=0, backwards=0)
+        return Perturbed.costing(
+            source.uniform(tuple(batch.x.shape)).to(batch.x), forwards=0, backwards=0
+        )
 
 
 class Ascent(Attack):
@@ -54,7 +56,11 @@ class Ascent(Attack):
             (gradient,) = torch.autograd.grad(loss, x)
             path.append((path[-1] + 0.1 * gradient).clamp(*batch.bounds))
         found = Perturbed.costing(path[-1], forwards=self.steps, backwards=self.steps)
-        return Perturbed(found.x_adv, found.forwards, found.backwards, torch.stack(path)) if self.keep_path else found
+        return (
+            Perturbed(found.x_adv, found.forwards, found.backwards, torch.stack(path))
+            if self.keep_path
+            else found
+        )
 
 
 class Greedy(Ascent):
@@ -160,7 +166,9 @@ class Gap(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         first, second = examples
-        return scored((first.x_adv - second.x_adv).abs().flatten(1).mean(dim=1), first.judged["index"])
+        return scored(
+            (first.x_adv - second.x_adv).abs().flatten(1).mean(dim=1), first.judged["index"]
+        )
 
 
 class Uneven(Dataset):

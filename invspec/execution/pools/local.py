@@ -38,12 +38,16 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, far = context.Pipe()
         if self.own_process:
-            self.body = context.Process(target=serve_process, args=(far, self.post), name=self.name, daemon=True)
+            self.body = context.Process(
+                target=serve_process, args=(far, self.post), name=self.name, daemon=True
+            )
             with _uninterrupted():
                 self.body.start()
             far.close()  # so that a death closes the pipe
         else:
-            self.body = threading.Thread(target=serve, args=(far, self.post), name=self.name, daemon=True)
+            self.body = threading.Thread(
+                target=serve, args=(far, self.post), name=self.name, daemon=True
+            )
             self.body.start()
 
     def stop(self) -> None:
@@ -57,7 +61,9 @@ class Worker:
         """How a process ended, in words."""
         self.body.join(timeout=10)
         code = self.body.exitcode
-        return f"worker {self.name} died" + (f" of signal {-code}" if code and code < 0 else f" (exit code {code})")
+        return f"worker {self.name} died" + (
+            f" of signal {-code}" if code and code < 0 else f" (exit code {code})"
+        )
 
 
 @contextmanager
@@ -76,14 +82,21 @@ class Crew:
 
     def __init__(self, posts: Sequence[Post]) -> None:
         alone = len(posts) == 1 and posts[0].device == "cpu"
-        names = [f"{post.device}#{i}" if len(posts) > 1 else post.device for i, post in enumerate(posts)]
-        self.workers = [Worker(name, post, not alone) for name, post in zip(names, posts, strict=True)]
+        names = [
+            f"{post.device}#{i}" if len(posts) > 1 else post.device for i, post in enumerate(posts)
+        ]
+        self.workers = [
+            Worker(name, post, not alone) for name, post in zip(names, posts, strict=True)
+        ]
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for worker in self.workers:
             worker.stop()

@@ -42,7 +42,9 @@ def write(whole: Report, folder: Path) -> Path:
             figures.write(panels, folder / "figures" / f"{name}.png")
         page.write_text(text(whole), encoding="utf-8")
     except OSError as problem:
-        raise InvspecError(f"cannot write {page}: {problem.strerror}", hint="choose another --output") from None
+        raise InvspecError(
+            f"cannot write {page}: {problem.strerror}", hint="choose another --output"
+        ) from None
     return page
 
 
@@ -95,7 +97,12 @@ class Gauge:
 
 def gauge(verdict: Verdict) -> Gauge | None:
     """The picture of a verdict, on an axis that holds the interval, the bound and the published number."""
-    if verdict.value is None or verdict.low is None or verdict.high is None or not math.isfinite(verdict.value):
+    if (
+        verdict.value is None
+        or verdict.low is None
+        or verdict.high is None
+        or not math.isfinite(verdict.value)
+    ):
         return None
     marks = [verdict.low, verdict.high, verdict.value, *verdict.bound, verdict.published]
     start, end = _domain(mark for mark in marks if mark is not None)
@@ -106,7 +113,9 @@ def gauge(verdict: Verdict) -> Gauge | None:
     least, most = map(place, verdict.bound)
     published = None if verdict.published is None else place(verdict.published)
     wide = round(most - least, 2)
-    return Gauge(least, wide, place(verdict.low), place(verdict.value), place(verdict.high), published)
+    return Gauge(
+        least, wide, place(verdict.low), place(verdict.value), place(verdict.high), published
+    )
 
 
 def _domain(marks: Iterable[float]) -> tuple[float, float]:
@@ -142,7 +151,9 @@ def _dark(whole: Report) -> Iterable[tuple[str, str]]:
 def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
     """What the page says of each table, a figure with the first of those that share one."""
     together = enumerate(figures.together(tables))
-    drawn = {id(panels[0]): figures.inline(panels, f"{prefix}{place}") for place, panels in together}
+    drawn = {
+        id(panels[0]): figures.inline(panels, f"{prefix}{place}") for place, panels in together
+    }
     return (_table(one, drawn.get(id(one))) for one in tables)
 
 
@@ -164,7 +175,9 @@ def _table(one: Table, drawn: str | None) -> dict[str, Any]:
 def _lines(one: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
     for labels, line in zip(table.merged(one), one.lines, strict=True):
         intervals = [
-            "" if number is None else f"{table.interval(number.low, number.high, one.decimals)}, n = {number.n:,}"
+            ""
+            if number is None
+            else f"{table.interval(number.low, number.high, one.decimals)}, n = {number.n:,}"
             for number in line.numbers
         ]
         texts = [table.parts(number, one.decimals) for number in line.numbers]
