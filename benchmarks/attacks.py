@@ -1,6 +1,6 @@
 """How fast is linf PGD, against torchattacks, foolbox and the limit?
 
-    INVSPEC_DATA=.data uv run --group bench python benchmarks/attacks.py [--quick]
+    INVSPEC_DATA=.data uv run --group runtime python benchmarks/attacks.py [--quick]
 
 The limit is a bare loop of one forward and one backward pass to the input per step, on weights that need no gradient:
 no attack can do with less. All contestants run interleaved in one process; ratios are taken within a round, so that

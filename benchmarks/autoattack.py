@@ -1,6 +1,6 @@
 """Is AutoAttack here as strong as its authors' own? Robust accuracy beside theirs and beside a long PGD.
 
-    INVSPEC_DATA=.data uv run --group bench python benchmarks/autoattack.py [--images 1000]
+    INVSPEC_DATA=.data uv run --group runtime python benchmarks/autoattack.py [--images 1000]
 
 Both draw their own starts, targets apart, so that single images may differ: the robust accuracies must agree within
 half a point, and ours may not lie above that of PGD with 100 steps and 5 restarts.

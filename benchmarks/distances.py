@@ -1,6 +1,6 @@
 """Are the nearest adversarial images found here as near as Foolbox's? Mean distances at the same settings.
 
-    INVSPEC_DATA=.data uv run --group bench python benchmarks/distances.py
+    INVSPEC_DATA=.data uv run --group runtime python benchmarks/distances.py
 
 Both get the same images, all classified correctly, and the same settings. Ours run as the papers have them, refine 0,
 and with the refinement that is the default here, whose forward passes the table counts. The verdict is on DDN: its

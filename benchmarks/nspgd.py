@@ -1,6 +1,6 @@
 """What does NSPGD cost beyond one forward and one backward pass a step, and what does its distance?
 
-    uv run --group bench python benchmarks/nspgd.py [--quick]
+    uv run --group runtime python benchmarks/nspgd.py [--quick]
 
 The limit is the bare loop of benchmarks/attacks.py. NSPGD runs with a confidence slack of 1, so that nobody halts and
 both do the same passes. LPIPS, which judges the result once, is timed beside them where its weights are at hand.

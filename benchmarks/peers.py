@@ -1,6 +1,6 @@
 """Is PGD here as strong as elsewhere? Robust accuracy at the same settings, beside torchattacks and foolbox.
 
-    INVSPEC_DATA=.data uv run --group bench python benchmarks/peers.py
+    INVSPEC_DATA=.data uv run --group runtime python benchmarks/peers.py
 
 From x itself, all must find the same. From a random start each draws its own, which moves the robust accuracy of
 1,000 images by some tenths of a point; so there the mean over several starts is compared.

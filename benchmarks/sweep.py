@@ -47,8 +47,8 @@ train: [{dataset: mnist, model: lenet, defence: [standard, madry]}]
 
 
 @dataclass(eq=False)
-class Bench:
-    """tasks.Bench in memory, with the seconds that each task took."""
+class Runtime:
+    """tasks.Runtime in memory, with the seconds that each task took."""
 
     batch_size: int = 250
     kept: dict[Task, Artifact] = field(default_factory=dict[Task, Artifact])
@@ -82,18 +82,18 @@ class Radius:
     seconds: float
 
 
-def measured(bench: Bench, cell: Cell) -> Radius:
-    rows = bench.load(cell.goal).rows
+def measured(runtime: Runtime, cell: Cell) -> Radius:
+    rows = runtime.load(cell.goal).rows
     assert rows, "a score without rows"
     attacks = [task for task in tasks.needs(cell.goal) if isinstance(task, Perturb)]
-    return Radius(rows[0].value, sum(bench.seconds[task] for task in attacks))
+    return Radius(rows[0].value, sum(runtime.seconds[task] for task in attacks))
 
 
-def profiles(bench: Bench, cells: list[Cell]) -> dict[str, dict[float, Radius]]:
+def profiles(runtime: Runtime, cells: list[Cell]) -> dict[str, dict[float, Radius]]:
     """Both profiles of one net; at every radius first the one, then the other."""
     found: dict[str, dict[float, Radius]] = {"shared": {}, "separate": {}}
     for cell in sorted(cells, key=_radius):
-        found[str(cell.coords["measure"])][_radius(cell)] = measured(bench, cell)
+        found[str(cell.coords["measure"])][_radius(cell)] = measured(runtime, cell)
     return found
 
 
@@ -123,15 +123,15 @@ def main() -> int:
         parser.error("INVSPEC_DATA must name a folder with MNIST")
     torch.set_num_threads(1)
     text = SPEC.replace("EXAMPLES", str(options.examples))
-    planned, bench, console = (
+    planned, runtime, console = (
         planner.plan(resolve.resolve(document.parse(text, "sweep.yaml"))),
-        Bench(),
+        Runtime(),
         Console(),
     )
     higher = 0
     for defence in ("standard", "madry"):
         found = profiles(
-            bench, [cell for cell in planned.cells if cell.coords["defence"] == defence]
+            runtime, [cell for cell in planned.cells if cell.coords["defence"] == defence]
         )
         console.print(shown(f"LeNet, {defence}: rate of invariance under PGD", found))
         seconds = {

@@ -21,7 +21,7 @@ Curves = Mapping[
 class Batch:
     """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are.
 
-    start (B, C, H, W), where there is one, is what the same attack found within a smaller set: see Attack.nested.
+    start (B, C, H, W), where there is one, is what the same attack found within a smaller set: see Attack.sweep_field.
     Of pairs, x_target (B, C, H, W) and y_target (B,) are images of other classes to walk to, index says which pair it
     is, and ends (B, 2), on the CPU, which examples of the split are its source and its target.
     """

@@ -251,20 +251,20 @@ class Defence(Method):
 class Attack(Method):
     """A way of changing images, adversarial or not.
 
-    nested names the field, if there is one, with which the set that is searched grows, as a ball does with eps. What
+    sweep_field names the field, if there is one, with which the set that is searched grows, as a ball does with eps. What
     was fooled at a smaller value is then fooled at a larger one: a sweep over that field runs upwards, on the
     survivors only, and gives batch.start, what the run before found, for `perturb` to set out from; who withstands that
     is attacked once more without it.
 
-    A delicate attack ends so near to the decision boundary that what it finds in bfloat16 often is on the wrong side in
+    A needs_float32 attack ends so near to the decision boundary that what it finds in bfloat16 often is on the wrong side in
     float32, in which it is judged: it searches in float32 whatever the precision of the spec.
 
     Images of one that leaves_bounds may have pixels outside of their range, as metamers do.
     """
 
     kind: ClassVar[str] = "attack"
-    nested: ClassVar[str | None] = None
-    delicate: ClassVar[bool] = False
+    sweep_field: ClassVar[str | None] = None
+    needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
 
     @property
@@ -280,13 +280,13 @@ class Attack(Method):
 class Measure(Method):
     """A number, or a few, from what attacks left behind.
 
-    One that gathers takes a single attack in `of` and scores all of its sweep at once, in the order of the spec;
+    One that takes_sweep takes a single attack in `of` and scores all of its sweep at once, in the order of the spec;
     others score each value of a sweep by itself. One that wants an oracle asks examples.oracle what images really show.
     """
 
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)  # least and most attacks in `of`
-    gathers: ClassVar[bool] = False
+    takes_sweep: ClassVar[bool] = False
     wants_target: ClassVar[bool] = (
         False  # whether its last attack must be on pairs, with a target each
     )

@@ -13,6 +13,12 @@ _digests: dict[Path, str] = {}  # of each folder that was added, in order of add
 def add(folder: Path) -> None:
     """Remember a folder of methods, with the digest that its code has now, before any of it is imported."""
     _digests[folder] = digest_of(folder)
+    source_of.cache_clear()
+
+
+def generation() -> int:
+    """How many folders have been added: what is cached of a method's identity holds for one generation."""
+    return len(_digests)
 
 
 def digest_of(folder: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal
 
+from invspec import sources
 from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, outline, plain
 
 Precision = Literal["float32", "bfloat16"]
@@ -123,9 +124,13 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
-@cache
 def key(task: Task) -> str:
     """40 hex digits: SHA-256 of the canonical text."""
+    return _key(task, sources.generation())
+
+
+@cache
+def _key(task: Task, generation: int) -> str:
     return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
 
 

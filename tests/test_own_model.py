@@ -131,7 +131,7 @@ def fitting() -> dict[str, Any]:
 
 
 def entry(name: str, measure: Measure) -> dict[str, Any]:
-    first = "walk" if measure.wants_target else "swept" if measure.gathers else "fgsm"
+    first = "walk" if measure.wants_target else "swept" if measure.takes_sweep else "fgsm"
     of = ["pgd", first] if measure.takes[0] == 2 else [first]
     oracle = {"oracle": {"model": "linear", "defence": "standard"}} if measure.wants_oracle else {}
     without_weights = {"distance": "rmse"} if "distance" in type(measure).model_fields else {}

@@ -107,11 +107,11 @@ def test_targets_that_do_not_exist_are_refused():
 
 
 def test_a_task_has_the_pairs_of_its_part_and_judges_them():
-    bench, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
+    runtime, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
     task = perturb(toys.Shift(), part=(0, 5), sample=sample)
     rest = perturb(toys.Shift(), part=(5, 12), sample=sample)
     assert size(task.train.dataset, sample) == len(chosen(task.train.dataset, sample)) == 12
-    found = examples((task, rest), bench)
+    found = examples((task, rest), runtime)
     assert set(found.judged) == {*JUDGED, *PAIRED}
     for name, column in zip(
         PAIRED, (*pairs_of(found.clean).ends.T, pairs_of(found.clean).y_target), strict=True
@@ -121,11 +121,11 @@ def test_a_task_has_the_pairs_of_its_part_and_judges_them():
 
 @pytest.mark.parametrize("size", [1, 4, 5, 7, 30])
 def test_examples_are_read_some_at_a_time_across_parts(size):
-    bench, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
+    runtime, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
     parts = tuple(
         perturb(toys.Shift(), part=part, sample=sample) for part in ((0, 5), (5, 12), (12, 14))
     )
-    found = examples(parts, bench)
+    found = examples(parts, runtime)
     pieces = list(found.batches(size, "x_adv", "l2"))
     assert [len(batch) for batch, _ in pieces] == [len(rows["x_adv"]) for _, rows in pieces]
     assert torch.equal(torch.cat([rows["x_adv"] for _, rows in pieces]), found.x_adv)

@@ -23,14 +23,28 @@ from invspec.kinds import Measure, Sample
 from invspec.measures.accuracy import Accuracy
 from invspec.models.linear import Linear
 from invspec.models.stdcnn import StdCNN
-from invspec.perform import attack, proxies, runtime
+from invspec.ops.draws import Stream
+from invspec.perform import attack, proxies
 from invspec.perform.dispatch import perform
 from invspec.perform.proxies import searched
+from invspec.perform.runtime import Artifact
 from invspec.perform.samples import chosen, read_split
 from invspec.perform.score import examples
 from invspec.perform.train import fresh
 from invspec.plan.sizes import size
-from invspec.tasks import Perturb, Score, canonical, key, label, needs, verb
+from invspec.sources import source_of
+from invspec.tasks import (
+    MACHINERY,
+    Perturb,
+    Score,
+    _key,
+    canonical,
+    draw_name,
+    key,
+    label,
+    needs,
+    verb,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +113,9 @@ def test_two_tasks_share_a_key_exactly_when_they_are_equal(first, second):
 def test_the_hashed_text_is_readable_and_holds_nested_tasks_as_their_keys(task):
     body = json.loads(canonical(task))
     assert body.pop("task") == type(task).__name__
-    assert set(body) == {field.name for field in dataclasses.fields(task)}
+    assert body.pop("machinery") == MACHINERY[verb(task)]
+    named = {field.name for field in dataclasses.fields(task)}
+    assert set(body) == {name for name in named if getattr(task, name) is not None}
     assert all(
         key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ())
     )
@@ -115,10 +131,13 @@ def test_a_nested_task_is_its_key():
 
 def test_defaults_are_in_the_key_and_names_are_not():
     text = canonical(perturb(toys.Shift()))
-    assert json.loads(text)["attack"] == {
-        "target": "toy_methods:Shift",
+    attack = json.loads(text)["attack"]
+    assert attack.pop("source") == source_of(toys.Shift)["source"]
+    assert attack == {
+        "class": "attack:Shift",
         "version": 1,
         "fields": {"by": 0.25},
+        "module": "toy_methods",
     }
     assert "device" not in text
     assert "batch_size" not in json.loads(text)
@@ -127,11 +146,11 @@ def test_defaults_are_in_the_key_and_names_are_not():
 def test_raising_the_version_of_a_method_changes_the_key(monkeypatch):
     before = key(perturb(toys.Shift()))
     monkeypatch.setattr(toys.Shift, "version", 2)
-    key.cache_clear()
+    _key.cache_clear()
     try:
         assert key(perturb(toys.Shift())) != before
     finally:
-        key.cache_clear()
+        _key.cache_clear()
 
 
 def test_a_task_needs_what_its_fields_hold():
@@ -168,12 +187,12 @@ def test_first_weights_depend_on_the_task_alone():
 
 def test_training_leaves_weights_that_fit_the_data():
     task = train(defence=Standard(epochs=20, batch_size=8, lr=0.1))
-    bench = Memory()
+    runtime = Memory()
     net = fresh(task)
-    net.load_state_dict(dict(bench.load(task).tensors))
+    net.load_state_dict(dict(runtime.load(task).tensors))
     (batch,) = read_split(FAKE, "train").batches(24)
     assert (net(batch.x).argmax(1) == batch.y).all()
-    assert bench.load(task).rows is None
+    assert runtime.load(task).rows is None
 
 
 def test_training_twice_gives_the_same_weights():
@@ -201,10 +220,10 @@ def test_tied_weights_do_not_share_memory():
 
 
 def test_judged_columns_are_right_for_a_known_attack():
-    bench, task = Memory(), perturb(toys.Shift(by=0.25))
-    found = bench.load(task).tensors
+    runtime, task = Memory(), perturb(toys.Shift(by=0.25))
+    found = runtime.load(task).tensors
     net = fresh(task.train)
-    net.load_state_dict(dict(bench.load(task.train).tensors))
+    net.load_state_dict(dict(runtime.load(task.train).tensors))
     (batch,) = read_split(FAKE, "test").batches(20)
     x_adv = (batch.x + 0.25).clamp(0, 1)
     clean, attacked = F.softmax(net(batch.x), 1).max(1), F.softmax(net(x_adv), 1).max(1)
@@ -232,9 +251,9 @@ def test_examples_lead_in_a_path():
 
 
 def test_progress_counts_examples():
-    bench = Memory(batch_size=8)
-    bench.load(perturb(toys.Shift()))
-    assert bench.told == [(8, 20), (16, 20), (20, 20)]
+    runtime = Memory(batch_size=8)
+    runtime.load(perturb(toys.Shift()))
+    assert runtime.told == [(8, 20), (16, 20), (20, 20)]
 
 
 @pytest.mark.parametrize(
@@ -245,9 +264,10 @@ def test_parts_and_batch_sizes_change_no_bit(attack, model):
     trained = train(model=model)
     whole = Memory(batch_size=20).load(perturb(attack, trained)).tensors
     for cuts, batch_size in (((0, 7, 20), 3), ((0, 1, 16, 20), 8), ((0, 20), 1)):
-        bench = Memory(batch_size)
+        runtime = Memory(batch_size)
         cut = [
-            bench.load(perturb(attack, trained, part)).tensors for part in itertools.pairwise(cuts)
+            runtime.load(perturb(attack, trained, part)).tensors
+            for part in itertools.pairwise(cuts)
         ]
         for name in whole:
             assert torch.equal(torch.cat([tensors[name] for tensors in cut]), whole[name]), name
@@ -264,10 +284,10 @@ def test_other_tasks_have_other_draws_unless_they_are_named():
 @pytest.mark.parametrize("batch_size", [20, 13, 4])
 def test_an_attack_that_runs_out_of_memory_is_halved_to_the_same_result(batch_size):
     roomy = Memory().load(perturb(toys.Greedy(most=100))).tensors
-    bench = Memory(batch_size)
-    cramped = bench.load(perturb(toys.Greedy(most=3))).tensors
+    runtime = Memory(batch_size)
+    cramped = runtime.load(perturb(toys.Greedy(most=3))).tensors
     assert all(torch.equal(roomy[name], cramped[name]) for name in roomy)
-    assert bench.told[-1] == (20, 20)
+    assert runtime.told[-1] == (20, 20)
 
 
 def test_one_example_that_is_too_large_is_an_error():
@@ -289,16 +309,16 @@ def test_another_shape_is_a_broken_promise():
 
 
 def test_a_search_in_bfloat16_is_judged_in_float32():
-    bench = Memory()
-    low = bench.load(perturb(toys.Ascent(steps=3), precision="bfloat16")).tensors
-    high = bench.load(perturb(toys.Ascent(steps=3))).tensors
+    runtime = Memory()
+    low = runtime.load(perturb(toys.Ascent(steps=3), precision="bfloat16")).tensors
+    high = runtime.load(perturb(toys.Ascent(steps=3))).tensors
     assert not torch.equal(low["x_adv"], high["x_adv"])
     torch.testing.assert_close(
         low["x_adv"], high["x_adv"], rtol=0, atol=0.02
     )  # three steps of 2**-8 relative error
 
     net = fresh(train())
-    net.load_state_dict(dict(bench.load(train()).tensors))
+    net.load_state_dict(dict(runtime.load(train()).tensors))
     confidence, prediction = F.softmax(net(low["x_adv"]), 1).max(1)
     torch.testing.assert_close(
         low["confidence_adv"], confidence, rtol=0, atol=1e-6
@@ -395,14 +415,14 @@ def test_size_is_known_without_loading(sample, expected):
 def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
     sample, trained = Sample(per_class=5), train(dataset=toys.Uneven(), model=toys.Tied())
     assert size(toys.Uneven(), sample) == 10
-    bench = Memory()
+    runtime = Memory()
     whole = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
     cut = tuple(dataclasses.replace(whole, part=part) for part in ((0, 5), (5, 8), (8, 10)))
-    nothing = bench.load(cut[2]).tensors
+    nothing = runtime.load(cut[2]).tensors
     assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys(
         (*JUDGED, "x_adv"), 0
     )
-    joined, expected = examples(cut, bench), examples((whole,), bench)
+    joined, expected = examples(cut, runtime), examples((whole,), runtime)
     assert all(
         torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors
     )
@@ -417,15 +437,15 @@ def rows_of(artifact):
 
 
 def test_a_score_reads_the_parts_of_an_attack_as_one():
-    bench = Memory()
+    runtime = Memory()
     cut = tuple(perturb(toys.Shift(), part=part) for part in ((0, 8), (8, 20)))
-    found = bench.load(Score(Accuracy(), (cut,)))
-    whole = bench.load(score(perturb(toys.Shift())))
+    found = runtime.load(Score(Accuracy(), (cut,)))
+    whole = runtime.load(score(perturb(toys.Shift())))
     (row,) = rows_of(found)
     assert found.rows == whole.rows
     assert row.n == 20
     prediction, y = (
-        bench.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y")
+        runtime.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y")
     )
     assert row.value == pytest.approx((prediction == y).double().mean().item())
 
@@ -454,9 +474,9 @@ def test_tensors_of_a_score_do_not_share_memory():
 
 
 def test_examples_read_large_tensors_when_asked():
-    bench = Memory()
+    runtime = Memory()
     found = examples(
-        (perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), bench
+        (perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), runtime
     )
     assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
     assert found.x_adv.shape == (20, 1, 4, 4)
@@ -475,8 +495,8 @@ def growing(*radii, part=(0, 20), **fields):
 
 
 def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
-    bench = Memory()
-    before, after = (bench.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
+    runtime = Memory()
+    before, after = (runtime.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
     settled = attack.fooled(before)
     assert 0 < settled.sum() < len(settled)
     for name in ("x_adv", "prediction_adv", "confidence_adv", "linf"):
@@ -501,9 +521,9 @@ def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclas
                 torch.zeros_like(batch.x) if batch.start is None else batch.start, 0, 0
             )
 
-    bench, first = Memory(), perturb(PGD(eps=0.01, steps=3), POOR)
-    before = bench.load(first).tensors
-    stayed = bench.load(perturb(Stays(eps=0.2), POOR, after=first)).tensors
+    runtime, first = Memory(), perturb(PGD(eps=0.01, steps=3), POOR)
+    before = runtime.load(first).tensors
+    stayed = runtime.load(perturb(Stays(eps=0.2), POOR, after=first)).tensors
     afresh = ~attack.fooled(before) & (before["prediction"] != before["y"])
     moved = (stayed["x_adv"] != before["x_adv"]).flatten(1).any(1)
     assert 0 < afresh.sum() < len(afresh)
@@ -513,19 +533,19 @@ def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclas
 
 @pytest.mark.parametrize("trained", [None, POOR], ids=["accurate", "poor"])
 def test_sharing_fools_whomever_a_separate_run_fools(trained):
-    bench, after = Memory(), None
+    runtime, after = Memory(), None
     for eps in (0.02, 0.05, 0.1, 0.2):
         after = perturb(PGD(eps=eps, steps=2), trained, after=after)
-        alone = bench.load(perturb(PGD(eps=eps, steps=2), trained)).tensors
-        shared = bench.load(after).tensors
+        alone = runtime.load(perturb(PGD(eps=eps, steps=2), trained)).tensors
+        shared = runtime.load(after).tensors
         changed = [one["prediction_adv"] != one["prediction"] for one in (alone, shared)]
         assert (changed[1] >= changed[0]).all()
 
 
 def test_fewer_examples_keep_their_label_in_a_larger_ball():
-    bench = Memory()
+    runtime = Memory()
     survivors = [
-        int((~attack.fooled(bench.load(growing(*radii)).tensors)).sum())
+        int((~attack.fooled(runtime.load(growing(*radii)).tensors)).sum())
         for radii in ((0.05,), (0.05, 0.1), (0.05, 0.1, 0.2))
     ]
     assert survivors == sorted(survivors, reverse=True)
@@ -541,14 +561,14 @@ def test_batch_size_and_parts_do_not_change_a_shared_sweep(batch_size):
 
 
 def test_where_all_are_fooled_the_next_ball_is_not_searched():
-    bench, before = Memory(), growing(0.1)
-    tensors = dict(bench.load(before).tensors)
+    runtime, before = Memory(), growing(0.1)
+    tensors = dict(runtime.load(before).tensors)
     tensors |= {
         name: torch.full_like(tensors[name], own)
         for name, own in {"prediction_adv": 1, "prediction": 0, "y": 0}.items()
     }
-    bench.kept[before] = runtime.Artifact(tensors)
-    assert bench.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
+    runtime.kept[before] = Artifact(tensors)
+    assert runtime.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
 
 
 def test_a_measure_is_told_the_settings_of_its_attack():
@@ -560,3 +580,43 @@ def test_a_training_leaves_its_curves():
     curves = perform(train(defence=Standard(epochs=3, batch_size=8, lr=0.1)), Memory()).curves or {}
     assert {name: len(numbers) for name, numbers in curves.items()} == {"loss": 3, "accuracy": 3}
     assert curves["loss"][2] < curves["loss"][0]
+
+
+# ─ draws ─
+
+
+def test_nets_that_differ_in_their_defence_share_first_weights_and_order():
+    plain, other = train(), train(defence=Standard(epochs=3, lr=0.5))
+    assert draw_name(plain) == draw_name(other)
+    assert key(plain) != key(other)
+    first, second = (fresh(task).state_dict() for task in (plain, other))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"model": StdCNN()}, {"dataset": Fake()}])
+def test_another_data_set_model_or_seed_draws_anew(change):
+    assert draw_name(train(**change)) != draw_name(train())
+
+
+def test_settings_of_an_attack_share_their_noise_and_its_samples_do_not():
+    weak, strong = perturb(toys.Shift(by=0.1)), perturb(toys.Shift(by=0.5))
+    assert draw_name(weak) == draw_name(strong)
+    sample = dataclasses.replace(weak, sample=Sample(split="train"))
+    assert draw_name(sample) != draw_name(weak)
+    assert draw_name(perturb(Identity())) != draw_name(weak)
+
+
+def test_no_draw_hangs_on_a_version_or_on_where_code_is(monkeypatch):
+    names = [draw_name.__wrapped__(task) for task in TASKS.values()]
+    monkeypatch.setattr(toys.Shift, "version", 2)
+    monkeypatch.setattr(toys.Shift, "__module__", "elsewhere")
+    assert [draw_name.__wrapped__(task) for task in TASKS.values()] == names
+    assert not any("version" in name or "module" in name for name in names)
+
+
+def test_what_a_recipe_draws_besides_changes_no_order():
+    stream = Stream("key")
+    before = stream.fork("order of epoch 0").permutation(50)
+    stream.uniform((7,))
+    assert torch.equal(stream.fork("order of epoch 0").permutation(50), before)
+    assert not torch.equal(stream.fork("order of epoch 1").permutation(50), before)

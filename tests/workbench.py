@@ -42,7 +42,7 @@ FAKE = Fake(shape=(1, 4, 4), classes=3, train=24, test=20)
 
 
 class Memory:
-    """tasks.Bench that computes what is asked for and keeps it in a dict."""
+    """tasks.Runtime that computes what is asked for and keeps it in a dict."""
 
     def __init__(self, batch_size: int = 8) -> None:
         self.device, self.batch_size = torch.device("cpu"), batch_size

@@ -48,7 +48,7 @@ class APGD(Attack):
     Checkpoints are rounded as in the authors' code, downwards, for which steps of 100 makes no difference.
     """
 
-    nested: ClassVar[str | None] = "eps"
+    sweep_field: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")

@@ -32,7 +32,7 @@ class AutoAttack(Attack):
     Deviates from the authors' code: with fewer than targets + 1 classes, all others are aimed at.
     """
 
-    nested: ClassVar[str | None] = "eps"
+    sweep_field: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")

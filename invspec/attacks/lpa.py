@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from invspec.ops.losses import margin
-from invspec.perceptual.attack import Eye, PerceptualAttack, Projection, descent
+from invspec.perceptual.attack import FeatureProbe, PerceptualAttack, Projection, descent
 
 _CONFIDENT = 1.0  # lead of a wrong logit from which LPA wants no more
 _FIRST_WEIGHT, _LAST_WEIGHT = 0.01, 10.0  # of the constraint: LPA's first, Fast-LPA's last
@@ -34,7 +34,7 @@ class LPA(PerceptualAttack):
     def smoke(self) -> LPA:
         return super().smoke().model_copy(update={"rounds": min(self.rounds, 2)})
 
-    def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
+    def _search(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
         y, rows = eye.batch.y, eye.everyone
         weight = torch.full_like(y, _FIRST_WEIGHT, dtype=x_adv.dtype)
         for step in range(self.rounds * self.steps):
@@ -72,7 +72,7 @@ class FastLPA(PerceptualAttack):
         default="none", description="into the ball: bisection, newton, or none"
     )
 
-    def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
+    def _search(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
         rows, y = eye.everyone, eye.batch.y
         for step in range(self.steps):
             images, share = x_adv.detach().requires_grad_(), step / self.steps

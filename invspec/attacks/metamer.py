@@ -33,7 +33,7 @@ class Metamer(Attack):
     (B, C, H, W) and, if keep_path, the path (T, B, C, H, W) of T = steps + 1 vertices, whose first is x, decoded.
     """
 
-    delicate: ClassVar[bool] = True
+    needs_float32: ClassVar[bool] = True
     leaves_bounds: ClassVar[bool] = True
 
     partner: Literal["target", "self"] = Field(

@@ -43,7 +43,7 @@ class PGD(Attack):
     Needs batch.y for label true. Returns x_adv (B, C, H, W). eps 0 does not ask the model.
     """
 
-    nested: ClassVar[str | None] = "eps"
+    sweep_field: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball, in units of eps_space")
     norm: Norm = Field(default="linf", description="shape of the ball: linf, l2 or l1")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from invspec.ops.losses import margin
 from invspec.ops.norms import per_example, size, steepest
-from invspec.perceptual.attack import Eye, PerceptualAttack
+from invspec.perceptual.attack import FeatureProbe, PerceptualAttack
 
 _CONFIDENT = 1.0  # lead of a wrong logit from which there is nothing to climb
 _AHEAD = 1e-3  # length in pixels, l2, over which features are compared to tell how fast they change
@@ -30,12 +30,12 @@ class PPGD(PerceptualAttack):
         default=5, ge=1, description="conjugate gradients' iterations for one update"
     )
 
-    def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
+    def _search(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
         for _ in range(self.steps):
             x_adv = self._projected(eye, self._moved(eye, x_adv))
         return x_adv
 
-    def _moved(self, eye: Eye, x_adv: Tensor) -> Tensor:
+    def _moved(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
         """Each image after one step."""
         images, rows = x_adv.detach().requires_grad_(), eye.everyone
         logits, features = eye.look(images, rows)
@@ -50,7 +50,7 @@ class PPGD(PerceptualAttack):
 class Jacobian:
     """J of the features (B, D), which have a graph, at images (B, C, H, W)."""
 
-    def __init__(self, eye: Eye, images: Tensor, features: Tensor) -> None:
+    def __init__(self, eye: FeatureProbe, images: Tensor, features: Tensor) -> None:
         self.eye, self.images, self.output = eye, images, features
         self.here, self.features = images.detach(), features.detach()
 

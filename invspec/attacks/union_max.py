@@ -22,7 +22,7 @@ class UnionMax(Attack):
     By the margin that is a misclassified image wherever an attack found one, so that the accuracy left is that under
     all attacks at once; Maini et al.'s training compares by cross-entropy. Each attack costs what it costs alone, and a
     forward pass to judge what it found; a single one is not judged. An attack whose eps is 0 is left out. All search in
-    the precision of the spec, delicate ones too.
+    the precision of the spec, needs_float32 ones too.
 
     The default attacks are Maini et al.'s on MNIST. Their l1 attack moves a random number of pixels a step; MSD with
     the l1 ball alone is that attack, and keeps its best image.

@@ -82,9 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def about(
+def about(  # noqa: D103  # a docstring would replace the text of --help
     version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
-) -> None:  # noqa: D103
+) -> None:
     if version:
         print(__version__)
         raise typer.Exit

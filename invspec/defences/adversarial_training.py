@@ -46,8 +46,8 @@ class AdversarialTraining(Training):
     )
     ramp: Ramp = 0.0
 
-    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        return self.attacked(model, super().lesson(model, batch, progress, rng), progress, rng)
+    def prepare(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        return self.attacked(model, super().prepare(model, batch, progress, rng), progress, rng)
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The batch, of which all but the first clean_fraction is attacked."""

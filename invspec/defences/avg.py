@@ -39,8 +39,8 @@ class AVG(Training):
     )
     ramp: Ramp = 0.0
 
-    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        batch = super().lesson(model, batch, progress, rng)
+    def prepare(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        batch = super().prepare(model, batch, progress, rng)
         with attackable(model):
             found = [
                 attack.perturb(searched_by(attack, model), batch, rng).x_adv

@@ -37,11 +37,11 @@ class FadingLabels(AdversarialTraining):
     )
 
     def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        lesson = super().attacked(model, batch, progress, rng)
+        prepared = super().attacked(model, batch, progress, rng)
         with attackable(model):
             classes = logits_of(model, batch.x[:1]).shape[1]
-            weight = self.label_weight(model, batch.x, lesson.x)
-        return replace(lesson, y=faded(batch.y, weight, classes))
+            weight = self.label_weight(model, batch.x, prepared.x)
+        return replace(prepared, y=faded(batch.y, weight, classes))
 
     @abstractmethod
     def label_weight(self, model: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:

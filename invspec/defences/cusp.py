@@ -69,11 +69,11 @@ class CuSP(AdversarialTraining):
             raise ValueError(f"{type(self.attack).__name__} has no eps that the stages could set")
         return self
 
-    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+    def prepare(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         stage = self.stage(progress)
         attack = self.attack.model_copy(update={"eps": stage.eps})
         recipe = self.model_copy(update={"max_degrees": stage.max_degrees, "attack": attack})
-        return super(CuSP, recipe).lesson(model, batch, progress, rng)
+        return super(CuSP, recipe).prepare(model, batch, progress, rng)
 
     def stage(self, progress: float) -> Stage:
         """The stage when the share progress, in (0, 1), of all updates is done."""

@@ -24,7 +24,7 @@ from invspec.defences.likelihood import (
 )
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
-from invspec.training.auxiliary import Companion
+from invspec.training.auxiliary import Auxiliary
 from invspec.training.modes import seeded
 
 NuisanceObjective = Literal["clamped", "raw", "uniform_kl", "shuffled_labels"]
@@ -93,8 +93,8 @@ class IndependenceCE(Likelihood):
         default=0.0, ge=0, lt=1, description="share of the rival's hidden units left out"
     )
 
-    def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
-        prior = super().companion(model, data, rng)
+    def auxiliary(self, model: nn.Module, data: Split, rng: Stream) -> Auxiliary:
+        prior = super().auxiliary(model, data, rng)
         return (
             self._with_rival(cast(nn.Module, prior), model, data, rng)
             if self.nuisance_weight
@@ -103,13 +103,13 @@ class IndependenceCE(Likelihood):
 
     def _with_rival(
         self, prior: nn.Module, model: nn.Module, data: Split, rng: Stream
-    ) -> Companions:
+    ) -> Auxiliaries:
         code = code_of_one(model, data)
         with seeded(rng, torch.device("cpu")):
             rival = self.fresh_rival(code.nuisance.shape[1], code.semantic.shape[1]).to(
                 code.nuisance.device
             )
-        return Companions(prior, rival, self.optimiser_of(rival.parameters(), self.nuisance_lr))
+        return Auxiliaries(prior, rival, self.optimiser_of(rival.parameters(), self.nuisance_lr))
 
     def fresh_rival(self, dimensions: int, classes: int) -> nn.Sequential:
         """D_nc: nuisance (B, D - K) to logits (B, K)."""
@@ -121,18 +121,18 @@ class IndependenceCE(Likelihood):
             layers += [nn.Dropout(self.nuisance_dropout)] if self.nuisance_dropout else []
         return nn.Sequential(*layers, nn.Linear((dimensions, *self.nuisance_hidden)[-1], classes))
 
-    def terms(self, companion: Companion, code: Code, y: Tensor, rng: Stream) -> Iterable[Term]:
+    def terms(self, auxiliary: Auxiliary, code: Code, y: Tensor, rng: Stream) -> Iterable[Term]:
         if not self.nuisance_weight:
-            yield from super().terms(companion, code, y, rng)
+            yield from super().terms(auxiliary, code, y, rng)
             return
-        companions = cast(Companions, companion)
-        yield from super().terms(cast(Companion, companions.prior), code, y, rng)
-        companions.learn(code.nuisance.detach(), y, self.nuisance_steps)
+        auxiliaries = cast(Auxiliaries, auxiliary)
+        yield from super().terms(cast(Auxiliary, auxiliaries.prior), code, y, rng)
+        auxiliaries.learn(code.nuisance.detach(), y, self.nuisance_steps)
         weight = self.nuisance_weight / (code.nuisance.shape[1] if self.per_dim else 1)
-        logits = judged(companions.rival, code.nuisance)
+        logits = judged(auxiliaries.rival, code.nuisance)
         loss, right = F.cross_entropy(logits, y), (logits.argmax(1) == y).to(logits.dtype).mean()
-        told = {"nuisance_loss": loss, "nuisance_accuracy": right}
-        yield Term(weight, self.nuisance_loss(logits, y, rng), told)
+        metrics = {"nuisance_loss": loss, "nuisance_accuracy": right}
+        yield Term(weight, self.nuisance_loss(logits, y, rng), metrics)
 
     def nuisance_loss(self, logits: Tensor, y: Tensor, rng: Stream) -> Tensor:
         """What the model descends on, of the rival's logits (B, K): a scalar in nats."""
@@ -150,7 +150,7 @@ class IndependenceCE(Likelihood):
 
 
 @dataclass(frozen=True)
-class Companions:
+class Auxiliaries:
     """The prior, which learns with the model, and the rival with its optimiser, which learns against it."""
 
     prior: nn.Module

@@ -17,7 +17,7 @@ from invspec.errors import InvspecError
 from invspec.flows.bijective_net import BijectiveNet
 from invspec.kinds import Bijective, Number
 from invspec.ops.draws import Stream
-from invspec.training.auxiliary import Companion
+from invspec.training.auxiliary import Auxiliary
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
 from invspec.training.loop import Training
 from invspec.training.modes import attackable
@@ -96,7 +96,7 @@ class Likelihood(Training):
             settle_last(model, self.learnt_from(data, model))
         return curves
 
-    def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
+    def auxiliary(self, model: nn.Module, data: Split, rng: Stream) -> Auxiliary:
         return self.fresh_prior(model, data) if self.mle_weight else nn.Module()
 
     def fresh_prior(self, model: nn.Module, data: Split) -> DiagonalGaussian:
@@ -106,21 +106,21 @@ class Likelihood(Training):
         return prior.to(code.nuisance.device)
 
     def objective(
-        self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream
+        self, net: InPrecision, auxiliary: Auxiliary, prepared: Batch, rng: Stream
     ) -> Objective:
-        code = Code(*cast(Bijective, net).encode_with_log_det(lesson.x))
-        terms = list(self.terms(companion, code, lesson.y, rng))
+        code = Code(*cast(Bijective, net).encode_with_log_det(prepared.x))
+        terms = list(self.terms(auxiliary, code, prepared.y, rng))
         loss = sum((term.weight * term.value for term in terms), start=code.semantic.new_zeros(()))
-        told = {name: number for term in terms for name, number in term.told.items()}
-        return Objective(loss, code.semantic, told)
+        metrics = {name: number for term in terms for name, number in term.metrics.items()}
+        return Objective(loss, code.semantic, metrics)
 
-    def terms(self, companion: Companion, code: Code, y: Tensor, rng: Stream) -> Iterable[Term]:
+    def terms(self, auxiliary: Auxiliary, code: Code, y: Tensor, rng: Stream) -> Iterable[Term]:
         """The parts of the loss; those of weight 0 are left out."""
         if self.ce_weight:
             cross_entropy = F.cross_entropy(code.semantic, y)
             yield Term(self.ce_weight, cross_entropy, {"cross_entropy": cross_entropy})
         if self.mle_weight:
-            log_density = cast(DiagonalGaussian, companion)(self._under_prior(code)) + code.log_det
+            log_density = cast(DiagonalGaussian, auxiliary)(self._under_prior(code)) + code.log_det
             bits = bits_per_dimension(
                 log_density, code.semantic.shape[1] + code.nuisance.shape[1]
             ).mean()
@@ -149,7 +149,7 @@ class Term:
 
     weight: float
     value: Tensor
-    told: dict[str, Tensor]
+    metrics: dict[str, Tensor]
 
 
 class DiagonalGaussian(nn.Module):

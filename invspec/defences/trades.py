@@ -72,12 +72,12 @@ class TRADES(AdversarialTraining):
         found = super().attacked(model, replace(batch, y=probs, start=start), progress, rng)
         return replace(batch, x=torch.cat([batch.x, found.x]))
 
-    def loss(self, net: nn.Module, lesson: Batch) -> tuple[Tensor, Tensor]:
-        clean, adv = (net(x) for x in lesson.x.chunk(2))
+    def loss(self, net: nn.Module, prepared: Batch) -> tuple[Tensor, Tensor]:
+        clean, adv = (net(x) for x in prepared.x.chunk(2))
         divergence = F.kl_div(
             adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
         )
-        return F.cross_entropy(clean, lesson.y) + self.beta * divergence, clean
+        return F.cross_entropy(clean, prepared.y) + self.beta * divergence, clean
 
 
 class CuSPTRADES(CuSP, TRADES):

@@ -201,9 +201,11 @@ def _e2cnn_as_it_expects() -> Generator[None, None, None]:
         psichi = irreps_basis.psichi
         try:
             torch.set_default_dtype(torch.float64)
-            irreps_basis.psichi = lambda *given, gamma, **rest: psichi(
-                *given, **rest, gamma=np.asarray(gamma)
-            )  # pyright: ignore[reportArgumentType]
+            irreps_basis.psichi = lambda *arguments, gamma, **named: psichi(
+                *arguments,
+                **named,
+                gamma=np.asarray(gamma),  # pyright: ignore[reportArgumentType]
+            )
             yield
         finally:
             irreps_basis.psichi = psichi

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from invspec.errors import SpecError
-from invspec.execution.worker import Post
+from invspec.execution.worker import WorkerConfig
 from invspec.registry import cards
 
 
@@ -20,9 +20,9 @@ class Settings:
     devices: tuple[str, ...] = ("cpu",)
     batch_size: int | None = None
 
-    def post(self, device: str, root: Path) -> Post:
+    def post(self, device: str, root: Path) -> WorkerConfig:
         """A worker's place."""
-        return Post(
+        return WorkerConfig(
             device, self.batch_size or (128 if device == "cpu" else 1024), root, cards.added()
         )
 

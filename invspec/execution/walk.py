@@ -19,7 +19,7 @@ from invspec.execution.events import (
     Started,
     Surveyed,
 )
-from invspec.execution.pools.local import Crew
+from invspec.execution.pools.local import WorkerPool
 from invspec.execution.store import Store
 from invspec.tasks import Task, Train, needs
 
@@ -35,7 +35,7 @@ class Survey:
     damaged: dict[Task, list[str]] = field(default_factory=dict[Task, list[str]])
 
     def visit(self, task: Task, store: Store) -> None:
-        """Look for a task and, where it is missing or damaged, for all that it needs."""
+        """LineStyle for a task and, where it is missing or damaged, for all that it needs."""
         if task in self.to_do or task in self.found:
             return
         flaws = store.flaws(task)
@@ -67,11 +67,11 @@ def execute(goals: Sequence[Task], store: Store, settings: Settings) -> Iterator
         posts = [
             settings.post(device, store.root) for device in settings.devices[: len(survey.to_do)]
         ]
-        with Crew(posts) as crew:
+        with WorkerPool(posts) as crew:
             yield from _walk(list(survey.to_do), crew)
 
 
-def _walk(to_do: list[Task], crew: Crew) -> Iterator[Event]:
+def _walk(to_do: list[Task], crew: WorkerPool) -> Iterator[Event]:
     # trainings first: they are long, and everything waits for them
     order = {task: (not isinstance(task, Train), number) for number, task in enumerate(to_do)}
     graph = TopologicalSorter(

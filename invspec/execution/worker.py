@@ -30,7 +30,7 @@ Tell = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerConfig:
     """Where a worker works, and what it needs to find the store and the same registry."""
 
     device: str
@@ -39,10 +39,10 @@ class Post:
     registries: tuple[Path, ...] = ()
 
 
-class Bench:
-    """tasks.Bench on a store, telling its progress at most ten times a second."""
+class Runtime:
+    """tasks.Runtime on a store, telling its progress at most ten times a second."""
 
-    def __init__(self, post: Post, tell: Tell) -> None:
+    def __init__(self, post: WorkerConfig, tell: Tell) -> None:
         self.device, self.batch_size = torch.device(post.device), post.batch_size
         self.store, self.tell = Store(post.root), tell
         self._told = 0.0
@@ -64,41 +64,41 @@ class Bench:
 
 
 class StoreJournal(Journal):
-    """Progress to the bench, checkpoints to the store; epochs shorter than `pause` seconds are not all kept."""
+    """Progress to the runtime, checkpoints to the store; epochs shorter than `pause` seconds are not all kept."""
 
     pause = 5.0
 
-    def __init__(self, bench: Bench, task: Train) -> None:
-        self.bench, self.task = bench, task
+    def __init__(self, runtime: Runtime, task: Train) -> None:
+        self.runtime, self.task = runtime, task
         self._kept = time.monotonic()
 
     def resume(self) -> dict[str, Any] | None:
         """The last epoch that was kept."""
-        return self.bench.store.read_checkpoint(self.task)
+        return self.runtime.store.read_checkpoint(self.task)
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep the state, unless one was kept just now."""
         if time.monotonic() - self._kept >= self.pause:
-            self.bench.store.keep_checkpoint(self.task, state)
+            self.runtime.store.keep_checkpoint(self.task, state)
             self._kept = time.monotonic()
 
     def step(self, done: int, total: int, **numbers: float) -> None:
-        """Tell the bench."""
-        self.bench.progress(done, total, **numbers)
+        """Tell the runtime."""
+        self.runtime.progress(done, total, **numbers)
 
 
-def serve(pipe: Connection, post: Post) -> None:
+def serve(pipe: Connection, post: WorkerConfig) -> None:
     """Work until the pipe closes or says None."""
-    bench = Bench(post, pipe.send)
-    with settled(bench.device):
+    runtime = Runtime(post, pipe.send)
+    with settled(runtime.device):
         while (task := _next(pipe)) is not None:
             try:
-                pipe.send(do(task, bench))
+                pipe.send(do(task, runtime))
             except OSError:  # nobody listens any more
                 return
 
 
-def serve_process(pipe: Connection, post: Post) -> None:
+def serve_process(pipe: Connection, post: WorkerConfig) -> None:
     """`serve` as the main function of a process."""
     for folder in post.registries:
         cards.add(folder)
@@ -112,15 +112,19 @@ def _next(pipe: Connection) -> Task | None:
         return None
 
 
-def do(task: Task, bench: Bench) -> Message:
+def do(task: Task, runtime: Runtime) -> Message:
     """Perform a task and keep its artifact; the answer is the last message about it."""
     began = time.monotonic()
     try:
-        artifact = dispatch.perform(task, bench)
+        artifact = dispatch.perform(task, runtime)
         seconds = time.monotonic() - began
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        bench.store.save(
-            task, artifact, seconds=round(seconds, 3), device=name(bench.device), finished=finished
+        runtime.store.save(
+            task,
+            artifact,
+            seconds=round(seconds, 3),
+            device=name(runtime.device),
+            finished=finished,
         )
     except Unwritable as problem:
         return ("unwritable", str(problem))
@@ -129,9 +133,9 @@ def do(task: Task, bench: Bench) -> Message:
     except BrokenPipeError:
         raise
     except (Exception, SystemExit) as problem:  # a method that exits must not take its worker along
-        return ("failed", _unforeseen(task, problem, bench.store))
+        return ("failed", _unforeseen(task, problem, runtime.store))
     if isinstance(task, Train):
-        bench.store.drop_checkpoint(task)
+        runtime.store.drop_checkpoint(task)
     return ("done", seconds)
 
 

@@ -1,6 +1,6 @@
 """Layers that can be undone. Each maps x to (y, log_det) and, by `inverse`, y back to x.
 
-log_det (B,) is the log of the Jacobian's absolute determinant in nats, in float32 or better. What runs along the trunk
+log_det (B,) is the log of the Jacobian's absolute determinant in nats, in float32 or better. What runs along the backbone
 stays in the precision of the images under autocast too: only the networks inside of couplings, which are never undone,
 compute in bfloat16 then.
 """

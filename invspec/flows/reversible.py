@@ -37,7 +37,7 @@ class Run(Invertible):
     memory reversible: only the input and the last output are kept for the backward pass, which undoes layer after layer
     and computes each anew, for the price of one more forward pass. Gradients are those of the stored run as exactly as
     undoing returns the input, which layers that stretch some directions far more than others take away: up to rounding
-    in a usual net, to two or three digits under autocast to bfloat16, which leaves the trunk in float32 and rounds what
+    in a usual net, to two or three digits under autocast to bfloat16, which leaves the backbone in float32 and rounds what
     couplings find. The input is kept to see that. There are no second gradients. Images in bfloat16 are stored, since
     undoing is not exact enough there.
 

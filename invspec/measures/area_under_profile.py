@@ -32,7 +32,7 @@ class AreaUnderProfile(Measure):
     not say which to take, and where its values are not rising numbers.
     """
 
-    gathers: ClassVar[bool] = True
+    takes_sweep: ClassVar[bool] = True
 
     share: Share = Field(
         default="rate_of_invariance", description="height: predictions that stay, or that are right"

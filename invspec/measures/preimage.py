@@ -38,7 +38,7 @@ class Preimage(Measure):
 
     layers: tuple[str, ...] = Field(
         default=(),
-        description="modules of the net by their path in it, like trunk.0, the first one first",
+        description="modules of the net by their path in it, like backbone.0, the first one first",
     )
     norm: Norm = Field(default="l2", description="how activations are compared: l2, linf or l1")
     tolerance: Number = Field(

@@ -14,15 +14,15 @@ from invspec.ops.types import Shape
 
 
 class IRevNet(Model):
-    """A bijective trunk of pre-activation bottlenecks, then batch norm, ReLU, the mean over positions, a linear layer.
+    """A bijective backbone of pre-activation bottlenecks, then batch norm, ReLU, the mean over positions, a linear layer.
 
     Pixels go to [-1, 1], then through `input_squeezes` squeezes; each stage but the first begins with one more. A block
     is (a, b) -> (b + t(a), a), where t has three 3 x 3 convolutions, each after batch norm and ReLU but for the very
     first. Blocks 6, 16, 72, 6 of three convolutions are the 300 layers that were trained on ImageNet.
 
-    The net is no kinds.Bijective, since its logits are not a part of its code; `trunk` can be undone.
+    The net is no kinds.Bijective, since its logits are not a part of its code; `backbone` can be undone.
 
-    Deviates: where a stage begins the trunk is squeezed first, so that t reads the squeezed map; the published blocks
+    Deviates: where a stage begins the backbone is squeezed first, so that t reads the squeezed map; the published blocks
     squeeze beside t, whose first convolution has stride 2. Halves change places with their channels in reverse order,
     which relabels channels. Channel counts are those of the squeezed image: the injective nets, which pad it with
     zeros, are not to be had. The momentum of the last batch norm is torch's 0.1, as that of all others; theirs is 0.9.
@@ -63,11 +63,11 @@ class IRevNet(Model):
 
 
 class IRevNetNet(nn.Module):
-    """x (B, C, H, W) through the trunk, a bijection, to logits (B, K)."""
+    """x (B, C, H, W) through the backbone, a bijection, to logits (B, K)."""
 
-    def __init__(self, trunk: Run, channels: int, classes: int) -> None:
+    def __init__(self, backbone: Run, channels: int, classes: int) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.backbone = backbone
         self.readout = nn.Sequential(
             *activation(channels),
             nn.AdaptiveAvgPool2d(1),
@@ -76,7 +76,7 @@ class IRevNetNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.trunk(x)[0])
+        return self.readout(self.backbone(x)[0])
 
 
 def activation(channels: int) -> tuple[nn.Module, nn.Module]:

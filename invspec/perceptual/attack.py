@@ -56,7 +56,9 @@ class PerceptualAttack(Attack):
     outside; published defaults are newton. Images are brought into the box before the first pass, not after it.
     """
 
-    delicate: ClassVar[bool] = True  # the finite differences of features have no digits in bfloat16
+    needs_float32: ClassVar[bool] = (
+        True  # the finite differences of features have no digits in bfloat16
+    )
 
     max_distance: Number = Field(
         default=0.5, ge=0, description="largest distance from x, in the units of `distance`"
@@ -72,14 +74,14 @@ class PerceptualAttack(Attack):
         return weights_read(self.distance)
 
     @abstractmethod
-    def _search(self, eye: Eye, x_adv: Tensor) -> Tensor:
-        """Look for adversarial images (B, C, H, W) from x_adv on, which may be changed."""
+    def _search(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
+        """LineStyle for adversarial images (B, C, H, W) from x_adv on, which may be changed."""
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if self.max_distance == 0:
             return Perturbed.costing(batch.x, forwards=0, backwards=0)
         noise = _NOISE * rng.normal(tuple(batch.x.shape)).to(batch.x)
-        eye = Eye(model, batch, self.distance)
+        eye = FeatureProbe(model, batch, self.distance)
         x_adv = self._search(eye, (batch.x + noise).clamp(*batch.bounds)).detach()
         return Perturbed(x_adv, eye.forwards, eye.backwards)
 
@@ -92,7 +94,7 @@ class PerceptualAttack(Attack):
         """max_distance as a length between features."""
         return radius(self.distance, self.max_distance)
 
-    def _projected(self, eye: Eye, x_adv: Tensor) -> Tensor:
+    def _projected(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
         """x_adv (B, C, H, W), of which those outside the ball are brought in."""
         if self.projection == "none":
             return x_adv
@@ -106,7 +108,7 @@ class PerceptualAttack(Attack):
         return nearer
 
 
-class Eye:
+class FeatureProbe:
     """A model, and how far images are from x in its features or those of another net; counts passes by example.
 
     All methods take images (M, C, H, W) and rows (M,) int64, which examples of the batch they are versions of.
@@ -167,7 +169,12 @@ class Eye:
 
 
 def descent(
-    eye: Eye, images: Tensor, features: Tensor, gradient: Tensor, rows: Tensor, length: float
+    eye: FeatureProbe,
+    images: Tensor,
+    features: Tensor,
+    gradient: Tensor,
+    rows: Tensor,
+    length: float,
 ) -> Tensor:
     """Images (M, C, H, W) moved against the gradient so far that their features (M, D) move by about `length`."""
     direction = gradient / per_example(size(gradient, "l2") + _TINY, gradient)
@@ -178,7 +185,7 @@ def descent(
     )
 
 
-def bisected(eye: Eye, images: Tensor, rows: Tensor, length: float) -> Tensor:
+def bisected(eye: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> Tensor:
     """The farthest of ten halvings of the way from x to images (M, C, H, W) whose features are within length of x's."""
     x = eye.batch.x[rows]
     nearer, low, high = x, x.new_zeros(len(x)), x.new_ones(len(x))
@@ -191,7 +198,7 @@ def bisected(eye: Eye, images: Tensor, rows: Tensor, length: float) -> Tensor:
     return nearer
 
 
-def newton(eye: Eye, images: Tensor, rows: Tensor, length: float) -> tuple[Tensor, Tensor]:
+def newton(eye: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> tuple[Tensor, Tensor]:
     """Images (M, C, H, W) moved against the gradient of their distance until it is within length, and where it is not.
 
     A step is longer than Newton's, by a tenth and so much as brings the distance down by another tenth of a unit.

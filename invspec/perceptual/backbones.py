@@ -21,7 +21,7 @@ from torchvision import models
 from invspec.errors import InvspecError
 from invspec.files.weights import content_of, loaded, sha256
 
-TrunkName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
+BackboneName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
 
 
 CIFAR10_MEAN, CIFAR10_STD = (
@@ -69,7 +69,7 @@ _PUBLISHED: dict[str, _Published] = {
 }
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """The outputs of some layers of a fixed net, for images (B, C, H, W) in [0, 1]: a tuple of maps (B, C', H', W').
 
     Greyscale is repeated to three channels. Images smaller than 32 are padded with black by (32 - size) // 2 + 1 on
@@ -148,7 +148,7 @@ def cifar_alexnet(
 
 
 @lru_cache
-def trunk(name: TrunkName, device: torch.device) -> Trunk:
+def backbone(name: BackboneName, device: torch.device) -> Backbone:
     """The net of that name, whose weights need no gradient; read once per process and device.
 
     Weights are INVSPEC_DATA/weights/<file>, .pth or .safetensors, where there is such a file: a whole net's state dict
@@ -166,8 +166,8 @@ def trunk(name: TrunkName, device: torch.device) -> Trunk:
 
 
 @lru_cache
-def head_weights(name: TrunkName, device: torch.device) -> tuple[Tensor, ...]:
-    """LPIPS' weight of each channel, one (C',) for every map of a trunk: version 0.1, which the package carries."""
+def head_weights(name: BackboneName, device: torch.device) -> tuple[Tensor, ...]:
+    """LPIPS' weight of each channel, one (C',) for every map of a backbone: version 0.1, which the package carries."""
     path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth"
     heads = _tensors(path)
     return tuple(
@@ -175,7 +175,7 @@ def head_weights(name: TrunkName, device: torch.device) -> tuple[Tensor, ...]:
     )
 
 
-def _imagenet(published: _Published) -> Trunk:
+def _imagenet(published: _Published) -> Backbone:
     with (
         torch.device("meta"),
         warnings.catch_warnings(),
@@ -191,7 +191,7 @@ def _imagenet(published: _Published) -> Trunk:
             f"{path} holds other weights than those published as torchvision's {published.weights}.IMAGENET1K_V1",
             hint="without the file, torchvision downloads them",
         )
-    return Trunk(layers, IMAGENET_MEAN, IMAGENET_STD)
+    return Backbone(layers, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _digest(layers: nn.Module) -> str:
@@ -202,7 +202,7 @@ def _digest(layers: nn.Module) -> str:
     return found.hexdigest()
 
 
-def own_files(name: TrunkName) -> dict[str, str]:
+def own_files(name: BackboneName) -> dict[str, str]:
     """SHA-256 of the files of weights that are the user's own, by name; none for published weights.
 
     Raises: InvspecError where there is no such file.
@@ -221,12 +221,12 @@ def _cifar_file() -> Path:
     return path
 
 
-def _cifar() -> Trunk:
+def _cifar() -> Backbone:
     path = _cifar_file()
     with torch.device("meta"):
         layers = Outputs(cifar_alexnet(3), CIFAR_ALEXNET_KEPT)
     _fill(layers, _tensors(path), path, lambda name: f"net.features.{name}")
-    return Trunk(layers, CIFAR10_MEAN, CIFAR10_STD)
+    return Backbone(layers, CIFAR10_MEAN, CIFAR10_STD)
 
 
 def _given(file: str) -> Path | None:

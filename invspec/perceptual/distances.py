@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from invspec.errors import InvspecError
 from invspec.ops.norms import size
-from invspec.perceptual.backbones import TrunkName, head_weights, own_files, trunk
+from invspec.perceptual.backbones import BackboneName, backbone, head_weights, own_files
 
 Distance = Literal[
     "lpips_alex",
@@ -95,7 +95,7 @@ def weights_read(name: Distance) -> dict[str, str]:
     Raises: InvspecError where there is no such file.
     """
     return (
-        own_files(cast(TrunkName, name.removeprefix("laidlaw_")))
+        own_files(cast(BackboneName, name.removeprefix("laidlaw_")))
         if name.startswith("laidlaw_")
         else {}
     )
@@ -129,14 +129,14 @@ def distance(name: Distance, model: nn.Module | None = None) -> ImageDistance:
     """
     if name.startswith("lpips_"):
         return ImageDistance(
-            partial(_weighted, cast(TrunkName, name.removeprefix("lpips_"))), _squared
+            partial(_weighted, cast(BackboneName, name.removeprefix("lpips_"))), _squared
         )
     if name == "laidlaw_self":
         assert model is not None, "laidlaw_self compares the features of a model, and got none"
         return ImageDistance(lambda x: own_features(model, x)[1], _euclidean)
     if name.startswith("laidlaw_"):
         return ImageDistance(
-            partial(_unweighted, cast(TrunkName, name.removeprefix("laidlaw_"))), _euclidean
+            partial(_unweighted, cast(BackboneName, name.removeprefix("laidlaw_"))), _euclidean
         )
     return _PIXELS[name]
 
@@ -164,12 +164,12 @@ def embedded(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) ->
     return torch.cat(parts, dim=1)
 
 
-def _weighted(name: TrunkName, x: Tensor) -> Tensor:
-    return embedded(trunk(name, x.device)(x), head_weights(name, x.device))
+def _weighted(name: BackboneName, x: Tensor) -> Tensor:
+    return embedded(backbone(name, x.device)(x), head_weights(name, x.device))
 
 
-def _unweighted(name: TrunkName, x: Tensor) -> Tensor:
-    return embedded(trunk(name, x.device)(x))
+def _unweighted(name: BackboneName, x: Tensor) -> Tensor:
+    return embedded(backbone(name, x.device)(x))
 
 
 # ─ a model's own features ─────────────────────────────────────────────────────────────────────────────────────────────

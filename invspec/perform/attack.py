@@ -14,29 +14,29 @@ from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
 from invspec.perform.proxies import Padded, deployed, searched
-from invspec.perform.runtime import Artifact, Bench
+from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, draw_name
 
 COSTS = ("forwards", "backwards")
 
 
-def perturb(task: Perturb, bench: Bench) -> Artifact:
+def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     """Attack one part of a sample and judge what was found."""
     sample, net = (
-        chosen(task.train.dataset, task.sample).to(bench.device),
-        deployed(task.train, bench),
+        chosen(task.train.dataset, task.sample).to(runtime.device),
+        deployed(task.train, runtime),
     )
     split = sample.take(torch.arange(task.part[0], min(task.part[1], len(sample))))
     if not len(split):
         return _nothing(net, sample)
     if task.after is None:
-        return Artifact(_attacked(task, net, split, None, bench))
-    return Artifact(_shared(task, bench.load(task.after).tensors, net, split, bench))
+        return Artifact(_attacked(task, net, split, None, runtime))
+    return Artifact(_shared(task, runtime.load(task.after).tensors, net, split, runtime))
 
 
 def _shared(
-    task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, bench: Bench
+    task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, runtime: Runtime
 ) -> dict[str, Tensor]:
     """What a task finds after one on a smaller set: the judged columns and x_adv. Costs are what it adds.
 
@@ -54,7 +54,7 @@ def _shared(
         if not len(rows):
             continue
         again = _attacked(
-            search, net, split.take(rows), None if start is None else start[rows], bench
+            search, net, split.take(rows), None if start is None else start[rows], runtime
         )
         kept = (
             torch.ones_like(rows, dtype=torch.bool)
@@ -76,20 +76,20 @@ def fooled(judged: Mapping[str, Tensor]) -> Tensor:
 
 
 def _attacked(
-    task: Perturb, net: Padded, split: Split, start: Tensor | None, bench: Bench
+    task: Perturb, net: Padded, split: Split, start: Tensor | None, runtime: Runtime
 ) -> dict[str, Tensor]:
     """Attack a split batch by batch, from the images start (N, C, H, W) if there are any: the judged columns, x_adv."""
     search = searched(net, task.precision)
     draws_key = draw_name(task) if start is None else f"{draw_name(task)} from a smaller set"
     found: list[dict[str, Tensor]] = []
     done = 0
-    for batch in split.batches(bench.batch_size):
+    for batch in split.batches(runtime.batch_size):
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
         for piece, perturbed in _within_memory(task.attack, search, batch, draws_key):
             found.append(judge(net, piece, perturbed))
             done += len(piece)
-            bench.progress(done, len(split))
+            runtime.progress(done, len(split))
     return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 
 

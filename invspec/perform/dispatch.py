@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from invspec.perform.attack import perturb
-from invspec.perform.runtime import Artifact, Bench
+from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.score import score
 from invspec.perform.train import train
 from invspec.tasks import Perturb, Score, Task, Train
 
 
-def perform(task: Task, bench: Bench) -> Artifact:
+def perform(task: Task, runtime: Runtime) -> Artifact:
     """Do the work of one task whose needs are met."""
     match task:
         case Train():
-            return train(task, bench)
+            return train(task, runtime)
         case Perturb():
-            return perturb(task, bench)
+            return perturb(task, runtime)
         case Score():
-            return score(task, bench)
+            return score(task, runtime)

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.perform.runtime import Bench
+from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
 from invspec.tasks import Precision, Train
 
 BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
 
 
-class Face(nn.Module):
+class ModelProxy(nn.Module):
     """Stands before a deployed net and offers what the net offers: pixel_std, encode, decode."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -32,7 +32,7 @@ class Face(nn.Module):
             return getattr(super().__getattr__("net"), name)
 
 
-class Padded(Face):
+class Padded(ModelProxy):
     """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
 
     def __getattr__(self, name: str) -> Any:
@@ -66,7 +66,7 @@ def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-class Bfloat16(Face):
+class Bfloat16(ModelProxy):
     """A net searched in bfloat16 and channels-last, behind a float32 face; what else it offers stays in float32."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -79,11 +79,11 @@ class Bfloat16(Face):
 
 
 @lru_cache(maxsize=2)
-def deployed(task: Train, bench: Bench) -> Padded:
+def deployed(task: Train, runtime: Runtime) -> Padded:
     """The trained net of a task, padded, on the device of the runtime."""
     net = fresh(task)
-    net.load_state_dict(dict(bench.load(task).tensors))
-    return Padded(task.model.deploy(net).to(bench.device))
+    net.load_state_dict(dict(runtime.load(task).tensors))
+    return Padded(task.model.deploy(net).to(runtime.device))
 
 
 def searched(net: Padded, precision: Precision) -> Padded:

@@ -25,7 +25,7 @@ class Artifact:
 # ─ doing it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Bench(Protocol):
+class Runtime(Protocol):
     """Where a task is performed: what it may use, and what can change no number."""
 
     @property

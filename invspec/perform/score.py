@@ -13,7 +13,7 @@ from torch import Tensor
 from invspec.data import JUDGED, PAIRED, Examples, Scored, rows_of
 from invspec.kinds import plain
 from invspec.perform.proxies import deployed
-from invspec.perform.runtime import Artifact, Bench
+from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, Score
 
@@ -47,19 +47,19 @@ class Joined(Mapping[str, Tensor]):
         return len(self.parts[0])
 
 
-def examples(parts: tuple[Perturb, ...], bench: Bench) -> Examples:
+def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     """One attack's whole output."""
     clean = chosen(parts[0].train.dataset, parts[0].sample)
-    tensors = Joined([bench.load(part).tensors for part in parts if part.part[0] < len(clean)])
+    tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
     judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
     return Examples(clean, judged, tensors, plain(parts[0].attack)["fields"])
 
 
-def score(task: Score, bench: Bench) -> Artifact:
+def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks."""
-    oracle = None if task.oracle is None else deployed(task.oracle, bench)
-    attacked = (replace(examples(parts, bench), oracle=oracle) for parts in task.of)
-    scored: Scored = task.measure.score(deployed(task.train, bench), *attacked)
+    oracle = None if task.oracle is None else deployed(task.oracle, runtime)
+    attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
+    scored: Scored = task.measure.score(deployed(task.train, runtime), *attacked)
     tensors = {
         name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()
     }  # views apart

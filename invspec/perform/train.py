@@ -7,7 +7,7 @@ from torch import nn
 
 from invspec.errors import InvspecError
 from invspec.ops.draws import Stream, digest
-from invspec.perform.runtime import Artifact, Bench
+from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
 from invspec.tasks import Train, draw_name
 
@@ -19,12 +19,12 @@ def fresh(task: Train) -> nn.Module:
         return task.model.build(task.dataset.shape, task.dataset.classes)
 
 
-def train(task: Train, bench: Bench) -> Artifact:
+def train(task: Train, runtime: Runtime) -> Artifact:
     """Train a net from its first weights."""
-    data = read_split(task.dataset, "train").to(bench.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
-    net = fresh(task).to(bench.device)
+    data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    net = fresh(task).to(runtime.device)
     curves = task.defence.train(
-        net, data, Stream("training " + draw_name(task)), bench.journal(task)
+        net, data, Stream("training " + draw_name(task)), runtime.journal(task)
     )
     state = net.train().state_dict()
     weights = {

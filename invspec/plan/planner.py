@@ -100,7 +100,7 @@ def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
     )
     yield cell.goal.train, f"train {trained}"
     labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
-    if count > len(labels):  # the measure gathers a sweep
+    if count > len(labels):  # the measure takes_sweep a sweep
         labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
     for label, parts in zip(labels, cell.goal.of, strict=True):
         yield from (
@@ -165,7 +165,7 @@ def _line_size(spec: Spec, line: TrainLine) -> int:
     measures = (spec.entries["measures"][label] for label in measures_of(spec, line))
     scores = sum(
         len(m.variants)
-        * (1 if gathers(m) else math.prod(variants("attacks", [attack]) for attack in m.of))
+        * (1 if takes_sweep(m) else math.prod(variants("attacks", [attack]) for attack in m.of))
         for m in measures
     )
     trained = math.prod(
@@ -210,7 +210,7 @@ def variants_of(spec: Spec, part: str, labels: Iterable[str]) -> list[tuple[Coor
 def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score]]:
     measure = spec.entries["measures"][name]
     attacks = [spec.entries["attacks"][label] for label in measure.of]
-    if gathers(measure):
+    if takes_sweep(measure):
         whole = tuple(_parts(train, variant, attacks[0], spec) for variant in attacks[0].variants)
         attacked: list[tuple[Coords, Parts]] = [({}, whole)]
     else:
@@ -234,9 +234,9 @@ def _oracle(spec: Spec, oracle: Oracle, train: Train) -> Train:
     return Train(train.dataset, *methods, train.seed)
 
 
-def gathers(measure: Resolved) -> bool:
+def takes_sweep(measure: Resolved) -> bool:
     """Whether a measure takes a whole sweep at once."""
-    return cast(Measure, measure.variants[0].method).gathers
+    return cast(Measure, measure.variants[0].method).takes_sweep
 
 
 def _joined(variants: Iterable[Variant]) -> Coords:
@@ -269,7 +269,7 @@ def _perturb(
     """The last attack of a chain, after all the others."""
     *before, attack = chain
     after = _perturb(train, before, entry, part, spec) if before else None
-    precision = "float32" if attack.delicate else spec.precision
+    precision = "float32" if attack.needs_float32 else spec.precision
     return Perturb(train, attack, entry.sample, part, precision, after)
 
 
@@ -279,7 +279,7 @@ def _chain(variant: Variant, entry: Resolved) -> list[Attack]:
     An attack on nothing (eps 0) comes before none: it would have the next one start at x rather than at random.
     """
     attack = cast(Attack, variant.method)
-    if (field := attack.nested) is None or entry.independent or not getattr(attack, field):
+    if (field := attack.sweep_field) is None or entry.independent or not getattr(attack, field):
         return [attack]
     alike = {field: getattr(attack, field)}
     others = (cast(Attack, other.method) for other in entry.variants)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from invspec.errors import InvspecError, SpecError, first_line
 from invspec.kinds import Attack, Dataset, Measure, Method, Model
 from invspec.plan.files import check_files
-from invspec.plan.planner import Plan, gathers, measures_of, variants_of
+from invspec.plan.planner import Plan, measures_of, takes_sweep, variants_of
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Oracle, TrainLine
 
@@ -38,7 +38,7 @@ def check(planned: Plan) -> None:
 def _check_line(spec: Spec, line: TrainLine) -> None:
     measures = [spec.entries["measures"][name] for name in measures_of(spec, line)]
     for name, measure in zip(measures_of(spec, line), measures, strict=True):
-        if gathers(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
+        if takes_sweep(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
             found = f"measure {name} is of a whole sweep, and attack {measure.of[0]} has none"
             raise SpecError(
                 found,

@@ -32,7 +32,7 @@ from invspec.report.style import (
     KINDS,
     QUIET,
     STYLE,
-    Look,
+    LineStyle,
     bare,
     handles,
     legend,
@@ -120,7 +120,7 @@ def variable(colour: str) -> str:
 
 def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
     """What every colour of these tables' figures is on a dark page."""
-    lines = {look.colour: look.dark for one in tables for look in looks_of(one).values()}
+    lines = {look.colour: look.dark for one in tables for look in styles_of(one).values()}
     kept = pictures.dark() if any(one.pictures for one in tables) else {}
     areas = (
         dict(area for _, area in CLASSES) if any(one.figure == "regions" for one in tables) else {}
@@ -184,7 +184,7 @@ def _own(one: Table, line: Line) -> Labels:
     return line.labels[_told_apart(one)]
 
 
-def looks_of(one: Table) -> dict[Labels, Look]:
+def styles_of(one: Table) -> dict[Labels, LineStyle]:
     """How each line looks, by what tells it from the others of its panel."""
     return looks(_own(one, line) for line in one.lines)
 
@@ -214,9 +214,9 @@ class Panel:
     lines: Sequence[Line]
 
     @property
-    def legend(self) -> dict[str, Look]:
+    def legend(self) -> dict[str, LineStyle]:
         """How the text of each line looks."""
-        known = looks_of(self.table)
+        known = styles_of(self.table)
         own = dict.fromkeys(_own(self.table, line) for line in self.lines)
         return {label(row, self.table): known[row] for row in own}
 
@@ -227,7 +227,7 @@ def _profiles(tables: Sequence[Table], framed: bool) -> Figure:
     shared = (
         all(legend.items() <= legends[0].items() for legend in legends) if len(tables) > 1 else True
     )
-    count = max(len(looks_of(one)) for one in tables)
+    count = max(len(styles_of(one)) for one in tables)
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     wide = 1.35 if len(panels) == 1 else 1.15 if len(tables) > 1 else 1.0
@@ -259,7 +259,7 @@ def _frame(figure: Figure, tables: Sequence[Table]) -> None:
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
-    one, lines, known = panel.table, panel.lines, looks_of(panel.table)
+    one, lines, known = panel.table, panel.lines, styles_of(panel.table)
     positions = (
         [place for place in map(number, one.across) if place is not None]
         if is_profile(one)
@@ -279,7 +279,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
 
 
 def _rows(
-    axes: Axes, panel: Panel, positions: Sequence[float] | None, known: Mapping[Labels, Look]
+    axes: Axes, panel: Panel, positions: Sequence[float] | None, known: Mapping[Labels, LineStyle]
 ) -> None:
     one, lines = panel.table, panel.lines
     for rank, line in enumerate(lines):
@@ -303,7 +303,7 @@ def _bands(one: Table, lines: Sequence[Line]) -> dict[Labels, list[Line]]:
 
 
 def _band(
-    axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: Look, shade: float
+    axes: Axes, positions: Sequence[float], edges: Sequence[Line], look: LineStyle, shade: float
 ) -> None:
     """From the first line to the last, which are drawn; those between are dashed."""
     order = sorted(range(len(positions)), key=lambda place: positions[place])
@@ -319,7 +319,7 @@ def _band(
 
 
 def _profile(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: LineStyle
 ) -> None:
     order = sorted(range(len(positions)), key=lambda place: positions[place])
     x = [positions[place] for place in order]
@@ -343,7 +343,7 @@ def _values(numbers: Sequence[Number | None], name: str) -> list[float]:
 
 
 def _dots(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: Look
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], look: LineStyle
 ) -> None:
     for x, one in zip(positions, numbers, strict=True):
         if one is not None:
@@ -425,7 +425,7 @@ def _plane(one: Table, other: Table, framed: bool) -> Figure:
     pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in one.lines}
     points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
     figure = Figure(figsize=(6.4, 3.6 + (0.5 if framed else 0.0)), layout="constrained")
-    axes, own = figure.subplots(), looks_of(one)
+    axes, own = figure.subplots(), styles_of(one)
     best = front([(x.value, y.value) for x, y in points.values()])
     axes.plot(*zip(*best, strict=True), color=FAINT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     for row, (x, y) in points.items():

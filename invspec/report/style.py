@@ -76,7 +76,7 @@ QUIET: dict[str, Any] = {"alignment": "left", "frameon": False}  # a legend
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """How the lines of one row look: colour on a white page, on a dark one, and marker."""
 
     colour: str
@@ -84,7 +84,7 @@ class Look:
     marker: str = "o"
 
 
-def looks(rows: Iterable[Labels]) -> dict[Labels, Look]:
+def looks(rows: Iterable[Labels]) -> dict[Labels, LineStyle]:
     """Rows that differ by one number take the colours of a sweep in its order; others those of kinds."""
     distinct = list(dict.fromkeys(rows))
     swept = _sweep(distinct)
@@ -92,7 +92,7 @@ def looks(rows: Iterable[Labels]) -> dict[Labels, Look]:
     others = [row for row in distinct if row not in found]
     for place, row in enumerate(others):
         colour, dark = KINDS[place % len(KINDS)]
-        found[row] = Look(colour, dark, MARKERS[(place + (len(swept) > 1)) % len(MARKERS)])
+        found[row] = LineStyle(colour, dark, MARKERS[(place + (len(swept) > 1)) % len(MARKERS)])
     return {row: found[row] for row in distinct}
 
 
@@ -106,14 +106,14 @@ def _sweep(rows: Sequence[Labels]) -> dict[Labels, float]:
     return max(families.values(), key=len, default={})
 
 
-def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, Look]:
+def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, LineStyle]:
     light, dark = (LinearSegmentedColormap.from_list("sweep", list(colours)) for colours in SWEEP)
     ranked = sorted(set(swept.values()))
     at = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
-    return {row: Look(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
+    return {row: LineStyle(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
 
 
-def handles(found: Mapping[str, Look]) -> list[Line2D]:
+def handles(found: Mapping[str, LineStyle]) -> list[Line2D]:
     """What stands for each look in a legend."""
     return [
         Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5)
@@ -121,7 +121,7 @@ def handles(found: Mapping[str, Look]) -> list[Line2D]:
     ]
 
 
-def legend(figure: Figure, found: Mapping[str, Look], title: str | None) -> None:
+def legend(figure: Figure, found: Mapping[str, LineStyle], title: str | None) -> None:
     """One legend for the whole figure, on its right."""
     figure.legend(handles(found), list(found), title=title, loc="outside right center", **QUIET)
 

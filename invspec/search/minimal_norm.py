@@ -64,7 +64,7 @@ class MinimalNorm(Attack):
     number of changed entries instead, the smallest going first. They cost a forward pass each.
     """
 
-    delicate: ClassVar[bool] = True
+    needs_float32: ClassVar[bool] = True
 
     label: Label = Field(
         default="true", description="leave the true label, or the one predicted for x"

@@ -135,7 +135,7 @@ class TargetWalk(Attack):
     start if there is one, and the image after each of the steps; who did not move repeats the last image.
     """
 
-    delicate: ClassVar[bool] = True
+    needs_float32: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
     max_drop: Number = Field(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import nn
 
 
-class Companion(Protocol):
+class Auxiliary(Protocol):
     """What learns beside a model. A module does, of which the model's optimiser then trains all parameters."""
 
     def parameters(self) -> Iterable[nn.Parameter]:

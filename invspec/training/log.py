@@ -16,7 +16,7 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class Log:
-    """The loss, the accuracy and what else is told of every update of an epoch; of soft labels, any that none exceeds
+    """The loss, the accuracy and what else is metrics of every update of an epoch; of soft labels, any that none exceeds
     is right.
 
     They stay on the device and are read a few times a second, since reading waits for the device.
@@ -37,7 +37,7 @@ class Log:
         numbers = {
             "loss": objective.loss,
             "accuracy": right.to(objective.loss.dtype).mean(),
-            **objective.told,
+            **objective.metrics,
         }
         self.names = tuple(numbers)
         self.unread.append(torch.stack(list(numbers.values())).detach())

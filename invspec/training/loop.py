@@ -18,7 +18,7 @@ from invspec.kinds import Defence, Number, Penalised
 from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.training.augmentation import contrasted, dequantised, enlarged, mirrored, shifted
-from invspec.training.auxiliary import Companion
+from invspec.training.auxiliary import Auxiliary
 from invspec.training.fields import (
     BatchSize,
     Decay,
@@ -36,7 +36,7 @@ from invspec.training.precision import InPrecision
 
 
 class Training(Defence):
-    """Minibatch descent on the cross-entropy. A subclass says in `lesson` what is learnt from a batch, in `loss` how.
+    """Minibatch descent on the cross-entropy. A subclass says in `prepare` what is learnt from a batch, in `loss` how.
 
     A model that is Penalised adds its penalty to the loss.
 
@@ -44,7 +44,7 @@ class Training(Defence):
     that is uniform in [-max_degrees, max_degrees], then changed in contrast, then dequantised by u uniform in [0, 1)
     for each pixel; all of it is drawn anew each epoch, and nothing is drawn for what is switched off.
 
-    A subclass that trains something beside the model, like a rival or a prior, gives it as its `companion`, and says in
+    A subclass that trains something beside the model, like a rival or a prior, gives it as its `auxiliary`, and says in
     `objective` what an update descends on.
 
     The learning rate depends on the number of updates done and on nothing else. Dropout draws from torch's global
@@ -119,7 +119,7 @@ class Training(Defence):
     )
     precision: Precision = Field(
         default="float32",
-        description="of passes through the model; weights, loss and updates are always float32, delicate attacks too",
+        description="of passes through the model; weights, loss and updates are always float32, needs_float32 attacks too",
     )
 
     @model_validator(mode="after")
@@ -159,7 +159,7 @@ class Training(Defence):
             )
         return self
 
-    def lesson(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+    def prepare(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """What to learn from in place of the batch: x (B, C, H, W), y (B,) int64 or probabilities (B, K).
 
         progress, in (0, 1), is the share of all updates that is done.
@@ -171,20 +171,20 @@ class Training(Defence):
         x = contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x
         return replace(batch, x=dequantised(x, rng) if self.dequantise else x)
 
-    def loss(self, net: nn.Module, lesson: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, a scalar, of what `lesson` gave, and the logits (B, K) for it, one a label."""
-        logits = net(lesson.x)
-        return F.cross_entropy(logits, lesson.y), logits
+    def loss(self, net: nn.Module, prepared: Batch) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar, of what `prepare` gave, and the logits (B, K) for it, one a label."""
+        logits = net(prepared.x)
+        return F.cross_entropy(logits, prepared.y), logits
 
-    def companion(self, model: nn.Module, data: Split, rng: Stream) -> Companion:
+    def auxiliary(self, model: nn.Module, data: Split, rng: Stream) -> Auxiliary:
         """What learns beside the model and is forgotten after the training; here nothing."""
         return nn.Module()
 
     def objective(
-        self, net: InPrecision, companion: Companion, lesson: Batch, rng: Stream
+        self, net: InPrecision, auxiliary: Auxiliary, prepared: Batch, rng: Stream
     ) -> Objective:
-        """What one update of the model and of its companion's parameters descends on. May update others before."""
-        return Objective(*self.loss(net, lesson))
+        """What one update of the model and of its auxiliary's parameters descends on. May update others before."""
+        return Objective(*self.loss(net, prepared))
 
     def _turned(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
@@ -192,12 +192,12 @@ class Training(Defence):
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         device, data = device_of(model), self.learnt_from(data, model)
-        companion = self.companion(model, data, rng)
-        weights = [*model.parameters(), *companion.parameters()]
+        auxiliary = self.auxiliary(model, data, rng)
+        weights = [*model.parameters(), *auxiliary.parameters()]
         state = _State(
             model,
             InPrecision(model, self.precision),
-            companion,
+            auxiliary,
             self.optimiser_of(weights, self.lr),
             rng,
         )
@@ -214,16 +214,16 @@ class Training(Defence):
         return (data if self.examples is None else data.head(self.examples)).to(device_of(model))
 
     def _epoch(self, state: _State, data: Split, epoch: int, journal: Journal) -> dict[str, float]:
-        """One pass over the data. Returns the mean loss and accuracy of what was learnt from, and what else is told."""
+        """One pass over the data. Returns the mean loss and accuracy of what was learnt from, and what else is metrics."""
         net, optimiser, rng = state.net, state.optimiser, state.rng
-        weights = [*net.parameters(), *state.companion.parameters()]
+        weights = [*net.parameters(), *state.auxiliary.parameters()]
         steps = math.ceil(len(data) / self.batch_size)
         order = rng.fork(f"order of epoch {epoch}")  # the same whatever a recipe draws besides
         log = Log(journal, epoch, steps, total=self.epochs * steps)
         for step, batch in enumerate(data.batches(self.batch_size, shuffle=order)):
             progress = (epoch + (step + 0.5) / steps) / self.epochs
-            lesson = self.lesson(net, batch, progress, rng)
-            objective = self.objective(net, state.companion, lesson, rng)
+            prepared = self.prepare(net, batch, progress, rng)
+            objective = self.objective(net, state.auxiliary, prepared, rng)
             if isinstance(state.model, Penalised):
                 objective = replace(objective, loss=objective.loss + state.model.penalty())
             for group in optimiser.param_groups:
@@ -233,7 +233,7 @@ class Training(Defence):
             if self.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(weights, self.max_gradient_norm)
             optimiser.step()
-            log.add(objective, lesson.y)
+            log.add(objective, prepared.y)
         log.report()
         return log.means(log.read)
 
@@ -274,11 +274,11 @@ class Training(Defence):
 
 @dataclass
 class _State:
-    """All that a training changes; history has the mean loss and accuracy, and what else is told, of each epoch."""
+    """All that a training changes; history has the mean loss and accuracy, and what else is metrics, of each epoch."""
 
     model: nn.Module
     net: InPrecision  # the same weights, as they are called
-    companion: Companion
+    auxiliary: Auxiliary
     optimiser: torch.optim.Optimizer
     rng: Stream
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
@@ -286,7 +286,7 @@ class _State:
     def saved(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
-            "companion": self.companion.state_dict(),
+            "auxiliary": self.auxiliary.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "rng": self.rng.generator.get_state(),
             "history": self.history,
@@ -296,7 +296,7 @@ class _State:
         if saved is None:
             return
         self.model.load_state_dict(saved["model"])
-        self.companion.load_state_dict(saved["companion"])
+        self.auxiliary.load_state_dict(saved["auxiliary"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.rng.generator.set_state(saved["rng"].cpu())
         self.history[:] = saved["history"]

@@ -14,4 +14,4 @@ class Objective:
 
     loss: Tensor
     logits: Tensor
-    told: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    metrics: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])

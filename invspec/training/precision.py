@@ -14,7 +14,7 @@ from invspec.training.fields import Precision
 
 
 class InPrecision(nn.Module):
-    """The model as training and its inner attacks, but delicate ones, call it: the same weights, float32 in and out.
+    """The model as training and its inner attacks, but needs_float32 ones, call it: the same weights, float32 in and out.
 
     Inside, bfloat16 is torch's autocast. Images come channels-last: on a CPU with AVX-512 that took 0.70 to 0.99 of the
     time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16. encode and
@@ -54,7 +54,7 @@ class InPrecision(nn.Module):
 
 
 def searched_by(attack: Attack, model: nn.Module) -> nn.Module:
-    """The model in training as an inner attack calls it: in float32, of whatever precision, where it is delicate."""
-    if attack.delicate and isinstance(model, InPrecision) and model.low:
+    """The model in training as an inner attack calls it: in float32, of whatever precision, where it is needs_float32."""
+    if attack.needs_float32 and isinstance(model, InPrecision) and model.low:
         return InPrecision(model.model, "float32").train(model.training)
     return model

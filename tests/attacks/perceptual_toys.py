@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import Batch
-from invspec.perceptual.attack import Eye
+from invspec.perceptual.attack import FeatureProbe
 
 
 def net() -> nn.Sequential:
@@ -41,16 +41,16 @@ def eye_of(
     batch: Batch,
     name: Any = "l2",
     features: Callable[[Tensor], Tensor] | None = None,
-) -> Eye:
+) -> FeatureProbe:
     """An eye whose features are what a function says, or those of the distance."""
-    eye = Eye(model, batch, name)
+    eye = FeatureProbe(model, batch, name)
     if features is not None:
         eye.embedding = features
         eye.reference = features(batch.x)
     return eye
 
 
-def linear_eye(matrix: Tensor, n: int, model: nn.Module | None = None) -> Eye:
+def linear_eye(matrix: Tensor, n: int, model: nn.Module | None = None) -> FeatureProbe:
     """An eye whose features are phi(x) = A x, for grey images (n, 1, 2, 2) of the matrix' dtype."""
     x = torch.full((n, 1, 2, 2), 0.5, dtype=matrix.dtype)
     batch = Batch(x, torch.zeros(n, dtype=torch.int64), torch.arange(n))

@@ -125,7 +125,7 @@ def test_the_weight_grows_tenfold_a_round_for_images_outside(
         seen.append(found.flatten(1).norm(dim=1).max().item())
         return torch.zeros_like(found)
 
-    monkeypatch.setattr("invspec.perceptual.attack.Eye.gradient", gradient)
+    monkeypatch.setattr("invspec.perceptual.attack.FeatureProbe.gradient", gradient)
 
     class Constant(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from invspec.attacks.lpa import FastLPA
 from invspec.ops.norms import size
-from invspec.perceptual.attack import Eye, bisected, descent, newton
+from invspec.perceptual.attack import FeatureProbe, bisected, descent, newton
 
 A = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 
 
-def steps_away(n: int = 6) -> tuple[Eye, Tensor]:
+def steps_away(n: int = 6) -> tuple[FeatureProbe, Tensor]:
     """An eye with features A x, and images in random directions from x."""
     eye = linear_eye(A, n)
     return eye, eye.batch.x + 0.4 * (

@@ -179,7 +179,7 @@ def test_start_zero_is_x() -> None:
 
 def test_a_warm_start_is_not_taken() -> None:
     """The most confident error of a larger ball is another one: a sweep over eps may not stop at the first."""
-    assert PGDConf.nested is None
+    assert PGDConf.sweep_field is None
 
 
 def test_restarts_from_zero_are_refused() -> None:

@@ -105,7 +105,7 @@ def score(name):
         return measure.smoke().score(Turned(2), examples(0, 2)[1], pairs(0, 2)[1])
     if measure.accepts is Bijective:
         model = Turned()
-    of = sweep(one) if measure.gathers else [one] * measure.takes[0]
+    of = sweep(one) if measure.takes_sweep else [one] * measure.takes[0]
     return measure.score(model, *of)
 
 

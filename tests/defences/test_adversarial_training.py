@@ -23,32 +23,32 @@ def model():
 @pytest.mark.parametrize(("clean_fraction", "kept"), [(0, 0), (0.25, 2), (0.5, 5), (1, 10)])
 def test_the_clean_fraction_stays_and_the_rest_is_attacked_to_the_ball(clean_fraction, kept):
     defence = AdversarialTraining(attack=ATTACK, clean_fraction=clean_fraction)
-    lesson = defence.lesson(model(), batch(), 0.5, Stream("key"))
-    moved = (lesson.x - 0.5).abs().flatten(1).amax(1)
+    prepared = defence.prepare(model(), batch(), 0.5, Stream("key"))
+    moved = (prepared.x - 0.5).abs().flatten(1).amax(1)
     assert moved[:kept].tolist() == [0] * kept
     assert moved[kept:].tolist() == pytest.approx([0.1] * (10 - kept))
 
 
 @pytest.mark.parametrize(("progress", "size"), [(0.1, 0.025), (0.2, 0.05), (0.4, 0.1), (0.9, 0.1)])
 def test_along_the_ramp_perturbations_grow_to_full_size(progress, size):
-    lesson = AdversarialTraining(attack=ATTACK, ramp=0.4).lesson(
+    prepared = AdversarialTraining(attack=ATTACK, ramp=0.4).prepare(
         model(), batch(), progress, Stream("key")
     )
-    assert (lesson.x - 0.5).abs().flatten(1).amax(1).tolist() == pytest.approx([size] * 10)
+    assert (prepared.x - 0.5).abs().flatten(1).amax(1).tolist() == pytest.approx([size] * 10)
 
 
 def test_the_attack_raises_the_loss_it_sees_without_dropout():
     net = model()
-    lesson = AdversarialTraining(attack=ATTACK).lesson(net, batch(), 0.5, Stream("key"))
+    prepared = AdversarialTraining(attack=ATTACK).prepare(net, batch(), 0.5, Stream("key"))
     weight = net.get_parameter("2.weight")
     margin = weight[1] - weight[0]
-    assert torch.equal((lesson.x - 0.5).sign().flatten(1), margin.sign().expand(10, 4))
+    assert torch.equal((prepared.x - 0.5).sign().flatten(1), margin.sign().expand(10, 4))
     assert net.training
 
 
 def test_the_attack_sees_no_gradient_of_the_weights_and_leaves_none():
     net = model()
-    AdversarialTraining(attack=ATTACK).lesson(net, batch(), 0.5, Stream("key"))
+    AdversarialTraining(attack=ATTACK).prepare(net, batch(), 0.5, Stream("key"))
     assert all(weight.grad is None and weight.requires_grad for weight in net.parameters())
 
 

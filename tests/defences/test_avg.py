@@ -55,9 +55,9 @@ def attack_of(name: str) -> Any:
 
 def test_the_lesson_is_in_one_of_the_balls_and_has_its_full_size() -> None:
     defence = AdversarialTraining(attack=MSD(balls=BALLS, steps=2), clean_fraction=0.2)
-    lesson = defence.lesson(net(), batch(), 0.5, Stream("key"))
-    assert torch.equal(lesson.x[:2], batch().x[:2])
-    delta = lesson.x[2:] - 0.5
+    prepared = defence.prepare(net(), batch(), 0.5, Stream("key"))
+    assert torch.equal(prepared.x[:2], batch().x[:2])
+    delta = prepared.x[2:] - 0.5
     spent = torch.stack([size(delta, ball.norm) / ball.eps for ball in BALLS])
     assert (spent <= 1 + 1e-5).any(0).all()
     assert (spent > 0.99).any(0).all()
@@ -65,10 +65,10 @@ def test_the_lesson_is_in_one_of_the_balls_and_has_its_full_size() -> None:
 
 def test_avg_learns_what_each_attack_makes_of_every_image() -> None:
     attacks = (FGSM(eps=0.1), Identity(), FGSM(eps=0.3, norm="l2"))
-    lesson = AVG(attacks=attacks).lesson(net(), batch(), 0.5, Stream("key"))
-    assert lesson.y.tolist() == batch().y.tolist() * 3
-    assert lesson.index.tolist() == list(range(10)) * 3
-    linf, clean, l2 = (lesson.x - 0.5).split(10)
+    prepared = AVG(attacks=attacks).prepare(net(), batch(), 0.5, Stream("key"))
+    assert prepared.y.tolist() == batch().y.tolist() * 3
+    assert prepared.index.tolist() == list(range(10)) * 3
+    linf, clean, l2 = (prepared.x - 0.5).split(10)
     torch.testing.assert_close(size(linf, "linf"), torch.full((10,), 0.1))
     assert not clean.any()
     torch.testing.assert_close(size(l2, "l2"), torch.full((10,), 0.3))
@@ -78,16 +78,16 @@ def test_avg_learns_what_each_attack_makes_of_every_image() -> None:
 def test_along_the_ramp_every_attack_of_avg_grows_to_its_full_size(
     progress: float, share: float
 ) -> None:
-    lesson = AVG(attacks=(FGSM(eps=0.1), FGSM(eps=0.2)), ramp=0.4).lesson(
+    prepared = AVG(attacks=(FGSM(eps=0.1), FGSM(eps=0.2)), ramp=0.4).prepare(
         net(), batch(), progress, Stream("key")
     )
     expected = torch.tensor([0.1] * 10 + [0.2] * 10) * share
-    torch.testing.assert_close(size(lesson.x - 0.5, "linf"), expected)
+    torch.testing.assert_close(size(prepared.x - 0.5, "linf"), expected)
 
 
 def test_avg_attacks_in_eval_mode_and_leaves_the_weights_no_gradient() -> None:
     model = net()
-    AVG(attacks=(FGSM(), PGD(steps=1))).lesson(model, batch(), 0.5, Stream("key"))
+    AVG(attacks=(FGSM(), PGD(steps=1))).prepare(model, batch(), 0.5, Stream("key"))
     assert model.training
     assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
 

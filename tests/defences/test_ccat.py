@@ -32,15 +32,15 @@ def model() -> nn.Module:
 
 
 def lesson_of(defence: CCAT, net: nn.Module, progress: float = 0.5) -> Batch:
-    return defence.lesson(net, batch(), progress, Stream("key"))
+    return defence.prepare(net, batch(), progress, Stream("key"))
 
 
 def test_labels_of_the_first_half_stay_and_those_of_the_second_fade_with_the_share_of_eps() -> None:
     """(1 - 1/2) ** 2 = 1/4 of the label is left, and 3/4 are shared by two classes."""
-    lesson = lesson_of(CCAT(attack=HALF_WAY, rho=2), model())
-    torch.testing.assert_close(lesson.y, torch.tensor([[1.0, 0.0]] * 2 + [[0.625, 0.375]] * 2))
-    torch.testing.assert_close(lesson.x[:2], batch().x[:2], rtol=0, atol=0)
-    torch.testing.assert_close(lesson.x[2:].flatten(1), torch.tensor([[0.45, 0.55]] * 2))
+    prepared = lesson_of(CCAT(attack=HALF_WAY, rho=2), model())
+    torch.testing.assert_close(prepared.y, torch.tensor([[1.0, 0.0]] * 2 + [[0.625, 0.375]] * 2))
+    torch.testing.assert_close(prepared.x[:2], batch().x[:2], rtol=0, atol=0)
+    torch.testing.assert_close(prepared.x[2:].flatten(1), torch.tensor([[0.45, 0.55]] * 2))
 
 
 def test_the_loss_by_hand_is_half_that_of_the_clean_and_half_that_of_the_attacked_images() -> None:
@@ -54,25 +54,27 @@ def test_the_loss_by_hand_is_half_that_of_the_clean_and_half_that_of_the_attacke
 
 
 def test_on_the_sphere_nothing_of_the_label_is_left() -> None:
-    lesson = lesson_of(
+    prepared = lesson_of(
         CCAT(attack=PGD(eps=0.1, steps=2, step_size=0.1, random_start=False)), model()
     )
-    torch.testing.assert_close(lesson.y[2:], torch.full((2, 2), 0.5), rtol=0, atol=1e-6)
+    torch.testing.assert_close(prepared.y[2:], torch.full((2, 2), 0.5), rtol=0, atol=1e-6)
 
 
 def test_along_the_ramp_labels_fade_less_with_the_smaller_perturbations() -> None:
     """A quarter of the ramp: a share 1/8 of eps."""
-    lesson = lesson_of(CCAT(attack=HALF_WAY, rho=1, ramp=0.4), model(), progress=0.1)
-    torch.testing.assert_close(lesson.y[2:, 0], torch.full((2,), 0.5 + 0.5 * 7 / 8))
+    prepared = lesson_of(CCAT(attack=HALF_WAY, rho=1, ramp=0.4), model(), progress=0.1)
+    torch.testing.assert_close(prepared.y[2:, 0], torch.full((2,), 0.5 + 0.5 * 7 / 8))
 
 
 def test_a_perturbation_is_measured_from_the_augmented_image() -> None:
     x = torch.rand(8, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     images = Batch(x, torch.zeros(8, dtype=torch.int64), torch.arange(8))
     net = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    lesson = CCAT(attack=HALF_WAY, rho=1, crop=2, flip=True).lesson(net, images, 0.5, Stream("key"))
-    assert lesson.y[:4, 0].tolist() == [1] * 4
-    assert (lesson.y[4:, 0] >= 0.75 - 1e-5).all()
+    prepared = CCAT(attack=HALF_WAY, rho=1, crop=2, flip=True).prepare(
+        net, images, 0.5, Stream("key")
+    )
+    assert prepared.y[:4, 0].tolist() == [1] * 4
+    assert (prepared.y[4:, 0] >= 0.75 - 1e-5).all()
 
 
 class Watched(nn.Module):
@@ -91,12 +93,12 @@ class Watched(nn.Module):
 
 def test_the_attack_and_the_labels_ask_the_model_in_eval_mode_and_leave_no_gradient() -> None:
     net = Watched(model()).train()
-    lesson = lesson_of(CCAT(), net)
+    prepared = lesson_of(CCAT(), net)
     assert net.asked == {(False, False)}
     assert net.training
     assert all(weight.grad is None and weight.requires_grad for weight in net.parameters())
-    assert not lesson.x.requires_grad
-    assert not lesson.y.requires_grad
+    assert not prepared.x.requires_grad
+    assert not prepared.y.requires_grad
 
 
 def test_there_are_as_many_classes_as_the_model_has_logits() -> None:
@@ -127,11 +129,11 @@ def test_the_defaults_and_the_card_for_cifar_are_the_papers_recipes() -> None:
 def test_its_baseline_learns_half_clean_half_attacked_images_with_their_labels() -> None:
     baseline: Any = make("defence", "adversarial_training_half", {})
     assert (baseline.attack.loss, baseline.attack.steps, baseline.clean_fraction) == ("ce", 40, 0.5)
-    lesson = baseline.model_copy(update={"attack": HALF_WAY}).lesson(
+    prepared = baseline.model_copy(update={"attack": HALF_WAY}).prepare(
         model(), batch(), 0.5, Stream("key")
     )
-    assert lesson.y.tolist() == [0] * 4
-    assert ((lesson.x != 0.5).flatten(1).any(1)).tolist() == [False, False, True, True]
+    assert prepared.y.tolist() == [0] * 4
+    assert ((prepared.x != 0.5).flatten(1).any(1)).tolist() == [False, False, True, True]
 
 
 def test_an_attack_without_a_ball_is_refused() -> None:

@@ -34,11 +34,11 @@ def test_each_stage_attacks_with_its_eps_what_it_turned_by_its_degrees(progress,
         attack=PGD(eps=0.3, steps=1, relative_step_size=1, random_start=False), stages=STAGES
     )
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    lesson = defence.lesson(model, batch(), progress, Stream("key"))
-    turned = Standard(max_degrees=STAGES[stage].max_degrees).lesson(
+    prepared = defence.prepare(model, batch(), progress, Stream("key"))
+    turned = Standard(max_degrees=STAGES[stage].max_degrees).prepare(
         model, batch(), progress, Stream("key")
     )
-    moved = (lesson.x - turned.x).abs().flatten(1).amax(1)
+    moved = (prepared.x - turned.x).abs().flatten(1).amax(1)
     assert moved.tolist() == pytest.approx([STAGES[stage].eps] * 10)
 
 

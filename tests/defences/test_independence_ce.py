@@ -10,7 +10,7 @@ from bijections import LinearBijection, orthogonal, told_twice
 from torch import nn
 
 from invspec.data import Journal
-from invspec.defences.independence_ce import Companions, IndependenceCE, judged
+from invspec.defences.independence_ce import Auxiliaries, IndependenceCE, judged
 from invspec.defences.likelihood import Code, DiagonalGaussian
 from invspec.defences.standard import Standard
 from invspec.ops.draws import Stream
@@ -29,8 +29,8 @@ CHEAP = {
 }
 
 
-def companions(rival, lr=0.5, dimensions=2):
-    return Companions(
+def auxiliaries(rival, lr=0.5, dimensions=2):
+    return Auxiliaries(
         DiagonalGaussian(dimensions), rival, torch.optim.SGD(rival.parameters(), lr=lr)
     )
 
@@ -102,7 +102,7 @@ def test_per_dim_divides_the_weight_by_the_dimensions_of_the_nuisance():
         recipe = IndependenceCE(nuisance_weight=0.3, per_dim=per_dim, mle_weight=0)
         rival = nn.Linear(3, 2)
         wide = Code(torch.randn(4, 2), torch.randn(4, 3), torch.zeros(4))
-        *_, term = recipe.terms(companions(rival), wide, torch.tensor([0, 1, 0, 1]), Stream("key"))
+        *_, term = recipe.terms(auxiliaries(rival), wide, torch.tensor([0, 1, 0, 1]), Stream("key"))
         assert term.weight == pytest.approx(weight)
 
 
@@ -112,7 +112,7 @@ def test_per_dim_divides_the_weight_by_the_dimensions_of_the_nuisance():
 def test_the_rivals_update_by_hand():
     rival = linear_rival()
     nuisance = torch.tensor([[1.0, 2.0], [3.0, -4.0]])
-    companions(rival, lr=0.5).learn(nuisance, torch.tensor([0, 1]), steps=1)
+    auxiliaries(rival, lr=0.5).learn(nuisance, torch.tensor([0, 1]), steps=1)
     # at zero weights the gradient is (probs - onehot) z: -1/2, 1/2 for the first example, 1/2, -1/2 for the second
     assert rival.weight.tolist() == [[-0.25, 0.75], [0.25, -0.75]]  # -0.5 * mean of ((-1/2, 1/2) z)
     assert rival.bias.tolist() == [0, 0]
@@ -120,17 +120,17 @@ def test_the_rivals_update_by_hand():
 
 def test_the_rival_takes_its_steps_before_it_is_asked():
     recipe = IndependenceCE(nuisance_steps=7, mle_weight=0, nuisance_objective="raw")
-    given, own, alone = code(), companions(linear_rival()), companions(linear_rival())
+    given, own, alone = code(), auxiliaries(linear_rival()), auxiliaries(linear_rival())
     alone.learn(given.nuisance.detach(), Y, 7)
     *_, term = recipe.terms(own, given, Y, Stream("key"))
     assert torch.equal(own.rival.weight, alone.rival.weight)
     expected = -F.cross_entropy(alone.rival(given.nuisance), Y)
     assert term.value.item() == pytest.approx(expected.item())
-    assert term.told["nuisance_loss"].item() == pytest.approx(-expected.item())
+    assert term.metrics["nuisance_loss"].item() == pytest.approx(-expected.item())
 
 
 def test_the_models_step_gives_the_rival_no_gradient_and_the_rivals_none_to_the_model():
-    given, own = code(), companions(linear_rival(1.0))
+    given, own = code(), auxiliaries(linear_rival(1.0))
     own.learn(given.nuisance.detach(), Y, 2)
     assert given.nuisance.grad is None
     own.optimiser.zero_grad()
@@ -140,7 +140,7 @@ def test_the_models_step_gives_the_rival_no_gradient_and_the_rivals_none_to_the_
 
 
 def test_the_nuisance_term_says_nothing_to_the_logits_nor_to_the_prior():
-    given, own = code(), companions(linear_rival(1.0))
+    given, own = code(), auxiliaries(linear_rival(1.0))
     *_, term = IndependenceCE(mle_weight=0).terms(own, given, Y, Stream("key"))
     term.value.backward()
     assert given.semantic.grad is None
@@ -148,14 +148,14 @@ def test_the_nuisance_term_says_nothing_to_the_logits_nor_to_the_prior():
 
 
 def test_the_models_optimiser_has_the_prior_and_not_the_rival():
-    own = companions(linear_rival())
+    own = auxiliaries(linear_rival())
     assert list(own.parameters()) == [own.prior.mean, own.prior.log_std]
 
 
 def test_what_is_saved_brings_back_rival_prior_and_the_rivals_optimiser():
     def fresh():
         rival = linear_rival()
-        return Companions(DiagonalGaussian(2), rival, torch.optim.Adam(rival.parameters(), lr=0.1))
+        return Auxiliaries(DiagonalGaussian(2), rival, torch.optim.Adam(rival.parameters(), lr=0.1))
 
     first, second, z = fresh(), fresh(), torch.randn(3, 2)
     first.learn(z, Y, 3)
@@ -183,8 +183,8 @@ def test_without_weights_it_is_standard_training_update_for_update():
 
 def test_the_curves_tell_each_term():
     _, curves = fit(IndependenceCE(**CHEAP))
-    told = ["cross_entropy", "bits_per_dimension", "nuisance_loss", "nuisance_accuracy"]
-    assert list(curves) == ["loss", "accuracy", *told]
+    metrics = ["cross_entropy", "bits_per_dimension", "nuisance_loss", "nuisance_accuracy"]
+    assert list(curves) == ["loss", "accuracy", *metrics]
     assert all(len(numbers) == 2 for numbers in curves.values())
 
 

@@ -20,8 +20,10 @@ CODE = Code(torch.tensor([[2.0, -1.0]]), torch.tensor([[3.0, 0.5]]), torch.tenso
 Y = torch.tensor([1])
 
 
-def terms(recipe, companion, code=CODE):
-    return {next(iter(term.told)): term for term in recipe.terms(companion, code, Y, Stream("key"))}
+def terms(recipe, auxiliary, code=CODE):
+    return {
+        next(iter(term.metrics)): term for term in recipe.terms(auxiliary, code, Y, Stream("key"))
+    }
 
 
 def test_the_prior_is_a_product_of_normal_densities():
@@ -71,7 +73,7 @@ def test_the_loss_is_the_weighted_sum():
     assert objective.loss.item() == pytest.approx(
         3 * cross_entropy + 0.5 * (8 + nats / (4 * math.log(2)))
     )
-    assert objective.told["cross_entropy"].item() == pytest.approx(cross_entropy)
+    assert objective.metrics["cross_entropy"].item() == pytest.approx(cross_entropy)
 
 
 def test_uniform_pixels_have_eight_bits():

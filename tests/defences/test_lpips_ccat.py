@@ -43,23 +43,23 @@ def recipe(**params: Any) -> LPIPSCCAT:
 
 
 def lesson_of(defence: LPIPSCCAT, model: nn.Module) -> Batch:
-    return defence.lesson(model, batch(), 0.5, Stream("key"))
+    return defence.prepare(model, batch(), 0.5, Stream("key"))
 
 
 def test_the_attacked_half_keeps_the_weight_of_its_distance_and_the_clean_half_all() -> None:
     """Both distance and size are 0.05: sigmoid(10 * 0.05 * (0.1 / 0.05 - 1)) = sigmoid(1/2) is left of the label."""
     weight = 1 / (1 + math.exp(-0.5))
-    lesson = lesson_of(recipe(), net())
-    assert lesson.y.argmax(1).tolist() == [0, 1, 2, 0]
-    assert lesson.y.amax(1).tolist() == pytest.approx(
+    prepared = lesson_of(recipe(), net())
+    assert prepared.y.argmax(1).tolist() == [0, 1, 2, 0]
+    assert prepared.y.amax(1).tolist() == pytest.approx(
         [1, 1] + [weight + (1 - weight) / 3] * 2, abs=1e-5
     )
-    torch.testing.assert_close(lesson.y.sum(1), torch.ones(4))
+    torch.testing.assert_close(prepared.y.sum(1), torch.ones(4))
 
 
 def test_an_image_that_the_attack_left_alone_keeps_its_label() -> None:
-    lesson = lesson_of(recipe(attack=Identity()), net())
-    assert lesson.y.amax(1).tolist() == [1] * 4
+    prepared = lesson_of(recipe(attack=Identity()), net())
+    assert prepared.y.amax(1).tolist() == [1] * 4
 
 
 def test_the_radius_is_drawn_for_each_batch_between_its_ends() -> None:
@@ -74,25 +74,25 @@ def test_the_radius_is_drawn_for_each_batch_between_its_ends() -> None:
 
 def test_all_images_of_a_batch_are_attacked_within_the_radius_drawn() -> None:
     drawn: Any = recipe(min_eps=0.01).at_radius(Stream("key")).attack
-    lesson = lesson_of(recipe(min_eps=0.01), net())
+    prepared = lesson_of(recipe(min_eps=0.01), net())
     torch.testing.assert_close(
-        lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), drawn.eps), rtol=0, atol=1e-6
+        prepared.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), drawn.eps), rtol=0, atol=1e-6
     )
 
 
 def test_without_min_eps_the_attack_is_as_it_is_given() -> None:
-    lesson = lesson_of(recipe(), net())
+    prepared = lesson_of(recipe(), net())
     torch.testing.assert_close(
-        lesson.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), 0.05), rtol=0, atol=1e-6
+        prepared.x[2:].sub(0.5).abs(), torch.full((2, *SHAPE), 0.05), rtol=0, atol=1e-6
     )
 
 
 def test_the_distance_of_its_own_features_is_that_of_the_model_in_training() -> None:
     defence, model = recipe(distance="laidlaw_self"), net()
-    lesson = lesson_of(defence, model)
-    apart = distance("laidlaw_self", model)(batch().x, lesson.x)[2:]
+    prepared = lesson_of(defence, model)
+    apart = distance("laidlaw_self", model)(batch().x, prepared.x)[2:]
     weight = torch.sigmoid(10 * 0.05 * (0.1 / apart - 1))
-    torch.testing.assert_close(lesson.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
+    torch.testing.assert_close(prepared.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
     assert model.training
     assert all(
         parameter.grad is None and parameter.requires_grad for parameter in model.parameters()
@@ -108,12 +108,12 @@ def robust(folder: Path, seed: int = 7) -> FeatureNet:
 
 def test_the_features_may_be_those_of_a_net_from_a_file(tmp_path: Path) -> None:
     defence, model = recipe(distance="laidlaw_self", features=robust(tmp_path)), net()
-    lesson = lesson_of(defence, model)
-    apart = distance("laidlaw_self", net(7))(batch().x, lesson.x)[2:]
-    own = distance("laidlaw_self", model)(batch().x, lesson.x)[2:]
+    prepared = lesson_of(defence, model)
+    apart = distance("laidlaw_self", net(7))(batch().x, prepared.x)[2:]
+    own = distance("laidlaw_self", model)(batch().x, prepared.x)[2:]
     assert not torch.allclose(apart, own)
     weight = torch.sigmoid(10 * 0.05 * (0.1 / apart - 1))
-    torch.testing.assert_close(lesson.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
+    torch.testing.assert_close(prepared.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
 
 
 def test_loading_a_net_of_features_leaves_the_global_generator_alone(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_as_printed_it_perturbs_within_the_ball_at_whose_edge_half_of_the_label_
     attack: Any = printed.attack
     assert (attack.max_distance, attack.distance) == (printed.max_lpips, printed.distance)
     near = attack.model_copy(update={"distance": "laidlaw_self", "steps": 3})
-    lesson = lesson_of(recipe(attack=near, max_lpips=0.03, distance="laidlaw_self"), net())
-    assert (lesson.x[2:] != 0.5).flatten(1).any(1).all()
+    prepared = lesson_of(recipe(attack=near, max_lpips=0.03, distance="laidlaw_self"), net())
+    assert (prepared.x[2:] != 0.5).flatten(1).any(1).all()
     assert (
-        lesson.y.amax(1) >= 2 / 3 - 1e-3
+        prepared.y.amax(1) >= 2 / 3 - 1e-3
     ).all()  # of three classes, half of the label and a third of the rest
 
 

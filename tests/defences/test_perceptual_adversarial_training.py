@@ -36,9 +36,9 @@ def batch(first_pixels: list[float]) -> Batch:
 
 
 def moved(defence: PerceptualAdversarialTraining, examples: Batch) -> list[bool]:
-    lesson = defence.lesson(linear(), examples, 0.5, Stream("key"))
-    assert torch.equal(lesson.y, examples.y)
-    return (lesson.x != examples.x).flatten(1).any(1).tolist()
+    prepared = defence.prepare(linear(), examples, 0.5, Stream("key"))
+    assert torch.equal(prepared.y, examples.y)
+    return (prepared.x != examples.x).flatten(1).any(1).tolist()
 
 
 def test_only_what_the_model_has_right_is_attacked() -> None:
@@ -99,12 +99,12 @@ def test_the_distance_is_in_the_features_of_the_net_that_learns(precision: Any) 
     defence = PerceptualAdversarialTraining(
         attack=FastLPA(steps=10, projection="bisection"), only_correct=False
     )
-    lesson = defence.lesson(
+    prepared = defence.prepare(
         InPrecision(net, precision), Batch(x, y, torch.arange(64)), 0.5, Stream("key")
     )
     assert net.training
     assert all(weight.requires_grad and weight.grad is None for weight in net.parameters())
-    away = distance("laidlaw_self", net.eval())(lesson.x, x)
+    away = distance("laidlaw_self", net.eval())(prepared.x, x)
     assert away.min() > 0.2
     assert away.max() <= 0.5 + 1e-6
 

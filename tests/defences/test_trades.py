@@ -51,9 +51,9 @@ class Fixed(nn.Module):
 
 def test_the_loss_by_hand() -> None:
     """f(x) = (1/2, 1/2), f(x_adv) = (1/4, 3/4): the divergence is log(4/3) / 2, the cross-entropy log 2."""
-    lesson = Batch(torch.zeros(4, 1), torch.tensor([0, 1]), torch.arange(2))
+    prepared = Batch(torch.zeros(4, 1), torch.tensor([0, 1]), torch.arange(2))
     model = Fixed([[0.0, 0.0]] * 2, [[0.0, torch.tensor(3.0).log().item()]] * 2)
-    loss, logits = TRADES(beta=6).loss(model, lesson)
+    loss, logits = TRADES(beta=6).loss(model, prepared)
     expected = torch.tensor(2.0).log() + 6 * torch.tensor(4 / 3).log() / 2
     torch.testing.assert_close(loss, expected)
     assert logits.tolist() == [[0.0, 0.0]] * 2
@@ -61,18 +61,18 @@ def test_the_loss_by_hand() -> None:
 
 def test_a_lesson_is_the_clean_images_and_then_the_attacked_ones() -> None:
     given = batch()
-    lesson = TRADES(attack=ATTACK).lesson(net(), given, 0.5, Stream("key"))
-    x, x_adv = lesson.x.chunk(2)
+    prepared = TRADES(attack=ATTACK).prepare(net(), given, 0.5, Stream("key"))
+    x, x_adv = prepared.x.chunk(2)
     assert torch.equal(x, given.x)
-    assert torch.equal(lesson.y, given.y)
-    assert lesson.start is None
+    assert torch.equal(prepared.y, given.y)
+    assert prepared.start is None
     moved = (x_adv - x).abs().flatten(1).amax(1)
     torch.testing.assert_close(moved, torch.full((8,), 0.1))
 
 
 def test_the_attack_climbs_the_divergence_and_not_the_loss_of_the_label() -> None:
     model, given = net(), batch()
-    _, x_adv = TRADES(attack=ATTACK).lesson(model, given, 0.5, Stream("key")).x.chunk(2)
+    _, x_adv = TRADES(attack=ATTACK).prepare(model, given, 0.5, Stream("key")).x.chunk(2)
     from_label = (
         PGD(eps=0.1, steps=5, step_size=0.05, random_start=False)
         .perturb(model, given, Stream("key"))
@@ -87,7 +87,7 @@ def test_the_attack_starts_a_little_beside_x_where_there_is_a_gradient() -> None
     seen: list[Tensor] = []
     model, given = net(), batch(64)
     model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
-    TRADES(attack=ATTACK).lesson(model, given, 0.5, Stream("key"))
+    TRADES(attack=ATTACK).prepare(model, given, 0.5, Stream("key"))
     assert torch.equal(seen[0], given.x)
     assert (seen[1] - given.x).std() == pytest.approx(
         0.001, rel=0.1
@@ -97,10 +97,10 @@ def test_the_attack_starts_a_little_beside_x_where_there_is_a_gradient() -> None
 def test_both_arguments_of_the_divergence_are_learnt() -> None:
     """With beta alone the gradient by parameter is that of the definition, in which both f(x) and f(x_adv) depend."""
     model, defence = net(), TRADES(attack=ATTACK, beta=6)
-    lesson = defence.lesson(model, batch(), 0.5, Stream("key"))
-    found = torch.autograd.grad(defence.loss(model, lesson)[0], list(model.parameters()))
-    x, x_adv = lesson.x.chunk(2)
-    total = F.cross_entropy(model(x), lesson.y) + 6 * divergence(model, x, x_adv).mean()
+    prepared = defence.prepare(model, batch(), 0.5, Stream("key"))
+    found = torch.autograd.grad(defence.loss(model, prepared)[0], list(model.parameters()))
+    x, x_adv = prepared.x.chunk(2)
+    total = F.cross_entropy(model(x), prepared.y) + 6 * divergence(model, x, x_adv).mean()
     for one, other in zip(found, torch.autograd.grad(total, list(model.parameters())), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -108,28 +108,28 @@ def test_both_arguments_of_the_divergence_are_learnt() -> None:
 def test_batch_norm_sees_the_clean_and_the_attacked_images_each_by_itself() -> None:
     norm = nn.BatchNorm2d(1, momentum=1.0)
     model = nn.Sequential(norm, nn.Flatten(), nn.Linear(16, 3))
-    lesson = TRADES(attack=ATTACK).lesson(model, batch(), 0.5, Stream("key"))
+    prepared = TRADES(attack=ATTACK).prepare(model, batch(), 0.5, Stream("key"))
     assert norm.running_mean.item() == 0  # the attack was in eval mode
-    TRADES().loss(model, lesson)
-    torch.testing.assert_close(norm.running_mean, lesson.x.chunk(2)[1].mean().view(1))
+    TRADES().loss(model, prepared)
+    torch.testing.assert_close(norm.running_mean, prepared.x.chunk(2)[1].mean().view(1))
 
 
 def test_images_are_augmented_before_they_are_attacked() -> None:
     defence = TRADES(attack=ATTACK, max_degrees=180)
-    lesson = defence.lesson(net(), batch(), 0.5, Stream("key"))
-    turned = Standard(max_degrees=180).lesson(net(), batch(), 0.5, Stream("key"))
-    assert torch.equal(lesson.x.chunk(2)[0], turned.x)
+    prepared = defence.prepare(net(), batch(), 0.5, Stream("key"))
+    turned = Standard(max_degrees=180).prepare(net(), batch(), 0.5, Stream("key"))
+    assert torch.equal(prepared.x.chunk(2)[0], turned.x)
 
 
 def test_cusp_has_its_loss_within_its_stages() -> None:
     stages = (Stage(start=0, max_degrees=0, eps=0.02), Stage(start=0.5, max_degrees=90, eps=0.1))
     defence = CuSPTRADES(attack=ATTACK, stages=stages, beta=5)
     for progress, stage in ((0.1, stages[0]), (0.9, stages[1])):
-        lesson = defence.lesson(net(), batch(), progress, Stream("key"))
-        turned = Standard(max_degrees=stage.max_degrees).lesson(
+        prepared = defence.prepare(net(), batch(), progress, Stream("key"))
+        turned = Standard(max_degrees=stage.max_degrees).prepare(
             net(), batch(), progress, Stream("key")
         )
-        x, x_adv = lesson.x.chunk(2)
+        x, x_adv = prepared.x.chunk(2)
         assert torch.equal(x, turned.x)
         assert (x_adv - x).abs().max().item() == pytest.approx(stage.eps, abs=1e-6)
     assert type(defence).loss is TRADES.loss

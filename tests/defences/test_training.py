@@ -91,9 +91,9 @@ def test_only_the_first_examples_are_learnt_from():
     seen = []
 
     class Watching(Training):
-        def lesson(self, model, batch, progress, rng):
+        def prepare(self, model, batch, progress, rng):
             seen.extend(batch.index.tolist())
-            return super().lesson(model, batch, progress, rng)
+            return super().prepare(model, batch, progress, rng)
 
     fit(Watching(epochs=2, batch_size=2, examples=3))
     assert sorted(seen) == [0, 0, 1, 1, 2, 2]
@@ -101,7 +101,7 @@ def test_only_the_first_examples_are_learnt_from():
 
 def test_labels_may_be_probabilities():
     class Smoothed(Training):
-        def lesson(self, model, batch, progress, rng):
+        def prepare(self, model, batch, progress, rng):
             return replace(batch, y=torch.full((len(batch), 2), 0.5))
 
     model = fit(Smoothed(epochs=3, lr=1))
@@ -124,7 +124,7 @@ def test_weight_decay_shrinks_weights_that_the_loss_ignores():
 class Failing(Training):
     """Learns well until the update after so many, whose images are not numbers."""
 
-    def lesson(self, model, batch, progress, rng):
+    def prepare(self, model, batch, progress, rng):
         return replace(batch, x=batch.x * math.nan) if 7 in batch.index.tolist() else batch
 
 
@@ -284,7 +284,7 @@ def images(n=64):
 
 
 def lesson_of(recipe, batch, rng=None):
-    return recipe.lesson(nn.Identity(), batch, 0.5, rng or Stream("key"))
+    return recipe.prepare(nn.Identity(), batch, 0.5, rng or Stream("key"))
 
 
 def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
@@ -295,11 +295,11 @@ def test_each_image_has_its_own_angle_within_the_range(monkeypatch):
         return rotate(x, degrees, **how)
 
     monkeypatch.setattr("invspec.training.loop.rotate", watched)
-    lesson = lesson_of(
+    prepared = lesson_of(
         Standard(max_degrees=30, interpolation="nearest", fill="reflect"), images(1000)
     )
     ((degrees, how),) = seen
-    assert lesson.x.shape == (1000, 1, 8, 8)
+    assert prepared.x.shape == (1000, 1, 8, 8)
     assert how == {"interpolation": "nearest", "fill": "reflect"}
     assert degrees.unique().numel() > 990
     assert -30 <= degrees.min() < -28
@@ -331,10 +331,10 @@ def test_adversarial_training_attacks_the_turned_image():
     attack = PGD(eps=0.1, steps=1)
     turned = lesson_of(Standard(max_degrees=180), images())
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    lesson = AdversarialTraining(max_degrees=180, attack=attack).lesson(
+    prepared = AdversarialTraining(max_degrees=180, attack=attack).prepare(
         model, images(), 0.5, Stream("key")
     )
-    moved = (lesson.x - turned.x).abs().amax()
+    moved = (prepared.x - turned.x).abs().amax()
     assert 0 < moved <= 0.1 + 1e-6
 
 
@@ -391,7 +391,7 @@ def test_bfloat16_is_inside_the_model_alone():
 
 
 @pytest.mark.parametrize(
-    "attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["delicate", "other"]
+    "attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["needs_float32", "other"]
 )
 @pytest.mark.parametrize("recipe", ["alone", "of several"])
 def test_delicate_inner_attacks_search_in_float32_and_others_in_the_precision_of_the_training(
@@ -402,8 +402,8 @@ def test_delicate_inner_attacks_search_in_float32_and_others_in_the_precision_of
     inside[2].register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
     defence = AdversarialTraining(attack=attack) if recipe == "alone" else AVG(attacks=(attack,))
     x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    defence.lesson(net, Batch(x, torch.tensor([0, 1, 2, 0]), torch.arange(4)), 0.5, Stream("key"))
-    assert seen == {torch.float32 if attack.delicate else torch.bfloat16}
+    defence.prepare(net, Batch(x, torch.tensor([0, 1, 2, 0]), torch.arange(4)), 0.5, Stream("key"))
+    assert seen == {torch.float32 if attack.needs_float32 else torch.bfloat16}
     assert net.training
     assert net.model.training
 
@@ -465,7 +465,7 @@ def test_a_bijection_is_encoded_in_the_precision_of_the_training():
     assert (semantic.dtype, nuisance.dtype) == (torch.float32, torch.float32)
 
 
-# ─ dequantisation, Adamax, companions ─────────────────────────────────────────────────────────────────────────────────
+# ─ dequantisation, Adamax, auxiliaries ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_dequantised_levels_fill_the_gaps_between_them():
@@ -495,13 +495,13 @@ def test_adamax_takes_steps_of_the_learning_rate():
 class Tempered(Training):
     """Learns beside the model by what its logits are scaled, and tells it."""
 
-    def companion(self, model, data, rng):
+    def auxiliary(self, model, data, rng):
         return nn.ParameterDict({"scale": torch.ones(())})
 
-    def objective(self, net, companion, lesson, rng):
-        (scale,) = companion.parameters()
-        logits = scale * net(lesson.x)
-        loss = nn.functional.cross_entropy(logits, lesson.y)
+    def objective(self, net, auxiliary, prepared, rng):
+        (scale,) = auxiliary.parameters()
+        logits = scale * net(prepared.x)
+        loss = nn.functional.cross_entropy(logits, prepared.y)
         return Objective(loss, logits, {"scale": scale})
 
 
@@ -524,10 +524,10 @@ def test_a_killed_training_goes_on_with_its_companion():
 
 def test_a_gradient_is_shortened_together_with_the_companions():
     class Pulled(Tempered):
-        def objective(self, net, companion, lesson, rng):
-            (scale,) = companion.parameters()
+        def objective(self, net, auxiliary, prepared, rng):
+            (scale,) = auxiliary.parameters()
             loss = 3 * scale + 4 * net.model[1].bias[0]
-            return Objective(loss, net(lesson.x))
+            return Objective(loss, net(prepared.x))
 
     model = linear()
     fit(Pulled(epochs=1, batch_size=10, lr=0.5, momentum=0, max_gradient_norm=1), model=model)

@@ -45,11 +45,11 @@ class Rule(Model):
 
 
 def test_a_classifier_without_weights_is_stored_attacked_and_scored(tmp_path: Path) -> None:
-    task, store, bench = train(model=Rule(), defence=Untrained()), Store(tmp_path), Memory()
-    store.save(task, bench.load(task))
+    task, store, runtime = train(model=Rule(), defence=Untrained()), Store(tmp_path), Memory()
+    store.save(task, runtime.load(task))
     assert store.load(task).tensors == {}
-    bench.kept[task] = store.load(task)
-    rows = bench.load(score(perturb(Identity(), task))).rows or ()
+    runtime.kept[task] = store.load(task)
+    rows = runtime.load(score(perturb(Identity(), task))).rows or ()
     (batch,) = FAKE.load("test").batches(20)
     expected = (Brightest()(batch.x).argmax(1) == batch.y).float().mean()
     assert [row.value for row in rows] == pytest.approx([expected.item()])

@@ -16,7 +16,15 @@ from invspec.execution.devices import Settings
 from invspec.execution.pools import local
 from invspec.execution.store import Store
 from invspec.execution.walk import Survey, execute
-from invspec.execution.worker import Bench, Post, StoreJournal, do, serve, serve_process, settled
+from invspec.execution.worker import (
+    Runtime,
+    StoreJournal,
+    WorkerConfig,
+    do,
+    serve,
+    serve_process,
+    settled,
+)
 from invspec.tasks import key, needs
 
 SHIFT = perturb(toys.Shift())
@@ -222,12 +230,12 @@ def test_a_survey_looks_at_each_task_once(tmp_path):
 
 
 def bench_of(root, told=None, batch_size=8):
-    return Bench(Post("cpu", batch_size, root), (told if told is not None else []).append)
+    return Runtime(WorkerConfig("cpu", batch_size, root), (told if told is not None else []).append)
 
 
 def test_a_worker_serves_until_its_pipe_closes(tmp_path):
     near, far = Pipe()
-    thread = threading.Thread(target=serve, args=(far, Post("cpu", 8, tmp_path)))
+    thread = threading.Thread(target=serve, args=(far, WorkerConfig("cpu", 8, tmp_path)))
     thread.start()
     near.send(train())
     while (word := near.recv())[0] == "progress":
@@ -244,7 +252,7 @@ def test_a_worker_ends_at_none_and_knows_the_users_cards(tmp_path):
     near, far = Pipe()
     near.send(None)
     with registered() as folder:
-        serve_process(far, Post("cpu", 8, tmp_path, (folder,)))
+        serve_process(far, WorkerConfig("cpu", 8, tmp_path, (folder,)))
         assert "shift" in names("attack")
 
 
@@ -254,7 +262,7 @@ def test_a_worker_to_whom_nobody_listens_keeps_its_work_and_ends(tmp_path):
     for need in (train(), SHIFT):
         assert do(need, bench_of(tmp_path))[0] == "done"
     near.close()
-    serve(far, Post("cpu", 8, tmp_path))
+    serve(far, WorkerConfig("cpu", 8, tmp_path))
     assert score(SHIFT) in Store(tmp_path)
 
 
@@ -262,17 +270,17 @@ def test_a_worker_that_cannot_tell_its_progress_stops_without_a_failure(tmp_path
     near, far = Pipe()
     near.send(train())
     near.close()
-    serve(far, Post("cpu", 8, tmp_path))
+    serve(far, WorkerConfig("cpu", 8, tmp_path))
     assert train() not in Store(tmp_path)
     assert not (tmp_path / "failures").exists()
 
 
 def test_progress_is_told_ten_times_a_second_and_at_the_end(tmp_path):
     told = []
-    bench = bench_of(tmp_path, told)
+    runtime = bench_of(tmp_path, told)
     for done in range(1000):
-        bench.progress(done, 1000)
-    bench.progress(1000, 1000, loss=0.5)
+        runtime.progress(done, 1000)
+    runtime.progress(1000, 1000, loss=0.5)
     assert len(told) <= 5
     assert told[-1] == ("progress", 1000, 1000, {"loss": 0.5})
 

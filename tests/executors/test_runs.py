@@ -109,11 +109,11 @@ def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
 
 TELLING = """
 from invspec.execution.pools import local
-give = local.Crew.give
+give = local.WorkerPool.give
 def telling(crew, worker, task):
     give(crew, worker, task)
     print("gave", type(task).__name__, flush=True)
-local.Crew.give = telling
+local.WorkerPool.give = telling
 """
 
 

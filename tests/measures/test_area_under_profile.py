@@ -117,4 +117,4 @@ def test_what_is_no_profile_is_refused(
 
 def test_it_gathers() -> None:
     assert make("measure", "area_under_profile", {}) == AreaUnderProfile()
-    assert AreaUnderProfile.gathers
+    assert AreaUnderProfile.takes_sweep

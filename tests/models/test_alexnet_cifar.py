@@ -8,7 +8,7 @@ from outputs import fresh, parameters
 from torch import nn
 
 from invspec.models.alexnet_cifar import AlexNetCIFAR
-from invspec.perceptual.backbones import trunk
+from invspec.perceptual.backbones import backbone
 from invspec.perceptual.distances import distance, embedded, own_features
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
@@ -75,9 +75,9 @@ def test_its_saved_weights_serve_the_distance_of_its_name(
     )
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     x, other = torch.rand(2, 8, *CIFAR)
-    trunk.cache_clear()
+    backbone.cache_clear()
     found = distance("laidlaw_alexnet_cifar")(x, other)
-    trunk.cache_clear()
+    backbone.cache_clear()
     torch.testing.assert_close(found, distance("laidlaw_self", net)(x, other))
 
 

@@ -115,10 +115,10 @@ def test_its_weights_are_saved_and_come_back(tmp_path: Path) -> None:
 
 def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
     task = Train(FAKE, model(tmp_path), Untrained(), seed=0)
-    bench = Memory()
-    rows = bench.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ()
+    runtime = Memory()
+    rows = runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ()
     assert [row.n for row in rows] == [20]
-    kept = bench.load(task).tensors
+    kept = runtime.load(task).tensors
     assert all(
         kept[f"net.graph.{name}"].equal(weight) for name, weight in net().state_dict().items()
     )

@@ -1,4 +1,4 @@
-"""The net of which fully invertible ones are made: an invertible trunk, and a projection."""
+"""The net of which fully invertible ones are made: an invertible backbone, and a projection."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from invspec.registry import methods
 def test_its_trunk_can_be_undone_and_its_logits_are_a_projection() -> None:
     x = torch.rand(4, 1, 16, 16)
     net: Any = lived(fresh(IRevNet(blocks=(2, 2), input_squeezes=1), (1, 16, 16), 4), x).double()
-    code, log_det = net.trunk(x.double())
+    code, log_det = net.backbone(x.double())
     assert code.shape == (4, 16, 4, 4)
-    torch.testing.assert_close(net.trunk.inverse(code), x.double(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(net.backbone.inverse(code), x.double(), rtol=0, atol=1e-9)
     torch.testing.assert_close(log_det, 256 * torch.tensor(2.0).double().log().expand(4))
     torch.testing.assert_close(net(x.double()), net.readout(code))
     assert not isinstance(net, Bijective)
@@ -39,7 +39,7 @@ def test_the_card_is_the_net_of_300_layers() -> None:
 
 def test_all_but_the_very_first_convolution_read_batch_norm_and_relu() -> None:
     net: Any = fresh(IRevNet(blocks=(1, 1), input_squeezes=1), (1, 16, 16), 4)
-    couplings = [layer.net for layer in net.trunk.layers if hasattr(layer, "net")]
+    couplings = [layer.net for layer in net.backbone.layers if hasattr(layer, "net")]
     kinds = [[type(layer) for layer in coupling] for coupling in couplings]
     triple = [nn.BatchNorm2d, nn.ReLU, nn.Conv2d]
     assert kinds == [[nn.Conv2d, *triple, *triple], triple * 3]

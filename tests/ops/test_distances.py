@@ -23,7 +23,13 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from invspec.errors import InvspecError
 from invspec.perceptual import backbones
-from invspec.perceptual.backbones import CIFAR_ALEXNET_KEPT, Outputs, Trunk, cifar_alexnet, trunk
+from invspec.perceptual.backbones import (
+    CIFAR_ALEXNET_KEPT,
+    Backbone,
+    Outputs,
+    backbone,
+    cifar_alexnet,
+)
 from invspec.perceptual.distances import (
     DISTANCES,
     describe,
@@ -55,9 +61,9 @@ def images(n: int = 6, channels: int = 3, side: int = 32, seed: int = 0) -> Tens
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     """No test reads a net that was another test's."""
-    trunk.cache_clear()
+    backbone.cache_clear()
     yield
-    trunk.cache_clear()
+    backbone.cache_clear()
 
 
 @pytest.fixture
@@ -171,8 +177,8 @@ def test_a_distance_grows_with_the_noise(name: str, stand_in: Callable[[str], lp
 
 @pytest.mark.usefixtures("random_weights")
 def test_a_trunk_is_read_once_and_wants_no_gradient() -> None:
-    first = trunk("alex", torch.device("cpu"))
-    assert trunk("alex", torch.device("cpu")) is first
+    first = backbone("alex", torch.device("cpu"))
+    assert backbone("alex", torch.device("cpu")) is first
     assert not first.training
     assert not any(weight.requires_grad for weight in first.parameters())
     assert {weight.dtype for weight in first.parameters()} == {torch.float32}
@@ -181,7 +187,7 @@ def test_a_trunk_is_read_once_and_wants_no_gradient() -> None:
 @pytest.mark.usefixtures("random_weights")
 def test_reading_a_trunk_draws_nothing_from_the_global_generator() -> None:
     before = torch.get_rng_state()
-    trunk("alex", torch.device("cpu"))
+    backbone("alex", torch.device("cpu"))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -220,7 +226,7 @@ def test_weights_of_another_net_are_refused(
         {"0.weight": torch.zeros(3)}, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth"
     )
     with pytest.raises(InvspecError, match=r"another net: 0.weight has"):
-        trunk("alex", torch.device("cpu"))
+        backbone("alex", torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_what_is_no_state_dict_is_refused(
     (tmp_path / "weights").mkdir()
     torch.save(content, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
     with pytest.raises(InvspecError, match=r"no state dict|another net: 0.weight has nothing"):
-        trunk("alex", torch.device("cpu"))
+        backbone("alex", torch.device("cpu"))
 
 
 def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
@@ -430,7 +436,9 @@ def test_exported_weights_of_the_cifar_alexnet_are_read(
     (tmp_path / "weights").mkdir()
     safetensors.torch.save_file(state, tmp_path / "weights" / "alexnet_cifar.safetensors")
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    own = Trunk(Outputs(layers, CIFAR_ALEXNET_KEPT), backbones.CIFAR10_MEAN, backbones.CIFAR10_STD)
+    own = Backbone(
+        Outputs(layers, CIFAR_ALEXNET_KEPT), backbones.CIFAR10_MEAN, backbones.CIFAR10_STD
+    )
     x, other = images(), images(seed=1)
     expected = (embedded(own(x)) - embedded(own(other))).norm(dim=1)
     assert len(own(x)) == 5

@@ -131,7 +131,7 @@ def test_a_percent_sign_in_a_title_does_not_end_the_line():
 def test_models_get_a_panel_each_and_a_sweep_the_same_colours_in_each(toy):
     _, robustness = table.tables(*toy)
     assert list(figures.panels_of(robustness)) == ["linear", "lenet"]
-    found = figures.looks_of(robustness)
+    found = figures.styles_of(robustness)
     assert list(found) == [(0,), (90,), (180,)]
     assert (found[(0,)].colour, found[(180,)].colour) == (style.SWEEP[0][0], style.SWEEP[0][-1])
 
@@ -165,7 +165,7 @@ def test_rows_of_several_kinds_keep_the_sweep_and_get_colours_of_their_own():
     )
     flat = figures.panels_of(one)
     assert list(flat) == ["rotations", "plain"]
-    assert {look.colour for look in figures.looks_of(one).values()} >= {
+    assert {look.colour for look in figures.styles_of(one).values()} >= {
         style.SWEEP[0][0],
         style.KINDS[0][0],
     }

@@ -96,8 +96,12 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
         )
         for measure in listed(line.get("measures", values["measures"])):
             of = listed(values["measures"][measure]["of"])
-            gathers = cast(Measure, whole.entries["measures"][measure].variants[0].method).gathers
-            attacked = 1 if gathers else math.prod(size(whole, "attacks", label) for label in of)
+            takes_sweep = cast(
+                Measure, whole.entries["measures"][measure].variants[0].method
+            ).takes_sweep
+            attacked = (
+                1 if takes_sweep else math.prod(size(whole, "attacks", label) for label in of)
+            )
             count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
     assert len(planner.plan(whole).cells) == count
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from invspec.execution.events import Done, Event, Failed, Progress, Retried
 from invspec.execution.store import Unwritable
-from invspec.execution.worker import Message, Post, serve, serve_process
+from invspec.execution.worker import Message, WorkerConfig, serve, serve_process
 from invspec.tasks import Task
 
 # ─ workers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -26,7 +26,7 @@ from invspec.tasks import Task
 class Worker:
     """The near end of a worker's pipe, and the task it was given."""
 
-    def __init__(self, name: str, post: Post, own_process: bool) -> None:
+    def __init__(self, name: str, post: WorkerConfig, own_process: bool) -> None:
         self.name, self.post, self.own_process = name, post, own_process
         self.task: Task | None = None
         self.pipe: Connection
@@ -77,10 +77,10 @@ def _uninterrupted() -> Generator[None, None, None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Crew:
+class WorkerPool:
     """The workers of one run."""
 
-    def __init__(self, posts: Sequence[Post]) -> None:
+    def __init__(self, posts: Sequence[WorkerConfig]) -> None:
         alone = len(posts) == 1 and posts[0].device == "cpu"
         names = [
             f"{post.device}#{i}" if len(posts) > 1 else post.device for i, post in enumerate(posts)
@@ -89,7 +89,7 @@ class Crew:
             Worker(name, post, not alone) for name, post in zip(names, posts, strict=True)
         ]
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
