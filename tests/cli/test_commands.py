@@ -266,7 +266,7 @@ def test_a_failed_task_ends_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
 def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from invspec.cli import listing
+    from invspec.cli import plan
 
     def interrupt(*anything: object) -> None:
         raise KeyboardInterrupt
@@ -274,7 +274,7 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
     monkeypatch.setattr(session, "check", interrupt)
-    monkeypatch.setattr(listing, "plan", interrupt)
+    monkeypatch.setattr(plan, "show", interrupt)
     told = ask(command, "toy.yaml")
     assert (told.code, told.out) == (130, "")
     assert told.err.startswith("interrupted; what was finished is kept" if command == "run" else "")
