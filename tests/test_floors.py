@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "invspec"
-GROUND = (("errors",), ("cards", "kinds"), ("data", "ops"), ("pairs", "registry"))  # floors, the lowest first
+GROUND = (("cpu", "errors"), ("cards", "kinds"), ("data", "ops"), ("pairs", "registry"))  # floors, the lowest first
 MACHINERY = (
-    ("document",),
+    ("bits", "document"),
     ("spec", "tasks"),
     ("plan", "store", "schema", "catalogue"),
     ("claims", "executors", "report"),

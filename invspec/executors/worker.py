@@ -18,7 +18,7 @@ from invspec import cards, tasks
 from invspec.data import Journal
 from invspec.errors import InvspecError, first_line
 from invspec.store import Store, Unwritable
-from invspec.tasks import Artifact, Task, Train, key
+from invspec.tasks import Artifact, Perturb, Task, Train, key
 
 # from a worker: (word, ...); the words are progress, done, failed and unwritable
 Message = tuple[Any, ...]
@@ -114,8 +114,10 @@ def do(task: Task, bench: Bench) -> Message:
     try:
         artifact = tasks.perform(task, bench)
         seconds = time.monotonic() - began
+        made = {"bits": tasks.promise(task, bench)} if isinstance(task, Perturb) else {}
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        bench.store.save(task, artifact, seconds=round(seconds, 3), device=name(bench.device), finished=finished)
+        made |= {"seconds": round(seconds, 3), "device": name(bench.device), "finished": finished}
+        bench.store.save(task, artifact, **made)
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except InvspecError as problem:

@@ -153,5 +153,5 @@ def provenance_lines(facts: Provenance) -> list[str]:
     made = [f"{facts.done:,} of {facts.tasks:,} tasks", f"seeds {seeds}", f"searched in {facts.precision}"]
     spent = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [made, spent, versions, [facts.command]]
-    return [" · ".join(line) for line in lines if line]
+    lines = [made, [facts.bits], spent, versions, [facts.command]]
+    return [" · ".join(line) for line in lines if any(line)]

@@ -94,6 +94,8 @@ def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
 
 
 TELLING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where pytest runs in the background
 from invspec.executors import local
 give = local.Crew.give
 def telling(crew, worker, task):
