@@ -251,12 +251,12 @@ def test_the_foot_says_once_whether_batch_size_matters(planned, toy_store, monke
         return {name: value for name, value in facts.items() if value is not None}
 
     monkeypatch.setattr(toy_store, "made", older)
-    made_up = report(whole, store)
-    assert made_up.provenance.bits == said
-    lines = terminal.provenance_lines(made_up.provenance)
+    reported = report(whole, store)
+    assert reported.provenance.bits == said
+    lines = terminal.provenance_lines(reported.provenance)
     assert lines.count(said) == (said != "")
     assert "" not in lines
-    assert json.loads(json_text(made_up, store))["provenance"]["bits"] == said
+    assert json.loads(json_text(reported, store))["provenance"]["bits"] == said
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):
