@@ -18,7 +18,7 @@ from invspec.errors import InvspecError, SpecError
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
 
 app = typer.Typer(
     help="Is this classifier too sensitive, too invariant, or both?",

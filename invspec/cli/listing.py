@@ -13,7 +13,7 @@ from rich.table import Table
 from invspec.execution.store import VERBS, Store, flaws, unneeded
 from invspec.execution.walk import Survey
 from invspec.plan import planner
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.spec import overlay
 from invspec.tasks import Perturb, Score, Task, Train
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from invspec.analysis.readings import Store
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
 from invspec.tasks import Task, verb

@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
-from invspec.analysis.coordinates import shown
+from invspec.plan.coordinates import shown
 from invspec.report import provenance, table
 from invspec.report.export import Report
 from invspec.report.provenance import Provenance, duration

@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.coordinates import shown
 from invspec.analysis.readings import Reading
 from invspec.errors import InvspecError
+from invspec.plan.coordinates import shown
 from invspec.report import figures, provenance, table
 from invspec.report.export import Report
 from invspec.report.provenance import Provenance, duration
