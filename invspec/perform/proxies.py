@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invspec.kinds import BATCHED
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
 from invspec.tasks import Precision, Train
@@ -38,7 +39,7 @@ class Padded(ModelProxy):
     def __getattr__(self, name: str) -> Any:
         """What the net offers; of a bijection, both ways are filled up too."""
         found = super().__getattr__(name)
-        return _filled_up(found) if name in ("encode", "encode_with_log_det", "decode") else found
+        return _filled_up(found) if name in BATCHED else found
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""

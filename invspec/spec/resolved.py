@@ -81,17 +81,8 @@ class Spec:
 
 def _smoke(part: str, entry: Resolved) -> Resolved:
     variants = tuple(
-        replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants
+        replace(variant, method=methods.smoke(variant.method)) for variant in entry.variants
     )
     few = entry.sample.targets and Targets(each=2)
     sample = entry.sample.model_copy(update={"limit": 8, "per_class": None, "targets": few})
     return replace(entry, variants=variants, sample=sample)
-
-
-def _cheap(part: str, method: Method) -> Method:
-    if part != "datasets":
-        return method.smoke()
-    data = cast(Any, method)
-    bounds = tuple(bound if math.isfinite(bound) else None for bound in data.bounds)
-    like = {"shape": data.shape, "classes": data.classes, "bounds": bounds}
-    return methods.make("dataset", "fake", {**like, "train": 128})
