@@ -6,7 +6,6 @@ import difflib
 import itertools
 from collections.abc import Iterable
 
-
 # Most that are reported at once. A hostile spec can have tens of thousands.
 MAX_PROBLEMS = 50
 
