@@ -184,7 +184,7 @@ print(*sys.modules)
     return set(ran.stderr.split())
 
 
-HEAVY = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "pyarrow", "pydantic"}
+HEAVY = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "pyarrow"}
 
 
 @pytest.mark.parametrize(
