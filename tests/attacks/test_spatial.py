@@ -199,7 +199,7 @@ def test_mirrored_edges_leave_a_plain_image_plain() -> None:
 @pytest.mark.parametrize("field", ["rotations", "shifts"])
 def test_a_grid_without_the_image_itself_is_refused(field: str) -> None:
     with pytest.raises(
-        ValidationError, match=f"{field} 4 leaves the image itself out; give an odd number"
+        ValidationError, match=f"{field} 4 leaves out the unchanged image; give an odd number"
     ):
         Spatial(**{field: 4})
 
