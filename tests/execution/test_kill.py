@@ -1,4 +1,4 @@
-"""`kill -9` at random moments: every restart goes on, nothing is computed twice, and the numbers stay the same."""
+"""`kill -9` at random moments: the next run continues, and no task is computed twice."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from workbench import COMMAND, TOYS, call, environment, registered, tiny, writte
 from invspec.execution.store import VERBS
 
 SEED = 20240607
-EACH = 11  # tasks of a seed: a training, five attacks, five scores
+# tasks of a seed: a training, five attacks, five scores
+TASKS = 11
 
 
 def spec_of(seeds: int) -> dict[str, Any]:
-    """Work for at least a second a seed, in small pieces."""
+    """At least a second of work per seed, in small tasks."""
     return tiny(
         seeds=list(range(seeds)),
         defences={"plodding": {"epochs": 4, "batch_size": 8, "lr": 0.1, "nap": 0.2}},
@@ -39,19 +40,19 @@ def spec_of(seeds: int) -> dict[str, Any]:
     )
 
 
-KEEPING_EVERY_EPOCH = "from invspec.execution.worker import StoreJournal; StoreJournal.pause = 0; "
+SAVE_EVERY_EPOCH = "from invspec.execution.runtime import StoreJournal; StoreJournal.pause = 0; "
 
 
 class Runs:
-    """Runs of one spec on one store, killed and begun again."""
+    """Runs of one spec on one store, killed and started again."""
 
     def __init__(self, spec: Path, store: Path) -> None:
         self.store = store
         self.arguments = ["run", str(spec), "--store", str(store), "--registry", str(TOYS)]
         self.made: dict[Path, bytes] = {}
 
-    def begin(self, devices: str) -> subprocess.Popen[str]:
-        code = KEEPING_EVERY_EPOCH + COMMAND[-1]
+    def start(self, devices: str) -> subprocess.Popen[str]:
+        code = SAVE_EVERY_EPOCH + COMMAND[-1]
         call = [sys.executable, "-c", code, *self.arguments, "--devices", devices]
         piped = subprocess.PIPE
         return subprocess.Popen(
@@ -59,23 +60,23 @@ class Runs:
         )
 
     def finished(self) -> dict[Path, bytes]:
-        """made.json of every finished task: it holds the seconds, so that a second computation would change it."""
+        """made.json of every finished task. It holds the seconds, so recomputing would change it."""
         return {
             path: path.read_bytes()
             for kind in VERBS
             for path in sorted((self.store / kind).glob("??/*/made.json"))
         }
 
-    def look(self) -> None:
-        """What was finished is still there, and is what it was."""
+    def check(self) -> None:
+        """What was finished before is still there, unchanged."""
         now = self.finished()
         assert {path: now.get(path) for path in self.made} == self.made
         self.made = now
 
     def kill(self, run: subprocess.Popen[str], whole_group: bool) -> bool:
-        """Whether there was something to kill.
+        """Kill a run. Returns whether it was still alive.
 
-        Where only the parent dies, its workers notice and end by themselves, maybe after the next run began.
+        If only the parent dies, its workers notice and end, perhaps after the next run has started.
         """
         alive = run.poll() is None
         if alive and whole_group:
@@ -83,12 +84,12 @@ class Runs:
         elif alive:
             run.kill()
         run.communicate(timeout=60)
-        self.look()
+        self.check()
         return alive
 
 
-def stirs(root: Path, run: subprocess.Popen[str]) -> None:
-    """Wait until a run has written something of its own, or has ended."""
+def wait_for_change(root: Path, run: subprocess.Popen[str]) -> None:
+    """Wait until a run has written a file or has ended."""
     before = set(root.rglob("*"))
     end = time.monotonic() + 120
     while time.monotonic() < end and run.poll() is None and set(root.rglob("*")) == before:
@@ -102,23 +103,23 @@ def rows(store: Path) -> dict[str, bytes]:
 
 
 def assert_survives_kills(folder: Path, kills: int, dice: random.Random) -> None:
-    """Kill and restart, then let a run end; compare with one that nobody disturbed."""
+    """Kill and restart, then let a run end; compare with an undisturbed run."""
     seeds, hits = kills // 2, 0
     spec = written(folder, spec_of(seeds))
     runs, undisturbed = (Runs(spec, folder / name) for name in ("store", "undisturbed"))
     runs.store.mkdir()
     for number in range(kills):
-        run = runs.begin("cpu,cpu" if number % 3 == 2 else "cpu")
-        stirs(runs.store, run)
+        run = runs.start("cpu,cpu" if number % 3 == 2 else "cpu")
+        wait_for_change(runs.store, run)
         time.sleep(dice.uniform(0, 1))
         hits += runs.kill(run, whole_group=number % 2 == 0)
     assert hits >= kills / 2
     with registered():
         assert call(*runs.arguments, "--devices", "cpu") == 0
         assert call(*undisturbed.arguments, "--devices", "cpu") == 0
-    runs.look()
+    runs.check()
     assert len(rows(runs.store)) == 5 * seeds
-    assert len(runs.made) == EACH * seeds
+    assert len(runs.made) == TASKS * seeds
     assert rows(runs.store) == rows(undisturbed.store)
     assert [path.parent.name for path in runs.made] == [
         path.parent.name for path in undisturbed.finished()
@@ -128,7 +129,7 @@ def assert_survives_kills(folder: Path, kills: int, dice: random.Random) -> None
     assert not list((runs.store / "checkpoints").glob("*"))
 
 
-def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
+def test_a_run_killed_four_times_ends_like_an_undisturbed_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_survives_kills(tmp_path, kills=4, dice=random.Random(SEED))
@@ -138,5 +139,5 @@ def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_a_run_killed_twenty_times_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     assert_survives_kills(tmp_path, kills=20, dice=random.Random(SEED))

@@ -1,4 +1,4 @@
-"""Whole runs by command, when something goes wrong: one clear message, the right exit code; the next run goes on."""
+"""Runs by command when something fails: one message, an exit code, and the next run continues."""
 
 import os
 import signal
@@ -24,18 +24,18 @@ def made(root):
     return {path.name: (path / "made.json").read_bytes() for _, path in Store(root).folders()}
 
 
-def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, capsys):
+def test_a_run_with_failed_tasks_finishes_the_others_and_exits_with_1(tmp_path, capsys):
     content = tiny(
         defences={"standard": {"epochs": 9, "batch_size": 8, "lr": {"sweep": [0.1, 1e38]}}},
         attacks={"shift": {"by": 0.25}, "breaks": {}},
         measures={"accuracy": {"of": "shift"}, "broken": {"use": "accuracy", "of": "breaks"}},
     )
     assert call("run", written(tmp_path, content), "--store", tmp_path / "store", *ONE_THREAD) == 1
-    said = capsys.readouterr().err
-    assert "failed: train linear, standard lr 1e+38, seed 0: the loss is" in said
-    assert "failed: breaks 0-20 on linear, standard lr 0.1, seed 0: ValueError: toy trouble" in said
-    assert "tasks: 3 computed, 2 failed, 5 skipped" in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert "failed: train linear, standard lr 1e+38, seed 0: the loss is" in err
+    assert "failed: breaks 0-20 on linear, standard lr 0.1, seed 0: ValueError: toy trouble" in err
+    assert "tasks: 3 computed, 2 failed, 5 skipped" in err
+    assert "Traceback" not in err
 
     before = made(tmp_path / "store")
     assert call("run", written(tmp_path, content), "--store", tmp_path / "store", *ONE_THREAD) == 1
@@ -43,14 +43,14 @@ def test_a_run_of_which_a_part_fails_does_the_rest_and_exits_with_1(tmp_path, ca
     assert made(tmp_path / "store") == before
 
 
-def test_an_unknown_device_is_a_mistake_of_the_caller(tmp_path, capsys):
+def test_an_unknown_device_exits_with_2(tmp_path, capsys):
     assert (
         call("run", written(tmp_path, tiny()), "--store", tmp_path / "store", "--devices", "gpu")
         == 2
     )
     assert capsys.readouterr().err.splitlines() == [
-        "error: --devices: no device 'gpu' here",
-        "hint: visible: cpu",
+        "error: --devices: no device 'gpu'",
+        "hint: this machine has cpu",
     ]
 
 
@@ -80,23 +80,30 @@ def test_missing_or_damaged_data_is_one_clear_message(
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "data"))
     read_split.cache_clear()
     assert call("run", written(tmp_path, MNIST), "--store", tmp_path / "store", *ONE_THREAD) == 1
-    said = capsys.readouterr().err
-    assert said.count(message) == said.count("hint: ") == 1
-    assert "seed 1: for the same reason" in said
-    assert "tasks: 2 failed, " in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert err.count(message) == err.count("hint: ") == 1
+    assert "seed 1: for the same reason" in err
+    assert "tasks: 2 failed, " in err
+    assert "Traceback" not in err
 
 
-def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
+# Files of at most 2000 bytes: the weights fit, the attacked images do not. A slow training would
+# save a checkpoint, which does not fit either.
+FULL_DISK = """
+import resource
+from invspec.execution.runtime import StoreJournal
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+StoreJournal.pause = float("inf")
+"""
+
+
+def test_a_full_disk_is_one_message_and_loses_nothing(tmp_path, capsys):
     spec, root = written(tmp_path, tiny()), tmp_path / "store"
-    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"  # bytes: weights fit, images do not
-    run = command("run", spec, "--store", root, "--registry", TOYS, *ONE_THREAD, preamble=full)
+    options = ("--store", root, "--registry", TOYS, *ONE_THREAD)
+    run = command("run", spec, *options, preamble=FULL_DISK)
     assert run.returncode == 1
-    assert (
-        run.stderr.count("error: cannot write to the store")
-        == run.stderr.count("hint: free some space")
-        == 1
-    )
+    assert run.stderr.count("error: cannot write to the store") == 1
+    assert run.stderr.count("hint: free some disk space") == 1
     assert "Traceback" not in run.stderr
     before = made(root)
     assert len(before) == 1
@@ -107,25 +114,28 @@ def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
     assert before.items() < made(root).items()
 
 
-TELLING = """
+# Prints each task that is given to a worker. SIGINT would be ignored if pytest ran in the background.
+PRINTING = """
 import signal
-# ignored where pytest runs in the background
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from invspec.execution.pools import local
 give = local.WorkerPool.give
-def telling(crew, worker, task):
-    give(crew, worker, task)
+def printing(pool, worker, task):
+    give(pool, worker, task)
     print("gave", type(task).__name__, flush=True)
-local.WorkerPool.give = telling
+local.WorkerPool.give = printing
 """
 
 
-def interrupted(spec, root, devices, word):
-    """Begin a run, interrupt its whole group, as a terminal does, when the word comes; exit code and stderr."""
+def interrupted(spec, root, devices, line):
+    """Start a run and interrupt its process group at a line of output, as a terminal does.
+
+    Returns the exit code and stderr.
+    """
     call = [
         sys.executable,
         "-c",
-        TELLING + COMMAND[-1],
+        PRINTING + COMMAND[-1],
         "run",
         str(spec),
         "--store",
@@ -143,21 +153,21 @@ def interrupted(spec, root, devices, word):
         start_new_session=True,
     )
     assert run.stdout is not None
-    while run.stdout.readline() != f"{word}\n":
+    while run.stdout.readline() != f"{line}\n":
         assert run.poll() is None
     os.killpg(run.pid, signal.SIGINT)
-    _, said = run.communicate(timeout=60)
-    return run.returncode, said
+    _, err = run.communicate(timeout=60)
+    return run.returncode, err
 
 
 ONE_LINE = "interrupted; finished work is kept, and the same command continues from there\n"
 
 
-def test_an_interrupted_run_ends_with_one_line_and_the_next_goes_on(tmp_path, capsys):
+def test_an_interrupted_run_ends_with_one_line_and_the_next_one_continues(tmp_path, capsys):
     content = tiny(attacks={"sleeps": {"seconds": 1.0}}, measures={"accuracy": {"of": "sleeps"}})
     spec, root = written(tmp_path, content), tmp_path / "store"
-    code, said = interrupted(spec, root, ONE_THREAD, "gave Perturb")
-    trained, last = said.splitlines(keepends=True)
+    code, err = interrupted(spec, root, ONE_THREAD, "gave Perturb")
+    trained, last = err.splitlines(keepends=True)
     assert trained.startswith("train linear, standard, seed 0: ")
     assert (code, last) == (130, ONE_LINE)
     before = made(root)
