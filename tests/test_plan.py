@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from invspec import tasks
 from invspec.errors import SpecError
 from invspec.plan import planner, validation
-from invspec.plan.planner import PART, Plan
+from invspec.plan.cells import Plan
+from invspec.plan.parts import PART
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Train, key, needs
 
@@ -427,7 +428,7 @@ def test_an_oracle_must_fit_the_data() -> None:
         ),
         (
             {"use": "adversarial_training", "attack": {"use": "nspgd"}},
-            "attack of defence quick wants a target, and training has none",
+            "the attack of defence quick needs a target, and training has none",
         ),
     ],
 )
@@ -461,7 +462,7 @@ def test_a_file_that_a_method_reads_must_be_there(
 def test_a_measure_of_a_whole_sweep_wants_one() -> None:
     told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
     assert told.startswith(
-        "x.yaml: train.0: measure area is of a whole sweep, and attack pgd has none\nhint: sweep"
+        "x.yaml: train.0: measure area needs a sweep, found none in attack pgd\nhint: sweep"
     )
 
 
@@ -480,7 +481,7 @@ def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         Linear, "build", lambda self, shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(784, 7))
     )
-    assert complaint() == "x.yaml: train.0.model: linear on fake: gives 7 logits for 10 classes"
+    assert complaint() == "x.yaml: train.0.model: linear on fake: expected 10 logits, one a class, found 7"
 
 
 def test_products_of_labels_are_checked_pair_by_pair() -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from invspec.analysis import coordinates, readings
-from invspec.analysis.coordinates import Path
+from invspec.analysis import readings
 from invspec.analysis.readings import Estimator, Group, Reading, Store
-from invspec.errors import SpecError
+from invspec.errors import SpecError, refuse
 from invspec.ops import stats
 from invspec.ops.stats import Estimate
-from invspec.plan.planner import Plan
-from invspec.spec.schema import Claim, Compare, Coords, Pick, Reduction, Scalar, Statistic, Trend
+from invspec.plan import coordinates, picks
+from invspec.plan.cells import Plan
+from invspec.plan.validation.claims import pick_problems
+from invspec.spec.schema import Claim, Compare, Reduction, Scalar, Statistic, Trend
 
 Outcome = Literal["holds", "fails", "undecided", "missing"]
 
@@ -65,113 +66,6 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
     return "fails" if high <= least or low >= most else "undecided"
 
 
-# ─ before anything is run ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def check(planned: Plan) -> None:
-    """See that each claim picks cells, and one at each point. Raises SpecError with the claim's file and line."""
-    coords = [cell.coords for cell in planned.cells]
-    for number, claim in enumerate(planned.spec.claims):
-        path = ("claims", number, claim.form)
-        try:
-            coordinates.check_measure(planned, claim.pick.measure, (*path, "measure"))
-            of_measure = [one for one in coords if one["measure"] == claim.pick.measure]
-            _check_pick(claim.pick, of_measure, path, _row_names(claim.pick, of_measure))
-        except SpecError as problem:
-            raise planned.spec.source.locate(problem) from None
-
-
-def _sides(pick: Pick) -> dict[str, Coords]:
-    """The places that a pick looks at, by the key that gives them: at, or of and to beside it."""
-    if isinstance(pick, Compare):
-        return {"of": pick.of, "to": pick.to}
-    return {"at": {}}
-
-
-def _axes(pick: Pick) -> tuple[str, ...]:
-    return (*pick.over, pick.along) if isinstance(pick, Trend) else tuple(pick.over)
-
-
-def _row_names(pick: Pick, coords: Sequence[Mapping[str, Scalar]]) -> set[str]:
-    """The coordinates of a pick that only the rows of its measure can have; before those are computed, any may be."""
-    named = {*pick.at, *_axes(pick), *(name for side in _sides(pick).values() for name in side)}
-    return {name for name in named if name.startswith(f"{pick.measure}.")} - {
-        name for one in coords for name in one
-    }
-
-
-def _check_pick(
-    pick: Pick, coords: Sequence[Mapping[str, Scalar]], path: Path, unknown: set[str]
-) -> None:
-    """coords: of the measure's cells. unknown: the names of which nothing can be said yet."""
-    coordinates.check_at(coords, _without(pick.at, unknown), (*path, "at"))
-    points = [_check_side(pick, coords, key, path, unknown) for key in _sides(pick)]
-    if len(points) == 2 and (unmatched := points[0] ^ points[1]):
-        found = ", ".join(map(coordinates.shown, next(iter(unmatched))))
-        axes = ", ".join(_axes(pick))
-        raise SpecError(
-            f"of and to are not both measured at {axes} {found}", hint="they are paired", path=path
-        )
-
-
-def _check_side(
-    pick: Pick, coords: Sequence[Mapping[str, Scalar]], key: str, path: Path, unknown: set[str]
-) -> set[tuple[Scalar, ...]]:
-    """The points of one side of a pick."""
-    side = _sides(pick)[key]
-    if twice := sorted(set(pick.at) & set(side)):
-        raise SpecError(
-            f"{twice[0]} stands in at and in {key}; give one", path=(*path, key, twice[0])
-        )
-    near = [one for one in coords if coordinates.matches(one, _without(pick.at, unknown))]
-    coordinates.check_at(near, _without(side, unknown), (*path, key))
-    at_side = [one for one in near if coordinates.matches(one, _without(side, unknown))]
-    for name in _axes(pick):
-        where = (*path, "over", name) if name in pick.over else (*path, "along")
-        if name not in unknown:
-            _check_axis(name, at_side, where, _is_numeric(pick, name))
-    chosen = [one for one in at_side if _has(one, set(_axes(pick)) - unknown)]
-    if still := coordinates.varying(chosen, but=("seed", *_axes(pick))):
-        hint = "fix it with at, or reduce it with over"
-        raise SpecError(
-            f"which cell is meant is open: {coordinates.listing(still)}", hint=hint, path=path
-        )
-    return {tuple(one[name] for name in _axes(pick) if name not in unknown) for one in chosen}
-
-
-def _is_numeric(pick: Pick, name: str) -> bool:
-    """Whether a coordinate must be a number: a trend runs along it, or it is the width of an area."""
-    return (isinstance(pick, Trend) and name == pick.along) or pick.over.get(name) == "area"
-
-
-def _check_axis(name: str, near: Sequence[Mapping[str, Scalar]], path: Path, numeric: bool) -> None:
-    if name in ("seed", "measure"):
-        raise SpecError(
-            f"{name} is no coordinate to go along", hint="seeds are averaged always", path=path
-        )
-    coordinates.check_name(name, dict.fromkeys(known for one in near for known in one), path)
-    values = dict.fromkeys(one[name] for one in near if name in one)
-    if numeric and not all(coordinates.number(value) is not None for value in values):
-        raise SpecError(
-            f"{name} is not a number: {', '.join(map(coordinates.shown, values))}", path=path
-        )
-    if numeric and len(values) < 2:
-        raise SpecError(
-            f"{name} has one value here, {coordinates.shown(next(iter(values)))}",
-            hint="sweep it",
-            path=path,
-        )
-
-
-def _has(coords: Mapping[str, Scalar], names: Iterable[str]) -> bool:
-    """Cells that have no such coordinate are not on the way along it."""
-    return all(name in coords for name in names)
-
-
-def _without(coords: Coords, names: set[str]) -> Coords:
-    return {name: value for name, value in coords.items() if name not in names}
-
-
 # ─ after it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -198,21 +92,21 @@ def _sought(planned: Plan, number: int, claim: Claim, groups: Sequence[Group]) -
     pick = claim.pick
     near = [group for group in groups if group.coords["measure"] == pick.measure]
     coords = [group.coords for group in near]
-    if _row_names(pick, coords) and not any(group.present for group in near):
+    if picks.row_names(pick, coords) and not any(group.present for group in near):
         return []
     try:
-        _check_pick(pick, coords, ("claims", number, claim.form), set())
+        refuse(pick_problems(pick, coords, ("claims", number, claim.form), set()))
     except SpecError as problem:
         raise planned.spec.source.locate(problem) from None
-    axes = _axes(pick)
-    on_axes = [group for group in near if _has(group.coords, axes)]
+    axes = picks.axes(pick)
+    on_axes = [group for group in near if picks.has(group.coords, axes)]
     return [
         {
             tuple(one.coords[name] for name in axes): one
             for one in on_axes
             if coordinates.matches(one.coords, place)
         }
-        for place in ({**pick.at, **side} for side in _sides(pick).values())
+        for place in ({**pick.at, **side} for side in picks.sides(pick).values())
     ]
 
 

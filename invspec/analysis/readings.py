@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from invspec.data import Row
 from invspec.ops.stats import Estimate, Outcomes, Resampler
 from invspec.perform.runtime import Artifact
-from invspec.plan.planner import Cell, Plan
+from invspec.plan.cells import Cell, Plan
 from invspec.spec.schema import Coords, Scalar
 from invspec.tasks import Task, draw_name
 

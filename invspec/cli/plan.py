@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from invspec.execution.store import Store
     from invspec.execution.walk import Survey
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
     from invspec.tasks import Task
 
 Kind = tuple[str, str, str]  # of tasks: verb, method, model

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from invspec.analysis import claims
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
 from invspec.execution import walk
@@ -17,14 +16,11 @@ from invspec.execution.devices import Settings
 from invspec.execution.devices import devices as named_devices
 from invspec.execution.store import Store
 from invspec.plan import validation
-from invspec.plan.planner import Plan
-from invspec.report import table
+from invspec.plan.cells import Plan
 
 
 def check(planned: Plan) -> None:
-    """Everything that can be wrong with a spec before anything is run."""
-    claims.check(planned)
-    table.check(planned)
+    """Refuse a plan with everything that is wrong with it, before anything is run."""
     validation.check(planned)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invspec.cli import options
 from invspec.cli.options import Registry, Scale, Set, Smoke
+from invspec.errors import SpecError, refuse
+
+if TYPE_CHECKING:
+    from invspec.plan.cells import Plan
 
 
 def validate(
@@ -18,16 +23,34 @@ def validate(
     registry: Registry = None,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
+    problems: dict[str, SpecError] = {}
+    for spec in specs:
+        scales: list[str | None] = [scale]
+        # scales are appended once the spec has been read; they often have its problems too
+        for chosen in scales:
+            try:
+                plan = options.planned(spec, chosen, set, smoke, registry)
+                scales += () if chosen else plan.spec.scales
+                _check(plan)
+                if chosen == scale:
+                    print(f"{spec}: {_summary(plan)}")
+            except SpecError as problem:
+                problems |= {str(part): part for part in problem.problems}
+    refuse(problems.values())
+
+
+def _check(plan: Plan) -> None:
     from invspec.cli import session
 
-    for spec in specs:
-        plan = options.planned(spec, scale, set, smoke, registry)
-        session.check(plan)
-        for other in () if scale else plan.spec.scales:
-            session.check(options.planned(spec, other, set, smoke, registry))
-        counts = {"cell": plan.cells, "task": plan.tasks, "claim": plan.spec.claims}
-        words = [
-            f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
-            for noun, items in counts.items()
-        ]
-        print(f"{spec}: {', '.join(words)}")
+    session.check(plan)
+
+
+def _summary(plan: Plan) -> str:
+    """How much there is of what: 4 cells, 7 tasks, 1 claim."""
+    counts: dict[str, Iterable[object]] = {
+        "cell": plan.cells,
+        "task": plan.tasks,
+        "claim": plan.spec.claims,
+    }
+    sizes = {noun: len(tuple(items)) for noun, items in counts.items()}
+    return ", ".join(f"{size:,} {noun}{'' if size == 1 else 's'}" for noun, size in sizes.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -30,6 +30,9 @@ class Temperature(Model):
 
     Deviates: the paper sums over the batch, so that its weight depends on the batch size.
     """
+
+    # Version 1 computed softplus with other last bits.
+    version: ClassVar[int] = 2
 
     model: ModelField = Field(default=MLP(), description="the model that gets a temperature")
     mode: Literal["softplus", "raw"] = Field(
@@ -107,4 +110,5 @@ class _Softplus(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, r: Tensor) -> Tensor:
-        return self.floor + F.softplus(self.offset + self.gain * r)
+        # F.softplus gives the last few examples of a batch other last bits.
+        return self.floor - F.logsigmoid(-(self.offset + self.gain * r))

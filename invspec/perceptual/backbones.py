@@ -25,7 +25,7 @@ from invspec.perceptual.weights import (
 )
 
 # On CPUs an example's features do not depend on its batch if the batch is a multiple of this.
-ROWS = 8
+ROWS = 16
 
 # Smaller images are padded, in pixels.
 LEAST_SIDE = 32

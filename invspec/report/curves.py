@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invspec.analysis import coordinates
 from invspec.analysis.readings import Number, Store
-from invspec.plan.planner import Cell, Plan
+from invspec.plan import coordinates
+from invspec.plan.cells import Cell, Plan
 from invspec.report.table import Labels, Line, Table, heading
 from invspec.spec.schema import Coords, FigureKind
 from invspec.tasks import Train

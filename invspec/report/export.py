@@ -13,7 +13,9 @@ from typing import Any, cast
 from invspec.analysis import claims, readings
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Estimator, Reading, Store
-from invspec.plan.planner import Plan
+from invspec.errors import refuse
+from invspec.plan.cells import Plan
+from invspec.plan.validation import layouts
 from invspec.report import curves, provenance, table
 from invspec.report.provenance import Provenance
 from invspec.report.table import Table
@@ -38,8 +40,8 @@ class Report:
 
 
 def report(planned: Plan, store: Store) -> Report:
-    """Read the store once and work everything out. Raises SpecError as `table.check` does."""
-    table.check(planned)
+    """Read the store once and work everything out. Raises: SpecError if a layout does not fit."""
+    refuse(planned.spec.source.locate(problem) for problem in layouts.problems(planned))
     rows = readings.collect(planned, store)
     groups, estimator = readings.groups(rows), Estimator()
     return Report(

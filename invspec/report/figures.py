@@ -21,8 +21,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invspec.analysis.coordinates import number, shown
 from invspec.analysis.readings import Number
+from invspec.plan.coordinates import number, shown
+from invspec.plan.layouts import legend_names
 from invspec.report import pictures, regions, table
 from invspec.report.style import (
     CLASSES,
@@ -156,7 +157,7 @@ def panels_of(one: Table) -> dict[str, list[Line]]:
         return _by_title(
             one, [" ".join(filter(None, map(shown, line.labels[:-2]))) for line in one.lines]
         )
-    told = one.legend is not None and one.rows[:1] == tuple(table.legend_names(one.legend)[:1])
+    told = one.legend is not None and one.rows[:1] == tuple(legend_names(one.legend)[:1])
     several = len(one.rows) > 1 and is_profile(one) and not told
     names = [shown(line.labels[0]) for line in one.lines] if several else []
     numeric = any(number(line.labels[0]) is not None for line in one.lines) if names else False

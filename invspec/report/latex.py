@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.coordinates import shown
 from invspec.analysis.readings import Number
+from invspec.plan.coordinates import shown
 from invspec.report import table
 from invspec.report.export import Report
 from invspec.report.table import Table

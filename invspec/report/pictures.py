@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from invspec.analysis.coordinates import shown
+from invspec.plan.coordinates import shown
 from invspec.report.payloads import Array, Picture
 from invspec.report.style import FAINT, GRID, HEAT, INK, KINDS
 from invspec.report.table import Labels, plain

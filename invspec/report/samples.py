@@ -15,7 +15,7 @@ import pyarrow.parquet
 from invspec.data import JUDGED, PAIRED
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
 

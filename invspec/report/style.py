@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from invspec.analysis.coordinates import number
+from invspec.plan.coordinates import number
 from invspec.report.table import Labels
 
 INK, GRID, FAINT, PAGE = "#23262d", "#dfe1e6", "#6b7079", "#fdfdfc"

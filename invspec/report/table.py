@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from invspec.analysis import coordinates, readings
+from invspec.analysis import readings
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
 from invspec.analysis.readings import Estimator, Group, Number, Store
 from invspec.errors import SpecError
-from invspec.plan.planner import Plan
+from invspec.plan import coordinates
+from invspec.plan.cells import Plan
+from invspec.plan.layouts import arrange, is_in, layouts, upwards
 from invspec.registry import cards
 from invspec.report import payloads
 from invspec.report.payloads import Picture
@@ -20,10 +21,6 @@ from invspec.spec.resolved import Spec
 from invspec.spec.schema import KINDS, FigureKind, Layout, Scalar
 
 Labels = tuple[Scalar | None, ...]
-_ACCOMPANIED: tuple[FigureKind, ...] = (
-    "profile",
-    "beside",
-)  # figures that another panel may stand beside
 T = TypeVar("T")
 MINUS = "\N{MINUS SIGN}"
 ROUNDING = 1e-8
@@ -128,150 +125,13 @@ def _located(
         raise planned.spec.source.locate(problem.within("report", number)) from None
 
 
-# ─ layouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def layouts(planned: Plan) -> tuple[Layout, ...]:
-    """Those of the spec, or else one a measure."""
-    measures = planned.coordinates().get("measure", ())
-    return planned.spec.report or tuple(Layout(of=str(measure)) for measure in measures)
-
-
-def check(planned: Plan) -> None:
-    """See that each layout shows every cell in a place of its own. Raises SpecError with the layout's file and line."""
-    for number, layout in enumerate(planned.spec.report):
-        try:
-            if layout.figure == "beside" and (
-                number == 0 or planned.spec.report[number - 1].figure not in _ACCOMPANIED
-            ):
-                raise SpecError(
-                    "no profile stands before this one", hint="figure: profile", path=("figure",)
-                )
-            _check(planned, layout)
-        except SpecError as problem:
-            raise planned.spec.source.locate(problem.within("report", number)) from None
-
-
-def legend_names(legend: str | None) -> list[str]:
-    """The coordinates that a legend's text speaks of."""
-    return re.findall(r"{([^{}]*)}", legend or "")
-
-
-def _check(planned: Plan, layout: Layout) -> None:
-    coordinates.check_measure(planned, layout.of, ("of",))
-    of_measure = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
-    coordinates.check_at(
-        of_measure,
-        {name: at for name, at in layout.at.items() if not _is_own(layout, name)},
-        ("at",),
-    )
-    known = dict.fromkeys(name for coords in of_measure for name in coords)
-    for position, name in enumerate(layout.rows or ()):
-        if not _is_own(layout, name):
-            coordinates.check_name(name, known, ("rows", position))
-    if layout.columns is not None and not _is_own(layout, layout.columns):
-        coordinates.check_name(layout.columns, known, ("columns",))
-    shown = [one for one in of_measure if _is_in(layout, one)]
-    _check_apart(planned, layout, shown)
-    rows, columns = arrange(planned, layout, shown)
-    for name in legend_names(layout.legend):
-        coordinates.check_name(name, rows, ("legend",))
-    titled = (
-        {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
-    )  # told by panels and edges
-    if layout.legend and (
-        untold := coordinates.varying(
-            shown, {"seed", columns, *legend_names(layout.legend), *titled}
-        )
-    ):
-        raise SpecError(
-            f"the legend does not tell these apart: {coordinates.listing(untold)}", path=("legend",)
-        )
-    if layout.against is not None:
-        _check_plane(planned, layout, rows, shown)
-
-
-def _check_plane(
-    planned: Plan, layout: Layout, rows: tuple[str, ...], shown: Sequence[Mapping[str, Scalar]]
-) -> None:
-    if len({tuple(coords.get(name) for name in rows) for coords in shown}) < len(
-        {_but_seed(one) for one in shown}
-    ):
-        raise SpecError("a plane has one point a row", hint="fix the columns with at", path=("at",))
-    try:
-        _check(planned, upwards(planned, layout, rows))
-    except SpecError as problem:
-        raise problem.within("against") from None
-
-
-def _but_seed(coords: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
-    return tuple(sorted(item for item in coords.items() if item[0] != "seed"))
-
-
-def upwards(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:
-    """The layout of what stands against a layout: the same rows, and the same place where it has those coordinates."""
-    assert layout.against is not None, "only a plane has a second measure"
-    known = planned.coordinates(layout.against.of)
-    at = {name: value for name, value in layout.at.items() if name in known}
-    return Layout(of=layout.against.of, at=at | layout.against.at, rows=rows, columns="attack")
-
-
-def _is_own(layout: Layout, name: str) -> bool:
-    """Whether this may be a coordinate of the measure's rows, which is not known before they are computed."""
-    return name.startswith(f"{layout.of}.")
-
-
-def _is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
-    at = {
-        name: value
-        for name, value in layout.at.items()
-        if name in coords or not _is_own(layout, name)
-    }
-    return coordinates.matches(coords, {"measure": layout.of, **at})
-
-
-def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> None:
-    rows, columns = arrange(planned, layout, shown)
-    places: dict[Labels, list[Mapping[str, Scalar]]] = {}
-    for coords in shown:
-        places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
-    still: dict[str, list[Scalar | None]] = {}
-    for sharing in places.values():
-        still |= coordinates.varying(sharing, but=("seed",))
-    if still:
-        found = f"rows and columns do not tell these apart: {coordinates.listing(still)}"
-        raise SpecError(found, hint=f"add {' and '.join(still)} to rows, or fix it with at")
-
-
-def arrange(
-    planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]
-) -> tuple[tuple[str, ...], str]:
-    """The coordinates that run down and the one that runs across; what tells a measure's rows apart is always there."""
-    columns = layout.columns or _columns(planned.spec, layout, shown)
-    differing = coordinates.varying(shown, but=("seed", "measure", columns))
-    rows = tuple(differing) if layout.rows is None else layout.rows
-    known = planned.coordinates(layout.of)
-    return rows + tuple(
-        name for name in differing if name not in known and name not in rows
-    ), columns
-
-
-def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> str:
-    """The last swept coordinate of the attack, else of the measure, else the model."""
-    measure = spec.entries["measures"][layout.of]
-    swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].coords]
-    wanted = (*reversed(swept), *reversed(measure.coords), "model")
-    differing, taken = coordinates.varying(shown), layout.rows or ()
-    return next((name for name in wanted if name in differing and name not in taken), "attack")
-
-
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _table(
     planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store
 ) -> Table:
-    shown = [group for group in groups if _is_in(layout, group.coords)]
+    shown = [group for group in groups if is_in(layout, group.coords)]
     rows, columns = arrange(planned, layout, [group.coords for group in shown])
     numbers = estimator.numbers(shown)
     across = tuple(dict.fromkeys(group.coords.get(columns) for group in shown))

@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
-from invspec.analysis.coordinates import shown
+from invspec.plan.coordinates import shown
 from invspec.report import provenance, table
 from invspec.report.export import Report
 from invspec.report.provenance import Provenance, duration
@@ -179,5 +179,5 @@ def provenance_lines(facts: Provenance) -> list[str]:
     ]
     spent = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [made, spent, versions, [facts.command]]
-    return [" · ".join(line) for line in lines if line]
+    lines = [made, [facts.bits], spent, versions, [facts.command]]
+    return [" · ".join(line) for line in lines if any(line)]

@@ -118,9 +118,9 @@ def test_verifying_names_sets_aside_and_counts(tmp_path, capsys):
     (kept.folder(train()) / "task.json").unlink()
     assert store.count_damaged(kept) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "3 whole, 0 damaged"
+    assert said[0] == "3 intact, 0 damaged"
     assert said[1].startswith(
-        f"damaged: train {kept.folder(train()).name}: task.json: missing; set aside as "
+        f"damaged: train {kept.folder(train()).name}: task.json: missing; moved to "
     )
-    assert said[2] == "2 whole, 1 damaged; the next run computes them again"
+    assert said[2] == "2 intact, 1 damaged; the next run recomputes them"
     assert train() not in kept

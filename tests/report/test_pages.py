@@ -263,18 +263,6 @@ def test_a_legend_speaks_the_words_of_its_layout(pair):
     ]
 
 
-def test_a_legend_of_what_is_no_row_is_refused(planned):
-    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.legend: no coordinate 'rotation'"):
-        table.check(planned(SPEC + PAIR % "{rotation}"))
-
-
-def test_a_layout_beside_nothing_is_refused(planned):
-    with pytest.raises(
-        SpecError, match=r"toy.yaml:\d+: report.0.figure: no profile stands before this one"
-    ):
-        table.check(planned(SPEC + "report:\n  - {of: robustness, figure: beside}\n"))
-
-
 def test_a_heatmap_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
     whole = planned(
         SPEC
@@ -299,13 +287,6 @@ def test_a_heatmap_of_what_keeps_no_matrix_is_refused_in_its_place(planned, toy_
     )
     with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: accuracy keeps no matrix"):
         table.tables(whole, toy_store(whole, outcomes))
-
-
-def test_a_legend_that_does_not_tell_its_lines_apart_is_refused(planned):
-    with pytest.raises(
-        SpecError, match=r"report.0.legend: the legend does not tell these apart: rotations"
-    ):
-        table.check(planned(SPEC + PAIR % "{model}"))
 
 
 def test_a_legend_that_begins_with_the_first_rows_keeps_one_panel(planned, toy_store):
@@ -357,14 +338,6 @@ def test_a_plane_has_a_point_a_row(planned, toy_store):
     assert [tuple(np.ravel(line.get_xydata())) for line in points] == [
         (0.8, 0.5)
     ] * 5  # one is missing
-
-
-def test_what_stands_against_a_measure_is_checked_in_its_place(planned):
-    with pytest.raises(
-        SpecError,
-        match=r"toy.yaml:\d+: report.0.against.at.pgd.eps: nothing is measured at pgd.eps 0.3",
-    ):
-        table.check(planned(SPEC + PLANE % "0.3"))
 
 
 def test_the_front_is_what_nothing_surpasses():

@@ -163,11 +163,6 @@ def test_a_figure_of_what_a_score_does_not_keep_is_refused_in_its_place(laid, la
         table.tables(*laid(layout, lambda coords: {"cosines": torch.eye(3)}))
 
 
-def test_nothing_stands_beside_a_matrix(planned):
-    with pytest.raises(SpecError, match=r"report.1.figure: no profile stands before this one"):
-        table.check(planned(SPEC % MATRIX + f"  - {MATRIX.replace('matrix', 'beside')}\n"))
-
-
 # ─ images ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -12,7 +12,7 @@ from invspec.errors import InvspecError
 from invspec.execution.devices import Settings
 from invspec.execution.store import Store
 from invspec.execution.walk import execute
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.report import samples
 from invspec.tasks import Perturb, Score, key
 

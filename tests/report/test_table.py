@@ -5,12 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from invspec.analysis import coordinates, readings
+from invspec.analysis import readings
 from invspec.data import Row
-from invspec.errors import SpecError
 from invspec.ops.stats import Outcomes, Resampler, wilson
+from invspec.plan import coordinates
+from invspec.plan.layouts import layouts
+from invspec.plan.validation.layouts import problems
 from invspec.report import provenance, table
+from invspec.report import text as terminal
 from invspec.report.export import csv_text, json_text, report
+from invspec.tasks import Perturb
 
 SPEC = """
 title: Toy
@@ -151,41 +155,10 @@ def test_a_layout_of_the_spec_replaces_the_default(tables):
     assert "pgd.eps 8/255" in table.caption(one)
 
 
-@pytest.mark.parametrize(
-    ("layout", "expected"),
-    [
-        ("{of: robustnes}", ["report.0.of: no measure", "did you mean robustness?"]),
-        ("{of: accuracy, at: {pgd.eps: 0}}", ["report.0.at.pgd.eps: no coordinate"]),
-        (
-            "{of: robustness, at: {pgd.eps: 0.3}}",
-            ["nothing is measured at pgd.eps 0.3", "0, 8/255, 0.1"],
-        ),
-        (
-            "{of: robustness, rows: [modle]}",
-            ["report.0.rows.0: no coordinate", "did you mean model?"],
-        ),
-        ("{of: robustness, columns: pgd.step}", ["report.0.columns: no coordinate"]),
-        (
-            "{of: robustness, rows: [model, defence]}",
-            [
-                "report.0: rows and columns do not tell these apart: rotations.max_degrees (0, 180)",
-                "to rows",
-            ],
-        ),
-    ],
-)
-def test_a_layout_that_does_not_fit_is_refused_with_its_place_and_a_hint(planned, layout, expected):
-    with pytest.raises(SpecError) as caught:
-        table.check(planned(written(layout)))
-    assert str(caught.value).startswith("toy.yaml:18: ")
-    for part in expected:
-        assert part in str(caught.value)
-
-
 def test_default_layouts_fit(planned):
     whole = planned(SPEC)
-    table.check(whole)
-    assert [layout.of for layout in table.layouts(whole)] == whole.coordinates()["measure"]
+    assert not list(problems(whole))
+    assert [layout.of for layout in layouts(whole)] == whole.coordinates()["measure"]
 
 
 # ─ texts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,6 +231,46 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
     assert len(read["cells"]) == len(whole.cells)
     assert read["provenance"]["done"] == read["provenance"]["tasks"]
     assert read["provenance"]["command"] == "invspec run toy.yaml"
+
+
+CHECKED = "results do not depend on batch size (checked)"
+SPLIT, LATE = "logits change when a batch is split", "torch was imported before invspec"
+
+
+@pytest.mark.parametrize(
+    ("promises", "said"),
+    [
+        (["promised"], CHECKED),
+        (["promised", f"not promised: {SPLIT}"], f"batch size may change last bits: {SPLIT}"),
+        (
+            [f"not promised: {LATE}", f"not promised: {SPLIT}"],
+            f"batch size may change last bits: {SPLIT}; {LATE}",
+        ),
+        (["promised", None], ""),
+        ([None], ""),
+    ],
+)
+def test_the_foot_says_once_whether_batch_size_matters(
+    planned, toy_store, monkeypatch, promises, said
+):
+    whole = planned(SPEC)
+    store, made = toy_store(whole, half), toy_store.made
+
+    def older(self, task):
+        """Promises by turns; None is from before there was a check."""
+        facts = made(self, task)
+        if "bits" in facts:
+            turn = [other for other in whole.tasks if isinstance(other, Perturb)].index(task)
+            facts["bits"] = promises[turn % len(promises)]
+        return {name: value for name, value in facts.items() if value is not None}
+
+    monkeypatch.setattr(toy_store, "made", older)
+    reported = report(whole, store)
+    assert reported.provenance.bits == said
+    lines = terminal.provenance_lines(reported.provenance)
+    assert lines.count(said) == (said != "")
+    assert "" not in lines
+    assert json.loads(json_text(reported, store))["provenance"]["bits"] == said
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):

@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.coordinates import shown
 from invspec.analysis.readings import Reading
 from invspec.errors import InvspecError
+from invspec.plan.coordinates import shown
 from invspec.report import figures, provenance, table
 from invspec.report.export import Report
 from invspec.report.provenance import Provenance, duration
@@ -191,6 +191,8 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
     yield "precision", f"searched in {facts.precision}, judged in float32"
+    if facts.bits:
+        yield "batch size", facts.bits
     if facts.total:
         shares = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
         yield "time", f"{duration(facts.total)} of work: {shares}"

@@ -1,17 +1,19 @@
-"""Files that methods read must exist before they are part of a key."""
+"""Files that methods read must exist, because their digests are part of keys."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from invspec.errors import InvspecError, SpecError
 from invspec.kinds import plain
 from invspec.spec.resolved import Spec
 
 
-def check_files(spec: Spec, *parts: str) -> None:
-    """What methods read beside their fields is part of their identity, and has to be there."""
+def problems(spec: Spec, *parts: str) -> Iterator[SpecError]:
+    """Missing files of the methods in some parts of a spec."""
     for part in parts:
         for label, entry in spec.entries[part].items():
             try:
                 plain(tuple(variant.method for variant in entry.variants))
             except InvspecError as problem:
-                raise SpecError(problem.message, hint=problem.hint, path=(part, label)) from None
+                yield SpecError(problem.message, hint=problem.hint, path=(part, label))
