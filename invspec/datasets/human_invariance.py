@@ -114,8 +114,8 @@ def _read(name: str) -> NDArray[Any]:
     content = folder.read(
         path,
         MD5[name],
-        missing="put the folders of images from github.com/ftramer/Excessive-Invariance in a folder "
-        f"{FOLDER} and set INVSPEC_DATA to its parent folder",
+        missing="put the folders of images from github.com/ftramer/Excessive-Invariance in a "
+        f"folder {FOLDER} and set INVSPEC_DATA to its parent folder",
         damaged="fetch the file again from github.com/ftramer/Excessive-Invariance",
     )
     return np.load(BytesIO(content), allow_pickle=False)

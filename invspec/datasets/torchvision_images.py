@@ -121,7 +121,7 @@ def _root(source: Source) -> Path:
 
 
 def _download(cache: Path, source: Source) -> None:
-    """Download a data set to a temporary folder and move it, so that no process reads half a file."""
+    """Download a data set to a temporary folder, then move it: no process reads half a file."""
     # Importing torchvision takes a second.
     from torchvision import datasets
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.preimage import Preimage
-from invspec.models.firevnet import FullyConnectedFiRevNet
+from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
 from invspec.ops.stats import wilson
 from invspec.perform.proxies import Padded
 from invspec.scoring.preimages import activations
