@@ -10,7 +10,7 @@ from invspec.errors import InvspecError
 
 
 def given() -> Path | None:
-    """The folder that INVSPEC_DATA names, or None. Its files are the user's: we never change them."""
+    """The folder that INVSPEC_DATA names, or None. It is the user's; we write nothing to it."""
     path = os.environ.get("INVSPEC_DATA")
     return Path(path) if path else None
 

@@ -16,7 +16,7 @@ from invspec.ops.types import Shape
 # Slope of the leaky ReLU for negative values.
 SLOPE = 0.1
 
-# eps of batch norm. Its decay of 0.9 in TensorFlow is the momentum of 0.1 that torch has by default.
+# eps of batch norm. Its decay of 0.9 in TensorFlow is torch's default momentum of 0.1.
 NORM_EPS = 1e-3
 
 
@@ -60,7 +60,7 @@ class ResNetMadry(Model):
 
 
 class PreActivationUnit(nn.Module):
-    """residual(activation(x)) + shortcut(x); in the first unit the shortcut reads activation(x), too.
+    """residual(activation(x)) + shortcut(x); the first unit's shortcut reads activation(x), too.
 
     The shortcut has no weights: it averages where the map shrinks and adds channels of zeros where
     it widens.

@@ -17,7 +17,7 @@ from invspec.registry.fields import ModelField
 
 
 class Temperature(Model):
-    """Any model with one more output r(x), which gives the temperature T(x) that divides its logits.
+    """Any model with one more output r(x), which gives a temperature T(x) that divides the logits.
 
     mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0. c is such that
     T starts at 1, within 1e-6, so that the net starts as its model would, whatever its last layer.

@@ -13,8 +13,10 @@ from invspec.errors import InvspecError
 
 # Names of torch's activation functions; in-place ones end in an underscore besides.
 ACTIVATIONS = frozenset(
-    "relu relu6 leaky_relu prelu rrelu hardtanh hardswish "
-    "elu selu celu gelu silu mish softplus tanh".split()
+    (
+        *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "hardtanh", "hardswish"),
+        *("elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "tanh"),
+    )
 )
 
 
