@@ -23,8 +23,9 @@ from invspec.defences.torchvision_weights import TorchvisionWeights, located, pu
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError
 from invspec.kinds import Model, Standardised
-from invspec.models.external import TimmModel, TorchvisionModel
 from invspec.models.linear import Linear
+from invspec.models.timm_model import TimmModel
+from invspec.models.torchvision_model import TorchvisionModel
 from invspec.ops.draws import Stream
 from invspec.registry import methods
 
@@ -91,8 +92,8 @@ def test_an_unknown_net_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("arch", "shape", "message"),
     [
-        ("resnet18", (1, 28, 28), "takes RGB images, found 1 channels"),
-        ("vit_b_16", (3, 32, 48), "takes square images"),
+        ("resnet18", (1, 28, 28), "needs RGB images, found 1 channels"),
+        ("vit_b_16", (3, 32, 48), "needs square images"),
     ],
 )
 def test_images_that_a_net_does_not_take_are_refused(arch: str, shape: Any, message: str) -> None:

@@ -19,7 +19,9 @@ def test_one_value_serves_every_channel() -> None:
 
 
 def test_values_that_fit_no_channel_are_refused() -> None:
-    with pytest.raises(ValueError, match="std has 2 values, the images have 3 channels"):
+    with pytest.raises(
+        ValueError, match="std has 2 values, but the images have 3 channels; give 1 or 3"
+    ):
         Standardise((0.5,), (0.2, 0.3), channels=3)
 
 
