@@ -81,10 +81,10 @@ def recall(store: Store) -> Call:
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report; on the terminal with the path of its page."""
-    from invspec.report import export, latex, text
+    from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
-    report, name = export.report(planned, store), planned.spec.name
+    report, name = contents.report(planned, store), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":
