@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
+
+# Most that are reported at once. A hostile spec can have tens of thousands.
+MAX_PROBLEMS = 50
 
 
 class InvspecError(Exception):
@@ -73,10 +77,16 @@ class SpecErrors(SpecError):
 
 
 def refuse(problems: Iterable[SpecError]) -> None:
-    """Raise all problems as one exception; do nothing where there are none."""
-    parts = tuple(part for problem in problems for part in problem.problems)
-    if parts:
-        raise parts[0] if len(parts) == 1 else SpecErrors(parts)
+    """Raise all problems as one exception; do nothing if there are none.
+
+    Stops reading them after MAX_PROBLEMS.
+    """
+    parts = (part for problem in problems for part in problem.problems)
+    shown = list(itertools.islice(parts, MAX_PROBLEMS))
+    if next(parts, None) is not None:
+        shown.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
+    if shown:
+        raise shown[0] if len(shown) == 1 else SpecErrors(shown)
 
 
 def first_line(problem: BaseException) -> str:

@@ -34,6 +34,9 @@ class FGSM(Attack):
     def accepts(self) -> type | None:
         return self._step.accepts
 
+    def unit_of(self, name: str) -> str:
+        return self._step.unit_of(name)
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return self._step.perturb(model, batch, rng)
 

@@ -90,6 +90,11 @@ class PGD(Attack):
     def accepts(self) -> type | None:
         return Standardised if self.eps_space == "standardised" else None
 
+    def unit_of(self, name: str) -> str:
+        if name in ("eps", "step_size") and self.eps_space == "standardised":
+            return "standardised pixels"
+        return super().unit_of(name)
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if self.eps == 0:
             return Perturbed.costing(batch.x, forwards=0, backwards=0)

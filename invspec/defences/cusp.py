@@ -11,7 +11,7 @@ from torch import nn
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.kinds import Number, Pixels
+from invspec.kinds import Degrees, Number, Pixels
 from invspec.ops.draws import Stream
 from invspec.registry.fields import AttackField
 
@@ -23,7 +23,7 @@ class Stage(BaseModel):
     start: Number = Field(
         ge=0, lt=1, description="share of the training that is over when the stage begins"
     )
-    max_degrees: float = Field(
+    max_degrees: Degrees = Field(
         ge=0, le=180, description="half-width of the stage's rotations, in degrees"
     )
     eps: Pixels = Field(ge=0, description="radius of the stage's ball")

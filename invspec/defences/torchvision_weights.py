@@ -17,8 +17,8 @@ from invspec.errors import InvspecError, suggest
 from invspec.files import folder
 from invspec.files.state_dicts import fill, state_dict_at
 from invspec.files.weights import checked, loaded
-from invspec.kinds import Defence, OfTorchvision
-from invspec.layers.torchvision import WITH_AUXILIARY_HEADS
+from invspec.kinds import Defence
+from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, OfTorchvision
 from invspec.ops.draws import Stream
 
 PREFIX = re.compile(

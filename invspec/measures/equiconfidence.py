@@ -83,6 +83,9 @@ class Equiconfidence(Measure):
         few = {"draws": min(self.draws, 4), "eligible": "all"}
         return self.model_copy(update=few)
 
+    def unit_of(self, name: str) -> str:
+        return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         kept = eligible(attacked, self.eligible)

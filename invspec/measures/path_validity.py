@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, Number
+from invspec.kinds import Confidence, Measure, Number
 from invspec.ops.types import Bounds
 from invspec.scoring.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
 
@@ -62,7 +62,7 @@ class PathValidity(Measure):
         gt=0,
         description="longest step allowed; default: the attack's, none for step_mode fraction",
     )
-    max_drop: Number | None = Field(
+    max_drop: Confidence | None = Field(
         default=None, ge=0, description="loss of confidence; default: the attack's"
     )
     interior: int = Field(default=4, ge=0, description="points looked at within each segment")

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from invspec.analysis.readings import Store
+from invspec.perform.bits import BROKEN, PROMISED
 from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
@@ -21,7 +22,7 @@ class Provenance:
     """Facts for the foot of a report.
 
     seconds: by kind of task. versions: all distinct devices, versions and commits. finished: when
-    the last task finished.
+    the last task finished. bits: whether results depend on batch size, empty if not checked.
     """
 
     done: int
@@ -30,6 +31,7 @@ class Provenance:
     versions: dict[str, tuple[str, ...]]
     finished: str
     precision: str
+    bits: str
     seeds: tuple[int, ...]
     command: str
 
@@ -54,6 +56,7 @@ def gather(plan: Plan, store: Store) -> Provenance:
         versions={name: values for name, values in versions.items() if values},
         finished=max(distinct("finished"), default=""),
         precision=plan.spec.precision,
+        bits=_bits(made),
         seeds=plan.spec.seeds,
         command=command(plan.spec),
     )
@@ -61,6 +64,17 @@ def gather(plan: Plan, store: Store) -> Provenance:
 
 def _seconds_of(kind: str, made: dict[Task, dict[str, Any]]) -> float:
     return sum(float(facts.get("seconds", 0)) for task, facts in made.items() if verb(task) == kind)
+
+
+def _bits(made: dict[Task, dict[str, Any]]) -> str:
+    """Whether results depend on batch size; empty if some attack was made without the check."""
+    promises = {
+        str(facts.get("bits", "")) for task, facts in made.items() if verb(task) == "perturb"
+    }
+    broken = (promise for promise in promises if promise.startswith(BROKEN))
+    if reasons := sorted(promise.removeprefix(BROKEN) for promise in broken):
+        return f"batch size may change last bits: {'; '.join(reasons)}"
+    return "results do not depend on batch size (checked)" if promises == {PROMISED} else ""
 
 
 def seconds(store: Store, tasks: Iterable[Task]) -> float | None:

@@ -164,11 +164,11 @@ def _foot(report: Report) -> Iterator[Text]:
     if report.missing:
         sentence = captions.missing_cells(report.missing, len(report.plan.cells))
         yield Text(sentence, style="bold")
-    for line in _provenance_lines(report.provenance):
+    for line in provenance_lines(report.provenance):
         yield Text(line, style="dim")
 
 
-def _provenance_lines(facts: Provenance) -> list[str]:
+def provenance_lines(facts: Provenance) -> list[str]:
     """What was computed, on what, in what time, and the command that repeats it."""
     tasks = [
         f"{facts.done:,} of {facts.tasks:,} tasks",
@@ -177,5 +177,5 @@ def _provenance_lines(facts: Provenance) -> list[str]:
     ]
     times = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [tasks, times, versions, [facts.command]]
-    return [" · ".join(line) for line in lines if line]
+    lines = [tasks, [facts.bits], times, versions, [facts.command]]
+    return [" · ".join(line) for line in lines if any(line)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from invspec.kinds import Method
 from invspec.plan import coordinates
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import KINDS, Layout
@@ -16,24 +15,13 @@ def heading(spec: Spec, name: str) -> str:
 
 
 def unit(spec: Spec, name: str) -> str:
-    """The unit of a swept field; empty if it has none."""
+    """The unit of a coordinate: of a swept field or of a measure's rows; empty if it has none."""
     label, *steps = name.split(".")
     entries = (spec.entries[part].get(label) for part in KINDS)
-    method: Any = next((entry.variants[0].method for entry in entries if entry is not None), None)
-    if method is None or not steps:
-        return ""
+    method = next((entry.variants[0].method for entry in entries if entry is not None), None)
     for step in steps[:-1]:
         method = getattr(method, step, None)
-    match steps[-1]:
-        case "max_degrees":
-            return "degrees"
-        case "eps" | "step_size":
-            standardised = getattr(method, "eps_space", "pixel") == "standardised"
-            return "standardised pixels" if standardised else "pixels in [0, 1]"
-        case "radius":
-            return "l2, pixels in [0, 1]"
-        case _:
-            return ""
+    return method.unit_of(steps[-1]) if isinstance(method, Method) and steps else ""
 
 
 def metric(spec: Spec, layout: Layout) -> str:

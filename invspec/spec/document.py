@@ -18,7 +18,7 @@ from yaml.constructor import SafeConstructor
 from yaml.reader import ReaderError
 from yaml.resolver import Resolver
 
-from invspec.errors import SpecError, suggest
+from invspec.errors import SpecError, SpecErrors, suggest
 
 Steps = tuple[str | int, ...]  # a path into the values: ("attacks", "pgd", "eps")
 
@@ -53,6 +53,8 @@ class Document:
 
     def locate(self, problem: SpecError) -> SpecError:
         """The same problem, saying file:line and the dotted path."""
+        if len(problem.problems) > 1:
+            return SpecErrors(map(self.locate, problem.problems))
         if problem.where:
             return problem
         dotted = ".".join(_printable(part) for part in problem.path)

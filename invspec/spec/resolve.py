@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from invspec.errors import SpecError, suggest
+from invspec.errors import SpecError, refuse, suggest
 from invspec.kinds import Measure, Method, Sample
 from invspec.registry import messages, methods
 from invspec.registry.cards import card, papers
@@ -39,7 +39,10 @@ def _resolve(source: Document) -> Spec:
     try:
         written = Written.model_validate(values)
     except ValidationError as problem:
-        raise messages.explain(problem, Written, values) from None
+        wrong = messages.explain(problem, Written, values)
+    else:
+        wrong = ()
+    refuse(wrong)
     if written.paper is not None and written.paper not in papers():
         raise SpecError(
             f"no paper {written.paper!r}", hint=suggest(written.paper, papers()), path=("paper",)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 from invspec.kinds import Method, Sample, Targets
 from invspec.registry import methods
@@ -81,17 +80,8 @@ class Spec:
 
 def _smoke(part: str, entry: Resolved) -> Resolved:
     variants = tuple(
-        replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants
+        replace(variant, method=methods.smoke(variant.method)) for variant in entry.variants
     )
     few = entry.sample.targets and Targets(each=2)
     sample = entry.sample.model_copy(update={"limit": 8, "per_class": None, "targets": few})
     return replace(entry, variants=variants, sample=sample)
-
-
-def _cheap(part: str, method: Method) -> Method:
-    if part != "datasets":
-        return method.smoke()
-    data = cast(Any, method)
-    bounds = tuple(bound if math.isfinite(bound) else None for bound in data.bounds)
-    like = {"shape": data.shape, "classes": data.classes, "bounds": bounds}
-    return methods.make("dataset", "fake", {**like, "train": 128})

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence, Number, Penalised
+from invspec.kinds import Defence, Degrees, Number, Penalised
 from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.training.augmentation import contrasted, dequantised, enlarged, mirrored, shifted
@@ -107,7 +107,7 @@ class Training(Defence):
         default=False,
         description="add noise to 8-bit pixels that fills the gaps between levels: (255 x + u) / 256",
     )
-    max_degrees: float = Field(
+    max_degrees: Degrees = Field(
         default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees"
     )
     interpolation: Interpolation = Field(

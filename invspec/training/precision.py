@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.kinds import Attack
+from invspec.kinds import ENCODERS, Attack
 from invspec.training.fields import Precision
 
 
@@ -33,11 +33,7 @@ class InPrecision(nn.Module):
             return super().__getattr__(name)
         except AttributeError:
             offered = getattr(super().__getattr__("model"), name)
-            return (
-                partial(self._passed_through, offered)
-                if name in ("encode", "encode_with_log_det")
-                else offered
-            )
+            return partial(self._passed_through, offered) if name in ENCODERS else offered
 
     def forward(self, x: Tensor) -> Tensor:
         return self._passed_through(self.model, x)

@@ -244,10 +244,10 @@ def test_an_attack_counts_how_often_the_model_saw_each_example(name: str) -> Non
 
 @every_attack
 def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> None:
-    attack, whole, model = attack_of(name), batch_of(500), Padded(deployed(name))
+    attack, whole, model = attack_of(name), batch_of(150), Padded(deployed(name))
 
     def attacked(batch_size: int) -> Tensor:
-        batches = [whole.take(rows) for rows in torch.arange(500).split(batch_size)]
+        batches = [whole.take(rows) for rows in torch.arange(150).split(batch_size)]
         return torch.cat(
             [
                 attack.perturb(model, batch, PerExample("task", batch.index)).x_adv
@@ -255,6 +255,6 @@ def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> No
             ]
         )
 
-    together = attacked(500)
+    together = attacked(150)
     for batch_size in (7, 64):
-        torch.testing.assert_close(attacked(batch_size), together, rtol=0, atol=1e-5)
+        assert torch.equal(attacked(batch_size), together)

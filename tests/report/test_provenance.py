@@ -1,8 +1,51 @@
-import pytest
-from report_toys import SWEEPS
+import json
 
-from invspec.report import provenance
+import pytest
+from report_toys import SWEEPS, half
+
+from invspec.report import contents, provenance, text
+from invspec.report.export import json_text
 from invspec.spec import overlay
+from invspec.tasks import Perturb
+
+CHECKED = "results do not depend on batch size (checked)"
+SPLIT, LATE = "logits change when a batch is split", "torch was imported before invspec"
+
+
+@pytest.mark.parametrize(
+    ("promises", "sentence"),
+    [
+        (["promised"], CHECKED),
+        (["promised", f"not promised: {SPLIT}"], f"batch size may change last bits: {SPLIT}"),
+        (
+            [f"not promised: {LATE}", f"not promised: {SPLIT}"],
+            f"batch size may change last bits: {SPLIT}; {LATE}",
+        ),
+        (["promised", None], ""),
+        ([None], ""),
+    ],
+)
+def test_the_foot_states_once_whether_batch_size_matters(
+    planned, toy_store, monkeypatch, promises, sentence
+):
+    plan = planned(SWEEPS)
+    store, made = toy_store(plan, half), toy_store.made
+    attacks = [task for task in plan.tasks if isinstance(task, Perturb)]
+
+    def with_promises(self, task):
+        """The promises by turns; None for a task from before there was a check."""
+        facts = made(self, task)
+        if "bits" in facts:
+            facts["bits"] = promises[attacks.index(task) % len(promises)]
+        return {name: value for name, value in facts.items() if value is not None}
+
+    monkeypatch.setattr(toy_store, "made", with_promises)
+    report = contents.report(plan, store)
+    assert report.provenance.bits == sentence
+    lines = text.provenance_lines(report.provenance)
+    assert lines.count(sentence) == (sentence != "")
+    assert "" not in lines
+    assert json.loads(json_text(report, store))["provenance"]["bits"] == sentence
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,8 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
     yield "precision", f"attacks in {facts.precision}, predictions judged in float32"
+    if facts.bits:
+        yield "batch size", facts.bits
     if facts.total:
         kinds = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
         yield "compute time", f"{duration(facts.total)} ({kinds})"
