@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from invspec.analysis import readings
+from invspec.analysis import estimates, readings
+from invspec.analysis.estimates import Estimate
 from invspec.analysis.readings import Estimator, Group, Store
+from invspec.data import Interval
 from invspec.errors import SpecError, refuse
-from invspec.ops import stats
-from invspec.ops.stats import Estimate
 from invspec.plan import coordinates, picks
 from invspec.plan.cells import Plan
 from invspec.plan.validation.claims import pick_problems
@@ -121,32 +121,31 @@ def _statistic(
 ) -> tuple[float, float, float]:
     """The statistic of a claim and both ends of its 95 % interval."""
     pick = claim.pick
-    if claim.value is not None and not pick.over and (row := _single_row(sides[0])):
-        return row
-    estimates = [
+    if claim.value is not None and not pick.over and (own := _single_interval(sides[0], estimator)):
+        return own.value, own.low, own.high
+    profiles = [
         {point: estimator.estimate(group) for point, group in side.items()} for side in sides
     ]
     if isinstance(pick, Compare):
-        first, second = estimates
+        first, second = profiles
         profile = {
             point: _compared(claim.statistic, first[point], second[point]) for point in first
         }
     else:
-        (profile,) = estimates
+        (profile,) = profiles
     reduced = _reduce_all(profile, list(pick.over.values()))
     if isinstance(pick, Trend):
         positions = [_position(along) for (along,) in reduced]
-        result = stats.spearman(positions, list(reduced.values()))
+        result = estimates.spearman(positions, list(reduced.values()))
     else:
         (result,) = reduced.values()
     return result.point, *result.interval()
 
 
-def _single_row(side: Side) -> tuple[float, float, float] | None:
-    """The value and interval of a single score, which has an interval of its own."""
-    rows = [reading.row for group in side.values() for reading in group.readings]
-    row = rows[0]
-    return (row.value, row.low, row.high) if len(rows) == 1 and row is not None else None
+def _single_interval(side: Side, estimator: Estimator) -> Interval | None:
+    """The interval of a single row, which needs no average over seeds."""
+    rows = [reading for group in side.values() for reading in group.readings]
+    return estimator.interval(rows[0]) if len(rows) == 1 else None
 
 
 def _compared(statistic: Statistic, first: Estimate, second: Estimate) -> Estimate:
@@ -170,15 +169,15 @@ def _reduce(reduction: Reduction, heights: Mapping[Scalar, Estimate]) -> Estimat
     values = list(heights.values())
     match reduction:
         case "mean":
-            return stats.average(values)
+            return estimates.average(values)
         case "area":
-            return stats.area(values, [_position(value) for value in heights])
+            return estimates.area(values, [_position(value) for value in heights])
         case "least":
-            return stats.least(values)
+            return estimates.least(values)
         case "greatest":
-            return stats.greatest(values)
+            return estimates.greatest(values)
         case "magnitude":
-            return stats.magnitude(values)
+            return estimates.magnitude(values)
 
 
 def _position(value: Scalar) -> float:

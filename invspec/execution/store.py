@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -26,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from invspec import __version__
-from invspec.data import Curves, Row
+from invspec.data import Curves, Interval, Outcomes, Row
 from invspec.errors import InvspecError
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, canonical, key, verb
@@ -41,17 +42,22 @@ PAYLOAD = {
 }
 
 
+# prefix of the tensors that hold the outcomes of rows
+ROW = "row."
+
+
 class Unwritable(InvspecError):
     """The store's disk is full or read-only: nothing that is computed could be kept."""
 
 
 class StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each read when it is asked for."""
+    """The tensors of a safetensors file, each read on access; those named `beside`... are hidden."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: str | None = None) -> None:
         self.path = path
         with safe_open(path, framework="pt") as file:
-            self._names = tuple(file.keys())
+            names = tuple(file.keys())
+        self._names = tuple(name for name in names if beside is None or not name.startswith(beside))
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
@@ -97,9 +103,11 @@ class Store:
         """What a finished task left. Raises InvspecError where its files cannot be read."""
         folder = self.folder(task)
         try:
-            rows = _rows(folder / "rows.json") if verb(task) == "score" else None
+            payload = folder / PAYLOAD[verb(task)]
+            if verb(task) == "score":
+                return Artifact(StoredTensors(payload, beside=ROW), _rows(folder))
             curves = _curves(folder / "curves.json") if verb(task) == "train" else None
-            return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows, curves)
+            return Artifact(StoredTensors(payload), curves=curves)
         except (
             OSError,
             ValueError,
@@ -128,9 +136,9 @@ class Store:
         return folder / f"{key(task)}-{uuid.uuid4().hex[:8]}"
 
     def _write(self, folder: Path, task: Task, artifact: Artifact, made: dict[str, Any]) -> None:
-        save_file(dict(artifact.tensors), folder / PAYLOAD[verb(task)])
+        rows, outcomes = _written(artifact.rows or ())
+        save_file({**artifact.tensors, **outcomes}, folder / PAYLOAD[verb(task)])
         if artifact.rows is not None:
-            rows = [asdict(row) for row in artifact.rows]
             (folder / "rows.json").write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
         if artifact.curves is not None:
             curves = {name: list(numbers) for name, numbers in artifact.curves.items()}
@@ -242,10 +250,6 @@ def _damaged(folder: Path, problem: Exception) -> InvspecError:
     return InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed")
 
 
-def _rows(path: Path) -> tuple[Row, ...]:
-    return tuple(Row(**row) for row in json.loads(path.read_text()))
-
-
 def _curves(path: Path) -> Curves:
     """A training's curves; raises ValueError and the like where the file holds none."""
     return {
@@ -256,6 +260,65 @@ def _curves(path: Path) -> Curves:
 
 def _made(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "made.json").read_text())
+
+
+# ─ the rows of a score ────────────────────────────────────────────────────────────────────────
+
+
+def _written(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Rows as rows.json holds them, and the tensors with their outcomes.
+
+    Row i has the tensors row.i.values and row.i.index, or names the earlier row whose index it
+    shares.
+    """
+    written: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for place, row in enumerate(rows):
+        body: dict[str, Any] = {"where": dict(row.where)}
+        if row.outcomes is not None:
+            index = _first_with_index(rows, place, row.outcomes.index)
+            if index == place:
+                tensors[f"{ROW}{place}.index"] = row.outcomes.index.contiguous().clone()
+            tensors[f"{ROW}{place}.values"] = row.outcomes.values.contiguous().clone()
+            # JSON has no infinity: an open end is null
+            ends = [end if math.isfinite(end) else None for end in row.outcomes.range]
+            body |= {"level": row.level, "range": ends, "index": index}
+        if row.interval is not None:
+            body["interval"] = asdict(row.interval)
+        written.append(body)
+    return written, tensors
+
+
+def _first_with_index(rows: Sequence[Row], place: int, index: Tensor) -> int:
+    """The place of the first row that has this index, place itself where none before has it."""
+    for earlier, row in enumerate(rows[:place]):
+        if row.outcomes is not None and torch.equal(row.outcomes.index, index):
+            return earlier
+    return place
+
+
+def _rows(folder: Path) -> tuple[Row, ...]:
+    """The rows of a score; raises ValueError and the like where its files hold none."""
+    written: list[dict[str, Any]] = json.loads((folder / "rows.json").read_text())
+    with safe_open(folder / PAYLOAD["score"], framework="pt") as file:
+        shared = cache(lambda place: file.get_tensor(f"{ROW}{place}.index"))
+        return tuple(
+            Row(
+                _outcomes(body, file.get_tensor(f"{ROW}{place}.values"), shared)
+                if "index" in body
+                else None,
+                body.get("level"),
+                Interval(**body["interval"]) if "interval" in body else None,
+                body["where"],
+            )
+            for place, body in enumerate(written)
+        )
+
+
+def _outcomes(body: Mapping[str, Any], values: Tensor, shared: Callable[[int], Tensor]) -> Outcomes:
+    low, high = body["range"]
+    within = (-math.inf if low is None else low, math.inf if high is None else high)
+    return Outcomes(values, shared(body["index"]), within)
 
 
 def flaws(folder: Path) -> list[str]:

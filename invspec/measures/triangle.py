@@ -20,9 +20,8 @@ from invspec.scoring.pairs import (
     confidences,
     device_of,
     eligible,
-    mean_rows,
-    mean_score,
 )
+from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
@@ -79,10 +78,11 @@ class Triangle(OfPairs):
             dict(zip(self._names(), torch.stack([*found.values()], 1), strict=True)),
         )
         if self.statistic == "all":
-            where = [{"quantity": name} for name in values]
-            return Scored(mean_rows(list(values.values()), source, where))
+            return Scored(
+                [mean_of_pairs(column, source, quantity=name) for name, column in values.items()]
+            )
         (name,) = (name for name in values if name.startswith(self.statistic))
-        return mean_score(values[name], source)
+        return Scored([mean_of_pairs(values[name], source)])
 
     def _names(self) -> list[str]:
         shares = [f"share_within_{drop:g}" for drop in self.drops]

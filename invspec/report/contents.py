@@ -22,6 +22,7 @@ class Report:
 
     plan: Plan
     readings: tuple[Reading, ...]
+    estimator: Estimator
     tables: tuple[Table, ...]
     trainings: tuple[Table, ...]
     verdicts: tuple[Verdict, ...]
@@ -44,6 +45,7 @@ def report(plan: Plan, store: Store) -> Report:
     return Report(
         plan=plan,
         readings=tuple(rows),
+        estimator=estimator,
         tables=Builder(plan, groups, estimator, store).tables(),
         trainings=tuple(curves.tables(plan, store)),
         verdicts=tuple(claims.judged(plan, groups, estimator)),

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Reading, Store
+from invspec.analysis.readings import Store
+from invspec.data import Interval
 from invspec.report import provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
@@ -31,14 +32,15 @@ def records(report: Report, store: Store) -> list[dict[str, Any]]:
     """
     goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
+    intervals = report.estimator.intervals(report.readings)
     return [
-        {**reading.coords, **_values(reading), **costs[reading.cell.goal]}
+        {**reading.coords, **_values(intervals.get(reading)), **costs[reading.cell.goal]}
         for reading in report.readings
     ]
 
 
-def _values(reading: Reading) -> dict[str, Any]:
-    return {name: getattr(reading.row, name, None) for name in VALUES}
+def _values(interval: Interval | None) -> dict[str, Any]:
+    return dict.fromkeys(VALUES) if interval is None else asdict(interval)
 
 
 def _cost(goal: Score, store: Store) -> dict[str, Any]:

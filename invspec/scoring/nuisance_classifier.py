@@ -17,8 +17,8 @@ from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure, Number, plain
 from invspec.ops.draws import Stream
-from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, REALS, class_count, device_of
+from invspec.ops.types import REALS, Bounds
+from invspec.scoring.pairs import READ, class_count, device_of
 from invspec.training.modes import seeded
 
 Features = Literal["nuisance", "semantic", "all", "pixels"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shown import shown
 from torch import Tensor, nn
 from workbench import FAKE, Memory, perturb, score, train
 
@@ -49,7 +50,7 @@ def test_a_classifier_without_weights_is_stored_attacked_and_scored(tmp_path: Pa
     store.save(task, runtime.load(task))
     assert store.load(task).tensors == {}
     runtime.kept[task] = store.load(task)
-    rows = runtime.load(score(perturb(Identity(), task))).rows or ()
+    rows = shown(runtime.load(score(perturb(Identity(), task))).rows or ())
     (batch,) = FAKE.load("test").batches(20)
     expected = (Brightest()(batch.x).argmax(1) == batch.y).float().mean()
     assert [row.value for row in rows] == pytest.approx([expected.item()])

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from report_toys import SWEEPS, half
 
-from invspec.data import Row
-from invspec.ops.stats import Outcomes, Resampler, wilson
+from invspec.analysis.intervals import wilson
+from invspec.analysis.resampling import Resampler
+from invspec.ops.types import SHARES
 from invspec.plan.layouts import layouts
 from invspec.plan.validation.layouts import problems
 from invspec.report.captions import caption
 from invspec.report.format import value_and_margin
+from invspec.scoring.rows import exact
 
 
 def written(layout):
@@ -48,7 +50,7 @@ def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
 
     number = tables(by=outcomes)[0].lines[0].numbers[0]
     each = [np.arange(100) < right for right in (50, 60)]
-    (expected,) = Resampler().all_means([Outcomes(each, [np.arange(100)] * 2, [0, 1])])
+    expected = Resampler().means(each, [np.arange(100)] * 2, within=SHARES)
     # Half an example of each outcome is drawn for each number anew.
     own_draws = 0.01
     assert number.value == pytest.approx(0.55)
@@ -75,8 +77,7 @@ def test_rows_of_a_measure_are_rows_of_the_table_even_if_a_cell_is_missing(table
         if coords["model"] == "lenet":
             return None
         return [
-            Row(share, 10, share, share, {"statistic": name})
-            for name, share in (("mean", 0.2), ("median", 0.4))
+            exact(share, 10, statistic=name) for name, share in (("mean", 0.2), ("median", 0.4))
         ]
 
     (accuracy, _) = tables(by=outcomes)

@@ -1,6 +1,6 @@
 from invspec.analysis import readings
-from invspec.data import Row
 from invspec.report.format import MINUS, decimal, measured, merged_labels, value_and_margin
+from invspec.scoring.rows import estimated
 
 
 def test_repeated_labels_are_left_blank(tables):
@@ -15,7 +15,7 @@ def test_zero_is_never_negative():
 
 def test_numbers_other_than_shares_show_two_digits_of_their_margin(tables):
     def outcomes(coords):
-        return [Row(12.3456, 10, 11.9, 12.8)] if coords["seed"] == 0 else None
+        return [estimated(12.3456, 11.9, 12.8, 10)] if coords["seed"] == 0 else None
 
     (accuracy, _) = tables(by=outcomes)
     assert value_and_margin(accuracy.numbers[0], accuracy.decimals) == ("12.35", "±0.45*")

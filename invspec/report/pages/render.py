@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Number, Reading
+from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
 from invspec.report import captions, provenance
@@ -85,7 +86,7 @@ def text(report: Report) -> str:
         facts=list(_facts(report.provenance)),
         command=report.provenance.command,
         spec_text=provenance.spec_text(spec),
-        records=[_record(reading) for reading in report.readings[:MOST_RECORDS]],
+        records=_records(report),
         is_cut=len(report.readings) > MOST_RECORDS,
     )
 
@@ -170,14 +171,19 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
         yield "finished", facts.finished
 
 
-def _record(reading: Reading) -> dict[str, str]:
-    row = reading.row
+def _records(report: Report) -> list[dict[str, str]]:
+    readings = report.readings[:MOST_RECORDS]
+    intervals = report.estimator.intervals(readings)
+    return [_record(reading, intervals.get(reading)) for reading in readings]
+
+
+def _record(reading: Reading, number: Interval | None) -> dict[str, str]:
     cell = ", ".join(f"{name} {shown(value)}" for name, value in reading.coords.items())
     numbers = {"value": MISSING, "interval": "", "n": ""}
-    if row is not None:
+    if number is not None:
         numbers = {
-            "value": decimal(row.value, 4),
-            "interval": interval(row.low, row.high, 4),
-            "n": f"{row.n:,}",
+            "value": decimal(number.value, 4),
+            "interval": interval(number.low, number.high, 4),
+            "n": f"{number.n:,}",
         }
     return {"cell": cell, "key": key(reading.cell.goal), **numbers}

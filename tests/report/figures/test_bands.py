@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from report_toys import drawn, panels
 
-from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.report import build
 from invspec.report.figures import draw
+from invspec.scoring.rows import estimated
 
 BAND = (
     "{of: success, rows: [model, success.vertex, success.quantile], at: {defence: normal}, "
@@ -18,12 +18,14 @@ RADII, VERTICES = (0, 10, 20), (0, 30)
 
 def width(coords):
     return [
-        Row(
+        estimated(
             quantile * (1 - radius / 40),
-            10,
             0,
             1,
-            {"vertex": vertex, "radius": radius, "quantile": quantile},
+            10,
+            vertex=vertex,
+            radius=radius,
+            quantile=quantile,
         )
         for vertex in VERTICES
         for radius in RADII

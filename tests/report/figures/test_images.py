@@ -9,10 +9,10 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from report_toys import IMAGES, drawn, grid, panels, texts, with_bars
 
-from invspec.data import Row
 from invspec.report import contents
 from invspec.report.figures import images
 from invspec.report.pages import render
+from invspec.scoring.rows import estimated
 
 
 def frames(axes):
@@ -42,7 +42,7 @@ def test_images_have_captions_and_frames_in_the_right_places(laid):
 
 def test_columns_are_headed_by_the_coordinates_of_the_rows_of_a_score(laid):
     def rows(coords):
-        return [Row(0.5, 2, 0.4, 0.6, {"image": name}) for name in ("source", "result")]
+        return [estimated(0.5, 0.4, 0.6, 2, image=name) for name in ("source", "result")]
 
     layout = IMAGES.replace("rows: [model]", "rows: [model, success.image]")
     first, _ = panels(drawn(*laid(layout, grid, rows)))

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from report_toys import drawn
 
-from invspec.data import Row
 from invspec.report import build
 from invspec.report.figures import draw
+from invspec.scoring.rows import estimated
 
 
 def test_a_profile_draws_the_numbers_of_the_table(toy):
@@ -52,7 +52,7 @@ MANY_NAMES = (
     ("names", "slanted"), [(["logits", "other"], False), (list(MANY_NAMES), True)]
 )
 def test_tick_labels_that_would_touch_are_slanted(laid, names, slanted):
-    rows = [Row(0.5, 9, 0.4, 0.6, {"quantity": name}) for name in names]
+    rows = [estimated(0.5, 0.4, 0.6, 9, quantity=name) for name in names]
     layout = "{of: success, rows: [model, defence], columns: success.quantity}"
     figure = drawn(*laid(layout, rows=lambda coords: rows))
     FigureCanvasAgg(figure).draw()
@@ -65,7 +65,7 @@ def test_tick_labels_that_would_touch_are_slanted(laid, names, slanted):
 
 @pytest.mark.parametrize("step", [1, 0.1])
 def test_a_long_axis_of_integers_has_ticks_only_at_integers(laid, step):
-    rows = [Row(0.5, 9, 0.4, 0.6, {"epoch": step * k}) for k in range(1, 16)]
+    rows = [estimated(0.5, 0.4, 0.6, 9, epoch=step * k) for k in range(1, 16)]
     layout = "{of: success, rows: [model, defence], columns: success.epoch}"
     (axes, *_) = drawn(*laid(layout, rows=lambda coords: rows)).axes
     assert 3 < len(axes.get_xticks()) < 10

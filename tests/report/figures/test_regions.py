@@ -9,11 +9,11 @@ import torch
 from matplotlib.colors import to_hex
 from report_toys import REGIONS, contrast, drawn, panels, texts
 
-from invspec.data import Row
 from invspec.report import build, contents
 from invspec.report.figures import draw, regions
 from invspec.report.pages import render
 from invspec.report.style import CLASSES, DARK_PAGE, INK, PAGE
+from invspec.scoring.rows import estimated
 
 
 def plane(coords):
@@ -35,7 +35,7 @@ def plane(coords):
 
 def circles(coords):
     return [
-        Row(0.5, 2, 0.4, 0.6, {"classifier": classifier, "circle": circle})
+        estimated(0.5, 0.4, 0.6, 2, classifier=classifier, circle=circle)
         for classifier in ("logits", "nuisance")
         for circle in ("inner", "outer")
     ]

@@ -1,80 +1,19 @@
+"""Bootstrap replicates: their spread, their pairing and what they depend on."""
+
 import math
 import operator
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import torch
-from scipy.stats import beta, spearmanr
+from scipy.stats import beta
 
+from invspec.analysis.resampling import Repeats, Resampler, weighted_quantile
 from invspec.errors import InvspecError
-from invspec.ops.stats import (
-    Estimate,
-    Outcomes,
-    Resampler,
-    area,
-    average,
-    greatest,
-    least,
-    magnitude,
-    spearman,
-    wilson,
-)
-from invspec.scoring.shares import proportion, scored
+from invspec.ops.types import SHARES
 
 
 def coin(rng, n, p):
     return (rng.random(n) < p).astype(np.float32)
-
-
-def estimate(*values):
-    """An estimate whose replicates are the given numbers, its point the first."""
-    return Estimate(float(values[0]), np.array(values, dtype=float))
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_agrees_with_newcombes_published_values(successes, n, low, high):
-    # Newcombe 1998, Table I, method 3
-    assert wilson(successes / n, n) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_a_proportion_carries_its_value_count_and_interval():
-    row = proportion(torch.arange(263) < 81)
-    assert (row.value, row.n) == (pytest.approx(81 / 263), 263)
-    assert (row.low, row.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-
-
-@pytest.mark.parametrize("outcome", [0.0, 1.0])
-@pytest.mark.parametrize("n", [1, 7, 10_000])
-def test_a_proportion_lies_within_its_interval_at_the_ends(outcome, n):
-    row = proportion(torch.full((n,), outcome))
-    assert 0 <= row.low <= row.value == outcome <= row.high <= 1
-    assert row.low < row.high
-
-
-def test_a_proportion_of_nothing_is_refused():
-    with pytest.raises(InvspecError, match="no examples"):
-        proportion(torch.zeros(0, dtype=torch.bool))
-
-
-def test_a_score_keeps_each_outcome_with_its_index():
-    score = scored(torch.tensor([True, False]), torch.tensor([5, 9]))
-    assert score.rows[0].value == score.tensors["each"].mean() == 0.5
-    assert score.tensors["index"].tolist() == [5, 9]
-
-
-def test_resampling_does_without_torch():
-    code = "import sys, invspec.ops.stats; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_spread_of_a_mean_is_its_standard_error():
@@ -152,7 +91,7 @@ def test_order_of_examples_and_of_calls_changes_nothing():
     a, b = coin(rng, 700, 0.4), coin(rng, 700, 0.6)
     forth = [Resampler().means([a], [index]), Resampler().means([b], [index[:]])]
     back = [Resampler().means([b[::-1]], [index[::-1]]), Resampler().means([a], [index])]
-    at_once = Resampler().all_means([Outcomes([a], [index], [0]), Outcomes([b], [index], [0])])
+    at_once = Resampler().all_means([Repeats([a], [index], [0]), Repeats([b], [index], [0])])
     for one, two, three in zip(forth, reversed(back), at_once, strict=True):
         assert (
             one.replicates == two.replicates
@@ -174,75 +113,6 @@ def test_one_example_is_enough_and_none_is_refused():
         Resampler(50).means([[]], [[]])
 
 
-def test_arithmetic_holds_for_the_point_and_for_each_replicate():
-    a, b = estimate(4, 6), estimate(2, 3)
-    for result, expected in [
-        (a - b, [2, 3]),
-        (a + b, [6, 9]),
-        (a / b, [2, 2]),
-        (a * b, [8, 18]),
-        (1 - a, [-3, -5]),
-        (2 * a, [8, 12]),
-        (least([a, b]), [2, 3]),
-        (greatest([a, b]), [4, 6]),
-        (magnitude([a - 5, b - 5]), [3, 2]),
-        (average([a, b]), [3, 4.5]),
-    ]:
-        assert result.point == expected[0]
-        assert result.replicates.tolist() == expected
-
-
-def test_a_ratio_to_nothing_is_unbounded_and_of_nothing_to_nothing_is_undecided():
-    assert (estimate(1, 1) / estimate(0, 0)).interval() == (math.inf, math.inf)
-    assert (estimate(0, 0) / estimate(0, 0)).interval() == (-math.inf, math.inf)
-
-
-def test_the_interval_is_the_percentiles():
-    assert Estimate(500, np.arange(1001.0)).interval(0.9) == (50, 950)
-
-
-def test_the_interval_holds_the_point():
-    assert Estimate(1001, np.arange(1001.0)).interval(0.9) == (50, 1001)
-
-
-def test_the_area_of_a_straight_profile_is_its_middle_in_any_order():
-    line = [estimate(1 - 0.5 * t, t) for t in (0.0, 0.1, 0.4)]
-    mean = area(line, at=(0.0, 0.1, 0.4))
-    assert mean.point == pytest.approx(0.9)
-    assert mean.replicates[1] == pytest.approx(0.2)
-    assert area(line[::-1], at=(0.4, 0.1, 0.0)).point == pytest.approx(0.9)
-
-
-def test_rank_correlation_agrees_with_scipy_with_ties():
-    rng = np.random.default_rng(0)
-    positions = [0, 60, 60, 120, 180]
-    values = rng.integers(0, 4, (5, 30)) / 4
-    values[:, 0] = [0.1, 0.2, 0.2, 0.3, 0.9]
-    result = spearman(positions, [estimate(*row) for row in values])
-    assert result.point == pytest.approx(1)
-    moving = [column for column in range(30) if np.ptp(values[:, column]) > 0]
-    for column in moving:
-        assert result.replicates[column] == pytest.approx(
-            spearmanr(positions, values[:, column]).statistic
-        )
-
-
-def test_rank_correlation_of_a_constant_is_zero():
-    assert spearman([0, 1, 2], [estimate(0.3, 0.3)] * 3).replicates.tolist() == [0, 0]
-    assert spearman([1, 1, 1], [estimate(0.1), estimate(0.2), estimate(0.3)]).point == 0
-
-
-def test_rounding_is_no_rank():
-    assert (
-        spearman([0, 1, 2], [estimate(0.3), estimate(0.3 + 1e-8), estimate(0.3 + 2e-8)]).point == 0
-    )
-
-
-def test_estimates_of_different_resamplers_do_not_mix():
-    with pytest.raises(AssertionError, match="different resamplers"):
-        _ = estimate(1, 2) - estimate(1, 2, 3)
-
-
 def test_no_numbers_have_no_means():
     assert Resampler().all_means([]) == []
 
@@ -252,7 +122,7 @@ def test_five_hundred_cells_take_seconds():
     import time
 
     rng = np.random.default_rng(0)
-    cells = [Outcomes([coin(rng, 10_000, 0.5)], [np.arange(10_000)], [0]) for _ in range(500)]
+    cells = [Repeats([coin(rng, 10_000, 0.5)], [np.arange(10_000)], [0]) for _ in range(500)]
     start = time.perf_counter()
     Resampler().all_means(cells)
     assert time.perf_counter() - start < 10
@@ -277,7 +147,7 @@ def test_a_share_has_the_interval_of_jeffreys():
     """Beta(k + 1/2, n - k + 1/2), its ends stretched to the point at k = 0 and k = n."""
     for k, n in ((8, 8), (0, 40), (30, 40)):
         outcomes = np.arange(n) < k
-        low, high = Resampler(20_000).means([outcomes], [np.arange(n)]).interval()
+        low, high = Resampler(20_000).means([outcomes], [np.arange(n)], within=SHARES).interval()
         ends = beta(k + 0.5, n - k + 0.5).ppf([0.025, 0.975])
         assert low == pytest.approx(
             0 if k == 0 else ends[0], abs=0.01
@@ -288,10 +158,77 @@ def test_a_share_has_the_interval_of_jeffreys():
 def test_outcomes_that_never_differ_leave_the_difference_open_as_far_as_their_number_does():
     widths = []
     for n in (8, 1000):
-        one, other = (Outcomes([np.ones(n)], [np.arange(n)], [0], name) for name in (1, 2))
+        one, other = (Repeats([np.ones(n)], [np.arange(n)], [0], name, SHARES) for name in (1, 2))
         difference = operator.sub(*Resampler().all_means([one, other]))
         low, high = difference.interval()
         assert low < 0 < high
         widths.append(high - low)
     assert widths[0] > 0.2
     assert widths[1] < 0.01
+
+
+@pytest.mark.parametrize("outcome", [-1, 0, 1])
+def test_differences_of_answers_that_never_vary_leave_doubt_on_either_side(outcome):
+    values, within = np.full(20, outcome), (-1.0, 1.0)
+    low, high = Resampler().means([values], [np.arange(20)], within=within).interval()
+    assert -1 <= low < high <= 1
+    assert low < outcome or outcome == -1
+    assert high > outcome or outcome == 1
+
+
+def test_measurements_that_never_vary_are_certain():
+    """Only counts have half examples: distances that are all 0 are not a share of 0."""
+    mean = Resampler().means([np.zeros(20)], [np.arange(20)], within=(0.0, math.inf))
+    assert mean.interval() == (0, 0)
+
+
+def test_a_mean_and_its_replicates_stay_in_their_range():
+    values = np.array([-3.0, 0.5, 0.2, 0.1])
+    mean = Resampler().means([values], [np.arange(4)], within=(0.0, math.inf))
+    assert (mean.point, mean.replicates.min()) == (0, 0)
+    assert mean.replicates.max() > 0
+
+
+def test_equal_weights_give_the_quantile_of_numpy():
+    values = np.sort(np.random.default_rng(0).normal(size=11))
+    for level in (0, 0.05, 0.5, 0.77, 1):
+        found = weighted_quantile(values, np.full((11, 2), 3.0), level)
+        assert found == pytest.approx(np.quantile(values, level))
+    assert weighted_quantile(values[:1], np.ones((1, 2)), 0.3).tolist() == [values[0]] * 2
+
+
+def test_a_weight_draws_the_quantile_to_its_value():
+    values, weights = np.arange(5.0), np.ones((5, 3))
+    weights[1, 1] = weights[3, 2] = 10
+    middle, low, high = weighted_quantile(values, weights, 0.5)
+    assert 1 <= low < middle == 2 < high <= 3
+
+
+def test_the_spread_of_a_median_is_its_standard_error():
+    values, n = np.random.default_rng(0).normal(size=2000), 2000
+    median = Resampler().quantile(Repeats([values], [np.arange(n)], [0], level=0.5))
+    # of n normal values sqrt(pi / 2n); a single sample knows its density at the median to 10 %
+    assert median.replicates.std() == pytest.approx(math.sqrt(math.pi / 2 / n), rel=0.2)
+
+
+def test_medians_of_the_same_examples_are_paired():
+    rng, n = np.random.default_rng(0), 500
+    values = rng.normal(size=n)
+    first, second = (
+        Resampler().quantile(Repeats([v], [np.arange(n)], [0], level=0.5))
+        for v in (values, values + 0.1)
+    )
+    assert (first - second).interval() == pytest.approx((-0.1, -0.1))
+
+
+def test_a_median_over_pairs_varies_with_their_sources():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=100)
+    repeats = (
+        Repeats([values], [np.arange(100)], [0], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(100).repeat(9)], [0], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(900)], [0], level=0.5),
+    )
+    alone, copies, apart = (Resampler().quantile(number).replicates.std() for number in repeats)
+    assert copies == pytest.approx(alone, rel=0.2)
+    assert apart < 0.6 * copies
