@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from invspec.analysis import estimates, readings
 from invspec.analysis.estimates import Estimate
-from invspec.analysis.readings import Estimator, Group, Store
+from invspec.analysis.estimator import Estimator
+from invspec.analysis.readings import Group, Store
 from invspec.data import Interval
 from invspec.errors import SpecError, refuse
 from invspec.plan import coordinates, picks

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from invspec.analysis import readings
-from invspec.analysis.readings import Estimator, Group, Number, Store
+from invspec.analysis.estimator import Estimator, Summary
+from invspec.analysis.readings import Group, Store
 from invspec.errors import SpecError
 from invspec.plan import coordinates, layouts
 from invspec.plan.cells import Plan
@@ -84,9 +85,9 @@ class Builder:
 
     def _cells(
         self, selected: Sequence[Group], rows: tuple[str, ...], columns: str
-    ) -> dict[RowLabels, dict[Scalar | None, Number | None]]:
-        numbers = self.estimator.numbers(selected)
-        cells: dict[RowLabels, dict[Scalar | None, Number | None]] = {}
+    ) -> dict[RowLabels, dict[Scalar | None, Summary | None]]:
+        numbers = self.estimator.summaries(selected)
+        cells: dict[RowLabels, dict[Scalar | None, Summary | None]] = {}
         for group in selected:
             labels = tuple(group.coords.get(name) for name in rows)
             cells.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)

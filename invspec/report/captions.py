@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
-from invspec.analysis.readings import Number
+from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import shown
 from invspec.registry import cards
 from invspec.report.payloads import Picture
@@ -55,13 +55,13 @@ def caption(table: Table) -> str:
     """The caption of a table: fixed coordinates, metric, sample sizes, and what its marks mean."""
     fixed = [f"{name} {shown(value)}" for name, value in table.fixed.items()]
     metric = [table.metric] if table.metric else []
-    is_partial = any(number.partial for number in table.numbers)
+    is_partial = any(number.is_partial for number in table.numbers)
     star = ["* some seeds are missing"] if is_partial else []
     margin = "± is the larger half-width of the 95 % interval"
     return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star])
 
 
-def sample_sizes(numbers: Iterable[Number]) -> str:
+def sample_sizes(numbers: Iterable[Summary]) -> str:
     """The numbers of examples, if known, and of seeds: n = 1,000, 3 seeds."""
     present = list(numbers)
     if not present:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from invspec.analysis import claims, readings
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Estimator, Reading, Store
+from invspec.analysis.estimator import Estimator
+from invspec.analysis.readings import Reading, Store
 from invspec.errors import refuse
 from invspec.plan.cells import Plan
 from invspec.plan.validation import layouts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invspec.analysis.readings import Number, Store
+from invspec.analysis.estimator import Summary
+from invspec.analysis.readings import Store
 from invspec.plan import coordinates
 from invspec.plan.cells import Cell, Plan
 from invspec.report import units
@@ -73,10 +74,10 @@ def _table(
     )
 
 
-def _range(seeds: Sequence[Sequence[float]], epochs: int) -> Iterator[Number | None]:
+def _range(seeds: Sequence[Sequence[float]], epochs: int) -> Iterator[Summary | None]:
     """At each epoch the mean over seeds, the lowest and the highest; None after the last epoch."""
     for epoch in range(epochs):
         values = [curve[epoch] for curve in seeds if epoch < len(curve)]
         mean = sum(values) / len(values) if values else 0.0
         count, expected = len(values), len(seeds)
-        yield Number(mean, min(values), max(values), 0, count, expected) if values else None
+        yield Summary(mean, min(values), max(values), 0, count, expected) if values else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Number
+from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import shown
 from invspec.report.table import Table
 
@@ -45,7 +45,7 @@ def interval(low: float, high: float, decimals: int = 3) -> str:
     return f"{measured(low, decimals)} to {measured(high, decimals)}"
 
 
-def value_and_margin(number: Number | None, decimals: int) -> tuple[str, str]:
+def value_and_margin(number: Summary | None, decimals: int) -> tuple[str, str]:
     """A number and the larger half-width of its interval: ("0.983", "±0.004").
 
     A missing number is a dot; a star marks missing seeds. Numbers without an interval, such as
@@ -54,14 +54,14 @@ def value_and_margin(number: Number | None, decimals: int) -> tuple[str, str]:
     """
     if number is None:
         return MISSING, ""
-    star = "*" if number.partial else ""
-    if number.value and max(abs(number.value), number.half) < 0.5 * 10.0**-decimals:
-        margin = f"±{scientific(number.half)}" if number.half else ""
+    star = "*" if number.is_partial else ""
+    if number.value and max(abs(number.value), number.margin) < 0.5 * 10.0**-decimals:
+        margin = f"±{scientific(number.margin)}" if number.margin else ""
         return scientific(number.value), margin + star
-    if number.half == 0:
+    if number.margin == 0:
         is_integer = number.value == int(number.value)
         return f"{number.value:,.0f}" if is_integer else measured(number.value, decimals), star
-    return measured(number.value, decimals), f"±{measured(number.half, decimals)}{star}"
+    return measured(number.value, decimals), f"±{measured(number.margin, decimals)}{star}"
 
 
 def statistic_and_interval(verdict: Verdict) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Number
+from invspec.analysis.estimator import Summary
 from invspec.report import captions
 from invspec.report.contents import Report
 from invspec.report.format import (
@@ -125,6 +125,6 @@ def _lines(table: Table) -> Iterator[str]:
     yield r"\bottomrule"
 
 
-def _number(number: Number | None, decimals: int) -> str:
+def _number(number: Summary | None, decimals: int) -> str:
     value, margin = value_and_margin(number, decimals)
     return escape(value) + (rf" {{\scriptsize {escape(margin)}}}" if margin else "")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from invspec.analysis.readings import Number
+from invspec.analysis.estimator import Summary
 from invspec.report.payloads import Picture
 from invspec.spec.schema import FigureKind, Scalar
 
@@ -24,7 +24,7 @@ class Line:
     """A row of a table: its labels and one number per column, None where it is missing."""
 
     labels: RowLabels
-    numbers: tuple[Number | None, ...]
+    numbers: tuple[Summary | None, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Table:
     against: Table | None = None
 
     @property
-    def numbers(self) -> list[Number]:
+    def numbers(self) -> list[Summary]:
         """All numbers that are present."""
         return [number for line in self.lines for number in line.numbers if number is not None]
 
@@ -69,7 +69,7 @@ class Table:
     @property
     def decimals(self) -> int:
         """Decimals to print: three for shares, else two significant digits of the median margin."""
-        margins = sorted(number.half for number in self.numbers if 0 < number.half < math.inf)
+        margins = sorted(number.margin for number in self.numbers if 0 < number.margin < math.inf)
         if self.is_share or not margins:
             return SHARE_DECIMALS
         median = margins[len(margins) // 2]

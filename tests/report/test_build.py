@@ -55,14 +55,14 @@ def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
     own_draws = 0.01
     assert number.value == pytest.approx(0.55)
     assert (number.low, number.high) == pytest.approx(expected.interval(), abs=own_draws)
-    assert (number.n, number.seeds, number.partial) == (100, 2, False)
+    assert (number.n, number.seeds, number.is_partial) == (100, 2, False)
 
 
 def test_a_single_seed_keeps_the_interval_of_its_row_and_is_marked_as_partial(tables):
     (accuracy, _) = tables(by=lambda coords: None if coords["seed"] else half(coords))
     number = accuracy.lines[0].numbers[0]
     assert (number.low, number.high) == pytest.approx(wilson(0.5, 100))
-    assert (number.seeds, number.asked, number.partial) == (1, 2, True)
+    assert (number.seeds, number.planned_seeds, number.is_partial) == (1, 2, True)
     assert value_and_margin(number, 3) == ("0.500", "±0.096*")
 
 

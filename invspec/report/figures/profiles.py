@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invspec.analysis.readings import Number
+from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import number, shown
 from invspec.report.figures import bands
 from invspec.report.figures.grids import hide_unused
@@ -105,7 +105,7 @@ def _draw_lines(
 
 
 def _draw_profile(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], style: LineStyle
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Summary | None], style: LineStyle
 ) -> None:
     order = sorted(range(len(positions)), key=lambda column: positions[column])
     x, ordered = [positions[column] for column in order], [numbers[column] for column in order]
@@ -119,7 +119,7 @@ def _draw_profile(
 
 
 def _draw_dots(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Number | None], style: LineStyle
+    axes: Axes, positions: Sequence[float], numbers: Sequence[Summary | None], style: LineStyle
 ) -> None:
     bar: dict[str, Any] = {"linewidth": 1.3, "solid_capstyle": "butt", "zorder": 2}
     dot: dict[str, Any] = {"marker": style.marker, "markersize": 3.6, "zorder": 3}

@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Number, Reading
+from invspec.analysis.estimator import Summary
+from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
@@ -147,7 +148,7 @@ def _lines(table: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]
         )
 
 
-def _tooltip(number: Number | None, decimals: int) -> str:
+def _tooltip(number: Summary | None, decimals: int) -> str:
     if number is None:
         return ""
     return f"{interval(number.low, number.high, decimals)}, n = {number.n:,}"
