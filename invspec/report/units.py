@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from invspec.kinds import Method
+from invspec.kinds import Measure, Method
 from invspec.plan import coordinates
-from invspec.spec.resolved import Spec
-from invspec.spec.schema import KINDS, Layout
+from invspec.spec.resolved import Spec, Variant
+from invspec.spec.schema import PARTS, Layout
 
 
 def heading(spec: Spec, name: str) -> str:
@@ -17,7 +17,7 @@ def heading(spec: Spec, name: str) -> str:
 def unit(spec: Spec, name: str) -> str:
     """The unit of a coordinate: of a swept field or of a measure's rows; empty if it has none."""
     label, *steps = name.split(".")
-    entries = (spec.entries[part].get(label) for part in KINDS)
+    entries = (spec.entries[part].get(label) for part in PARTS)
     method = next((entry.variants[0].method for entry in entries if entry is not None), None)
     for step in steps[:-1]:
         method = getattr(method, step, None)
@@ -25,23 +25,22 @@ def unit(spec: Spec, name: str) -> str:
 
 
 def metric(spec: Spec, layout: Layout) -> str:
-    """The distance that a measure uses and its threshold, unless that is swept; else empty."""
-    methods = [
+    """The distances that a measure uses, and its threshold unless several are shown; else empty."""
+    measures = [
         variant.method
         for variant in spec.entries["measures"][layout.of].variants
-        if all(
-            coordinates.same(value, layout.at.get(name, value))
-            for name, value in variant.coords.items()
-        )
+        if isinstance(variant.method, Measure) and _is_shown(variant, layout)
     ]
-    distances, thresholds = (
-        list(dict.fromkeys(getattr(method, name) for method in methods if hasattr(method, name)))
-        for name in ("distance", "max_distance")
-    )
-    if not distances:
+    metrics = dict.fromkeys(measure.metric for measure in measures if measure.metric)
+    thresholds = dict.fromkeys(measure.threshold for measure in measures if measure.threshold)
+    if not metrics:
         return ""
-    from invspec.perceptual.distances import DISTANCES, describe
+    return ", ".join([" or ".join(metrics), *(thresholds if len(thresholds) == 1 else ())])
 
-    names = [describe(name) if name in DISTANCES else str(name) for name in distances]
-    only = [f"max_distance {coordinates.shown(thresholds[0])}"] if len(thresholds) == 1 else []
-    return ", ".join([" or ".join(names), *only])
+
+def _is_shown(variant: Variant, layout: Layout) -> bool:
+    """Whether a layout shows this value of a measure's sweep."""
+    return all(
+        coordinates.same(value, layout.at.get(name, value))
+        for name, value in variant.coords.items()
+    )

@@ -155,11 +155,15 @@ def test_validate_counts_what_each_spec_would_run(ask) -> None:
     )
 
 
-def test_validate_stops_at_the_first_bad_spec(ask) -> None:
-    Path("bad.yaml").write_text("title: 3\n")
-    told = ask("validate", "toy.yaml", "bad.yaml", "nowhere.yaml")
+def test_validate_reports_every_bad_spec(ask) -> None:
+    Path("bad.yaml").write_text(SPEC.replace("title: toy", "title: 3"))
+    told = ask("validate", "bad.yaml", "toy.yaml", "nowhere.yaml")
     assert (told.code, told.out) == (2, "toy.yaml: 2 cells, 5 tasks, 0 claims\n")
-    assert told.err == "error: bad.yaml:1: title: expected a text, found 3\n"
+    assert told.err == (
+        "error: bad.yaml:1: title: expected text, found 3\n"
+        "error: nowhere.yaml: cannot be read: No such file or directory\n"
+        "hint: expected a YAML file\n"
+    )
 
 
 def test_validate_looks_into_every_scale(ask) -> None:

@@ -125,7 +125,7 @@ def test_the_sweeps_of_all_entries_together_are_bounded() -> None:
         "more": {"use": "pgd", "eps": eps},
     }
     with pytest.raises(
-        SpecError, match=r"attacks\.more: sweeps give more than 10,000 methods up to here"
+        SpecError, match=r"attacks\.more: expected at most 10,000 methods, found 10,002 up to here"
     ):
         resolved(attacks=attacks)  # 3 + 99 * 100 + 99
 
@@ -180,7 +180,7 @@ def test_a_claim_has_one_form_one_statistic_and_one_range(
 def test_the_ends_of_a_bound_narrow_each_other() -> None:
     assert Bound(above=0.1, below=0.9).range == (0.1, 0.9)
     assert Bound(near=0.5, within=0.3, above=0.4).range == (0.4, 0.8)
-    with pytest.raises(ValueError, match=r"no number is above 0\.5 and below 0\.5"):
+    with pytest.raises(ValueError, match=r"no number is both above 0\.5 and below 0\.5"):
         Bound(above=0.5, below=0.5)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from invspec.registry.cards import names, shipped
 from invspec.spec import document, json_schema
-from invspec.spec.schema import KINDS
+from invspec.spec.schema import PARTS
 
 
 @cache
@@ -165,7 +165,7 @@ def test_the_schema_refuses_common_mistakes_at_their_place(dotted: str, value: A
     assert all(fault.startswith(f".{dotted}") for fault in found)
 
 
-@pytest.mark.parametrize(("part", "kind"), KINDS.items())
+@pytest.mark.parametrize(("part", "kind"), PARTS.items())
 def test_the_schema_completes_the_names_of_the_registry(part: str, kind: Any) -> None:
     rule = whole()["properties"][part]
     assert rule["additionalProperties"]["properties"]["use"]["enum"] == list(names(kind))

@@ -175,7 +175,7 @@ def test_the_spec_of_these_attempts_is_good_without_them() -> None:
 def test_the_bait_is_taken_by_a_card_that_names_it(bait: Path, tmp_path: Path) -> None:
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
-    with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: is no attack"):
+    with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: not an attack"):
         options.planned(str(written_to(tmp_path)), None, None, False, [tmp_path])
     assert bait.exists()
 

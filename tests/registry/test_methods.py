@@ -14,7 +14,7 @@ from registries import reread, untouched
 from invspec.attacks.pgd import PGD
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import InvspecError, SpecError, first_line, suggest
-from invspec.kinds import Attack, Method, Sample
+from invspec.kinds import Attack, Method, Sample, units_of
 from invspec.registry import cards, messages, methods
 from invspec.registry.cards import KINDS, Kind, card, names, papers
 from invspec.registry.methods import make, resolve
@@ -147,35 +147,36 @@ def test_a_users_paper_can_be_cited(write: WriteFile) -> None:
 BAD_CARDS = {
     "not YAML": (
         "{",
-        "not YAML: while parsing a flow node",
+        "not YAML: while parsing a flow node\nhint: expected keys with values",
     ),
     "not UTF-8": (
         "\udcff",
-        "not YAML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        "not YAML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte\n"
+        "hint: expected keys with values",
     ),
     "a list": (
         "[a]",
-        "expected keys and values",
+        "expected keys with values, found a list",
     ),
     "nothing": (
         "",
-        "expected keys and values",
+        "expected keys with values, found nothing",
     ),
     "no summary": (
         "target: a:B",
-        "summary: missing or unknown\nhint: expected target, summary, paper, section, params, example",
+        "missing key summary\nhint: expected target, summary, paper, section, params, example",
     ),
     "an unknown key": (
         "{target: a:B, summary: s, on: 1}",
-        "True: missing or unknown\nhint: expected target, summary, paper, section, params, example",
+        "unknown key True\nhint: expected target, summary, paper, section, params, example",
     ),
     "a number as target": (
         "{target: 3, summary: s}",
-        "target: expected a text, found 3",
+        "target: expected text, found 3",
     ),
     "a number as section": (
         "{target: a:B, summary: s, section: 2.1}",
-        "section: expected a text, found 2.1",
+        "section: expected text, found 2.1",
     ),
     "params in a list": (
         "{target: a:B, summary: s, params: [eps]}",
@@ -183,39 +184,41 @@ BAD_CARDS = {
     ),
     "no class": (
         "{target: invspec.attacks.pgd, summary: s}",
-        "target invspec.attacks.pgd: no target\nhint: expected module:Class",
+        "target invspec.attacks.pgd: not of the form module:Class\nhint: like invspec.attacks.pgd:PGD",
     ),
     "no module": (
         "{target: ':PGD', summary: s}",
-        "target :PGD: no target\nhint: expected module:Class",
+        "target :PGD: not of the form module:Class\nhint: like invspec.attacks.pgd:PGD",
     ),
     "a relative module": (
         "{target: '.pgd:PGD', summary: s}",
-        "target .pgd:PGD: no target\nhint: expected module:Class",
+        "target .pgd:PGD: not of the form module:Class\nhint: like invspec.attacks.pgd:PGD",
     ),
     "a call": (
         "{target: 'os:system(1)', summary: s}",
-        "target os:system(1): no target\nhint: expected module:Class",
+        "target os:system(1): not of the form module:Class\nhint: like invspec.attacks.pgd:PGD",
     ),
     "a missing module": (
         "{target: 'nowhere:PGD', summary: s}",
-        "target nowhere:PGD: cannot be imported: ModuleNotFoundError: No module named 'nowhere'",
+        "target nowhere:PGD: cannot be imported: ModuleNotFoundError: No module named 'nowhere'\n"
+        "hint: expected an installed module or one in the folder of the registry",
     ),
     "a missing class": (
         "{target: 'invspec.attacks.pgd:PDG', summary: s}",
-        "target invspec.attacks.pgd:PDG: invspec.attacks.pgd has no PDG",
+        "target invspec.attacks.pgd:PDG: invspec.attacks.pgd has no PDG\nhint: expected module:Class",
     ),
     "a function": (
         "{target: 'os:system', summary: s}",
-        "target os:system: is no attack\nhint: expected a subclass of invspec.kinds.Attack",
+        "target os:system: not an attack\nhint: expected a subclass of invspec.kinds.Attack",
     ),
     "another kind": (
         "{target: 'invspec.models.linear:Linear', summary: s}",
-        "target invspec.models.linear:Linear: is no attack\nhint: expected a subclass of invspec.kinds.Attack",
+        "target invspec.models.linear:Linear: expected an attack, found a model\n"
+        "hint: expected a subclass of invspec.kinds.Attack",
     ),
     "an abstract class": (
         "{target: 'invspec.kinds:Attack', summary: s}",
-        "target invspec.kinds:Attack: Attack does not define perturb",
+        "target invspec.kinds:Attack: Attack does not define perturb\nhint: every attack needs it",
     ),
 }
 
@@ -233,7 +236,7 @@ def test_a_card_that_is_a_folder_is_refused(write: WriteFile, tmp_path: Path) ->
     write("attack/mine.yaml/x", "")
     assert (
         refusal(lambda: card("attack", "mine"), tmp_path)
-        == "attack/mine.yaml: cannot be read: Is a directory"
+        == "attack/mine.yaml: cannot be read: Is a directory\nhint: expected a YAML file"
     )
 
 
@@ -288,7 +291,7 @@ def test_a_users_module_named_like_another_is_refused_not_mistaken(
     write("attack/mine.yaml", f"target: {module}:Mine\nsummary: mine\n")
     told = refusal(lambda: resolve("attack", "mine"), tmp_path)
     assert told.startswith(
-        f"attack/mine.yaml: target {module}:Mine: another module is named {module} too: "
+        f"attack/mine.yaml: target {module}:Mine: another module is also named {module}: "
     )
     assert told.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
 
@@ -302,7 +305,7 @@ def test_two_folders_with_modules_of_one_name_are_refused(write: WriteFile, tmp_
     cards.add(tmp_path / "other")
     told = refusal(lambda: resolve("attack", "yours"), tmp_path)
     assert told.startswith(
-        "other/attack/yours.yaml: target same_name:Mine: another module is named same_name too: "
+        "other/attack/yours.yaml: target same_name:Mine: another module is also named same_name: "
     )
 
 
@@ -326,7 +329,38 @@ def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Pa
     write("mine_lazy.py", "from invspec.kinds import Attack\nclass Mine(Attack):\n    pass\n")
     write("attack/mine.yaml", "target: mine_lazy:Mine\nsummary: mine\n")
     told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb"
+    assert told == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\nhint: every attack needs it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "new"),
+    [
+        ("attack", "delicate = True", "needs_float32"),
+        ("attack", "nested = 'eps'", "sweep_field"),
+        ("attack", "_settle = None", "update"),
+        ("measure", "gathers = True", "takes_sweep"),
+        ("defence", "companion = None", "auxiliary"),
+        ("defence", "lesson = None", "prepare"),
+    ],
+)
+def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
+    kind: Kind, setting: str, new: str, write: WriteFile, tmp_path: Path
+) -> None:
+    verb = {"attack": "perturb", "measure": "score", "defence": "train"}[kind]
+    old = setting.split()[0]
+    write(
+        f"old_{kind}.py",
+        f"from invspec.kinds import {kind.title()}\n"
+        f"class Mine({kind.title()}):\n"
+        f"    def {verb}(self, *arguments): ...\n"
+        f"Mine.{setting}\n",
+    )
+    write(f"{kind}/mine.yaml", f"target: old_{kind}:Mine\nsummary: mine\n")
+    sys.modules.pop(f"old_{kind}", None)
+    assert refusal(lambda: resolve(kind, "mine"), tmp_path) == (
+        f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now `{new}`\n"
+        f"hint: rename it in old_{kind}"
+    )
 
 
 # ─ methods ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -369,8 +403,39 @@ def test_a_complaint_that_has_no_words_of_ours_keeps_its_own() -> None:
 
     with pytest.raises(ValidationError) as caught:
         Odd.model_validate({"even": 3})
-    told = messages.explain(caught.value, Odd, {"even": 3})
+    (told,) = messages.explain(caught.value, Odd, {"even": 3})
     assert (told.path, str(told)) == (("even",), "expected a multiple of 2, found 3")
+
+
+def test_every_wrong_parameter_is_reported() -> None:
+    inner = {"use": "pgd", "eps": -1, "stepz": 2}
+    with pytest.raises(SpecError) as caught:
+        make("defence", "adversarial_training", {"attack": inner, "epochs": 0, "lr": "fast"})
+    assert {problem.path for problem in caught.value.problems} == {
+        ("attack", "eps"),
+        ("attack", "stepz"),
+        ("epochs",),
+        ("lr",),
+    }
+
+
+def test_a_misspelt_parameter_hides_the_missing_one_that_it_stands_for() -> None:
+    class Needy(Attack):
+        radius: float
+        colour: str
+
+    with pytest.raises(ValidationError) as caught:
+        Needy.model_validate({"radiuz": 1})
+    told = messages.explain(caught.value, Needy, {"radiuz": 1})
+    assert sorted(problem.path for problem in told) == [("colour",), ("radiuz",)]
+
+
+def test_units_come_from_annotations_and_may_depend_on_other_fields() -> None:
+    assert PGD().unit_of("eps") == "pixels in [0, 1]"
+    assert PGD(eps_space="standardised").unit_of("step_size") == "standardised pixels"
+    assert PGD().unit_of("steps") == PGD().unit_of("nothing") == ""
+    units = units_of(make("defence", "adversarial_training", {"attack": {"use": "pgd"}}))
+    assert (units["max_degrees"], units["attack.eps"]) == ("degrees", "pixels in [0, 1]")
 
 
 def test_a_truth_is_no_number_and_stays_a_truth() -> None:
@@ -469,7 +534,7 @@ def test_smoke_makes_a_method_and_those_inside_cheap_and_keeps_the_rest() -> Non
 
 
 def test_a_sample_is_counted_one_way() -> None:
-    with pytest.raises(ValueError, match="limit 3 and per_class 1 both fix the number; give one"):
+    with pytest.raises(ValueError, match="found both: limit 3 and per_class 1"):
         Sample(limit=3, per_class=1)
     with pytest.raises(ValueError, match="valid integer"):
         Sample(limit=True)

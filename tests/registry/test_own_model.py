@@ -155,7 +155,7 @@ def test_a_model_of_ones_own_goes_through_every_measure_that_fits_it(
 
 # ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-NEEDED = "it needs a model that is a bijection between its D pixels and a code of D numbers, K of which are its logits"
+NEEDED = "it needs a model that is a bijection between its D pixels and D numbers, K of which are its logits"
 
 
 def refusal(path: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> str:
