@@ -129,7 +129,10 @@ def spearman(positions: Sequence[float], estimates: Sequence[Estimate]) -> Estim
 
 
 def _centred_ranks(values: Floats) -> Floats:
-    """Twice the centred ranks within each column of (L, M): how many are smaller less how many are larger."""
+    """Twice the centred ranks within each column of (L, M).
+
+    That is how many values are smaller, minus how many are larger.
+    """
     row, column = values[:, None], values[None, :]
     # replicates carry the rounding of float32 sums
     tied = np.isclose(row, column, rtol=1e-6, atol=1e-9)

@@ -27,8 +27,8 @@ def interval(row: Row) -> Interval:
 
     A measure's own interval stays as it is. Otherwise it depends on the outcomes:
 
-        share of 0 and 1                   Wilson
-        difference of -1, 0 and 1          Agresti and Min
+        share, of 0 and 1                  Wilson
+        difference of counts -1, 0 and 1   Agresti and Min
         other mean                         Bayesian bootstrap, within the range
         quantile over examples             order statistics
         quantile over pairs of sources     Woodruff, over sources
@@ -63,7 +63,7 @@ def _closed_form(row: Row) -> Interval | None:
     mean = values.mean().item()
     if outcomes.range == SHARES and np.isin(values, (0, 1)).all():
         return Interval(mean, *wilson(mean, len(values)), len(values))
-    if outcomes.range == (-1.0, 1.0) and np.isin(values, (-1, 0, 1)).all():
+    if outcomes.range == (-1.0, 1.0) and not outcomes.values.is_floating_point():
         return Interval(mean, *agresti_min(values), len(values))
     return None
 
@@ -132,7 +132,7 @@ def order_statistics(values: Floats, level: float) -> Ends:
 
 
 def woodruff(values: Floats, source: Integers, level: float) -> Ends:
-    """Interval of a quantile of values (P,) over pairs, whose sources (P,) are drawn (Woodruff 1952).
+    """Interval of a quantile of values (P,) over pairs of drawn sources (P,) (Woodruff 1952).
 
     It takes the interval of the share of pairs below the quantile, and reads its ends as quantiles.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,12 +54,16 @@ class Repeats:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """The outcomes of one number for one seed: values (N,) float64 and index (N,)."""
+    """The outcomes of one number for one seed: values (N,) float64 and index (N,).
+
+    possible lists the outcomes of a count, among which half an example of each is added.
+    """
 
     values: Floats
     index: Integers
     range: Range
     name: tuple[int, int]
+    possible: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -151,13 +156,12 @@ class Resampler:
 
     def _half_examples(self, sample: _Sample) -> tuple[Floats | float, Floats | float]:
         """What the half examples of a mean of counts add to the weighted sum, and to the weight."""
-        outcomes = {SHARES: (0.0, 1.0), (-1.0, 1.0): (-1.0, 0.0, 0.0, 1.0)}.get(sample.range)
-        if outcomes is None or not np.isin(sample.values, outcomes).all():
+        if not sample.possible:
             return 0.0, 0.0
-        halves = _generator(self.seed, 3, *sample.name).standard_gamma(
-            0.5, (len(outcomes), self.replicates)
+        halves = _GRAIN * _generator(self.seed, 3, *sample.name).standard_gamma(
+            0.5, (len(sample.possible), self.replicates)
         )
-        return _GRAIN * np.asarray(outcomes) @ halves, _GRAIN * halves.sum(axis=0)
+        return np.asarray(sample.possible) @ halves, halves.sum(axis=0)
 
     def _weighted_sums(self, rows: Sequence[tuple[Floats, Integers]]) -> Floats:
         """For each row of values (N,) and index (N,), the sum of weight times value: (rows, R)."""
@@ -210,7 +214,22 @@ def _samples(number: Repeats) -> Iterator[_Sample]:
         array = np.asarray(values, dtype=np.float64)
         if not len(array):
             raise InvspecError("a mean over no examples")
-        yield _Sample(array, np.asarray(index, dtype=np.int64), number.range, (number.name, seed))
+        yield _Sample(
+            array,
+            np.asarray(index, dtype=np.int64),
+            number.range,
+            (number.name, seed),
+            _possible(np.asarray(values), number.range),
+        )
+
+
+def _possible(values: NDArray[Any], within: Range) -> tuple[float, ...]:
+    """The outcomes of a count, if values (N,) are one: 0 and 1, or a difference of two such."""
+    if within == SHARES and np.isin(values, (0, 1)).all():
+        return (0.0, 1.0)
+    if within == (-1.0, 1.0) and values.dtype.kind in "biu":
+        return (-1.0, 0.0, 0.0, 1.0)
+    return ()
 
 
 def _generator(*words: int) -> np.random.Generator:
@@ -236,5 +255,5 @@ def _seed_weights(seed: int, labels: tuple[int, ...], replicates: int) -> Floats
 
 @lru_cache(maxsize=256)
 def _seed_draws(seed: int, label: int, replicates: int) -> Floats:
-    """Uniform draws (R,) of a training seed, away from 0 and 1 so that their quantiles are finite."""
+    """Uniform draws (R,) of a training seed, off 0 and 1 so that their quantiles are finite."""
     return _generator(seed, 1, label).uniform(1e-12, 1 - 1e-12, replicates)
