@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from invspec.execution.store import Store
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
 
 DEFAULT_STORE = Path("store")
 

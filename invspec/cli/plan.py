@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from invspec.execution.store import Store
     from invspec.execution.survey import Survey
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
     from invspec.tasks import Task
 
 # a row of the table: verb, method, model

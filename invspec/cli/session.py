@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from invspec.analysis import claims
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
 from invspec.execution import walk
@@ -15,14 +14,11 @@ from invspec.execution.devices import devices as listed_devices
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.plan import validation
-from invspec.plan.planner import Plan
-from invspec.report import table
+from invspec.plan.cells import Plan
 
 
 def check(planned: Plan) -> None:
-    """Everything that can be wrong with a spec before anything is run."""
-    claims.check(planned)
-    table.check(planned)
+    """Refuse a plan with everything that is wrong with it, before anything is run."""
     validation.check(planned)
 
 
@@ -44,10 +40,10 @@ def run(
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report in a format. On the terminal, also write its page and print the path."""
-    from invspec.report import export, latex, text
+    from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
-    report, name = export.report(planned, store), planned.spec.name
+    report, name = contents.report(planned, store), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":

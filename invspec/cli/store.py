@@ -13,7 +13,7 @@ from invspec.cli.options import DEFAULT_STORE, Registry, StoreOption
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
 
 app = typer.Typer(
     help="List stored results, verify them, delete those that no spec needs.",

@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from invspec.data import Curves, Row
+from invspec.data import Curves
 from invspec.errors import InvspecError
-from invspec.execution import disk, provenance
+from invspec.execution import disk, provenance, rows
 from invspec.execution.checkpoints import Checkpoints
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, canonical, key, verb
@@ -37,12 +37,13 @@ PAYLOAD = {
 
 
 class StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each read on access."""
+    """The tensors of a safetensors file, each read on access; a prefix hides those that have it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hidden: str | None = None) -> None:
         self.path = path
         with safe_open(path, framework="pt") as file:
-            self._names = tuple(file.keys())
+            names = tuple(file.keys())
+        self._names = tuple(name for name in names if hidden is None or not name.startswith(hidden))
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
@@ -93,9 +94,12 @@ class Store:
         """The artifact of a finished task. Raises InvspecError if its files cannot be read."""
         folder = self.folder(task)
         try:
-            rows = _rows(folder / "rows.json") if verb(task) == "score" else None
+            payload = folder / PAYLOAD[verb(task)]
+            if verb(task) == "score":
+                tensors = StoredTensors(payload, hidden=rows.ROW)
+                return Artifact(tensors, rows.read(folder / "rows.json", payload))
             curves = _curves(folder / "curves.json") if verb(task) == "train" else None
-            return Artifact(StoredTensors(folder / PAYLOAD[verb(task)]), rows, curves)
+            return Artifact(StoredTensors(payload), curves=curves)
         except (
             OSError,
             ValueError,
@@ -118,10 +122,10 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
 
     def _write(self, folder: Path, task: Task, artifact: Artifact, facts: dict[str, Any]) -> None:
-        save_file(dict(artifact.tensors), folder / PAYLOAD[verb(task)])
+        bodies, outcomes = rows.written(artifact.rows or ())
+        save_file({**artifact.tensors, **outcomes}, folder / PAYLOAD[verb(task)])
         if artifact.rows is not None:
-            rows = [asdict(row) for row in artifact.rows]
-            (folder / "rows.json").write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
+            (folder / "rows.json").write_text(json.dumps(bodies, indent=1, allow_nan=False) + "\n")
         if artifact.curves is not None:
             curves = {name: list(numbers) for name, numbers in artifact.curves.items()}
             (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
@@ -174,10 +178,6 @@ class Store:
 
 def _damaged(folder: Path, problem: Exception) -> InvspecError:
     return InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed")
-
-
-def _rows(path: Path) -> tuple[Row, ...]:
-    return tuple(Row(**row) for row in json.loads(path.read_text()))
 
 
 def _curves(path: Path) -> Curves:

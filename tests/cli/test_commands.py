@@ -13,6 +13,7 @@ import pytest
 from invspec import __version__, cli
 from invspec.cli import session
 from invspec.execution.store import Store
+from invspec.plan import validation
 
 SPEC = """\
 title: toy
@@ -156,11 +157,15 @@ def test_validate_counts_what_each_spec_would_run(ask) -> None:
     )
 
 
-def test_validate_stops_at_the_first_bad_spec(ask) -> None:
-    Path("bad.yaml").write_text("title: 3\n")
-    answer = ask("validate", "toy.yaml", "bad.yaml", "nowhere.yaml")
+def test_validate_reports_every_bad_spec(ask) -> None:
+    Path("bad.yaml").write_text(SPEC.replace("title: toy", "title: 3"))
+    answer = ask("validate", "bad.yaml", "toy.yaml", "nowhere.yaml")
     assert (answer.code, answer.out) == (2, "toy.yaml: 2 cells, 5 tasks, 0 claims\n")
-    assert answer.err == "error: bad.yaml:1: title: expected a text, found 3\n"
+    assert answer.err == (
+        "error: bad.yaml:1: title: expected text, found 3\n"
+        "error: nowhere.yaml: cannot be read: No such file or directory\n"
+        "hint: expected a YAML file\n"
+    )
 
 
 def test_validate_looks_into_every_scale(ask) -> None:
@@ -274,7 +279,7 @@ def test_an_interrupt_exits_with_130(command: str, ask, monkeypatch: pytest.Monk
 
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
-    monkeypatch.setattr(session, "check", interrupt)
+    monkeypatch.setattr(validation, "problems", interrupt)
     monkeypatch.setattr(plan, "show", interrupt)
     answer = ask(command, "toy.yaml")
     assert (answer.code, answer.out) == (130, "")

@@ -11,7 +11,7 @@ from invspec.errors import InvspecError, SpecError
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.execution.walk import execute
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 
 Done = tuple[Plan, Store]
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from workbench import perturb, score, toys, train
 
-from invspec.data import Row
+from invspec.data import Interval, Outcomes, Row
 from invspec.errors import InvspecError
 from invspec.execution import disk, store
 from invspec.execution.disk import Unwritable
@@ -29,8 +29,14 @@ WEIGHTS = Artifact(
     curves={"loss": [2.0, 1.5], "accuracy": [0.25, 0.5]},
 )
 ATTACKED = Artifact({"x_adv": torch.rand(4, 1, 2, 2), "index": torch.arange(4)})
-ROWS = (Row(0.1, 4, 0.05, 0.2, {"angle": 30.0, "side": "left"}), Row(-1.5, 4, -2, -1))
-SCORED = Artifact({"each": torch.tensor([0.0, 1.0])}, ROWS)
+INDEX, OWN = torch.tensor([4, 7]), Interval(0.1, 0.05, 0.2, 4)
+ROWS = (
+    Row(interval=OWN, where={"angle": 30.0, "side": "left"}),
+    Row(Outcomes(torch.tensor([True, False]), INDEX, (0.0, 1.0)), where={"side": "right"}),
+    Row(Outcomes(torch.tensor([0.1, 2.0], dtype=torch.float64), INDEX), level=0.5),
+    Row(Outcomes(torch.tensor([-1]), INDEX[:1], (-1.0, float("inf"))), interval=OWN),
+)
+SCORED = Artifact({"matrix": torch.tensor([[0.0, 1.0]])}, ROWS)
 
 
 @pytest.fixture
@@ -47,6 +53,14 @@ def finished(root):
 
 
 # ─ round trips ─
+
+
+def test_rows_measured_on_the_same_examples_share_an_index(kept):
+    names = StoredTensors(kept.folder(SCORE) / "tensors.safetensors")
+    assert [name for name in sorted(names) if name.endswith("index")] == [
+        "row.1.index",
+        "row.3.index",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +147,7 @@ def test_a_defect_midway_leaves_nothing_and_is_not_reported_as_a_full_disk(tmp_p
 
 def test_rows_that_are_nan_are_not_stored(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        Store(tmp_path).save(SCORE, Artifact({}, (Row(float("nan"), 1, 0, 1),)))
+        Store(tmp_path).save(SCORE, Artifact({}, (Row(interval=Interval(float("nan"), 0, 1, 1)),)))
     assert finished(tmp_path) == []
 
 
