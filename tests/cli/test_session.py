@@ -69,13 +69,13 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_anything_runs(tm
 @pytest.mark.parametrize("format", ["csv", "json", "latex"])
 def test_a_text_report_goes_to_stdout_or_into_a_folder(done: Done, tmp_path, capsys, format):
     session.show(*done, format, None)
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     session.show(*done, format, tmp_path / "new" / "out")
     path = tmp_path / "new" / "out" / f"tiny.{'tex' if format == 'latex' else format}"
     assert capsys.readouterr().out == f"{path}\n"
-    assert path.read_text() == shown
+    assert path.read_text() == printed
     if format == "json":
-        assert json.loads(shown)
+        assert json.loads(printed)
 
 
 def test_a_page_is_written_to_the_store_or_to_the_output_folder(done: Done, tmp_path, capsys):

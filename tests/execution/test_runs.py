@@ -60,7 +60,7 @@ MNIST = tiny(
     train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}],
 )
 FILES = [
-    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+    f"{part}-{file}-ubyte" for part in ("train", "t10k") for file in ("images-idx3", "labels-idx1")
 ]
 
 
