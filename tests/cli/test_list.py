@@ -74,10 +74,8 @@ def test_a_page_has_summary_paper_target_fields_and_example(page_of) -> None:
 
 def test_a_page_shows_the_fields_of_an_inner_method(page_of) -> None:
     page = " ".join(page_of("defence", "adversarial_training").split())
-    assert (
-        "attack PGD {eps: 0.3, step_size: 0.01, steps: 40} attack what the model is trained against"
-        in page
-    )
+    default = "PGD {eps: 0.3, step_size: 0.01, steps: 40}"
+    assert f"attack {default} attack attack that the model is trained against" in page
     assert "milestones [] [whole number, ...]" in page
 
 
