@@ -78,7 +78,7 @@ def test_a_table_says_what_its_measure_is(tables):
     assert robustness.title == "robustness under pgd"
     assert (
         robustness.about
-        == "share of examples whose predicted label stays, whatever their true label"
+        == "share of examples whose predicted label stays the same, whatever their true label"
     )
 
 
