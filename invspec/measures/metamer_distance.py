@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.perceptual.distances import Distance, distance
+from invspec.perceptual.distances import Distance, describe, distance
 from invspec.scoring.pairs import (
     READ,
     ByDistance,
@@ -37,6 +37,10 @@ class MetamerDistance(ByDistance):
         default=False,
         description="bring pixels back within their bounds first, as LPIPS wants them and SSIM",
     )
+
+    @property
+    def distance_label(self) -> str:
+        return describe(self.distance)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -46,6 +46,10 @@ class SuccessRate(ByDistance):
         default="cells", description="mean of the matrix' cells, or of pairs"
     )
 
+    @property
+    def limit_label(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged, published = attacked.judged, self.compat == "published"

@@ -74,8 +74,8 @@ def _explained(
         expected = dict.fromkeys(
             _expected(error) for error in same if error["type"] != "value_error"
         )
-        found = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
-        yield SpecError(found, path=path)
+        message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
+        yield SpecError(message, path=path)
 
 
 def _as_written(path: Iterable[str | int], written: Any) -> Path:

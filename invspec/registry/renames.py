@@ -28,5 +28,5 @@ def refuse_old_names(cls: type[Method]) -> None:
         if base.__module__.split(".")[0] == "invspec":
             continue
         for old in sorted(set(vars(base)) & set(renamed)):
-            found = f"{base.__name__} sets `{old}`, which is now `{renamed[old]}`"
-            raise SpecError(found, hint=f"rename it in {base.__module__}")
+            message = f"{base.__name__} sets `{old}`, which is now `{renamed[old]}`"
+            raise SpecError(message, hint=f"rename it in {base.__module__}")

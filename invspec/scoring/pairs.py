@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 
 Eligible = Literal["correct", "all"]
 
@@ -52,6 +52,10 @@ class ByDistance(OfPairs):
     @property
     def reads(self) -> dict[str, str]:
         return weights_read(self.distance)
+
+    @property
+    def distance_label(self) -> str:
+        return describe(self.distance)
 
     def smoke(self) -> Self:
         """By a distance that needs no download."""
