@@ -13,6 +13,7 @@ import pytest
 from invspec import __version__, cli
 from invspec.cli import session
 from invspec.execution.store import Store
+from invspec.plan import validation
 
 SPEC = """\
 title: toy
@@ -283,7 +284,7 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
 
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
-    monkeypatch.setattr(session, "check", interrupt)
+    monkeypatch.setattr(validation, "problems", interrupt)
     monkeypatch.setattr(plan, "show", interrupt)
     told = ask(command, "toy.yaml")
     assert (told.code, told.out) == (130, "")

@@ -329,7 +329,10 @@ def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Pa
     write("mine_lazy.py", "from invspec.kinds import Attack\nclass Mine(Attack):\n    pass\n")
     write("attack/mine.yaml", "target: mine_lazy:Mine\nsummary: mine\n")
     told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\nhint: every attack needs it"
+    assert (
+        told
+        == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\nhint: every attack needs it"
+    )
 
 
 @pytest.mark.parametrize(
