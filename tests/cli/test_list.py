@@ -56,7 +56,7 @@ def test_one_kind_is_listed_alone(shown) -> None:
 
 def test_a_page_says_what_whose_where_and_how(shown) -> None:
     page = shown("attack", "pgd_mnist")
-    assert page.startswith("pgd_mnist: PGD as Madry et al. run it on MNIST\n")
+    assert page.startswith("pgd_mnist: PGD as Madry et al. evaluate on MNIST\n")
     assert (
         "Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards Deep Learning Models Resistant"
         in page
