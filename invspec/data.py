@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invspec.ops.draws import Stream
-from invspec.ops.types import Bounds
+from invspec.ops.types import REALS, Bounds, Range
 
 # The course of a training, one number per epoch: {"loss": [...], "accuracy": [...]}.
 Curves = Mapping[str, Sequence[float]]
@@ -281,24 +281,71 @@ def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> 
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What was measured on each independent unit: values (N,) and index (N,) int64, on the CPU.
+
+    A unit is an example, or the source of pairs. index names it within its split, so that numbers
+    measured on the same units can be paired. range holds the least and largest possible mean.
+    Values are bool or whole numbers where they count something, else float64.
+    """
+
+    values: Tensor
+    index: Tensor
+    range: Range = REALS
+
+    def __post_init__(self) -> None:
+        shapes = (tuple(self.values.shape), tuple(self.index.shape))
+        assert shapes == ((len(self.index),),) * 2, f"outcomes have shapes {shapes}"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Outcomes)
+            and self.range == other.range
+            and self.values.dtype == other.values.dtype
+            and torch.equal(self.values, other.values)
+            and torch.equal(self.index, other.index)
+        )
+
+
 @dataclass(frozen=True)
-class Row:
-    """A value in the units of its measure, over n examples, with its 95 % interval. where tells rows apart."""
+class Interval:
+    """A value with the ends of its 95 % interval, from n units."""
 
     value: float
-    n: int
     low: float
     high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a score, in the units of its measure. where tells the rows of a score apart.
+
+    The number is the mean of the outcomes, or their quantile at level. Then analysis computes its
+    interval. Pairs that share a source repeat its index in the outcomes of a quantile; in those of
+    a mean an index never repeats.
+
+    interval holds a value with an interval that the measure computed itself, because outcomes do
+    not tell it: an estimated threshold, or the maximum over the images at hand. A row with both
+    shows the interval; its outcomes serve to average it over seeds and to pair it with others.
+    """
+
+    outcomes: Outcomes | None = None
+    level: float | None = None
+    interval: Interval | None = None
     where: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
+
+    def __post_init__(self) -> None:
+        assert self.outcomes is not None or self.interval is not None, "a row without a number"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """rows: what a table shows. tensors: what a figure or a paired comparison needs and a row cannot hold.
-
-    A measure that is a mean over examples gives tensors["each"] (N,), whose mean is its one row's value, and
-    tensors["index"] (N,); differences between two such scores are then paired over examples.
-    """
+    """What a measure returns: rows for tables and claims, tensors for figures alone."""
 
     rows: Sequence[Row]
     tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # Most that are reported at once. A hostile spec can have tens of thousands.
 MAX_PROBLEMS = 50
@@ -77,16 +77,26 @@ class SpecErrors(SpecError):
 
 
 def refuse(problems: Iterable[SpecError]) -> None:
-    """Raise all problems as one exception; do nothing if there are none.
+    """Raise all problems as one exception, equal ones once; do nothing if there are none.
 
     Stops reading them after MAX_PROBLEMS.
     """
-    parts = (part for problem in problems for part in problem.problems)
+    parts = _distinct(part for problem in problems for part in problem.problems)
     shown = list(itertools.islice(parts, MAX_PROBLEMS))
     if next(parts, None) is not None:
         shown.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
     if shown:
         raise shown[0] if len(shown) == 1 else SpecErrors(shown)
+
+
+def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:
+    """Problems without repetitions, as when two entries use one wrong card."""
+    seen: set[tuple[str, tuple[str | int, ...]]] = set()
+    for problem in problems:
+        identity = (str(problem), () if problem.where else problem.path)
+        if identity not in seen:
+            seen.add(identity)
+            yield problem
 
 
 def first_line(problem: BaseException) -> str:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from invspec.analysis import claims
-from invspec.data import Row
+from invspec.analysis.intervals import wilson
 from invspec.errors import SpecError
-from invspec.ops.stats import wilson
 from invspec.plan.validation.claims import problems
+from invspec.scoring.rows import estimated
 
 SPEC = """
 title: Toy
@@ -138,7 +138,7 @@ def test_a_difference_on_the_same_examples_is_paired(judge):
 def test_a_difference_of_numbers_without_outcomes_is_not_paired(judge):
     def outcomes(coords):
         share = by_angle(480, 0, 500)(coords).mean()
-        return [Row(float(share), 1000, *wilson(float(share), 1000))]
+        return [estimated(float(share), *wilson(float(share), 1000), 1000)]
 
     (verdict,) = judge(outcomes, compare({"above": 0}))
     assert verdict.outcome == "undecided"
@@ -238,7 +238,7 @@ def test_a_claim_may_pick_a_row_of_its_measure(judge):
     def outcomes(coords):
         rows = {"mean": 0.3, "median": 0.7}
         return [
-            Row(share, 100, share - 0.1, share + 0.1, {"statistic": name})
+            estimated(share, share - 0.1, share + 0.1, 100, statistic=name)
             for name, share in rows.items()
         ]
 
@@ -251,7 +251,7 @@ def test_a_claim_may_pick_a_row_of_its_measure(judge):
 
 def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
     def outcomes(coords):
-        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+        return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
     at = {**CELL, "robustness.statistic": "median"}
     (several,) = judge(outcomes, value({"above": 0}, at), seeds=(0, 1, 2))
@@ -260,7 +260,7 @@ def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
 
 def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(judge):
     def outcomes(coords):
-        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+        return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
     with pytest.raises(
         SpecError, match=r"toy.yaml:16.*several cells match, with robustness.statistic \(mean, med"

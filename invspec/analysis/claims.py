@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from invspec.analysis import readings
+from invspec.analysis import estimates, readings
+from invspec.analysis.estimates import Estimate
 from invspec.analysis.readings import Estimator, Group, Reading, Store
+from invspec.data import Interval
 from invspec.errors import SpecError, refuse
-from invspec.ops import stats
-from invspec.ops.stats import Estimate
 from invspec.plan import coordinates, picks
 from invspec.plan.cells import Plan
 from invspec.plan.validation.claims import pick_problems
@@ -123,8 +123,8 @@ def _statistic(
 ) -> tuple[float, float, float]:
     """The statistic of a claim and its 95 % interval."""
     pick = claim.pick
-    if claim.value is not None and not pick.over and (row := _only_row(points[0])):
-        return row
+    if claim.value is not None and not pick.over and (own := _own_interval(points[0], estimator)):
+        return own.value, own.low, own.high
     sides = [{at: estimator.estimate(group) for at, group in side.items()} for side in points]
     if isinstance(pick, Compare):
         heights = {at: _compared(claim.statistic, sides[0][at], sides[1][at]) for at in sides[0]}
@@ -132,17 +132,16 @@ def _statistic(
         (heights,) = sides
     reduced = _reduce(heights, list(pick.over.values()))
     if isinstance(pick, Trend):
-        found = stats.spearman([_place(at[0]) for at in reduced], list(reduced.values()))
+        found = estimates.spearman([_place(at[0]) for at in reduced], list(reduced.values()))
     else:
         (found,) = reduced.values()
     return found.point, *found.interval()
 
 
-def _only_row(points: Points) -> tuple[float, float, float] | None:
-    """A single score has the interval of its row."""
+def _own_interval(points: Points, estimator: Estimator) -> Interval | None:
+    """The interval of a single row, which needs no average over seeds."""
     readings: list[Reading] = [reading for group in points.values() for reading in group.readings]
-    row = readings[0].row
-    return (row.value, row.low, row.high) if len(readings) == 1 and row is not None else None
+    return estimator.interval(readings[0]) if len(readings) == 1 else None
 
 
 def _compared(statistic: Statistic, one: Estimate, other: Estimate) -> Estimate:
@@ -170,15 +169,15 @@ def _reduced(reduction: Reduction, heights: Mapping[Scalar, Estimate]) -> Estima
     values = list(heights.values())
     match reduction:
         case "mean":
-            return stats.average(values)
+            return estimates.average(values)
         case "area":
-            return stats.area(values, [_place(at) for at in heights])
+            return estimates.area(values, [_place(at) for at in heights])
         case "least":
-            return stats.least(values)
+            return estimates.least(values)
         case "greatest":
-            return stats.greatest(values)
+            return estimates.greatest(values)
         case "magnitude":
-            return stats.magnitude(values)
+            return estimates.magnitude(values)
 
 
 def _place(value: Scalar) -> float:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
-from invspec.data import Row
-from invspec.ops.stats import Estimate, Outcomes, Resampler
+from invspec.analysis.estimates import Estimate
+from invspec.analysis.intervals import AT_ONCE, RESAMPLER, interval, intervals
+from invspec.analysis.resampling import Repeats
+from invspec.data import Interval, Outcomes, Row
 from invspec.perform.runtime import Artifact
 from invspec.plan.cells import Cell, Plan
 from invspec.spec.schema import Coords, Scalar
 from invspec.tasks import Task, draw_name
-
-RESAMPLER = Resampler()
-
-
-AT_ONCE = 256  # readings whose replicates are computed together: what bounds memory
 
 
 class Store(Protocol):
@@ -41,17 +37,15 @@ class Store(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A row of a cell, with its outcomes each (N,) and index (N,) where they are kept; row None: not computed.
+    """A row of a cell, or None where the cell is not computed.
 
-    What tells a measure's rows apart are coordinates too, named after the measure: {"distance.statistic": "median"}.
+    What tells the rows of a measure apart are coordinates too, named after the measure:
+    {"final_distance.quantile": 0.5}.
     """
 
     cell: Cell
     coords: Coords
     row: Row | None = None
-    each: NDArray[Any] | None = None
-    index: NDArray[Any] | None = None
-    number: int = 0  # of the row in its score
 
 
 def collect(planned: Plan, store: Store) -> list[Reading]:
@@ -74,11 +68,9 @@ def _readings(cell: Cell, store: Store) -> Iterator[Reading]:
         return
     artifact = store.load(cell.goal)
     assert artifact.rows is not None, "a score without rows"
-    kept = len(artifact.rows) == 1 and "each" in artifact.tensors
-    each, index = (artifact.tensors[name].numpy() if kept else None for name in ("each", "index"))
-    for position, row in enumerate(artifact.rows):
+    for row in artifact.rows:
         own = {f"{cell.coords['measure']}.{name}": value for name, value in row.where.items()}
-        yield Reading(cell, {**cell.coords, **own}, row, each, index, position)
+        yield Reading(cell, {**cell.coords, **own}, row)
 
 
 def _lacking(cell: Cell, rows: Iterable[Coords]) -> Iterator[Reading]:
@@ -146,78 +138,127 @@ def groups(readings: Iterable[Reading]) -> list[Group]:
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates of groups, computed many at once and remembered, all paired with one another."""
+    """Numbers of groups and readings, computed many at once and remembered.
 
-    known: dict[Group, Estimate] = field(default_factory=dict[Group, Estimate])
+    Estimates of groups are paired with one another.
+    """
+
+    estimates: dict[Group, Estimate] = field(default_factory=dict[Group, Estimate])
+    known: dict[Reading, Interval] = field(default_factory=dict[Reading, Interval])
 
     def estimate(self, group: Group) -> Estimate:
-        """The mean over the seeds that are there, with its replicates."""
+        """The mean over the seeds that have been computed, with its replicates."""
         self.prepare([group])
-        return self.known[group]
+        return self.estimates[group]
 
     def prepare(self, wanted: Iterable[Group]) -> None:
-        """Compute those that are not known yet."""
+        """Compute the estimates that are not known yet."""
         new = [
-            group for group in dict.fromkeys(wanted) if group.present and group not in self.known
+            group
+            for group in dict.fromkeys(wanted)
+            if group.present and group not in self.estimates
         ]
-        kept = [
-            group for group in new if all(reading.each is not None for reading in group.present)
-        ]
-        for some in _blocks(kept):
-            self.known.update(
-                zip(some, RESAMPLER.all_means([_outcomes(group) for group in some]), strict=True)
-            )
+        means = [group for group in new if _has_outcomes(group) and _level(group) is None]
+        for block in _blocks(means):
+            numbers = [_repeats(group) for group in block]
+            self.estimates.update(zip(block, RESAMPLER.all_means(numbers), strict=True))
         for group in new:
-            if group not in self.known:
-                parts = [_unpaired(reading, _name(group.present[0])) for reading in group.present]
-                self.known[group] = RESAMPLER.over_seeds(
-                    parts, [_seed(reading) for reading in group.present]
+            if group not in self.estimates:
+                self.estimates[group] = (
+                    RESAMPLER.quantile(_repeats(group))
+                    if _has_outcomes(group)
+                    else _unpaired(group)
                 )
 
+    def interval(self, reading: Reading) -> Interval:
+        """The number of one computed reading with its interval."""
+        return self.intervals([reading])[reading]
+
+    def intervals(self, wanted: Iterable[Reading]) -> dict[Reading, Interval]:
+        """The numbers of those readings that have been computed, with their intervals."""
+        rows = {reading: reading.row for reading in wanted if reading.row is not None}
+        new = {reading: row for reading, row in rows.items() if reading not in self.known}
+        self.known.update(zip(new, intervals(list(new.values())), strict=True))
+        return {reading: self.known[reading] for reading in rows}
+
     def numbers(self, wanted: Sequence[Group]) -> dict[Group, Number]:
-        """A number for each group of which anything has been computed. One seed keeps the interval of its row."""
+        """A number for each group of which anything is computed; one seed has its own interval."""
         self.prepare(group for group in wanted if len(group.present) > 1)
+        single = (group.present for group in wanted if len(group.present) == 1)
+        self.intervals(reading for (reading,) in single)
         return {group: self._number(group) for group in wanted if group.present}
 
     def _number(self, group: Group) -> Number:
-        rows = [reading.row for reading in group.present if reading.row is not None]
-        n, asked = min(row.n for row in rows), len(group.readings)
-        if len(rows) == 1:
-            return Number(rows[0].value, rows[0].low, rows[0].high, n, 1, asked)
-        found = self.known[group]
-        return Number(found.point, *found.interval(), n, len(rows), asked)
+        seeds, expected = len(group.present), len(group.readings)
+        if seeds == 1:
+            found = self.interval(group.present[0])
+            return Number(found.value, found.low, found.high, found.n, 1, expected)
+        estimate = self.estimates[group]
+        n = min(_units(reading) for reading in group.present)
+        return Number(estimate.point, *estimate.interval(), n, seeds, expected)
 
 
 def _blocks(wanted: Sequence[Group]) -> Iterator[list[Group]]:
-    some: list[Group] = []
+    block: list[Group] = []
     for group in wanted:
-        some.append(group)
-        if sum(len(member.present) for member in some) >= AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
+        block.append(group)
+        if sum(len(member.present) for member in block) >= AT_ONCE:
+            yield block
+            block = []
+    if block:
+        yield block
 
 
-def _seed(reading: Reading) -> int:
-    return int(reading.coords["seed"])
+def _seeds(group: Group) -> list[int]:
+    return [int(reading.coords["seed"]) for reading in group.present]
 
 
-def _outcomes(group: Group) -> Outcomes:
-    each = [reading.each for reading in group.present if reading.each is not None]
-    index = [reading.index for reading in group.present if reading.index is not None]
-    return Outcomes(
-        each, index, [_seed(reading) for reading in group.present], _name(group.present[0])
+def _has_outcomes(group: Group) -> bool:
+    rows = [reading.row for reading in group.present]
+    return all(row is not None and row.outcomes is not None for row in rows)
+
+
+def _level(group: Group) -> float | None:
+    row = group.present[0].row
+    return None if row is None else row.level
+
+
+def _outcomes(reading: Reading) -> Outcomes:
+    assert reading.row is not None, "a number that is not computed"
+    assert reading.row.outcomes is not None, "a row without outcomes"
+    return reading.row.outcomes
+
+
+def _units(reading: Reading) -> int:
+    """How many independent units a number is from."""
+    assert reading.row is not None, "a number of nothing computed"
+    own = reading.row.interval
+    return own.n if own is not None else len(_outcomes(reading).index.unique())
+
+
+def _repeats(group: Group) -> Repeats:
+    outcomes = [_outcomes(reading) for reading in group.present]
+    return Repeats(
+        [each.values for each in outcomes],
+        [each.index for each in outcomes],
+        _seeds(group),
+        _name(group.present[0]),
+        outcomes[0].range,
+        _level(group),
     )
 
 
 def _name(reading: Reading) -> int:
-    """A whole number of its own for a reading, the same for every seed."""
-    return int(sha256(draw_name(reading.cell.goal).encode()).hexdigest()[:15], 16)
+    """A whole number that belongs to this number alone, and is the same for every seed."""
+    where = {} if reading.row is None else reading.row.where
+    text = json.dumps([draw_name(reading.cell.goal), sorted(where.items())])
+    return int(sha256(text.encode()).hexdigest()[:15], 16)
 
 
-def _unpaired(reading: Reading, name: int) -> Estimate:
-    """An estimate from a row alone. All seeds of a group have its name: they were measured on the same examples."""
-    assert reading.row is not None, "an estimate of what is missing"
-    row = reading.row
-    return RESAMPLER.unpaired(row.value, row.low, row.high, [name, reading.number])
+def _unpaired(group: Group) -> Estimate:
+    """An estimate from intervals alone; seeds measured the same examples, so they share draws."""
+    name = _name(group.present[0])
+    rows = [reading.row for reading in group.present if reading.row is not None]
+    found = [interval(row) for row in rows]
+    parts = [RESAMPLER.unpaired(one.value, one.low, one.high, [name]) for one in found]
+    return RESAMPLER.over_seeds(parts, _seeds(group))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,26 +23,33 @@ def validate(
     registry: Registry = None,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
-    problems: dict[str, SpecError] = {}
-    for spec in specs:
+
+    def plans(spec: str) -> Iterator[Plan | SpecError]:
+        """The plan of a spec, then those of its scales, or what keeps them from being planned."""
         scales: list[str | None] = [scale]
-        # scales are appended once the spec has been read; they often have its problems too
         for chosen in scales:
             try:
                 plan = options.planned(spec, chosen, set, smoke, registry)
-                scales += () if chosen else plan.spec.scales
-                _check(plan)
-                if chosen == scale:
-                    print(f"{spec}: {_summary(plan)}")
             except SpecError as problem:
-                problems |= {str(part): part for part in problem.problems}
-    refuse(problems.values())
+                yield problem
+            else:
+                scales += () if chosen else plan.spec.scales
+                yield plan
+
+    problems: list[SpecError] = []
+    for spec in specs:
+        checked = list(plans(spec))
+        wrong = [problem for plan in checked for problem in _problems(plan)]
+        if not wrong and not isinstance(checked[0], SpecError):
+            print(f"{spec}: {_summary(checked[0])}")
+        problems += wrong
+    refuse(problems)
 
 
-def _check(plan: Plan) -> None:
-    from invspec.cli import session
+def _problems(plan: Plan | SpecError) -> Iterable[SpecError]:
+    from invspec.plan import validation
 
-    session.check(plan)
+    return plan.problems if isinstance(plan, SpecError) else validation.problems(plan)
 
 
 def _summary(plan: Plan) -> str:

@@ -59,9 +59,10 @@ class Penalised(Protocol):
 
 @runtime_checkable
 class Bijective(Protocol):
-    """A model that is a bijection between its D pixels and a code of D numbers.
+    """A model that is a bijection between its D pixels and D numbers, K of which are its logits.
 
-    K of these are its logits. Preprocessing, such as scaling, is part of the bijection and of its log-determinant.
+    These numbers are its code. Preprocessing, such as scaling, is part of the bijection and of its
+    log-determinant.
     """
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

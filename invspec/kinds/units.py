@@ -1,4 +1,4 @@
-"""Units of fields, said in their annotations: `eps: Pixels`, or `Annotated[float, Unit("nats")]`."""
+"""Units of fields, in their annotations: `eps: Pixels`, or `Annotated[float, Unit("nats")]`."""
 
 from __future__ import annotations
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from invspec.errors import SpecError, refuse
 from invspec.plan.cells import Plan
 from invspec.plan.products import cells_of
-from invspec.plan.validation import files, sizes
+from invspec.plan.validation import files, labels, sizes
 from invspec.spec.resolved import Spec
 
 
 def plan(spec: Spec) -> Plan:
     """Multiply a spec out.
 
-    Raises: SpecError where that gives too much, or where data that has to be counted is missing.
+    Raises: SpecError if labels do not fit, if that gives too many cells, or if data that must be
+    counted is missing.
     """
     try:
+        refuse(labels.problems(spec))
         refuse(files.problems(spec, "datasets"))
         refuse(sizes.problems(spec))
     except SpecError as problem:

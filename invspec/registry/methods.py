@@ -103,7 +103,9 @@ def _imported(module: str, folder: Path) -> ModuleType:
 
 def _raised_at(problem: Exception) -> str:
     """Where an import failed, unless the module is missing or not Python."""
-    *_, last = traceback.extract_tb(problem.__traceback__)
+    if isinstance(problem, ModuleNotFoundError):
+        return "expected an installed module or one in the folder of the registry"
     if isinstance(problem, ImportError | SyntaxError):
-        return "expected a module on the path or in the card's registry folder"
+        return ""
+    *_, last = traceback.extract_tb(problem.__traceback__)
     return f"raised in {last.filename}:{last.lineno}"

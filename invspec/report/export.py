@@ -13,6 +13,7 @@ from typing import Any, cast
 from invspec.analysis import claims, readings
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Estimator, Reading, Store
+from invspec.data import Interval
 from invspec.errors import refuse
 from invspec.plan.cells import Plan
 from invspec.plan.validation import layouts
@@ -28,6 +29,7 @@ class Report:
 
     plan: Plan
     readings: tuple[Reading, ...]
+    estimator: Estimator
     tables: tuple[Table, ...]
     trainings: tuple[Table, ...]
     verdicts: tuple[Verdict, ...]
@@ -47,6 +49,7 @@ def report(planned: Plan, store: Store) -> Report:
     return Report(
         planned,
         tuple(rows),
+        estimator,
         table.laid_out(planned, groups, estimator, store),
         tuple(curves.tables(planned, store)),
         tuple(claims.judged(planned, groups, estimator)),
@@ -66,8 +69,9 @@ def records(whole: Report, store: Store) -> list[dict[str, Any]]:
     """
     goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
+    numbers = whole.estimator.intervals(whole.readings)
     return [
-        {**reading.coords, **_values(reading), **costs[reading.cell.goal]}
+        {**reading.coords, **_values(numbers.get(reading)), **costs[reading.cell.goal]}
         for reading in whole.readings
     ]
 
@@ -82,11 +86,10 @@ def _cost(goal: Score, store: Store) -> dict[str, Any]:
     return {**passes, **seconds, "key": key(goal)}
 
 
-def _values(reading: Reading) -> dict[str, Any]:
-    row = reading.row
-    if row is None:
+def _values(number: Interval | None) -> dict[str, Any]:
+    if number is None:
         return {"value": None, "low": None, "high": None, "n": None}
-    return {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
+    return asdict(number)
 
 
 def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:

@@ -18,7 +18,7 @@ from invspec.registry import cards
 from invspec.report import payloads
 from invspec.report.payloads import Picture
 from invspec.spec.resolved import Spec
-from invspec.spec.schema import KINDS, FigureKind, Layout, Scalar
+from invspec.spec.schema import PARTS, FigureKind, Layout, Scalar
 
 Labels = tuple[Scalar | None, ...]
 T = TypeVar("T")
@@ -264,7 +264,7 @@ def heading(spec: Spec, name: str) -> str:
 def unit(spec: Spec, name: str) -> str:
     """The unit of a swept field, where it has one: degrees, or pixels of one kind or the other."""
     label, *steps = name.split(".")
-    entries = (spec.entries[part].get(label) for part in KINDS)
+    entries = (spec.entries[part].get(label) for part in PARTS)
     method: Any = next((entry.variants[0].method for entry in entries if entry is not None), None)
     if method is None or not steps:
         return ""

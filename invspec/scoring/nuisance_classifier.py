@@ -13,13 +13,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, IndexedSplit, Journal, Split, TensorSplit
-from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure, Number, plain
 from invspec.ops.draws import Stream
-from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, REALS, class_count, device_of
+from invspec.ops.types import REALS, Bounds
+from invspec.scoring.pairs import READ, class_count, device_of
+from invspec.training.loop import fit
 from invspec.training.modes import seeded
+from invspec.training.recipe import Recipe
 
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
@@ -80,7 +81,7 @@ class FitsNuisanceClassifier(Measure):
         with seeded(rng, torch.device("cpu")):
             net = self._net(learnt, class_count(model, train)).to(device)
         journal = Journal() if chosen is None else Best(net, chosen)
-        self._training().train(net, learnt, rng, journal)
+        fit(net, learnt, rng, journal, self._training())
         if isinstance(journal, Best):
             net.load_state_dict(journal.weights)
         return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
@@ -112,8 +113,8 @@ class FitsNuisanceClassifier(Measure):
             layers += [nn.Linear(above, below), nn.ReLU(), nn.Dropout(self.dropout)]
         return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
 
-    def _training(self) -> Standard:
-        return Standard(
+    def _training(self) -> Recipe:
+        return Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
             optimiser="adam",

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from shown import shown
 from torch import nn
 from workbench import FAKE, Memory, call, perturb, score
 
@@ -116,7 +117,7 @@ def test_its_weights_are_saved_and_come_back(tmp_path: Path) -> None:
 def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
     task = Train(FAKE, model(tmp_path), Untrained(), seed=0)
     runtime = Memory()
-    rows = runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ()
+    rows = shown(runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ())
     assert [row.n for row in rows] == [20]
     kept = runtime.load(task).tensors
     assert all(

@@ -171,7 +171,7 @@ def test_without_a_network_one_message_says_where_to_put_the_file(
     )
     assert (
         problem.value.hint
-        == f"fetch https://invalid/{web.name} and put it in the folder weights of the folder INVSPEC_DATA"
+        == f"download https://invalid/{web.name} to the folder weights in INVSPEC_DATA"
     )
 
 
@@ -179,7 +179,7 @@ def test_a_file_of_that_name_with_other_content_is_refused(web: Path) -> None:
     torch.save(small(5).state_dict(), web.parent / "data" / "weights" / web.name)
     with pytest.raises(InvspecError, match="is another file: found SHA-256") as problem:
         train(TorchvisionWeights(), small())
-    assert problem.value.hint == "delete it, so that it is fetched again"
+    assert problem.value.hint == "delete it, so that it is downloaded again"
 
 
 def test_weights_for_other_classes_are_refused(web: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_name_ends_in_the_digits_that_are_checked(web: Path) -> None:
 
 
 def test_other_nets_have_no_published_weights() -> None:
-    with pytest.raises(InvspecError, match="torchvision has weights for its own nets alone"):
+    with pytest.raises(InvspecError, match="torchvision has weights only for its own nets"):
         train(TorchvisionWeights(), Linear().build(RGB, 10))
 
 

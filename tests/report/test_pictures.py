@@ -15,12 +15,12 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 
-from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.perform.runtime import Artifact
 from invspec.report import export, figures, payloads, pictures, regions, table
 from invspec.report.pages import render
 from invspec.report.style import CLASSES, DARK_PAGE, INK, PAGE
+from invspec.scoring.rows import estimated
 
 SPEC = """
 title: Toy
@@ -203,7 +203,7 @@ def test_images_stand_in_their_places_with_captions_below_and_frames(laid):
 
 def test_columns_are_headed_by_what_tells_the_rows_of_a_score_apart(laid):
     def rows(coords):
-        return [Row(0.5, 2, 0.4, 0.6, {"image": name}) for name in ("source", "result")]
+        return [estimated(0.5, 0.4, 0.6, 2, image=name) for name in ("source", "result")]
 
     layout = IMAGES.replace("rows: [model]", "rows: [model, success.image]")
     first, _ = panels(drawn(*laid(layout, grid, rows)))
@@ -299,7 +299,7 @@ def plane(coords):
 
 def circles(coords):
     return [
-        Row(0.5, 2, 0.4, 0.6, {"classifier": classifier, "circle": circle})
+        estimated(0.5, 0.4, 0.6, 2, classifier=classifier, circle=circle)
         for classifier in ("logits", "nuisance")
         for circle in ("inner", "outer")
     ]
@@ -423,7 +423,7 @@ def test_a_share_that_is_nearly_none_or_all_is_told_from_it(share, told):
     ("names", "slanted"), [(["logits", "other"], False), (list(ALL_QUANTITIES), True)]
 )
 def test_names_that_would_touch_are_slanted(laid, names, slanted):
-    rows = [Row(0.5, 9, 0.4, 0.6, {"quantity": name}) for name in names]
+    rows = [estimated(0.5, 0.4, 0.6, 9, quantity=name) for name in names]
     layout = "{of: success, rows: [model, defence], columns: success.quantity}"
     figure = drawn(*laid(layout, rows=lambda coords: rows))
     FigureCanvasAgg(figure).draw()
@@ -436,7 +436,7 @@ def test_names_that_would_touch_are_slanted(laid, names, slanted):
 
 @pytest.mark.parametrize("step", [1, 0.1])
 def test_a_long_axis_of_whole_numbers_has_ticks_at_such_alone(laid, step):
-    rows = [Row(0.5, 9, 0.4, 0.6, {"epoch": step * k}) for k in range(1, 16)]
+    rows = [estimated(0.5, 0.4, 0.6, 9, epoch=step * k) for k in range(1, 16)]
     layout = "{of: success, rows: [model, defence], columns: success.epoch}"
     (axes, *_) = drawn(*laid(layout, rows=lambda coords: rows)).axes
     assert 3 < len(axes.get_xticks()) < 10
@@ -450,12 +450,14 @@ RADII, VERTICES = (0, 10, 20), (0, 30)
 
 def width(coords):
     return [
-        Row(
+        estimated(
             quantile * (1 - radius / 40),
-            10,
             0,
             1,
-            {"vertex": vertex, "radius": radius, "quantile": quantile},
+            10,
+            vertex=vertex,
+            radius=radius,
+            quantile=quantile,
         )
         for vertex in VERTICES
         for radius in RADII

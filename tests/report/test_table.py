@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from invspec.analysis import readings
-from invspec.data import Row
-from invspec.ops.stats import Outcomes, Resampler, wilson
+from invspec.analysis.intervals import wilson
+from invspec.analysis.resampling import Resampler
+from invspec.ops.types import SHARES
 from invspec.plan import coordinates
 from invspec.plan.layouts import layouts
 from invspec.plan.validation.layouts import problems
 from invspec.report import provenance, table
 from invspec.report import text as terminal
 from invspec.report.export import csv_text, json_text, report
+from invspec.scoring.rows import estimated, exact
 from invspec.tasks import Perturb
 
 SPEC = """
@@ -86,7 +88,7 @@ def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
 
     number = tables(outcomes=outcomes)[0].lines[0].numbers[0]
     each = [np.arange(100) < right for right in (50, 60)]
-    (expected,) = Resampler().all_means([Outcomes(each, [np.arange(100)] * 2, [0, 1])])
+    expected = Resampler().means(each, [np.arange(100)] * 2, within=SHARES)
     own_draws = 0.01  # half an example of each outcome, drawn for each number anew
     assert number.value == pytest.approx(0.55)
     assert (number.low, number.high) == pytest.approx(expected.interval(), abs=own_draws)
@@ -123,8 +125,7 @@ def test_the_rows_of_a_measure_become_rows_of_the_table_even_where_a_cell_is_mis
         if coords["model"] == "lenet":
             return None
         return [
-            Row(share, 10, share, share, {"statistic": name})
-            for name, share in (("mean", 0.2), ("median", 0.4))
+            exact(share, 10, statistic=name) for name, share in (("mean", 0.2), ("median", 0.4))
         ]
 
     (accuracy, _) = tables(outcomes=outcomes)
@@ -188,7 +189,7 @@ def test_no_zero_is_negative():
 
 def test_numbers_beyond_shares_show_two_digits_of_their_uncertainty(tables):
     def outcomes(coords):
-        return [Row(12.3456, 10, 11.9, 12.8)] if coords["seed"] == 0 else None
+        return [estimated(12.3456, 11.9, 12.8, 10)] if coords["seed"] == 0 else None
 
     (accuracy, _) = tables(outcomes=outcomes)
     assert table.parts(accuracy.numbers[0], accuracy.decimals) == ("12.35", "±0.45*")

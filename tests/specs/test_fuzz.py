@@ -51,9 +51,7 @@ def mistake_in(work: Callable[[], Any]) -> SpecError | None:
     return None
 
 
-def assert_survives(
-    written: str, then: Callable[[Plan], None] = lambda planned: None
-) -> None:
+def assert_survives(written: str, then: Callable[[Plan], None] = lambda planned: None) -> None:
     """Plan a text; if it has mistakes, they are told with the place where they stand."""
     problem = mistake_in(
         lambda: then(planner.plan(resolve.resolve(document.parse(written, "x.yaml"))))
@@ -290,9 +288,7 @@ def test_many_random_texts(written: str) -> None:
 @pytest.mark.slow
 @settings(LONG, max_examples=300)
 @given(written=mutated())
-def test_many_mutations_and_their_models(
-    written: str, checks: Callable[[Plan], None]
-) -> None:
+def test_many_mutations_and_their_models(written: str, checks: Callable[[Plan], None]) -> None:
     assert_survives(written, checks)
 
 

@@ -22,7 +22,7 @@ def measure_problems(planned: Plan, measure: str, path: Steps) -> Iterator[SpecE
 def name_problems(name: str, known: Iterable[str], path: Steps) -> Iterator[SpecError]:
     """A coordinate that is not among the known ones."""
     if name not in (names := list(known)):
-        hint = suggest(name, names, "coordinates") or "no coordinate can be named here"
+        hint = suggest(name, names, "coordinates") or "this table has no row coordinates"
         yield SpecError(f"no coordinate {name!r}", hint=hint, path=path)
 
 

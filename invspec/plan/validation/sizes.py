@@ -21,18 +21,16 @@ def problems(spec: Spec) -> Iterator[SpecError]:
     """Products, sweeps and samples that are too large to plan."""
     count = sum(_cell_count(spec, line) for line in spec.train) * len(spec.seeds)
     if count > MAX_CELLS:
-        found = f"the products and sweeps give {count:,} cells, more than {MAX_CELLS:,}"
+        found = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
         yield SpecError(found, hint="drop labels, seeds or values of sweeps", path=("train",))
         return
     for label, attack in spec.entries["attacks"].items():
         for data in spec.entries["datasets"].values():
             parts, most = _part_count(data, attack)
             if parts * count > MAX_PARTS:
-                found = (
-                    f"{most:,} examples in each of {count:,} cells are too many: "
-                    f"that is more than {MAX_PARTS:,} tasks"
-                )
-                hint = "take fewer by `sample: {limit: ...}`"
+                work = f"{most:,} examples in each of {count:,} cells"
+                found = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
+                hint = "take fewer examples by `sample: {limit: ...}`"
                 yield SpecError(found, hint=hint, path=("attacks", label))
 
 

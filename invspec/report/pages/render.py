@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Reading
+from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
 from invspec.report import figures, provenance, table
@@ -59,7 +60,8 @@ def _named(tables: Iterable[Table], pattern: str) -> Iterator[tuple[str, list[Ta
 
 def text(whole: Report) -> str:
     """The page."""
-    spec = whole.plan.spec
+    spec, recorded = whole.plan.spec, whole.readings[:MOST_RECORDS]
+    numbers = whole.estimator.intervals(recorded)
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
@@ -75,7 +77,7 @@ def text(whole: Report) -> str:
         facts=list(_facts(whole.provenance)),
         command=whole.provenance.command,
         text=provenance.spec_text(spec),
-        records=[_record(reading) for reading in whole.readings[:MOST_RECORDS]],
+        records=[_record(reading, numbers.get(reading)) for reading in recorded],
         cut=len(whole.readings) > MOST_RECORDS,
     )
 
@@ -202,14 +204,13 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
         yield "last finished", facts.finished
 
 
-def _record(reading: Reading) -> dict[str, str]:
-    row = reading.row
+def _record(reading: Reading, number: Interval | None) -> dict[str, str]:
     cell = ", ".join(f"{name} {shown(value)}" for name, value in reading.coords.items())
     numbers = {"value": "·", "interval": "", "n": ""}
-    if row is not None:
+    if number is not None:
         numbers = {
-            "value": table.plain(row.value, 4),
-            "interval": table.interval(row.low, row.high, 4),
-            "n": f"{row.n:,}",
+            "value": table.plain(number.value, 4),
+            "interval": table.interval(number.low, number.high, 4),
+            "n": f"{number.n:,}",
         }
     return {"cell": cell, "key": key(reading.cell.goal), **numbers}
