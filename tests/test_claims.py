@@ -123,7 +123,7 @@ def test_a_claim_is_missing_until_each_of_its_scores_is_there(judge):
         return None if coords.get("rotations.max_degrees") == 180 else first(500)
 
     waiting, done = judge(outcomes, trend("falling"), value({"above": 0.1}), seeds=(0, 1))
-    assert (waiting.outcome, waiting.value, waiting.lacking) == ("missing", None, 2)
+    assert (waiting.outcome, waiting.value, waiting.missing_scores) == ("missing", None, 2)
     assert done.outcome == "holds"
 
 

@@ -40,10 +40,10 @@ def run(
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report in a format. On the terminal, also write its page and print the path."""
-    from invspec.report import export, latex, text
+    from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
-    report, name = export.report(planned, store), planned.spec.name
+    report, name = contents.report(planned, store), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":

@@ -30,6 +30,16 @@ class Measure(Method):
     wants_target: ClassVar[bool] = False
     wants_oracle: ClassVar[bool] = False
 
+    @property
+    def metric(self) -> str:
+        """The distance that it uses, in words for captions; empty if it uses none."""
+        return ""
+
+    @property
+    def threshold(self) -> str:
+        """The limit on that distance, in words for captions; empty if it has none."""
+        return ""
+
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         """Reduce the examples of one or several attacks on one model."""
