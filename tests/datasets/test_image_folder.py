@@ -257,7 +257,8 @@ def test_a_missing_folder_is_refused_with_the_line(
     )
     assert call("validate", path) == 2
     told = capsys.readouterr().err
-    expected = f"{path}:2: datasets.image_folder: {tmp_path}/birds/train cannot be read: No such file or directory"
+    where = f"{path}:2: datasets.image_folder"
+    expected = f"{where}: {tmp_path}/birds/train cannot be read: No such file or directory"
     assert (
         told
         == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"

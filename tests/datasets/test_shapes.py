@@ -13,7 +13,7 @@ from invspec.ops.geometry import rotate
 
 
 def drawn(side: int = 32) -> Tensor:
-    """Every figure, upright and centred in a square of side 3.2 radii: (10, side, side) of 0 and 1."""
+    """Every figure, upright and centred in a square of 3.2 radii: (10, side, side) of 0 and 1."""
     along = (torch.arange(side) - (side - 1) / 2) * 3.2 / side
     v, u = torch.meshgrid(along, along, indexing="ij")
     return torch.stack([(figure(u, v) < 0).float() for figure in FIGURES])

@@ -146,7 +146,7 @@ def test_the_cards_have_the_papers_settings() -> None:
 
 
 def test_an_inner_radius_above_the_outer_one_is_refused() -> None:
-    with pytest.raises(ValidationError, match="inner 2 must be less than outer 1.5"):
+    with pytest.raises(ValidationError, match=r"inner 2 must be less than outer 1\.5"):
         Spheres(inner=2, outer=1.5)
 
 

@@ -42,7 +42,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file named after its digest, as torchvision's are; INVSPEC_DATA is data, torch's cache hub."""
+    """A file named after its digest, as torchvision's are, with empty folders to put it in."""
     theirs: Any = small(1)
     torch.save(theirs.net.state_dict(), tmp_path / "weights.pth")
     digest = hashlib.sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
@@ -174,7 +174,8 @@ def test_validate_refuses_other_nets_and_unknown_weights(
     assert call("validate", path) == 2
     assert capsys.readouterr().err == (
         f"error: {path}:7: train.0: defence torchvision_weights does not fit model linear\n"
-        "hint: it needs a net of torchvision, as the models torchvision, vgg19 and resnet50_imagenet are\n"
+        "hint: it needs a net of torchvision, as the models torchvision, vgg19 and "
+        "resnet50_imagenet are\n"
     )
     path.write_text(
         PUBLISHED.replace("MODEL", "torchvision").replace(

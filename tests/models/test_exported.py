@@ -358,7 +358,8 @@ def test_validate_reports_a_missing_file_and_a_wrong_number_of_logits_with_the_l
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     path = spec(tmp_path, classes=5)
     assert call("validate", path) == 2
-    expected = f"error: {path}:7: train.0.model: exported on fake: {tmp_path}/net.pt2 cannot be read: No such file"
+    where = f"error: {path}:7: train.0.model: exported on fake"
+    expected = f"{where}: {tmp_path}/net.pt2 cannot be read: No such file"
     assert capsys.readouterr().err.startswith(expected)
     written(tmp_path, program())
     assert call("validate", path) == 2

@@ -131,5 +131,8 @@ def test_other_groups_are_refused(group: str) -> None:
 
 @pytest.mark.slow
 def test_neither_the_module_nor_a_sketch_imports_e2cnn() -> None:
-    script = "import sys, invspec.models.gcnn as m; m.GCNN().sketch((1, 28, 28), 10); sys.exit('e2cnn' in sys.modules)"
+    script = (
+        "import sys, invspec.models.gcnn as m; m.GCNN().sketch((1, 28, 28), 10); "
+        "sys.exit('e2cnn' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -47,7 +47,7 @@ def test_gcnn_vgg16_with_keep_parameters_has_5_percent_more_coefficients() -> No
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 @torch.no_grad()
 def test_every_feature_map_turns_with_the_image(quarters: int, training: bool) -> None:
-    """Group elements are permuted. In train mode, too, because they share the batch's statistics."""
+    """Its group elements are permuted; in train mode, too, as they share the batch's statistics."""
     net, x = lived(fresh(GCNNVGG16(widths=NARROW), CIFAR), images()).train(training), images()
     kinds = (GroupConv, GroupBatchNorm, nn.MaxPool2d)
     upright, lying = outputs(net, x, *kinds), outputs(net, turned(x, quarters), *kinds)

@@ -27,7 +27,7 @@ def test_seven_convolutions_leave_one_position_of_28_by_28_images() -> None:
 
 
 def test_parameters_are_those_of_the_layers() -> None:
-    """Per pair of channels: 9 and 16 for Z2CNN; e2cnn's 9, 38 and 72 for P4CNN, not 9, 36 and 64."""
+    """Per pair of channels 9 and 16 for Z2CNN; e2cnn's 9, 38, 72 for P4CNN, not 9, 36, 64."""
     z2 = (9 * 20 + 20) + 5 * (9 * 20 * 20 + 20) + (16 * 20 * 10 + 10) + 6 * 2 * 20
     p4 = (9 * 10 + 10) + 5 * (38 * 10 * 10 + 10) + (72 * 10 * 10 + 10) + 6 * 2 * 10
     assert parameters(fresh(Z2CNN(), MNIST)) == z2 == 21_750

@@ -96,7 +96,9 @@ def test_the_pairs_of_a_sample_are_drawn_once_for_all_parts():
 
 
 def test_impossible_targets_are_refused():
-    with pytest.raises(InvspecError, match="targets.indices has 12, but the split has 12 examples"):
+    with pytest.raises(
+        InvspecError, match=r"targets\.indices has 12, but the split has 12 examples"
+    ):
         paired(IMAGES, IMAGES, Targets(indices=(12,)), CLASSES)
     with pytest.raises(InvspecError, match="a source has only 8 images of other classes"):
         paired(IMAGES, IMAGES, Targets(each=9), CLASSES)
