@@ -60,7 +60,6 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
     scored: Scored = task.measure.score(deployed(task.train, runtime), *attacked)
-    tensors = {
-        name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()
-    }  # views apart
+    # a file of tensors refuses views of one memory
+    tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))

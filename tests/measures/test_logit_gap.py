@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import shown
 from torch import Tensor
 
 from invspec.data import Examples, Row
@@ -31,7 +32,7 @@ def examples(exact: Tensor = EXACT, ends: list[tuple[int, int]] | None = None) -
 
 def rows(of: Examples | None = None, **fields: float) -> dict[str, Row]:
     score = LogitGap(**fields).score(MODEL, of or examples())
-    return {str(row.where["quantity"]): row for row in score.rows}
+    return {str(row.where["quantity"]): row for row in shown(score)}
 
 
 def values(of: Examples | None = None, **fields: float) -> dict[str, float]:

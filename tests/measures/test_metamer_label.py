@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import shown
 from torch import Tensor
 
 from invspec.data import Examples, Row
@@ -46,7 +47,7 @@ def examples(x_adv: Tensor | None = None, path: Tensor | None = None) -> Example
 
 def rows(of: Examples | None = None, **fields: object) -> dict[str, Row]:
     score = MetamerLabel.model_validate(fields).score(MODEL, of or examples())
-    return {str(row.where["quantity"]): row for row in score.rows}
+    return {str(row.where["quantity"]): row for row in shown(score)}
 
 
 def values(of: Examples | None = None, **fields: object) -> dict[str, float]:
@@ -129,7 +130,7 @@ def path_rows(**fields: object) -> dict[tuple[str, float], Row]:
         [metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1
     )
     score = MetamerPathLabel.model_validate(fields).score(MODEL, examples(steps[:, -1], steps))
-    return {(str(row.where["quantity"]), float(row.where["t"])): row for row in score.rows}
+    return {(str(row.where["quantity"]), float(row.where["t"])): row for row in shown(score)}
 
 
 def test_shares_are_told_for_each_vertex_of_the_path() -> None:
@@ -147,7 +148,7 @@ def test_all_paths_count_where_that_is_said() -> None:
 def test_ten_steps_are_tenths() -> None:
     path = IMAGES[[source for source, _ in PAIRS]].unsqueeze(1).expand(-1, 11, -1, -1, -1)
     score = MetamerPathLabel().score(MODEL, examples(path[:, -1], path))
-    assert sorted({row.where["t"] for row in score.rows}) == [k / 10 for k in range(11)]
+    assert sorted({row.where["t"] for row in shown(score)}) == [k / 10 for k in range(11)]
 
 
 def test_an_attack_that_kept_no_path_is_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from shown import shown
 
 from invspec.attacks.nspgd import NSPGD
 from invspec.attacks.null_step import NullStep
@@ -39,7 +40,9 @@ def examples(settings: Any) -> Examples:
 
 
 def scored(**settings: Any) -> dict[str, Row]:
-    rows = NullStepExactness().score(net(), examples(NullStep(**settings).identity["fields"])).rows
+    rows = shown(
+        NullStepExactness().score(net(), examples(NullStep(**settings).identity["fields"]))
+    )
     return {str(row.where["quantity"]): row for row in rows}
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 from pair_examples import Sigmoid, of_pairs
+from shown import outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples
@@ -57,7 +58,7 @@ def attacked(*paths: Tensor, settings: dict[str, Any] | None = None) -> Examples
 
 
 def found(examples: Examples, measure: PathValidity = PathValidity()) -> dict[str, float]:  # noqa: B008  # frozen
-    return {str(row.where["quantity"]): row.value for row in measure.score(MODEL, examples).rows}
+    return {str(row.where["quantity"]): row.value for row in shown(measure.score(MODEL, examples))}
 
 
 def test_a_path_along_the_level_set_is_valid() -> None:
@@ -181,10 +182,10 @@ def test_shares_are_means_over_sources() -> None:
     settings = {**UNIT, "step_size": 1.0}
     pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), settings=settings)
     score = PathValidity(statistic="failing").score(MODEL, pairs)
-    assert score.rows[0].value == 0.25
-    assert score.tensors["each"].tolist() == [0, 1, 0, 0]
+    assert shown(score)[0].value == 0.25
+    assert outcomes(score).tolist() == [0, 1, 0, 0]
     between = PathValidity(statistic="failing_between").score(MODEL, pairs)
-    assert between.tensors["each"].tolist() == [0, 1, 0, 0]
+    assert outcomes(between).tolist() == [0, 1, 0, 0]
 
 
 def test_a_halted_path_is_not_walked_on_the_spot() -> None:
@@ -224,7 +225,9 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
     walk = attack.perturb(net, batch, PerExample("test", batch.index))
     settings = plain(attack)["fields"]
     pairs = of_pairs(net, images, y, ends, walk.x_adv, walk.path.transpose(0, 1), settings)
-    quantities = {row.where["quantity"]: row.value for row in PathValidity().score(net, pairs).rows}
+    quantities = {
+        row.where["quantity"]: row.value for row in shown(PathValidity().score(net, pairs))
+    }
     assert quantities["failing"] == 0
     assert quantities["largest_step"] > 0
 
