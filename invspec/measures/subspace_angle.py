@@ -30,8 +30,8 @@ NEGLIGIBLE = 1e-10  # variance of a component relative to the first's: no compon
 class SubspaceAngle(Measure):
     """Whether two attacks, say pgd and a small random_rotation, move images in the same few directions.
 
-    U and V (d, k) hold the leading principal components of x_adv - x of the first and of the second attack, over the d
-    pixels that are not constant in both. A row for each quantity:
+    U and V (d, k) hold the leading principal components of x_adv - x of the first and of the
+    second attack, over the d pixels that are not constant in both. A row for each quantity:
 
         mean_squared_cosine       ||U^T V||_F^2 / k, from 0 for orthogonal subspaces to 1 for equal ones
         largest_cosine            max |U^T V|, over pairs of components
@@ -42,14 +42,16 @@ class SubspaceAngle(Measure):
         null_mean, null_95        mean and 95 % quantile of the mean squared cosine of random subspaces, each spanned by
                                   k normal vectors of its attack's own covariance; of fixed draws
 
-    k is smaller than `components` where an attack has fewer, as with few examples. Tensors: cosines (k, k), |U^T V|;
-    principal_cosines (k,); explained_variance_1 and _2 (k,), cumulative.
+    k is smaller than `components` where an attack has fewer, as with few examples. Tensors:
+    cosines (k, k), |U^T V|; principal_cosines (k,); explained_variance_1 and _2 (k,),
+    cumulative.
 
-    Intervals are those of a delete-a-group jackknife over 20 groups of examples, with Student's quantile and cut off at
-    the ends of the range; it presumes that the k-th component stands out from the next. Those of the null come from its
-    draws. random_level is exact.
+    Intervals are those of a delete-a-group jackknife over 20 groups of examples, with Student's
+    quantile and cut off at the ends of the range; it presumes that the k-th component stands
+    out from the next. Those of the null come from its draws. random_level is exact.
 
-    Raises: InvspecError where one of the attacks moved nothing, or where there are fewer than 4 examples.
+    Raises: InvspecError where one of the attacks moved nothing, or where there are fewer than 4
+    examples.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
@@ -158,7 +160,8 @@ class Scatter:
 class Cloud:
     """One attack's perturbations: rows (n, m), their coordinates in an orthonormal basis (d, m), or in pixels (None).
 
-    A basis of what the rows span is there where they are fewer than pixels; it makes all that follows cheaper.
+    A basis of what the rows span is there where they are fewer than pixels; it makes all that
+    follows cheaper.
     """
 
     rows: Tensor
