@@ -22,7 +22,7 @@ from invspec.data import Journal
 from invspec.perform import dispatch
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
-from invspec.plan.planner import Cell
+from invspec.plan.cells import Cell
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Task, Train
 

@@ -13,7 +13,7 @@ import torch
 
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.scoring.rows import share
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Task, Train

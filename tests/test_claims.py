@@ -8,6 +8,7 @@ import pytest
 from invspec.analysis import claims
 from invspec.analysis.intervals import wilson
 from invspec.errors import SpecError
+from invspec.plan.validation.claims import problems
 from invspec.scoring.rows import estimated
 
 SPEC = """
@@ -80,20 +81,10 @@ def by_angle(*right):
 def judge(planned, toy_store):
     def judged(outcomes, *listed, seeds=(0,)):
         whole = planned(spec(*listed, seeds=seeds))
-        claims.check(whole)
+        assert not list(problems(whole))
         return claims.judge(whole, toy_store(whole, outcomes))
 
     return judged
-
-
-@pytest.fixture
-def refused(planned):
-    def problem(claim):
-        with pytest.raises(SpecError) as caught:
-            claims.check(planned(spec(claim)))
-        return str(caught.value)
-
-    return problem
 
 
 # ─ verdicts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +123,7 @@ def test_a_claim_is_missing_until_each_of_its_scores_is_there(judge):
         return None if coords.get("rotations.max_degrees") == 180 else first(500)
 
     waiting, done = judge(outcomes, trend("falling"), value({"above": 0.1}), seeds=(0, 1))
-    assert (waiting.outcome, waiting.value, waiting.lacking) == ("missing", None, 2)
+    assert (waiting.outcome, waiting.value, waiting.missing_scores) == ("missing", None, 2)
     assert done.outcome == "holds"
 
 
@@ -272,100 +263,14 @@ def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(
         return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
     with pytest.raises(
-        SpecError, match=r"toy.yaml:16.*open: robustness.statistic \(mean, median\)"
+        SpecError, match=r"toy.yaml:16.*several cells match, with robustness.statistic \(mean, med"
     ):
         judge(outcomes, value({"above": 0.5}))
-    with pytest.raises(SpecError, match=r"nothing is measured at robustness\.statistic mode"):
+    with pytest.raises(SpecError, match=r"no cell at robustness\.statistic mode"):
         judge(outcomes, value({"above": 0.5}, {**CELL, "robustness.statistic": "mode"}))
-
-
-# ─ what is refused before anything is run ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_open_coordinate_is_named_with_its_values(refused):
-    said = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
-    assert (
-        "toy.yaml:16: claims.0.value: which cell is meant is open: rotations.max_degrees (0, 90, 180)"
-        in said
-    )
-    assert "fix it with at, or reduce it with over" in said
-
-
-@pytest.mark.parametrize(
-    ("claim", "expected"),
-    [
-        (
-            value({"above": 0}, measure="robustnes"),
-            ["claims.0.value.measure: no measure", "did you mean robustness?"],
-        ),
-        (
-            value({"above": 0}, {"pdg.eps": 0.1}),
-            ["claims.0.value.at.pdg.eps: no coordinate", "did you mean pgd.eps?"],
-        ),
-        (
-            value({"above": 0}, {"pgd.eps": 0.2}),
-            ["at.pgd.eps: nothing is measured at pgd.eps 0.2", "0, 8/255, 0.1"],
-        ),
-        (
-            value({"above": 0}, {**CELL, "defence": "plain"}),
-            ["claims.0.value.at: no cell has all of these"],
-        ),
-        (
-            value({"above": 0}, over={"pgd.step": "mean"}),
-            ["over.pgd.step: no coordinate", "pgd.eps"],
-        ),
-        (
-            value({"above": 0}, over={"seed": "mean"}),
-            ["over.seed: seed is no coordinate", "averaged always"],
-        ),
-        (
-            value({"above": 0}, {}, over={"defence": "area"}),
-            ["over.defence: defence is not a number: rotations, plain"],
-        ),
-        (
-            value({"above": 0}, CELL, over={"pgd.eps": "area"}),
-            ["over.pgd.eps: pgd.eps has one value here, 0.1"],
-        ),
-        (
-            trend("falling", along="rotations.max_degree"),
-            ["along: no coordinate", "did you mean rotations.max_degrees?"],
-        ),
-        (
-            trend("falling", at={}),
-            ["claims.0.trend: which cell is meant is open: pgd.eps (0, 8/255, 0.1)"],
-        ),
-        (compare({"above": 0}, at={}), ["claims.0.compare: which cell is meant is open: pgd.eps"]),
-        (
-            compare({"above": 0}, of={"rotations.max_degrees": 45}),
-            ["compare.of.rotations.max_degrees: nothing"],
-        ),
-        (
-            compare({"above": 0}, at=CELL),
-            ["of.rotations.max_degrees: rotations.max_degrees stands in at and in of"],
-        ),
-    ],
-)
-def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, claim, expected):
-    said = refused(claim)
-    assert said.startswith("toy.yaml:16: claims.0.")
-    for part in expected:
-        assert part in said
-
-
-def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
-    whole = planned(spec(trend("falling")))
-    claims.check(whole)
-    assert any(
-        "rotations.max_degrees" not in cell.coords for cell in whole.cells
-    )  # the plain defence has none
-
-
-def test_a_pair_must_be_measured_at_the_same_points(refused):
-    said = refused(compare({"above": 0}, over={"rotations.max_degrees": "mean"}))
-    assert "of and to are not both measured at rotations.max_degrees" in said
 
 
 @pytest.mark.slow
 def test_claims_and_tables_do_without_matplotlib_and_jinja():
-    code = "import sys, invspec.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
+    code = "import sys, invspec.analysis.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch
-from invspec.kinds import Number, Pixels
+from invspec.kinds import Confidence, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example
 from invspec.ops.nullspace import project_out
@@ -33,7 +33,7 @@ class LST(TargetWalk):
 
     step_size: Number = Field(default=0.01, gt=0, le=1, description="share of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
-    max_drop: Number = Field(
+    max_drop: Confidence = Field(
         default=0.2, ge=0, le=1, description="confidence that may be lost on the way"
     )
     strict: bool = Field(default=True, description="refuse a loss of exactly max_drop too")

@@ -122,6 +122,9 @@ class Equiconfidence(OnSpheres):
         default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
     )
 
+    def unit_of(self, name: str) -> str:
+        return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)

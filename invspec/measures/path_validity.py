@@ -40,7 +40,8 @@ class PathValidity(Measure):
         median_step            the same, the median
         largest_jump           from a source to a start of the walk's own, 0 if there is none; such
                                a path is broken, whatever its steps
-        least_margin           confidence above what was promised, of the worst path; negative: below
+        least_margin           confidence above what was promised, of the worst path; it is
+                               negative if a path fails
         least_margin_between   the same over `interior` points
         share_failing          failing / paths, with a bootstrap interval over sources
         share_failing_between  the same for failing_between

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, Perturbed
-from invspec.kinds import Attack, Number
+from invspec.kinds import Attack, Confidence
 from invspec.ops.draws import Draws
 from invspec.ops.losses import log_odds
 from invspec.ops.norms import per_example
@@ -138,7 +138,7 @@ class TargetWalk(Attack):
     needs_float32: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
-    max_drop: Number = Field(
+    max_drop: Confidence = Field(
         default=0.05, ge=0, le=1, description="confidence that may be lost on the way"
     )
     strict: bool = Field(default=False, description="refuse a loss of exactly max_drop too")

@@ -13,7 +13,7 @@ from invspec.analysis.intervals import wilson
 from invspec.data import Examples, Row, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.preimage import Preimage
-from invspec.models.firevnet import FullyConnectedFiRevNet
+from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
 from invspec.perform.proxies import Padded
 from invspec.scoring.preimages import activations
 

@@ -10,10 +10,10 @@ from workbench import call, planned, registered, tiny, written
 
 from invspec.data import JUDGED
 from invspec.errors import InvspecError
-from invspec.execution.devices import Settings
+from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.execution.walk import execute
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.report import samples
 from invspec.tasks import Perturb, Score, key
 
@@ -44,7 +44,7 @@ def ran(tmp_path_factory):
             execute(
                 [cell.goal for cell in toy.cells if cell.coords["measure"] != "late_accuracy"],
                 kept,
-                Settings(),
+                LocalExecutor(),
             )
         )
         yield toy, kept
