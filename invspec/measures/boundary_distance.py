@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field
@@ -63,6 +64,10 @@ class BoundaryDistance(ToBoundary):
     """
 
     version: ClassVar[int] = 2  # 1 had all three measures, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "the measures boundary_distance (mean), median_boundary_distance and "
+        "boundary_failures replace it"
+    }
 
     norm: Metric | None = Field(
         default=None, description="norm of the distance; default: the attack's"

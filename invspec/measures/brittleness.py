@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -36,6 +36,7 @@ class Brittleness(Measure):
     """
 
     version: ClassVar[int] = 2  # 1 had a field for a single size
+    replaced: ClassVar[Mapping[str, str]] = {"size": "use sizes: a row for each"}
 
     direction: Literal["noise", "attack"] = Field(
         default="noise", description="random signs, or the attack's own perturbation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field
@@ -18,6 +19,10 @@ class Thresholded(Measure):
     """Base class of measures of a classifier that answers only at a confidence of tau or more."""
 
     takes: ClassVar[tuple[int, int]] = (1, 64)
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "the measures robust_error (rerr), thresholded_error (err), "
+        "false_positive_rate (fpr), true_positive_rate (tpr) and rejection_threshold replace it"
+    }
 
     tpr: Number = Field(
         default=0.99, gt=0, le=1, description="share of correct validation images that tau accepts"

@@ -76,9 +76,7 @@ class DecisionPlane(FitsNuisanceClassifier):
     @model_validator(mode="after")
     def _one_in_the_other(self) -> Self:
         if self.radii is not None and not 0 < self.radii[0] < self.radii[1]:
-            raise ValueError(
-                f"expected radii with 0 < inner < outer, found {list(self.radii)}"
-            )
+            raise ValueError(f"expected radii with 0 < inner < outer, found {list(self.radii)}")
         return self
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -57,6 +57,9 @@ class OnSpheres(Measure):
     def smoke(self) -> Self:
         """Few draws, for all pairs, because a net of one epoch may classify no source correctly."""
         return self.model_copy(update={"draws": min(self.draws, 4), "eligible": "all"})
+
+    def unit_of(self, name: str) -> str:
+        return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
 
     def spheres(
         self, model: nn.Module, attacked: Examples, rows: Tensor
@@ -117,13 +120,13 @@ class Equiconfidence(OnSpheres):
     """
 
     version: ClassVar[int] = 2  # 1 had realised_norm, too, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "use the measure realised_norm for the lengths after clamping"
+    }
 
     quantiles: tuple[Level, ...] = Field(
         default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
     )
-
-    def unit_of(self, name: str) -> str:
-        return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -138,9 +141,7 @@ class Equiconfidence(OnSpheres):
         source = attacked.pairs.source[rows]
         return Scored(
             [
-                mean_of_pairs(
-                    column, source, SHARES, vertex=vertex, radius=radius, quantile=level
-                )
+                mean_of_pairs(column, source, SHARES, vertex=vertex, radius=radius, quantile=level)
                 for column, (vertex, radius, level) in zip(
                     widths.flatten(1).unbind(1), places, strict=True
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import torch
@@ -44,6 +45,9 @@ class FinalDistance(ToTarget):
     """
 
     version: ClassVar[int] = 2  # 1 had the mean, too, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "use mean_final_distance for the mean, quantiles: [0.5] for the median"
+    }
 
     quantiles: tuple[Level, ...] = Field(
         default=(0.25, 0.5, 0.75), min_length=1, description="levels, a row each"

@@ -31,7 +31,9 @@ class ImageGrid(OfPairs):
     Raises: InvspecError where no pair is eligible, or none of the classes shown.
     """
 
-    classes: int = Field(default=10, ge=2, description="most classes that are shown, the first ones")
+    classes: int = Field(
+        default=10, ge=2, description="most classes that are shown, the first ones"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated, ClassVar
@@ -44,6 +44,9 @@ class Triangle(OfPairs):
     """
 
     version: ClassVar[int] = 2  # 1 could have a single quantity, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "every quantity has a row: pick one at <measure>.quantity"
+    }
 
     drops: tuple[Drop, ...] = Field(
         default=(0, 0.1, 0.2, 0.3), min_length=1, description="the D of share_within_D"

@@ -136,7 +136,12 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
     done, judged = 0, examples.judged
     for batch, tensors in examples.batches(size, "x_adv", "path"):
         rows = slice(done, done + len(batch))
-        on_cpu = (tensors["x_adv"], tensors["path"], judged.prediction[rows], judged.confidence[rows])
+        on_cpu = (
+            tensors["x_adv"],
+            tensors["path"],
+            judged.prediction[rows],
+            judged.confidence[rows],
+        )
         yield Walks(rows, batch, batch.x.to(device), *(tensor.to(device) for tensor in on_cpu))
         done += len(batch)
 

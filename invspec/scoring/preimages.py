@@ -98,6 +98,5 @@ def outcome_rows(outcomes: Mapping[str, Tensor], judged: Judged) -> list[Row]:
     """For each quantity the share of examples, or of pairs, with that outcome (N,) bool."""
     constructor = share_of_pairs if isinstance(judged, JudgedPairs) else share
     return [
-        constructor(outcome.cpu(), judged.unit, quantity=name)
-        for name, outcome in outcomes.items()
+        constructor(outcome.cpu(), judged.unit, quantity=name) for name, outcome in outcomes.items()
     ]

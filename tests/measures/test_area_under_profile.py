@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
@@ -33,7 +34,7 @@ def after(eps: float, settings: dict[str, Any]) -> Examples:
     judged = {"index": [5, 6, 7, 8], "y": Y, "prediction": PREDICTION, "prediction_adv": fallen}
     split = TensorSplit(torch.zeros(4, 1, 1, 1), torch.tensor(Y))
     return Examples(
-        split, {name: torch.tensor(column) for name, column in judged.items()}, {}, settings
+        split, filled({name: torch.tensor(column) for name, column in judged.items()}), {}, settings
     )
 
 
@@ -63,8 +64,8 @@ def test_robust_accuracy_asks_for_the_true_label() -> None:
 
 def test_it_is_the_area_under_the_profile_of_the_means() -> None:
     of = sweep((0.0, 0.05, 0.1, 0.2, 0.3))
-    kept = [(one.judged["prediction_adv"] == one.judged["prediction"]).float() for one in of]
-    profile = [Resampler(8).means([each], [of[0].judged["index"]]) for each in kept]
+    kept = [(one.judged.prediction_adv == one.judged.prediction).float() for one in of]
+    profile = [Resampler(8).means([each], [of[0].judged.index]) for each in kept]
     expected = area(profile, [0.0, 0.05, 0.1, 0.2, 0.3])
     assert shown(score(of))[0].value == pytest.approx(expected.point)
 

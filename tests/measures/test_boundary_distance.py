@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
@@ -36,7 +37,7 @@ def examples(
         "l2": delta.flatten(1).norm(dim=1),
     }
     clean = TensorSplit(x, labels, index=judged["index"])
-    return Examples(clean, judged, {"x_adv": x + delta}, settings)
+    return Examples(clean, filled(judged), {"x_adv": x + delta}, settings)
 
 
 def value(measure: BoundaryDistance, attacked: Examples) -> float:
@@ -103,7 +104,10 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
     }
     x = torch.zeros(n, 1, 1, 1)
     attacked = Examples(
-        TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"}
+        TensorSplit(x, judged["y"]),
+        filled(judged),
+        {"x_adv": x + delta.view(-1, 1, 1, 1)},
+        {"norm": "l1"},
     )
     each = outcomes(BoundaryDistance().score(nn.Identity(), attacked))
     torch.testing.assert_close(each, delta, rtol=0, atol=2e-6)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pydantic import ValidationError
 from shown import index, outcomes, shown
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def examples(delta: Tensor, x: float = 0.6, wrong: int = 0) -> Examples:
         "prediction": torch.zeros(N, dtype=torch.int64),
     }
     return Examples(
-        TensorSplit(pixels, y, index=judged["index"]), judged, {"x_adv": pixels + delta}
+        TensorSplit(pixels, y, index=judged["index"]), filled(judged), {"x_adv": pixels + delta}
     )
 
 
@@ -124,7 +125,7 @@ def test_pairs_that_share_a_source_are_one_example() -> None:
     (batch,) = clean.batches(len(clean))
     zeros = torch.zeros(4, dtype=torch.int64)
     judged = {"index": batch.index, "y": zeros, "prediction": zeros, "source": clean.source}
-    found = score(Examples(clean, judged, {"x_adv": batch.x}), size=0)
+    found = score(Examples(clean, filled(judged), {"x_adv": batch.x}), size=0)
     assert index(found).tolist() == [0, 1]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from columns import filled
 from pydantic import ValidationError
 from shown import index, outcomes, shown
 from torch import nn
@@ -45,7 +46,7 @@ def examples(
         "linf": torch.full((n,), 0.0 if clean else 0.1),
     }
     return Examples(
-        TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), judged, {}
+        TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), filled(judged), {}
     )
 
 
@@ -108,10 +109,10 @@ def test_identity_alone_has_its_error_as_robust_error() -> None:
 def test_a_single_attack_is_clean_images_and_attempt_at_once() -> None:
     whole = examples(ADV_RIGHT + VALID_RIGHT, ADV + VALID, list(range(20)))
     judged = {
-        **whole.judged,
+        **vars(whole.judged),
         **{name: IDENTITY.judged[name] for name in ("prediction", "confidence")},
     }
-    assert value(Examples(whole.clean, judged, {})) == value(IDENTITY, ATTACK)
+    assert value(Examples(whole.clean, filled(judged), {})) == value(IDENTITY, ATTACK)
 
 
 def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
@@ -239,7 +240,9 @@ def test_an_attack_on_validation_images_alone_leaves_nothing_to_judge() -> None:
 
 
 def test_attacks_on_pairs_are_refused() -> None:
-    pairs = Examples(ATTACK.clean, {**ATTACK.judged, "source": ATTACK.judged["index"]}, {})
+    pairs = Examples(
+        ATTACK.clean, filled({**vars(ATTACK.judged), "source": ATTACK.judged.index}), {}
+    )
     with pytest.raises(InvspecError, match="thresholds are of single images"):
         score(IDENTITY, pairs)
 

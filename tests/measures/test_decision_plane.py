@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from pydantic import ValidationError
 from shown import shown
 from torch import nn
@@ -49,7 +50,7 @@ def points(n, seed=0):
 
 
 def train(n=400):
-    return Examples(TensorSplit(*points(n)), {}, {})
+    return Examples(TensorSplit(*points(n)), filled({}), {})
 
 
 def attacked(images, y, ends, x_adv=None):
@@ -57,7 +58,7 @@ def attacked(images, y, ends, x_adv=None):
     source, target = torch.tensor(ends).unbind(1)
     clean = PairedSplit(TensorSplit(images, y), source, target, torch.arange(len(ends)))
     tensors = {"x_adv": images[target] if x_adv is None else x_adv}
-    return Examples(clean, {"source": source, "target": target}, tensors)
+    return Examples(clean, filled({"source": source, "target": target}), tensors)
 
 
 def of_data(count=6):
@@ -255,7 +256,7 @@ def test_regions_and_circles_tell_the_same():
 
 
 def test_attacks_without_pairs_and_other_classes_are_refused():
-    single = Examples(TensorSplit(*points(4)), {}, {"x_adv": points(4)[0]})
+    single = Examples(TensorSplit(*points(4)), filled({}), {"x_adv": points(4)[0]})
     with pytest.raises(InvspecError, match="for each of the second attack's pairs"):
         score(RADIUS, single)
     one = train()

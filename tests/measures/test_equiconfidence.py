@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
 from shown import shown
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ def test_draws_belong_to_the_pair_whatever_stands_beside_it() -> None:
     pairs, rows = attacked(), torch.tensor([1])
     alone = Examples(
         pairs.clean.take(rows),
-        {name: column[rows] for name, column in pairs.judged.items()},
+        filled({name: column[rows] for name, column in vars(pairs.judged).items()}),
         {name: tensor[rows] for name, tensor in pairs.tensors.items()},
     )
     both = torch.stack(
@@ -106,7 +107,7 @@ def _only(pairs: Examples, positions: list[int]) -> Examples:
     rows = torch.tensor(positions)
     return Examples(
         pairs.clean.take(rows),
-        {name: column[rows] for name, column in pairs.judged.items()},
+        filled({name: column[rows] for name, column in vars(pairs.judged).items()}),
         {name: tensor[rows] for name, tensor in pairs.tensors.items()},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from columns import filled
 from pair_examples import FirstPixels, of_pairs
 from shown import index, outcomes, shown
 
@@ -74,7 +75,7 @@ def test_relative_distances_are_1_where_nothing_was_gained() -> None:
 def test_where_nobody_is_eligible_there_is_no_distance() -> None:
     pairs = attacked()
     wrong = Examples(
-        pairs.clean, {**pairs.judged, "prediction": 1 - pairs.judged["y"]}, pairs.tensors
+        pairs.clean, filled({**vars(pairs.judged), "prediction": 1 - pairs.judged.y}), pairs.tensors
     )
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         LINF.score(MODEL, wrong)

@@ -92,7 +92,7 @@ def test_examples_that_are_no_pairs_are_their_own_sources() -> None:
     paired = examples()
     judged = {
         name: column
-        for name, column in paired.judged.items()
+        for name, column in vars(paired.judged).items()
         if name in ("index", "y", "prediction")
     }
     alone = replace(paired, judged=judged)

@@ -41,7 +41,7 @@ def metamers(model_says: list[int], looks: list[int]) -> Tensor:
 def examples(x_adv: Tensor | None = None, path: Tensor | None = None) -> Examples:
     x_adv = metamers([int(Y[source]) for source, _ in PAIRS], SEEN) if x_adv is None else x_adv
     found = of_pairs(MODEL, IMAGES, Y, PAIRS, x_adv, path)
-    judged = {**found.judged, "prediction_adv": MODEL(x_adv).argmax(1)}
+    judged = {**vars(found.judged), "prediction_adv": MODEL(x_adv).argmax(1)}
     return replace(found, judged=judged, oracle=oracle)
 
 

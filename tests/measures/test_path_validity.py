@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
 from shown import outcomes, shown
 from torch import Tensor, nn
@@ -174,8 +175,8 @@ def test_a_path_stays_within_the_pixels() -> None:
 def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
     broken = attacked(level())
-    judged = {**broken.judged, "confidence": torch.tensor([float("nan")])}
-    assert found(Examples(broken.clean, judged, broken.tensors, UNIT))["failing"] == 1
+    judged = {**vars(broken.judged), "confidence": torch.tensor([float("nan")])}
+    assert found(Examples(broken.clean, filled(judged), broken.tensors, UNIT))["failing"] == 1
 
 
 def test_shares_are_means_over_sources() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
@@ -21,7 +22,7 @@ def judged(y, prediction, prediction_adv):
     }
     clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
     return Examples(
-        clean, {name: torch.tensor(list(column)) for name, column in columns.items()}, {}
+        clean, filled({name: torch.tensor(list(column)) for name, column in columns.items()}), {}
     )
 
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -30,7 +31,9 @@ def examples(delta):
     n = len(delta)
     x = torch.full((n, 1, 4, D // 4), 0.5)
     return Examples(
-        TensorSplit(x, torch.zeros(n, dtype=torch.int64)), {}, {"x_adv": x + delta.view_as(x)}
+        TensorSplit(x, torch.zeros(n, dtype=torch.int64)),
+        filled({}),
+        {"x_adv": x + delta.view_as(x)},
     )
 
 

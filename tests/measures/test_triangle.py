@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
 from pydantic import ValidationError
 from shown import index, outcomes, shown
@@ -73,8 +74,8 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
     for source in range(2):
         x, ends = pairs.clean.images.pixels[source], pairs.x_adv[3 * source : 3 * source + 3]
         label, p_s = (
-            int(pairs.judged["prediction"][3 * source]),
-            pairs.judged["confidence"][3 * source].item(),
+            int(pairs.judged.prediction[3 * source]),
+            pairs.judged.confidence[3 * source].item(),
         )
         for a, b in ((0, 1), (0, 2), (1, 2)):
             f = {
@@ -125,7 +126,7 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
     rows = torch.tensor([0, 1, 2])
     uneven = Examples(
         pairs.clean.take(rows),
-        {k: v[rows] for k, v in pairs.judged.items()},
+        filled({k: v[rows] for k, v in vars(pairs.judged).items()}),
         {"x_adv": pairs.x_adv[rows]},
     )
     assert {row.n for row in shown(Triangle().score(Constant(), uneven))} == {1}
@@ -133,7 +134,9 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
 
 def test_the_misclassified_count_only_where_all_do() -> None:
     pairs = attacked(Constant())
-    wrong = Examples(pairs.clean, {**pairs.judged, "y": pairs.judged["y"] + 1}, pairs.tensors)
+    wrong = Examples(
+        pairs.clean, filled({**vars(pairs.judged), "y": pairs.judged.y + 1}), pairs.tensors
+    )
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         found(wrong, Constant())
     assert found(wrong, Constant(), **Triangle().smoke().model_dump())["least_edge_margin"] == 0

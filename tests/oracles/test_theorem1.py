@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import Tensor, nn
 
@@ -43,7 +44,9 @@ def judged(net: nn.Module, clean: TensorSplit, x_adv: Tensor) -> Examples:
     }
     linf = (x_adv - clean.pixels).flatten(1).abs().amax(1)
     return Examples(
-        clean, {"index": clean.index, "y": clean.y, "linf": linf, **predictions}, {"x_adv": x_adv}
+        clean,
+        filled({"index": clean.index, "y": clean.y, "linf": linf, **predictions}),
+        {"x_adv": x_adv},
     )
 
 
@@ -195,7 +198,7 @@ def test_what_breaks_the_bound_is_said_to() -> None:
     right = {"prediction": y, "prediction_adv": y}  # after both changes
     examples = Examples(
         clean,
-        {"index": clean.index, "y": y, "linf": torch.ones(len(y)), **right},
+        filled({"index": clean.index, "y": y, "linf": torch.ones(len(y)), **right}),
         {"x_adv": Tensor()},
     )
     rows = {
