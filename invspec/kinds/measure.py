@@ -36,7 +36,7 @@ class Measure(Method):
         return ""
 
     @property
-    def threshold(self) -> str:
+    def threshold_caption(self) -> str:
         """The limit on that distance, in words for captions; empty if it has none."""
         return ""
 

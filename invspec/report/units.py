@@ -32,7 +32,9 @@ def metric(spec: Spec, layout: Layout) -> str:
         if isinstance(variant.method, Measure) and _is_shown(variant, layout)
     ]
     metrics = dict.fromkeys(measure.metric for measure in measures if measure.metric)
-    thresholds = dict.fromkeys(measure.threshold for measure in measures if measure.threshold)
+    thresholds = dict.fromkeys(
+        measure.threshold_caption for measure in measures if measure.threshold_caption
+    )
     if not metrics:
         return ""
     return ", ".join([" or ".join(metrics), *(thresholds if len(thresholds) == 1 else ())])
