@@ -11,9 +11,9 @@ from torch import Tensor
 from invspec.data import Judged, JudgedPairs
 
 
-def filled(columns: Mapping[str, Tensor], n: int | None = None) -> Judged:
-    """The record with these columns (N,), and zeros in the others; n is needed without columns."""
-    size = len(next(iter(columns.values()))) if n is None else n
+def filled(columns: Mapping[str, Tensor]) -> Judged:
+    """The record with these columns (N,), and zeros in the others."""
+    size = len(next(iter(columns.values()))) if columns else 0
     record = JudgedPairs if "source" in columns else Judged
     zeros = torch.zeros(size, dtype=torch.int64)
     return record(**{field.name: columns.get(field.name, zeros) for field in fields(record)})

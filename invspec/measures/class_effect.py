@@ -42,6 +42,10 @@ class ClassEffect(ByDistance):
         default=0.03, gt=0, description="a pair at this distance or further has failed"
     )
 
+    @property
+    def threshold_caption(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)

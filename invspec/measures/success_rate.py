@@ -49,6 +49,10 @@ class SuccessRate(ByDistance):
         default="cells", description="mean of the matrix' cells, or of pairs"
     )
 
+    @property
+    def threshold_caption(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         published = self.compat == "published"

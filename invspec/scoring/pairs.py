@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 
 Eligible = Literal["correct", "all"]
 
@@ -48,6 +48,10 @@ class ByDistance(OfPairs):
     @property
     def reads(self) -> dict[str, str]:
         return weights_read(self.distance)
+
+    @property
+    def metric(self) -> str:
+        return describe(self.distance)
 
     def smoke(self) -> Self:
         """Use a distance that needs no download."""

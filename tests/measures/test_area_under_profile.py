@@ -89,7 +89,7 @@ def test_a_setting_within_a_setting_is_found_and_can_be_named() -> None:
 
 def test_where_two_settings_differ_one_can_be_named() -> None:
     of = [after(eps, {"eps": eps, "step_size": eps / 10}) for eps in (0.0, 0.1, 0.3)]
-    with pytest.raises(InvspecError, match="eps and step_size differs"):
+    with pytest.raises(InvspecError, match="found eps and step_size"):
         score(of)
     assert shown(score(of, along="eps")) == shown(score(sweep()))
 
@@ -97,16 +97,20 @@ def test_where_two_settings_differ_one_can_be_named() -> None:
 @pytest.mark.parametrize(
     ("of", "fields", "message"),
     [
-        (sweep((0.1,)), {}, "one value"),
-        (sweep((0.1, 0.1)), {}, "nothing differs"),
-        (sweep((0.3, 0.1)), {}, "eps is 0.3, 0.1"),
-        (sweep(), {"along": "norm"}, "norm is linf, linf, linf"),
+        (sweep((0.1,)), {}, "at least two values, found one"),
+        (sweep((0.1, 0.1)), {}, "found none"),
+        (sweep((0.3, 0.1)), {}, "eps does not rise: 0.3, 0.1"),
+        (sweep(), {"along": "norm"}, "norm does not rise: linf, linf, linf"),
         (sweep(), {"along": "epps"}, "(?s)no setting 'epps'.*did you mean eps"),
-        ([after(0.1, {"norm": norm}) for norm in ("l2", "linf")], {}, "norm is l2, linf"),
+        (
+            [after(0.1, {"norm": norm}) for norm in ("l2", "linf")],
+            {},
+            "norm does not rise: l2, linf",
+        ),
         (
             [after(0.1, {"random_start": flag}) for flag in (False, True)],
             {},
-            "random_start is False, True",
+            "random_start does not rise: False, True",
         ),
     ],
     ids=str,

@@ -131,5 +131,5 @@ def test_the_clamp_of_the_attack_is_no_concern_of_the_measure() -> None:
 
 
 def test_other_attacks_are_refused() -> None:
-    with pytest.raises(InvspecError, match="the attack is no null_step"):
+    with pytest.raises(InvspecError, match="the attack is not null_step"):
         NullStepExactness().score(net(), examples(NSPGD().identity["fields"]))

@@ -160,7 +160,7 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
         -1, 1, 1, 1
     )  # all pairs of a source have the same fate
     alone = replace(plain, tensors={"x_adv": x_adv})
-    paired = replace(alone, judged={"source": source})
+    paired = replace(alone, judged=filled({"source": source}))
     one, other = (rows(examples)["logits"] for examples in (alone, paired))
     assert (one.n, other.n) == (N, N // 3)
     assert one.value == pytest.approx(other.value)

@@ -97,7 +97,9 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     images = [(LOW, LOW), (LOW, HIGH), (LOW, HIGH), (LOW, HIGH)]
     attacked = examples(images, images, y=[0, 0, 1, 1])
     row = rows(
-        replace(attacked, judged={**vars(attacked.judged), "source": torch.tensor([5, 5, 9, 9])})
+        replace(
+            attacked, judged=filled({**vars(attacked.judged), "source": torch.tensor([5, 5, 9, 9])})
+        )
     )["oracle_accuracy"]
     assert (row.value, row.n) == (0.75, 2)
     assert (row.low, row.high) == pytest.approx((0.5, 1), abs=0.02)

@@ -66,7 +66,7 @@ def test_among_the_correct_only_they_count_and_keep_their_index():
 
 
 def test_where_nothing_is_correct_the_refusal_says_so():
-    with pytest.raises(InvspecError, match="no examples"):
+    with pytest.raises(InvspecError, match="no example is classified correctly"):
         FoolingRate(among="correct").score(nn.Identity(), judged([0], [1], [1]))
 
 

@@ -161,7 +161,7 @@ def test_where_no_source_is_classified_correctly_there_is_no_rate() -> None:
 
 
 def test_a_class_that_the_model_has_not_is_refused() -> None:
-    with pytest.raises(InvspecError, match="class 2, the model 2 logits"):
+    with pytest.raises(InvspecError, match="class 2, but the model has 2 logits"):
         LINF.model_copy(update={"eligible": "all"}).score(FirstPixels(2), attacked())
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from columns import filled
 from pair_examples import Sigmoid, of_pairs
-from pydantic import ValidationError
-from shown import index, outcomes, shown
+from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
@@ -96,18 +95,11 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "statistic", ["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
-)
-def test_one_quantity_alone_has_an_entry_a_source(statistic: Any) -> None:
+def test_every_quantity_has_an_outcome_for_each_source() -> None:
     model = Sigmoid(torch.tensor([6.0, 4.0, 3.0, 1.0]))
-    pairs = attacked(model)
-    every = found(pairs, model, drops=(0.2,))
-    score = Triangle(statistic=statistic, drops=(0.2,)).score(model, pairs)
-    (value,) = (value for name, value in every.items() if name.startswith(statistic))
-    assert shown(score)[0].value == pytest.approx(value)
-    assert index(score).tolist() == [0, 1]
-    assert outcomes(score).mean().item() == pytest.approx(value)
+    for row in Triangle().score(model, attacked(model)).rows:
+        assert row.outcomes is not None
+        assert row.outcomes.index.tolist() == [0, 1]
 
 
 def test_sources_are_read_across_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +132,3 @@ def test_the_misclassified_count_only_where_all_do() -> None:
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         found(wrong, Constant())
     assert found(wrong, Constant(), **Triangle().smoke().model_dump())["least_edge_margin"] == 0
-
-
-def test_one_share_needs_one_drop() -> None:
-    with pytest.raises(ValidationError, match="give one drop, not 4"):
-        Triangle(statistic="share_within")
