@@ -1,13 +1,9 @@
-"""Names of small types that the whole package shares. Does not import torch."""
+"""Small types that the whole package shares. Does not import torch."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Norm = Literal["linf", "l2", "l1"]
-
-
-Shape = tuple[int, int, int]
-
-
-Bounds = tuple[float, float]
+Shape = tuple[int, int, int]  # (C, H, W)
+Bounds = tuple[float, float]  # least and largest value of a pixel
