@@ -16,7 +16,7 @@ from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import project, steepest
 from invspec.ops.types import Norm
-from invspec.search.ball import can_move, random_in_ball
+from invspec.search.ball import Ball, can_move
 from invspec.search.fields import EpsSpace, Label
 from invspec.search.gradients import input_gradient, logits_of
 
@@ -133,8 +133,8 @@ class PGD(Attack):
         """A new tensor: x, or a random image of the ball and the box."""
         if not self.random_start:
             return batch.x.clone()
-        noise = random_in_ball(batch.x, self.eps, self.norm, rng)
-        return noise.mul_(self._unit(model, batch.x)).add_(batch.x).clamp_(*batch.bounds)
+        ball = Ball(self.norm, self.eps, batch.bounds, self._unit(model, batch.x))
+        return ball.start(batch.x, rng)
 
     def _climb(self, model: nn.Module, batch: Batch, x_adv: Tensor) -> Tensor:
         """Take all the steps, in place, from x_adv."""

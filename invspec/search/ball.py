@@ -1,25 +1,100 @@
-"""The set in which an attack searches."""
+"""The set in which an attack searches: valid images within eps of x."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from invspec.data import Batch, Perturbed
 from invspec.ops.draws import Draws
-from invspec.ops.norms import per_example, size
+from invspec.ops.norms import per_example, project, size, steepest
 from invspec.ops.types import Bounds, Norm
+from invspec.search.search import Search
 
 
-def random_in_ball(x: Tensor, eps: float, norm: Norm, rng: Draws) -> Tensor:
-    """Noise of the shape of x: uniform in the linf ball; else of isotropic direction and uniform length."""
-    if norm == "linf":
-        return eps * (2 * rng.uniform(tuple(x.shape)).to(x) - 1)
+@dataclass(frozen=True)
+class Ball:
+    """Valid images within eps of x in a norm, for any x (B, C, H, W).
+
+    unit is one unit of eps in pixels, broadcastable to x, if eps is not in pixels: (1, C, 1, 1) for
+    a standardising model.
+    """
+
+    norm: Norm
+    eps: float
+    bounds: Bounds
+    unit: Tensor | None = None
+
+    def start(self, x: Tensor, rng: Draws) -> Tensor:
+        """A random image (B, C, H, W) of the ball, as a new tensor.
+
+        linf: uniform in the ball. l2 and l1: an isotropic direction and a uniform length.
+        """
+        if self.norm == "linf":
+            noise = self.eps * (2 * rng.uniform(tuple(x.shape)).to(x) - 1)
+        else:
+            noise = isotropic(x, self.eps, self.norm, rng)
+        if self.unit is not None:
+            noise.mul_(self.unit)
+        return noise.add_(x).clamp_(*self.bounds)
+
+    def step(self, x_adv: Tensor, gradient: Tensor, x: Tensor, length: float | Tensor) -> Tensor:
+        """Steepest ascent from x_adv by length, a number or (B,), and back into the ball around x."""
+        if isinstance(length, Tensor):
+            length = per_example(length, x)
+        return self.project(x_adv + length * steepest(gradient, self.norm), x)
+
+    def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        """The nearest image of the ball around x, then of the box, which only shortens."""
+        delta = project(self._measured(x_adv - x), self.eps, self.norm)
+        return (x + (delta if self.unit is None else delta * self.unit)).clamp(*self.bounds)
+
+    def contains(self, x_adv: Tensor, x: Tensor, slack: float = 0.0) -> Tensor:
+        """Which images (B,) are valid and within eps of x, up to slack in units of eps."""
+        low, high = self.bounds
+        valid = ((x_adv >= low) & (x_adv <= high)).flatten(1).all(1)
+        return valid & (size(self._measured(x_adv - x), self.norm) <= self.eps + slack)
+
+    def _measured(self, delta: Tensor) -> Tensor:
+        """A perturbation (B, C, H, W) of pixels in units of eps."""
+        return delta if self.unit is None else delta / self.unit
+
+
+def isotropic(x: Tensor, eps: float, norm: Norm, rng: Draws) -> Tensor:
+    """Noise of the shape of x: an isotropic direction, and a length that is uniform in [0, eps]."""
     direction = rng.normal(tuple(x.shape)).to(x)
     length = eps * rng.uniform((len(x),)).to(x)
     return direction * per_example(length / size(direction, norm), direction)
 
 
+def random_direction(x: Tensor, norm: Norm, rng: Draws) -> Tensor:
+    """Noise of the shape of x and of length 1: a scaled uniform draw for linf, else isotropic."""
+    shape = tuple(x.shape)
+    noise = (2 * rng.uniform(shape) - 1 if norm == "linf" else rng.normal(shape)).to(x)
+    return noise / per_example(size(noise, norm), noise)
+
+
 def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 0.0) -> Tensor:
-    """Which pixels are further than gap, a number or (B, 1, 1, 1), from the bound that their gradient points to."""
+    """Which pixels are more than gap from the bound that their gradient points to.
+
+    gap: a number or (B, 1, 1, 1).
+    """
     low, high = bounds
     return torch.where(gradient > 0, x < high - gap, x > low + gap)
+
+
+def eps_0_skips_model(perturb: Callable[..., Perturbed]) -> Callable[..., Perturbed]:
+    """Decorates `perturb` of an attack with a field eps: eps 0 returns x and runs no model."""
+
+    @wraps(perturb)
+    def skipping(attack: Any, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        if attack.eps == 0:
+            return Search(model, batch).result()
+        return perturb(attack, model, batch, rng)
+
+    return skipping

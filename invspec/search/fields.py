@@ -1,4 +1,4 @@
-"""Fields that attacks share."""
+"""Types of fields that several attacks have."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
+# units of eps: pixels of [0, 1], or those of the model's standardised input
 EpsSpace = Literal["pixel", "standardised"]
 
-
+# the label to leave; YAML 1.1 reads an unquoted `true` as a boolean
 Label = Annotated[
     Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
 ]

@@ -7,16 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-
-def logits_and_gradient(
-    model: nn.Module, objective: Objective, x: Tensor, y: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Logits (B, K) and the gradient (B, C, H, W) of each example's own objective, in one pass each way."""
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = model(leaf)
-        total = objective(logits, y).sum()
-    return logits.detach(), torch.autograd.grad(total, leaf)[0]
+# logits (B, K) and y (B,) to the value that is climbed, (B,)
+Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -25,16 +17,29 @@ def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     return model(x)
 
 
-def input_gradient(
-    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
-) -> Tensor:
-    """Gradient (B, C, H, W) of each example's own loss; the weights' .grad stays as it is."""
+def input_gradient(model: nn.Module, objective: Objective, x: Tensor, y: Tensor) -> Tensor:
+    """Gradient (B, C, H, W) of each example's own objective at x."""
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
-        total = loss(
-            model(leaf), y
-        ).sum()  # a mean would scale an example's gradient by the size of its batch
+        # a sum: a mean would scale an example's gradient by the size of its batch
+        total = objective(model(leaf), y).sum()
     return torch.autograd.grad(total, leaf)[0]
 
 
-Objective = Callable[[Tensor, Tensor], Tensor]  # logits (B, K) and y (B,) to what is climbed, (B,)
+def logits_and_gradient(
+    model: nn.Module, objective: Objective, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) and the gradient (B, C, H, W) of each example's own objective, in one pass."""
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model(leaf)
+        total = objective(logits, y).sum()
+    return logits.detach(), torch.autograd.grad(total, leaf)[0]
+
+
+def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
+    """The classes other than y with the largest logits, largest first: (B, min(count, K - 1))."""
+    ranked = logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(
+        dim=1, descending=True, stable=True
+    )
+    return ranked[:, : min(count, logits.shape[1] - 1)]

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from invspec.data import Batch, Perturbed
-from invspec.ops.draws import Draws
-from invspec.ops.norms import per_example, size
-from invspec.ops.types import Norm
+from invspec.search.ball import random_direction as random_direction
+from invspec.search.gradients import likeliest_others as likeliest_others
 
 
 class Survivors:
@@ -49,18 +48,3 @@ class Survivors:
     def found(self) -> Perturbed:
         """What an attack returns."""
         return Perturbed(self.x_adv, self.forwards, self.backwards)
-
-
-def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
-    """The classes other than y with the largest logits, the largest first: (B, min(count, K - 1)) int64."""
-    ranked = logits.scatter(1, y.unsqueeze(1), -torch.inf).argsort(
-        dim=1, descending=True, stable=True
-    )
-    return ranked[:, : min(count, logits.shape[1] - 1)]
-
-
-def random_direction(x: Tensor, norm: Norm, rng: Draws) -> Tensor:
-    """Noise of length 1 in the norm and of the shape of x: linf, a scaled uniform draw; else isotropic."""
-    shape = tuple(x.shape)
-    noise = (2 * rng.uniform(shape) - 1 if norm == "linf" else rng.normal(shape)).to(x)
-    return noise / per_example(size(noise, norm), noise)

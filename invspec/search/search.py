@@ -1,0 +1,246 @@
+"""The state of one attack on one batch: active examples, best images, and the passes they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Batch, Perturbed
+from invspec.ops.norms import per_example
+from invspec.search import gradients
+from invspec.search.fields import Label
+from invspec.search.gradients import Objective
+
+
+class Search:
+    """One attack on a batch of B examples, of which M are still active.
+
+    Every pass through the model goes through a search, which counts it for the active examples:
+    an attack never counts by itself. Examples only ever become inactive (`narrow`); what an
+    attack does with some of them and then with all again is an inner search on `active`, whose
+    result is added by `include`.
+
+    rows (M,) int64 are the positions of the active examples in the batch; x (M, C, H, W) and
+    y (M,) are theirs, and so are all images passed to and returned by the methods. x_adv
+    (M, C, H, W) is the best image offered so far, score (M,) its score; before, x and -inf.
+
+    Passes are Python integers, the same for all active examples. They are written to an example's
+    row when it leaves, together with its image: counting launches no kernel and waits for no
+    device, and an attack that keeps all examples to its end pays for none of this.
+
+    label predicted replaces y by the model's prediction for x, at the cost of a forward pass.
+    vertices: length T of the path (T, B, C, H, W), if one is kept; its first vertex is x.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        label: Label = "true",
+        vertices: int | None = None,
+    ) -> None:
+        self.model, self.batch = model, batch
+        self._rows: Tensor | None = None  # None: all examples of the batch
+        self._x: Tensor | None = batch.x
+        self._y: Tensor | None = batch.y
+        self._x_adv: Tensor | None = None
+        self._score: Tensor | None = None
+        self._forwards = self._backwards = 0
+        self._written: Perturbed | None = None  # results of examples that have left
+        self._path = None if vertices is None else Path.of(batch.x, vertices)
+        if label == "predicted":
+            self.relabel(self.logits(batch.x).argmax(1))
+
+    # Active examples
+
+    def __len__(self) -> int:
+        """Number of active examples, M."""
+        return len(self.batch) if self._rows is None else len(self._rows)
+
+    @property
+    def rows(self) -> Tensor:
+        if self._rows is None:
+            return torch.arange(len(self.batch), device=self.batch.x.device)
+        return self._rows
+
+    @property
+    def x(self) -> Tensor:
+        if self._x is None:
+            self._x = self.batch.x[self.rows]
+        return self._x
+
+    @property
+    def y(self) -> Tensor:
+        if self._y is None:
+            self._y = self.batch.y[self.rows]
+        return self._y
+
+    @property
+    def active(self) -> Batch:
+        """The active examples as a batch, for an inner search or attack."""
+        return self.batch if self._rows is None else self.batch.take(self._rows)
+
+    def pick(self, values: Tensor) -> Tensor:
+        """The active examples' part of values (B, ...), such as draws for the whole batch."""
+        return values if self._rows is None else values[self._rows]
+
+    def relabel(self, y: Tensor) -> None:
+        """Attack the labels y (B,) instead of those of the batch."""
+        self.batch = replace(self.batch, y=y)
+        self._y = y if self._rows is None else None
+
+    def narrow(self, stay: Tensor, x_adv: Tensor | None = None) -> Tensor | None:
+        """Go on with the examples where stay (M,) bool; the others leave with their x_adv.
+
+        x_adv (M, C, H, W) is by default the best image so far. Returns the positions (m,) int64 of
+        those that stay, by which an attack cuts its own tensors; None if nobody leaves.
+        """
+        leaving = (~stay).nonzero().squeeze(1)
+        if not len(leaving):
+            return None
+        staying, rows = stay.nonzero().squeeze(1), self.rows
+        self._write(rows[leaving], (self.x_adv if x_adv is None else x_adv)[leaving])
+        self._rows, self._x, self._y = rows[staying], None, None
+        if self._x_adv is not None and self._score is not None:
+            self._x_adv, self._score = self._x_adv[staying], self._score[staying]
+        return staying
+
+    # Passes
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits (M, K) without a graph. x may hold k images of each example: k passes."""
+        self.passed(forwards=len(x) // max(len(self), 1))
+        return gradients.logits_of(self.model, x)
+
+    def gradient(self, objective: Objective, x: Tensor) -> Tensor:
+        """Gradient (M, C, H, W) of each example's own objective at x."""
+        self.passed(forwards=1, backwards=1)
+        return gradients.input_gradient(self.model, objective, x, self.y)
+
+    def logits_and_gradient(self, objective: Objective, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (M, K) at x, and the gradient (M, C, H, W) of each example's own objective."""
+        self.passed(forwards=1, backwards=1)
+        return gradients.logits_and_gradient(self.model, objective, x, self.y)
+
+    def evaluate(self, objective: Objective, x: Tensor, *, gradient: bool = True) -> Evaluation:
+        """Logits, objective and, unless it is not needed, its gradient at x."""
+        leaf = x.detach().requires_grad_(gradient)
+        with torch.set_grad_enabled(gradient):
+            logits = self.forward(leaf)
+            values = objective(logits, self.y)
+        slope = self.backward(values, leaf) if gradient else None
+        return Evaluation(logits.detach(), values.detach(), slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (M, K), with a graph where gradients are enabled."""
+        self.passed(forwards=1)
+        return self.model(x)
+
+    def backward(self, values: Tensor, x: Tensor, *, keep_graph: bool = False) -> Tensor:
+        """Gradient (M, C, H, W) at x of values (M,), each of its own example."""
+        self.passed(backwards=1)
+        return torch.autograd.grad(values.sum(), x, retain_graph=keep_graph)[0]
+
+    def passed(
+        self, forwards: int = 0, backwards: int = 0, positions: Tensor | None = None
+    ) -> None:
+        """Count passes of the active examples, or of those at positions (m,) among them.
+
+        Only for passes that are not through the methods above, as those that return features.
+        """
+        if positions is None:
+            self._forwards += forwards
+            self._backwards += backwards
+        else:
+            self._add(self.rows[positions], forwards, backwards)
+
+    def include(self, inner: Perturbed) -> None:
+        """Add the passes (M,) of an inner search or attack on `active`."""
+        self._add(self._here, inner.forwards, inner.backwards)
+
+    # Best images and result
+
+    @property
+    def x_adv(self) -> Tensor:
+        return self.x if self._x_adv is None else self._x_adv
+
+    @property
+    def score(self) -> Tensor:
+        if self._score is None:
+            self._score = self.batch.x.new_full((len(self),), -torch.inf)
+        return self._score
+
+    def offer(self, x_adv: Tensor, score: Tensor, among: Tensor | None = None) -> None:
+        """Keep images (M, C, H, W) of larger score (M,), if among (M,) bool, than the best so far."""
+        score = score.to(self.score)
+        better = score > self.score if among is None else among & (score > self.score)
+        self._x_adv = torch.where(per_example(better, x_adv), x_adv, self.x_adv)
+        self._score = torch.where(better, score, self.score)
+
+    def vertex(self, x_adv: Tensor) -> None:
+        """Add x_adv to the path, if one is kept; those who have left stay where they were."""
+        if self._path is not None:
+            self._results.x_adv[self._here] = x_adv
+            self._path.append(self._results.x_adv)
+
+    def result(self, x_adv: Tensor | None = None) -> Perturbed:
+        """End the search; x_adv (M, C, H, W) of the active examples is by default the best so far."""
+        x_adv = self.x_adv if x_adv is None else x_adv
+        if self._written is None and self._path is None:
+            return Perturbed.costing(x_adv, self._forwards, self._backwards)
+        self._write(self._here, x_adv)
+        path = None if self._path is None else self._path.finished(self._results.x_adv)
+        return replace(self._results, path=path)
+
+    @property
+    def _here(self) -> Tensor | slice:
+        return slice(None) if self._rows is None else self._rows
+
+    @property
+    def _results(self) -> Perturbed:
+        if self._written is None:
+            self._written = Perturbed.costing(self.batch.x.clone(), forwards=0, backwards=0)
+        return self._written
+
+    def _write(self, rows: Tensor | slice, x_adv: Tensor) -> None:
+        self._results.x_adv[rows] = x_adv
+        self._add(rows, self._forwards, self._backwards)
+
+    def _add(self, rows: Tensor | slice, forwards: int | Tensor, backwards: int | Tensor) -> None:
+        self._results.forwards[rows] += forwards
+        self._results.backwards[rows] += backwards
+
+
+class Evaluation(NamedTuple):
+    """Logits (M, K), an objective (M,) and its gradient (M, C, H, W), None without backward pass."""
+
+    logits: Tensor
+    value: Tensor
+    gradient: Tensor | None
+
+
+@dataclass
+class Path:
+    """Images (T, B, C, H, W) on the way, of which the first `length` are known."""
+
+    images: Tensor
+    length: int = 1
+
+    @classmethod
+    def of(cls, x: Tensor, vertices: int) -> Path:
+        """A path that starts at x."""
+        images = x.new_empty(vertices, *x.shape)
+        images[0] = x
+        return cls(images)
+
+    def append(self, x_adv: Tensor) -> None:
+        self.images[self.length] = x_adv
+        self.length += 1
+
+    def finished(self, x_adv: Tensor) -> Tensor:
+        """The whole path; one that ended early stays at x_adv."""
+        self.images[self.length :] = x_adv
+        return self.images
