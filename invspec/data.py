@@ -187,12 +187,26 @@ PAIRED = (
 
 
 @dataclass(frozen=True)
+class PathPromise:
+    """What an attack promises about each path (T, C, H, W) that it keeps.
+
+    max_drop: loss of confidence, in the label predicted for the source, at any vertex. longest_step:
+    in l2, None if steps have any length. jumps: the first segment may lead to a start of the walk's
+    own, at any distance.
+    """
+
+    max_drop: float
+    longest_step: float | None
+    jumps: bool
+
+
+@dataclass(frozen=True)
 class Examples:
     """One attack's whole output, judged: columns (N,) by name (JUDGED, and PAIRED of pairs), one row an example.
 
     tensors holds x_adv (N, C, H, W) and, where the attack gives them, path (N, T, C, H, W) and exact (N, C, H, W)
     float64; it may read them on demand, all of them at once, so that `batches` is the way to read many. settings are
-    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that want one, is a second classifier
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}, promise what it says of its paths. oracle, for measures that want one, is a second classifier
     of the same data set, x (B, C, H, W) to logits (B, K), that is believed.
     """
 
@@ -201,6 +215,7 @@ class Examples:
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
+    promise: PathPromise | None = None
 
     @property
     def x_adv(self) -> Tensor:

@@ -38,7 +38,16 @@ from invspec.sources import source_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Split
+    from invspec.data import (
+        Batch,
+        Curves,
+        Examples,
+        Journal,
+        PathPromise,
+        Perturbed,
+        Scored,
+        Split,
+    )
     from invspec.ops.draws import Draws, Stream
     from invspec.ops.types import Bounds, Shape
 
@@ -271,6 +280,16 @@ class Attack(Method):
     def wants_target(self) -> bool:
         """Whether it needs batch.x_target, an image of another class: its sample then says which targets."""
         return False
+
+    @property
+    def path_vertices(self) -> int:
+        """Most images that it keeps of an example's path, 0 if it keeps no path."""
+        return 0
+
+    @property
+    def promise(self) -> PathPromise | None:
+        """What holds for every path that it keeps; None if nothing is promised."""
+        return None
 
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -5,5 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 Norm = Literal["linf", "l2", "l1"]
-Shape = tuple[int, int, int]  # (C, H, W)
-Bounds = tuple[float, float]  # least and largest value of a pixel
+
+
+Shape = tuple[int, int, int]
+
+
+Bounds = tuple[float, float]
