@@ -229,7 +229,7 @@ def test_a_constant_model_lets_every_example_reach_its_target(attack: Attack) ->
     torch.testing.assert_close(result.x_adv, batch.targets, rtol=0, atol=1e-6)
 
 
-# ─ start ─────────────────────────────────────────────────────────────────────────────────────────
+# ─ start ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_start_is_the_second_vertex_and_its_passes_are_counted() -> None:
@@ -276,7 +276,7 @@ def test_a_start_passes_on_what_it_needs_of_the_model() -> None:
     assert NSPGD().accepts is None
 
 
-# ─ settings ─────────────────────────────────────────────────────────────────────────────────────────
+# ─ settings ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_with_clamp_input_only_the_models_input_and_the_result_are_clamped() -> None:
