@@ -7,18 +7,31 @@ import inspect
 from functools import cache
 from pathlib import Path
 
-_digests: dict[Path, str] = {}  # of each folder that was added, in order of adding
+# of each folder that was added, in order of adding
+_digests: dict[Path, str] = {}
+_generation = [0]
 
 
 def add(folder: Path) -> None:
     """Remember a folder of methods, with the digest that its code has now, before any of it is imported."""
     _digests[folder] = digest_of(folder)
+    _renew()
+
+
+def remove(folder: Path) -> None:
+    """Forget a folder."""
+    _digests.pop(folder, None)
+    _renew()
+
+
+def _renew() -> None:
+    _generation[0] += 1
     source_of.cache_clear()
 
 
 def generation() -> int:
-    """How many folders have been added: what is cached of a method's identity holds for one generation."""
-    return len(_digests)
+    """A number that changes with the folders: cached identities of methods hold for one generation."""
+    return _generation[0]
 
 
 def digest_of(folder: Path) -> str:

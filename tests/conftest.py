@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from invspec import cpu  # before torch, so that it can prepare MKL
+
+# isort: split
 import pytest
 import torch
 
@@ -15,6 +18,7 @@ from invspec.scoring.shares import scored
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Task, Train
 
+assert cpu.prepared(), "torch was imported before invspec"
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
 
 Outcomes = Callable[
@@ -63,8 +67,10 @@ class ToyStore:
     def made(self, task: Task) -> dict[str, Any]:
         assert task in self
         seconds = {Train: 60.0, Perturb: 5.0, Score: 0.5}[type(task)]
+        bits = {"bits": "promised"} if isinstance(task, Perturb) else {}
         finished = "2026-01-02T03:04:05+00:00"
         return {
+            **bits,
             "seconds": seconds,
             "device": "cpu",
             "torch": "2.14.1",

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from invspec import sources
 from invspec.registry import cards
 from invspec.registry.methods import resolve
 
@@ -26,6 +27,8 @@ def untouched(folder: Path) -> Generator[None]:
     try:
         yield
     finally:
+        for added_here in cards._added:
+            sources.remove(added_here)
         cards._added[:], sys.path[:] = added, path
         for name in set(sys.modules) - modules:
             if (file := getattr(sys.modules[name], "__file__", None)) and Path(file).is_relative_to(

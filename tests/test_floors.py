@@ -20,7 +20,7 @@ GROUND = (
     ("pairs", "registry"),
 )  # floors, the lowest first
 MACHINERY = (
-    ("document",),
+    ("bits", "document"),
     ("spec", "tasks"),
     ("plan", "store", "schema", "catalogue"),
     ("claims", "executors", "report"),

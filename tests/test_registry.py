@@ -163,11 +163,11 @@ BAD_CARDS = {
     ),
     "no summary": (
         "target: a:B",
-        "summary: missing or unknown\nhint: expected target, summary, paper, section, params",
+        "summary: missing or unknown\nhint: expected target, summary, paper, section, params, example",
     ),
     "an unknown key": (
         "{target: a:B, summary: s, on: 1}",
-        "True: missing or unknown\nhint: expected target, summary, paper, section, params",
+        "True: missing or unknown\nhint: expected target, summary, paper, section, params, example",
     ),
     "a number as target": (
         "{target: 3, summary: s}",
@@ -392,7 +392,7 @@ def test_an_identity_changes_with_the_class_the_version_and_every_field() -> Non
         version = 2
 
     assert Newer().identity["version"] == 2
-    assert Newer().identity["target"] != PGD().identity["target"]
+    assert Newer().identity["class"] != PGD().identity["class"]
     other = {
         "eps": 0.2,
         "norm": "l2",

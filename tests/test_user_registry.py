@@ -12,7 +12,7 @@ from registries import untouched
 from workbench import call, command
 
 from invspec import cli
-from invspec.cli import app
+from invspec.cli import options
 from invspec.errors import SpecError
 from invspec.plan import planner
 from invspec.registry.cards import shipped
@@ -176,7 +176,7 @@ def test_the_bait_is_taken_by_a_card_that_names_it(bait: Path, tmp_path: Path) -
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
     with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: is no attack"):
-        app._plan(str(written_to(tmp_path)), None, None, False, [tmp_path])
+        options.planned(str(written_to(tmp_path)), None, None, False, [tmp_path])
     assert bait.exists()
 
 

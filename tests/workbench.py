@@ -16,7 +16,7 @@ import torch
 import yaml
 from torch import nn
 
-from invspec import cli
+from invspec import cli, sources
 from invspec.data import Journal, TensorSplit
 from invspec.datasets.fake import Fake
 from invspec.datasets.torchvision_images import TorchvisionImages
@@ -135,6 +135,7 @@ def registered() -> Generator[Path]:
         yield TOYS
     finally:
         cards._added.remove(TOYS.resolve())
+        sources.remove(TOYS.resolve())
         sys.path.remove(str(TOYS.resolve()))
         cards.forget()
         methods.resolve.cache_clear()

@@ -1,4 +1,4 @@
-"""Projected gradient descent that chooses its own step size, the first two components of AutoAttack."""
+"""Projected gradient descent with adaptive step sizes, the first two attacks of AutoAttack."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import cross_entropy, dlr, dlr_targeted
-from invspec.ops.norms import per_example, project, steepest
-from invspec.ops.types import Bounds
-from invspec.search.gradients import logits_of
-from invspec.search.survivors import Survivors, likeliest_others, random_direction
+from invspec.ops.norms import per_example
+from invspec.search.ball import Ball, eps_0_skips_model, random_direction
+from invspec.search.gradients import Objective, likeliest_others
+from invspec.search.search import Evaluation, Search
 
-MOMENTUM = 0.75  # alpha of Section 3.1: the share of the gradient's step, not of the last movement
-ENOUGH = 0.75  # rho of condition 1: the share of steps that must raise the loss, or the step size is halved
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits (M, K), y (M,), target (M,) to (M,)
-OBJECTIVES: dict[str, Objective] = {
+# alpha of section 3.1: weight of the gradient step; the rest repeats the last movement
+MOMENTUM = 0.75
+# rho of condition 1: the share of steps that must raise the loss, or else the step size is halved
+ENOUGH = 0.75
+
+# logits (M, K), y (M,) and target (M,) to (M,)
+TargetedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+LOSSES: dict[str, TargetedLoss] = {
     "ce": lambda logits, y, target: cross_entropy(logits, y),
     "dlr": lambda logits, y, target: dlr(logits, y),
     "dlr_targeted": dlr_targeted,
@@ -30,22 +34,25 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 class APGD(Attack):
-    """Climb a loss by steps with momentum, which an example halves at checkpoints where they have ceased to help.
+    """Gradient ascent with momentum, which halves an example's step size where steps stop helping.
 
-    Every run starts at a random image of length eps, with steps of length 2 eps. At a checkpoint (Section 3) an
-    example's step size is halved, and its climb goes on from its best image, if too few of its steps have raised its
-    loss or if neither its best loss nor its step size have changed since the last checkpoint. A sweep over eps is
-    warm-started: the first run sets out from batch.start, what a smaller ball gave.
+    Every run starts at a random image at distance eps, with steps of length 2 eps. At a checkpoint
+    (section 3) an example's step size is halved, and its ascent goes on from its best image, if too
+    few of its steps have raised its loss, or if neither its best loss nor its step size has changed
+    since the last checkpoint. A sweep over eps is warm-started: the first run starts at
+    batch.start, the result for the next smaller eps.
 
-    An image that the model misclassifies already is the answer as it is, and an example leaves once an image on its
-    way is misclassified; of the others the answer is the image of largest loss. Loss dlr_targeted makes a run for
-    each of `targets` classes, those with the largest logits at x besides the true one.
+    An image that is already misclassified is returned as it is, and an example leaves with the
+    first misclassified image on its way; for the others the answer is the image of largest loss.
+    Loss dlr_targeted makes a run for each of `targets` classes, those with the largest logits at x
+    besides the true one.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 does not ask the model.
-    Raises: InvspecError where the loss compares more logits than the model has classes.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Raises: InvspecError if the loss compares more logits than the model has classes.
 
-    Deviates: the paper goes on climbing after success and returns the largest loss; that changes no robust accuracy.
-    Checkpoints are rounded as in the authors' code, downwards, for which steps of 100 makes no difference.
+    Deviates: the paper continues after success and returns the largest loss, which changes no
+    robust accuracy. Checkpoints are rounded down, as in the authors' code; for steps 100 it makes
+    no difference.
     """
 
     sweep_field: ClassVar[str | None] = "eps"
@@ -58,180 +65,140 @@ class APGD(Attack):
     )
     loss: Literal["ce", "dlr", "dlr_targeted"] = Field(
         default="ce",
-        description="what to climb: ce, dlr (eq. 6), or dlr_targeted (eq. 7), a class at a time",
+        description="loss to climb: ce, dlr (eq. 6), or dlr_targeted (eq. 7), one run per class",
     )
     targets: int = Field(
-        default=9, ge=1, description="loss dlr_targeted: classes to aim at, at most all others"
+        default=9,
+        ge=1,
+        description="loss dlr_targeted: number of target classes, at most all others",
     )
 
+    @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        if self.eps == 0:
-            return Perturbed.costing(batch.x, forwards=0, backwards=0)
-        logits = logits_of(model, batch.x)
-        survivors, targets = Survivors(batch, logits), self._targets(logits, batch.y)
-        for run, target in enumerate(targets.repeat_interleave(self.restarts, dim=1).unbind(1)):
-            start = self._start(
-                batch, rng
-            )  # of all, lest an example's draws depend on its neighbours' fate
+        search, ball = Search(model, batch), Ball(self.norm, self.eps, batch.bounds)
+        logits = search.logits(batch.x)
+        search.narrow(logits.argmax(1) == batch.y)
+        for run, target in enumerate(self._targets(logits, batch.y)):
+            # for the whole batch: an example's draws must not depend on which others are active
+            start = batch.x + self.eps * random_direction(batch.x, self.norm, rng)
+            start = start.clamp(*batch.bounds)
             if run == 0 and batch.start is not None:
                 start = batch.start
-            self._climb(model, survivors, start, target)
-        return survivors.found()
+            self._climb(search, ball, search.pick(start), search.pick(target))
+        return search.result()
 
-    def _targets(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Classes to aim at, one run (or `restarts`) each: (B, targets) int64; without aim, the label itself."""
-        return (
-            likeliest_others(logits, y, self.targets)
-            if self.loss == "dlr_targeted"
-            else y.unsqueeze(1)
-        )
+    def _targets(self, logits: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """The target class (B,) of each run; y itself for a loss without target."""
+        if self.loss == "dlr_targeted":
+            targets = likeliest_others(logits, y, self.targets)
+        else:
+            targets = y.unsqueeze(1)
+        return targets.repeat_interleave(self.restarts, dim=1).unbind(1)
 
-    def _start(self, batch: Batch, rng: Draws) -> Tensor:
-        return (batch.x + self.eps * random_direction(batch.x, self.norm, rng)).clamp(*batch.bounds)
-
-    def _climb(self, model: nn.Module, survivors: Survivors, start: Tensor, target: Tensor) -> None:
-        """One run of those that are left: steps + 1 forward passes, and steps backward, for who stays to the end."""
-        climb, lengths = (
-            Climb.of(survivors, start, target, step_size=2 * self.eps),
-            checkpoints(self.steps),
-        )
-        objective = OBJECTIVES[self.loss]
+    def _climb(self, search: Search, ball: Ball, start: Tensor, target: Tensor) -> None:
+        """One run: steps + 1 forward and steps backward passes for an example that never leaves."""
+        climb, lengths = Climb.of(start, target, step_size=2 * self.eps), checkpoints(self.steps)
         for step in range(self.steps + 1):
-            if not len(climb.rows):
+            if not len(search):
                 return
             last = step == self.steps
-            fooled = climb.look(model, objective, with_gradient=not last)
-            survivors.asked(climb.rows, forwards=1, backwards=int(not last))
-            if fooled.any():
-                survivors.offer(
-                    climb.rows[fooled], climb.x_adv[fooled], climb.loss[fooled], fooled[fooled]
-                )
-                climb = climb.take(~fooled)
+            evaluation = search.evaluate(self._objective(climb), climb.x_adv, gradient=not last)
+            climb.record(evaluation)
+            stay = search.narrow(evaluation.logits.argmax(1) == search.y, climb.x_adv)
+            if stay is not None:
+                climb = climb.take(stay)
             if step in lengths:
                 climb.adapt(lengths[step])
             if not last:
-                climb.move(
-                    self.eps,
-                    self.norm,
-                    survivors.batch.bounds,
-                    momentum=1.0 if step == 0 else MOMENTUM,
-                )
-        survivors.offer(climb.rows, climb.best, climb.highest, torch.zeros_like(climb.halved))
+                climb.move(ball, search.x, momentum=1.0 if step == 0 else MOMENTUM)
+        search.offer(climb.best, climb.highest)
+
+    def _objective(self, climb: Climb) -> Objective:
+        return lambda logits, y: LOSSES[self.loss](logits, y, climb.target)
 
 
 def checkpoints(steps: int) -> dict[int, int]:
-    """The steps after which step sizes are reconsidered, each with the number of steps since the one before.
+    """The steps after which step sizes are reconsidered, and the steps since the last checkpoint.
 
-    The first comes after 22 % of all steps, each next interval is shorter by 3 %, down to 6 %.
+    The first comes after 22 % of all steps; each interval is shorter by 3 %, down to 6 %.
 
     >>> list(checkpoints(100))
     [22, 41, 57, 70, 80, 87, 93, 99]
     """
     length, shrinkage, least = (max(percent * steps // 100, 1) for percent in (22, 3, 6))
-    found, at = dict[int, int](), length
-    while at <= steps:
-        found[at] = length
+    lengths, step = dict[int, int](), length
+    while step <= steps:
+        lengths[step] = length
         length = max(length - shrinkage, least)
-        at += length
-    return found
+        step += length
+    return lengths
 
 
 @dataclass
 class Climb:
-    """M examples on their way up. Every field has them along its first axis."""
+    """The ascent of M active examples. Every field has them along its first axis."""
 
-    rows: Tensor  # (M,) their positions in the batch
-    x: Tensor  # (M, C, H, W), as are the next five
-    x_adv: Tensor
+    x_adv: Tensor  # (M, C, H, W), as are the next four
     x_before: Tensor
     gradient: Tensor
     best: Tensor
     best_gradient: Tensor
-    y: Tensor  # (M,), as is all that follows
-    target: Tensor
+    target: Tensor  # (M,), as are all that follow
     step_size: Tensor
     loss: Tensor
     highest: Tensor  # loss at best
-    highest_before: Tensor  # the same, at the last checkpoint
-    rises: Tensor  # steps since then that raised the loss
-    halved: Tensor  # whether the step size was halved there
+    highest_before: Tensor  # the same at the last checkpoint
+    rises: Tensor  # steps since the last checkpoint that raised the loss
+    halved: Tensor  # whether the step size was halved at the last checkpoint
 
     @classmethod
-    def of(cls, survivors: Survivors, start: Tensor, target: Tensor, step_size: float) -> Climb:
-        """All survivors of a batch, at their images of start (B, C, H, W) and aiming at target (B,)."""
-        rows, batch = survivors.rows, survivors.batch
-        x, x_adv, y = batch.x[rows], start[rows], batch.y[rows]
-        highest = x.new_full((len(rows),), -torch.inf)
+    def of(cls, start: Tensor, target: Tensor, step_size: float) -> Climb:
+        """The ascent from start (M, C, H, W), aiming at target (M,)."""
+        none, highest = torch.zeros_like(start), start.new_full((len(start),), -torch.inf)
         return cls(
-            *(
-                rows,
-                x,
-                x_adv,
-                x_adv,
-                torch.zeros_like(x),
-                x_adv,
-                torch.zeros_like(x),
-                y,
-                target[rows],
-            ),
+            x_adv=start,
+            x_before=start,
+            gradient=none,
+            best=start,
+            best_gradient=none,
+            target=target,
             step_size=torch.full_like(highest, step_size),
-            loss=-highest,  # so that the start does not count as a rise
+            # above any loss, so that the start does not count as a rise
+            loss=-highest,
             highest=highest,
             highest_before=highest,
-            rises=torch.zeros_like(y),
-            halved=torch.ones_like(
-                y, dtype=torch.bool
-            ),  # so that the first checkpoint only counts rises
+            rises=torch.zeros_like(target),
+            # as if halved before, so that the first checkpoint only counts rises
+            halved=torch.ones_like(target, dtype=torch.bool),
         )
 
-    def take(self, rows: Tensor) -> Climb:
-        """Some of them, rows (L,) int64 or (M,) bool."""
-        return Climb(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def take(self, positions: Tensor) -> Climb:
+        """Some of the examples, positions (m,) int64."""
+        return Climb(*(getattr(self, field.name)[positions] for field in fields(self)))
 
-    def look(self, model: nn.Module, objective: Objective, with_gradient: bool) -> Tensor:
-        """Ask the model about x_adv, and remember its image and gradient where the loss is the highest so far.
-
-        Returns who is misclassified, (M,) bool.
-        """
-        leaf = self.x_adv.detach().requires_grad_(with_gradient)
-        with torch.set_grad_enabled(with_gradient):
-            logits = model(leaf)
-            losses = objective(logits, self.y, self.target)
-        if with_gradient:
-            self.gradient = torch.autograd.grad(losses.sum(), leaf)[0]
-        loss = losses.detach().to(self.loss)
-        self.rises = self.rises + (loss > self.loss)
-        self._improve(loss)
-        self.loss = loss
-        return logits.detach().argmax(1) != self.y
-
-    def _improve(self, loss: Tensor) -> None:
-        higher = per_example(loss > self.highest, self.x)
+    def record(self, evaluation: Evaluation) -> None:
+        """Note the loss at x_adv; where it is the highest so far, keep image and gradient."""
+        self.gradient, loss = evaluation.gradient, evaluation.value.to(self.loss)
+        higher = per_example(loss > self.highest, self.x_adv)
         self.best = torch.where(higher, self.x_adv, self.best)
         self.best_gradient = torch.where(higher, self.gradient, self.best_gradient)
         self.highest = torch.maximum(loss, self.highest)
+        self.rises = self.rises + (loss > self.loss)
+        self.loss = loss
 
     def adapt(self, length: int) -> None:
-        """At a checkpoint `length` steps after the last one: halve step sizes and go back to best, where due."""
+        """At a checkpoint `length` steps after the last: halve step sizes and return to best."""
         stalled = ~self.halved & (self.highest <= self.highest_before)
         self.halved = (self.rises <= ENOUGH * length) | stalled
-        back = per_example(self.halved, self.x)
+        back = per_example(self.halved, self.x_adv)
         self.step_size = torch.where(self.halved, self.step_size / 2, self.step_size)
         self.x_adv = torch.where(back, self.best, self.x_adv)
         self.gradient = torch.where(back, self.best_gradient, self.gradient)
         self.highest_before, self.rises = self.highest, torch.zeros_like(self.rises)
 
-    def move(
-        self, eps: float, norm: Literal["linf", "l2"], bounds: Bounds, momentum: float
-    ) -> None:
-        """One update, Section 3.1."""
-
-        def nearest(point: Tensor) -> Tensor:
-            return (self.x + project(point - self.x, eps, norm)).clamp(*bounds)
-
-        ahead = nearest(
-            self.x_adv + per_example(self.step_size, self.x) * steepest(self.gradient, norm)
-        )
+    def move(self, ball: Ball, x: Tensor, momentum: float) -> None:
+        """One update in the ball around x (M, C, H, W), section 3.1."""
+        ahead = ball.step(self.x_adv, self.gradient, x, self.step_size)
         drift = (1 - momentum) * (self.x_adv - self.x_before)
-        moved = nearest(self.x_adv + momentum * (ahead - self.x_adv) + drift)
+        moved = ball.project(self.x_adv + momentum * (ahead - self.x_adv) + drift, x)
         self.x_before, self.x_adv = self.x_adv, moved

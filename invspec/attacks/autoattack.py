@@ -1,4 +1,4 @@
-"""AutoAttack, standard version: four attacks without parameters to tune, each on what the ones before have left."""
+"""AutoAttack, standard version: four attacks without parameters to tune, one after the other."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from invspec.errors import InvspecError
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import margin
-from invspec.search.gradients import logits_of
-from invspec.search.survivors import Survivors
+from invspec.search.ball import eps_0_skips_model
+from invspec.search.search import Search
 
 
 class AutoAttack(Attack):
-    """APGD on the cross-entropy, APGD on the targeted dlr loss, FAB and Square, each on the survivors of those before.
+    """APGD on the cross-entropy, APGD on the targeted dlr loss, FAB and Square.
 
-    The answer is, per example, a misclassified image before any other, then the one of largest margin. The defaults
-    are those of the paper's standard evaluation. A sweep over eps is warm-started: both APGD set out from
-    batch.start, what a smaller ball gave.
+    Each attacks the examples that are still classified correctly after the ones before it. The
+    answer is, per example, a misclassified image or else the image of largest margin. The defaults
+    are those of the paper's standard evaluation. A sweep over eps is warm-started: both APGD start
+    at batch.start, the result for the next smaller eps.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 does not ask the model.
-    Raises: InvspecError where the model has fewer than four classes, for which the targeted dlr loss is not defined.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Raises: InvspecError if the model has fewer than four classes, for which the targeted dlr loss
+    is not defined.
 
-    Deviates from the authors' code: with fewer than targets + 1 classes, all others are aimed at.
+    Deviates from the authors' code: with fewer than targets + 1 classes, all others are targets.
     """
 
     sweep_field: ClassVar[str | None] = "eps"
@@ -41,22 +43,31 @@ class AutoAttack(Attack):
         default=1, ge=1, description="runs of each attack, for each target class if it has any"
     )
     targets: int = Field(
-        default=9, ge=1, description="classes that APGD and FAB aim at, at most all others"
+        default=9, ge=1, description="number of target classes of APGD and FAB, at most all others"
     )
-    queries: int = Field(
-        default=5000, ge=1, description="images of a run that Square asks the model about"
-    )
+    queries: int = Field(default=5000, ge=1, description="forward passes of a run of Square")
 
     def smoke(self) -> Self:
-        return (
-            super()
-            .smoke()
-            .model_copy(update={"queries": min(self.queries, 10), "targets": min(self.targets, 2)})
-        )
+        few = {"queries": min(self.queries, 10), "targets": min(self.targets, 2)}
+        return super().smoke().model_copy(update=few)
+
+    @eps_0_skips_model
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        search = Search(model, batch)
+        logits = search.logits(batch.x)
+        self._check_classes(logits.shape[1])
+        search.narrow(logits.argmax(1) == batch.y)
+        for attack in self.stages:
+            if not len(search):
+                break
+            inner = attack.perturb(model, search.active, rng.take(search.rows))
+            search.include(inner)
+            search.judge(margin, inner.x_adv)
+        return search.result()
 
     @property
     def stages(self) -> tuple[Attack, ...]:
-        """The attacks in their order."""
+        """The attacks, in their order."""
         eps, norm, restarts = self.eps, self.norm, self.restarts
         return (
             APGD(eps=eps, norm=norm, restarts=restarts, steps=self.steps),
@@ -72,23 +83,10 @@ class AutoAttack(Attack):
             Square(eps=eps, norm=norm, restarts=restarts, queries=self.queries, rescale=False),
         )
 
-    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        if self.eps == 0:
-            return Perturbed.costing(batch.x, forwards=0, backwards=0)
-        logits = logits_of(model, batch.x)
-        if logits.shape[1] < 4:
+    def _check_classes(self, classes: int) -> None:
+        if classes < 4:
             raise InvspecError(
-                f"the targeted dlr loss of autoattack compares four logits, the model has {logits.shape[1]}",
+                "the targeted dlr loss of autoattack compares four logits,"
+                f" the model has {classes}",
                 hint="use apgd with loss: ce, fab and square, one by one",
             )
-        survivors = Survivors(batch, logits)
-        for stage in self.stages:
-            rows = survivors.rows
-            if not len(rows):
-                break
-            left = batch.take(rows)
-            found = stage.perturb(model, left, rng.take(rows))
-            logits = logits_of(model, found.x_adv)
-            survivors.asked(rows, found.forwards + 1, found.backwards)
-            survivors.offer(rows, found.x_adv, margin(logits, left.y), logits.argmax(1) != left.y)
-        return survivors.found()

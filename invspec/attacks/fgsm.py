@@ -15,16 +15,18 @@ from invspec.search.fields import EpsSpace, Label
 
 
 class FGSM(Attack):
-    """One step of length eps along the steepest ascent of the cross-entropy, from x itself.
+    """One step of length eps from x along the steepest ascent of the cross-entropy.
 
-    norm linf is the method of the paper; l2 takes the normalised gradient instead of its sign. A linear model's
-    optimum is reached exactly. Returns x_adv (B, C, H, W).
+    Norm linf is the method of the paper; l2 takes the normalised gradient instead of its sign. The
+    optimum of a linear model is reached exactly.
+
+    Needs batch.y for label true. Returns x_adv (B, C, H, W). eps 0 skips the model.
     """
 
     eps: Pixels = Field(default=0.3, ge=0, description="length of the step, in units of eps_space")
-    norm: Literal["linf", "l2"] = Field(default="linf", description="in which norm: linf or l2")
+    norm: Literal["linf", "l2"] = Field(default="linf", description="norm of the step: linf or l2")
     label: Label = Field(
-        default="true", description="leave the true label, or the one predicted for x"
+        default="true", description="label to leave: true, or the one predicted for x"
     )
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"
@@ -32,13 +34,14 @@ class FGSM(Attack):
 
     @property
     def accepts(self) -> type | None:
-        return self._step.accepts
+        return self._pgd.accepts
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        return self._step.perturb(model, batch, rng)
+        return self._pgd.perturb(model, batch, rng)
 
     @property
-    def _step(self) -> PGD:
+    def _pgd(self) -> PGD:
+        """The method as PGD with a single step."""
         return PGD(
             eps=self.eps,
             norm=self.norm,

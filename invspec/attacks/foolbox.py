@@ -1,4 +1,4 @@
-"""Every attack of Foolbox, by its own name."""
+"""Adapter for the attacks of Foolbox."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
+from invspec.search.ball import eps_0_skips_model
 from invspec.search.fields import Label
 from invspec.search.gradients import logits_of
 
@@ -36,9 +37,10 @@ Scalar = Annotated[StrictBool | StrictInt | Number | str | None, Field(union_mod
 
 
 class Arguments(dict[str, Scalar]):
-    """What a constructor is given, by name; written as a mapping. It hashes, so that a method can hold it."""
+    """Keyword arguments of a constructor; a mapping with a hash, so that a method can hold it."""
 
-    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # dict says None
+    # dict sets __hash__ to None
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return hash(frozenset(self.items()))
 
     @classmethod
@@ -49,30 +51,32 @@ class Arguments(dict[str, Scalar]):
 class Foolbox(Attack):
     """Run an attack of Foolbox, named by its class in foolbox.attacks.
 
-    With eps the answer is what Foolbox clips to the eps-ball, in the attack's own norm. Without, the attack must be one
-    that minimises the distance; as with our own, x comes back where nothing was found and where the prediction is not
-    the label to begin with, which one forward pass settles.
+    With eps the answer is the image that Foolbox clips to the eps-ball, in the attack's own norm.
+    Without eps the attack must be one that minimises the distance; as in our own, the answer is x
+    if no adversarial image was found and if x is already misclassified, which takes one forward
+    pass to see.
 
-    Foolbox draws from the global generators of torch, numpy and Python. So that an example's result depends on nothing
-    but the example, each is attacked by itself, after seeding all three from its own draws; their states are restored
-    afterwards. That is slow where many examples would have fitted into a batch: prefer our own attacks where there are.
+    Foolbox draws from the global generators of torch, numpy and Python. So that an example's result
+    depends on that example only, each is attacked alone, after seeding all three generators from
+    its own draws; their states are restored afterwards. This is slow compared to attacking a whole
+    batch: prefer our own attacks.
 
-    Returns x_adv (B, C, H, W). eps 0 does not ask the model. Every pass is counted, also those by which Foolbox judges.
-
-    Raises: InvspecError where Foolbox is not installed, and where it refuses its task.
+    Returns x_adv (B, C, H, W). eps 0 skips the model. All passes are counted, including those by
+    which Foolbox judges.
+    Raises: InvspecError if Foolbox is not installed, or refuses the task.
     """
 
     attack: str = Field(
-        default="L2DeepFoolAttack", description="name of a class of foolbox.attacks"
+        default="L2DeepFoolAttack", description="name of a class in foolbox.attacks"
     )
     params: Arguments = Field(
-        default=Arguments(), description="what its constructor is given, by name"
+        default=Arguments(), description="keyword arguments of its constructor"
     )
     eps: Pixels | None = Field(
-        default=None, ge=0, description="radius of the ball; default: the nearest image"
+        default=None, ge=0, description="radius of the ball; default: none, find the nearest image"
     )
     label: Label = Field(
-        default="true", description="leave the true label, or the one predicted for x"
+        default="true", description="label to leave: true, or the one predicted for x"
     )
 
     @field_validator("attack")
@@ -98,59 +102,53 @@ class Foolbox(Attack):
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
         if not self.model_fields_set & {"attack", "params"}:
-            return self  # the defaults, which may be looked at without Foolbox
+            return self  # the defaults: they can be listed without Foolbox
         try:
             attack = self._build()
         except (TypeError, ValueError, AssertionError) as problem:
             raise ValueError(f"{self.attack}: {problem}") from None
         if self.eps is None and isinstance(attack, library().attacks.base.FixedEpsilonAttack):
-            raise ValueError(f"{self.attack} searches a ball; give its radius eps")
+            raise ValueError(f"{self.attack} searches a ball; give its radius, eps")
         return self
 
     def smoke(self) -> Self:
-        """Two steps, where the attack takes steps."""
-        takes_steps = "steps" in inspect.signature(attacks()[self.attack]).parameters
-        return (
-            self.model_copy(update={"params": Arguments(self.params, steps=2)})
-            if takes_steps
-            else self
-        )
+        """Two steps, if the attack takes steps."""
+        if "steps" not in inspect.signature(attacks()[self.attack]).parameters:
+            return self
+        return self.model_copy(update={"params": Arguments(self.params, steps=2)})
 
+    @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        if self.eps == 0:
-            return Perturbed.costing(batch.x, forwards=0, backwards=0)
         seeds = rng.integers(2**31, (len(batch),)).tolist()
         rows = torch.arange(len(batch)).split(1)
         with frozen(model), quiet(), torch.enable_grad():
-            found = [
-                self._attacked(model, batch.take(row), seed)
+            results = [
+                self._perturb_one(model, batch.take(row), seed)
                 for row, seed in zip(rows, seeds, strict=True)
             ]
+        fields = ("x_adv", "forwards", "backwards")
         return Perturbed(
-            *(
-                torch.cat([getattr(one, name) for one in found])
-                for name in ("x_adv", "forwards", "backwards")
-            )
+            *(torch.cat([getattr(result, name) for result in results]) for name in fields)
         )
 
-    def _attacked(self, model: nn.Module, batch: Batch, seed: int) -> Perturbed:
-        """The result for one example."""
+    def _perturb_one(self, model: nn.Module, batch: Batch, seed: int) -> Perturbed:
+        """The result for a batch of one example."""
         counting = Counting(model)
         prediction = logits_of(counting, batch.x).argmax(1)
         y = prediction if self.label == "predicted" else batch.y
         x_adv = batch.x
         if self.eps is not None or prediction == y:
             with seeded(seed):
-                x_adv = self._found(counting, batch, y)
+                x_adv = self._run(counting, batch, y)
         return Perturbed.costing(x_adv, counting.forwards, counting.backwards)
 
-    def _found(self, model: nn.Module, batch: Batch, y: Tensor) -> Tensor:
+    def _run(self, model: nn.Module, batch: Batch, y: Tensor) -> Tensor:
+        """The image that Foolbox returns; x if it has none."""
         foolbox = library()
         try:
-            seen = foolbox.models.PyTorchModel(model, bounds=batch.bounds, device=batch.x.device)
-            _, x_adv, success = self._build()(
-                seen, batch.x, foolbox.criteria.Misclassification(y), epsilons=self.eps
-            )
+            net = foolbox.models.PyTorchModel(model, bounds=batch.bounds, device=batch.x.device)
+            goal = foolbox.criteria.Misclassification(y)
+            _, x_adv, success = self._build()(net, batch.x, goal, epsilons=self.eps)
         except (ValueError, NotImplementedError, AssertionError) as problem:
             raise InvspecError(
                 f"Foolbox's {self.attack}: {str(problem) or type(problem).__name__}"
@@ -165,28 +163,32 @@ class Foolbox(Attack):
 
 
 class Counting(nn.Module):
-    """A net that counts the examples which pass forwards and backwards. It says eval mode, whatever the net's mode."""
+    """A net that counts the examples in its forward and backward passes.
+
+    Foolbox runs the net itself, so its passes cannot go through a `Search`.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net, self.forwards, self.backwards = net, 0, 0
-        self.training = False  # Foolbox would warn; the net's own mode stays
+        # of this wrapper alone: Foolbox would warn, and the net keeps its mode
+        self.training = False
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
         logits = self.net(x)
         self.forwards += len(x)
         if logits.requires_grad:
-            logits.register_hook(self._returned)
+            logits.register_hook(self._count_backward)
         return logits
 
-    def _returned(self, gradient: Tensor) -> None:
+    def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
 
 
 @cache
 def library() -> ModuleType:
-    """Foolbox itself. Raises: InvspecError, which is a ValueError too, where it is not installed."""
+    """The module foolbox. Raises: NotInstalled."""
     try:
         with quiet():
             import foolbox
@@ -198,24 +200,24 @@ def library() -> ModuleType:
 
 
 class NotInstalled(InvspecError, ValueError):
-    """As a ValueError, pydantic tells which entry of a spec it was that wanted Foolbox."""
+    """A ValueError too, so that pydantic names the entry of the spec that needs Foolbox."""
 
 
 @cache
 def attacks() -> dict[str, Any]:
-    """Every attack that can be built, by name; some have two."""
+    """All attacks that can be built, by name; some have two names."""
     base = library().attacks.Attack
-    found = {
-        name: one
-        for name, one in vars(library().attacks).items()
-        if isinstance(one, type) and issubclass(one, base)
+    classes = {
+        name: value
+        for name, value in sorted(vars(library().attacks).items())
+        if isinstance(value, type) and issubclass(value, base)
     }
-    return {name: one for name, one in sorted(found.items()) if not inspect.isabstract(one)}
+    return {name: cls for name, cls in classes.items() if not inspect.isabstract(cls)}
 
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """No warnings: Foolbox's are about its own code."""
+    """Suppress warnings: those of Foolbox are about its own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -223,22 +225,22 @@ def quiet() -> Generator[None]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Generator[None]:
-    """Weights that need no gradient: Foolbox's backward passes would add to their .grad."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in learning:
+    """Turn off gradients of weights: Foolbox's backward passes would add to their .grad."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
-    """Global generators that start from seed, and afterwards go on as if nothing had been."""
+    """Seed the global generators, and restore their states afterwards."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    python, legacy = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         random.seed(seed)
@@ -246,5 +248,5 @@ def seeded(seed: int) -> Generator[None]:
         try:
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

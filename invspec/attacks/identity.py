@@ -1,4 +1,4 @@
-"""No attack at all."""
+"""No attack: clean images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invspec.ops.draws import Draws
 
 
 class Identity(Attack):
-    """Leave every image as it is, so that measures of attacked images also serve clean ones."""
+    """Leave every image unchanged, so that measures of attacked images also serve clean ones."""
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return Perturbed.costing(batch.x, forwards=0, backwards=0)

@@ -1,8 +1,7 @@
-"""Multi steepest descent: one walk in the union of several balls."""
+"""Multi steepest descent: one ascent in the union of several balls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -13,14 +12,14 @@ from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss
-from invspec.ops.norms import per_example, project, steepest
+from invspec.ops.norms import per_example, steepest
 from invspec.ops.types import Bounds, Norm
-from invspec.search.ball import can_move
-from invspec.search.gradients import logits_and_gradient, logits_of
+from invspec.search.ball import Ball, can_move
+from invspec.search.search import Search
 
 
-class Ball(BaseModel):
-    """Images within eps of x in one norm, and how far a step in it leads."""
+class BallSettings(BaseModel):
+    """One ball of the union, and the length of a step in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     norm: Norm = Field(description="linf, l2 or l1")
@@ -31,43 +30,46 @@ class Ball(BaseModel):
 
 
 class MSD(Attack):
-    """Climb the loss of the label in the union of balls around x, in each step within the ball where it rises most.
+    """Gradient ascent in the union of balls around x; each step is in the ball where it gains most.
 
-    A step makes one candidate a ball from the one gradient: x_adv + step_size * steepest(gradient), then
-    the nearest point of that ball, then of the box of valid pixels. Per example, x_adv becomes the candidate of largest
-    loss, the first of equal ones; the answer is the image of largest loss on the way, x included.
+    A step makes one candidate per ball from the same gradient: x_adv + step_size *
+    steepest(gradient), projected onto that ball and then onto the box of valid pixels. Per example,
+    x_adv becomes the candidate of largest loss, the first of equal ones. The answer is the image of
+    largest loss on the way, x included.
 
-    norm l1 moves `sparsity` pixels a step, their number drawn anew for each step and example: those of largest gradient
-    that are not already at the end of their range in its direction.
+    Norm l1 moves `sparsity` pixels a step, a number drawn per step and example: those of largest
+    gradient that are not yet at the bound that it points to.
 
-    A step costs a backward pass and a forward pass for the gradient, and one for each candidate, of which a single one
-    needs none; a last pass judges the last image. (Climbing from the chosen candidate's own pass would save a forward
-    pass, but take gradients of all candidates.) Needs batch.y. Returns x_adv (B, C, H, W). Where every eps is 0, it
-    does not ask the model.
+    A step costs a forward and a backward pass for the gradient, and a forward pass for each
+    candidate if there are several; a last pass judges the last image. (Using the pass of the chosen
+    candidate for the next gradient would save a forward pass, but needs the gradients of all
+    candidates.)
 
-    Deviates from the authors' code, unless compat: there norm l1 leaves out each pixel at 0 or 1, even where its
-    gradient points inward, and each whose step would end beyond its range; a loss below 0 never counts; and the last of
-    equal candidates is taken. With compat too, the l2 candidate is rescaled to its ball and then clipped to the box,
-    where theirs is clipped before it is rescaled; x itself may be the answer; and the number of pixels is drawn for
-    each example, not for the batch.
+    Needs batch.y. Returns x_adv (B, C, H, W). If every eps is 0, the model is skipped.
+
+    Deviates from the authors' code, unless compat: there norm l1 leaves out each pixel at 0 or 1,
+    even if its gradient points inward, and each pixel that a step would take out of its range; a
+    loss below 0 never counts; and of equal candidates the last is taken. Also with compat, the l2
+    candidate is projected onto its ball and then clipped to the box, while theirs is clipped first;
+    x itself may be the answer; and the number of pixels is drawn per example, not per batch.
     """
 
-    balls: tuple[Ball, ...] = Field(
+    balls: tuple[BallSettings, ...] = Field(
         default=(
-            Ball(norm="l1", eps=10, step_size=1.0),
-            Ball(norm="l2", eps=2.0, step_size=0.1),
-            Ball(norm="linf", eps=0.3, step_size=0.01),
+            BallSettings(norm="l1", eps=10, step_size=1.0),
+            BallSettings(norm="l2", eps=2.0, step_size=0.1),
+            BallSettings(norm="linf", eps=0.3, step_size=0.01),
         ),
         min_length=1,
-        description="the union that is searched: norm, eps and step_size of each ball",
+        description="the union of balls: norm, eps and step_size of each",
     )
     steps: int = Field(default=100, ge=1, description="number of updates")
     sparsity: tuple[int, int] = Field(
         default=(5, 20),
-        description="norm l1: least and most pixels moved in one update; the number is drawn between",
+        description="norm l1: least and most pixels moved in one update; drawn uniformly",
     )
     loss: Loss = Field(
-        default="ce", description="what to climb: ce, margin, or dlr (Croce and Hein 2020)"
+        default="ce", description="loss to climb: ce, margin, or dlr (Croce and Hein 2020)"
     )
     compat: bool = Field(
         default=False,
@@ -84,78 +86,53 @@ class MSD(Attack):
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        balls = [ball for ball in self.balls if ball.eps > 0]
+        search, objective = Search(model, batch), LOSSES[self.loss]
+        balls = [settings for settings in self.balls if settings.eps > 0]
         if not balls:
-            return Perturbed.costing(batch.x, forwards=0, backwards=0)
-        objective, x_adv, best = LOSSES[self.loss], batch.x, self._nothing_yet(batch)
+            return search.result()
+        if self.compat:
+            search.offer(batch.x, torch.zeros_like(search.score))  # only a loss above 0 beats x
+        x_adv = batch.x
         for _ in range(self.steps):
-            logits, gradient = logits_and_gradient(model, objective, x_adv, batch.y)
-            best.offer(x_adv, objective(logits, batch.y))
+            logits, gradient = search.logits_and_gradient(objective, x_adv)
+            search.offer(x_adv, objective(logits, batch.y))
             candidates = [self._candidate(ball, batch, x_adv, gradient, rng) for ball in balls]
-            x_adv = (
-                self._highest(model, batch.y, x_adv, candidates)
-                if self._compares(balls)
-                else candidates[0]
-            )
-        best.offer(x_adv, objective(logits_of(model, x_adv), batch.y))
-        compared = len(balls) if self._compares(balls) else 0
-        return Perturbed.costing(
-            best.x_adv, forwards=self.steps * (1 + compared) + 1, backwards=self.steps
-        )
-
-    def _compares(self, balls: list[Ball]) -> bool:
-        return len(balls) > 1 or self.compat  # which may refuse even a single candidate
-
-    def _nothing_yet(self, batch: Batch) -> Best:
-        lowest = 0.0 if self.compat else -torch.inf
-        return Best(batch.x.clone(), batch.x.new_full((len(batch),), lowest))
+            x_adv = self._highest(search, x_adv, candidates)
+        search.offer(x_adv, objective(search.logits(x_adv), batch.y))
+        return search.result()
 
     def _candidate(
-        self, ball: Ball, batch: Batch, x_adv: Tensor, gradient: Tensor, rng: Draws
+        self, settings: BallSettings, batch: Batch, x_adv: Tensor, gradient: Tensor, rng: Draws
     ) -> Tensor:
         """One step within one ball, (B, C, H, W)."""
-        length = ball.step_size or 2.5 * ball.eps / self.steps
-        if ball.norm == "l1":
-            step = self._sparse_step(x_adv, gradient, length, batch.bounds, rng)
-        else:
-            step = length * steepest(gradient, ball.norm)
-        return (batch.x + project(x_adv + step - batch.x, ball.eps, ball.norm)).clamp(*batch.bounds)
+        ball = Ball(settings.norm, settings.eps, batch.bounds)
+        length = settings.step_size or 2.5 * settings.eps / self.steps
+        if ball.norm != "l1":
+            return ball.step(x_adv, gradient, batch.x, length)
+        direction = self._sparse(x_adv, gradient, length, batch.bounds, rng)
+        return ball.project(x_adv + length * direction, batch.x)
 
-    def _sparse_step(
+    def _sparse(
         self, x_adv: Tensor, gradient: Tensor, length: float, bounds: Bounds, rng: Draws
     ) -> Tensor:
+        """The steepest direction (B, C, H, W) in l1 for a random number of pixels."""
         least, most = self.sparsity
         count = (least + rng.integers(most - least + 1, (len(x_adv),))).to(x_adv.device)
         movable = can_move(x_adv, gradient, bounds)
         if self.compat:
             inside = (x_adv > bounds[0]) & (x_adv < bounds[1])
-            movable = inside & can_move(
-                x_adv, gradient, bounds, gap=per_example(length / count, x_adv)
-            )
-        return length * steepest(gradient.where(movable, 0), "l1", count)
+            gap = per_example(length / count, x_adv)
+            movable = inside & can_move(x_adv, gradient, bounds, gap)
+        return steepest(gradient.where(movable, 0), "l1", count)
 
-    def _highest(
-        self, model: nn.Module, y: Tensor, x_adv: Tensor, candidates: list[Tensor]
-    ) -> Tensor:
-        """Per example, the candidate of largest loss; with compat, x_adv where every loss is below 0."""
-        highest = Best(x_adv, x_adv.new_full((len(x_adv),), 0.0 if self.compat else -torch.inf))
+    def _highest(self, search: Search, x_adv: Tensor, candidates: list[Tensor]) -> Tensor:
+        """Per example, the candidate of largest loss; with compat, x_adv if no loss reaches 0."""
+        if len(candidates) == 1 and not self.compat:
+            return candidates[0]
+        highest = torch.full_like(search.score, 0.0 if self.compat else -torch.inf)
         for candidate in candidates:
-            highest.offer(
-                candidate, LOSSES[self.loss](logits_of(model, candidate), y), last=self.compat
-            )
-        return highest.x_adv
-
-
-@dataclass
-class Best:
-    """The images (B, C, H, W) of largest loss (B,) so far."""
-
-    x_adv: Tensor
-    loss: Tensor
-
-    def offer(self, x_adv: Tensor, loss: Tensor, *, last: bool = False) -> None:
-        """Keep, per example, what has a larger loss; with last, also what has the same."""
-        loss = loss.to(self.loss)
-        better = loss >= self.loss if last else loss > self.loss
-        self.x_adv = torch.where(per_example(better, x_adv), x_adv, self.x_adv)
-        self.loss = torch.where(better, loss, self.loss)
+            loss = LOSSES[self.loss](search.logits(candidate), search.y).to(highest)
+            better = loss >= highest if self.compat else loss > highest
+            x_adv = torch.where(per_example(better, x_adv), candidate, x_adv)
+            highest = torch.where(better, loss, highest)
+        return x_adv

@@ -1,4 +1,4 @@
-"""The two changes of Theorem 1: a small shift against the class, and a swap of neighbours that ignores it."""
+"""The two perturbations of Theorem 1: a small shift against the label, and a swap of neighbours."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from invspec.ops.norms import per_example
 
 
 class MeanShift(Attack):
-    """Move all Gaussian coordinates of `shuffled_gaussians` to the means of the other class: the theorem's A.
+    """Move all Gaussian coordinates of `shuffled_gaussians` to the means of the other class.
 
-    Of d pairs the first coordinate moves by -6 Y / sqrt(d) and the second by 6 Y / sqrt(d), where Y is 1 for label 1
-    and -1 for any other: an linf perturbation of size 6 / sqrt(d) that depends on the true label and on no model.
+    This is A of the theorem. In each of d pairs the first coordinate moves by -6 Y / sqrt(d) and
+    the second by 6 Y / sqrt(d), where Y is 1 for label 1 and -1 for any other: an linf perturbation
+    of size 6 / sqrt(d) that depends on the true label, not on a model.
+
+    Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         length = batch.x[0].numel()
-        shift = (
-            -2
-            * MEAN
-            / math.sqrt(max((length - 1) // 2, 1))
-            * contrast(length).to(batch.x).view_as(batch.x[0])
-        )
+        pairs = max((length - 1) // 2, 1)
+        signs = contrast(length).to(batch.x).view_as(batch.x[0])
+        shift = -2 * MEAN / math.sqrt(pairs) * signs
         x_adv = batch.x + per_example(signed(batch.y).to(batch.x), batch.x) * shift
         return Perturbed.costing(x_adv.clamp(*batch.bounds), forwards=0, backwards=0)
 
 
 class PairSwap(Attack):
-    """Swap the coordinates 1 and 2, 3 and 4, and so on, all of an example or, as often, none: the theorem's r.
+    """Swap coordinates 1 and 2, 3 and 4, and so on: with probability 1/2 all pairs, else none.
 
-    One coin an example, the same for every model. Coordinate 0 stays, as does a last one without partner.
+    This is r of the theorem. An example's coin is the same for every model. Coordinate 0 stays, and
+    so does a last one without partner. Returns x_adv (B, C, H, W).
     """
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -1,4 +1,4 @@
-"""Random rotations, the transformation of invariance profiles."""
+"""Random rotations, for invariance profiles."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from invspec.ops.geometry import Fill, Interpolation, rotate
 
 
 class RandomRotation(Attack):
-    """Turn each image by an angle drawn uniformly from [-max_degrees, max_degrees], whatever the model.
+    """Rotate each image by an angle drawn uniformly from [-max_degrees, max_degrees].
 
-    The angle is max_degrees * u, where u in [-1, 1) belongs to the image and to `draw` alone: profiles of different
-    models, and of different max_degrees, compare the same turns.
+    The angle is max_degrees * u, where u in [-1, 1) depends on the image and on `draw` alone:
+    profiles of different models, and of different max_degrees, compare the same rotations. The
+    model is not run.
 
-    Deviates: the authors' images are resampled by nearest neighbours; bilinear is the default here.
+    Deviates: the authors resample by nearest neighbour; bilinear is the default here.
     """
 
     max_degrees: float = Field(
         default=180.0, ge=0, le=180, description="half-width of the range of angles"
     )
     interpolation: Interpolation = Field(
-        default="bilinear", description="how to resample; nearest is the authors'"
+        default="bilinear", description="resampling: bilinear, or nearest as the authors"
     )
     fill: Fill = Field(
-        default="zero", description="corners that turn in: zero (black, the authors') or reflect"
+        default="zero",
+        description="pixels from outside the image: zero (black, as the authors) or reflect",
     )
-    draw: int = Field(default=0, ge=0, description="which of the independent sets of angles")
+    draw: int = Field(default=0, ge=0, description="index of an independent set of angles")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         u = 2 * rng.named(f"random_rotation/{self.draw}").uniform((len(batch),)) - 1
-        turned = rotate(batch.x, self.max_degrees * u, self.interpolation, self.fill)
-        return Perturbed.costing(
-            turned.clamp(*batch.bounds), forwards=0, backwards=0
-        )  # resampling rounds past 1
+        rotated = rotate(batch.x, self.max_degrees * u, self.interpolation, self.fill)
+        # resampling rounds past 1
+        return Perturbed.costing(rotated.clamp(*batch.bounds), forwards=0, backwards=0)

@@ -1,4 +1,4 @@
-"""From the inner sphere to the outer one along the last coordinate, which a classifier may ignore."""
+"""A shift from the inner to the outer sphere along the last coordinate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from invspec.ops.norms import per_example
 
 
 class SphereShift(Attack):
-    """Move points of label 0 to the outer sphere of `spheres` along their last coordinate; leave all others alone.
+    """Move points of label 0 to the outer sphere of `spheres` along their last coordinate.
 
-    The last coordinate becomes sqrt(outer^2 - ||x_{1..d-1}||^2) in magnitude and keeps its sign, so that the radius is
-    outer to rounding. Where the other coordinates are longer than that, it becomes 0. This is the adversarial
-    distribution shift of Example 6; it depends on the true label and on no model.
+    The last coordinate, which a classifier may ignore, becomes sqrt(outer^2 - ||x_{1..d-1}||^2) in
+    magnitude and keeps its sign, so that the radius is outer, to rounding; it becomes 0 if the
+    other coordinates alone are longer than outer. Points of other labels stay. This is the
+    adversarial distribution shift of Example 6; it depends on the true label, not on a model.
+
+    Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
     leaves_bounds: ClassVar[bool] = True
@@ -27,7 +30,7 @@ class SphereShift(Attack):
     outer: Number = Field(
         default=10.0,
         gt=0,
-        description="radius of the data set's outer sphere, to which points go: 1.3 for spheres_gilmer",
+        description="radius of the outer sphere of the data set: 1.3 for spheres_gilmer",
     )
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
@@ -36,6 +39,7 @@ class SphereShift(Attack):
         return Perturbed.costing(x_adv, forwards=0, backwards=0)
 
     def _shifted(self, x: Tensor) -> Tensor:
-        """Points x (B, D) with another last coordinate; summed in float64, as the spheres may be near each other."""
+        """Points x (B, D) with the new last coordinate."""
+        # summed in float64, since the two radii may be close
         last = (self.outer**2 - x[:, :-1].double().square().sum(1)).clamp_min(0).sqrt().to(x)
         return torch.cat([x[:, :-1], last.copysign(x[:, -1])[:, None]], dim=1)

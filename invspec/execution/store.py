@@ -332,9 +332,10 @@ def _writing(root: Path) -> Generator[None, None, None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as problem:
-        if isinstance(problem, RuntimeError) and "write" not in str(
-            problem
-        ):  # how torch.save reports a full disk
+        # how torch.save reports a full disk, depending on where in the file it happens
+        if isinstance(problem, RuntimeError) and not any(
+            sign in str(problem) for sign in ("write", "unexpected pos")
+        ):
             raise
         reason = (
             problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)

@@ -17,10 +17,10 @@ import torch
 from invspec.data import Journal
 from invspec.errors import InvspecError, first_line
 from invspec.execution.store import Store, Unwritable
-from invspec.perform import dispatch
+from invspec.perform import dispatch, proxies
 from invspec.perform.runtime import Artifact
 from invspec.registry import cards
-from invspec.tasks import Task, Train, key
+from invspec.tasks import Perturb, Task, Train, key
 
 # from a worker: (word, ...); the words are progress, done, failed and unwritable
 Message = tuple[Any, ...]
@@ -118,14 +118,10 @@ def do(task: Task, runtime: Runtime) -> Message:
     try:
         artifact = dispatch.perform(task, runtime)
         seconds = time.monotonic() - began
+        made = {"bits": proxies.promise(task, runtime)} if isinstance(task, Perturb) else {}
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        runtime.store.save(
-            task,
-            artifact,
-            seconds=round(seconds, 3),
-            device=name(runtime.device),
-            finished=finished,
-        )
+        made |= {"seconds": round(seconds, 3), "device": name(runtime.device), "finished": finished}
+        runtime.store.save(task, artifact, **made)
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except InvspecError as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -29,6 +29,8 @@ class Temperature(Model):
 
     Deviates: the paper has the sum over the batch, so that its weight depends on the batch size.
     """
+
+    version: ClassVar[int] = 2  # 1 computed softplus with other last bits
 
     model: ModelField = Field(default=MLP(), description="what is given a temperature")
     mode: Literal["softplus", "raw"] = Field(
@@ -103,4 +105,5 @@ class _Softplus(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, r: Tensor) -> Tensor:
-        return self.floor + F.softplus(self.offset + self.gain * r)
+        # softplus itself has other last bits for the last few examples of a batch
+        return self.floor - F.logsigmoid(-(self.offset + self.gain * r))

@@ -33,7 +33,7 @@ CIFAR10_MEAN, CIFAR10_STD = (
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-ROWS = 8  # on CPUs an example's features do not depend on its batch where the batch is a multiple of this
+ROWS = 16  # on CPUs an example's features do not depend on its batch where the batch is a multiple of this
 
 
 _LEAST = 32  # height and width below which images are padded, in pixels

@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invspec.perform import bits
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
-from invspec.tasks import Precision, Train
+from invspec.tasks import Perturb, Precision, Train
 
-BLOCK = 8  # on CPUs an example's result does not depend on its batch where the batch is a multiple of this
+# On CPUs batches of any multiple of this run the same kernels. For fewer images, torch computes
+# 1 x 1 convolutions with another library.
+BLOCK = 16
 
 
 class ModelProxy(nn.Module):
@@ -89,3 +92,14 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
 def searched(net: Padded, precision: Precision) -> Padded:
     """The net as an attack sees it."""
     return net if precision == "float32" else Padded(Bfloat16(net.net))
+
+
+def promise(task: Perturb, runtime: Runtime) -> str:
+    """Whether batch size changes no bit of what the attack sees of its net, in words."""
+    return _promise(task.train, task.precision, runtime)
+
+
+@lru_cache(maxsize=64)
+def _promise(train: Train, precision: Precision, runtime: Runtime) -> str:
+    net = searched(deployed(train, runtime), precision)
+    return bits.promise(net, train.dataset.shape, runtime.device)

@@ -30,13 +30,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Card:
-    """Name and provenance of one method; params are the settings that this name stands for."""
+    """Name and provenance of one method; params are the settings that this name stands for.
+
+    example is a part of a spec that uses it, for `invspec list`, where the computed one would not do.
+    """
 
     target: str
     summary: str
     paper: str | None = None
     section: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

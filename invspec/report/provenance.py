@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from invspec.analysis.readings import Store
+from invspec.perform.bits import BROKEN, PROMISED
 from invspec.plan.planner import Plan
 from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
@@ -18,7 +19,10 @@ from invspec.tasks import Task, verb
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts for the foot of a report. versions: every distinct device, version and commit; finished is the last."""
+    """Facts for the foot of a report. versions: every distinct device, version and commit; finished is the last.
+
+    bits: a clause about batch size, empty where it was not checked.
+    """
 
     done: int
     tasks: int
@@ -26,6 +30,7 @@ class Provenance:
     versions: dict[str, tuple[str, ...]]
     finished: str
     precision: str
+    bits: str
     seeds: tuple[int, ...]
     command: str
 
@@ -53,6 +58,7 @@ def gather(planned: Plan, store: Store) -> Provenance:
         },
         finished=max(distinct("finished"), default=""),
         precision=planned.spec.precision,
+        bits=_bits(made),
         seeds=planned.spec.seeds,
         command=command(planned.spec),
     )
@@ -60,6 +66,18 @@ def gather(planned: Plan, store: Store) -> Provenance:
 
 def _sum(kind: str, made: dict[Task, dict[str, Any]]) -> float:
     return sum(float(one.get("seconds", 0)) for task, one in made.items() if verb(task) == kind)
+
+
+def _bits(made: dict[Task, dict[str, Any]]) -> str:
+    """Whether results depend on batch size, in words; nothing where an attack of an older version did not check it."""
+    promises = {
+        str(facts.get("bits", "")) for task, facts in made.items() if verb(task) == "perturb"
+    }
+    if reasons := sorted(
+        promise.removeprefix(BROKEN) for promise in promises if promise.startswith(BROKEN)
+    ):
+        return f"batch size may change last bits: {'; '.join(reasons)}"
+    return "results do not depend on batch size (checked)" if promises == {PROMISED} else ""
 
 
 def seconds(store: Store, tasks: Iterable[Task]) -> float | None:

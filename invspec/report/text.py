@@ -179,5 +179,5 @@ def provenance_lines(facts: Provenance) -> list[str]:
     ]
     spent = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [made, spent, versions, [facts.command]]
-    return [" · ".join(line) for line in lines if line]
+    lines = [made, [facts.bits], spent, versions, [facts.command]]
+    return [" · ".join(line) for line in lines if any(line)]

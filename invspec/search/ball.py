@@ -38,13 +38,18 @@ class Ball:
         if self.norm == "linf":
             noise = self.eps * (2 * rng.uniform(tuple(x.shape)).to(x) - 1)
         else:
-            noise = isotropic(x, self.eps, self.norm, rng)
+            noise = rng.normal(tuple(x.shape)).to(x)
+            length = self.eps * rng.uniform((len(x),)).to(x)
+            noise = at_length(noise, length, self.norm)
         if self.unit is not None:
             noise.mul_(self.unit)
         return noise.add_(x).clamp_(*self.bounds)
 
     def step(self, x_adv: Tensor, gradient: Tensor, x: Tensor, length: float | Tensor) -> Tensor:
-        """Steepest ascent from x_adv by length, a number or (B,), and back into the ball around x."""
+        """Steepest ascent from x_adv by length, and back into the ball around x.
+
+        length: a number or (B,).
+        """
         if isinstance(length, Tensor):
             length = per_example(length, x)
         return self.project(x_adv + length * steepest(gradient, self.norm), x)
@@ -65,11 +70,9 @@ class Ball:
         return delta if self.unit is None else delta / self.unit
 
 
-def isotropic(x: Tensor, eps: float, norm: Norm, rng: Draws) -> Tensor:
-    """Noise of the shape of x: an isotropic direction, and a length that is uniform in [0, eps]."""
-    direction = rng.normal(tuple(x.shape)).to(x)
-    length = eps * rng.uniform((len(x),)).to(x)
-    return direction * per_example(length / size(direction, norm), direction)
+def at_length(noise: Tensor, length: Tensor, norm: Norm) -> Tensor:
+    """Noise (B, ...) rescaled to length (B,)."""
+    return noise * per_example(length / size(noise, norm), noise)
 
 
 def random_direction(x: Tensor, norm: Norm, rng: Draws) -> Tensor:

@@ -43,3 +43,10 @@ def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
         dim=1, descending=True, stable=True
     )
     return ranked[:, : min(count, logits.shape[1] - 1)]
+
+
+def lead_of(target: Tensor) -> Objective:
+    """The logit of target (B,) less that of the label."""
+    return lambda logits, y: (
+        logits.gather(1, target.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
+    ).squeeze(1)

@@ -126,12 +126,12 @@ class Search:
         return gradients.logits_and_gradient(self.model, objective, x, self.y)
 
     def evaluate(self, objective: Objective, x: Tensor, *, gradient: bool = True) -> Evaluation:
-        """Logits, objective and, unless it is not needed, its gradient at x."""
+        """Logits, objective and gradient at x; no backward pass if the gradient is not needed."""
         leaf = x.detach().requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             logits = self.forward(leaf)
             values = objective(logits, self.y)
-        slope = self.backward(values, leaf) if gradient else None
+        slope = self.backward(values, leaf) if gradient else torch.zeros_like(x)
         return Evaluation(logits.detach(), values.detach(), slope)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -174,11 +174,36 @@ class Search:
         return self._score
 
     def offer(self, x_adv: Tensor, score: Tensor, among: Tensor | None = None) -> None:
-        """Keep images (M, C, H, W) of larger score (M,), if among (M,) bool, than the best so far."""
+        """Keep images (M, C, H, W) that score higher (M,) than the best so far.
+
+        among (M,) bool: where an image counts at all.
+        """
         score = score.to(self.score)
         better = score > self.score if among is None else among & (score > self.score)
         self._x_adv = torch.where(per_example(better, x_adv), x_adv, self.x_adv)
         self._score = torch.where(better, score, self.score)
+
+    def judge(self, objective: Objective, x_adv: Tensor) -> Tensor | None:
+        """Let examples leave that are misclassified at x_adv; offer x_adv for the others.
+
+        Costs a forward pass. Returns the positions of those that stay, as `narrow` does.
+        """
+        if not len(self):
+            return None
+        logits = self.logits(x_adv)
+        self.offer(x_adv, objective(logits, self.y))
+        return self.narrow(logits.argmax(1) == self.y, x_adv)
+
+    def merge(self, run: Search) -> None:
+        """Take over an inner search on `active`: its passes, who left it, and its best images."""
+        inner = run.result()
+        self.include(inner)
+        stay = torch.zeros(len(self), dtype=torch.bool, device=run.rows.device)
+        stay[run.rows] = True
+        score = torch.full_like(self.score, -torch.inf)
+        score[run.rows] = run.score
+        self.offer(inner.x_adv, score)
+        self.narrow(stay, inner.x_adv)
 
     def vertex(self, x_adv: Tensor) -> None:
         """Add x_adv to the path, if one is kept; those who have left stay where they were."""
@@ -187,7 +212,7 @@ class Search:
             self._path.append(self._results.x_adv)
 
     def result(self, x_adv: Tensor | None = None) -> Perturbed:
-        """End the search; x_adv (M, C, H, W) of the active examples is by default the best so far."""
+        """End the search. x_adv (M, C, H, W) of the active examples: by default the best so far."""
         x_adv = self.x_adv if x_adv is None else x_adv
         if self._written is None and self._path is None:
             return Perturbed.costing(x_adv, self._forwards, self._backwards)
@@ -215,11 +240,11 @@ class Search:
 
 
 class Evaluation(NamedTuple):
-    """Logits (M, K), an objective (M,) and its gradient (M, C, H, W), None without backward pass."""
+    """Logits (M, K), an objective (M,) and its gradient (M, C, H, W), 0 if it was not needed."""
 
     logits: Tensor
     value: Tensor
-    gradient: Tensor | None
+    gradient: Tensor
 
 
 @dataclass

@@ -13,7 +13,8 @@ from invspec.errors import InvspecError
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import margin
 from invspec.ops.norms import size
-from invspec.search.survivors import Survivors
+from invspec.search.ball import Ball
+from invspec.search.search import Search
 
 N, PIXELS, EPS = 12, (1, 4, 4), 0.05
 DUAL = {"linf": "l1", "l2": "l2"}
@@ -80,17 +81,18 @@ def test_a_climb_on_a_line_by_hand() -> None:
     0.425, with step size 0.4. Step 4: 0.425 + 0.75 * 0.4 = 0.725, since step 3 also set out from 0.425.
     """
     batch = Batch(torch.full((1, 1, 1, 1), 0.5), torch.zeros(1, dtype=torch.int64), torch.arange(1))
-    start, target = torch.full((1, 1, 1, 1), 0.4), batch.y
-    climb = Climb.of(Survivors(batch, torch.tensor([[1.0, 0.0]])), start, target, step_size=0.8)
-    seen: list[float] = []
+    start = torch.full((1, 1, 1, 1), 0.4)
+    search, ball = Search(nn.Flatten(), batch), Ball("linf", 0.4, (0.0, 1.0))
+    climb = Climb.of(start, batch.y, step_size=0.8)
+    visited: list[float] = []
     for step in range(5):
-        climb.look(nn.Flatten(), lambda z, y, target: -(z[:, 0] - 0.5).abs(), with_gradient=True)
-        seen.append(float(climb.x_adv))
+        climb.record(search.evaluate(lambda z, y: -(z[:, 0] - 0.5).abs(), climb.x_adv))
+        visited.append(float(climb.x_adv))
         if step == 3:
             climb.adapt(3)
             assert (float(climb.x_adv), float(climb.step_size)) == pytest.approx((0.425, 0.4))
-        climb.move(0.4, "linf", (0.0, 1.0), momentum=0.75 if step else 1.0)
-    assert seen == pytest.approx([0.4, 0.9, 0.425, 0.6625, 0.725])
+        climb.move(ball, batch.x, momentum=0.75 if step else 1.0)
+    assert visited == pytest.approx([0.4, 0.9, 0.425, 0.6625, 0.725])
 
 
 @pytest.mark.parametrize(
@@ -108,12 +110,10 @@ def test_when_a_step_size_is_halved(
 ) -> None:
     """Within an interval of four steps, of which more than three quarters have to rise."""
     batch = batch_of(1)
-    climb = Climb.of(Survivors(batch, torch.tensor([[1.0, 0.0]])), batch.x, batch.y, step_size=1.0)
+    climb = Climb.of(batch.x, batch.y, step_size=1.0)
     climb.rises, climb.halved = torch.tensor([rises]), torch.tensor([halved])
-    climb.highest, climb.highest_before = (
-        torch.tensor([1.0]),
-        torch.tensor([0.0 if improved else 1.0]),
-    )
+    climb.highest = torch.tensor([1.0])
+    climb.highest_before = torch.tensor([0.0 if improved else 1.0])
     climb.adapt(4)
     assert (climb.halved.item(), climb.step_size.item()) == (expected, 0.5 if expected else 1.0)
 
@@ -167,8 +167,8 @@ def test_classes_are_aimed_at_in_the_order_of_their_logits_at_x() -> None:
     model, batch = linear(5), batch_of()
     attack = APGD(loss="dlr_targeted", targets=2)
     logits = model(batch.x)
-    aims = attack._targets(logits, batch.y)
-    assert torch.equal(aims, logits.argsort(1, descending=True)[:, 1:3])
+    targets = torch.stack(attack._targets(logits, batch.y), dim=1)
+    assert torch.equal(targets, logits.argsort(1, descending=True)[:, 1:3])
 
 
 def test_a_loss_that_compares_more_logits_than_there_are_is_refused() -> None:

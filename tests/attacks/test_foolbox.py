@@ -165,7 +165,7 @@ def test_weights_that_learn_and_a_net_in_training_stay_as_they_are() -> None:
         ),
         ({"params": {"overshot": 0.1}}, ("params",), "did you mean overshoot"),
         ({"attack": "EADAttack", "params": {"decision_rule": "L7"}}, (), "EADAttack: "),
-        ({"attack": "LinfPGD"}, (), "give its radius eps"),
+        ({"attack": "LinfPGD"}, (), "give its radius, eps"),
         ({"params": {"steps": [1, 2]}}, ("params", "steps"), "expected"),
     ],
     ids=str,

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from invspec.attacks.msd import MSD, Ball, Best
+from invspec.attacks.msd import MSD, BallSettings
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.ops.draws import PerExample
@@ -16,12 +16,13 @@ from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import DUAL, size
 from invspec.ops.types import Bounds, Norm
 from invspec.registry.methods import make
+from invspec.search.search import Search
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 EPS: dict[Norm, float] = {"linf": 0.1, "l2": 0.5, "l1": 1.5}
 STEP: dict[Norm, float] = {"linf": 0.03, "l2": 0.15, "l1": 0.5}
-UNION = tuple(Ball(norm=norm, eps=EPS[norm], step_size=STEP[norm]) for norm in NORMS)
+UNION = tuple(BallSettings(norm=norm, eps=EPS[norm], step_size=STEP[norm]) for norm in NORMS)
 ANYWHERE: Bounds = (-torch.inf, torch.inf)
 
 
@@ -100,7 +101,7 @@ def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(
     batch = Batch(torch.rand(8, 1, 4, 4), torch.arange(8) % 2, torch.arange(8), ANYWHERE)
     radii = dict(zip(NORMS, eps, strict=True))
     gains = {norm: radii[norm] * float(size(w, DUAL[norm])) for norm in NORMS}
-    balls = tuple(Ball(norm=norm, eps=radii[norm], step_size=radii[norm]) for norm in NORMS)
+    balls = tuple(BallSettings(norm=norm, eps=radii[norm], step_size=radii[norm]) for norm in NORMS)
     model = OwnWeights(w)
     x_adv = MSD(balls=balls, steps=3, sparsity=(1, 1)).perturb(model, batch, draws(batch)).x_adv
     away = torch.where(batch.y == 0, 1.0, -1.0)
@@ -115,7 +116,7 @@ def test_each_example_moves_within_the_ball_where_its_own_loss_rises_most() -> N
     """One weight: all in one pixel, l1. Four: l2. Sixteen: all pixels, linf."""
     weights = torch.stack([(torch.arange(16) < count).float() for count in (1, 4, 16)])
     radii: dict[Norm, float] = {"l1": 0.21, "l2": 0.15, "linf": 0.05}
-    balls = tuple(Ball(norm=norm, eps=eps, step_size=eps) for norm, eps in radii.items())
+    balls = tuple(BallSettings(norm=norm, eps=eps, step_size=eps) for norm, eps in radii.items())
     batch = Batch(torch.full((3, 1, 4, 4), 0.5), torch.zeros(3, dtype=torch.int64), torch.arange(3))
     found = MSD(balls=balls, steps=1, sparsity=(1, 1)).perturb(
         OwnWeights(weights), batch, draws(batch)
@@ -157,7 +158,7 @@ def test_what_it_costs(active: int, forwards: int) -> None:
 
 def test_with_every_radius_0_it_returns_x_and_does_not_ask_the_model() -> None:
     batch, net = images(), Net()
-    balls = tuple(Ball(norm=norm, eps=0.0) for norm in NORMS)
+    balls = tuple(BallSettings(norm=norm, eps=0.0) for norm in NORMS)
     found = MSD(balls=balls).perturb(net, batch, draws(batch))
     assert torch.equal(found.x_adv, batch.x)
     assert (int(found.forwards.sum()), int(found.backwards.sum()), len(net.seen)) == (0, 0, 0)
@@ -166,7 +167,7 @@ def test_with_every_radius_0_it_returns_x_and_does_not_ask_the_model() -> None:
 def test_the_number_of_pixels_in_an_l1_step_is_drawn_for_each_step_and_example() -> None:
     batch = Batch(torch.full((200, 2, 4, 4), 0.5), torch.arange(200) % 4, torch.arange(200))
     net = Net()
-    MSD(balls=(Ball(norm="l1", eps=9, step_size=0.1),), steps=2, sparsity=(3, 6)).perturb(
+    MSD(balls=(BallSettings(norm="l1", eps=9, step_size=0.1),), steps=2, sparsity=(3, 6)).perturb(
         net, batch, draws(batch)
     )
     moves = [later - before for before, later in zip(net.seen, net.seen[1:], strict=False)]
@@ -179,7 +180,7 @@ def test_the_number_of_pixels_in_an_l1_step_is_drawn_for_each_step_and_example()
 @pytest.mark.parametrize("steps", [5, 10])
 def test_without_a_step_size_a_step_is_two_and_a_half_radii_over_their_number(steps: int) -> None:
     batch, net = Batch(torch.full((4, 2, 4, 4), 0.5), torch.arange(4), torch.arange(4)), Net()
-    MSD(balls=(Ball(norm="l2", eps=0.4),), steps=steps).perturb(net, batch, draws(batch))
+    MSD(balls=(BallSettings(norm="l2", eps=0.4),), steps=steps).perturb(net, batch, draws(batch))
     torch.testing.assert_close(size(net.seen[1] - net.seen[0], "l2"), torch.full((4,), 1 / steps))
 
 
@@ -197,7 +198,7 @@ def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(
         torch.tensor([0.0, 0.0, 0.9, 1.0, 0.5, 0.5]),
     )
     batch = Batch(x.view(1, 1, 2, 3), torch.zeros(1, dtype=torch.int64), torch.arange(1))
-    ball = Ball(norm="l1", eps=0.6, step_size=0.6)
+    ball = BallSettings(norm="l1", eps=0.6, step_size=0.6)
     attack = MSD(balls=(ball,), steps=1, sparsity=(2, 2), compat=compat)
     x_adv = attack.perturb(OwnWeights(w), batch, draws(batch)).x_adv
     torch.testing.assert_close(x_adv.flatten(), torch.tensor(expected), rtol=0, atol=1e-6)
@@ -227,13 +228,16 @@ def test_with_compat_no_loss_below_0_counts() -> None:
     assert (margins[1] < 0).all()
 
 
-def test_of_equal_losses_the_first_is_kept_or_where_asked_for_the_last() -> None:
-    first, second, loss = torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.tensor([1.0, 2.0])
-    for last, kept in ((False, [0.0, 1.0]), (True, [1.0, 1.0])):
-        best = Best(first, torch.ones(2))
-        best.offer(second, loss, last=last)
-        assert best.x_adv.flatten().tolist() == kept
-        assert torch.equal(best.loss, loss)
+@pytest.mark.parametrize(("compat", "chosen"), [(False, 0.0), (True, 1.0)])
+def test_the_first_of_equal_candidates_is_chosen_and_the_last_with_compat(
+    compat: bool, chosen: float
+) -> None:
+    """The model ignores the image: both candidates have the same loss, above 0."""
+    batch = Batch(torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    candidates = [torch.zeros_like(batch.x), torch.ones_like(batch.x)]
+    search = Search(OwnWeights(torch.zeros(2, 16)), batch)
+    x_adv = MSD(compat=compat)._highest(search, batch.x, candidates)
+    assert (x_adv == chosen).all()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_contradictory_fields_are_refused(fields: dict[str, Any], message: str) 
 
 def test_balls_may_be_written_in_a_spec_and_the_cards_hold_the_papers() -> None:
     made = make("attack", "msd", {"balls": [{"norm": "l2", "eps": "1/2"}]})
-    assert made == MSD(balls=(Ball(norm="l2", eps=0.5),))
+    assert made == MSD(balls=(BallSettings(norm="l2", eps=0.5),))
     for name, eps in (
         ("msd", {"l1": 10, "l2": 2, "linf": 0.3}),
         ("msd_cifar10", {"l1": 12, "l2": 0.5, "linf": 0.03}),

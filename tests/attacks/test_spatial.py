@@ -13,6 +13,7 @@ from invspec.attacks.spatial import TOGETHER, Spatial, evenly, worst
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.ops.geometry import transform
+from invspec.search.search import Search
 
 SMALL = Spatial(rotations=5, shifts=3)
 
@@ -155,7 +156,7 @@ def test_a_search_on_the_grid_finds_no_less_than_random_choices_from_it() -> Non
     batch = replace(batch_of(60), y=Net()(batch_of(60).x).argmax(1))
     grid = attack._grid(batch.x)
     some = grid[:, torch.randperm(45, generator=torch.Generator().manual_seed(2))[:10]]
-    loss, fooled = attack._judged(Net(), batch, some)
+    loss, fooled = attack._evaluate(Search(Net(), batch), some)
     found = perturbed(attack, batch).x_adv
     survived = correct(found, batch.y)
     assert 0 < survived.sum() < 60
@@ -199,7 +200,7 @@ def test_mirrored_edges_leave_a_plain_image_plain() -> None:
 @pytest.mark.parametrize("field", ["rotations", "shifts"])
 def test_a_grid_without_the_image_itself_is_refused(field: str) -> None:
     with pytest.raises(
-        ValidationError, match=f"{field} 4 leaves the image itself out; give an odd number"
+        ValidationError, match=f"{field} 4 leaves out the unchanged image; give an odd number"
     ):
         Spatial(**{field: 4})
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from invspec.attacks.fgsm import FGSM
 from invspec.attacks.identity import Identity
-from invspec.attacks.msd import MSD, Ball
+from invspec.attacks.msd import MSD, BallSettings
 from invspec.attacks.pgd import PGD
 from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
@@ -18,7 +18,7 @@ from invspec.registry.methods import make
 ATTACKS = (
     PGD(eps=0.016, steps=3, random_start=False),
     PGD(norm="l2", eps=0.07, steps=3, random_start=False),
-    MSD(balls=(Ball(norm="l1", eps=0.18),), steps=3, sparsity=(2, 2)),
+    MSD(balls=(BallSettings(norm="l1", eps=0.18),), steps=3, sparsity=(2, 2)),
 )
 
 

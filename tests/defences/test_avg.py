@@ -10,7 +10,7 @@ from torch import nn
 
 from invspec.attacks.fgsm import FGSM
 from invspec.attacks.identity import Identity
-from invspec.attacks.msd import MSD, Ball
+from invspec.attacks.msd import MSD, BallSettings
 from invspec.attacks.pgd import PGD
 from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
@@ -24,9 +24,9 @@ from invspec.registry.methods import make
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
 BALLS = (
-    Ball(norm="l1", eps=0.9, step_size=0.9),
-    Ball(norm="l2", eps=0.3, step_size=0.3),
-    Ball(norm="linf", eps=0.1, step_size=0.1),
+    BallSettings(norm="l1", eps=0.9, step_size=0.9),
+    BallSettings(norm="l2", eps=0.3, step_size=0.3),
+    BallSettings(norm="linf", eps=0.1, step_size=0.1),
 )
 
 
@@ -44,7 +44,7 @@ def net() -> nn.Module:
 def radii(attacks: tuple[Attack, ...]) -> dict[str, float]:
     """eps by norm of attacks that have one ball each."""
     balls = [attack.balls[0] if isinstance(attack, MSD) else attack for attack in attacks]
-    return {ball.norm: ball.eps for ball in balls if isinstance(ball, Ball | PGD)}
+    return {ball.norm: ball.eps for ball in balls if isinstance(ball, BallSettings | PGD)}
 
 
 def attack_of(name: str) -> Any:

@@ -134,7 +134,7 @@ def test_a_run_that_is_killed_four_times_ends_as_if_nothing_had_happened(
     assert_survives_kills(tmp_path, kills=4, dice=random.Random(SEED))
     capsys.readouterr()
     assert call("store", "verify", "--store", tmp_path / "store") == 0
-    assert capsys.readouterr().out == "22 whole, 0 damaged\n"
+    assert capsys.readouterr().out == "22 intact, 0 damaged\n"
 
 
 @pytest.mark.slow

@@ -108,6 +108,9 @@ def test_a_full_disk_is_one_clear_message_and_loses_nothing(tmp_path, capsys):
 
 
 TELLING = """
+import signal
+# ignored where pytest runs in the background
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from invspec.execution.pools import local
 give = local.WorkerPool.give
 def telling(crew, worker, task):
@@ -147,7 +150,7 @@ def interrupted(spec, root, devices, word):
     return run.returncode, said
 
 
-ONE_LINE = "interrupted; what was finished is kept, and the same command goes on from there\n"
+ONE_LINE = "interrupted; finished work is kept, and the same command continues from there\n"
 
 
 def test_an_interrupted_run_ends_with_one_line_and_the_next_goes_on(tmp_path, capsys):

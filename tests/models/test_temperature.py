@@ -48,6 +48,12 @@ def test_logits_are_those_of_the_model_over_the_temperature() -> None:
     assert built.temperature(x).std() > 0.01
 
 
+def test_the_temperature_does_not_depend_on_the_place_in_the_batch() -> None:
+    r = torch.linspace(-3, 3, 64)
+    link = net(gain=1.0).link
+    assert torch.equal(torch.cat([link(r[:7]), link(r[7:])]), link(r))
+
+
 def test_at_the_start_every_temperature_is_1() -> None:
     torch.testing.assert_close(net().temperature(images()), torch.ones(8), rtol=0, atol=1e-6)
 

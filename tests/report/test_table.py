@@ -10,7 +10,9 @@ from invspec.data import Row
 from invspec.errors import SpecError
 from invspec.ops.stats import Outcomes, Resampler, wilson
 from invspec.report import provenance, table
+from invspec.report import text as terminal
 from invspec.report.export import csv_text, json_text, report
+from invspec.tasks import Perturb
 
 SPEC = """
 title: Toy
@@ -258,6 +260,46 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
     assert len(read["cells"]) == len(whole.cells)
     assert read["provenance"]["done"] == read["provenance"]["tasks"]
     assert read["provenance"]["command"] == "invspec run toy.yaml"
+
+
+CHECKED = "results do not depend on batch size (checked)"
+SPLIT, LATE = "logits change when a batch is split", "torch was imported before invspec"
+
+
+@pytest.mark.parametrize(
+    ("promises", "said"),
+    [
+        (["promised"], CHECKED),
+        (["promised", f"not promised: {SPLIT}"], f"batch size may change last bits: {SPLIT}"),
+        (
+            [f"not promised: {LATE}", f"not promised: {SPLIT}"],
+            f"batch size may change last bits: {SPLIT}; {LATE}",
+        ),
+        (["promised", None], ""),
+        ([None], ""),
+    ],
+)
+def test_the_foot_says_once_whether_batch_size_matters(
+    planned, toy_store, monkeypatch, promises, said
+):
+    whole = planned(SPEC)
+    store, made = toy_store(whole, half), toy_store.made
+
+    def older(self, task):
+        """Promises by turns; None is from before there was a check."""
+        facts = made(self, task)
+        if "bits" in facts:
+            turn = [other for other in whole.tasks if isinstance(other, Perturb)].index(task)
+            facts["bits"] = promises[turn % len(promises)]
+        return {name: value for name, value in facts.items() if value is not None}
+
+    monkeypatch.setattr(toy_store, "made", older)
+    reported = report(whole, store)
+    assert reported.provenance.bits == said
+    lines = terminal.provenance_lines(reported.provenance)
+    assert lines.count(said) == (said != "")
+    assert "" not in lines
+    assert json.loads(json_text(reported, store))["provenance"]["bits"] == said
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,11 @@ QUICK = {"quickstart"}  # those whose smoke run takes less than twenty seconds
 each = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 
 
+@cache
+def plan_of(path: Path) -> Plan:
+    return planner.plan(overlay.load(path))
+
+
 def keys(planned: Plan) -> list[str]:
     return [key(task) for task in planned.tasks]
 
@@ -38,9 +44,8 @@ def test_specs_ship() -> None:
 
 @each
 def test_it_checks_whole(path: Path) -> None:
-    planned = planner.plan(overlay.load(path))
-    session.check(planned)
-    assert planned.cells
+    session.check(plan_of(path))
+    assert plan_of(path).cells
 
 
 @pytest.mark.parametrize(
@@ -55,13 +60,12 @@ def test_every_scale_checks_whole(path: Path, scale: str) -> None:
 @each
 def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
     values = document.read(path).values
-    for flow in (True, False):
-        text = yaml.safe_dump(values, sort_keys=True, default_flow_style=flow)
-        again = document.parse(text, str(path))
-        assert again.values == values
-        assert sorted(keys(planner.plan(resolve.resolve(again)))) == sorted(
-            keys(planner.plan(overlay.load(path)))
-        )
+    flow, block = (
+        document.parse(yaml.safe_dump(values, sort_keys=True, default_flow_style=style), str(path))
+        for style in (True, False)
+    )
+    assert flow.values == block.values == values
+    assert sorted(keys(planner.plan(resolve.resolve(block)))) == sorted(keys(plan_of(path)))
 
 
 def size(whole: Spec, label_part: str, labels: Any) -> int:
@@ -87,7 +91,7 @@ def sweeps(value: Any) -> list[int]:
 
 @each
 def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
-    whole = overlay.load(path)
+    whole = plan_of(path).spec
     values = whole.source.values
     count = 0
     for line in values["train"]:
@@ -103,12 +107,12 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
                 1 if takes_sweep else math.prod(size(whole, "attacks", label) for label in of)
             )
             count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
-    assert len(planner.plan(whole).cells) == count
+    assert len(plan_of(path).cells) == count
 
 
 @each
 def test_its_smoke_run_shares_no_work_with_the_real_one(path: Path) -> None:
-    whole = planner.plan(overlay.load(path))
+    whole = plan_of(path)
     small = planner.plan(whole.spec.smoke())
     session.check(small)
     assert not set(keys(whole)) & set(keys(small))

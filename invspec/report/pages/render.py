@@ -191,6 +191,8 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
     yield "precision", f"searched in {facts.precision}, judged in float32"
+    if facts.bits:
+        yield "batch size", facts.bits
     if facts.total:
         shares = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
         yield "time", f"{duration(facts.total)} of work: {shares}"

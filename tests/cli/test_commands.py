@@ -113,9 +113,15 @@ def test_a_users_registry_is_listed_too(ask, tmp_path: Path) -> None:
         (["list", "atack"], "error: no kind is named 'atack'\nhint: did you mean attack?"),
         (["list", "attack", "pdg"], "error: no attack is named 'pdg'\nhint: did you mean pgd?"),
         (["list", "--registry", "nowhere"], "error: --registry: no folder nowhere"),
-        (["plan", "toy.yaml"], "error: --store: no folder store\nhint: invspec run makes it\n"),
-        (["plan", "toy.yaml", "--store", "toy.yaml"], "error: --store: toy.yaml is not a folder\n"),
-        (["run", "toy.yaml", "--store", "toy.yaml"], "error: --store: toy.yaml is not a folder\n"),
+        (["plan", "toy.yaml"], "error: --store: no folder store\nhint: `invspec run` creates it\n"),
+        (
+            ["plan", "toy.yaml", "--store", "toy.yaml"],
+            "error: --store: toy.yaml is a file, expected a folder\n",
+        ),
+        (
+            ["run", "toy.yaml", "--store", "toy.yaml"],
+            "error: --store: toy.yaml is a file, expected a folder\n",
+        ),
         (["run", "toy.yaml", "--devices", "tpu"], "error: --devices: no device 'tpu' here\n"),
         (["run", "toi"], "error: no spec is named 'toi'\n"),
         (["store", "ls"], "error: --store: no folder store\n"),
@@ -266,7 +272,7 @@ def test_a_failed_task_ends_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
 def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from invspec.cli import listing
+    from invspec.cli import plan
 
     def interrupt(*anything: object) -> None:
         raise KeyboardInterrupt
@@ -274,10 +280,10 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
     monkeypatch.setattr(session, "check", interrupt)
-    monkeypatch.setattr(listing, "plan", interrupt)
+    monkeypatch.setattr(plan, "show", interrupt)
     told = ask(command, "toy.yaml")
     assert (told.code, told.out) == (130, "")
-    assert told.err.startswith("interrupted; what was finished is kept" if command == "run" else "")
+    assert told.err.startswith("interrupted; finished work is kept" if command == "run" else "")
 
 
 @pytest.mark.parametrize("command", ["--version", "schema", "list"])

@@ -3,7 +3,7 @@
 import pytest
 from workbench import perturb, planned, registered, score, tiny, toys, train
 
-from invspec.cli import listing
+from invspec.cli import plan, store
 from invspec.execution.devices import Settings
 from invspec.execution.store import Store
 from invspec.execution.walk import execute
@@ -35,7 +35,7 @@ def table(text):
 def test_a_plan_shows_what_is_done_and_what_the_rest_will_cost(toy, tmp_path, capsys):
     kept = ran([toy.cells[0].goal], tmp_path)
     capsys.readouterr()
-    listing.plan(toy, kept)
+    plan.show(toy, kept)
     lines = table(capsys.readouterr().out)
     assert [line[:5] for line in lines[1:3]] == [
         ["train", "Standard", "Linear", "2", "1"],
@@ -50,7 +50,7 @@ def test_costs_are_the_median_of_what_is_done_times_what_is_left(toy, tmp_path, 
     kept, attacked = Store(tmp_path), [task for task in toy.tasks if isinstance(task, Perturb)]
     for task, seconds in zip(attacked, (10.0, 1000.0, 90.0), strict=False):
         kept.save(task, Artifact({}), seconds=seconds)
-    listing.plan(toy, kept)
+    plan.show(toy, kept)
     assert table(capsys.readouterr().out)[2] == [
         "perturb",
         "Shift",
@@ -64,13 +64,13 @@ def test_costs_are_the_median_of_what_is_done_times_what_is_left(toy, tmp_path, 
 
 
 def test_a_plan_of_which_nothing_is_done_has_no_costs(toy, tmp_path, capsys):
-    listing.plan(toy, Store(tmp_path))
+    plan.show(toy, Store(tmp_path))
     assert [line[-2:] for line in table(capsys.readouterr().out)[1:4]] == [["?", "?"]] * 3
 
 
 def test_a_plan_that_is_done_has_nothing_to_come(toy, tmp_path, capsys):
     kept = ran([cell.goal for cell in toy.cells], tmp_path)
-    listing.plan(toy, kept)
+    plan.show(toy, kept)
     lines = table(capsys.readouterr().out)
     assert [line[-1] for line in lines[1:4]] == ["-"] * 3
     assert lines[-1][0] == "0"
@@ -79,7 +79,7 @@ def test_a_plan_that_is_done_has_nothing_to_come(toy, tmp_path, capsys):
 def test_what_is_damaged_counts_as_to_do(toy, tmp_path, capsys):
     kept = ran([cell.goal for cell in toy.cells], tmp_path)
     (kept.folder(toy.cells[0].goal) / "made.json").write_text("{")
-    listing.plan(toy, kept)
+    plan.show(toy, kept)
     lines = table(capsys.readouterr().out)
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
     assert lines[-1][0] == "1"
@@ -97,30 +97,30 @@ def test_what_is_damaged_counts_as_to_do(toy, tmp_path, capsys):
     ],
 )
 def test_durations_read_well(seconds, text):
-    assert listing.duration(seconds) == text
+    assert plan.duration(seconds) == text
 
 
 def test_what_is_kept_is_counted_by_kind(toy, tmp_path, capsys):
     kept = ran([toy.cells[0].goal], tmp_path)
-    listing.kept(kept)
+    store.show_sizes(kept)
     assert [line[:2] for line in table(capsys.readouterr().out)[1:]] == [
         ["train", "1"],
         ["perturb", "1"],
         ["score", "1"],
     ]
-    listing.kept(Store(tmp_path / "nowhere"))
+    store.show_sizes(Store(tmp_path / "nowhere"))
     assert [line[1:] for line in table(capsys.readouterr().out)[1:]] == [["0", "0.0"]] * 3
 
 
 def test_verifying_names_sets_aside_and_counts(tmp_path, capsys):
     kept = ran([score(perturb(toys.Shift()))], tmp_path)
-    assert listing.verify(kept) == 0
+    assert store.count_damaged(kept) == 0
     (kept.folder(train()) / "task.json").unlink()
-    assert listing.verify(kept) == 1
+    assert store.count_damaged(kept) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "3 whole, 0 damaged"
+    assert said[0] == "3 intact, 0 damaged"
     assert said[1].startswith(
-        f"damaged: train {kept.folder(train()).name}: task.json: missing; set aside as "
+        f"damaged: train {kept.folder(train()).name}: task.json: missing; moved to "
     )
-    assert said[2] == "2 whole, 1 damaged; the next run computes them again"
+    assert said[2] == "2 intact, 1 damaged; the next run recomputes them"
     assert train() not in kept

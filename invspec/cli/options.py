@@ -1,0 +1,69 @@
+"""Options that several commands share, and the objects that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from invspec.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from invspec.execution.store import Store
+    from invspec.plan.planner import Plan
+
+DEFAULT_STORE = Path("store")
+
+SpecName = Annotated[
+    str, typer.Argument(help="path of a spec, or the name of one that ships with invspec")
+]
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="INVSPEC_STORE", help="folder of finished work")
+]
+Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's scales")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="a.b=value, laid over the spec; repeatable")
+]
+Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
+Registry = Annotated[
+    list[Path] | None,
+    typer.Option("--registry", help="folder of your own cards and classes; repeatable"),
+]
+
+
+def add_registries(folders: Iterable[Path] | None) -> None:
+    """Make the methods of users' folders known by name."""
+    from invspec.registry import cards
+
+    for folder in folders or ():
+        cards.add(folder)
+
+
+def planned(
+    spec: str,
+    scale: str | None,
+    settings: Sequence[str] | None,
+    smoke: bool,
+    registry: Iterable[Path] | None,
+) -> Plan:
+    """The plan of a spec, with its overlays. Raises SpecError where something is wrong with it."""
+    from invspec.plan import planner
+    from invspec.spec import overlay
+
+    add_registries(registry)
+    resolved = overlay.load(overlay.find(spec), scale, settings or ())
+    return planner.plan(resolved.smoke() if smoke else resolved)
+
+
+def store_at(root: Path, create: bool = False) -> Store:
+    """The store in a folder. Raises SpecError where there is none, unless it may be created."""
+    from invspec.execution.store import Store
+
+    if root.exists() and not root.is_dir():
+        raise SpecError(f"{root} is a file, expected a folder", where="--store")
+    if not root.exists() and not create:
+        raise SpecError(f"no folder {root}", where="--store", hint="`invspec run` creates it")
+    return Store(root.resolve())

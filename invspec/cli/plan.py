@@ -1,0 +1,91 @@
+"""`invspec plan`: the tasks of a spec, which are done, and what the others will cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from invspec.cli import options
+from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from invspec.execution.store import Store
+    from invspec.execution.walk import Survey
+    from invspec.plan.planner import Plan
+    from invspec.tasks import Task
+
+Kind = tuple[str, str, str]  # of tasks: verb, method, model
+
+
+def plan(
+    spec: SpecName,
+    store: StoreOption = DEFAULT_STORE,
+    scale: Scale = None,
+    set: Set = None,
+    smoke: Smoke = False,
+    registry: Registry = None,
+) -> None:
+    """Show the tasks of a spec: which are done, and what the others will cost."""
+    show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
+
+
+def show(planned: Plan, store: Store) -> None:
+    """Print how many tasks of each kind are done, and what the others will cost."""
+    from rich.console import Console
+
+    from invspec.execution.walk import Survey
+
+    survey = Survey()
+    for cell in planned.cells:
+        survey.visit(cell.goal, store)
+    console = Console(highlight=False)
+    console.print(_table(planned, store, survey))
+    tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
+    console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+
+
+def _table(planned: Plan, store: Store, survey: Survey) -> Table:
+    """A line for each kind of task; the cost of those to come is estimated from those done."""
+    from rich.table import Table
+
+    by_kind: dict[Kind, list[Task]] = defaultdict(list)
+    for task in planned.tasks:
+        by_kind[_kind(task)].append(task)
+    headings = ("task", "method", "model", "all", "done", "seconds per task", "time to come")
+    table = Table(*headings, box=None, pad_edge=False)
+    for kind, tasks in by_kind.items():
+        done = [task for task in tasks if task in store and task not in survey.damaged]
+        to_come = sum(task in survey.to_do for task in tasks)
+        table.add_row(*kind, str(len(tasks)), str(len(done)), *_cost(done, to_come, store))
+    return table
+
+
+def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
+    """Median seconds of a task, and the time that the others will take; ? where none is done."""
+    if not done:
+        return "?", "?" if to_come else "-"
+    seconds = statistics.median([store.made(task)["seconds"] for task in done])
+    return f"{seconds:.1f}", duration(seconds * to_come) if to_come else "-"
+
+
+def _kind(task: Task) -> Kind:
+    from invspec.tasks import Perturb, Score, Train
+
+    match task:
+        case Train():
+            return "train", type(task.defence).__name__, type(task.model).__name__
+        case Perturb():
+            return "perturb", type(task.attack).__name__, type(task.train.model).__name__
+        case Score():
+            return "score", type(task.measure).__name__, ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a readable unit: 90 gives 1.5 min."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

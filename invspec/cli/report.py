@@ -1,0 +1,44 @@
+"""`invspec report`: tables, figures and verdicts from what the store has."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from invspec.cli import options
+from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, StoreOption
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    rich = "rich"
+    csv = "csv"
+    json = "json"
+    latex = "latex"
+    html = "html"
+
+
+def report(
+    spec: Annotated[
+        str | None, typer.Argument(help="a spec (default: that of the last run)")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
+    output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    scale: Scale = None,
+    set: Set = None,
+    smoke: Smoke = False,
+    registry: Registry = None,
+) -> None:
+    """Show tables, figures and verdicts from the store; a missing number reads as a dot."""
+    from invspec.cli import session
+
+    finished = options.store_at(store)
+    if spec is None:
+        spec, scale, set, smoke, registry = session.recall(finished)
+    plan = options.planned(spec, scale, set, smoke, registry)
+    session.show(plan, finished, format.value, output)

@@ -1,0 +1,57 @@
+"""`invspec run`: compute what is missing, then report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from invspec.cli import options
+from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+from invspec.errors import SpecError
+
+
+def run(
+    spec: SpecName,
+    devices: Annotated[
+        str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="number of CPU workers, one thread each (default: cores)"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    scale: Scale = None,
+    set: Set = None,
+    smoke: Smoke = False,
+    registry: Registry = None,
+) -> None:
+    """Run what is missing, with live progress, then report."""
+    if data is not None:
+        os.environ["INVSPEC_DATA"] = str(data.resolve())
+    if devices is not None and workers is not None:
+        raise SpecError(
+            "cannot be combined with --devices",
+            where="--workers",
+            hint="--devices cpu,cpu starts two CPU workers",
+        )
+    try:
+        from invspec.cli import session
+
+        plan = options.planned(spec, scale, set, smoke, registry)
+        finished = options.store_at(store, create=True)
+        failed = session.run(plan, finished, devices, workers, batch_size)
+        session.remember(finished, spec, scale, set, smoke, registry)
+        session.show(plan, finished, "rich", None)
+    except KeyboardInterrupt:
+        message = "interrupted; finished work is kept, and the same command continues from there"
+        print(message, file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(1 if failed else 0)

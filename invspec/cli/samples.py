@@ -1,0 +1,40 @@
+"""`invspec samples`: every example of every cell."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from invspec.cli import options
+from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+
+
+class Columns(StrEnum):
+    """How samples are written."""
+
+    parquet = "parquet"
+    csv = "csv"
+
+
+def samples(
+    spec: SpecName,
+    format: Annotated[Columns, typer.Option(help="parquet or csv")] = Columns.parquet,
+    output: Annotated[
+        Path | None, typer.Option(help="file to write (default: <spec>.parquet or .csv here)")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    scale: Scale = None,
+    set: Set = None,
+    smoke: Smoke = False,
+    registry: Registry = None,
+) -> None:
+    """Write every example of every cell, one row each: its predictions, distances and cost."""
+    from invspec.report import samples as long_form
+
+    plan = options.planned(spec, scale, set, smoke, registry)
+    path = output or Path(f"{plan.spec.name}.{format.value}")
+    count = long_form.write(plan, options.store_at(store), path, format.value)
+    print(f"{path}: {count:,} rows")

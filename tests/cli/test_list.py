@@ -1,0 +1,217 @@
+"""`invspec list`: the registry for people."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torch import nn
+
+from invspec.cli import list as listing
+from invspec.cli import session
+from invspec.errors import InvspecError, SpecError
+from invspec.plan import planner
+from invspec.registry import cards
+from invspec.registry.cards import KINDS, Kind, names
+from invspec.spec import document, resolve
+
+CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """What a page or a table prints on a wide screen."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def show(kind: str | None = None, name: str | None = None) -> str:
+        listing.show(kind, name)
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_the_whole_registry_is_listed_by_kind_with_papers(shown) -> None:
+    lines = shown().splitlines()
+    titles = [line.strip() for line in lines if line.strip() in KINDS]
+    assert titles == list(KINDS)
+    for kind, name in CARDS:
+        card = cards.card(kind, name)
+        (line,) = [line for line in lines if line.split()[:1] == [name] and card.summary in line]
+        assert line.rstrip().endswith(card.paper or card.summary)
+
+
+def test_one_kind_is_listed_alone(shown) -> None:
+    written = shown("measure")
+    assert "rate_of_invariance" in written
+    assert "random_rotation" not in written
+
+
+def test_a_page_says_what_whose_where_and_how(shown) -> None:
+    page = shown("attack", "pgd_mnist")
+    assert page.startswith("pgd_mnist: PGD as Madry et al. run it on MNIST\n")
+    assert (
+        "Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards Deep Learning Models Resistant"
+        in page
+    )
+    assert "5, MNIST · invspec.attacks.pgd:PGD" in page
+    rows = {line.split()[0]: " ".join(line.split()) for line in page.splitlines() if line.strip()}
+    assert rows["eps"] == "eps 0.3 number ≥ 0 radius of the ball, in units of eps_space"
+    assert rows["norm"].startswith("norm linf linf | l2 | l1 shape of the ball")
+    assert rows["step_size"].startswith(
+        "step_size 0.01 number | null > 0 length of one update"
+    )  # the card's own default
+    assert rows["random_start"].startswith("random_start true true | false start at a random point")
+    assert page.endswith(
+        "in a spec:\n  attacks:\n    pgd_mnist: {norm: linf}\n"
+    )  # the first field that the card leaves
+
+
+def test_a_page_says_what_a_method_inside_a_method_is(shown) -> None:
+    page = " ".join(shown("defence", "adversarial_training").split())
+    assert (
+        "attack PGD {eps: 0.3, step_size: 0.01, steps: 40} attack what the model is trained against"
+        in page
+    )
+    assert "milestones [] [whole number, ...]" in page
+
+
+def test_fields_have_the_names_that_a_spec_gives_them(shown) -> None:
+    page = " ".join(shown("dataset", "fake").split())
+    assert (
+        "shape [1, 28, 28] [whole number, whole number, whole number] C, H, W of an image" in page
+    )
+    assert "bounds [0.0, 1.0] [number | null, number | null]" in page
+    assert "image_shape" not in page
+
+
+def test_a_method_without_fields_has_no_table(shown) -> None:
+    assert "default" not in shown("model", "linear")
+
+
+# nets and data on which examples are tried, from the plainest on
+GROUND: list[dict[str, Any]] = [
+    {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"stdcnn": {}}},
+    {"datasets": {"fake": {"shape": [3, 32, 32]}}, "models": {"preact_resnet18": {}}},
+    {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"two_layer": {}}},
+    {"datasets": {"fake": {"shape": [1, 16, 16]}}, "models": {"firevnet_mnist": {}}},
+    {"datasets": {"mnist": {"pad": 2}}, "models": {"firevnet_mnist": {}}},
+    {"datasets": {"spheres": {}}, "models": {"firevnet_spheres": {}}},
+    {"datasets": {"spheres": {}}, "models": {"radius_classifier": {}}},
+    {"datasets": {"shuffled_gaussians": {}}, "models": {"sign_first": {}}},
+    {"datasets": {"fake": {"shape": [3, 32, 32]}}, "models": {"torchvision": {"arch": "resnet18"}}},
+]
+REST: dict[str, Any] = {
+    "defences": {"standard": {}},
+    "attacks": {"identity": {}},
+    "measures": {"accuracy": {"of": "identity"}},
+}
+# what takes the place of `...` in an example
+PLACEHOLDERS = {
+    "file": "weights.pth",
+    "sha256": "0" * 64,
+    "folder": "birds",
+    "attack": "LinfPGD",
+    "arch": "resnet18",
+}
+
+
+def specs_with(kind: Kind, name: str, example: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Whole specs that use an example."""
+    for ground in GROUND:
+        spec = {**ground, **REST}
+        parts = {part: {**spec[part], **example.get(part, {})} for part in spec}
+        if kind == "attack":
+            parts["measures"] = {"accuracy": {"of": name}}
+        chosen = {field: list(spec[f"{field}s"]) for field in ("dataset", "model", "defence")}
+        if kind in chosen:
+            chosen[kind] = [name]
+        yield {"title": "an example", **parts, "train": [chosen]}
+
+
+def filled(entry: dict[str, Any], placeholders: dict[str, str]) -> dict[str, Any]:
+    return {name: placeholders[name] if value == "..." else value for name, value in entry.items()}
+
+
+def exported_net(folder: Path) -> dict[str, str]:
+    """A net of 28 x 28 images as torch.export saves it: its file and digest."""
+    net, x = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), torch.zeros(2, 1, 28, 28)
+    program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, folder / "net.pt2")
+    digest = hashlib.sha256((folder / "net.pt2").read_bytes()).hexdigest()
+    return {"file": "net.pt2", "sha256": digest}
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with the files that examples name."""
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    for split, name in itertools.product(("train", "val", "test"), ("crow", "owl")):
+        folder = tmp_path / "birds" / split / name
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(folder / "bird.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("kind", "name"), CARDS)
+def test_every_page_has_an_example_that_validates_in_a_spec(
+    kind: Kind, name: str, shown, data: Path
+) -> None:
+    placeholders = PLACEHOLDERS | (exported_net(data) if name == "exported" else {})
+    printed = yaml.safe_load(shown(kind, name).split("in a spec:\n")[1])
+    assert name in printed[f"{kind}s"]
+    example = {
+        part: {label: filled(entry or {}, placeholders) for label, entry in entries.items()}
+        for part, entries in printed.items()
+    }
+    problems: list[str] = []
+    for content in specs_with(kind, name, example):
+        text = yaml.safe_dump(content, sort_keys=False)
+        try:
+            session.check(planner.plan(resolve.resolve(document.parse(text, "example.yaml"))))
+        except InvspecError as problem:
+            problems.append(str(problem))
+        else:
+            return
+    pytest.fail("no spec takes the example:\n" + "\n".join(problems))
+
+
+def test_own_fields_come_before_inherited_ones(shown) -> None:
+    page = shown("defence", "ccat").splitlines()
+    names = [line.split()[0] for line in page if line.strip()]
+    assert names.index("rho") < names.index("batch_size")
+
+
+def test_tables_in_docstrings_keep_their_lines(shown) -> None:
+    page = shown("measure", "theorem1")
+    assert re.search(r"^ +shifted_accuracy +b = P", page, re.MULTILINE)
+
+
+def test_square_brackets_are_shown_and_not_taken_for_styles(
+    shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = cards.Card("invspec.models.linear:Linear", "values in [0, 1] and [bold]", section="[4]")
+    monkeypatch.setattr(cards, "card", lambda kind, name: card)
+    assert "values in [0, 1] and [bold]" in shown("model", "linear")
+    assert "no paper, [4] · invspec" in shown("model", "linear")
+    assert "values in [0, 1] and [bold]" in shown("model")
+
+
+@pytest.mark.parametrize("kind", ["atack", "attacks"])
+def test_an_unknown_kind_is_refused_with_the_nearest(kind: str, shown) -> None:
+    with pytest.raises(SpecError) as caught:
+        shown(kind)
+    hint = "did you mean attack? (known: attack, dataset, defence, measure, model)"
+    assert str(caught.value) == f"no kind is named {kind!r}\nhint: {hint}"
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(shown) -> None:
+    with pytest.raises(SpecError, match="no attack is named 'pdg'"):
+        shown("attack", "pdg")
