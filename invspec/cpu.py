@@ -1,7 +1,8 @@
-"""Make results on this CPU independent of batch size: MKL has to be told before torch loads it.
+"""Make results on this CPU independent of batch size, by an environment variable of Intel's MKL.
 
-By default MKL picks the kernel of a matrix product by the number of rows and their alignment in memory, so that the
-last bits of an example depend on its place in the batch. In the modes of MKL_CBWR they do not, at the same speed.
+By default MKL picks the kernel of a matrix product by the number of rows and their alignment in
+memory, so the last bits of an example depend on its place in the batch. In the modes that the
+variable MKL_CBWR selects they do not, at the same speed. MKL reads it when torch loads.
 """
 
 from __future__ import annotations
@@ -14,19 +15,21 @@ from functools import cache
 from pathlib import Path
 
 VARIABLE = "MKL_CBWR"
-AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}  # all that MKL's kernels of that name use
+# the CPU flags that MKL's kernels of this name need
+AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
 def mode(machine: str, cpuinfo: str) -> str | None:
-    """The value of MKL_CBWR for a CPU, or None where torch comes without MKL.
+    """The value of MKL_CBWR for a CPU, None where torch comes without MKL.
 
-    machine is what `platform.machine` says, cpuinfo the text of /proc/cpuinfo, which is empty outside Linux. STRICT is
-    for rows that are not aligned. On CPUs of other makers than Intel, AUTO is the fastest mode.
+    machine is the value of `platform.machine`, cpuinfo the text of /proc/cpuinfo, "" outside Linux.
+    STRICT includes rows that are not aligned. On CPUs that Intel did not make, AUTO is fastest.
     """
     if machine.lower() not in ("x86_64", "amd64", "i386", "i686"):
         return None
-    facts = dict(line.split(":", 1) for line in reversed(cpuinfo.splitlines()) if ":" in line)
-    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    # /proc/cpuinfo has a section for each core; in reverse, the first core's lines win
+    lines = [line.split(":", 1) for line in reversed(cpuinfo.splitlines()) if ":" in line]
+    facts = {name.strip(): value.strip() for name, value in lines}
     flags = set(facts.get("flags", "").split())
     if facts.get("vendor_id") == "GenuineIntel" and flags >= AVX512:
         return "AVX512,STRICT"
@@ -38,19 +41,19 @@ def mode(machine: str, cpuinfo: str) -> str | None:
 def prepare(
     environment: MutableMapping[str, str], loaded: Collection[str], machine: str, cpuinfo: str
 ) -> bool:
-    """Set MKL_CBWR unless it is set already; False where torch is loaded and may have read the environment."""
-    wanted = mode(machine, cpuinfo)
-    if wanted is None or VARIABLE in environment:
+    """Set MKL_CBWR, unless the user has. Returns False if torch is loaded: then it is too late."""
+    value = mode(machine, cpuinfo)
+    if value is None or VARIABLE in environment:
         return True
     if "torch" in loaded:
         return False
-    environment[VARIABLE] = wanted
+    environment[VARIABLE] = value
     return True
 
 
 @cache
 def prepared() -> bool:
-    """Whether this process's MKL is prepared. The first call, when invspec is imported, prepares it."""
+    """Whether MKL is prepared in this process. The first call, at `import invspec`, prepares it."""
     return prepare(os.environ, sys.modules, platform.machine(), _cpuinfo())
 
 

@@ -1,29 +1,35 @@
-"""The tensors that travel between datasets, attacks and measures. Images are float in [0, 1], shape (B, C, H, W)."""
+"""The tensors that travel between data sets, attacks and measures.
+
+Images are float in [0, 1], shape (B, C, H, W).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from invspec.ops.draws import Stream
-from invspec.ops.types import Bounds
+from invspec.ops.types import REALS, Bounds, Range
 
-Curves = Mapping[
-    str, Sequence[float]
-]  # how a training went: {"loss": [...], "accuracy": [...]}, a number an epoch
+# The course of a training, one number per epoch: {"loss": [...], "accuracy": [...]}.
+Curves = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """x (B, C, H, W), y (B,) int64; index (B,) says which examples of the split these are.
+    """Images x (B, C, H, W) and labels y (B,) int64 of the examples index (B,) of a split.
 
-    start (B, C, H, W), where there is one, is what the same attack found within a smaller set: see Attack.sweep_field.
-    Of pairs, x_target (B, C, H, W) and y_target (B,) are images of other classes to walk to, index says which pair it
-    is, and ends (B, 2), on the CPU, which examples of the split are its source and its target.
+    start (B, C, H, W), if any, is what the same attack found in a smaller set: see
+    Attack.sweep_field.
+
+    In a batch of pairs, x_target (B, C, H, W) and y_target (B,) are the target images, which are of
+    other classes; index numbers the pairs; ends (B, 2), on the CPU, holds the index of each pair's
+    source and target in the split.
     """
 
     x: Tensor
@@ -41,16 +47,18 @@ class Batch:
     def take(self, rows: Tensor) -> Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
         optional = {name: getattr(self, name) for name in ("start", "x_target", "y_target")}
-        others = {name: tensor[rows] for name, tensor in optional.items() if tensor is not None}
-        ends = None if self.ends is None else self.ends[rows.cpu()]
+        taken = {name: tensor[rows] for name, tensor in optional.items() if tensor is not None}
+        # index and ends are on the CPU wherever the images are.
+        on_cpu = rows.cpu()
+        ends = None if self.ends is None else self.ends[on_cpu]
         return replace(
-            self, x=self.x[rows], y=self.y[rows], index=self.index[rows.cpu()], ends=ends, **others
+            self, x=self.x[rows], y=self.y[rows], index=self.index[on_cpu], ends=ends, **taken
         )
 
     @property
     def targets(self) -> Tensor:
-        """x_target (B, C, H, W) of a batch that has one, which the plan sees to for attacks that want targets."""
-        assert self.x_target is not None, "an attack that walks to a target got no target"
+        """x_target (B, C, H, W), which planning ensures for attacks that need targets."""
+        assert self.x_target is not None, "expected a batch with target images, found none"
         return self.x_target
 
 
@@ -64,7 +72,7 @@ class Split(Protocol):
 
     @property
     def index(self) -> Tensor:
-        """Which examples of the whole split these are, (N,) int64 on the CPU."""
+        """The numbers of the examples in the whole split, (N,) int64 on the CPU."""
         ...
 
     def __len__(self) -> int: ...
@@ -82,74 +90,106 @@ class Split(Protocol):
         ...
 
     def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
-        """Batches of at most size examples, in order or in an order drawn from shuffle."""
+        """Batches of at most size examples, in order, or in an order drawn from shuffle."""
         ...
 
     def to(self, device: torch.device | str) -> Split:
-        """The same examples, whose batches come on another device."""
+        """The same examples; their batches are on another device."""
         ...
 
 
+class IndexedSplit(ABC):
+    """Base class of splits: it cuts them and orders their batches.
+
+    A subclass is a frozen dataclass that holds index (N,) and implements `take`, `labels`, `to` and
+    `read`. It may override `order`.
+    """
+
+    index: Tensor
+    bounds: Bounds = (0.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def head(self, n: int) -> Self:
+        """The first n examples."""
+        return self.take(torch.arange(min(n, len(self))))
+
+    @abstractmethod
+    def take(self, positions: Tensor) -> Self:
+        """The examples at positions (M,) int64, which keep their index."""
+
+    @abstractmethod
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """The same examples; their batches are on another device."""
+
+    @abstractmethod
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batch at each chunk of positions (B,) int64."""
+
+    def order(self, shuffle: Stream) -> Tensor:
+        """Random positions (N,) in which the examples are read."""
+        return shuffle.permutation(len(self))
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in order, or in an order drawn from shuffle."""
+        order = torch.arange(len(self)) if shuffle is None else self.order(shuffle)
+        # An empty split gives one empty batch. Slices, because Tensor.split would make all chunks
+        # before the first batch.
+        starts = range(0, max(len(self), 1), size)
+        yield from self.read(order[start : start + size] for start in starts)
+
+
 @dataclass(frozen=True)
-class TensorSplit:
-    """A split held whole in memory: pixels (N, C, H, W) uint8 in 0..255, or float that is used as it is; y (N,)."""
+class TensorSplit(IndexedSplit):
+    """A split held in memory: y (N,), and pixels (N, C, H, W).
+
+    Pixels are uint8 in 0..255, or float and used unchanged. index defaults to 0 .. N - 1.
+    """
 
     pixels: Tensor
     y: Tensor
     bounds: Bounds = (0.0, 1.0)
-    index: Tensor = field(
-        default_factory=lambda: torch.empty(0, dtype=torch.int64)
-    )  # default: 0 .. N - 1
+    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         assert len(self.pixels) == len(self.y), f"{len(self.pixels)} images, {len(self.y)} labels"
         if len(self.index) != len(self.y):
             object.__setattr__(self, "index", torch.arange(len(self.y)))
 
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def head(self, n: int) -> TensorSplit:
-        """The first n examples."""
-        return self.take(torch.arange(min(n, len(self))))
-
     def take(self, positions: Tensor) -> TensorSplit:
         """The examples at positions (M,), which keep their index."""
-        return replace(
-            self,
-            pixels=self.pixels[positions],
-            y=self.y[positions],
-            index=self.index[positions.cpu()],
-        )
+        index = self.index[positions.cpu()]
+        return replace(self, pixels=self.pixels[positions], y=self.y[positions], index=index)
 
     def labels(self) -> Tensor:
         """y (N,) int64."""
         return self.y
 
-    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
-        """Batches of at most size examples, in order or in an order drawn from shuffle."""
-        order = torch.arange(len(self)) if shuffle is None else shuffle.permutation(len(self))
-        for rows in order.split(size):
-            chosen = rows.to(self.pixels.device)
-            x = self.pixels[chosen]
-            yield Batch(
-                x / 255 if x.dtype == torch.uint8 else x,
-                self.y[chosen],
-                self.index[rows],
-                self.bounds,
-            )
-
     def to(self, device: torch.device | str) -> TensorSplit:
         """The same examples on another device; index stays on the CPU."""
         return replace(self, pixels=self.pixels.to(device), y=self.y.to(device))
 
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batch at each chunk of positions."""
+        for positions in chunks:
+            rows = positions.to(self.pixels.device)
+            x = self.pixels[rows]
+            x = x / 255 if x.dtype == torch.uint8 else x
+            yield Batch(x, self.y[rows], self.index[positions], self.bounds)
+
 
 @dataclass(frozen=True)
 class Perturbed:
-    """What an attack found: x_adv (B, C, H, W); path (T, B, C, H, W) only from attacks that walk.
+    """The result of an attack: x_adv (B, C, H, W), and path (T, B, C, H, W) of target walks.
 
-    forwards and backwards (B,) count how often the model saw each example. exact (B, C, H, W) float64, where there is
-    one, is x_adv before it was rounded to float32, from attacks whose promise that rounding would break.
+    forwards and backwards (B,) count how often the model saw each example. exact (B, C, H, W)
+    float64, if any, is x_adv before rounding to float32, from attacks whose promise would not
+    survive rounding.
     """
 
     x_adv: Tensor
@@ -160,7 +200,7 @@ class Perturbed:
 
     @classmethod
     def costing(cls, x_adv: Tensor, forwards: int, backwards: int) -> Perturbed:
-        """The result of an attack that treats all examples alike."""
+        """The result of an attack that needs the same passes for all examples."""
         ones = torch.ones(len(x_adv), dtype=torch.int64, device=x_adv.device)
         return cls(x_adv, forwards * ones, backwards * ones)
 
@@ -206,8 +246,10 @@ class Examples:
 
     tensors holds x_adv (N, C, H, W) and, where the attack gives them, path (N, T, C, H, W) and exact (N, C, H, W)
     float64; it may read them on demand, all of them at once, so that `batches` is the way to read many. settings are
-    the attack's fields, like {"eps": 0.1, "norm": "linf"}, promise what it says of its paths. oracle, for measures that want one, is a second classifier
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that want one, is a second classifier
     of the same data set, x (B, C, H, W) to logits (B, K), that is believed.
+
+    path_promise: what the attack promises about its paths, if anything.
     """
 
     clean: Split
@@ -215,7 +257,7 @@ class Examples:
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
-    promise: PathPromise | None = None
+    path_promise: PathPromise | None = None
 
     @property
     def x_adv(self) -> Tensor:
@@ -256,24 +298,71 @@ def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> 
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What was measured on each independent unit: values (N,) and index (N,) int64, on the CPU.
+
+    A unit is an example, or the source of pairs. index names it within its split, so that numbers
+    measured on the same units can be paired. range holds the least and largest possible mean.
+    Values are bool or whole numbers where they count something, else float64.
+    """
+
+    values: Tensor
+    index: Tensor
+    range: Range = REALS
+
+    def __post_init__(self) -> None:
+        shapes = (tuple(self.values.shape), tuple(self.index.shape))
+        assert shapes == ((len(self.index),),) * 2, f"outcomes have shapes {shapes}"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Outcomes)
+            and self.range == other.range
+            and self.values.dtype == other.values.dtype
+            and torch.equal(self.values, other.values)
+            and torch.equal(self.index, other.index)
+        )
+
+
 @dataclass(frozen=True)
-class Row:
-    """A value in the units of its measure, over n examples, with its 95 % interval. where tells rows apart."""
+class Interval:
+    """A value with the ends of its 95 % interval, from n units."""
 
     value: float
-    n: int
     low: float
     high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a score, in the units of its measure. where tells the rows of a score apart.
+
+    The number is the mean of the outcomes, or their quantile at level. Then analysis computes its
+    interval. Pairs that share a source repeat its index in the outcomes of a quantile; in those of
+    a mean an index never repeats.
+
+    interval holds a value with an interval that the measure computed itself, because outcomes do
+    not tell it: an estimated threshold, or the maximum over the images at hand. A row with both
+    shows the interval; its outcomes serve to average it over seeds and to pair it with others.
+    """
+
+    outcomes: Outcomes | None = None
+    level: float | None = None
+    interval: Interval | None = None
     where: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
+
+    def __post_init__(self) -> None:
+        assert self.outcomes is not None or self.interval is not None, "a row without a number"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """rows: what a table shows. tensors: what a figure or a paired comparison needs and a row cannot hold.
-
-    A measure that is a mean over examples gives tensors["each"] (N,), whose mean is its one row's value, and
-    tensors["index"] (N,); differences between two such scores are then paired over examples.
-    """
+    """What a measure returns: rows for tables and claims, tensors for figures alone."""
 
     rows: Sequence[Row]
     tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])

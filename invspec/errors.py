@@ -1,13 +1,17 @@
-"""What can go wrong in a way that a user can act on."""
+"""Mistakes that a user can act on."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
+
+# Most that are reported at once. A hostile spec can have tens of thousands.
+MAX_PROBLEMS = 50
 
 
 class InvspecError(Exception):
-    """One message: what was found, what was expected, and a hint. The command ends with exit_code."""
+    """What was found, what is wanted, and a hint. The command ends with exit_code."""
 
     exit_code = 1
 
@@ -19,12 +23,17 @@ class InvspecError(Exception):
         head = f"{self.where}: {self.message}" if self.where else self.message
         return f"{head}\nhint: {self.hint}" if self.hint else head
 
+    @property
+    def problems(self) -> tuple[InvspecError, ...]:
+        """The mistakes behind it, one unless it stands for several."""
+        return (self,)
+
 
 class SpecError(InvspecError):
     """A mistake in what the user wrote: a spec, a card or an option.
 
-    path is where in the tree the mistake stands (("attacks", "pgd", "eps")); whoever knows the file turns it into
-    file:line with `at`.
+    path is its position in the tree, like ("attacks", "pgd", "eps"); `Document.locate` turns that
+    into file:line.
     """
 
     exit_code = 2
@@ -35,18 +44,68 @@ class SpecError(InvspecError):
         super().__init__(message, where=where, hint=hint)
         self.path = path
 
+    @property
+    def problems(self) -> tuple[SpecError, ...]:
+        """The mistakes behind it, one unless it stands for several."""
+        return (self,)
+
     def within(self, *path: str | int) -> SpecError:
-        """The same mistake, seen from further out in the tree."""
+        """The same mistake with a path that begins further out in the tree."""
         return SpecError(self.message, where=self.where, hint=self.hint, path=(*path, *self.path))
 
 
+class SpecErrors(SpecError):
+    """Several mistakes, reported together. Its message, place and hint are those of the first."""
+
+    def __init__(self, problems: Iterable[SpecError]) -> None:
+        parts = tuple(part for problem in problems for part in problem.problems)
+        first = parts[0]
+        super().__init__(first.message, where=first.where, hint=first.hint, path=first.path)
+        self._problems = parts
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._problems))
+
+    @property
+    def problems(self) -> tuple[SpecError, ...]:
+        """Every mistake, in the order in which they were found."""
+        return self._problems
+
+    def within(self, *path: str | int) -> SpecError:
+        """The same mistakes with paths that begin further out in the tree."""
+        return SpecErrors(problem.within(*path) for problem in self._problems)
+
+
+def refuse(problems: Iterable[SpecError]) -> None:
+    """Raise all problems as one exception, equal ones once; do nothing if there are none.
+
+    Stops reading them after MAX_PROBLEMS.
+    """
+    parts = _distinct(part for problem in problems for part in problem.problems)
+    shown = list(itertools.islice(parts, MAX_PROBLEMS))
+    if next(parts, None) is not None:
+        shown.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
+    if shown:
+        raise shown[0] if len(shown) == 1 else SpecErrors(shown)
+
+
+def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:
+    """Problems without repetitions, as when two entries use one wrong card."""
+    seen: set[tuple[str, tuple[str | int, ...]]] = set()
+    for problem in problems:
+        identity = (str(problem), () if problem.where else problem.path)
+        if identity not in seen:
+            seen.add(identity)
+            yield problem
+
+
 def first_line(problem: BaseException) -> str:
-    """What an exception says, cut to one line; its type where it says nothing."""
+    """The first line of an exception's message; its type if the message is empty."""
     return (str(problem).strip() or type(problem).__name__).splitlines()[0]
 
 
 def suggest(word: str, known: Iterable[str], noun: str = "") -> str:
-    """A hint that names the nearest known word, and all of them where they are few."""
+    """A hint that names the nearest known word, and all known words if they are few."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listed = f"{noun or 'known'}: {', '.join(names)}" if 0 < len(names) <= 24 else ""

@@ -13,8 +13,8 @@ import torch
 
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
-from invspec.plan.planner import Plan
-from invspec.scoring.shares import scored
+from invspec.plan.cells import Plan
+from invspec.scoring.rows import share
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Task, Train
 
@@ -45,8 +45,7 @@ class ToyStore:
     def artifact(found: Any) -> Artifact:
         if isinstance(found, list):
             return Artifact({}, tuple(found))
-        score = scored(torch.as_tensor(found), torch.arange(len(found)))
-        return Artifact(score.tensors, tuple(score.rows))
+        return Artifact({}, (share(torch.as_tensor(found), torch.arange(len(found))),))
 
     def __contains__(self, task: Task, /) -> bool:
         return task in self.scores or task in self.behind

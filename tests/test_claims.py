@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from invspec.analysis import claims
-from invspec.data import Row
+from invspec.analysis.intervals import wilson
 from invspec.errors import SpecError
-from invspec.ops.stats import wilson
+from invspec.plan.validation.claims import problems
+from invspec.scoring.rows import estimated
 
 SPEC = """
 title: Toy
@@ -80,20 +81,10 @@ def by_angle(*right):
 def judge(planned, toy_store):
     def judged(outcomes, *listed, seeds=(0,)):
         whole = planned(spec(*listed, seeds=seeds))
-        claims.check(whole)
+        assert not list(problems(whole))
         return claims.judge(whole, toy_store(whole, outcomes))
 
     return judged
-
-
-@pytest.fixture
-def refused(planned):
-    def problem(claim):
-        with pytest.raises(SpecError) as caught:
-            claims.check(planned(spec(claim)))
-        return str(caught.value)
-
-    return problem
 
 
 # ─ verdicts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +123,7 @@ def test_a_claim_is_missing_until_each_of_its_scores_is_there(judge):
         return None if coords.get("rotations.max_degrees") == 180 else first(500)
 
     waiting, done = judge(outcomes, trend("falling"), value({"above": 0.1}), seeds=(0, 1))
-    assert (waiting.outcome, waiting.value, waiting.lacking) == ("missing", None, 2)
+    assert (waiting.outcome, waiting.value, waiting.missing_scores) == ("missing", None, 2)
     assert done.outcome == "holds"
 
 
@@ -147,7 +138,7 @@ def test_a_difference_on_the_same_examples_is_paired(judge):
 def test_a_difference_of_numbers_without_outcomes_is_not_paired(judge):
     def outcomes(coords):
         share = by_angle(480, 0, 500)(coords).mean()
-        return [Row(float(share), 1000, *wilson(float(share), 1000))]
+        return [estimated(float(share), *wilson(float(share), 1000), 1000)]
 
     (verdict,) = judge(outcomes, compare({"above": 0}))
     assert verdict.outcome == "undecided"
@@ -247,7 +238,7 @@ def test_a_claim_may_pick_a_row_of_its_measure(judge):
     def outcomes(coords):
         rows = {"mean": 0.3, "median": 0.7}
         return [
-            Row(share, 100, share - 0.1, share + 0.1, {"statistic": name})
+            estimated(share, share - 0.1, share + 0.1, 100, statistic=name)
             for name, share in rows.items()
         ]
 
@@ -260,7 +251,7 @@ def test_a_claim_may_pick_a_row_of_its_measure(judge):
 
 def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
     def outcomes(coords):
-        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+        return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
     at = {**CELL, "robustness.statistic": "median"}
     (several,) = judge(outcomes, value({"above": 0}, at), seeds=(0, 1, 2))
@@ -269,103 +260,17 @@ def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
 
 def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(judge):
     def outcomes(coords):
-        return [Row(0.5, 100, 0.4, 0.6, {"statistic": name}) for name in ("mean", "median")]
+        return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
     with pytest.raises(
-        SpecError, match=r"toy.yaml:16.*open: robustness.statistic \(mean, median\)"
+        SpecError, match=r"toy.yaml:16.*several cells match, with robustness.statistic \(mean, med"
     ):
         judge(outcomes, value({"above": 0.5}))
-    with pytest.raises(SpecError, match=r"nothing is measured at robustness\.statistic mode"):
+    with pytest.raises(SpecError, match=r"no cell at robustness\.statistic mode"):
         judge(outcomes, value({"above": 0.5}, {**CELL, "robustness.statistic": "mode"}))
-
-
-# ─ what is refused before anything is run ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_an_open_coordinate_is_named_with_its_values(refused):
-    said = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
-    assert (
-        "toy.yaml:16: claims.0.value: which cell is meant is open: rotations.max_degrees (0, 90, 180)"
-        in said
-    )
-    assert "fix it with at, or reduce it with over" in said
-
-
-@pytest.mark.parametrize(
-    ("claim", "expected"),
-    [
-        (
-            value({"above": 0}, measure="robustnes"),
-            ["claims.0.value.measure: no measure", "did you mean robustness?"],
-        ),
-        (
-            value({"above": 0}, {"pdg.eps": 0.1}),
-            ["claims.0.value.at.pdg.eps: no coordinate", "did you mean pgd.eps?"],
-        ),
-        (
-            value({"above": 0}, {"pgd.eps": 0.2}),
-            ["at.pgd.eps: nothing is measured at pgd.eps 0.2", "0, 8/255, 0.1"],
-        ),
-        (
-            value({"above": 0}, {**CELL, "defence": "plain"}),
-            ["claims.0.value.at: no cell has all of these"],
-        ),
-        (
-            value({"above": 0}, over={"pgd.step": "mean"}),
-            ["over.pgd.step: no coordinate", "pgd.eps"],
-        ),
-        (
-            value({"above": 0}, over={"seed": "mean"}),
-            ["over.seed: seed is no coordinate", "averaged always"],
-        ),
-        (
-            value({"above": 0}, {}, over={"defence": "area"}),
-            ["over.defence: defence is not a number: rotations, plain"],
-        ),
-        (
-            value({"above": 0}, CELL, over={"pgd.eps": "area"}),
-            ["over.pgd.eps: pgd.eps has one value here, 0.1"],
-        ),
-        (
-            trend("falling", along="rotations.max_degree"),
-            ["along: no coordinate", "did you mean rotations.max_degrees?"],
-        ),
-        (
-            trend("falling", at={}),
-            ["claims.0.trend: which cell is meant is open: pgd.eps (0, 8/255, 0.1)"],
-        ),
-        (compare({"above": 0}, at={}), ["claims.0.compare: which cell is meant is open: pgd.eps"]),
-        (
-            compare({"above": 0}, of={"rotations.max_degrees": 45}),
-            ["compare.of.rotations.max_degrees: nothing"],
-        ),
-        (
-            compare({"above": 0}, at=CELL),
-            ["of.rotations.max_degrees: rotations.max_degrees stands in at and in of"],
-        ),
-    ],
-)
-def test_a_claim_about_nothing_is_refused_with_its_place_and_a_hint(refused, claim, expected):
-    said = refused(claim)
-    assert said.startswith("toy.yaml:16: claims.0.")
-    for part in expected:
-        assert part in said
-
-
-def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
-    whole = planned(spec(trend("falling")))
-    claims.check(whole)
-    assert any(
-        "rotations.max_degrees" not in cell.coords for cell in whole.cells
-    )  # the plain defence has none
-
-
-def test_a_pair_must_be_measured_at_the_same_points(refused):
-    said = refused(compare({"above": 0}, over={"rotations.max_degrees": "mean"}))
-    assert "of and to are not both measured at rotations.max_degrees" in said
 
 
 @pytest.mark.slow
 def test_claims_and_tables_do_without_matplotlib_and_jinja():
-    code = "import sys, invspec.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
+    code = "import sys, invspec.analysis.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shown import shown
 from torch import nn
 from torch.nn import functional as F
 from workbench import FAKE, Memory, perturb, score, toys, train
 
 from invspec.attacks.identity import Identity
 from invspec.attacks.pgd import PGD
-from invspec.data import JUDGED, Perturbed, Row, Scored
+from invspec.data import JUDGED, Perturbed, Scored
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
@@ -32,6 +33,7 @@ from invspec.perform.samples import chosen, read_split
 from invspec.perform.score import examples
 from invspec.perform.train import fresh
 from invspec.plan.sizes import size
+from invspec.scoring.rows import exact
 from invspec.sources import source_of
 from invspec.tasks import (
     MACHINERY,
@@ -435,7 +437,7 @@ def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
 
 def rows_of(artifact):
     assert artifact.rows is not None
-    return artifact.rows
+    return shown(artifact.rows)
 
 
 def test_a_score_reads_the_parts_of_an_attack_as_one():
@@ -466,7 +468,7 @@ def test_tensors_of_a_score_do_not_share_memory():
         def score(self, model, *examples):
             values = torch.arange(4.0)
             return Scored(
-                [Row(0, 4, 0, 0)],
+                [exact(0, 4)],
                 {"all": values, "first": values[:2], "turned": values.view(2, 2).T},
             )
 

@@ -29,7 +29,7 @@ from invspec.ops.draws import Stream
 from invspec.perform.dispatch import perform
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.registry import cards, methods
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Task, Train

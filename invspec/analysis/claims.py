@@ -1,41 +1,41 @@
-"""Claims of a paper against what was measured. The verdict comes from the interval, not from the point."""
+"""Verdicts on the claims of a paper, from the intervals of what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from invspec.analysis import coordinates, readings
-from invspec.analysis.coordinates import Path
-from invspec.analysis.readings import Estimator, Group, Reading, Store
-from invspec.errors import SpecError
-from invspec.ops import stats
-from invspec.ops.stats import Estimate
-from invspec.plan.planner import Plan
-from invspec.spec.schema import Claim, Compare, Coords, Pick, Reduction, Scalar, Statistic, Trend
+from invspec.analysis import estimates, readings
+from invspec.analysis.estimates import Estimate
+from invspec.analysis.estimator import Estimator
+from invspec.analysis.readings import Group, Store
+from invspec.data import Interval
+from invspec.errors import SpecError, refuse
+from invspec.plan import coordinates, picks
+from invspec.plan.cells import Plan
+from invspec.plan.validation.claims import pick_problems
+from invspec.spec.schema import Claim, Compare, Reduction, Scalar, Statistic, Trend
 
 Outcome = Literal["holds", "fails", "undecided", "missing"]
-
-
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-
-Points = dict[
-    tuple[Scalar, ...], Group
-]  # by the values of the coordinates that a claim reduces or runs along
+# The values of the coordinates that a claim reduces or runs along.
+Point = tuple[Scalar, ...]
+# One side of a claim: the group of readings at each point.
+Side = dict[Point, Group]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim: its statistic with the 95 % interval, or how many of the scores it needs are lacking."""
+    """The outcome of a claim, and its statistic with the 95 % interval or what is missing."""
 
     claim: Claim
     outcome: Outcome
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    lacking: int = 0
+    missing_scores: int = 0
 
     @property
     def statistic(self) -> Statistic:
@@ -44,17 +44,17 @@ class Verdict:
 
     @property
     def bound(self) -> tuple[float, float]:
-        """The open interval in which the claim wants the statistic."""
+        """The open range in which the claim expects the statistic."""
         return self.claim.bound.range
 
     @property
     def published(self) -> float | None:
-        """The paper's own number."""
+        """The value in the paper."""
         return self.claim.published
 
 
 def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
-    """What an interval [low, high] says about an open range.
+    """The outcome of a claim that expects an open range, from the interval [low, high].
 
     >>> decide(0.6, 0.7, (0.5, 1.0)), decide(0.4, 0.5, (0.5, 1.0)), decide(0.4, 0.6, (0.5, 1.0))
     ('holds', 'fails', 'undecided')
@@ -65,229 +65,123 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
     return "fails" if high <= least or low >= most else "undecided"
 
 
-# ─ before anything is run ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def check(planned: Plan) -> None:
-    """See that each claim picks cells, and one at each point. Raises SpecError with the claim's file and line."""
-    coords = [cell.coords for cell in planned.cells]
-    for number, claim in enumerate(planned.spec.claims):
-        path = ("claims", number, claim.form)
-        try:
-            coordinates.check_measure(planned, claim.pick.measure, (*path, "measure"))
-            of_measure = [one for one in coords if one["measure"] == claim.pick.measure]
-            _check_pick(claim.pick, of_measure, path, _row_names(claim.pick, of_measure))
-        except SpecError as problem:
-            raise planned.spec.source.locate(problem) from None
-
-
-def _sides(pick: Pick) -> dict[str, Coords]:
-    """The places that a pick looks at, by the key that gives them: at, or of and to beside it."""
-    if isinstance(pick, Compare):
-        return {"of": pick.of, "to": pick.to}
-    return {"at": {}}
-
-
-def _axes(pick: Pick) -> tuple[str, ...]:
-    return (*pick.over, pick.along) if isinstance(pick, Trend) else tuple(pick.over)
-
-
-def _row_names(pick: Pick, coords: Sequence[Mapping[str, Scalar]]) -> set[str]:
-    """The coordinates of a pick that only the rows of its measure can have; before those are computed, any may be."""
-    named = {*pick.at, *_axes(pick), *(name for side in _sides(pick).values() for name in side)}
-    return {name for name in named if name.startswith(f"{pick.measure}.")} - {
-        name for one in coords for name in one
-    }
-
-
-def _check_pick(
-    pick: Pick, coords: Sequence[Mapping[str, Scalar]], path: Path, unknown: set[str]
-) -> None:
-    """coords: of the measure's cells. unknown: the names of which nothing can be said yet."""
-    coordinates.check_at(coords, _without(pick.at, unknown), (*path, "at"))
-    points = [_check_side(pick, coords, key, path, unknown) for key in _sides(pick)]
-    if len(points) == 2 and (unmatched := points[0] ^ points[1]):
-        found = ", ".join(map(coordinates.shown, next(iter(unmatched))))
-        axes = ", ".join(_axes(pick))
-        raise SpecError(
-            f"of and to are not both measured at {axes} {found}", hint="they are paired", path=path
-        )
-
-
-def _check_side(
-    pick: Pick, coords: Sequence[Mapping[str, Scalar]], key: str, path: Path, unknown: set[str]
-) -> set[tuple[Scalar, ...]]:
-    """The points of one side of a pick."""
-    side = _sides(pick)[key]
-    if twice := sorted(set(pick.at) & set(side)):
-        raise SpecError(
-            f"{twice[0]} stands in at and in {key}; give one", path=(*path, key, twice[0])
-        )
-    near = [one for one in coords if coordinates.matches(one, _without(pick.at, unknown))]
-    coordinates.check_at(near, _without(side, unknown), (*path, key))
-    at_side = [one for one in near if coordinates.matches(one, _without(side, unknown))]
-    for name in _axes(pick):
-        where = (*path, "over", name) if name in pick.over else (*path, "along")
-        if name not in unknown:
-            _check_axis(name, at_side, where, _is_numeric(pick, name))
-    chosen = [one for one in at_side if _has(one, set(_axes(pick)) - unknown)]
-    if still := coordinates.varying(chosen, but=("seed", *_axes(pick))):
-        hint = "fix it with at, or reduce it with over"
-        raise SpecError(
-            f"which cell is meant is open: {coordinates.listing(still)}", hint=hint, path=path
-        )
-    return {tuple(one[name] for name in _axes(pick) if name not in unknown) for one in chosen}
-
-
-def _is_numeric(pick: Pick, name: str) -> bool:
-    """Whether a coordinate must be a number: a trend runs along it, or it is the width of an area."""
-    return (isinstance(pick, Trend) and name == pick.along) or pick.over.get(name) == "area"
-
-
-def _check_axis(name: str, near: Sequence[Mapping[str, Scalar]], path: Path, numeric: bool) -> None:
-    if name in ("seed", "measure"):
-        raise SpecError(
-            f"{name} is no coordinate to go along", hint="seeds are averaged always", path=path
-        )
-    coordinates.check_name(name, dict.fromkeys(known for one in near for known in one), path)
-    values = dict.fromkeys(one[name] for one in near if name in one)
-    if numeric and not all(coordinates.number(value) is not None for value in values):
-        raise SpecError(
-            f"{name} is not a number: {', '.join(map(coordinates.shown, values))}", path=path
-        )
-    if numeric and len(values) < 2:
-        raise SpecError(
-            f"{name} has one value here, {coordinates.shown(next(iter(values)))}",
-            hint="sweep it",
-            path=path,
-        )
-
-
-def _has(coords: Mapping[str, Scalar], names: Iterable[str]) -> bool:
-    """Cells that have no such coordinate are not on the way along it."""
-    return all(name in coords for name in names)
-
-
-def _without(coords: Coords, names: set[str]) -> Coords:
-    return {name: value for name, value in coords.items() if name not in names}
-
-
-# ─ after it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def judge(planned: Plan, store: Store) -> list[Verdict]:
+def judge(plan: Plan, store: Store) -> list[Verdict]:
     """A verdict on each claim, in the order of the spec."""
-    return judged(planned, readings.groups(readings.collect(planned, store)), Estimator())
+    return judged(plan, readings.groups(readings.collect(plan, store)), Estimator())
 
 
-def judged(planned: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Verdict]:
-    """Verdicts from groups that have been read already.
+def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Verdict]:
+    """A verdict on each claim, from groups of readings.
 
-    Raises SpecError where a claim does not tell the rows of a measure apart, which shows only once they are there.
+    Raises: SpecError if several rows of a measure match a claim, which is only known once they
+        are computed.
     """
-    sought = [
-        _sought(planned, number, claim, groups) for number, claim in enumerate(planned.spec.claims)
-    ]
-    estimator.prepare(group for points in sought for side in points for group in side.values())
-    pairs = zip(planned.spec.claims, sought, strict=True)
-    return [_verdict(claim, points, estimator) for claim, points in pairs]
+    claims = plan.spec.claims
+    sides = [_sides(plan, number, claim, groups) for number, claim in enumerate(claims)]
+    # All groups at once: their replicates are computed together.
+    estimator.prepare(group for pair in sides for side in pair for group in side.values())
+    return [_verdict(claim, pair, estimator) for claim, pair in zip(claims, sides, strict=True)]
 
 
-def _sought(planned: Plan, number: int, claim: Claim, groups: Sequence[Group]) -> list[Points]:
-    """The groups that a claim needs, side by side; none where its rows are not known yet."""
+def _sides(plan: Plan, number: int, claim: Claim, groups: Sequence[Group]) -> list[Side]:
+    """The sides of a claim: two for a comparison, else one; none while its rows are unknown."""
     pick = claim.pick
-    near = [group for group in groups if group.coords["measure"] == pick.measure]
-    coords = [group.coords for group in near]
-    if _row_names(pick, coords) and not any(group.present for group in near):
+    of_measure = [group for group in groups if group.coords["measure"] == pick.measure]
+    coords = [group.coords for group in of_measure]
+    if picks.row_names(pick, coords) and not any(group.present for group in of_measure):
         return []
     try:
-        _check_pick(pick, coords, ("claims", number, claim.form), set())
+        refuse(pick_problems(pick, coords, ("claims", number, claim.form), set()))
     except SpecError as problem:
-        raise planned.spec.source.locate(problem) from None
-    axes = _axes(pick)
-    on_axes = [group for group in near if _has(group.coords, axes)]
+        raise plan.spec.source.locate(problem) from None
+    axes = picks.axes(pick)
+    on_axes = [group for group in of_measure if picks.has(group.coords, axes)]
     return [
         {
-            tuple(one.coords[name] for name in axes): one
-            for one in on_axes
-            if coordinates.matches(one.coords, place)
+            tuple(group.coords[name] for name in axes): group
+            for group in on_axes
+            if coordinates.matches(group.coords, {**pick.at, **side})
         }
-        for place in ({**pick.at, **side} for side in _sides(pick).values())
+        for side in picks.sides(pick).values()
     ]
 
 
-def _verdict(claim: Claim, points: Sequence[Points], estimator: Estimator) -> Verdict:
-    lacking = sum(group.missing for side in points for group in side.values())
-    if lacking or not points:
-        return Verdict(claim, "missing", lacking=max(lacking, 1))
-    value, low, high = _statistic(claim, points, estimator)
+def _verdict(claim: Claim, sides: Sequence[Side], estimator: Estimator) -> Verdict:
+    missing = sum(group.missing for side in sides for group in side.values())
+    if missing or not sides:
+        return Verdict(claim, "missing", missing_scores=max(missing, 1))
+    value, low, high = _statistic(claim, sides, estimator)
     return Verdict(claim, decide(low, high, claim.bound.range), value, low, high)
 
 
+# ─ statistics ─────────────────────────────────────────────────────────────────────────────────────
+
+
 def _statistic(
-    claim: Claim, points: Sequence[Points], estimator: Estimator
+    claim: Claim, sides: Sequence[Side], estimator: Estimator
 ) -> tuple[float, float, float]:
-    """The statistic of a claim and its 95 % interval."""
+    """The statistic of a claim and both ends of its 95 % interval."""
     pick = claim.pick
-    if claim.value is not None and not pick.over and (row := _only_row(points[0])):
-        return row
-    sides = [{at: estimator.estimate(group) for at, group in side.items()} for side in points]
+    if claim.value is not None and not pick.over and (own := _single_interval(sides[0], estimator)):
+        return own.value, own.low, own.high
+    profiles = [
+        {point: estimator.estimate(group) for point, group in side.items()} for side in sides
+    ]
     if isinstance(pick, Compare):
-        heights = {at: _compared(claim.statistic, sides[0][at], sides[1][at]) for at in sides[0]}
+        first, second = profiles
+        profile = {
+            point: _compared(claim.statistic, first[point], second[point]) for point in first
+        }
     else:
-        (heights,) = sides
-    reduced = _reduce(heights, list(pick.over.values()))
+        (profile,) = profiles
+    reduced = _reduce_all(profile, list(pick.over.values()))
     if isinstance(pick, Trend):
-        found = stats.spearman([_place(at[0]) for at in reduced], list(reduced.values()))
+        positions = [_position(along) for (along,) in reduced]
+        result = estimates.spearman(positions, list(reduced.values()))
     else:
-        (found,) = reduced.values()
-    return found.point, *found.interval()
+        (result,) = reduced.values()
+    return result.point, *result.interval()
 
 
-def _only_row(points: Points) -> tuple[float, float, float] | None:
-    """A single score has the interval of its row."""
-    readings: list[Reading] = [reading for group in points.values() for reading in group.readings]
-    row = readings[0].row
-    return (row.value, row.low, row.high) if len(readings) == 1 and row is not None else None
+def _single_interval(side: Side, estimator: Estimator) -> Interval | None:
+    """The interval of a single row, which needs no average over seeds."""
+    rows = [reading for group in side.values() for reading in group.readings]
+    return estimator.interval(rows[0]) if len(rows) == 1 else None
 
 
-def _compared(statistic: Statistic, one: Estimate, other: Estimate) -> Estimate:
-    return one - other if statistic == "difference" else one / other
+def _compared(statistic: Statistic, first: Estimate, second: Estimate) -> Estimate:
+    return first - second if statistic == "difference" else first / second
 
 
-def _reduce(
-    heights: Mapping[tuple[Scalar, ...], Estimate], reductions: Sequence[Reduction]
-) -> dict[tuple[Scalar, ...], Estimate]:
+def _reduce_all(
+    profile: Mapping[Point, Estimate], reductions: Sequence[Reduction]
+) -> dict[Point, Estimate]:
     """Reduce the leading coordinates of the points, one after the other."""
-    reduced = dict(heights)
+    reduced = dict(profile)
     for reduction in reductions:
-        rest = dict.fromkeys(at[1:] for at in reduced)
-        reduced = {key: _reduced(reduction, dict(_slice(reduced, key))) for key in rest}
+        slices: dict[Point, dict[Scalar, Estimate]] = {}
+        for (first, *others), estimate in reduced.items():
+            slices.setdefault(tuple(others), {})[first] = estimate
+        reduced = {point: _reduce(reduction, heights) for point, heights in slices.items()}
     return reduced
 
 
-def _slice(
-    heights: Mapping[tuple[Scalar, ...], Estimate], rest: tuple[Scalar, ...]
-) -> Iterator[tuple[Scalar, Estimate]]:
-    return ((at[0], height) for at, height in heights.items() if at[1:] == rest)
-
-
-def _reduced(reduction: Reduction, heights: Mapping[Scalar, Estimate]) -> Estimate:
+def _reduce(reduction: Reduction, heights: Mapping[Scalar, Estimate]) -> Estimate:
     values = list(heights.values())
     match reduction:
         case "mean":
-            return stats.average(values)
+            return estimates.average(values)
         case "area":
-            return stats.area(values, [_place(at) for at in heights])
+            return estimates.area(values, [_position(value) for value in heights])
         case "least":
-            return stats.least(values)
+            return estimates.least(values)
         case "greatest":
-            return stats.greatest(values)
+            return estimates.greatest(values)
         case "magnitude":
-            return stats.magnitude(values)
+            return estimates.magnitude(values)
 
 
-def _place(value: Scalar) -> float:
-    place = coordinates.number(value)
-    assert place is not None, f"{value!r} was checked to be a number"
-    return place
+def _position(value: Scalar) -> float:
+    position = coordinates.number(value)
+    assert position is not None, f"the check of the claim accepted {value!r} as a number"
+    return position

@@ -36,6 +36,9 @@ class FGSM(Attack):
     def accepts(self) -> type | None:
         return self._pgd.accepts
 
+    def unit_of(self, name: str) -> str:
+        return self._pgd.unit_of(name)
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return self._pgd.perturb(model, batch, rng)
 

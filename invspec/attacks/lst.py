@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Batch, PathPromise, Perturbed
-from invspec.kinds import Number, Pixels
+from invspec.kinds import Confidence, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example
 from invspec.ops.nullspace import project_out
@@ -35,7 +35,7 @@ class LST(TargetWalk):
 
     step_size: Number = Field(default=0.01, gt=0, le=1, description="fraction of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
-    max_drop: Number = Field(
+    max_drop: Confidence = Field(
         default=0.2, ge=0, le=1, description="confidence that may be lost along the walk"
     )
     strict: bool = Field(default=True, description="also refuse a loss of exactly max_drop")
@@ -48,7 +48,7 @@ class LST(TargetWalk):
     )
 
     @property
-    def promise(self) -> PathPromise:
+    def path_promise(self) -> PathPromise:
         return PathPromise(self.max_drop, longest_step=None, jumps=self.random_start > 0)
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

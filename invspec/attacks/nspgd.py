@@ -102,7 +102,7 @@ class NSPGD(TargetWalk):
         return None if self.start is None else self.start.accepts
 
     @property
-    def promise(self) -> PathPromise:
+    def path_promise(self) -> PathPromise:
         longest_step = self._length if self.step_mode == "unit" else None
         return PathPromise(self.max_drop, longest_step, jumps=self.start is not None)
 
@@ -113,9 +113,9 @@ class NSPGD(TargetWalk):
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         walk = Walk(self, model, batch, clamp_input=self.clamp == "input")
         if self.start is not None:
-            found = self.start.perturb(model, batch, rng)
-            walk.search.include(found)
-            walk.jump(found.x_adv.to(batch.x))
+            start = self.start.perturb(model, batch, rng)
+            walk.search.include(start)
+            walk.jump(start.x_adv.to(batch.x))
         fraction = self.step_mode == "fraction"
         share = batch.x.new_ones(len(batch))  # of the full step, after halvings
         while walk.active:

@@ -93,6 +93,11 @@ class PGD(Attack):
     def accepts(self) -> type | None:
         return Standardised if self.eps_space == "standardised" else None
 
+    def unit_of(self, name: str) -> str:
+        if name in ("eps", "step_size") and self.eps_space == "standardised":
+            return "standardised pixels"
+        return super().unit_of(name)
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, self.label)

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Batch, Perturbed
-from invspec.kinds import Attack
+from invspec.kinds import Attack, Degrees
 from invspec.ops.draws import Draws
 from invspec.ops.geometry import Fill, Interpolation, rotate
 
@@ -21,7 +21,7 @@ class RandomRotation(Attack):
     Deviates: the authors resample by nearest neighbour; bilinear is the default here.
     """
 
-    max_degrees: float = Field(
+    max_degrees: Degrees = Field(
         default=180.0, ge=0, le=180, description="half-width of the range of angles"
     )
     interpolation: Interpolation = Field(

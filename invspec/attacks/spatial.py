@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invspec.data import Batch, Perturbed
-from invspec.kinds import Attack
+from invspec.kinds import Attack, Degrees
 from invspec.ops.draws import Draws
 from invspec.ops.geometry import Fill, Interpolation, transform
 from invspec.search.fields import Label
@@ -41,7 +41,7 @@ class Spatial(Attack):
     method: Literal["grid", "worst_of_k"] = Field(
         default="grid", description="try a grid, or k random transforms"
     )
-    max_degrees: float = Field(
+    max_degrees: Degrees = Field(
         default=30.0, ge=0, le=180, description="half-width of the range of angles"
     )
     max_shift: float = Field(

@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
             # flushed here, where a closed pipe can be caught
             sys.stdout.flush()
     except InvspecError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        for part in problem.problems:
+            print(f"error: {part}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,13 +34,13 @@ def list_(
     ] = None,
     registry: Registry = None,
 ) -> None:
-    """Show the registry, one kind of it, or one method."""
+    """Show the registry, one kind of method, or one method."""
     options.add_registries(registry)
     show(kind, name)
 
 
 def show(kind: str | None, name: str | None) -> None:
-    """Print the registry, one kind of it, or one method."""
+    """Print the registry, one kind of method, or one method."""
     from rich.console import Console
 
     from invspec.registry.cards import KINDS
@@ -56,7 +56,7 @@ def show(kind: str | None, name: str | None) -> None:
 
 
 def _table(kind: Kind) -> Table:
-    """One line for each name of a kind."""
+    """A table of the methods of a kind: name, summary, paper."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -74,7 +74,7 @@ def _table(kind: Kind) -> Table:
 
 
 def _page(console: Console, kind: Kind, name: str) -> None:
-    """All about one method."""
+    """Print the page of a method: summary, provenance, description, fields, example."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -106,7 +106,7 @@ def fields_of(method: type[Method]) -> Fields:
 
 
 def _prose(docstring: str) -> str:
-    """A docstring whose paragraphs wrap at the terminal's width; indented lines stay as they are."""
+    """A docstring with one line per paragraph, which the terminal wraps. Indented text stays."""
     return "\n\n".join(map(_paragraph, inspect.cleandoc(docstring).split("\n\n")))
 
 
@@ -189,16 +189,17 @@ def _words(annotation: Any) -> str:
 
 
 def example(kind: Kind, name: str) -> str:
-    """A part of a spec that uses a method, as text that can be pasted.
+    """The part of a spec that uses a method, as YAML.
 
-    A card may hold its own; else it is the entry with what must be set, and what it refers to.
+    It is the example of the card or, if the card has none, the method's entry with its required
+    fields, and the entries that it refers to.
     """
     from invspec.registry import cards
 
-    written = cards.card(kind, name).example or _computed(kind, name)
+    parts = cards.card(kind, name).example or _computed(kind, name)
     return "\n".join(
         line
-        for part, entries in written.items()
+        for part, entries in parts.items()
         for line in (
             f"{part}:",
             *(f"  {label}: {_yaml(entry)}" for label, entry in entries.items()),
@@ -222,7 +223,7 @@ def _computed(kind: Kind, name: str) -> dict[str, dict[str, Any]]:
 
 
 def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
-    """The fields that must be set, or else the first whose default can be written in a spec."""
+    """The required fields or, if there are none, the first whose default YAML can hold."""
     open_fields = {name: about for name, about in fields.items() if name not in card.params}
     if required := [name for name, about in open_fields.items() if about.is_required()]:
         yield from ((name, "...") for name in required)
@@ -234,7 +235,7 @@ def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
 
 
 def _wants_target(name: str, entry: Mapping[str, Any]) -> bool:
-    """Whether an attack of this name walks to a target image; unknown, so no, if a field is open."""
+    """Whether an attack walks to a target image. False if a field is open: then it is unknown."""
     from invspec.registry import methods
 
     if "..." in entry.values():
@@ -243,7 +244,7 @@ def _wants_target(name: str, entry: Mapping[str, Any]) -> bool:
 
 
 def _holds_method(value: Any) -> bool:
-    """Whether a value is, or holds, a method or a part of one."""
+    """Whether a value is or contains a method, or a settings object of one."""
     if isinstance(value, list | tuple):
         return any(map(_holds_method, cast(list[Any], value)))
     return hasattr(value, "model_fields_set")

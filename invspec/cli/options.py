@@ -1,4 +1,4 @@
-"""Options that several commands share, and the objects that they name."""
+"""Options that several commands share, and the plan and store that they select."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from invspec.execution.store import Store
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
 
 DEFAULT_STORE = Path("store")
 
@@ -21,7 +21,7 @@ SpecName = Annotated[
     str, typer.Argument(help="path of a spec, or the name of one that ships with invspec")
 ]
 StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="INVSPEC_STORE", help="folder of finished work")
+    Path, typer.Option("--store", envvar="INVSPEC_STORE", help="folder of stored results")
 ]
 Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's scales")]
 Set = Annotated[
@@ -35,7 +35,7 @@ Registry = Annotated[
 
 
 def add_registries(folders: Iterable[Path] | None) -> None:
-    """Make the methods of users' folders known by name."""
+    """Add the cards of users' folders to the registry."""
     from invspec.registry import cards
 
     for folder in folders or ():
@@ -49,7 +49,7 @@ def planned(
     smoke: bool,
     registry: Iterable[Path] | None,
 ) -> Plan:
-    """The plan of a spec, with its overlays. Raises SpecError where something is wrong with it."""
+    """The plan of a spec with its overlays. Raises SpecError if the spec is wrong."""
     from invspec.plan import planner
     from invspec.spec import overlay
 
@@ -59,7 +59,7 @@ def planned(
 
 
 def store_at(root: Path, create: bool = False) -> Store:
-    """The store in a folder. Raises SpecError where there is none, unless it may be created."""
+    """The store in a folder. Raises SpecError if there is none, unless create is True."""
     from invspec.execution.store import Store
 
     if root.exists() and not root.is_dir():

@@ -1,4 +1,4 @@
-"""`invspec plan`: the tasks of a spec, which are done, and what the others will cost."""
+"""`invspec plan`: how many tasks of a spec are done, and what the others will cost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from invspec.execution.store import Store
-    from invspec.execution.walk import Survey
-    from invspec.plan.planner import Plan
+    from invspec.execution.survey import Survey
+    from invspec.plan.cells import Plan
     from invspec.tasks import Task
 
-Kind = tuple[str, str, str]  # of tasks: verb, method, model
+# a row of the table: verb, method, model
+Kind = tuple[str, str, str]
 
 
 def plan(
@@ -28,7 +29,7 @@ def plan(
     smoke: Smoke = False,
     registry: Registry = None,
 ) -> None:
-    """Show the tasks of a spec: which are done, and what the others will cost."""
+    """Show how many tasks of a spec are done, and what the others will cost."""
     show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
 
 
@@ -36,7 +37,7 @@ def show(planned: Plan, store: Store) -> None:
     """Print how many tasks of each kind are done, and what the others will cost."""
     from rich.console import Console
 
-    from invspec.execution.walk import Survey
+    from invspec.execution.survey import Survey
 
     survey = Survey()
     for cell in planned.cells:
@@ -48,7 +49,7 @@ def show(planned: Plan, store: Store) -> None:
 
 
 def _table(planned: Plan, store: Store, survey: Survey) -> Table:
-    """A line for each kind of task; the cost of those to come is estimated from those done."""
+    """A row for each kind of task. What is to come is estimated from what is done."""
     from rich.table import Table
 
     by_kind: dict[Kind, list[Task]] = defaultdict(list)
@@ -64,7 +65,7 @@ def _table(planned: Plan, store: Store, survey: Survey) -> Table:
 
 
 def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
-    """Median seconds of a task, and the time that the others will take; ? where none is done."""
+    """Median seconds per task, and the time for those to come. "?" if none is done."""
     if not done:
         return "?", "?" if to_come else "-"
     seconds = statistics.median([store.made(task)["seconds"] for task in done])

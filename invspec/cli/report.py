@@ -13,7 +13,7 @@ from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, Stor
 
 
 class Format(StrEnum):
-    """How a report is written."""
+    """Format of a report."""
 
     rich = "rich"
     csv = "csv"
@@ -34,11 +34,12 @@ def report(
     smoke: Smoke = False,
     registry: Registry = None,
 ) -> None:
-    """Show tables, figures and verdicts from the store; a missing number reads as a dot."""
-    from invspec.cli import session
+    """Show tables, figures and verdicts from the store; missing numbers show as a dot."""
+    from invspec.cli import last_run, session
 
     finished = options.store_at(store)
     if spec is None:
-        spec, scale, set, smoke, registry = session.recall(finished)
-    plan = options.planned(spec, scale, set, smoke, registry)
+        plan = options.planned(*last_run.load(finished))
+    else:
+        plan = options.planned(spec, scale, set, smoke, registry)
     session.show(plan, finished, format.value, output)

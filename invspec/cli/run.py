@@ -43,12 +43,12 @@ def run(
             hint="--devices cpu,cpu starts two CPU workers",
         )
     try:
-        from invspec.cli import session
+        from invspec.cli import last_run, session
 
         plan = options.planned(spec, scale, set, smoke, registry)
         finished = options.store_at(store, create=True)
         failed = session.run(plan, finished, devices, workers, batch_size)
-        session.remember(finished, spec, scale, set, smoke, registry)
+        last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
         session.show(plan, finished, "rich", None)
     except KeyboardInterrupt:
         message = "interrupted; finished work is kept, and the same command continues from there"

@@ -1,4 +1,4 @@
-"""`invspec samples`: every example of every cell."""
+"""`invspec samples`: a table with a row for every example of every cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, Spec
 
 
 class Columns(StrEnum):
-    """How samples are written."""
+    """Format of the table."""
 
     parquet = "parquet"
     csv = "csv"

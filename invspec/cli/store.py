@@ -1,4 +1,4 @@
-"""`invspec store`: what is kept, whether it is intact, and what no spec needs any more."""
+"""`invspec store`: list stored results, verify them, delete those that no spec needs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from invspec.cli.options import DEFAULT_STORE, Registry, StoreOption
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
-    from invspec.plan.planner import Plan
+    from invspec.plan.cells import Plan
 
 app = typer.Typer(
-    help="What is kept, whether it is intact, and what no spec needs any more.",
+    help="List stored results, verify them, delete those that no spec needs.",
     no_args_is_help=True,
 )
 
 
 @app.command("ls")
 def ls(store: StoreOption = DEFAULT_STORE) -> None:
-    """List what is kept, by kind of task."""
+    """Count stored tasks and megabytes, by kind of task."""
     show_sizes(options.store_at(store))
 
 
 def show_sizes(store: Store) -> None:
-    """Print how many tasks of each kind are kept, and their size on disk."""
+    """Print the number of stored tasks of each kind, and their size on disk."""
     from rich.console import Console
     from rich.table import Table
 
@@ -37,28 +37,28 @@ def show_sizes(store: Store) -> None:
     sizes: dict[str, list[int]] = {verb: [] for verb in VERBS}
     for verb, folder in store.folders():
         sizes[verb].append(sum(path.stat().st_size for path in folder.iterdir()))
-    table = Table("task", "kept", "MB", box=None, pad_edge=False)
-    for verb, bytes_kept in sizes.items():
-        table.add_row(verb, f"{len(bytes_kept):,}", f"{sum(bytes_kept) / 1e6:,.1f}")
+    table = Table("task", "number", "MB", box=None, pad_edge=False)
+    for verb, folder_sizes in sizes.items():
+        table.add_row(verb, f"{len(folder_sizes):,}", f"{sum(folder_sizes) / 1e6:,.1f}")
     Console(highlight=False).print(table)
 
 
 @app.command()
 def verify(store: StoreOption = DEFAULT_STORE) -> None:
-    """Hash every payload again; move damaged artifacts aside."""
+    """Compare every artifact with its digests; move damaged ones aside."""
     raise typer.Exit(1 if count_damaged(options.store_at(store)) else 0)
 
 
 def count_damaged(store: Store) -> int:
-    """Check every artifact, name those that are damaged and move them aside. Returns their number."""
-    from invspec.execution.store import flaws
+    """Check every artifact; name and move those that are damaged. Returns their number."""
+    from invspec.execution.provenance import flaws
 
     intact = damaged = 0
     for verb, folder in store.folders():
         if problems := flaws(folder):
             damaged += 1
-            aside = store.set_aside(folder)
-            print(f"damaged: {verb} {folder.name}: {', '.join(problems)}; moved to {aside}")
+            target = store.move_aside(folder)
+            print(f"damaged: {verb} {folder.name}: {', '.join(problems)}; moved to {target}")
         else:
             intact += 1
     hint = "; the next run recomputes them" if damaged else ""
@@ -68,20 +68,20 @@ def count_damaged(store: Store) -> int:
 
 @app.command()
 def gc(
-    specs: Annotated[list[str], typer.Argument(help="specs whose work is kept, in every scale")],
+    specs: Annotated[list[str], typer.Argument(help="specs whose tasks are kept, in every scale")],
     store: StoreOption = DEFAULT_STORE,
     yes: Annotated[
         bool, typer.Option("--yes", help="delete; without it, only list what would be deleted")
     ] = False,
     registry: Registry = None,
 ) -> None:
-    """Delete finished tasks that none of these specs needs."""
+    """Delete stored tasks that none of these specs needs."""
     from invspec.execution.store import unneeded
 
     options.add_registries(registry)
     finished = options.store_at(store)
-    wanted = {task for spec in specs for plan in _scales(spec) for task in plan.tasks}
-    folders = unneeded(finished, wanted)
+    needed_tasks = {task for spec in specs for plan in _scales(spec) for task in plan.tasks}
+    folders = unneeded(finished, needed_tasks)
     size = sum(path.stat().st_size for folder in folders for path in folder.iterdir())
     for folder in folders:
         if yes:
@@ -89,7 +89,7 @@ def gc(
         else:
             print(f"{folder.parents[1].name} {folder.name}")
     fate = "deleted" if yes else "not needed (--yes deletes them)"
-    needed = sum(task in finished for task in wanted)
+    needed = sum(task in finished for task in needed_tasks)
     print(f"{len(folders):,} tasks, {size / 1e6:,.1f} MB {fate}; {needed:,} kept")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invspec.cli import options
 from invspec.cli.options import Registry, Scale, Set, Smoke
+from invspec.errors import SpecError, refuse
+
+if TYPE_CHECKING:
+    from invspec.plan.cells import Plan
 
 
 def validate(
@@ -18,16 +23,41 @@ def validate(
     registry: Registry = None,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
-    from invspec.cli import session
 
+    def plans(spec: str) -> Iterator[Plan | SpecError]:
+        """The plan of a spec, then those of its scales, or what keeps them from being planned."""
+        scales: list[str | None] = [scale]
+        for chosen in scales:
+            try:
+                plan = options.planned(spec, chosen, set, smoke, registry)
+            except SpecError as problem:
+                yield problem
+            else:
+                scales += () if chosen else plan.spec.scales
+                yield plan
+
+    problems: list[SpecError] = []
     for spec in specs:
-        plan = options.planned(spec, scale, set, smoke, registry)
-        session.check(plan)
-        for other in () if scale else plan.spec.scales:
-            session.check(options.planned(spec, other, set, smoke, registry))
-        counts = {"cell": plan.cells, "task": plan.tasks, "claim": plan.spec.claims}
-        words = [
-            f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
-            for noun, items in counts.items()
-        ]
-        print(f"{spec}: {', '.join(words)}")
+        checked = list(plans(spec))
+        wrong = [problem for plan in checked for problem in _problems(plan)]
+        if not wrong and not isinstance(checked[0], SpecError):
+            print(f"{spec}: {_summary(checked[0])}")
+        problems += wrong
+    refuse(problems)
+
+
+def _problems(plan: Plan | SpecError) -> Iterable[SpecError]:
+    from invspec.plan import validation
+
+    return plan.problems if isinstance(plan, SpecError) else validation.problems(plan)
+
+
+def _summary(plan: Plan) -> str:
+    """How much there is of what: 4 cells, 7 tasks, 1 claim."""
+    counts: dict[str, Iterable[object]] = {
+        "cell": plan.cells,
+        "task": plan.tasks,
+        "claim": plan.spec.claims,
+    }
+    sizes = {noun: len(tuple(items)) for noun, items in counts.items()}
+    return ", ".join(f"{size:,} {noun}{'' if size == 1 else 's'}" for noun, size in sizes.items())

@@ -1,4 +1,4 @@
-"""Made-up images: what `--smoke` and the machinery's own tests run on."""
+"""Synthetic images for `--smoke` and for tests."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from invspec.ops.types import Bounds, Shape
 
 
 class Fake(Dataset):
-    """Images that are three quarters the coarse pattern of their class and one quarter noise.
+    """Images that are three quarters a coarse pattern of their class and one quarter noise.
 
-    Labels go round (0, 1, ..., K - 1, 0, ...), so every head of a split is balanced. Images within (0, 1) are uint8,
-    as real ones are; any other bounds give float32 of that range, and a missing bound counts as 2 from the other one,
-    or as -1 or 1 where both are missing. In Python and YAML the first three fields are shape, classes and bounds.
+    Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples are balanced. Images with
+    bounds (0, 1) are uint8, as real images are; any other bounds give float32 in that range. A
+    missing bound is taken as 2 away from the other one; if both are missing, as -1 and 1. In Python
+    and YAML the first three fields are shape, classes and bounds.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -32,18 +33,18 @@ class Fake(Dataset):
     pixel_bounds: tuple[float | None, float | None] = Field(
         default=(0.0, 1.0),
         alias="bounds",
-        description="least and largest value of a pixel; null: none",
+        description="least and largest value of a pixel; null: unbounded",
     )
     train: int = Field(default=512, ge=1, description="number of training images")
     val: int = Field(default=64, ge=1, description="number of validation images")
     test: int = Field(default=128, ge=1, description="number of test images")
-    seed: int = Field(default=0, ge=0, description="another seed, other patterns and other noise")
+    seed: int = Field(default=0, ge=0, description="seed of the patterns and the noise")
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Fake:
         low, high = self.bounds
         if not low < high:
-            raise ValueError(f"bounds {low:g} and {high:g} leave no room; give the lower one first")
+            raise ValueError(f"bounds {low:g} and {high:g}: the first must be below the second")
         return self
 
     @property
@@ -68,11 +69,12 @@ class Fake(Dataset):
         return TensorSplit(self._pixels(0.75 * self._patterns()[y] + 0.25 * noise), y, self.bounds)
 
     def _patterns(self) -> Tensor:
-        """One image a class of four by four patches, dark or light and no two alike, (K, C, H, W) in [0, 1]."""
+        """One image per class, (K, C, H, W) in [0, 1]: four by four patches, dark or light."""
         channels, height, width = self.shape
         patches = Stream(f"fake/{self.seed}").uniform(
             (self.classes, channels, min(4, height), min(4, width))
         )
+        # Rounded only in part, so that no two patterns are equal.
         return F.interpolate(patches.lerp(patches.round(), 0.9), (height, width), mode="bilinear")
 
     def _pixels(self, values: Tensor) -> Tensor:
@@ -83,7 +85,7 @@ class Fake(Dataset):
         return (low + (high - low) * values).clamp(low, high)
 
     def _range(self) -> tuple[float, float]:
-        """Where the values lie: the bounds, or two apart where one of them is missing."""
+        """Least and largest value: the bounds, with missing ones filled in."""
         low, high = self.pixel_bounds
         if low is None:
             return (-1.0, 1.0) if high is None else (high - 2, high)

@@ -1,4 +1,4 @@
-"""Digits that were changed little for a norm and much for people, with the labels people give them."""
+"""Digits whose label for people was changed by a perturbation of small norm."""
 
 from __future__ import annotations
 
@@ -43,20 +43,21 @@ MD5 = {
 
 
 class HumanInvariance(Dataset):
-    """MNIST to train on, and to judge on, the test digits that Tramèr et al. changed and had people label again.
+    """MNIST for training; for testing, digits that Tramèr et al. changed and had people relabel.
 
-    A net that still answers a changed digit with its original label, though people no longer do, is too invariant.
-    The test split holds 350 images in four parts: l0, 100 with few pixels changed; linf_03 and linf_04, the same 100
-    digits changed by an algorithm by at most 0.3 and 0.4; linf_04_manual, 50 changed by hand by at most 0.4. Every
-    image has one human label, a digit; it differs from the original's for 55, 21, 37 and 88 % of them.
+    A net that still gives a changed digit its original label, although people no longer do, is too
+    invariant. The test split has 350 images in four parts: l0, 100 with few pixels changed; linf_03
+    and linf_04, the same 100 digits changed by an algorithm by at most 0.3 and 0.4; linf_04_manual,
+    50 changed by hand by at most 0.4. Every image has one human label, a digit. It differs from the
+    original label for 55, 21, 37 and 88 % of the parts.
 
-    Pixels are the published ones, 0 to 255, divided by 255 in float32: linf_03 holds halves, for its bound is 76.5;
-    linf_04 is rounded to whole ones, so that it reaches 103 / 255 = 0.404.
+    Pixels are the published values in 0..255, divided by 255 in float32. linf_03 has half values,
+    because its bound is 76.5; linf_04 is rounded to integers, so that it reaches 103 / 255 = 0.404.
 
-    Reads the published files in $INVSPEC_DATA/invariance-examples (~/.cache/invspec where that is unset), whose MD5
-    sums are checked, and MNIST.
+    Reads MNIST, and the published files in $INVSPEC_DATA/invariance-examples (in ~/.cache/invspec
+    if INVSPEC_DATA is unset), whose MD5 sums are checked.
 
-    Raises: InvspecError where a file is missing or damaged.
+    Raises: InvspecError if a file is missing or damaged.
     """
 
     part: Literal["all", Part] = Field(
@@ -64,7 +65,7 @@ class HumanInvariance(Dataset):
     )
     labels: Literal["human", "original"] = Field(
         default="human",
-        description="labels of the test images: what people see, or the digit before it was changed",
+        description="labels of the test images: human, or original, of the digit before the change",
     )
 
     @property
@@ -77,7 +78,7 @@ class HumanInvariance(Dataset):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The parts that make up the test split, in its order."""
+        """The parts of the test split, in order."""
         return get_args(Part) if self.part == "all" else (self.part,)
 
     def count(self, split: SplitName) -> int:
@@ -96,7 +97,7 @@ class HumanInvariance(Dataset):
 
 
 def originals(parts: Iterable[Part]) -> Tensor:
-    """Positions among MNIST's test images of the digits that were changed, (N,) int64."""
+    """Positions of the original digits in MNIST's test images, (N,) int64."""
     manual = "linf_04_manual"
     return _joined(
         _read("linf/manual_indexs.npy" if part == manual else "indexs.npy") for part in parts
@@ -108,13 +109,13 @@ def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:
 
 
 def _read(name: str) -> NDArray[Any]:
-    """A published array, after its MD5 sum was checked."""
+    """A published array, after a check of its MD5 sum."""
     path = (folder.given() or folder.cache()) / FOLDER / name
     content = folder.read(
         path,
         MD5[name],
-        missing=f"put the folders of the images from github.com/ftramer/Excessive-Invariance in a folder {FOLDER} and "
-        "let INVSPEC_DATA name the folder above it",
+        missing="put the folders of images from github.com/ftramer/Excessive-Invariance in a "
+        f"folder {FOLDER} and set INVSPEC_DATA to its parent folder",
         damaged="fetch the file again from github.com/ftramer/Excessive-Invariance",
     )
     return np.load(BytesIO(content), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Any folder of images with a folder for each class, as ImageNet is kept."""
+"""Any folder of images with one folder per class, as ImageNet is stored."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from invspec.errors import InvspecError
 from invspec.files import folder
-from invspec.files.image_folder import StreamedSplit, class_names, fingerprint, listing
+from invspec.files.listing import Listing, class_names, fingerprint, listing
+from invspec.files.streaming import StreamedSplit
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.types import Shape
 
 
 class ImageFolder(Dataset):
-    """The images of folder/train, folder/val and folder/test, each a folder of folders, one for each class.
+    """The images of folder/train, folder/val and folder/test, each with one folder per class.
 
-    A class is the rank of its folder's name, as torchvision's ImageFolder has it; images are RGB, scaled until their
-    shorter side has `resize` pixels (bilinear, with antialiasing) and cut to the middle `size` of them. Only names and
-    labels are held: every batch is decoded when it is wanted, a little ahead, by a few threads, so that memory does not
-    grow with the number of images. The order is the first image of every class, then the second of every class and so
-    on, by name; any head is balanced.
+    A label is the rank of the class's folder by name, as in torchvision's ImageFolder. Images are
+    RGB; their shorter side is resized to `resize` pixels, bilinearly with antialiasing, and the
+    centre of `size` pixels is cropped. The order is the first image of every class by name, then
+    the second of every class, and so on, so that the first n examples are balanced.
 
-    What is not said here is counted in the folders, and their listing, the names and sizes of all files, then is part
-    of every task's key: other images, other results. A published set says its counts and classes instead. It then is
-    known without its files, by its fields alone, and a folder with other numbers is refused when it is read.
+    Only names and labels are held in memory. A few threads decode each batch shortly before it is
+    used, so that memory does not grow with the number of images.
 
-    In Python and YAML the field of the number of classes is classes.
+    Numbers of images and classes that are not given are counted. The names and sizes of all files
+    are then part of the key of every task, so that other images give other results. A published set
+    should give its counts and classes: its keys then need no files, and a folder with other numbers
+    is refused when it is read.
 
-    Raises: InvspecError where a folder is missing, has no images or other numbers than were said, where the splits'
-    classes differ, where folder is relative and INVSPEC_DATA is not set, and, with its name, where an image is damaged.
+    In Python and YAML the field for the number of classes is classes.
+
+    Raises: InvspecError if a folder is missing, has no images or other numbers than given, if the
+    splits have different classes, if folder is relative and INVSPEC_DATA is not set, and, naming
+    the file, if an image is damaged.
     """
 
     model_config = ConfigDict(populate_by_name=True)
 
     folder: str = Field(
-        min_length=1, description="path of the folder, from the folder INVSPEC_DATA or absolute"
+        min_length=1, description="path of the folder, absolute or relative to INVSPEC_DATA"
     )
     train: str = Field(
-        default="train", description="the folder in it that has the training images; . is itself"
+        default="train", description="folder of the training images, below folder; . is folder"
     )
     val: str = Field(
-        default="val", description="the folder in it that has the validation images; . is itself"
+        default="val", description="folder of the validation images, below folder; . is folder"
     )
     test: str = Field(
-        default="test", description="the folder in it that has the test images; . is itself"
+        default="test", description="folder of the test images, below folder; . is folder"
     )
-    size: int = Field(default=224, ge=1, description="height and width of what is left of an image")
-    resize: int = Field(default=256, ge=1, description="length of the shorter side before that")
+    size: int = Field(default=224, ge=1, description="height and width of the centre crop")
+    resize: int = Field(default=256, ge=1, description="length of the shorter side before the crop")
     class_count: int | None = Field(
         default=None, ge=1, alias="classes", description="number of classes; default: counted"
     )
@@ -59,17 +64,17 @@ class ImageFolder(Dataset):
     )
 
     @model_validator(mode="after")
-    def _cut_from_what_there_is(self) -> Self:
+    def _crop_fits(self) -> Self:
         if self.size > self.resize:
             raise ValueError(
-                f"size {self.size} is more than resize {self.resize} leaves of an image"
+                f"a crop of size {self.size} does not fit into images resized to {self.resize}"
             )
         return self
 
     @model_validator(mode="after")
-    def _said_or_counted(self) -> Self:
+    def _given_or_counted(self) -> Self:
         if (self.counts is None) != (self.class_count is None):
-            raise ValueError("classes and counts go together: say both, or let both be counted")
+            raise ValueError("classes and counts go together: give both, or neither")
         return self
 
     @property
@@ -86,7 +91,7 @@ class ImageFolder(Dataset):
             return {}
         parts: tuple[SplitName, ...] = ("train", "val", "test")
         for part in parts:
-            self._require_classes_of_training(self._root(part))
+            self._require_training_classes(self._root(part))
         return {part: fingerprint(self._root(part)) for part in parts}
 
     def count(self, split: SplitName) -> int:
@@ -96,29 +101,35 @@ class ImageFolder(Dataset):
 
     def load(self, split: SplitName) -> StreamedSplit:
         root = self._root(split)
-        self._require_classes_of_training(root)
+        self._require_training_classes(root)
         images = listing(root)
-        hint = "let folder, train, val and test name the folders that are meant"
-        if len(images) != self.count(split):
-            raise InvspecError(
-                f"{root} holds {len(images):,} images, expected {self.count(split):,}", hint=hint
-            )
-        if len(images.classes) != self.classes:
-            raise InvspecError(
-                f"{root} holds {len(images.classes):,} classes, expected {self.classes:,}",
-                hint=hint,
-            )
-        return StreamedSplit.whole(images, self.size, self.resize)
+        self._require_numbers(images, split)
+        return StreamedSplit.of(images, self.size, self.resize)
 
     def _root(self, split: SplitName) -> Path:
         part = {"train": self.train, "val": self.val, "test": self.test}[split]
         return Path(os.path.normpath(folder.located(self.folder) / part))
 
-    def _require_classes_of_training(self, root: Path) -> None:
-        """The same names, so that the same rank is the same class, where there are training images to compare with."""
+    def _require_numbers(self, images: Listing, split: SplitName) -> None:
+        numbers = {
+            "images": (len(images), self.count(split)),
+            "classes": (len(images.classes), self.classes),
+        }
+        for noun, (number, expected) in numbers.items():
+            if number != expected:
+                raise InvspecError(
+                    f"{images.root} holds {number:,} {noun}, expected {expected:,}",
+                    hint="check the fields folder, train, val and test",
+                )
+
+    def _require_training_classes(self, root: Path) -> None:
+        """Raise InvspecError unless root has the classes of the training images, if there are any.
+
+        A label is a rank among the names, so different names would give labels another meaning.
+        """
         training = self._root("train")
         if training.is_dir() and (odd := set(class_names(root)) ^ set(class_names(training))):
             raise InvspecError(
                 f"{root} and {training} hold different classes: only one of them has {min(odd)}",
-                hint="a class is the rank of its folder's name, so all splits need the same folders",
+                hint="a label is the rank of a folder's name, so all splits need the same folders",
             )

@@ -1,4 +1,4 @@
-"""Coloured figures, drawn on the spot."""
+"""Coloured figures, drawn when they are loaded."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import Stream
 from invspec.ops.types import Shape
 
+# Height and width of an image.
 SIDE = 32
-RADII = (7.0, 12.0)  # of a figure, in pixels
-TILT = 15.0  # at most, in degrees, either way
-NOISE = 0.1  # at most, in pixel values, either way
+
+# Least and largest radius of a figure, in pixels.
+RADII = (7.0, 12.0)
+
+# Largest rotation of a figure in degrees, and largest noise on a pixel in [0, 1], both either way.
+TILT = 15.0
+NOISE = 0.1
 
 
 class Shapes(Dataset):
-    """Figures in RGB, 32 x 32: discs, crosses, stripes and so on, the first `classes` of the ten.
+    """RGB images of 32 x 32 with a disc, cross, stripes or another of ten figures.
 
-    Size, place, tilt (at most 15 degrees), the colours of figure and ground and the noise on every pixel are drawn
-    anew for each image. One colour is bright and the other dark, either way round with equal chance, so that no mean
-    image tells a class. No figure is another one turned, so that the classes last under rotation. Labels go round
-    (0, 1, ..., K - 1, 0, ...), so every head of a split is balanced; the splits are drawn apart from each other.
-    In Python and YAML the first field is classes.
+    Size, place, tilt (at most 15 degrees), the colours of figure and ground, and the noise on every
+    pixel are random for each image. One colour is bright and the other dark, with equal chance
+    either way, so that a class has no typical mean image. No figure is a rotated other one, so that
+    labels survive rotation. Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples
+    are balanced; the splits are independent. In Python and YAML the first field is classes.
     """
 
     model_config = ConfigDict(populate_by_name=True)
 
     class_count: int = Field(
-        default=10, ge=2, le=10, alias="classes", description="number of classes"
+        default=10,
+        ge=2,
+        le=10,
+        alias="classes",
+        description="number of classes, the first of the ten figures",
     )
     train: int = Field(default=4000, ge=1, description="number of training images")
     val: int = Field(default=500, ge=1, description="number of validation images")
     test: int = Field(default=1000, ge=1, description="number of test images")
-    seed: int = Field(default=0, ge=0, description="another seed, other images")
+    seed: int = Field(default=0, ge=0, description="seed of the images")
 
     @property
     def shape(self) -> Shape:
@@ -62,7 +71,7 @@ class Shapes(Dataset):
 
 
 def cover(y: Tensor, draws: Stream) -> Tensor:
-    """How much of each pixel lies within the figure of class y (N,), at a random place: (N, 32, 32) in [0, 1]."""
+    """The share of each pixel inside a random figure of class y (N,): (N, 32, 32) in [0, 1]."""
     least, most = RADII
     radius = least + (most - least) * draws.uniform((len(y), 1, 1))
     centre = (SIDE / 2 - radius) * (2 * draws.uniform((len(y), 2, 1)) - 1)
@@ -74,17 +83,19 @@ def cover(y: Tensor, draws: Stream) -> Tensor:
     distance = torch.empty_like(u)
     for label, figure in enumerate(FIGURES):
         distance[y == label] = figure(u[y == label], v[y == label])
-    return (0.5 - distance * radius).clamp(0, 1)  # the edge is one pixel wide
+    # The edge is one pixel wide.
+    return (0.5 - distance * radius).clamp(0, 1)
 
 
 def colours(n: int, draws: Stream) -> tuple[Tensor, Tensor]:
-    """Of figures and of grounds, each (n, 3, 1, 1): one in [0, 0.4], the other in [0.6, 1]."""
+    """Colours of figures and grounds, each (n, 3, 1, 1): one in [0, 0.4], the other in [0.6, 1]."""
     dark, bright = 0.4 * draws.uniform((n, 3, 1, 1)), 1 - 0.4 * draws.uniform((n, 3, 1, 1))
     swapped = draws.uniform((n, 1, 1, 1)) < 0.5
     return torch.where(swapped, dark, bright), torch.where(swapped, bright, dark)
 
 
-# How far a point (u, v) lies outside a figure of radius 1 about the origin; negative within. u points right, v down.
+# Signed distance of a point (u, v) from a figure of radius 1 about the origin, negative inside it.
+# u points right, v down.
 
 
 def disc(u: Tensor, v: Tensor) -> Tensor:
@@ -96,7 +107,8 @@ def cross(u: Tensor, v: Tensor) -> Tensor:
 
 
 def stripes(u: Tensor, v: Tensor) -> Tensor:
-    return rectangle(u, ((v.abs() - 0.4).abs() - 0.4).abs(), 0.9, 0.2)  # about v = -0.8, 0 and 0.8
+    # Folded, so that one rectangle gives stripes about v = -0.8, 0 and 0.8.
+    return rectangle(u, ((v.abs() - 0.4).abs() - 0.4).abs(), 0.9, 0.2)
 
 
 def triangle(u: Tensor, v: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The distribution of Theorem 1, on which no classifier withstands both a small shift and a swap of neighbours."""
+"""The distribution of Theorem 1, on which no classifier resists both shifts and swaps."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from invspec.ops.types import Bounds, Shape
 
 
 class ShuffledGaussians(Dataset):
-    """Points (1, 1, 2d + 1) of two equally likely classes, label 0 for Y = -1 and 1 for Y = 1.
+    """Points (1, 1, 2d + 1) of two equally likely classes: label 0 for Y = -1, label 1 for Y = 1.
 
-    Coordinate 0 is Y with probability p and -Y otherwise. Behind it come d pairs of independent Gaussians of deviation
-    1, with means 3 Y / sqrt(d) and -3 Y / sqrt(d). Data sets that differ in p alone have the same labels and Gaussians.
+    Coordinate 0 is Y with probability p, and -Y otherwise. Then come d pairs of independent
+    Gaussians of deviation 1, with means 3 Y / sqrt(d) and -3 Y / sqrt(d). Data sets that differ
+    only in p have the same labels and Gaussians.
     """
 
     p: float = Field(
-        default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 tells the class"
+        default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 agrees with the class"
     )
     d: int = Field(default=64, ge=1, description="number of pairs of Gaussian coordinates")
     train: int = Field(default=10_000, ge=1, description="number of training points")
     val: int = Field(default=1_000, ge=1, description="number of validation points")
     test: int = Field(default=10_000, ge=1, description="number of test points")
-    seed: int = Field(default=0, ge=0, description="another seed, other points")
+    seed: int = Field(default=0, ge=0, description="seed of the points")
 
     @property
     def shape(self) -> Shape:
@@ -47,8 +48,8 @@ class ShuffledGaussians(Dataset):
 
     def load(self, split: SplitName) -> TensorSplit:
         n, rng = self.count(split), Stream(f"shuffled_gaussians/{self.seed}/{split}")
-        y, tells = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
+        y, agrees = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
         noise = rng.normal((n, 2 * self.d + 1))
         x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)
-        x[:, 0] = torch.where(tells, signed(y), -signed(y))
+        x[:, 0] = torch.where(agrees, signed(y), -signed(y))
         return TensorSplit(x.view(n, *self.shape), y, self.bounds)

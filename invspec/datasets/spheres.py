@@ -1,9 +1,9 @@
-"""Two concentric spheres, of which a point's distance from the centre tells the class."""
+"""Two concentric spheres; the distance from the centre gives the class."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -13,24 +13,30 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from invspec.data import Batch, Split, TensorSplit
+from invspec.data import Batch, IndexedSplit, Split, TensorSplit
 from invspec.kinds import Dataset, Number, SplitName
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds, Shape
 
-BLOCK = 1024  # points that are drawn together
-WHOLE = 2**29  # bytes: a split of so many, or fewer, is held in memory
+# Number of points that are drawn together.
+BLOCK = 1024
+
+# Largest size in bytes of a split that is held in memory.
+IN_MEMORY = 2**29
+
+BOUNDS: Bounds = (-math.inf, math.inf)
 
 
 class Spheres(Dataset):
-    """Points (1, 1, d) on two spheres around 0 that are equally likely: label 0 on the inner one, 1 on the outer.
+    """Points (1, 1, d) on two equally likely spheres around 0: label 0 inside, label 1 outside.
 
-    A point is its radius times g / ||g||, where g is a standard Gaussian. It depends on the seed, the split and its
-    index alone: a longer split begins with a shorter one, and other radii have the same labels and directions.
+    A point is its radius times g / ||g||, where g is a standard Gaussian. It depends only on the
+    seed, the split and its index: a longer split starts with the shorter one, and other radii keep
+    labels and directions.
 
-    A split of at most 512 MiB is held in memory. Of a larger one nothing is: its points are drawn as they are read,
-    1,024 at a time, and it is shuffled by blocks of so many, which come in random order, each in random order within.
-    As points are independent of each other, no batch is less random for it.
+    A split of at most 512 MiB is held in memory. The points of a larger one are drawn as they are
+    read, in blocks of 1,024. It is shuffled by blocks: these come in random order, and the points
+    of each in random order. That makes no batch less random, because points are independent.
     """
 
     d: int = Field(default=100, ge=2, description="dimension of the space")
@@ -39,14 +45,12 @@ class Spheres(Dataset):
     train: int = Field(default=500_000, ge=1, description="number of training points")
     val: int = Field(default=100_000, ge=1, description="number of validation points")
     test: int = Field(default=100_000, ge=1, description="number of test points")
-    seed: int = Field(default=0, ge=0, description="another seed, other points")
+    seed: int = Field(default=0, ge=0, description="seed of the points")
 
     @model_validator(mode="after")
-    def _one_in_the_other(self) -> Self:
+    def _inner_below_outer(self) -> Self:
         if not self.inner < self.outer:
-            raise ValueError(
-                f"the inner radius, {self.inner:g}, is not below the outer one, {self.outer:g}"
-            )
+            raise ValueError(f"inner {self.inner:g} must be less than outer {self.outer:g}")
         return self
 
     @property
@@ -59,38 +63,27 @@ class Spheres(Dataset):
 
     @property
     def bounds(self) -> Bounds:
-        return (-math.inf, math.inf)
+        return BOUNDS
 
     def count(self, split: SplitName) -> int:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def load(self, split: SplitName) -> Split:
         drawn = DrawnSplit(self, f"spheres/{self.seed}/{split}", torch.arange(self.count(split)))
-        if 4 * self.d * len(drawn) > WHOLE:
+        if 4 * self.d * len(drawn) > IN_MEMORY:
             return drawn
-        return TensorSplit(*drawn.points(drawn.index), self.bounds)
+        return TensorSplit(*drawn.points(drawn.index), BOUNDS)
 
 
 @dataclass(frozen=True)
-class DrawnSplit:
-    """Some points of a split, those at index (N,), drawn whenever they are read; key says from which numbers."""
+class DrawnSplit(IndexedSplit):
+    """The points of a split at index (N,), drawn whenever they are read; key names the draws."""
 
     spheres: Spheres
     key: str
     index: Tensor
     device: torch.device | str = "cpu"
-
-    @property
-    def bounds(self) -> Bounds:
-        """Least and largest value of a coordinate."""
-        return self.spheres.bounds
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def head(self, n: int) -> DrawnSplit:
-        """The first n points."""
-        return replace(self, index=self.index[:n])
+    bounds: Bounds = BOUNDS
 
     def take(self, positions: Tensor) -> DrawnSplit:
         """The points at positions (M,), which keep their index."""
@@ -100,59 +93,57 @@ class DrawnSplit:
         """y (N,) int64."""
         y = torch.empty_like(self.index)
         for block, rows in by_block(self.index):
-            y[rows] = labels_drawn(stream(self.key, block))[self.index[rows] % BLOCK]
+            y[rows] = draw_labels(stream(self.key, block))[self.index[rows] % BLOCK]
         return y.to(self.device)
 
     def to(self, device: torch.device | str) -> DrawnSplit:
-        """The same points, whose batches come on another device."""
+        """The same points; their batches are on another device."""
         return replace(self, device=device)
 
-    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
-        """Batches of at most size points, in order or in an order of blocks, and within them, drawn from shuffle."""
-        index = self.index if shuffle is None else self.index[self._order(shuffle)]
-        for start in range(
-            0, len(index), size
-        ):  # split would make millions of tensors before the first batch
-            rows = index[start : start + size]
-            x, y = self.points(rows)
-            yield Batch(x.to(self.device), y.to(self.device), rows, self.bounds)
-
-    def _order(self, shuffle: Stream) -> Tensor:
-        """Positions (N,): those within a block stay together."""
+    def order(self, shuffle: Stream) -> Tensor:
+        """Random positions (N,) in which those of a block stay together."""
         blocks = [rows for _, rows in by_block(self.index)]
         order = (blocks[k] for k in shuffle.permutation(len(blocks)).tolist())
         return torch.cat([rows[shuffle.permutation(len(rows))] for rows in order])
+
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The points at each chunk of positions."""
+        for positions in chunks:
+            index = self.index[positions]
+            x, y = self.points(index)
+            yield Batch(x.to(self.device), y.to(self.device), index, self.bounds)
 
     def points(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """x (M, 1, 1, d) float32 and y (M,) int64 of the points at index (M,), on the CPU."""
         x, y = torch.empty(len(index), self.spheres.d), torch.empty_like(index)
         for block, rows in by_block(index):
-            directions, labels = drawn(self.key, self.spheres.d, block)
+            directions, labels = draw_block(self.key, self.spheres.d, block)
             x[rows], y[rows] = directions[index[rows] % BLOCK], labels[index[rows] % BLOCK]
         x *= torch.tensor([self.spheres.inner, self.spheres.outer])[y, None]
         return x.view(-1, *self.spheres.shape), y
 
 
 def by_block(index: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Each block that holds any of index (M,), and the positions in index of those it holds."""
-    blocks, order = (index // BLOCK).sort(stable=True)
-    found, counts = blocks.unique_consecutive(return_counts=True)
-    return zip(found.tolist(), order.split(counts.tolist()), strict=True)
+    """Each block with points at index (M,), and the positions of these points in index."""
+    sorted_blocks, order = (index // BLOCK).sort(stable=True)
+    blocks, counts = sorted_blocks.unique_consecutive(return_counts=True)
+    return zip(blocks.tolist(), order.split(counts.tolist()), strict=True)
 
 
-@lru_cache(maxsize=2)  # a batch may begin in one block and end in the next
-def drawn(key: str, d: int, block: int) -> tuple[Tensor, Tensor]:
+# Two, because a batch can start in one block and end in the next.
+@lru_cache(maxsize=2)
+def draw_block(key: str, d: int, block: int) -> tuple[Tensor, Tensor]:
     """The directions (BLOCK, d), of length 1, and labels (BLOCK,) of a block."""
     rng = stream(key, block)
-    y = labels_drawn(rng)
+    y = draw_labels(rng)
     return F.normalize(rng.normal((BLOCK, d))), y
 
 
 def stream(key: str, block: int) -> Stream:
-    """What a block is drawn from."""
+    """The random stream of a block."""
     return Stream(f"{key}/{block}")
 
 
-def labels_drawn(rng: Stream) -> Tensor:
-    """The labels of a block (BLOCK,), which are drawn before all else of it."""
+def draw_labels(rng: Stream) -> Tensor:
+    """The labels (BLOCK,) of a block, which are drawn before everything else."""
     return rng.integers(2, (BLOCK,))

@@ -1,4 +1,4 @@
-"""The small image sets that torchvision downloads, from files at hand or by download."""
+"""The small image data sets of torchvision, from existing files or downloaded."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from invspec.files import folder
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.types import Shape
 
-Decoded = tuple[NDArray[np.uint8], NDArray[Any]]  # images (N, C, H, W), labels (N,)
+# Images (N, C, H, W), labels (N,).
+Decoded = tuple[NDArray[np.uint8], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as torchvision leaves it below a root folder.
+    """A data set as torchvision stores it below a root folder.
 
-    train and test hold the MD5 sums of its files by their path there; counts are the numbers of examples in them, and
-    downloads the arguments of each call of torchvision's class that fetches a part.
+    train and test are the MD5 sums of its files by their path, and counts the numbers of examples
+    in them. downloads are the arguments of each call of torchvision's class that fetches a part.
     """
 
     torchvision: str
@@ -45,38 +46,39 @@ class Source:
 
     @property
     def tops(self) -> list[str]:
-        """The files or folders just below the root that hold it all."""
+        """The files or folders directly below the root that contain all of it."""
         return sorted({Path(name).parts[0] for name in (*self.train, *self.test)})
 
 
 class TorchvisionImages(Dataset):
     """The published training and test images of one of torchvision's data sets.
 
-    The last `val` of the training images, in the order of the files, are the validation split. Reads the files that
-    torchvision's class of that name leaves below $INVSPEC_DATA; without INVSPEC_DATA they are downloaded, once, to
-    ~/.cache/invspec. Their MD5 sums are checked whenever they are read, and before anything in them is decoded. Of
-    FashionMNIST the files as published are read, still zipped, for only their sums are known. The digit 0 of SVHN,
-    stored as 10, is class 0.
+    The last `val` training images, in the order of the files, are the validation split.
 
-    pad makes images larger, with zeros: the digits of 28 x 28 as 32 x 32, say, for a net that halves them five times.
+    Reads the files that torchvision's class stores below $INVSPEC_DATA. If INVSPEC_DATA is unset,
+    they are downloaded once, to ~/.cache/invspec. Their MD5 sums are checked on every read, before
+    anything in them is decoded. FashionMNIST is read from the published gzip files, because only
+    their sums are known. The digit 0 of SVHN, stored as 10, is class 0.
 
-    Raises: InvspecError where a file is missing or damaged, or the download fails.
+    pad enlarges the images with zeros, for example digits of 28 x 28 to 32 x 32 for a net that
+    halves them five times.
+
+    Raises: InvspecError if a file is missing or damaged, or if the download fails.
     """
 
     source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"] = Field(
-        description="which data set"
+        description="name of the data set"
     )
     val: int = Field(
-        ge=1, description="number of training images, the last ones, that are for validation"
+        ge=1, description="number of training images, from the last, used for validation"
     )
     pad: int = Field(default=0, ge=0, description="pixels of zeros to add on each side of an image")
 
     @model_validator(mode="after")
     def _some_left_to_train_on(self) -> Self:
-        if self.val >= self._source.counts[0]:
-            raise ValueError(
-                f"val {self.val} leaves none of the {self._source.counts[0]} images of {self.source}"
-            )
+        train, _ = self._source.counts
+        if self.val >= train:
+            raise ValueError(f"val is {self.val}, but {self.source} has {train} training images")
         return self
 
     @property
@@ -99,23 +101,19 @@ class TorchvisionImages(Dataset):
     def load(self, split: SplitName) -> TensorSplit:
         source = self._source
         root = _root(source)
-        images, labels = source.decode(
-            [
-                _read(root, name, md5, source)
-                for name, md5 in (source.test if split == "test" else source.train).items()
-            ]
-        )
-        part = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}[
-            split
-        ]
+        files = source.test if split == "test" else source.train
+        contents = [_read(root, name, md5, source) for name, md5 in files.items()]
+        images, labels = source.decode(contents)
+        parts = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}
+        part = parts[split]
         pixels = F.pad(torch.from_numpy(images)[part], [self.pad] * 4)
         return TensorSplit(pixels, torch.from_numpy(labels.astype(np.int64))[part])
 
 
 def _root(source: Source) -> Path:
-    """The folder that holds the data set, which is downloaded where INVSPEC_DATA is unset."""
-    if given := folder.given():
-        return given
+    """The folder of the data set, which is downloaded if INVSPEC_DATA is unset."""
+    if root := folder.given():
+        return root
     cache = folder.cache()
     if not all((cache / top).exists() for top in source.tops):
         _download(cache, source)
@@ -123,8 +121,9 @@ def _root(source: Source) -> Path:
 
 
 def _download(cache: Path, source: Source) -> None:
-    """Fetch a data set beside its place and move it there whole, so that no other process reads half a file."""
-    from torchvision import datasets  # a second to import, so only where it is needed
+    """Download a data set to a temporary folder, then move it: no process reads half a file."""
+    # Importing torchvision takes a second.
+    from torchvision import datasets
 
     fetch = getattr(datasets, source.torchvision)
     try:
@@ -138,7 +137,8 @@ def _download(cache: Path, source: Source) -> None:
     except (OSError, RuntimeError) as problem:
         raise InvspecError(
             f"{source.torchvision} could not be downloaded to {cache}: {problem}",
-            hint=f"put {', '.join((*source.train, *source.test))} in a folder and let INVSPEC_DATA name it",
+            hint=f"put {', '.join((*source.train, *source.test))} in a folder and set INVSPEC_DATA "
+            "to it",
         ) from None
 
 
@@ -146,15 +146,20 @@ def _read(root: Path, name: str, md5: str, source: Source) -> bytes:
     return folder.read(
         root / name,
         md5,
-        missing=f"INVSPEC_DATA must name a folder with {name}; unset it to download {source.torchvision}",
-        damaged=f"extract the file again, or delete {' and '.join(source.tops)} and unset INVSPEC_DATA to download it",
+        missing=f"set INVSPEC_DATA to a folder with {name}, or unset it to download "
+        f"{source.torchvision}",
+        damaged=f"extract the file again, or delete {' and '.join(source.tops)} and unset "
+        "INVSPEC_DATA to download it",
     )
 
 
 def parse_idx(content: bytes) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes: two zeros, type 8, the number of axes, their lengths, the values."""
+    """The array in an IDX file of unsigned bytes.
+
+    The format is two zeros, type 8, the number of axes, their lengths, then the values.
+    """
     assert content[:3] == b"\0\0\x08", (
-        f"not an IDX file of unsigned bytes: it starts with {content[:4].hex()}"
+        f"expected an IDX file of unsigned bytes, found one that starts with {content[:4].hex()}"
     )
     axes = content[3]
     lengths = np.frombuffer(content, ">i4", count=axes, offset=4)
@@ -168,28 +173,28 @@ def decode_idx(contents: Sequence[bytes]) -> Decoded:
 
 
 def decode_zipped_idx(contents: Sequence[bytes]) -> Decoded:
-    """The same, each file zipped."""
+    """As `decode_idx`, from gzip files."""
     return decode_idx([gzip.decompress(content) for content in contents])
 
 
 def decode_cifar(contents: Sequence[bytes]) -> Decoded:
-    """Python 2 pickles of images (N, 3072) and labels; of CIFAR-100's two kinds of labels, the fine ones."""
-    batches = [
-        pickle.loads(content, encoding="latin1") for content in contents
-    ]  # whose MD5 sums are the published
+    """Python 2 pickles of images (N, 3072) and labels; for CIFAR-100, the fine labels."""
+    # Unpickling is safe here: the MD5 sums are the published ones.
+    batches = [pickle.loads(content, encoding="latin1") for content in contents]
     labels = [batch.get("labels", batch.get("fine_labels")) for batch in batches]
-    return np.concatenate([batch["data"] for batch in batches]).reshape(
-        -1, 3, 32, 32
-    ), np.concatenate(labels)
+    images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    return images, np.concatenate(labels)
 
 
 def decode_svhn(contents: Sequence[bytes]) -> Decoded:
     """One MATLAB file of images (32, 32, 3, N) and labels (N, 1) in 1..10."""
-    from scipy.io import loadmat  # slow to import
+    # scipy is slow to import.
+    from scipy.io import loadmat
 
     (content,) = contents
-    found = loadmat(BytesIO(content))
-    return np.ascontiguousarray(found["X"].transpose(3, 2, 0, 1)), found["y"].squeeze(1) % 10
+    arrays = loadmat(BytesIO(content))
+    images = np.ascontiguousarray(arrays["X"].transpose(3, 2, 0, 1))
+    return images, arrays["y"].squeeze(1) % 10
 
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"

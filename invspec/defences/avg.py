@@ -1,4 +1,4 @@
-"""Training on what several attacks make of the images, all at once."""
+"""Training on several attacks at once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from pydantic import Field
 from torch import nn
 
 from invspec.attacks.union_max import UnionMax
-from invspec.data import Batch
+from invspec.data import Batch, Curves, Journal, Split
+from invspec.kinds import Defence
 from invspec.ops.draws import Stream
 from invspec.registry.fields import AttackField
-from invspec.training.adversarial import Ramp, ramped
+from invspec.training.adversarial import Ramp, perturbed, ramped
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
-from invspec.training.loop import Training
-from invspec.training.modes import attackable
-from invspec.training.precision import searched_by
+from invspec.training.loop import fit
+from invspec.training.recipe import Recipe
 
 
-class AVG(Training):
-    """Attack each batch in every way, and learn from all that comes of it: as many images a batch for each attack.
+class AVG(Recipe, Defence):
+    """Attack each batch with every attack and learn from all results together.
 
-    The loss is thus the mean over attacks. Images are attacked as in adversarial training, after crop, flip and
-    rotation, on the model in eval mode. A ramp, which the paper has not, lets perturbations grow to their full size.
+    An update thus minimises the mean loss over attacks, and sees batch_size images per attack.
+    Images are attacked after augmentation, on the model in eval mode. A ramp, which the paper does
+    not have, lets perturbations grow to full size.
 
-    Deviates: a batch makes one update; in the authors' code for MNIST it makes three, one after each attack.
+    Deviates: one update per batch; the authors' code for MNIST makes one after each of its three
+    attacks.
     """
 
     epochs: Epochs = 15
@@ -35,18 +37,17 @@ class AVG(Training):
     attacks: tuple[AttackField, ...] = Field(
         default=UnionMax().attacks,
         min_length=1,
-        description="what the model is trained against, all of it",
+        description="attacks that the model is trained against, all of them",
     )
     ramp: Ramp = 0.0
 
-    def prepare(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        batch = super().prepare(model, batch, progress, rng)
-        with attackable(model):
-            found = [
-                attack.perturb(searched_by(attack, model), batch, rng).x_adv
-                for attack in self.attacks
-            ]
-        x = torch.cat([ramped(batch.x, x_adv, progress, self.ramp) for x_adv in found])
-        return replace(
-            batch, x=x, y=batch.y.repeat(len(found)), index=batch.index.repeat(len(found))
-        )
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        return fit(model, data, rng, journal, self, prepare=self.prepare)
+
+    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        """The augmented batch as each attack changes it, one after the other."""
+        batch = self.augment(batch, rng)
+        attacked = [perturbed(attack, net, batch, rng) for attack in self.attacks]
+        x = torch.cat([ramped(batch.x, x_adv, progress, self.ramp) for x_adv in attacked])
+        times = len(self.attacks)
+        return replace(batch, x=x, y=batch.y.repeat(times), index=batch.index.repeat(times))

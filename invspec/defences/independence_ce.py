@@ -1,73 +1,95 @@
-"""Cross-entropy that leaves no information about the label outside of the logits."""
+"""Cross-entropy that leaves no information about the label outside the logits."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal, cast
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Split
-from invspec.defences.likelihood import (
+from invspec.data import Batch, Curves, Journal, Split
+from invspec.kinds import Bijective, Defence, Number
+from invspec.ops.draws import Stream
+from invspec.training.auxiliary import Auxiliaries, Auxiliary
+from invspec.training.fields import (
+    BatchSize,
+    Dequantise,
+    Epochs,
+    LearningRate,
+    MaxGradientNorm,
+    Optimiser,
+)
+from invspec.training.flow import (
     Code,
     CrossEntropyWeight,
-    Likelihood,
+    FlowLoss,
+    LastInClosedForm,
+    LikelihoodWeight,
+    PriorFromData,
     PriorOver,
     Term,
-    code_of_one,
+    code_of_first,
+    fit_last_map,
+    fresh_prior,
+    require_last_map,
+    weighted_sum,
 )
-from invspec.kinds import Number
-from invspec.ops.draws import Stream
-from invspec.training.auxiliary import Auxiliary
+from invspec.training.loop import fit
+from invspec.training.loss import StepLoss
 from invspec.training.modes import seeded
+from invspec.training.recipe import Recipe
+from invspec.training.rival import NuisanceObjective, Rival, nuisance_loss, rival_net
 
-NuisanceObjective = Literal["clamped", "raw", "uniform_kl", "shuffled_labels"]
 
+class IndependenceCE(Recipe, Defence):
+    """Independence cross-entropy (Definition 7): only the logits of a bijection tell the label.
 
-class IndependenceCE(Likelihood):
-    """Independence cross-entropy (Definition 7): of a bijection's code, the logits shall tell the label, the rest not.
-
-    A rival, D_nc, learns to classify the nuisance. For each batch it takes nuisance_steps updates on the cross-entropy
-    of the nuisance as it stands; then the model, and the prior of the likelihood, take one on
+    A rival D_nc learns to classify the nuisance z_n. On each batch it first takes nuisance_steps
+    updates on its cross-entropy; then the model, and the prior of the likelihood, take one on
 
         ce_weight * cross-entropy + nuisance_weight * L_nCE + mle_weight * bits per dimension
 
-    where L_nCE = log D_nc(z_n)[y], through the rival as it stands, counts as
+    where L_nCE = log D_nc(z_n)[y], through the rival as it then is, counts as
 
-        raw              it is: unbounded below, the model can win for ever
-        clamped          max(L_nCE, -log K) of each example: nothing is gained where the rival is worse than chance
-        uniform_kl       KL(uniform || D_nc(z_n)), which is least where the rival knows nothing
-        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: in expectation, where classes
-                         are balanced, uniform_kl but for a constant
+        raw              L_nCE itself: it has no lower bound, so the model can win without end
+        clamped          max(L_nCE, -log K) of each example: no gain once the rival is worse than
+                         chance
+        uniform_kl       KL(uniform || D_nc(z_n)), which is least when the rival knows nothing
+        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: in
+                         expectation, with balanced classes, uniform_kl up to a constant
 
-    The rival learns from the labels in every case. With weights 0 of the nuisance and the likelihood, and without
+    The rival always learns from the true labels. With nuisance_weight and mle_weight 0 and without
     dequantisation, this is Standard, update for update: the CE net to compare with.
 
-    Two trainings that a spec plans begin at different weights and see images in different orders, since each draws from
-    its own key: comparing their nets takes several seeds.
+    The curves are cross_entropy, bits_per_dimension, and nuisance_loss and nuisance_accuracy: the
+    rival's, after its updates, on the batch that it just learnt.
 
-    The curves tell nuisance_loss and nuisance_accuracy, the rival's cross-entropy and accuracy after its updates, on
-    what it just learnt from, beside cross_entropy and bits_per_dimension.
+    raw and clamped have no gradient where the rival is certain and right. The model then cannot
+    start to win against a rival that knows a batch by heart, as happens with many updates on few
+    examples. The other two have one.
 
-    raw and clamped have no gradient where the rival is sure and right, so that the model cannot begin to win against a
-    rival that has learnt a batch by heart, as many updates on few examples let it; the other two have.
-
-    Deviates: Definition 7 prints densities where Lemma 10 has their logarithms, and the log-determinant once for each
-    dimension; here logarithms, and the log-determinant once. In the released script the model descends on the
-    cross-entropy of the rival with permuted labels, as by shuffled_labels, where Definition 7 has it descend on L_nCE.
-    The logits of that script go through a batch norm before the cross-entropy; here they do not.
+    Deviates: Definition 7 prints densities where Lemma 10 has their logarithms, and the
+    log-determinant once for each dimension; here logarithms, and the log-determinant once. In the
+    released script the model minimises the rival's cross-entropy with permuted labels, like
+    shuffled_labels, where Definition 7 minimises L_nCE. The logits of that script pass a batch norm
+    before the cross-entropy; here they do not.
     """
 
+    epochs: Epochs = 100
+    batch_size: BatchSize = 64
+    optimiser: Optimiser = "adamax"
+    lr: LearningRate = 1e-3
+    max_gradient_norm: MaxGradientNorm = 100.0
+    dequantise: Dequantise = True
     ce_weight: CrossEntropyWeight = 1.0
+    mle_weight: LikelihoodWeight = 1.0
     prior: PriorOver = "nuisance"
+    prior_from_data: PriorFromData = False
+    last_in_closed_form: LastInClosedForm = False
     nuisance_weight: Number = Field(
-        default=0.05, ge=0, description="of L_nCE, in nats; 0: no rival is trained"
+        default=0.05, ge=0, description="weight of L_nCE, in nats; 0: no rival is trained"
     )
     per_dim: bool = Field(
         default=False,
@@ -75,10 +97,11 @@ class IndependenceCE(Likelihood):
     )
     nuisance_objective: NuisanceObjective = Field(
         default="clamped",
-        description="what the model descends on against the rival: see IndependenceCE",
+        description="what the model minimises against the rival: clamped, raw, uniform_kl or "
+        "shuffled_labels",
     )
     nuisance_steps: int = Field(
-        default=5, ge=1, description="updates of the rival for each of the model"
+        default=5, ge=1, description="updates of the rival per update of the model"
     )
     nuisance_lr: Number = Field(
         default=1e-3, gt=0, description="constant learning rate of the rival's own optimiser"
@@ -90,96 +113,54 @@ class IndependenceCE(Likelihood):
         default=False, description="the rival standardises the nuisance by batch statistics first"
     )
     nuisance_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the rival's hidden units left out"
+        default=0.0, ge=0, lt=1, description="dropout rate of the rival's hidden units"
     )
 
-    def auxiliary(self, model: nn.Module, data: Split, rng: Stream) -> Auxiliary:
-        prior = super().auxiliary(model, data, rng)
-        return (
-            self._with_rival(cast(nn.Module, prior), model, data, rng)
-            if self.nuisance_weight
-            else prior
-        )
+    @property
+    def accepts(self) -> type:
+        return Bijective
 
-    def _with_rival(
-        self, prior: nn.Module, model: nn.Module, data: Split, rng: Stream
-    ) -> Auxiliaries:
-        code = code_of_one(model, data)
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        if self.last_in_closed_form:
+            require_last_map(model)
+        code = code_of_first(model, data)
+        prior = fresh_prior(code, self.prior, self.prior_from_data)
+        rival = self.fresh_rival(code, rng) if self.nuisance_weight else None
+        parts: dict[str, Auxiliary] = {"prior": prior, **({"rival": rival} if rival else {})}
+        flow = FlowLoss(prior, self.prior, self.ce_weight, self.mle_weight)
+        loss, auxiliary = partial(self.loss, flow, rival), Auxiliaries(parts)
+        curves = fit(model, data, rng, journal, self, loss=loss, auxiliary=auxiliary)
+        if self.last_in_closed_form:
+            fit_last_map(model, self.selected(data))
+        return curves
+
+    def fresh_rival(self, code: Code, rng: Stream) -> Rival:
+        """A rival for codes like this one, on the same device, with its own optimiser."""
+        dimensions, classes = code.nuisance.shape[1], code.semantic.shape[1]
         with seeded(rng, torch.device("cpu")):
-            rival = self.fresh_rival(code.nuisance.shape[1], code.semantic.shape[1]).to(
-                code.nuisance.device
+            net = rival_net(
+                (dimensions, *self.nuisance_hidden, classes),
+                standardised=self.nuisance_standardised,
+                dropout=self.nuisance_dropout,
             )
-        return Auxiliaries(prior, rival, self.optimiser_of(rival.parameters(), self.nuisance_lr))
+        net = net.to(code.nuisance.device)
+        return Rival(net, self.new_optimiser(net.parameters(), self.nuisance_lr))
 
-    def fresh_rival(self, dimensions: int, classes: int) -> nn.Sequential:
-        """D_nc: nuisance (B, D - K) to logits (B, K)."""
-        layers: list[nn.Module] = (
-            [nn.BatchNorm1d(dimensions, affine=False)] if self.nuisance_standardised else []
-        )
-        for fan_in, fan_out in pairwise((dimensions, *self.nuisance_hidden)):
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-            layers += [nn.Dropout(self.nuisance_dropout)] if self.nuisance_dropout else []
-        return nn.Sequential(*layers, nn.Linear((dimensions, *self.nuisance_hidden)[-1], classes))
+    def loss(
+        self, flow: FlowLoss, rival: Rival | None, net: nn.Module, batch: Batch, rng: Stream
+    ) -> StepLoss:
+        """The loss of one update of the model; the rival learns first."""
+        code = Code.of(net, batch.x)
+        terms = list(flow.terms(code, batch.y))
+        if rival is not None:
+            terms.append(self.nuisance_term(rival, code, batch.y, rng))
+        return weighted_sum(terms, code.semantic)
 
-    def terms(self, auxiliary: Auxiliary, code: Code, y: Tensor, rng: Stream) -> Iterable[Term]:
-        if not self.nuisance_weight:
-            yield from super().terms(auxiliary, code, y, rng)
-            return
-        auxiliaries = cast(Auxiliaries, auxiliary)
-        yield from super().terms(cast(Auxiliary, auxiliaries.prior), code, y, rng)
-        auxiliaries.learn(code.nuisance.detach(), y, self.nuisance_steps)
+    def nuisance_term(self, rival: Rival, code: Code, y: Tensor, rng: Stream) -> Term:
+        """L_nCE through a rival that has just learnt the batch."""
+        rival.learn(code.nuisance.detach(), y, self.nuisance_steps)
         weight = self.nuisance_weight / (code.nuisance.shape[1] if self.per_dim else 1)
-        logits = judged(auxiliaries.rival, code.nuisance)
-        loss, right = F.cross_entropy(logits, y), (logits.argmax(1) == y).to(logits.dtype).mean()
-        metrics = {"nuisance_loss": loss, "nuisance_accuracy": right}
-        yield Term(weight, self.nuisance_loss(logits, y, rng), metrics)
-
-    def nuisance_loss(self, logits: Tensor, y: Tensor, rng: Stream) -> Tensor:
-        """What the model descends on, of the rival's logits (B, K): a scalar in nats."""
-        log_probs, chance = logits.log_softmax(1), -math.log(logits.shape[1])
-        true = log_probs.gather(1, y[:, None])
-        match self.nuisance_objective:
-            case "raw":
-                return true.mean()
-            case "clamped":
-                return true.clamp_min(chance).mean()
-            case "uniform_kl":
-                return chance - log_probs.mean()
-            case "shuffled_labels":
-                return F.cross_entropy(logits, y[rng.permutation(len(y)).to(y.device)])
-
-
-@dataclass(frozen=True)
-class Auxiliaries:
-    """The prior, which learns with the model, and the rival with its optimiser, which learns against it."""
-
-    prior: nn.Module
-    rival: nn.Module
-    optimiser: torch.optim.Optimizer
-
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """The prior's alone: the rival has an optimiser of its own."""
-        return self.prior.parameters()
-
-    def learn(self, nuisance: Tensor, y: Tensor, steps: int) -> None:
-        """So many updates of the rival on a batch (B, D - K), y (B,)."""
-        for _ in range(steps):
-            loss = F.cross_entropy(self.rival(nuisance), y)
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Of all three, by name."""
-        return {name: getattr(self, name).state_dict() for name in ("prior", "rival", "optimiser")}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        for name, state in state_dict.items():
-            getattr(self, name).load_state_dict(state)
-
-
-def judged(rival: nn.Module, nuisance: Tensor) -> Tensor:
-    """The rival's logits (B, K), with a graph to the nuisance (B, D - K) alone: its weights get no gradient."""
-    fixed = {name: weight.detach() for name, weight in rival.named_parameters()}
-    return torch.func.functional_call(rival, fixed, nuisance)
+        logits = rival.judge(code.nuisance)
+        accuracy = (logits.argmax(1) == y).to(logits.dtype).mean()
+        metrics = {"nuisance_loss": F.cross_entropy(logits, y), "nuisance_accuracy": accuracy}
+        return Term(weight, nuisance_loss(self.nuisance_objective, logits, y, rng), metrics)

@@ -1,4 +1,4 @@
-"""Confidence-calibrated adversarial training whose labels fade with what can be seen of a perturbation."""
+"""Confidence-calibrated adversarial training with labels that fade with perceptual distance."""
 
 from __future__ import annotations
 
@@ -10,89 +10,98 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
-from invspec.data import Batch
-from invspec.defences.ccat import FadingLabels
+from invspec.data import Batch, Curves, Journal, Split
 from invspec.files.state_dicts import load_weights
-from invspec.kinds import Number, Pixels
+from invspec.kinds import Attack, Defence, Number, Pixels
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
 from invspec.ops.types import Shape
 from invspec.perceptual.distances import Distance, distance, offline, weights_read
-from invspec.registry.fields import AttackField, ModelField
-from invspec.training.fields import Decay, Epochs, LearningRate
+from invspec.registry.fields import ModelField
+from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
+from invspec.training.fading import fade_labels
+from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
+from invspec.training.loop import fit
+from invspec.training.recipe import Recipe
 
 
 class FeatureNet(BaseModel, frozen=True, extra="forbid"):
-    """A net trained elsewhere, of whose features a distance is made. Its classes are those of the model in training."""
+    """A trained net whose features define a distance; its classes are those of the model."""
 
     model: ModelField = Field(description="its architecture: use, and the fields of a model")
     file: str = Field(
-        min_length=1, description="its weights: a path from the folder INVSPEC_DATA, or absolute"
+        min_length=1, description="its weights: a path relative to INVSPEC_DATA, or absolute"
     )
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
     )
     entry: str = Field(
-        default="", description="where in the file the state dict stands; default: it is the file"
+        default="", description="where in the file the state dict is; default: it is the file"
     )
 
 
-class LPIPSCCAT(FadingLabels):
-    """Train on half a batch as it is and half perturbed, whose labels fade with LPIPS and with the size in linf.
+class LPIPSCCAT(Recipe, Defence):
+    """CCAT with labels that fade with LPIPS and with the size in linf.
 
-    The weight of the label is sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)), eq. 4: a half where LPIPS is
-    max_lpips. As in the authors' code, perturbations are CCAT's, in an linf ball whose radius is drawn for each batch,
-    uniform in [min_eps, eps of the attack]; LPIPS is measured on what comes out. Without min_eps the attack is as it is
-    given: one in an LPIPS ball makes Algorithm 3 as printed, and labels then keep at least half of their weight.
+    The weight that is left of the label is sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)),
+    eq. 4: one half where LPIPS is max_lpips. As in the authors' code, perturbations are CCAT's, in
+    an linf ball whose radius is drawn for each batch, uniform in [min_eps, eps of the attack], and
+    LPIPS is measured on the result. Without min_eps the attack is used as given: with one in an
+    LPIPS ball this is Algorithm 3 as printed, and labels keep at least half of their weight.
 
-    Distance laidlaw_self is that of the features of the model in training, in eval mode, or of a robust net that
-    `features` names. A smoke run takes the model in training, which needs no file.
+    Distance laidlaw_self compares features of the model in training, in eval mode, or of a robust
+    net given as `features`. A smoke run uses the model in training, which needs no file.
 
-    Raises: InvspecError where a file of weights is missing or does not fit.
+    Raises: InvspecError if a file of weights is missing or does not fit.
 
     Deviates: an image that is not moved keeps its label; the formula would give it half.
     """
 
     epochs: Epochs = 40
+    batch_size: BatchSize = 100
+    optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.075
+    schedule: Schedule = "exponential"
     decay: Decay = 0.95
-    attack: AttackField = Field(
-        default=PGDConf(eps=12 / 255, steps=40, step_size=0.005, backtracking=1.5, start="random"),
-        description="what the model is trained against",
+    attack: InnerAttack = PGDConf(
+        eps=12 / 255, steps=40, step_size=0.005, backtracking=1.5, start="random"
     )
+    clean_fraction: CleanFraction = 0.5
+    ramp: Ramp = 0.0
     min_eps: Pixels | None = Field(
         default=4 / 255,
         ge=0,
-        description="least radius drawn for a batch, the attack's eps being the largest; or none",
+        description="smallest radius drawn for a batch; the attack's eps is the largest; none: no "
+        "radius is drawn",
     )
     rho: Number = Field(
-        default=100.0, gt=0, description="how fast the label fades: the slope of the transition"
+        default=100.0, gt=0, description="how fast labels fade: the slope of the transition"
     )
     max_lpips: Number = Field(
         default=0.03, gt=0, description="distance at which half of the label is left"
     )
-    distance: Distance = Field(default="lpips_alex", description="how far apart two images look")
+    distance: Distance = Field(
+        default="lpips_alex", description="perceptual distance between two images"
+    )
     features: FeatureNet | None = Field(
         default=None,
-        description="distance laidlaw_self: a trained net in place of the model in training",
+        description="distance laidlaw_self: a trained net instead of the model in training",
     )
 
     @model_validator(mode="after")
-    def _radius_to_draw(self) -> Self:
+    def _a_radius_can_be_drawn(self) -> Self:
         largest: Any = getattr(self.attack, "eps", None)
         if self.min_eps is not None and (largest is None or self.min_eps > largest):
             raise ValueError(
-                f"no radius can be drawn from [{self.min_eps:g}, {largest}], min_eps to the attack's eps"
+                f"no radius in [{self.min_eps:g}, {largest}], from min_eps to the attack's eps"
             )
         return self
 
     @model_validator(mode="after")
-    def _features_that_are_asked(self) -> Self:
+    def _features_are_compared(self) -> Self:
         if self.features is not None and self.distance != "laidlaw_self":
-            raise ValueError(
-                f"features are compared by distance laidlaw_self, not by {self.distance}"
-            )
+            raise ValueError(f"features need distance laidlaw_self; found distance {self.distance}")
         return self
 
     @property
@@ -100,47 +109,58 @@ class LPIPSCCAT(FadingLabels):
         return weights_read(self.distance)
 
     def smoke(self) -> Self:
-        return (
-            super()
-            .smoke()
-            .model_copy(update={"distance": offline(self.distance), "features": None})
+        offline_fields = {"distance": offline(self.distance), "features": None}
+        return super().smoke().model_copy(update=offline_fields)
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        return fit(model, data, rng, journal, self, prepare=self.prepare)
+
+    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        """The augmented batch, attacked within a drawn radius, with faded labels."""
+        clean = self.augment(batch, rng)
+        attacked = attack_batch(
+            self.drawn_attack(rng),
+            net,
+            clean,
+            progress,
+            rng,
+            ramp=self.ramp,
+            clean=self.clean_fraction,
         )
+        return fade_labels(net, clean, attacked, self.label_weight)
 
-    def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        return super(LPIPSCCAT, self.at_radius(rng)).attacked(model, batch, progress, rng)
-
-    def at_radius(self, rng: Stream) -> Self:
-        """The same, with an attack whose radius is drawn for one batch."""
+    def drawn_attack(self, rng: Stream) -> Attack:
+        """The attack with a radius drawn for one batch."""
         if self.min_eps is None:
-            return self
+            return self.attack
         ball: Any = self.attack
         eps = self.min_eps + (ball.eps - self.min_eps) * rng.uniform((1,)).item()
-        return self.model_copy(update={"attack": ball.model_copy(update={"eps": eps})})
+        return ball.model_copy(update={"eps": eps})
 
     @torch.no_grad()
-    def label_weight(self, model: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
+    def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
+        """The weight that is left of the label, (B,) in [0, 1]."""
         delta, lpips = x_adv - x, x.new_zeros(len(x))
         moved = (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
         if len(moved):
-            apart = distance(self.distance, self._judge(model, x))
-            lpips[moved] = apart(x[moved], x_adv[moved]).to(lpips)
+            between = distance(self.distance, self._feature_net(net, x))
+            lpips[moved] = between(x[moved], x_adv[moved]).to(lpips)
         return sigmoid_transition(delta, lpips, self.max_lpips, self.rho)
 
-    def _judge(self, model: nn.Module, x: Tensor) -> nn.Module:
-        """Whose features distance laidlaw_self compares."""
+    def _feature_net(self, net: nn.Module, x: Tensor) -> nn.Module:
+        """The net whose features distance laidlaw_self compares."""
         if self.features is None:
-            return model
+            return net
         channels, height, width = x.shape[1:]
-        classes = model(x[:1]).shape[1]
+        classes = net(x[:1]).shape[1]
         return _loaded(self.features, (channels, height, width), classes, x.device)
 
 
 @lru_cache(maxsize=2)
 def _loaded(features: FeatureNet, shape: Shape, classes: int, device: torch.device) -> nn.Module:
-    """The net of some features, once a process and device."""
-    with torch.random.fork_rng(
-        []
-    ):  # initial weights, which are replaced, must not move the training's generator
+    """The trained net, loaded once per process and device."""
+    # its initial weights, which are replaced, must not move the training's generator
+    with torch.random.fork_rng([]):
         net = features.model.build(shape, classes)
     load_weights(net, features.file, features.sha256, features.entry)
     return features.model.deploy(net).to(device)

@@ -1,36 +1,44 @@
-"""Training for accuracy on clean images and for stable predictions around them."""
+"""Training for accuracy on clean images and stable predictions around them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from typing import Self
 
-import torch
-import torch.nn.functional as F
-from pydantic import Field, model_validator
-from torch import Tensor, nn
+from pydantic import model_validator
+from torch import nn
 
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch
-from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.defences.cusp import CuSP
-from invspec.kinds import Number
+from invspec.data import Batch, Curves, Journal, Split
+from invspec.kinds import Defence
 from invspec.ops.draws import Stream
-from invspec.search.gradients import logits_of
-from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser, Schedule
-from invspec.training.modes import attackable
+from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp
+from invspec.training.divergence import (
+    Beta,
+    attack_divergence,
+    require_divergence_attack,
+    trades_loss,
+)
+from invspec.training.fields import (
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Milestones,
+    Optimiser,
+    Schedule,
+)
+from invspec.training.loop import fit
+from invspec.training.recipe import Recipe
 
-NOISE = 0.001  # deviation of the start, at which the divergence, 0 at x itself, has a gradient
 
+class TRADES(Recipe, Defence):
+    """Cross-entropy of clean images + beta KL(f(x) || f(x_adv)), x_adv maximising the latter.
 
-class TRADES(AdversarialTraining):
-    """Cross-entropy of the clean images + beta KL(f(x) || f(x_adv)), with x_adv where that divergence is largest.
-
-    The attack climbs the divergence in eval mode, from x with normal noise of deviation 0.001: it is a PGD whose labels
-    are the probabilities f(x), since KL(f(x) || .) and the cross-entropy with f(x) differ by a constant. The clean and
-    the attacked half pass the net in train mode one after the other, so that batch norm sees each by itself, and both
-    arguments of the divergence are learnt. Accuracy in the journal is that on clean images. A Penalised model, like one
-    with a temperature, adds the penalty of the half that it sees last: the attacked one only.
+    The attack, a PGD with labels f(x), climbs the divergence in eval mode from x with normal noise
+    of deviation 0.001. The clean and the attacked half then pass the net in train mode one after
+    the other, so that batch norm sees each by itself, and both arguments of the divergence get
+    gradients. Accuracy in the journal is that on clean images. A Penalised model, such as one with
+    a temperature, adds only the penalty of the half that it sees last: the attacked one.
 
     The defaults are the authors' for MNIST; `trades_cifar10` has those for CIFAR-10.
     """
@@ -40,48 +48,22 @@ class TRADES(AdversarialTraining):
     optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.01
     schedule: Schedule = "milestones"
-    milestones: tuple[int, ...] = Field(
-        default=(54, 74, 89), description="schedule milestones: epochs after which lr drops"
-    )
-    beta: Number = Field(
-        default=1.0, ge=0, description="weight of the divergence, the paper's 1 / lambda"
-    )
+    milestones: Milestones = (54, 74, 89)
+    attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
+    clean_fraction: CleanFraction = 0.0
+    ramp: Ramp = 0.0
+    beta: Beta = 1.0
 
     @model_validator(mode="after")
-    def _climbs_the_divergence(self) -> Self:
-        attack = self.attack
-        if not isinstance(attack, PGD) or (attack.loss, attack.label, attack.restarts) != (
-            "ce",
-            "true",
-            1,
-        ):
-            raise ValueError(
-                "TRADES climbs its own divergence; its attack is a pgd with loss ce and restarts 1"
-            )
-        if self.clean_fraction:
-            raise ValueError(
-                f"TRADES learns every image clean and attacked; clean_fraction is {self.clean_fraction:g}"
-            )
+    def _attack_climbs_the_divergence(self) -> Self:
+        require_divergence_attack(self.attack, PGD, self.clean_fraction)
         return self
 
-    def attacked(self, model: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        """The clean images and behind them the attacked ones, x (2 B, C, H, W); y (B,) is of both."""
-        start = batch.x + NOISE * rng.normal(tuple(batch.x.shape)).to(batch.x)
-        with attackable(model):
-            probs = logits_of(model, batch.x).softmax(1)
-        found = super().attacked(model, replace(batch, y=probs, start=start), progress, rng)
-        return replace(batch, x=torch.cat([batch.x, found.x]))
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        loss = partial(trades_loss, beta=self.beta)
+        return fit(model, data, rng, journal, self, prepare=self.prepare, loss=loss)
 
-    def loss(self, net: nn.Module, prepared: Batch) -> tuple[Tensor, Tensor]:
-        clean, adv = (net(x) for x in prepared.x.chunk(2))
-        divergence = F.kl_div(
-            adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
-        )
-        return F.cross_entropy(clean, prepared.y) + self.beta * divergence, clean
-
-
-class CuSPTRADES(CuSP, TRADES):
-    """CuSP with the loss of TRADES: a stage sets the rotations and the ball in which the divergence is climbed.
-
-    Its defaults are those of TRADES and of CuSP's stages; the card `cusp_trades` holds the recipe for CIFAR-10.
-    """
+    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        """The augmented images, clean and then attacked, x (2 B, C, H, W)."""
+        batch = self.augment(batch, rng)
+        return attack_divergence(self.attack, net, batch, progress, rng, ramp=self.ramp)

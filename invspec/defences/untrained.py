@@ -10,7 +10,7 @@ from invspec.ops.draws import Stream
 
 
 class Untrained(Defence):
-    """Change nothing: for nets at their first weights, and for classifiers that have none."""
+    """Train nothing: for nets at their initial weights and for classifiers without weights."""
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         return {}

@@ -1,4 +1,4 @@
-"""What an executor tells while it walks a plan. It prints nothing; whoever listens decides what to show."""
+"""Events of a run. Executors yield them and print nothing; the command line shows them."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from invspec.tasks import Task
 
 @dataclass(frozen=True)
 class Surveyed:
-    """The first word of a run: so many tasks are to be computed."""
+    """The first event of a run: the number of tasks to compute."""
 
     to_do: int
 
 
 @dataclass(frozen=True)
 class Cached:
-    """The store has the task's artifact, whole."""
+    """The store has an intact artifact of the task."""
 
     task: Task
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """The store's artifact is not what was written; it was set aside, as `what` says, and is computed again."""
+    """The task's artifact was damaged and has been moved; the task is computed again."""
 
     task: Task
-    what: str
+    problem: str
 
 
 @dataclass(frozen=True)
 class Started:
-    """A worker took the task."""
+    """A worker received the task."""
 
     task: Task
     worker: str
@@ -40,7 +40,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """done of total steps or examples; numbers are the latest loss and the like."""
+    """done of total steps or examples; numbers holds the latest loss, accuracy..."""
 
     task: Task
     done: int
@@ -49,8 +49,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """The worker died before it finished the task. The walk answers with Retried or Failed."""
+
+    task: Task
+    reason: str
+
+
+@dataclass(frozen=True)
 class Retried:
-    """The worker died and the task begins again on another."""
+    """The worker died; another one will perform the task again."""
 
     task: Task
     reason: str
@@ -58,7 +66,7 @@ class Retried:
 
 @dataclass(frozen=True)
 class Done:
-    """The artifact is in the store."""
+    """The task's artifact is in the store."""
 
     task: Task
     seconds: float
@@ -66,7 +74,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The task cannot be done; message says why, and what to do about it."""
+    """The task cannot be computed; message says why and what to do."""
 
     task: Task
     message: str
@@ -74,10 +82,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The task needs one that failed or was skipped."""
+    """The task depends on one that failed or was skipped."""
 
     task: Task
     because: Task
 
 
+# what a pool of workers reports, and what a run yields
+PoolEvent = Progress | Lost | Done | Failed
 Event = Surveyed | Cached | Damaged | Started | Progress | Retried | Done | Failed | Skipped

@@ -1,10 +1,10 @@
-"""One worker: takes tasks from a pipe, reads their inputs from the store and writes their artifacts there."""
+"""A worker: receives tasks through a pipe and saves their artifacts in the store."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,24 +14,25 @@ from typing import Any
 
 import torch
 
-from invspec.data import Journal
 from invspec.errors import InvspecError, first_line
-from invspec.execution.store import Store, Unwritable
+from invspec.execution.disk import Unwritable
+from invspec.execution.runtime import StoreRuntime
+from invspec.execution.store import Store
 from invspec.perform import dispatch, proxies
-from invspec.perform.runtime import Artifact
 from invspec.registry import cards
 from invspec.tasks import Perturb, Task, Train, key
 
-# from a worker: (word, ...); the words are progress, done, failed and unwritable
+# A message of a worker about its current task, one of
+#   ("progress", done, total, numbers)   as in events.Progress
+#   ("done", seconds)
+#   ("failed", reason)                   reason may end with a hint
+#   ("unwritable", reason)               the store is full or read-only
 Message = tuple[Any, ...]
-
-
-Tell = Callable[[Message], None]
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Where a worker works, and what it needs to find the store and the same registry."""
+    """The device of a worker, the store in root, and folders of the user's cards."""
 
     device: str
     batch_size: int
@@ -39,70 +40,28 @@ class WorkerConfig:
     registries: tuple[Path, ...] = ()
 
 
-class Runtime:
-    """tasks.Runtime on a store, telling its progress at most ten times a second."""
+def serve(pipe: Connection, config: WorkerConfig) -> None:
+    """Perform tasks from the pipe until it closes or None arrives."""
+    device = torch.device(config.device)
 
-    def __init__(self, post: WorkerConfig, tell: Tell) -> None:
-        self.device, self.batch_size = torch.device(post.device), post.batch_size
-        self.store, self.tell = Store(post.root), tell
-        self._told = 0.0
+    def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
+        pipe.send(("progress", done, total, numbers))
 
-    def load(self, task: Task) -> Artifact:
-        """From the store."""
-        return self.store.load(task)
-
-    def journal(self, task: Train) -> Journal:
-        """One that keeps a checkpoint in the store."""
-        return StoreJournal(self, task)
-
-    def progress(self, done: int, total: int, **numbers: float) -> None:
-        """Tell, unless it was told just now."""
-        now = time.monotonic()
-        if done == total or now - self._told > 0.1:
-            self._told = now
-            self.tell(("progress", done, total, numbers))
-
-
-class StoreJournal(Journal):
-    """Progress to the runtime, checkpoints to the store; epochs shorter than `pause` seconds are not all kept."""
-
-    pause = 5.0
-
-    def __init__(self, runtime: Runtime, task: Train) -> None:
-        self.runtime, self.task = runtime, task
-        self._kept = time.monotonic()
-
-    def resume(self) -> dict[str, Any] | None:
-        """The last epoch that was kept."""
-        return self.runtime.store.read_checkpoint(self.task)
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Keep the state, unless one was kept just now."""
-        if time.monotonic() - self._kept >= self.pause:
-            self.runtime.store.keep_checkpoint(self.task, state)
-            self._kept = time.monotonic()
-
-    def step(self, done: int, total: int, **numbers: float) -> None:
-        """Tell the runtime."""
-        self.runtime.progress(done, total, **numbers)
-
-
-def serve(pipe: Connection, post: WorkerConfig) -> None:
-    """Work until the pipe closes or says None."""
-    runtime = Runtime(post, pipe.send)
-    with settled(runtime.device):
+    runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
+    with reproducible(device):
         while (task := _next(pipe)) is not None:
             try:
-                pipe.send(do(task, runtime))
-            except OSError:  # nobody listens any more
+                pipe.send(perform(task, runtime))
+            except OSError:
+                # the run has ended and closed its end of the pipe
                 return
 
 
-def serve_process(pipe: Connection, post: WorkerConfig) -> None:
-    """`serve` as the main function of a process."""
-    for folder in post.registries:
+def serve_process(pipe: Connection, config: WorkerConfig) -> None:
+    """`serve` as the main function of a process, which must read the user's cards itself."""
+    for folder in config.registries:
         cards.add(folder)
-    serve(pipe, post)
+    serve(pipe, config)
 
 
 def _next(pipe: Connection) -> Task | None:
@@ -112,53 +71,62 @@ def _next(pipe: Connection) -> Task | None:
         return None
 
 
-def do(task: Task, runtime: Runtime) -> Message:
-    """Perform a task and keep its artifact; the answer is the last message about it."""
-    began = time.monotonic()
+def perform(task: Task, runtime: StoreRuntime) -> Message:
+    """Perform a task and save its artifact. Returns the last message about it."""
+    start = time.monotonic()
     try:
         artifact = dispatch.perform(task, runtime)
-        seconds = time.monotonic() - began
-        made = {"bits": proxies.promise(task, runtime)} if isinstance(task, Perturb) else {}
-        finished = datetime.now(UTC).isoformat(timespec="seconds")
-        made |= {"seconds": round(seconds, 3), "device": name(runtime.device), "finished": finished}
-        runtime.store.save(task, artifact, **made)
+        seconds = time.monotonic() - start
+        facts = {"bits": proxies.promise(task, runtime)} if isinstance(task, Perturb) else {}
+        facts |= {
+            "seconds": round(seconds, 3),
+            "device": device_name(runtime.device),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        runtime.store.save(task, artifact, **facts)
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except InvspecError as problem:
         return ("failed", str(problem))
     except BrokenPipeError:
+        # a progress message found the pipe closed: the run has ended, the task did not fail
         raise
-    except (Exception, SystemExit) as problem:  # a method that exits must not take its worker along
-        return ("failed", _unforeseen(task, problem, runtime.store))
+    except (Exception, SystemExit) as problem:
+        # a method that calls sys.exit must not end its worker
+        return ("failed", _save_traceback(task, problem, runtime.store))
     if isinstance(task, Train):
-        runtime.store.drop_checkpoint(task)
+        runtime.store.checkpoints.delete(task)
     return ("done", seconds)
 
 
-def _unforeseen(task: Task, problem: BaseException, store: Store) -> str:
-    """A defect of a method or of invspec: one line for the user, the whole story in a file."""
-    line = first_line(problem)
+def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
+    """Write the traceback of a defect to a file. Returns one line and, as a hint, the path."""
+    message = f"{type(problem).__name__}: {first_line(problem)}"
     path = store.root / "failures" / f"{key(task)}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(traceback.format_exc())
-        return f"{type(problem).__name__}: {line}\nhint: the whole story is in {path}"
     except OSError:
-        return f"{type(problem).__name__}: {line}"
+        return message
+    return f"{message}\nhint: full traceback in {path}"
 
 
-def name(device: torch.device) -> str:
-    """What made.json says of a device."""
+def device_name(device: torch.device) -> str:
+    """The device as made.json names it: the model of a GPU, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 @contextmanager
-def settled(device: torch.device) -> Generator[None, None, None]:
-    """One CPU thread a task and no shortened floats on a GPU: how many work side by side changes no number."""
+def reproducible(device: torch.device) -> Generator[None, None, None]:
+    """Use one CPU thread per task, so that the number of workers changes no result.
+
+    On a GPU, compute float32 products in float32 rather than TF32.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        # the benchmark may choose another algorithm, with other rounding, each time
         torch.backends.cudnn.benchmark = False
     try:
         yield

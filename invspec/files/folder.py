@@ -1,4 +1,4 @@
-"""Data files: where they are, and reading them whole and undamaged."""
+"""Where data files are, and reading them with a check of their MD5 sum."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from invspec.errors import InvspecError
 
 
 def given() -> Path | None:
-    """The folder that INVSPEC_DATA names, for whose files the user answers."""
-    named = os.environ.get("INVSPEC_DATA")
-    return Path(named) if named else None
+    """The folder that INVSPEC_DATA names, or None. It is the user's; we write nothing to it."""
+    path = os.environ.get("INVSPEC_DATA")
+    return Path(path) if path else None
+
+
+def cache() -> Path:
+    """The folder for our own downloads."""
+    return Path.home() / ".cache" / "invspec"
 
 
 def located(name: str) -> Path:
-    """The path of a file or folder that is absolute or starts in the folder INVSPEC_DATA.
+    """The path of a file or folder that is absolute or relative to INVSPEC_DATA.
 
-    Raises: InvspecError where it is relative and INVSPEC_DATA is not set.
+    Raises: InvspecError if it is relative and INVSPEC_DATA is not set.
     """
     folder = given()
     if folder is None and not Path(name).is_absolute():
         raise InvspecError(
-            f"{name} is relative to the folder INVSPEC_DATA, which is not set",
-            hint=f"let INVSPEC_DATA name the folder that has {name}, or give an absolute path",
+            f"{name} is relative to INVSPEC_DATA, which is not set",
+            hint=f"set INVSPEC_DATA to the folder that has {name}, or give an absolute path",
         )
     return (folder or Path()) / name
 
 
-def cache() -> Path:
-    """The folder that is ours to fill."""
-    return Path.home() / ".cache" / "invspec"
-
-
 def read(path: Path, md5: str, *, missing: str, damaged: str) -> bytes:
-    """A file's content, whose MD5 sum is the one expected.
+    """The content of a file with the given MD5 sum.
 
-    Raises: InvspecError with the hint for a file that is missing or for one that is damaged.
+    Raises: InvspecError, with the hint `missing` if the file cannot be read and `damaged` if its
+    sum is another.
     """
     try:
         content = path.read_bytes()
     except OSError as problem:
         raise InvspecError(f"{path} cannot be read: {problem.strerror}", hint=missing) from None
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
+    actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if actual != md5:
         raise InvspecError(
-            f"{path} is damaged: found {len(content):,} bytes with MD5 {found}, expected MD5 {md5}",
+            f"{path} is damaged: found {len(content):,} bytes with MD5 {actual}, "
+            f"expected MD5 {md5}",
             hint=damaged,
         )
     return content

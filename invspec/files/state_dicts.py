@@ -1,4 +1,4 @@
-"""State dicts of files, checked against the net that they are loaded into."""
+"""Loading state dicts from files, with a check that they fit the net."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from invspec.layers.standardise import StandardisedNet
 
 
 def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
-    """Give the model, or the net behind its standardisation, the state dict at an entry of a file: see Pretrained."""
+    """Load the state dict at an entry of a file: see the fields of Pretrained."""
     path = located(file)
     fill(model, state_dict_at(entry, loaded(checked(path, sha256), path), path), path)
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Give the model, or the net behind its standardisation, the state dict that was in a file.
+    """Load a state dict, read from path, into the model or the net behind its standardisation.
 
-    Raises: InvspecError where names or shapes differ.
+    Raises: InvspecError if names or shapes differ.
     """
     net = model
     if isinstance(model, StandardisedNet) and weights.keys() != model.state_dict().keys():
@@ -33,57 +33,54 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict at an entry: names of dicts and positions in lists, between dots.
+    """The state dict at an entry: names in dicts and positions in lists, separated by dots.
 
-    Raises: InvspecError where there is none, with what stands there instead.
+    Raises: InvspecError if there is none, naming what is there instead.
     """
-    found, walked = content, list[str]()
+    value, steps = content, list[str]()
     for step in entry.split(".") if entry else ():
-        inside = _children(found)
-        if step not in inside:
-            place = ".".join(walked) or "the file"
+        children = _children(value)
+        if step not in children:
+            place = ".".join(steps) or "the file"
             raise InvspecError(
-                f"{path}: {place} has no entry {step!r}", hint=suggest(step, inside, "it has")
+                f"{path}: {place} has no entry {step!r}", hint=suggest(step, children, "it has")
             )
-        found = inside[step]
-        walked.append(step)
-    if not isinstance(found, dict) or not all(
-        isinstance(value, Tensor) for value in found.values()
-    ):
-        inside = _children(found)
+        value = children[step]
+        steps.append(step)
+    if not isinstance(value, dict) or not all(isinstance(item, Tensor) for item in value.values()):
+        kind, names = type(value).__name__, _first_names(_children(value))
         raise InvspecError(
-            f"{path}: {entry or 'the file'} is no state dict: found {type(found).__name__} with {_few(inside)}",
-            hint="let entry name the state dict within the file, like state_dict or state_dict.0",
+            f"{path}: {entry or 'the file'} is not a state dict: found {kind} with {names}",
+            hint="set entry to the state dict within the file, e.g. state_dict or state_dict.0",
         )
-    return cast(dict[str, Tensor], dict(found))
+    return cast(dict[str, Tensor], dict(value))
 
 
 def _children(value: Any) -> dict[str, Any]:
-    """What can be stepped into, by name or position."""
-    if isinstance(value, dict):
-        return {str(name): child for name, child in value.items()}
-    return (
-        {str(i): child for i, child in enumerate(value)} if isinstance(value, list | tuple) else {}
-    )
+    """The items of a dict, list or tuple, by name or position; of other values, none."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _require_fit(net: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raises InvspecError where names or shapes differ."""
+    """Raises InvspecError if names or shapes differ."""
     hint = "is this the architecture of the weights?"
     if net.keys() != weights.keys():
-        missing, beyond = (
-            [name for name in one if name not in other]
-            for one, other in ((net, weights), (weights, net))
+        missing = _first_names([name for name in net if name not in weights])
+        extra = _first_names([name for name in weights if name not in net])
+        raise InvspecError(
+            f"{path} does not fit the model: names missing in the file: {missing}; names unknown "
+            f"to the model: {extra}",
+            hint=hint,
         )
-        message = f"names differ: the file lacks {_few(missing)} and has beside them {_few(beyond)}"
-        raise InvspecError(f"{path} does not fit the model: {message}", hint=hint)
     for name, weight in weights.items():
         if weight.shape != net[name].shape:
             shapes = f"found {tuple(weight.shape)}, the model has {tuple(net[name].shape)}"
             raise InvspecError(f"{path} does not fit the model: {name}: {shapes}", hint=hint)
 
 
-def _few(names: Mapping[str, Any] | list[str]) -> str:
-    """The first names of many."""
-    listed = list(names)
-    return ", ".join([*listed[:4], *(["..."] if len(listed) > 4 else [])]) or "nothing"
+def _first_names(names: Mapping[str, Any] | list[str]) -> str:
+    """The first four names, for a message."""
+    first = list(names)[:4]
+    return ", ".join([*first, *(["..."] if len(names) > 4 else [])]) or "nothing"

@@ -1,4 +1,4 @@
-"""Weights in files, none of which can run code."""
+"""Reading files of weights, none of which can run code."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from invspec.errors import InvspecError, first_line
 
 
 def loaded(content: bytes, path: Path) -> Any:
-    """What a file holds, by its name: .safetensors, as trainings leave it in a store, or what torch.save wrote.
+    """The content of a file that is safetensors, if its suffix says so, or from torch.save.
 
-    Of the latter, only what is made of tensors, numbers, texts, lists and dicts.
+    Of the latter only tensors, numbers, strings, lists and dicts are accepted.
 
-    Raises: InvspecError where it is damaged or holds more than that.
+    Raises: InvspecError if the file is damaged or holds anything else.
     """
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load(content)
         return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except (
-        Exception
-    ) as problem:  # of damaged bytes, whatever the step raises that stumbles over them
+    # Damaged bytes can raise anything, depending on the step that meets them.
+    except Exception as problem:
         raise InvspecError(
             f"{path} holds no weights that can be loaded: {first_line(problem)}",
-            hint="expected a state dict, not a whole net, as torch.save wrote it, or safetensors to a .safetensors",
+            hint="expected a state dict, not a whole net: from torch.save, or a .safetensors file",
         ) from None
 
 
 def content_of(path: Path, hint: str = "") -> bytes:
-    """A file's bytes. Raises InvspecError with the hint where it cannot be read."""
+    """The bytes of a file. Raises InvspecError with the hint if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as problem:
@@ -43,25 +42,25 @@ def content_of(path: Path, hint: str = "") -> bytes:
 
 
 def checked(path: Path, sha256: str, hint: str = "") -> bytes:
-    """A file's bytes, whose SHA-256 begins with these hexadecimal digits.
+    """The bytes of a file whose SHA-256 begins with these hexadecimal digits.
 
-    Raises: InvspecError where it cannot be read or is another file, with the hint, or with what to do about fields file
-    and sha256.
+    Raises: InvspecError if it cannot be read or has another digest. Its hint is the one given, or
+    says how to set the fields file and sha256.
     """
-    content = content_of(path, hint or "file is relative to the folder INVSPEC_DATA, or absolute")
-    found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(sha256):
+    content = content_of(path, hint or "file is absolute or relative to INVSPEC_DATA")
+    digest = hashlib.sha256(content).hexdigest()
+    if not digest.startswith(sha256):
         raise InvspecError(
-            f"{path} is another file: found SHA-256 {found}, expected {sha256}",
-            hint=hint or f"if this is the file you mean, write sha256: {found}",
+            f"{path} is another file: found SHA-256 {digest}, expected {sha256}",
+            hint=hint or f"if this is the file you mean, write sha256: {digest}",
         )
     return content
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits; read again when its time or size has changed.
+    """The SHA-256 of a file, 64 hexadecimal digits, cached until its time or size changes.
 
-    Raises: InvspecError where it cannot be read.
+    Raises: InvspecError if it cannot be read.
     """
     try:
         state = path.stat()

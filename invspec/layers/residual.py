@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
-    """A 3 x 3 stem of the first width, groups of so many blocks of each, the mean over positions, one linear layer."""
+    """A 3 x 3 stem, a group of `blocks` basic blocks per width, global mean, one linear layer."""
     net = nn.Sequential(conv3x3(channels, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU())
     net.extend(groups(BasicBlock, widths, blocks))
     net.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)])
@@ -19,9 +19,9 @@ def residual_net(channels: int, widths: Sequence[int], blocks: int, classes: int
 def groups(
     block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: int
 ) -> Iterator[nn.Module]:
-    """A group of so many blocks for each width, one after another. Every group but the first halves the map.
+    """A group of `blocks` blocks per width, in order. Every group but the first halves the map.
 
-    block takes the channels of its input and output and a stride.
+    block takes the channels of its input and of its output, and a stride.
     """
     for group, (fan_in, fan_out) in enumerate(pairwise([widths[0], *widths])):
         yield block(fan_in, fan_out, 2 if group else 1)
@@ -29,7 +29,10 @@ def groups(
 
 
 class BasicBlock(nn.Module):
-    """relu(residual(x) + shortcut(x)); the shortcut is a 1 x 1 convolution with batch norm where the shape changes."""
+    """relu(residual(x) + shortcut(x)).
+
+    The shortcut is a 1 x 1 convolution with batch norm where the shape changes.
+    """
 
     def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -39,16 +42,15 @@ class BasicBlock(nn.Module):
         )
         self.shortcut = nn.Sequential()
         if stride != 1 or fan_in != fan_out:
-            self.shortcut.extend(
-                [nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out)]
-            )
+            conv = nn.Conv2d(fan_in, fan_out, 1, stride, bias=False)
+            self.shortcut.extend([conv, nn.BatchNorm2d(fan_out)])
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.residual(x) + self.shortcut(x)).relu()
 
 
 def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
-    """A 3 x 3 convolution that keeps the size, or halves it; batch norm stands next to it, so it has no bias."""
+    """A padded 3 x 3 convolution. It has no bias, because batch norm stands next to it."""
     return nn.Conv2d(fan_in, fan_out, 3, stride, padding=1, bias=False)
 
 

@@ -1,4 +1,4 @@
-"""Standardisation inside the net, so that every attack sees pixels."""
+"""Standardisation inside the net, so that every attack works on pixels."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from invspec.kinds import Model, Number
 
 Mean = Annotated[
     tuple[Number, ...],
-    Field(min_length=1, description="subtracted from the pixels: one value, or one a channel"),
+    Field(min_length=1, description="subtracted from the pixels: one value, or one per channel"),
 ]
-
 
 Std = Annotated[
     tuple[Annotated[Number, Field(gt=0)], ...],
-    Field(min_length=1, description="what they are then divided by: one value, or one a channel"),
+    Field(min_length=1, description="divides the result: one value, or one per channel"),
 ]
 
+# Of the 50,000 training images.
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
-CIFAR10_MEAN, CIFAR10_STD = (
-    (0.4914, 0.4822, 0.4465),
-    (0.2470, 0.2435, 0.2616),
-)  # of the 50,000 training images
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std per channel; mean and std are settings, so no checkpoint holds them."""
+    """(x - mean) / std per channel. Both are settings, so they are not in the state dict."""
 
     mean: Tensor
     std: Tensor
@@ -40,7 +38,8 @@ class Standardise(nn.Module):
         for name, values in {"mean": mean, "std": std}.items():
             if len(values) not in (1, channels):
                 raise ValueError(
-                    f"{name} has {len(values)} values, the images have {channels} channels"
+                    f"{name} has {len(values)} values, but the images have {channels} channels; "
+                    f"give 1 or {channels}"
                 )
             per_channel = torch.tensor(values).expand(channels).reshape(-1, 1, 1).clone()
             self.register_buffer(name, per_channel, persistent=False)
@@ -50,9 +49,10 @@ class Standardise(nn.Module):
 
 
 class StandardisePerImage(nn.Module):
-    """(x - mean) / max(std, 1 / sqrt(D)) with each image's own mean and deviation over its D numbers, (B, C, H, W).
+    """(x - mean) / max(std, 1 / sqrt(D)) with each image's own mean and deviation, (B, C, H, W).
 
-    Gradients pass through both; the maximum keeps them finite where an image is of one colour.
+    D is the number of pixel values of an image. Gradients pass through both statistics; the maximum
+    keeps them finite for an image of one colour.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class StandardisePerImage(nn.Module):
 
 
 class StandardisedNet(nn.Module):
-    """A net behind its standardisation: what attacks whose eps is in standardised units ask for."""
+    """A net behind its standardisation; implements kinds.Standardised."""
 
     def __init__(self, standardise: Standardise, net: nn.Module) -> None:
         super().__init__()
@@ -78,11 +78,11 @@ class StandardisedNet(nn.Module):
 
 
 class StandardisingModel(Model):
-    """A model whose net subtracts a mean and divides by a standard deviation first."""
+    """Base class of models that subtract a mean and divide by a standard deviation first."""
 
     mean: Mean = (0.1307,)
     std: Std = (0.3081,)
 
     def standardised(self, net: nn.Module, channels: int) -> StandardisedNet:
-        """The net with this model's standardisation before it."""
+        """The net behind this model's standardisation."""
         return StandardisedNet(Standardise(self.mean, self.std, channels), net)

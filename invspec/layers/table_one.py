@@ -8,14 +8,18 @@ from torch import nn
 from invspec.layers.standardise import StandardisingModel
 from invspec.ops.types import Shape
 
-KERNEL = 3  # of every convolution; none is padded
+# Size of every kernel; no convolution is padded.
+KERNEL = 3
+
+# Smallest height and width of which the two max-poolings leave anything.
+LEAST = 16
 
 
 class TableOne(StandardisingModel):
-    """The fields of both nets of Table 1."""
+    """The fields of both models of Table 1."""
 
     widths: tuple[PositiveInt, PositiveInt] = Field(
-        default=(10, 20), description="channels of the first and the last two convolutions"
+        default=(10, 20), description="channels of the first two and of the last two convolutions"
     )
     hidden: int = Field(default=50, ge=1, description="units of the hidden linear layer")
     dropout: float = Field(
@@ -23,7 +27,7 @@ class TableOne(StandardisingModel):
     )
 
     def fans(self, channels: int) -> list[tuple[int, int]]:
-        """Channels in and out of the four convolutions."""
+        """Input and output channels of the four convolutions."""
         narrow, wide = self.widths
         return [(channels, narrow), (narrow, narrow), (narrow, wide), (wide, wide)]
 
@@ -37,11 +41,12 @@ class TableOne(StandardisingModel):
         )
 
     def pooled(self, shape: Shape) -> tuple[int, int]:
-        """Height and width of what the last max-pooling gives. Raises ValueError where nothing is left."""
+        """Height and width after the last max-pooling. Raises ValueError if they are 0."""
         _, height, width = shape
-        if min(height, width) < 16:
+        if min(height, width) < LEAST:
             raise ValueError(
-                f"{type(self).__name__} needs images of at least 16x16, found {height}x{width}"
+                f"{type(self).__name__} needs images of at least {LEAST}x{LEAST}, "
+                f"found {height}x{width}"
             )
         return _pooled(height), _pooled(width)
 
@@ -55,7 +60,7 @@ def _pooled(size: int) -> int:
 def features(
     first: nn.Module, second: nn.Module, third: nn.Module, fourth: nn.Module
 ) -> nn.Sequential:
-    """Four convolutions with ReLU after each and 2 x 2 max-pooling after every other one."""
+    """Four convolutions with ReLU, and 2 x 2 max-pooling after the second and fourth."""
     return nn.Sequential(
         *(first, nn.ReLU(), second, nn.ReLU(), nn.MaxPool2d(2)),
         *(third, nn.ReLU(), fourth, nn.ReLU(), nn.MaxPool2d(2)),

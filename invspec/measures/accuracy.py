@@ -7,7 +7,7 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.scoring.shares import scored
+from invspec.scoring.rows import share
 
 
 class Accuracy(Measure):
@@ -20,4 +20,4 @@ class Accuracy(Measure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         prediction = attacked.judged["prediction" if self.clean else "prediction_adv"]
-        return scored(prediction == attacked.judged["y"], attacked.judged["index"])
+        return Scored([share(prediction == attacked.judged["y"], attacked.judged["index"])])

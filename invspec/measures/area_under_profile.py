@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, plain
-from invspec.scoring.shares import scored
+from invspec.ops.types import SHARES
+from invspec.scoring.rows import mean
 
 Share = Literal["rate_of_invariance", "robust_accuracy"]
 
@@ -24,7 +25,7 @@ class AreaUnderProfile(Measure):
     The profile is the share of examples that keep their label as one setting of the attack grows: of predictions that
     stay (rate_of_invariance) or are right (robust_accuracy). Because the area is linear it is also the mean of the
     areas below the steps of single examples, which is how it is computed, so that comparisons are paired. 1 is a label
-    that nothing in the sweep can change. The interval is Wilson's, which is wide for areas that are neither 0 nor 1.
+    that nothing in the sweep can change.
 
     Needs the sweep of one attack, in rising order. A setting within a setting is written with dots, like attack.eps.
 
@@ -48,7 +49,7 @@ class AreaUnderProfile(Measure):
             "a sweep over different examples"
         )
         heights = torch.stack([self._keeps(one.judged) for one in examples]).double()
-        return scored(area(heights, positions), index)
+        return Scored([mean(area(heights, positions), index, within=SHARES)])
 
     def _keeps(self, judged: Mapping[str, Tensor]) -> Tensor:
         label = judged["prediction" if self.share == "rate_of_invariance" else "y"]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field
-from scipy.stats import binom
-from torch import Tensor, nn
+from torch import nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.norms import Metric
-from invspec.ops.stats import Resampler
+from invspec.ops.types import Range
 from invspec.scoring.perturbations import distance
-from invspec.scoring.shares import scored
+from invspec.scoring.rows import mean, quantile, share
 
+LENGTHS: Range = (0.0, math.inf)
 METRICS: tuple[str, ...] = ("linf", "l2", "l1", "l0")
 
 
@@ -60,18 +61,16 @@ class BoundaryDistance(Measure):
                 "no example is classified correctly, so that none has a distance to the boundary"
             )
         if self.statistic == "failures":
-            return scored(~found[kept], judged["index"][kept])
+            return Scored([share(~found[kept], judged["index"][kept])])
         if not found.any():
             raise InvspecError(
                 f"the attack found no adversarial image for any of {int(kept.sum())} correctly classified examples",
                 hint="give it more steps, or report statistic: failures",
             )
         distances = (distance(attacked, self._norm(attacked)) * correct)[found].double()
-        return (
-            mean(distances, judged["index"][found])
-            if self.statistic == "mean"
-            else Scored([median(distances)])
-        )
+        if self.statistic == "mean":
+            return Scored([mean(distances, judged["index"][found], LENGTHS)])
+        return Scored([quantile(distances, judged["index"][found], 0.5)])
 
     def _norm(self, attacked: Examples) -> Metric:
         norm = self.norm or attacked.settings.get("norm")
@@ -81,23 +80,3 @@ class BoundaryDistance(Measure):
                 hint=f"say norm: {' | '.join(METRICS)}",
             )
         return norm
-
-
-def mean(values: Tensor, index: Tensor) -> Scored:
-    """Mean of values (N,) of the examples index (N,), with its bootstrap interval."""
-    estimate = Resampler().means([values.numpy()], [index.numpy()])
-    row = Row(estimate.point, len(values), *estimate.interval())
-    return Scored([row], {"each": values.float(), "index": index.long()})
-
-
-def median(values: Tensor) -> Row:
-    """Median of values (N,) and the two order statistics between which it lies with a probability of 95 % or more.
-
-    How many values are below the median is binomial: n trials of probability one half.
-    """
-    ordered, n = values.sort().values, len(values)
-    outside = int(
-        binom.ppf(0.025, n, 0.5)
-    )  # the first `outside` values, and as many last ones, may be left out
-    low, high = ordered[max(outside - 1, 0)], ordered[min(n - outside, n - 1)]
-    return Row(float(values.quantile(0.5)), n, float(low), float(high))

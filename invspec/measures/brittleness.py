@@ -14,7 +14,9 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure, Pixels
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import per_example, size
-from invspec.scoring.pairs import READ, SHARES, device_of, mean_rows, mean_score
+from invspec.ops.types import SHARES
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import mean_of_pairs
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]
 
@@ -69,8 +71,12 @@ class Brittleness(Measure):
         found = torch.cat(list(self._confidences(model, attacked, sizes)))[kept].unbind(1)
         unit = judged.get("source", judged["index"])[kept]
         if self.size is not None:
-            return mean_score(found[0], unit, within=SHARES)
-        return Scored(mean_rows(found, unit, [{"linf": linf} for linf in sizes], within=SHARES))
+            return Scored([mean_of_pairs(found[0], unit, SHARES)])
+        rows = [
+            mean_of_pairs(values, unit, SHARES, linf=linf)
+            for values, linf in zip(found, sizes, strict=True)
+        ]
+        return Scored(rows)
 
     @torch.no_grad()
     def _confidences(

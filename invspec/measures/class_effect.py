@@ -9,10 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
 from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.rows import estimated
 
 REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
@@ -50,8 +51,8 @@ class ClassEffect(ByDistance):
         found = [
             spread(cells.means(success, torch.from_numpy(row)[place]), self.effect) for row in draws
         ]
-        low, high = np.quantile(found, [0.025, 0.975])
-        return Scored([Row(value, len(sources), min(float(low), value), max(float(high), value))])
+        low, high = np.quantile(found, [0.025, 0.975]).tolist()
+        return Scored([estimated(value, low, high, len(sources))])
 
 
 def spread(matrix: Tensor, effect: Effect) -> float:

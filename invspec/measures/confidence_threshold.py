@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
-from invspec.ops.stats import Estimate, Outcomes, Resampler
+from invspec.scoring.rows import estimated, exact, share
 
+REPLICATES = 2000  # bootstrap draws behind an interval
 STILL = 1e-6  # linf that rounding may give an image that was not moved
 
 
@@ -40,10 +41,9 @@ class ConfidenceThreshold(Measure):
     images and the attempts. An attack on the cross-entropy underestimates rerr of a model that learnt to be unsure
     under attack: have one on the confidence among the attempts.
 
-    Intervals are a bootstrap's over images, in which an estimated tau is drawn anew too. each and index are of the
+    Intervals are a bootstrap's over images, in which an estimated tau is drawn anew too. The outcomes are those of the
     images in the denominator at this very tau: a difference of two models is paired over images, given their tau.
-    Where no image is in the denominator the value is 0 and its interval [0, 1]; tensors then has the flag `undefined`
-    in place of each.
+    Where no image is in the denominator the value is 0 and its interval [0, 1], without outcomes.
 
     Deviates: of several attempts the text keeps the one of the highest confidence in a wrong class; here any attempt
     that is wrong comes before all that are right, and that confidence decides among the wrong ones alone.
@@ -142,14 +142,14 @@ class Tau:
         """
         ordered, n = np.sort(confidences), len(confidences)
         place = min(math.floor((1 - share) * n + 1e-9), n - 1)  # 1 - 0.9 is less than 0.1
-        draws = np.random.default_rng(0).beta(place + 1, n - place, Resampler().replicates)
+        draws = np.random.default_rng(0).beta(place + 1, n - place, REPLICATES)
         return cls(float(ordered[place]), ordered[np.minimum((n * draws).astype(int), n - 1)], n)
 
     def row(self, judged: int) -> Row:
         """The threshold with its interval; one that was given has no other value, and is applied to judged images."""
         if self.replicates is None:
-            return Row(self.value, max(judged, 1), self.value, self.value)
-        return Row(self.value, self.n, *Estimate(self.value, self.replicates).interval())
+            return exact(self.value, max(judged, 1))
+        return estimated(self.value, *_ends(self.replicates), self.n)
 
 
 Counted = tuple[
@@ -209,30 +209,37 @@ def _paired(clean: Answers, attempts: Sequence[Answers]) -> tuple[Answers, Answe
 
 
 def _scored(rate: Rate, clean: Answers, adv: Answers, tau: Tau) -> Scored:
-    """A share of images with its interval; over those of the denominator it is a mean."""
+    """A share of images with its interval, and the outcomes of those in the denominator."""
     counted, among = rate(clean, adv, tau.value)
     if not among.any():
-        return Scored([Row(0.0, len(among), 0.0, 1.0)], {"undefined": torch.tensor([True])})
-    each, index = counted[among].float(), clean.index[among].long()
-    value = each.double().mean().item()
-    low, high = Estimate(value, _replicates(rate, clean, adv, tau)).interval()
-    return Scored(
-        [Row(value, len(each), max(low, 0.0), min(high, 1.0))], {"each": each, "index": index}
-    )
+        return Scored([estimated(0.0, 0.0, 1.0, len(among))])
+    row = share(counted[among], clean.index[among])
+    value = counted[among].double().mean().item()
+    own = estimated(value, *_ends(_replicates(rate, clean, adv, tau)), int(among.sum()))
+    return Scored([replace(row, interval=own.interval)])
 
 
 def _replicates(rate: Rate, clean: Answers, adv: Answers, tau: Tau) -> np.ndarray:
-    """The share (R,) among images weighted anew, each time at that replicate's tau; NaN where it is not defined."""
-    resampler = Resampler()
-    drawn = np.full(resampler.replicates, tau.value) if tau.replicates is None else tau.replicates
-    values, which = np.unique(drawn, return_inverse=True)
-    found = np.full((len(values), resampler.replicates), np.nan)
-    shares = [rate(clean, adv, value) for value in values.tolist()]
-    defined = [place for place, (_, among) in enumerate(shares) if among.any()]
-    outcomes = [
-        Outcomes([counted[among].numpy()], [clean.index[among].numpy()], [0])
-        for counted, among in (shares[place] for place in defined)
-    ]
-    for place, estimate in zip(defined, resampler.all_means(outcomes), strict=True):
-        found[place] = estimate.replicates
-    return found[which, np.arange(resampler.replicates)]
+    """Draws (R,) of the share, each at one draw of tau; NaN where no image is in the denominator.
+
+    With k of n images counted they are Beta(k + 1/2, n - k + 1/2), the Bayesian bootstrap of a
+    share to which half an example of each outcome has been added.
+    """
+    drawn = np.full(REPLICATES, tau.value) if tau.replicates is None else tau.replicates
+    rng, shares = np.random.default_rng(1), np.full(REPLICATES, np.nan)
+    for value in np.unique(drawn).tolist():
+        counted, among = rate(clean, adv, value)
+        n, k = int(among.sum()), int((counted & among).sum())
+        if n:
+            at = drawn == value
+            shares[at] = rng.beta(k + 0.5, n - k + 0.5, at.sum())
+    return shares
+
+
+def _ends(replicates: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of draws (R,) of a share or a threshold, which NaN leaves open."""
+    ends = ((0.025, 0.0), (0.975, 1.0))
+    low, high = (
+        np.quantile(np.nan_to_num(replicates, nan=worst), q, method="nearest") for q, worst in ends
+    )
+    return float(low), float(high)

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
+from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
-from invspec.scoring.pairs import READ, SHARES, class_count, device_of, mean_rows
+from invspec.scoring.pairs import READ, class_count, device_of
+from invspec.scoring.rows import mean_of_pairs
 
 Classifier = Callable[[Tensor], Tensor]  # x (B, C, H, W) to logits (B, K)
 CIRCLES = ("inner", "outer")
@@ -104,7 +106,10 @@ class DecisionPlane(FitsNuisanceClassifier):
             {"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES
         ]
         sources = attacked.judged["source"][[plane.row for plane in planes]]
-        rows = mean_rows(list(shares.unbind(1)), sources, where, within=SHARES)
+        rows = [
+            mean_of_pairs(values, sources, SHARES, **names)
+            for values, names in zip(shares.unbind(1), where, strict=True)
+        ]
         shown = planes[: self.shown]
         return Scored(
             rows,

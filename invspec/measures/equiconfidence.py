@@ -15,19 +15,17 @@ from invspec.kinds import Measure, Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.norms import size, steepest
-from invspec.ops.types import Bounds
+from invspec.ops.types import REALS, SHARES, Bounds
 from invspec.scoring.pairs import (
     READ,
-    REALS,
-    SHARES,
     Eligible,
     Walks,
     confidences,
     device_of,
     eligible,
-    mean_rows,
     walked,
 )
+from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
 Level = Annotated[Number, Field(ge=0, le=1)]
@@ -83,6 +81,9 @@ class Equiconfidence(Measure):
         few = {"draws": min(self.draws, 4), "eligible": "all"}
         return self.model_copy(update=few)
 
+    def unit_of(self, name: str) -> str:
+        return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         kept = eligible(attacked, self.eligible)
@@ -95,10 +96,11 @@ class Equiconfidence(Measure):
         else:
             names, values, within = ("vertex", "radius"), norm, REALS
             places = product(vertices, self.radii)
-        where = [dict(zip(names, place, strict=True)) for place in places]
-        rows = mean_rows(
-            values.flatten(1).unbind(1), attacked.judged["source"][kept], where, within
-        )
+        source = attacked.judged["source"][kept]
+        rows = [
+            mean_of_pairs(column, source, within, **dict(zip(names, place, strict=True)))
+            for column, place in zip(values.flatten(1).unbind(1), places, strict=True)
+        ]
         return Scored(
             rows, {"confidence": confidence.mean(0).float(), "realised_norm": norm.mean(0).float()}
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
-from invspec.scoring.pairs import ByDistance, distances_to_target, eligible, mean_score
-from invspec.scoring.quantiles import quantile_row
+from invspec.scoring.pairs import ByDistance, distances_to_target, eligible
+from invspec.scoring.rows import mean_of_pairs, quantile
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 
@@ -48,16 +47,10 @@ class FinalDistance(ByDistance):
         kept = eligible(attacked, self.eligible)
         found, source = self._distances(model, attacked)[kept], attacked.judged["source"][kept]
         if self.statistic == "mean":
-            return mean_score(found, source)
+            return Scored([mean_of_pairs(found, source)])
         if self.statistic == "median":
-            return Scored([quantile_row(found, source, 0.5)])
-        rows = [quantile_row(found, source, level) for level in self.quantiles]
-        return Scored(
-            [
-                replace(row, where={"quantile": q})
-                for row, q in zip(rows, self.quantiles, strict=True)
-            ]
-        )
+            return Scored([quantile(found, source, 0.5)])
+        return Scored([quantile(found, source, q, quantile=q) for q in self.quantiles])
 
     def _distances(self, model: nn.Module, attacked: Examples) -> Tensor:
         """Of every pair, (N,) float64."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.scoring.shares import scored
+from invspec.scoring.rows import share
 
 
 class FoolingRate(Measure):
@@ -33,4 +33,5 @@ class FoolingRate(Measure):
             else torch.ones_like(judged["y"]).bool()
         )
         changed = judged["prediction_adv"] != judged["prediction"]
-        return scored((~changed if self.complement else changed)[kept], judged["index"][kept])
+        outcomes = (~changed if self.complement else changed)[kept]
+        return Scored([share(outcomes, judged["index"][kept])])

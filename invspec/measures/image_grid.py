@@ -8,16 +8,15 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
+from invspec.ops.types import SHARES
 from invspec.scoring.pairs import (
-    SHARES,
     OfPairs,
     class_count,
     confidences,
     eligible,
-    mean_rows,
-    mean_score,
 )
 from invspec.scoring.pictures import Shown, a_target_a_source, one_source_a_class
+from invspec.scoring.rows import mean_of_pairs
 
 
 class ImageGrid(OfPairs):
@@ -70,8 +69,7 @@ class ImageGrid(OfPairs):
             "captions": captions,
             "frames": torch.eye(k, dtype=torch.bool),
         }
-        score = mean_score(confidence, source, within=SHARES)
-        return Scored(score.rows, {**score.tensors, **pictures})
+        return Scored([mean_of_pairs(confidence, source, SHARES)], pictures)
 
 
 class ImageTriples(OfPairs):
@@ -105,7 +103,9 @@ class ImageTriples(OfPairs):
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[:, 0] = True
-        where = [{"image": name} for name in columns]
-        rows = mean_rows(list(captions.unbind(1)), source, where, within=SHARES)
+        rows = [
+            mean_of_pairs(values, source, SHARES, image=name)
+            for name, values in zip(columns, captions.unbind(1), strict=True)
+        ]
         images = torch.stack(list(columns.values()), dim=1)
         return Scored(rows, {"images": images, "captions": captions, "frames": frames})

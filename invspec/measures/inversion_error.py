@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
-from invspec.scoring.pairs import READ, device_of, mean_rows
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import exact, mean_of_pairs
 
 Precision = Literal["float64", "float32", "bfloat16"]
 DTYPES: dict[Precision, torch.dtype] = {
@@ -54,11 +55,10 @@ class InversionError(Measure):
                     f"decoding overflows in {precision} for {int((~errors.isfinite()).sum())} of {len(errors)} images",
                     hint=f"leave {precision} out of precisions",
                 )
-            rows += mean_rows([errors], source, [{"quantity": precision}], within=(0.0, math.inf))
-            largest = errors.max().item()
-            rows.append(
-                Row(largest, rows[-1].n, largest, largest, {"quantity": f"largest_{precision}"})
-            )
+            rows += [
+                mean_of_pairs(errors, source, (0.0, math.inf), quantity=precision),
+                exact(errors.max().item(), len(source.unique()), quantity=f"largest_{precision}"),
+            ]
         return Scored(rows)
 
 

@@ -13,7 +13,9 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.ops.precise import in_double
-from invspec.scoring.pairs import READ, Range, device_of, mean_rows, share_rows
+from invspec.ops.types import Range
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
 GAPS = ("exact", "float32", "clipped")
 LENGTHS: Range = (0.0, math.inf)
@@ -54,7 +56,7 @@ class LogitGap(Measure):
             if name in GAPS:
                 rows += gap_rows(name, each, source)
             else:
-                rows += share_rows({name: each}, source)
+                rows.append(share_of_pairs(each, source, quantity=name))
         return Scored(rows)
 
     @torch.no_grad()
@@ -82,13 +84,10 @@ class LogitGap(Measure):
 
 def gap_rows(name: str, each: Tensor, source: Tensor) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and the largest of them."""
-    (mean,) = mean_rows([each], source, [{"quantity": name}], within=LENGTHS)
-    if (
-        not each.any()
-    ):  # a bootstrap would take them for a share, of which outcomes that are all alike leave doubt
-        mean = replace(mean, high=0.0)
-    largest = each.max().item()
-    return mean, Row(largest, mean.n, largest, largest, {"quantity": f"largest_{name}"})
+    return (
+        mean_of_pairs(each, source, LENGTHS, quantity=name),
+        exact(each.max().item(), len(source.unique()), quantity=f"largest_{name}"),
+    )
 
 
 def _gap(logits: Tensor, others: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.scoring.pairs import READ, device_of, mean_score
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import mean_of_pairs
 
 
 class MeanTemperature(Measure):
@@ -24,13 +25,10 @@ class MeanTemperature(Measure):
         unit = attacked.judged.get("source", attacked.judged["index"])
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
         if temperature is None:
-            index = unit.unique()
-            return Scored(
-                [Row(1.0, len(index), 1.0, 1.0)], {"each": torch.ones(len(index)), "index": index}
-            )
+            return Scored([mean_of_pairs(torch.ones(len(unit)), unit)])
         with torch.no_grad():
             found = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
-        return mean_score(torch.cat(found), unit)
+        return Scored([mean_of_pairs(torch.cat(found), unit)])
 
     def _images(self, attacked: Examples) -> Iterator[Tensor]:
         for batch, tensors in attacked.batches(READ, *(() if self.clean else ("x_adv",))):

@@ -16,9 +16,8 @@ from invspec.scoring.pairs import (
     Eligible,
     device_of,
     eligible,
-    mean_rows,
-    share_rows,
 )
+from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 
 
 class MetamerDistance(ByDistance):
@@ -44,10 +43,14 @@ class MetamerDistance(ByDistance):
         kept = eligible(attacked, self.eligible)
         to_source, to_target = self._distances(model, attacked)[kept].unbind(1)
         source = attacked.judged["source"][kept]
-        means = {"to_source": to_source, "to_target": to_target}
-        where = [{"quantity": name} for name in means]
-        rows = mean_rows(list(means.values()), source, where, within=(0.0, math.inf))
-        return Scored([*rows, *share_rows({"closer_to_target": to_target < to_source}, source)])
+        lengths = (0.0, math.inf)
+        return Scored(
+            [
+                mean_of_pairs(to_source, source, lengths, quantity="to_source"),
+                mean_of_pairs(to_target, source, lengths, quantity="to_target"),
+                share_of_pairs(to_target < to_source, source, quantity="closer_to_target"),
+            ]
+        )
 
     @torch.no_grad()
     def _distances(self, model: nn.Module, attacked: Examples) -> Tensor:

@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
 from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
-from invspec.scoring.pairs import READ, SHARES, device_of, mean_rows
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import share_of_pairs
 
 
 class MetamerError(FitsNuisanceClassifier):
@@ -38,12 +39,11 @@ class MetamerError(FitsNuisanceClassifier):
         readers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
         missed = misread(metamers, readers, device_of(model))
         y, source = metamers.judged["y"], metamers.judged["source"]
-        rows: list[Row] = []
-        for k in y.unique().tolist():
-            where = [{"classifier": name, "source_class": str(k)} for name in missed]
-            rows += mean_rows(
-                [each[y == k] for each in missed.values()], source[y == k], where, within=SHARES
-            )
+        rows = [
+            share_of_pairs(wrong[y == k], source[y == k], classifier=name, source_class=str(k))
+            for k in y.unique().tolist()
+            for name, wrong in missed.items()
+        ]
         return Scored(rows)
 
 

@@ -14,8 +14,9 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, device_of, share_rows, walked
+from invspec.scoring.pairs import READ, device_of, walked
 from invspec.scoring.paths import shares
+from invspec.scoring.rows import share_of_pairs
 
 Among = Literal["readable", "all"]
 
@@ -79,11 +80,17 @@ class MetamerLabel(ByOracle):
             "model_keeps": judged["prediction_adv"] == prediction,
             "model_keeps_shown": own == prediction,
         }
-        rows = share_rows(
-            {name: each[kept] for name, each in found.items()}, judged["source"][kept]
-        )
+        source = judged["source"]
         of_all = {"readable": ends.source & ends.target, "oracle_accuracy": ends.source}
-        return Scored([*rows, *share_rows(of_all, judged["source"])])
+        return Scored(
+            [
+                *(
+                    share_of_pairs(outcome[kept], source[kept], quantity=name)
+                    for name, outcome in found.items()
+                ),
+                *(share_of_pairs(each, source, quantity=name) for name, each in of_all.items()),
+            ]
+        )
 
     @torch.no_grad()
     def _labels(self, model: nn.Module, attacked: Examples) -> Iterator[tuple[Tensor, Tensor]]:
@@ -115,7 +122,10 @@ class MetamerPathLabel(ByOracle):
                 "logits": label == judged["y"][kept],
                 "nuisance": label == judged["y_target"][kept],
             }
-            rows += share_rows(found, judged["source"][kept], t=t)
+            rows += [
+                share_of_pairs(outcome, judged["source"][kept], quantity=name, t=t)
+                for name, outcome in found.items()
+            ]
         return Scored(rows)
 
     @torch.no_grad()

@@ -11,18 +11,16 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored, rows_of
 from invspec.errors import InvspecError
-from invspec.ops.types import Bounds
+from invspec.ops.types import SHARES, Bounds
 from invspec.scoring.pairs import (
-    SHARES,
     OfPairs,
     demand_path,
     device_of,
     eligible,
-    mean_rows,
-    mean_score,
 )
 from invspec.scoring.paths import shares
 from invspec.scoring.pictures import Shown, a_target_a_source
+from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
 MOST_BARS = 20  # classes whose logits are drawn
@@ -67,9 +65,10 @@ class MetamerTriples(OfPairs):
             .gather(2, torch.stack([label, label, y_target], dim=1)[:, :, None])
             .squeeze(2)
         )
-        rows = mean_rows(
-            list(captions.unbind(1)), source, [{"image": name} for name in columns], within=SHARES
-        )
+        rows = [
+            mean_of_pairs(values, source, SHARES, image=name)
+            for name, values in zip(columns, captions.unbind(1), strict=True)
+        ]
         images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
         frames = torch.tensor([True, False, True]).expand_as(captions)
         return Scored(
@@ -121,10 +120,9 @@ class MetamerColumns(OfPairs):
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
-        score = mean_score(captions[-2], source, within=SHARES)
         sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
         pictures = {"images": images, "captions": captions, "frames": frames, "sides": sides}
-        return Scored(score.rows, {**score.tensors, **pictures})
+        return Scored([mean_of_pairs(captions[-2], source, SHARES)], pictures)
 
 
 def demand_bounds(bounds: Bounds) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -11,9 +10,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.ops.stats import Outcomes, Resampler
 from invspec.scoring.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
-from invspec.scoring.shares import proportion
+from invspec.scoring.rows import exact, mean, share
 
 QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
 
@@ -54,23 +52,25 @@ class NuisanceInformation(FitsNuisanceClassifier):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, judged = examples
         classifier = self.fit(model, train, self.features)
-        found = told(classifier, classifier.codes(judged.clean), "") | told(
-            classifier, classifier.learnt, "train_"
-        )
-        return Scored([replace(found[name], where={"quantity": name}) for name in QUANTITIES])
+        rows = [
+            *rows_of(classifier, classifier.codes(judged.clean), ""),
+            *rows_of(classifier, classifier.learnt, "train_"),
+        ]
+        by_name = {row.where["quantity"]: row for row in rows}
+        return Scored([by_name[name] for name in QUANTITIES])
 
 
-def told(classifier: NuisanceClassifier, codes: Split, prefix: str) -> dict[str, Row]:
-    """All quantities of some codes, by prefix and name."""
+def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[Row]:
+    """All quantities of some codes, with a prefix to their names."""
     log_p, y = classifier.log_probs(codes)
-    bits = mean(pointwise(log_p, y), codes.index)
-    rows = {
-        "error": proportion(log_p.argmax(1) != y),
-        "bits": clipped(bits),
-        "bits_unclipped": bits,
-        "label_bits": exact(entropy(frequencies(y)), len(y)),
-    }
-    return {prefix + name: row for name, row in rows.items()}
+    bits, index = pointwise(log_p, y), codes.index
+    return [
+        share(log_p.argmax(1) != y, index, quantity=f"{prefix}error"),
+        # no information is negative, whatever a bound on it is
+        mean(bits, index, within=(0.0, math.inf), quantity=f"{prefix}bits"),
+        mean(bits, index, quantity=f"{prefix}bits_unclipped"),
+        exact(entropy(frequencies(y)), len(y), quantity=f"{prefix}label_bits"),
+    ]
 
 
 def pointwise(log_p: Tensor, y: Tensor) -> Tensor:
@@ -90,20 +90,3 @@ def frequencies(y: Tensor) -> Tensor:
 def entropy(shares: Tensor) -> float:
     """Of shares (K,), in bits."""
     return -shares.xlogy(shares).sum().item() / math.log(2)
-
-
-def mean(values: Tensor, index: Tensor) -> Row:
-    """Mean of values (N,) of the examples index (N,), with its bootstrap interval."""
-    (estimate,) = Resampler().all_means([Outcomes([values.numpy()], [index.numpy()], [0])])
-    return Row(estimate.point, len(values), *estimate.interval())
-
-
-def clipped(row: Row) -> Row:
-    """No information is negative, whatever a bound on it is."""
-    value, low, high = (max(x, 0.0) for x in (row.value, row.low, row.high))
-    return Row(value, row.n, low, high)
-
-
-def exact(value: float, n: int) -> Row:
-    """A number that describes n examples at hand, and has no uncertainty."""
-    return Row(value, n, value, value)

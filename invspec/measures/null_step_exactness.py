@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from typing import Any, ClassVar, Self, cast
 
 import torch
@@ -15,8 +15,8 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, TwoLayer
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, Eligible, device_of, eligible, mean_rows
-from invspec.scoring.quantiles import quantile_row
+from invspec.scoring.pairs import READ, Eligible, device_of, eligible
+from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
 from invspec.search.two_layer import Weights, flattened
 
 
@@ -57,17 +57,20 @@ class NullStepExactness(Measure):
         (attacked,) = examples
         kept = eligible(attacked, self.eligible)
         found, source = outcomes(model, attacked, kept), attacked.judged["source"][kept]
-        medians = {
-            name: quantile_row(found[name], source, 0.5) for name in ("logit_change", "alpha_max")
-        }
-        largest = found["largest_logit_change"].max().item()
-        apart = medians | {
-            "largest_logit_change": Row(largest, medians["logit_change"].n, largest, largest)
-        }
-        names = [name for name in found if name not in apart]
-        means = mean_rows([found[name] for name in names], source, [{} for _ in names])
-        rows = apart | dict(zip(names, means, strict=True))
-        return Scored([replace(rows[name], where={"quantity": name}) for name in found])
+        return Scored([row_of(name, values, source) for name, values in found.items()])
+
+
+def row_of(name: str, values: Tensor, source: Tensor) -> Row:
+    """The row of one quantity, values (P,) of pairs: a share, a median, the largest or a mean."""
+    match name:
+        case "exact":
+            return share_of_pairs(values, source, quantity=name)
+        case "logit_change" | "alpha_max":
+            return quantile(values, source, 0.5, quantity=name)
+        case "largest_logit_change":
+            return exact(values.max().item(), len(source.unique()), quantity=name)
+        case _:
+            return mean_of_pairs(values, source, quantity=name)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, PathPromise, Row, Scored
+from invspec.data import Examples, PathPromise, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, Number
+from invspec.kinds import Confidence, Measure, Number
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import SHARES, Walks, confidences, device_of, mean_score, walked
+from invspec.scoring.pairs import Walks, confidences, device_of, walked
+from invspec.scoring.rows import exact, share_of_pairs
 
 
 class PathValidity(Measure):
@@ -56,7 +57,7 @@ class PathValidity(Measure):
         gt=0,
         description="longest step allowed; default: the attack's, none for step_mode fraction",
     )
-    max_drop: Number | None = Field(
+    max_drop: Confidence | None = Field(
         default=None, ge=0, description="loss of confidence; default: the attack's"
     )
     interior: int = Field(default=4, ge=0, description="points looked at within each segment")
@@ -66,14 +67,14 @@ class PathValidity(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        promise = self._promise(attacked.promise)
+        promise = self._promise(attacked.path_promise)
         check = PathCheck.joined(
             [promise.check(walks, model) for walks in walked(attacked, device_of(model))]
         )
         failing, between = promise.broken(check), ~(check.min_margin_between >= -self.tolerance)
         if self.statistic != "summary":
             wrong = failing if self.statistic == "failing" else between
-            return mean_score(wrong.double(), attacked.judged["source"], within=SHARES)
+            return Scored([share_of_pairs(wrong, attacked.judged["source"])])
         n = len(failing)
         counted = {"failing": failing, "failing_between": between, "jumped": check.jump > 0}
         found = (
@@ -81,9 +82,7 @@ class PathValidity(Measure):
             | {name: int(which.sum()) for name, which in counted.items()}
             | check.extremes()
         )
-        return Scored(
-            [Row(value, n, value, value, {"quantity": name}) for name, value in found.items()]
-        )
+        return Scored([exact(value, n, quantity=name) for name, value in found.items()])
 
     def _promise(self, own: PathPromise | None) -> Promise:
         if own is None and self.max_drop is None:

@@ -7,7 +7,9 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.scoring.pairs import READ, SHARES, OfPairs, confidences, eligible, mean_score
+from invspec.ops.types import SHARES
+from invspec.scoring.pairs import READ, OfPairs, confidences, eligible
+from invspec.scoring.rows import mean_of_pairs
 
 
 class SourceConfidence(OfPairs):
@@ -30,4 +32,4 @@ class SourceConfidence(OfPairs):
         )
         values = attacked.judged["confidence"] - left if self.drop else left
         within = (-1.0, 1.0) if self.drop else SHARES
-        return mean_score(values[kept].double(), attacked.judged["source"][kept], within=within)
+        return Scored([mean_of_pairs(values[kept], attacked.judged["source"][kept], within)])

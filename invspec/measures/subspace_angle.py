@@ -14,11 +14,12 @@ from scipy.sparse.linalg import eigsh
 from scipy.stats import binom, t
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
 from invspec.scoring.perturbations import perturbations
+from invspec.scoring.rows import estimated
 
 GROUPS = 20  # of the jackknife, as many as there are examples where those are fewer
 AT_ONCE = 2048  # perturbations that are held in float64
@@ -79,10 +80,10 @@ class SubspaceAngle(Measure):
             ("random_level", (k / len(moving),) * 3),
             *summary(self._null(clouds, k)),
         ]
-        intervals = [
-            Row(value, n, low, high, {"quantity": name}) for name, (value, low, high) in rows
-        ]
-        return Scored(intervals, found.tensors())
+        return Scored(
+            [estimated(value, low, high, n, quantity=name) for name, (value, low, high) in rows],
+            found.tensors(),
+        )
 
     def _moving(self, deltas: Sequence[Tensor]) -> Tensor:
         """The pixels (d,) that are not constant under both attacks."""

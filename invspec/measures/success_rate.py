@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import (
-    SHARES,
-    ByDistance,
-    class_count,
-    distances_to_target,
-    eligible,
-    mean_score,
-)
+from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.rows import weighted_share_of_pairs
 
 
 class SuccessRate(ByDistance):
@@ -59,8 +54,6 @@ class SuccessRate(ByDistance):
         if published:
             success |= judged["prediction"] != judged["y"]
         cells = Cells(judged["y_target"][kept], judged["y"][kept], class_count(model, attacked))
-        weights = cells.weights() if self.average == "cells" else None
-        score = mean_score(success[kept].double(), judged["source"][kept], weights, within=SHARES)
-        return Scored(
-            score.rows, {**score.tensors, "matrix": cells.means(success[kept].double()).float()}
-        )
+        weights = cells.weights() if self.average == "cells" else torch.ones(int(kept.sum()))
+        rate = weighted_share_of_pairs(success[kept], judged["source"][kept], weights)
+        return Scored([rate], {"matrix": cells.means(success[kept].double()).float()})

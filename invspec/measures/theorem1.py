@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from statistics import NormalDist
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.scoring.shares import proportion
+from invspec.scoring.rows import estimated, exact, share
 
 SHARES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
 SAME = 1e-4  # difference of lengths that rounding may make
@@ -66,11 +65,15 @@ class Theorem1(Measure):
                 swapped.judged["prediction_adv"] == y,
             ]
         )
-        found = {name: proportion(each) for name, each in zip(SHARES, outcomes, strict=True)}
-        found |= derived(outcomes.double())
-        holds = float(found["slack"].high >= 0)
-        found["holds"] = Row(holds, len(y), holds, holds)
-        return Scored([replace(row, where={"quantity": name}) for name, row in found.items()])
+        index = shifted.judged["index"]
+        shares = [
+            share(right, index, quantity=name) for name, right in zip(SHARES, outcomes, strict=True)
+        ]
+        numbers = derived(outcomes.double())
+        rows = [estimated(*interval, len(y), quantity=name) for name, interval in numbers.items()]
+        _, _, highest_slack = numbers["slack"]
+        holds = exact(float(highest_slack >= 0), len(y), quantity="holds")
+        return Scored([*shares, *rows, holds])
 
 
 def _moves_all_alike(examples: Examples) -> bool:
@@ -101,8 +104,11 @@ def quantities(shares: Tensor) -> dict[str, Tensor]:
     }
 
 
-def derived(outcomes: Tensor) -> dict[str, Row]:
-    """The quantities with their 95 % intervals by the delta method: outcomes (4, N), paired, 0 or 1."""
+def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
+    """The quantities, each with the ends of its 95 % interval by the delta method.
+
+    outcomes (4, N) are paired, 0 or 1.
+    """
     n = outcomes.shape[1]
     shares = outcomes.mean(dim=1)
     shares[0] = shares[0].clamp(
@@ -117,6 +123,5 @@ def derived(outcomes: Tensor) -> dict[str, Row]:
     halves = [_Z * math.sqrt(variance) for variance in variances.tolist()]
     at = zip(values.items(), halves, strict=True)
     return {
-        name: Row(value.item(), n, value.item() - half, value.item() + half)
-        for (name, value), half in at
+        name: (value.item(), value.item() - half, value.item() + half) for (name, value), half in at
     }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.scoring.pairs import device_of
-from invspec.scoring.shares import scored
+from invspec.scoring.rows import share
 
 _BATCH = 128
 
@@ -31,7 +31,7 @@ class TopKError(Measure):
             self._missed(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
             for batch, tensors in attacked.batches(_BATCH, "x_adv")
         ]
-        return scored(torch.cat(missed), attacked.judged["index"])
+        return Scored([share(torch.cat(missed), attacked.judged["index"])])
 
     def _missed(self, logits: Tensor, y: Tensor) -> Tensor:
         """Which labels y (B,) are not among the k largest of logits (B, K)."""

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.pairs import (
     READ,
     OfPairs,
     confidences,
     device_of,
     eligible,
-    mean_rows,
-    mean_score,
 )
+from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
@@ -79,10 +79,14 @@ class Triangle(OfPairs):
             dict(zip(self._names(), torch.stack([*found.values()], 1), strict=True)),
         )
         if self.statistic == "all":
-            where = [{"quantity": name} for name in values]
-            return Scored(mean_rows(list(values.values()), source, where))
+            return Scored(
+                [
+                    mean_of_pairs(column, source, within(name), quantity=name)
+                    for name, column in values.items()
+                ]
+            )
         (name,) = (name for name in values if name.startswith(self.statistic))
-        return mean_score(values[name], source)
+        return Scored([mean_of_pairs(values[name], source, within(name))])
 
     def _names(self) -> list[str]:
         shares = [f"share_within_{drop:g}" for drop in self.drops]
@@ -115,6 +119,11 @@ class Triangle(OfPairs):
         return torch.stack(
             [mean, *shares, edge.mean(1), edge.amin(1) - p_s, p_s.double().expand_as(mean)], dim=1
         )
+
+
+def within(quantity: str) -> Range:
+    """The least and largest value that a quantity can have."""
+    return (-1.0, 1.0) if quantity == "least_edge_margin" else SHARES
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""AlexNet for small images, whose features Laidlaw et al. compare images by."""
+"""AlexNet for small images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from invspec.layers.cifar_alexnet import RELUS, WIDTHS, cifar_alexnet
 from invspec.layers.standardise import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -16,55 +17,53 @@ from invspec.layers.standardise import (
     Std,
 )
 from invspec.ops.types import Shape
-from invspec.perceptual.backbones import CIFAR_ALEXNET_KEPT, CIFAR_ALEXNET_WIDTHS, cifar_alexnet
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
+# Smallest height and width of which the strides leave anything.
+LEAST = 15
+
 
 class AlexNetCIFAR(StandardisingModel):
-    """Five 3 x 3 convolutions with ReLU, of which three halve the map by max-pooling, then three linear layers.
+    """Five 3 x 3 convolutions with ReLU, three max-poolings, and three linear layers.
 
-    Trained on CIFAR-10 with the default fields, its weights serve the distance laidlaw_alexnet_cifar; its outputs after
-    ReLU are what laidlaw_self compares.
+    With the default fields and trained on CIFAR-10, its weights serve the distance
+    laidlaw_alexnet_cifar. The distance laidlaw_self compares the outputs of its five ReLUs.
 
-    The linear layers read 256 maps of 2 x 2, and smaller or larger ones of images that are not 32 x 32.
+    The linear layers read 256 maps of 2 x 2 from 32 x 32 images, and other sizes from others.
 
-    Deviates: pixels are standardised by the mean and deviation of CIFAR-10, in the published code by those of ImageNet.
+    Deviates: pixels are standardised by the mean and deviation of CIFAR-10; the published code uses
+    those of ImageNet.
     """
 
     mean: Mean = CIFAR10_MEAN
     std: Std = CIFAR10_STD
-    widths: Widths = Field(
-        default=CIFAR_ALEXNET_WIDTHS, description="channels of the five convolutions"
-    )
-    hidden: int = Field(default=4096, ge=1, description="units of both hidden linear layers")
+    widths: Widths = Field(default=WIDTHS, description="channels of the five convolutions")
+    hidden: int = Field(default=4096, ge=1, description="units of each of the two hidden layers")
     dropout: float = Field(
-        default=0.5, ge=0, lt=1, description="share of numbers dropped before each hidden layer"
+        default=0.5, ge=0, lt=1, description="dropout rate before each hidden layer"
     )
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
-        channels, *sides = shape
-        if min(sides) < 15:
-            raise ValueError(f"AlexNet needs images of at least 15x15, found {sides[0]}x{sides[1]}")
-        positions = math.prod(
-            (side + 1) // 2 // 8 for side in sides
-        )  # a stride of 2, then three poolings
+        channels, height, width = shape
+        if min(height, width) < LEAST:
+            raise ValueError(
+                f"AlexNet needs images of at least {LEAST}x{LEAST}, found {height}x{width}"
+            )
+        # A stride of 2, then three poolings.
+        positions = math.prod((side + 1) // 2 // 8 for side in (height, width))
+        features = self.widths[-1] * positions
         classifier = nn.Sequential(
-            *(
-                nn.Dropout(self.dropout),
-                nn.Linear(self.widths[-1] * positions, self.hidden),
-                nn.ReLU(),
-            ),
+            *(nn.Dropout(self.dropout), nn.Linear(features, self.hidden), nn.ReLU()),
             *(nn.Dropout(self.dropout), nn.Linear(self.hidden, self.hidden), nn.ReLU()),
             nn.Linear(self.hidden, classes),
         )
-        return self.standardised(
-            _AlexNet(cifar_alexnet(channels, self.widths), classifier), channels
-        )
+        net = _AlexNet(cifar_alexnet(channels, self.widths), classifier)
+        return self.standardised(net, channels)
 
 
 class _AlexNet(nn.Module):
-    """Maps, then logits. feature_layers are those by whose outputs images are compared."""
+    """Convolutions, then a classifier."""
 
     def __init__(self, features: nn.Sequential, classifier: nn.Sequential) -> None:
         super().__init__()
@@ -72,8 +71,8 @@ class _AlexNet(nn.Module):
 
     @property
     def feature_layers(self) -> tuple[nn.Module, ...]:
-        """The five ReLUs behind convolutions."""
-        return tuple(self.features[position] for position in CIFAR_ALEXNET_KEPT)
+        """The five ReLUs after convolutions, whose outputs laidlaw_self compares."""
+        return tuple(self.features[position] for position in RELUS)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).flatten(1))

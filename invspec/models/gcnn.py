@@ -7,40 +7,40 @@ from torch import nn
 from invspec.equivariant.model import (
     EquivariantModel,
     Head,
-    Layers,
-    numbers_read,
+    numbers_per_field,
     readout,
     require_even_maps,
 )
+from invspec.layers.factory import LayerFactory
 from invspec.layers.table_one import KERNEL, TableOne, features
 from invspec.ops.types import Shape
 
 
 class GCNN(EquivariantModel, TableOne):
-    """StdCNN with every convolution equivariant under a group of rotations, or rotations and reflections (Table 1).
+    """StdCNN with every convolution equivariant under rotations, or rotations and reflections.
 
-    Every channel becomes one channel per group element. The group's quarter-turns and mirrorings hold to rounding if 4
-    divides height and width, so that max-pooling meets no odd map; its other rotations hold approximately.
+    Every channel becomes one channel per group element. The group's quarter-turns and mirrorings
+    hold up to rounding if 4 divides height and width, so that max-pooling meets no odd map; its
+    other rotations hold approximately.
 
-    The heads: `flatten`, the paper's, reads position and group element, so the net is *not* invariant. `group_flatten`
-    first takes the maximum over the group, and still reads the position. `invariant` takes it over the positions too.
+    The heads: `flatten`, the paper's, reads position and group element, so the net is *not*
+    invariant. `group_flatten` takes the maximum over the group and still reads the position.
+    `invariant` takes the maximum over the positions, too.
 
-    Deviates: kernels are spanned by e2cnn's basis. For c4 it spans what Cohen and Welling's P4 convolutions can be, but
-    with 38 coefficients where 36 would do (26,750 parameters in the convolutions for their 25,350).
+    Deviates: kernels come from e2cnn's basis. For c4 it spans Cohen and Welling's P4 convolutions,
+    but with 38 coefficients where 36 would do (26,750 parameters in the convolutions instead of
+    25,350).
     """
 
     head: Head = "flatten"
 
-    def assemble(self, layers: Layers, shape: Shape, classes: int) -> nn.Sequential:
+    def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
             require_even_maps(shape, 4)
         (channels, narrow), *fans = self.fans(shape[0])
-        convs = [
-            layers.lift(channels, narrow, KERNEL),
-            *(layers.conv(*fan, KERNEL) for fan in fans),
-        ]
-        read = self.widths[1] * numbers_read(self.head, layers.order, height, width)
-        return nn.Sequential(
-            features(*convs), readout(self.head, layers.order), self.classifier(read, classes)
-        )
+        lift = layers.lift(channels, narrow, KERNEL)
+        convs = [layers.conv(*fan, KERNEL) for fan in fans]
+        per_field = numbers_per_field(self.head, layers.order, height, width)
+        classifier = self.classifier(self.widths[1] * per_field, classes)
+        return nn.Sequential(features(lift, *convs), readout(self.head, layers.order), classifier)

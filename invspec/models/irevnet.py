@@ -1,33 +1,37 @@
-"""The invertible net that fully invertible ones come from, whose logits are a projection of its code."""
+"""i-RevNet, whose logits are a projection of an invertible code."""
 
 from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from invspec.flows.bijective_net import MemoryField, halvable, squeezed
-from invspec.flows.invertible import AdditiveCoupling, ChannelReversal, Invertible, Rescale, Squeeze
-from invspec.flows.reversible import Run
+from invspec.flows.couplings import AdditiveCoupling, halvable
+from invspec.flows.invertible import Invertible
+from invspec.flows.layers import ChannelReversal, Rescale, Squeeze, squeezed
+from invspec.flows.reversible import MemoryField, Run
 from invspec.kinds import Model
 from invspec.layers.residual import conv3x3
 from invspec.ops.types import Shape
 
 
 class IRevNet(Model):
-    """A bijective backbone of pre-activation bottlenecks, then batch norm, ReLU, the mean over positions, a linear layer.
+    """A bijective backbone of pre-activation bottlenecks, then batch norm, ReLU, mean and linear.
 
-    Pixels go to [-1, 1], then through `input_squeezes` squeezes; each stage but the first begins with one more. A block
-    is (a, b) -> (b + t(a), a), where t has three 3 x 3 convolutions, each after batch norm and ReLU but for the very
-    first. Blocks 6, 16, 72, 6 of three convolutions are the 300 layers that were trained on ImageNet.
+    Pixels are scaled to [-1, 1] and squeezed `input_squeezes` times; each stage but the first
+    begins with one more squeeze. A block is (a, b) -> (b + t(a), a), where t has three 3 x 3
+    convolutions, each after batch norm and ReLU but for the very first. Blocks 6, 16, 72, 6 of
+    three convolutions are the 300 layers that were trained on ImageNet.
 
-    The net is no kinds.Bijective, since its logits are not a part of its code; `backbone` can be undone.
+    The net does not implement kinds.Bijective, because its logits are not part of its code;
+    `backbone` is invertible.
 
-    Deviates: where a stage begins the backbone is squeezed first, so that t reads the squeezed map; the published blocks
-    squeeze beside t, whose first convolution has stride 2. Halves change places with their channels in reverse order,
-    which relabels channels. Channel counts are those of the squeezed image: the injective nets, which pad it with
-    zeros, are not to be had. The momentum of the last batch norm is torch's 0.1, as that of all others; theirs is 0.9.
+    Deviates: a stage squeezes the backbone first, so that t reads the squeezed map; published
+    blocks squeeze beside t, whose first convolution has stride 2. The halves are swapped with their
+    channels in reverse order, which only relabels channels. The number of channels is that of the
+    squeezed image; the injective nets, which pad it with zeros, are not offered. The momentum of
+    the last batch norm is torch's 0.1, as of all others; theirs is 0.9.
 
-    Raises: ValueError where a map cannot be squeezed or halved.
+    Raises: ValueError if a map cannot be squeezed or halved.
     """
 
     blocks: tuple[PositiveInt, ...] = Field(
@@ -35,7 +39,9 @@ class IRevNet(Model):
     )
     input_squeezes: int = Field(default=2, ge=0, description="squeezes before the first stage")
     bottleneck: int = Field(
-        default=4, ge=1, description="the inner convolutions have a half's channels divided by it"
+        default=4,
+        ge=1,
+        description="the inner convolutions have this fraction of a half's channels: 4 for 1/4",
     )
     memory: MemoryField = "stored"
 
@@ -63,7 +69,7 @@ class IRevNet(Model):
 
 
 class IRevNetNet(nn.Module):
-    """x (B, C, H, W) through the backbone, a bijection, to logits (B, K)."""
+    """x (B, C, H, W) through an invertible backbone to logits (B, K)."""
 
     def __init__(self, backbone: Run, channels: int, classes: int) -> None:
         super().__init__()

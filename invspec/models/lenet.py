@@ -1,4 +1,4 @@
-"""The MNIST net of Madry et al., which Maini et al. take too."""
+"""The MNIST net of Madry et al., which Maini et al. use, too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from invspec.ops.types import Shape
 
 
 class LeNet(Model):
-    """Two 5 x 5 convolutions that keep the size, each followed by ReLU and 2 x 2 max-pooling, then two linear layers.
+    """Two padded 5 x 5 convolutions with ReLU and 2 x 2 max-pooling, then two linear layers.
 
-    Takes pixels as they are. With initialisation truncated_normal, weights start from a normal distribution of
-    deviation 0.1, cut off at two deviations, biases at 0.1; with torch, both are uniform within 1 / sqrt(fan in).
+    Reads unstandardised pixels. With initialisation truncated_normal, weights start from a normal
+    distribution of deviation 0.1, truncated at two deviations, and biases at 0.1; with torch, both
+    are uniform within 1 / sqrt(fan in).
     """
 
     widths: tuple[PositiveInt, PositiveInt] = Field(
@@ -24,7 +25,7 @@ class LeNet(Model):
     hidden: int = Field(default=1024, ge=1, description="units of the hidden linear layer")
     initialisation: Literal["truncated_normal", "torch"] = Field(
         default="truncated_normal",
-        description="where weights start: truncated_normal, or as torch has it",
+        description="of the weights: truncated_normal, or torch's own",
     )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:

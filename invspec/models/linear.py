@@ -1,4 +1,4 @@
-"""The model about which everything can be worked out by hand."""
+"""The linear classifier, for which many results have closed forms."""
 
 from __future__ import annotations
 

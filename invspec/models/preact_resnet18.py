@@ -1,4 +1,4 @@
-"""The residual net whose blocks begin with batch norm, as Maini et al. train it."""
+"""ResNet-18 with pre-activation blocks, as Maini et al. train it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from invspec.ops.types import Shape
 
 
 class PreActResNet18(StandardisingModel):
-    """ResNet-18 for small images with pre-activation blocks: a 3 x 3 convolution, then four groups of two blocks.
+    """A 3 x 3 convolution, four groups of two pre-activation blocks, global mean, one linear layer.
 
-    The groups have 1, 2, 4 and 8 times `width` channels; each but the first halves the map. The mean over positions
-    (4 x 4 of them on CIFAR) and one linear layer follow at once.
+    The groups have 1, 2, 4 and 8 times `width` channels; each but the first halves the map. The
+    mean is over 4 x 4 positions on CIFAR.
 
-    Deviates from He et al.: no batch norm and ReLU between the last block and the mean, as in Maini et al.'s code.
+    Deviates from He et al.: there is no batch norm and ReLU between the last block and the mean, as
+    in Maini et al.'s code.
     """
 
     mean: Mean = CIFAR10_MEAN
@@ -38,7 +39,10 @@ class PreActResNet18(StandardisingModel):
 
 
 class PreActBlock(nn.Module):
-    """residual(a) + x with a = relu(batch norm(x)); where the shape changes, + a 1 x 1 convolution of a instead."""
+    """residual(a) + x, where a = relu(batch norm(x)).
+
+    Where the shape changes, a 1 x 1 convolution of a takes the place of x.
+    """
 
     def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Classifiers of `spheres` without weights: by the distance from the centre, of all coordinates or all but the last."""
+"""Weightless classifiers of `spheres` by the distance from the centre."""
 
 from __future__ import annotations
 
@@ -14,43 +14,41 @@ from invspec.ops.types import Shape
 
 
 class RadiusClassifier(Model):
-    """Label 1 where r = ||x|| is above (inner + outer) / 2, label 0 elsewhere; nothing to train.
+    """Label 1 if r = ||x|| is above middle = (inner + outer) / 2, label 0 otherwise; untrained.
 
-    Example 5 is that of all coordinates, which has the largest margin. Example 6 ignores the last one: it is as
-    accurate on any sample that can be drawn, and yet a point may wander from one sphere to the other without its
-    noticing. The logits are (middle - r, r - middle).
+    Example 5 uses all coordinates and has the largest margin. Example 6 ignores the last one: it is
+    as accurate on any sample that can be drawn, yet a point can move from one sphere to the other
+    without changing its output. The logits are (middle - r, r - middle).
     """
 
     inner: Number = Field(
-        default=1.0, ge=0, description="radius of the sphere of label 0, as the data set has it"
+        default=1.0, ge=0, description="radius of the sphere of label 0, as in the data set"
     )
     outer: Number = Field(
         default=10.0,
         gt=0,
-        description="radius of the sphere of label 1, as the data set has it: 1.3 for spheres_gilmer",
+        description="radius of the sphere of label 1, as in the data set: 1.3 for spheres_gilmer",
     )
     ignored: int = Field(
-        default=0, ge=0, description="number of coordinates, the last ones, that are left out of r"
+        default=0, ge=0, description="number of coordinates to ignore, from the last"
     )
 
     def build(self, shape: Shape, classes: int) -> Radius:
         if classes != 2:
-            raise ValueError(f"RadiusClassifier tells 2 classes apart, found {classes}")
-        read = math.prod(shape) - self.ignored
-        if read < 1:
-            raise ValueError(
-                f"RadiusClassifier ignores {self.ignored} coordinates, found no more than that"
-            )
-        return Radius((self.inner + self.outer) / 2, read)
+            raise ValueError(f"RadiusClassifier needs a data set of 2 classes, found {classes}")
+        d = math.prod(shape)
+        if d <= self.ignored:
+            raise ValueError(f"ignored is {self.ignored}, expected fewer than the {d} coordinates")
+        return Radius((self.inner + self.outer) / 2, d - self.ignored)
 
 
 class Radius(nn.Module):
-    """x (B, C, H, W) to logits (B, 2), of the length of its first `read` coordinates."""
+    """x (B, C, H, W) to logits (B, 2), from the length of its first `coordinates` coordinates."""
 
-    def __init__(self, middle: float, read: int) -> None:
+    def __init__(self, middle: float, coordinates: int) -> None:
         super().__init__()
-        self.middle, self.read = middle, read
+        self.middle, self.coordinates = middle, coordinates
 
     def forward(self, x: Tensor) -> Tensor:
-        beyond = size(x.flatten(1)[:, : self.read], "l2") - self.middle
+        beyond = size(x.flatten(1)[:, : self.coordinates], "l2") - self.middle
         return torch.stack([-beyond, beyond], dim=1)

@@ -17,12 +17,12 @@ from invspec.ops.types import Shape
 
 
 class ResNet18(StandardisingModel):
-    """Four groups of two basic blocks behind a 3 x 3 convolution, then the mean over positions and one linear layer.
+    """A 3 x 3 convolution, four groups of two basic blocks, global mean, one linear layer.
 
     The groups have 1, 2, 4 and 8 times `width` channels; each but the first halves the map.
 
-    Deviates from the paper's net for ImageNet, as is usual for CIFAR: the stem is 3 x 3 with stride 1, without
-    max-pooling.
+    Deviates: the stem is 3 x 3 with stride 1 and without max-pooling, as is usual for CIFAR; the
+    paper's ResNet-18 is for ImageNet.
     """
 
     mean: Mean = CIFAR10_MEAN

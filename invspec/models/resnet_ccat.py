@@ -13,10 +13,10 @@ from invspec.ops.types import Shape
 
 
 class CCATResNet(Model):
-    """Three groups of three basic blocks behind a 3 x 3 convolution, then the mean over positions and one linear layer.
+    """A 3 x 3 convolution, three groups of three basic blocks, global mean, one linear layer.
 
-    Every group but the first halves the map; there is no max-pooling. The net sees pixels as they are. Its authors call
-    it ResNet-20.
+    Every group but the first halves the map; there is no max-pooling. The net reads unstandardised
+    pixels. Its authors call it ResNet-20.
 
     Deviates: the linear layer starts from torch's own initial weights, theirs from normal ones.
     """
@@ -24,15 +24,14 @@ class CCATResNet(Model):
     widths: tuple[PositiveInt, ...] = Field(
         default=(64, 128, 256),
         min_length=1,
-        description="channels of each group; the stem has those of the first",
+        description="channels of each group; the stem has those of the first group",
     )
     blocks: int = Field(default=3, ge=1, description="residual blocks in each group")
 
     def smoke(self) -> Self:
-        """Narrow, and a block a group: the whole net takes minutes for the least training."""
-        return self.model_copy(
-            update={"widths": tuple(min(width, 8) for width in self.widths), "blocks": 1}
-        )
+        """A narrow net with one block per group: one epoch of the full net takes minutes."""
+        widths = tuple(min(width, 8) for width in self.widths)
+        return self.model_copy(update={"widths": widths, "blocks": 1})
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         return residual_net(shape[0], self.widths, self.blocks, classes)

@@ -1,4 +1,4 @@
-"""The CIFAR-10 net of Madry et al., a wide residual net: w32-10."""
+"""The CIFAR-10 net of Madry et al., the wide residual net w32-10."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from invspec.layers.residual import conv3x3
 from invspec.layers.standardise import StandardisePerImage
 from invspec.ops.types import Shape
 
-SLOPE = 0.1  # of the leaky ReLU
-NORM_EPS = 1e-3  # of batch norm, whose decay of 0.9 in their framework is the momentum of 0.1 here
+# Slope of the leaky ReLU for negative values.
+SLOPE = 0.1
+
+# eps of batch norm. Its decay of 0.9 in TensorFlow is torch's default momentum of 0.1.
+NORM_EPS = 1e-3
 
 
 class ResNetMadry(Model):
-    """Three groups of pre-activation residual units with leaky ReLU, the mean over positions and one linear layer.
+    """Three groups of pre-activation residual units with leaky ReLU, global mean, one linear layer.
 
-    Every image is standardised by its own mean and deviation, inside the net, so that attacks see pixels and gradients
-    pass through. The second and third groups halve the map.
+    Every image is standardised by its own mean and deviation inside the net, so that attacks work
+    on pixels and gradients pass through. The second and third groups halve the map.
 
-    Deviates: the deviation of an image is floored at 1 / sqrt(D) in units of our pixels, which reach to 1, and theirs
-    to 255 (at 0.018; the least of any CIFAR-10 image is 0.038); strided convolutions are padded alike on both sides,
-    theirs on one.
+    Deviates: the deviation of an image is at least 1 / sqrt(D) for pixels in [0, 1], where theirs
+    are in [0, 255] (that is 0.018; no CIFAR-10 image is below 0.038). Strided convolutions are
+    padded on both sides; theirs on one.
     """
 
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
@@ -38,7 +41,7 @@ class ResNetMadry(Model):
         channels, height, width = shape
         if height % 4 or width % 4:
             raise ValueError(
-                f"the residual net needs height and width that 4 divides, found {height}x{width}"
+                f"ResNetMadry needs a height and width divisible by 4, found {height}x{width}"
             )
         first, *_, last = self.widths
         net = nn.Sequential(
@@ -57,9 +60,10 @@ class ResNetMadry(Model):
 
 
 class PreActivationUnit(nn.Module):
-    """residual(activation(x)) + shortcut(x); the very first unit's shortcut reads activation(x) as well.
+    """residual(activation(x)) + shortcut(x); the first unit's shortcut reads activation(x), too.
 
-    The shortcut has no weights: average pooling where the map shrinks, channels of zeros where it widens.
+    The shortcut has no weights: it averages where the map shrinks and adds channels of zeros where
+    it widens.
     """
 
     def __init__(
@@ -79,18 +83,18 @@ class PreActivationUnit(nn.Module):
 
 
 class PadChannels(nn.Module):
-    """Channels of zeros, half of them before and half behind: (B, C, H, W) to (B, C + extra, H, W)."""
+    """Add channels of zeros, half before and half after: (B, C, H, W) to (B, C + extra, H, W)."""
 
     def __init__(self, extra: int) -> None:
         super().__init__()
         if extra < 0:
             raise ValueError(
-                f"a shortcut cannot lose channels, but a group is {-extra} narrower than the one before"
+                f"a group has {-extra} channels fewer than the one before; widths must not decrease"
             )
-        self.before, self.behind = extra // 2, extra - extra // 2
+        self.before, self.after = extra // 2, extra - extra // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, (0, 0, 0, 0, self.before, self.behind))
+        return F.pad(x, (0, 0, 0, 0, self.before, self.after))
 
 
 def _activation(channels: int) -> nn.Sequential:
@@ -99,9 +103,8 @@ def _activation(channels: int) -> nn.Sequential:
 
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
-        nn.init.normal_(
-            layer.weight, std=math.sqrt(2 / (layer.out_channels * math.prod(layer.kernel_size)))
-        )
+        fan_out = layer.out_channels * math.prod(layer.kernel_size)
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
     if isinstance(layer, nn.Linear):
         limit = math.sqrt(3 / layer.in_features)
         nn.init.uniform_(layer.weight, -limit, limit)

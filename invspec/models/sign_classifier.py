@@ -1,4 +1,4 @@
-"""Two-class classifiers without weights: the sign of a sum of coordinates."""
+"""Weightless classifiers of two classes: the sign of a sum of coordinates."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from invspec.ops.types import Shape
 
 
 class SignClassifier(Model):
-    """Label 1 where a sum of coordinates of the flattened image is positive, label 0 elsewhere; nothing to train.
+    """Label 1 if a sum of coordinates of the flattened image is positive, else 0; untrained.
 
-    first: coordinate 0. sum_odd: coordinates 1, 3, 5, ... odd_minus_even: those less coordinates 2, 4, 6, ... The
-    logits are (-sum, sum). A sum of 0, which `shuffled_gaussians` gives with probability 0, has label 0.
+    first: coordinate 0. sum_odd: coordinates 1, 3, 5, ... odd_minus_even: those minus coordinates
+    2, 4, 6, ... The logits are (-sum, sum). A sum of 0, which has probability 0 on
+    `shuffled_gaussians`, has label 0.
     """
 
     over: Literal["first", "sum_odd", "odd_minus_even"] = Field(
         default="sum_odd", description="which sum: first, sum_odd or odd_minus_even"
     )
-    negate: bool = Field(default=False, description="give the other label everywhere")
+    negate: bool = Field(default=False, description="whether to swap the two labels")
 
     def build(self, shape: Shape, classes: int) -> SignOfSum:
         if classes != 2:
-            raise ValueError(f"SignClassifier tells 2 classes apart, found {classes}")
+            raise ValueError(f"SignClassifier needs a data set of 2 classes, found {classes}")
         coefficients = self._coefficients(math.prod(shape))
         return SignOfSum(-coefficients if self.negate else coefficients)
 
@@ -44,7 +45,10 @@ class SignClassifier(Model):
 
 
 class SignOfSum(nn.Module):
-    """x (B, C, H, W) to logits (B, 2); coefficients (C * H * W,) are settings, so no checkpoint holds them."""
+    """x (B, C, H, W) to logits (B, 2).
+
+    The coefficients (C * H * W,) are settings, so they are not in the state dict.
+    """
 
     coefficients: Tensor
 

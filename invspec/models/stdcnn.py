@@ -1,4 +1,4 @@
-"""StdCNN, and the skeleton that it shares with GCNN (Table 1 of Kamath et al.)."""
+"""StdCNN, from Table 1 of Kamath et al."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from invspec.ops.types import Shape
 
 
 class StdCNN(TableOne):
-    """Four unpadded 3 x 3 convolutions, two max-poolings and two linear layers; no batch norm (Table 1, left)."""
+    """Four unpadded 3 x 3 convolutions, two max-poolings, two linear layers; no batch norm."""
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         height, width = self.pooled(shape)
         convs = [nn.Conv2d(fan_in, fan_out, KERNEL) for fan_in, fan_out in self.fans(shape[0])]
         classifier = self.classifier(self.widths[1] * height * width, classes)
-        return self.standardised(
-            nn.Sequential(features(*convs), nn.Flatten(), classifier), shape[0]
-        )
+        net = nn.Sequential(features(*convs), nn.Flatten(), classifier)
+        return self.standardised(net, shape[0])

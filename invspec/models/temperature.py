@@ -1,4 +1,4 @@
-"""A softmax temperature of each image's own."""
+"""A softmax temperature per image."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from invspec.registry.fields import ModelField
 
 
 class Temperature(Model):
-    """Any model with one more output r(x), from which its temperature T(x) comes; logits are divided by it.
+    """Any model with one more output r(x), which gives a temperature T(x) that divides the logits.
 
-    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0, and c makes T = 1 there, within
-    1e-6, so that the net starts as its model would, whatever its last layer is. T stays above the floor and changes no
-    prediction.
+    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0. c is such that
+    T starts at 1, within 1e-6, so that the net starts as its model would, whatever its last layer.
+    T stays above the floor and changes no prediction.
 
-    mode raw: T = r, as in the authors' code. It may be 0 or negative, which turns the ranking of classes around.
+    mode raw: T = r, as in the authors' code. T may be 0 or negative, which reverses the ranking of
+    the classes.
 
-    While it trains, the net adds penalty_weight * mean((T - 1)^2) to the loss.
+    During training the net adds penalty_weight * mean((T - 1)^2) to the loss.
 
-    Deviates: the paper has the sum over the batch, so that its weight depends on the batch size.
+    Deviates: the paper sums over the batch, so that its weight depends on the batch size.
     """
 
-    version: ClassVar[int] = 2  # 1 computed softplus with other last bits
+    # Version 1 computed softplus with other last bits.
+    version: ClassVar[int] = 2
 
-    model: ModelField = Field(default=MLP(), description="what is given a temperature")
+    model: ModelField = Field(default=MLP(), description="the model that gets a temperature")
     mode: Literal["softplus", "raw"] = Field(
-        default="softplus", description="how T comes from the unit: see above"
+        default="softplus", description="how T follows from r: softplus or raw"
     )
-    floor: Number = Field(default=0.05, gt=0, lt=1, description="mode softplus: what T stays above")
+    floor: Number = Field(default=0.05, gt=0, lt=1, description="lower bound of T in mode softplus")
     penalty_weight: Number = Field(
         default=0.001, ge=0, description="weight of mean((T - 1)^2) in the loss"
     )
@@ -49,20 +51,19 @@ class Temperature(Model):
 
 
 class TemperedNet(nn.Module):
-    """A net with K + 1 outputs, of which the last is what its temperature is made of."""
+    """A net with K + 1 outputs, the last of which gives its temperature."""
 
     def __init__(self, net: nn.Module, link: nn.Module, penalty_weight: float) -> None:
         super().__init__()
         self.net, self.link, self.penalty_weight = net, link, penalty_weight
-        self._seen: Tensor | None = (
-            None  # T (B,) of the batch last seen in train mode, with its graph
-        )
+        # T (B,) of the last batch in train mode, with its graph.
+        self._last_temperature: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) to logits (B, K), already over T."""
+        """x (B, C, H, W) to logits (B, K), divided by T."""
         logits, temperature = self._read(x)
         if self.training:
-            self._seen = temperature
+            self._last_temperature = temperature
         return logits / temperature.unsqueeze(1)
 
     def temperature(self, x: Tensor) -> Tensor:
@@ -70,25 +71,29 @@ class TemperedNet(nn.Module):
         return self._read(x)[1]
 
     def penalty(self) -> Tensor:
-        """What the training adds to its loss for the batch last seen in train mode; a batch is penalised once."""
-        assert self._seen is not None, "there is a penalty after a batch in train mode, once"
-        seen, self._seen = self._seen, None  # or its graph would outlive the step
-        return self.penalty_weight * (seen - 1).square().mean()
+        """The term that training adds to its loss for the last batch in train mode.
+
+        It can be read once per batch.
+        """
+        temperature = self._last_temperature
+        assert temperature is not None, "penalty() needs a batch in train mode before each call"
+        # Else the graph would outlive the step.
+        self._last_temperature = None
+        return self.penalty_weight * (temperature - 1).square().mean()
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.net(x)
-        outputs = outputs.to(
-            torch.promote_types(outputs.dtype, torch.float32)
-        )  # of bfloat16, T would be 1/128 off
+        # In bfloat16 T would be wrong by up to 1/128.
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
         return outputs[:, :-1], self.link(outputs[:, -1])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles have no batch behind them: a tensor inside a graph cannot be copied."""
-        return {**self.__dict__, "_seen": None}
+        """Leave out the last batch: a tensor inside a graph can be neither copied nor pickled."""
+        return {**self.__dict__, "_last_temperature": None}
 
 
 class StandardisedTemperedNet(TemperedNet):
-    """The same around a net that standardises its input."""
+    """A TemperedNet around a net that standardises its input."""
 
     @property
     def pixel_std(self) -> Tensor:
@@ -97,7 +102,7 @@ class StandardisedTemperedNet(TemperedNet):
 
 
 class _Softplus(nn.Module):
-    """r (B,) to T (B,) above the floor: 1 for every r at the start, within 1e-6 in float32."""
+    """r (B,) to T (B,) above the floor; at the start T is 1 for every r, within 1e-6 in float32."""
 
     def __init__(self, floor: float) -> None:
         super().__init__()
@@ -105,5 +110,5 @@ class _Softplus(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, r: Tensor) -> Tensor:
-        # softplus itself has other last bits for the last few examples of a batch
+        # F.softplus gives the last few examples of a batch other last bits.
         return self.floor - F.logsigmoid(-(self.offset + self.gain * r))

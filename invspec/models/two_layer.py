@@ -1,4 +1,4 @@
-"""The net of one hidden layer, whose null space can be written down."""
+"""A net with one hidden layer, whose null space has a closed form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from invspec.ops.types import Shape
 
 
 class TwoLayer(Model):
-    """A linear layer on the flattened pixels, ReLU, and a linear layer. Takes pixels as they are.
+    """A linear layer on the flattened, unstandardised pixels, ReLU, and a linear layer.
 
-    Computes in the precision of its input, so that an analysis in float64 needs no second net.
+    It computes in the precision of its input, so that an analysis in float64 needs no second net.
 
-    Deviates: the paper also mentions 1000 hidden units; what was published has 500, and for MNIST's 784 pixels a null
-    space of the first layer is then left.
+    Deviates: the paper also mentions 1000 hidden units. The published nets have 500, with which the
+    first layer has a null space on the 784 pixels of MNIST.
     """
 
     hidden: int = Field(default=500, ge=1, description="units of the hidden layer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 Norm = Literal["linf", "l2", "l1"]
@@ -11,3 +12,13 @@ Shape = tuple[int, int, int]
 
 
 Bounds = tuple[float, float]
+
+
+# the least and largest value that a mean can have
+Range = tuple[float, float]
+
+
+REALS: Range = (-math.inf, math.inf)
+
+
+SHARES: Range = (0.0, 1.0)

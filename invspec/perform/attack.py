@@ -18,99 +18,131 @@ from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, draw_name
 
+# judged columns and x_adv of some examples, each (N, ...)
+Columns = dict[str, Tensor]
+
+# columns that add up over the searches of one task; the others hold the last search's result
 COSTS = ("forwards", "backwards")
 
 
 def perturb(task: Perturb, runtime: Runtime) -> Artifact:
-    """Attack one part of a sample and judge what was found."""
-    sample, net = (
-        chosen(task.train.dataset, task.sample).to(runtime.device),
-        deployed(task.train, runtime),
-    )
-    split = sample.take(torch.arange(task.part[0], min(task.part[1], len(sample))))
+    """Attack one part of a sample and judge the result."""
+    sample = chosen(task.train.dataset, task.sample).to(runtime.device)
+    net = deployed(task.train, runtime)
+    start, stop = task.part
+    split = sample.take(torch.arange(start, min(stop, len(sample))))
     if not len(split):
-        return _nothing(net, sample)
+        return Artifact(_empty(net, sample))
     if task.after is None:
-        return Artifact(_attacked(task, net, split, None, runtime))
-    return Artifact(_shared(task, runtime.load(task.after).tensors, net, split, runtime))
+        return Artifact(_from_scratch(task, net, split, runtime))
+    smaller = runtime.load(task.after).tensors
+    return Artifact(_warm_started(task, smaller, net, split, runtime))
 
 
-def _shared(
-    task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, runtime: Runtime
-) -> dict[str, Tensor]:
-    """What a task finds after one on a smaller set: the judged columns and x_adv. Costs are what it adds.
-
-    Survivors go on from where the smaller set left them. Who withstands that is attacked as by the task alone, with its
-    draws, so that sharing fools whomever a separate run fools. The misclassified only have that: an attack that leaves
-    the true label drives them deeper into the wrong one.
-    """
-    found = {
-        name: torch.zeros_like(each) if name in COSTS else each.clone()
-        for name, each in smaller.items()
-    }
-    right = found["prediction"] == found["y"]
-    for search, start in ((task, found["x_adv"]), (replace(task, after=None), None)):
-        rows = (~fooled(found) & (right | (start is None))).nonzero().squeeze(1)
-        if not len(rows):
-            continue
-        again = _attacked(
-            search, net, split.take(rows), None if start is None else start[rows], runtime
-        )
-        kept = (
-            torch.ones_like(rows, dtype=torch.bool)
-            if start is not None
-            else fooled(again) | ~right[rows]
-        )
-        for name, each in again.items():
-            if name in COSTS:
-                found[name][rows] += each
-            else:
-                found[name][rows[kept]] = each[kept]
-    return found
+def fooled(columns: Mapping[str, Tensor]) -> Tensor:
+    """Examples whose prediction changed, but not to the true label, (N,) bool."""
+    prediction_adv = columns["prediction_adv"]
+    return (prediction_adv != columns["prediction"]) & (prediction_adv != columns["y"])
 
 
-def fooled(judged: Mapping[str, Tensor]) -> Tensor:
-    """Whose fate is settled, (N,) bool: the prediction has changed, and not to the true label."""
-    prediction_adv = judged["prediction_adv"]
-    return (prediction_adv != judged["prediction"]) & (prediction_adv != judged["y"])
+# ─ one search ────────────────────────────────────────────────────────────────────────────────
+
+
+def _from_scratch(task: Perturb, net: Padded, split: Split, runtime: Runtime) -> Columns:
+    """Attack a split as if the task ran on its own."""
+    return _attacked(task, net, split, None, draw_name(task), runtime)
 
 
 def _attacked(
-    task: Perturb, net: Padded, split: Split, start: Tensor | None, runtime: Runtime
-) -> dict[str, Tensor]:
-    """Attack a split batch by batch, from the images start (N, C, H, W) if there are any: the judged columns, x_adv."""
-    search = searched(net, task.precision)
-    draws_key = draw_name(task) if start is None else f"{draw_name(task)} from a smaller set"
-    found: list[dict[str, Tensor]] = []
+    task: Perturb, net: Padded, split: Split, start: Tensor | None, draws: str, runtime: Runtime
+) -> Columns:
+    """Attack a split batch by batch, from the images start (N, C, H, W) if they are given.
+
+    draws names the random numbers.
+    """
+    proxy = searched(net, task.precision)
+    judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
-        for piece, perturbed in _within_memory(task.attack, search, batch, draws_key):
-            found.append(judge(net, piece, perturbed))
+        for piece, perturbed in _within_memory(task.attack, proxy, batch, draws):
+            judged.append(judge(net, piece, perturbed))
             done += len(piece)
             runtime.progress(done, len(split))
-    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
-
-
-def _nothing(net: nn.Module, sample: Split) -> Artifact:
-    """What a part beyond the sample's end leaves: `size` cannot know that a class has too few examples."""
-    (batch,) = sample.head(1).batches(1)
-    judged = judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
-    return Artifact({name: tensor[:0] for name, tensor in judged.items()})
+    return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 
 def _within_memory(
-    attack: Attack, net: nn.Module, batch: Batch, draws_key: str
+    attack: Attack, net: nn.Module, batch: Batch, draws: str
 ) -> Iterator[tuple[Batch, Perturbed]]:
-    """Perturb a batch; where the device's memory does not hold it, its halves."""
+    """Attack a batch or, if it does not fit into memory, its halves."""
     try:
-        rng = PerExample(draws_key, batch.index, batch.x.device)
+        rng = PerExample(draws, batch.index, batch.x.device)
         yield batch, attack.perturb(net, batch, rng)
         return
     except torch.OutOfMemoryError:
         if len(batch) == 1:
-            raise InvspecError("one example does not fit into the device's memory") from None
+            raise InvspecError(
+                "one example does not fit into the device's memory",
+                hint="choose a smaller model or another --devices",
+            ) from None
     middle = len(batch) // 2
     for rows in (torch.arange(middle), torch.arange(middle, len(batch))):
-        yield from _within_memory(attack, net, batch.take(rows), draws_key)
+        yield from _within_memory(attack, net, batch.take(rows), draws)
+
+
+def _empty(net: nn.Module, sample: Split) -> Columns:
+    """The columns of zero examples.
+
+    The plan cannot know that a class has fewer examples than the sample asks for, so a part may lie
+    beyond the sample's end.
+    """
+    (batch,) = sample.head(1).batches(1)
+    judged = judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
+    return {name: column[:0] for name, column in judged.items()}
+
+
+# ─ a sweep that shares its work ──────────────────────────────────────────────────────────────
+
+
+def _warm_started(
+    task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, runtime: Runtime
+) -> Columns:
+    """Attack a split after the same attack searched a smaller set, as a ball of a smaller eps.
+
+    1. An example fooled within the smaller set is fooled here: its result is copied.
+    2. The others that the net classifies correctly start from their image of the smaller set.
+    3. Those that are still not fooled are attacked from scratch, with the draws of a separate task.
+       So a shared sweep fools at least the examples that separate tasks fool.
+
+    Misclassified examples skip the second search: an attack that leaves the true label drives them
+    further into the wrong class. Costs are those of this task alone.
+    """
+    columns = {
+        name: torch.zeros_like(column) if name in COSTS else column.clone()
+        for name, column in smaller.items()
+    }
+    correct = columns["prediction"] == columns["y"]
+
+    rows = torch.nonzero(correct & ~fooled(columns)).squeeze(1)
+    if len(rows):
+        start, draws = columns["x_adv"][rows], f"{draw_name(task)} from a smaller set"
+        continued = _attacked(task, net, split.take(rows), start, draws, runtime)
+        _update(columns, rows, continued, torch.ones_like(rows, dtype=torch.bool))
+
+    rows = torch.nonzero(~fooled(columns)).squeeze(1)
+    if len(rows):
+        fresh = _from_scratch(task, net, split.take(rows), runtime)
+        # where neither search fooled a correct example, the result of the second search stays
+        _update(columns, rows, fresh, fooled(fresh) | ~correct[rows])
+    return columns
+
+
+def _update(columns: Columns, rows: Tensor, results: Columns, better: Tensor) -> None:
+    """Add the costs of a search of rows (M,); take its results where better (M,) is True."""
+    for name, column in results.items():
+        if name in COSTS:
+            columns[name][rows] += column
+        else:
+            columns[name][rows[better]] = column[better]

@@ -1,4 +1,4 @@
-"""Perform a task: the one entry point of workers."""
+"""Perform a task of any kind: the entry point of workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invspec.tasks import Perturb, Score, Task, Train
 
 
 def perform(task: Task, runtime: Runtime) -> Artifact:
-    """Do the work of one task whose needs are met."""
+    """Perform a task. The artifacts of the tasks that it needs must exist."""
     match task:
         case Train():
             return train(task, runtime)

@@ -1,4 +1,4 @@
-"""Nets as attacks and measures see them: deployed, padded, perhaps in bfloat16."""
+"""Nets as attacks and measures see them: deployed, padded, and perhaps in bfloat16."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invspec.kinds import BATCHED
+from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
@@ -20,57 +22,35 @@ from invspec.tasks import Perturb, Precision, Train
 BLOCK = 16
 
 
-class ModelProxy(nn.Module):
-    """Stands before a deployed net and offers what the net offers: pixel_std, encode, decode."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def __getattr__(self, name: str) -> Any:
-        """Only asked for what the face itself does not have."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("net"), name)
-
-
 class Padded(ModelProxy):
-    """A deployed net whose every batch is filled up to a multiple of BLOCK, so that batch size changes no number."""
+    """A net whose batches are padded to a multiple of BLOCK, so that batch size changes no number.
 
-    def __getattr__(self, name: str) -> Any:
-        """What the net offers; of a bijection, both ways are filled up too."""
-        found = super().__getattr__(name)
-        return _filled_up(found) if name in ("encode", "encode_with_log_det", "decode") else found
+    The last row is repeated. Both directions of a bijection are padded, too.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) to logits (B, K)."""
-        return _filled_up(self.net)(x)
+    routed = BATCHED
 
-
-def _filled_up(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of tensors (B, ...), whose last rows are repeated up to a multiple of BLOCK, cut back to B rows."""
-
-    def called(*tensors: Tensor, **named: Tensor) -> Any:
-        size = len(next(iter((*tensors, *named.values()))))
-        if not (missing := -size % BLOCK):
+    def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
+        """Call the function on padded tensors (B, ...), and cut its results back to B rows."""
+        rows = len(next(iter((*tensors, *named.values()))))
+        missing = -rows % BLOCK
+        if not missing:
             return function(*tensors, **named)
 
-        def filled(x: Tensor) -> Tensor:
+        def padded(x: Tensor) -> Tensor:
             return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
 
-        results = function(*map(filled, tensors), **{name: filled(x) for name, x in named.items()})
-        return (
-            results[:size]
-            if isinstance(results, Tensor)
-            else tuple(result[:size] for result in results)
-        )
-
-    return called
+        results = function(*map(padded, tensors), **{name: padded(x) for name, x in named.items()})
+        if isinstance(results, Tensor):
+            return results[:rows]
+        return tuple(result[:rows] for result in results)
 
 
 class Bfloat16(ModelProxy):
-    """A net searched in bfloat16 and channels-last, behind a float32 face; what else it offers stays in float32."""
+    """A net that computes logits in bfloat16 and channels-last, with float32 inputs and outputs.
+
+    Everything else that the net offers stays in float32.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__(net)
@@ -90,7 +70,7 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
 
 
 def searched(net: Padded, precision: Precision) -> Padded:
-    """The net as an attack sees it."""
+    """The net in the precision in which an attack searches."""
     return net if precision == "float32" else Padded(Bfloat16(net.net))
 
 

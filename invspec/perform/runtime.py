@@ -1,4 +1,4 @@
-"""What a task may use while it is performed, and what it leaves behind."""
+"""The interface between a task and the machinery that runs it."""
 
 from __future__ import annotations
 
@@ -15,37 +15,34 @@ from invspec.tasks import Task, Train
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a task leaves behind. Only a score has rows, only a training has curves."""
+    """The result of a task. Only scores have rows, only trainings have curves."""
 
     tensors: Mapping[str, Tensor]
     rows: tuple[Row, ...] | None = None
     curves: Curves | None = None
 
 
-# ─ doing it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Runtime(Protocol):
-    """Where a task is performed: what it may use, and what can change no number."""
+    """What a task may use while it is performed. None of it may change a result."""
 
     @property
     def device(self) -> torch.device:
-        """Where tensors live while they are worked on."""
+        """The device to compute on."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """Examples that an attack gets at once."""
+        """Number of examples that an attack gets at once."""
         ...
 
     def load(self, task: Task) -> Artifact:
-        """What a finished task left behind."""
+        """The artifact of a finished task."""
         ...
 
     def journal(self, task: Train) -> Journal:
-        """Where a training reports and keeps its checkpoints."""
+        """Reports the progress of a training and saves its checkpoints."""
         ...
 
     def progress(self, done: int, total: int) -> None:
-        """So many of the task's examples are done."""
+        """Report that done of total examples are finished."""
         ...

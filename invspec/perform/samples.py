@@ -1,4 +1,4 @@
-"""The examples that a sample names."""
+"""The examples that a sample selects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invspec.perform.pairs import paired
 
 @lru_cache(maxsize=4)
 def read_split(dataset: Dataset, split: SplitName) -> Split:
-    """A loaded split, kept for the next task of this process."""
+    """A loaded split, cached for the next task of this process."""
     return dataset.load(split)
 
 
@@ -22,21 +22,19 @@ def chosen(dataset: Dataset, sample: Sample) -> Split:
     return _chosen(dataset, sample)  # pyright: ignore[reportArgumentType]  # frozen: hashable
 
 
+# Cached for the next part of the sample: drawing targets for each source takes seconds.
 @lru_cache(maxsize=4)
 def _chosen(dataset: Dataset, sample: Sample) -> Split:
-    """The same, kept for the next part: drawing targets for each source takes seconds."""
     split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
     sources = _sources(split, sample, dataset.classes)
-    return (
-        sources
-        if sample.targets is None
-        else paired(split, sources, sample.targets, dataset.classes)
-    )
+    if sample.targets is None:
+        return sources
+    return paired(split, sources, sample.targets, dataset.classes)
 
 
 def _sources(split: Split, sample: Sample, classes: int) -> Split:
     if sample.per_class is None:
         return split if sample.limit is None else split.head(sample.limit)
     y = split.labels()
-    rows = [torch.nonzero(y == k)[: sample.per_class, 0] for k in range(classes)]
-    return split.take(torch.cat(rows).sort().values)
+    positions = [torch.nonzero(y == k)[: sample.per_class, 0] for k in range(classes)]
+    return split.take(torch.cat(positions).sort().values)

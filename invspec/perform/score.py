@@ -53,7 +53,8 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
     judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
     attack = parts[0].attack
-    return Examples(clean, judged, tensors, plain(attack)["fields"], promise=attack.promise)
+    settings = plain(attack)["fields"]
+    return Examples(clean, judged, tensors, settings, path_promise=attack.path_promise)
 
 
 def score(task: Score, runtime: Runtime) -> Artifact:
@@ -61,7 +62,6 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
     scored: Scored = task.measure.score(deployed(task.train, runtime), *attacked)
-    tensors = {
-        name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()
-    }  # views apart
+    # a file of tensors refuses views of one memory
+    tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))

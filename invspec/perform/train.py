@@ -13,26 +13,33 @@ from invspec.tasks import Train, draw_name
 
 
 def fresh(task: Train) -> nn.Module:
-    """The untrained net, on the CPU; its first weights depend on data set, model and seed."""
+    """The untrained net, on the CPU. Its initial weights depend on data set, model and seed."""
+    seed = int.from_bytes(digest("weights " + draw_name(task))[:8], "big") >> 1
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(digest("weights " + draw_name(task))[:8], "big") >> 1)
+        torch.manual_seed(seed)
         return task.model.build(task.dataset.shape, task.dataset.classes)
 
 
 def train(task: Train, runtime: Runtime) -> Artifact:
-    """Train a net from its first weights."""
-    data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    """Train a net from its initial weights."""
+    # a Dataset is frozen, and so hashable
+    data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]
     net = fresh(task).to(runtime.device)
-    curves = task.defence.train(
-        net, data, Stream("training " + draw_name(task)), runtime.journal(task)
-    )
-    state = net.train().state_dict()
+    rng = Stream("training " + draw_name(task))
+    curves = task.defence.train(net, data, rng, runtime.journal(task))
+    return Artifact(_weights(net), curves=curves)
+
+
+def _weights(net: nn.Module) -> dict[str, torch.Tensor]:
+    """The trained weights, on the CPU. Raises InvspecError if one is not finite."""
+    # cloned, because safetensors refuses tied weights that share memory
     weights = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()
-    }  # tied ones apart
-    bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if bad:
-        raise InvspecError(
-            f"training left weights that are not finite ({bad[0]})", hint="lower the learning rate"
-        )
-    return Artifact(weights, curves=curves)
+        name: weight.detach().cpu().contiguous().clone()
+        for name, weight in net.train().state_dict().items()
+    }
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise InvspecError(
+                f"training left weights that are not finite ({name})", hint="lower lr"
+            )
+    return weights

@@ -1,6 +1,6 @@
-"""The catalogue. A card, registry/<kind>/<name>.yaml, gives a method its name, its class and its paper.
+"""Cards: registry/<kind>/<name>.yaml gives a method its name, its class and its paper.
 
-Reading it imports neither torch nor pydantic nor any method, so that `invspec list` answers at once.
+Reading them imports neither torch nor pydantic nor any method, so that `invspec list` is fast.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import yaml
 
 from invspec import sources
-from invspec.errors import SpecError, suggest
+from invspec.errors import SpecError, first_line, suggest
 
 T = TypeVar("T", "Card", "Paper")
 
@@ -30,9 +30,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Card:
-    """Name and provenance of one method; params are the settings that this name stands for.
+    """Name and provenance of one method.
 
-    example is a part of a spec that uses it, for `invspec list`, where the computed one would not do.
+    params are the fields that this name sets. example is a part of a spec that uses the method, for
+    `invspec list`, if the computed one would not do.
     """
 
     target: str
@@ -54,7 +55,7 @@ class Paper:
 
 
 def shipped(folder: str) -> Path:
-    """registry/ or specs/: beside the package in a checkout, inside it when installed."""
+    """registry/ or specs/: beside the package in a checkout, inside it once installed."""
     inside = Path(__file__).parents[1] / f"_{folder}"
     return inside if inside.is_dir() else Path(__file__).parents[2] / folder
 
@@ -63,11 +64,12 @@ _added: list[Path] = []
 
 
 def add(folder: Path) -> None:
-    """Take cards from a user's folder too; Python files in it can be named by their targets.
+    """Add the cards of a user's folder, whose targets can name Python files in it.
 
-    A user's card hides the package's of the same name; the last folder added comes first.
+    A user's card hides the package's card of the same name; the last folder added comes first.
     """
-    if not os.path.isdir(folder):  # which is False, not an error, for what may not be looked at
+    # os.path.isdir is False, where Path.is_dir raises, for a folder without permission
+    if not os.path.isdir(folder):
         raise SpecError(
             f"no folder {folder}",
             where="--registry",
@@ -82,12 +84,12 @@ def add(folder: Path) -> None:
 
 
 def added() -> tuple[Path, ...]:
-    """The users' folders in the order of adding, for processes that must see the same registry."""
+    """The users' folders, in the order of adding, for processes that need the same registry."""
     return tuple(reversed(_added))
 
 
 def forget() -> None:
-    """Read the folders anew when next asked."""
+    """Drop all caches, so that the folders are read again."""
     for reader in (names, card, papers):
         reader.cache_clear()
 
@@ -98,19 +100,19 @@ def _folders() -> tuple[Path, ...]:
 
 @cache
 def names(kind: Kind) -> dict[str, Path]:
-    """Every name of a kind, sorted, with its card's path."""
-    found: dict[str, Path] = {}
+    """Every name of a kind, sorted, with the path of its card."""
+    paths: dict[str, Path] = {}
     for folder in reversed(_folders()):
-        found |= {path.stem: path for path in (folder / kind).glob("*.yaml")}
-    return dict(sorted(found.items()))
+        paths |= {path.stem: path for path in (folder / kind).glob("*.yaml")}
+    return dict(sorted(paths.items()))
 
 
 @cache
 def card(kind: Kind, name: str) -> Card:
-    """The card of a name. Raises SpecError with the nearest name where there is none."""
+    """The card of a name. Raises: SpecError with the nearest name if there is none."""
     known = names(kind)
     if name not in known:
-        hint = suggest(name, known) or f"`invspec list {kind}` shows them"
+        hint = suggest(name, known) or f"`invspec list {kind}` shows all names"
         raise SpecError(f"no {kind} is named {name!r}", hint=hint)
     return _read_as(Card, _read(known[name]), str(known[name]))
 
@@ -118,58 +120,58 @@ def card(kind: Kind, name: str) -> Card:
 @cache
 def papers() -> dict[str, Paper]:
     """Every paper that a card or a spec may cite, by key."""
-    found: dict[str, Paper] = {}
+    entries: dict[str, Paper] = {}
     for path in (folder / "papers.yaml" for folder in reversed(_folders())):
         if path.is_file():
-            found |= {
-                key: _read_as(Paper, entry, f"{path}: {key}") for key, entry in _read(path).items()
-            }
-    return found
+            for key, entry in _read(path).items():
+                entries[key] = _read_as(Paper, entry, f"{path}: {key}")
+    return entries
 
 
 def _read(path: Path) -> dict[str, Any]:
-    loader = getattr(
-        yaml, "CSafeLoader", yaml.SafeLoader
-    )  # the C one is ten times as fast, where it was built
+    # the C loader is ten times as fast, but not built everywhere
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except OSError as problem:
-        raise SpecError(f"cannot be read: {problem.strerror}", where=str(path)) from None
+        found = f"cannot be read: {problem.strerror}"
+        raise SpecError(found, where=str(path), hint="expected a YAML file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise SpecError(f"not YAML: {str(problem).splitlines()[0]}", where=str(path)) from None
+        found = f"not YAML: {first_line(problem)}"
+        raise SpecError(found, where=str(path), hint="expected keys with values") from None
     if not isinstance(content, dict):
-        raise SpecError("expected keys and values", where=str(path))
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise SpecError(f"expected keys with values, found {found}", where=str(path))
     return content  # pyright: ignore[reportUnknownVariableType]
 
 
-_HOLDS: dict[
-    Any, tuple[tuple[type, ...], str]
-] = {  # by annotation, which `from __future__` leaves as text
-    "str": ((str,), "a text"),
-    "str | None": ((str, NoneType), "a text"),
+# Types and their name, by annotation, which `from __future__ import annotations` leaves as text.
+_TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "str | None": ((str, NoneType), "text"),
     "int": ((int,), "a whole number"),
     "Mapping[str, Any]": ((dict,), "keys with values"),
 }
 
 
-def _read_as(kind: type[T], entry: Any, where: str) -> T:
-    known = {item.name: item for item in fields(kind)}
+def _read_as(cls: type[T], entry: Any, where: str) -> T:
+    """Keys of a YAML file as a Card or a Paper."""
+    known = {item.name: item for item in fields(cls)}
     required = {
         name
         for name, item in known.items()
         if item.default is MISSING and item.default_factory is MISSING
     }
-    given: dict[str, Any] = (
-        {str(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
-    )
-    if wrong := sorted((required - set(given)) | (set(given) - set(known))):
-        raise SpecError(
-            f"{', '.join(wrong)}: missing or unknown",
-            where=where,
-            hint=f"expected {', '.join(known)}",
-        )
-    for name, value in given.items():
-        types, words = _HOLDS[known[name].type]
+    values: dict[str, Any] = {}
+    if isinstance(entry, dict):
+        values = {str(key): value for key, value in cast(dict[Any, Any], entry).items()}
+    wrong = [f"missing key {name}" for name in sorted(required - set(values))]
+    wrong += [f"unknown key {name}" for name in sorted(set(values) - set(known))]
+    if wrong:
+        hint = f"expected {', '.join(known)}"
+        raise SpecError(", ".join(wrong), where=where, hint=hint)
+    for name, value in values.items():
+        types, words = _TYPES[known[name].type]
         if not isinstance(value, types):
             raise SpecError(f"{name}: expected {words}, found {value!r}", where=where)
-    return kind(**given)
+    return cls(**values)

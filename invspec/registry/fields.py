@@ -20,7 +20,7 @@ def _nested(kind: Kind) -> BeforeValidator:
         params = dict(cast(dict[str, Any], value)) if isinstance(value, dict) else {}
         name = params.pop("use", None)
         if not isinstance(name, str):
-            raise ValueError(f"expected {{use: name, ...its fields}}, found {shown(value)}")
+            raise ValueError(f"expected {{use: name, ...fields}}, found {shown(value)}")
         try:
             return make(kind, name, params)
         except SpecError as problem:
@@ -33,5 +33,6 @@ if TYPE_CHECKING:
     AttackField = Attack
     ModelField = Model
 else:
-    AttackField = Annotated[Attack, _nested("attack")]  # in a spec: {use: pgd, eps: 0.3}
+    # in a spec: {use: pgd, eps: 0.3}
+    AttackField = Annotated[Attack, _nested("attack")]
     ModelField = Annotated[Model, _nested("model")]

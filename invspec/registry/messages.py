@@ -1,8 +1,9 @@
-"""pydantic's complaints in the words of a spec."""
+"""pydantic's errors in the words of a spec."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -11,61 +12,91 @@ from pydantic_core import ErrorDetails
 from invspec.errors import SpecError, suggest
 from invspec.kinds import Method
 
+Path = tuple[str | int, ...]
+
 
 def explain(
-    problem: ValidationError, model: type[BaseModel], given: Mapping[str, Any]
-) -> SpecError:
-    """pydantic's first complaint about what was given, in the words of a spec: found, expected, a hint."""
-    errors = problem.errors(include_url=False)
-    first = _clearest(errors)
-    path = _as_written(first["loc"], given)
-    nested = first.get("ctx", {}).get("error")
-    if isinstance(nested, NestedError):
-        return nested.error.within(*path)
-    if first["type"] == "missing":
-        return SpecError("is missing", path=(*path, first["loc"][-1]))
-    if first["type"] == "extra_forbidden":
-        return _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
-    if first["type"] == "value_error":
-        return SpecError(str(nested), path=path)
-    same = [
-        one for one in errors if one["input"] is first["input"] and one["type"] != "value_error"
-    ]
-    beside = [one for one in same if _as_written(one["loc"], given) == path]
-    expected = " or ".join(dict.fromkeys(map(_expected, beside)))  # one for each choice of a union
-    return SpecError(f"expected {expected}, found {shown(first['input'])}", path=path)
+    problem: ValidationError, model: type[BaseModel], written: Mapping[str, Any]
+) -> Iterator[SpecError]:
+    """Everything that pydantic finds wrong with what was written: found, expected, a hint."""
+    for path, errors in _by_path(problem.errors(include_url=False), written).items():
+        yield from _explained(path, errors, model)
 
 
-def _clearest(errors: Sequence[ErrorDetails]) -> ErrorDetails:
-    """The first error, or the misspelt key that explains why another one is missing."""
+def _by_path(
+    errors: Sequence[ErrorDetails], written: Mapping[str, Any]
+) -> dict[Path, list[ErrorDetails]]:
+    """Errors by their place in what was written. The alternatives of a union share one place."""
+    chosen: dict[Path, list[ErrorDetails]] = {}
+    around: set[Path] = set()
+    for error in _without_consequences(errors):
+        path = _as_written(error["loc"], written)
+        if error["type"] == "missing":
+            path = (*path, error["loc"][-1])
+        outer = [path[:length] for length in range(len(path))]
+        if path in chosen:
+            chosen[path].append(error)
+        # an error around or inside another comes from a further alternative of the same union
+        elif path not in around and not chosen.keys() & outer:
+            chosen[path] = [error]
+            around.update(outer)
+    return chosen
+
+
+def _without_consequences(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Errors without missing keys for which a misspelt one stands beside them."""
+    unknown: dict[Path, list[str]] = {}
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            unknown.setdefault(error["loc"][:-1], []).append(str(error["loc"][-1]))
+    for error in errors:
+        *parent, name = error["loc"] or ("",)
+        beside = unknown.get(tuple(parent), [])
+        if error["type"] != "missing" or not difflib.get_close_matches(str(name), beside, n=1):
+            yield error
+
+
+def _explained(
+    path: Path, errors: Sequence[ErrorDetails], model: type[BaseModel]
+) -> Iterator[SpecError]:
     first = errors[0]
-    beside = [
-        one
-        for one in errors
-        if one["type"] == "extra_forbidden" and one["loc"][:-1] == first["loc"][:-1]
-    ]
-    return beside[0] if beside and first["type"] == "missing" else first
-
-
-def _as_written(path: Iterable[str | int], given: Any) -> tuple[str | int, ...]:
-    """A path without the steps that pydantic adds for unions and validators: those that what was given has."""
-    kept: list[str | int] = []
-    for step in path:
-        inside = cast(
-            Mapping[Any, Any], given if isinstance(given, dict) else dict(enumerate(_items(given)))
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, NestedError):
+        yield from cause.error.within(*path).problems
+    elif first["type"] == "missing":
+        yield SpecError("is missing", path=path)
+    elif first["type"] == "extra_forbidden":
+        yield _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
+    elif first["type"] == "value_error":
+        yield SpecError(str(cause), path=path)
+    else:
+        same = [error for error in errors if error["input"] is first["input"]]
+        expected = dict.fromkeys(
+            _expected(error) for error in same if error["type"] != "value_error"
         )
-        if step in inside:
-            kept.append(step)
-            given = inside[step]
-    return tuple(kept)
+        found = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
+        yield SpecError(found, path=path)
 
 
-def _items(given: Any) -> Sequence[Any]:
-    return cast(Sequence[Any], given) if isinstance(given, list | tuple) else ()
+def _as_written(path: Iterable[str | int], written: Any) -> Path:
+    """A path without the steps that pydantic adds for unions and validators."""
+    steps: list[str | int] = []
+    for step in path:
+        if isinstance(written, dict) and step in written:
+            written = cast(dict[Any, Any], written)[step]
+        elif isinstance(written, list | tuple) and isinstance(step, int):
+            items = cast(Sequence[Any], written)
+            if not 0 <= step < len(items):
+                continue
+            written = items[step]
+        else:
+            continue
+        steps.append(step)
+    return tuple(steps)
 
 
 def _owner(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:
-    """The model whose keys stand at a path."""
+    """The model that has the keys at a path."""
     for step in path:
         field = model.model_fields.get(str(step))
         model = (_model_in(field.annotation) if field else None) or model
@@ -79,10 +110,10 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _unknown(word: str, owner: type[BaseModel]) -> SpecError:
-    """What to say of a key that its owner, a method or a part of a spec, does not have."""
+    """A key that its owner, a method or a part of a spec, does not have."""
     known = [field.alias or name for name, field in owner.model_fields.items()]
     if not issubclass(owner, Method):
-        return SpecError(f"no key {word!r} is known here", hint=suggest(word, known), path=(word,))
+        return SpecError(f"unknown key {word!r}", hint=suggest(word, known), path=(word,))
     hint = suggest(word, known, f"{owner.__name__} takes") or f"{owner.__name__} takes none"
     return SpecError(f"{owner.__name__} has no such parameter", hint=hint, path=(word,))
 
@@ -94,12 +125,11 @@ _EXPECTED = {
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
-    "string_too_long": "a text of length {max_length} or less",
-    "string_too_short": "a text of length {min_length} or more",
+    "string_too_long": "text of length {max_length} or less",
+    "string_too_short": "text of length {min_length} or more",
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
 }
-
 
 _EXPECTED_TYPE = {
     "bool": "true or false",
@@ -108,7 +138,7 @@ _EXPECTED_TYPE = {
     "int": "a whole number",
     "list": "a list",
     "model": "keys with values",
-    "string": "a text",
+    "string": "text",
     "tuple": "a list",
 }
 
@@ -116,7 +146,8 @@ _EXPECTED_TYPE = {
 def _expected(error: ErrorDetails) -> str:
     """What would have been right."""
     limits = {
-        name: f"{x:g}" if isinstance(x, float) else x for name, x in error.get("ctx", {}).items()
+        name: f"{limit:g}" if isinstance(limit, float) else limit
+        for name, limit in error.get("ctx", {}).items()
     }
     if (known := _EXPECTED.get(error["type"])) is not None:
         return known.format(**limits)
@@ -126,14 +157,10 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message has it, cut where it is long."""
-    text = (
-        "nothing"
-        if value is None
-        else str(value).lower()
-        if isinstance(value, bool)
-        else repr(value)
-    )
+    """A value as a message shows it, cut if it is long."""
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

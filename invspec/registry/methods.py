@@ -1,4 +1,4 @@
-"""From names to methods: the one place where a card's target is followed and a class imported."""
+"""From names to methods: the one place that follows a card's target and imports a class."""
 
 from __future__ import annotations
 
@@ -11,77 +11,101 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from invspec.errors import SpecError
-from invspec.kinds import Method
+from invspec.errors import SpecError, refuse
+from invspec.kinds import Dataset, Method
+from invspec.registry import renames
 from invspec.registry.cards import Kind, card, names
 from invspec.registry.messages import explain
 
 
+def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
+    """The method of this name with these parameters.
+
+    Raises: SpecError whose path points at the parameter that is wrong.
+    """
+    cls, defaults = resolve(kind, name), card(kind, name).params
+    try:
+        return cls.model_validate({**defaults, **params})
+    except ValidationError as problem:
+        wrong = explain(problem, cls, {**defaults, **params})
+    of_card = set(defaults) - set(params)
+    refuse(_at_card(kind, name, one) if set(one.path[:1]) & of_card else one for one in wrong)
+    raise AssertionError("a validation error without a problem")
+
+
+def _at_card(kind: Kind, name: str, problem: SpecError) -> SpecError:
+    """The same problem, found in the parameters of a card."""
+    where = f"{names(kind)[name]}: params.{'.'.join(map(str, problem.path))}"
+    return SpecError(problem.message, where=where, hint=problem.hint)
+
+
+def smoke(method: Method) -> Method:
+    """The cheapest version of a method that runs all of its code; of a data set, its stand-in."""
+    if isinstance(method, Dataset):
+        return make("dataset", *method.stand_in)
+    return method.smoke()
+
+
 @cache
 def resolve(kind: Kind, name: str) -> type[Method]:
-    """The class behind a name. Imports it, so only the registry's own targets ever run."""
+    """The class of a name. Imports it, and only what cards name is ever imported.
+
+    Raises: SpecError if the card's target is not a class of this kind.
+    """
     target, path = card(kind, name).target, names(kind)[name]
     try:
-        return _followed(kind, target, path.parents[1])
+        return _class_at(kind, target, path.parents[1])
     except SpecError as problem:
-        raise SpecError(
-            f"target {target}: {problem.message}", where=str(path), hint=problem.hint
-        ) from None
+        found = f"target {target}: {problem.message}"
+        raise SpecError(found, where=str(path), hint=problem.hint) from None
 
 
-def _followed(kind: Kind, target: str, folder: Path) -> type[Method]:
-    """The class that a target names, on a card of this registry's folder."""
+def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
+    """The class that a target names on a card of this registry folder."""
     module, _, attribute = target.partition(":")
     if not (attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise SpecError("no target", hint="expected module:Class")
-    found = getattr(_imported(module, folder), attribute, None)
-    if found is None:
-        raise SpecError(f"{module} has no {attribute}")
-    if not (isinstance(found, type) and issubclass(found, Method) and found.kind == kind):
-        raise SpecError(
-            f"is no {kind}", hint=f"expected a subclass of invspec.kinds.{kind.title()}"
-        )
-    if lacking := sorted(getattr(found, "__abstractmethods__", ())):
-        raise SpecError(f"{attribute} does not define {' and '.join(lacking)}")
-    return found
+        raise SpecError("not of the form module:Class", hint="like invspec.attacks.pgd:PGD")
+    cls = getattr(_imported(module, folder), attribute, None)
+    if cls is None:
+        raise SpecError(f"{module} has no {attribute}", hint="expected module:Class")
+    wanted = f"expected a subclass of invspec.kinds.{kind.title()}"
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise SpecError(f"not {_with_article(kind)}", hint=wanted)
+    if cls.kind != kind:
+        found = f"expected {_with_article(kind)}, found {_with_article(cls.kind)}"
+        raise SpecError(found, hint=wanted)
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        found = f"{attribute} does not define {' and '.join(missing)}"
+        raise SpecError(found, hint=f"every {kind} needs it")
+    renames.refuse_old_names(cls)
+    return cls
+
+
+def _with_article(kind: str) -> str:
+    return f"an {kind}" if kind == "attack" else f"a {kind}"
 
 
 def _imported(module: str, folder: Path) -> ModuleType:
-    """Import a module; refuse another one of the same name as a file beside the card."""
+    """Import a module. Refuses a module from elsewhere that hides a file beside the card."""
     try:
-        found = importlib.import_module(module)
-    except Exception as problem:  # whatever a user's module raises
-        raise SpecError(
-            f"cannot be imported: {type(problem).__name__}: {problem}", hint=_raised(problem)
-        ) from problem
+        imported = importlib.import_module(module)
+    except Exception as problem:  # a user's module can raise anything
+        found = f"cannot be imported: {type(problem).__name__}: {problem}"
+        raise SpecError(found, hint=_raised_at(problem)) from problem
     own = folder.joinpath(*module.split("."))
     if any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py")):
-        file = getattr(found, "__file__", None) or "a part of Python"
+        file = getattr(imported, "__file__", None) or "a part of Python"
         if folder not in Path(file).parents:
-            raise SpecError(
-                f"another module is named {module} too: {file}", hint=f"rename {module} in {folder}"
-            )
-    return found
+            found = f"another module is also named {module}: {file}"
+            raise SpecError(found, hint=f"rename {module} in {folder}")
+    return imported
 
 
-def _raised(problem: Exception) -> str:
-    """Where an import failed, unless the module is simply not there."""
+def _raised_at(problem: Exception) -> str:
+    """Where an import failed, unless the module is missing or not Python."""
+    if isinstance(problem, ModuleNotFoundError):
+        return "expected an installed module or one in the folder of the registry"
+    if isinstance(problem, ImportError | SyntaxError):
+        return ""
     *_, last = traceback.extract_tb(problem.__traceback__)
-    return (
-        ""
-        if isinstance(problem, ImportError | SyntaxError)
-        else f"raised in {last.filename}:{last.lineno}"
-    )
-
-
-def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
-    """The method of that name with these parameters. Raises SpecError, its path pointing at the parameter."""
-    method, own = resolve(kind, name), card(kind, name).params
-    try:
-        return method.model_validate({**own, **params})
-    except ValidationError as problem:
-        found = explain(problem, method, {**own, **params})
-        if set(found.path[:1]) & (set(own) - set(params)):  # the card's own settings are wrong
-            where = f"{names(kind)[name]}: params.{'.'.join(map(str, found.path))}"
-            raise SpecError(found.message, where=where, hint=found.hint) from None
-        raise found from None
+    return f"raised in {last.filename}:{last.lineno}"

@@ -1,75 +1,83 @@
-"""How trainings went, as tables of a curve a line."""
+"""Training curves as tables: columns are epochs, each row is a curve."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invspec.analysis import coordinates
-from invspec.analysis.readings import Number, Store
-from invspec.plan.planner import Cell, Plan
-from invspec.report.table import Labels, Line, Table, heading
+from invspec.analysis.estimator import Summary
+from invspec.analysis.readings import Store
+from invspec.plan import coordinates
+from invspec.plan.cells import Cell, Plan
+from invspec.report import units
+from invspec.report.table import Line, RowLabels, Table
 from invspec.spec.schema import Coords, FigureKind
 from invspec.tasks import Train
 
 TRAINED = ("dataset", "model", "defence")
+SUMMARY = "measured on the training batches (augmented, attacked), averaged over each epoch"
+REMARK = "bands reach from the lowest to the highest seed"
 
 
-def tables(planned: Plan, store: Store) -> Iterator[Table]:
-    """How the trainings of the plan went: for those alike in their labels, a table a curve, beside each other."""
-    found: dict[Labels, dict[Train, Coords]] = {}
-    for cell in planned.cells:
-        coords = {
-            name: at for name, at in cell.coords.items() if name.split(".")[0] in _of_training(cell)
-        }
-        found.setdefault(tuple(cell.coords[part] for part in TRAINED), {})[cell.goal.train] = coords
-    for labels, trained in found.items():
-        curves = {train: store.load(train).curves or {} for train in trained if train in store}
-        title = f"Training {labels[1]} on {labels[0]}: {labels[2]}"
-        names = dict.fromkeys(name for own in curves.values() for name in own)
-        for place, name in enumerate(names):
-            kept = [(trained[train], own[name]) for train, own in curves.items() if name in own]
-            yield _curve(planned, title, name, kept, "beside" if place else "profile")
+def tables(plan: Plan, store: Store) -> Iterator[Table]:
+    """The training curves of a plan, for each data set, model and defence.
+
+    Each quantity (loss, accuracy, ...) has a table; those of one training stand side by side.
+    """
+    groups: dict[RowLabels, dict[Train, Coords]] = {}
+    for cell in plan.cells:
+        labels = tuple(cell.coords[part] for part in TRAINED)
+        groups.setdefault(labels, {})[cell.goal.train] = _training_coords(cell)
+    for (dataset, model, defence), trainings in groups.items():
+        curves = {train: store.load(train).curves or {} for train in trainings if train in store}
+        title = f"Training {model} on {dataset}: {defence}"
+        names = dict.fromkeys(name for quantities in curves.values() for name in quantities)
+        for position, name in enumerate(names):
+            runs = [
+                (trainings[train], quantities[name])
+                for train, quantities in curves.items()
+                if name in quantities
+            ]
+            yield _table(plan, title, name, runs, "beside" if position else "profile")
 
 
-def _of_training(cell: Cell) -> set[str]:
-    """The leading words of the coordinates that tell trainings apart: labels of what is trained, and seed."""
-    return {"seed", *(str(cell.coords[part]) for part in TRAINED)}
+def _training_coords(cell: Cell) -> Coords:
+    """The coordinates that distinguish trainings: swept fields of what is trained, and the seed."""
+    prefixes = {"seed", *(str(cell.coords[part]) for part in TRAINED)}
+    return {name: value for name, value in cell.coords.items() if name.split(".")[0] in prefixes}
 
 
-def _curve(
-    planned: Plan,
+def _table(
+    plan: Plan,
     title: str,
     name: str,
-    kept: Sequence[tuple[Coords, Sequence[float]]],
+    runs: Sequence[tuple[Coords, Sequence[float]]],
     figure: FigureKind,
 ) -> Table:
-    """One curve of some trainings, a line for those that differ in nothing but their seed."""
-    rows = (
-        tuple(varying)
-        if (varying := coordinates.varying((coords for coords, _ in kept), but=("seed",)))
-        else ()
-    )
-    alike: dict[Labels, list[Sequence[float]]] = {}
-    for coords, numbers in kept:
-        alike.setdefault(tuple(coords.get(row) for row in rows), []).append(numbers)
-    epochs = max(len(numbers) for _, numbers in kept)
+    """One quantity of some trainings; a line for trainings that differ only in their seed."""
+    rows = tuple(coordinates.varying((coords for coords, _ in runs), but=("seed",)))
+    curves: dict[RowLabels, list[Sequence[float]]] = {}
+    for coords, curve in runs:
+        curves.setdefault(tuple(coords.get(row) for row in rows), []).append(curve)
+    epochs = max(len(curve) for _, curve in runs)
     return Table(
         title=title,
-        about="of what was learnt from, augmented and attacked as it was, averaged over an epoch",
+        summary=SUMMARY,
         measure=name,
         rows=rows,
         columns="epoch",
-        across=tuple(range(1, epochs + 1)),
-        lines=tuple(Line(labels, tuple(_spread(runs, epochs))) for labels, runs in alike.items()),
-        headings={row: heading(planned.spec, row) for row in rows} | {"epoch": "epoch"},
+        column_values=tuple(range(1, epochs + 1)),
+        lines=tuple(Line(labels, tuple(_range(seeds, epochs))) for labels, seeds in curves.items()),
+        headings={row: units.heading(plan.spec, row) for row in rows} | {"epoch": "epoch"},
         fixed={},
         figure=figure,
-        remark="bands reach from the least to the greatest seed",
+        remark=REMARK,
     )
 
 
-def _spread(runs: Sequence[Sequence[float]], epochs: int) -> Iterator[Number | None]:
-    """At each epoch the mean over runs, and the least and greatest of them; None behind the end."""
+def _range(seeds: Sequence[Sequence[float]], epochs: int) -> Iterator[Summary | None]:
+    """At each epoch the mean over seeds, the lowest and the highest; None after the last epoch."""
     for epoch in range(epochs):
-        at = [run[epoch] for run in runs if epoch < len(run)]
-        yield Number(sum(at) / len(at), min(at), max(at), 0, len(at), len(runs)) if at else None
+        values = [curve[epoch] for curve in seeds if epoch < len(curve)]
+        mean = sum(values) / len(values) if values else 0.0
+        count, expected = len(values), len(seeds)
+        yield Summary(mean, min(values), max(values), 0, count, expected) if values else None

@@ -1,4 +1,4 @@
-"""A whole report as a value, and its long form as CSV and JSON: a record for each number."""
+"""The numbers of a report as CSV and JSON, one record for each row of a cell."""
 
 from __future__ import annotations
 
@@ -6,158 +6,122 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
-from invspec.analysis import claims, readings
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Estimator, Reading, Store
-from invspec.plan.planner import Plan
-from invspec.report import curves, provenance, table
-from invspec.report.provenance import Provenance
-from invspec.report.table import Table
+from invspec.analysis.readings import Store
+from invspec.data import Interval
+from invspec.report import provenance
+from invspec.report.contents import Report
+from invspec.report.format import expectation
 from invspec.tasks import Perturb, Score, key, needs
 
-
-@dataclass(frozen=True)
-class Report:
-    """Everything that a report of any format says."""
-
-    plan: Plan
-    readings: tuple[Reading, ...]
-    tables: tuple[Table, ...]
-    trainings: tuple[Table, ...]
-    verdicts: tuple[Verdict, ...]
-    provenance: Provenance
-
-    @property
-    def missing(self) -> int:
-        """How many of the plan's cells have not been computed."""
-        return len({id(reading.cell) for reading in self.readings if reading.row is None})
+VALUES = ("value", "low", "high", "n")
+PASSES = ("forwards", "backwards")
 
 
-def report(planned: Plan, store: Store) -> Report:
-    """Read the store once and work everything out. Raises SpecError as `table.check` does."""
-    table.check(planned)
-    rows = readings.collect(planned, store)
-    groups, estimator = readings.groups(rows), Estimator()
-    return Report(
-        planned,
-        tuple(rows),
-        table.laid_out(planned, groups, estimator, store),
-        tuple(curves.tables(planned, store)),
-        tuple(claims.judged(planned, groups, estimator)),
-        provenance.gather(planned, store),
-    )
+def records(report: Report, store: Store) -> list[dict[str, Any]]:
+    """One record for each row of a cell: its coordinates, value and cost; None if not computed.
 
-
-# ─ the long form ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def records(whole: Report, store: Store) -> list[dict[str, Any]]:
-    """One dict a row of a cell: its coordinates, its numbers, and what they cost. None is what is missing.
-
-    forwards and backwards: how often the model saw an example in the attacks, on average. seconds_*: of the training,
-    the attacks and the score behind the cell, each of which other cells may share. Of a sweep that shares its work it
-    is what the cell's own value cost beyond the smaller ones.
+    forwards and backwards are the mean passes per example in the attacks. seconds_train,
+    seconds_perturb and seconds_score are the time of the tasks behind the cell; other cells may
+    share them. Attacks of a sweep that start from the next smaller value record only what they
+    added to it.
     """
-    goals = dict.fromkeys(reading.cell.goal for reading in whole.readings)
+    goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
+    intervals = report.estimator.intervals(report.readings)
     return [
-        {**reading.coords, **_values(reading), **costs[reading.cell.goal]}
-        for reading in whole.readings
+        {**reading.coords, **_values(intervals.get(reading)), **costs[reading.cell.goal]}
+        for reading in report.readings
     ]
+
+
+def _values(interval: Interval | None) -> dict[str, Any]:
+    return dict.fromkeys(VALUES) if interval is None else asdict(interval)
 
 
 def _cost(goal: Score, store: Store) -> dict[str, Any]:
     attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
-    behind = {"train": [goal.train], "perturb": attacks, "score": [goal]}
+    tasks = {"train": [goal.train], "perturb": attacks, "score": [goal]}
     seconds = {
-        f"seconds_{verb}": provenance.seconds(store, tasks) for verb, tasks in behind.items()
+        f"seconds_{verb}": provenance.seconds(store, behind) for verb, behind in tasks.items()
     }
-    passes = {name: _passes(goal.of, name, store) for name in ("forwards", "backwards")}
+    passes = {name: _passes(goal.of, name, store) for name in PASSES}
     return {**passes, **seconds, "key": key(goal)}
 
 
-def _values(reading: Reading) -> dict[str, Any]:
-    row = reading.row
-    if row is None:
-        return {"value": None, "low": None, "high": None, "n": None}
-    return {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
-
-
-def _passes(of: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:
-    """Passes an example, added over the attacks."""
+def _passes(attacks: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:
+    """Mean passes per example, summed over the attacks; None if one is not computed."""
     total = 0.0
-    for attack in of:
-        if not all(task in store for task in attack):
+    for parts in attacks:
+        if not all(task in store for task in parts):
             return None
-        counts = [store.load(task).tensors[name] for task in attack]
-        total += sum(float(count.sum()) for count in counts) / max(
-            sum(len(count) for count in counts), 1
-        )
+        counts = [store.load(task).tensors[name] for task in parts]
+        examples = max(sum(len(count) for count in counts), 1)
+        total += sum(float(count.sum()) for count in counts) / examples
     return total
 
 
-def csv_text(whole: Report, store: Store) -> str:
-    """The long form as CSV, a heading first."""
-    listed = records(whole, store)
-    names = _columns_of(listed)
+def csv_text(report: Report, store: Store) -> str:
+    """The records as CSV with a header line."""
+    rows = records(report, store)
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, _column_names(rows), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(listed)
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def _columns_of(listed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Coordinates first, those of every cell before those of some, then the numbers."""
-    names = dict.fromkeys(name for record in listed for name in record)
-    numbers = ("value", "low", "high", "n", "forwards", "backwards", *_seconds(names), "key")
-    everywhere = [
-        name for name in names if all(name in record for record in listed) and name not in numbers
+def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Coordinates first, those that every cell has before the others; then the numbers."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    seconds = (name for name in names if name.startswith("seconds_"))
+    numbers = (*VALUES, *PASSES, *seconds, "key")
+    coordinates = [name for name in names if name not in numbers]
+    # sorted is stable: within both halves the order of the spec remains.
+    return [
+        *sorted(coordinates, key=lambda name: not all(name in row for row in rows)),
+        *numbers,
     ]
-    return [*everywhere, *(name for name in names if name not in (*everywhere, *numbers)), *numbers]
 
 
-def _seconds(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if name.startswith("seconds_"))
-
-
-def json_text(whole: Report, store: Store) -> str:
-    """Claims with their verdicts, the long form and the provenance, as JSON."""
-    spec = whole.plan.spec
+def json_text(report: Report, store: Store) -> str:
+    """Claims with their verdicts, all records and the provenance, as JSON."""
+    spec = report.plan.spec
     body = {
         "title": spec.title,
         "spec": spec.name,
         "paper": spec.paper,
-        "claims": [_verdict_record(verdict) for verdict in whole.verdicts],
-        "cells": records(whole, store),
-        "provenance": asdict(whole.provenance),
+        "claims": [_verdict_record(verdict) for verdict in report.verdicts],
+        "cells": records(report, store),
+        "provenance": asdict(report.provenance),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _verdict_record(verdict: Verdict) -> dict[str, Any]:
-    claim = verdict.claim
+    above, below = verdict.bound
     return {
-        "says": claim.says,
-        "source": claim.source,
+        "says": verdict.claim.says,
+        "source": verdict.claim.source,
         "outcome": verdict.outcome,
         "statistic": verdict.statistic,
         "value": verdict.value,
         "low": verdict.low,
         "high": verdict.high,
-        "above": verdict.bound[0],
-        "below": verdict.bound[1],
+        "expected": expectation(verdict),
+        "above": above,
+        "below": below,
         "published": verdict.published,
-        "lacking": verdict.lacking,
+        "missing_scores": verdict.missing_scores,
     }
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no infinity: an open end is null."""
+    """Replace infinities and NaN, which JSON does not have, by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

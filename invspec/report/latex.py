@@ -1,14 +1,21 @@
-"""The report as LaTeX: a booktabs table of the claims and one of every layout, to \\input."""
+"""The report as LaTeX: a booktabs table of the claims and one for each layout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.coordinates import shown
-from invspec.analysis.readings import Number
-from invspec.report import table
-from invspec.report.export import Report
+from invspec.analysis.estimator import Summary
+from invspec.report import captions
+from invspec.report.contents import Report
+from invspec.report.format import (
+    column_headings,
+    expectation,
+    merged_labels,
+    published,
+    statistic_and_interval,
+    value_and_margin,
+)
 from invspec.report.table import Table
 
 _ESCAPES = {
@@ -36,21 +43,30 @@ _ESCAPES = {
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{DEGREE SIGN}": r"$^\circ$",
 }
+_CLAIM_HEADINGS = (
+    "claim",
+    "source",
+    "statistic",
+    "measured",
+    r"95 \% interval",
+    "expected",
+    "published",
+    "verdict",
+)
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is; line ends become spaces, control characters are dropped."""
+    """Text that LaTeX prints as it is; whitespace becomes one space, control characters go."""
     spaced = " ".join(text.split())
     return "".join(_ESCAPES.get(letter, letter) for letter in spaced if letter.isprintable())
 
 
-def text(whole: Report) -> str:
-    """Every table of the report."""
-    head = [
-        f"% {escape(whole.plan.spec.title)}: written by invspec report --format latex; needs \\usepackage{{booktabs}}"
-    ]
-    parts = [_claims(whole.verdicts)] if whole.verdicts else []
-    return "\n\n".join(["\n".join(head), *parts, *map(_table, whole.tables)]) + "\n"
+def text(report: Report) -> str:
+    """All tables of a report."""
+    title = escape(report.plan.spec.title)
+    head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
+    claims = [_claims(report.verdicts)] if report.verdicts else []
+    return "\n\n".join([head, *claims, *map(_table, report.tables)]) + "\n"
 
 
 def _float(caption: str, columns: str, lines: Sequence[str]) -> str:
@@ -60,9 +76,8 @@ def _float(caption: str, columns: str, lines: Sequence[str]) -> str:
         rf"  \caption{{{caption}}}",
         rf"  \begin{{tabular}}{{{columns}}}",
     ]
-    return "\n".join(
-        [*opening, *(f"    {line}" for line in lines), r"  \end{tabular}", r"\end{table}"]
-    )
+    closing = [r"  \end{tabular}", r"\end{table}"]
+    return "\n".join([*opening, *(f"    {line}" for line in lines), *closing])
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -70,65 +85,46 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _claims(verdicts: Sequence[Verdict]) -> str:
-    heading = [
-        "claim",
-        "source",
-        "statistic",
-        "measured",
-        "95 \\% interval",
-        "asked",
-        "published",
-        "verdict",
-    ]
-    lines = [r"\toprule", _row(heading), r"\midrule", *map(_claim, verdicts), r"\bottomrule"]
-    return _float("Claims and what became of them.", r"p{0.3\linewidth}lllllll", lines)
+    rows = map(_claim, verdicts)
+    lines = [r"\toprule", _row(_CLAIM_HEADINGS), r"\midrule", *rows, r"\bottomrule"]
+    return _float("Claims and verdicts.", r"p{0.3\linewidth}lllllll", lines)
 
 
 def _claim(verdict: Verdict) -> str:
-    claim = verdict.claim
-    published = "" if verdict.published is None else table.short(verdict.published)
-    asked = [
+    cells = (
+        verdict.claim.says,
+        verdict.claim.source or "",
         verdict.statistic,
-        *table.statistic(verdict),
-        table.bound(verdict),
-        published,
+        *statistic_and_interval(verdict),
+        expectation(verdict),
+        published(verdict),
         verdict.outcome,
-    ]
-    return _row([escape(cell) for cell in (claim.says, claim.source or "", *asked)])
-
-
-def _table(one: Table) -> str:
-    caption = ". ".join(
-        part for part in (one.title, _sentence(one.about), table.caption(one)) if part
     )
-    return _float(
-        escape(caption + "."), "l" * len(one.rows) + "r" * len(one.across), list(_lines(one))
-    )
+    return _row([escape(cell) for cell in cells])
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _table(table: Table) -> str:
+    summary = table.summary[:1].upper() + table.summary[1:]
+    sentences = filter(None, [table.title, summary, captions.caption(table)])
+    columns = "l" * len(table.rows) + "r" * len(table.column_values)
+    return _float(escape(". ".join(sentences) + "."), columns, list(_lines(table)))
 
 
-def _lines(one: Table) -> Iterator[str]:
-    start, wide = len(one.rows), len(one.across)
+def _lines(table: Table) -> Iterator[str]:
+    labels, values = len(table.rows), len(table.column_values)
+    across = escape(table.headings[table.columns])
     yield r"\toprule"
-    yield _row(
-        [*[""] * start, rf"\multicolumn{{{wide}}}{{c}}{{{escape(one.headings[one.columns])}}}"]
-    )
-    yield rf"\cmidrule(lr){{{start + 1}-{start + wide}}}"
-    yield _row(
-        [escape(one.headings[name]) for name in one.rows]
-        + [escape(shown(at) or "none") for at in one.across]
-    )
+    yield _row([*[""] * labels, rf"\multicolumn{{{values}}}{{c}}{{{across}}}"])
+    yield rf"\cmidrule(lr){{{labels + 1}-{labels + values}}}"
+    row_headings = [table.headings[name] for name in table.rows]
+    yield _row([escape(heading) for heading in (*row_headings, *column_headings(table))])
     yield r"\midrule"
-    for labels, line in zip(table.merged(one), one.lines, strict=True):
-        yield _row(
-            [*map(escape, labels), *(_number(number, one.decimals) for number in line.numbers)]
-        )
+    for merged, line in zip(merged_labels(table), table.lines, strict=True):
+        numbers = (_number(number, table.decimals) for number in line.numbers)
+        yield _row([*map(escape, merged), *numbers])
     yield r"\bottomrule"
 
 
-def _number(number: Number | None, decimals: int) -> str:
-    value, around = table.parts(number, decimals)
-    return escape(value) + (rf" {{\scriptsize {escape(around)}}}" if around else "")
+def _number(number: Summary | None, decimals: int) -> str:
+    value, margin = value_and_margin(number, decimals)
+    return escape(value) + (rf" {{\scriptsize {escape(margin)}}}" if margin else "")

@@ -1,4 +1,4 @@
-"""What scores keep for figures beyond their numbers: matrices, images with what is beside them, regions of planes."""
+"""Pictures that scores keep for figures: matrices, grids of images, regions of planes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ from invspec.spec.schema import FigureKind, Scalar
 
 Array = NDArray[Any]
 
-
-WANTED: dict[FigureKind, str] = {
+# What a score must keep for a kind of figure.
+NEEDED: dict[FigureKind, str] = {
     "heatmap": "matrix",
     "matrix": "matrix of target classes by source classes",
     "images": "images",
     "regions": "regions of planes",
 }
+# Tensors named point_x, point_metamer, ... hold the marked points of planes.
+POINT = "point_"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One panel: a matrix (R, C), NaN where it has no value, or images (R, C, channels, H, W), NaN where there is none.
+    """The picture of one score: a matrix or a grid of images.
 
-    captions (R, C) are numbers to stand below images, frames (R, C) bool says which images are framed, bars (R, C, K)
-    are drawn above images, NaN where there are none. headings stand above the columns and sides beside the rows,
-    instead of class numbers.
+    values is a matrix (R, C) or images (R, C, channels, H, W), NaN where there is none. For images:
+    captions (R, C) are the numbers below them, frames (R, C) bool says which are framed, bars
+    (R, C, K) are drawn above them, NaN where there are none. headings label the columns and sides
+    the rows; without them the labels are class numbers.
     """
 
     values: Array
@@ -45,11 +48,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Regions(Picture):
-    """Planes: values (P, Q, H, W), the class that each of Q classifiers, told by headings, gives to points of a grid.
+    """Planes: values (P, Q, H, W) are the classes that Q classifiers predict on a grid of points.
 
-    Its first row is the lowest, and it goes from -extent to extent both ways. On circles around the middle, of these
-    names and radii (S,), classes are known, labels (S,); misread (P, Q, S, A) bool says at which of A equally spaced
-    angles each classifier takes another. points are what is marked, places (P, 2) by name.
+    The first row of a grid is the lowest; it spans -extent to extent in both directions. headings
+    are the names of the classifiers. S circles around the middle have a name, a radius and a known
+    class (circles, radii, labels); misread (P, Q, S, A) bool says at which of A equally spaced
+    angles a classifier is wrong. points are marked places (P, 2) by name.
     """
 
     extent: float = 1.0
@@ -63,65 +67,67 @@ class Regions(Picture):
 def pictures(
     kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Store
 ) -> dict[tuple[Scalar | None, ...], Picture]:
-    """What each score kept, by what tells scores apart among the coordinates names.
+    """The picture of each score, by those of the coordinates names that cells have.
 
-    Of several seeds a matrix is the mean; of the others, images and regions, only the first can be shown. Raises
-    SpecError where a score keeps nothing of the kind.
+    Over seeds, matrices are averaged; of images and regions only the first seed is shown.
+
+    Raises: SpecError if a score keeps no picture of this kind.
     """
-    found: dict[tuple[Scalar | None, ...], Picture] = {}
+    by_labels: dict[tuple[Scalar | None, ...], Picture] = {}
     for group in groups:
-        if kind not in WANTED or not group.present:
+        if kind not in NEEDED or not group.present:
             continue
         cell = group.present[0].cell
         labels = tuple(cell.coords.get(name) for name in names if name in cell.coords)
-        if labels not in found:
-            found[labels] = _picture(kind, group.present, store)
-    return found
+        if labels not in by_labels:
+            by_labels[labels] = _picture(kind, group.present, store)
+    return by_labels
 
 
 def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Picture:
     first = store.load(readings[0].cell.goal)
     match kind:
         case "matrix" if "matrix" in first.tensors:
-            return Picture(mean([_array(store.load(one.cell.goal), "matrix") for one in readings]))
+            scores = (store.load(reading.cell.goal) for reading in readings)
+            return Picture(mean([_array(score, "matrix") for score in scores]))
         case "images" if "images" in first.tensors:
             return _images(first)
         case "regions" if "regions" in first.tensors:
             return _regions(first)
-        case "heatmap" if square := [
+        case "heatmap" if matrices := [
             name for name, tensor in first.tensors.items() if tensor.ndim == 2
         ]:
-            return Picture(_array(first, square[0]))
+            return Picture(_array(first, matrices[0]))
         case _:
-            raise SpecError(
-                f"{readings[0].coords['measure']} keeps no {WANTED[kind]}", path=("figure",)
-            )
+            measure = readings[0].coords["measure"]
+            raise SpecError(f"{measure} keeps no {NEEDED[kind]}", path=("figure",))
 
 
 def _images(score: Artifact) -> Picture:
-    kept = {
-        name: _array(score, name)
-        for name in ("captions", "frames", "bars")
-        if name in score.tensors
-    }
     images = _array(score, "images")
-    return Picture(
-        images, **kept, headings=_headings(score, columns=images.shape[1]), sides=_sides(score)
-    )
+    optional = ("captions", "frames", "bars")
+    arrays = {name: _array(score, name) for name in optional if name in score.tensors}
+    headings = _headings(score, columns=images.shape[1])
+    return Picture(images, **arrays, headings=headings, sides=_sides(score))
+
+
+def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
+    """The coordinates of a score's rows if there is one for each column of its images."""
+    rows = score.rows or ()
+    values = tuple(str(value) for row in rows for value in row.where.values())
+    return values if len(values) == len(rows) == columns else ()
 
 
 def _sides(score: Artifact) -> tuple[str, ...]:
-    """The numbers beside the rows of images, if there are any; nothing for NaN."""
+    """The numbers beside the rows of images, if there are any; empty for NaN."""
     numbers: list[float] = score.tensors["sides"].tolist() if "sides" in score.tensors else []
     return tuple("" if math.isnan(number) else f"{number:g}" for number in numbers)
 
 
 def _regions(score: Artifact) -> Regions:
-    wheres = [
-        tuple(map(str, row.where.values())) for row in score.rows or ()
-    ]  # classifier and circle
-    headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*wheres, strict=True))
-    mark = "point_"
+    # The rows of such a score have two coordinates: classifier and circle.
+    pairs = [tuple(map(str, row.where.values())) for row in score.rows or ()]
+    headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     return Regions(
         _array(score, "regions"),
         headings=headings,
@@ -131,18 +137,11 @@ def _regions(score: Artifact) -> Regions:
         labels=tuple(score.tensors["labels"].tolist()),
         misread=_array(score, "misread"),
         points={
-            name.removeprefix(mark): _array(score, name)
+            name.removeprefix(POINT): _array(score, name)
             for name in score.tensors
-            if name.startswith(mark)
+            if name.startswith(POINT)
         },
     )
-
-
-def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
-    """What tells the rows of a score apart, where it has one for each column of its images."""
-    wheres: list[Mapping[str, str | float]] = [row.where for row in score.rows or ()]
-    told = tuple(str(value) for where in wheres for value in where.values())
-    return told if len(told) == len(wheres) == columns else ()
 
 
 def _array(score: Artifact, name: str) -> Array:
@@ -150,8 +149,8 @@ def _array(score: Artifact, name: str) -> Array:
 
 
 def mean(matrices: Sequence[Array]) -> Array:
-    """The mean of matrices (R, C) at each place, over those that have a value there."""
+    """The mean of matrices (R, C) at each entry, over those that have a value there."""
     stacked = np.stack(matrices)
-    there = ~np.isnan(stacked)
-    total, count = np.where(there, stacked, 0).sum(axis=0), there.sum(axis=0)
+    present = ~np.isnan(stacked)
+    total, count = np.where(present, stacked, 0).sum(axis=0), present.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Where the numbers come from: what was computed, on what, with what, in what time, and how to do it again."""
+"""Provenance of a report: what was computed, on which device, in what time, how to repeat it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from invspec.analysis.readings import Store
 from invspec.perform.bits import BROKEN, PROMISED
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
 from invspec.tasks import Task, verb
@@ -19,9 +19,10 @@ from invspec.tasks import Task, verb
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts for the foot of a report. versions: every distinct device, version and commit; finished is the last.
+    """Facts for the foot of a report.
 
-    bits: a clause about batch size, empty where it was not checked.
+    seconds: by kind of task. versions: all distinct devices, versions and commits. finished: when
+    the last task finished. bits: whether results depend on batch size, empty if not checked.
     """
 
     done: int
@@ -36,87 +37,81 @@ class Provenance:
 
     @property
     def total(self) -> float:
-        """Seconds of everything."""
+        """Seconds of all tasks together."""
         return sum(self.seconds.values())
 
 
-def gather(planned: Plan, store: Store) -> Provenance:
-    """What the store says about a plan's finished tasks."""
-    made = {task: store.made(task) for task in planned.tasks if task in store}
+def gather(plan: Plan, store: Store) -> Provenance:
+    """The provenance of a plan's finished tasks."""
+    made = {task: store.made(task) for task in plan.tasks if task in store}
 
     def distinct(name: str) -> tuple[str, ...]:
-        return tuple(sorted({str(one[name]) for one in made.values() if one.get(name)}))
+        return tuple(sorted({str(facts[name]) for facts in made.values() if facts.get(name)}))
 
+    versions = {name: distinct(name) for name in ("device", "invspec", "torch", "commit")}
     return Provenance(
         done=len(made),
-        tasks=len(planned.tasks),
-        seconds={kind: _sum(kind, made) for kind in ("train", "perturb", "score")},
-        versions={
-            name: found
-            for name in ("device", "invspec", "torch", "commit")
-            if (found := distinct(name))
-        },
+        tasks=len(plan.tasks),
+        seconds={kind: _seconds_of(kind, made) for kind in ("train", "perturb", "score")},
+        versions={name: values for name, values in versions.items() if values},
         finished=max(distinct("finished"), default=""),
-        precision=planned.spec.precision,
+        precision=plan.spec.precision,
         bits=_bits(made),
-        seeds=planned.spec.seeds,
-        command=command(planned.spec),
+        seeds=plan.spec.seeds,
+        command=command(plan.spec),
     )
 
 
-def _sum(kind: str, made: dict[Task, dict[str, Any]]) -> float:
-    return sum(float(one.get("seconds", 0)) for task, one in made.items() if verb(task) == kind)
+def _seconds_of(kind: str, made: dict[Task, dict[str, Any]]) -> float:
+    return sum(float(facts.get("seconds", 0)) for task, facts in made.items() if verb(task) == kind)
 
 
 def _bits(made: dict[Task, dict[str, Any]]) -> str:
-    """Whether results depend on batch size, in words; nothing where an attack of an older version did not check it."""
+    """Whether results depend on batch size; empty if some attack was made without the check."""
     promises = {
         str(facts.get("bits", "")) for task, facts in made.items() if verb(task) == "perturb"
     }
-    if reasons := sorted(
-        promise.removeprefix(BROKEN) for promise in promises if promise.startswith(BROKEN)
-    ):
+    broken = (promise for promise in promises if promise.startswith(BROKEN))
+    if reasons := sorted(promise.removeprefix(BROKEN) for promise in broken):
         return f"batch size may change last bits: {'; '.join(reasons)}"
     return "results do not depend on batch size (checked)" if promises == {PROMISED} else ""
 
 
 def seconds(store: Store, tasks: Iterable[Task]) -> float | None:
-    """What tasks took together; None where one of them is not there."""
-    listed = list(tasks)
-    if not all(task in store for task in listed):
+    """Seconds of some tasks together; None if one of them is not computed."""
+    tasks = list(tasks)
+    if not all(task in store for task in tasks):
         return None
-    return sum(float(store.made(task).get("seconds", 0)) for task in listed)
+    return sum(float(store.made(task).get("seconds", 0)) for task in tasks)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 0.3 s, 41 s, 5 min 10 s, 2 h 3 min."""
+    """A duration as text: 0.3 s, 41 s, 5 min 10 s, 2 h 3 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
 def citation(spec: Spec) -> str:
-    """The paper of a spec: authors (year). title. venue."""
+    """The paper of a spec: authors (year). title. venue. Empty if it names none."""
     paper = papers().get(spec.paper or "")
     if paper is None:
         return ""
-    return (
-        f"{paper.authors} ({paper.year}). {paper.title}.{f' {paper.venue}.' if paper.venue else ''}"
-    )
+    venue = f" {paper.venue}." if paper.venue else ""
+    return f"{paper.authors} ({paper.year}). {paper.title}.{venue}"
 
 
 def command(spec: Spec) -> str:
-    """What to type for the same numbers: the spec, its scale and the settings that were laid over it."""
+    """The command that computes the same numbers: the spec, its scale and settings."""
     return shlex.join(["invspec", "run", spec.source.name, *spec.options])
 
 
 def spec_text(spec: Spec) -> str:
-    """The spec as it was run, scale and settings included."""
-    return yaml.safe_dump(
-        spec.source.values, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
-    )
+    """The spec as it was run, with scale and settings applied, as YAML."""
+    style: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "default_flow_style": None}
+    return yaml.safe_dump(spec.source.values, width=100, **style)

@@ -1,4 +1,4 @@
-"""Every example of every cell as a long table, for pandas, DuckDB or R."""
+"""A long table of all examples of all cells, for pandas, DuckDB or R."""
 
 from __future__ import annotations
 
@@ -15,56 +15,62 @@ import pyarrow.parquet
 from invspec.data import JUDGED, PAIRED
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
 
-MEASURED = ("measure",)  # coordinates that say nothing of an example
+# All other judged columns are int64.
+FLOATS = ("confidence", "confidence_adv", "linf", "l2")
 
 
 def write(planned: Plan, store: Store, path: Path, format: str) -> int:
-    """Write path; one row an example and attack. Gives the number of rows; what is not computed is left out."""
-    wanted = _attacked(planned)
-    paired = any(task.sample.targets is not None for task, _ in wanted)
-    schema = _schema([coords for _, coords in wanted], JUDGED + PAIRED if paired else JUDGED)
+    """Write one row for each example and attack that is computed; give the number of rows.
+
+    format: parquet or csv. The file appears only once it is complete.
+
+    Raises: InvspecError if the file cannot be written.
+    """
+    attacks = _attacks(planned)
+    has_pairs = any(task.sample.targets is not None for task, _ in attacks)
+    schema = _schema([coords for _, coords in attacks], JUDGED + PAIRED if has_pairs else JUDGED)
     rows, partial = 0, path.with_name(f"{path.name}.partial")
     make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with make(partial, schema) as writer:
-            for task, coords in wanted:
+            for task, coords in attacks:
                 if task in store:
                     table = _table(task, coords, store, schema)
                     writer.write_table(table)
                     rows += len(table)
         partial.replace(path)
     except OSError as problem:
-        raise InvspecError(
-            f"cannot write {path}: {problem.strerror or problem}", where="--output"
-        ) from None
+        reason = problem.strerror or problem
+        raise InvspecError(f"cannot write {path}: {reason}", where="--output") from None
     finally:
         with suppress(OSError):
             partial.unlink()
     return rows
 
 
-def _attacked(planned: Plan) -> list[tuple[Perturb, Coords]]:
-    """Every perturb task with the coordinates that describe it, once for each; several labels may share a task."""
-    found: dict[tuple[Perturb, str], tuple[Perturb, Coords]] = {}
+def _attacks(planned: Plan) -> list[tuple[Perturb, Coords]]:
+    """All perturb tasks with their coordinates; a task with several labels occurs once for each."""
+    attacks: dict[tuple[Perturb, str], tuple[Perturb, Coords]] = {}
     for cell in planned.cells:
         labels = str(cell.coords["attack"]).split("+")
         measured = _swept(planned, "measures", [str(cell.coords["measure"])])
         for label, parts in zip(labels, cell.goal.of, strict=True):
             others = _swept(planned, "attacks", [other for other in labels if other != label])
-            hidden = {*MEASURED, *measured, *others}
-            coords = {name: value for name, value in cell.coords.items() if name not in hidden} | {
-                "attack": label
-            }
-            found |= {(part, repr(coords)): (part, coords) for part in parts}
-    return list(found.values())
+            # Coordinates of the measure and of other attacks say nothing about an example.
+            hidden = {"measure", *measured, *others}
+            own = {name: value for name, value in cell.coords.items() if name not in hidden}
+            coords = {**own, "attack": label}
+            attacks |= {(part, repr(coords)): (part, coords) for part in parts}
+    return list(attacks.values())
 
 
 def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
+    """The swept coordinates of some entries of the spec."""
     entries = planned.spec.entries[kind]
     return {
         name for label in labels for variant in entries[label].variants for name in variant.coords
@@ -73,30 +79,23 @@ def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
 
 def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
     """Coordinates first, in the order of the spec, then the judged columns."""
-    kinds: dict[str, pa.DataType] = {}
-    for each in coords:
-        for name, value in each.items():
-            kinds[name] = _wider(kinds.get(name), _type(value))
+    types: dict[str, pa.DataType] = {}
+    for cell in coords:
+        for name, value in cell.items():
+            types[name] = _common_type(types.get(name), _type(value))
     judged = {name: pa.float32() if name in FLOATS else pa.int64() for name in columns}
-    return pa.schema([("task", pa.string()), *kinds.items(), *judged.items()])
-
-
-FLOATS = ("confidence", "confidence_adv", "linf", "l2")
+    return pa.schema([("task", pa.string()), *types.items(), *judged.items()])
 
 
 def _type(value: Any) -> pa.DataType:
-    if isinstance(value, bool):
-        return pa.bool_()
-    return (
-        pa.int64()
-        if isinstance(value, int)
-        else pa.float64()
-        if isinstance(value, float)
-        else pa.string()
-    )
+    # bool first: it is an int, too
+    for kind, column_type in ((bool, pa.bool_()), (int, pa.int64()), (float, pa.float64())):
+        if isinstance(value, kind):
+            return column_type
+    return pa.string()
 
 
-def _wider(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:
+def _common_type(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:
     if first is None or first == second:
         return second
     return pa.float64() if {first, second} <= {pa.int64(), pa.float64()} else pa.string()

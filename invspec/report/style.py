@@ -1,4 +1,4 @@
-"""The hand in which all figures are drawn: colours on a white page and on a dark one, markers, type."""
+"""Figure style: colours on a white and on a dark page, markers, fonts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from invspec.analysis.coordinates import number
-from invspec.report.table import Labels
+from invspec.plan.coordinates import number
+from invspec.report.table import RowLabels
 
 INK, GRID, FAINT, PAGE = "#23262d", "#dfe1e6", "#6b7079", "#fdfdfc"
-
-
 DARK_PAGE = {PAGE: "#1b1e23", INK: "#e6e8ec", GRID: "#363a42", FAINT: "#9ba1ab"}
 
-
-# each colour as it is on a white page and on a dark one
+# Stops of the colour scale of a sweep: on a white page, on a dark page.
 SWEEP = (("#eda63a", "#d9485f", "#7d2e8d", "#23235f"), ("#f2b651", "#ee6f7f", "#b77bdc", "#8f9bff"))
 
-
-KINDS = (  # Okabe and Ito's palette
+# The palette of Okabe and Ito, distinguishable without red-green vision: white page, dark page.
+PALETTE = (
     ("#0072b2", "#4fa8e0"),
     ("#009e73", "#3cc8a0"),
     ("#d55e00", "#f0854a"),
@@ -34,24 +31,23 @@ KINDS = (  # Okabe and Ito's palette
     ("#666666", "#aaaaaa"),
 )
 
-
-# of classes: lines, in the colours of kinds, and areas, whose tints differ in lightness too
+# For each class its line colour (from the palette) and its area colour. The area colours also
+# differ in lightness, so that they can be told apart without colour vision.
 CLASSES = (
-    (KINDS[0], ("#9cc2e4", "#173d5b")),
-    (KINDS[2], ("#fbe0c6", "#87502f")),
-    (KINDS[1], ("#86c5ad", "#0f4336")),
-    (KINDS[3], ("#f6dcea", "#835571")),
-    (KINDS[6], ("#c2c2c7", "#3a3c42")),
+    (PALETTE[0], ("#9cc2e4", "#173d5b")),
+    (PALETTE[2], ("#fbe0c6", "#87502f")),
+    (PALETTE[1], ("#86c5ad", "#0f4336")),
+    (PALETTE[3], ("#f6dcea", "#835571")),
+    (PALETTE[6], ("#c2c2c7", "#3a3c42")),
 )
 
-
-# from least to most; no colour is one of a sweep, since each has its own on a dark page
+# Stops of the heat map scale, from low to high. No stop equals one of SWEEP: a page replaces
+# colours by value, and the two scales have different colours on a dark page.
 HEAT = (("#f6f6f2", "#eda63b", "#d94860", "#23235e"), ("#23262e", "#7b3a86", "#e0566a", "#f7d9a0"))
-
 
 MARKERS = "osD^vPX"
 
-
+# svg.fonttype none keeps text as text; a fixed hashsalt makes the ids in an SVG reproducible.
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -71,63 +67,71 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "invspec",
 }
 
-
-QUIET: dict[str, Any] = {"alignment": "left", "frameon": False}  # a legend
+LEGEND: dict[str, Any] = {"alignment": "left", "frameon": False}
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How the lines of one row look: colour on a white page, on a dark one, and marker."""
+    """Colour of a line on a white page and on a dark one, and its marker."""
 
     colour: str
     dark: str
     marker: str = "o"
 
 
-def looks(rows: Iterable[Labels]) -> dict[Labels, LineStyle]:
-    """Rows that differ by one number take the colours of a sweep in its order; others those of kinds."""
+def line_styles(rows: Iterable[RowLabels]) -> dict[RowLabels, LineStyle]:
+    """A style for each row.
+
+    Rows that differ only in a number take colours of the sweep scale, in the order of that number;
+    all other rows take colours of the palette.
+    """
     distinct = list(dict.fromkeys(rows))
-    swept = _sweep(distinct)
-    found = _sweep_looks(swept) if len(swept) > 1 else {}
-    others = [row for row in distinct if row not in found]
-    for place, row in enumerate(others):
-        colour, dark = KINDS[place % len(KINDS)]
-        found[row] = LineStyle(colour, dark, MARKERS[(place + (len(swept) > 1)) % len(MARKERS)])
-    return {row: found[row] for row in distinct}
+    swept = _largest_sweep(distinct)
+    styles = _sweep_styles(swept) if len(swept) > 1 else {}
+    others = [row for row in distinct if row not in styles]
+    # The sweep uses the first marker, so the other rows start with the second.
+    first_marker = int(len(swept) > 1)
+    for position, row in enumerate(others):
+        colour, dark = PALETTE[position % len(PALETTE)]
+        marker = MARKERS[(position + first_marker) % len(MARKERS)]
+        styles[row] = LineStyle(colour, dark, marker)
+    return {row: styles[row] for row in distinct}
 
 
-def _sweep(rows: Sequence[Labels]) -> dict[Labels, float]:
-    """The largest set of rows that differ by a single number, and that number."""
-    families: dict[tuple[int, Labels], dict[Labels, float]] = {}
+def _largest_sweep(rows: Sequence[RowLabels]) -> dict[RowLabels, float]:
+    """The largest set of rows that differ only in one number, each row with that number."""
+    families: dict[tuple[int, RowLabels], dict[RowLabels, float]] = {}
     for row in rows:
-        for place, value in enumerate(row):
-            if (at := number(value)) is not None:
-                families.setdefault((place, (*row[:place], *row[place + 1 :])), {})[row] = at
+        for position, label in enumerate(row):
+            if (value := number(label)) is not None:
+                family = (position, (*row[:position], *row[position + 1 :]))
+                families.setdefault(family, {})[row] = value
     return max(families.values(), key=len, default={})
 
 
-def _sweep_looks(swept: dict[Labels, float]) -> dict[Labels, LineStyle]:
-    light, dark = (LinearSegmentedColormap.from_list("sweep", list(colours)) for colours in SWEEP)
+def _sweep_styles(swept: dict[RowLabels, float]) -> dict[RowLabels, LineStyle]:
+    light, dark = (LinearSegmentedColormap.from_list("sweep", list(stops)) for stops in SWEEP)
     ranked = sorted(set(swept.values()))
-    at = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
-    return {row: LineStyle(to_hex(light(place)), to_hex(dark(place))) for row, place in at.items()}
+    ranks = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
+    return {row: LineStyle(to_hex(light(rank)), to_hex(dark(rank))) for row, rank in ranks.items()}
 
 
-def handles(found: Mapping[str, LineStyle]) -> list[Line2D]:
-    """What stands for each look in a legend."""
+def legend_handles(styles: Mapping[str, LineStyle]) -> list[Line2D]:
+    """A line with its marker for each entry of a legend."""
     return [
-        Line2D([], [], color=look.colour, marker=look.marker, markersize=3.4, linewidth=1.5)
-        for look in found.values()
+        Line2D([], [], color=style.colour, marker=style.marker, markersize=3.4, linewidth=1.5)
+        for style in styles.values()
     ]
 
 
-def legend(figure: Figure, found: Mapping[str, LineStyle], title: str | None) -> None:
-    """One legend for the whole figure, on its right."""
-    figure.legend(handles(found), list(found), title=title, loc="outside right center", **QUIET)
+def add_legend(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
+    """Add one legend for the whole figure, on its right."""
+    position = "outside right center"
+    figure.legend(legend_handles(styles), list(styles), title=title, loc=position, **LEGEND)
 
 
-def bare(axes: Axes, grid: str = "y") -> None:
-    """Axes without a frame, with a faint grid behind what is drawn."""
+def clean_axes(axes: Axes, grid: str = "y") -> None:
+    """Remove the upper and right frame; put a faint grid behind the data."""
     axes.grid(axis=grid, color=GRID, linewidth=0.6)  # pyright: ignore[reportArgumentType]  # x, y or both
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

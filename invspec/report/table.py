@@ -1,544 +1,76 @@
-"""Tables as values: a layout, the numbers it shows, and the long form of all of them. Nothing here draws."""
+"""Tables as values, independent of how they are printed or drawn."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
-from invspec.analysis import coordinates, readings
-from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
-from invspec.analysis.readings import Estimator, Group, Number, Store
-from invspec.errors import SpecError
-from invspec.plan.planner import Plan
-from invspec.registry import cards
-from invspec.report import payloads
+from invspec.analysis.estimator import Summary
 from invspec.report.payloads import Picture
-from invspec.spec.resolved import Spec
-from invspec.spec.schema import KINDS, FigureKind, Layout, Scalar
+from invspec.spec.schema import FigureKind, Scalar
 
-Labels = tuple[Scalar | None, ...]
-_ACCOMPANIED: tuple[FigureKind, ...] = (
-    "profile",
-    "beside",
-)  # figures that another panel may stand beside
-T = TypeVar("T")
-MINUS = "\N{MINUS SIGN}"
-ROUNDING = 1e-8
-TRAINED = ("dataset", "model", "defence")
-REMARKS: dict[FigureKind, str] = {
-    "band": "bands from the lowest to the highest {edges}",
-    "matrix": "above each matrix the mean of its cells{means}; grey cells have no value",
-    "images": "below each image the {confidence} of its source, of a framed one in its own{bars}{only}",
-    "regions": "areas are what points are taken for, circles have the colour of their class and are thick where they "
-    "are taken for another{only}",
-    "heatmap": "the sizes of a matrix's entries{only}",
-}
+# The values of the row coordinates; None where a row has no such coordinate.
+RowLabels = tuple[Scalar | None, ...]
+
+# Shares are drawn on the axis 0 to 1, but only if their intervals reach beyond this: small
+# distances also lie in [0, 1] and would be squeezed to its lower edge.
+LARGE_SHARE = 0.5
+SHARE_DECIMALS, MOST_DECIMALS = 3, 6
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: the values of its row coordinates, None where it has none, and a number a column."""
+    """A row of a table: its labels and one number per column, None where it is missing."""
 
-    labels: Labels
-    numbers: tuple[Number | None, ...]
+    labels: RowLabels
+    numbers: tuple[Summary | None, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """One measure laid out. rows and columns name coordinates; headings gives those that have units with them.
+    """One measure laid out in rows and columns.
 
-    pictures are what scores kept for the figure, by what tells them apart. against has the same rows of another
-    measure, for a plane. metric says what distances are, remark how the figure is to be read.
+    rows and columns name coordinates, headings gives them with their units, column_values are the
+    values along the columns. fixed holds the coordinates that the layout fixes. pictures are what
+    the scores keep for the figure, by the coordinates that differ between them. metric names the
+    distance that the measure uses, remark explains the figure. against, for a plane, is the table
+    of the second measure, with the same rows.
     """
 
     title: str
-    about: str
+    summary: str
     measure: str
     rows: tuple[str, ...]
     columns: str
-    across: Labels
+    column_values: RowLabels
     lines: tuple[Line, ...]
     headings: Mapping[str, str]
     fixed: Mapping[str, Scalar]
     figure: FigureKind
     legend: str | None = None
-    pictures: Mapping[Labels, Picture] = field(default_factory=dict[Labels, Picture])
+    pictures: Mapping[RowLabels, Picture] = field(default_factory=dict[RowLabels, Picture])
     metric: str = ""
     remark: str = "95 % intervals"
     against: Table | None = None
 
     @property
-    def numbers(self) -> list[Number]:
-        """Every number that is there."""
+    def numbers(self) -> list[Summary]:
+        """All numbers that are present."""
         return [number for line in self.lines for number in line.numbers if number is not None]
 
     @property
     def is_share(self) -> bool:
-        """Whether everything in it lies in [0, 1] and fills it: distances may be small, shares seldom all are."""
-        return (
-            all(number.low >= 0 and number.high <= 1 for number in self.numbers)
-            and self._greatest > 0.5
-        )
-
-    @property
-    def _greatest(self) -> float:
-        return max((number.high for number in self.numbers), default=0.0)
+        """Whether all intervals lie in [0, 1] and at least one reaches its upper half."""
+        numbers = self.numbers
+        in_range = all(number.low >= 0 and number.high <= 1 for number in numbers)
+        return in_range and max((number.high for number in numbers), default=0.0) > LARGE_SHARE
 
     @property
     def decimals(self) -> int:
-        """Digits after the point: three for shares; else as many as the interval in the middle has two of meaning."""
-        halves = sorted(number.half for number in self.numbers if 0 < number.half < math.inf)
-        if self.is_share or not halves:
-            return 3
-        return min(max(1 - math.floor(math.log10(halves[len(halves) // 2])), 0), 6)
-
-
-def tables(planned: Plan, store: Store) -> tuple[Table, ...]:
-    """A table for each layout, from what the store has."""
-    return laid_out(planned, readings.groups(readings.collect(planned, store)), Estimator(), store)
-
-
-def laid_out(
-    planned: Plan, groups: Sequence[Group], estimator: Estimator, store: Store
-) -> tuple[Table, ...]:
-    """A table for each layout, from groups that have been read already.
-
-    Raises SpecError where a figure cannot be drawn of what the measure kept, which shows only once it is there.
-    """
-    return tuple(
-        _located(planned, number, layout, groups, estimator, store)
-        for number, layout in enumerate(layouts(planned))
-    )
-
-
-def _located(
-    planned: Plan,
-    number: int,
-    layout: Layout,
-    groups: Sequence[Group],
-    estimator: Estimator,
-    store: Store,
-) -> Table:
-    try:
-        return _table(planned, layout, groups, estimator, store)
-    except SpecError as problem:
-        raise planned.spec.source.locate(problem.within("report", number)) from None
-
-
-# ─ layouts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def layouts(planned: Plan) -> tuple[Layout, ...]:
-    """Those of the spec, or else one a measure."""
-    measures = planned.coordinates().get("measure", ())
-    return planned.spec.report or tuple(Layout(of=str(measure)) for measure in measures)
-
-
-def check(planned: Plan) -> None:
-    """See that each layout shows every cell in a place of its own. Raises SpecError with the layout's file and line."""
-    for number, layout in enumerate(planned.spec.report):
-        try:
-            if layout.figure == "beside" and (
-                number == 0 or planned.spec.report[number - 1].figure not in _ACCOMPANIED
-            ):
-                raise SpecError(
-                    "no profile stands before this one", hint="figure: profile", path=("figure",)
-                )
-            _check(planned, layout)
-        except SpecError as problem:
-            raise planned.spec.source.locate(problem.within("report", number)) from None
-
-
-def legend_names(legend: str | None) -> list[str]:
-    """The coordinates that a legend's text speaks of."""
-    return re.findall(r"{([^{}]*)}", legend or "")
-
-
-def _check(planned: Plan, layout: Layout) -> None:
-    coordinates.check_measure(planned, layout.of, ("of",))
-    of_measure = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
-    coordinates.check_at(
-        of_measure,
-        {name: at for name, at in layout.at.items() if not _is_own(layout, name)},
-        ("at",),
-    )
-    known = dict.fromkeys(name for coords in of_measure for name in coords)
-    for position, name in enumerate(layout.rows or ()):
-        if not _is_own(layout, name):
-            coordinates.check_name(name, known, ("rows", position))
-    if layout.columns is not None and not _is_own(layout, layout.columns):
-        coordinates.check_name(layout.columns, known, ("columns",))
-    shown = [one for one in of_measure if _is_in(layout, one)]
-    _check_apart(planned, layout, shown)
-    rows, columns = arrange(planned, layout, shown)
-    for name in legend_names(layout.legend):
-        coordinates.check_name(name, rows, ("legend",))
-    titled = (
-        {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
-    )  # told by panels and edges
-    if layout.legend and (
-        untold := coordinates.varying(
-            shown, {"seed", columns, *legend_names(layout.legend), *titled}
-        )
-    ):
-        raise SpecError(
-            f"the legend does not tell these apart: {coordinates.listing(untold)}", path=("legend",)
-        )
-    if layout.against is not None:
-        _check_plane(planned, layout, rows, shown)
-
-
-def _check_plane(
-    planned: Plan, layout: Layout, rows: tuple[str, ...], shown: Sequence[Mapping[str, Scalar]]
-) -> None:
-    if len({tuple(coords.get(name) for name in rows) for coords in shown}) < len(
-        {_but_seed(one) for one in shown}
-    ):
-        raise SpecError("a plane has one point a row", hint="fix the columns with at", path=("at",))
-    try:
-        _check(planned, upwards(planned, layout, rows))
-    except SpecError as problem:
-        raise problem.within("against") from None
-
-
-def _but_seed(coords: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
-    return tuple(sorted(item for item in coords.items() if item[0] != "seed"))
-
-
-def upwards(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:
-    """The layout of what stands against a layout: the same rows, and the same place where it has those coordinates."""
-    assert layout.against is not None, "only a plane has a second measure"
-    known = planned.coordinates(layout.against.of)
-    at = {name: value for name, value in layout.at.items() if name in known}
-    return Layout(of=layout.against.of, at=at | layout.against.at, rows=rows, columns="attack")
-
-
-def _is_own(layout: Layout, name: str) -> bool:
-    """Whether this may be a coordinate of the measure's rows, which is not known before they are computed."""
-    return name.startswith(f"{layout.of}.")
-
-
-def _is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
-    at = {
-        name: value
-        for name, value in layout.at.items()
-        if name in coords or not _is_own(layout, name)
-    }
-    return coordinates.matches(coords, {"measure": layout.of, **at})
-
-
-def _check_apart(planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> None:
-    rows, columns = arrange(planned, layout, shown)
-    places: dict[Labels, list[Mapping[str, Scalar]]] = {}
-    for coords in shown:
-        places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
-    still: dict[str, list[Scalar | None]] = {}
-    for sharing in places.values():
-        still |= coordinates.varying(sharing, but=("seed",))
-    if still:
-        found = f"rows and columns do not tell these apart: {coordinates.listing(still)}"
-        raise SpecError(found, hint=f"add {' and '.join(still)} to rows, or fix it with at")
-
-
-def arrange(
-    planned: Plan, layout: Layout, shown: Sequence[Mapping[str, Scalar]]
-) -> tuple[tuple[str, ...], str]:
-    """The coordinates that run down and the one that runs across; what tells a measure's rows apart is always there."""
-    columns = layout.columns or _columns(planned.spec, layout, shown)
-    differing = coordinates.varying(shown, but=("seed", "measure", columns))
-    rows = tuple(differing) if layout.rows is None else layout.rows
-    known = planned.coordinates(layout.of)
-    return rows + tuple(
-        name for name in differing if name not in known and name not in rows
-    ), columns
-
-
-def _columns(spec: Spec, layout: Layout, shown: Sequence[Mapping[str, Scalar]]) -> str:
-    """The last swept coordinate of the attack, else of the measure, else the model."""
-    measure = spec.entries["measures"][layout.of]
-    swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].coords]
-    wanted = (*reversed(swept), *reversed(measure.coords), "model")
-    differing, taken = coordinates.varying(shown), layout.rows or ()
-    return next((name for name in wanted if name in differing and name not in taken), "attack")
-
-
-# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _table(
-    planned: Plan, layout: Layout, groups: Sequence[Group], estimator: Estimator, store: Store
-) -> Table:
-    shown = [group for group in groups if _is_in(layout, group.coords)]
-    rows, columns = arrange(planned, layout, [group.coords for group in shown])
-    numbers = estimator.numbers(shown)
-    across = tuple(dict.fromkeys(group.coords.get(columns) for group in shown))
-    found: dict[Labels, dict[Scalar | None, Number | None]] = {}
-    for group in shown:
-        labels = tuple(group.coords.get(name) for name in rows)
-        found.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
-    against = (
-        _table(planned, upwards(planned, layout, rows), groups, estimator, store)
-        if layout.against
-        else None
-    )
-    if (
-        against is not None
-        and against.numbers
-        and not {line.labels for line in against.lines} & set(found)
-    ):
-        raise SpecError(
-            f"no row of {layout.of} is one of {against.measure}",
-            hint="fix its rows",
-            path=("against",),
-        )
-    lines = tuple(
-        Line(labels, tuple(row.get(place) for place in across)) for labels, row in _in_order(found)
-    )
-    pictures = payloads.pictures(layout.figure, shown, (*rows, columns), store)
-    laid = Table(
-        title=layout.title
-        or f"{layout.of} under {' and '.join(planned.spec.entries['measures'][layout.of].of)}",
-        about=about(planned.spec, layout.of),
-        measure=layout.of,
-        rows=rows,
-        columns=columns,
-        across=across,
-        lines=lines,
-        headings={name: heading(planned.spec, name) for name in (*rows, columns)},
-        fixed=dict(layout.at),
-        figure=layout.figure,
-        legend=layout.legend,
-        metric=metric(planned.spec, layout),
-        pictures=pictures,
-        remark=_remark(planned.spec, layout, rows, pictures.values()),
-        against=against,
-    )
-    _check_band(laid)
-    return laid
-
-
-def _remark(spec: Spec, layout: Layout, rows: tuple[str, ...], pictures: Iterable[object]) -> str:
-    several = len(spec.seeds) > 1
-    bars = any(getattr(picture, "bars", None) is not None for picture in pictures)
-    asked = spec.entries["measures"][layout.of].oracle is not None
-    words = {
-        "confidence": "oracle's confidence in the class" if asked else "confidence in the label",
-        "bars": ", above it its logits" if bars else "",
-        "edges": rows[-1] if rows else "",
-        "means": ", which are means over seeds" if several else "",
-        "only": "; of one seed" if several else "",
-    }
-    return REMARKS.get(layout.figure, "95 % intervals").format(**words)
-
-
-def _check_band(one: Table) -> None:
-    """Raises SpecError where bands cannot be drawn of the numbers that are there."""
-    if one.figure != "band" or not one.numbers:
-        return
-    if len(one.across) < 2 or any(coordinates.number(place) is None for place in one.across):
-        found = coordinates.listing({one.columns: one.across})
-        raise SpecError(
-            "a band runs along several numbers", hint=f"columns: {found}", path=("columns",)
-        )
-    if len({line.labels[-1:] for line in one.lines}) < 2:
-        found = f"it has no lowest and highest {one.rows[-1]}" if one.rows else "it has no rows"
-        raise SpecError(
-            "a band has two edges",
-            hint=f"the last of rows tells them apart; {found}",
-            path=("rows",),
-        )
-
-
-def _in_order(found: Mapping[Labels, T]) -> list[tuple[Labels, T]]:
-    """Lines sorted by their first label, then their second, each in the order in which the spec has them."""
-    ranks = [list(dict.fromkeys(values)) for values in zip(*found, strict=True)]
-    return sorted(
-        found.items(),
-        key=lambda line: [rank.index(label) for rank, label in zip(ranks, line[0], strict=True)],
-    )
-
-
-def about(spec: Spec, measure: str) -> str:
-    """The summary on the card of a measure; nothing where it has none."""
-    written = spec.source.values
-    entry = written.get("measures", {}).get(measure) if isinstance(written, dict) else None
-    name = entry.get("use", measure) if isinstance(entry, dict) else measure
-    return cards.card("measure", name).summary if name in cards.names("measure") else ""
-
-
-def metric(spec: Spec, layout: Layout) -> str:
-    """Which distance a measure takes, if it takes one, and below what it counts, unless that is swept."""
-    methods = [
-        variant.method
-        for variant in spec.entries["measures"][layout.of].variants
-        if all(
-            coordinates.same(value, layout.at.get(name, value))
-            for name, value in variant.coords.items()
-        )
-    ]
-    distances, most = (
-        list(dict.fromkeys(getattr(method, name) for method in methods if hasattr(method, name)))
-        for name in ("distance", "max_distance")
-    )
-    if not distances:
-        return ""
-    from invspec.perceptual.distances import (
-        DISTANCES,
-        describe,  # slow, but the measure has loaded it by now
-    )
-
-    told = [describe(name) if name in DISTANCES else str(name) for name in distances]
-    limit = [f"max_distance {coordinates.shown(most[0])}"] if len(most) == 1 else []
-    return ", ".join([" or ".join(told), *limit])
-
-
-def heading(spec: Spec, name: str) -> str:
-    """A coordinate with its unit."""
-    unit_ = unit(spec, name)
-    return f"{name} ({unit_})" if unit_ else name
-
-
-def unit(spec: Spec, name: str) -> str:
-    """The unit of a swept field, where it has one: degrees, or pixels of one kind or the other."""
-    label, *steps = name.split(".")
-    entries = (spec.entries[part].get(label) for part in KINDS)
-    method: Any = next((entry.variants[0].method for entry in entries if entry is not None), None)
-    if method is None or not steps:
-        return ""
-    for step in steps[:-1]:
-        method = getattr(method, step, None)
-    match steps[-1]:
-        case "max_degrees":
-            return "degrees"
-        case "eps" | "step_size":
-            standardised = getattr(method, "eps_space", "pixel") == "standardised"
-            return "standardised pixels" if standardised else "pixels in [0, 1]"
-        case "radius":
-            return "l2, pixels in [0, 1]"
-        case _:
-            return ""
-
-
-# ─ numbers as text ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def plain(value: float, decimals: int = 3) -> str:
-    """A number with a real minus sign, and none before a zero."""
-    if not math.isfinite(value):
-        return (
-            "\N{EN DASH}"
-            if math.isnan(value)
-            else "\N{INFINITY}"
-            if value > 0
-            else f"{MINUS}\N{INFINITY}"
-        )
-    text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
-
-
-def measured(value: float, decimals: int = 3) -> str:
-    """A number as `plain` has it, but what rounding alone leaves with its power of ten: 3e-14."""
-    return small(value) if 0 < abs(value) < ROUNDING else plain(value, decimals)
-
-
-def small(value: float) -> str:
-    """A number by its first digit and power of ten: 3e-14."""
-    return f"{value:.0e}".replace("-", MINUS)
-
-
-def parts(number: Number | None, decimals: int) -> tuple[str, str]:
-    """A number and its uncertainty, the larger side of its interval: ("0.983", "±0.004"). A missing one is a dot.
-
-    A star says that some of its seeds are missing. What describes the examples at hand, as a count of them does, has no
-    uncertainty: ("270", ""). Where so many decimals would leave nothing of either, both have their power of ten:
-    ("5e-06", "±2e-07").
-    """
-    if number is None:
-        return "·", ""
-    star = "*" if number.partial else ""
-    if number.value and max(abs(number.value), number.half) < 0.5 * 10.0**-decimals:
-        return small(number.value), (f"±{small(number.half)}" if number.half else "") + star
-    if number.half == 0:
-        whole = number.value == int(number.value)
-        return f"{number.value:,.0f}" if whole else measured(number.value, decimals), star
-    return measured(number.value, decimals), f"±{measured(number.half, decimals)}{star}"
-
-
-def statistic(verdict: Verdict) -> tuple[str, str]:
-    """What a claim was found to be and its interval: ("0.62", "0.58 to 0.66"); two dots where it is missing."""
-    if verdict.value is None or verdict.low is None or verdict.high is None:
-        return "·", ""
-    return measured(verdict.value), interval(verdict.low, verdict.high)
-
-
-def interval(low: float, high: float, decimals: int = 3) -> str:
-    """An interval: 0.58 to 0.66."""
-    return f"{measured(low, decimals)} to {measured(high, decimals)}"
-
-
-def bound(verdict: Verdict) -> str:
-    """What a claim wants, in words."""
-    asked = verdict.claim.bound
-    limits = {"above": asked.above, "below": asked.below}
-    words = [f"{word} {short(limit)}" for word, limit in limits.items() if limit is not None]
-    if asked.near is not None and asked.within is not None:
-        words.append(f"within {short(asked.within)} of {short(asked.near)}")
-    return " and ".join(words)
-
-
-def short(value: float) -> str:
-    """A number that somebody wrote: as few digits as it needs."""
-    return f"{value:.6g}".replace("-", MINUS)
-
-
-def merged(one: Table) -> list[list[str]]:
-    """The row labels as texts; the leading ones that repeat those of the line above are left blank."""
-    listed = [[coordinates.shown(label) for label in line.labels] for line in one.lines]
-    blanked: list[list[str]] = []
-    for above, labels in zip([[], *listed], listed, strict=False):
-        same = next(
-            (i for i, pair in enumerate(zip(above, labels, strict=False)) if pair[0] != pair[1]), 0
-        )
-        blanked.append([*[""] * same, *labels[same:]])
-    return blanked
-
-
-def caption(one: Table) -> str:
-    """What stands below a table: what is fixed, what is behind the numbers, and what their marks mean."""
-    fixed = [f"{name} {coordinates.shown(value)}" for name, value in one.fixed.items()]
-    stars = ["* some seeds are missing"] if any(number.partial for number in one.numbers) else []
-    distance = [one.metric] if one.metric else []
-    return "; ".join(
-        [*fixed, *distance, note(one.numbers), "± the larger side of the 95 % interval", *stars]
-    )
-
-
-def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
-    """How many claims came out how, and the word for it: (holds, 2, hold)."""
-    counts = {
-        outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES
-    }
-    plural = {"holds": "hold", "fails": "fail"}
-    words = {
-        outcome: plural.get(outcome, outcome) if count > 1 else outcome
-        for outcome, count in counts.items()
-    }
-    return [(outcome, counts[outcome], words[outcome]) for outcome in OUTCOMES if counts[outcome]]
-
-
-def note(number: Iterable[Number]) -> str:
-    """How many examples, if any, and seeds are behind numbers: n = 1,000, 3 seeds."""
-    listed = list(number)
-    if not listed:
-        return "nothing computed yet"
-    seeds = _span([one.seeds for one in listed])
-    told = [f"n = {_span([one.n for one in listed])}"] if any(one.n for one in listed) else []
-    return ", ".join([*told, f"{seeds} seed{'' if seeds == '1' else 's'}"])
-
-
-def _span(counts: Sequence[int]) -> str:
-    least, most = min(counts), max(counts)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        """Decimals to print: three for shares, else two significant digits of the median margin."""
+        margins = sorted(number.margin for number in self.numbers if 0 < number.margin < math.inf)
+        if self.is_share or not margins:
+            return SHARE_DECIMALS
+        median = margins[len(margins) // 2]
+        return min(max(1 - math.floor(math.log10(median)), 0), MOST_DECIMALS)

@@ -1,4 +1,4 @@
-"""The report on a terminal: claims, tables and where they come from, readable at 80 columns and without colour."""
+"""The report on a terminal, readable at 80 columns and without colour."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
-from invspec.analysis.coordinates import shown
-from invspec.report import provenance, table
-from invspec.report.export import Report
+from invspec.plan.coordinates import shown
+from invspec.report import captions, provenance
+from invspec.report.contents import Report
+from invspec.report.format import (
+    MISSING,
+    column_headings,
+    expectation,
+    merged_labels,
+    published,
+    statistic_and_interval,
+    value_and_margin,
+)
 from invspec.report.provenance import Provenance, duration
 from invspec.report.table import Table
 
@@ -23,30 +32,28 @@ COLOURS: dict[Outcome, str] = {
     "undecided": "bold yellow",
     "missing": "dim",
 }
+# Blanks after a column: its padding and the divider of the box.
+GAP = 2
 
 
-GAP = 2  # blanks after a column: its padding and the divider of the box
-
-
-def show(whole: Report, console: Console) -> None:
-    """Print the whole report."""
-    for part in _parts(whole, console.width):
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    for part in _parts(report, console.width):
         console.print(part)
 
 
-def _parts(whole: Report, width: int) -> Iterator[RenderableType]:
-    yield Text(f"\n{whole.plan.spec.title}", style="bold")
-    if cited := provenance.citation(whole.plan.spec):
-        yield Text(cited, style="dim")
-    if whole.verdicts:
-        yield Text(
-            f"\nClaims: {', '.join(f'{count} {word}' for _, count, word in table.tally(whole.verdicts))}",
-            style="bold",
-        )
-        yield Padding(_claims(whole.verdicts), (1, 0, 0, 0))
-    for one in whole.tables:
-        yield from _table(one, width)
-    yield from _foot(whole)
+def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+    yield Text(f"\n{report.plan.spec.title}", style="bold")
+    if citation := provenance.citation(report.plan.spec):
+        yield Text(citation, style="dim")
+    if report.verdicts:
+        tally = captions.tally(report.verdicts)
+        counts = ", ".join(f"{count} {word}" for _, count, word in tally)
+        yield Text(f"\nClaims: {counts}", style="bold")
+        yield Padding(_claims(report.verdicts), (1, 0, 0, 0))
+    for table in report.tables:
+        yield from _table(table, width)
+    yield from _foot(report)
 
 
 def _grid(leading: int = 0) -> Grid:
@@ -60,124 +67,115 @@ def _grid(leading: int = 0) -> Grid:
     )
 
 
+# ─ claims ─────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _claims(verdicts: Sequence[Verdict]) -> Grid:
     grid = _grid(leading=1)
     grid.add_column("verdict", no_wrap=True)
     grid.add_column("claim", ratio=1)
     grid.add_column("measured", no_wrap=True)
-    grid.add_column("asked", max_width=14)
-    if any(verdict.published is not None for verdict in verdicts):
+    grid.add_column("expected", max_width=14)
+    has_published = any(verdict.published is not None for verdict in verdicts)
+    if has_published:
         grid.add_column("paper", no_wrap=True, justify="right")
     for verdict in verdicts:
-        published = "" if verdict.published is None else table.short(verdict.published)
-        cells = [
-            Text(verdict.outcome, style=COLOURS[verdict.outcome]),
-            _says(verdict),
-            _measured(verdict),
-        ]
-        grid.add_row(
-            *cells, Text(table.bound(verdict)), *[Text(published)][: len(grid.columns) - 4]
-        )
+        outcome = Text(verdict.outcome, style=COLOURS[verdict.outcome])
+        cells = [outcome, _claim(verdict), _measured(verdict), Text(expectation(verdict))]
+        grid.add_row(*cells, *([Text(published(verdict))] if has_published else []))
     return grid
 
 
-def _says(verdict: Verdict) -> Text:
-    said = Text(verdict.claim.says)
-    return said.append(f"\n{verdict.claim.source}", style="dim") if verdict.claim.source else said
+def _claim(verdict: Verdict) -> Text:
+    sentence, source = Text(verdict.claim.says), verdict.claim.source
+    return sentence.append(f"\n{source}", style="dim") if source else sentence
 
 
 def _measured(verdict: Verdict) -> Text:
     if verdict.outcome == "missing":
-        return Text(
-            f"·\n{verdict.lacking} score{'s' if verdict.lacking > 1 else ''} to come", style="dim"
-        )
-    value, interval = table.statistic(verdict)
+        return Text(f"{MISSING}\n{captions.missing_scores(verdict)}", style="dim")
+    value, interval = statistic_and_interval(verdict)
     return Text(f"{verdict.statistic} {value}").append(f"\n{interval}", style="dim")
 
 
-# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(one: Table, width: int) -> Iterator[RenderableType]:
-    yield Text(f"\n{one.title}", style="bold")
-    if one.about:
-        yield Text(one.about, style="dim")
-    yield Text(f"across: {one.headings[one.columns]}", style="dim")
-    for columns in _chunks(one, width):
-        yield Padding(_block(one, columns), (1, 0, 0, 0))
+def _table(table: Table, width: int) -> Iterator[RenderableType]:
+    yield Text(f"\n{table.title}", style="bold")
+    if table.summary:
+        yield Text(table.summary, style="dim")
+    yield Text(f"columns: {table.headings[table.columns]}", style="dim")
+    for columns in _column_runs(table, width):
+        yield Padding(_block(table, columns), (1, 0, 0, 0))
     yield Text("")
-    yield Text(table.caption(one), style="dim")
+    yield Text(captions.caption(table), style="dim")
 
 
-def _block(one: Table, columns: range) -> Grid:
-    grid = _grid()
-    for name in one.rows:
-        grid.add_column(_broken(one.headings[name]), no_wrap=True, vertical="top")
+def _block(table: Table, columns: range) -> Grid:
+    """The row labels and some of the columns."""
+    grid, headings = _grid(), column_headings(table)
+    for name in table.rows:
+        grid.add_column(_split_heading(table.headings[name]), no_wrap=True, vertical="top")
     for column in columns:
-        grid.add_column(Text(shown(one.across[column]) or "none"), no_wrap=True, justify="right")
-    for labels, line in zip(table.merged(one), one.lines, strict=True):
-        cells = [_cell(*table.parts(line.numbers[column], one.decimals)) for column in columns]
-        grid.add_row(*(Text(label) for label in labels), *cells)
+        grid.add_column(Text(headings[column]), no_wrap=True, justify="right")
+    for labels, line in zip(merged_labels(table), table.lines, strict=True):
+        texts = (value_and_margin(line.numbers[column], table.decimals) for column in columns)
+        grid.add_row(*map(Text, labels), *(_cell(value, margin) for value, margin in texts))
     return grid
 
 
-def _cell(value: str, around: str) -> Text:
-    return Text(value).append(f"\n{around}", style="dim") if around else Text(value)
+def _cell(value: str, margin: str) -> Text:
+    return Text(value).append(f"\n{margin}", style="dim") if margin else Text(value)
 
 
-def _broken(heading: str) -> Text:
-    """A heading on as many lines as it has parts."""
+def _split_heading(heading: str) -> Text:
+    """A heading on several lines: label, field, unit."""
     return Text(heading.replace(".", ".\n").replace(" (", "\n("))
 
 
-def _chunks(one: Table, width: int) -> Iterator[range]:
+def _column_runs(table: Table, width: int) -> Iterator[range]:
     """The columns, in runs that fit beside the row labels."""
-    labels = sum(
-        _width(_broken(one.headings[name]).plain.split("\n"), _of(one, row))
-        for row, name in enumerate(one.rows)
-    )
+    labels = 0
+    for position, name in enumerate(table.rows):
+        heading = _split_heading(table.headings[name]).plain.split("\n")
+        labels += _width([*heading, *(shown(line.labels[position]) for line in table.lines)])
     numbers = [
         text
-        for line in one.lines
+        for line in table.lines
         for number in line.numbers
-        for text in table.parts(number, one.decimals)
+        for text in value_and_margin(number, table.decimals)
     ]
-    widths = [_width([shown(place) or "none"], numbers) for place in one.across]
-    each = max(widths, default=1)
-    fit = max((width - labels) // each, 1)
-    for start in range(0, len(one.across), fit):
-        yield range(start, min(start + fit, len(one.across)))
+    column = max((_width([name, *numbers]) for name in column_headings(table)), default=1)
+    count, fit = len(table.column_values), max((width - labels) // column, 1)
+    for start in range(0, count, fit):
+        yield range(start, min(start + fit, count))
 
 
-def _of(one: Table, row: int) -> list[str]:
-    return [shown(line.labels[row]) for line in one.lines]
+def _width(texts: Sequence[str]) -> int:
+    return max(map(len, texts), default=0) + GAP
 
 
-def _width(heading: Sequence[str], values: Sequence[str]) -> int:
-    return max(map(len, [*heading, *values]), default=0) + GAP
+# ─ the foot ───────────────────────────────────────────────────────────────────────────────────────
 
 
-# ─ the foot ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _foot(whole: Report) -> Iterator[Text]:
+def _foot(report: Report) -> Iterator[Text]:
     yield Text("")
-    if whole.missing:
-        cells = len(whole.plan.cells)
-        yield Text(f"{whole.missing:,} of {cells:,} cells are missing and read ·", style="bold")
-    for line in provenance_lines(whole.provenance):
+    if report.missing:
+        sentence = captions.missing_cells(report.missing, len(report.plan.cells))
+        yield Text(sentence, style="bold")
+    for line in provenance_lines(report.provenance):
         yield Text(line, style="dim")
 
 
 def provenance_lines(facts: Provenance) -> list[str]:
-    """Who computed it, on what, how long, and how to do it again."""
-    seeds = ", ".join(map(str, facts.seeds))
-    made = [
+    """What was computed, on what, in what time, and the command that repeats it."""
+    tasks = [
         f"{facts.done:,} of {facts.tasks:,} tasks",
-        f"seeds {seeds}",
-        f"searched in {facts.precision}",
+        f"seeds {', '.join(map(str, facts.seeds))}",
+        f"attacks in {facts.precision}",
     ]
-    spent = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
+    times = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [made, [facts.bits], spent, versions, [facts.command]]
+    lines = [tasks, [facts.bits], times, versions, [facts.command]]
     return [" · ".join(line) for line in lines if any(line)]

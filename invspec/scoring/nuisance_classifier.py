@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -12,14 +12,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Examples, Journal, Split, TensorSplit
-from invspec.defences.standard import Standard
+from invspec.data import Batch, Examples, IndexedSplit, Journal, Split, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure, Number, plain
 from invspec.ops.draws import Stream
-from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, REALS, class_count, device_of
+from invspec.ops.types import REALS, Bounds
+from invspec.scoring.pairs import READ, class_count, device_of
+from invspec.training.loop import fit
 from invspec.training.modes import seeded
+from invspec.training.recipe import Recipe
 
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
@@ -80,7 +81,7 @@ class FitsNuisanceClassifier(Measure):
         with seeded(rng, torch.device("cpu")):
             net = self._net(learnt, class_count(model, train)).to(device)
         journal = Journal() if chosen is None else Best(net, chosen)
-        self._training().train(net, learnt, rng, journal)
+        fit(net, learnt, rng, journal, self._training())
         if isinstance(journal, Best):
             net.load_state_dict(journal.weights)
         return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
@@ -112,8 +113,8 @@ class FitsNuisanceClassifier(Measure):
             layers += [nn.Linear(above, below), nn.ReLU(), nn.Dropout(self.dropout)]
         return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
 
-    def _training(self) -> Standard:
-        return Standard(
+    def _training(self) -> Recipe:
+        return Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
             optimiser="adam",
@@ -175,28 +176,19 @@ def code(model: nn.Module, features: Features) -> Code:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A split whose x (B, d, 1, 1) is the code of its images, made anew in every pass."""
+class Encoded(IndexedSplit):
+    """A split whose x (B, d, 1, 1) are the codes of its images, computed in every pass.
+
+    Codes are on the net's device; `to` moves the labels. A code may have any value.
+    """
 
     images: Split
     code: Code
+    bounds: Bounds = REALS
+    index: Tensor = field(init=False)
 
-    @property
-    def bounds(self) -> Bounds:
-        """A code may have any value."""
-        return REALS
-
-    @property
-    def index(self) -> Tensor:
-        """Which examples of the whole split these are, (N,) int64 on the CPU."""
-        return self.images.index
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def head(self, n: int) -> Encoded:
-        """The first n examples."""
-        return replace(self, images=self.images.head(n))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", self.images.index)
 
     def take(self, positions: Tensor) -> Encoded:
         """The examples at positions (M,), which keep their index."""
@@ -206,15 +198,24 @@ class Encoded:
         """y (N,) int64."""
         return self.images.labels()
 
-    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
-        """Batches of at most size examples, in order or in an order drawn from shuffle."""
-        for batch in self.images.batches(size, shuffle):
-            x = self.code(batch.x)
-            yield Batch(x, batch.y.to(x.device), batch.index, REALS)
-
     def to(self, device: torch.device | str) -> Encoded:
-        """The same examples with their labels on another device; codes are where the net is."""
+        """The same examples with their labels on another device."""
         return replace(self, images=self.images.to(device))
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in the order of the images."""
+        return self._encoded(self.images.batches(size, shuffle))
+
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batch at each chunk of positions."""
+        for positions in chunks:
+            size = max(len(positions), 1)
+            yield from self._encoded(self.images.take(positions).batches(size))
+
+    def _encoded(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            x = self.code(batch.x)
+            yield Batch(x, batch.y.to(x.device), batch.index, self.bounds)
 
 
 def held(codes: Encoded) -> Split:

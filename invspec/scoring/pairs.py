@@ -6,8 +6,7 @@ sources; targets are taken as given.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
@@ -15,20 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Examples, Row, Scored, rows_of
+from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.ops.stats import Outcomes, Resampler
 from invspec.perceptual.distances import Distance, distance, offline, weights_read
-
-Range = tuple[float, float]
-
-
-REALS: Range = (-math.inf, math.inf)
-
-
-SHARES: Range = (0.0, 1.0)
-
 
 Eligible = Literal["correct", "all"]
 
@@ -164,72 +153,3 @@ def distances_to_target(
         x = batch.x if clean else tensors["x_adv"]
         found.append(between(x.to(device), batch.targets.to(device)).double().cpu())
     return torch.cat(found)
-
-
-def by_source(
-    values: Tensor, source: Tensor, weights: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The mean of values (P,) over pairs as a mean over their S sources: each (S,) float64, index (S,) int64.
-
-    weights (P,) need not have sum 1; without them all pairs weigh the same. Where all sources weigh the same, each is
-    the mean over a source's pairs. Else it is the mean m over all pairs, plus what the source adds: S times the sum of
-    its (normalised) weights times (value - m). The mean of each is m exactly, and its bootstrap over sources is that of
-    the weighted mean, to first order.
-    """
-    share = torch.ones(len(values), dtype=torch.float64) if weights is None else weights.double()
-    share = share / share.sum()
-    index, place = source.unique(return_inverse=True)
-    mean = (share * values.double()).sum()
-    added = torch.zeros(len(index), dtype=torch.float64).index_add_(
-        0, place, share * (values.double() - mean)
-    )
-    return mean + len(index) * added, index
-
-
-def mean_score(
-    values: Tensor, source: Tensor, weights: Tensor | None = None, within: Range = REALS
-) -> Scored:
-    """The mean of values (P,) over pairs as a measure's one number, with what pairs it with others: see `by_source`."""
-    each, index = by_source(values, source, weights)
-    return Scored(
-        _rows([(each, index)], [{}], within), {"each": each.float(), "index": index.long()}
-    )
-
-
-def mean_rows(
-    values: Sequence[Tensor],
-    source: Tensor,
-    where: Sequence[Mapping[str, str | float]],
-    within: Range = REALS,
-) -> list[Row]:
-    """A row for each of the values (P,), their mean over pairs; where tells the rows apart."""
-    return _rows([by_source(one, source) for one in values], where, within)
-
-
-def share_rows(outcomes: Mapping[str, Tensor], source: Tensor, **where: float) -> list[Row]:
-    """For each quantity the share of pairs with that outcome (P,), bool or 0 and 1; where tells other rows apart."""
-    told = [{"quantity": name, **where} for name in outcomes]
-    return mean_rows(
-        [outcome.double() for outcome in outcomes.values()], source, told, within=SHARES
-    )
-
-
-def _rows(
-    means: Sequence[tuple[Tensor, Tensor]],
-    where: Sequence[Mapping[str, str | float]],
-    within: Range,
-) -> list[Row]:
-    """Means over sources, each (S,) and index (S,), with bootstrap intervals that stay in a range. n counts sources."""
-    estimates = Resampler().all_means(
-        [
-            Outcomes([each.numpy()], [index.numpy()], [0], name)
-            for name, (each, index) in enumerate(means)
-        ]
-    )
-    rows: list[Row] = []
-    for (each, _), estimate, names in zip(means, estimates, where, strict=True):
-        value, low, high = (
-            min(max(x, within[0]), within[1]) for x in (estimate.point, *estimate.interval())
-        )
-        rows.append(Row(value, len(each), low, high, names))
-    return rows

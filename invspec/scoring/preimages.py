@@ -13,8 +13,8 @@ from invspec.data import Examples, Row
 from invspec.errors import InvspecError, suggest
 from invspec.flows.invertible import Invertible
 from invspec.ops.precise import in_double
-from invspec.scoring.pairs import READ, device_of, share_rows
-from invspec.scoring.shares import proportion
+from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.rows import share, share_of_pairs
 
 Images = Iterator[tuple[Tensor, Tensor]]
 
@@ -94,8 +94,9 @@ def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
 
 
 def outcome_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
-    """For each quantity the share of examples, or of pairs, with that outcome (N,) bool, with its interval."""
-    found = {name: outcome.cpu() for name, outcome in outcomes.items()}
-    if "source" in attacked.judged:
-        return share_rows(found, attacked.judged["source"])
-    return [replace(proportion(each), where={"quantity": name}) for name, each in found.items()]
+    """For each quantity the share of examples, or of pairs, with that outcome (N,) bool."""
+    judged = attacked.judged
+    constructor, unit = (
+        (share_of_pairs, judged["source"]) if "source" in judged else (share, judged["index"])
+    )
+    return [constructor(outcome.cpu(), unit, quantity=name) for name, outcome in outcomes.items()]

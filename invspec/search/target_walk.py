@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, PathPromise, Perturbed
-from invspec.kinds import Attack, Number
+from invspec.kinds import Attack, Confidence
 from invspec.ops.losses import log_odds
 from invspec.ops.norms import per_example
 from invspec.search.search import Search
@@ -22,7 +22,7 @@ class TargetWalk(Attack):
     needs_float32: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
-    max_drop: Number = Field(
+    max_drop: Confidence = Field(
         default=0.05, ge=0, le=1, description="confidence that may be lost along the walk"
     )
     strict: bool = Field(default=False, description="also refuse a loss of exactly max_drop")
@@ -39,7 +39,7 @@ class TargetWalk(Attack):
 
     @property
     @abstractmethod
-    def promise(self) -> PathPromise:
+    def path_promise(self) -> PathPromise:
         """What holds for every path of this walk."""
 
 
@@ -51,17 +51,17 @@ class Walk:
     minus the confidence in that label at x; and gradient (M, C, H, W) of the label's log-odds at x,
     which is parallel to the gradient of the confidence, and does not vanish where that rounds to 1.
 
-    clamp_input: x may leave the pixel bounds, and the model, the path and the result get shown
-    (M, C, H, W), which is x clamped. Otherwise every step is clamped, and shown is x.
+    clamp_input: x may leave the pixel bounds, and the model, the path and the result get visible
+    (M, C, H, W), which is x clamped. Otherwise every step is clamped, and visible is x.
     """
 
     def __init__(
         self, attack: TargetWalk, model: nn.Module, batch: Batch, *, clamp_input: bool = False
     ) -> None:
-        vertices = 1 + attack.promise.jumps + attack.steps if attack.keep_path else None
+        vertices = 1 + attack.path_promise.jumps + attack.steps if attack.keep_path else None
         self.search = Search(model, batch, vertices=vertices)
         self.attack, self.clamp_input, self.steps_left = attack, clamp_input, attack.steps
-        self.x, self.shown, self.x_target = batch.x, batch.x, batch.targets
+        self.x, self.visible, self.x_target = batch.x, batch.x, batch.targets
         logits, self.gradient = self.search.logits_and_gradient(
             lambda z, _: log_odds(z, z.argmax(1)), batch.x
         )
@@ -95,39 +95,39 @@ class Walk:
 
     def narrow(self, stay: Tensor, memory: Tensor) -> Tensor:
         """Go on with the examples where stay (M,) bool; returns their part of memory (M, ...)."""
-        staying = self.search.narrow(stay, self.shown)
+        staying = self.search.narrow(stay, self.visible)
         if staying is None:
             return memory
         self.x, self.x_target = self.x[staying], self.x_target[staying]
         self.confidence, self.doubt = self.confidence[staying], self.doubt[staying]
-        self.gradient, self.shown = self.gradient[staying], self._clamped(self.x)
+        self.gradient, self.visible = self.gradient[staying], self._clamped(self.x)
         return memory[staying]
 
     def result(self) -> Perturbed:
         """The last images, and the path if one is kept."""
-        return self.search.result(self.shown)
+        return self.search.result(self.visible)
 
     def _clamped(self, x: Tensor) -> Tensor:
         return x.clamp(*self.search.batch.bounds) if self.clamp_input else x
 
     def _judge(self, x: Tensor, *, wants_gradient: bool) -> Tensor:
         """Move to x where the confidence allows it, and add a vertex to the path."""
-        shown, gradient = self._clamped(x), self.gradient
+        visible, gradient = self._clamped(x), self.gradient
         if wants_gradient:
-            logits, gradient = self.search.logits_and_gradient(log_odds, shown)
+            logits, gradient = self.search.logits_and_gradient(log_odds, visible)
             if self.clamp_input:
                 # the model does not depend on pixels that were clamped
-                gradient = gradient.masked_fill(shown != x, 0)
+                gradient = gradient.masked_fill(visible != x, 0)
         else:
-            logits = self.search.logits(shown)
+            logits = self.search.logits(visible)
         confidence = confidence_in(logits, self.label)
         drop = self.confidence - confidence
         # NaN is refused: it compares false either way
         strict, max_drop = self.attack.strict, self.attack.max_drop
         accepted = drop < max_drop if strict else drop <= max_drop
         self._move(accepted, x, 1 - confidence, gradient)
-        self.shown = self._clamped(self.x)
-        self.search.vertex(self.shown)
+        self.visible = self._clamped(self.x)
+        self.search.vertex(self.visible)
         return accepted
 
     def _move(self, accepted: Tensor, x: Tensor, doubt: Tensor, gradient: Tensor) -> None:

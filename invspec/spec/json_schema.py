@@ -1,4 +1,4 @@
-"""JSON Schema of a spec, with the registry's names, so that an editor can complete and check one."""
+"""JSON Schema of a spec with the registry's names, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from invspec.registry import cards
-from invspec.spec.schema import KINDS, Label, Labels, Written
+from invspec.registry.cards import Kind
+from invspec.spec.labels import PARTS, Label, Labels
+from invspec.spec.schema import Written
+
+# The keys of entries that are not fields of their methods, beside `use`.
+_KEYS: dict[str, dict[str, Any]] = {
+    "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
+    "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
+}
 
 
 def text() -> str:
@@ -22,26 +30,26 @@ def text() -> str:
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",
-        "description": "name: {dotted path: value}, laid over the spec by --scale name",
+        "description": "name: {dotted path: value}; --scale name applies these values",
         "propertyNames": label,
         "additionalProperties": {"type": "object"},
     }
-    own = {
-        "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
-        "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
-    }
-    for part, kind in KINDS.items():
-        names = {name: cards.card(kind, name).summary for name in cards.names(kind)}
-        schema["properties"][part] = {
-            "type": "object",
-            "description": f"label: {{use: name of a {kind} (default: the label), ...its fields}}",
-            "minProperties": 1,
-            "propertyNames": {
-                "anyOf": [{"const": name, "description": names[name]} for name in names] + [label]
-            },
-            "additionalProperties": {
-                "type": ["object", "null"],
-                "properties": {"use": {"enum": list(names)}, **own.get(part, {})},
-            },
-        }
+    for part, kind in PARTS.items():
+        schema["properties"][part] = _entries(part, kind, label)
     return json.dumps(schema, indent=2)
+
+
+def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one part; labels that are names of cards are completed."""
+    summaries = {name: cards.card(kind, name).summary for name in cards.names(kind)}
+    names = [{"const": name, "description": summary} for name, summary in summaries.items()]
+    return {
+        "type": "object",
+        "description": f"label: {{use: name of a {kind} (default: the label), ...its fields}}",
+        "minProperties": 1,
+        "propertyNames": {"anyOf": [*names, label]},
+        "additionalProperties": {
+            "type": ["object", "null"],
+            "properties": {"use": {"enum": list(summaries)}, **_KEYS.get(part, {})},
+        },
+    }

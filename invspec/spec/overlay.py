@@ -1,4 +1,4 @@
-"""Find a spec, read it, and lay a scale and `--set` values over it."""
+"""Find and read a spec; apply a scale and `--set` values to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from invspec.spec.resolved import Spec
 
 
 def find(name: str) -> Path:
-    """A path to a spec, or the name of one that ships with invspec. Raises SpecError with the nearest name."""
+    """The path of a spec, given as a path or as the name of one that ships with invspec.
+
+    Raises: SpecError with the nearest name.
+    """
     if (path := Path(name)).suffix or len(path.parts) != 1 or os.path.lexists(name):
         return path
     known = {spec.stem: spec for spec in shipped("specs").glob("*.yaml")}
@@ -28,34 +31,33 @@ def find(name: str) -> Path:
 
 
 def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> Spec:
-    """Read a spec, lay a scale and then `a.b=c` settings over it, and resolve every name in it."""
-    written = document.read(path)
-    for dotted, value, place in itertools.chain(_scale(written, scale), map(_setting, settings)):
-        written = written.overlay(dotted, value, place)
+    """Read a spec, apply a scale and then `a.b=c` settings, and resolve every name in it."""
+    source = document.read(path)
+    for dotted, value, place in itertools.chain(_scale(source, scale), map(_setting, settings)):
+        source = source.overlay(dotted, value, place)
     options = (
         *(["--scale", scale] if scale else []),
         *(word for text in settings for word in ("--set", text)),
     )
-    return replace(resolve(written), options=options)
+    return replace(resolve(source), options=options)
 
 
 def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]:
+    """The dotted paths of a scale with their values and places."""
     if name is None:
         return
     scales = source.values.get("scales") if isinstance(source.values, dict) else None
     if not isinstance(scales, dict) or not isinstance(scales.get(name), dict):
         known = scales if isinstance(scales, dict) else {}
-        raise SpecError(
-            f"{source.name} has no scale {name!r}", where="--scale", hint=suggest(name, known)
-        )
+        hint = suggest(name, known) or "a spec has scales under `scales`"
+        raise SpecError(f"{source.name} has no scale {name!r}", where="--scale", hint=hint)
     for dotted, value in scales[name].items():
         yield dotted, value, source.place(("scales", name, dotted))
 
 
 def _setting(text: str) -> tuple[str, Any, str]:
-    dotted, found, value = text.partition("=")
-    if not found or not dotted:
-        raise SpecError(
-            f"found {text!r}", where="--set", hint="expected a.b=value, like attacks.pgd.steps=10"
-        )
+    dotted, equals, value = text.partition("=")
+    if not equals or not dotted:
+        found = f"expected a.b=value, found {text!r}"
+        raise SpecError(found, where="--set", hint="for example attacks.pgd.steps=10")
     return dotted, document.scalar(value, "--set"), "--set"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 from invspec.kinds import Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
-from invspec.spec.schema import KINDS, Claim, Layout, Oracle, Scalar, TrainLine
-
-# ─ what it means ──────────────────────────────────────────────────────────────────────────────────────────────────────
+from invspec.spec.labels import Scalar
+from invspec.spec.schema import Claim, Layout, Oracle, TrainLine
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,25 @@ class Resolved:
 
     @property
     def coords(self) -> tuple[str, ...]:
-        """The names of what is swept."""
+        """The names of the swept fields."""
         return tuple(self.variants[0].coords)
+
+    def smoke(self) -> Resolved:
+        """The same entry with cheap methods, on 8 examples with 2 targets each."""
+        variants = tuple(
+            replace(variant, method=methods.smoke(variant.method)) for variant in self.variants
+        )
+        targets = self.sample.targets and Targets(each=2)
+        few = self.sample.model_copy(update={"limit": 8, "per_class": None, "targets": targets})
+        return replace(self, variants=variants, sample=few)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec whose every name was found and every parameter accepted. entries["attacks"]["pgd"] is an entry."""
+    """A spec with valid methods. entries["attacks"]["pgd"] is an entry.
+
+    options are those of the command line that changed it: --scale laptop, --set a.b=c, --smoke.
+    """
 
     title: str
     paper: str | None
@@ -53,15 +63,14 @@ class Spec:
     claims: tuple[Claim, ...]
     report: tuple[Layout, ...]
     source: Document
-    options: tuple[str, ...] = ()  # of the command line: --scale laptop, --set a.b=c, --smoke
+    options: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """What reports are filed under: the file's name without its ending, the scale, and whether it is a smoke."""
+        """The name of its reports: that of its file, with the scale and `smoke` appended."""
         scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
-        return "-".join(
-            [Path(self.source.name).stem, *scale, *(["smoke"] if "--smoke" in self.options else [])]
-        )
+        smoke = ["smoke"] if "--smoke" in self.options else []
+        return "-".join([Path(self.source.name).stem, *scale, *smoke])
 
     @property
     def scales(self) -> tuple[str, ...]:
@@ -69,29 +78,13 @@ class Spec:
         return tuple(self.source.values.get("scales") or ())
 
     def smoke(self) -> Spec:
-        """The same spec at the lowest price that runs all of its code: fake data, 8 examples, one epoch, two steps."""
+        """The cheapest version that runs all of its code.
+
+        It has generated images, 8 examples, one seed, one epoch and two steps.
+        """
         entries = {
-            part: {label: _smoke(part, entry) for label, entry in self.entries[part].items()}
-            for part in KINDS
+            part: {label: entry.smoke() for label, entry in entries.items()}
+            for part, entries in self.entries.items()
         }
-        return replace(
-            self, seeds=self.seeds[:1], entries=entries, options=(*self.options, "--smoke")
-        )
-
-
-def _smoke(part: str, entry: Resolved) -> Resolved:
-    variants = tuple(
-        replace(variant, method=_cheap(part, variant.method)) for variant in entry.variants
-    )
-    few = entry.sample.targets and Targets(each=2)
-    sample = entry.sample.model_copy(update={"limit": 8, "per_class": None, "targets": few})
-    return replace(entry, variants=variants, sample=sample)
-
-
-def _cheap(part: str, method: Method) -> Method:
-    if part != "datasets":
-        return method.smoke()
-    data = cast(Any, method)
-    bounds = tuple(bound if math.isfinite(bound) else None for bound in data.bounds)
-    like = {"shape": data.shape, "classes": data.classes, "bounds": bounds}
-    return methods.make("dataset", "fake", {**like, "train": 128})
+        options = (*self.options, "--smoke")
+        return replace(self, seeds=self.seeds[:1], entries=entries, options=options)

@@ -1,51 +1,114 @@
-"""Random changes of training images: boxes, shifts, mirroring, contrast, noise below one pixel level."""
+"""Random changes of training images."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Self
+
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
+from invspec.data import Batch
+from invspec.kinds import Degrees, Number
 from invspec.ops.draws import Stream
+from invspec.ops.geometry import Fill, Interpolation, rotate
 from invspec.ops.norms import per_example
 from invspec.ops.types import Bounds
+from invspec.training.fields import Dequantise, Share
+
+
+class Augmentation(BaseModel):
+    """Fields of a recipe that change its images, and the change itself.
+
+    In this order: enlarge a random box to the whole image, shift, mirror, rotate, change the
+    contrast, dequantise. All of it is drawn anew for every image and epoch; what is switched off
+    draws nothing.
+    """
+
+    resized_crop: tuple[Share, Share] | None = Field(
+        default=None,
+        description="enlarge a random box of each image to the whole, bilinear: least and greatest "
+        "share of its area, [0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
+    )
+    crop: int = Field(
+        default=0,
+        ge=0,
+        description="shift images by up to this many pixels each way, padding with zeros",
+    )
+    flip: bool = Field(default=False, description="mirror each image with probability one half")
+    contrast: Number = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="scale each image about its mean by a factor in [1 - contrast, 1 + contrast]",
+    )
+    dequantise: Dequantise = False
+    max_degrees: Degrees = Field(
+        default=0.0, ge=0, le=180, description="half-width of random rotations, in degrees"
+    )
+    interpolation: Interpolation = Field(
+        default="bilinear", description="interpolation of rotations: bilinear or nearest"
+    )
+    fill: Fill = Field(
+        default="zero",
+        description="pixels that rotations bring in: zero, or the image reflected at its edge",
+    )
+
+    @model_validator(mode="after")
+    def _boxes_from_small_to_large(self) -> Self:
+        if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
+            raise ValueError(
+                f"resized_crop {list(self.resized_crop)} is not a range; give the smaller share "
+                "first"
+            )
+        return self
+
+    def augment(self, batch: Batch, rng: Stream) -> Batch:
+        """The batch with its images x (B, C, H, W) changed at random."""
+        x = batch.x if self.resized_crop is None else enlarged(batch.x, self.resized_crop, rng)
+        x = shifted(x, self.crop, rng) if self.crop else x
+        x = mirrored(x, rng) if self.flip else x
+        x = self._rotated(x, rng) if self.max_degrees else x
+        x = contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x
+        return replace(batch, x=dequantised(x, rng) if self.dequantise else x)
+
+    def _rotated(self, x: Tensor, rng: Stream) -> Tensor:
+        degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
+        return rotate(x, degrees.to(x.device), interpolation=self.interpolation, fill=self.fill)
 
 
 def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
-    """Enlarge a random box of each image of x (B, C, H, W) to the whole, bilinear.
+    """Enlarge a random box of each image of x (B, C, H, W) to the whole image, bilinear.
 
-    Its share of the area is uniform between the two shares, the logarithm of its aspect ratio, beside the image's own,
-    between those of 3:4 and 4:3, its place uniform; a side longer than the image is cut to it.
+    The box's share of the area is uniform between the two shares, the logarithm of its aspect
+    ratio, relative to the image's, between those of 3:4 and 4:3. Its position is uniform. A side
+    longer than the image is cut to the image.
 
-    Deviates from the usual recipe for ImageNet, which cuts the box from the photo: here it is cut from what the data
-    set gives, the photo's centre.
+    Deviates from the usual recipe for ImageNet, which cuts the box from the photo: here it is cut
+    from the image of the data set, the photo's centre.
     """
     area, aspect, across, down = rng.uniform((len(x), 4)).to(x.device).unbind(1)
     area, aspect = shares[0] + (shares[1] - shares[0]) * area, (4 / 3) ** (2 * aspect - 1)
     width, height = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
-    none = torch.zeros_like(width)
+    zero = torch.zeros_like(width)
     right, below = (1 - width) * (2 * across - 1), (1 - height) * (2 * down - 1)
-    affine = torch.stack([width, none, right, none, height, below], dim=1).view(
-        -1, 2, 3
-    )  # units: half a side
+    # affine_grid measures in half sides of the image, from its centre
+    affine = torch.stack([width, zero, right, zero, height, below], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
-    """Move each image of x (B, C, H, W) by -most..most pixels down and across; zeros come in at the border."""
+    """Shift each image of x (B, C, H, W) by -most..most pixels each way, padding with zeros."""
     (size, _, height, width), padded = x.shape, F.pad(x, [most] * 4)
     down, across = rng.integers(2 * most + 1, (2, size, 1)).to(x.device)
-    rows, columns = (
-        (down + torch.arange(height, device=x.device)),
-        (across + torch.arange(width, device=x.device)),
-    )
+    rows = down + torch.arange(height, device=x.device)
+    columns = across + torch.arange(width, device=x.device)
     images = torch.arange(size, device=x.device)[:, None, None]
-    return (
-        padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
-        .permute(0, 3, 1, 2)
-        .contiguous()
-    )
+    pixels = padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
+    return pixels.permute(0, 3, 1, 2).contiguous()
 
 
 def mirrored(x: Tensor, rng: Stream) -> Tensor:
@@ -55,12 +118,18 @@ def mirrored(x: Tensor, rng: Stream) -> Tensor:
 
 
 def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
-    """Scale each image of x (B, C, H, W) about its mean by a factor uniform in [1 - most, 1 + most], within bounds."""
+    """Scale each image of x (B, C, H, W) about its mean, then clamp it to bounds.
+
+    The factor is uniform in [1 - most, 1 + most].
+    """
     factor = per_example(1 + most * (2 * rng.uniform((len(x),)).to(x.device) - 1), x)
     mean = x.mean((1, 2, 3), keepdim=True)
     return (mean + factor * (x - mean)).clamp(*bounds)
 
 
 def dequantised(x: Tensor, rng: Stream) -> Tensor:
-    """Images x of 256 levels, 0, 1 / 255, ..., 1, as densities want them: level k uniform in [k, k + 1) / 256."""
+    """Add noise to images of 256 levels, 0, 1 / 255, ..., 1, as a density model needs.
+
+    Level k becomes uniform in [k, k + 1) / 256.
+    """
     return (255 * x + rng.uniform(tuple(x.shape)).to(x.device)) / 256

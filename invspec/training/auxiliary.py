@@ -1,24 +1,49 @@
-"""Modules that learn beside the model."""
+"""What is trained beside the model and dropped afterwards, such as a prior or a rival."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import nn
 
 
 class Auxiliary(Protocol):
-    """What learns beside a model. A module does, of which the model's optimiser then trains all parameters."""
+    """Something that is trained beside the model. Any nn.Module is one."""
 
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """Those that are updated together with the model's."""
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights that the model's optimiser also updates."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a training that goes on must know, optimisers of its own included."""
+        """Everything that a resumed training needs, including optimisers of its own."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> object:
-        """Go on from there."""
+        """Restore a state."""
         ...
+
+
+@dataclass(frozen=True)
+class Auxiliaries:
+    """Several auxiliaries as one, by name."""
+
+    parts: Mapping[str, Auxiliary]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of all parts, in order."""
+        for part in self.parts.values():
+            yield from part.parameters()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each part, by name."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore each part."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
+
+
+NO_AUXILIARY = Auxiliaries({})

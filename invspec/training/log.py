@@ -1,4 +1,4 @@
-"""What a training reports: running means of its loss, accuracy and metrics, without waiting for the device."""
+"""Running means of loss, accuracy and metrics."""
 
 from __future__ import annotations
 
@@ -10,61 +10,64 @@ from torch import Tensor
 
 from invspec.data import Journal
 from invspec.errors import InvspecError
-from invspec.training.objective import Objective
+from invspec.training.loss import StepLoss
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class Log:
-    """The loss, the accuracy and what else is metrics of every update of an epoch; of soft labels, any that none exceeds
-    is right.
+    """The numbers of every update of an epoch.
 
-    They stay on the device and are read a few times a second, since reading waits for the device.
+    They stay on the device and are read a few times a second, because reading waits for the device.
     """
 
     def __init__(self, journal: Journal, epoch: int, steps: int, total: int) -> None:
         self.journal, self.epoch, self.steps, self.total = journal, epoch, steps, total
         self.names: tuple[str, ...] = ()
         self.unread: list[Tensor] = []
-        self.read: list[list[float]] = []
-        self.last = time.monotonic()
+        self.rows: list[list[float]] = []
+        self.last_report = time.monotonic()
 
-    def add(self, objective: Objective, y: Tensor) -> None:
-        prediction = objective.logits.argmax(1)
-        right = (
-            prediction == y if y.ndim == 1 else y.gather(1, prediction[:, None])[:, 0] == y.amax(1)
-        )
-        numbers = {
-            "loss": objective.loss,
-            "accuracy": right.to(objective.loss.dtype).mean(),
-            **objective.metrics,
-        }
+    def add(self, loss: StepLoss, y: Tensor) -> None:
+        """Add an update on labels y: (B,) int64, or probabilities (B, K)."""
+        accuracy = correct(loss.logits, y).to(loss.value.dtype).mean()
+        numbers = {"loss": loss.value, "accuracy": accuracy, **loss.metrics}
         self.names = tuple(numbers)
         self.unread.append(torch.stack(list(numbers.values())).detach())
-        if time.monotonic() - self.last > _SECONDS_BETWEEN_REPORTS:
+        if time.monotonic() - self.last_report > _SECONDS_BETWEEN_REPORTS:
             self.report()
 
     def report(self) -> None:
-        """Tell the journal of what came since the last report. Raises InvspecError at a loss that is not finite."""
+        """Pass what is new on to the journal. Raises InvspecError if a loss is not finite."""
         if not self.unread:
             return
-        latest: list[list[float]] = torch.stack(self.unread).tolist()
-        for step, (loss, *_) in enumerate(latest, start=len(self.read) + 1):
+        rows: list[list[float]] = torch.stack(self.unread).tolist()
+        for step, (loss, *_) in enumerate(rows, start=len(self.rows) + 1):
             if not math.isfinite(loss):
-                place = f"epoch {self.epoch + 1}, step {step} of {self.steps}"
                 raise InvspecError(
-                    f"the loss is {loss} in {place}",
-                    hint="lower lr, or let one_cycle raise it slowly",
+                    f"the loss is {loss} in epoch {self.epoch + 1}, step {step} of {self.steps}",
+                    hint="lower lr, or raise it slowly with schedule one_cycle",
                 )
-        self.read += latest
-        self.unread, self.last = [], time.monotonic()
-        self.journal.step(
-            self.epoch * self.steps + len(self.read), self.total, **self.means(latest)
-        )
+        self.rows += rows
+        self.unread, self.last_report = [], time.monotonic()
+        done = self.epoch * self.steps + len(self.rows)
+        self.journal.step(done, self.total, **self._means(rows))
 
-    def means(self, read: list[list[float]]) -> dict[str, float]:
-        """The mean of each number over some updates."""
+    def close(self) -> dict[str, float]:
+        """Report the last updates. Returns the mean of each number over the epoch."""
+        self.report()
+        return self._means(self.rows)
+
+    def _means(self, rows: list[list[float]]) -> dict[str, float]:
+        columns = zip(*rows, strict=True)
         return {
-            name: sum(column) / len(read)
-            for name, column in zip(self.names, zip(*read, strict=True), strict=True)
+            name: sum(column) / len(rows) for name, column in zip(self.names, columns, strict=True)
         }
+
+
+def correct(logits: Tensor, y: Tensor) -> Tensor:
+    """Which predictions are right, (B,). Of probabilities (B, K), every class of the largest is."""
+    prediction = logits.argmax(1)
+    if y.ndim == 1:
+        return prediction == y
+    return y.gather(1, prediction[:, None])[:, 0] == y.amax(1)

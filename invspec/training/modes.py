@@ -1,4 +1,4 @@
-"""Modes and devices of a model in training."""
+"""Temporary states of a model and of the global generators during training."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from invspec.errors import InvspecError
 from invspec.ops.draws import Stream
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's weights are. Raises InvspecError where it has none."""
-    weight = next(model.parameters(), None)
-    if weight is None:
-        raise InvspecError("the model has no weights to train", hint="take the defence untrained")
-    return weight.device
 
 
 @contextmanager
 def seeded(rng: Stream, device: torch.device) -> Generator[None]:
-    """Seed torch's global generators, which dropout draws from, and put them back at the end."""
+    """Seed torch's global generators, which dropout draws from, and restore them at the end."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**62, (1,)).item()))
         yield
@@ -30,18 +21,15 @@ def seeded(rng: Stream, device: torch.device) -> Generator[None]:
 
 @contextmanager
 def attackable(model: nn.Module) -> Generator[nn.Module]:
-    """The model as attacks see it, in eval mode with weights that need no gradient; both as before at the end."""
-    learning, training = (
-        [weight for weight in model.parameters() if weight.requires_grad],
-        model.training,
-    )
-    model.requires_grad_(
-        False
-    )  # before eval: equivariant layers then keep filters, which must hold no graph
+    """The model in eval mode with frozen weights, as attacks see it; restored at the end."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    training = model.training
+    # freeze before eval: equivariant layers cache filters in eval, which must not hold a graph
+    model.requires_grad_(False)
     model.eval()
     try:
         yield model
     finally:
-        for weight in learning:
+        for weight in trainable:
             weight.requires_grad_()
         model.train(training)

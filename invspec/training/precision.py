@@ -1,4 +1,4 @@
-"""The model as training calls it: in float32, or under bfloat16 autocast."""
+"""The model as a training calls it: in float32, or under bfloat16 autocast."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from invspec.training.fields import Precision
 
 
 class InPrecision(nn.Module):
-    """The model as training and its inner attacks, but needs_float32 ones, call it: the same weights, float32 in and out.
+    """A model in the precision of its training: the same weights, float32 in and out.
 
-    Inside, bfloat16 is torch's autocast. Images come channels-last: on a CPU with AVX-512 that took 0.70 to 0.99 of the
-    time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16. encode and
-    encode_with_log_det go the same way; what else the model offers (pixel_std, decode) stays as it is, in float32.
+    bfloat16 is torch's autocast inside. Images are passed channels-last: on a CPU with AVX-512 that
+    took 0.70 to 0.99 of the time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16.
+    encode and encode_with_log_det go the same way. Everything else that the model offers
+    (pixel_std, decode) is passed on unchanged, in float32.
     """
 
     model: nn.Module
@@ -28,33 +29,31 @@ class InPrecision(nn.Module):
         self.model, self.low = model, precision == "bfloat16"
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for what is not this module's own."""
+        """Attributes of the model; Python calls this only for names that are not this module's."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            offered = getattr(super().__getattr__("model"), name)
-            return (
-                partial(self._passed_through, offered)
-                if name in ("encode", "encode_with_log_det")
-                else offered
-            )
+            attribute = getattr(super().__getattr__("model"), name)
+        if name in ("encode", "encode_with_log_det"):
+            return partial(self._call, attribute)
+        return attribute
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._passed_through(self.model, x)
+        return self._call(self.model, x)
 
-    def _passed_through(self, function: Callable[[Tensor], Any], x: Tensor) -> Any:
-        """What a function of images gives, a tensor or several."""
+    def _call(self, function: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """The tensor, or tuple of tensors, that a function of images returns."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low):
-            found = function(x.contiguous(memory_format=torch.channels_last))
+            outputs = function(x.contiguous(memory_format=torch.channels_last))
         if not self.low:
-            return found
-        return (
-            tuple(tensor.float() for tensor in found) if isinstance(found, tuple) else found.float()
-        )
+            return outputs
+        if isinstance(outputs, tuple):
+            return tuple(tensor.float() for tensor in outputs)
+        return outputs.float()
 
 
-def searched_by(attack: Attack, model: nn.Module) -> nn.Module:
-    """The model in training as an inner attack calls it: in float32, of whatever precision, where it is needs_float32."""
-    if attack.needs_float32 and isinstance(model, InPrecision) and model.low:
-        return InPrecision(model.model, "float32").train(model.training)
-    return model
+def net_for(attack: Attack, net: nn.Module) -> nn.Module:
+    """The net that an inner attack searches on: float32 if the attack needs it."""
+    if attack.needs_float32 and isinstance(net, InPrecision) and net.low:
+        return InPrecision(net.model, "float32").train(net.training)
+    return net

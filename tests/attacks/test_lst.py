@@ -128,5 +128,5 @@ def test_the_defaults_are_those_of_the_published_command() -> None:
 
 
 def test_the_promise_has_no_longest_step() -> None:
-    assert LST().promise == PathPromise(max_drop=0.2, longest_step=None, jumps=True)
-    assert not LST(random_start=0).promise.jumps
+    assert LST().path_promise == PathPromise(max_drop=0.2, longest_step=None, jumps=True)
+    assert not LST(random_start=0).path_promise.jumps

@@ -16,7 +16,8 @@ from invspec.data import Batch, Perturbed
 from invspec.datasets.spheres import Spheres
 from invspec.flows.bijective_net import BijectiveNet
 from invspec.kinds import Bijective, Model
-from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
+from invspec.models.firevnet import FiRevNet
+from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
 from invspec.ops.draws import PerExample
 from invspec.ops.precise import in_double
 from invspec.ops.types import Shape

@@ -378,6 +378,6 @@ def test_path_vertices_bounds_the_length_of_the_path() -> None:
 
 
 def test_the_promise_names_step_size_and_start() -> None:
-    assert NSPGD().promise == PathPromise(0.05, longest_step=0.01, jumps=False)
+    assert NSPGD().path_promise == PathPromise(0.05, longest_step=0.01, jumps=False)
     by_fractions = NSPGD(step_mode="fraction", max_drop=0.1, start=Identity())
-    assert by_fractions.promise == PathPromise(0.1, longest_step=None, jumps=True)
+    assert by_fractions.path_promise == PathPromise(0.1, longest_step=None, jumps=True)

@@ -13,6 +13,7 @@ import pytest
 from invspec import __version__, cli
 from invspec.cli import session
 from invspec.execution.store import Store
+from invspec.plan import validation
 
 SPEC = """\
 title: toy
@@ -155,11 +156,15 @@ def test_validate_counts_what_each_spec_would_run(ask) -> None:
     )
 
 
-def test_validate_stops_at_the_first_bad_spec(ask) -> None:
-    Path("bad.yaml").write_text("title: 3\n")
-    told = ask("validate", "toy.yaml", "bad.yaml", "nowhere.yaml")
+def test_validate_reports_every_bad_spec(ask) -> None:
+    Path("bad.yaml").write_text(SPEC.replace("title: toy", "title: 3"))
+    told = ask("validate", "bad.yaml", "toy.yaml", "nowhere.yaml")
     assert (told.code, told.out) == (2, "toy.yaml: 2 cells, 5 tasks, 0 claims\n")
-    assert told.err == "error: bad.yaml:1: title: expected a text, found 3\n"
+    assert told.err == (
+        "error: bad.yaml:1: title: expected text, found 3\n"
+        "error: nowhere.yaml: cannot be read: No such file or directory\n"
+        "hint: expected a YAML file\n"
+    )
 
 
 def test_validate_looks_into_every_scale(ask) -> None:
@@ -279,7 +284,7 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
 
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
-    monkeypatch.setattr(session, "check", interrupt)
+    monkeypatch.setattr(validation, "problems", interrupt)
     monkeypatch.setattr(plan, "show", interrupt)
     told = ask(command, "toy.yaml")
     assert (told.code, told.out) == (130, "")

@@ -14,7 +14,7 @@ from invspec.execution import events
 from invspec.execution.devices import Settings
 from invspec.execution.store import Store, Unwritable
 from invspec.execution.walk import execute
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 
 Done = tuple[Plan, Store]
 SHIFT = perturb(toys.Shift())

@@ -53,7 +53,7 @@ def test_splits_share_patterns_but_no_image() -> None:
 
 @pytest.mark.parametrize(("bounds"), [(1.0, 0.0), (0.5, 0.5)])
 def test_bounds_that_leave_no_room_are_refused(bounds: tuple[float, float]) -> None:
-    with pytest.raises(ValidationError, match="leave no room"):
+    with pytest.raises(ValidationError, match="the first must be below the second"):
         Fake(bounds=bounds)
 
 

@@ -18,8 +18,10 @@ from workbench import call
 from invspec.data import Batch
 from invspec.datasets.image_folder import ImageFolder
 from invspec.errors import InvspecError
-from invspec.files import image_folder
-from invspec.files.image_folder import AHEAD, THREADS, StreamedSplit, decoded, listing
+from invspec.files import streaming
+from invspec.files.decoding import decoded
+from invspec.files.listing import listing
+from invspec.files.streaming import AHEAD, THREADS, StreamedSplit
 from invspec.kinds import Dataset
 from invspec.ops.draws import Stream
 from invspec.registry import methods
@@ -158,7 +160,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(path.name)
         return decoded(path, size, resize)
 
-    monkeypatch.setattr(image_folder, "decoded", counted)
+    monkeypatch.setattr(streaming, "decoded", counted)
     return seen
 
 
@@ -288,7 +290,7 @@ def test_pixels_of_more_than_8_bits_are_refused(root: Path, mode: str, kind: Any
     Image.fromarray(np.full((30, 30), 3000, kind)).save(path)
     assert (
         refusal(folder(root)).message
-        == f"{path} has pixels of mode {mode}, expected 8 bits a channel"
+        == f"{path} has pixels of mode {mode}, expected 8 bits per channel"
     )
 
 
@@ -369,14 +371,14 @@ def test_splits_of_different_classes_are_refused_by_validate(
     root = tmp_path / "birds"
     found = f"{root}/{part} and {root}/train hold different classes: only one of them has otter"
     assert capsys.readouterr().err.startswith(
-        f"error: {path}:2: datasets.image_folder: {found}\nhint: a class is "
+        f"error: {path}:2: datasets.image_folder: {found}\nhint: a label is "
     )
 
 
 def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     assert (
-        "birds is relative to the folder INVSPEC_DATA, which is not set"
+        "birds is relative to INVSPEC_DATA, which is not set"
         in refusal(ImageFolder(folder="birds")).message
     )
 
@@ -384,7 +386,7 @@ def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"size": 300}, "size 300 is more than resize 28 leaves"),
+        ({"size": 300}, "a crop of size 300 does not fit into images resized to 28"),
         ({"classes": 3}, "classes and counts go together"),
         ({"counts": (1, 2, 3)}, "classes and counts go together"),
     ],

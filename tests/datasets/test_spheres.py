@@ -32,7 +32,7 @@ def read(
 @pytest.fixture
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every split is too large to be held in memory."""
-    monkeypatch.setattr(spheres, "WHOLE", 0)
+    monkeypatch.setattr(spheres, "IN_MEMORY", 0)
 
 
 def test_the_radius_is_the_label() -> None:
@@ -75,7 +75,7 @@ def test_a_drawn_split_has_the_points_of_one_that_is_held() -> None:
     dataset = Spheres(d=5, test=2 * BLOCK + 100)
     drawn = dataset.load("test")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spheres, "WHOLE", 2**29)
+        patch.setattr(spheres, "IN_MEMORY", 2**29)
         held = dataset.load("test")
     assert isinstance(drawn, DrawnSplit)
     assert isinstance(held, TensorSplit)
@@ -112,10 +112,10 @@ def test_a_drawn_split_is_shuffled_over_blocks_and_within() -> None:
 
 @pytest.mark.usefixtures("nothing_held")
 def test_a_block_is_drawn_once_while_it_is_read_in_order() -> None:
-    spheres.drawn.cache_clear()
+    spheres.draw_block.cache_clear()
     for _ in Spheres(d=3, test=4 * BLOCK).load("test").batches(100, Stream("a")):
         pass
-    assert spheres.drawn.cache_info().misses == 4
+    assert spheres.draw_block.cache_info().misses == 4
 
 
 @pytest.mark.usefixtures("nothing_held")
@@ -146,7 +146,7 @@ def test_the_cards_are_the_papers_settings() -> None:
 
 
 def test_the_inner_sphere_is_inside() -> None:
-    with pytest.raises(ValidationError, match="the inner radius, 2, is not below the outer one"):
+    with pytest.raises(ValidationError, match="inner 2 must be less than outer 1.5"):
         Spheres(inner=2, outer=1.5)
 
 

@@ -1,4 +1,4 @@
-"""AVG, and the cards of MSD and MAX, which are adversarial training with their attacks."""
+"""AVG, and the cards of MSD and MAX: adversarial training with those attacks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def attack_of(name: str) -> Any:
     return made.attack
 
 
-def test_the_lesson_is_in_one_of_the_balls_and_has_its_full_size() -> None:
+def test_msd_fills_one_of_its_balls() -> None:
     defence = AdversarialTraining(attack=MSD(balls=BALLS, steps=2), clean_fraction=0.2)
     prepared = defence.prepare(net(), batch(), 0.5, Stream("key"))
     assert torch.equal(prepared.x[:2], batch().x[:2])
@@ -63,7 +63,7 @@ def test_the_lesson_is_in_one_of_the_balls_and_has_its_full_size() -> None:
     assert (spent > 0.99).any(0).all()
 
 
-def test_avg_learns_what_each_attack_makes_of_every_image() -> None:
+def test_avg_learns_from_every_attack_on_every_image() -> None:
     attacks = (FGSM(eps=0.1), Identity(), FGSM(eps=0.3, norm="l2"))
     prepared = AVG(attacks=attacks).prepare(net(), batch(), 0.5, Stream("key"))
     assert prepared.y.tolist() == batch().y.tolist() * 3
@@ -93,7 +93,7 @@ def test_avg_attacks_in_eval_mode_and_leaves_the_weights_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("name", ["msd", "max", "avg"])
-def test_on_mnist_lr_rises_to_its_top_at_two_fifths_and_falls_to_0(name: str) -> None:
+def test_on_mnist_lr_peaks_at_two_fifths_and_falls_to_0(name: str) -> None:
     recipe: Any = make("defence", name, {})
     assert (recipe.epochs, recipe.batch_size, recipe.optimiser) == (15, 100, "adam")
     assert [recipe.learning_rate(at) for at in (0, 0.2, 0.4, 0.7, 1)] == pytest.approx(
@@ -104,18 +104,9 @@ def test_on_mnist_lr_rises_to_its_top_at_two_fifths_and_falls_to_0(name: str) ->
 @pytest.mark.parametrize("name", ["msd_cifar10", "max_cifar10", "avg_cifar10"])
 def test_on_cifar_lr_has_a_second_knot_and_images_are_cropped_and_mirrored(name: str) -> None:
     recipe: Any = make("defence", name, {})
-    assert (recipe.epochs, recipe.batch_size, recipe.optimiser, recipe.momentum) == (
-        50,
-        128,
-        "sgd",
-        0.9,
-    )
-    assert (recipe.weight_decay, recipe.crop, recipe.flip, recipe.precision) == (
-        5e-4,
-        4,
-        True,
-        "bfloat16",
-    )
+    assert (recipe.epochs, recipe.batch_size) == (50, 128)
+    assert (recipe.optimiser, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 5e-4)
+    assert (recipe.crop, recipe.flip, recipe.precision) == (4, True, "bfloat16")
     assert [recipe.learning_rate(at) for at in (0, 0.4, 0.6, 0.8, 1)] == pytest.approx(
         [0, 0.1, 0.0525, 0.005, 0]
     )

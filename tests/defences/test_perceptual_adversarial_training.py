@@ -1,3 +1,5 @@
+"""Perceptual adversarial training: what is attacked, its schedule, and its effect."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -21,7 +23,7 @@ STEP = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False)
 
 
 def linear() -> nn.Sequential:
-    """Says 1 where the first pixel is above one half."""
+    """Predicts 1 if the first pixel is above one half."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     with torch.no_grad():
         net.get_parameter("1.weight").copy_(torch.tensor([[-1.0, 0, 0, 0], [1, 0, 0, 0]]))
@@ -41,25 +43,22 @@ def moved(defence: PerceptualAdversarialTraining, examples: Batch) -> list[bool]
     return (prepared.x != examples.x).flatten(1).any(1).tolist()
 
 
-def test_only_what_the_model_has_right_is_attacked() -> None:
+def test_only_correctly_classified_images_are_attacked() -> None:
     examples = batch([0.9, 0.1, 0.7, 0.3])
     assert moved(PerceptualAdversarialTraining(attack=STEP), examples) == [True, False, True, False]
-    assert (
-        moved(PerceptualAdversarialTraining(attack=STEP, only_correct=False), examples)
-        == [True] * 4
-    )
+    every = PerceptualAdversarialTraining(attack=STEP, only_correct=False)
+    assert moved(every, examples) == [True] * 4
 
 
-def test_a_batch_that_the_model_has_wrong_throughout_stays_as_it_is() -> None:
+def test_a_batch_that_is_all_misclassified_stays_as_it_is() -> None:
     assert moved(PerceptualAdversarialTraining(attack=STEP), batch([0.1, 0.2])) == [False, False]
 
 
 def test_the_schedule_warms_up_for_5_epochs_and_drops_after_75_and_90() -> None:
     defence = PerceptualAdversarialTraining()
-    found = [
-        defence.learning_rate(epoch / 100) for epoch in (0.5, 2.5, 5, 74.9, 75.1, 89.9, 90.1, 99.9)
-    ]
-    assert found == pytest.approx([0.01, 0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    epochs = (0.5, 2.5, 5, 74.9, 75.1, 89.9, 90.1, 99.9)
+    rates = [defence.learning_rate(epoch / 100) for epoch in epochs]
+    assert rates == pytest.approx([0.01, 0.05, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
 def test_the_card_is_the_papers_recipe() -> None:
@@ -72,14 +71,8 @@ def convolutional() -> nn.Sequential:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return nn.Sequential(
-            *(
-                nn.Conv2d(1, 8, 3),
-                nn.BatchNorm2d(8),
-                nn.ReLU(),
-                nn.Flatten(),
-                nn.Dropout(0.5),
-                nn.Linear(288, 2),
-            )
+            *(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5)),
+            nn.Linear(288, 2),
         )
 
 
@@ -93,7 +86,7 @@ def halves(n: int = 64) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_distance_is_in_the_features_of_the_net_that_learns(precision: Any) -> None:
+def test_the_ball_is_in_the_features_of_the_net_in_training(precision: Any) -> None:
     x, y = halves()
     net = convolutional()
     defence = PerceptualAdversarialTraining(
@@ -110,7 +103,7 @@ def test_the_distance_is_in_the_features_of_the_net_that_learns(precision: Any) 
 
 
 def checkered(n: int = 64) -> tuple[Tensor, Tensor]:
-    """Noise behind which the classes differ in which half is brighter, and in a checkerboard's colours."""
+    """Noise over classes that differ in the brighter half and in a faint checkerboard."""
     y, row = torch.arange(n) % 2, torch.arange(8)
     board = ((row[:, None] + row) % 2 * 2 - 1) * 0.1 + (row < 4).float()[:, None] * 0.24 - 0.12
     x = 0.5 + 0.1 * torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -118,7 +111,7 @@ def checkered(n: int = 64) -> tuple[Tensor, Tensor]:
 
 
 def robust_accuracy(defence: Defence) -> float:
-    """Of a net trained to be right on every image as it is, under LPA in a ball that is the same for every net."""
+    """Robust accuracy, under LPA, of a net that classifies every clean image correctly."""
     x, y = checkered()
     net = convolutional()
     defence.train(net, TensorSplit(x, y), Stream("key"), Journal())
@@ -129,7 +122,7 @@ def robust_accuracy(defence: Defence) -> float:
     return (net(x_adv).argmax(1) == y).float().mean().item()
 
 
-def test_a_training_learns_its_images_and_is_harder_to_fool_than_without_it() -> None:
+def test_it_makes_a_net_harder_to_fool_than_standard_training() -> None:
     recipe: Any = {"epochs": 8, "batch_size": 16, "lr": 0.05}
     inner = FastLPA(max_distance=1, distance="l2", steps=4)
     assert robust_accuracy(PerceptualAdversarialTraining(attack=inner, **recipe)) > 0.8

@@ -1,4 +1,4 @@
-"""Weights from a file: which are taken, which refused, and that the published ones do what is said of them."""
+"""Weights from a file: which are loaded, which refused, and the accuracy of the published ones."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ def refusal(path: Path, into: nn.Module | None = None, entry: str = "") -> Invsp
     return problem.value
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    return all(weight.equal(other.state_dict()[name]) for name, weight in one.state_dict().items())
+def same(first: nn.Module, second: nn.Module) -> bool:
+    states = first.state_dict(), second.state_dict()
+    return all(weight.equal(states[1][name]) for name, weight in states[0].items())
 
 
-# --- what is taken -----------------------------------------------------------------------------------------------
+# ─ loaded ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
         (lambda state: [{"ema": {"net": state}}], "0.ema.net"),
     ],
 )
-def test_the_state_dict_at_an_entry_becomes_the_nets(tmp_path: Path, wrap: Any, entry: str) -> None:
+def test_the_state_dict_at_an_entry_is_loaded(tmp_path: Path, wrap: Any, entry: str) -> None:
     theirs, ours = net(1), net(2)
     assert not same(theirs, ours)
     assert same(theirs, load(saved(tmp_path, wrap(theirs.state_dict())), ours, entry))
@@ -90,8 +91,8 @@ def test_a_standardised_net_is_loaded_behind_its_standardisation(tmp_path: Path)
     torch.testing.assert_close(ours(x), theirs.net(4 * x - 2))
 
 
-def left_in_a_store(folder: Path, trained: nn.Module, model: Model, data: Dataset) -> Path:
-    """The file of a Train task whose net came out as this one."""
+def stored(folder: Path, trained: nn.Module, model: Model, data: Dataset) -> Path:
+    """The file in a store of a Train task that ended at this net."""
     task, store = Train(data, model, Untrained(), seed=0), Store(folder)
     store.save(task, Artifact(dict(trained.state_dict())))
     return store.folder(task) / "model.safetensors"
@@ -100,14 +101,12 @@ def left_in_a_store(folder: Path, trained: nn.Module, model: Model, data: Datase
 @pytest.mark.parametrize(
     ("model", "shape"), [(Linear(), SHAPE), (SmallConv(mean=(0.5,), std=(0.25,)), (1, 12, 12))]
 )
-def test_what_a_training_leaves_in_the_store_is_loaded(
-    tmp_path: Path, model: Model, shape: Any
-) -> None:
-    """Names are those of the whole model, be it a standardising one."""
+def test_a_net_from_a_store_is_loaded(tmp_path: Path, model: Model, shape: Any) -> None:
+    """Its names are those of the whole model, standardisation included."""
     torch.manual_seed(1)
     theirs, ours = model.build(shape, CLASSES), model.build(shape, CLASSES)
     assert not same(theirs, ours)
-    path = left_in_a_store(tmp_path, theirs, model, Fake(shape=shape, classes=CLASSES))
+    path = stored(tmp_path, theirs, model, Fake(shape=shape, classes=CLASSES))
     assert same(theirs, load(path, ours))
 
 
@@ -121,7 +120,7 @@ def test_a_relative_path_starts_in_the_data_folder(
     assert same(net(1), ours)
 
 
-def test_double_precision_weights_become_the_nets_single_ones(tmp_path: Path) -> None:
+def test_float64_weights_are_loaded_as_float32(tmp_path: Path) -> None:
     path = saved(tmp_path, net(1).double().state_dict())
     assert same(net(1), load(path, net(2)))
 
@@ -130,7 +129,7 @@ def test_a_smoke_run_reads_no_file() -> None:
     assert Pretrained(file="nowhere.pth", sha256=64 * "0").smoke() == Untrained()
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------
+# ─ refused ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
@@ -161,7 +160,7 @@ def test_a_relative_path_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) ->
         Pretrained(file="a/b.pth", sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
 
 
-def test_what_could_run_code_is_refused(tmp_path: Path) -> None:
+def test_a_pickled_net_which_could_run_code_is_refused(tmp_path: Path) -> None:
     assert "holds no weights that can be loaded" in refusal(saved(tmp_path, net())).message
 
 
@@ -179,7 +178,7 @@ HEADER = b'{"a": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}'
         len(HEADER).to_bytes(8, "little") + HEADER,
     ],
 )
-def test_what_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     assert "holds no weights that can be loaded" in refusal(path).message
@@ -190,20 +189,20 @@ def test_what_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes) -
     [
         (
             "",
-            "the file is no state dict: found dict with state_dict, epoch",
-            "let entry name the state dict",
+            "the file is not a state dict: found dict with state_dict, epoch",
+            "set entry to the state dict",
         ),
         ("state_dicts", "the file has no entry 'state_dicts'", "did you mean state_dict?"),
         ("state_dict.2", "state_dict has no entry '2'", "0"),
         ("epoch.0", "epoch has no entry '0'", ""),
         (
             "epoch",
-            "epoch is no state dict: found int with nothing",
-            "let entry name the state dict",
+            "epoch is not a state dict: found int with nothing",
+            "set entry to the state dict",
         ),
     ],
 )
-def test_an_entry_that_is_no_state_dict_is_refused(
+def test_an_entry_that_is_not_a_state_dict_is_refused(
     tmp_path: Path, entry: str, message: str, hint: str
 ) -> None:
     problem = refusal(
@@ -215,8 +214,9 @@ def test_an_entry_that_is_no_state_dict_is_refused(
 
 def test_other_names_are_refused_both_ways(tmp_path: Path) -> None:
     state = {f"module.{name}": weight for name, weight in net().state_dict().items()}
-    expected = "the file lacks 1.weight, 1.bias and has beside them module.1.weight, module.1.bias"
-    assert expected in refusal(saved(tmp_path, state)).message
+    message = refusal(saved(tmp_path, state)).message
+    assert "names missing in the file: 1.weight, 1.bias; " in message
+    assert "names unknown to the model: module.1.weight, module.1.bias" in message
 
 
 def test_other_shapes_are_refused_by_name(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_other_shapes_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_refused_file_leaves_the_net_alone(tmp_path: Path) -> None:
     ours = net(2)
-    refusal(saved(tmp_path, net(1).state_dict() | {"beside": torch.zeros(1)}), into=ours)
+    refusal(saved(tmp_path, net(1).state_dict() | {"extra": torch.zeros(1)}), into=ours)
     assert same(net(2), ours)
 
 
@@ -237,7 +237,7 @@ def test_a_digest_has_64_small_hexadecimal_digits(sha256: str) -> None:
         Pretrained(file="weights.pth", sha256=sha256)
 
 
-# --- the published weights ---------------------------------------------------------------------------------------
+# ─ published weights ──────────────────────────────────────────────────────────────────────────────
 
 MNIST_CLEAN = {  # measured elsewhere, on all 10,000 test images
     ("mnist_conv_small_nat", "conv_small"): 0.9804,
@@ -267,17 +267,17 @@ def accuracy(checkpoint: str, name: str, x: Tensor, y: Tensor) -> float:
     return (model.deploy(loaded)(x).argmax(1) == y).float().mean().item()
 
 
-# the first 1,000 digits are hard ones; of all 10,000 images, two may tip over on another machine
-some_and_all = pytest.mark.parametrize(
+# the first 1,000 digits are hard ones; two of all 10,000 may flip on another machine
+few_and_all = pytest.mark.parametrize(
     ("n", "within"), [(1000, 0.035), pytest.param(10_000, 2e-4, marks=pytest.mark.slow)]
 )
 
 
 @pytest.mark.data
 @absent
-@some_and_all
+@few_and_all
 @pytest.mark.parametrize(("checkpoint", "model"), MNIST_CLEAN)
-def test_published_weights_for_mnist_are_as_accurate_as_is_said(
+def test_published_weights_for_mnist_have_their_accuracy(
     checkpoint: str, model: str, n: int, within: float
 ) -> None:
     digits = methods.make("dataset", "mnist", {})
@@ -300,9 +300,9 @@ def photos() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.data
 @absent
-@some_and_all
+@few_and_all
 @pytest.mark.parametrize(("checkpoint", "model"), CIFAR10_CLEAN)
-def test_published_weights_for_cifar10_are_as_accurate_as_is_said(
+def test_published_weights_for_cifar10_have_their_accuracy(
     checkpoint: str, model: str, photos: tuple[Tensor, Tensor], n: int, within: float
 ) -> None:
     x, y = photos

@@ -1,10 +1,11 @@
-"""A net that is left as it was, from its training to its score."""
+"""A net that is not trained, from its training to its score."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from shown import shown
 from torch import Tensor, nn
 from workbench import FAKE, Memory, perturb, score, train
 
@@ -19,7 +20,7 @@ from invspec.ops.types import Shape
 from invspec.perform.train import fresh
 
 
-def test_no_weight_changes_and_no_curve_is_told() -> None:
+def test_no_weight_changes_and_there_are_no_curves() -> None:
     net, data = Linear().build((1, 4, 4), 3), FAKE.load("train")
     before = {name: weight.clone() for name, weight in net.state_dict().items()}
     assert Untrained().train(net, data, Stream("key"), Journal()) == {}
@@ -33,7 +34,7 @@ def test_its_artifact_is_the_net_as_it_was_built() -> None:
 
 
 class Brightest(nn.Module):
-    """The class is the row with the brightest sum; nothing is learnt."""
+    """Predicts the brightest row; there is nothing to learn."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sum((1, 3))[:, :3]
@@ -49,7 +50,7 @@ def test_a_classifier_without_weights_is_stored_attacked_and_scored(tmp_path: Pa
     store.save(task, runtime.load(task))
     assert store.load(task).tensors == {}
     runtime.kept[task] = store.load(task)
-    rows = runtime.load(score(perturb(Identity(), task))).rows or ()
+    rows = shown(runtime.load(score(perturb(Identity(), task))).rows or ())
     (batch,) = FAKE.load("test").batches(20)
     expected = (Brightest()(batch.x).argmax(1) == batch.y).float().mean()
     assert [row.value for row in rows] == pytest.approx([expected.item()])

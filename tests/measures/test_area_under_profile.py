@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from shown import index, outcomes, shown
 from torch import nn
 
+from invspec.analysis.estimates import area
+from invspec.analysis.resampling import Resampler
 from invspec.attacks.pgd import PGD
 from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Attack
 from invspec.measures.area_under_profile import AreaUnderProfile
-from invspec.ops.stats import Resampler, area
 from invspec.registry.fields import AttackField
 from invspec.registry.methods import make
 
@@ -46,15 +48,15 @@ def score(of: Sequence[Examples], **fields: Any) -> Scored:
 def test_each_example_has_the_area_below_its_own_step() -> None:
     """Between 0, 0.1 and 0.3: 1, a fall within the first third, and two falls within the rest."""
     found = score(sweep())
-    torch.testing.assert_close(found.tensors["each"], torch.tensor([1, 0.5 / 3, 2 / 3, 2 / 3]))
-    assert found.tensors["index"].tolist() == [5, 6, 7, 8]
-    assert found.rows[0].value == pytest.approx(2.5 / 4)
-    assert found.rows[0].low < 2.5 / 4 < found.rows[0].high
+    torch.testing.assert_close(outcomes(found), torch.tensor([1, 0.5 / 3, 2 / 3, 2 / 3]))
+    assert index(found).tolist() == [5, 6, 7, 8]
+    assert shown(found)[0].value == pytest.approx(2.5 / 4)
+    assert shown(found)[0].low < 2.5 / 4 < shown(found)[0].high
 
 
 def test_robust_accuracy_asks_for_the_true_label() -> None:
     torch.testing.assert_close(
-        score(sweep(), share="robust_accuracy").tensors["each"],
+        outcomes(score(sweep(), share="robust_accuracy")),
         torch.tensor([1, 0.5 / 3, 2 / 3, 1 / 3]),
     )
 
@@ -64,7 +66,7 @@ def test_it_is_the_area_under_the_profile_of_the_means() -> None:
     kept = [(one.judged["prediction_adv"] == one.judged["prediction"]).float() for one in of]
     profile = [Resampler(8).means([each], [of[0].judged["index"]]) for each in kept]
     expected = area(profile, [0.0, 0.05, 0.1, 0.2, 0.3])
-    assert score(of).rows[0].value == pytest.approx(expected.point)
+    assert shown(score(of))[0].value == pytest.approx(expected.point)
 
 
 class Nested(Attack):
@@ -81,14 +83,14 @@ def test_a_setting_within_a_setting_is_found_and_can_be_named() -> None:
     as_methods = [after(one.attack.eps, {"attack": one.attack, "draw": 0}) for one in held]
     as_plain = [after(one.attack.eps, one.identity["fields"]) for one in held]
     for of in (as_methods, as_plain):
-        assert score(of).rows[0].value == score(of, along="attack.eps").rows[0].value == 0.5
+        assert shown(score(of))[0].value == shown(score(of, along="attack.eps"))[0].value == 0.5
 
 
 def test_where_two_settings_differ_one_can_be_named() -> None:
     of = [after(eps, {"eps": eps, "step_size": eps / 10}) for eps in (0.0, 0.1, 0.3)]
     with pytest.raises(InvspecError, match="eps and step_size differs"):
         score(of)
-    assert score(of, along="eps").rows == score(sweep()).rows
+    assert shown(score(of, along="eps")) == shown(score(sweep()))
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from shown import index, outcomes, shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.boundary_distance import BoundaryDistance, median
+from invspec.measures.boundary_distance import BoundaryDistance
 from invspec.registry.methods import make
 from invspec.scoring.perturbations import READ
 
@@ -40,7 +40,7 @@ def examples(
 
 
 def value(measure: BoundaryDistance, attacked: Examples) -> float:
-    (row,) = measure.score(nn.Identity(), attacked).rows
+    (row,) = shown(measure.score(nn.Identity(), attacked))
     return row.value
 
 
@@ -60,22 +60,22 @@ def test_the_mean_is_over_what_was_correct_and_found_in_the_attacks_own_norm(
 
 def test_a_mean_keeps_its_examples_for_pairing() -> None:
     score = BoundaryDistance(norm="linf").score(nn.Identity(), L2)
-    assert score.tensors["index"].tolist() == [10, 11, 12, 13]
-    torch.testing.assert_close(score.tensors["each"], torch.tensor([0.1, 0.2, 0.3, 0.4]))
-    (row,) = score.rows
+    assert index(score).tolist() == [10, 11, 12, 13]
+    torch.testing.assert_close(outcomes(score), torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    (row,) = shown(score)
     assert 0.1 < row.low < row.value < row.high < 0.4
 
 
 def test_the_median_lies_halfway_between_the_middle_two() -> None:
-    (row,) = BoundaryDistance(statistic="median", norm="linf").score(nn.Identity(), L2).rows
+    (row,) = shown(BoundaryDistance(statistic="median", norm="linf").score(nn.Identity(), L2))
     assert (row.value, row.n, row.low, row.high) == pytest.approx((0.25, 4, 0.1, 0.4))
 
 
 def test_failures_are_a_share_of_the_correct_ones() -> None:
     score = BoundaryDistance(statistic="failures").score(nn.Identity(), L2)
-    assert (score.rows[0].value, score.rows[0].n) == (0.2, 5)
-    assert score.tensors["each"].tolist() == [0, 0, 0, 0, 1]
-    assert score.tensors["index"].tolist() == [10, 11, 12, 13, 14]
+    assert (shown(score)[0].value, shown(score)[0].n) == (0.2, 5)
+    assert outcomes(score).tolist() == [0, 0, 0, 0, 1]
+    assert index(score).tolist() == [10, 11, 12, 13, 14]
 
 
 def test_among_all_the_misclassified_are_at_distance_0() -> None:
@@ -105,24 +105,8 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
     attacked = Examples(
         TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"}
     )
-    each = BoundaryDistance().score(nn.Identity(), attacked).tensors["each"]
+    each = outcomes(BoundaryDistance().score(nn.Identity(), attacked))
     torch.testing.assert_close(each, delta, rtol=0, atol=2e-6)
-
-
-@pytest.mark.parametrize(
-    ("n", "low", "high"), [(1, 0, 0), (5, 0, 4), (6, 0, 5), (10, 1, 8), (25, 7, 17)]
-)
-def test_the_medians_interval_is_that_of_the_tables(n: int, low: int, high: int) -> None:
-    """Order statistics, counted from 0, as for the sign test: for 25 values the 8th and the 18th."""
-    row = median(torch.arange(n).double())
-    assert (row.low, row.high) == (low, high)
-
-
-def test_the_medians_interval_covers_it_at_least_as_often_as_it_says() -> None:
-    draws = torch.from_numpy(np.random.default_rng(0).exponential(size=(400, 30)))
-    rows = [median(sample) for sample in draws]
-    covered = np.mean([row.low <= np.log(2) <= row.high for row in rows])
-    assert covered > 0.93  # of 95 % or more, less two standard errors of 400 draws
 
 
 @pytest.mark.parametrize("statistic", ["mean", "median", "failures"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from shown import index, outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored, TensorSplit
@@ -54,7 +55,7 @@ def test_the_attacks_direction_is_scaled_to_each_linf_size() -> None:
     darker = (
         torch.tensor([-0.002, -0.004, 0.0, 0.0]).view(SHAPE).expand(N, *SHAPE)
     )  # at linf t, the mean falls by 3 t / 8
-    rows = score(examples(darker), direction="attack").rows
+    rows = shown(score(examples(darker), direction="attack"))
     assert [row.where["linf"] for row in rows] == [0.0, 0.0025, 0.005, 0.01, 0.02, 0.03]
     expected = [sigmoid(0.6 - 3 * linf / 8) for linf in Brittleness().sizes]
     assert [row.value for row in rows] == pytest.approx(expected, rel=1e-5)
@@ -78,26 +79,26 @@ def test_noise_is_a_sign_for_every_pixel_and_the_same_for_every_model() -> None:
 
 
 def test_without_a_size_it_is_the_clean_confidence() -> None:
-    (row,) = score(examples(torch.zeros(SHAPE)), size=0).rows
+    (row,) = shown(score(examples(torch.zeros(SHAPE)), size=0))
     assert row.value == pytest.approx(sigmoid(0.6))
 
 
 def test_an_image_that_the_attack_left_alone_stays() -> None:
-    (row,) = score(examples(torch.zeros(SHAPE)), direction="attack", size=0.03).rows
+    (row,) = shown(score(examples(torch.zeros(SHAPE)), direction="attack", size=0.03))
     assert row.value == pytest.approx(sigmoid(0.6))
 
 
 def test_pixels_stay_in_their_range() -> None:
-    (row,) = score(examples(torch.full(SHAPE, 0.01), x=0.995), direction="attack", size=0.03).rows
+    (row,) = shown(score(examples(torch.full(SHAPE, 0.01), x=0.995), direction="attack", size=0.03))
     assert row.value == pytest.approx(sigmoid(1.0))
 
 
 def test_a_single_size_keeps_its_images_for_pairing() -> None:
     found = score(examples(torch.full(SHAPE, 0.01)), size=0.02)
-    (row,) = found.rows
+    (row,) = shown(found)
     assert row.where == {}
-    assert found.tensors["index"].tolist() == list(range(10, 10 + N))
-    assert found.tensors["each"].mean().item() == pytest.approx(row.value)
+    assert index(found).tolist() == list(range(10, 10 + N))
+    assert outcomes(found).mean().item() == pytest.approx(row.value)
     assert score(examples(torch.full(SHAPE, 0.01))).tensors == {}
 
 
@@ -106,7 +107,7 @@ def test_a_single_size_keeps_its_images_for_pairing() -> None:
     [("correct", sigmoid(0.6)), ("all", (4 * sigmoid(0.6) + 2 * (1 - sigmoid(0.6))) / 6)],
 )
 def test_the_misclassified_count_only_among_all(among: Any, expected: float) -> None:
-    (row,) = score(examples(torch.zeros(SHAPE), wrong=2), size=0, among=among).rows
+    (row,) = shown(score(examples(torch.zeros(SHAPE), wrong=2), size=0, among=among))
     assert row.value == pytest.approx(expected)
 
 
@@ -124,7 +125,7 @@ def test_pairs_that_share_a_source_are_one_example() -> None:
     zeros = torch.zeros(4, dtype=torch.int64)
     judged = {"index": batch.index, "y": zeros, "prediction": zeros, "source": clean.source}
     found = score(Examples(clean, judged, {"x_adv": batch.x}), size=0)
-    assert found.tensors["index"].tolist() == [0, 1]
+    assert index(found).tolist() == [0, 1]
 
 
 def test_a_size_is_not_given_twice() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import shown
 
 from invspec.measures.class_effect import ClassEffect, spread
 
@@ -34,10 +35,10 @@ def test_success_on_one_target_alone_shows_in_the_score_and_its_interval() -> No
     reached = torch.tensor(
         [images[t].flatten().tolist() if t == 0 else [0.5] * 4 for _, t in ends]
     ).view(-1, 1, 2, 2)
-    (row,) = (
-        ClassEffect(distance="linf", max_distance=0.1)
-        .score(MODEL, of_pairs(MODEL, images, y, ends, reached))
-        .rows
+    (row,) = shown(
+        ClassEffect(distance="linf", max_distance=0.1).score(
+            MODEL, of_pairs(MODEL, images, y, ends, reached)
+        )
     )
     targets, sources = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.5, 0.5])
     assert row.value == pytest.approx(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pydantic import ValidationError
+from shown import shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -69,7 +70,7 @@ def score(model, pairs, **fields):
 
 
 def shares(model, pairs, **fields):
-    rows = score(model, pairs, **fields).rows
+    rows = shown(score(model, pairs, **fields))
     return {(row.where["classifier"], row.where["circle"]): row.value for row in rows}
 
 
@@ -114,7 +115,7 @@ def test_the_share_is_the_mean_over_planes_each_of_which_is_known():
     expected = [blind_share(basis) for basis in planes]
     assert min(expected) == 0 < sorted(expected)[-2] < max(expected)
     result = score(BLIND, pairs, shown=6)
-    rows = {(row.where["classifier"], row.where["circle"]): row for row in result.rows}
+    rows = {(row.where["classifier"], row.where["circle"]): row for row in shown(result)}
     assert rows["logits", "outer"].value == pytest.approx(sum(expected) / 6, abs=4 / 2000)
     assert rows["logits", "outer"].n == 6
     each = result.tensors["misread"].double().mean(-1)
@@ -143,7 +144,7 @@ def test_a_half_plane_is_half_of_each_circle():
 
 def test_pairs_of_a_source_count_as_one():
     images, y = points(8, seed=2)
-    rows = score(BLIND, attacked(images, y, [(0, 1), (0, 3), (2, 1)])).rows
+    rows = shown(score(BLIND, attacked(images, y, [(0, 1), (0, 3), (2, 1)])))
     assert {row.n for row in rows} == {2}
 
 
@@ -177,7 +178,7 @@ def test_pairs_without_a_plane_are_left_out():
     pairs = attacked(images, y, [(0, 1), (2, 3)])
     flat = replace(pairs, tensors={"x_adv": torch.stack([4 * images[0], images[3]])})
     result = score(BLIND, flat)
-    assert {row.n for row in result.rows} == {1}
+    assert {row.n for row in shown(result)} == {1}
     torch.testing.assert_close(result.tensors["point_x"], torch.tensor([[INNER, 0.0]]))
     with pytest.raises(InvspecError, match="there is no plane"):
         score(BLIND, replace(pairs, tensors={"x_adv": images[[0, 2]]}))
@@ -243,7 +244,9 @@ def test_regions_and_circles_tell_the_same():
     at, regions = grid(300, 12.0), result.tensors["regions"][0, 0]
     ring = (at.norm(dim=-1) - OUTER).abs() < 0.1
     (outer,) = (
-        row.value for row in result.rows if row.where == {"classifier": "logits", "circle": "outer"}
+        row.value
+        for row in shown(result)
+        if row.where == {"classifier": "logits", "circle": "outer"}
     )
     assert (regions[ring] != 1).double().mean().item() == pytest.approx(outer, abs=0.02)
 

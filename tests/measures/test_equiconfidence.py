@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pair_examples import Sigmoid, of_pairs
+from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
@@ -50,13 +51,13 @@ def test_of_linear_logits_the_tangent_sphere_has_the_confidence_of_its_vertex() 
 def test_rows_say_vertex_radius_and_quantile() -> None:
     score = measure().score(MODEL, attacked())
     places = [
-        (row.where["vertex"], row.where["radius"], row.where["quantile"]) for row in score.rows
+        (row.where["vertex"], row.where["radius"], row.where["quantile"]) for row in shown(score)
     ]
     assert places == [(v, r, q) for v in (0, 2, 4) for r in (0, 5, 30) for q in (0.05, 0.95)]
     torch.testing.assert_close(
-        torch.tensor([row.value for row in score.rows]), score.tensors["confidence"].flatten()
+        torch.tensor([row.value for row in shown(score)]), score.tensors["confidence"].flatten()
     )
-    assert all(row.n == 2 and row.low <= row.value <= row.high for row in score.rows)
+    assert all(row.n == 2 and row.low <= row.value <= row.high for row in shown(score))
 
 
 def test_radius_0_is_the_vertex_itself() -> None:
@@ -79,7 +80,7 @@ def test_clamping_shortens_what_is_added() -> None:
     norm = measure().score(MODEL, attacked()).tensors["realised_norm"]
     assert (norm[:, 0] == 0).all()
     assert (norm[:, 1:] <= 3).all()  # the diagonal of the box
-    rows = measure(statistic="realised_norm").score(MODEL, attacked()).rows
+    rows = shown(measure(statistic="realised_norm").score(MODEL, attacked()))
     assert [(row.where["vertex"], row.where["radius"]) for row in rows[:2]] == [(0, 0), (0, 5)]
     assert [row.value for row in rows] == pytest.approx(norm.flatten().tolist())
 
@@ -150,4 +151,4 @@ def test_a_path_and_somebody_eligible_are_needed() -> None:
         measure().score(MODEL, Examples(pairs.clean, pairs.judged, {"x_adv": pairs.x_adv}))
     with pytest.raises(InvspecError, match="none of 1 pairs is eligible"):
         measure().score(MODEL, _only(pairs, [2]))
-    assert len(measure().smoke().score(MODEL, _only(pairs, [2])).rows) == 3 * 3 * 2
+    assert len(shown(measure().smoke().score(MODEL, _only(pairs, [2])))) == 3 * 3 * 2

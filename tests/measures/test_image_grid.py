@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import index, shown
 
 from invspec.data import rows_of
 from invspec.errors import InvspecError
@@ -65,10 +66,10 @@ def test_captions_are_the_confidence_in_the_label_of_the_source():
 
 def test_the_number_is_the_mean_confidence_of_the_final_images_that_are_shown():
     score = grid()
-    (row,) = score.rows
+    (row,) = shown(score)
     off = score.tensors["captions"][~torch.eye(3).bool()]
     assert row.value == pytest.approx(off.mean().item(), rel=1e-6)
-    assert (row.n, score.tensors["index"].tolist()) == (3, [0, 1, 2])
+    assert (row.n, index(score).tolist()) == (3, [0, 1, 2])
     assert row.low <= row.value <= row.high
 
 
@@ -145,8 +146,8 @@ def test_each_triple_has_a_source_of_its_own_and_targets_take_turns():
 
 def test_there_is_a_row_for_each_column_with_its_mean_confidence():
     score = triples(count=3)
-    assert [row.where["image"] for row in score.rows] == ["source", "target", "result"]
-    for column, row in enumerate(score.rows):
+    assert [row.where["image"] for row in shown(score)] == ["source", "target", "result"]
+    for column, row in enumerate(shown(score)):
         assert row.value == pytest.approx(
             score.tensors["captions"][:, column].mean().item(), rel=1e-6
         )
@@ -163,7 +164,7 @@ def test_results_beyond_the_bounds_are_shown_clamped_too():
     beyond = numbered(ALL)
     beyond[:, 0, 0, 1] = 1.5
     score = triples(examples(x_adv=beyond), count=2)
-    assert [row.where["image"] for row in score.rows] == ["source", "target", "result", "clamped"]
+    assert [row.where["image"] for row in shown(score)] == ["source", "target", "result", "clamped"]
     images, captions = score.tensors["images"], score.tensors["captions"]
     assert (images[:, 2].amax().item(), images[:, 3].amax().item()) == (1.5, 1.0)
     assert captions[0, 3].item() == pytest.approx(confidence(images[0, 3], 0), rel=1e-6)

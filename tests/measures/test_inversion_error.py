@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import of_pairs
+from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Examples, TensorSplit
@@ -43,7 +44,7 @@ def examples(x: Tensor) -> Examples:
 def values(model: nn.Module, of: Examples, **fields: tuple[str, ...]) -> dict[str, float]:
     return {
         str(row.where["quantity"]): row.value
-        for row in InversionError(**fields).score(model, of).rows
+        for row in shown(InversionError(**fields).score(model, of))
     }
 
 
@@ -69,7 +70,7 @@ def test_pairs_of_the_same_source_count_once() -> None:
     x = torch.full((3, 1, 2, 2), 0.5)
     x[0, 0, 0, 0] = 1.0
     paired = of_pairs(Drifting(), x, torch.tensor([0, 1, 1]), [(0, 1), (0, 2), (1, 0)], x)
-    rows = InversionError(precisions=("float32",)).score(Drifting(), paired).rows
+    rows = shown(InversionError(precisions=("float32",)).score(Drifting(), paired))
     assert [row.n for row in rows] == [2, 2]
     assert rows[1].value == pytest.approx(0.125, rel=1e-4)
 

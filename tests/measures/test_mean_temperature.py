@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from shown import index, outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Examples, TensorSplit
@@ -24,11 +25,11 @@ def examples() -> Examples:
 def test_it_is_the_mean_over_images(clean: bool, more: float) -> None:
     found = MeanTemperature(clean=clean).score(Tempered(), examples())
     sums = torch.tensor([6.0, 22.0, 38.0]) / 12 + more
-    torch.testing.assert_close(found.tensors["each"], sums)
-    assert found.tensors["index"].tolist() == [5, 6, 7]
-    assert found.rows[0].value == pytest.approx(sums.mean().item())
+    torch.testing.assert_close(outcomes(found), sums)
+    assert index(found).tolist() == [5, 6, 7]
+    assert shown(found)[0].value == pytest.approx(sums.mean().item())
 
 
 def test_a_model_without_one_has_temperature_1() -> None:
-    (row,) = MeanTemperature().score(nn.Flatten(), examples()).rows
+    (row,) = shown(MeanTemperature().score(nn.Flatten(), examples()))
     assert (row.value, row.low, row.high) == (1, 1, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import Shown, shown
 
-from invspec.data import Row
 from invspec.measures.metamer_distance import MetamerDistance
 from invspec.registry.methods import make
 
@@ -17,11 +17,11 @@ PAIRS = [(0, 1), (0, 2), (1, 0)]
 X_ADV = torch.tensor([0.75, 0.125, -0.5])[:, None].expand(3, 4).reshape(3, 1, 2, 2)
 
 
-def rows(**fields: object) -> dict[str, Row]:
+def rows(**fields: object) -> dict[str, Shown]:
     score = MetamerDistance.model_validate(fields).score(
         MODEL, of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV)
     )
-    return {str(row.where["quantity"]): row for row in score.rows}
+    return {str(row.where["quantity"]): row for row in shown(score)}
 
 
 def values(**fields: object) -> list[float]:
@@ -51,7 +51,7 @@ def test_only_correctly_classified_sources_count_where_that_is_said() -> None:
 
 def test_as_near_to_one_as_to_the_other_is_not_nearer_to_the_target() -> None:
     between = of_pairs(MODEL, IMAGES, Y, PAIRS[:1], torch.full((1, 1, 2, 2), 0.5))
-    *_, closer = MetamerDistance().score(MODEL, between).rows
+    *_, closer = shown(MetamerDistance().score(MODEL, between))
     assert closer.value == 0
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import torch
+from shown import shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -54,7 +55,7 @@ def metamers(bounds=(-math.inf, math.inf)):
 
 def test_the_logits_misread_all_metamers_and_the_nuisance_none():
     measure = MetamerError(hidden=16, epochs=20, batch_size=8, lr=1e-2, validation=0)
-    rows = measure.score(Blind(), *metamers()).rows
+    rows = shown(measure.score(Blind(), *metamers()))
     assert [
         (row.where["classifier"], row.where["source_class"], row.value, row.n) for row in rows
     ] == [

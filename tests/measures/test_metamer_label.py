@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import Shown, shown
 from torch import Tensor
 
-from invspec.data import Examples, Row
+from invspec.data import Examples
 from invspec.errors import InvspecError
 from invspec.measures.metamer_label import ByOracle, MetamerLabel, MetamerPathLabel
 from invspec.registry.methods import make
@@ -44,9 +45,9 @@ def examples(x_adv: Tensor | None = None, path: Tensor | None = None) -> Example
     return replace(found, judged=judged, oracle=oracle)
 
 
-def rows(of: Examples | None = None, **fields: object) -> dict[str, Row]:
+def rows(of: Examples | None = None, **fields: object) -> dict[str, Shown]:
     score = MetamerLabel.model_validate(fields).score(MODEL, of or examples())
-    return {str(row.where["quantity"]): row for row in score.rows}
+    return {str(row.where["quantity"]): row for row in shown(score)}
 
 
 def values(of: Examples | None = None, **fields: object) -> dict[str, float]:
@@ -124,12 +125,12 @@ def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
 ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
 
 
-def path_rows(**fields: object) -> dict[tuple[str, float], Row]:
+def path_rows(**fields: object) -> dict[tuple[str, float], Shown]:
     steps = torch.stack(
         [metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1
     )
     score = MetamerPathLabel.model_validate(fields).score(MODEL, examples(steps[:, -1], steps))
-    return {(str(row.where["quantity"]), float(row.where["t"])): row for row in score.rows}
+    return {(str(row.where["quantity"]), float(row.where["t"])): row for row in shown(score)}
 
 
 def test_shares_are_told_for_each_vertex_of_the_path() -> None:
@@ -147,7 +148,7 @@ def test_all_paths_count_where_that_is_said() -> None:
 def test_ten_steps_are_tenths() -> None:
     path = IMAGES[[source for source, _ in PAIRS]].unsqueeze(1).expand(-1, 11, -1, -1, -1)
     score = MetamerPathLabel().score(MODEL, examples(path[:, -1], path))
-    assert sorted({row.where["t"] for row in score.rows}) == [k / 10 for k in range(11)]
+    assert sorted({row.where["t"] for row in shown(score)}) == [k / 10 for k in range(11)]
 
 
 def test_an_attack_that_kept_no_path_is_refused() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import index, outcomes, shown
 from torch import Tensor
 
 from invspec.data import Examples, Scored, TensorSplit
@@ -95,9 +96,9 @@ def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_
     for place, (source, target) in enumerate([(0, 1), (1, 2), (2, 1)]):
         own, other = (MODEL(IMAGES[[end]]).softmax(1)[0, Y[end]].item() for end in (source, target))
         assert captions[place].tolist() == pytest.approx([own, own, other])
-    assert [row.where["image"] for row in score.rows] == ["logits", "metamer", "nuisance"]
-    assert [row.value for row in score.rows] == pytest.approx(captions.mean(0).tolist())
-    assert {row.n for row in score.rows} == {3}
+    assert [row.where["image"] for row in shown(score)] == ["logits", "metamer", "nuisance"]
+    assert [row.value for row in shown(score)] == pytest.approx(captions.mean(0).tolist())
+    assert {row.n for row in shown(score)} == {3}
 
 
 def test_only_so_many_are_shown() -> None:
@@ -149,10 +150,10 @@ def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_ta
 
 def test_the_number_is_what_the_oracle_thinks_of_the_metamers() -> None:
     score = columns()
-    (row,) = score.rows
+    (row,) = shown(score)
     assert row.value == pytest.approx(score.tensors["captions"][2].mean().item())
-    assert score.tensors["each"].tolist() == pytest.approx(score.tensors["captions"][2].tolist())
-    assert score.tensors["index"].tolist() == [0, 1, 2]
+    assert outcomes(score).tolist() == pytest.approx(score.tensors["captions"][2].tolist())
+    assert index(score).tolist() == [0, 1, 2]
 
 
 def test_without_a_path_there_is_no_way_to_show() -> None:

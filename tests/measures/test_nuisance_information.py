@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shown import shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -75,7 +76,7 @@ def binary_entropy(p):
 
 def rows(train, judged, model=None, **fields):
     score = NuisanceInformation(**{**QUICK, **fields}).score(model or Turned(), train, judged)
-    return {row.where["quantity"]: row for row in score.rows}
+    return {row.where["quantity"]: row for row in shown(score)}
 
 
 def bits(features, flips):

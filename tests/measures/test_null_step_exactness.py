@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from shown import Shown, shown
 
 from invspec.attacks.nspgd import NSPGD
 from invspec.attacks.null_step import NullStep
-from invspec.data import Examples, Row, TensorSplit
+from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Targets
 from invspec.measures.null_step_exactness import NullStepExactness
@@ -38,8 +39,10 @@ def examples(settings: Any) -> Examples:
     return Examples(clean, judged, {}, settings)
 
 
-def scored(**settings: Any) -> dict[str, Row]:
-    rows = NullStepExactness().score(net(), examples(NullStep(**settings).identity["fields"])).rows
+def scored(**settings: Any) -> dict[str, Shown]:
+    rows = shown(
+        NullStepExactness().score(net(), examples(NullStep(**settings).identity["fields"]))
+    )
     return {str(row.where["quantity"]): row for row in rows}
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from pair_examples import Sigmoid, of_pairs
+from shown import outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, PathPromise
@@ -52,11 +53,11 @@ def attacked(*paths: Tensor, promise: PathPromise | None = UNIT) -> Examples:
     images = torch.cat([path[:, 0], torch.zeros(1, 1, 2, 2)])
     y = torch.tensor([0] * len(path) + [1])
     ends = [(source, len(path)) for source in range(len(path))]
-    return of_pairs(MODEL, images, y, ends, path[:, -1], path, promise=promise)
+    return of_pairs(MODEL, images, y, ends, path[:, -1], path, path_promise=promise)
 
 
 def found(examples: Examples, measure: PathValidity = PathValidity()) -> dict[str, float]:  # noqa: B008  # frozen
-    return {str(row.where["quantity"]): row.value for row in measure.score(MODEL, examples).rows}
+    return {str(row.where["quantity"]): row.value for row in shown(measure.score(MODEL, examples))}
 
 
 def test_a_path_along_the_level_set_is_valid() -> None:
@@ -168,10 +169,10 @@ def test_shares_are_means_over_sources() -> None:
     promise = replace(UNIT, longest_step=1.0)
     pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), promise=promise)
     score = PathValidity(statistic="failing").score(MODEL, pairs)
-    assert score.rows[0].value == 0.25
-    assert score.tensors["each"].tolist() == [0, 1, 0, 0]
+    assert shown(score)[0].value == 0.25
+    assert outcomes(score).tolist() == [0, 1, 0, 0]
     between = PathValidity(statistic="failing_between").score(MODEL, pairs)
-    assert between.tensors["each"].tolist() == [0, 1, 0, 0]
+    assert outcomes(between).tolist() == [0, 1, 0, 0]
 
 
 def test_a_halted_path_is_not_walked_on_the_spot() -> None:
@@ -210,8 +211,10 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
     batch = Batch(images[:6], y[:6], torch.arange(6), x_target=images[6:], y_target=y[6:])
     walk = attack.perturb(net, batch, PerExample("test", batch.index))
     path = walk.path.transpose(0, 1)
-    pairs = of_pairs(net, images, y, ends, walk.x_adv, path, promise=attack.promise)
-    quantities = {row.where["quantity"]: row.value for row in PathValidity().score(net, pairs).rows}
+    pairs = of_pairs(net, images, y, ends, walk.x_adv, path, path_promise=attack.path_promise)
+    quantities = {
+        row.where["quantity"]: row.value for row in shown(PathValidity().score(net, pairs))
+    }
     assert quantities["failing"] == 0
     assert quantities["largest_step"] > 0
 

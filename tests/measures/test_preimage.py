@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shown import Shown, shown
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, TensorSplit
+from invspec.analysis.intervals import wilson
+from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.preimage import Preimage
-from invspec.models.firevnet import FullyConnectedFiRevNet
-from invspec.ops.stats import wilson
+from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
 from invspec.perform.proxies import Padded
 from invspec.scoring.preimages import activations
 
@@ -48,11 +49,13 @@ def moved(delta: list[float], exact: bool = False) -> Examples:
     x = images()
     x_adv = x.double() + torch.tensor(delta, dtype=torch.float64)
     tensors = {"x_adv": x_adv.float()} | ({"exact": x_adv} if exact else {})
-    return Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors)
+    return Examples(
+        TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {"index": torch.arange(N)}, tensors
+    )
 
 
-def rows(attacked: Examples, net: nn.Module | None = None, **fields: object) -> dict[str, Row]:
-    found = Preimage(**fields).score(Padded(net or Net()), attacked).rows  # pyright: ignore[reportArgumentType]
+def rows(attacked: Examples, net: nn.Module | None = None, **fields: object) -> dict[str, Shown]:
+    found = shown(Preimage(**fields).score(Padded(net or Net()), attacked))  # pyright: ignore[reportArgumentType]
     return {str(row.where["quantity"]): row for row in found}
 
 
@@ -112,7 +115,10 @@ def test_pre_images_grow_with_depth_however_images_move() -> None:
     jumbled = torch.cat([x[1:], x[:1]])
     tensors = {"x_adv": torch.where(torch.arange(N).view(-1, 1, 1, 1) % 3 == 0, x, jumbled)}
     found = values(
-        Examples(TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {}, tensors), layers=LAYERS
+        Examples(
+            TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {"index": torch.arange(N)}, tensors
+        ),
+        layers=LAYERS,
     )
     assert found[:-1] == sorted(found[:-1])
     assert found[0] == pytest.approx(1 / 3)

@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from shown import Shown, shown
 from torch import Tensor, nn
 
+from invspec.analysis.intervals import wilson
 from invspec.attacks.sphere_shift import SphereShift
-from invspec.data import Examples, Row, TensorSplit
+from invspec.data import Examples, TensorSplit
 from invspec.datasets.spheres import Spheres
 from invspec.measures.semantic_share import SemanticShare
 from invspec.models.radius_classifier import RadiusClassifier
 from invspec.ops.draws import PerExample
-from invspec.ops.stats import wilson
 from invspec.perform.proxies import Padded
 
 
@@ -41,11 +42,16 @@ def examples(
     """Images of two pixels: the classifier reads the first, the oracle the second."""
     x, x_adv = (torch.tensor(pixels).view(-1, 1, 1, 2) for pixels in (before, after))
     labels = TRUE(x).argmax(1) if y is None else torch.tensor(y)
-    return Examples(TensorSplit(x, labels), {"y": labels}, {"x_adv": x_adv}, oracle=TRUE)
+    return Examples(
+        TensorSplit(x, labels),
+        {"y": labels, "index": torch.arange(len(x))},
+        {"x_adv": x_adv},
+        oracle=TRUE,
+    )
 
 
-def rows(attacked: Examples, model: nn.Module = SEEN, **fields: object) -> dict[str, Row]:
-    found = SemanticShare(**fields).score(model, attacked).rows  # pyright: ignore[reportArgumentType]
+def rows(attacked: Examples, model: nn.Module = SEEN, **fields: object) -> dict[str, Shown]:
+    found = shown(SemanticShare(**fields).score(model, attacked))  # pyright: ignore[reportArgumentType]
     return {str(row.where["quantity"]): row for row in found}
 
 
@@ -128,7 +134,10 @@ def test_example_6_is_invariance_based_for_the_misaligned_classifier_alone(
     model, oracle = (RadiusClassifier(ignored=k).build(dataset.shape, 2) for k in (ignored, 0))
     x_adv = SphereShift().perturb(model, inner, PerExample("task", inner.index)).x_adv
     clean = TensorSplit(inner.x, inner.y, (-math.inf, math.inf))
-    found = values_of(model, Examples(clean, {"y": inner.y}, {"x_adv": x_adv}, oracle=oracle))
+    found = values_of(
+        model,
+        Examples(clean, {"y": inner.y, "index": clean.index}, {"x_adv": x_adv}, oracle=oracle),
+    )
     assert found["semantic"] == found["oracle_accuracy"] == 1
     assert found["invariance_adversarial"] == found["invariance_adversarial_logits"] == adversarial
     assert found["perturbation_adversarial"] == 0

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from shown import index, outcomes, shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -29,7 +30,7 @@ FIVE = judged(y=[0, 1, 2, 0, 1], prediction=[0, 1, 0, 1, 0], prediction_adv=[0, 
 
 
 def value(measure, examples=FIVE):
-    (row,) = measure.score(nn.Identity(), examples).rows
+    (row,) = shown(measure.score(nn.Identity(), examples))
     return row.value
 
 
@@ -39,7 +40,7 @@ def test_accuracy_counts_what_is_right_after_the_attack():
 
 def test_clean_accuracy_counts_what_is_right_before_it():
     assert value(Accuracy(clean=True)) == pytest.approx(2 / 5)
-    assert Accuracy(clean=True).score(nn.Identity(), FIVE).tensors["each"].tolist() == [
+    assert outcomes(Accuracy(clean=True).score(nn.Identity(), FIVE)).tolist() == [
         1,
         1,
         0,
@@ -59,8 +60,8 @@ def test_the_rate_of_invariance_is_its_complement():
 
 def test_among_the_correct_only_they_count_and_keep_their_index():
     score = FoolingRate(among="correct").score(nn.Identity(), FIVE)
-    assert (score.rows[0].value, score.rows[0].n) == (0.5, 2)
-    assert score.tensors["index"].tolist() == [10, 11]
+    assert (shown(score)[0].value, shown(score)[0].n) == (0.5, 2)
+    assert index(score).tolist() == [10, 11]
 
 
 def test_where_nothing_is_correct_the_refusal_says_so():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import index, outcomes, shown
 
 from invspec.measures.source_confidence import SourceConfidence
 
@@ -27,16 +28,16 @@ LEFT = FINAL.sigmoid()
 
 def test_it_is_the_mean_over_pairs_and_has_an_entry_a_source():
     score = SourceConfidence().score(MODEL, attacked(FINAL))
-    (row,) = score.rows
+    (row,) = shown(score)
     assert row.value == pytest.approx(LEFT.mean().item(), abs=1e-6)
-    assert score.tensors["each"].tolist() == pytest.approx(
+    assert outcomes(score).tolist() == pytest.approx(
         [LEFT[:2].mean().item(), LEFT[2:].mean().item()], abs=1e-6
     )
-    assert score.tensors["index"].tolist() == [0, 1]
+    assert index(score).tolist() == [0, 1]
 
 
 def test_what_was_lost_is_the_rest_of_what_the_source_had():
-    (row,) = SourceConfidence(drop=True).score(MODEL, attacked(FINAL)).rows
+    (row,) = shown(SourceConfidence(drop=True).score(MODEL, attacked(FINAL)))
     assert row.value == pytest.approx(
         torch.tensor(1.0).sigmoid().item() - LEFT.mean().item(), abs=1e-6
     )
@@ -44,5 +45,5 @@ def test_what_was_lost_is_the_rest_of_what_the_source_had():
 
 
 def test_an_image_that_did_not_move_lost_nothing():
-    (row,) = SourceConfidence(drop=True).score(MODEL, attacked(torch.ones(4))).rows
+    (row,) = shown(SourceConfidence(drop=True).score(MODEL, attacked(torch.ones(4))))
     assert row.value == pytest.approx(0, abs=1e-6)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from shown import shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -40,7 +41,7 @@ def scored(first, second, **fields):
 
 
 def rows(first, second, **fields):
-    return {row.where["quantity"]: row for row in scored(first, second, **fields).rows}
+    return {row.where["quantity"]: row for row in shown(scored(first, second, **fields))}
 
 
 def values(first, second, **fields):
@@ -49,7 +50,7 @@ def values(first, second, **fields):
 
 def test_identical_sets_have_the_same_subspace():
     result = scored(spread(), spread())
-    found = {row.where["quantity"]: row.value for row in result.rows}
+    found = {row.where["quantity"]: row.value for row in shown(result)}
     for name in ("mean_squared_cosine", "largest_cosine", "largest_principal_cosine"):
         assert found[name] == pytest.approx(1, abs=1e-6)
     assert found["smallest_angle"] == pytest.approx(0, abs=0.1)
@@ -74,7 +75,7 @@ def test_one_orthogonal_map_of_both_sets_leaves_all_angles():
     first, second = spread(), spread(seed=1) @ torch.linalg.qr(normal(D, D, seed=2)).Q
     turn = torch.linalg.qr(normal(D, D, seed=3)).Q
     before, after = scored(first, second), scored(first @ turn, second @ turn)
-    for row, same in zip(before.rows, after.rows, strict=True):
+    for row, same in zip(shown(before), shown(after), strict=True):
         assert same.value == pytest.approx(row.value, abs=1e-3)  # images are float32
     for name in ("principal_cosines", "cosines"):
         torch.testing.assert_close(before.tensors[name], after.tensors[name], atol=1e-4, rtol=0)
@@ -87,7 +88,7 @@ def test_planes_at_a_known_angle():
     strengths = normal(500, 2) * torch.tensor([2.0, 1.0])
     first, second = strengths @ axes[:2], strengths @ torch.stack([axes[0], tilted])
     result = SubspaceAngle(components=2).score(nn.Identity(), examples(first), examples(second))
-    found = {row.where["quantity"]: row.value for row in result.rows}
+    found = {row.where["quantity"]: row.value for row in shown(result)}
     assert result.tensors["principal_cosines"].tolist() == pytest.approx(
         [1, math.cos(angle)], abs=2e-3
     )

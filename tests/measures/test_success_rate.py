@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
+from shown import index, outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
@@ -15,7 +16,7 @@ from invspec.errors import InvspecError
 from invspec.measures.success_rate import SuccessRate
 from invspec.registry.methods import make
 from invspec.scoring import pairs
-from invspec.scoring.pairs import by_source
+from invspec.scoring.rows import by_source
 
 NAN = float("nan")
 K = 3
@@ -43,7 +44,7 @@ def attacked(reached: list[bool] = REACHED) -> Examples:
 
 
 def rate(measure: SuccessRate, examples: Examples) -> float:
-    (row,) = measure.score(MODEL, examples).rows
+    (row,) = shown(measure.score(MODEL, examples))
     return row.value
 
 
@@ -55,16 +56,16 @@ def test_the_matrix_has_targets_down_and_sources_across() -> None:
     #                         column 0: source 0 alone; 1: source 2; 2: source 3
     expected = torch.tensor([[NAN, 1.0, 0.0], [1.0, NAN, 1.0], [0.0, 1.0, NAN]])
     torch.testing.assert_close(score.tensors["matrix"], expected, equal_nan=True)
-    assert score.rows[0].value == pytest.approx(4 / 6)
-    assert score.rows[0].n == 3
+    assert shown(score)[0].value == pytest.approx(4 / 6)
+    assert shown(score)[0].n == 3
 
 
 def test_published_counts_the_misclassified_as_successes() -> None:
     score = LINF.model_copy(update={"compat": "published"}).score(MODEL, attacked())
     expected = torch.tensor([[NAN, 1.0, 0.0], [1.0, NAN, 1.0], [0.5, 1.0, NAN]])
     torch.testing.assert_close(score.tensors["matrix"], expected, equal_nan=True)
-    assert score.rows[0].value == pytest.approx(4.5 / 6)
-    assert score.rows[0].n == 4
+    assert shown(score)[0].value == pytest.approx(4.5 / 6)
+    assert shown(score)[0].n == 4
 
 
 def test_all_pairs_count_as_what_they_are() -> None:
@@ -88,14 +89,12 @@ def test_a_distance_of_exactly_the_threshold_is_no_success() -> None:
 def test_the_mean_of_each_is_the_rate_whatever_sources_weigh(average: str, compat: str) -> None:
     measure = LINF.model_copy(update={"average": average, "compat": compat, "eligible": "all"})
     score = measure.score(MODEL, attacked())
-    assert score.tensors["index"].tolist() == [0, 1, 2, 3]
-    assert score.tensors["each"].double().mean().item() == pytest.approx(
-        score.rows[0].value, rel=1e-6
-    )
+    assert index(score).tolist() == [0, 1, 2, 3]
+    assert outcomes(score).double().mean().item() == pytest.approx(shown(score)[0].value, rel=1e-6)
 
 
 def test_where_sources_weigh_the_same_each_is_the_share_of_their_targets() -> None:
-    assert LINF.score(MODEL, attacked()).tensors["each"].tolist() == pytest.approx([0.5, 1.0, 0.5])
+    assert outcomes(LINF.score(MODEL, attacked())).tolist() == pytest.approx([0.5, 1.0, 0.5])
 
 
 @pytest.mark.parametrize("outcome", [True, False])
@@ -103,8 +102,8 @@ def test_whatever_the_weights_outcomes_that_are_all_alike_stay_so(outcome: bool)
     score = LINF.model_copy(update={"eligible": "all"}).score(
         MODEL, attacked([outcome] * len(ENDS))
     )
-    assert score.tensors["each"].tolist() == [outcome] * 4
-    (row,) = score.rows
+    assert outcomes(score).tolist() == [outcome] * 4
+    (row,) = shown(score)
     assert row.value == outcome
     assert 0 <= row.low < row.high <= 1  # four sources leave doubt
 
@@ -181,7 +180,7 @@ def test_cells_without_pairs_are_no_part_of_the_mean() -> None:
         {"x_adv": whole.x_adv[rows]},
     )
     score = LINF.score(nn.Sequential(MODEL), some)
-    assert score.rows[0].value == 1
+    assert shown(score)[0].value == 1
     assert [bool(cell.isnan()) for cell in itertools.chain(*score.tensors["matrix"])].count(
         False
     ) == 3

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from shown import outcomes, shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
@@ -19,8 +20,8 @@ def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
         TensorSplit(torch.zeros(4, 1, 1, 3), Y), {"index": torch.arange(4)}, {"x_adv": LOGITS}
     )
     found = TopKError(k=k).score(nn.Flatten(), examples)
-    assert found.tensors["each"].tolist() == missed
-    assert found.rows[0].value == pytest.approx(sum(missed) / 4)
+    assert outcomes(found).tolist() == missed
+    assert shown(found)[0].value == pytest.approx(sum(missed) / 4)
 
 
 def test_logits_that_are_no_numbers_miss_and_so_does_a_net_that_prefers_nothing():
@@ -28,4 +29,4 @@ def test_logits_that_are_no_numbers_miss_and_so_does_a_net_that_prefers_nothing(
     examples = Examples(
         TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]), {"index": torch.arange(2)}, {"x_adv": logits}
     )
-    assert TopKError(k=2).score(nn.Flatten(), examples).tensors["each"].tolist() == [1, 1]
+    assert outcomes(TopKError(k=2).score(nn.Flatten(), examples)).tolist() == [1, 1]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pair_examples import Sigmoid, of_pairs
 from pydantic import ValidationError
+from shown import index, outcomes, shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
@@ -35,7 +36,7 @@ def attacked(model: nn.Module, targets: int = 3) -> Examples:
 def found(examples: Examples, model: nn.Module, **fields: Any) -> dict[str, float]:
     return {
         str(row.where["quantity"]): row.value
-        for row in Triangle(**fields).score(model, examples).rows
+        for row in shown(Triangle(**fields).score(model, examples))
     }
 
 
@@ -103,9 +104,9 @@ def test_one_quantity_alone_has_an_entry_a_source(statistic: Any) -> None:
     every = found(pairs, model, drops=(0.2,))
     score = Triangle(statistic=statistic, drops=(0.2,)).score(model, pairs)
     (value,) = (value for name, value in every.items() if name.startswith(statistic))
-    assert score.rows[0].value == pytest.approx(value)
-    assert score.tensors["index"].tolist() == [0, 1]
-    assert score.tensors["each"].mean().item() == pytest.approx(value)
+    assert shown(score)[0].value == pytest.approx(value)
+    assert index(score).tolist() == [0, 1]
+    assert outcomes(score).mean().item() == pytest.approx(value)
 
 
 def test_sources_are_read_across_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +128,7 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
         {k: v[rows] for k, v in pairs.judged.items()},
         {"x_adv": pairs.x_adv[rows]},
     )
-    assert {row.n for row in Triangle().score(Constant(), uneven).rows} == {1}
+    assert {row.n for row in shown(Triangle().score(Constant(), uneven))} == {1}
 
 
 def test_the_misclassified_count_only_where_all_do() -> None:

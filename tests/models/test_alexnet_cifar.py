@@ -9,7 +9,8 @@ from torch import nn
 
 from invspec.models.alexnet_cifar import AlexNetCIFAR
 from invspec.perceptual.backbones import backbone
-from invspec.perceptual.distances import distance, embedded, own_features
+from invspec.perceptual.distances import distance
+from invspec.perceptual.features import embedded, own_features
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 SLIM = AlexNetCIFAR(widths=(4, 6, 8, 6, 6), hidden=16)

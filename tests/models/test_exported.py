@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from shown import shown
 from torch import nn
 from workbench import FAKE, Memory, call, perturb, score
 
@@ -116,7 +117,7 @@ def test_its_weights_are_saved_and_come_back(tmp_path: Path) -> None:
 def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
     task = Train(FAKE, model(tmp_path), Untrained(), seed=0)
     runtime = Memory()
-    rows = runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ()
+    rows = shown(runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ())
     assert [row.n for row in rows] == [20]
     kept = runtime.load(task).tensors
     assert all(
@@ -155,7 +156,7 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
     file = BytesIO()
     torch.save(net().state_dict(), file)
     assert refusal(model(tmp_path, file.getvalue())).message.endswith(
-        "can be loaded: it has no models/model.json"
+        "can be loaded: there is no models/model.json in it"
     )
 
 
@@ -220,7 +221,7 @@ class Bait:
 )
 def test_what_could_run_code_is_refused(tmp_path: Path, name: str, change: Any, found: str) -> None:
     message = refusal(model(tmp_path, changed(name, change))).message
-    assert message == f"{tmp_path}/net.pt2 holds {found}, which could run any code"
+    assert message == f"{tmp_path}/net.pt2 contains {found}, which could run any code"
 
 
 def test_a_pickle_in_place_of_the_example_inputs_is_not_run(tmp_path: Path) -> None:
@@ -258,13 +259,28 @@ def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
     assert trace.exists(), "the bait is none"
     trace.unlink()
     for entries, reason in (
-        ([("a/", b""), *within("a", evil)], "it is not one folder of files"),
-        ([*within("a", evil), ("a/", b"")], "it is not one folder of files"),
-        ([("a", b""), *within("a", evil)], "it is not one folder of files"),
-        ([*within("a", evil), *within("b", plain)], "it is not one folder of files"),
-        ([*within("b", plain), *within("a", evil)], "it is not one folder of files"),
-        ([*within("a", evil), *within("a", plain)], "a/.data/serialization_id stands twice in it"),
-        ([*within("a", plain), *within("a", evil)], "a/.data/serialization_id stands twice in it"),
+        (
+            [("a/", b""), *within("a", evil)],
+            "expected one folder of files at the top of the archive",
+        ),
+        (
+            [*within("a", evil), ("a/", b"")],
+            "expected one folder of files at the top of the archive",
+        ),
+        (
+            [("a", b""), *within("a", evil)],
+            "expected one folder of files at the top of the archive",
+        ),
+        (
+            [*within("a", evil), *within("b", plain)],
+            "expected one folder of files at the top of the archive",
+        ),
+        (
+            [*within("b", plain), *within("a", evil)],
+            "expected one folder of files at the top of the archive",
+        ),
+        ([*within("a", evil), *within("a", plain)], "duplicate entry a/.data/serialization_id"),
+        ([*within("a", plain), *within("a", evil)], "duplicate entry a/.data/serialization_id"),
     ):
         message = refusal(model(tmp_path, packed(*entries))).message
         assert message == f"{tmp_path}/net.pt2 holds no program that can be loaded: {reason}"
@@ -304,7 +320,7 @@ def test_a_program_for_a_fixed_number_of_images_is_refused(tmp_path: Path, batch
 
 
 def test_a_program_for_other_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the program takes images of 1x4x4"):
+    with pytest.raises(ValueError, match="the program takes images of 1x4x4, expected 1x8x8"):
         model(tmp_path).build((1, 8, 8), CLASSES)
 
 
@@ -344,4 +360,4 @@ def test_logits_for_other_classes_and_a_missing_file_are_told_at_their_line(
     assert capsys.readouterr().err.startswith(expected)
     written(tmp_path, program())
     assert call("validate", path) == 2
-    assert "exported on fake: gives 3 logits for 5 classes" in capsys.readouterr().err
+    assert "exported on fake: expected 5 logits" in capsys.readouterr().err

@@ -10,9 +10,11 @@ import torch
 from outputs import fresh, parameters
 from torch import Tensor, nn
 
-from invspec.flows.invertible import ActNorm, Invertible1x1, dct_matrix
+from invspec.flows.layers import ActNorm, Invertible1x1
 from invspec.kinds import Bijective, Model
-from invspec.models.firevnet import FiRevNet, FullyConnectedFiRevNet
+from invspec.models.firevnet import FiRevNet
+from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
+from invspec.ops.dct import dct_matrix
 from invspec.perform.proxies import Padded, searched
 from invspec.registry import methods
 
@@ -198,15 +200,20 @@ def test_the_net_for_imagenet_is_small_enough_to_be_sketched_with_numbers() -> N
     ("fields", "shape", "classes", "found"),
     [
         ({}, (1, 28, 28), 10, "a squeeze needs an even height and width, found 7x7"),
-        ({}, (1, 8, 8), 10, r"site 2, 2 is outside of the last map, which is 1x1"),
-        ({}, (1, 32, 32), 17, "17 logits are read from 16 channels"),
+        ({}, (1, 8, 8), 10, r"site 2, 2 is outside the last map, which is 1x1"),
+        ({}, (1, 32, 32), 17, "17 logits need at least 17 channels in the last map, found 16"),
         (
             {"input_squeezes": 0},
             (1, 32, 32),
             10,
             "couplings need an even number of channels, found 1",
         ),
-        ({"readout": "first", "stages": 1}, (1, 2, 2), 10, "10 logits are read from 4 numbers"),
+        (
+            {"readout": "first", "stages": 1},
+            (1, 2, 2),
+            10,
+            "10 logits need at least 10 numbers in the last map, found 4",
+        ),
     ],
 )
 def test_images_that_do_not_fit_are_refused(
@@ -217,7 +224,9 @@ def test_images_that_do_not_fit_are_refused(
 
 
 def test_vectors_too_short_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 logits and two halves of 1 numbers"):
+    with pytest.raises(
+        ValueError, match="needs at least 2 numbers per image for 2 classes, found 1"
+    ):
         FullyConnectedFiRevNet().sketch((1, 1, 1), 2)
 
 

@@ -116,7 +116,7 @@ def test_the_state_is_the_same_in_both_modes() -> None:
 def test_images_whose_maps_are_odd_are_refused_by_the_invariant_head_only() -> None:
     assert built(shape=(1, 18, 18))(torch.rand(1, 1, 18, 18)).shape == (1, 10)
     with pytest.raises(
-        ValueError, match="an invariant head needs height and width that 4 divides, found 18x18"
+        ValueError, match="an invariant head needs a height and width divisible by 4, found 18x18"
     ):
         GCNN(head="invariant").build((1, 18, 18), 10)
     with pytest.raises(ValueError, match="GCNN needs images of at least 16x16, found 8x8"):

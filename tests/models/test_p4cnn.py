@@ -3,8 +3,10 @@ import torch
 from outputs import change, fresh, lived, parameters, shapes
 from torch import nn
 
-from invspec.equivariant.group_conv import GroupConv, GroupMax, SpatialMax
-from invspec.models.p4cnn import P4CNN, Z2CNN
+from invspec.equivariant.group_conv import GroupConv, GroupMax
+from invspec.layers.pooling import SpatialMax
+from invspec.models.p4cnn import P4CNN
+from invspec.models.z2cnn import Z2CNN
 
 MNIST = (1, 28, 28)
 SIZES = [26, 24, 10, 8, 6, 4, 1]  # of the seven maps; the second is pooled to 12

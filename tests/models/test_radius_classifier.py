@@ -29,7 +29,7 @@ def test_it_has_nothing_to_train_or_to_save():
 
 
 def test_it_tells_two_classes_apart_by_one_coordinate_at_least():
-    with pytest.raises(ValueError, match="2 classes apart, found 3"):
+    with pytest.raises(ValueError, match="needs a data set of 2 classes, found 3"):
         RadiusClassifier().build((1, 1, 3), 3)
-    with pytest.raises(ValueError, match="ignores 3 coordinates, found no more"):
+    with pytest.raises(ValueError, match="ignored is 3, expected fewer than the 3 coordinates"):
         RadiusClassifier(ignored=3).build((1, 1, 3), 2)

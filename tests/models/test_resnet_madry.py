@@ -75,10 +75,8 @@ def test_the_logits_do_not_see_brightness_and_contrast() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(
-        ValueError, match="the residual net needs height and width that 4 divides, found 30x32"
+        ValueError, match="ResNetMadry needs a height and width divisible by 4, found 30x32"
     ):
         ResNetMadry().sketch((3, 30, 32), 10)
-    with pytest.raises(
-        ValueError, match="a shortcut cannot lose channels, but a group is 3 narrower"
-    ):
+    with pytest.raises(ValueError, match="a group has 3 channels fewer than the one before"):
         PadChannels(-3)

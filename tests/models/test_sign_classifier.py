@@ -24,5 +24,5 @@ def test_it_has_nothing_to_train_or_to_save():
 
 
 def test_it_tells_two_classes_apart():
-    with pytest.raises(ValueError, match="2 classes apart, found 3"):
+    with pytest.raises(ValueError, match="needs a data set of 2 classes, found 3"):
         SignClassifier().build((1, 1, 5), 3)

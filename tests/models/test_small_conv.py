@@ -5,7 +5,8 @@ import torch
 from outputs import fresh, parameters
 from torch import nn
 
-from invspec.models.small_conv import ResNet2B, SmallConv
+from invspec.models.resnet2b import ResNet2B
+from invspec.models.small_conv import SmallConv
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 
@@ -65,7 +66,7 @@ def test_no_hidden_layer_leaves_one_linear_layer() -> None:
 
 def test_images_of_which_nothing_is_left_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="two 4x4 convolutions of stride 2 leave nothing of 8 pixels"
+        ValueError, match="a side of 8 pixels are too small for two 4x4 convolutions of stride 2"
     ):
         SmallConv(padding=0).sketch((1, 8, 8), 4)
 

@@ -81,7 +81,7 @@ def test_a_batch_is_penalised_once_and_leaves_no_graph() -> None:
     built = net().train()
     built(images())
     built.penalty().backward()
-    with pytest.raises(AssertionError, match="after a batch in train mode"):
+    with pytest.raises(AssertionError, match="needs a batch in train mode"):
         built.penalty()
 
 

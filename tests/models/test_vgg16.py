@@ -4,7 +4,8 @@ from outputs import acted, change, fresh, lived, outputs, parameters, shapes, tu
 from torch import nn
 
 from invspec.equivariant.group_conv import GroupBatchNorm, GroupConv
-from invspec.models.vgg16 import GCNNVGG16, VGG16
+from invspec.models.gcnn_vgg16 import GCNNVGG16
+from invspec.models.vgg16 import VGG16
 
 CIFAR = (3, 32, 32)
 CONVS = [  # channels in and out, and the size of the map
@@ -117,6 +118,6 @@ def test_images_that_do_not_fit_are_refused() -> None:
         VGG16().sketch((3, 28, 28), 10)
     assert GCNNVGG16().sketch((3, 48, 48), 10)
     with pytest.raises(
-        ValueError, match="an invariant head needs height and width that 32 divides, found 48x48"
+        ValueError, match="an invariant head needs a height and width divisible by 32, found 48x48"
     ):
         GCNNVGG16(head="invariant").sketch((3, 48, 48), 10)

@@ -12,8 +12,8 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.kinds import Model
 from invspec.models.gcnn import GCNN
+from invspec.models.gcnn_vgg16 import GCNNVGG16
 from invspec.models.p4cnn import P4CNN
-from invspec.models.vgg16 import GCNNVGG16
 from invspec.ops.draws import PerExample
 from invspec.ops.geometry import rotate
 from invspec.ops.types import Norm, Shape

@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from shown import Shown, shown
 from torch import Tensor, nn
 
 from invspec.attacks.paired_coordinates import MeanShift, PairSwap
@@ -57,9 +58,9 @@ def changed_points(p: float) -> list[Tensor]:
     return [changed(points(p), attack) for attack in (MeanShift(), PairSwap())]
 
 
-def measured(net: nn.Module, p: float) -> dict[str, Row]:
-    rows = (
-        Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p))).rows
+def measured(net: nn.Module, p: float) -> dict[str, Shown]:
+    rows = shown(
+        Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p)))
     )
     return {str(row.where["quantity"]): row for row in rows}
 
@@ -74,13 +75,13 @@ def test_the_two_attacks_in_the_wrong_order_are_refused() -> None:
 
 
 @cache
-def of_sign(over: str, negate: bool, p: float) -> dict[str, Row]:
+def of_sign(over: str, negate: bool, p: float) -> dict[str, Shown]:
     model = SignClassifier.model_validate({"over": over, "negate": negate})
     return measured(model.build((1, 1, 2 * D + 1), 2), p)
 
 
 @cache
-def of_mlp(p: float) -> dict[str, Row]:
+def of_mlp(p: float) -> dict[str, Shown]:
     """A small net, trained as any other."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
@@ -180,7 +181,9 @@ def test_the_interval_of_the_slack_covers_its_truth_as_often_as_it_says() -> Non
             judged(net, clean, changed(clean, attack)) for attack in (MeanShift(), PairSwap())
         ]
         (slack,) = (
-            row for row in Theorem1().score(net, *examples).rows if row.where["quantity"] == "slack"
+            row
+            for row in shown(Theorem1().score(net, *examples))
+            if row.where["quantity"] == "slack"
         )
         covered += slack.low <= truth <= slack.high
     assert 88 <= covered <= 99  # 95 are expected, give or take 2.2
@@ -197,7 +200,7 @@ def test_what_breaks_the_bound_is_said_to() -> None:
     )
     rows = {
         row.where["quantity"]: row.value
-        for row in Theorem1().score(nn.Identity(), examples, examples).rows
+        for row in shown(Theorem1().score(nn.Identity(), examples, examples))
     }
     assert rows["holds"] == 0
     assert rows["slack"] == pytest.approx(

@@ -16,7 +16,7 @@ from workbench import call
 from invspec.cli import session
 from invspec.kinds import Measure
 from invspec.plan import planner
-from invspec.plan.planner import Plan
+from invspec.plan.cells import Plan
 from invspec.registry.cards import shipped
 from invspec.spec import document, overlay, resolve
 from invspec.spec.resolved import Spec

@@ -20,6 +20,7 @@ from invspec.cli import session
 from invspec.errors import SpecError
 from invspec.kinds import Sample
 from invspec.plan import planner
+from invspec.plan.cells import Plan
 from invspec.registry.cards import KINDS, names, papers, shipped
 from invspec.spec import document, overlay, resolve, schema
 from invspec.spec.schema import Compare, Layout, Trend, Written
@@ -50,9 +51,7 @@ def mistake_in(work: Callable[[], Any]) -> SpecError | None:
     return None
 
 
-def assert_survives(
-    written: str, then: Callable[[planner.Plan], None] = lambda planned: None
-) -> None:
+def assert_survives(written: str, then: Callable[[Plan], None] = lambda planned: None) -> None:
     """Plan a text; if it has mistakes, they are told with the place where they stand."""
     problem = mistake_in(
         lambda: then(planner.plan(resolve.resolve(document.parse(written, "x.yaml"))))
@@ -61,7 +60,7 @@ def assert_survives(
 
 
 @pytest.fixture(scope="module")
-def checks() -> Callable[[planner.Plan], None]:
+def checks() -> Callable[[Plan], None]:
     """session.check, all of whose imports are done."""
     for good in GOOD:
         session.check(planner.plan(resolve.resolve(document.Document("good.yaml", good))))
@@ -261,7 +260,7 @@ def test_random_settings(dotted: str, value: str) -> None:
 
 @settings(SHORT, max_examples=8)
 @given(written=mutated())
-def test_mutations_and_their_models(written: str, checks: Callable[[planner.Plan], None]) -> None:
+def test_mutations_and_their_models(written: str, checks: Callable[[Plan], None]) -> None:
     assert_survives(written, checks)
 
 
@@ -289,9 +288,7 @@ def test_many_random_texts(written: str) -> None:
 @pytest.mark.slow
 @settings(LONG, max_examples=300)
 @given(written=mutated())
-def test_many_mutations_and_their_models(
-    written: str, checks: Callable[[planner.Plan], None]
-) -> None:
+def test_many_mutations_and_their_models(written: str, checks: Callable[[Plan], None]) -> None:
     assert_survives(written, checks)
 
 

@@ -17,7 +17,7 @@ from invspec.defences.standard import Standard
 from invspec.kinds import Attack, Dataset, Measure, Model, SplitName
 from invspec.ops.draws import Draws, Stream
 from invspec.ops.types import Shape
-from invspec.scoring.shares import scored
+from invspec.scoring.rows import mean
 
 
 class Shift(Attack):
@@ -170,9 +170,8 @@ class Gap(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         first, second = examples
-        return scored(
-            (first.x_adv - second.x_adv).abs().flatten(1).mean(dim=1), first.judged["index"]
-        )
+        distance = (first.x_adv - second.x_adv).abs().flatten(1).mean(dim=1)
+        return Scored([mean(distance, first.judged["index"])])
 
 
 class Uneven(Dataset):

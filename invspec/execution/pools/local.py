@@ -1,143 +1,101 @@
-"""The local executor: one worker process a device, or a thread of this process where there is only one CPU worker.
-
-Only tasks travel; artifacts go through the store, so a retry or a duplicate is harmless.
-"""
+"""The local executor: one worker process per device, or one thread for a single CPU worker."""
 
 from __future__ import annotations
 
-import multiprocessing.connection
-import signal
-import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
-from invspec.execution.events import Done, Event, Failed, Progress, Retried
-from invspec.execution.store import Unwritable
-from invspec.execution.worker import Message, WorkerConfig, serve, serve_process
+from invspec.execution.disk import Unwritable
+from invspec.execution.events import Done, Failed, Lost, PoolEvent, Progress
+from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
+from invspec.execution.worker import WorkerConfig
+from invspec.registry import cards
 from invspec.tasks import Task
 
-# ─ workers ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# examples that an attack gets at once, unless --batch-size is given
+CPU_BATCH, GPU_BATCH = 128, 1024
 
 
-class Worker:
-    """The near end of a worker's pipe, and the task it was given."""
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Runs tasks on this machine: one worker for each entry of devices."""
 
-    def __init__(self, name: str, post: WorkerConfig, own_process: bool) -> None:
-        self.name, self.post, self.own_process = name, post, own_process
-        self.task: Task | None = None
-        self.pipe: Connection
-        self.body: Any
-        self.start()
+    devices: tuple[str, ...] = ("cpu",)
+    batch_size: int | None = None
 
-    def start(self) -> None:
-        """Begin, or begin again after a death."""
-        context = multiprocessing.get_context("spawn")
-        self.pipe, far = context.Pipe()
-        if self.own_process:
-            self.body = context.Process(
-                target=serve_process, args=(far, self.post), name=self.name, daemon=True
-            )
-            with _uninterrupted():
-                self.body.start()
-            far.close()  # so that a death closes the pipe
-        else:
-            self.body = threading.Thread(
-                target=serve, args=(far, self.post), name=self.name, daemon=True
-            )
-            self.body.start()
+    def open(self, root: Path, tasks: int) -> WorkerPool:
+        """Start the workers, but no more than there are tasks."""
+        return WorkerPool([self.config(device, root) for device in self.devices[:tasks]])
 
-    def stop(self) -> None:
-        """End at once: a process is terminated, a thread ends at its next word."""
-        self.pipe.close()
-        if self.own_process:
-            self.body.terminate()
-        self.body.join(timeout=10)
-
-    def death(self) -> str:
-        """How a process ended, in words."""
-        self.body.join(timeout=10)
-        code = self.body.exitcode
-        return f"worker {self.name} died" + (
-            f" of signal {-code}" if code and code < 0 else f" (exit code {code})"
-        )
-
-
-@contextmanager
-def _uninterrupted() -> Generator[None, None, None]:
-    """Processes started in here never hear of a keyboard interrupt, which is their parent's to handle."""
-    resource_tracker.ensure_running()  # else it is started along with the first process, and lifts the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def config(self, device: str, root: Path) -> WorkerConfig:
+        """The settings of a worker on a device, for the store in root."""
+        batch_size = self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
+        return WorkerConfig(device, batch_size, root, cards.added())
 
 
 class WorkerPool:
-    """The workers of one run."""
+    """A Pool of threads or processes on this machine."""
 
-    def __init__(self, posts: Sequence[WorkerConfig]) -> None:
-        alone = len(posts) == 1 and posts[0].device == "cpu"
-        names = [
-            f"{post.device}#{i}" if len(posts) > 1 else post.device for i, post in enumerate(posts)
-        ]
-        self.workers = [
-            Worker(name, post, not alone) for name, post in zip(names, posts, strict=True)
-        ]
+    def __init__(self, configs: Sequence[WorkerConfig]) -> None:
+        names = [config.device for config in configs]
+        if len(configs) > 1:
+            names = [f"{device}#{i}" for i, device in enumerate(names)]
+        # with processes no worker waits for another's Python code; a thread starts seconds faster
+        kind = WorkerThread if names == ["cpu"] else WorkerProcess
+        self.workers: dict[str, Worker] = {
+            name: kind(name, config) for name, config in zip(names, configs, strict=True)
+        }
 
-    def __enter__(self) -> WorkerPool:
-        return self
+    def idle(self) -> str | None:
+        """The name of a worker without a task, None if all are busy."""
+        return next((name for name, worker in self.workers.items() if worker.task is None), None)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for worker in self.workers:
-            worker.stop()
-
-    def idle(self) -> Worker | None:
-        """A worker without a task, if there is one."""
-        return next((worker for worker in self.workers if worker.task is None), None)
-
-    def give(self, worker: Worker, task: Task) -> None:
-        """Hand a task to an idle worker. A worker found dead is replaced first."""
-        worker.task = task
+    def give(self, worker: str, task: Task) -> None:
+        """Send a task to an idle worker. If it has died, it is started again first."""
+        chosen = self.workers[worker]
+        chosen.task = task
         try:
-            worker.pipe.send(task)
+            chosen.pipe.send(task)
         except OSError:
-            worker.start()
-            worker.pipe.send(task)
+            chosen.start()
+            chosen.pipe.send(task)
 
-    def listen(self) -> list[tuple[Task, Event]]:
-        """Wait for a word from any busy worker; every task that a worker spoke of, and what it said."""
-        busy = {worker.pipe: worker for worker in self.workers if worker.task is not None}
+    def events(self) -> list[PoolEvent]:
+        """Wait for a message of any busy worker, for a second at most."""
+        busy = {worker.pipe: worker for worker in self.workers.values() if worker.task is not None}
         if not busy:
             return []
-        heard = multiprocessing.connection.wait(list(busy), timeout=1.0)
-        return [self._hear(busy[pipe]) for pipe in heard if isinstance(pipe, Connection)]
+        waiting = wait(list(busy), timeout=1.0)
+        return [_receive(busy[pipe]) for pipe in waiting if isinstance(pipe, Connection)]
 
-    def _hear(self, worker: Worker) -> tuple[Task, Event]:
-        task = worker.task
-        assert task is not None, "an idle worker spoke"
-        try:
-            message: Message = worker.pipe.recv()
-        except (EOFError, OSError):
+    def close(self) -> None:
+        """Stop all workers."""
+        for worker in self.workers.values():
+            worker.stop()
+
+
+def _receive(worker: Worker) -> PoolEvent:
+    """Read a message of a busy worker as an event."""
+    task = worker.task
+    assert task is not None, f"message from idle worker {worker.name}"
+    try:
+        message = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.task = None
+        return Lost(task, worker.cause_of_death())
+    match message:
+        case ("progress", done, total, numbers):
+            return Progress(task, done, total, numbers)
+        case ("done", seconds):
             worker.task = None
-            return task, Retried(task, worker.death())
-        match message:
-            case ("progress", done, total, numbers):
-                return task, Progress(task, done, total, numbers)
-            case ("done", seconds):
-                worker.task = None
-                return task, Done(task, seconds)
-            case ("unwritable", reason):  # nor could any other task be kept
-                raise Unwritable(reason)
-            case _:
-                worker.task = None
-                return task, Failed(task, message[1])
+            return Done(task, seconds)
+        case ("failed", reason):
+            worker.task = None
+            return Failed(task, reason)
+        case ("unwritable", reason):
+            # no other artifact could be stored either
+            raise Unwritable(reason)
+        case _:
+            raise AssertionError(f"unknown message {message!r} from worker {worker.name}")

@@ -1,11 +1,9 @@
-"""The report as one page that needs nothing beside it, and its figures as files."""
+"""The report as one self-contained page, and its figures as files."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,203 +11,180 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.coordinates import shown
+from invspec.analysis.estimator import Summary
 from invspec.analysis.readings import Reading
+from invspec.data import Interval
 from invspec.errors import InvspecError
-from invspec.report import figures, provenance, table
-from invspec.report.export import Report
+from invspec.plan.coordinates import shown
+from invspec.report import captions, provenance
+from invspec.report.contents import Report
+from invspec.report.figures import draw
+from invspec.report.format import (
+    MISSING,
+    column_headings,
+    decimal,
+    expectation,
+    interval,
+    merged_labels,
+    published,
+    statistic_and_interval,
+    value_and_margin,
+)
+from invspec.report.pages.gauges import gauge
 from invspec.report.provenance import Provenance, duration
 from invspec.report.table import Table
 from invspec.tasks import key
 
-WIDTH = 240.0  # of a gauge, in its own units
+# Long headings may be broken here.
+BREAK = "\N{ZERO WIDTH SPACE}"
+# Rows of the table of all numbers; more would make the page slow.
+MOST_RECORDS = 2_000
 
 
-BREAK = "\N{ZERO WIDTH SPACE}"  # where a long heading may be broken
+def write(report: Report, folder: Path) -> Path:
+    """Write folder/index.html and folder/figures/*.png, each with an SVG.
 
-
-MOST_RECORDS = 2_000  # on the page
-
-
-def write(whole: Report, folder: Path) -> Path:
-    """Write folder/index.html and folder/figures/*.png with an SVG each. Raises InvspecError where that fails."""
+    Raises: InvspecError if a file cannot be written.
+    """
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, panels in _named(whole.tables, "{}"):
-            figures.write(panels, folder / "figures" / f"{name}.png")
-        for name, panels in _named(whole.trainings, "training"):
-            figures.write(panels, folder / "figures" / f"{name}.png")
-        page.write_text(text(whole), encoding="utf-8")
+        named = [*_named(report.tables, "{}"), *_named(report.trainings, "training")]
+        for name, tables in named:
+            draw.save(tables, folder / "figures" / f"{name}.png")
+        page.write_text(text(report), encoding="utf-8")
     except OSError as problem:
-        raise InvspecError(
-            f"cannot write {page}: {problem.strerror}", hint="choose another --output"
-        ) from None
+        hint = "choose another --output"
+        raise InvspecError(f"cannot write {page}: {problem.strerror}", hint=hint) from None
     return page
 
 
 def _named(tables: Iterable[Table], pattern: str) -> Iterator[tuple[str, list[Table]]]:
-    """Figures and the names of their files: of the first measure, and a number where several have the same."""
+    """Figures and the names of their files: the first measure, numbered if it repeats."""
     counts: Counter[str] = Counter()
-    for panels in figures.together(tables):
-        name = pattern.format(panels[0].measure)
+    for group in draw.group(tables):
+        name = pattern.format(group[0].measure)
         counts[name] += 1
-        yield name + (f"-{counts[name]}" if counts[name] > 1 else ""), panels
+        yield name + (f"-{counts[name]}" if counts[name] > 1 else ""), group
 
 
-def text(whole: Report) -> str:
-    """The page."""
-    spec = whole.plan.spec
+def text(report: Report) -> str:
+    """The page as HTML."""
+    spec = report.plan.spec
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    missing = captions.missing_cells(report.missing, len(report.plan.cells))
+    dark = draw.dark_colours([*report.tables, *report.trainings])
     return environment.get_template("page.html.j2").render(
-        spec=spec,
+        title=spec.title,
         citation=provenance.citation(spec),
-        tally=table.tally(whole.verdicts),
-        missing=whole.missing,
-        total=len(whole.plan.cells),
-        claims=[_claim(verdict) for verdict in whole.verdicts],
-        tables=list(_tables(whole.tables, "figure")),
-        trainings=[one for one in _tables(whole.trainings, "training") if one["svg"]],
-        colours={figures.variable(light): dark for light, dark in _dark(whole)},
-        facts=list(_facts(whole.provenance)),
-        command=whole.provenance.command,
-        text=provenance.spec_text(spec),
-        records=[_record(reading) for reading in whole.readings[:MOST_RECORDS]],
-        cut=len(whole.readings) > MOST_RECORDS,
+        tally=captions.tally(report.verdicts),
+        missing=missing if report.missing else "",
+        claims=[_claim(verdict) for verdict in report.verdicts],
+        tables=list(_tables(report.tables, "figure")),
+        trainings=[item for item in _tables(report.trainings, "training") if item["svg"]],
+        dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
+        facts=list(_facts(report.provenance)),
+        command=report.provenance.command,
+        spec_text=provenance.spec_text(spec),
+        records=_records(report),
+        is_cut=len(report.readings) > MOST_RECORDS,
     )
-
-
-# ─ claims ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """An interval beside the range in which it should lie, as places from 0 to WIDTH."""
-
-    least: float
-    wide: float
-    low: float
-    value: float
-    high: float
-    published: float | None
-
-
-def gauge(verdict: Verdict) -> Gauge | None:
-    """The picture of a verdict, on an axis that holds the interval, the bound and the published number."""
-    if (
-        verdict.value is None
-        or verdict.low is None
-        or verdict.high is None
-        or not math.isfinite(verdict.value)
-    ):
-        return None
-    marks = [verdict.low, verdict.high, verdict.value, *verdict.bound, verdict.published]
-    start, end = _domain(mark for mark in marks if mark is not None)
-
-    def place(value: float) -> float:
-        return round(WIDTH * min(max((value - start) / (end - start), 0), 1), 2)
-
-    least, most = map(place, verdict.bound)
-    published = None if verdict.published is None else place(verdict.published)
-    wide = round(most - least, 2)
-    return Gauge(
-        least, wide, place(verdict.low), place(verdict.value), place(verdict.high), published
-    )
-
-
-def _domain(marks: Iterable[float]) -> tuple[float, float]:
-    finite = [mark for mark in marks if math.isfinite(mark)]
-    margin = 0.18 * (max(finite) - min(finite)) or 0.5
-    return min(finite) - margin, max(finite) + margin
 
 
 def _claim(verdict: Verdict) -> dict[str, Any]:
-    value, interval = table.statistic(verdict)
+    value, around = statistic_and_interval(verdict)
+    expected = expectation(verdict)
     return {
         "says": verdict.claim.says,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
         "statistic": verdict.statistic,
         "value": value,
-        "interval": interval,
-        "asked": table.bound(verdict),
-        "published": None if verdict.published is None else table.short(verdict.published),
-        "lacking": verdict.lacking,
+        "interval": around,
+        "expected": expected,
+        "published": published(verdict),
+        "missing": captions.missing_scores(verdict) if verdict.missing_scores else "",
         "gauge": gauge(verdict),
-        "words": f"{verdict.statistic} {value}, 95 % interval {interval}, asked {table.bound(verdict)}",
+        "words": f"{verdict.statistic} {value}, 95 % interval {around}, expected {expected}",
     }
 
 
-# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _dark(whole: Report) -> Iterable[tuple[str, str]]:
-    return figures.dark_colours([*whole.tables, *whole.trainings]).items()
+# ─ tables ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
-    """What the page says of each table, a figure with the first of those that share one."""
-    together = enumerate(figures.together(tables))
-    drawn = {
-        id(panels[0]): figures.inline(panels, f"{prefix}{place}") for place, panels in together
-    }
-    return (_table(one, drawn.get(id(one))) for one in tables)
+    """Tables as the template needs them; tables that share a figure have it at the first."""
+    groups = enumerate(draw.group(tables))
+    figures = {id(group[0]): draw.inline(group, f"{prefix}{place}") for place, group in groups}
+    return (_table(table, figures.get(id(table))) for table in tables)
 
 
-def _table(one: Table, drawn: str | None) -> dict[str, Any]:
+def _table(table: Table, svg: str | None) -> dict[str, Any]:
     return {
-        "title": one.title,
-        "about": one.about,
-        "measure": one.measure,
-        "svg": None if drawn is None else Markup(drawn),  # matplotlib has escaped the texts in it
-        "remark": one.remark if one.figure in table.REMARKS else "",
-        "rows": [one.headings[name].replace(".", f".{BREAK}") for name in one.rows],
-        "across_name": one.headings[one.columns],
-        "across": [shown(place) or "none" for place in one.across],
-        "lines": list(_lines(one)),
-        "note": table.caption(one),
+        "title": table.title,
+        "summary": table.summary,
+        "measure": table.measure,
+        # matplotlib has escaped the texts in it
+        "svg": None if svg is None else Markup(svg),
+        "remark": table.remark if table.figure in captions.REMARKS else "",
+        "rows": [table.headings[name].replace(".", f".{BREAK}") for name in table.rows],
+        "columns": table.headings[table.columns],
+        "column_headings": column_headings(table),
+        "lines": list(_lines(table)),
+        "caption": captions.caption(table),
     }
 
 
-def _lines(one: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
-    for labels, line in zip(table.merged(one), one.lines, strict=True):
-        intervals = [
-            ""
-            if number is None
-            else f"{table.interval(number.low, number.high, one.decimals)}, n = {number.n:,}"
-            for number in line.numbers
-        ]
-        texts = [table.parts(number, one.decimals) for number in line.numbers]
-        yield labels, [(*pair, words) for pair, words in zip(texts, intervals, strict=True)]
+def _lines(table: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
+    """Row labels, and for each number its value, its margin and the text to show on hovering."""
+    for labels, line in zip(merged_labels(table), table.lines, strict=True):
+        yield (
+            labels,
+            [
+                (*value_and_margin(number, table.decimals), _tooltip(number, table.decimals))
+                for number in line.numbers
+            ],
+        )
 
 
-# ─ provenance ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _tooltip(number: Summary | None, decimals: int) -> str:
+    if number is None:
+        return ""
+    return f"{interval(number.low, number.high, decimals)}, n = {number.n:,}"
+
+
+# ─ provenance ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
-    yield "precision", f"searched in {facts.precision}, judged in float32"
+    yield "precision", f"attacks in {facts.precision}, predictions judged in float32"
     if facts.bits:
         yield "batch size", facts.bits
     if facts.total:
-        shares = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
-        yield "time", f"{duration(facts.total)} of work: {shares}"
+        kinds = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
+        yield "compute time", f"{duration(facts.total)} ({kinds})"
     for name, values in facts.versions.items():
         yield name, ", ".join(values)
     if facts.finished:
-        yield "last finished", facts.finished
+        yield "finished", facts.finished
 
 
-def _record(reading: Reading) -> dict[str, str]:
-    row = reading.row
+def _records(report: Report) -> list[dict[str, str]]:
+    readings = report.readings[:MOST_RECORDS]
+    intervals = report.estimator.intervals(readings)
+    return [_record(reading, intervals.get(reading)) for reading in readings]
+
+
+def _record(reading: Reading, number: Interval | None) -> dict[str, str]:
     cell = ", ".join(f"{name} {shown(value)}" for name, value in reading.coords.items())
-    numbers = {"value": "·", "interval": "", "n": ""}
-    if row is not None:
+    numbers = {"value": MISSING, "interval": "", "n": ""}
+    if number is not None:
         numbers = {
-            "value": table.plain(row.value, 4),
-            "interval": table.interval(row.low, row.high, 4),
-            "n": f"{row.n:,}",
+            "value": decimal(number.value, 4),
+            "interval": interval(number.low, number.high, 4),
+            "n": f"{number.n:,}",
         }
     return {"cell": cell, "key": key(reading.cell.goal), **numbers}

@@ -1,0 +1,139 @@
+"""Bootstrap estimates and their arithmetic.
+
+A number in a report is an `Estimate`: its value and R bootstrap replicates of it. The weights
+behind the replicates belong to the examples and the seeds, not to the number. Numbers measured on
+the same examples therefore move together, and arithmetic on estimates gives paired differences,
+ratios, areas and rank correlations.
+
+This module does not import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A number and its bootstrap replicates (R,).
+
+    Arithmetic on estimates of the same Resampler is paired.
+    """
+
+    point: float
+    replicates: Floats
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Percentile interval, widened to include the point.
+
+        Replicates that are NaN (0 / 0) count as -inf at the low end and as inf at the high end.
+        """
+        ends = (((1 - level) / 2, -np.inf), ((1 + level) / 2, np.inf))
+        low, high = (
+            np.quantile(
+                np.nan_to_num(self.replicates, nan=worst, posinf=np.inf, neginf=-np.inf),
+                q,
+                method="nearest",
+            )
+            for q, worst in ends
+        )
+        return min(float(low), self.point), max(float(high), self.point)
+
+    def __add__(self, other: Estimate | float) -> Estimate:
+        return lift(lambda v: v[0] + v[1], self, other)
+
+    def __sub__(self, other: Estimate | float) -> Estimate:
+        return lift(lambda v: v[0] - v[1], self, other)
+
+    def __rsub__(self, other: float) -> Estimate:
+        return lift(lambda v: v[1] - v[0], self, other)
+
+    def __mul__(self, other: Estimate | float) -> Estimate:
+        return lift(lambda v: v[0] * v[1], self, other)
+
+    def __truediv__(self, other: Estimate | float) -> Estimate:
+        """The ratio; inf if only the denominator is 0, NaN if both are."""
+        return lift(lambda v: v[0] / v[1], self, other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def lift(function: Callable[[Floats], Floats], *parts: Estimate | float) -> Estimate:
+    """Apply a function of L numbers, values (L, M) to (M,), to the points and to each replicate."""
+    sizes = {len(part.replicates) for part in parts if isinstance(part, Estimate)}
+    assert len(sizes) == 1, f"estimates of different resamplers, with {sorted(sizes)} replicates"
+    (size,) = sizes
+    columns = [
+        np.append(part.point, part.replicates)
+        if isinstance(part, Estimate)
+        else np.full(1 + size, part)
+        for part in parts
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = function(np.stack(columns))
+    return Estimate(float(values[0]), values[1:])
+
+
+def least(estimates: Sequence[Estimate]) -> Estimate:
+    """The smallest of several numbers."""
+    return lift(lambda v: v.min(axis=0), *estimates)
+
+
+def greatest(estimates: Sequence[Estimate]) -> Estimate:
+    """The largest of several numbers."""
+    return lift(lambda v: v.max(axis=0), *estimates)
+
+
+def magnitude(estimates: Sequence[Estimate]) -> Estimate:
+    """The largest absolute value of several numbers."""
+    return lift(lambda v: np.abs(v).max(axis=0), *estimates)
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of several numbers."""
+    return lift(lambda v: v.mean(axis=0), *estimates)
+
+
+def area(estimates: Sequence[Estimate], at: Sequence[float]) -> Estimate:
+    """Mean height of the profile through (at, estimates).
+
+    That is the area under it by the trapezoid rule, divided by its width.
+    """
+    order = np.argsort(at)
+    widths = np.diff(np.asarray(at, dtype=float)[order])
+    assert widths.sum() > 0, f"a profile needs two different positions, got {list(at)}"
+    return lift(
+        lambda v: widths @ ((v[1:] + v[:-1]) / 2) / widths.sum(), *(estimates[i] for i in order)
+    )
+
+
+def spearman(positions: Sequence[float], estimates: Sequence[Estimate]) -> Estimate:
+    """Rank correlation of the estimates with their positions; 0 if either is constant.
+
+    Ties have their mean rank.
+    """
+    x = _centred_ranks(np.asarray(positions, dtype=float)[:, None])
+
+    def correlation(values: Floats) -> Floats:
+        y = _centred_ranks(values)
+        size = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+        return np.where(size == 0, 0, (x * y).sum(axis=0) / np.where(size == 0, 1, size))
+
+    return lift(correlation, *estimates)
+
+
+def _centred_ranks(values: Floats) -> Floats:
+    """Twice the centred ranks within each column of (L, M).
+
+    That is how many values are smaller, minus how many are larger.
+    """
+    row, column = values[:, None], values[None, :]
+    # replicates carry the rounding of float32 sums
+    tied = np.isclose(row, column, rtol=1e-6, atol=1e-9)
+    return np.where(tied, 0, np.sign(row - column)).sum(axis=1)

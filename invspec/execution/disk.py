@@ -1,0 +1,74 @@
+"""Files that survive a crash: written under a temporary name, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from invspec.errors import InvspecError
+
+
+class Unwritable(InvspecError):
+    """The store's disk is full or read-only, so no result can be saved."""
+
+
+@contextmanager
+def writing(root: Path) -> Generator[None, None, None]:
+    """Turn errors of writing to the store in root into Unwritable."""
+    try:
+        yield
+    except (OSError, SafetensorError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        message = f"cannot write to the store {root}: {reason}"
+        hint = "free some disk space, or choose another folder with --store"
+        raise Unwritable(message, hint=hint) from None
+
+
+def temporary(root: Path, name: str) -> Path:
+    """A new path in <root>/partial, on the same file system as the final one."""
+    folder = root / "partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Rename a finished folder. If another process published its equal copy first, keep that."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+    flush(final.parent)
+
+
+def delete_abandoned(root: Path, older_than: float) -> None:
+    """Delete temporary files that have not changed for some seconds: their process was killed."""
+    for partial in (root / "partial").glob("*"):
+        # another process may finish or delete it meanwhile, and the store may be read-only
+        with suppress(OSError):
+            if time.time() - partial.stat().st_mtime > older_than:
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

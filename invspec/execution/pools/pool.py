@@ -1,0 +1,45 @@
+"""Protocols of executors and their pools of workers: all that the walk over the tasks needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from invspec.execution.events import PoolEvent
+from invspec.tasks import Task
+
+
+class Pool(Protocol):
+    """Workers of one run, known by name. Each performs one task at a time.
+
+    Only tasks travel to workers. A worker reads inputs from the store and writes its artifact
+    there, so that a task may be performed twice.
+    """
+
+    def idle(self) -> str | None:
+        """The name of a worker without a task, None if there is none."""
+        ...
+
+    def give(self, worker: str, task: Task) -> None:
+        """Send a task to an idle worker."""
+        ...
+
+    def events(self) -> Sequence[PoolEvent]:
+        """Wait for messages of busy workers, for about a second at most.
+
+        A worker is idle again after its Lost, Done or Failed. Raises: Unwritable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop all workers at once. Tasks that still run leave no artifact."""
+        ...
+
+
+class Executor(Protocol):
+    """Where tasks run: on this machine, on a cluster..."""
+
+    def open(self, root: Path, tasks: int) -> Pool:
+        """Start workers for a number of tasks on the store in root."""
+        ...

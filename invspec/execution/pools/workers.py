@@ -1,0 +1,104 @@
+"""Workers on this machine, seen from the run: a pipe, the current task, and how to stop."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+
+from invspec.execution.worker import WorkerConfig, serve, serve_process
+from invspec.tasks import Task
+
+# spawned, not forked: CUDA does not work in forked processes
+CONTEXT = multiprocessing.get_context("spawn")
+# seconds that a worker may take to end
+TIMEOUT = 10
+
+
+class Worker(ABC):
+    """A running worker. task is None while it is idle."""
+
+    def __init__(self, name: str, config: WorkerConfig) -> None:
+        self.name, self.config = name, config
+        self.task: Task | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again after the worker died."""
+        self.pipe, worker_end = CONTEXT.Pipe()
+        self._launch(worker_end)
+
+    @abstractmethod
+    def _launch(self, pipe: Connection) -> None:
+        """Start to serve on the worker's end of the pipe."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the worker and the task that it performs."""
+
+    @abstractmethod
+    def cause_of_death(self) -> str:
+        """How the worker ended, in words."""
+
+
+class WorkerThread(Worker):
+    """A worker in this process: it starts at once and shares the data sets in memory."""
+
+    def _launch(self, pipe: Connection) -> None:
+        self._thread = threading.Thread(
+            target=serve, args=(pipe, self.config), name=self.name, daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the pipe; the thread stops at its next message."""
+        self.pipe.close()
+        self._thread.join(TIMEOUT)
+
+    def cause_of_death(self) -> str:
+        """A thread leaves no exit code."""
+        return f"worker {self.name} ended"
+
+
+class WorkerProcess(Worker):
+    """A worker in a process of its own."""
+
+    def _launch(self, pipe: Connection) -> None:
+        self._process = CONTEXT.Process(
+            target=serve_process, args=(pipe, self.config), name=self.name, daemon=True
+        )
+        with _no_interrupts():
+            self._process.start()
+        # only the worker keeps its end open, so that its death closes the pipe
+        pipe.close()
+
+    def stop(self) -> None:
+        """Terminate the process."""
+        self.pipe.close()
+        self._process.terminate()
+        self._process.join(TIMEOUT)
+
+    def cause_of_death(self) -> str:
+        """The signal that killed the process, or its exit code."""
+        self._process.join(TIMEOUT)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return f"worker {self.name} was killed by signal {-code}"
+        return f"worker {self.name} exited with code {code}"
+
+
+@contextmanager
+def _no_interrupts() -> Generator[None, None, None]:
+    """Processes started in this context ignore keyboard interrupts, which their parent handles."""
+    # else it would be started by the first process, and unblock the signal there
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,68 @@
+"""made.json: how an artifact was made, and the digests of its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invspec import __version__
+from invspec.execution import disk
+
+FILE = "made.json"
+
+
+def write(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write made.json: facts, versions, and the digest of every other file in the folder."""
+    digests = {path.name: disk.sha256(path) for path in sorted(folder.iterdir())}
+    made = {**facts, **versions(), "sha256": digests}
+    (folder / FILE).write_text(json.dumps(made, indent=1) + "\n")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The content of made.json. Raises OSError or ValueError if it cannot be read."""
+    return json.loads((folder / FILE).read_text())
+
+
+def flaws(folder: Path) -> list[str]:
+    """What is wrong with an artifact: files that are missing or differ from what was written."""
+    try:
+        digests: dict[str, str] = read(folder)["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        return [f"{FILE}: {type(problem).__name__}"]
+    checked = (_flaw(folder / name, digest) for name, digest in digests.items())
+    return [flaw for flaw in checked if flaw]
+
+
+def _flaw(path: Path, digest: str) -> str:
+    if not path.is_file():
+        return f"{path.name}: missing"
+    if (actual := disk.sha256(path)) != digest:
+        return f"{path.name}: SHA-256 is {actual[:12]}…, expected {digest[:12]}…"
+    return ""
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of invspec, with its commit, and of torch."""
+    return {"invspec": __version__, "commit": _commit(), "torch": str(torch.__version__)}
+
+
+def _commit() -> str:
+    """The commit of the checkout that invspec runs from, or "none". Works without git."""
+    git = Path(__file__).parents[2] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        branch = head.removeprefix("ref: ")
+        if (git / branch).is_file():
+            return (git / branch).read_text().strip()
+        packed = (line.split() for line in (git / "packed-refs").read_text().splitlines())
+        return next((fields[0] for fields in packed if fields[1:] == [branch]), "none")
+    except OSError:
+        return "none"

@@ -1,0 +1,67 @@
+"""The runtime of workers: artifacts and checkpoints in a store, progress as rare reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from invspec.data import Journal
+from invspec.execution.store import Store
+from invspec.perform.runtime import Artifact
+from invspec.tasks import Task, Train
+
+# done, total, and numbers like the latest loss
+Report = Callable[[int, int, Mapping[str, float]], None]
+
+
+class StoreRuntime:
+    """perform.runtime.Runtime on a store. Reports progress at most ten times per second."""
+
+    # seconds between two reports
+    pause = 0.1
+
+    def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
+        self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
+        self._reported = -self.pause
+
+    def load(self, task: Task) -> Artifact:
+        """The stored artifact of a finished task."""
+        return self.store.load(task)
+
+    def journal(self, task: Train) -> Journal:
+        """A journal that saves checkpoints in the store."""
+        return StoreJournal(self, task)
+
+    def progress(self, done: int, total: int, **numbers: float) -> None:
+        """Report that done of total steps or examples are finished, unless it is too soon."""
+        now = time.monotonic()
+        if done == total or now - self._reported > self.pause:
+            self._reported = now
+            self.report(done, total, numbers)
+
+
+class StoreJournal(Journal):
+    """Reports a training's progress, and saves checkpoints at most every `pause` seconds."""
+
+    pause = 5.0
+
+    def __init__(self, runtime: StoreRuntime, task: Train) -> None:
+        self.runtime, self.task = runtime, task
+        self._saved = time.monotonic()
+
+    def resume(self) -> dict[str, Any] | None:
+        """The last checkpoint of the training, if there is one."""
+        return self.runtime.store.checkpoints.load(self.task)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Save a checkpoint, unless it is too soon."""
+        if time.monotonic() - self._saved >= self.pause:
+            self.runtime.store.checkpoints.save(self.task, state)
+            self._saved = time.monotonic()
+
+    def step(self, done: int, total: int, **numbers: float) -> None:
+        """Report progress."""
+        self.runtime.progress(done, total, **numbers)

@@ -1,0 +1,74 @@
+"""The order of tasks in a run: after what they need, trainings first, with a limit on attempts."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from graphlib import TopologicalSorter
+
+from invspec.execution.events import Done, Failed, Lost, PoolEvent, Progress, Retried, Skipped
+from invspec.tasks import Task, Train, needs
+
+# a worker that dies costs its task one retry; a task that kills two workers fails
+ATTEMPTS = 2
+
+
+class Schedule:
+    """Tasks that are not finished yet, and what becomes of those that need a failed one."""
+
+    def __init__(self, to_do: Sequence[Task]) -> None:
+        # trainings first: they are long, and everything else waits for them
+        self._order = {task: (not isinstance(task, Train), i) for i, task in enumerate(to_do)}
+        self._graph = TopologicalSorter(
+            {task: [need for need in needs(task) if need in self._order] for task in to_do}
+        )
+        self._graph.prepare()
+        self._ready: list[tuple[tuple[bool, int], Task]] = []
+        self._attempts: Counter[Task] = Counter()
+        self._unavailable: set[Task] = set()
+
+    def active(self) -> bool:
+        """Whether any task is neither finished, failed nor skipped."""
+        return self._graph.is_active()
+
+    def release(self) -> Iterator[Skipped]:
+        """Make tasks ready whose needs are done; skip those of which a need failed."""
+        for task in self._graph.get_ready():
+            because = next((need for need in needs(task) if need in self._unavailable), None)
+            if because is None:
+                self._push(task)
+                continue
+            self._unavailable.add(task)
+            self._graph.done(task)
+            yield Skipped(task, because)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a task could start now."""
+        return bool(self._ready)
+
+    def pop(self) -> Task:
+        """Take the ready task that comes first, and count the attempt."""
+        _, task = heapq.heappop(self._ready)
+        self._attempts[task] += 1
+        return task
+
+    def _push(self, task: Task) -> None:
+        heapq.heappush(self._ready, (self._order[task], task))
+
+    def record(self, event: PoolEvent) -> Progress | Retried | Done | Failed:
+        """Note what happened to a task. Returns the event to yield: a lost task is retried once."""
+        outcome = self._after_loss(event) if isinstance(event, Lost) else event
+        if isinstance(outcome, Failed):
+            self._unavailable.add(outcome.task)
+        if isinstance(outcome, Done | Failed):
+            self._graph.done(outcome.task)
+        return outcome
+
+    def _after_loss(self, event: Lost) -> Retried | Failed:
+        if self._attempts[event.task] < ATTEMPTS:
+            self._push(event.task)
+            return Retried(event.task, event.reason)
+        hint = "if it ran out of memory, lower --batch-size"
+        return Failed(event.task, f"{event.reason} in each of {ATTEMPTS} attempts\nhint: {hint}")

@@ -1,0 +1,120 @@
+"""Listing the image files below a folder that has one folder per class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from invspec.errors import InvspecError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+LAYOUT = "expected a folder with a folder of images for each class"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images below root: names (N,) within their class's folder, and labels y (N,) int64.
+
+    The first image of every class comes first, then the second of every class, and so on, so that
+    the first n images have the classes in proportion.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    names: NDArray[np.bytes_]
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, position: int) -> Path:
+        """The file of one image."""
+        folder = self.root / self.classes[int(self.y[position])]
+        return folder / os.fsdecode(bytes(self.names[position]))
+
+
+def class_names(root: Path) -> tuple[str, ...]:
+    """The names of the folders in root, sorted; a label is a position among them.
+
+    Raises: InvspecError if there are none.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as problem:
+        raise InvspecError(f"{root} cannot be read: {problem.strerror}", hint=LAYOUT) from None
+    if not names:
+        raise InvspecError(f"{root} holds no folders", hint=LAYOUT)
+    return tuple(names)
+
+
+def listing(root: Path) -> Listing:
+    """The images below root, cached until a file is added to or removed from a class's folder.
+
+    Changes in folders below a class's folder are not noticed, and neither are later changes by a
+    split that was loaded before.
+
+    Raises: InvspecError if root is no folder, or if a class has no images.
+    """
+    return _listing(root, _modified(root))
+
+
+def fingerprint(root: Path) -> str:
+    """SHA-256 of the names and sizes of all images below root; the images are not read.
+
+    Raises: InvspecError as `listing` does.
+    """
+    return _fingerprint(root, _modified(root))
+
+
+def _modified(root: Path) -> tuple[int, ...]:
+    """When files were last added to or removed from root and each class's folder."""
+    return tuple((root / name).stat().st_mtime_ns for name in (".", *class_names(root)))
+
+
+@lru_cache(maxsize=8)
+def _listing(root: Path, modified: tuple[int, ...]) -> Listing:
+    classes = class_names(root)
+    by_class = [_images(root / name) for name in classes]
+    y = np.repeat(np.arange(len(classes)), [len(names) for names in by_class])
+    rank = np.concatenate([np.arange(len(names)) for names in by_class])
+    order = np.lexsort((y, rank))
+    return Listing(root, classes, np.concatenate(by_class)[order], torch.from_numpy(y[order]))
+
+
+def _images(folder: Path) -> NDArray[np.bytes_]:
+    """The names of all images in a folder and below it, sorted."""
+
+    def refuse(problem: OSError) -> None:
+        raise InvspecError(f"{problem.filename} cannot be read: {problem.strerror}")
+
+    names: list[bytes] = []
+    for parent, _, files in os.walk(folder, onerror=refuse, followlinks=True):
+        inside = os.path.relpath(parent, folder)
+        images = (file for file in files if file.lower().endswith(EXTENSIONS))
+        names += [
+            os.fsencode(file if inside == "." else os.path.join(inside, file)) for file in images
+        ]
+    if not names:
+        raise InvspecError(
+            f"{folder} holds no images", hint=f"their names must end in {', '.join(EXTENSIONS)}"
+        )
+    return np.array(sorted(names), dtype=np.bytes_)
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(root: Path, modified: tuple[int, ...]) -> str:
+    images, digest = _listing(root, modified), hashlib.sha256()
+    for position in range(len(images)):
+        path = images.path(position)
+        digest.update(f"{os.fsencode(path.relative_to(root))!r} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()

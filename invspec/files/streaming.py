@@ -1,0 +1,90 @@
+"""A split of image files that are decoded when a batch is read."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from invspec.data import Batch, IndexedSplit
+from invspec.files.decoding import decoded
+from invspec.files.listing import Listing
+
+# Number of batches that are decoded ahead of the one in use.
+AHEAD = 2
+
+# Not every system can tell which cores this process may use.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+THREADS = min(8, CORES)
+
+
+@dataclass(frozen=True)
+class StreamedSplit(IndexedSplit):
+    """The images of a listing at index (N,), as pixels (3, size, size), decoded as they are read.
+
+    `threads` threads decode at most AHEAD batches in advance; neither number changes a pixel.
+    """
+
+    images: Listing
+    size: int
+    resize: int
+    index: Tensor
+    device: torch.device | str = "cpu"
+    threads: int = THREADS
+
+    @classmethod
+    def of(cls, images: Listing, size: int, resize: int) -> StreamedSplit:
+        """All images of a listing."""
+        return cls(images, size, resize, torch.arange(len(images)))
+
+    def take(self, positions: Tensor) -> StreamedSplit:
+        """The examples at positions (M,), which keep their index."""
+        return replace(self, index=self.index[positions.cpu()])
+
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+        return self.images.y[self.index].to(self.device)
+
+    def to(self, device: torch.device | str) -> StreamedSplit:
+        """The same examples; their batches are on another device."""
+        return replace(self, device=device)
+
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batch at each chunk of positions, with the next ones being decoded."""
+        chunks = list(chunks)
+        for positions, pixels in zip(chunks, self._pixels(chunks), strict=True):
+            index = self.index[positions]
+            x = pixels.permute(0, 3, 1, 2).contiguous().to(self.device) / 255
+            yield Batch(x, self.images.y[index].to(self.device), index, self.bounds)
+
+    def _pixels(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """(B, size, size, 3) uint8 for each chunk of positions, in order."""
+        pool = ThreadPoolExecutor(self.threads)
+        waiting: deque[Sequence[Future[NDArray[np.uint8]]]] = deque()
+        try:
+            for positions in chunks:
+                index = self.index[positions].tolist()
+                waiting.append([pool.submit(self._decoded, position) for position in index])
+                if len(waiting) > AHEAD:
+                    yield self._stacked(waiting.popleft())
+            while waiting:
+                yield self._stacked(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _decoded(self, position: int) -> NDArray[np.uint8]:
+        return decoded(self.images.path(position), self.size, self.resize)
+
+    def _stacked(self, images: Sequence[Future[NDArray[np.uint8]]]) -> Tensor:
+        pixels = np.empty((len(images), self.size, self.size, 3), np.uint8)
+        for row, image in enumerate(images):
+            pixels[row] = image.result()
+        return torch.from_numpy(pixels)

@@ -1,0 +1,53 @@
+"""The five kinds of method, their fields' types, and what they may need of a model.
+
+Users' own methods import from here, so these names stay. It does not import torch, so that a spec
+can be read and refused quickly.
+"""
+
+from invspec.kinds.attack import Attack
+from invspec.kinds.dataset import Dataset, SplitName
+from invspec.kinds.defence import Defence
+from invspec.kinds.measure import Measure
+from invspec.kinds.method import Method, outline, plain, units_of
+from invspec.kinds.model import Model
+from invspec.kinds.numbers import Confidence, Degrees, Number, Pixels
+from invspec.kinds.protocols import (
+    BATCHED,
+    ENCODERS,
+    Bijective,
+    Penalised,
+    Standardised,
+    TwoLayer,
+)
+from invspec.kinds.sample import Sample, Targets
+from invspec.kinds.units import Unit
+from invspec.ops.types import Bounds, Norm, Shape
+
+__all__ = [
+    "BATCHED",
+    "ENCODERS",
+    "Attack",
+    "Bijective",
+    "Bounds",
+    "Confidence",
+    "Dataset",
+    "Defence",
+    "Degrees",
+    "Measure",
+    "Method",
+    "Model",
+    "Norm",
+    "Number",
+    "Penalised",
+    "Pixels",
+    "Sample",
+    "Shape",
+    "SplitName",
+    "Standardised",
+    "Targets",
+    "TwoLayer",
+    "Unit",
+    "outline",
+    "plain",
+    "units_of",
+]

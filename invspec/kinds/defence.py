@@ -1,0 +1,29 @@
+"""Defences."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from invspec.kinds.method import Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from invspec.data import Curves, Journal, Split
+    from invspec.ops.draws import Stream
+
+
+class Defence(Method):
+    """A way of training."""
+
+    kind: ClassVar[str] = "defence"
+
+    @abstractmethod
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        """Fit the model in place, on the device of its weights.
+
+        Returns curves by name, one number an epoch.
+
+        Raises: InvspecError if the loss is not finite.
+        """

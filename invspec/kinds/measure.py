@@ -1,0 +1,45 @@
+"""Measures."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from invspec.kinds.method import Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from invspec.data import Examples, Scored
+
+
+class Measure(Method):
+    """One or several numbers computed from the results of attacks.
+
+    takes: least and most attacks in `of`.
+    takes_sweep: it takes one attack and scores all of its sweep at once, in the order of the spec.
+    Other measures score each value of a sweep by itself.
+    wants_target: its last attack must be run on pairs, which have a target each.
+    wants_oracle: it calls examples.oracle, a second classifier used as ground truth, which the
+    spec must name.
+    """
+
+    kind: ClassVar[str] = "measure"
+    takes: ClassVar[tuple[int, int]] = (1, 1)
+    takes_sweep: ClassVar[bool] = False
+    wants_target: ClassVar[bool] = False
+    wants_oracle: ClassVar[bool] = False
+
+    @property
+    def metric(self) -> str:
+        """The distance that it uses, in words for captions; empty if it uses none."""
+        return ""
+
+    @property
+    def threshold_caption(self) -> str:
+        """The limit on that distance, in words for captions; empty if it has none."""
+        return ""
+
+    @abstractmethod
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        """Reduce the examples of one or several attacks on one model."""

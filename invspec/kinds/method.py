@@ -1,0 +1,144 @@
+"""The base of all methods, and the plain values that keys and draws are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from invspec.kinds.units import annotated_unit
+from invspec.sources import source_of
+
+# Most that a smoke run takes of fields with these names.
+_SMOKE = {"epochs": 1, "steps": 2, "restarts": 1}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it; methods become their identity."""
+    return _as_json(value, lambda method: method.identity)
+
+
+def outline(value: Any) -> Any:
+    """A value as JSON holds it; methods become their outline."""
+    return _as_json(value, lambda method: method.outline)
+
+
+def _as_json(value: Any, of_method: Callable[[Method], Any]) -> Any:
+    if isinstance(value, Method):
+        return of_method(value)
+    if isinstance(value, BaseModel):
+        return {
+            name: _as_json(getattr(value, name), of_method) for name in type(value).model_fields
+        }
+    if isinstance(value, tuple | list | frozenset):
+        items: list[Any] = [_as_json(item, of_method) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return sorted(items, key=str) if isinstance(value, frozenset) else items
+    if isinstance(value, dict):
+        entries: dict[Any, Any] = value
+        return {str(key): _as_json(item, of_method) for key, item in entries.items()}
+    # -0.0 equals 0.0, so its text must be the same
+    return value + 0.0 if isinstance(value, float) else value
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    """An annotation and everything inside it."""
+    return {annotation}.union(*map(_types_in, get_args(annotation)))
+
+
+class Method(BaseModel):
+    """A named procedure from a paper. Its fields are its hyperparameters.
+
+    Equal fields give equal results, until `version` is raised.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_bool_for_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """By default pydantic reads true as 1, and YAML reads on as true."""
+        if isinstance(value, bool):
+            types = _types_in(cls.model_fields[info.field_name or ""].annotation)
+            if types & {int, float} and bool not in types:
+                raise ValueError(f"expected a number, found {str(value).lower()}")
+        return value
+
+    @property
+    def accepts(self) -> type | None:
+        """The protocol that a model must meet (Standardised, Bijective), or None for any model."""
+        return None
+
+    @property
+    def reads(self) -> Mapping[str, str]:
+        """Names and SHA-256 of files that decide its numbers, except those digested in a field.
+
+        Raises: InvspecError if a file is missing.
+        """
+        return {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a task's key is made of: kind and class, version, all fields, and files read.
+
+        Class names are unique within a kind of invspec, so that moving a file changes no key.
+        A class from elsewhere adds its module and the digest of its code.
+
+        Raises: InvspecError if a file that it reads is missing.
+        """
+        return {
+            "class": f"{self.kind}:{type(self).__qualname__}",
+            "version": self.version,
+            "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
+            **source_of(type(self)),
+            **({"reads": dict(self.reads)} if self.reads else {}),
+        }
+
+    @property
+    def outline(self) -> dict[str, Any]:
+        """Kind, class and fields. Random draws are named after it, so no version is in it."""
+        fields = {name: outline(getattr(self, name)) for name in type(self).model_fields}
+        return {"class": f"{self.kind}:{type(self).__qualname__}", "fields": fields}
+
+    def unit_of(self, name: str) -> str:
+        """The unit of a field, or of a coordinate of a measure's rows; empty if it has none.
+
+        By default it is the Unit in the field's annotation. Override this if it depends on other
+        fields, or for coordinates of rows.
+        """
+        field = type(self).model_fields.get(name)
+        return "" if field is None else annotated_unit(field)
+
+    def smoke(self) -> Self:
+        """The cheapest version that still runs all of the code: one epoch, two steps."""
+        changes: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Method):
+                changes[name] = value.smoke()
+            elif isinstance(value, tuple):
+                items = cast(tuple[Any, ...], value)
+                changes[name] = tuple(
+                    item.smoke() if isinstance(item, Method) else item for item in items
+                )
+            elif name in _SMOKE and isinstance(value, int):
+                changes[name] = min(value, _SMOKE[name])
+        return self.model_copy(update=changes)
+
+
+def units_of(method: Method) -> Mapping[str, str]:
+    """Units by the path of the field: {"eps": "pixels in [0, 1]", "attack.eps": ...}."""
+    return dict(_units_below(method, ""))
+
+
+def _units_below(method: Method, prefix: str) -> Iterator[tuple[str, str]]:
+    for name in type(method).model_fields:
+        if unit := method.unit_of(name):
+            yield prefix + name, unit
+        value = getattr(method, name)
+        if isinstance(value, Method):
+            yield from _units_below(value, f"{prefix}{name}.")

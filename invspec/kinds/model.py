@@ -1,0 +1,33 @@
+"""Models."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from invspec.kinds.method import Method
+from invspec.ops.types import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Model(Method):
+    """A net from pixels in [0, 1], (B, C, H, W), to logits (B, K); it normalises inside."""
+
+    kind: ClassVar[str] = "model"
+
+    @abstractmethod
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        """A fresh net. Its initial weights come from torch's generator, which the caller seeds."""
+
+    def sketch(self, shape: Shape, classes: int) -> nn.Module:
+        """A net of the right shapes without weights, to check what fits it before a run."""
+        import torch
+
+        with torch.device("meta"):
+            return self.build(shape, classes)
+
+    def deploy(self, net: nn.Module) -> nn.Module:
+        """The trained net as attacks and measures get it: eval mode, weights without gradients."""
+        return net.eval().requires_grad_(False)

@@ -1,0 +1,51 @@
+"""The convolutional part of VGG16, which the models vgg16 and gcnn_vgg16 share."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+from torch import nn
+
+from invspec.layers.factory import LayerFactory
+from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD, Mean, StandardisingModel, Std
+from invspec.ops.types import Shape
+
+# Number of convolutions before each max-pooling.
+DEPTHS = (2, 2, 3, 3, 3)
+
+# Height and width of the image, divided by those of the last map.
+SHRINKS = 2 ** len(DEPTHS)
+
+Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+
+
+class VGG(StandardisingModel):
+    """The fields of both models."""
+
+    mean: Mean = CIFAR10_MEAN
+    std: Std = CIFAR10_STD
+    widths: Widths = Field(
+        default=(64, 128, 256, 512, 512),
+        description="channels of the five blocks of 2, 2, 3, 3 and 3 convolutions; a quarter of "
+        "them suits a laptop",
+    )
+
+    def pooled(self, shape: Shape) -> tuple[int, int]:
+        """Height and width after the last max-pooling. Raises ValueError if they are 0."""
+        _, height, width = shape
+        if min(height, width) < SHRINKS:
+            raise ValueError(
+                f"{type(self).__name__} needs images of at least {SHRINKS}x{SHRINKS}, "
+                f"found {height}x{width}"
+            )
+        return height // SHRINKS, width // SHRINKS
+
+
+def features(layers: LayerFactory, channels: int, widths: Widths) -> nn.Sequential:
+    """Thirteen padded 3 x 3 convolutions with batch norm and ReLU; max-pooling after each block."""
+    net, fan_in, conv = nn.Sequential(), channels, layers.lift
+    for fields, depth in zip(widths, DEPTHS, strict=True):
+        for _ in range(depth):
+            net.extend([conv(fan_in, fields, 3, 1), layers.norm(fields), nn.ReLU()])
+            fan_in, conv = fields, layers.conv
+        net.append(nn.MaxPool2d(2))
+    return net

@@ -1,0 +1,144 @@
+"""The weights behind LPIPS: the user's files, torchvision's downloads, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from lpips import pretrained_networks
+from torch import Tensor, nn
+from torchvision import models
+
+from invspec.errors import InvspecError
+from invspec.files import folder
+from invspec.files.weights import content_of, loaded, sha256
+
+BackboneName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """An ImageNet net of torchvision: lpips' class of its convolutions, and its weights.
+
+    sha256 is that of the numbers, in float32 and in the order of the layers; None if it is unknown.
+    """
+
+    slices: Callable[..., nn.Module]
+    file: str
+    weights: str
+    sha256: str | None = None
+
+
+PUBLISHED: dict[str, Published] = {
+    "alex": Published(
+        pretrained_networks.alexnet,
+        "alexnet_imagenet1k_v1_features",
+        "AlexNet_Weights",
+        "2b566cc3a4d6f0a7343701af22f461f1ac3dcd03a3ac28cce10968a1d3c85fdc",
+    ),
+    "squeeze": Published(
+        pretrained_networks.squeezenet,
+        "squeezenet1_1_imagenet1k_v1_features",
+        "SqueezeNet1_1_Weights",
+        "31a70309e8549af9ed7a9ac21db00c246844293b72a774f4d1a18e9edfde8605",
+    ),
+    "vgg": Published(pretrained_networks.vgg16, "vgg16_imagenet1k_v1_features", "VGG16_Weights"),
+}
+
+
+def fill_published(layers: nn.Module, published: Published) -> None:
+    """Load the weights of an ImageNet net into layers without numbers.
+
+    Raises: InvspecError if there are none, or if the user's file has others.
+    """
+    path = _user_file(published.file)
+    state = state_dict(path) if path else _downloaded(published)
+    weights = {name.removeprefix("features."): tensor for name, tensor in state.items()}
+    # lpips groups the layers into slices: its name slice1.0.weight is torchvision's 0.weight.
+    source = path or Path(published.file)
+    fill(layers, weights, source, lambda name: name.partition(".")[2])
+    if path and published.sha256 not in (None, _digest(layers)):
+        raise InvspecError(
+            f"{path} holds other weights than torchvision's {published.weights}.IMAGENET1K_V1",
+            hint="remove the file, so that torchvision downloads the weights",
+        )
+
+
+def own_files(name: BackboneName) -> dict[str, str]:
+    """SHA-256, by name, of the user's own files of weights; empty for published weights.
+
+    Raises: InvspecError if there is no such file.
+    """
+    return {name: sha256(cifar_file())} if name == "alexnet_cifar" else {}
+
+
+def cifar_file() -> Path:
+    """The user's weights of alexnet_cifar. Raises InvspecError if there are none."""
+    path = _user_file("alexnet_cifar")
+    if path is None:
+        raise InvspecError(
+            "there are no weights of alexnet_cifar, which has no published weights",
+            hint="train the model alexnet_cifar on cifar10, and copy the model.safetensors in the "
+            "store to $INVSPEC_DATA/weights/alexnet_cifar.safetensors",
+        )
+    return path
+
+
+def state_dict(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file."""
+    state = loaded(content_of(path), path)
+    if not isinstance(state, dict):
+        raise InvspecError(f"{path} holds a {type(state).__name__}, expected a state dict")
+    return cast(dict[str, Tensor], state)
+
+
+def fill(
+    layers: nn.Module, weights: Mapping[str, Tensor], path: Path, named: Callable[[str], str]
+) -> None:
+    """Load weights into layers without numbers; `named` gives a parameter's name in the file."""
+    shapes = {name: tensor.shape for name, tensor in layers.state_dict().items()}
+    for name, shape in shapes.items():
+        actual = getattr(weights.get(named(name)), "shape", None)
+        if actual != shape:
+            described = "no tensor" if actual is None else f"shape {tuple(actual)}"
+            raise InvspecError(
+                f"{path} is of another net: {named(name)} has {described}, "
+                f"expected shape {tuple(shape)}"
+            )
+    layers.load_state_dict({name: weights[named(name)].float() for name in shapes}, assign=True)
+
+
+def _user_file(name: str) -> Path | None:
+    """The file of that name in INVSPEC_DATA/weights, or None."""
+    root = folder.given()
+    if root is None:
+        return None
+    paths = [root / "weights" / f"{name}{suffix}" for suffix in (".pth", ".safetensors")]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _downloaded(published: Published) -> dict[str, Tensor]:
+    """torchvision's weights, from its cache or downloaded."""
+    weights = getattr(models, published.weights).IMAGENET1K_V1
+    try:
+        state: Mapping[str, Any] = weights.get_state_dict(
+            progress=False, check_hash=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError) as problem:
+        raise InvspecError(
+            f"the ImageNet weights {published.file} are missing and cannot be downloaded: "
+            f"{problem}",
+            hint=f"put them at $INVSPEC_DATA/weights/{published.file}.pth",
+        ) from None
+    return dict(state)
+
+
+def _digest(layers: nn.Module) -> str:
+    """SHA-256 of all weights, one after the other."""
+    digest = hashlib.sha256()
+    for tensor in layers.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

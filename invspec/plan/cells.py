@@ -1,0 +1,98 @@
+"""The values of a plan: cells, one per number in the report, and the tasks behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from invspec.spec.resolved import Spec
+from invspec.spec.schema import Scalar
+from invspec.tasks import Score, Task, needs
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the report and the task that computes it.
+
+    coords holds labels and swept values, like {"model": "gcnn", "pgd.eps": 0.1, "seed": 0}.
+    """
+
+    coords: Mapping[str, Scalar]
+    goal: Score
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec and all of its cells."""
+
+    spec: Spec
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task that the cells need, each once, in an order in which it can be run."""
+        ordered: dict[Task, None] = {}
+        for cell in self.cells:
+            _collect(cell.goal, ordered)
+        return tuple(ordered)
+
+    @cached_property
+    def names(self) -> dict[Task, str]:
+        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0."""
+        names: dict[Task, str] = {}
+        for cell in self.cells:
+            for task, name in _named(cell):
+                names.setdefault(task, name)
+        return names
+
+    def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:
+        """All coordinates of a measure's cells with their values, in the order of the spec.
+
+        Without a measure, those of all cells.
+        """
+        values: dict[str, dict[Scalar, None]] = {}
+        for cell in self.cells:
+            if measure is None or cell.coords["measure"] == measure:
+                for name, value in cell.coords.items():
+                    values.setdefault(name, {})[value] = None
+        return {name: list(ordered) for name, ordered in values.items()}
+
+
+def _collect(task: Task, ordered: dict[Task, None]) -> None:
+    if task in ordered:
+        return
+    for need in needs(task):
+        _collect(need, ordered)
+    ordered[task] = None
+
+
+def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
+    """The tasks of a cell with their names."""
+    seed = f"seed {cell.goal.train.seed}"
+    model, defence = (_words(cell, cell.coords[part]) for part in ("model", "defence"))
+    trained = f"{model}, {defence}, {seed}"
+    yield cell.goal.train, f"train {trained}"
+    labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
+    if count > len(labels):  # the measure takes a whole sweep
+        labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
+    for label, parts in zip(labels, cell.goal.of, strict=True):
+        words = _words(cell, label)
+        for part in parts:
+            yield part, f"{words} {part.part[0]}-{part.part[1]} on {trained}"
+    if cell.goal.oracle is not None:
+        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, {seed}"
+    yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
+
+
+def _words(cell: Cell, label: Scalar) -> str:
+    """A label followed by the swept fields that the cell has of it: pgd eps 0.1."""
+    prefix = f"{label}."
+    swept = (
+        f"{name.removeprefix(prefix)} {value:g}"
+        if isinstance(value, float)
+        else f"{name.removeprefix(prefix)} {value}"
+        for name, value in cell.coords.items()
+        if name.startswith(prefix)
+    )
+    return " ".join([str(label), *swept])

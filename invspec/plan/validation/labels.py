@@ -1,0 +1,87 @@
+"""Labels must name entries of the spec, and measures must get the attacks and oracle they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from invspec.errors import SpecError, suggest
+from invspec.kinds import Measure
+from invspec.spec.document import Steps
+from invspec.spec.labels import PARTS
+from invspec.spec.resolved import Resolved, Spec
+from invspec.spec.schema import Oracle
+
+
+def problems(spec: Spec) -> Iterator[SpecError]:
+    """Everything that would keep a spec from being multiplied out."""
+    for label, measure in spec.entries["measures"].items():
+        yield from _measure_problems(spec, label, measure)
+    yield from _train_problems(spec)
+    yield from _shared_labels(spec)
+
+
+def _measure_problems(spec: Spec, label: str, measure: Resolved) -> Iterator[SpecError]:
+    path = ("measures", label)
+    method = cast(Measure, measure.variants[0].method)
+    least, most = method.takes
+    if not least <= len(measure.of) <= most:
+        count = f"{least}" if least == most else f"{least} to {most}"
+        noun = "attack" if most == 1 else "attacks"
+        found = f"{type(method).__name__} takes {count} {noun}, found {len(measure.of)}"
+        at = (*path, "of") if measure.of else path
+        yield SpecError(found, hint="write `of: [label of an attack]`", path=at)
+    for attack in dict.fromkeys(measure.of):
+        yield from _unknown(attack, spec.entries["attacks"], "attack", (*path, "of"))
+    if measure.oracle is not None and method.wants_oracle:
+        yield from _oracle_problems(spec, measure.oracle, (*path, "oracle"))
+    elif measure.oracle is not None:
+        found = f"{type(method).__name__} takes no oracle"
+        yield SpecError(found, hint="remove it", path=(*path, "oracle"))
+    elif method.wants_oracle:
+        hint = "write `oracle: {model: label, defence: label}`, a second classifier as ground truth"
+        yield SpecError(f"{type(method).__name__} needs an oracle", hint=hint, path=path)
+
+
+def _oracle_problems(spec: Spec, oracle: Oracle, path: Steps) -> Iterator[SpecError]:
+    """An oracle must be one model with one training."""
+    for noun, label in (("model", oracle.model), ("defence", oracle.defence)):
+        entries = spec.entries[noun + "s"]
+        yield from _unknown(label, entries, noun, (*path, noun))
+        if label in entries and len(entries[label].variants) > 1:
+            found = f"an oracle must be one model; {noun} {label} is swept"
+            hint = f"add a {noun} without a sweep for the oracle"
+            yield SpecError(found, hint=hint, path=(*path, noun))
+
+
+def _train_problems(spec: Spec) -> Iterator[SpecError]:
+    for number, line in enumerate(spec.train):
+        labels = {
+            "dataset": line.dataset,
+            "model": line.model,
+            "defence": line.defence,
+            "measures": line.measures or (),
+        }
+        for field, listed in labels.items():
+            noun = field.removesuffix("s")
+            for label in dict.fromkeys(listed):
+                yield from _unknown(label, spec.entries[noun + "s"], noun, ("train", number, field))
+
+
+def _shared_labels(spec: Spec) -> Iterator[SpecError]:
+    """Swept entries of two parts with one label, whose coordinates would have one name."""
+    part_of: dict[str, str] = {}
+    for part in PARTS:
+        for label, entry in spec.entries[part].items():
+            if entry.coords and label in part_of:
+                found = f"the label {label!r} is used for swept {part_of[label]} and swept {part}"
+                yield SpecError(found, hint="give one of them another label", path=(part, label))
+            if entry.coords:
+                part_of.setdefault(label, part)
+
+
+def _unknown(label: str, known: Iterable[str], noun: str, path: Steps) -> Iterator[SpecError]:
+    """A label that no entry has."""
+    if label not in (labels := list(known)):
+        found = f"no {noun} has the label {label!r} in this spec"
+        yield SpecError(found, hint=suggest(label, labels), path=path)

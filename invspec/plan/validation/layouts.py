@@ -1,0 +1,101 @@
+"""Layouts must show every cell in a place of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from invspec.errors import SpecError
+from invspec.plan import coordinates
+from invspec.plan.cells import Plan
+from invspec.plan.layouts import arrange, is_in, legend_names, may_be_of_rows, upwards
+from invspec.plan.validation.places import measure_problems, name_problems, place_problems
+from invspec.spec.schema import FigureKind, Layout, Scalar
+
+Cells = Sequence[Mapping[str, Scalar]]
+
+# Figures to which a further panel can be added.
+_WITH_PANELS: tuple[FigureKind, ...] = ("profile", "beside")
+
+
+def problems(planned: Plan) -> Iterator[SpecError]:
+    """Everything wrong with the layouts of a spec, as far as that shows before anything is run."""
+    before: FigureKind | None = None
+    for number, layout in enumerate(planned.spec.report):
+        if layout.figure == "beside" and before not in _WITH_PANELS:
+            found = f"expected a profile in the layout before, found {before or 'no layout'}"
+            hint = "`figure: profile` starts a figure of its own"
+            yield SpecError(found, hint=hint, path=("report", number, "figure"))
+        for problem in _layout_problems(planned, layout):
+            yield problem.within("report", number)
+        before = layout.figure
+
+
+def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
+    if unknown := list(measure_problems(planned, layout.of, ("of",))):
+        return unknown
+    cells = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
+    if unknown := list(_unknown_names(layout, cells)):
+        return unknown
+    shown = [coords for coords in cells if is_in(layout, coords)]
+    return [
+        *_shared_places(planned, layout, shown),
+        *_legend_problems(planned, layout, shown),
+        *_plane_problems(planned, layout, shown),
+    ]
+
+
+def _unknown_names(layout: Layout, cells: Cells) -> Iterator[SpecError]:
+    at = {name: value for name, value in layout.at.items() if not may_be_of_rows(layout, name)}
+    yield from place_problems(cells, at, ("at",))
+    known = dict.fromkeys(name for coords in cells for name in coords)
+    for position, name in enumerate(layout.rows or ()):
+        if not may_be_of_rows(layout, name):
+            yield from name_problems(name, known, ("rows", position))
+    if layout.columns is not None and not may_be_of_rows(layout, layout.columns):
+        yield from name_problems(layout.columns, known, ("columns",))
+
+
+def _shared_places(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+    """Cells that would share a place in the table."""
+    rows, columns = arrange(planned, layout, shown)
+    places: dict[tuple[Scalar | None, ...], list[Mapping[str, Scalar]]] = {}
+    for coords in shown:
+        places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
+    differing: dict[str, list[Scalar | None]] = {}
+    for sharing in places.values():
+        differing |= coordinates.varying(sharing, but=("seed",))
+    if differing:
+        found = f"several cells share a place: they differ in {coordinates.listing(differing)}"
+        yield SpecError(found, hint=f"add {' and '.join(differing)} to rows, or fix it with at")
+
+
+def _legend_problems(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+    if not layout.legend:
+        return
+    rows, columns = arrange(planned, layout, shown)
+    names = legend_names(layout.legend)
+    if unknown := [wrong for name in names for wrong in name_problems(name, rows, ("legend",))]:
+        yield from unknown
+        return
+    # panels and edges of bands tell these apart without a legend
+    titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
+    if differing := coordinates.varying(shown, {"seed", columns, *names, *titled}):
+        found = f"several lines share a legend: they differ in {coordinates.listing(differing)}"
+        hint = f"name {' and '.join(differing)} in braces"
+        yield SpecError(found, hint=hint, path=("legend",))
+
+
+def _plane_problems(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+    if layout.against is None:
+        return
+    rows, _ = arrange(planned, layout, shown)
+    points = {tuple(coords.get(name) for name in rows) for coords in shown}
+    cells = {
+        tuple(sorted(item for item in coords.items() if item[0] != "seed")) for coords in shown
+    }
+    if len(points) < len(cells):
+        found = f"a plane has one point a row, found {len(cells)} cells in {len(points)} rows"
+        yield SpecError(found, hint="fix the columns with at", path=("at",))
+        return
+    for problem in _layout_problems(planned, upwards(planned, layout, rows)):
+        yield problem.within("against")

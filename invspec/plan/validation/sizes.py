@@ -1,0 +1,65 @@
+"""Limits on the number of cells and of tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+from invspec.errors import SpecError
+from invspec.kinds import Attack, Dataset
+from invspec.plan.parts import part_size
+from invspec.plan.products import measures_of, takes_sweep
+from invspec.plan.sizes import size
+from invspec.spec.resolved import Resolved, Spec
+from invspec.spec.schema import TrainLine
+
+MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
+
+
+def problems(spec: Spec) -> Iterator[SpecError]:
+    """Products, sweeps and samples that are too large to plan."""
+    count = sum(_cell_count(spec, line) for line in spec.train) * len(spec.seeds)
+    if count > MAX_CELLS:
+        found = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
+        yield SpecError(found, hint="drop labels, seeds or values of sweeps", path=("train",))
+        return
+    for label, attack in spec.entries["attacks"].items():
+        for data in spec.entries["datasets"].values():
+            parts, most = _part_count(data, attack)
+            if parts * count > MAX_PARTS:
+                work = f"{most:,} examples in each of {count:,} cells"
+                found = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
+                hint = "take fewer examples by `sample: {limit: ...}`"
+                yield SpecError(found, hint=hint, path=("attacks", label))
+
+
+def _part_count(data: Resolved, attack: Resolved) -> tuple[int, int]:
+    """Most parts and most examples that an attack has on one variant of a data set."""
+    datasets = [cast(Dataset, variant.method) for variant in data.variants]
+    attacks = [cast(Attack, variant.method) for variant in attack.variants]
+    counts = [size(dataset, attack.sample) for dataset in datasets]
+    parts = (
+        math.ceil(count / part_size(dataset, method))
+        for dataset, count in zip(datasets, counts, strict=True)
+        for method in attacks
+    )
+    return max(parts), max(counts)
+
+
+def _cell_count(spec: Spec, line: TrainLine) -> int:
+    """Cells of a line of `train`, for one seed."""
+
+    def count(part: str, labels: Iterable[str]) -> int:
+        return sum(len(spec.entries[part][label].variants) for label in labels)
+
+    measures = (spec.entries["measures"][label] for label in measures_of(spec, line))
+    scores = sum(
+        len(measure.variants)
+        * (1 if takes_sweep(measure) else math.prod(count("attacks", [at]) for at in measure.of))
+        for measure in measures
+    )
+    trained = math.prod(
+        count(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence")
+    )
+    return trained * scores

@@ -1,0 +1,139 @@
+"""Build tables: arrange the groups of readings as each layout says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import TypeVar
+
+from invspec.analysis import readings
+from invspec.analysis.estimator import Estimator, Summary
+from invspec.analysis.readings import Group, Store
+from invspec.errors import SpecError
+from invspec.plan import coordinates, layouts
+from invspec.plan.cells import Plan
+from invspec.report import captions, payloads, units
+from invspec.report.table import Line, RowLabels, Table
+from invspec.spec.schema import Layout, Scalar
+
+T = TypeVar("T")
+
+
+def tables(plan: Plan, store: Store) -> tuple[Table, ...]:
+    """A table for each layout, from what the store has."""
+    groups = readings.groups(readings.collect(plan, store))
+    return Builder(plan, groups, Estimator(), store).tables()
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds tables from groups of readings.
+
+    Raises: SpecError if a figure cannot be drawn from what the measure keeps, which is only known
+        once scores have been computed.
+    """
+
+    plan: Plan
+    groups: Sequence[Group]
+    estimator: Estimator
+    store: Store
+
+    def tables(self) -> tuple[Table, ...]:
+        """A table for each layout."""
+        return tuple(
+            self._located_table(number, layout)
+            for number, layout in enumerate(layouts.layouts(self.plan))
+        )
+
+    def _located_table(self, number: int, layout: Layout) -> Table:
+        try:
+            return self.table(layout)
+        except SpecError as problem:
+            raise self.plan.spec.source.locate(problem.within("report", number)) from None
+
+    def table(self, layout: Layout) -> Table:
+        """The table of one layout."""
+        spec = self.plan.spec
+        selected = [group for group in self.groups if layouts.is_in(layout, group.coords)]
+        rows, columns = layouts.arrange(self.plan, layout, [group.coords for group in selected])
+        column_values = tuple(dict.fromkeys(group.coords.get(columns) for group in selected))
+        cells = self._cells(selected, rows, columns)
+        pictures = payloads.pictures(layout.figure, selected, (*rows, columns), self.store)
+        attacks = " and ".join(spec.entries["measures"][layout.of].of)
+        table = Table(
+            title=layout.title or f"{layout.of} under {attacks}",
+            summary=captions.summary(spec, layout.of),
+            measure=layout.of,
+            rows=rows,
+            columns=columns,
+            column_values=column_values,
+            lines=tuple(
+                Line(labels, tuple(row.get(value) for value in column_values))
+                for labels, row in _in_spec_order(cells)
+            ),
+            headings={name: units.heading(spec, name) for name in (*rows, columns)},
+            fixed=dict(layout.at),
+            figure=layout.figure,
+            legend=layout.legend,
+            metric=units.metric(spec, layout),
+            pictures=pictures,
+            remark=captions.remark(spec, layout, rows, pictures.values()),
+            against=self._against(layout, rows, cells.keys()),
+        )
+        _check_band(table)
+        return table
+
+    def _cells(
+        self, selected: Sequence[Group], rows: tuple[str, ...], columns: str
+    ) -> dict[RowLabels, dict[Scalar | None, Summary | None]]:
+        numbers = self.estimator.summaries(selected)
+        cells: dict[RowLabels, dict[Scalar | None, Summary | None]] = {}
+        for group in selected:
+            labels = tuple(group.coords.get(name) for name in rows)
+            cells.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
+        return cells
+
+    def _against(
+        self, layout: Layout, rows: tuple[str, ...], row_labels: Set[RowLabels]
+    ) -> Table | None:
+        """The table of a plane's second measure."""
+        if layout.against is None:
+            return None
+        against = self.table(layouts.upwards(self.plan, layout, rows))
+        if against.numbers and row_labels.isdisjoint(line.labels for line in against.lines):
+            raise SpecError(
+                f"{layout.of} and {against.measure} have no row in common",
+                hint=f"fix the coordinates in which they differ with at: {', '.join(rows)}",
+                path=("against",),
+            )
+        return against
+
+
+def _check_band(table: Table) -> None:
+    """Raises SpecError if no bands can be drawn from the numbers that are present."""
+    if table.figure != "band" or not table.numbers:
+        return
+    values = table.column_values
+    if len(values) < 2 or any(coordinates.number(value) is None for value in values):
+        columns = coordinates.listing({table.columns: values})
+        raise SpecError(
+            "the columns of a band must be at least two numbers",
+            hint=f"columns: {columns}",
+            path=("columns",),
+        )
+    if len({line.labels[-1:] for line in table.lines}) < 2:
+        state = f"{table.rows[-1]} has one value" if table.rows else "there are no rows"
+        raise SpecError(
+            "a band needs a lowest and a highest edge",
+            hint=f"the last of rows must have at least two values; {state}",
+            path=("rows",),
+        )
+
+
+def _in_spec_order(cells: Mapping[RowLabels, T]) -> list[tuple[RowLabels, T]]:
+    """Lines sorted by their first label, then their second, ..., each in the order of the spec."""
+    ranks = [list(dict.fromkeys(values)) for values in zip(*cells, strict=True)]
+    return sorted(
+        cells.items(),
+        key=lambda line: [rank.index(label) for rank, label in zip(ranks, line[0], strict=True)],
+    )

@@ -1,0 +1,54 @@
+"""A whole report as a value: what every format of it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from invspec.analysis import claims, readings
+from invspec.analysis.claims import Verdict
+from invspec.analysis.estimator import Estimator
+from invspec.analysis.readings import Reading, Store
+from invspec.errors import refuse
+from invspec.plan.cells import Plan
+from invspec.plan.validation import layouts
+from invspec.report import curves, provenance
+from invspec.report.build import Builder
+from invspec.report.provenance import Provenance
+from invspec.report.table import Table
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tables, training curves, verdicts and provenance of a plan."""
+
+    plan: Plan
+    readings: tuple[Reading, ...]
+    estimator: Estimator
+    tables: tuple[Table, ...]
+    trainings: tuple[Table, ...]
+    verdicts: tuple[Verdict, ...]
+    provenance: Provenance
+
+    @property
+    def missing(self) -> int:
+        """The number of cells that have not been computed."""
+        return len({id(reading.cell) for reading in self.readings if reading.row is None})
+
+
+def report(plan: Plan, store: Store) -> Report:
+    """Read the store once and compute everything that a report shows.
+
+    Raises: SpecError if a layout or a claim does not fit the plan.
+    """
+    refuse(plan.spec.source.locate(problem) for problem in layouts.problems(plan))
+    rows = readings.collect(plan, store)
+    groups, estimator = readings.groups(rows), Estimator()
+    return Report(
+        plan=plan,
+        readings=tuple(rows),
+        estimator=estimator,
+        tables=Builder(plan, groups, estimator, store).tables(),
+        trainings=tuple(curves.tables(plan, store)),
+        verdicts=tuple(claims.judged(plan, groups, estimator)),
+        provenance=provenance.gather(plan, store),
+    )

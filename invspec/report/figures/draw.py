@@ -1,0 +1,136 @@
+"""Draw the figures of tables, save them as files, put them into pages."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from invspec.report import captions
+from invspec.report.figures import images, matrices, planes, profiles, regions
+from invspec.report.figures.panels import styles_of
+from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, STYLE
+from invspec.report.table import Table
+
+# Letters of a title and of the note below a figure.
+LETTERS_PER_INCH, SMALL_LETTERS_PER_INCH = 9, 16
+# On a page: brings type of 8.5 points to the size of its small text.
+REM_PER_INCH = 7.2
+DPI = 200
+
+
+def group(tables: Iterable[Table]) -> list[list[Table]]:
+    """The tables of each figure; tables to stand beside another share its figure."""
+    figures: list[list[Table]] = []
+    for table in tables:
+        if table.figure == "beside" and figures:
+            figures[-1].append(table)
+        elif table.figure != "none":
+            figures.append([table])
+    return figures
+
+
+def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
+    """The figure of some tables, None if they have no numbers yet.
+
+    framed: with title and note, for a figure that stands alone.
+    """
+    if not any(table.numbers for table in tables):
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = _draw(tables, framed)
+        if framed:
+            _add_frame(figure, tables)
+        return figure
+
+
+def _draw(tables: Sequence[Table], framed: bool) -> Figure:
+    table = tables[0]
+    if table.against is not None:
+        return planes.draw(table, table.against, framed)
+    match table.figure:
+        case "heatmap":
+            return matrices.heatmaps(table.pictures, framed)
+        case "matrix":
+            return matrices.matrices(table.pictures, framed)
+        case "images":
+            return images.draw(table.pictures, framed)
+        case "regions":
+            return regions.draw(table.pictures, framed)
+        case _:
+            return profiles.draw(tables, framed)
+
+
+def _add_frame(figure: Figure, tables: Sequence[Table]) -> None:
+    """Add the title above and a note on sample sizes, metric and intervals below."""
+    first, against = tables[0], [table.against for table in tables if table.against is not None]
+    numbers = [number for table in (*tables, *against) for number in table.numbers]
+    parts = filter(None, [captions.sample_sizes(numbers), first.metric, first.remark])
+    width = figure.get_figwidth()
+    title = textwrap.fill(first.title, int(width * LETTERS_PER_INCH))
+    note = textwrap.fill("; ".join(parts), int(width * SMALL_LETTERS_PER_INCH))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=7, color=FAINT)
+
+
+def save(tables: Sequence[Table], path: Path) -> Path | None:
+    """Save a figure as PNG at path and as SVG beside it; None if there is nothing to draw yet."""
+    figure = draw(tables)
+    if figure is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasAgg(figure)
+        figure.savefig(path, dpi=DPI, facecolor="white")
+    path.with_suffix(".svg").write_text(_svg(figure), encoding="utf-8")
+    return path
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    # Without a date, equal figures give equal files.
+    metadata = {"Date": None, "Creator": "invspec"}
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasSVG(figure)
+        figure.savefig(text, format="svg", transparent=True, metadata=metadata)
+    return text.getvalue()
+
+
+# ─ figures in a page ──────────────────────────────────────────────────────────────────────────────
+
+
+def inline(tables: Sequence[Table], prefix: str) -> str | None:
+    """The figure as an <svg> element: colours are CSS variables, ids begin with prefix."""
+    figure = draw(tables, framed=False)
+    if figure is None:
+        return None
+    text = _svg(figure)
+    text = text[text.index("<svg") :]
+    width = figure.get_figwidth() * REM_PER_INCH
+    text = re.sub(r'\swidth="[^"]*pt"|\sheight="[^"]*pt"', "", text, count=2)
+    text = text.replace("<svg", f'<svg style="max-width: {width:.1f}rem"', 1)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda hex: f"var({variable(hex[0])}, {hex[0]})", text)
+
+
+def variable(colour: str) -> str:
+    """The CSS variable of a colour."""
+    return f"--c-{colour[1:]}"
+
+
+def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
+    """The colour on a dark page of every colour in the figures of these tables."""
+    lines = {style.colour: style.dark for table in tables for style in styles_of(table).values()}
+    has_pictures = any(table.pictures for table in tables)
+    has_regions = any(table.figure == "regions" for table in tables)
+    scale = matrices.dark_colours() if has_pictures else {}
+    areas = dict(area for _, area in CLASSES) if has_regions else {}
+    return DARK_PAGE | dict(PALETTE) | scale | areas | lines

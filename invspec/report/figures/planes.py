@@ -1,0 +1,53 @@
+"""Planes: one measure against another, a point with both intervals for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from invspec.plan.coordinates import shown
+from invspec.report.figures.panels import legend_text, legend_title, styles_of
+from invspec.report.style import FAINT, add_legend, clean_axes
+from invspec.report.table import Table
+
+# Inches.
+WIDTH, HEIGHT = 6.4, 3.6
+
+
+def draw(table: Table, against: Table, framed: bool) -> Figure:
+    """Plot table along x and against along y, with their Pareto front (more is better on both)."""
+    upwards = {line.labels: line.numbers[0] for line in against.lines}
+    pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in table.lines}
+    points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
+    figure = Figure(figsize=(WIDTH, HEIGHT + (0.5 if framed else 0.0)), layout="constrained")
+    axes, styles = figure.subplots(), styles_of(table)
+    front = pareto_front([(x.value, y.value) for x, y in points.values()])
+    dashed = (0, (4, 3))
+    axes.plot(*zip(*front, strict=True), color=FAINT, linewidth=0.8, linestyle=dashed, zorder=1)
+    for row, (x, y) in points.items():
+        colour, marker = styles[row].colour, styles[row].marker
+        axes.plot([x.low, x.high], [y.value, y.value], color=colour, linewidth=1.1)
+        axes.plot([x.value, x.value], [y.low, y.high], color=colour, linewidth=1.1)
+        axes.plot(x.value, y.value, color=colour, marker=marker, markersize=5, linestyle="none")
+    axes.set_xlabel(_axis_title(table))
+    axes.set_ylabel(_axis_title(against))
+    clean_axes(axes, "both")
+    entries = {legend_text(row, table): styles[row] for row in points}
+    add_legend(figure, entries, legend_title(table))
+    return figure
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other point dominates, from left to right."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(set(points), reverse=True):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front[::-1]
+
+
+def _axis_title(table: Table) -> str:
+    """A measure and the swept values at which it is taken: robust_accuracy at pgd.eps 8/255."""
+    fixed = [f"{name} {shown(value)}" for name, value in table.fixed.items() if "." in name]
+    return f"{table.measure} at {', '.join(fixed)}" if fixed else table.measure

@@ -1,0 +1,102 @@
+"""Numbers and labels as text."""
+
+from __future__ import annotations
+
+import math
+
+from invspec.analysis.claims import Verdict
+from invspec.analysis.estimator import Summary
+from invspec.plan.coordinates import shown
+from invspec.report.table import Table
+
+MINUS = "\N{MINUS SIGN}"
+MISSING = "·"
+# Float32 sums leave residues of this size where the exact value is 0.
+ROUNDING = 1e-8
+
+
+def decimal(value: float, decimals: int = 3) -> str:
+    """A number with a fixed number of decimals and a real minus sign; never -0.000."""
+    if math.isnan(value):
+        return "\N{EN DASH}"
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def scientific(value: float) -> str:
+    """A number as its first digit and a power of ten: 3e-14."""
+    return f"{value:.0e}".replace("-", MINUS)
+
+
+def measured(value: float, decimals: int = 3) -> str:
+    """A measured number: decimal, but scientific if it is as small as a rounding error."""
+    return scientific(value) if 0 < abs(value) < ROUNDING else decimal(value, decimals)
+
+
+def short(value: float) -> str:
+    """A number from a spec, in as few digits as it needs."""
+    return f"{value:.6g}".replace("-", MINUS)
+
+
+def interval(low: float, high: float, decimals: int = 3) -> str:
+    """An interval: 0.58 to 0.66."""
+    return f"{measured(low, decimals)} to {measured(high, decimals)}"
+
+
+def value_and_margin(number: Summary | None, decimals: int) -> tuple[str, str]:
+    """A number and the larger half-width of its interval: ("0.983", "±0.004").
+
+    A missing number is a dot; a star marks missing seeds. Numbers without an interval, such as
+    counts, have no margin: ("270", ""). If both value and margin would round to 0, both are
+    scientific: ("5e-06", "±2e-07").
+    """
+    if number is None:
+        return MISSING, ""
+    star = "*" if number.is_partial else ""
+    if number.value and max(abs(number.value), number.margin) < 0.5 * 10.0**-decimals:
+        margin = f"±{scientific(number.margin)}" if number.margin else ""
+        return scientific(number.value), margin + star
+    if number.margin == 0:
+        is_integer = number.value == int(number.value)
+        return f"{number.value:,.0f}" if is_integer else measured(number.value, decimals), star
+    return measured(number.value, decimals), f"±{measured(number.margin, decimals)}{star}"
+
+
+def statistic_and_interval(verdict: Verdict) -> tuple[str, str]:
+    """The statistic of a claim and its interval: ("0.62", "0.58 to 0.66"); a dot if missing."""
+    if verdict.value is None or verdict.low is None or verdict.high is None:
+        return MISSING, ""
+    return measured(verdict.value), interval(verdict.low, verdict.high)
+
+
+def expectation(verdict: Verdict) -> str:
+    """The range that a claim expects: above 0.5, within 0.1 of 0.8."""
+    bound = verdict.claim.bound
+    limits = {"above": bound.above, "below": bound.below}
+    words = [f"{word} {short(limit)}" for word, limit in limits.items() if limit is not None]
+    if bound.near is not None and bound.within is not None:
+        words.append(f"within {short(bound.within)} of {short(bound.near)}")
+    return " and ".join(words)
+
+
+def published(verdict: Verdict) -> str:
+    """The published value of a claim; empty if it has none."""
+    return "" if verdict.published is None else short(verdict.published)
+
+
+def column_headings(table: Table) -> list[str]:
+    """The values of the column coordinate as text."""
+    return [shown(value) or "none" for value in table.column_values]
+
+
+def merged_labels(table: Table) -> list[list[str]]:
+    """Row labels as text; leading labels equal to those of the row above are left blank."""
+    rows = [[shown(label) for label in line.labels] for line in table.lines]
+    merged: list[list[str]] = []
+    for above, labels in zip([[], *rows], rows, strict=False):
+        pairs = enumerate(zip(above, labels, strict=False))
+        repeated = next((i for i, (upper, lower) in pairs if upper != lower), 0)
+        merged.append([*[""] * repeated, *labels[repeated:]])
+    return merged

@@ -1,0 +1,48 @@
+"""What methods say about their own quantities: units of fields, the distance a measure uses."""
+
+from __future__ import annotations
+
+from invspec.kinds import Measure, Method
+from invspec.plan import coordinates
+from invspec.spec.resolved import Spec, Variant
+from invspec.spec.schema import PARTS, Layout
+
+
+def heading(spec: Spec, name: str) -> str:
+    """A coordinate with its unit."""
+    label = unit(spec, name)
+    return f"{name} ({label})" if label else name
+
+
+def unit(spec: Spec, name: str) -> str:
+    """The unit of a coordinate: of a swept field or of a measure's rows; empty if it has none."""
+    label, *steps = name.split(".")
+    entries = (spec.entries[part].get(label) for part in PARTS)
+    method = next((entry.variants[0].method for entry in entries if entry is not None), None)
+    for step in steps[:-1]:
+        method = getattr(method, step, None)
+    return method.unit_of(steps[-1]) if isinstance(method, Method) and steps else ""
+
+
+def metric(spec: Spec, layout: Layout) -> str:
+    """The distances that a measure uses, and its threshold unless several are shown; else empty."""
+    measures = [
+        variant.method
+        for variant in spec.entries["measures"][layout.of].variants
+        if isinstance(variant.method, Measure) and _is_shown(variant, layout)
+    ]
+    metrics = dict.fromkeys(measure.metric for measure in measures if measure.metric)
+    thresholds = dict.fromkeys(
+        measure.threshold_caption for measure in measures if measure.threshold_caption
+    )
+    if not metrics:
+        return ""
+    return ", ".join([" or ".join(metrics), *(thresholds if len(thresholds) == 1 else ())])
+
+
+def _is_shown(variant: Variant, layout: Layout) -> bool:
+    """Whether a layout shows this value of a measure's sweep."""
+    return all(
+        coordinates.same(value, layout.at.get(name, value))
+        for name, value in variant.coords.items()
+    )

@@ -1,0 +1,119 @@
+"""Constructors of the rows that a measure returns; `where` keywords tell the rows apart.
+
+Pairs that share a source are not independent of each other. Their outcomes are therefore put
+together source by source, and intervals vary the sources; targets are taken as given.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invspec.data import Interval, Outcomes, Row
+from invspec.errors import InvspecError
+from invspec.ops.types import REALS, SHARES, Range
+
+# ─ independent examples ───────────────────────────────────────────────────────────────────────
+
+
+def share(outcomes: Tensor, index: Tensor, **where: str | float) -> Row:
+    """The share of true outcomes (N,) bool among the examples index (N,).
+
+    Raises: InvspecError where there are no outcomes.
+    """
+    return Row(_outcomes(outcomes.bool(), index, SHARES), where=where)
+
+
+def mean(values: Tensor, index: Tensor, within: Range = REALS, **where: str | float) -> Row:
+    """The mean of values (N,) of the examples index (N,).
+
+    within holds the least and largest possible mean: the number and its interval stay in it.
+
+    Raises: InvspecError where there are no values, or where one is not finite.
+    """
+    return Row(_outcomes(values, index, within), where=where)
+
+
+def quantile(values: Tensor, index: Tensor, level: float, **where: str | float) -> Row:
+    """The quantile of values (N,) at a level in [0, 1]; for pairs, index (N,) is their source.
+
+    Raises: InvspecError where there are no values, or where one is not finite.
+    """
+    return Row(_outcomes(values, index, REALS), level=level, where=where)
+
+
+# ─ pairs ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def mean_of_pairs(
+    values: Tensor, source: Tensor, within: Range = REALS, **where: str | float
+) -> Row:
+    """The mean of values (P,) over pairs, with an outcome for each source.
+
+    Raises: InvspecError where there are no values, or where one is not finite.
+    """
+    return mean(*by_source(values, source), within, **where)
+
+
+def weighted_share_of_pairs(outcomes: Tensor, source: Tensor, weights: Tensor) -> Row:
+    """The share of pairs with an outcome (P,) bool, weighted (P,), with an outcome for each source.
+
+    Raises: InvspecError where there are no pairs.
+    """
+    return mean(*by_source(outcomes.double(), source, weights), SHARES)
+
+
+def share_of_pairs(outcomes: Tensor, source: Tensor, **where: str | float) -> Row:
+    """The share of pairs with an outcome (P,), bool or in [0, 1], with an outcome for each source.
+
+    Raises: InvspecError where there are no pairs.
+    """
+    return mean_of_pairs(outcomes.double(), source, SHARES, **where)
+
+
+def by_source(
+    values: Tensor, source: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Write a mean of values (P,) over pairs as one over their S sources: (S,) and index (S,).
+
+    weights (P,) need not sum to 1; without them all pairs weigh the same. If all sources weigh the
+    same, each entry is the mean over a source's pairs. Else it is the mean m over all pairs plus
+    the source's contribution: S times the sum of its normalised weights times (value - m). The mean
+    of the entries is exactly m, and its bootstrap over sources is that of the weighted mean, to
+    first order.
+    """
+    share = torch.ones(len(values), dtype=torch.float64) if weights is None else weights.double()
+    share = share / share.sum()
+    index, place = source.unique(return_inverse=True)
+    mean = (share * values.double()).sum()
+    added = torch.zeros(len(index), dtype=torch.float64).index_add_(
+        0, place, share * (values.double() - mean)
+    )
+    return mean + len(index) * added, index
+
+
+# ─ numbers with intervals of their own ────────────────────────────────────────────────────────
+
+
+def exact(value: float, n: int, **where: str | float) -> Row:
+    """A number that describes n units at hand, such as their maximum, and has no uncertainty."""
+    return Row(interval=Interval(value, value, value, n), where=where)
+
+
+def estimated(value: float, low: float, high: float, n: int, **where: str | float) -> Row:
+    """A number whose 95 % interval the measure computed itself, from n units."""
+    return Row(interval=Interval(value, min(low, value), max(high, value), n), where=where)
+
+
+def _outcomes(values: Tensor, index: Tensor, within: Range) -> Outcomes:
+    if not len(values):
+        raise InvspecError(
+            "no examples are left to measure", hint="widen the sample, or `among` of the measure"
+        )
+    exact = values if not values.is_floating_point() else values.double()
+    if not exact.isfinite().all():
+        raise InvspecError(
+            f"{int((~exact.isfinite()).sum())} of {len(exact)} outcomes are infinite or NaN",
+            hint="are the model's logits finite?",
+        )
+    return Outcomes(exact.cpu(), index.long().cpu(), within)

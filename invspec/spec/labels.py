@@ -1,0 +1,58 @@
+"""Labels, coordinates, and the base of all sections of a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from invspec.registry import messages
+from invspec.registry.cards import Kind
+
+Scalar = str | float | int | bool
+Coords = dict[str, Scalar]
+
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+# The parts of a spec that hold methods, and the kind of these.
+PARTS: dict[str, Kind] = {
+    "datasets": "dataset",
+    "models": "model",
+    "defences": "defence",
+    "attacks": "attack",
+    "measures": "measure",
+}
+
+
+class Section(BaseModel):
+    """Base of all that a spec is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, str) and not LABEL.fullmatch(value):
+        found = messages.shown(value)
+        wanted = "a letter, then at most 63 letters, digits, - and _"
+        raise ValueError(f"expected a label ({wanted}), found {found}")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    """A single label counts as a list of one."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"expected a label or a list of labels, found {messages.shown(value)}")
+    return [value] if isinstance(value, str) else cast(Sequence[Any], value)
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_ONE_OR_MORE = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+
+Label = Annotated[
+    str, BeforeValidator(_label), WithJsonSchema({**_TEXT, "pattern": f"^{LABEL.pattern}$"})
+]
+Labels = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)
+]

@@ -1,0 +1,71 @@
+"""The loss of TRADES and the attack that goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import nn
+
+from invspec.data import Batch
+from invspec.kinds import Attack, Number
+from invspec.ops.draws import Stream
+from invspec.search.gradients import logits_of
+from invspec.training.adversarial import attack_batch
+from invspec.training.loss import StepLoss
+from invspec.training.modes import attackable
+
+Beta = Annotated[
+    Number, Field(ge=0, description="weight of the divergence, 1 / lambda in the paper")
+]
+
+# Standard deviation of the noise at the start: at x itself the divergence is 0, without a gradient
+START_NOISE = 0.001
+
+
+def require_divergence_attack(attack: Attack, kind: type[Attack], clean_fraction: float) -> None:
+    """Raises ValueError unless the attack, of a kind like PGD, can climb the divergence."""
+    required = {"loss": "ce", "label": "true", "restarts": 1}
+    if not isinstance(attack, kind) or any(
+        getattr(attack, name) != value for name, value in required.items()
+    ):
+        raise ValueError(
+            "TRADES attacks its own divergence; attack must be a pgd with loss ce, label true and "
+            "restarts 1"
+        )
+    if clean_fraction:
+        raise ValueError(
+            f"TRADES learns every image both clean and attacked; clean_fraction must be 0, found "
+            f"{clean_fraction:g}"
+        )
+
+
+def attack_divergence(
+    attack: Attack, net: nn.Module, batch: Batch, progress: float, rng: Stream, *, ramp: float
+) -> Batch:
+    """The clean images and then the attacked ones, x (2 B, C, H, W); y (B,) belongs to both.
+
+    An attack on the cross-entropy with the labels f(x) climbs KL(f(x) || .): the two differ by a
+    constant.
+    """
+    start = batch.x + START_NOISE * rng.normal(tuple(batch.x.shape)).to(batch.x)
+    with attackable(net):
+        probs = logits_of(net, batch.x).softmax(1)
+    soft = replace(batch, y=probs, start=start)
+    x_adv = attack_batch(attack, net, soft, progress, rng, ramp=ramp).x
+    return replace(batch, x=torch.cat([batch.x, x_adv]))
+
+
+def trades_loss(net: nn.Module, batch: Batch, rng: Stream, *, beta: float) -> StepLoss:
+    """Cross-entropy of the clean half + beta KL(f(x) || f(x_adv)); both arguments get gradients.
+
+    The halves pass the net one after the other, so that batch norm sees each by itself.
+    """
+    clean, adv = (net(x) for x in batch.x.chunk(2))
+    divergence = F.kl_div(
+        adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
+    )
+    return StepLoss(F.cross_entropy(clean, batch.y) + beta * divergence, clean)

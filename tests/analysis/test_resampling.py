@@ -1,0 +1,234 @@
+"""Bootstrap replicates: their spread, their pairing and what they depend on."""
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from invspec.analysis.resampling import Repeats, Resampler, weighted_quantile
+from invspec.errors import InvspecError
+from invspec.ops.types import SHARES
+
+
+def coin(rng, n, p):
+    return (rng.random(n) < p).astype(np.float32)
+
+
+def test_the_spread_of_a_mean_is_its_standard_error():
+    each = coin(np.random.default_rng(0), 1000, 0.2)
+    mean = Resampler(4000).means([each], [np.arange(1000)])
+    assert mean.point == pytest.approx(each.mean())
+    assert mean.replicates.mean() == pytest.approx(mean.point, abs=1e-3)
+    # 4000 replicates know their standard deviation to 1.1 %
+    assert mean.replicates.std() == pytest.approx(each.std() / math.sqrt(1001), rel=0.04)
+
+
+def test_the_spread_over_seeds_is_unbiased():
+    values = np.array([0.1, 0.4, 0.2, 0.5])
+    mean = Resampler(20_000).means([[v] for v in values], [[0]] * 4)
+    assert mean.point == pytest.approx(0.3)
+    assert mean.replicates.std() == pytest.approx(values.std(ddof=1) / 2, rel=0.02)
+
+
+def test_two_seeds_span_their_own_interval():
+    mean = Resampler().means([[0.2], [0.6]], [[0], [0]])
+    assert mean.interval() == pytest.approx((0.2, 0.6), abs=1e-3)
+
+
+def test_seeds_and_examples_both_add_to_the_spread():
+    rng, n = np.random.default_rng(0), 500
+    each = [coin(rng, n, p) for p in (0.3, 0.5, 0.7)]
+    spread = Resampler(8000).means(each, [np.arange(n)] * 3).replicates.std()
+    over_seeds = np.std([one.mean() for one in each], ddof=1) / math.sqrt(3)
+    over_examples = np.mean(each, axis=0).std() / math.sqrt(n)
+    assert spread == pytest.approx(math.hypot(over_seeds, over_examples), rel=0.05)
+
+
+def test_the_interval_of_a_difference_covers_the_truth_as_often_as_it_says():
+    rng, n, trials = np.random.default_rng(0), 300, 400
+    resampler, index, hits = Resampler(400), np.arange(300), 0
+    for _ in range(trials):
+        shared = rng.random(n)
+        a, b = shared < 0.6, (shared < 0.5) ^ (rng.random(n) < 0.1)
+        expected = 0.6 - (0.5 * 0.9 + 0.5 * 0.1)
+        low, high = (resampler.means([a], [index]) - resampler.means([b], [index])).interval()
+        hits += low <= expected <= high
+    assert hits / trials == pytest.approx(0.95, abs=0.035)  # three standard errors of 400 trials
+
+
+def test_pairing_narrows_the_difference_of_correlated_outcomes():
+    rng, n = np.random.default_rng(0), 2000
+    a = coin(rng, n, 0.5)
+    b = np.where(rng.random(n) < 0.02, 1 - a, a)
+    resampler = Resampler()
+    paired = resampler.means([a], [np.arange(n)]) - resampler.means([b], [np.arange(n)])
+    unpaired = resampler.means([a], [np.arange(n)]) - resampler.means([b], [n + np.arange(n)])
+    assert paired.replicates.std() == pytest.approx((a - b).std() / math.sqrt(n), rel=0.08)
+    assert paired.replicates.std() < 0.3 * unpaired.replicates.std()
+
+
+def test_samples_that_overlap_are_paired_where_they_do():
+    each = coin(np.random.default_rng(0), 1000, 0.5)
+    resampler, index = Resampler(), np.arange(1000)
+    whole, most = resampler.means([each], [index]), resampler.means([each[:900]], [index[:900]])
+    assert np.corrcoef(whole.replicates, most.replicates)[0, 1] == pytest.approx(
+        math.sqrt(0.9), abs=0.02
+    )
+
+
+def test_the_same_seed_weighs_alike_wherever_it_appears():
+    values = {0: 0.1, 3: 0.9, 5: 0.4}
+    resampler = Resampler()
+    a = resampler.means([[values[s]] for s in (0, 3, 5)], [[0]] * 3, seeds=(0, 3, 5))
+    b = resampler.means([[values[s]] for s in (5, 0, 3)], [[0]] * 3, seeds=(5, 0, 3))
+    np.testing.assert_allclose(a.replicates, b.replicates, atol=1e-12)
+
+
+def test_order_of_examples_and_of_calls_changes_nothing():
+    rng, index = np.random.default_rng(0), np.arange(700)
+    a, b = coin(rng, 700, 0.4), coin(rng, 700, 0.6)
+    forth = [Resampler().means([a], [index]), Resampler().means([b], [index[:]])]
+    back = [Resampler().means([b[::-1]], [index[::-1]]), Resampler().means([a], [index])]
+    at_once = Resampler().all_means([Repeats([a], [index], [0]), Repeats([b], [index], [0])])
+    for one, two, three in zip(forth, reversed(back), at_once, strict=True):
+        assert (
+            one.replicates == two.replicates
+        ).all()  # bitwise: weighted counts are whole numbers
+        assert (one.replicates == three.replicates).all()
+
+
+def test_another_seed_draws_other_replicates():
+    each, index = coin(np.random.default_rng(0), 50, 0.4), np.arange(50)
+    assert (
+        Resampler(seed=0).means([each], [index]).replicates
+        != Resampler(seed=1).means([each], [index]).replicates
+    ).any()
+
+
+def test_one_example_is_enough_and_none_is_refused():
+    assert Resampler(50).means([[2.0]], [[3]]).interval() == (2, 2)
+    with pytest.raises(InvspecError, match="no examples"):
+        Resampler(50).means([[]], [[]])
+
+
+def test_no_numbers_have_no_means():
+    assert Resampler().all_means([]) == []
+
+
+@pytest.mark.slow
+def test_five_hundred_cells_take_seconds():
+    import time
+
+    rng = np.random.default_rng(0)
+    cells = [Repeats([coin(rng, 10_000, 0.5)], [np.arange(10_000)], [0]) for _ in range(500)]
+    start = time.perf_counter()
+    Resampler().all_means(cells)
+    assert time.perf_counter() - start < 10
+
+
+def test_a_number_without_outcomes_has_replicates_that_span_its_interval():
+    known = Resampler(4000).unpaired(1.0, low=0.5, high=3.0, words=[7])
+    # the 2.5 % quantile of 4000 normal draws is known to 3 % of its distance from the middle
+    assert known.point == 1.0
+    assert known.interval() == pytest.approx((0.5, 3.0), abs=0.2)
+
+
+def test_numbers_without_outcomes_move_with_their_namesake_alone():
+    one, again, other = (
+        Resampler().unpaired(0.0, -1.0, 1.0, [word]).replicates for word in (1, 1, 2)
+    )
+    assert one.tolist() == again.tolist()
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
+
+
+def test_a_share_has_the_interval_of_jeffreys():
+    """Beta(k + 1/2, n - k + 1/2), its ends stretched to the point at k = 0 and k = n."""
+    for k, n in ((8, 8), (0, 40), (30, 40)):
+        outcomes = np.arange(n) < k
+        low, high = Resampler(20_000).means([outcomes], [np.arange(n)], within=SHARES).interval()
+        ends = beta(k + 0.5, n - k + 0.5).ppf([0.025, 0.975])
+        assert low == pytest.approx(
+            0 if k == 0 else ends[0], abs=0.01
+        )  # the error of 20,000 replicates
+        assert high == pytest.approx(1 if k == n else ends[1], abs=0.01)
+
+
+def test_outcomes_that_never_differ_leave_the_difference_open_as_far_as_their_number_does():
+    widths = []
+    for n in (8, 1000):
+        one, other = (Repeats([np.ones(n)], [np.arange(n)], [0], name, SHARES) for name in (1, 2))
+        difference = operator.sub(*Resampler().all_means([one, other]))
+        low, high = difference.interval()
+        assert low < 0 < high
+        widths.append(high - low)
+    assert widths[0] > 0.2
+    assert widths[1] < 0.01
+
+
+@pytest.mark.parametrize("outcome", [-1, 0, 1])
+def test_differences_of_answers_that_never_vary_leave_doubt_on_either_side(outcome):
+    values, within = np.full(20, outcome), (-1.0, 1.0)
+    low, high = Resampler().means([values], [np.arange(20)], within=within).interval()
+    assert -1 <= low < high <= 1
+    assert low < outcome or outcome == -1
+    assert high > outcome or outcome == 1
+
+
+def test_measurements_that_never_vary_are_certain():
+    """Only counts have half examples: distances that are all 0 are not a share of 0."""
+    mean = Resampler().means([np.zeros(20)], [np.arange(20)], within=(0.0, math.inf))
+    assert mean.interval() == (0, 0)
+
+
+def test_a_mean_and_its_replicates_stay_in_their_range():
+    values = np.array([-3.0, 0.5, 0.2, 0.1])
+    mean = Resampler().means([values], [np.arange(4)], within=(0.0, math.inf))
+    assert (mean.point, mean.replicates.min()) == (0, 0)
+    assert mean.replicates.max() > 0
+
+
+def test_equal_weights_give_the_quantile_of_numpy():
+    values = np.sort(np.random.default_rng(0).normal(size=11))
+    for level in (0, 0.05, 0.5, 0.77, 1):
+        found = weighted_quantile(values, np.full((11, 2), 3.0), level)
+        assert found == pytest.approx(np.quantile(values, level))
+    assert weighted_quantile(values[:1], np.ones((1, 2)), 0.3).tolist() == [values[0]] * 2
+
+
+def test_a_weight_draws_the_quantile_to_its_value():
+    values, weights = np.arange(5.0), np.ones((5, 3))
+    weights[1, 1] = weights[3, 2] = 10
+    middle, low, high = weighted_quantile(values, weights, 0.5)
+    assert 1 <= low < middle == 2 < high <= 3
+
+
+def test_the_spread_of_a_median_is_its_standard_error():
+    values, n = np.random.default_rng(0).normal(size=2000), 2000
+    median = Resampler().quantile(Repeats([values], [np.arange(n)], [0], level=0.5))
+    # of n normal values sqrt(pi / 2n); a single sample knows its density at the median to 10 %
+    assert median.replicates.std() == pytest.approx(math.sqrt(math.pi / 2 / n), rel=0.2)
+
+
+def test_medians_of_the_same_examples_are_paired():
+    rng, n = np.random.default_rng(0), 500
+    values = rng.normal(size=n)
+    first, second = (
+        Resampler().quantile(Repeats([v], [np.arange(n)], [0], level=0.5))
+        for v in (values, values + 0.1)
+    )
+    assert (first - second).interval() == pytest.approx((-0.1, -0.1))
+
+
+def test_a_median_over_pairs_varies_with_their_sources():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=100)
+    repeats = (
+        Repeats([values], [np.arange(100)], [0], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(100).repeat(9)], [0], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(900)], [0], level=0.5),
+    )
+    alone, copies, apart = (Resampler().quantile(number).replicates.std() for number in repeats)
+    assert copies == pytest.approx(alone, rel=0.2)
+    assert apart < 0.6 * copies

@@ -1,0 +1,28 @@
+"""Devices by name, by number of workers, or all that there are."""
+
+import pytest
+import torch
+
+from invspec.errors import SpecError
+from invspec.execution import devices
+
+
+def test_devices(monkeypatch):
+    assert devices.devices("cpu, cpu", None) == ("cpu", "cpu")
+    assert devices.devices(None, 3) == ("cpu",) * 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert devices.devices(None, None) == ("cpu",) * devices.cores()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices.devices(None, None) == ("cuda:0", "cuda:1")
+    assert devices.devices("cuda:1,cuda", None) == ("cuda:1", "cuda")
+    assert devices.devices(None, 2) == ("cpu", "cpu")
+
+
+@pytest.mark.parametrize(
+    "names", ["gpu", "", "cpu,", "cuda:9", "cuda:x", "cpu:", "cpu:1", "cuda:-1", "mps"]
+)
+def test_an_unknown_device_is_a_clear_error(names):
+    message = r"--devices: no device '.*'\nhint: this machine has cpu"
+    with pytest.raises(SpecError, match=message):
+        devices.devices(names, None)

@@ -1,0 +1,97 @@
+"""A worker performs tasks from its pipe until the pipe closes."""
+
+import threading
+from multiprocessing import Pipe
+
+import torch
+from runs import SHIFT
+from workbench import perturb, registered, score, toys, train
+
+from invspec.execution.runtime import StoreRuntime
+from invspec.execution.store import Store
+from invspec.execution.worker import (
+    WorkerConfig,
+    device_name,
+    perform,
+    reproducible,
+    serve,
+    serve_process,
+)
+from invspec.registry.cards import names
+
+
+def runtime_of(root):
+    return StoreRuntime(Store(root), torch.device("cpu"), 8, lambda done, total, numbers: None)
+
+
+# ─ messages ─
+
+
+def test_a_worker_serves_until_its_pipe_closes(tmp_path):
+    ours, theirs = Pipe()
+    thread = threading.Thread(target=serve, args=(theirs, WorkerConfig("cpu", 8, tmp_path)))
+    thread.start()
+    ours.send(train())
+    while (message := ours.recv())[0] == "progress":
+        pass
+    assert message[0] == "done"
+    ours.close()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_a_worker_ends_at_none_and_knows_the_users_cards(tmp_path):
+    ours, theirs = Pipe()
+    ours.send(None)
+    with registered() as folder:
+        serve_process(theirs, WorkerConfig("cpu", 8, tmp_path, (folder,)))
+        assert "shift" in names("attack")
+
+
+def test_a_worker_whose_run_has_ended_saves_its_artifact_and_ends(tmp_path):
+    for need in (train(), SHIFT):
+        assert perform(need, runtime_of(tmp_path))[0] == "done"
+    ours, theirs = Pipe()
+    # a score sends no message before it is done
+    ours.send(score(SHIFT))
+    ours.close()
+    serve(theirs, WorkerConfig("cpu", 8, tmp_path))
+    assert score(SHIFT) in Store(tmp_path)
+
+
+def test_a_worker_that_cannot_report_progress_ends_without_a_failure(tmp_path):
+    ours, theirs = Pipe()
+    ours.send(train())
+    ours.close()
+    serve(theirs, WorkerConfig("cpu", 8, tmp_path))
+    assert train() not in Store(tmp_path)
+    assert not (tmp_path / "failures").exists()
+
+
+def test_a_defect_whose_traceback_cannot_be_saved_is_still_reported(tmp_path):
+    (tmp_path / "failures").touch()
+    perform(train(), runtime_of(tmp_path))
+    message = perform(perturb(toys.Breaks()), runtime_of(tmp_path))
+    assert message == ("failed", "ValueError: toy trouble")
+
+
+# ─ device ─
+
+
+def test_tasks_run_on_one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with reproducible(torch.device("cpu")):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_made_names_the_device_and_the_time(tmp_path):
+    perform(train(), runtime_of(tmp_path))
+    made = Store(tmp_path).made(train())
+    assert made["device"] == device_name(torch.device("cpu")) == "cpu"
+    assert made["seconds"] >= 0
+    assert made["finished"].endswith("+00:00")

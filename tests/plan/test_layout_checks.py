@@ -1,0 +1,116 @@
+"""Layouts that do not fit a plan are refused before anything is run, with their place and a hint."""
+
+import pytest
+
+from invspec.plan.validation import layouts
+
+SPEC = """
+title: Toy
+seeds: [0, 1]
+datasets: {digits: {}}
+models: {linear: {}, lenet: {}}
+defences:
+  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 180]}}
+  plain: {use: standard}
+attacks:
+  none: {use: identity}
+  pgd: {use: pgd_kamath, eps: {sweep: [0, 8/255, 0.1]}}
+measures:
+  accuracy: {of: none}
+  robustness: {use: rate_of_invariance, of: pgd}
+train:
+  - {dataset: digits, model: [linear, lenet], defence: [rotations, plain]}
+"""
+
+
+def written(layout):
+    return SPEC + f"report:\n  - {layout}\n"
+
+
+@pytest.fixture
+def problems(planned):
+    def found(text):
+        whole = planned(text)
+        return [str(whole.spec.source.locate(problem)) for problem in layouts.problems(whole)]
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ("{of: robustnes}", ["report.0.of: no measure", "did you mean robustness?"]),
+        ("{of: accuracy, at: {pgd.eps: 0}}", ["report.0.at.pgd.eps: no coordinate"]),
+        (
+            "{of: robustness, at: {pgd.eps: 0.3}}",
+            ["no cell at pgd.eps 0.3", "0, 8/255, 0.1"],
+        ),
+        (
+            "{of: robustness, rows: [modle]}",
+            ["report.0.rows.0: no coordinate", "did you mean model?"],
+        ),
+        ("{of: robustness, columns: pgd.step}", ["report.0.columns: no coordinate"]),
+        (
+            "{of: robustness, rows: [model, defence]}",
+            [
+                "report.0: several cells share a place: they differ in rotations.max_degrees (0, 180)",
+                "to rows",
+            ],
+        ),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused_with_its_place_and_a_hint(
+    problems, layout, expected
+):
+    (message,) = problems(written(layout))
+    assert message.startswith("toy.yaml:18: ")
+    for part in expected:
+        assert part in message
+
+
+PAIR = '  - {of: robustness, rows: [model, defence, rotations.max_degrees], legend: "%s"}'
+
+
+@pytest.mark.parametrize(
+    ("legend", "message"),
+    [
+        ("{rotation}", "report.0.legend: no coordinate 'rotation'"),
+        ("{model}", "report.0.legend: several lines share a legend: they differ in defence"),
+    ],
+)
+def test_a_legend_names_rows_and_tells_every_line_apart(problems, legend, message):
+    (found,) = problems(SPEC + "report:\n" + PAIR % legend)
+    assert message in found
+
+
+@pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: matrix}\n"])
+def test_only_a_profile_can_have_a_panel_beside_it(problems, figure):
+    (found,) = problems(SPEC + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
+    assert "figure: expected a profile in the layout before, found" in found
+
+
+PLANE = """
+report:
+  - of: accuracy
+    rows: [model, defence, rotations.max_degrees]
+    columns: attack
+    figure: plane
+    against: {of: robustness, at: {pgd.eps: %s}}
+"""
+
+
+def test_the_second_measure_of_a_plane_is_checked_in_its_place(problems):
+    assert not problems(SPEC + PLANE % 0.1)
+    (found,) = problems(SPEC + PLANE % 0.3)
+    assert "report.0.against.at.pgd.eps: no cell at pgd.eps 0.3" in found
+
+
+def test_a_plane_has_one_point_a_row(problems):
+    text = SPEC + PLANE.replace("rows: [model, defence, rotations.max_degrees]", "rows: [model]")
+    assert "one point a row, found 6 cells in 2 rows" in " ".join(problems(text % 0.1))
+
+
+def test_every_problem_of_every_layout_is_reported(problems):
+    wrong = "{of: accuracy, rows: [modle], columns: defense}"
+    places = [message.split(": ")[1] for message in problems(f"{written(wrong)}  - {{of: acc}}\n")]
+    assert places == ["report.0.rows.0", "report.0.columns", "report.1.of"]

@@ -1,0 +1,215 @@
+"""A model of one's own, with one's own weights: what fits it measures it, and what does not says so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import yaml
+from registries import untouched
+from torch import nn
+from workbench import call
+
+from invspec.datasets.fake import Fake
+from invspec.kinds import Bijective, Measure, Method
+from invspec.registry.cards import Kind, names
+from invspec.registry.methods import make, resolve
+
+MODEL = '''\
+"""A net that was trained somewhere else."""
+
+from torch import nn
+
+from invspec.kinds import Model
+
+
+class Own(Model):
+    """One hidden layer, tanh."""
+
+    def build(self, shape, classes):
+        pixels = shape[0] * shape[1] * shape[2]
+        return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 24), nn.Tanh(), nn.Linear(24, classes))
+'''
+FAKE = {"shape": [1, 8, 8], "classes": 4, "train": 64, "val": 8, "test": 48}
+SMALL = {"sample": {"limit": 24}}
+PAIRS = {"sample": {"limit": 8, "targets": {"each": 2}}}
+ATTACKS: dict[str, Any] = {
+    "clean": {"use": "identity"},
+    "pgd": {"eps": 0.2, "steps": 3, **SMALL},
+    "fgsm": {"eps": 0.2, **SMALL},
+    "swept": {"use": "pgd", "eps": {"sweep": [0.05, 0.2]}, "steps": 3, **SMALL},
+    "walk": {"use": "nspgd", "steps": 12, "keep_path": True, **PAIRS},
+}
+SPECIAL = {"confidence_threshold": ["clean", "pgd"]}  # whose first attack must move nothing
+BEHIND = {  # measures of what one attack promises, and the attack, which itself refuses the net
+    "logit_gap": "metamer",
+    "null_step_exactness": "null_step",
+}
+
+
+def complete(kind: Kind) -> list[str]:
+    """The cards of a kind that say all that their class requires."""
+    return [
+        name
+        for name in names(kind)
+        if not any(i.is_required() for i in resolve(kind, name).model_fields.values())
+    ]
+
+
+def wanting_a_bijection(kind: Kind) -> list[str]:
+    return [name for name in complete(kind) if made(kind, name).accepts is Bijective]
+
+
+def made(kind: Kind, name: str) -> Method:
+    return make(kind, name, {})
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A registry with the net and its weights, which were trained without invspec; the working folder is above it."""
+    folder = tmp_path / "mine"
+    (folder / "model").mkdir(parents=True)
+    (folder / "defence").mkdir()
+    (folder / "own_net.py").write_text(MODEL)
+    torch.save(trained().state_dict(), tmp_path / "own.pth")
+    digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
+    (folder / "model" / "own.yaml").write_text("target: own_net:Own\nsummary: a net of mine\n")
+    weights = {"file": str(tmp_path / "own.pth"), "sha256": digest}
+    card = {
+        "target": "invspec.defences.pretrained:Pretrained",
+        "summary": "its weights",
+        "params": weights,
+    }
+    (folder / "defence" / "own_weights.yaml").write_text(yaml.safe_dump(card))
+    monkeypatch.chdir(tmp_path)
+    with untouched(folder):
+        yield folder
+
+
+def trained() -> nn.Module:
+    """The net after a few steps on the fake data: some of its test images are right, not all."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.Tanh(), nn.Linear(24, 4))
+    (batch,) = Fake.model_validate(FAKE).load("train").batches(64)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(40):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(batch.x), batch.y).backward()
+        optimiser.step()
+    return net
+
+
+def spec(attacks: Any, measures: Any, **changes: Any) -> Path:
+    """A spec of the net, as a file."""
+    content = {
+        "title": "a model of my own",
+        "datasets": {"fake": FAKE},
+        "models": {"own": {}, "linear": {}},
+        "defences": {"own_weights": {}, "standard": {"epochs": 1, "lr": 0.1}},
+        "attacks": attacks,
+        "measures": measures,
+        "train": [{"dataset": "fake", "model": "own", "defence": "own_weights"}],
+        **changes,
+    }
+    path = Path("x.yaml")
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def fitting() -> dict[str, Any]:
+    """An entry for every measure that a plain classifier can be given, of attacks that it takes."""
+    return {
+        name: entry(name, cast(Measure, made("measure", name)))
+        for name in complete("measure")
+        if made("measure", name).accepts is None and name not in BEHIND
+    }
+
+
+def entry(name: str, measure: Measure) -> dict[str, Any]:
+    first = "walk" if measure.wants_target else "swept" if measure.takes_sweep else "fgsm"
+    of = ["pgd", first] if measure.takes[0] == 2 else [first]
+    oracle = {"oracle": {"model": "linear", "defence": "standard"}} if measure.wants_oracle else {}
+    without_weights = {"distance": "rmse"} if "distance" in type(measure).model_fields else {}
+    return {"of": SPECIAL.get(name, of), **oracle, **without_weights}
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_goes_through_every_measure_that_fits_it(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measures = fitting()
+    path = spec(ATTACKS, measures)
+    assert call("run", path, "--registry", mine, "--workers", 1, "--store", "store") == 0, (
+        capsys.readouterr().err
+    )
+    capsys.readouterr()
+    assert call("report", path, "--registry", mine, "--store", "store", "--format", "csv") == 0
+    told = capsys.readouterr().out
+    assert {name for name in measures if name not in told} == set()
+
+
+# ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NEEDED = "it needs a model that is a bijection between its D pixels and D numbers, K of which are its logits"
+
+
+def refusal(path: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `validate` says of a spec, which it must refuse in one message."""
+    assert call("validate", path, "--registry", mine) == 2
+    told = capsys.readouterr().err
+    assert told.count("error: ") == 1
+    return told
+
+
+def line_of(path: Path, start: str) -> int:
+    """The number of the line that starts so."""
+    (number,) = [
+        n for n, line in enumerate(path.read_text().splitlines(), 1) if line.startswith(start)
+    ]
+    return number
+
+
+@pytest.mark.parametrize("name", wanting_a_bijection("measure"))
+def test_a_measure_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = cast(Measure, made("measure", name))
+    path = spec(ATTACKS, {name: entry(name, measure)})
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: measure {name} does not fit model own\nhint: {NEEDED}\n"
+    assert refusal(path, mine, capsys) == expected
+
+
+@pytest.mark.parametrize("name", wanting_a_bijection("attack"))
+def test_an_attack_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spec({name: PAIRS}, {"accuracy": {"of": name}})
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: attack {name} does not fit model own\nhint: {NEEDED}\n"
+    assert refusal(path, mine, capsys) == expected
+
+
+@pytest.mark.parametrize("name", wanting_a_bijection("defence"))
+def test_a_defence_that_needs_a_bijection_refuses_it(
+    name: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"dataset": "fake", "model": "own", "defence": name}]
+    path = spec(
+        {"clean": ATTACKS["clean"]}, {"accuracy": {"of": "clean"}}, defences={name: {}}, train=lines
+    )
+    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: defence {name} does not fit model own\nhint: {NEEDED}\n"
+    assert refusal(path, mine, capsys) == expected
+
+
+@pytest.mark.parametrize(("name", "attack"), BEHIND.items())
+def test_a_measure_of_another_nets_attack_is_refused_with_that_attack(
+    name: str, attack: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = spec({attack: PAIRS}, {name: {"of": attack}})
+    assert f"attack {attack} does not fit model own\nhint: it needs a model" in refusal(
+        path, mine, capsys
+    )

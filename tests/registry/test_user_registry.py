@@ -1,0 +1,198 @@
+"""An attack of one's own is one Python file and one card; and nothing that no card names is ever run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from registries import untouched
+from workbench import call, command
+
+from invspec import cli
+from invspec.cli import options
+from invspec.errors import SpecError
+from invspec.plan import planner
+from invspec.registry.cards import shipped
+from invspec.spec import document, overlay, resolve
+
+ATTACK = '''\
+"""Darken every image."""
+
+from pydantic import Field
+
+from invspec.data import Perturbed
+from invspec.kinds import Attack, Pixels
+
+
+class Darken(Attack):
+    """Take the same amount from every pixel."""
+
+    by: Pixels = Field(default=0.5, ge=0, le=1, description="what is taken")
+
+    def perturb(self, model, batch, rng):
+        return Perturbed.costing((batch.x - self.by).clamp(*batch.bounds), forwards=0, backwards=0)
+'''
+CARD = "target: darkening:Darken\nsummary: every pixel loses the same\n"
+SPEC = """\
+title: my own attack
+datasets: {fake: {}}
+models: {linear: {}}
+defences:
+  standard: {}
+  hardened: {use: adversarial_training, attack: {use: darken, by: 0.2}}
+attacks: {darken: {by: {sweep: [0.0, 1/2]}}}
+measures: {rate_of_invariance: {of: darken}}
+train: [{dataset: fake, model: linear, defence: [standard, hardened]}]
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder with the two files."""
+    folder = tmp_path / "mine"
+    (folder / "attack").mkdir(parents=True)
+    (folder / "darkening.py").write_text(ATTACK)
+    (folder / "attack" / "darken.yaml").write_text(CARD)
+    (tmp_path / "x.yaml").write_text(SPEC)
+    return folder
+
+
+def package() -> dict[Path, bytes]:
+    folders = (Path(cli.__file__).parents[1], shipped("registry"))
+    files = [
+        path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml")
+    ]
+    return {path: path.read_bytes() for path in files}
+
+
+def test_an_attack_of_ones_own_is_two_files(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = package()
+    with untouched(mine):
+        assert call("run", "x.yaml", "--smoke", "--workers", 1, "--registry", "mine") == 0
+        assert call("report", "--format", "csv") == 0  # which remembers the registry
+        assert call("list", "attack", "darken", "--registry", "mine") == 0
+    told = capsys.readouterr()
+    assert "tasks: 10 computed" in told.err
+    rows = [line for line in told.out.splitlines() if line.startswith("fake,")]
+    assert len(rows) == 4
+    assert "number ≥ 0 ≤ 1" in told.out
+    assert package() == before
+
+
+@pytest.mark.slow
+def test_workers_find_it_too(mine: Path, tmp_path: Path) -> None:
+    arguments = (
+        "run",
+        tmp_path / "x.yaml",
+        "--smoke",
+        "--registry",
+        mine,
+        "--store",
+        tmp_path / "store",
+    )
+    ran = command(*arguments, "--workers", 2)
+    assert (ran.returncode, "tasks: 10 computed" in ran.stderr) == (0, True), ran.stderr
+    again = command(*arguments, "--workers", 1)
+    assert "computed" not in again.stderr
+
+
+def test_without_its_registry_it_is_unknown(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("validate", tmp_path / "x.yaml") == 2
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"error: {tmp_path}/x.yaml:6: defences.hardened.attack: no attack is named 'darken'\nhint: "
+    )
+
+
+# ─ what a spec cannot do ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def bait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A module on Python's path that leaves a file behind when anything imports it."""
+    trace = tmp_path / "imported"
+    (tmp_path / "bait.py").write_text(
+        f"import pathlib\npathlib.Path({str(trace)!r}).touch()\nclass Bait: ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield trace
+    sys.modules.pop("bait", None)
+
+
+ATTEMPTS = {
+    "a target as name": "attacks: {pgd: {use: 'bait:Bait'}}",
+    "a module as name": "attacks: {pgd: {use: bait}}",
+    "a module of the package as name": "attacks: {pgd: {use: invspec.attacks.pgd}}",
+    "a path as name": "attacks: {pgd: {use: ./bait.py}}",
+    "a path out of the registry": "attacks: {pgd: {use: ../../../bait}}",
+    "a name of another kind": "attacks: {pgd: {use: ../defence/standard}}",
+    "a field called target": "attacks: {pgd: {target: 'bait:Bait'}}",
+    "a key called target": "target: 'bait:Bait'",
+    "a field called _target_": "attacks: {pgd: {_target_: bait.Bait}}",
+    "a name inside a defence": "defences: {standard: {use: adversarial_training, attack: {use: 'bait:Bait'}}}",
+    "a name inside a sweep": "defences: {standard: {use: adversarial_training, attack: {sweep: [{use: 'bait:Bait'}]}}}",
+    "a python module": "title: !!python/module:bait",
+    "a python name": "title: !!python/name:bait.Bait",
+    "a python object": "title: !!python/object:bait.Bait {}",
+    "a python call": "title: !!python/object/apply:bait.Bait []",
+    "a python call, spelt out": "title: !<tag:yaml.org,2002:python/object/new:bait.Bait> []",
+    "a tag with a handle": "%TAG !p! tag:yaml.org,2002:python/\n---\ntitle: !p!object/apply:bait.Bait []",
+    "a tag on a key": "!!python/name:bait.Bait : toy",
+    "a measure of code": "measures: {accuracy: {of: '__import__(\"bait\")'}}",
+    "an expression": "attacks: {pgd: {eps: '__import__(\"bait\")'}}",
+    "an environment variable": "attacks: {pgd: {eps: '${oc.env:HOME}'}}",
+    "a template": "attacks: {pgd: {eps: '{{ 1 + 1 }}'}}",
+}
+GOOD = yaml.safe_load(SPEC.replace("darken", "pgd").replace("by:", "eps:"))
+
+
+@pytest.mark.parametrize("written", ATTEMPTS.values(), ids=ATTEMPTS)
+def test_a_spec_alone_runs_no_code_that_no_card_names(written: str, bait: Path) -> None:
+    head = written.split(":")[0]
+    rest = (
+        ""
+        if written.startswith(("%", "!"))
+        else yaml.safe_dump({name: part for name, part in GOOD.items() if name != head})
+    )
+    with pytest.raises(SpecError):
+        planner.plan(resolve.resolve(document.parse(f"{written}\n{rest}", "x.yaml")))
+    assert not bait.exists()
+    assert "bait" not in sys.modules
+
+
+def test_the_spec_of_these_attempts_is_good_without_them() -> None:
+    assert len(planner.plan(resolve.resolve(document.Document("x.yaml", GOOD))).cells) == 4
+
+
+def test_the_bait_is_taken_by_a_card_that_names_it(bait: Path, tmp_path: Path) -> None:
+    (tmp_path / "attack").mkdir()
+    (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
+    with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: not an attack"):
+        options.planned(str(written_to(tmp_path)), None, None, False, [tmp_path])
+    assert bait.exists()
+
+
+def written_to(folder: Path) -> Path:
+    path = folder / "x.yaml"
+    path.write_text(yaml.safe_dump(GOOD))
+    return path
+
+
+def test_settings_and_scales_run_no_code_either(bait: Path, tmp_path: Path) -> None:
+    path = written_to(tmp_path)
+    for setting in (
+        "title=!!python/name:bait.Bait",
+        "attacks.pgd.use=bait:Bait",
+        "attacks={pgd: {use: bait}}",
+    ):
+        with pytest.raises(SpecError):
+            overlay.load(path, settings=[setting])
+    assert not bait.exists()

@@ -1,0 +1,42 @@
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import torch
+from report_toys import IMAGES, MATRIX, REGIONS
+
+from invspec.errors import SpecError
+from invspec.report import build, style
+from invspec.report.figures import draw
+
+
+def test_a_table_without_numbers_has_no_figure(nothing):
+    assert [draw.draw([table]) for table in build.tables(*nothing)] == [None, None]
+
+
+def test_an_inline_figure_is_valid_and_its_colours_are_variables(toy):
+    _, robustness = build.tables(*toy)
+    svg = draw.inline([robustness], "f1") or ""
+    ET.fromstring(svg)
+    assert draw.inline([robustness], "f1") == svg
+    assert f"var({draw.variable(style.SWEEP[0][0])}, {style.SWEEP[0][0]})" in svg
+    assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
+
+
+def test_a_layout_beside_another_shares_its_figure(pair):
+    (panels,) = draw.group(pair)
+    left, right = draw.draw(panels).axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("robustness", "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (MATRIX, "keeps no matrix of target classes by source classes"),
+        (IMAGES, "keeps no images"),
+        (REGIONS, "keeps no regions of planes"),
+    ],
+)
+def test_a_figure_of_something_that_scores_do_not_keep_is_refused(laid, layout, message):
+    with pytest.raises(SpecError, match=rf"toy.yaml:\d+: report.0.figure: success {message}"):
+        build.tables(*laid(layout, lambda coords: {"cosines": torch.eye(3)}))

@@ -1,0 +1,59 @@
+import numpy as np
+from report_toys import IMAGES, MATRIX, PICTURES, grid, matrix, with_bars
+
+from invspec.report import build
+from invspec.report.captions import caption
+from invspec.report.figures import draw
+
+
+def test_an_empty_store_gives_tables_of_dots(tables):
+    for table in tables(by=lambda coords: None):
+        assert table.numbers == []
+        assert caption(table).startswith("nothing computed yet")
+
+
+def test_the_remark_explains_confidences_and_bars(laid):
+    (table,) = build.tables(*laid(IMAGES, with_bars))
+    assert table.remark.startswith("below each image: the confidence in the label of its source")
+    assert "; above each image: its logits" in table.remark
+    measure = "{use: semantic_share, of: none, oracle: {model: linear, defence: normal}}"
+    spec = PICTURES.replace("{use: accuracy, of: none}", measure)
+    (table,) = build.tables(*laid(IMAGES, grid, spec=spec))
+    assert table.remark.startswith("below each image: the oracle's confidence in the class of its")
+    assert "logits" not in table.remark
+
+
+PAIRS = """
+title: Toy
+datasets: {digits: {}}
+models: {lenet: {}}
+defences: {standard: {}}
+attacks: {walk: {use: nspgd, sample: {limit: 4, targets: {per_class: 1}}}}
+measures:
+  success:
+    use: success_rate
+    of: walk
+    distance: {sweep: [lpips_alex, laidlaw_self]}
+    max_distance: 0.25
+  quantiles: {use: final_distance, of: walk, distance: l2}
+train: [{dataset: digits, model: lenet, defence: standard}]
+report:
+  - {of: success, at: {success.distance: laidlaw_self}}
+  - {of: success}
+  - {of: quantiles}
+"""
+
+
+def test_captions_name_the_distance_and_its_threshold(planned, toy_store):
+    plan = planned(PAIRS)
+    own, both, l2 = build.tables(plan, toy_store(plan, lambda coords: np.arange(10) < 5))
+    laidlaw = "LPIPS after Laidlaw (the model's own features, unsquared, unweighted)"
+    assert f"{laidlaw}, max_distance 0.25" in caption(own)
+    assert f"LPIPS (AlexNet, squared, weighted) or {laidlaw}, max_dist" in caption(both)
+    assert "l2 distance (pixels in [0, 1])" in caption(l2)
+    assert laidlaw in draw.draw([own]).get_supxlabel().replace("\n", " ")
+
+
+def test_measures_without_a_distance_have_no_metric(laid):
+    (table,) = build.tables(*laid(MATRIX, matrix))
+    assert table.metric == ""

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from report_toys import SWEEPS, half
+
+from invspec.report import contents, provenance, text
+from invspec.report.export import json_text
+from invspec.spec import overlay
+from invspec.tasks import Perturb
+
+CHECKED = "results do not depend on batch size (checked)"
+SPLIT, LATE = "logits change when a batch is split", "torch was imported before invspec"
+
+
+@pytest.mark.parametrize(
+    ("promises", "sentence"),
+    [
+        (["promised"], CHECKED),
+        (["promised", f"not promised: {SPLIT}"], f"batch size may change last bits: {SPLIT}"),
+        (
+            [f"not promised: {LATE}", f"not promised: {SPLIT}"],
+            f"batch size may change last bits: {SPLIT}; {LATE}",
+        ),
+        (["promised", None], ""),
+        ([None], ""),
+    ],
+)
+def test_the_foot_states_once_whether_batch_size_matters(
+    planned, toy_store, monkeypatch, promises, sentence
+):
+    plan = planned(SWEEPS)
+    store, made = toy_store(plan, half), toy_store.made
+    attacks = [task for task in plan.tasks if isinstance(task, Perturb)]
+
+    def with_promises(self, task):
+        """The promises by turns; None for a task from before there was a check."""
+        facts = made(self, task)
+        if "bits" in facts:
+            facts["bits"] = promises[attacks.index(task) % len(promises)]
+        return {name: value for name, value in facts.items() if value is not None}
+
+    monkeypatch.setattr(toy_store, "made", with_promises)
+    report = contents.report(plan, store)
+    assert report.provenance.bits == sentence
+    lines = text.provenance_lines(report.provenance)
+    assert lines.count(sentence) == (sentence != "")
+    assert "" not in lines
+    assert json.loads(json_text(report, store))["provenance"]["bits"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.31, "0.3 s"), (59.7, "1 min 0 s"), (310, "5 min 10 s"), (7380, "2 h 3 min")],
+)
+def test_durations_are_printed_as_people_say_them(seconds, text):
+    assert provenance.duration(seconds) == text
+
+
+def test_the_command_repeats_scale_and_settings(tmp_path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(SWEEPS + "scales:\n  small: {seeds: [0]}\n")
+    assert provenance.command(overlay.load(path)) == f"invspec run {path}"
+    small = overlay.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
+    options = "--scale small --set attacks.pgd.steps=10 --smoke"
+    assert provenance.command(small) == f"invspec run {path} {options}"
+    assert small.name == "toy-small-smoke"

@@ -1,0 +1,221 @@
+"""Values, and where each of them was written."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from invspec.errors import SpecError
+from invspec.spec import document, reader
+from invspec.spec.document import Document
+
+TEXT = """\
+# a comment
+
+first: {a: 1, b: [x, y]}
+second:
+  - deep: 0.1
+    other: word
+  - 3
+third: "text"
+"""
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        document.parse(text, "x.yaml")
+    return str(caught.value)
+
+
+def test_values_are_those_of_yaml() -> None:
+    assert document.parse(TEXT, "x.yaml").values == yaml.safe_load(TEXT)
+
+
+def test_every_value_knows_its_line() -> None:
+    read = document.parse(TEXT, "x.yaml")
+    lines = {path: int(place.removeprefix("x.yaml:")) for path, place in read.places.items()}
+    assert lines == {
+        (): 3,
+        ("first",): 3,
+        ("first", "a"): 3,
+        ("first", "b"): 3,
+        ("first", "b", 0): 3,
+        ("first", "b", 1): 3,
+        ("second",): 4,
+        ("second", 0): 5,
+        ("second", 0, "deep"): 5,
+        ("second", 0, "other"): 6,
+        ("second", 1): 7,
+        ("third",): 8,
+    }
+
+
+def test_a_path_that_was_not_written_has_the_place_of_the_nearest_one_above() -> None:
+    read = document.parse(TEXT, "x.yaml")
+    assert read.place(("second", 0, "nothing", 7)) == "x.yaml:5"
+    assert read.place(("nothing",)) == "x.yaml:3"
+    assert Document("x.yaml", {}).place(("nothing",)) == "x.yaml"
+
+
+def test_a_problem_is_located_once() -> None:
+    read = document.parse(TEXT, "x.yaml")
+    located = read.locate(SpecError("is bad", hint="mend it", path=("second", 1)))
+    assert str(located) == "x.yaml:7: second.1: is bad\nhint: mend it"
+    assert read.locate(located) is located
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("3", 3),
+        ("-3", -3),
+        ("1_000", 1000),
+        ("0x1F", 31),
+        ("010", 8),
+        ("0.1", 0.1),
+        (".5", 0.5),
+        ("1e-3", "1e-3"),  # YAML 1.1 wants a dot; methods read the text as a number
+        ("8/255", "8/255"),
+        (".inf", math.inf),
+        ("yes", True),
+        ("off", False),
+        ("~", None),
+        ("", None),
+        ("'3'", "3"),
+        ('"yes"', "yes"),
+        ("2020-01-01", "2020-01-01"),  # no dates
+        ("12:30", "12:30"),  # no numbers to the base of 60
+        ("12:30:00.5", "12:30:00.5"),
+        ("=", "="),
+        ("|\n  two\n  lines", "two\nlines"),
+    ],
+)
+def test_scalars_are_texts_numbers_truths_and_nothing_else(written: str, value: object) -> None:
+    read = document.parse(f"a: {written}", "x.yaml").values["a"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_keys_are_texts() -> None:
+    read = document.parse("1: a\n0.5: b\nnull: c\n2020-01-01: d\n'1.0': e\n", "x.yaml").values
+    assert read == {"1": "a", "0.5": "b", "null": "c", "2020-01-01": "d", "1.0": "e"}
+
+
+def test_a_key_that_reads_as_a_truth_may_be_quoted() -> None:
+    assert document.parse('"on": 1', "x.yaml").values == {"on": 1}
+    assert refusal("a: 1\non: 1") == 'x.yaml:2: YAML reads the key on as true\nhint: write "on"'
+
+
+def test_two_spellings_of_a_key_are_one_key() -> None:
+    assert refusal("1: a\n'1': b") == "x.yaml:2: duplicate key '1'\nhint: keep one of them"
+
+
+def test_aliases_are_copies() -> None:
+    read = document.parse("a: &a {x: [1]}\nb: *a\nc: [*a, *a]\n", "x.yaml")
+    assert read.values == {"a": {"x": [1]}, "b": {"x": [1]}, "c": [{"x": [1]}, {"x": [1]}]}
+    read.values["b"]["x"].append(2)
+    assert read.values["a"] == {"x": [1]}
+    assert read.place(("b", "x", 0)) == "x.yaml:2"
+
+
+def test_an_anchor_may_be_given_anew() -> None:
+    assert document.parse("a: &a 1\nb: *a\nc: &a 2\nd: *a\n", "x.yaml").values["d"] == 2
+
+
+def test_the_deepest_nesting_and_the_most_values_are_still_read() -> None:
+    deepest = "[" * reader.MAX_DEPTH + "]" * reader.MAX_DEPTH
+    assert document.parse(deepest, "x.yaml").values
+    assert "expected at most 32 levels of nesting" in refusal(f"[{deepest}]")
+    most = "[" + "1," * (reader.MAX_VALUES - 1) + "]"
+    assert len(document.parse(most, "x.yaml").values) == reader.MAX_VALUES - 1
+    assert "at most 50,000 values, found more" in refusal(f"[{most}]")
+
+
+def test_depth_counts_what_aliases_stand_for() -> None:
+    def text(levels: int) -> str:
+        return f"a: &a {'[' * 16}{']' * 16}\nb: {'[' * levels}*a{']' * levels}\n"
+
+    left = reader.MAX_DEPTH - 1 - 16  # below the mapping, above what the alias stands for
+    assert document.parse(text(left), "x.yaml").values
+    assert "expected at most 32 levels of nesting" in refusal(text(left + 1))
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1 #" + " " * (document.MAX_BYTES - 6))
+    assert document.read(path).values == {"a": 1}
+    path.write_text("a: 1 #" + " " * (document.MAX_BYTES - 5))
+    with pytest.raises(SpecError, match="expected at most 1,048,576 bytes, found more"):
+        document.read(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_spec(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\xef\xbb\xbfa: 1\n")
+    assert document.read(path).values == {"a": 1}
+
+
+def test_names_that_are_no_words_are_quoted_in_messages() -> None:
+    read = document.parse("'a b': {'\\n': 1}", "x.yaml")
+    assert (
+        str(read.locate(SpecError("no", path=("a b", "../x", 0)))) == "x.yaml:1: 'a b'.'../x'.0: no"
+    )
+
+
+# ─ what is laid over ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_overlay_replaces_and_adds_and_remembers_who_did_it() -> None:
+    read = document.parse(TEXT, "x.yaml")
+    laid = (
+        read.overlay("second.0.deep", 9, "--set")
+        .overlay("first.c", [1], "--scale")
+        .overlay("new", {"a": 1}, "--set")
+    )
+    assert laid.values["second"][0] == {"deep": 9, "other": "word"}
+    assert laid.values["first"] == {"a": 1, "b": ["x", "y"], "c": [1]}
+    assert laid.values["new"] == {"a": 1}
+    assert laid.place(("second", 0, "deep")) == "--set"
+    assert laid.place(("first", "c", 0)) == "--scale"
+    assert laid.place(("second", 0, "other")) == "x.yaml:6"
+
+
+def test_an_overlay_changes_a_copy() -> None:
+    read = document.parse(TEXT, "x.yaml")
+    read.overlay("second.0.deep", 9, "--set")
+    assert read.values == yaml.safe_load(TEXT)
+    assert read.place(("second", 0, "deep")) == "x.yaml:5"
+
+
+def test_what_an_overlay_hides_loses_its_lines() -> None:
+    laid = document.parse(TEXT, "x.yaml").overlay("second", [{"deep": 1}], "--set")
+    assert laid.place(("second", 0, "deep")) == "--set"
+
+
+def test_a_number_is_a_position_in_a_list_and_a_key_elsewhere() -> None:
+    read = document.parse("list: [a, b]\nkeys: {'1': a}\n", "x.yaml")
+    assert read.overlay("list.1", "c", "--set").values["list"] == ["a", "c"]
+    assert read.overlay("keys.1", "c", "--set").values["keys"] == {"1": "c"}
+
+
+@pytest.mark.parametrize(
+    "dotted", ["list.2", "list.x", "list.-1", f"list.{10**9}", "nothing.a", "list.0.a"]
+)
+def test_an_overlay_onto_nothing_is_refused(dotted: str) -> None:
+    read = document.parse("list: [a, b]\n", "x.yaml")
+    with pytest.raises(SpecError) as caught:
+        read.overlay(dotted, 1, "--set")
+    assert caught.value.where.startswith("--set")
+
+
+def test_an_overlay_onto_a_spec_without_keys_is_refused() -> None:
+    with pytest.raises(SpecError) as caught:
+        document.parse("[a]", "x.yaml").overlay("title", 1, "--set")
+    assert (
+        str(caught.value)
+        == "--set: the spec has no title\nhint: it is a list of length 1, counted from 0"
+    )
+    with pytest.raises(SpecError, match="expected keys in the spec, found a single value"):
+        document.parse("a", "x.yaml").overlay("title", 1, "--set")
