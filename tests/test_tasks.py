@@ -1,4 +1,4 @@
-"""What is in a task's key, and what performing each kind of task leaves behind."""
+"""Keys of tasks, and the artifacts of each kind of task."""
 
 import dataclasses
 import itertools
@@ -58,7 +58,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-# ─ keys ─
+# ─ keys ───────────────────────────────────────────────────────────────────────────────
 
 OTHER = {
     "train": {"dataset": Fake(), "model": StdCNN(), "defence": Standard(lr=0.2), "seed": 1},
@@ -172,10 +172,10 @@ def test_tasks_describe_themselves_in_a_few_words():
     ]
 
 
-# ─ training ─
+# ─ training ───────────────────────────────────────────────────────────────────────────
 
 
-def test_first_weights_depend_on_the_task_alone():
+def test_initial_weights_depend_on_the_task_alone():
     torch.manual_seed(1)
     first = fresh(train()).state_dict()
     after = torch.rand(1)
@@ -202,7 +202,7 @@ def test_training_twice_gives_the_same_weights():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_weights_that_are_not_finite_fail_the_training():
+def test_a_training_with_weights_that_are_not_finite_fails():
     class Poisons(Standard):
         def train(self, model, data, rng, journal):
             nn.init.constant_(model.get_submodule("1").bias, math.inf)
@@ -218,10 +218,10 @@ def test_tied_weights_do_not_share_memory():
     assert len({tensor.data_ptr() for tensor in tensors.values()}) == len(tensors)
 
 
-# ─ perturbing ─
+# ─ perturbing ─────────────────────────────────────────────────────────────────────────
 
 
-def test_judged_columns_are_right_for_a_known_attack():
+def test_judged_columns_of_a_known_attack():
     runtime, task = Memory(), perturb(toys.Shift(by=0.25))
     found = runtime.load(task).tensors
     net = fresh(task.train)
@@ -245,7 +245,7 @@ def test_judged_columns_are_right_for_a_known_attack():
         assert found[name].dtype == torch.float32
 
 
-def test_examples_lead_in_a_path():
+def test_examples_are_the_first_axis_of_a_path():
     found = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
     assert found["path"].shape == (20, 5, 1, 4, 4)
     assert torch.equal(found["path"][:, -1], found["x_adv"])
@@ -303,12 +303,12 @@ def test_pixels_that_are_not_finite_are_an_error():
         Memory().load(perturb(toys.Breaks(how="nan")))
 
 
-def test_another_shape_is_a_broken_promise():
+def test_an_attack_that_changes_the_shape_fails_an_assertion():
     with pytest.raises(AssertionError, match=r"changed the shape \(8, 1, 4, 4\) to \(8, 1, 3, 4\)"):
         Memory().load(perturb(toys.Breaks(how="shape")))
 
 
-# ─ precision ─
+# ─ precision ──────────────────────────────────────────────────────────────────────────
 
 
 def test_a_search_in_bfloat16_is_judged_in_float32():
@@ -330,7 +330,7 @@ def test_a_search_in_bfloat16_is_judged_in_float32():
     assert low["x_adv"].dtype == torch.float32
 
 
-def test_what_a_net_offers_is_still_offered_behind_its_faces():
+def test_proxies_offer_what_their_net_offers():
     net = toys.Tied().deploy(toys.TiedNet(16, 3))
     padded = proxies.Padded(net)
     for precision in ("float32", "bfloat16"):
@@ -368,7 +368,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     )  # the last, repeated example gets no gradient twice
 
 
-def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
+def test_encode_and_decode_are_padded_with_positional_and_keyword_arguments():
     class Halves(nn.Module):
         def encode(self, x):
             assert len(x) % proxies.BLOCK == 0
@@ -385,7 +385,7 @@ def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
     assert torch.equal(net.decode(semantic, nuisance=nuisance), x)
 
 
-# ─ samples ─
+# ─ samples ────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_limit_takes_the_first_examples():
@@ -432,7 +432,7 @@ def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
     )
 
 
-# ─ scoring ─
+# ─ scoring ────────────────────────────────────────────────────────────────────────────
 
 
 def rows_of(artifact):
@@ -487,7 +487,7 @@ def test_examples_read_large_tensors_when_asked():
     assert len(found.clean) == 20
 
 
-# ─ a sweep that shares its work ─
+# ─ a sweep that shares its work ───────────────────────────────────────────────────────
 
 
 def growing(*radii, part=(0, 20), **fields):
@@ -498,7 +498,7 @@ def growing(*radii, part=(0, 20), **fields):
     return task
 
 
-def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
+def test_images_fooled_in_a_smaller_ball_are_not_attacked_again():
     runtime = Memory()
     before, after = (runtime.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
     settled = attack.fooled(before)
@@ -518,7 +518,7 @@ POOR = train(
 )  # where some are misclassified from the beginning
 
 
-def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclassified_afresh():
+def test_survivors_start_from_the_result_in_the_smaller_ball():
     class Stays(PGD):
         def perturb(self, model, batch, rng):
             return Perturbed.costing(
@@ -536,7 +536,7 @@ def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclas
 
 
 @pytest.mark.parametrize("trained", [None, POOR], ids=["accurate", "poor"])
-def test_sharing_fools_whomever_a_separate_run_fools(trained):
+def test_a_shared_sweep_fools_every_image_that_a_separate_run_fools(trained):
     runtime, after = Memory(), None
     for eps in (0.02, 0.05, 0.1, 0.2):
         after = perturb(PGD(eps=eps, steps=2), trained, after=after)
@@ -565,7 +565,7 @@ def test_batch_size_and_parts_do_not_change_a_shared_sweep(batch_size):
         assert torch.equal(torch.cat([piece[name] for piece in pieces]), whole[name])
 
 
-def test_where_all_are_fooled_the_next_ball_is_not_searched():
+def test_a_ball_is_not_searched_when_all_images_are_fooled():
     runtime, before = Memory(), growing(0.1)
     tensors = dict(runtime.load(before).tensors)
     tensors |= {
@@ -576,7 +576,7 @@ def test_where_all_are_fooled_the_next_ball_is_not_searched():
     assert runtime.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
 
 
-def test_a_measure_is_told_the_settings_of_its_attack():
+def test_a_measure_gets_the_settings_of_its_attack():
     task = perturb(PGD(eps=0.1, steps=1))
     assert examples((task,), Memory()).settings["eps"] == 0.1
 
@@ -587,10 +587,10 @@ def test_a_training_leaves_its_curves():
     assert curves["loss"][2] < curves["loss"][0]
 
 
-# ─ draws ─
+# ─ draws ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_nets_that_differ_in_their_defence_share_first_weights_and_order():
+def test_nets_that_differ_in_their_defence_share_initial_weights_and_order():
     plain, other = train(), train(defence=Standard(epochs=3, lr=0.5))
     assert draw_name(plain) == draw_name(other)
     assert key(plain) != key(other)
@@ -611,7 +611,7 @@ def test_settings_of_an_attack_share_their_noise_and_its_samples_do_not():
     assert draw_name(perturb(Identity())) != draw_name(weak)
 
 
-def test_no_draw_hangs_on_a_version_or_on_where_code_is(monkeypatch):
+def test_no_draw_depends_on_a_version_or_a_module_name(monkeypatch):
     names = [draw_name.__wrapped__(task) for task in TASKS.values()]
     monkeypatch.setattr(toys.Shift, "version", 2)
     monkeypatch.setattr(toys.Shift, "__module__", "elsewhere")

@@ -1,4 +1,4 @@
-"""Claims that do not fit a plan are refused before anything is run, with their place and a hint."""
+"""Claims that do not fit a plan are refused before a run, with their place and a hint."""
 
 import json
 
@@ -75,8 +75,8 @@ def refused(planned):
 def test_an_ambiguous_coordinate_is_named_with_its_values(refused):
     message = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
     assert (
-        "toy.yaml:16: claims.0.value: ambiguous: several cells match, with rotations.max_degrees (0, 90, 180)"
-        in message
+        "toy.yaml:16: claims.0.value: ambiguous: several cells match, with rotations.max_degrees "
+        "(0, 90, 180)" in message
     )
     assert "fix it with at, or reduce it with over" in message
 

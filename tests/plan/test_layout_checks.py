@@ -1,4 +1,4 @@
-"""Layouts that do not fit a plan are refused before anything is run, with their place and a hint."""
+"""Layouts that do not fit a plan are refused before a run, with their place and a hint."""
 
 import pytest
 
@@ -53,7 +53,8 @@ def problems(planned):
         (
             "{of: robustness, rows: [model, defence]}",
             [
-                "report.0: several cells share a place: they differ in rotations.max_degrees (0, 180)",
+                "report.0: several cells share a place: they differ in rotations.max_degrees (0, "
+                "180)",
                 "to rows",
             ],
         ),

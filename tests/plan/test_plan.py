@@ -36,10 +36,10 @@ def planned(**changes: Any) -> Plan:
     return planner.plan(resolve.resolve(document.Document("x.yaml", {**BASE, **changes})))
 
 
-# ─ cells ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ cells ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cell_says_by_labels_what_its_number_is_of() -> None:
+def test_the_coordinates_of_a_cell_are_labels() -> None:
     cells = planned(seeds=[5]).cells
     fixed = {"dataset": "fake", "model": "linear", "defence": "standard", "seed": 5}
     assert [dict(cell.coords) for cell in cells] == [
@@ -48,7 +48,7 @@ def test_a_cell_says_by_labels_what_its_number_is_of() -> None:
     ]
 
 
-def test_swept_values_are_coordinates_of_the_cells_that_they_concern() -> None:
+def test_swept_values_are_coordinates_of_their_cells() -> None:
     cells = planned(attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}).cells
     assert [(cell.coords["measure"], cell.coords.get("pgd.eps")) for cell in cells] == [
         ("accuracy", 0.1),
@@ -93,7 +93,7 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
     }
 
 
-def test_every_cell_has_coordinates_of_its_own() -> None:
+def test_no_two_cells_share_their_coordinates() -> None:
     found = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
@@ -119,10 +119,10 @@ def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
     assert "pgd.eps" not in found.coordinates("clean")
 
 
-# ─ tasks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ tasks ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_task_comes_once_and_after_what_it_needs() -> None:
+def test_every_task_comes_once_and_after_the_tasks_that_it_needs() -> None:
     found = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
@@ -162,7 +162,7 @@ def test_long_attacks_are_cut_into_parts(
     assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
 
 
-def test_parts_of_large_images_have_fewer() -> None:
+def test_parts_of_large_images_hold_fewer_examples() -> None:
     found = planned(
         datasets={"fake": {"shape": [3, 224, 224], "test": 900}},
         measures={"accuracy": {"of": "pgd"}},
@@ -181,7 +181,7 @@ def test_parts_of_large_images_have_fewer() -> None:
         (3, {"keep_path": True, "steps": 500_000}, [(0, 1), (1, 2), (2, 3)]),
     ],
 )
-def test_parts_whose_paths_are_kept_fit_into_memory(
+def test_parts_with_paths_fit_into_memory(
     pairs: int, settings: dict[str, Any], parts: list[tuple[int, int]]
 ) -> None:
     found = planned(
@@ -192,7 +192,7 @@ def test_parts_whose_paths_are_kept_fit_into_memory(
     assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
 
 
-def test_precision_is_the_searches_and_no_trainings() -> None:
+def test_precision_is_in_keys_of_attacks_and_not_of_trainings() -> None:
     one, other = planned(), planned(precision="bfloat16")
     assert [key(task) for task in one.tasks if isinstance(task, Train)] == [
         key(task) for task in other.tasks if isinstance(task, Train)
@@ -215,7 +215,7 @@ def test_more_parts_than_can_be_planned_are_refused(limit: int, refused: bool) -
         assert len(planned(**changes, measures={"accuracy": {"of": "pgd"}}).tasks) == 3
 
 
-# ─ identity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ identity ───────────────────────────────────────────────────────────────────────────
 
 RICH: dict[str, Any] = yaml.safe_load("""
 title: rich
@@ -225,7 +225,10 @@ datasets: {fake: {test: 20, train: 30}}
 models: {linear: {}, stdcnn: {}}
 defences:
   plain: {use: standard, epochs: 2, lr: 1e-3}
-  madry: {use: adversarial_training, epochs: 3, attack: {use: pgd, eps: {sweep: [0.1, 0.2]}, steps: 3}}
+  madry:
+    use: adversarial_training
+    epochs: 3
+    attack: {use: pgd, eps: {sweep: [0.1, 0.2]}, steps: 3}
 attacks:
   pgd: {eps: {sweep: [8/255, 0.1]}, steps: 5, sample: {split: val, limit: 10}}
   turn: {use: random_rotation, max_degrees: 30}
@@ -283,7 +286,7 @@ IRRELEVANT = {
 
 
 @pytest.mark.parametrize(("dotted", "value"), IRRELEVANT.values(), ids=IRRELEVANT)
-def test_what_can_change_no_number_changes_no_key(dotted: str, value: Any) -> None:
+def test_settings_that_change_no_number_change_no_key(dotted: str, value: Any) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
     assert keys_of(changed.values) == KEYS
 
@@ -308,7 +311,7 @@ RELEVANT: dict[str, tuple[str, Any, tuple[type, ...]]] = {
 
 
 @pytest.mark.parametrize(("dotted", "value", "all_of"), RELEVANT.values(), ids=RELEVANT)
-def test_what_can_change_a_number_changes_keys(
+def test_settings_that_can_change_a_number_change_keys(
     dotted: str, value: Any, all_of: tuple[type, ...]
 ) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
@@ -330,7 +333,7 @@ def test_keys_differ_between_all_tasks_of_a_plan() -> None:
     assert len({key(task) for task in tasks}) == len(tasks)
 
 
-# ─ what does not fit ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ methods that do not fit ────────────────────────────────────────────────────────────
 
 
 def complaint(**changes: Any) -> str:
@@ -340,7 +343,7 @@ def complaint(**changes: Any) -> str:
     return str(caught.value)
 
 
-def test_what_fits_is_accepted() -> None:
+def test_methods_that_fit_are_accepted() -> None:
     models = ["linear", "stdcnn"]
     found = planned(
         models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}]
@@ -369,7 +372,8 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
         train=[line, {**line, "measures": ["other"]}],
     )
     assert told.startswith(
-        "x.yaml: train.1: attack standardised does not fit model linear\nhint: it needs a model that"
+        "x.yaml: train.1: attack standardised does not fit model linear\n"
+        "hint: it needs a model that"
     )
 
 
@@ -424,7 +428,8 @@ def test_an_oracle_must_fit_the_data() -> None:
         ),
         (
             {"use": "adversarial_training", "attack": {"use": "metamer", "partner": "self"}},
-            "attack of defence quick does not fit model judge\nhint: it needs a model that is a bijection",
+            "attack of defence quick does not fit model judge\n"
+            "hint: it needs a model that is a bijection",
         ),
         (
             {"use": "adversarial_training", "attack": {"use": "nspgd"}},
@@ -459,7 +464,7 @@ def test_a_file_that_a_method_reads_must_be_there(
     )  # the attack and its score; not the training, nor what is of clean images
 
 
-def test_a_measure_of_a_whole_sweep_wants_one() -> None:
+def test_a_measure_of_a_sweep_needs_one() -> None:
     told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
     assert told.startswith(
         "x.yaml: train.0: measure area needs a sweep, found none in attack pgd\nhint: sweep"
@@ -467,7 +472,7 @@ def test_a_measure_of_a_whole_sweep_wants_one() -> None:
 
 
 @pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
-def test_images_without_end_are_refused_not_built(size: int) -> None:
+def test_gigantic_images_are_refused_without_building_a_model(size: int) -> None:
     told = complaint(datasets={"fake": {"shape": [1, size, size]}})
     assert told.startswith("x.yaml: train.0.model: linear on fake: ")
     assert told.endswith(f"\nhint: its images are 1x{size}x{size}")
@@ -520,7 +525,7 @@ train: [{dataset: fake, model: net, defence: turned}]
     ]
 
 
-# ─ sweeps whose values share work ─────────────────────────────────────────────────────────────────────────────────────
+# ─ sweeps whose values share work ─────────────────────────────────────────────────────
 
 
 def chains(**pgd: Any) -> list[list[float]]:
@@ -542,7 +547,7 @@ def test_a_sweep_over_eps_runs_upwards_whatever_its_order() -> None:
     assert chains(eps={"sweep": [0.2, 0.1, 0.3]}) == [[0.2, 0.1], [0.1], [0.3, 0.2, 0.1]]
 
 
-def test_an_attack_on_nothing_comes_before_none() -> None:
+def test_an_attack_with_eps_0_comes_before_no_other() -> None:
     assert chains(eps={"sweep": [0.0, 0.1, 0.2]}) == [[0.0], [0.1], [0.2, 0.1]]
 
 
@@ -552,11 +557,11 @@ def test_attacks_that_end_at_the_boundary_search_in_float32() -> None:
     assert [cell.goal.of[0][0].precision for cell in cells] == ["bfloat16", "float32"]
 
 
-def test_independent_runs_have_nothing_before_them() -> None:
+def test_independent_attacks_follow_no_other() -> None:
     assert chains(eps={"sweep": [0.1, 0.2]}, independent=True) == [[0.1], [0.2]]
 
 
-def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
+def test_only_attacks_that_differ_in_the_sweep_field_alone_follow_each_other() -> None:
     assert chains(eps={"sweep": [0.1, 0.2]}, steps={"sweep": [5, 9]}) == [
         [0.1],
         [0.1],
@@ -565,18 +570,18 @@ def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
     ]
 
 
-def test_attacks_that_search_no_growing_set_share_nothing() -> None:
+def test_attacks_without_a_sweep_field_share_nothing() -> None:
     assert chains(use="fgsm", eps={"sweep": [0.1, 0.2]}) == [[0.1], [0.2]]
 
 
-def test_a_long_sweep_begins_anew_every_so_often() -> None:
+def test_a_long_sweep_begins_anew_after_fifty_values() -> None:
     lengths = [
         len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})
     ]
     assert lengths == [1, *range(1, 51), *range(1, 10)]
 
 
-def test_every_part_follows_the_same_part() -> None:
+def test_every_part_follows_the_same_part_at_a_smaller_value() -> None:
     pgd = {"eps": {"sweep": [0.1, 0.2]}}
     data = {"fake": {"test": 2 * PART}}
     cells = planned(
@@ -588,7 +593,7 @@ def test_every_part_follows_the_same_part() -> None:
     ]
 
 
-def test_a_measure_that_gathers_has_one_cell_for_a_whole_sweep() -> None:
+def test_a_measure_that_takes_a_sweep_has_one_cell_for_it() -> None:
     attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3]}}}
     (cell,) = planned(
         attacks=attacks, measures={"area": {"use": "area_under_profile", "of": "pgd"}}

@@ -1,4 +1,4 @@
-"""The JSON Schema that an editor checks a spec against accepts what invspec accepts, and refuses common mistakes."""
+"""The JSON Schema for editors accepts valid specs and refuses common mistakes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_a(value: Any, name: str) -> bool:
 
 
 def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
-    """Where a value breaks a schema: as much of JSON Schema as ours needs, and an error for any more."""
+    """Where a value breaks a schema. Supports as much of JSON Schema as ours needs."""
     if isinstance(rule, bool):
         yield from () if rule else (at,)
         return
@@ -136,7 +136,7 @@ ACCEPTED: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize(("dotted", "value"), ACCEPTED.values(), ids=ACCEPTED)
-def test_the_schema_accepts_what_a_spec_may_say(dotted: str, value: Any) -> None:
+def test_the_schema_accepts_every_form_of_an_entry(dotted: str, value: Any) -> None:
     assert list(faults(GOOD.overlay(dotted, value, "here").values, whole())) == []
 
 

@@ -38,14 +38,14 @@ def variants(part: str, label: str, **changes: Any) -> list[tuple[dict[str, Any]
     ]
 
 
-# ─ entries ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ entries ────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_entry_is_the_method_of_its_label_with_its_defaults() -> None:
     assert variants("attacks", "pgd") == [({}, PGD())]
 
 
-def test_an_entry_may_use_another_name_than_its_label() -> None:
+def test_use_names_a_method_other_than_the_label() -> None:
     assert variants("attacks", "turn", attacks={"pgd": {}, "turn": {"use": "random_rotation"}}) == [
         ({}, RandomRotation())
     ]
@@ -73,7 +73,7 @@ def test_sweeps_multiply_the_last_one_fastest() -> None:
     ]  # fmt: skip
 
 
-def test_a_sweep_may_stand_inside_a_method_in_a_method() -> None:
+def test_a_field_of_an_inner_method_can_be_swept() -> None:
     written = {
         "use": "adversarial_training",
         "attack": {"use": "pgd", "eps": {"sweep": [0.1, 0.2]}},
@@ -97,7 +97,7 @@ def test_a_swept_method_has_its_name_as_coordinate() -> None:
     ]
 
 
-def test_swept_values_that_are_no_scalars_have_their_text_as_coordinate() -> None:
+def test_swept_values_that_are_not_scalars_have_their_text_as_coordinate() -> None:
     found = variants(
         "datasets", "fake", datasets={"fake": {"shape": {"sweep": [[1, 8, 8], [3, 8, 8]]}}}
     )
@@ -106,7 +106,7 @@ def test_swept_values_that_are_no_scalars_have_their_text_as_coordinate() -> Non
     assert [coords["pgd.step_size"] for coords, _ in found] == ["None", 0.1]
 
 
-def test_a_single_label_stands_for_a_list_of_one() -> None:
+def test_a_single_label_is_a_list_of_one() -> None:
     assert resolved().entries["measures"]["accuracy"].of == ("pgd",)
     assert resolved().train[0].dataset == ("fake",)
 
@@ -130,7 +130,7 @@ def test_the_sweeps_of_all_entries_together_are_bounded() -> None:
         resolved(attacks=attacks)  # 3 + 99 * 100 + 99
 
 
-# ─ claims ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ claims ─────────────────────────────────────────────────────────────────────────────
 
 FORMS = {
     "value": (
@@ -177,17 +177,17 @@ def test_a_claim_has_one_form_one_statistic_and_one_range(
     assert (claim.statistic, claim.bound.range) == (statistic, range_)
 
 
-def test_the_ends_of_a_bound_narrow_each_other() -> None:
+def test_the_limits_of_a_bound_are_combined() -> None:
     assert Bound(above=0.1, below=0.9).range == (0.1, 0.9)
     assert Bound(near=0.5, within=0.3, above=0.4).range == (0.4, 0.8)
     with pytest.raises(ValueError, match=r"no number is both above 0\.5 and below 0\.5"):
         Bound(above=0.5, below=0.5)
 
 
-# ─ smoke ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ smoke ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_smoke_is_the_same_spec_at_the_lowest_price() -> None:
+def test_smoke_is_the_cheapest_version_of_a_spec() -> None:
     whole = resolved(
         seeds=[3, 4],
         datasets={"mnist": {}},
@@ -230,7 +230,7 @@ def test_smoke_keeps_bounds_that_are_infinite() -> None:
     assert small.entries["datasets"]["fake"].variants[0].method.bounds == (-math.inf, 3.0)
 
 
-# ─ files ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ files ──────────────────────────────────────────────────────────────────────────────
 
 WRITTEN = """\
 title: toy
@@ -258,7 +258,7 @@ def pgd_of(read: Spec) -> PGD:
     return method
 
 
-def test_a_scale_is_laid_over_a_spec_and_settings_over_both(path: Path) -> None:
+def test_a_scale_changes_a_spec_and_settings_change_both(path: Path) -> None:
     assert pgd_of(overlay.load(path)) == PGD(eps=0.1, steps=40)
     laptop = overlay.load(path, "laptop", ["attacks.pgd.steps=6"])
     assert (pgd_of(laptop), laptop.seeds) == (PGD(eps=0.1, steps=6), (7,))

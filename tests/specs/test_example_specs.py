@@ -1,4 +1,4 @@
-"""Every spec that ships is whole: it checks, says the same however it is written, and runs with --smoke."""
+"""Every spec that ships is valid, keeps its keys when dumped, and runs with --smoke."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_specs_ship() -> None:
 
 
 @each
-def test_it_checks_whole(path: Path) -> None:
+def test_it_is_valid(path: Path) -> None:
     session.check(plan_of(path))
     assert plan_of(path).cells
 
@@ -51,14 +51,14 @@ def test_it_checks_whole(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES]
 )
-def test_every_scale_checks_whole(path: Path, scale: str) -> None:
+def test_every_scale_is_valid(path: Path, scale: str) -> None:
     planned = planner.plan(overlay.load(path, scale))
     session.check(planned)
     assert planned.spec.name == f"{path.stem}-{scale}"
 
 
 @each
-def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
+def test_its_keys_survive_a_dump(path: Path) -> None:
     values = document.read(path).values
     flow, block = (
         document.parse(yaml.safe_dump(values, sort_keys=True, default_flow_style=style), str(path))
@@ -111,7 +111,7 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
 
 
 @each
-def test_its_smoke_run_shares_no_work_with_the_real_one(path: Path) -> None:
+def test_its_smoke_run_shares_no_task_with_the_real_run(path: Path) -> None:
     whole = plan_of(path)
     small = planner.plan(whole.spec.smoke())
     session.check(small)
