@@ -18,6 +18,7 @@ from rich.table import Table
 from subjects import has_data
 
 from invspec import tasks
+from invspec.analysis.intervals import intervals
 from invspec.data import Journal
 from invspec.perform import dispatch
 from invspec.perform.runtime import Artifact
@@ -86,7 +87,8 @@ def measured(runtime: Runtime, cell: Cell) -> Radius:
     rows = runtime.load(cell.goal).rows
     assert rows, "a score without rows"
     attacks = [task for task in tasks.needs(cell.goal) if isinstance(task, Perturb)]
-    return Radius(rows[0].value, sum(runtime.seconds[task] for task in attacks))
+    (interval,) = intervals(rows)
+    return Radius(interval.value, sum(runtime.seconds[task] for task in attacks))
 
 
 def profiles(runtime: Runtime, cells: list[Cell]) -> dict[str, dict[float, Radius]]:

@@ -352,17 +352,18 @@ class Scored:
 
 
 class Journal:
-    """What a training tells about itself while it runs, and what it needs to go on after it was killed.
+    """Where a training reports its progress and keeps its state, to resume after it was killed.
 
-    This one forgets everything; the machinery passes one that shows progress and keeps a checkpoint an epoch.
+    This one keeps nothing; the machinery passes one that shows progress and saves a checkpoint per
+    epoch.
     """
 
     def resume(self) -> dict[str, Any] | None:
-        """The state last saved for this very training, or None."""
+        """The last saved state of this training, or None."""
         return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep a state of tensors, numbers and texts, nested in dicts and lists."""
+        """Save a state of tensors, numbers and strings, nested in dicts and lists."""
 
     def step(self, done: int, total: int, **numbers: float) -> None:
-        """done of total steps are behind; numbers are the latest loss, accuracy and the like."""
+        """Report that `done` of `total` steps are done; numbers are the latest loss and the like."""

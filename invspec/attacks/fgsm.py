@@ -37,7 +37,7 @@ class FGSM(Attack):
         return self._pgd.accepts
 
     def unit_of(self, name: str) -> str:
-        return self._step.unit_of(name)
+        return self._pgd.unit_of(name)
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return self._pgd.perturb(model, batch, rng)

@@ -59,13 +59,12 @@ class Schedule:
 
     def record(self, event: PoolEvent) -> Progress | Retried | Done | Failed:
         """Note what happened to a task. Returns the event to yield: a lost task is retried once."""
-        if isinstance(event, Lost):
-            event = self._after_loss(event)
-        if isinstance(event, Failed):
-            self._unavailable.add(event.task)
-        if isinstance(event, Done | Failed):
-            self._graph.done(event.task)
-        return event
+        outcome = self._after_loss(event) if isinstance(event, Lost) else event
+        if isinstance(outcome, Failed):
+            self._unavailable.add(outcome.task)
+        if isinstance(outcome, Done | Failed):
+            self._graph.done(outcome.task)
+        return outcome
 
     def _after_loss(self, event: Lost) -> Retried | Failed:
         if self._attempts[event.task] < ATTEMPTS:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
-from shown import shown
+from shown import Shown, shown
 from torch import Tensor
 
-from invspec.data import Examples, Row
+from invspec.data import Examples
 from invspec.errors import InvspecError
 from invspec.measures.logit_gap import LogitGap
 
@@ -30,7 +30,7 @@ def examples(exact: Tensor = EXACT, ends: list[tuple[int, int]] | None = None) -
     return replace(found, tensors={**found.tensors, "exact": exact})
 
 
-def rows(of: Examples | None = None, **fields: float) -> dict[str, Row]:
+def rows(of: Examples | None = None, **fields: float) -> dict[str, Shown]:
     score = LogitGap(**fields).score(MODEL, of or examples())
     return {str(row.where["quantity"]): row for row in shown(score)}
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
-from shown import shown
+from shown import Shown, shown
 
-from invspec.data import Row
 from invspec.measures.metamer_distance import MetamerDistance
 from invspec.registry.methods import make
 
@@ -18,7 +17,7 @@ PAIRS = [(0, 1), (0, 2), (1, 0)]
 X_ADV = torch.tensor([0.75, 0.125, -0.5])[:, None].expand(3, 4).reshape(3, 1, 2, 2)
 
 
-def rows(**fields: object) -> dict[str, Row]:
+def rows(**fields: object) -> dict[str, Shown]:
     score = MetamerDistance.model_validate(fields).score(
         MODEL, of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV)
     )

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from pair_examples import FirstPixels, of_pairs
-from shown import shown
+from shown import Shown, shown
 from torch import Tensor
 
-from invspec.data import Examples, Row
+from invspec.data import Examples
 from invspec.errors import InvspecError
 from invspec.measures.metamer_label import ByOracle, MetamerLabel, MetamerPathLabel
 from invspec.registry.methods import make
@@ -45,7 +45,7 @@ def examples(x_adv: Tensor | None = None, path: Tensor | None = None) -> Example
     return replace(found, judged=judged, oracle=oracle)
 
 
-def rows(of: Examples | None = None, **fields: object) -> dict[str, Row]:
+def rows(of: Examples | None = None, **fields: object) -> dict[str, Shown]:
     score = MetamerLabel.model_validate(fields).score(MODEL, of or examples())
     return {str(row.where["quantity"]): row for row in shown(score)}
 
@@ -125,7 +125,7 @@ def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
 ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
 
 
-def path_rows(**fields: object) -> dict[tuple[str, float], Row]:
+def path_rows(**fields: object) -> dict[tuple[str, float], Shown]:
     steps = torch.stack(
         [metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1
     )

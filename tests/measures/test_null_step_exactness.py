@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from shown import shown
+from shown import Shown, shown
 
 from invspec.attacks.nspgd import NSPGD
 from invspec.attacks.null_step import NullStep
-from invspec.data import Examples, Row, TensorSplit
+from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Targets
 from invspec.measures.null_step_exactness import NullStepExactness
@@ -39,7 +39,7 @@ def examples(settings: Any) -> Examples:
     return Examples(clean, judged, {}, settings)
 
 
-def scored(**settings: Any) -> dict[str, Row]:
+def scored(**settings: Any) -> dict[str, Shown]:
     rows = shown(
         NullStepExactness().score(net(), examples(NullStep(**settings).identity["fields"]))
     )

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from shown import shown
+from shown import Shown, shown
 from torch import Tensor, nn
 
 from invspec.analysis.intervals import wilson
-from invspec.data import Examples, Row, TensorSplit
+from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.preimage import Preimage
 from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
@@ -54,7 +54,7 @@ def moved(delta: list[float], exact: bool = False) -> Examples:
     )
 
 
-def rows(attacked: Examples, net: nn.Module | None = None, **fields: object) -> dict[str, Row]:
+def rows(attacked: Examples, net: nn.Module | None = None, **fields: object) -> dict[str, Shown]:
     found = shown(Preimage(**fields).score(Padded(net or Net()), attacked))  # pyright: ignore[reportArgumentType]
     return {str(row.where["quantity"]): row for row in found}
 

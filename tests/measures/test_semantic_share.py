@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from shown import shown
+from shown import Shown, shown
 from torch import Tensor, nn
 
 from invspec.analysis.intervals import wilson
 from invspec.attacks.sphere_shift import SphereShift
-from invspec.data import Examples, Row, TensorSplit
+from invspec.data import Examples, TensorSplit
 from invspec.datasets.spheres import Spheres
 from invspec.measures.semantic_share import SemanticShare
 from invspec.models.radius_classifier import RadiusClassifier
@@ -50,7 +50,7 @@ def examples(
     )
 
 
-def rows(attacked: Examples, model: nn.Module = SEEN, **fields: object) -> dict[str, Row]:
+def rows(attacked: Examples, model: nn.Module = SEEN, **fields: object) -> dict[str, Shown]:
     found = shown(SemanticShare(**fields).score(model, attacked))  # pyright: ignore[reportArgumentType]
     return {str(row.where["quantity"]): row for row in found}
 

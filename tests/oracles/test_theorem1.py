@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from shown import shown
+from shown import Shown, shown
 from torch import Tensor, nn
 
 from invspec.attacks.paired_coordinates import MeanShift, PairSwap
@@ -58,7 +58,7 @@ def changed_points(p: float) -> list[Tensor]:
     return [changed(points(p), attack) for attack in (MeanShift(), PairSwap())]
 
 
-def measured(net: nn.Module, p: float) -> dict[str, Row]:
+def measured(net: nn.Module, p: float) -> dict[str, Shown]:
     rows = shown(
         Theorem1().score(net, *(judged(net, points(p), x_adv) for x_adv in changed_points(p)))
     )
@@ -75,13 +75,13 @@ def test_the_two_attacks_in_the_wrong_order_are_refused() -> None:
 
 
 @cache
-def of_sign(over: str, negate: bool, p: float) -> dict[str, Row]:
+def of_sign(over: str, negate: bool, p: float) -> dict[str, Shown]:
     model = SignClassifier.model_validate({"over": over, "negate": negate})
     return measured(model.build((1, 1, 2 * D + 1), 2), p)
 
 
 @cache
-def of_mlp(p: float) -> dict[str, Row]:
+def of_mlp(p: float) -> dict[str, Shown]:
     """A small net, trained as any other."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
