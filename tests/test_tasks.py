@@ -223,33 +223,36 @@ def test_tied_weights_do_not_share_memory():
 
 def test_judged_columns_of_a_known_attack():
     runtime, task = Memory(), perturb(toys.Shift(by=0.25))
-    found = runtime.load(task).tensors
+    result = runtime.load(task).tensors
     net = fresh(task.train)
     net.load_state_dict(dict(runtime.load(task.train).tensors))
     (batch,) = read_split(FAKE, "test").batches(20)
     x_adv = (batch.x + 0.25).clamp(0, 1)
     clean, attacked = F.softmax(net(batch.x), 1).max(1), F.softmax(net(x_adv), 1).max(1)
 
-    assert tuple(found) == (*JUDGED, "x_adv")
-    assert torch.equal(found["x_adv"], x_adv)
-    assert found["index"].tolist() == list(range(20))
-    assert torch.equal(found["y"], batch.y)
-    assert torch.equal(found["prediction"], clean.indices)
-    assert torch.equal(found["prediction_adv"], attacked.indices)
-    torch.testing.assert_close(found["confidence"], clean.values)
-    torch.testing.assert_close(found["confidence_adv"], attacked.values)
-    torch.testing.assert_close(found["linf"], (x_adv - batch.x).abs().flatten(1).max(1).values)
-    torch.testing.assert_close(found["l2"], (x_adv - batch.x).flatten(1).pow(2).sum(1).sqrt())
-    assert (found["forwards"].unique().tolist(), found["backwards"].unique().tolist()) == ([3], [2])
+    assert tuple(result) == (*JUDGED, "x_adv")
+    assert torch.equal(result["x_adv"], x_adv)
+    assert result["index"].tolist() == list(range(20))
+    assert torch.equal(result["y"], batch.y)
+    assert torch.equal(result["prediction"], clean.indices)
+    assert torch.equal(result["prediction_adv"], attacked.indices)
+    torch.testing.assert_close(result["confidence"], clean.values)
+    torch.testing.assert_close(result["confidence_adv"], attacked.values)
+    torch.testing.assert_close(result["linf"], (x_adv - batch.x).abs().flatten(1).max(1).values)
+    torch.testing.assert_close(result["l2"], (x_adv - batch.x).flatten(1).pow(2).sum(1).sqrt())
+    assert (result["forwards"].unique().tolist(), result["backwards"].unique().tolist()) == (
+        [3],
+        [2],
+    )
     for name in ("x_adv", "confidence", "confidence_adv", "linf", "l2"):
-        assert found[name].dtype == torch.float32
+        assert result[name].dtype == torch.float32
 
 
 def test_examples_are_the_first_axis_of_a_path():
-    found = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
-    assert found["path"].shape == (20, 5, 1, 4, 4)
-    assert torch.equal(found["path"][:, -1], found["x_adv"])
-    assert found["path"].is_contiguous()
+    result = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
+    assert result["path"].shape == (20, 5, 1, 4, 4)
+    assert torch.equal(result["path"][:, -1], result["x_adv"])
+    assert result["path"].is_contiguous()
 
 
 def test_progress_counts_examples():
@@ -265,15 +268,15 @@ def test_progress_counts_examples():
 @pytest.mark.parametrize("model", [Linear(), toys.Tied()], ids=lambda m: type(m).__name__)
 def test_parts_and_batch_sizes_change_no_bit(attack, model):
     trained = train(model=model)
-    whole = Memory(batch_size=20).load(perturb(attack, trained)).tensors
+    full = Memory(batch_size=20).load(perturb(attack, trained)).tensors
     for cuts, batch_size in (((0, 7, 20), 3), ((0, 1, 16, 20), 8), ((0, 20), 1)):
         runtime = Memory(batch_size)
         cut = [
             runtime.load(perturb(attack, trained, part)).tensors
             for part in itertools.pairwise(cuts)
         ]
-        for name in whole:
-            assert torch.equal(torch.cat([tensors[name] for tensors in cut]), whole[name]), name
+        for name in full:
+            assert torch.equal(torch.cat([tensors[name] for tensors in cut]), full[name]), name
 
 
 def test_other_tasks_have_other_draws_unless_they_are_named():
@@ -342,8 +345,8 @@ def test_proxies_offer_what_their_net_offers():
 
 def test_a_standardised_attack_runs_in_bfloat16():
     attack = PGD(steps=2, eps=0.1, eps_space="standardised")
-    found = Memory().load(perturb(attack, train(model=toys.Tied()), precision="bfloat16")).tensors
-    assert 0 < found["linf"].max() <= 0.1 * 0.3 + 1e-6
+    result = Memory().load(perturb(attack, train(model=toys.Tied()), precision="bfloat16")).tensors
+    assert 0 < result["linf"].max() <= 0.1 * 0.3 + 1e-6
 
 
 @pytest.mark.bits
@@ -352,7 +355,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     net = toys.Tied().deploy(toys.TiedNet(16, 3))
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(n, 1, 4, 4, generator=generator)
-    whole = torch.cat([x, torch.rand(48 - n, 1, 4, 4, generator=generator)])
+    full = torch.cat([x, torch.rand(48 - n, 1, 4, 4, generator=generator)])
 
     def gradient(model, images):
         images = images.clone().requires_grad_()
@@ -360,7 +363,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
         return logits.detach(), torch.autograd.grad(logits.logsumexp(1).sum(), images)[0]
 
     logits, slope = gradient(proxies.Padded(net), x)
-    expected, expected_slope = gradient(net, whole)
+    expected, expected_slope = gradient(net, full)
     assert torch.equal(logits, expected[:n])
     assert torch.equal(slope, expected_slope[:n])
     torch.testing.assert_close(
@@ -394,8 +397,8 @@ def test_a_limit_takes_the_first_examples():
 
 
 def test_per_class_takes_the_first_of_each_class_in_the_order_of_the_split():
-    found = chosen(FAKE, Sample(per_class=2))
-    (batch,) = found.batches(20)
+    result = chosen(FAKE, Sample(per_class=2))
+    (batch,) = result.batches(20)
     assert batch.index.tolist() == [0, 1, 2, 3, 4, 5]
     uneven = chosen(toys.Uneven(), Sample(per_class=4))
     assert [int((uneven.labels() == k).sum()) for k in (0, 1)] == [3, 4]
@@ -420,13 +423,13 @@ def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
     sample, trained = Sample(per_class=5), train(dataset=toys.Uneven(), model=toys.Tied())
     assert size(toys.Uneven(), sample) == 10
     runtime = Memory()
-    whole = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
-    cut = tuple(dataclasses.replace(whole, part=part) for part in ((0, 5), (5, 8), (8, 10)))
+    full = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
+    cut = tuple(dataclasses.replace(full, part=part) for part in ((0, 5), (5, 8), (8, 10)))
     nothing = runtime.load(cut[2]).tensors
     assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys(
         (*JUDGED, "x_adv"), 0
     )
-    joined, expected = examples(cut, runtime), examples((whole,), runtime)
+    joined, expected = examples(cut, runtime), examples((full,), runtime)
     assert all(
         torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors
     )
@@ -443,10 +446,10 @@ def rows_of(artifact):
 def test_a_score_reads_the_parts_of_an_attack_as_one():
     runtime = Memory()
     cut = tuple(perturb(toys.Shift(), part=part) for part in ((0, 8), (8, 20)))
-    found = runtime.load(Score(Accuracy(), (cut,)))
-    whole = runtime.load(score(perturb(toys.Shift())))
-    (row,) = rows_of(found)
-    assert found.rows == whole.rows
+    result = runtime.load(Score(Accuracy(), (cut,)))
+    full = runtime.load(score(perturb(toys.Shift())))
+    (row,) = rows_of(result)
+    assert result.rows == full.rows
     assert row.n == 20
     prediction, y = (
         runtime.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y")
@@ -455,10 +458,10 @@ def test_a_score_reads_the_parts_of_an_attack_as_one():
 
 
 def test_a_measure_may_take_two_attacks():
-    found = Memory().load(
+    result = Memory().load(
         score(perturb(toys.Shift(by=0)), perturb(toys.Shift(by=1)), measure=toys.Gap())
     )
-    (row,) = rows_of(found)
+    (row,) = rows_of(result)
     (batch,) = read_split(FAKE, "test").batches(20)
     assert row.value == pytest.approx((1 - batch.x).mean().item(), abs=1e-6)
 
@@ -479,12 +482,12 @@ def test_tensors_of_a_score_do_not_share_memory():
 
 def test_examples_read_large_tensors_when_asked():
     runtime = Memory()
-    found = examples(
+    result = examples(
         (perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), runtime
     )
-    assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
-    assert found.x_adv.shape == (20, 1, 4, 4)
-    assert len(found.clean) == 20
+    assert (len(result.tensors), set(result.tensors)) == (11, {*JUDGED, "x_adv"})
+    assert result.x_adv.shape == (20, 1, 4, 4)
+    assert len(result.clean) == 20
 
 
 # ─ a sweep that shares its work ───────────────────────────────────────────────────────
@@ -542,7 +545,7 @@ def test_a_shared_sweep_fools_every_image_that_a_separate_run_fools(trained):
         after = perturb(PGD(eps=eps, steps=2), trained, after=after)
         alone = runtime.load(perturb(PGD(eps=eps, steps=2), trained)).tensors
         shared = runtime.load(after).tensors
-        changed = [one["prediction_adv"] != one["prediction"] for one in (alone, shared)]
+        changed = [item["prediction_adv"] != item["prediction"] for item in (alone, shared)]
         assert (changed[1] >= changed[0]).all()
 
 
@@ -558,11 +561,11 @@ def test_fewer_examples_keep_their_label_in_a_larger_ball():
 @pytest.mark.bits
 @pytest.mark.parametrize("batch_size", [3, 64])
 def test_batch_size_and_parts_do_not_change_a_shared_sweep(batch_size):
-    whole = Memory().load(growing(0.05, 0.1, 0.2)).tensors
+    full = Memory().load(growing(0.05, 0.1, 0.2)).tensors
     other = Memory(batch_size)
     pieces = [other.load(growing(0.05, 0.1, 0.2, part=part)).tensors for part in ((0, 9), (9, 20))]
-    for name in whole:
-        assert torch.equal(torch.cat([piece[name] for piece in pieces]), whole[name])
+    for name in full:
+        assert torch.equal(torch.cat([piece[name] for piece in pieces]), full[name])
 
 
 def test_a_ball_is_not_searched_when_all_images_are_fooled():

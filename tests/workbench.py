@@ -79,7 +79,7 @@ def perturb(
 
 
 def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
-    return Score(measure or Accuracy(), tuple((one,) for one in attacked))
+    return Score(measure or Accuracy(), tuple((item,) for item in attacked))
 
 
 @cache

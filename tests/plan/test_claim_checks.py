@@ -41,10 +41,10 @@ def value(bound, at=None, **pick):
 
 
 def compare(bound, statistic="difference", **pick):
-    whole = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
+    full = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
     return {
         "says": "it",
-        "compare": {**whole, "to": {"rotations.max_degrees": 0}, **pick},
+        "compare": {**full, "to": {"rotations.max_degrees": 0}, **pick},
         "expect": {statistic: bound},
     }
 
@@ -148,10 +148,10 @@ def test_a_claim_that_matches_no_cell_is_refused_with_its_place_and_a_hint(
 
 
 def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
-    whole = planned(spec(trend("falling")))
-    validation.check(whole)
+    full = planned(spec(trend("falling")))
+    validation.check(full)
     assert any(
-        "rotations.max_degrees" not in cell.coords for cell in whole.cells
+        "rotations.max_degrees" not in cell.coords for cell in full.cells
     )  # the plain defence has none
 
 

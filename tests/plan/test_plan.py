@@ -68,7 +68,7 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
     def sweep(size: int, unit: float = 1) -> dict[str, Any]:
         return {"sweep": [unit * (number + 1) for number in range(size)]}
 
-    found = planned(
+    result = planned(
         seeds=list(range(seeds)),
         datasets={"fake": {"test": sweep(tests)}},
         defences={
@@ -84,8 +84,8 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
         ],
     )
     trained = lines * seeds * tests * epochs
-    assert len(found.cells) == trained * (eps * steps + 1)
-    kinds = Counter(type(task) for task in found.tasks)
+    assert len(result.cells) == trained * (eps * steps + 1)
+    kinds = Counter(type(task) for task in result.tasks)
     shared = 1 if lines > 0 else 0  # all lines train the same methods under other labels
     assert kinds == {
         Train: trained // lines * shared,
@@ -94,10 +94,10 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
 
 
 def test_no_two_cells_share_their_coordinates() -> None:
-    found = planned(
+    result = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
-    assert len({tuple(sorted(cell.coords.items())) for cell in found.cells}) == len(found.cells)
+    assert len({tuple(sorted(cell.coords.items())) for cell in result.cells}) == len(result.cells)
 
 
 def test_train_lines_that_overlap_give_a_cell_once() -> None:
@@ -111,26 +111,26 @@ def test_a_train_line_may_restrict_what_is_measured_on_it() -> None:
 
 
 def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
-    found = planned(
+    result = planned(
         seeds=[3, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.2, 0.1]}}}
     )
-    assert found.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
-    assert found.coordinates()["seed"] == [3, 1]
-    assert "pgd.eps" not in found.coordinates("clean")
+    assert result.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
+    assert result.coordinates()["seed"] == [3, 1]
+    assert "pgd.eps" not in result.coordinates("clean")
 
 
 # ─ tasks ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_task_comes_once_and_after_the_tasks_that_it_needs() -> None:
-    found = planned(
+    result = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
-    place = {task: position for position, task in enumerate(found.tasks)}
-    assert len(place) == len(found.tasks)
-    assert all(place[need] < place[task] for task in found.tasks for need in needs(task))
-    assert {cell.goal for cell in found.cells} == {
-        task for task in found.tasks if isinstance(task, Score)
+    place = {task: position for position, task in enumerate(result.tasks)}
+    assert len(place) == len(result.tasks)
+    assert all(place[need] < place[task] for task in result.tasks for need in needs(task))
+    assert {cell.goal for cell in result.cells} == {
+        task for task in result.tasks if isinstance(task, Score)
     }
 
 
@@ -154,20 +154,20 @@ def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None
 def test_long_attacks_are_cut_into_parts(
     test: int, sample: dict[str, Any], parts: list[tuple[int, int]]
 ) -> None:
-    found = planned(
+    result = planned(
         datasets={"fake": {"test": test}},
         attacks={"pgd": {"sample": sample}},
         measures={"accuracy": {"of": "pgd"}},
     )
-    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+    assert [task.part for task in result.tasks if isinstance(task, Perturb)] == parts
 
 
 def test_parts_of_large_images_hold_fewer_examples() -> None:
-    found = planned(
+    result = planned(
         datasets={"fake": {"shape": [3, 224, 224], "test": 900}},
         measures={"accuracy": {"of": "pgd"}},
     )
-    parts = [task.part for task in found.tasks if isinstance(task, Perturb)]
+    parts = [task.part for task in result.tasks if isinstance(task, Perturb)]
     assert parts == [(0, 445), (445, 890), (890, 900)]
 
 
@@ -184,17 +184,17 @@ def test_parts_of_large_images_hold_fewer_examples() -> None:
 def test_parts_with_paths_fit_into_memory(
     pairs: int, settings: dict[str, Any], parts: list[tuple[int, int]]
 ) -> None:
-    found = planned(
+    result = planned(
         datasets={"fake": {"shape": [3, 32, 32], "test": pairs}},
         attacks={"nspgd": {**settings, "sample": {"targets": {"each": 1}}}},
         measures={"success_rate": {"of": "nspgd"}},
     )
-    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+    assert [task.part for task in result.tasks if isinstance(task, Perturb)] == parts
 
 
 def test_precision_is_in_keys_of_attacks_and_not_of_trainings() -> None:
-    one, other = planned(), planned(precision="bfloat16")
-    assert [key(task) for task in one.tasks if isinstance(task, Train)] == [
+    item, other = planned(), planned(precision="bfloat16")
+    assert [key(task) for task in item.tasks if isinstance(task, Train)] == [
         key(task) for task in other.tasks if isinstance(task, Train)
     ]
     assert all(task.precision == "bfloat16" for task in other.tasks if isinstance(task, Perturb))
@@ -315,17 +315,17 @@ def test_settings_that_can_change_a_number_change_keys(
     dotted: str, value: Any, all_of: tuple[type, ...]
 ) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
-    found = planner.plan(resolve.resolve(changed))
-    new = [task for task in found.tasks if key(task) not in KEYS]
+    result = planner.plan(resolve.resolve(changed))
+    new = [task for task in result.tasks if key(task) not in KEYS]
     assert new
-    assert not [task for task in found.tasks if isinstance(task, all_of) and task not in new]
+    assert not [task for task in result.tasks if isinstance(task, all_of) and task not in new]
 
 
 def test_smoke_shares_no_key_with_the_real_run() -> None:
-    whole = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
-    small = planner.plan(whole.spec.smoke())
-    assert not {key(task) for task in whole.tasks} & {key(task) for task in small.tasks}
-    assert [cell.coords for cell in small.cells] == [cell.coords for cell in whole.cells]
+    full = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
+    small = planner.plan(full.spec.smoke())
+    assert not {key(task) for task in full.tasks} & {key(task) for task in small.tasks}
+    assert [cell.coords for cell in small.cells] == [cell.coords for cell in full.cells]
 
 
 def test_keys_differ_between_all_tasks_of_a_plan() -> None:
@@ -337,19 +337,19 @@ def test_keys_differ_between_all_tasks_of_a_plan() -> None:
 
 
 def complaint(**changes: Any) -> str:
-    found = planned(**changes)
+    result = planned(**changes)
     with pytest.raises(SpecError) as caught:
-        validation.check(found)
+        validation.check(result)
     return str(caught.value)
 
 
 def test_methods_that_fit_are_accepted() -> None:
     models = ["linear", "stdcnn"]
-    found = planned(
+    result = planned(
         models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}]
     )
-    validation.check(found)
-    assert found.coordinates()["model"] == models
+    validation.check(result)
+    assert result.coordinates()["model"] == models
 
 
 def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
@@ -365,23 +365,23 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
             train=[line, {**BASE["train"][0], "model": "stdcnn"}],
         )
     )
-    told = complaint(
+    message = complaint(
         attacks=attacks,
         measures=measures,
         models=models,
         train=[line, {**line, "measures": ["other"]}],
     )
-    assert told.startswith(
+    assert message.startswith(
         "x.yaml: train.1: attack standardised does not fit model linear\n"
         "hint: it needs a model that"
     )
 
 
 def test_the_attack_of_a_defence_must_fit_its_models() -> None:
-    told = complaint(
+    message = complaint(
         defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}}
     )
-    assert told.startswith(
+    assert message.startswith(
         "x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs"
     )
 
@@ -390,31 +390,31 @@ ORACLE = {"use": "semantic_share", "of": "pgd", "oracle": {"model": "judge", "de
 
 
 def test_an_oracle_is_trained_on_the_same_data_from_the_same_seed() -> None:
-    found = planned(
+    result = planned(
         seeds=[3, 4],
         models={"linear": {}, "judge": {"use": "mlp"}},
         defences={"standard": {}, "quick": {"use": "standard", "epochs": 1}},
         measures={"shown": ORACLE},
     )
-    validation.check(found)
-    for cell in found.cells:
+    validation.check(result)
+    for cell in result.cells:
         oracle = cell.goal.oracle
         assert oracle is not None
         assert oracle in needs(cell.goal)
         assert (oracle.dataset, oracle.seed) == (cell.goal.train.dataset, cell.goal.train.seed)
         assert (type(oracle.model).__name__, cast(Any, oracle.defence).epochs) == ("MLP", 1)
-        assert found.names[oracle] == f"train the oracle of shown, seed {oracle.seed}"
-    assert Counter(type(task) for task in found.tasks) == {Train: 4, Perturb: 2, Score: 2}
+        assert result.names[oracle] == f"train the oracle of shown, seed {oracle.seed}"
+    assert Counter(type(task) for task in result.tasks) == {Train: 4, Perturb: 2, Score: 2}
 
 
 def test_an_oracle_must_fit_the_data() -> None:
     models = {"linear": {}, "judge": {"use": "sign_first"}}  # which tells two classes apart
-    told = complaint(
+    message = complaint(
         models=models,
         defences={"standard": {}, "quick": {"use": "untrained"}},
         measures={"shown": ORACLE},
     )
-    assert told.startswith(
+    assert message.startswith(
         "x.yaml: measures.shown.oracle: the oracle of measure shown: judge on fake: SignClassifier"
     )
 
@@ -439,8 +439,8 @@ def test_an_oracle_must_fit_the_data() -> None:
 )
 def test_an_oracles_training_must_fit_it(quick: dict[str, Any], told: str) -> None:
     models, defences = {"linear": {}, "judge": {"use": "mlp"}}, {"standard": {}, "quick": quick}
-    found = complaint(models=models, defences=defences, measures={"shown": ORACLE})
-    assert found.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
+    result = complaint(models=models, defences=defences, measures={"shown": ORACLE})
+    assert result.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
 
 
 def test_a_file_that_a_method_reads_must_be_there(
@@ -449,10 +449,10 @@ def test_a_file_that_a_method_reads_must_be_there(
     """And retraining it asks for new tasks, of its methods alone."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     attacks = {**BASE["attacks"], "pgd": {"use": "lpa", "distance": "laidlaw_alexnet_cifar"}}
-    told = complaint(
+    message = complaint(
         models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks
     )
-    assert told.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
+    assert message.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
     (tmp_path / "weights").mkdir()
     keys: list[set[str]] = []
     for content in (b"once", b"retrained"):
@@ -465,17 +465,17 @@ def test_a_file_that_a_method_reads_must_be_there(
 
 
 def test_a_measure_of_a_sweep_needs_one() -> None:
-    told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
-    assert told.startswith(
+    message = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
+    assert message.startswith(
         "x.yaml: train.0: measure area needs a sweep, found none in attack pgd\nhint: sweep"
     )
 
 
 @pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
 def test_gigantic_images_are_refused_without_building_a_model(size: int) -> None:
-    told = complaint(datasets={"fake": {"shape": [1, size, size]}})
-    assert told.startswith("x.yaml: train.0.model: linear on fake: ")
-    assert told.endswith(f"\nhint: its images are 1x{size}x{size}")
+    message = complaint(datasets={"fake": {"shape": [1, size, size]}})
+    assert message.startswith("x.yaml: train.0.model: linear on fake: ")
+    assert message.endswith(f"\nhint: its images are 1x{size}x{size}")
 
 
 def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,14 +533,14 @@ def chains(**pgd: Any) -> list[list[float]]:
     cells = planned(
         attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}
     ).cells
-    found: list[list[float]] = []
+    result: list[list[float]] = []
     for cell in cells:
         task, radii = cell.goal.of[0][0], list[float]()
         while task is not None:
             radii.append(cast(Any, task.attack).eps)
             task = task.after
-        found.append(radii)
-    return found
+        result.append(radii)
+    return result
 
 
 def test_a_sweep_over_eps_runs_upwards_whatever_its_order() -> None:

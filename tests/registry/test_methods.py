@@ -252,8 +252,8 @@ def test_a_bad_paper_is_refused(write: WriteFile, tmp_path: Path) -> None:
 
 def test_a_bad_setting_of_a_card_is_reported_at_the_card(write: WriteFile, tmp_path: Path) -> None:
     write("attack/mine.yaml", "target: invspec.attacks.pgd:PGD\nsummary: mine\nparams: {eps: -1}\n")
-    told = refusal(lambda: make("attack", "mine", {"steps": 2}), tmp_path)
-    assert told == "attack/mine.yaml: params.eps: expected at least 0, found -1"
+    result = refusal(lambda: make("attack", "mine", {"steps": 2}), tmp_path)
+    assert result == "attack/mine.yaml: params.eps: expected at least 0, found -1"
     assert (
         refusal(lambda: make("attack", "mine", {"eps": -2}), tmp_path)
         == "expected at least 0, found -2"
@@ -291,11 +291,11 @@ def test_a_users_module_with_the_name_of_another_is_refused(
 ) -> None:
     write(f"{module}.py", ATTACK)
     write("attack/mine.yaml", f"target: {module}:Mine\nsummary: mine\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.startswith(
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert result.startswith(
         f"attack/mine.yaml: target {module}:Mine: another module is also named {module}: "
     )
-    assert told.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
+    assert result.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
 
 
 def test_two_folders_with_equally_named_modules_are_refused(
@@ -307,8 +307,8 @@ def test_two_folders_with_equally_named_modules_are_refused(
     write("other/same_name.py", ATTACK)
     write("other/attack/yours.yaml", "target: same_name:Mine\nsummary: yours\n")
     cards.add(tmp_path / "other")
-    told = refusal(lambda: resolve("attack", "yours"), tmp_path)
-    assert told.startswith(
+    result = refusal(lambda: resolve("attack", "yours"), tmp_path)
+    assert result.startswith(
         "other/attack/yours.yaml: target same_name:Mine: another module is also named same_name: "
     )
 
@@ -324,8 +324,8 @@ def test_a_users_module_that_fails_to_import_is_reported_with_its_line(
         "hint: raised in mine_broken.py:2"
     )
     write("mine_broken.py", "a = (\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.endswith(
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert result.endswith(
         "cannot be imported: SyntaxError: '(' was never closed (mine_broken.py, line 1)"
     )
 
@@ -333,9 +333,9 @@ def test_a_users_module_that_fails_to_import_is_reported_with_its_line(
 def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Path) -> None:
     write("mine_lazy.py", "from invspec.kinds import Attack\nclass Mine(Attack):\n    pass\n")
     write("attack/mine.yaml", "target: mine_lazy:Mine\nsummary: mine\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
     assert (
-        told == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\n"
+        result == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\n"
         "hint: every attack needs it"
     )
 
@@ -411,8 +411,8 @@ def test_a_pydantic_error_without_words_of_ours_keeps_its_own() -> None:
 
     with pytest.raises(ValidationError) as caught:
         Odd.model_validate({"even": 3})
-    (told,) = messages.explain(caught.value, Odd, {"even": 3})
-    assert (told.path, str(told)) == (("even",), "expected a multiple of 2, found 3")
+    (result,) = messages.explain(caught.value, Odd, {"even": 3})
+    assert (result.path, str(result)) == (("even",), "expected a multiple of 2, found 3")
 
 
 def test_every_wrong_parameter_is_reported() -> None:
@@ -434,8 +434,8 @@ def test_a_misspelt_parameter_hides_the_missing_one_that_it_stands_for() -> None
 
     with pytest.raises(ValidationError) as caught:
         Needy.model_validate({"radiuz": 1})
-    told = messages.explain(caught.value, Needy, {"radiuz": 1})
-    assert sorted(problem.path for problem in told) == [("colour",), ("radiuz",)]
+    result = messages.explain(caught.value, Needy, {"radiuz": 1})
+    assert sorted(problem.path for problem in result) == [("colour",), ("radiuz",)]
 
 
 def test_units_come_from_annotations_and_may_depend_on_other_fields() -> None:
@@ -504,11 +504,11 @@ def test_a_users_weights_are_part_of_the_identity_of_methods_that_read_them(
     with pytest.raises(InvspecError, match="no weights of alexnet_cifar"):
         _ = method.identity
     (tmp_path / "weights").mkdir()
-    file, found = tmp_path / "weights" / "alexnet_cifar.pth", list[dict[str, str]]()
+    file, result = tmp_path / "weights" / "alexnet_cifar.pth", list[dict[str, str]]()
     for content in (b"once", b"retrained"):
         file.write_bytes(content)
-        found.append(method.identity["reads"])
-    assert found == [
+        result.append(method.identity["reads"])
+    assert result == [
         {"alexnet_cifar": hashlib.sha256(content).hexdigest()}
         for content in (b"once", b"retrained")
     ]

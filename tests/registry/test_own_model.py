@@ -149,8 +149,8 @@ def test_every_measure_that_fits_runs_on_a_users_model(
     )
     capsys.readouterr()
     assert call("report", path, "--registry", mine, "--store", "store", "--format", "csv") == 0
-    told = capsys.readouterr().out
-    assert {name for name in measures if name not in told} == set()
+    message = capsys.readouterr().out
+    assert {name for name in measures if name not in message} == set()
 
 
 # ─ refusals ───────────────────────────────────────────────────────────────────────────
@@ -170,9 +170,9 @@ def misfit(path: Path, user: str) -> str:
 def refusal(path: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """The one message with which `validate` refuses a spec."""
     assert call("validate", path, "--registry", mine) == 2
-    told = capsys.readouterr().err
-    assert told.count("error: ") == 1
-    return told
+    message = capsys.readouterr().err
+    assert message.count("error: ") == 1
+    return message
 
 
 def line_of(path: Path, start: str) -> int:

@@ -77,11 +77,11 @@ def test_a_users_attack_is_two_files(
         assert call("run", "x.yaml", "--smoke", "--workers", 1, "--registry", "mine") == 0
         assert call("report", "--format", "csv") == 0  # which remembers the registry
         assert call("list", "attack", "darken", "--registry", "mine") == 0
-    told = capsys.readouterr()
-    assert "tasks: 10 computed" in told.err
-    rows = [line for line in told.out.splitlines() if line.startswith("fake,")]
+    message = capsys.readouterr()
+    assert "tasks: 10 computed" in message.err
+    rows = [line for line in message.out.splitlines() if line.startswith("fake,")]
     assert len(rows) == 4
-    assert "number ≥ 0 ≤ 1" in told.out
+    assert "number ≥ 0 ≤ 1" in message.out
     assert package() == before
 
 
@@ -106,8 +106,8 @@ def test_without_its_registry_it_is_unknown(
     mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("validate", tmp_path / "x.yaml") == 2
-    told = capsys.readouterr().err
-    assert told.startswith(
+    message = capsys.readouterr().err
+    assert message.startswith(
         f"error: {tmp_path}/x.yaml:6: defences.hardened.attack: no attack is named 'darken'\nhint: "
     )
 

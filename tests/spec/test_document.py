@@ -137,9 +137,9 @@ def test_depth_counts_aliases_as_written_out() -> None:
     def text(levels: int) -> str:
         return f"a: &a {'[' * 16}{']' * 16}\nb: {'[' * levels}*a{']' * levels}\n"
 
-    left = reader.MAX_DEPTH - 1 - 16  # below the mapping, above what the alias stands for
-    assert document.parse(text(left), "x.yaml").values
-    assert "expected at most 32 levels of nesting" in refusal(text(left + 1))
+    remaining = reader.MAX_DEPTH - 1 - 16  # below the mapping, above what the alias stands for
+    assert document.parse(text(remaining), "x.yaml").values
+    assert "expected at most 32 levels of nesting" in refusal(text(remaining + 1))
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:

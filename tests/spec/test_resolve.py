@@ -34,7 +34,8 @@ def resolved(**changes: Any) -> Spec:
 
 def variants(part: str, label: str, **changes: Any) -> list[tuple[dict[str, Any], Any]]:
     return [
-        (dict(one.coords), one.method) for one in resolved(**changes).entries[part][label].variants
+        (dict(item.coords), item.method)
+        for item in resolved(**changes).entries[part][label].variants
     ]
 
 
@@ -52,10 +53,10 @@ def test_use_names_a_method_other_than_the_label() -> None:
 
 
 def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
-    found = variants(
+    result = variants(
         "attacks", "pgd", attacks={"pgd": {"steps": 3, "eps": {"sweep": [0, "8/255", "1e-1"]}}}
     )
-    assert found == [
+    assert result == [
         ({"pgd.eps": 0.0}, PGD(steps=3, eps=0)),
         ({"pgd.eps": 8 / 255}, PGD(steps=3, eps=8 / 255)),
         ({"pgd.eps": 0.1}, PGD(steps=3, eps=0.1)),
@@ -63,12 +64,12 @@ def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
 
 
 def test_sweeps_multiply_the_last_one_fastest() -> None:
-    found = variants(
+    result = variants(
         "attacks",
         "pgd",
         attacks={"pgd": {"norm": {"sweep": ["l2", "linf"]}, "steps": {"sweep": [1, 2, 3]}}},
     )
-    assert [tuple(coords.values()) for coords, _ in found] == [
+    assert [tuple(coords.values()) for coords, _ in result] == [
         ("l2", 1), ("l2", 2), ("l2", 3), ("linf", 1), ("linf", 2), ("linf", 3)
     ]  # fmt: skip
 
@@ -78,8 +79,8 @@ def test_a_field_of_an_inner_method_can_be_swept() -> None:
         "use": "adversarial_training",
         "attack": {"use": "pgd", "eps": {"sweep": [0.1, 0.2]}},
     }
-    found = variants("defences", "standard", defences={"standard": written})
-    assert found == [
+    result = variants("defences", "standard", defences={"standard": written})
+    assert result == [
         ({"standard.attack.eps": 0.1}, AdversarialTraining(attack=PGD(eps=0.1))),
         ({"standard.attack.eps": 0.2}, AdversarialTraining(attack=PGD(eps=0.2))),
     ]
@@ -90,20 +91,20 @@ def test_a_swept_method_has_its_name_as_coordinate() -> None:
         "use": "adversarial_training",
         "attack": {"sweep": [{"use": "pgd"}, {"use": "pgd_mnist", "steps": 3}]},
     }
-    found = variants("defences", "standard", defences={"standard": written})
-    assert [coords for coords, _ in found] == [
+    result = variants("defences", "standard", defences={"standard": written})
+    assert [coords for coords, _ in result] == [
         {"standard.attack": "pgd"},
         {"standard.attack": "pgd_mnist"},
     ]
 
 
 def test_swept_values_that_are_not_scalars_have_their_text_as_coordinate() -> None:
-    found = variants(
+    result = variants(
         "datasets", "fake", datasets={"fake": {"shape": {"sweep": [[1, 8, 8], [3, 8, 8]]}}}
     )
-    assert [coords["fake.shape"] for coords, _ in found] == ["(1, 8, 8)", "(3, 8, 8)"]
-    found = variants("attacks", "pgd", attacks={"pgd": {"step_size": {"sweep": [None, 0.1]}}})
-    assert [coords["pgd.step_size"] for coords, _ in found] == ["None", 0.1]
+    assert [coords["fake.shape"] for coords, _ in result] == ["(1, 8, 8)", "(3, 8, 8)"]
+    result = variants("attacks", "pgd", attacks={"pgd": {"step_size": {"sweep": [None, 0.1]}}})
+    assert [coords["pgd.step_size"] for coords, _ in result] == ["None", 0.1]
 
 
 def test_a_single_label_is_a_list_of_one() -> None:
@@ -188,14 +189,14 @@ def test_the_limits_of_a_bound_are_combined() -> None:
 
 
 def test_smoke_is_the_cheapest_version_of_a_spec() -> None:
-    whole = resolved(
+    full = resolved(
         seeds=[3, 4],
         datasets={"mnist": {}},
         attacks={"pgd": {"eps": {"sweep": [0.1, 0.2]}, "steps": 40, "sample": {"per_class": 100}}},
         defences={"standard": {"epochs": 20}},
         train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}],
     )
-    small = whole.smoke()
+    small = full.smoke()
     data: Any = small.entries["datasets"]["mnist"].variants[0].method
     assert (type(data).__name__, data.shape, data.classes, data.bounds) == (
         "Fake",
@@ -213,10 +214,10 @@ def test_smoke_is_the_cheapest_version_of_a_spec() -> None:
     assert small.entries["defences"]["standard"].variants[0].method.epochs == 1
     assert small.seeds == (3,)
     assert (small.title, small.claims, small.train, small.source) == (
-        whole.title,
-        whole.claims,
-        whole.train,
-        whole.source,
+        full.title,
+        full.claims,
+        full.train,
+        full.source,
     )
 
 
@@ -267,7 +268,7 @@ def test_a_scale_changes_a_spec_and_settings_change_both(path: Path) -> None:
 
 def test_a_setting_is_yaml(path: Path) -> None:
     swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
-    assert [one.method for one in swept.entries["attacks"]["pgd"].variants] == [
+    assert [item.method for item in swept.entries["attacks"]["pgd"].variants] == [
         PGD(eps=0.1),
         PGD(eps=8 / 255),
     ]

@@ -149,13 +149,13 @@ def nodes(value: Any, path: Path = ()) -> list[Path]:
 
 def changed(values: Any, path: Path, how: str, what: Any) -> Any:
     """A copy in which the node at path is deleted or replaced, or has a neighbour."""
-    whole = copy.deepcopy(values)
-    parent = whole
+    full = copy.deepcopy(values)
+    parent = full
     for step in path[:-1]:
         try:
             parent = parent[step]
         except (KeyError, IndexError, TypeError):
-            return whole  # an earlier change has removed the place
+            return full  # an earlier change has removed the place
     last = path[-1]
     if isinstance(parent, list) and isinstance(last, int) and last < len(parent):
         parent[last : last + (how != "insert")] = [] if how == "delete" else [what]
@@ -164,7 +164,7 @@ def changed(values: Any, path: Path, how: str, what: Any) -> Any:
             del parent[last]
         else:
             parent[last if how == "replace" else "eps"] = what
-    return whole
+    return full
 
 
 @st.composite
