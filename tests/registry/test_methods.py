@@ -343,12 +343,12 @@ def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Pa
 @pytest.mark.parametrize(
     ("kind", "setting", "new"),
     [
-        ("attack", "delicate = True", "needs_float32"),
-        ("attack", "nested = 'eps'", "sweep_field"),
-        ("attack", "_settle = None", "update"),
-        ("measure", "gathers = True", "takes_sweep"),
-        ("defence", "companion = None", "auxiliary"),
-        ("defence", "lesson = None", "prepare"),
+        ("attack", "delicate = True", "`needs_float32`"),
+        ("attack", "nested = 'eps'", "`sweep_field`"),
+        ("attack", "_settle = None", "a loop in `perturb`, as in invspec.attacks.lst"),
+        ("measure", "gathers = True", "`takes_sweep`"),
+        ("defence", "companion = None", "the argument `auxiliary` of invspec.training.loop.fit"),
+        ("defence", "lesson = None", "the argument `prepare` of invspec.training.loop.fit"),
     ],
 )
 def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
@@ -366,8 +366,8 @@ def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
     write(f"{kind}/mine.yaml", f"target: old_{kind}:Mine\nsummary: mine\n")
     sys.modules.pop(f"old_{kind}", None)
     assert refusal(lambda: resolve(kind, "mine"), tmp_path) == (
-        f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now `{new}`\n"
-        f"hint: rename it in old_{kind}"
+        f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now {new}\n"
+        f"hint: change it in old_{kind}"
     )
 
 
