@@ -114,7 +114,8 @@ def _unknown(word: str, owner: type[BaseModel]) -> SpecError:
     known = [field.alias or name for name, field in owner.model_fields.items()]
     if not issubclass(owner, Method):
         return SpecError(f"unknown key {word!r}", hint=suggest(word, known), path=(word,))
-    hint = suggest(word, known, f"{owner.__name__} takes") or f"{owner.__name__} takes none"
+    hint = owner.replaced.get(word) or suggest(word, known, f"{owner.__name__} takes")
+    hint = hint or f"{owner.__name__} takes none"
     return SpecError(f"{owner.__name__} has no such parameter", hint=hint, path=(word,))
 
 

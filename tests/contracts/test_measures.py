@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -45,7 +46,7 @@ def examples(seed, classes=CLASSES):
     clean = TensorSplit(x, y, index=judged["index"])
     tensors = {"x_adv": x_adv, "exact": x_adv.double()}
     return model, Examples(
-        clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model
+        clean, filled(judged), tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model
     )
 
 
@@ -55,7 +56,7 @@ def pairs(seed, classes=CLASSES):
     images = TensorSplit(one.clean.pixels, one.clean.y)
     clean = paired(images, images, Targets(indices=(0, 1, 2)), classes)
     (batch,) = clean.batches(len(clean))
-    judged = {name: column[clean.source] for name, column in one.judged.items()}
+    judged = {name: column[clean.source] for name, column in vars(one.judged).items()}
     judged |= {
         "index": batch.index,
         "source": clean.source,
@@ -67,7 +68,7 @@ def pairs(seed, classes=CLASSES):
     )
     settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
     tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
-    return model, Examples(clean, judged, tensors, settings, oracle=model)
+    return model, Examples(clean, filled(judged), tensors, settings, oracle=model)
 
 
 class Turned(nn.Module):

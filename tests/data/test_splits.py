@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from columns import filled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,7 +114,7 @@ def test_costing_counts_the_same_passes_for_all_examples():
 
 def test_examples_have_their_attacked_images():
     x_adv = torch.rand(2, 1, 1, 1)
-    assert Examples(split_of(2), {}, {"x_adv": x_adv}).x_adv is x_adv
+    assert Examples(split_of(2), filled({}), {"x_adv": x_adv}).x_adv is x_adv
 
 
 def test_the_default_journal_keeps_nothing():

@@ -131,5 +131,5 @@ def test_examples_are_read_in_batches_across_parts(size):
     pieces = list(found.batches(size, "x_adv", "l2"))
     assert [len(batch) for batch, _ in pieces] == [len(rows["x_adv"]) for _, rows in pieces]
     assert torch.equal(torch.cat([rows["x_adv"] for _, rows in pieces]), found.x_adv)
-    assert torch.equal(torch.cat([rows["l2"] for _, rows in pieces]), found.judged["l2"])
-    assert torch.equal(torch.cat([batch.index for batch, _ in pieces]), found.judged["index"])
+    assert torch.equal(torch.cat([rows["l2"] for _, rows in pieces]), found.judged.l2)
+    assert torch.equal(torch.cat([batch.index for batch, _ in pieces]), found.judged.index)
