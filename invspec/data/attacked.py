@@ -111,6 +111,20 @@ def judged_from(columns: Mapping[str, Tensor]) -> Judged:
 
 
 @dataclass(frozen=True)
+class PathPromise:
+    """What an attack promises about each path (T, C, H, W) that it keeps.
+
+    max_drop: loss of confidence, in the label predicted for the source, at any vertex.
+    longest_step: in l2, None if steps have any length. jumps: the first segment may lead to a start
+    of the walk's own, at any distance.
+    """
+
+    max_drop: float
+    longest_step: float | None
+    jumps: bool
+
+
+@dataclass(frozen=True)
 class Examples:
     """The whole output of one attack, with its clean images.
 
@@ -118,6 +132,7 @@ class Examples:
     (N, C, H, W) float64. They may be read from disk on access: read many by `batches`. settings are
     the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
+    path_promise is what the attack promises about its paths, if anything.
     """
 
     clean: Split
@@ -125,6 +140,7 @@ class Examples:
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
+    path_promise: PathPromise | None = None
 
     @property
     def pairs(self) -> JudgedPairs:

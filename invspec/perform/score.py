@@ -53,7 +53,14 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     clean = chosen(parts[0].train.dataset, parts[0].sample)
     # parts beyond the end of a small split are empty
     tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
-    return Examples(clean, judged_from(tensors), tensors, plain(parts[0].attack)["fields"])
+    attack = parts[0].attack
+    return Examples(
+        clean,
+        judged_from(tensors),
+        tensors,
+        plain(attack)["fields"],
+        path_promise=attack.path_promise,
+    )
 
 
 def score(task: Score, runtime: Runtime) -> Artifact:

@@ -8,7 +8,7 @@ import torch
 from columns import filled
 from torch import Tensor, nn
 
-from invspec.data import Examples, TensorSplit
+from invspec.data import Examples, PathPromise, TensorSplit
 from invspec.perform.pairs import PairedSplit
 
 
@@ -43,6 +43,7 @@ def of_pairs(
     x_adv: Tensor,
     path: Tensor | None = None,
     settings: dict[str, Any] | None = None,
+    path_promise: PathPromise | None = None,
 ) -> Examples:
     """Images (N, C, H, W) of classes y; ends are positions (source, target) of each pair in them.
 
@@ -61,4 +62,4 @@ def of_pairs(
         "y_target": y[target],
     }
     tensors = {"x_adv": x_adv} if path is None else {"x_adv": x_adv, "path": path}
-    return Examples(clean, filled(judged), tensors, settings or {})
+    return Examples(clean, filled(judged), tensors, settings or {}, path_promise=path_promise)
