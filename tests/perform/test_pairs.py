@@ -114,11 +114,11 @@ def test_a_task_judges_the_pairs_of_its_part():
     rest = perturb(toys.Shift(), part=(5, 12), sample=sample)
     assert size(task.train.dataset, sample) == len(chosen(task.train.dataset, sample)) == 12
     found = examples((task, rest), runtime)
-    assert set(found.judged) == {*JUDGED, *PAIRED}
+    assert set(vars(found.judged)) == {*JUDGED, *PAIRED}
     for name, column in zip(
         PAIRED, (*pairs_of(found.clean).ends.T, pairs_of(found.clean).y_target), strict=True
     ):
-        assert torch.equal(found.judged[name], column)
+        assert torch.equal(getattr(found.judged, name), column)
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 7, 30])
