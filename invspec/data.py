@@ -227,6 +227,20 @@ PAIRED = (
 
 
 @dataclass(frozen=True)
+class PathPromise:
+    """What an attack promises about each path (T, C, H, W) that it keeps.
+
+    max_drop: loss of confidence, in the label predicted for the source, at any vertex. longest_step:
+    in l2, None if steps have any length. jumps: the first segment may lead to a start of the walk's
+    own, at any distance.
+    """
+
+    max_drop: float
+    longest_step: float | None
+    jumps: bool
+
+
+@dataclass(frozen=True)
 class Examples:
     """One attack's whole output, judged: columns (N,) by name (JUDGED, and PAIRED of pairs), one row an example.
 
@@ -234,6 +248,8 @@ class Examples:
     float64; it may read them on demand, all of them at once, so that `batches` is the way to read many. settings are
     the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that want one, is a second classifier
     of the same data set, x (B, C, H, W) to logits (B, K), that is believed.
+
+    path_promise: what the attack promises about its paths, if anything.
     """
 
     clean: Split
@@ -241,6 +257,7 @@ class Examples:
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
+    path_promise: PathPromise | None = None
 
     @property
     def x_adv(self) -> Tensor:

@@ -8,87 +8,86 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch
+from invspec.data import Batch, Perturbed
 from invspec.kinds import Number
+from invspec.ops.draws import Draws
 from invspec.ops.norms import DUAL, per_example, size, steepest
 from invspec.ops.types import Norm
-from invspec.search.gradients import logits_of
-from invspec.search.minimal_norm import MinimalNorm, Nearest, Searched
-from invspec.search.survivors import likeliest_others
+from invspec.search.gradients import likeliest_others
+from invspec.search.minimal_norm import MinimalNorm, Nearest
+from invspec.search.search import Search
 
-EXTRA = (
-    1e-4  # by how much a step is longer, so that steps into pixels that cannot move do not dwindle
-)
+# Extra length of a step. Otherwise steps would dwindle where pixels at their bounds cannot move.
+EXTRA = 1e-4
 
 
 class DeepFool(MinimalNorm):
-    """Step to the nearest face of the linearised decision boundary until the prediction leaves the label.
+    """Step to the nearest face of the linearised decision boundary until the prediction changes.
 
-    A step is the shortest one that brings some other class, among the `candidates` likeliest at x, level with the
-    label, in linear approximation (Algorithm 2; section 3.4 for linf). Their sum, stretched by overshoot, is added to
-    x. An example leaves the batch with its first adversarial image.
+    A step is the shortest one that, in linear approximation, makes the logit of another class equal
+    to that of the label (Algorithm 2; section 3.4 for linf). Only the `candidates` classes that are
+    likeliest at x are considered. The sum of all steps, stretched by overshoot, is added to x. An
+    example leaves the batch with its first adversarial image.
 
-    Returns x_adv (B, C, H, W), which is x for examples that are misclassified already, where `steps` did not do and
-    where every gradient vanishes.
+    Returns x_adv (B, C, H, W), which is x for examples that are misclassified already, that `steps`
+    updates do not fool, or whose gradients all vanish.
 
-    Deviates: every image is brought into the box of valid pixels; every step is 1e-4 longer, as in the authors' code;
-    and the answer is refined (`refine`), which takes back what overshoot added. refine 0 leaves it there.
+    Deviates: every image is clamped to the box of valid pixels; every step is 1e-4 longer, as in
+    the authors' code; and the result is refined (`refine`), which undoes the overshoot. With
+    refine 0 the overshoot remains.
     """
 
     norm: Literal["l2", "linf"] = Field(
         default="l2", description="how distance is measured: l2 or linf"
     )
-    steps: int = Field(default=50, ge=1, description="most updates of an example")
+    steps: int = Field(default=50, ge=1, description="largest number of updates of an example")
     overshoot: Number = Field(
-        default=0.02, ge=0, description="share of the perturbation that is added to cross over"
+        default=0.02, ge=0, description="share of the perturbation added to cross the boundary"
     )
     candidates: int = Field(
-        default=10, ge=1, description="likeliest other classes that are considered"
+        default=10, ge=1, description="number of likeliest other classes considered"
     )
 
-    def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
-        nearest, x_adv = Nearest.to(batch.x, self.norm), batch.x.clone()
-        total, rivals = (
-            torch.zeros_like(batch.x),
-            likeliest_others(logits_of(model, batch.x), batch.y, self.candidates),
-        )
-        rounds = torch.zeros_like(batch.y)
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        nearest = Nearest.begin(self, model, batch, rng, self.norm)
+        if len(nearest.search):
+            # An inner search, since examples leave it that `refine` comes back to.
+            inner = nearest.inner()
+            self._step_out(inner)
+            nearest.merge(inner)
+        return nearest.refined(self.refine)
+
+    def _step_out(self, nearest: Nearest) -> None:
+        search, x_adv = nearest.search, nearest.search.x
+        rivals = likeliest_others(search.logits(x_adv), search.y, self.candidates)
+        total = torch.zeros_like(x_adv)
         for _ in range(self.steps):
-            rows = (~nearest.found).nonzero().squeeze(1)
-            if not len(rows):
-                break
-            active = batch.take(rows)
-            total[rows] += to_boundary(model, x_adv[rows], active.y, rivals[rows], self.norm)
-            x_adv[rows] = self._valid(active, active.x + (1 + self.overshoot) * total[rows])
-            left = torch.zeros_like(nearest.found)
-            left[rows] = logits_of(model, x_adv[rows]).argmax(1) != active.y
-            nearest.offer(x_adv, left)
-            rounds[rows] += 1
-        return Searched(nearest, forwards=1 + 2 * rounds, backwards=rivals.shape[1] * rounds)
+            total = total + to_boundary(search, x_adv, rivals, self.norm)
+            x_adv = nearest.valid(search.x + (1 + self.overshoot) * total)
+            staying = search.narrow(~nearest.judge(x_adv))
+            if staying is not None:
+                x_adv, total, rivals = x_adv[staying], total[staying], rivals[staying]
+            if not len(search):
+                return
 
 
-def to_boundary(model: nn.Module, x: Tensor, y: Tensor, rivals: Tensor, norm: Norm) -> Tensor:
-    """The shortest step (B, C, H, W) to just past where a rival's logit, of rivals (B, M), equals that of y.
+def to_boundary(search: Search, x: Tensor, rivals: Tensor, norm: Norm) -> Tensor:
+    """The shortest step (M, C, H, W) to just past where a rival's logit equals the label's.
 
-    Both are linearised at x. One forward and M backward passes. Where no gradient tells them apart the step is 0.
+    rivals (M, R) are classes; the logits are linearised at x (M, C, H, W). Costs one forward and R
+    backward passes. Where no gradient tells rival and label apart the step is 0.
     """
-    leaf, shortest, step = (
-        x.detach().requires_grad_(),
-        x.new_full((len(x),), torch.inf),
-        torch.zeros_like(x),
-    )
+    leaf, step = x.detach().requires_grad_(), torch.zeros_like(x)
+    shortest = x.new_full((len(x),), torch.inf)
     with torch.enable_grad():
-        logits = model(leaf)
-        gaps = (logits.gather(1, rivals) - logits.gather(1, y.unsqueeze(1))).unbind(1)
+        logits = search.forward(leaf)
+        gaps = (logits.gather(1, rivals) - logits.gather(1, search.y.unsqueeze(1))).unbind(1)
     for gap in gaps:
-        (gradient,) = torch.autograd.grad(gap.sum(), leaf, retain_graph=True)
+        gradient = search.backward(gap, leaf, keep_graph=True)
         slope = size(gradient, DUAL[norm])
         distance = torch.where(slope > 0, gap.detach().to(x).abs() / slope, torch.inf)
         nearer = distance < shortest
         shortest = torch.where(nearer, distance, shortest)
-        step = torch.where(
-            per_example(nearer, x),
-            per_example(distance + EXTRA, x) * steepest(gradient, norm),
-            step,
-        )
+        candidate = per_example(distance + EXTRA, x) * steepest(gradient, norm)
+        step = torch.where(per_example(nearer, x), candidate, step)
     return step

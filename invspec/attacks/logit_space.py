@@ -1,4 +1,4 @@
-"""A random or foreign image that is given the logits of x."""
+"""A random or target image that is given the logits of x."""
 
 from __future__ import annotations
 
@@ -12,75 +12,78 @@ from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.losses import total_variation
-from invspec.search.gradients import logits_of
+from invspec.search.search import Search
 
 
 class LogitSpace(Attack):
-    """Descend from far away to an image that the model reads as it reads x (Algorithm 2, read so that it coheres).
+    """Descend from far away to an image whose logits equal those of x (Algorithm 2, corrected).
 
-    With logits L, probabilities f and the perturbation delta of the image that the search starts from, minimise
+    With logits L, probabilities f and delta, the difference of x_adv from the image that the search
+    starts from, minimise
 
         ||L(x_adv) + h - L(x)||^2 + probability_weight ||f(x_adv) - f(x)||^2 + tv_weight TV(delta)
 
-    by steps of step_size along the signs of the gradient, each cut off at the ends of the pixel range. h optimal is the
-    mean over classes of L(x) - L(x_adv), so that the first term is the distance of the centred logits, which is 0 just
-    where the probabilities are equal. start source sets out from x with uniform noise in [-1, 1], start target from
-    x_target as it is. objective confidence puts relu(f_j(x) - f_j(x_adv)) in place of the first two terms, j being the
-    class that is predicted for x.
+    by steps of step_size along the signs of the gradient, clamped to the pixel bounds. h optimal is
+    the mean over classes of L(x) - L(x_adv): the first term is then the distance between centred
+    logits, which is 0 exactly where the probabilities are equal. start source sets out from x plus
+    uniform noise in [-1, 1], start target from x_target. objective confidence replaces the first
+    two terms by relu(f_j(x) - f_j(x_adv)), where j is the predicted class of x.
 
-    To report beside every result: the first step, to the start, is as long as images are far apart, so that what this
-    gives is not the end of a path, alone or as the start of another attack. With start target there is no path at all:
-    x_adv is an ordinary adversarial perturbation of the target. Never pool either with attacks that walk from x.
+    To report beside every result: the first step, to the start, is as long as images are far apart.
+    The result is therefore not the end of a path, alone or as the start of another attack. With
+    start target there is no path at all: x_adv is an ordinary adversarial perturbation of the
+    target. Never pool either with attacks that walk from x.
 
     Needs batch.x_target for start target. Returns the last image, x_adv (B, C, H, W).
 
-    Deviates: printed is an ascent with the second term subtracted and with x_adv <- clamp(x_adv + delta), which adds
-    the whole of delta at every step; no sign makes its terms cohere, and it loses the class. It is here as the card
-    logit_space_literal: sign ascent, probability_weight -1, accumulates. The authors' code has a constant for h, and in
-    its last version what the card logit_space_published has, but for the norm of its relu, which is over the batch;
-    its learning rate of 10 throws every pixel to an end of the range at the first step.
+    Deviates: the paper prints an ascent with the second term subtracted and with
+    x_adv <- clamp(x_adv + delta), which adds all of delta at every step; no choice of sign makes
+    its terms consistent, and it loses the class. The card logit_space_literal runs it: sign ascent,
+    probability_weight -1, accumulates. The authors' code has a constant h; its last version is the
+    card logit_space_published, except that their relu has a norm over the batch. Its learning rate
+    of 10 moves every pixel to an end of the range at the first step.
     """
 
     start: Literal["source", "target"] = Field(
-        default="source", description="noise upon x, or the target image"
+        default="source", description="image to start from: x plus noise, or the target"
     )
     objective: Literal["match", "confidence"] = Field(
         default="match",
-        description="match logits and probabilities of x, or keep the confidence in its class",
+        description="match the logits and probabilities of x, or keep the confidence in its class",
     )
     h: Literal["optimal", "zero"] | Number = Field(
         default="optimal",
-        description="what may be added to all logits: the best shift, nothing, or a constant",
+        description="shift added to all logits: the optimal one, zero, or a constant",
     )
     probability_weight: Number = Field(
-        default=1.0, description="weight of the squared distance of probabilities"
+        default=1.0, description="weight of the squared distance between probabilities"
     )
     tv_weight: Number = Field(
         default=0.01, description="weight of the total variation of the perturbation"
     )
     tv: Literal["l1", "squared"] = Field(
         default="l1",
-        description="total variation: sum of differences of neighbours, or mean of their squares",
+        description="total variation: sum of absolute, or mean of squared, pixel differences",
     )
     steps: int = Field(default=200, ge=1, description="number of updates")
     step_size: Pixels = Field(
-        default=0.01, gt=0, description="length of an update in linf; adam: its learning rate"
+        default=0.01, gt=0, description="linf length of an update; for adam, its learning rate"
     )
     optimiser: Literal["sign", "adam"] = Field(
-        default="sign", description="signs of the gradient, or Adam on the image"
+        default="sign", description="signs of the gradient, or Adam on the pixels"
     )
     schedule: Literal["constant", "milestones"] = Field(
         default="constant",
-        description="course of step_size; milestones: a tenth of it from 50 % of the steps, and 75 %",
+        description="of step_size; milestones: divided by 10 after 50 % and 75 % of the steps",
     )
     sign: Literal["descent", "ascent"] = Field(
-        default="descent", description="descend the objective, or climb it"
+        default="descent", description="descend or climb the objective"
     )
     accumulates: bool = Field(
         default=False, description="as printed: each step adds all of delta to the last image"
     )
     margin: Pixels = Field(
-        default=0.0, ge=0, lt=0.5, description="how far pixels keep from both ends of their range"
+        default=0.0, ge=0, lt=0.5, description="distance of pixels from both ends of their range"
     )
 
     @property
@@ -88,19 +91,21 @@ class LogitSpace(Attack):
         return self.start == "target"
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        clean = logits_of(model, batch.x)
+        search = Search(model, batch)
+        clean = search.logits(batch.x)
         origin, x_adv = self._start(batch, rng)
         low, high = batch.bounds[0] + self.margin, batch.bounds[1] - self.margin
-        point = x_adv - origin if self.accumulates else x_adv  # what is updated
+        # The tensor that is updated in place: delta if it accumulates, else the image itself.
+        point = x_adv - origin if self.accumulates else x_adv
         adam = torch.optim.Adam([point]) if self.optimiser == "adam" else None
         for step in range(self.steps):
-            gradient = self._gradient(model, x_adv, origin, clean)
+            gradient = self._gradient(search, x_adv, origin, clean)
             self._update(point, gradient, self._length(step), adam)
             x_adv = (x_adv + point if self.accumulates else point).clamp_(low, high)
-        return Perturbed.costing(x_adv, forwards=self.steps + 1, backwards=self.steps)
+        return search.result(x_adv)
 
     def loss(self, logits: Tensor, clean: Tensor, delta: Tensor) -> Tensor:
-        """The objective (B,) at logits (B, K), with clean (B, K) those of x, and the perturbation (B, C, H, W)."""
+        """The objective (B,): logits (B, K), clean (B, K) those of x, delta (B, C, H, W)."""
         smoothness = self.tv_weight * total_variation(delta, squared=self.tv == "squared")
         difference = clean.softmax(1) - logits.softmax(1)
         if self.objective == "confidence":
@@ -110,26 +115,26 @@ class LogitSpace(Attack):
         return gap + self.probability_weight * difference.square().sum(1) + smoothness
 
     def _shifted(self, gap: Tensor) -> Tensor:
-        """The difference of logits (B, K) with h added."""
+        """The difference of logits (B, K), plus h."""
         if self.h == "optimal":
             return gap - gap.mean(1, keepdim=True)
         return gap if self.h == "zero" else gap + self.h
 
     def _start(self, batch: Batch, rng: Draws) -> tuple[Tensor, Tensor]:
-        """The image of which x_adv is a perturbation, and the first x_adv, a new tensor."""
+        """The image that delta is measured from, and the first x_adv, a new tensor."""
         if self.start == "target":
             return batch.targets, batch.targets.clone()
         noise = 2 * rng.uniform(tuple(batch.x.shape)).to(batch.x) - 1
         return batch.x, (batch.x + noise).clamp_(*batch.bounds)
 
-    def _gradient(self, model: nn.Module, x_adv: Tensor, origin: Tensor, clean: Tensor) -> Tensor:
+    def _gradient(self, search: Search, x_adv: Tensor, origin: Tensor, clean: Tensor) -> Tensor:
         leaf = x_adv.detach().clone().requires_grad_()
         with torch.enable_grad():
-            total = self.loss(model(leaf), clean, leaf - origin).sum()
-        return torch.autograd.grad(total, leaf)[0]
+            loss = self.loss(search.forward(leaf), clean, leaf - origin)
+        return search.backward(loss, leaf)
 
     def _length(self, step: int) -> float:
-        """step_size at a step, which counts from 0."""
+        """step_size at a step, counted from 0."""
         if self.schedule == "constant":
             return self.step_size
         return self.step_size * 0.1 ** ((2 * step >= self.steps) + (4 * step >= 3 * self.steps))

@@ -4,67 +4,70 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from invspec.data import Batch
+from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Confidence, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example
 from invspec.ops.nullspace import project_out
-from invspec.ops.types import Bounds
-from invspec.search.target_walk import Memory, Start, TargetWalk, Walkers
+from invspec.search.target_walk import TargetWalk, Walk
 
 
 class LST(TargetWalk):
-    """Walk from x towards x_target along the level set of the confidence, nudged to where it is higher.
+    """Walk from x towards x_target along the level set of the confidence, nudged to higher values.
 
-    A step is step_size * u less a nudge: u is the displacement to the target without its part along the gradient J of
-    the cross-entropy of the label that the model predicts for x; to the nudge nudge / 2 * J is added in every step,
-    and every pixel of it cut off at +-nudge. A step that loses max_drop or more of the confidence at x is refused;
-    the nudge still grows, so that the next one may be taken. Without a nudge the first refusal is the end.
+    A step is step_size * u minus a nudge. u is the displacement to the target without its component
+    along J, the gradient of the cross-entropy of the label that the model predicts for x. Every
+    step adds nudge / 2 * J to the nudge and clips each of its pixels to [-nudge, nudge]. A step
+    that loses max_drop or more of the confidence at x is refused; the nudge keeps growing, so that
+    the next step may be accepted. Without a nudge, an example stops at its first refusal.
 
-    The walk sets out from x + random_start * (U(0, 1) - 1/2), if the confidence there allows, else from x.
+    The walk sets out from x + random_start * (U(0, 1) - 1/2) if the confidence there allows, else
+    from x.
 
-    Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path (T, B, C, H, W).
+    Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path
+    (T, B, C, H, W): x, the random start if there is one, and the image after each step.
 
-    Deviates: the label is the predicted one, which for the correctly classified sources of the paper is the true one.
-    The authors do not judge the random start.
+    Deviates: the label is the predicted one; for the correctly classified sources of the paper that
+    is the true one. The authors do not judge the random start.
     """
 
-    step_size: Number = Field(default=0.01, gt=0, le=1, description="share of u in one step")
+    step_size: Number = Field(default=0.01, gt=0, le=1, description="fraction of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
-        default=0.2, ge=0, le=1, description="confidence that may be lost on the way"
+        default=0.2, ge=0, le=1, description="confidence that may be lost along the walk"
     )
-    strict: bool = Field(default=True, description="refuse a loss of exactly max_drop too")
+    strict: bool = Field(default=True, description="also refuse a loss of exactly max_drop")
     nudge: Pixels = Field(
-        default=2e-3, ge=0, description="most that a pixel is nudged in one step; 0: not at all"
+        default=2e-3, ge=0, description="largest nudge of a pixel in one step; 0: none"
     )
-    reset_nudge: bool = Field(default=False, description="begin the nudge anew after a refusal")
+    reset_nudge: bool = Field(default=False, description="restart the nudge from 0 after a refusal")
     random_start: Pixels = Field(
         default=4 / 255, ge=0, description="width of the noise on x; 0: set out from x"
     )
 
-    def _start(self, model: nn.Module, batch: Batch, rng: Draws) -> Start | None:
-        if self.random_start == 0:
-            return None
-        noise = rng.uniform(tuple(batch.x.shape)).to(batch.x) - 0.5
-        return Start(noise.mul_(self.random_start).add_(batch.x).clamp_(*batch.bounds))
+    @property
+    def path_promise(self) -> PathPromise:
+        return PathPromise(self.max_drop, longest_step=None, jumps=self.random_start > 0)
 
-    def _outset(self, x: Tensor) -> Memory:
-        return {"nudge": torch.zeros_like(x)}
-
-    def _step(self, walkers: Walkers, bounds: Bounds) -> tuple[Tensor, Memory]:
-        u = project_out(walkers.x_target - walkers.x, walkers.gradient, "two_sided")
-        if self.nudge == 0:
-            return u.mul_(self.step_size).add_(walkers.x).clamp_(*bounds), walkers.memory
-        rising = walkers.gradient * per_example(walkers.doubt.to(u), u)  # -J
-        nudge = (walkers.memory["nudge"] - self.nudge / 2 * rising).clamp_(-self.nudge, self.nudge)
-        return u.mul_(self.step_size).add_(walkers.x).sub_(nudge).clamp_(*bounds), {"nudge": nudge}
-
-    def _settle(self, memory: Memory, accepted: Tensor) -> tuple[Memory, Tensor]:
-        if self.nudge == 0:
-            return memory, accepted
-        if self.reset_nudge:
-            memory = {"nudge": memory["nudge"].where(per_example(accepted, memory["nudge"]), 0)}
-        return memory, torch.ones_like(accepted)
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        walk = Walk(self, model, batch)
+        if self.random_start:
+            noise = rng.uniform(tuple(batch.x.shape)).to(batch.x) - 0.5
+            walk.jump(noise.mul_(self.random_start).add_(batch.x).clamp_(*batch.bounds))
+        nudge = torch.zeros_like(batch.x)
+        while walk.active:
+            u = project_out(walk.x_target - walk.x, walk.gradient, "two_sided")
+            x_new = u.mul_(self.step_size).add_(walk.x)
+            if self.nudge:
+                # J = -(1 - confidence) times the gradient of the log-odds.
+                minus_j = walk.gradient * per_example(walk.doubt.to(u), u)
+                nudge = (nudge - self.nudge / 2 * minus_j).clamp_(-self.nudge, self.nudge)
+                x_new.sub_(nudge)
+            accepted = walk.attempt(x_new)
+            if self.nudge == 0:
+                nudge = walk.narrow(accepted, nudge)
+            elif self.reset_nudge:
+                nudge = nudge.where(per_example(accepted, nudge), 0)
+        return walk.result()

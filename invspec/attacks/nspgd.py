@@ -9,49 +9,55 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Batch
+from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Number
 from invspec.ops.draws import Draws
 from invspec.ops.norms import per_example, size
 from invspec.ops.nullspace import Projection, project_out, project_out_within
 from invspec.ops.types import Bounds
 from invspec.registry.fields import AttackField
-from invspec.search.target_walk import Memory, Start, TargetWalk, Walkers
+from invspec.search.target_walk import TargetWalk, Walk
 
+# Defaults of step_size: the paper's for unit steps, the authors' code's for fractions.
 STEP_SIZE = {"unit": 0.01, "fraction": 0.05}
 
 
 class NSPGD(TargetWalk):
-    """Walk from x towards x_target without losing confidence in the label that the model predicts for x.
+    """Walk from x towards x_target without losing confidence in the label that the model gives x.
 
-    Each step is u, the displacement v to the target less its part along the gradient of the confidence (Algorithm 1):
-    a step of length min(step_size, ||u||) in step_mode unit, step_size * u in step_mode fraction. A step that would
-    lose more than max_drop of the confidence at x is halved, a step that is taken doubled again up to the full size.
-    An example stops for good where a step halved `backtracks` times is refused, and where u is no longer than
-    rounding.
+    Each step goes along u, the displacement v to the target minus its component along the gradient
+    of the confidence (Algorithm 1). step_mode unit moves by min(step_size, ||u||), step_mode
+    fraction by step_size * u. A step that would lose more than max_drop of the confidence at x is
+    refused, and the next one is half as long; after an accepted step, the length doubles again up
+    to the full one. An example stops once `backtracks` halvings in a row were refused, and where u
+    is no longer than rounding.
 
-    With a start, say logit_space, the image that it finds is the first to be stepped to, if its confidence allows;
-    label and confidence stay those of x. The step from x to it has any length.
+    With a start, such as logit_space, the walk sets out from the image which that attack finds, if
+    its confidence allows; label and confidence remain those of x. This first step may have any
+    length.
 
-    free_coordinates: a pixel that is at its bound and would be carried beyond it is left out of v and gradient. The
-    clamp takes back such a pixel's part of the projection otherwise, and so lowers the confidence.
+    free_coordinates: a pixel at its bound that would be carried beyond it is left out of v and of
+    the gradient. Otherwise the clamp undoes such a pixel's part of the projection, and so lowers
+    the confidence.
 
-    Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path (T, B, C, H, W).
+    Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path
+    (T, B, C, H, W): x, the start if there is one, and the image after each step.
 
-    Deviates: Algorithm 1 prints u = x_diff - c x_diff, which only rescales the step (projection printed); the text of
-    5.1 describes a projection. The paper stops at the first refusal, and there is no number of iterations in it. A
-    unit step has length min(step_size, ||u||): the paper's is as long as step_size even where u is shorter, and then
-    swings to and fro; others take min(step_size, ||v||). The authors' code walks by
-    fractions, lets x leave the pixels' bounds and shows the model clamp(x) (nspgd_published); their path and x_adv are
-    then clamp(x) here.
+    Deviates: Algorithm 1 prints u = x_diff - c x_diff, which only rescales the step (projection
+    printed); the text of 5.1 describes a projection. The paper stops at the first refusal, and does
+    not give the number of iterations. The paper's unit step has length step_size even where u is
+    shorter, and then oscillates around the target; others use min(step_size, ||v||). The authors'
+    code steps by fractions, lets x leave the pixel bounds and shows the model clamp(x)
+    (nspgd_published); their path and x_adv are clamp(x) here.
     """
 
     projection: Projection = Field(
         default="one_sided",
-        description="of v: one_sided, remove what lowers the confidence; two_sided, what changes it; none; printed",
+        description="what is removed from v: one_sided, what lowers the confidence; two_sided, "
+        "what changes it; none, nothing; printed, nothing, but v is lengthened",
     )
     step_mode: Literal["unit", "fraction"] = Field(
-        default="unit", description="step_size is a length in l2, or a share of u"
+        default="unit", description="whether step_size is an l2 length or a fraction of u"
     )
     step_size: Number | None = Field(
         default=None,
@@ -63,11 +69,11 @@ class NSPGD(TargetWalk):
         default=5, ge=0, le=50, description="halvings of a refused step; 0: stop at once"
     )
     start: AttackField | None = Field(
-        default=None, description="attack whose image is the first step; default: x"
+        default=None, description="attack whose image the walk sets out from; default: x"
     )
     clamp: Literal["iterate", "input"] = Field(
         default="iterate",
-        description="keep x within the pixels' bounds, or only what the model sees and what returns",
+        description="keep x within the pixel bounds, or only the model's input and the result",
     )
     free_coordinates: bool = Field(
         default=False, description="project among pixels that are not held at a bound"
@@ -77,15 +83,17 @@ class NSPGD(TargetWalk):
     def _no_contradiction(self) -> Self:
         if self.step_mode == "fraction" and self._length > 1:
             raise ValueError(
-                f"a step of {self._length:g} of the way goes beyond; step_mode fraction takes at most 1"
+                f"step_size {self._length:g} overshoots the target; "
+                "step_mode fraction takes at most 1"
             )
         if self.free_coordinates and self.clamp == "input":
             raise ValueError(
-                "free_coordinates leaves out pixels at their bounds, and with clamp input none are held"
+                "free_coordinates needs clamp iterate; with clamp input no pixel is held at a bound"
             )
         if self.free_coordinates and self.projection in ("none", "printed"):
             raise ValueError(
-                f"free_coordinates changes what is projected, and projection {self.projection} is none"
+                "free_coordinates needs projection one_sided or two_sided; "
+                f"found {self.projection}, which projects nothing"
             )
         return self
 
@@ -94,40 +102,40 @@ class NSPGD(TargetWalk):
         return None if self.start is None else self.start.accepts
 
     @property
+    def path_promise(self) -> PathPromise:
+        longest_step = self._length if self.step_mode == "unit" else None
+        return PathPromise(self.max_drop, longest_step, jumps=self.start is not None)
+
+    @property
     def _length(self) -> float:
         return STEP_SIZE[self.step_mode] if self.step_size is None else self.step_size
 
-    def _start(self, model: nn.Module, batch: Batch, rng: Draws) -> Start | None:
-        if self.start is None:
-            return None
-        found = self.start.perturb(model, batch, rng)
-        return Start(found.x_adv.to(batch.x), found.forwards, found.backwards)
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        walk = Walk(self, model, batch, clamp_input=self.clamp == "input")
+        if self.start is not None:
+            start = self.start.perturb(model, batch, rng)
+            walk.search.include(start)
+            walk.jump(start.x_adv.to(batch.x))
+        fraction = self.step_mode == "fraction"
+        share = batch.x.new_ones(len(batch))  # of the full step, after halvings
+        while walk.active:
+            u = self._displacement(walk, batch.bounds)
+            length = size(u, "l2")
+            moves = length > rounding(u)
+            scale = self._length if fraction else (self._length / length).clamp_max_(1)
+            accepted = walk.attempt(u.mul_(per_example(share * scale, u)).add_(walk.x))
+            share = torch.where(accepted, (2 * share).clamp_max_(1), share / 2)
+            share = walk.narrow(moves & (share * 2**self.backtracks >= 1), share)
+        return walk.result()
 
-    def _outset(self, x: Tensor) -> Memory:
-        return {"share": x.new_ones(len(x))}  # of the full step
-
-    def _step(self, walkers: Walkers, bounds: Bounds) -> tuple[Tensor, Memory]:
-        v, share = walkers.x_target - walkers.x, walkers.memory["share"]
+    def _displacement(self, walk: Walk, bounds: Bounds) -> Tensor:
+        """u (M, C, H, W), a new tensor."""
+        v = walk.x_target - walk.x
         if self.free_coordinates:
-            u = project_out_within(v, walkers.gradient, self.projection, walkers.x, bounds)
-        else:
-            u = project_out(v, walkers.gradient, self.projection)
-        length = size(u, "l2")
-        scale = (self._length / length).clamp_max_(1) if self.step_mode == "unit" else self._length
-        x = u.mul_(per_example(share * scale, u)).add_(walkers.x)
-        return x.clamp_(*bounds) if self.clamp == "iterate" else x, {
-            "share": share,
-            "moves": length > rounding(u),
-        }
-
-    def _settle(self, memory: Memory, accepted: Tensor) -> tuple[Memory, Tensor]:
-        share = torch.where(accepted, (2 * memory["share"]).clamp_max_(1), memory["share"] / 2)
-        return {"share": share}, memory["moves"] & (share * 2**self.backtracks >= 1)
-
-    def _seen(self, x: Tensor, bounds: Bounds) -> Tensor:
-        return x if self.clamp == "iterate" else x.clamp(*bounds)
+            return project_out_within(v, walk.gradient, self.projection, walk.x, bounds)
+        return project_out(v, walk.gradient, self.projection)
 
 
 def rounding(u: Tensor) -> float:
-    """The length that u (B, ...) has in l2 where it would be 0 but for the rounding of pixels."""
+    """The l2 length that u (B, ...) may have by the rounding of pixels alone."""
     return torch.finfo(u.dtype).eps * math.sqrt(u[0].numel())

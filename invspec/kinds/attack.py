@@ -10,7 +10,7 @@ from invspec.kinds.method import Method
 if TYPE_CHECKING:
     from torch import nn
 
-    from invspec.data import Batch, Perturbed
+    from invspec.data import Batch, PathPromise, Perturbed
     from invspec.ops.draws import Draws
 
 
@@ -38,6 +38,16 @@ class Attack(Method):
     def wants_target(self) -> bool:
         """Whether it needs batch.x_target, an image of another class; samples say which."""
         return False
+
+    @property
+    def path_vertices(self) -> int:
+        """Most images that it keeps of an example's path, 0 if it keeps no path."""
+        return 0
+
+    @property
+    def path_promise(self) -> PathPromise | None:
+        """What holds for every path that it keeps; None if nothing is promised."""
+        return None
 
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

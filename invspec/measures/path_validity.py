@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, PathPromise, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Confidence, Measure, Number
 from invspec.ops.types import Bounds
 from invspec.scoring.pairs import Walks, confidences, device_of, walked
 from invspec.scoring.rows import exact, share_of_pairs
-
-STEP_SIZE = 0.01  # of NSPGD's unit steps, unless the attack says otherwise
-STARTS = (
-    "start",
-    "random_start",
-)  # settings of attacks whose walk may set out from another image than the source
 
 
 class PathValidity(Measure):
@@ -73,7 +67,7 @@ class PathValidity(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        promise = self._promise(attacked.settings)
+        promise = self._promise(attacked.path_promise)
         check = PathCheck.joined(
             [promise.check(walks, model) for walks in walked(attacked, device_of(model))]
         )
@@ -90,22 +84,17 @@ class PathValidity(Measure):
         )
         return Scored([exact(value, n, quantity=name) for name, value in found.items()])
 
-    def _promise(self, settings: Mapping[str, Any]) -> Promise:
-        max_drop = self.max_drop if self.max_drop is not None else settings.get("max_drop")
-        if max_drop is None:
+    def _promise(self, own: PathPromise | None) -> Promise:
+        if own is None and self.max_drop is None:
             raise InvspecError(
                 "the attack does not say how much confidence a path may lose",
                 hint="say max_drop: 0.05",
             )
-        own = (
-            (settings.get("step_size") or STEP_SIZE)
-            if settings.get("step_mode") == "unit"
-            else None
-        )
+        own = own or PathPromise(max_drop=0.0, longest_step=None, jumps=False)
         return Promise(
-            step_size=self.step_size or own,
-            max_drop=max_drop,
-            jumps=any(settings.get(name) for name in STARTS),
+            step_size=self.step_size or own.longest_step,
+            max_drop=own.max_drop if self.max_drop is None else self.max_drop,
+            jumps=own.jumps,
             interior=self.interior,
             tolerance=self.tolerance,
         )

@@ -1,7 +1,7 @@
-"""Random draws that batch size, parts and device cannot change.
+"""Random draws that do not depend on batch size, parts or device.
 
-`PerExample` serves attacks and measures: the numbers of an example depend on a key and the example's index alone.
-`Stream` serves training: one generator, whose state a checkpoint can hold.
+`PerExample` is for attacks and measures: an example's numbers depend on a key and its index alone.
+`Stream` is for training: one generator, whose state fits in a checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Draws(Protocol):
-    """Source of random tensors. The leading axis of every shape is the batch."""
+    """A source of random tensors. The leading axis of every shape is the batch."""
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Float32 in [0, 1)."""
@@ -31,26 +31,27 @@ class Draws(Protocol):
         ...
 
     def take(self, rows: Tensor) -> Draws:
-        """The draws of some examples of the batch, rows (M,) int64 or (B,) bool."""
+        """The draws for a subset of the batch, rows (M,) int64 or (B,) bool."""
         ...
 
     def named(self, name: str) -> Draws:
-        """Draws that depend on name and example, but not on the task: common random numbers."""
+        """Draws that depend on name and example but not on the task: common random numbers."""
         ...
 
 
 def digest(key: str) -> bytes:
-    """32 bytes that look random and depend on every character of key."""
+    """SHA-256 of the key, 32 bytes."""
     return hashlib.sha256(key.encode()).digest()
 
 
 class PerExample:
-    """Philox (Salmon et al. 2011), keyed by a text and counted by (example index, number of the call)."""
+    """Philox (Salmon et al. 2011): keyed by a text, counted by example index and call number."""
 
     def __init__(self, key: str, index: Tensor, device: torch.device | str = "cpu") -> None:
         self.key, self.index, self.device = key, index.cpu(), torch.device(device)
         self._words = np.frombuffer(digest(key)[:16], dtype=np.uint64)
-        self._calls = [0]  # shared with what `take` returns, so that call numbers stay in step
+        # A list, so that `take` can share it: call numbers then stay in step.
+        self._calls = [0]
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Float32 in [0, 1)."""
@@ -67,7 +68,7 @@ class PerExample:
         return self._draw(shape, lambda generator, size: generator.integers(high, size=size))
 
     def take(self, rows: Tensor) -> PerExample:
-        """The draws of some examples of the batch; later calls stay in step with this one's."""
+        """The draws for a subset of the batch; call numbers stay in step with this object's."""
         taken = PerExample(self.key, self.index[rows.cpu()], self.device)
         taken._calls = self._calls
         return taken
@@ -93,7 +94,7 @@ class PerExample:
 
 
 class Stream:
-    """One generator, seeded by a text. Drawn on the CPU, so that a GPU sees the same numbers."""
+    """One generator, seeded by a text. It draws on the CPU, so that a GPU gets the same numbers."""
 
     def __init__(self, key: str, device: torch.device | str = "cpu") -> None:
         self.key, self.device = key, torch.device(device)
@@ -112,17 +113,17 @@ class Stream:
         return torch.randint(high, tuple(shape), generator=self.generator).to(self.device)
 
     def fork(self, name: str) -> Stream:
-        """Another stream, which depends on this one's key and on name alone: not on what was drawn so far."""
+        """A new stream that depends on this one's key and on name, not on what was drawn so far."""
         return Stream(f"{self.key}/{name}", self.device)
 
     def permutation(self, n: int) -> Tensor:
-        """Int64 (n,), on the CPU."""
+        """A random permutation of 0 .. n - 1, int64 (n,) on the CPU."""
         return torch.randperm(n, generator=self.generator)
 
     def take(self, rows: Tensor) -> Stream:
-        """The stream itself: in training no example owns its numbers."""
+        """The stream itself: in training, draws do not belong to examples."""
         return self
 
     def named(self, name: str) -> Stream:
-        """The stream itself: training wants fresh numbers."""
+        """The stream itself: training uses fresh numbers."""
         return self

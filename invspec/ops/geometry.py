@@ -1,4 +1,4 @@
-"""Images turned about their centre and moved."""
+"""Rotations about the image centre and translations."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Interpolation = Literal["bilinear", "nearest"]
-Fill = Literal[
-    "zero", "reflect"
-]  # beyond the edge: black, or the image mirrored at the outer side of its edge pixels
+# Beyond the edge: black, or the image mirrored at the outer side of its edge pixels.
+Fill = Literal["zero", "reflect"]
 
 
 def rotate(
     x: Tensor, degrees: Tensor, interpolation: Interpolation = "bilinear", fill: Fill = "zero"
 ) -> Tensor:
-    """Turn each image counter-clockwise about its centre: x (B, C, H, W), degrees (B,), to (B, C, H, W).
+    """Rotate each image counter-clockwise about its centre: x (B, C, H, W), degrees (B,).
 
-    Angles that carry the pixel grid onto itself (multiples of 90 degrees on square images, of 180 on others) only
-    move pixels, so that 0 is the identity and no value changes by rounding; all others resample.
+    Angles that map the pixel grid onto itself (multiples of 90 degrees for square images, of 180
+    for others) only move pixels: no value is rounded, and 0 is the identity. All other angles
+    resample.
 
     >>> rotate(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.tensor([90.0]))
     tensor([[[[2., 4.],
@@ -37,7 +37,7 @@ def translate(
     interpolation: Interpolation = "bilinear",
     fill: Fill = "zero",
 ) -> Tensor:
-    """Move each image by dx pixels to the right and dy down, (B,) each; whole pixels move without rounding.
+    """Move each image dx (B,) pixels to the right and dy (B,) down; whole pixels are not rounded.
 
     >>> translate(torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([1.0]), torch.tensor([0.0]))
     tensor([[[[0., 1., 2.]]]])
@@ -53,19 +53,19 @@ def transform(
     interpolation: Interpolation = "bilinear",
     fill: Fill = "zero",
 ) -> Tensor:
-    """translate(rotate(x, degrees), dx, dy), resampled once: what a turn puts outside can move in again.
+    """translate(rotate(x, degrees), dx, dy), resampled once.
 
-    x (B, C, H, W); degrees, dx and dy (B,). A turn that carries the pixel grid onto itself, with a shift by whole
-    pixels, only moves pixels; an example's result does not depend on the others.
+    What the rotation moves out of the image can therefore move back in. x (B, C, H, W); degrees,
+    dx and dy (B,). A rotation that maps the pixel grid onto itself, with a translation by whole
+    pixels, only moves pixels. The result for an example does not depend on the other examples.
     """
     height, width = x.shape[-2:]
-    exact = (
-        (degrees % (90 if height == width else 180) == 0) & (dx == dx.round()) & (dy == dy.round())
-    )
+    period = 90 if height == width else 180
+    exact = (degrees % period == 0) & (dx == dx.round()) & (dy == dy.round())
     moved = torch.empty_like(x)
     if not exact.all():
-        rest = ~exact
-        moved[rest] = _resample(x[rest], degrees[rest], dx[rest], dy[rest], interpolation, fill)
+        rows = ~exact
+        moved[rows] = _resample(x[rows], degrees[rows], dx[rows], dy[rows], interpolation, fill)
     for quarters in range(4):
         rows = exact & (degrees % 360 == 90 * quarters)
         if rows.any():
@@ -76,7 +76,10 @@ def transform(
 def _resample(
     x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, interpolation: Interpolation, fill: Fill
 ) -> Tensor:
-    """Read every pixel of the result where the opposite motion puts it; y points down, in units of half a side."""
+    """Read every output pixel where the inverse motion puts it.
+
+    Coordinates are in half image sides, with y pointing down.
+    """
     height, width = x.shape[-2:]
     angle = torch.deg2rad(degrees.to(x))
     shift = torch.stack([dx.to(x) * 2 / width, dy.to(x) * 2 / height], dim=1)
@@ -95,12 +98,16 @@ def _shift(x: Tensor, dx: Tensor, dy: Tensor, fill: Fill) -> Tensor:
     row, in_rows = _source(x.shape[2], dy.to(x.device), fill)
     column, in_columns = _source(x.shape[3], dx.to(x.device), fill)
     example = torch.arange(len(x), device=x.device)[:, None, None]
+    # Indexing around the channel slice puts the channels last.
     read = x[example, :, row[:, :, None], column[:, None, :]].movedim(3, 1)
     return read.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)
 
 
 def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:
-    """Where the pixels of an axis are read after a shift (M,), int64 (M, length), and whether they are filled."""
+    """Where to read the pixels of an axis after a shift (M,), and whether there is one to read.
+
+    Both are (M, length), int64 and bool.
+    """
     place = torch.arange(length, device=shift.device) - shift.long()[:, None]
     if fill == "zero":
         return place.clamp(0, length - 1), (place >= 0) & (place < length)

@@ -1,4 +1,4 @@
-"""Losses of single examples, which attacks climb: logits (B, K) and labels y (B,) int64 to (B,)."""
+"""Per-example losses that attacks climb: logits (B, K) and labels y (B,) int64 to (B,)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Loss = Literal["ce", "margin", "dlr", "confidence"]
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Minus the logarithm of the probability of y."""
+    """Negative log probability of y."""
     return F.cross_entropy(logits, y, reduction="none")
 
 
@@ -31,9 +31,9 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """log p_y - log(1 - p_y): the logit of y less the logarithm of the sum of the others' exponentials.
+    """log p_y - log(1 - p_y): the logit of y minus the log-sum-exp of the other logits.
 
-    Its gradient has the direction of that of p_y, and does not vanish where p_y rounds to 1.
+    Its gradient is parallel to that of p_y, and does not vanish where p_y rounds to 1.
 
     >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
     tensor([2.])
@@ -43,18 +43,20 @@ def log_odds(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
-    """The difference of logits ratio, eq. 6: the margin over the gap between the first and third largest logits.
+    """The difference of logits ratio, eq. 6: the margin over the first minus the third logit.
 
-    Unchanged when the logits are shifted or scaled. Raises InvspecError where there are fewer than three classes.
+    The loss is invariant to shifting and scaling the logits.
+
+    Raises: InvspecError if there are fewer than three classes.
     """
     top = _largest(logits, 3, "dlr")
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
 def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    """The same towards one class, eq. 7: z_target - z_y over the first less the mean of the third and fourth logits.
+    """The targeted version, eq. 7: z_target - z_y over z_1 - (z_3 + z_4) / 2, ranked downwards.
 
-    Raises InvspecError where there are fewer than four classes.
+    Raises: InvspecError if there are fewer than four classes.
     """
     top = _largest(logits, 4, "dlr_targeted")
     lead = logits.gather(1, target.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
@@ -62,9 +64,9 @@ def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
 
 
 def confidence(logits: Tensor, y: Tensor) -> Tensor:
-    """Logarithm of the largest probability of a class other than y.
+    """Log of the largest probability of a class other than y.
 
-    Its order and the direction of its gradient are those of the probability itself, which would underflow.
+    The log keeps the order and the direction of the gradient, and does not underflow.
 
     >>> confidence(torch.tensor([[0.0, 0.0]]), torch.tensor([0])).exp()
     tensor([0.5000])
@@ -73,7 +75,7 @@ def confidence(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
-    """The largest logits of each example in falling order, (B, count)."""
+    """The largest logits of each example in descending order, (B, count)."""
     if logits.shape[1] < count:
         compared = {3: "three", 4: "four"}[count]
         raise InvspecError(
@@ -84,9 +86,9 @@ def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
 
 
 def total_variation(delta: Tensor, squared: bool = False) -> Tensor:
-    """Differences of neighbours in delta (B, C, H, W), down and across, (B,): the sum of their magnitudes.
+    """Total variation (B,) of delta (B, C, H, W): sum of absolute differences of neighbours.
 
-    squared: the sum of their squares, over the C H W entries.
+    squared: the sum of squared differences, divided by C H W.
 
     >>> total_variation(torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]]))
     tensor([6.])

@@ -1,4 +1,4 @@
-"""Lengths of perturbations, balls around images and the steepest way up. The leading axis is always the batch."""
+"""Norms of perturbations, projections and steepest ascent. The leading axis is the batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from torch import Tensor
 
 from invspec.ops.types import Norm
 
-Metric = Norm | Literal["l0"]  # l0, which is no norm, counts the entries that are not 0
+# l0 counts the non-zero entries; it is not a norm.
+Metric = Norm | Literal["l0"]
 ORDERS: dict[Metric, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
-DUAL: dict[Norm, Norm] = {
-    "linf": "l1",
-    "l2": "l2",
-    "l1": "linf",
-}  # the most a linear function rises along a unit step
+# A linear function rises along a unit step by at most the dual norm of its gradient.
+DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
 def per_example(values: Tensor, like: Tensor) -> Tensor:
@@ -33,9 +31,9 @@ def size(delta: Tensor, norm: Metric) -> Tensor:
 
 
 def project(delta: Tensor, eps: float | Tensor, norm: Metric) -> Tensor:
-    """The nearest point, in the Euclidean sense, of the eps-ball; delta (B, ...), eps a number or (B,).
+    """The Euclidean projection of delta (B, ...) onto the eps-ball; eps is a number or (B,).
 
-    Of l0 that is delta with its floor(eps) largest entries alone.
+    For l0, the floor(eps) largest entries of delta stay and all others become 0.
 
     >>> project(torch.tensor([[3.0, -4.0]]), 2.0, "l1")
     tensor([[ 0.5000, -1.5000]])
@@ -53,18 +51,19 @@ def project(delta: Tensor, eps: float | Tensor, norm: Metric) -> Tensor:
 
 
 def _rank(delta: Tensor) -> Tensor:
-    """Place of each entry among its example's, by magnitude: 1 is the largest; of equal ones, the first."""
+    """Rank of each entry within its example by magnitude: 1 is the largest, ties in order."""
     order = delta.flatten(1).abs().argsort(dim=1, descending=True, stable=True)
     places = torch.arange(1, order.shape[1] + 1, device=delta.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places).view(delta.shape)
 
 
 def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
-    """By how much every coordinate must shrink for an l1 length of radius (B, 1, ...): (B,) float64, 0 in the ball.
+    """How much every entry must shrink for an l1 norm of radius (B, 1, ...): (B,) float64.
 
-    With the magnitudes u sorted downwards it is (u_1 + ... + u_r - radius) / r, r being the number of coordinates
-    that stay non-zero (Duchi et al. 2008). As a function of r this rises up to the right r and falls behind it, so
-    that no search is needed: it is the maximum.
+    It is 0 inside the ball. With the magnitudes u in descending order, it is
+    (u_1 + ... + u_r - radius) / r, where r is the number of entries that stay non-zero (Duchi et
+    al. 2008). As a function of r this rises up to the right r and falls after it, so that the
+    maximum over r needs no search.
     """
     magnitudes = delta.flatten(1).abs().sort(dim=1, descending=True).values
     ranks = torch.arange(1, magnitudes.shape[1] + 1, device=delta.device)
@@ -73,11 +72,11 @@ def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor:
-    """A step of length 1, in the given norm, along which a loss with this gradient (B, ...) rises fastest.
+    """The unit step in the given norm along which a loss with gradient (B, ...) rises fastest.
 
-    linf: the signs. l2: the unit vector. l1: the signs of the `sparsity` largest entries, each 1 / sparsity long;
-    only sparsity 1 is steepest, more spread the step over several pixels. sparsity may be (B,), one of each example.
-    Where the gradient is 0, so is the step.
+    linf: the signs. l2: the unit vector. l1: the signs of the `sparsity` largest entries, divided
+    by sparsity; only sparsity 1 is the steepest, larger values spread the step over several pixels.
+    sparsity may be (B,), one value per example. Where the gradient is 0, the step is 0.
 
     >>> steepest(torch.tensor([[3.0, -4.0]]), "l1")
     tensor([[ 0., -1.]])
@@ -85,9 +84,8 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor
     if norm == "linf":
         return gradient.sign()
     if norm == "l2":
-        scaled = _shorten(
-            gradient, "linf"
-        )  # or the squares of a confident model's gradient would underflow
+        # Scale first: the squares of a confident model's gradient would underflow.
+        scaled = _shorten(gradient, "linf")
         return _shorten(scaled, "l2")
     flat = gradient.flatten(1)
     if isinstance(sparsity, Tensor):

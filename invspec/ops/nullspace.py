@@ -1,7 +1,8 @@
-"""Removing what a model can feel: directions that leave its confidence, or its logits, as they are.
+"""Removing directions that change the model's output: its confidence, or all of its logits.
 
-Gradient projections work on batches (B, ...). The analysis of a two-layer ReLU net works on one image of D pixels, in
-whatever precision it is given: logits = W2 relu(W1 x + b1) + b2, with W1 (h, D) and W2 (K, h).
+Gradient projections work on batches (B, ...). The analysis of a two-layer ReLU net works on one
+image of D pixels, in the precision of its arguments: logits = W2 relu(W1 x + b1) + b2, with W1
+(h, D) and W2 (K, h).
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from invspec.ops.types import Bounds
 
 Projection = Literal["one_sided", "two_sided", "none", "printed"]
 
-RANK = 1e-10  # singular values below this share of the largest belong to the null space
-ROUNDS = 6  # of leaving out pixels; images of 3072 pixels, half of them at a bound, have been seen to need 4
+# Singular values below this share of the largest one belong to the null space.
+RANK = 1e-10
+# Rounds of pinning pixels at their bounds. Images of 3072 pixels with half of them at a bound
+# needed up to 4.
+ROUNDS = 6
 
 
-# ─ one gradient an example ────────────────────────────────────────────────────────────────────────────────────────────
+# ─ one gradient per example ───────────────────────────────────────────────────────────────────────
 
 
 def project_out(v: Tensor, gradient: Tensor, projection: Projection) -> Tensor:
-    """The displacement v (B, ...) less its part along the gradient (B, ...) of what is to be kept: a new tensor.
+    """The displacement v (B, ...) minus its component along the gradient (B, ...): a new tensor.
 
-    two_sided: u = v - s gradient with s = gradient . v / gradient . gradient, which to first order keeps it. one_sided:
-    the same where s < 0, where v would lower it, and v elsewhere. none: v. printed: (1 - min(cos, 0)) v, cos being the
-    cosine between the two, as in Algorithm 1, which only lengthens v. Where the gradient is 0 there is nothing to
-    remove.
+    two_sided: u = v - s gradient with s = gradient . v / gradient . gradient, which keeps the
+    function to first order. one_sided: the same where s < 0, that is where v would lower the
+    function, and v elsewhere. none: v. printed: (1 - min(cos, 0)) v with the cosine between v and
+    the gradient, as in Algorithm 1; this only lengthens v. Where the gradient is 0, nothing is
+    removed.
 
     >>> project_out(torch.tensor([[3.0, -4.0]]), torch.tensor([[0.0, 2.0]]), "one_sided")
     tensor([[3., 0.]])
@@ -45,11 +50,12 @@ def project_out(v: Tensor, gradient: Tensor, projection: Projection) -> Tensor:
 def project_out_within(
     v: Tensor, gradient: Tensor, projection: Projection, x: Tensor, bounds: Bounds
 ) -> Tensor:
-    """`project_out` among the pixels that are free to follow, those of x (B, ...) that stay within bounds.
+    """`project_out` restricted to the pixels of x (B, ...) that can follow without leaving bounds.
 
-    Where x is at a bound and u points beyond it, u is 0: such a pixel is left out of v and of the gradient, and s
-    computed anew from the others, until no more pixels would leave. That is the nearest displacement to v that keeps
-    both the confidence, to first order, and the box, by Newton's method on a piecewise linear function of s.
+    Where x is at a bound and u points beyond it, u becomes 0: such a pixel is left out of v and of
+    the gradient, and s is computed again from the others, until no further pixel would leave. This
+    gives the displacement nearest to v that keeps the box and, to first order, the confidence, by
+    Newton's method on a piecewise linear function of s.
     """
     u = project_out(v, gradient, projection)
     if projection in ("none", "printed"):
@@ -63,72 +69,73 @@ def project_out_within(
 
 
 def _share(v: Tensor, gradient: Tensor, projection: Projection) -> Tensor:
-    """s (B,), how much of the gradient is in v; one_sided, at most 0. 0 where the gradient is 0."""
+    """The multiple s (B,) of the gradient in v; 0 where the gradient is 0; one_sided: at most 0."""
     along, squared = dot(gradient, v), dot(gradient, gradient)
     share = torch.where(squared > 0, along / squared, 0)
     return share.clamp_max_(0) if projection == "one_sided" else share
 
 
 def _cosine(v: Tensor, gradient: Tensor) -> Tensor:
-    """Of the angle between v and the gradient, (B,); 0 where either is 0."""
+    """Cosine of the angle between v and the gradient, (B,); 0 where either is 0."""
     lengths = (dot(v, v) * dot(gradient, gradient)).sqrt()
     return torch.where(lengths > 0, dot(v, gradient) / lengths, 0)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each example's a and b (B, ...): (B,)."""
+    """Inner product of a and b (B, ...) per example: (B,)."""
     return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
 
 
-# ─ many rows, one image ───────────────────────────────────────────────────────────────────────────────────────────────
+# ─ many rows, one image ───────────────────────────────────────────────────────────────────────────
 
 
 def row_space(matrix: Tensor) -> Tensor:
-    """An orthonormal basis (r, D) of the rows of a matrix (m, D), r being its rank.
+    """An orthonormal basis (r, D) of the row space of a matrix (m, D) of rank r.
 
-    By a thin singular value decomposition of which the values above 1e-10 of the largest are kept, so that rows may
-    depend on each other.
+    Uses a thin singular value decomposition and keeps singular values above 1e-10 of the largest,
+    so that rows may be linearly dependent.
     """
     _, values, basis = torch.linalg.svd(matrix, full_matrices=False)
     return basis[values > RANK * values[:1]]
 
 
 def null_component(v: Tensor, basis: Tensor) -> Tensor:
-    """What of v (D,) is orthogonal to an orthonormal basis (r, D)."""
+    """The component of v (D,) orthogonal to an orthonormal basis (r, D)."""
     return v - (basis @ v) @ basis
 
 
 def effective_map(w1: Tensor, w2: Tensor, active: Tensor) -> Tensor:
-    """(K, D): the linear map that a two-layer net is while the hidden units active (h,) bool, and no others, pass."""
+    """The linear map (K, D) of a two-layer net whose active hidden units are active (h,) bool."""
     return w2[:, active] @ w1[active]
 
 
 def project_held(
     v: Tensor, always: Tensor, rows: Tensor, to_hold: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The part of v (D,) that neither `always` (K, D) nor those of rows (h, D) feel that have to be held.
+    """The component of v (D,) orthogonal to `always` (K, D) and to the rows (h, D) held.
 
-    to_hold tells of a displacement (D,) which rows to hold, (h,) bool. They are added to those held already and v is
-    projected anew, until it asks for no other: at most h times. Returns the displacement, the rows held (h,) bool, and
-    an orthonormal basis (r, D) of what was projected out.
+    to_hold maps a displacement (D,) to the rows that it requires to be held, (h,) bool. These are
+    added to the rows held so far, and v is projected again, until no further row is required: at
+    most h times. Returns the displacement, the rows held (h,) bool, and an orthonormal basis
+    (r, D) of what was projected out.
     """
     held = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     while True:
         basis = row_space(torch.cat([always, rows[held]]))
-        found = null_component(v, basis)
-        more = to_hold(found) & ~held
+        displacement = null_component(v, basis)
+        more = to_hold(displacement) & ~held
         if not more.any():
-            return found, held, basis
+            return displacement, held, basis
         held = held | more
 
 
 def flips(a: Tensor, change: Tensor) -> Tensor:
-    """Which ReLUs (h,) a change (h,) of the pre-activations a (h,) switches on or off."""
+    """Which ReLUs (h,) switch on or off when pre-activations a (h,) change by change (h,)."""
     return (a > 0) != (a + change > 0)
 
 
 def alpha_max(a: Tensor, change: Tensor) -> Tensor:
-    """The largest multiple of a change (h,) before which no ReLU of pre-activations a (h,) flips; inf: none ever does.
+    """The multiple of change (h,) at which the first ReLU of pre-activations a (h,) flips; or inf.
 
     >>> alpha_max(torch.tensor([1.0, -1.0, 2.0]), torch.tensor([-4.0, -1.0, 1.0]))
     tensor(0.2500)

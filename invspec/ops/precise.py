@@ -1,4 +1,4 @@
-"""Nets in double precision, for what rounding to float32 would spoil."""
+"""Models in double precision, where rounding to float32 would spoil a result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def in_double(model: Net) -> Net:
-    """A copy of the model, in the same mode, whose weights and buffers are float64 and which no training touches.
+    """A float64 copy of the model, in the same mode and on the same device, with frozen weights.
 
-    It takes and gives float64, and stands where the model stands. The model itself stays as it is.
+    The copy takes and returns float64. The model itself does not change.
 
     >>> in_double(nn.Linear(2, 3)).weight.dtype
     torch.float64

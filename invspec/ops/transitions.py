@@ -1,4 +1,4 @@
-"""How the label of an image fades as the image is perturbed: from its own class to no class more than another."""
+"""How the true label of an image fades to a uniform distribution as the perturbation grows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from torch import Tensor
 from invspec.ops.norms import size
 from invspec.ops.types import Norm
 
-UNMOVED = 1e-8  # a perturbation shorter than this, in linf, is none
+# Perturbations with a smaller linf length count as none.
+UNMOVED = 1e-8
+# Lower bound of LPIPS, which is a divisor.
 LEAST_LPIPS = 1e-6
 
 
 def power_transition(delta: Tensor, eps: float, rho: float, norm: Norm = "linf") -> Tensor:
-    """Weight of the true label, (1 - min(1, ||delta|| / eps)) ** rho: delta (B, ...) to (B,) in [0, 1].
+    """Weight of the true label, (1 - min(1, ||delta|| / eps)) ** rho: delta (B, ...) to (B,).
 
-    It is 1 without a perturbation and 0 from the length eps on.
+    The weight is 1 without a perturbation and 0 from length eps on.
 
     >>> power_transition(torch.tensor([[0.0], [0.1], [0.3]]), eps=0.2, rho=2.0)
     tensor([1.0000, 0.2500, 0.0000])
@@ -28,11 +30,11 @@ def power_transition(delta: Tensor, eps: float, rho: float, norm: Norm = "linf")
 def sigmoid_transition(delta: Tensor, lpips: Tensor, max_lpips: float, rho: float) -> Tensor:
     """Weight of the true label, sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)).
 
-    delta (B, ...), lpips (B,) to (B,). It is a half where LPIPS is max_lpips, rises to 1 as LPIPS falls to 0, and falls
-    to sigmoid(-rho ||delta||_inf) as it grows.
+    delta (B, ...), lpips (B,) to (B,). The weight is 1/2 where LPIPS equals max_lpips, rises to 1
+    as LPIPS falls to 0, and falls to sigmoid(-rho ||delta||_inf) as LPIPS grows.
 
-    Deviates: without a perturbation the formula gives a half, but it is 1 here; LPIPS is at least 1e-6, where the
-    authors add as much to it.
+    Deviates: without a perturbation the formula gives 1/2; here the weight is 1. LPIPS is clamped
+    to at least 1e-6; the authors add 1e-6 to it.
 
     >>> delta = torch.full((3, 1), 0.03)
     >>> sigmoid_transition(delta, torch.tensor([0.0, 0.03, 3e4]), max_lpips=0.03, rho=100.0)
@@ -44,10 +46,10 @@ def sigmoid_transition(delta: Tensor, lpips: Tensor, max_lpips: float, rho: floa
 
 
 def faded(y: Tensor, weight: Tensor, classes: int) -> Tensor:
-    """Labels y (B,) as probabilities (B, K): weight (B,) on each, and what is left shared equally by all K classes.
+    """Soft labels (B, K): weight (B,) on the label y (B,), the rest uniform over all K classes.
 
     >>> faded(torch.tensor([1]), torch.tensor([0.5]), classes=2)
     tensor([[0.2500, 0.7500]])
     """
-    kept = weight.unsqueeze(1)
-    return kept * F.one_hot(y, classes).to(weight.dtype) + (1 - kept) / classes
+    on_label = weight.unsqueeze(1)
+    return on_label * F.one_hot(y, classes).to(weight.dtype) + (1 - on_label) / classes

@@ -1,4 +1,4 @@
-"""Names of small types that the whole package shares. Does not import torch."""
+"""Small types that the whole package shares. Does not import torch."""
 
 from __future__ import annotations
 

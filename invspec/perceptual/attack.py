@@ -1,4 +1,4 @@
-"""What the attacks of Laidlaw et al. share, whose ball is one of perceptual distance."""
+"""Common parts of the perceptual attacks of Laidlaw et al., which search in a perceptual ball."""
 
 from __future__ import annotations
 
@@ -21,49 +21,46 @@ from invspec.perceptual.distances import (
     radius,
     weights_read,
 )
+from invspec.search.search import Search
 
 Projection = Literal["bisection", "newton", "none"]
 
-
-_NOISE = 0.01  # standard deviation of the start's noise, in pixels
-
-
-_HALVINGS = 10  # of a bisection
-
-
+# Standard deviation of the noise on the start, in pixels.
+_NOISE = 0.01
+_BISECTIONS = 10
 _NEWTON_STEPS, _OVERSHOOT = 10, 0.1
-
-
-_AHEAD = 0.1  # length in pixels, l2, over which features are compared to tell how fast they change
-
-
+# l2 length in pixels of the finite difference that measures how fast features change.
+_AHEAD = 0.1
 _TINY = 1e-8
 
 
 class PerceptualAttack(Attack):
-    """A search for an image that is misclassified and within max_distance of x, from x with Gaussian noise.
+    """Base class of attacks within max_distance of x; they start from x with Gaussian noise.
 
-    Distances are lengths between embedded features: of laidlaw_* the distance itself, of lpips_*, which are squared,
-    its root. projection says how an image outside the ball is brought in. bisection: on the straight line to x, the
-    last of ten halvings that is inside. newton: up to ten steps down the distance's gradient, which lead inside by
-    about a tenth of a unit; where they fail, bisection. none: not at all, so that the bound is a soft one.
+    Distances are lengths of differences between features: for laidlaw_* the distance itself; for
+    lpips_*, which are squared, its root. projection brings images outside the ball back in:
+    bisection, to the last of ten bisections of the line to x that is inside; newton, by up to ten
+    steps down the gradient of the distance, which end inside by about a tenth of a unit, and by
+    bisection where these fail; none, not at all, so that the bound is soft.
 
-    With laidlaw_self every look at an image's features is a pass through the model, and is counted as one.
+    With laidlaw_self, features come from the attacked model, and computing them counts as a pass.
 
-    Needs batch.y, the label to leave. Returns x_adv (B, C, H, W). max_distance 0 does not ask the model.
+    Needs batch.y, the label to leave. Returns x_adv (B, C, H, W). max_distance 0 skips the model.
 
-    Deviates: bisection returns the lower end of its last interval, the published code the last midpoint, which may lie
-    outside; published defaults are newton. Images are brought into the box before the first pass, not after it.
+    Deviates: bisection returns the lower end of its last interval; the published code returns the
+    last midpoint, which may lie outside. The published default is newton. Images are clamped to the
+    pixel bounds before the first pass, not after it.
     """
 
-    needs_float32: ClassVar[bool] = (
-        True  # the finite differences of features have no digits in bfloat16
-    )
+    # Finite differences of features have no significant digits in bfloat16.
+    needs_float32: ClassVar[bool] = True
 
     max_distance: Number = Field(
         default=0.5, ge=0, description="largest distance from x, in the units of `distance`"
     )
-    distance: Embedding = Field(default="laidlaw_self", description="how far apart two images look")
+    distance: Embedding = Field(
+        default="laidlaw_self", description="perceptual distance between two images"
+    )
     steps: int = Field(default=20, ge=1, description="number of updates")
     projection: Projection = Field(
         default="bisection", description="into the ball: bisection, newton, or none"
@@ -74,19 +71,20 @@ class PerceptualAttack(Attack):
         return weights_read(self.distance)
 
     @abstractmethod
-    def _search(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
-        """LineStyle for adversarial images (B, C, H, W) from x_adv on, which may be changed."""
+    def _search(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:
+        """Adversarial images (B, C, H, W), starting from x_adv, which may be changed in place."""
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        search = Search(model, batch)
         if self.max_distance == 0:
-            return Perturbed.costing(batch.x, forwards=0, backwards=0)
+            return search.result()
         noise = _NOISE * rng.normal(tuple(batch.x.shape)).to(batch.x)
-        eye = FeatureProbe(model, batch, self.distance)
-        x_adv = self._search(eye, (batch.x + noise).clamp(*batch.bounds)).detach()
-        return Perturbed(x_adv, eye.forwards, eye.backwards)
+        probe = FeatureProbe(search, self.distance)
+        x_adv = self._search(probe, (batch.x + noise).clamp(*batch.bounds))
+        return search.result(x_adv.detach())
 
     def smoke(self) -> Self:
-        """By features for which nothing is downloaded."""
+        """The same attack with a distance that needs no download."""
         return super().smoke().model_copy(update={"distance": offline(self.distance)})
 
     @property
@@ -94,125 +92,134 @@ class PerceptualAttack(Attack):
         """max_distance as a length between features."""
         return radius(self.distance, self.max_distance)
 
-    def _projected(self, eye: FeatureProbe, x_adv: Tensor) -> Tensor:
-        """x_adv (B, C, H, W), of which those outside the ball are brought in."""
+    def _projected(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:
+        """x_adv (B, C, H, W), with images outside the ball projected into it."""
         if self.projection == "none":
             return x_adv
-        rows = eye.everyone[eye.away(x_adv, eye.everyone) > self._radius]
-        nearer = x_adv.clone()
+        rows = (probe.distance(x_adv) > self._radius).nonzero().squeeze(1)
+        projected = x_adv.clone()
         if self.projection == "newton" and len(rows):
-            nearer[rows], left = newton(eye, x_adv[rows], rows, self._radius)
-            rows = rows[left]
+            projected[rows], failed = newton(probe, x_adv[rows], rows, self._radius)
+            rows = rows[failed]
         if len(rows):
-            nearer[rows] = bisected(eye, x_adv[rows], rows, self._radius)
-        return nearer
+            projected[rows] = bisect(probe, x_adv[rows], rows, self._radius)
+        return projected
 
 
 class FeatureProbe:
-    """A model, and how far images are from x in its features or those of another net; counts passes by example.
+    """Logits and features of images, the distance from x in these features, and their gradients.
 
-    All methods take images (M, C, H, W) and rows (M,) int64, which examples of the batch they are versions of.
+    Methods take images (M, C, H, W) and rows (M,) int64, the examples of the batch that they are
+    versions of; None: all examples. The search counts passes through the attacked model.
     """
 
-    def __init__(self, model: nn.Module, batch: Batch, name: Embedding) -> None:
-        self.model, self.batch, self.own = model, batch, name == "laidlaw_self"
-        self.embedding = distance(name, model).features
-        self.everyone = torch.arange(len(batch), device=batch.x.device)
-        self.forwards, self.backwards = (
-            torch.zeros_like(self.everyone),
-            torch.zeros_like(self.everyone),
-        )
-        self.reference = self.features(batch.x, self.everyone)
+    def __init__(self, search: Search, name: Embedding) -> None:
+        self.search, self.batch, self.own = search, search.batch, name == "laidlaw_self"
+        self.embedding = distance(name, search.model).features
+        self.reference = self.features(self.batch.x)
 
-    def look(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (M, K) and features (M, D), with their graphs, by one pass through the model."""
-        self.forwards[rows] += 1
+    def logits_and_features(
+        self, images: Tensor, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (M, K) and features (M, D), with their graphs, from one pass through the model."""
+        self.search.passed(forwards=1, positions=rows)
         with torch.enable_grad():
-            return (
-                own_features(self.model, images)
-                if self.own
-                else (self.model(images), self.embedding(images))
-            )
+            if self.own:
+                return own_features(self.search.model, images)
+            return self.search.model(images), self.embedding(images)
 
     @torch.no_grad()
-    def features(self, images: Tensor, rows: Tensor) -> Tensor:
+    def features(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """Features (M, D) without a graph."""
-        self.forwards[rows] += self.own
+        self._embedded(rows)
         return self.embedding(images)
 
-    def length(self, features: Tensor, rows: Tensor) -> Tensor:
-        """How far features (M, D) are from those of x, (M,)."""
-        return size(features - self.reference[rows], "l2")
+    def length(self, features: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Distance (M,) of features (M, D) from those of x."""
+        return size(features - (self.reference if rows is None else self.reference[rows]), "l2")
 
-    def away(self, images: Tensor, rows: Tensor) -> Tensor:
-        """How far images are from x, (M,), without a graph."""
+    def distance(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Distance (M,) of images from x, without a graph."""
         return self.length(self.features(images, rows), rows)
 
-    def away_and_gradient(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and its gradient (M, C, H, W)."""
+    def distance_and_gradient(self, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance (M,) of images from x, and its gradient (M, C, H, W)."""
         leaf = images.detach().requires_grad_()
-        self.forwards[rows] += self.own
-        self.backwards[rows] += self.own
+        self._embedded(rows, backwards=1)
         with torch.enable_grad():
-            away = self.length(self.embedding(leaf), rows)
-        return away.detach(), torch.autograd.grad(away.sum(), leaf)[0]
+            lengths = self.length(self.embedding(leaf), rows)
+        return lengths.detach(), torch.autograd.grad(lengths.sum(), leaf)[0]
 
-    def gradient(self, loss: Tensor, images: Tensor, rows: Tensor) -> Tensor:
-        """Gradient (M, C, H, W) of each example's own loss (M,) of its logits; the graph is kept."""
-        self.backwards[rows] += 1
+    def gradient(self, loss: Tensor, images: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Gradient (M, C, H, W) of each example's own loss (M,) of its logits; keeps the graph."""
+        self.search.passed(backwards=1, positions=rows)
         return torch.autograd.grad(loss.sum(), images, retain_graph=True)[0]
 
-    def pulled_back(self, change: Tensor, features: Tensor, images: Tensor, rows: Tensor) -> Tensor:
-        """J' change, (M, C, H, W), of features (M, D) whose Jacobian at images is J; the graph is kept."""
-        self.backwards[rows] += self.own
+    def vjp(self, change: Tensor, features: Tensor, images: Tensor) -> Tensor:
+        """J' change (B, C, H, W), where J is the Jacobian of features (B, D); keeps the graph."""
+        if self.own:
+            self.search.passed(backwards=1)
         return torch.autograd.grad(features, images, change, retain_graph=True)[0]
 
+    def _embedded(self, rows: Tensor | None, backwards: int = 0) -> None:
+        """Count a pass for features if they come from the attacked model."""
+        if self.own:
+            self.search.passed(forwards=1, backwards=backwards, positions=rows)
 
-def descent(
-    eye: FeatureProbe,
+
+def descend(
+    probe: FeatureProbe,
     images: Tensor,
     features: Tensor,
     gradient: Tensor,
-    rows: Tensor,
     length: float,
+    rows: Tensor | None = None,
 ) -> Tensor:
-    """Images (M, C, H, W) moved against the gradient so far that their features (M, D) move by about `length`."""
+    """Images (M, C, H, W) moved against the gradient until their features moved by about length.
+
+    features (M, D) are those of the images.
+    """
     direction = gradient / per_example(size(gradient, "l2") + _TINY, gradient)
-    ahead = eye.features(images - _AHEAD * direction, rows)
+    ahead = probe.features(images - _AHEAD * direction, rows)
     speed = size(ahead - features, "l2") / _AHEAD
-    return (images - per_example(length / (speed + _TINY), images) * direction).clamp(
-        *eye.batch.bounds
-    )
+    moved = images - per_example(length / (speed + _TINY), images) * direction
+    return moved.clamp(*probe.batch.bounds)
 
 
-def bisected(eye: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> Tensor:
-    """The farthest of ten halvings of the way from x to images (M, C, H, W) whose features are within length of x's."""
-    x = eye.batch.x[rows]
-    nearer, low, high = x, x.new_zeros(len(x)), x.new_ones(len(x))
-    for _ in range(_HALVINGS):
+def bisect(probe: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> Tensor:
+    """The image farthest along the line from x to images (M, C, H, W) that is within length of x.
+
+    Ten bisections; x itself where none of them is within length.
+    """
+    x = probe.batch.x[rows]
+    inside_images, low, high = x, x.new_zeros(len(x)), x.new_ones(len(x))
+    for _ in range(_BISECTIONS):
         share = (low + high) / 2
         middle = torch.lerp(x, images, per_example(share, x))
-        inside = eye.away(middle, rows) <= length
-        nearer = torch.where(per_example(inside, x), middle, nearer)
+        inside = probe.distance(middle, rows) <= length
+        inside_images = torch.where(per_example(inside, x), middle, inside_images)
         low, high = torch.where(inside, share, low), torch.where(inside, high, share)
-    return nearer
+    return inside_images
 
 
-def newton(eye: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> tuple[Tensor, Tensor]:
-    """Images (M, C, H, W) moved against the gradient of their distance until it is within length, and where it is not.
+def newton(
+    probe: FeatureProbe, images: Tensor, rows: Tensor, length: float
+) -> tuple[Tensor, Tensor]:
+    """Images (M, C, H, W) moved against the gradient of their distance until it is within length.
 
-    A step is longer than Newton's, by a tenth and so much as brings the distance down by another tenth of a unit.
+    Also returns the positions (m,) of images for which this failed. A step is a tenth longer than
+    Newton's, and aims a tenth of a unit further inside.
     """
-    nearer, left = images.clone(), torch.arange(len(images), device=images.device)
+    moved, outside = images.clone(), torch.arange(len(images), device=images.device)
     for _ in range(_NEWTON_STEPS):
-        away, gradient = eye.away_and_gradient(nearer[left], rows[left])
-        outside = away > length
-        left, away, gradient = left[outside], away[outside], gradient[outside]
-        if not len(left):
-            return nearer, left
+        distances, gradient = probe.distance_and_gradient(moved[outside], rows[outside])
+        beyond = distances > length
+        outside, distances, gradient = outside[beyond], distances[beyond], gradient[beyond]
+        if not len(outside):
+            return moved, outside
         steepness = size(gradient, "l2").square().clamp_min(torch.finfo(gradient.dtype).tiny)
-        step = (1 + _OVERSHOOT) * (away - length + _OVERSHOOT) / steepness
-        nearer[left] = (nearer[left] - per_example(step, gradient) * gradient).clamp(
-            *eye.batch.bounds
+        step = (1 + _OVERSHOOT) * (distances - length + _OVERSHOOT) / steepness
+        moved[outside] = (moved[outside] - per_example(step, gradient) * gradient).clamp(
+            *probe.batch.bounds
         )
-    return nearer, left[eye.away(nearer[left], rows[left]) > length]
+    return moved, outside[probe.distance(moved[outside], rows[outside]) > length]

@@ -52,7 +52,9 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     clean = chosen(parts[0].train.dataset, parts[0].sample)
     tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
     judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
-    return Examples(clean, judged, tensors, plain(parts[0].attack)["fields"])
+    attack = parts[0].attack
+    settings = plain(attack)["fields"]
+    return Examples(clean, judged, tensors, settings, path_promise=attack.path_promise)
 
 
 def score(task: Score, runtime: Runtime) -> Artifact:

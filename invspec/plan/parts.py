@@ -41,8 +41,8 @@ def part_size(dataset: Dataset, attack: Attack) -> int:
     A part is held in memory.
     """
     numbers, most = math.prod(dataset.shape), IMAGES
-    if getattr(attack, "keep_path", False):
-        numbers, most = numbers * (getattr(attack, "steps", 0) + 2), PATHS  # x and a start besides
+    if attack.path_vertices:
+        numbers, most = numbers * attack.path_vertices, PATHS
     return min(PART, max(1, most // numbers))
 
 

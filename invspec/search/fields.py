@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 # units of eps: pixels of [0, 1], or those of the model's standardised input
 EpsSpace = Literal["pixel", "standardised"]
@@ -12,4 +12,9 @@ EpsSpace = Literal["pixel", "standardised"]
 # the label to leave; YAML 1.1 reads an unquoted `true` as a boolean
 Label = Annotated[
     Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
+]
+
+# number of other classes that a minimum-norm attack climbs towards one by one
+Rivals = Annotated[
+    int, Field(ge=0, description="likeliest other classes, each climbed towards separately")
 ]

@@ -1,10 +1,8 @@
-"""What attacks share that look for the nearest adversarial image, in no ball."""
+"""Searches for the nearest adversarial image, without a ball."""
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -16,52 +14,17 @@ from invspec.kinds import Attack
 from invspec.ops.draws import Draws
 from invspec.ops.norms import Metric, per_example, project, size, steepest
 from invspec.search.fields import Label
-from invspec.search.gradients import Objective, logits_of
-from invspec.search.survivors import likeliest_others
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest adversarial images x_adv (B, C, H, W) found so far; where there is none, x, at distance (B,) inf."""
-
-    x: Tensor
-    norm: Metric
-    x_adv: Tensor
-    distance: Tensor
-
-    @classmethod
-    def to(cls, x: Tensor, norm: Metric) -> Nearest:
-        """Nothing found yet."""
-        return cls(x, norm, x.clone(), x.new_full((len(x),), torch.inf))
-
-    def offer(self, candidates: Tensor, adversarial: Tensor) -> None:
-        """Keep candidates (B, C, H, W) that are adversarial (B,) bool and nearer than what is there."""
-        distance = size(candidates - self.x, self.norm)
-        nearer = adversarial & (distance < self.distance)
-        self.x_adv[nearer], self.distance[nearer] = candidates[nearer], distance[nearer]
-
-    @property
-    def found(self) -> Tensor:
-        """For which examples there is one, (B,) bool."""
-        return self.distance.isfinite()
-
-
-@dataclass(frozen=True)
-class Searched:
-    """What a search found, and how often the model saw each example, (B,) or the same for all."""
-
-    nearest: Nearest
-    forwards: Tensor | int
-    backwards: Tensor | int
+from invspec.search.gradients import Objective, likeliest_others
+from invspec.search.search import Search
 
 
 class MinimalNorm(Attack):
-    """A search for the adversarial image that is nearest to x, whatever its distance.
+    """Base class of minimum-norm attacks: the fields that they share.
 
-    One forward pass settles who is misclassified already: x itself is the answer then, at distance 0. x is also the
-    answer where nothing was found, so that a prediction that stays marks a failure. After the search, `refine`
-    halvings of the segment from x to the image found look for an adversarial image nearer to x; of l0, they halve the
-    number of changed entries instead, the smallest going first. They cost a forward pass each.
+    Their result is x for examples that are misclassified already, at distance 0, and where nothing
+    was found: an unchanged prediction marks a failure. At the end, `refine` bisections of the
+    segment from x to the image found look for a nearer adversarial image; for l0, they bisect the
+    number of changed entries and undo the smallest changes first. Each one costs a forward pass.
     """
 
     needs_float32: ClassVar[bool] = True
@@ -70,100 +33,137 @@ class MinimalNorm(Attack):
         default="true", description="leave the true label, or the one predicted for x"
     )
     refine: int = Field(
-        default=10, ge=0, le=20, description="halvings of the way back to x; 0: as in the paper"
+        default=10, ge=0, le=20, description="bisections back towards x; 0: as in the paper"
     )
 
-    @abstractmethod
-    def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
-        """Search from batch.x, all of which are predicted batch.y; fallback (B, C, H, W) is a random direction."""
 
-    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        fallback = rng.normal(tuple(batch.x.shape)).to(batch.x)
-        prediction = logits_of(model, batch.x).argmax(1)
-        y = prediction if self.label == "predicted" else batch.y
-        result = Perturbed.costing(batch.x.clone(), forwards=1, backwards=0)
-        rows = (prediction == y).nonzero().squeeze(1)
-        if len(rows):
-            active = replace(batch, y=y).take(rows)
-            searched = self._search(model, active, fallback[rows])
-            self._refine(model, active, searched.nearest)
-            result.x_adv[rows] = searched.nearest.x_adv
-            result.forwards[rows] += searched.forwards + self.refine
-            result.backwards[rows] += searched.backwards
-        return result
+class Nearest:
+    """The nearest adversarial images found so far, for the active examples of a search.
 
-    def _refine(self, model: nn.Module, batch: Batch, nearest: Nearest) -> None:
-        """Bisect between x, which is not adversarial, and what was found."""
-        delta = nearest.x_adv - batch.x
-        low, high = torch.zeros_like(nearest.distance), torch.ones_like(nearest.distance)
-        for _ in range(self.refine):
-            share = (low + high) / 2
-            candidates = self._valid(batch, batch.x + shrink(delta, share, nearest.norm))
-            left = logits_of(model, candidates).argmax(1) != batch.y
-            nearest.offer(candidates, left)
-            low, high = torch.where(left, low, share), torch.where(left, share, high)
-
-    def _valid(self, batch: Batch, x_adv: Tensor) -> Tensor:
-        """The nearest image that there can be."""
-        return x_adv.clamp(*batch.bounds)
-
-
-class Walk(MinimalNorm):
-    """A search that climbs a loss for a fixed number of steps.
-
-    It may climb again for each of some rivals, the likeliest other classes: their logit less the label's. The nearest
-    image of all is kept. The loss alone leads to the class that gains first, which need not be the nearest.
+    The score of the search is minus the distance from x in the norm. fallback (M, C, H, W) holds
+    random directions, for gradients that vanish. levels: pixels are rounded to that many
+    equidistant values.
     """
 
-    steps: int = Field(default=100, ge=1, description="number of updates")
-    rivals: int = Field(
-        default=0, ge=0, description="likeliest other classes, each climbed to by itself besides"
-    )
+    def __init__(
+        self, search: Search, norm: Metric, fallback: Tensor, levels: int | None = None
+    ) -> None:
+        self.search, self.norm, self.fallback, self.levels = search, norm, fallback, levels
+
+    @classmethod
+    def begin(
+        cls,
+        attack: MinimalNorm,
+        model: nn.Module,
+        batch: Batch,
+        rng: Draws,
+        norm: Metric,
+        levels: int | None = None,
+    ) -> Nearest:
+        """Nothing found yet; examples that are misclassified at x have left with x."""
+        fallback = rng.normal(tuple(batch.x.shape)).to(batch.x)
+        search = Search(model, batch)
+        prediction = search.logits(batch.x).argmax(1)
+        if attack.label == "predicted":
+            search.relabel(prediction)
+        search.narrow(prediction == search.y)
+        return cls(search, norm, search.pick(fallback), levels)
 
     @property
-    @abstractmethod
-    def _objective(self) -> Objective:
-        """The loss of the paper."""
+    def distance(self) -> Tensor:
+        """Distance (M,) of the nearest image from x, inf where there is none."""
+        return -self.search.score
 
-    @abstractmethod
-    def _walk(
-        self, model: nn.Module, batch: Batch, fallback: Tensor, objective: Objective
-    ) -> Nearest:
-        """Climb once: a forward and a backward pass a step, and a forward pass to judge the last image."""
+    @property
+    def found(self) -> Tensor:
+        """Whether there is one, (M,) bool."""
+        return self.search.score.isfinite()
 
-    def _search(self, model: nn.Module, batch: Batch, fallback: Tensor) -> Searched:
-        nearest = self._walk(model, batch, fallback, self._objective)
-        others = self._rivals(model, batch).unbind(1)
-        for rival in others:
-            towards = self._walk(model, batch, fallback, gain_of(rival))
-            nearest.offer(towards.x_adv, towards.found)
-        walks = 1 + len(others)
-        forwards = walks * (self.steps + 1) + (self.rivals > 0)
-        return Searched(nearest, forwards, backwards=walks * self.steps)
+    def offer(self, x_adv: Tensor, adversarial: Tensor) -> None:
+        """Keep images (M, C, H, W) that are adversarial (M,) bool and nearer than those so far."""
+        distance = size(x_adv - self.search.x, self.norm)
+        self.search.offer(x_adv, -distance, among=adversarial)
 
-    def _rivals(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The classes to climb to, (B, rivals); where there are any, they cost a forward pass."""
-        if not self.rivals:
-            return batch.y.new_empty(len(batch), 0)
-        return likeliest_others(logits_of(model, batch.x), batch.y, self.rivals)
+    def judge(self, x_adv: Tensor) -> Tensor:
+        """Offer images (M, C, H, W); returns which are adversarial, (M,) bool."""
+        adversarial = self.search.logits(x_adv).argmax(1) != self.search.y
+        self.offer(x_adv, adversarial)
+        return adversarial
+
+    def valid(self, x_adv: Tensor) -> Tensor:
+        """The nearest image within the pixel bounds and, if there are any, on the levels."""
+        low, high = self.search.batch.bounds
+        x_adv = x_adv.clamp(low, high)
+        if self.levels is None:
+            return x_adv
+        spacing = (high - low) / (self.levels - 1)
+        return (low + spacing * ((x_adv - low) / spacing).round()).clamp(low, high)
+
+    def inner(self) -> Nearest:
+        """A search of its own for the active examples, to be merged."""
+        search = Search(self.search.model, self.search.active)
+        return Nearest(search, self.norm, self.fallback, self.levels)
+
+    def merge(self, inner: Nearest) -> None:
+        """Add the passes and images of an inner search."""
+        result = inner.search.result()
+        self.search.include(result)
+        # where the inner search found nothing, its image is x
+        self.offer(result.x_adv, (result.x_adv != self.search.x).flatten(1).any(1))
+
+    def objectives(self, loss: Objective, rivals: int) -> list[Objective]:
+        """What to climb: the loss, then the logit of each of the likeliest other classes.
+
+        The loss leads to the class that gains first, which need not be the nearest. Rivals, if
+        there are any, cost a forward pass. Empty if no example is active.
+        """
+        if not len(self.search):
+            return []
+        if not rivals:
+            return [loss]
+        logits = self.search.logits(self.search.x)
+        return [
+            loss,
+            *map(gain_of, likeliest_others(logits, self.search.y, rivals).unbind(1)),
+        ]
+
+    def refined(self, bisections: int) -> Perturbed:
+        """The result, after bisections between x, which is not adversarial, and the image found."""
+        if len(self.search):
+            self._bisect(bisections)
+        return self.search.result()
+
+    def _bisect(self, bisections: int) -> None:
+        x, delta = self.search.x, self.search.x_adv - self.search.x
+        low, high = x.new_zeros(len(x)), x.new_ones(len(x))
+        for _ in range(bisections):
+            share = (low + high) / 2
+            adversarial = self.judge(self.valid(x + shrink(delta, share, self.norm)))
+            low, high = (
+                torch.where(adversarial, low, share),
+                torch.where(adversarial, share, high),
+            )
 
 
 def gain_of(rival: Tensor) -> Objective:
-    """The logit of a class (B,) less that of the label."""
+    """The logit of a class (B,) minus that of the label."""
     return lambda logits, y: (
         logits.gather(1, rival.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
     ).squeeze(1)
 
 
 def shrink(delta: Tensor, share: Tensor, norm: Metric) -> Tensor:
-    """A perturbation of share (B,) times the length of delta (B, ...); of l0, with so many of its largest entries."""
+    """A perturbation of share (B,) times the length of delta (B, ...).
+
+    For l0 it keeps the largest entries of delta, share of their number.
+    """
     if norm == "l0":
         return project(delta, share * size(delta, "l0"), "l0")
     return per_example(share, delta) * delta
 
 
 def ascent(gradient: Tensor, fallback: Tensor) -> Tensor:
-    """Directions of l2 length 1: of the gradient (B, ...), or of fallback (B, ...) where the gradient is 0."""
+    """The gradient (B, ...) scaled to l2 length 1, or fallback (B, ...) where the gradient is 0."""
     vanished = per_example(size(gradient, "linf") == 0, gradient)
     return steepest(torch.where(vanished, fallback, gradient), "l2")
 

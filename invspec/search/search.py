@@ -155,7 +155,8 @@ class Search:
             self._forwards += forwards
             self._backwards += backwards
         else:
-            self._add(self.rows[positions], forwards, backwards)
+            rows = positions if self._rows is None else self._rows[positions]
+            self._add(rows, forwards, backwards)
 
     def include(self, inner: Perturbed) -> None:
         """Add the passes (M,) of an inner search or attack on `active`."""
@@ -235,8 +236,11 @@ class Search:
         self._add(rows, self._forwards, self._backwards)
 
     def _add(self, rows: Tensor | slice, forwards: int | Tensor, backwards: int | Tensor) -> None:
-        self._results.forwards[rows] += forwards
-        self._results.backwards[rows] += backwards
+        # Passes that are 0 for all are not added: that would launch kernels for nothing.
+        if isinstance(forwards, Tensor) or forwards:
+            self._results.forwards[rows] += forwards
+        if isinstance(backwards, Tensor) or backwards:
+            self._results.backwards[rows] += backwards
 
 
 class Evaluation(NamedTuple):

@@ -1,239 +1,142 @@
-"""What attacks share that walk from x to a target and look at the confidence after every step."""
+"""Target walks: steps from x towards a target image, each judged by the model's confidence."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed
+from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Attack, Confidence
-from invspec.ops.draws import Draws
 from invspec.ops.losses import log_odds
 from invspec.ops.norms import per_example
-from invspec.ops.types import Bounds
-from invspec.search.gradients import logits_and_gradient, logits_of
-
-Memory = dict[str, Tensor]  # (M, ...) by name
-
-
-@dataclass(frozen=True)
-class Walkers:
-    """The examples that still walk, rows (M,) of the batch.
-
-    x and x_target (M, C, H, W): where they are and want to be. label (M,): what the model predicts for the source, with
-    confidence (M,). doubt (M,): 1 less the confidence in that label at x. gradient (M, C, H, W): at x, of the label's
-    log-odds, which has the direction of the confidence's gradient and does not vanish where the confidence rounds to 1.
-    memory: what else the attack remembers of them.
-    """
-
-    rows: Tensor
-    x: Tensor
-    x_target: Tensor
-    label: Tensor
-    confidence: Tensor
-    doubt: Tensor
-    gradient: Tensor
-    memory: Memory
-
-    def take(self, rows: Tensor) -> Self:
-        """Some of them, rows (m,) int64."""
-        names = ("rows", "x", "x_target", "label", "confidence", "doubt", "gradient")
-        memory = {name: tensor[rows] for name, tensor in self.memory.items()}
-        return replace(self, memory=memory, **{name: getattr(self, name)[rows] for name in names})
-
-    def go(self, tried: Tried) -> Self:
-        """Where they are after a step: at tried.x, or where they were if it was refused."""
-        moved = {"x": tried.x, "doubt": tried.doubt, "gradient": tried.gradient}
-        if not tried.accepted.all():
-            for name, there in moved.items():
-                moved[name] = torch.where(
-                    per_example(tried.accepted, there), there, getattr(self, name)
-                )
-        return replace(self, **moved)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What became of stepping to x (M, C, H, W): what the model says there, and whether it may stay, (M,) bool."""
-
-    x: Tensor
-    doubt: Tensor
-    gradient: Tensor
-    accepted: Tensor
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a walk sets out from if its confidence allows, x (B, C, H, W), and its cost, (B,) or a number."""
-
-    x: Tensor
-    forwards: Tensor | int = 0
-    backwards: Tensor | int = 0
-
-
-@dataclass
-class Record:
-    """What a walk has found so far, as a whole batch. passes counts forwards and backwards of those still walking."""
-
-    x_adv: Tensor
-    forwards: Tensor
-    backwards: Tensor
-    path: Tensor | None
-    vertices: int = 0
-    passes: tuple[int, int] = (0, 0)
-
-    @classmethod
-    def of(cls, x: Tensor, vertices: int | None) -> Self:
-        """Of a walk that sets out from x (B, C, H, W), for so many vertices of a path, if one is kept."""
-        none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        record = cls(
-            x.clone(),
-            none,
-            none.clone(),
-            None if vertices is None else x.new_empty(vertices, *x.shape),
-        )
-        record.vertex(torch.arange(0), x[:0])
-        return record
-
-    def asked(self, gradient: bool) -> None:
-        """The model saw those who still walk."""
-        self.passes = (self.passes[0] + 1, self.passes[1] + gradient)
-
-    def vertex(self, rows: Tensor, x: Tensor) -> None:
-        """One more vertex of the path: x (M, C, H, W) of some rows, what it was of the others."""
-        if self.path is not None:
-            self.x_adv[rows] = x
-            self.path[self.vertices] = self.x_adv
-            self.vertices += 1
-
-    def leave(self, rows: Tensor, x: Tensor) -> None:
-        """Some rows (M,) walk no further than x (M, C, H, W)."""
-        self.x_adv[rows] = x
-        self.forwards[rows] += self.passes[0]
-        self.backwards[rows] += self.passes[1]
-
-    def finished(self) -> Perturbed:
-        """The result; a path that ended early stays where it is."""
-        if self.path is not None:
-            self.path[self.vertices :] = self.x_adv
-        return Perturbed(self.x_adv, self.forwards, self.backwards, self.path)
+from invspec.search.search import Search
 
 
 class TargetWalk(Attack):
-    """Steps towards x_target; one is taken where the confidence in the label predicted for x stays within max_drop.
-
-    A step costs a forward pass, which judges the image stepped to, and a backward pass through the same graph, which
-    says where the next one goes; the last step needs no backward pass. Examples that are done leave the batch. Where
-    the model's answer is no number, nothing moves.
-
-    Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path (T, B, C, H, W): x, the
-    start if there is one, and the image after each of the steps; who did not move repeats the last image.
-    """
+    """Base class of target walks: the fields that they share, and what their paths promise."""
 
     needs_float32: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
-        default=0.05, ge=0, le=1, description="confidence that may be lost on the way"
+        default=0.05, ge=0, le=1, description="confidence that may be lost along the walk"
     )
-    strict: bool = Field(default=False, description="refuse a loss of exactly max_drop too")
-    keep_path: bool = Field(default=False, description="return every image on the way")
+    strict: bool = Field(default=False, description="also refuse a loss of exactly max_drop")
+    keep_path: bool = Field(default=False, description="return every image of the walk")
 
     @property
     def wants_target(self) -> bool:
         return True
 
+    @property
+    def path_vertices(self) -> int:
+        # x, possibly a start, and the image after each step
+        return self.steps + 2 if self.keep_path else 0
+
+    @property
     @abstractmethod
-    def _start(self, model: nn.Module, batch: Batch, rng: Draws) -> Start | None:
-        """Where to set out from, if not from x."""
+    def path_promise(self) -> PathPromise:
+        """What holds for every path of this walk."""
 
-    @abstractmethod
-    def _outset(self, x: Tensor) -> Memory:
-        """What is remembered of everybody before the first step."""
 
-    @abstractmethod
-    def _step(self, walkers: Walkers, bounds: Bounds) -> tuple[Tensor, Memory]:
-        """New images (M, C, H, W) to try, a tensor of their own, and what is remembered whether accepted or not."""
+class Walk:
+    """The state of a target walk on one batch.
 
-    @abstractmethod
-    def _settle(self, memory: Memory, accepted: Tensor) -> tuple[Memory, Tensor]:
-        """What is remembered now that some steps were accepted (M,) bool, and who walks on, (M,) bool."""
+    Of the M active examples it holds x and x_target (M, C, H, W), where they are and where they
+    are going; label and confidence (M,), which the model predicts for the source; doubt (M,), one
+    minus the confidence in that label at x; and gradient (M, C, H, W) of the label's log-odds at x,
+    which is parallel to the gradient of the confidence, and does not vanish where that rounds to 1.
 
-    def _seen(self, x: Tensor, bounds: Bounds) -> Tensor:
-        """What the model sees of x, and what is returned."""
-        return x
+    clamp_input: x may leave the pixel bounds, and the model, the path and the result get visible
+    (M, C, H, W), which is x clamped. Otherwise every step is clamped, and visible is x.
+    """
 
-    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        start = self._start(model, batch, rng)
-        record = Record.of(
-            batch.x, 1 + (start is not None) + self.steps if self.keep_path else None
+    def __init__(
+        self, attack: TargetWalk, model: nn.Module, batch: Batch, *, clamp_input: bool = False
+    ) -> None:
+        vertices = 1 + attack.path_promise.jumps + attack.steps if attack.keep_path else None
+        self.search = Search(model, batch, vertices=vertices)
+        self.attack, self.clamp_input, self.steps_left = attack, clamp_input, attack.steps
+        self.x, self.visible, self.x_target = batch.x, batch.x, batch.targets
+        logits, self.gradient = self.search.logits_and_gradient(
+            lambda z, _: log_odds(z, z.argmax(1)), batch.x
         )
-        walkers = self._walkers(model, batch)
-        record.asked(gradient=True)
-        if start is not None:
-            record.forwards += start.forwards
-            record.backwards += start.backwards
-            walkers = walkers.go(self._try(model, start.x, walkers, batch.bounds, last=False))
-            record.asked(gradient=True)
-            record.vertex(walkers.rows, self._seen(walkers.x, batch.bounds))
-        walkers = self._walk(model, walkers, batch.bounds, record)
-        record.leave(walkers.rows, self._seen(walkers.x, batch.bounds))
-        return record.finished()
+        self.search.relabel(logits.argmax(1))
+        self.confidence = confidence_in(logits, self.label)
+        self.doubt = 1 - self.confidence
 
-    def _walkers(self, model: nn.Module, batch: Batch) -> Walkers:
-        """Everybody, at x."""
-        logits, gradient = logits_and_gradient(
-            model, lambda z, _: log_odds(z, z.argmax(1)), batch.x, batch.y
-        )
-        label = logits.argmax(1)
-        confidence = confidence_in(logits, label)
-        rows = torch.arange(len(batch), device=batch.x.device)
-        memory = self._outset(batch.x)
-        return Walkers(
-            rows, batch.x, batch.targets, label, confidence, 1 - confidence, gradient, memory
-        )
+    @property
+    def label(self) -> Tensor:
+        return self.search.y
 
-    def _walk(self, model: nn.Module, walkers: Walkers, bounds: Bounds, record: Record) -> Walkers:
-        """Take all the steps: who is still walking after the last one."""
-        for left in reversed(range(self.steps)):
-            if not len(walkers.rows):
-                break
-            x, memory = self._step(walkers, bounds)
-            tried = self._try(model, x, walkers, bounds, last=left == 0)
-            record.asked(gradient=left > 0)
-            memory, going = self._settle(memory, tried.accepted)
-            walkers = replace(walkers.go(tried), memory=memory)
-            record.vertex(walkers.rows, self._seen(walkers.x, bounds))
-            done = (~going).nonzero().squeeze(1)
-            if len(done):
-                record.leave(walkers.rows[done], self._seen(walkers.x[done], bounds))
-                walkers = walkers.take(going.nonzero().squeeze(1))
-        return walkers
+    @property
+    def active(self) -> bool:
+        """Whether steps are left, and examples to take them."""
+        return self.steps_left > 0 and len(self.search) > 0
 
-    def _try(
-        self, model: nn.Module, x: Tensor, walkers: Walkers, bounds: Bounds, *, last: bool
-    ) -> Tried:
-        """Show x to the model; the last one's gradient is not asked for."""
-        seen = self._seen(x, bounds)
-        if last:
-            logits, gradient = logits_of(model, seen), walkers.gradient
+    def jump(self, x: Tensor) -> None:
+        """Set out from x (B, C, H, W) where the confidence allows it, else from the source."""
+        self._judge(x, wants_gradient=True)
+
+    def attempt(self, x: Tensor) -> Tensor:
+        """Step to x (M, C, H, W) where the confidence there allows it; returns where, (M,) bool.
+
+        x is changed in place: it is brought into the pixel bounds. The pass that judges it also
+        gives the gradient for the next step; the last step needs none.
+        """
+        self.steps_left -= 1
+        if not self.clamp_input:
+            x.clamp_(*self.search.batch.bounds)
+        return self._judge(x, wants_gradient=self.steps_left > 0)
+
+    def narrow(self, stay: Tensor, memory: Tensor) -> Tensor:
+        """Go on with the examples where stay (M,) bool; returns their part of memory (M, ...)."""
+        staying = self.search.narrow(stay, self.visible)
+        if staying is None:
+            return memory
+        self.x, self.x_target = self.x[staying], self.x_target[staying]
+        self.confidence, self.doubt = self.confidence[staying], self.doubt[staying]
+        self.gradient, self.visible = self.gradient[staying], self._clamped(self.x)
+        return memory[staying]
+
+    def result(self) -> Perturbed:
+        """The last images, and the path if one is kept."""
+        return self.search.result(self.visible)
+
+    def _clamped(self, x: Tensor) -> Tensor:
+        return x.clamp(*self.search.batch.bounds) if self.clamp_input else x
+
+    def _judge(self, x: Tensor, *, wants_gradient: bool) -> Tensor:
+        """Move to x where the confidence allows it, and add a vertex to the path."""
+        visible, gradient = self._clamped(x), self.gradient
+        if wants_gradient:
+            logits, gradient = self.search.logits_and_gradient(log_odds, visible)
+            if self.clamp_input:
+                # the model does not depend on pixels that were clamped
+                gradient = gradient.masked_fill(visible != x, 0)
         else:
-            logits, gradient = logits_and_gradient(model, log_odds, seen, walkers.label)
-            if seen is not x:
-                gradient = gradient.masked_fill(seen != x, 0)  # what was cut off is not felt
-        confidence = confidence_in(logits, walkers.label)
-        drop = walkers.confidence - confidence
-        return Tried(
-            x,
-            1 - confidence,
-            gradient,
-            drop < self.max_drop if self.strict else drop <= self.max_drop,
-        )
+            logits = self.search.logits(visible)
+        confidence = confidence_in(logits, self.label)
+        drop = self.confidence - confidence
+        # NaN is refused: it compares false either way
+        strict, max_drop = self.attack.strict, self.attack.max_drop
+        accepted = drop < max_drop if strict else drop <= max_drop
+        self._move(accepted, x, 1 - confidence, gradient)
+        self.visible = self._clamped(self.x)
+        self.search.vertex(self.visible)
+        return accepted
+
+    def _move(self, accepted: Tensor, x: Tensor, doubt: Tensor, gradient: Tensor) -> None:
+        if not accepted.all():
+            where = per_example(accepted, x)
+            x = torch.where(where, x, self.x)
+            gradient = torch.where(where, gradient, self.gradient)
+            doubt = torch.where(accepted, doubt, self.doubt)
+        self.x, self.doubt, self.gradient = x, doubt, gradient
 
 
 def confidence_in(logits: Tensor, label: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from invspec.data import Batch
 from invspec.perceptual.attack import FeatureProbe
+from invspec.search.search import Search
 
 
 def net() -> nn.Sequential:
-    """A convolutional net that tells which half of an image is bright."""
+    """A convolutional net that classifies which half of an image is bright."""
     layers = nn.Sequential(nn.Conv2d(1, 2, (4, 8)), nn.ReLU(), nn.Flatten(), nn.Linear(10, 2))
     with torch.no_grad():
         layers.get_parameter("0.weight").copy_(torch.ones(2, 1, 4, 8) / 32)
@@ -36,22 +37,22 @@ def halves(n: int = 12) -> Batch:
     return Batch(x, y, torch.arange(n))
 
 
-def eye_of(
+def probe_of(
     model: nn.Module,
     batch: Batch,
     name: Any = "l2",
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> FeatureProbe:
-    """An eye whose features are what a function says, or those of the distance."""
-    eye = FeatureProbe(model, batch, name)
+    """A probe whose features come from a function, or by default from the named distance."""
+    probe = FeatureProbe(Search(model, batch), name)
     if features is not None:
-        eye.embedding = features
-        eye.reference = features(batch.x)
-    return eye
+        probe.embedding = features
+        probe.reference = features(batch.x)
+    return probe
 
 
-def linear_eye(matrix: Tensor, n: int, model: nn.Module | None = None) -> FeatureProbe:
-    """An eye whose features are phi(x) = A x, for grey images (n, 1, 2, 2) of the matrix' dtype."""
+def linear_probe(matrix: Tensor, n: int, model: nn.Module | None = None) -> FeatureProbe:
+    """A probe with features phi(x) = A x of grey images (n, 1, 2, 2) in the matrix's dtype."""
     x = torch.full((n, 1, 2, 2), 0.5, dtype=matrix.dtype)
     batch = Batch(x, torch.zeros(n, dtype=torch.int64), torch.arange(n))
-    return eye_of(model or nn.Flatten(), batch, "l2", lambda images: images.flatten(1) @ matrix.T)
+    return probe_of(model or nn.Flatten(), batch, "l2", lambda images: images.flatten(1) @ matrix.T)

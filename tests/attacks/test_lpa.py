@@ -25,7 +25,7 @@ def wrong(model: nn.Module, x: Tensor, batch: Batch) -> Tensor:
 
 
 class Counted(nn.Module):
-    """Counts the examples that pass through a net, and the gradients that come back to its input."""
+    """Counts the examples that pass through a net, and the gradients with respect to its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("kind", [LPA, FastLPA])
 def test_every_pass_is_counted(kind: Any, name: Any, projection: Any) -> None:
     model, batch = Counted(), halves()
-    found = attacked(
+    result = attacked(
         kind(distance=name, max_distance=0.2, steps=5, projection=projection), model, batch
     )
-    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (
+    assert (int(result.forwards.sum()), int(result.backwards.sum())) == (
         model.forwards,
         model.backwards,
     )
@@ -58,7 +58,7 @@ def test_every_pass_is_counted(kind: Any, name: Any, projection: Any) -> None:
 @pytest.mark.parametrize("projection", ["bisection", "newton"])
 @pytest.mark.parametrize("kind", [LPA, FastLPA])
 @pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
-def test_it_fools_and_ends_within_the_bound(
+def test_attacks_fool_and_end_within_the_bound(
     kind: Any, name: Any, bound: float, projection: Any
 ) -> None:
     model, batch = net(), halves()
@@ -70,8 +70,8 @@ def test_it_fools_and_ends_within_the_bound(
     assert wrong(model, x_adv, batch).float().mean() > 0.2
 
 
-def test_of_a_linear_model_lpa_fools_whoever_is_nearer_to_the_boundary_than_the_bound() -> None:
-    """In l2 the distance to the boundary is known: the lead of the label over the gradient's length."""
+def test_lpa_fools_a_linear_model_where_the_boundary_is_nearer_than_the_bound() -> None:
+    """The l2 distance to the boundary is the lead of the label over the norm of the gradient."""
     generator = torch.Generator().manual_seed(0)
     w = torch.randn(64, generator=generator)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).requires_grad_(False)
@@ -89,41 +89,40 @@ def test_of_a_linear_model_lpa_fools_whoever_is_nearer_to_the_boundary_than_the_
     assert 5 < fooled.sum() < 35
 
 
-def test_who_is_misclassified_already_keeps_the_start_and_costs_one_look() -> None:
+def test_misclassified_examples_keep_the_start_and_cost_one_backward_pass() -> None:
     model, batch = net(), halves()
     mislabelled = replace(batch, y=1 - batch.y)
-    found = attacked(LPA(), model, mislabelled)
+    result = attacked(LPA(), model, mislabelled)
     noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
-    assert torch.equal(found.x_adv, (batch.x + noise).clamp(0, 1))
-    assert (
-        found.forwards.tolist() == [3] * 12
-    )  # the reference, the look, and whether a projection is needed
-    assert found.backwards.tolist() == [1] * 12
+    assert torch.equal(result.x_adv, (batch.x + noise).clamp(0, 1))
+    # the reference, the logits, and whether a projection is needed
+    assert result.forwards.tolist() == [3] * 12
+    assert result.backwards.tolist() == [1] * 12
 
 
-def test_who_is_done_does_not_move_while_others_go_on() -> None:
+def test_examples_that_are_done_do_not_move() -> None:
     model, batch = net(), halves()
     attack = LPA(distance="l2", max_distance=0.8)
     together = attacked(attack, model, batch)
     alone = [attacked(attack, model, batch.take(torch.tensor([row]))) for row in range(12)]
     torch.testing.assert_close(
-        torch.cat([one.x_adv for one in alone]), together.x_adv, rtol=0, atol=1e-5
+        torch.cat([result.x_adv for result in alone]), together.x_adv, rtol=0, atol=1e-5
     )
-    assert torch.cat([one.forwards for one in alone]).tolist() == together.forwards.tolist()
+    assert torch.cat([result.forwards for result in alone]).tolist() == together.forwards.tolist()
     assert len(set(together.forwards.tolist())) > 1
 
 
-def test_the_weight_grows_tenfold_a_round_for_images_outside(
+def test_the_weight_grows_tenfold_per_round_for_images_outside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A constant model leaves the penalty alone in the loss, so that its gradient shows the weight."""
+    """With a constant model the loss is the penalty alone, and its gradient shows the weight."""
     seen: list[float] = []
 
     def gradient(self: Any, loss: Tensor, images: Tensor, rows: Tensor) -> Tensor:
-        self.backwards[rows] += 1
-        found = torch.autograd.grad(loss.sum(), images, retain_graph=True)[0]
-        seen.append(found.flatten(1).norm(dim=1).max().item())
-        return torch.zeros_like(found)
+        self.search.passed(backwards=1, positions=rows)
+        result = torch.autograd.grad(loss.sum(), images, retain_graph=True)[0]
+        seen.append(result.flatten(1).norm(dim=1).max().item())
+        return torch.zeros_like(result)
 
     monkeypatch.setattr("invspec.perceptual.attack.FeatureProbe.gradient", gradient)
 
@@ -140,10 +139,8 @@ def test_the_first_step_of_fast_lpa_is_as_long_as_the_bound_and_the_last_a_tenth
     model, batch = net(), halves()
     lengths: list[float] = []
     before = batch.x
-    for steps in (
-        1,
-        2,
-    ):  # with one step it takes the first; of two, the second is 0.1 ** (1 / 2) as long
+    # the second of two steps is 0.1 ** (1 / 2) as long as the first
+    for steps in (1, 2):
         attack = FastLPA(distance="l2", max_distance=0.01, steps=steps)
         x_adv = attacked(attack, model, batch).x_adv
         noise = 0.01 * PerExample("key", batch.index).normal(tuple(batch.x.shape))
@@ -155,11 +152,11 @@ def test_the_first_step_of_fast_lpa_is_as_long_as_the_bound_and_the_last_a_tenth
 
 
 @pytest.mark.parametrize("name", ["lpa", "fast_lpa", "ppgd"])
-def test_max_distance_0_returns_x_and_does_not_ask_the_model(name: str) -> None:
+def test_max_distance_0_returns_x_and_skips_the_model(name: str) -> None:
     model, batch, attack = Counted(), halves(), make("attack", name, {"max_distance": 0})
-    found = attacked(attack, model, batch)
-    assert torch.equal(found.x_adv, batch.x)
-    assert (model.forwards, int(found.forwards.sum()), int(found.backwards.sum())) == (0, 0, 0)
+    result = attacked(attack, model, batch)
+    assert torch.equal(result.x_adv, batch.x)
+    assert (model.forwards, int(result.forwards.sum()), int(result.backwards.sum())) == (0, 0, 0)
 
 
 def test_smoke_needs_no_download_and_few_steps() -> None:
@@ -171,7 +168,7 @@ def test_smoke_needs_no_download_and_few_steps() -> None:
 @pytest.mark.data
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA is not set")
 @pytest.mark.parametrize(("name", "bound"), [("lpips_alex", 0.03), ("laidlaw_alex", 0.5)])
-def test_it_keeps_to_bounds_of_published_nets(name: Any, bound: float) -> None:
+def test_bounds_hold_in_the_features_of_published_nets(name: Any, bound: float) -> None:
     model, batch = net(), halves()
     x_adv = attacked(LPA(distance=name, max_distance=bound, steps=5), model, batch).x_adv
     assert distance(name)(x_adv, batch.x).max() <= bound + 1e-5

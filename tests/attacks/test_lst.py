@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.attacks.lst import LST
-from invspec.data import Batch, Perturbed
+from invspec.data import Batch, PathPromise, Perturbed
 from invspec.measures.path_validity import verify_path
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
@@ -14,7 +14,7 @@ N, SHAPE, CLASSES = 10, (1, 6, 6), 3
 
 
 class Net(nn.Module):
-    """Fixed random weights; keeps what it is asked about."""
+    """A net of fixed random weights that records its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ def walked(attack: LST, model: nn.Module | None = None) -> Perturbed:
 
 
 def by_the_paper(attack: LST, steps: int) -> Tensor:
-    """The update rule of a single example after the other, with the gradient of the cross-entropy itself."""
-    net, batch, found = Net().double(), pairs(), []
+    """The paper's update, one example at a time, with the gradient of the cross-entropy itself."""
+    net, batch, images = Net().double(), pairs(), []
     for x, x_target in zip(batch.x[:, None], batch.targets[:, None], strict=True):
         y, p_s = net(x).argmax(1), net(x).softmax(1).amax()
         nudge = torch.zeros_like(x)
@@ -63,13 +63,13 @@ def by_the_paper(attack: LST, steps: int) -> Tensor:
                 x = proposal
             elif attack.reset_nudge:
                 nudge = torch.zeros_like(x)
-        found.append(x)
-    return torch.cat(found)
+        images.append(x)
+    return torch.cat(images)
 
 
 @pytest.mark.parametrize("reset_nudge", [False, True])
 @pytest.mark.parametrize("max_drop", [0.2, 1e-3])
-def test_it_is_the_authors_update(reset_nudge: bool, max_drop: float) -> None:
+def test_the_update_is_that_of_the_authors(reset_nudge: bool, max_drop: float) -> None:
     attack = LST(
         random_start=0,
         steps=30,
@@ -81,42 +81,42 @@ def test_it_is_the_authors_update(reset_nudge: bool, max_drop: float) -> None:
     torch.testing.assert_close(walked(attack).x_adv, by_the_paper(attack, 30), rtol=0, atol=1e-10)
 
 
-def test_without_a_nudge_the_first_refusal_is_the_end() -> None:
+def test_without_a_nudge_an_example_stops_at_its_first_refusal() -> None:
     attack = LST(random_start=0, steps=40, step_size=0.1, max_drop=0.02, nudge=0)
-    found = walked(attack)
-    assert found.forwards.min() < 41
-    torch.testing.assert_close(found.x_adv, by_the_paper(attack, 40), rtol=0, atol=1e-10)
+    result = walked(attack)
+    assert result.forwards.min() < 41
+    torch.testing.assert_close(result.x_adv, by_the_paper(attack, 40), rtol=0, atol=1e-10)
 
 
-def test_with_a_nudge_nobody_leaves_and_it_comes_nearer() -> None:
+def test_with_a_nudge_no_example_stops_and_they_end_closer_to_the_target() -> None:
     nudged, plain = (
         walked(LST(step_size=0.05, steps=100, max_drop=0.02, nudge=nudge)) for nudge in (1e-3, 0)
     )
     assert set(nudged.forwards.tolist()) == {1 + 1 + 100}
     assert set(nudged.backwards.tolist()) == {1 + 1 + 99}
-    left = [size(found.x_adv - pairs().targets, "l2").mean() for found in (nudged, plain)]
-    assert left[0] < left[1]
+    distances = [size(result.x_adv - pairs().targets, "l2").mean() for result in (nudged, plain)]
+    assert distances[0] < distances[1]
 
 
-def test_the_path_has_the_noisy_start_in_it_and_keeps_the_confidence() -> None:
-    found, batch = walked(LST(steps=20, step_size=0.1, keep_path=True)), pairs()
-    assert found.path is not None
-    assert found.path.shape == (1 + 1 + 20, *batch.x.shape)
-    assert torch.equal(found.path[0], batch.x)
-    assert torch.equal(found.path[-1], found.x_adv)
-    noise = found.path[1] - batch.x
+def test_the_path_contains_the_random_start_and_keeps_the_confidence() -> None:
+    result, batch = walked(LST(steps=20, step_size=0.1, keep_path=True)), pairs()
+    assert result.path is not None
+    assert result.path.shape == (1 + 1 + 20, *batch.x.shape)
+    assert torch.equal(result.path[0], batch.x)
+    assert torch.equal(result.path[-1], result.x_adv)
+    noise = result.path[1] - batch.x
     assert 0 < noise.abs().max() <= 2 / 255
     probs = Net().double()(batch.x).softmax(1)
     check = verify_path(
-        found.path.transpose(0, 1), Net().double(), probs.argmax(1), probs.amax(1), 0.2
+        result.path.transpose(0, 1), Net().double(), probs.argmax(1), probs.amax(1), 0.2
     )
     assert check.min_margin.min() > 0
 
 
-def test_a_start_that_loses_too_much_is_not_taken() -> None:
-    found, batch = walked(LST(random_start=1, max_drop=1e-3, steps=1, keep_path=True)), pairs()
-    assert found.path is not None
-    stayed = (found.path[1] == batch.x).flatten(1).all(1)
+def test_a_start_that_loses_too_much_confidence_is_refused() -> None:
+    result, batch = walked(LST(random_start=1, max_drop=1e-3, steps=1, keep_path=True)), pairs()
+    assert result.path is not None
+    stayed = (result.path[1] == batch.x).flatten(1).all(1)
     assert stayed.any()
     assert not stayed.all()
 
@@ -125,3 +125,8 @@ def test_the_defaults_are_those_of_the_published_command() -> None:
     attack = LST()
     assert (attack.step_size, attack.steps, attack.max_drop, attack.nudge) == (0.01, 400, 0.2, 2e-3)
     assert (attack.random_start, attack.strict, attack.reset_nudge) == (4 / 255, True, False)
+
+
+def test_the_promise_has_no_longest_step() -> None:
+    assert LST().path_promise == PathPromise(max_drop=0.2, longest_step=None, jumps=True)
+    assert not LST(random_start=0).path_promise.jumps

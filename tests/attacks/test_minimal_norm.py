@@ -1,4 +1,4 @@
-"""What DDN, FMN and DeepFool share: who is left alone, what a failure looks like, what refinement is for."""
+"""Common behaviour of DDN, FMN and DeepFool: misclassified sources, failures, refinement."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
 from invspec.registry.methods import make
 from invspec.search.minimal_norm import Nearest, ascent, cosine, shrink
+from invspec.search.search import Search
 
 N, CLASSES = 40, 4
 SHORT: list[Any] = [
@@ -34,7 +35,7 @@ every_attack = pytest.mark.parametrize(
 
 
 def net(curved: float = 1.0) -> nn.Sequential:
-    """Two layers of fixed random weights, whose boundaries are more curved the larger those of the first layer are."""
+    """Two layers of fixed random weights; `curved` scales the first, and curves the boundaries."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         layers = nn.Sequential(nn.Flatten(), nn.Linear(32, 24), nn.Tanh(), nn.Linear(24, CLASSES))
@@ -57,18 +58,18 @@ def label(model: nn.Module, x: Tensor) -> Tensor:
 
 
 @every_attack
-def test_what_is_misclassified_already_is_its_own_nearest_image(attack: Any) -> None:
+def test_misclassified_images_are_returned_unchanged(attack: Any) -> None:
     model, batch = net(), batch_of()
     wrong = label(model, batch.x) != batch.y
-    found = attacked(attack, model, batch)
+    result = attacked(attack, model, batch)
     assert wrong.any()
-    assert torch.equal(found.x_adv[wrong], batch.x[wrong])
-    assert set(found.forwards[wrong].tolist()) == {1}
-    assert set(found.backwards[wrong].tolist()) == {0}
+    assert torch.equal(result.x_adv[wrong], batch.x[wrong])
+    assert set(result.forwards[wrong].tolist()) == {1}
+    assert set(result.backwards[wrong].tolist()) == {0}
 
 
 @every_attack
-def test_everything_else_leaves_its_label_and_what_is_predicted_may_be_the_label(
+def test_all_other_images_change_their_prediction_from_the_true_or_predicted_label(
     attack: Any,
 ) -> None:
     model, batch = net(), batch_of()
@@ -79,7 +80,7 @@ def test_everything_else_leaves_its_label_and_what_is_predicted_may_be_the_label
 
 
 @every_attack
-def test_where_nothing_can_be_found_x_comes_back(attack: Any) -> None:
+def test_where_nothing_can_be_found_x_is_returned(attack: Any) -> None:
     def constant(x: Tensor) -> Tensor:
         return 0 * x.flatten(1)[:, :CLASSES] + torch.arange(CLASSES, 0, -1.0)
 
@@ -95,8 +96,8 @@ def test_where_nothing_can_be_found_x_comes_back(attack: Any) -> None:
 @pytest.mark.parametrize(
     "attack", [DDN(steps=60, refine=0), FMN(steps=60, refine=0)], ids=["ddn", "fmn"]
 )
-def test_a_vanished_gradient_is_walked_out_of_at_random(attack: Any) -> None:
-    """Logits that are flat around x and differ beyond a distance of 0.5 from grey."""
+def test_a_random_direction_replaces_a_vanished_gradient(attack: Any) -> None:
+    """Logits that are constant within a distance of 0.5 from grey, and change beyond it."""
 
     class Plateau(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -104,13 +105,14 @@ def test_a_vanished_gradient_is_walked_out_of_at_random(attack: Any) -> None:
             return torch.stack([torch.full_like(beyond, 0.1), beyond], dim=1)
 
     grey = Batch(torch.full((8, 1, 4, 4), 0.5), torch.zeros(8, dtype=torch.int64), torch.arange(8))
-    found = attacked(attack, Plateau(), grey).x_adv
-    assert (label(Plateau(), found) == 1).all()
-    assert size(found[:1] - found[1:2], "l2") > 0.1  # examples draw directions of their own
+    result = attacked(attack, Plateau(), grey).x_adv
+    assert (label(Plateau(), result) == 1).all()
+    # each example draws its own direction
+    assert size(result[:1] - result[1:2], "l2") > 0.1
 
 
 @every_attack
-def test_refinement_only_brings_nearer_and_keeps_what_is_found_adversarial(attack: Any) -> None:
+def test_refinement_only_shortens_and_stays_adversarial(attack: Any) -> None:
     model, batch = net(), batch_of()
     raw, refined = (
         attacked(attack.model_copy(update={"refine": refine}), model, batch).x_adv
@@ -121,49 +123,50 @@ def test_refinement_only_brings_nearer_and_keeps_what_is_found_adversarial(attac
 
 
 @pytest.mark.parametrize("attack", [FMN(steps=20), DDN(steps=20)], ids=["fmn", "ddn"])
-def test_rivals_only_bring_nearer_and_are_paid_for(attack: Any) -> None:
+def test_rivals_only_shorten_and_their_passes_are_counted(attack: Any) -> None:
     model, batch = net(), batch_of()
-    alone, besides = (
+    alone, with_rivals = (
         attacked(attack.model_copy(update={"rivals": rivals, "refine": 0}), model, batch)
         for rivals in (0, 9)
     )
-    assert (size(besides.x_adv - batch.x, "l2") <= size(alone.x_adv - batch.x, "l2")).all()
+    assert (size(with_rivals.x_adv - batch.x, "l2") <= size(alone.x_adv - batch.x, "l2")).all()
     right = label(model, batch.x) == batch.y
     assert set(alone.forwards[right].tolist()) == {1 + 21}
-    assert set(besides.forwards[right].tolist()) == {
-        1 + 1 + CLASSES * 21
-    }  # of nine rivals there are three
-    assert set(besides.backwards[right].tolist()) == {CLASSES * 20}
+    # only three of the nine rivals exist
+    assert set(with_rivals.forwards[right].tolist()) == {1 + 1 + CLASSES * 21}
+    assert set(with_rivals.backwards[right].tolist()) == {CLASSES * 20}
 
 
-def test_deepfool_pays_only_until_an_example_is_fooled() -> None:
+def test_deepfool_spends_passes_only_until_an_example_is_fooled() -> None:
     model, batch = net(curved=10), batch_of()
-    found = attacked(DeepFool(refine=0, candidates=2), model, batch)
+    result = attacked(DeepFool(refine=0, candidates=2), model, batch)
     right = label(model, batch.x) == batch.y
-    rounds = (found.forwards[right] - 2) / 2
+    rounds = (result.forwards[right] - 2) / 2
     assert 1 <= rounds.min() < rounds.max() <= 50
-    assert torch.equal(found.backwards[right], (2 * rounds).long())
+    assert torch.equal(result.backwards[right], (2 * rounds).long())
 
 
-def test_the_nearest_keeps_only_what_is_adversarial_and_nearer() -> None:
+def test_only_nearer_adversarial_images_are_kept() -> None:
     x = torch.zeros(3, 1, 1, 2)
-    nearest = Nearest.to(x, "l2")
+    batch = Batch(x, torch.zeros(3, dtype=torch.int64), torch.arange(3))
+    nearest = Nearest(Search(nn.Identity(), batch), "l2", x)
     nearest.offer(x + 2, torch.tensor([True, True, False]))
     nearest.offer(
         x + torch.tensor([1.0, 3.0, 1.0]).view(3, 1, 1, 1), torch.tensor([True, True, False])
     )
-    assert nearest.x_adv.amax((1, 2, 3)).tolist() == [1, 2, 0]
+    assert nearest.search.x_adv.amax((1, 2, 3)).tolist() == [1, 2, 0]
     assert nearest.found.tolist() == [True, True, False]
+    assert nearest.distance.tolist() == pytest.approx([2**0.5, 8**0.5, torch.inf])
 
 
-def test_shrinking_halves_the_length_or_the_number_of_entries() -> None:
+def test_shrinking_by_half_halves_the_length_or_the_number_of_entries() -> None:
     delta = torch.tensor([[4.0, -3.0, 2.0, 0.0, 1.0]])
     half = torch.tensor([0.5])
     torch.testing.assert_close(shrink(delta, half, "linf"), delta / 2)
     assert shrink(delta, half, "l0").tolist() == [[4, -3, 0, 0, 0]]
 
 
-def test_an_ascent_has_length_one_and_falls_back_where_the_gradient_vanished() -> None:
+def test_an_ascent_has_length_1_and_falls_back_where_the_gradient_is_0() -> None:
     gradient, fallback = (
         torch.tensor([[3e-30, 4e-30], [0.0, 0.0]]),
         torch.tensor([[1.0, 0.0], [0.0, -2.0]]),
@@ -171,13 +174,13 @@ def test_an_ascent_has_length_one_and_falls_back_where_the_gradient_vanished() -
     torch.testing.assert_close(ascent(gradient, fallback), torch.tensor([[0.6, 0.8], [0.0, -1.0]]))
 
 
-def test_a_cosine_begins_flat_and_ends_flat() -> None:
+def test_a_cosine_schedule_starts_and_ends_flat() -> None:
     assert [cosine(1, 0, step, 4) for step in range(5)] == pytest.approx(
         [1, 0.853553, 0.5, 0.146447, 0], abs=1e-6
     )
 
 
-def test_the_cards_stand_for_the_papers_settings() -> None:
+def test_the_cards_have_the_settings_of_the_papers() -> None:
     assert make("attack", "ddn", {}) == DDN(steps=100, init_eps=1, gamma=0.05, loss="ce", rivals=0)
     assert make("attack", "fmn", {"norm": "l0"}) == FMN(norm="l0", step_size=1, gamma=0.05)
     assert make("attack", "deepfool", {}) == DeepFool(
@@ -190,6 +193,6 @@ def test_the_cards_stand_for_the_papers_settings() -> None:
     [{"norm": "linf"}, {"gamma": 1.0}, {"levels": 1}, {"init_eps": 0.0}, {"refine": -1}],
     ids=str,
 )
-def test_ddn_refuses_what_cannot_be(fields: dict[str, Any]) -> None:
+def test_ddn_refuses_invalid_fields(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         DDN.model_validate(fields)

@@ -8,7 +8,7 @@ from shown import shown
 from torch import nn
 
 from invspec.attacks.null_step import NullStep
-from invspec.data import Examples, TensorSplit
+from invspec.data import Examples, PathPromise, TensorSplit
 from invspec.kinds import Bijective, Targets
 from invspec.models.two_layer import TwoLayerNet
 from invspec.perform.pairs import paired
@@ -65,9 +65,9 @@ def pairs(seed, classes=CLASSES):
     path = torch.stack(
         [torch.lerp(batch.x, batch.targets, share) for share in (0.0, 0.1, 0.2)], dim=1
     )
-    settings = {"step_mode": "fraction", "step_size": 0.1, "max_drop": 0.05, "keep_path": True}
+    promise = PathPromise(max_drop=0.05, longest_step=None, jumps=False)
     tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
-    return model, Examples(clean, judged, tensors, settings, oracle=model)
+    return model, Examples(clean, judged, tensors, oracle=model, path_promise=promise)
 
 
 class Turned(nn.Module):

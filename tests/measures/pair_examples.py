@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Examples, TensorSplit
+from invspec.data import Examples, PathPromise, TensorSplit
 from invspec.perform.pairs import PairedSplit
 
 
@@ -42,6 +42,7 @@ def of_pairs(
     x_adv: Tensor,
     path: Tensor | None = None,
     settings: dict[str, Any] | None = None,
+    path_promise: PathPromise | None = None,
 ) -> Examples:
     """Images (N, C, H, W) of classes y; ends are positions (source, target) of each pair in them.
 
@@ -60,4 +61,4 @@ def of_pairs(
         "y_target": y[target],
     }
     tensors = {"x_adv": x_adv} if path is None else {"x_adv": x_adv, "path": path}
-    return Examples(clean, judged, tensors, settings or {})
+    return Examples(clean, judged, tensors, settings or {}, path_promise=path_promise)

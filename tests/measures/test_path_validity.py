@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -11,9 +12,9 @@ from pair_examples import Sigmoid, of_pairs
 from shown import outcomes, shown
 from torch import Tensor, nn
 
-from invspec.data import Batch, Examples
+from invspec.data import Batch, Examples, PathPromise
 from invspec.errors import InvspecError
-from invspec.kinds import Attack, plain
+from invspec.kinds import Attack
 from invspec.measures.path_validity import PathValidity, verify_path
 from invspec.ops.draws import PerExample
 from invspec.registry.cards import names
@@ -29,7 +30,7 @@ WALKS = [
     for name, attack in ATTACKS.items()
     if "keep_path" in attack.model_fields and not attack.leaves_bounds
 ]
-UNIT = {"step_mode": "unit", "step_size": 0.1, "max_drop": 0.05, "start": None}
+UNIT = PathPromise(max_drop=0.05, longest_step=0.1, jumps=False)
 ALONG = [0.0, 0.1, 0.2]  # of the second pixel, which the model does not see
 
 
@@ -46,15 +47,13 @@ def level(first: float = 0.5) -> Tensor:
     return vertices(*([first, second, 0.0, 0.0] for second in ALONG))
 
 
-def attacked(*paths: Tensor, settings: dict[str, Any] | None = None) -> Examples:
+def attacked(*paths: Tensor, promise: PathPromise | None = UNIT) -> Examples:
     """One pair a path, each from a source of its own; all of the same target."""
     path = torch.stack(paths)
     images = torch.cat([path[:, 0], torch.zeros(1, 1, 2, 2)])
     y = torch.tensor([0] * len(path) + [1])
     ends = [(source, len(path)) for source in range(len(path))]
-    return of_pairs(
-        MODEL, images, y, ends, path[:, -1], path, UNIT if settings is None else settings
-    )
+    return of_pairs(MODEL, images, y, ends, path[:, -1], path, path_promise=promise)
 
 
 def found(examples: Examples, measure: PathValidity = PathValidity()) -> dict[str, float]:  # noqa: B008  # frozen
@@ -81,8 +80,8 @@ def drooping(drop: float) -> Tensor:
 
 
 def test_margins_are_those_of_the_vertices() -> None:
-    settings = {**UNIT, "step_size": 1.0}
-    quantities = found(attacked(level(), drooping(0.3), settings=settings))
+    promise = replace(UNIT, longest_step=1.0)
+    quantities = found(attacked(level(), drooping(0.3), promise=promise))
     assert quantities["failing"] == 1
     assert quantities["least_margin"] == pytest.approx(
         confidence(0.2) - confidence(0.5) + 0.05, abs=1e-6
@@ -110,40 +109,34 @@ def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
     )
 
 
-@pytest.mark.parametrize(("step_size", "failing"), [(0.1, 0), (0.0999, 1), (None, 1)])
-def test_unit_steps_are_bounded_by_the_step_size_which_is_001_unless_given(
-    step_size: Any, failing: int
-) -> None:
-    assert found(attacked(level(), settings={**UNIT, "step_size": step_size}))["failing"] == failing
+@pytest.mark.parametrize(("longest_step", "failing"), [(0.1, 0), (0.0999, 1), (0.01, 1)])
+def test_no_step_may_be_longer_than_promised(longest_step: Any, failing: int) -> None:
+    promise = replace(UNIT, longest_step=longest_step)
+    assert found(attacked(level(), promise=promise))["failing"] == failing
 
 
-def test_of_fractions_no_step_is_too_long_but_it_is_told() -> None:
-    quantities = found(
-        attacked(level(), settings={**UNIT, "step_mode": "fraction", "step_size": 0.05})
-    )
+def test_without_a_longest_step_no_step_is_too_long_but_its_length_is_reported() -> None:
+    any_length = replace(UNIT, longest_step=None)
+    quantities = found(attacked(level(), promise=any_length))
     assert quantities["failing"] == 0
     assert quantities["largest_step"] == pytest.approx(0.1)
     bound = PathValidity(step_size=0.05)
-    assert (
-        found(attacked(level(), settings={**UNIT, "step_mode": "fraction"}), bound)["failing"] == 1
-    )
+    assert found(attacked(level(), promise=any_length), bound)["failing"] == 1
 
 
 def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
     path = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
-    quantities = found(attacked(path, settings={**UNIT, "start": {"target": "somewhere"}}))
+    quantities = found(attacked(path, promise=replace(UNIT, jumps=True)))
     assert quantities["failing"] == 0
     assert quantities["largest_jump"] == pytest.approx(0.9)
     assert quantities["largest_step"] == pytest.approx(0.1)
-    assert found(attacked(path, settings={**UNIT, "random_start": 0.01}))["failing"] == 0
-    assert found(attacked(path, settings={**UNIT, "random_start": 0}))["failing"] == 1
+    assert found(attacked(path))["failing"] == 1
 
 
 def test_a_start_that_was_refused_is_no_jump() -> None:
     jumped = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
     refused = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.5, 0.1, 0.0, 0.0])
-    own = {**UNIT, "start": {"target": "somewhere"}}
-    quantities = found(attacked(jumped, refused, refused, settings=own))
+    quantities = found(attacked(jumped, refused, refused, promise=replace(UNIT, jumps=True)))
     assert (quantities["paths"], quantities["jumped"], quantities["failing"]) == (3, 1, 0)
     assert found(attacked(level(), level()))["jumped"] == 0  # a first step is no jump
 
@@ -152,18 +145,12 @@ def test_a_path_must_lead_from_its_source_to_its_image() -> None:
     pairs = attacked(level(), level(0.6))
     elsewhere = pairs.x_adv.clone()
     elsewhere[1] += 0.01
-    moved = Examples(
-        pairs.clean, pairs.judged, {**pairs.tensors, "x_adv": elsewhere}, pairs.settings
-    )
+    moved = replace(pairs, tensors={**pairs.tensors, "x_adv": elsewhere})
     assert found(moved)["failing"] == 1
     shifted = pairs.tensors["path"].clone()
     shifted[:, 0, 0, 1, 1] += 0.01
-    assert (
-        found(Examples(pairs.clean, pairs.judged, {**pairs.tensors, "path": shifted}, UNIT))[
-            "failing"
-        ]
-        == 2
-    )
+    moved = replace(pairs, tensors={**pairs.tensors, "path": shifted})
+    assert found(moved)["failing"] == 2
 
 
 def test_a_path_stays_within_the_pixels() -> None:
@@ -175,12 +162,12 @@ def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
     broken = attacked(level())
     judged = {**broken.judged, "confidence": torch.tensor([float("nan")])}
-    assert found(Examples(broken.clean, judged, broken.tensors, UNIT))["failing"] == 1
+    assert found(replace(broken, judged=judged))["failing"] == 1
 
 
 def test_shares_are_means_over_sources() -> None:
-    settings = {**UNIT, "step_size": 1.0}
-    pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), settings=settings)
+    promise = replace(UNIT, longest_step=1.0)
+    pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), promise=promise)
     score = PathValidity(statistic="failing").score(MODEL, pairs)
     assert shown(score)[0].value == 0.25
     assert outcomes(score).tolist() == [0, 1, 0, 0]
@@ -223,8 +210,8 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
     attack = cast(Attack, make("attack", name, {"keep_path": True, "steps": 40}))
     batch = Batch(images[:6], y[:6], torch.arange(6), x_target=images[6:], y_target=y[6:])
     walk = attack.perturb(net, batch, PerExample("test", batch.index))
-    settings = plain(attack)["fields"]
-    pairs = of_pairs(net, images, y, ends, walk.x_adv, walk.path.transpose(0, 1), settings)
+    path = walk.path.transpose(0, 1)
+    pairs = of_pairs(net, images, y, ends, walk.x_adv, path, path_promise=attack.path_promise)
     quantities = {
         row.where["quantity"]: row.value for row in shown(PathValidity().score(net, pairs))
     }
@@ -234,7 +221,7 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
 
 def test_paths_must_have_been_kept() -> None:
     pairs = attacked(level())
-    without = Examples(pairs.clean, pairs.judged, {"x_adv": pairs.x_adv}, UNIT)
+    without = replace(pairs, tensors={"x_adv": pairs.x_adv})
     with pytest.raises(InvspecError, match="kept no path") as problem:
         found(without)
     assert "keep_path: true" in problem.value.hint
@@ -242,5 +229,5 @@ def test_paths_must_have_been_kept() -> None:
 
 def test_a_promise_must_be_known() -> None:
     with pytest.raises(InvspecError, match="how much confidence"):
-        found(attacked(level(), settings={}))
-    assert found(attacked(level(), settings={}), PathValidity(max_drop=0.05))["failing"] == 0
+        found(attacked(level(), promise=None))
+    assert found(attacked(level(), promise=None), PathValidity(max_drop=0.05))["failing"] == 0

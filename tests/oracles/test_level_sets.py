@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from invspec.attacks.lst import LST
 from invspec.attacks.nspgd import NSPGD
-from invspec.attacks.null_step import NullStep, Weights
+from invspec.attacks.null_step import NullStep
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.measures.path_validity import verify_path
@@ -23,6 +23,7 @@ from invspec.ops.norms import size
 from invspec.ops.nullspace import alpha_max, null_component, row_space
 from invspec.ops.types import Bounds
 from invspec.search.target_walk import TargetWalk
+from invspec.search.two_layer import Weights
 
 ANYWHERE: Bounds = (-torch.inf, torch.inf)
 

@@ -48,6 +48,10 @@ class Ascent(Attack):
     steps: int = Field(default=5, description="number of updates")
     keep_path: bool = Field(default=False, description="keep every image on the way")
 
+    @property
+    def path_vertices(self) -> int:
+        return self.steps + 1 if self.keep_path else 0
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         path = [batch.x]
         for _ in range(self.steps):
