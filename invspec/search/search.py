@@ -112,7 +112,9 @@ class Search:
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (M, K) without a graph. x may hold k images of each example: k passes."""
-        self.passed(forwards=len(x) // max(len(self), 1))
+        passes, surplus = divmod(len(x), max(len(self), 1))
+        assert not surplus, f"{len(x)} images of {len(self)} active examples"
+        self.passed(forwards=passes)
         return gradients.logits_of(self.model, x)
 
     def gradient(self, objective: Objective, x: Tensor) -> Tensor:
