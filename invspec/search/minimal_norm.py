@@ -48,7 +48,8 @@ class Nearest:
     def __init__(
         self, search: Search, norm: Metric, fallback: Tensor, levels: int | None = None
     ) -> None:
-        self.search, self.norm, self.fallback, self.levels = search, norm, fallback, levels
+        self.search, self.fallback, self.levels = search, fallback, levels
+        self.norm: Metric = norm
 
     @classmethod
     def begin(
