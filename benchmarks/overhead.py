@@ -40,11 +40,11 @@ def main() -> int:
     if options.worker:
         serve()
         return 0
-    sides = [Worker(HERE.parents[1]), Worker(options.against.resolve())]
+    here, there = Worker(HERE.parents[1]), Worker(options.against.resolve())
     print(f"{options.pairs} pairs, here / {options.against}")
-    results = [compare(name, *sides, options.pairs) for name in NAMES]
-    for side in sides:
-        side.close()
+    results = [compare(name, here, there, options.pairs) for name in NAMES]
+    here.close()
+    there.close()
     return 0 if all(results) else 1
 
 

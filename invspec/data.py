@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
@@ -205,25 +205,80 @@ class Perturbed:
         return cls(x_adv, forwards * ones, backwards * ones)
 
 
-JUDGED = (
-    "index",
-    "y",
-    "prediction",
-    "prediction_adv",
-    "confidence",
-    "confidence_adv",
-    "linf",
-    "l2",
-    "forwards",
-    "backwards",
-)
+@dataclass(frozen=True)
+class Judged:
+    """What became of each example under an attack, a column (N,) each.
+
+    Names without a suffix belong to the clean image, those with _adv to the attacked one. Predictions
+    and confidences are those of a float32 forward pass. The store and `invspec samples` have the
+    same columns.
+    """
+
+    index: Tensor
+    y: Tensor
+    prediction: Tensor
+    prediction_adv: Tensor
+    confidence: Tensor
+    confidence_adv: Tensor
+    linf: Tensor
+    l2: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+    @property
+    def unit(self) -> Tensor:
+        """The independent unit of each example, (N,) int64: the example itself, by its index."""
+        return self.index
+
+    @property
+    def correct(self) -> Tensor:
+        """Whether the clean image is classified correctly, (N,) bool."""
+        return self.prediction == self.y
+
+    @property
+    def correct_adv(self) -> Tensor:
+        """Whether the attacked image is classified correctly, (N,) bool."""
+        return self.prediction_adv == self.y
+
+    @property
+    def changed(self) -> Tensor:
+        """Whether the attack changed the predicted label, (N,) bool."""
+        return self.prediction_adv != self.prediction
+
+    @property
+    def fooled(self) -> Tensor:
+        """Whether the attack changed the label, and not to the true one, (N,) bool."""
+        return self.changed & ~self.correct_adv
+
+    def take(self, rows: Tensor | slice) -> Self:
+        """Those of some examples, rows (M,) int64, (N,) bool or a slice."""
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
-PAIRED = (
-    "source",
-    "target",
-    "y_target",
-)  # besides, where examples are pairs: index in the split, twice, and a label
+@dataclass(frozen=True)
+class JudgedPairs(Judged):
+    """Judged pairs: besides, the index of their source and of their target, and the target's label."""
+
+    source: Tensor
+    target: Tensor
+    y_target: Tensor
+
+    @property
+    def unit(self) -> Tensor:
+        """The independent unit of each pair, (N,) int64: its source."""
+        return self.source
+
+
+JUDGED = tuple(column.name for column in fields(Judged))
+
+# the columns that pairs have besides
+PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]
+
+
+def judged_from(columns: Mapping[str, Tensor]) -> Judged:
+    """The record that columns (N,) by name make up; they may hold other names, too."""
+    record = JudgedPairs if PAIRED[0] in tuple(columns) else Judged
+    return record(*(columns[column.name] for column in fields(record)))
 
 
 @dataclass(frozen=True)
@@ -242,47 +297,54 @@ class PathPromise:
 
 @dataclass(frozen=True)
 class Examples:
-    """One attack's whole output, judged: columns (N,) by name (JUDGED, and PAIRED of pairs), one row an example.
+    """The whole output of one attack, with its clean images.
 
-    tensors holds x_adv (N, C, H, W) and, where the attack gives them, path (N, T, C, H, W) and exact (N, C, H, W)
-    float64; it may read them on demand, all of them at once, so that `batches` is the way to read many. settings are
-    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that want one, is a second classifier
-    of the same data set, x (B, C, H, W) to logits (B, K), that is believed.
-
-    path_promise: what the attack promises about its paths, if anything.
+    tensors holds x_adv (N, C, H, W) and, if the attack gives them, path (N, T, C, H, W) and exact
+    (N, C, H, W) float64. They may be read from disk on access: read many by `batches`. settings are
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
+    second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
+    path_promise is what the attack promises about its paths, if anything.
     """
 
     clean: Split
-    judged: Mapping[str, Tensor]
+    judged: Judged
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
     path_promise: PathPromise | None = None
 
     @property
+    def pairs(self) -> JudgedPairs:
+        """The judged columns of an attack on pairs, which the plan ensures where a measure needs them."""
+        assert isinstance(self.judged, JudgedPairs), "a measure of pairs got single examples"
+        return self.judged
+
+    @property
     def x_adv(self) -> Tensor:
         """The attacked images (N, C, H, W), float32."""
         return self.tensors["x_adv"]
 
-    def believed(self, x: Tensor) -> Tensor:
-        """What the oracle says that images x (B, C, H, W) show: labels (B,) int64."""
-        assert self.oracle is not None, "a measure that wants an oracle got none"
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of that name; does not read it."""
+        return name in tuple(self.tensors)
+
+    def oracle_labels(self, x: Tensor) -> Tensor:
+        """The oracle's labels (B,) int64 of images x (B, C, H, W)."""
+        assert self.oracle is not None, "a measure that needs an oracle got none"
         return self.oracle(x).argmax(1)
 
     def batches(self, size: int, *names: str) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-        """At most size examples at a time, in order: the clean batch, and of each tensor named its rows."""
+        """The clean examples in order, at most size at a time, with their rows of each named tensor."""
         done = 0
         for batch in self.clean.batches(size):
-            yield (
-                batch,
-                {name: rows_of(self.tensors, name, done, done + len(batch)) for name in names},
-            )
+            rows = (done, done + len(batch))
+            yield batch, {name: rows_of(self.tensors, name, *rows) for name in names}
             done += len(batch)
 
 
 @runtime_checkable
 class Sliced(Protocol):
-    """Tensors of which some rows can be read without the others."""
+    """Tensors that can be read in part."""
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows [start, stop) of a tensor."""
@@ -290,12 +352,10 @@ class Sliced(Protocol):
 
 
 def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> Tensor:
-    """Rows [start, stop) of a tensor, without reading the others where that can be."""
-    return (
-        tensors.rows(name, start, stop)
-        if isinstance(tensors, Sliced)
-        else tensors[name][start:stop]
-    )
+    """Rows [start, stop) of a tensor; reads no others if the tensors can be read in part."""
+    if isinstance(tensors, Sliced):
+        return tensors.rows(name, start, stop)
+    return tensors[name][start:stop]
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,17 +429,18 @@ class Scored:
 
 
 class Journal:
-    """What a training tells about itself while it runs, and what it needs to go on after it was killed.
+    """Where a training reports its progress and keeps its state, to resume after it was killed.
 
-    This one forgets everything; the machinery passes one that shows progress and keeps a checkpoint an epoch.
+    This one keeps nothing; the machinery passes one that shows progress and saves a checkpoint per
+    epoch.
     """
 
     def resume(self) -> dict[str, Any] | None:
-        """The state last saved for this very training, or None."""
+        """The last saved state of this training, or None."""
         return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep a state of tensors, numbers and texts, nested in dicts and lists."""
+        """Save a state of tensors, numbers and strings, nested in dicts and lists."""
 
     def step(self, done: int, total: int, **numbers: float) -> None:
-        """done of total steps are behind; numbers are the latest loss, accuracy and the like."""
+        """Report that `done` of `total` steps are done; numbers are the latest loss and the like."""

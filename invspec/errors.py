@@ -82,11 +82,11 @@ def refuse(problems: Iterable[SpecError]) -> None:
     Stops reading them after MAX_PROBLEMS.
     """
     parts = _distinct(part for problem in problems for part in problem.problems)
-    shown = list(itertools.islice(parts, MAX_PROBLEMS))
+    first = list(itertools.islice(parts, MAX_PROBLEMS))
     if next(parts, None) is not None:
-        shown.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
-    if shown:
-        raise shown[0] if len(shown) == 1 else SpecErrors(shown)
+        first.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
+    if first:
+        raise first[0] if len(first) == 1 else SpecErrors(first)
 
 
 def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:

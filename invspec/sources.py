@@ -7,19 +7,19 @@ import inspect
 from functools import cache
 from pathlib import Path
 
-# of each folder that was added, in order of adding
+# Digests of the folders that were added, in order of adding.
 _digests: dict[Path, str] = {}
 _generation = [0]
 
 
 def add(folder: Path) -> None:
-    """Remember a folder of methods, with the digest that its code has now, before any of it is imported."""
+    """Register a folder of methods with the digest that its code has now, before it is imported."""
     _digests[folder] = digest_of(folder)
     _renew()
 
 
 def remove(folder: Path) -> None:
-    """Forget a folder."""
+    """Undo the registration of a folder."""
     _digests.pop(folder, None)
     _renew()
 
@@ -30,12 +30,12 @@ def _renew() -> None:
 
 
 def generation() -> int:
-    """A number that changes with the folders: cached identities of methods hold for one generation."""
+    """Count of changes to the folders. Cached identities of methods are valid for one of them."""
     return _generation[0]
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 over names and contents of all Python files below a folder, 64 hexadecimal digits."""
+    """SHA-256 of the names and contents of all Python files below a folder, 64 hex digits."""
     sha256 = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         content = path.read_bytes()
@@ -45,15 +45,17 @@ def digest_of(folder: Path) -> str:
 
 @cache
 def source_of(cls: type) -> dict[str, str]:
-    """Module and digest of the code behind a class: nothing for classes of invspec, which have versions instead.
+    """Module and digest of a class's code; empty for classes of invspec, which have versions.
 
-    The digest is that of all Python files of the folder that was added; of a class from elsewhere, that of its file.
+    The digest is of all Python files in the registered folder around the class; without one, it is
+    of the class's own file.
     """
     if cls.__module__.split(".")[0] == "invspec":
         return {}
     try:
         file = Path(inspect.getfile(cls)).resolve()
-    except (OSError, TypeError):  # defined in an interpreter
+    except (OSError, TypeError):
+        # defined in an interpreter, so there is no file
         return {"module": cls.__module__}
     for folder, digest in _digests.items():
         if folder in file.parents:

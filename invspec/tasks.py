@@ -1,7 +1,7 @@
-"""The three kinds of work: train a model, perturb examples, score what came of it.
+"""The three kinds of task: train a model, perturb examples, score the results.
 
-A task is a frozen value that holds methods and other tasks; its edges are its fields, and its key is the hash of its
-own canonical JSON. Whatever can change a number is in the key, and nothing else is.
+A task is a frozen value that holds methods and other tasks. Its edges are its fields, and its key
+is the hash of its own canonical JSON. All that can change a number is in the key, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, outl
 
 Precision = Literal["float32", "bfloat16"]
 
-
-Part = tuple[int, int]  # positions [start, stop) in the sample
+# Positions [start, stop) in a sample.
+Part = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Train:
-    """Fit one model. Artifact: its weights, and the curves of its loss and the like."""
+    """Fit one model. Artifact: its weights, and curves such as that of its loss."""
 
     dataset: Dataset
     model: Model
@@ -33,10 +33,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Perturb:
-    """Attack a part of a sample and judge what was found. Artifact: x_adv and the judged columns.
+    """Attack a part of a sample and judge the results. Artifact: x_adv and the judged columns.
 
-    after is the same attack on a smaller set, if it has run before: what that one fooled is kept, and the others are
-    attacked from where it left them, then afresh.
+    after, if any, is the same attack on a smaller set, which runs first. Images that it fooled keep
+    their result; the others are attacked from its result on, then afresh.
     """
 
     train: Train
@@ -49,9 +49,10 @@ class Perturb:
 
 @dataclass(frozen=True)
 class Score:
-    """Reduce one or several attacks, each in its parts, to rows. Artifact: the rows, and tensors for figures.
+    """Reduce one or several attacks, each in its parts, to rows.
 
-    oracle is a second classifier of the same data set, whose word the measure takes for what images show.
+    oracle is a second classifier of the same data set, used as ground truth. Artifact: the rows,
+    and tensors for figures.
     """
 
     measure: Measure
@@ -60,13 +61,14 @@ class Score:
 
     @property
     def train(self) -> Train:
-        """The one training that every attack was on."""
+        """The training of the model that all attacks are on."""
         return self.of[0][0].train
 
 
 Task = Train | Perturb | Score
 
-# of the machinery's own part in each artifact (first weights, sampling, padding, judging): raise what changes numbers
+# Versions of the machinery's own part in artifacts: initial weights, sampling, padding, judging.
+# Raise one when equal tasks of its type give other numbers than before.
 MACHINERY = {"train": 1, "perturb": 1, "score": 2}
 
 
@@ -91,17 +93,22 @@ def label(task: Task) -> str:
     """A few words for a progress line."""
     match task:
         case Train():
-            return f"train {type(task.model).__name__} · {type(task.defence).__name__} · seed {task.seed}"
+            return f"train {_net(task)}"
         case Perturb():
-            return f"{type(task.attack).__name__} {task.part[0]}-{task.part[1]} on {label(task.train)[6:]}"
+            start, stop = task.part
+            return f"{type(task.attack).__name__} {start}-{stop} on {_net(task.train)}"
         case Score():
-            return f"{type(task.measure).__name__} on {label(task.train)[6:]}"
+            return f"{type(task.measure).__name__} on {_net(task.train)}"
+
+
+def _net(train: Train) -> str:
+    return f"{type(train.model).__name__} · {type(train.defence).__name__} · seed {train.seed}"
 
 
 def canonical(task: Task) -> str:
-    """The text that is hashed. Nested tasks stand in it as their own keys; what is None is left out.
+    """The text that is hashed. It holds nested tasks as their keys.
 
-    So a new field that is None unless a user sets it changes no key.
+    None is left out, so that a new field that is None by default changes no key.
     """
     body = {field.name: _plain(getattr(task, field.name)) for field in fields(task)}
     text = {"task": type(task).__name__, "machinery": MACHINERY[verb(task)], **body}
@@ -136,12 +143,12 @@ def _key(task: Task, generation: int) -> str:
 
 @cache
 def draw_name(task: Task) -> str:
-    """What the randomness of a task hangs on, as text.
+    """The text that seeds the random draws of a task.
 
-    Of a training: data set, model and seed, so that nets which differ in their defence begin at the same weights and
-    see the same order of images. Of an attack: its class, sample and seed, so that its settings share their noise. Of a
-    score: all that it measures but the seed. Versions, labels and the places of files are in none of them: raising a
-    version or renaming something draws no other numbers.
+    For a training: data set, model and seed, so that models that differ in their defence start from
+    the same weights and see images in the same order. For an attack: its class, sample and seed, so
+    that its settings share their noise. For a score: all that it measures, but not the seed.
+    Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:
         case Train():

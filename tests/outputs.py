@@ -1,4 +1,4 @@
-"""What the tests of nets look at."""
+"""Outputs, shapes and symmetries of nets, for their tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def outputs(net: nn.Module, x: Tensor, *kinds: type[nn.Module]) -> list[Tensor]:
-    """What every layer of these kinds gives for x, in the order in which they run."""
+    """The output of every layer of these kinds for x, in the order in which they run."""
     seen: list[Tensor] = []
     hooks = [
         layer.register_forward_hook(lambda _, __, out: seen.append(out))
@@ -23,33 +23,33 @@ def outputs(net: nn.Module, x: Tensor, *kinds: type[nn.Module]) -> list[Tensor]:
 
 
 def shapes(net: nn.Module, x: Tensor, *kinds: type[nn.Module]) -> list[tuple[int, ...]]:
-    """Their shapes, without the batch."""
+    """The shapes of these outputs, without the batch."""
     return [tuple(out.shape[1:]) for out in outputs(net, x, *kinds)]
 
 
 def parameters(net: nn.Module) -> int:
-    """How many numbers are learnt."""
+    """Number of parameters."""
     return sum(weight.numel() for weight in net.parameters())
 
 
 def turned(x: Tensor, quarters: int) -> Tensor:
-    """Quarter-turns of images (..., H, W)."""
+    """Images (..., H, W) after some quarter-turns."""
     return x.rot90(quarters, (-2, -1))
 
 
 def acted(fields: Tensor, quarters: int) -> Tensor:
-    """Quarter-turns of fields over c4, (B, C * 4, H, W): the maps turn, and the group elements move on."""
+    """Fields over c4 (B, C * 4, H, W) after quarter-turns: maps turn, group elements shift."""
     return turned(fields, quarters).unflatten(1, (-1, 4)).roll(quarters, dims=2).flatten(1, 2)
 
 
 @torch.no_grad()
 def change(net: nn.Module, x: Tensor, quarters: int) -> float:
-    """Largest change of a logit under quarter-turns, in units of the logits' own spread."""
+    """Largest change of a logit under quarter-turns, relative to the spread of the logits."""
     return ((net(turned(x, quarters)) - net(x)).abs().max() / net(x).std()).item()
 
 
 def lived(net: nn.Module, x: Tensor) -> nn.Module:
-    """The net in eval mode after some batches in train mode and small changes of all weights, as of training."""
+    """The net in eval mode, after some batches in train mode and small changes of all weights."""
     torch.manual_seed(1)
     with torch.no_grad():
         for _ in range(3):
@@ -60,6 +60,6 @@ def lived(net: nn.Module, x: Tensor) -> nn.Module:
 
 
 def fresh(model: Any, shape: tuple[int, int, int], classes: int = 10) -> nn.Module:
-    """The model's net, of the first seed."""
+    """The model's net with seed 0."""
     torch.manual_seed(0)
     return model.build(shape, classes)

@@ -1,4 +1,4 @@
-"""A registry as it was, after a test has added to it."""
+"""Restore the registry after a test that adds to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def reread() -> None:
 
 @contextmanager
 def untouched(folder: Path) -> Generator[None]:
-    """In here users' folders may be added; afterwards they are gone, and so are the modules imported from folder."""
+    """Undo what the block adds: users' folders, and modules imported from this folder."""
     added, path, modules = list(cards._added), list(sys.path), set(sys.modules)
     cards._added.clear()
     reread()

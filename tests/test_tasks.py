@@ -1,4 +1,4 @@
-"""What is in a task's key, and what performing each kind of task leaves behind."""
+"""Keys of tasks, and the artifacts of each kind of task."""
 
 import dataclasses
 import itertools
@@ -58,7 +58,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-# ─ keys ─
+# ─ keys ───────────────────────────────────────────────────────────────────────────────
 
 OTHER = {
     "train": {"dataset": Fake(), "model": StdCNN(), "defence": Standard(lr=0.2), "seed": 1},
@@ -172,10 +172,10 @@ def test_tasks_describe_themselves_in_a_few_words():
     ]
 
 
-# ─ training ─
+# ─ training ───────────────────────────────────────────────────────────────────────────
 
 
-def test_first_weights_depend_on_the_task_alone():
+def test_initial_weights_depend_on_the_task_alone():
     torch.manual_seed(1)
     first = fresh(train()).state_dict()
     after = torch.rand(1)
@@ -202,7 +202,7 @@ def test_training_twice_gives_the_same_weights():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_weights_that_are_not_finite_fail_the_training():
+def test_a_training_with_weights_that_are_not_finite_fails():
     class Poisons(Standard):
         def train(self, model, data, rng, journal):
             nn.init.constant_(model.get_submodule("1").bias, math.inf)
@@ -218,38 +218,41 @@ def test_tied_weights_do_not_share_memory():
     assert len({tensor.data_ptr() for tensor in tensors.values()}) == len(tensors)
 
 
-# ─ perturbing ─
+# ─ perturbing ─────────────────────────────────────────────────────────────────────────
 
 
-def test_judged_columns_are_right_for_a_known_attack():
+def test_judged_columns_of_a_known_attack():
     runtime, task = Memory(), perturb(toys.Shift(by=0.25))
-    found = runtime.load(task).tensors
+    result = runtime.load(task).tensors
     net = fresh(task.train)
     net.load_state_dict(dict(runtime.load(task.train).tensors))
     (batch,) = read_split(FAKE, "test").batches(20)
     x_adv = (batch.x + 0.25).clamp(0, 1)
     clean, attacked = F.softmax(net(batch.x), 1).max(1), F.softmax(net(x_adv), 1).max(1)
 
-    assert tuple(found) == (*JUDGED, "x_adv")
-    assert torch.equal(found["x_adv"], x_adv)
-    assert found["index"].tolist() == list(range(20))
-    assert torch.equal(found["y"], batch.y)
-    assert torch.equal(found["prediction"], clean.indices)
-    assert torch.equal(found["prediction_adv"], attacked.indices)
-    torch.testing.assert_close(found["confidence"], clean.values)
-    torch.testing.assert_close(found["confidence_adv"], attacked.values)
-    torch.testing.assert_close(found["linf"], (x_adv - batch.x).abs().flatten(1).max(1).values)
-    torch.testing.assert_close(found["l2"], (x_adv - batch.x).flatten(1).pow(2).sum(1).sqrt())
-    assert (found["forwards"].unique().tolist(), found["backwards"].unique().tolist()) == ([3], [2])
+    assert tuple(result) == (*JUDGED, "x_adv")
+    assert torch.equal(result["x_adv"], x_adv)
+    assert result["index"].tolist() == list(range(20))
+    assert torch.equal(result["y"], batch.y)
+    assert torch.equal(result["prediction"], clean.indices)
+    assert torch.equal(result["prediction_adv"], attacked.indices)
+    torch.testing.assert_close(result["confidence"], clean.values)
+    torch.testing.assert_close(result["confidence_adv"], attacked.values)
+    torch.testing.assert_close(result["linf"], (x_adv - batch.x).abs().flatten(1).max(1).values)
+    torch.testing.assert_close(result["l2"], (x_adv - batch.x).flatten(1).pow(2).sum(1).sqrt())
+    assert (result["forwards"].unique().tolist(), result["backwards"].unique().tolist()) == (
+        [3],
+        [2],
+    )
     for name in ("x_adv", "confidence", "confidence_adv", "linf", "l2"):
-        assert found[name].dtype == torch.float32
+        assert result[name].dtype == torch.float32
 
 
-def test_examples_lead_in_a_path():
-    found = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
-    assert found["path"].shape == (20, 5, 1, 4, 4)
-    assert torch.equal(found["path"][:, -1], found["x_adv"])
-    assert found["path"].is_contiguous()
+def test_examples_are_the_first_axis_of_a_path():
+    result = Memory(batch_size=6).load(perturb(toys.Ascent(steps=4, keep_path=True))).tensors
+    assert result["path"].shape == (20, 5, 1, 4, 4)
+    assert torch.equal(result["path"][:, -1], result["x_adv"])
+    assert result["path"].is_contiguous()
 
 
 def test_progress_counts_examples():
@@ -265,15 +268,15 @@ def test_progress_counts_examples():
 @pytest.mark.parametrize("model", [Linear(), toys.Tied()], ids=lambda m: type(m).__name__)
 def test_parts_and_batch_sizes_change_no_bit(attack, model):
     trained = train(model=model)
-    whole = Memory(batch_size=20).load(perturb(attack, trained)).tensors
+    full = Memory(batch_size=20).load(perturb(attack, trained)).tensors
     for cuts, batch_size in (((0, 7, 20), 3), ((0, 1, 16, 20), 8), ((0, 20), 1)):
         runtime = Memory(batch_size)
         cut = [
             runtime.load(perturb(attack, trained, part)).tensors
             for part in itertools.pairwise(cuts)
         ]
-        for name in whole:
-            assert torch.equal(torch.cat([tensors[name] for tensors in cut]), whole[name]), name
+        for name in full:
+            assert torch.equal(torch.cat([tensors[name] for tensors in cut]), full[name]), name
 
 
 def test_other_tasks_have_other_draws_unless_they_are_named():
@@ -303,12 +306,12 @@ def test_pixels_that_are_not_finite_are_an_error():
         Memory().load(perturb(toys.Breaks(how="nan")))
 
 
-def test_another_shape_is_a_broken_promise():
+def test_an_attack_that_changes_the_shape_fails_an_assertion():
     with pytest.raises(AssertionError, match=r"changed the shape \(8, 1, 4, 4\) to \(8, 1, 3, 4\)"):
         Memory().load(perturb(toys.Breaks(how="shape")))
 
 
-# ─ precision ─
+# ─ precision ──────────────────────────────────────────────────────────────────────────
 
 
 def test_a_search_in_bfloat16_is_judged_in_float32():
@@ -330,7 +333,7 @@ def test_a_search_in_bfloat16_is_judged_in_float32():
     assert low["x_adv"].dtype == torch.float32
 
 
-def test_what_a_net_offers_is_still_offered_behind_its_faces():
+def test_proxies_offer_what_their_net_offers():
     net = toys.Tied().deploy(toys.TiedNet(16, 3))
     padded = proxies.Padded(net)
     for precision in ("float32", "bfloat16"):
@@ -342,8 +345,8 @@ def test_what_a_net_offers_is_still_offered_behind_its_faces():
 
 def test_a_standardised_attack_runs_in_bfloat16():
     attack = PGD(steps=2, eps=0.1, eps_space="standardised")
-    found = Memory().load(perturb(attack, train(model=toys.Tied()), precision="bfloat16")).tensors
-    assert 0 < found["linf"].max() <= 0.1 * 0.3 + 1e-6
+    result = Memory().load(perturb(attack, train(model=toys.Tied()), precision="bfloat16")).tensors
+    assert 0 < result["linf"].max() <= 0.1 * 0.3 + 1e-6
 
 
 @pytest.mark.bits
@@ -352,7 +355,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     net = toys.Tied().deploy(toys.TiedNet(16, 3))
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(n, 1, 4, 4, generator=generator)
-    whole = torch.cat([x, torch.rand(48 - n, 1, 4, 4, generator=generator)])
+    full = torch.cat([x, torch.rand(48 - n, 1, 4, 4, generator=generator)])
 
     def gradient(model, images):
         images = images.clone().requires_grad_()
@@ -360,7 +363,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
         return logits.detach(), torch.autograd.grad(logits.logsumexp(1).sum(), images)[0]
 
     logits, slope = gradient(proxies.Padded(net), x)
-    expected, expected_slope = gradient(net, whole)
+    expected, expected_slope = gradient(net, full)
     assert torch.equal(logits, expected[:n])
     assert torch.equal(slope, expected_slope[:n])
     torch.testing.assert_close(
@@ -368,7 +371,7 @@ def test_padding_changes_neither_logits_nor_gradients(n):
     )  # the last, repeated example gets no gradient twice
 
 
-def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
+def test_encode_and_decode_are_padded_with_positional_and_keyword_arguments():
     class Halves(nn.Module):
         def encode(self, x):
             assert len(x) % proxies.BLOCK == 0
@@ -385,7 +388,7 @@ def test_both_ways_of_a_bijection_are_filled_up_however_they_are_called():
     assert torch.equal(net.decode(semantic, nuisance=nuisance), x)
 
 
-# ─ samples ─
+# ─ samples ────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_limit_takes_the_first_examples():
@@ -394,8 +397,8 @@ def test_a_limit_takes_the_first_examples():
 
 
 def test_per_class_takes_the_first_of_each_class_in_the_order_of_the_split():
-    found = chosen(FAKE, Sample(per_class=2))
-    (batch,) = found.batches(20)
+    result = chosen(FAKE, Sample(per_class=2))
+    (batch,) = result.batches(20)
     assert batch.index.tolist() == [0, 1, 2, 3, 4, 5]
     uneven = chosen(toys.Uneven(), Sample(per_class=4))
     assert [int((uneven.labels() == k).sum()) for k in (0, 1)] == [3, 4]
@@ -420,19 +423,19 @@ def test_a_part_beyond_a_class_with_few_examples_is_empty_and_harmless():
     sample, trained = Sample(per_class=5), train(dataset=toys.Uneven(), model=toys.Tied())
     assert size(toys.Uneven(), sample) == 10
     runtime = Memory()
-    whole = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
-    cut = tuple(dataclasses.replace(whole, part=part) for part in ((0, 5), (5, 8), (8, 10)))
+    full = perturb(toys.Ascent(keep_path=True), trained, (0, 10), sample=sample)
+    cut = tuple(dataclasses.replace(full, part=part) for part in ((0, 5), (5, 8), (8, 10)))
     nothing = runtime.load(cut[2]).tensors
     assert {name: len(tensor) for name, tensor in nothing.items()} == dict.fromkeys(
         (*JUDGED, "x_adv"), 0
     )
-    joined, expected = examples(cut, runtime), examples((whole,), runtime)
+    joined, expected = examples(cut, runtime), examples((full,), runtime)
     assert all(
         torch.equal(joined.tensors[name], expected.tensors[name]) for name in expected.tensors
     )
 
 
-# ─ scoring ─
+# ─ scoring ────────────────────────────────────────────────────────────────────────────
 
 
 def rows_of(artifact):
@@ -443,10 +446,10 @@ def rows_of(artifact):
 def test_a_score_reads_the_parts_of_an_attack_as_one():
     runtime = Memory()
     cut = tuple(perturb(toys.Shift(), part=part) for part in ((0, 8), (8, 20)))
-    found = runtime.load(Score(Accuracy(), (cut,)))
-    whole = runtime.load(score(perturb(toys.Shift())))
-    (row,) = rows_of(found)
-    assert found.rows == whole.rows
+    result = runtime.load(Score(Accuracy(), (cut,)))
+    full = runtime.load(score(perturb(toys.Shift())))
+    (row,) = rows_of(result)
+    assert result.rows == full.rows
     assert row.n == 20
     prediction, y = (
         runtime.load(perturb(toys.Shift())).tensors[name] for name in ("prediction_adv", "y")
@@ -455,10 +458,10 @@ def test_a_score_reads_the_parts_of_an_attack_as_one():
 
 
 def test_a_measure_may_take_two_attacks():
-    found = Memory().load(
+    result = Memory().load(
         score(perturb(toys.Shift(by=0)), perturb(toys.Shift(by=1)), measure=toys.Gap())
     )
-    (row,) = rows_of(found)
+    (row,) = rows_of(result)
     (batch,) = read_split(FAKE, "test").batches(20)
     assert row.value == pytest.approx((1 - batch.x).mean().item(), abs=1e-6)
 
@@ -479,15 +482,15 @@ def test_tensors_of_a_score_do_not_share_memory():
 
 def test_examples_read_large_tensors_when_asked():
     runtime = Memory()
-    found = examples(
+    result = examples(
         (perturb(toys.Shift(), part=(0, 8)), perturb(toys.Shift(), part=(8, 20))), runtime
     )
-    assert (len(found.tensors), set(found.tensors)) == (11, {*JUDGED, "x_adv"})
-    assert found.x_adv.shape == (20, 1, 4, 4)
-    assert len(found.clean) == 20
+    assert (len(result.tensors), set(result.tensors)) == (11, {*JUDGED, "x_adv"})
+    assert result.x_adv.shape == (20, 1, 4, 4)
+    assert len(result.clean) == 20
 
 
-# ─ a sweep that shares its work ─
+# ─ a sweep that shares its work ───────────────────────────────────────────────────────
 
 
 def growing(*radii, part=(0, 20), **fields):
@@ -498,7 +501,7 @@ def growing(*radii, part=(0, 20), **fields):
     return task
 
 
-def test_what_a_smaller_ball_fooled_is_kept_and_costs_nothing_more():
+def test_images_fooled_in_a_smaller_ball_are_not_attacked_again():
     runtime = Memory()
     before, after = (runtime.load(growing(*radii)).tensors for radii in ((0.12,), (0.12, 0.2)))
     settled = attack.fooled(before)
@@ -518,7 +521,7 @@ POOR = train(
 )  # where some are misclassified from the beginning
 
 
-def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclassified_afresh():
+def test_survivors_start_from_the_result_in_the_smaller_ball():
     class Stays(PGD):
         def perturb(self, model, batch, rng):
             return Perturbed.costing(
@@ -536,13 +539,13 @@ def test_survivors_set_out_from_where_the_smaller_ball_left_them_and_the_misclas
 
 
 @pytest.mark.parametrize("trained", [None, POOR], ids=["accurate", "poor"])
-def test_sharing_fools_whomever_a_separate_run_fools(trained):
+def test_a_shared_sweep_fools_every_image_that_a_separate_run_fools(trained):
     runtime, after = Memory(), None
     for eps in (0.02, 0.05, 0.1, 0.2):
         after = perturb(PGD(eps=eps, steps=2), trained, after=after)
         alone = runtime.load(perturb(PGD(eps=eps, steps=2), trained)).tensors
         shared = runtime.load(after).tensors
-        changed = [one["prediction_adv"] != one["prediction"] for one in (alone, shared)]
+        changed = [item["prediction_adv"] != item["prediction"] for item in (alone, shared)]
         assert (changed[1] >= changed[0]).all()
 
 
@@ -558,14 +561,14 @@ def test_fewer_examples_keep_their_label_in_a_larger_ball():
 @pytest.mark.bits
 @pytest.mark.parametrize("batch_size", [3, 64])
 def test_batch_size_and_parts_do_not_change_a_shared_sweep(batch_size):
-    whole = Memory().load(growing(0.05, 0.1, 0.2)).tensors
+    full = Memory().load(growing(0.05, 0.1, 0.2)).tensors
     other = Memory(batch_size)
     pieces = [other.load(growing(0.05, 0.1, 0.2, part=part)).tensors for part in ((0, 9), (9, 20))]
-    for name in whole:
-        assert torch.equal(torch.cat([piece[name] for piece in pieces]), whole[name])
+    for name in full:
+        assert torch.equal(torch.cat([piece[name] for piece in pieces]), full[name])
 
 
-def test_where_all_are_fooled_the_next_ball_is_not_searched():
+def test_a_ball_is_not_searched_when_all_images_are_fooled():
     runtime, before = Memory(), growing(0.1)
     tensors = dict(runtime.load(before).tensors)
     tensors |= {
@@ -576,7 +579,7 @@ def test_where_all_are_fooled_the_next_ball_is_not_searched():
     assert runtime.load(growing(0.1, 0.2)).tensors["forwards"].sum() == 0
 
 
-def test_a_measure_is_told_the_settings_of_its_attack():
+def test_a_measure_gets_the_settings_of_its_attack():
     task = perturb(PGD(eps=0.1, steps=1))
     assert examples((task,), Memory()).settings["eps"] == 0.1
 
@@ -587,10 +590,10 @@ def test_a_training_leaves_its_curves():
     assert curves["loss"][2] < curves["loss"][0]
 
 
-# ─ draws ─
+# ─ draws ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_nets_that_differ_in_their_defence_share_first_weights_and_order():
+def test_nets_that_differ_in_their_defence_share_initial_weights_and_order():
     plain, other = train(), train(defence=Standard(epochs=3, lr=0.5))
     assert draw_name(plain) == draw_name(other)
     assert key(plain) != key(other)
@@ -611,7 +614,7 @@ def test_settings_of_an_attack_share_their_noise_and_its_samples_do_not():
     assert draw_name(perturb(Identity())) != draw_name(weak)
 
 
-def test_no_draw_hangs_on_a_version_or_on_where_code_is(monkeypatch):
+def test_no_draw_depends_on_a_version_or_a_module_name(monkeypatch):
     names = [draw_name.__wrapped__(task) for task in TASKS.values()]
     monkeypatch.setattr(toys.Shift, "version", 2)
     monkeypatch.setattr(toys.Shift, "__module__", "elsewhere")

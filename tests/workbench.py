@@ -1,4 +1,4 @@
-"""Small tasks, plans and runs for the tests of the machinery."""
+"""Small tasks, plans and runs for tests of the machinery."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FAKE = Fake(shape=(1, 4, 4), classes=3, train=24, test=20)
 
 
 class Memory:
-    """tasks.Runtime that computes what is asked for and keeps it in a dict."""
+    """A Runtime that computes artifacts on demand and keeps them in a dict."""
 
     def __init__(self, batch_size: int = 8) -> None:
         self.device, self.batch_size = torch.device("cpu"), batch_size
@@ -79,7 +79,7 @@ def perturb(
 
 
 def score(*attacked: Perturb, measure: Measure | None = None) -> Score:
-    return Score(measure or Accuracy(), tuple((one,) for one in attacked))
+    return Score(measure or Accuracy(), tuple((item,) for item in attacked))
 
 
 @cache
@@ -110,7 +110,7 @@ TINY = {
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
-    """The smallest spec, with some of its parts replaced. It needs the toys' registry."""
+    """The smallest spec with some parts replaced. It needs the toys' registry."""
     return {**TINY, **changes}
 
 
@@ -129,7 +129,7 @@ def planned(content: dict[str, Any]) -> Plan:
 
 @contextmanager
 def registered() -> Generator[Path]:
-    """The toys' cards are known in here."""
+    """The toys' cards are registered inside the block."""
     cards.add(TOYS)
     try:
         yield TOYS
@@ -147,7 +147,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """A process that finds this checkout and whose progress is plain lines."""
+    """The environment of a process that imports this checkout and prints progress as lines."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),

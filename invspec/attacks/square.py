@@ -136,8 +136,8 @@ def tiles(x: Tensor, ball: Ball, rng: Draws) -> Tensor:
     # (B, C, 5, 5, side, side)
     tile = signs(drawn[:, :channels]) * torch.where(drawn[:, channels:] < 0.5, pair, pair.T)
     delta = tile.transpose(3, 4).reshape(examples, channels, TILES * side, TILES * side)
-    left, top = (width - TILES * side) // 2, (height - TILES * side) // 2
-    delta = F.pad(delta, (left, width - TILES * side - left, top, height - TILES * side - top))
+    x0, y0 = (width - TILES * side) // 2, (height - TILES * side) // 2
+    delta = F.pad(delta, (x0, width - TILES * side - x0, y0, height - TILES * side - y0))
     return to_length(x, delta, ball)
 
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from invspec.data import Curves
 from invspec.errors import InvspecError
 from invspec.execution import disk, provenance, rows
 from invspec.execution.checkpoints import Checkpoints
+from invspec.execution.tensors import StoredTensors
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, canonical, key, verb
 
@@ -34,33 +34,6 @@ PAYLOAD = {
     "perturb": "examples.safetensors",
     "score": "tensors.safetensors",
 }
-
-
-class StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each read on access; a prefix hides those that have it."""
-
-    def __init__(self, path: Path, hidden: str | None = None) -> None:
-        self.path = path
-        with safe_open(path, framework="pt") as file:
-            names = tuple(file.keys())
-        self._names = tuple(name for name in names if hidden is None or not name.startswith(hidden))
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
-            raise KeyError(name)
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
-
-    def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows [start, stop) of a tensor; the others are not read."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_slice(name)[start:stop]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
     width, height = (
         resize if side == shorter else int(resize * side / shorter) for side in image.size
     )
-    left, top = round((width - size) / 2), round((height - size) / 2)
+    x, y = round((width - size) / 2), round((height - size) / 2)
     scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(scaled.crop((left, top, left + size, top + size)))
+    return np.asarray(scaled.crop((x, y, x + size, y + size)))
 
 
 def _rgb(path: Path) -> Image.Image:

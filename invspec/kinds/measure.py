@@ -31,12 +31,12 @@ class Measure(Method):
     wants_oracle: ClassVar[bool] = False
 
     @property
-    def metric(self) -> str:
+    def distance_label(self) -> str:
         """The distance that it uses, in words for captions; empty if it uses none."""
         return ""
 
     @property
-    def threshold_caption(self) -> str:
+    def limit_label(self) -> str:
         """The limit on that distance, in words for captions; empty if it has none."""
         return ""
 

@@ -56,6 +56,10 @@ class Method(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
     )
     kind: ClassVar[str]
+
+    # hints for parameters that it no longer has, by their name
+    replaced: ClassVar[Mapping[str, str]] = {}
+
     version: ClassVar[int] = 1
 
     @field_validator("*", mode="before")

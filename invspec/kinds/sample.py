@@ -38,8 +38,8 @@ class Targets(BaseModel):
     def _chosen_one_way(self) -> Self:
         ways = [way for way in ("per_class", "indices", "each") if getattr(self, way)]
         if len(ways) != 1:
-            found = " and ".join(ways) or "none"
-            raise ValueError(f"expected one of per_class, indices and each, found {found}")
+            listed = " and ".join(ways) or "none"
+            raise ValueError(f"expected one of per_class, indices and each, found {listed}")
         if len(set(self.indices)) < len(self.indices):
             duplicate, _ = Counter(self.indices).most_common(1)[0]
             raise ValueError(f"expected distinct indices, found {duplicate} more than once")
@@ -64,6 +64,6 @@ class Sample(BaseModel):
     @model_validator(mode="after")
     def _counted_one_way(self) -> Self:
         if self.limit is not None and self.per_class is not None:
-            found = f"limit {self.limit} and per_class {self.per_class}"
-            raise ValueError(f"expected one of limit and per_class, found both: {found}")
+            both = f"limit {self.limit} and per_class {self.per_class}"
+            raise ValueError(f"expected one of limit and per_class, found both: {both}")
         return self

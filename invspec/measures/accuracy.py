@@ -11,13 +11,12 @@ from invspec.scoring.rows import share
 
 
 class Accuracy(Measure):
-    """Share of examples whose label is predicted after the attack; after `identity`, the clean accuracy."""
+    """Share of correct predictions after the attack; after `identity`, the clean accuracy."""
 
-    clean: bool = Field(
-        default=False, description="judge the prediction for the clean image instead"
-    )
+    clean: bool = Field(default=False, description="judge the clean images instead")
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        prediction = attacked.judged["prediction" if self.clean else "prediction_adv"]
-        return Scored([share(prediction == attacked.judged["y"], attacked.judged["index"])])
+        judged = attacked.judged
+        correct = judged.correct if self.clean else judged.correct_adv
+        return Scored([share(correct, judged.index)])

@@ -1,4 +1,4 @@
-"""How much accuracy an attack costs."""
+"""Accuracy that an attack costs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,5 @@ class AccuracyGap(Measure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged = attacked.judged
-        before, after = judged["prediction"] == judged["y"], judged["prediction_adv"] == judged["y"]
-        lost = before.long() - after.long()
-        return Scored([mean(lost, judged["index"], within=(-1.0, 1.0))])
+        lost = judged.correct.long() - judged.correct_adv.long()
+        return Scored([mean(lost, judged.index, within=(-1.0, 1.0))])

@@ -1,82 +1,122 @@
-"""How far the decision boundary is from correctly classified examples."""
+"""The distance of correctly classified examples to the decision boundary."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.norms import Metric
 from invspec.ops.types import Range
+from invspec.scoring.among import Among, counted
 from invspec.scoring.perturbations import distance
 from invspec.scoring.rows import mean, quantile, share
 
+METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
 LENGTHS: Range = (0.0, math.inf)
-METRICS: tuple[str, ...] = ("linf", "l2", "l1", "l0")
 
 
-class BoundaryDistance(Measure):
-    """Distance from x to the adversarial image that an attack found, over the correctly classified examples.
+class ToBoundary(Measure):
+    """Base class of measures of an attack that looks for the nearest adversarial image."""
 
-    `among: all` has the misclassified ones too, whose distance is 0. Only as good as the attack: use one that looks for
-    the nearest image, such as ddn, fmn or deepfool. An example whose prediction stayed is a failure. Mean and median
-    leave failures out; `failures` is their share, and should be reported beside them, since they are the examples that
-    are furthest away.
-
-    The interval of the mean is a bootstrap's, that of the median the order statistics which enclose it with 95 %
-    whatever the distribution (all of the range below six examples), that of the share Wilson's. norm l0 counts entries.
-
-    Raises: InvspecError where no example is correctly classified, where nothing was found, and where norm is neither
-    given nor among the attack's settings.
-    """
-
-    statistic: Literal["mean", "median", "failures"] = Field(
-        default="mean", description="mean, median or failures"
-    )
-    norm: Metric | None = Field(
-        default=None, description="how distance is measured; default: as the attack does"
-    )
-    among: Literal["correct", "all"] = Field(
+    among: Among = Field(
         default="correct",
-        description="the correctly classified, or all: the others are at distance 0",
+        description="correctly classified examples, or all: the others are at distance 0",
     )
 
     def smoke(self) -> Self:
-        """Among all examples, since a net of one epoch may have none right."""
+        """Count all examples, because a net of one epoch may classify none correctly."""
         return self.model_copy(update={"among": "all"})
 
+
+class BoundaryFailures(ToBoundary):
+    """Share of correctly classified examples for which the attack found no adversarial image.
+
+    Report it beside boundary_distance, which leaves these examples out: they are the ones that are
+    furthest from the boundary. With `among: all` misclassified examples count as found.
+
+    Raises: InvspecError where no example is classified correctly.
+    """
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        (attacked,) = examples
+        judged = examples[0].judged
+        judged = judged.take(counted(judged, self.among))
+        return Scored([share(~reached(judged), judged.index)])
+
+
+class BoundaryDistance(ToBoundary):
+    """Mean distance from x to the adversarial image that an attack found.
+
+    Covers the correctly classified examples whose label the attack changed; boundary_failures
+    is the share of the others. With `among: all` misclassified examples count, too, at distance
+    0. The measure is only as good as the attack: use one that looks for the nearest image, such
+    as ddn, fmn or deepfool. norm l0 counts entries. The interval is a bootstrap's over
+    examples.
+
+    Raises: InvspecError where no example is classified correctly, where no adversarial image was
+    found, and where norm is neither set nor among the attack's settings.
+    """
+
+    version: ClassVar[int] = 2  # 1 had all three measures, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "the measures boundary_distance (mean), median_boundary_distance and "
+        "boundary_failures replace it"
+    }
+
+    norm: Metric | None = Field(
+        default=None, description="norm of the distance; default: the attack's"
+    )
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        distances, index = self.distances(examples[0])
+        return Scored([mean(distances, index, LENGTHS)])
+
+    def distances(self, attacked: Examples) -> tuple[Tensor, Tensor]:
+        """The distances (M,) float64 of the examples that count, and their index (M,)."""
         judged = attacked.judged
-        correct = judged["prediction"] == judged["y"]
-        kept = correct | (self.among == "all")
-        found = kept & (~correct | (judged["prediction_adv"] != judged["prediction"]))
-        if not kept.any():
+        rows = counted(judged, self.among)
+        hits = rows & reached(judged)
+        if not hits.any():
             raise InvspecError(
-                "no example is classified correctly, so that none has a distance to the boundary"
+                f"the attack found no adversarial image for any of {int(rows.sum())} correctly "
+                "classified examples",
+                hint="give it more steps, or measure boundary_failures",
             )
-        if self.statistic == "failures":
-            return Scored([share(~found[kept], judged["index"][kept])])
-        if not found.any():
-            raise InvspecError(
-                f"the attack found no adversarial image for any of {int(kept.sum())} correctly classified examples",
-                hint="give it more steps, or report statistic: failures",
-            )
-        distances = (distance(attacked, self._norm(attacked)) * correct)[found].double()
-        if self.statistic == "mean":
-            return Scored([mean(distances, judged["index"][found], LENGTHS)])
-        return Scored([quantile(distances, judged["index"][found], 0.5)])
+        lengths = distance(attacked, self._norm(attacked)) * judged.correct
+        return lengths[hits].double(), judged.index[hits]
 
     def _norm(self, attacked: Examples) -> Metric:
         norm = self.norm or attacked.settings.get("norm")
         if norm not in METRICS:
             raise InvspecError(
-                f"the attack does not say in which norm it measures: {norm}",
-                hint=f"say norm: {' | '.join(METRICS)}",
+                "the attack has no norm in which to measure its distances",
+                hint=f"set norm of the measure: {', '.join(METRICS)}",
             )
         return norm
+
+
+class MedianBoundaryDistance(BoundaryDistance):
+    """Median distance from x to the adversarial image that an attack found.
+
+    Covers the same examples as boundary_distance. The interval is that of the order statistics that
+    enclose the median with 95 % or more, whatever the distribution.
+
+    Raises: InvspecError as boundary_distance does.
+    """
+
+    version: ClassVar[int] = 1
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        distances, index = self.distances(examples[0])
+        return Scored([quantile(distances, index, 0.5)])
+
+
+def reached(judged: Judged) -> Tensor:
+    """Whether each example crossed the boundary, or was beyond it already: (N,) bool."""
+    return judged.changed | ~judged.correct

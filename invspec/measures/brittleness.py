@@ -1,20 +1,20 @@
-"""How soon the confidence in the true class falls around an image."""
+"""The confidence in the true class at small distances from an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, Scored
-from invspec.errors import InvspecError
 from invspec.kinds import Measure, Pixels
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import SHARES
+from invspec.scoring.among import Among, counted
 from invspec.scoring.pairs import READ, device_of
 from invspec.scoring.rows import mean_of_pairs
 
@@ -22,81 +22,70 @@ Size = Annotated[Pixels, Field(ge=0, le=1)]
 
 
 class Brittleness(Measure):
-    """Mean confidence in the true class at x + delta, by the linf size of delta; 10 classes leave 0.1 to chance.
+    """Mean confidence in the true class at x + delta, for several linf sizes of delta.
 
-    direction noise: a random sign for every pixel, the same at all sizes and for all models, since they are drawn from
-    the example alone. direction attack: the attack's own perturbation x_adv - x, scaled to that size whatever its
-    length; an image that the attack left alone stays. Both are cut off at the ends of the pixel range.
+    With 10 classes, 0.1 is chance. direction noise: a random sign for each pixel, the same at
+    all sizes and for all models, as it is drawn from the example alone. direction attack: the
+    attack's own perturbation x_adv - x, scaled to that size; an image that the attack did not
+    move stays. Both are clamped to the pixel range.
 
-    A row for each of sizes, told apart by linf. With `size` there is one row, of that size, and each and index, so that
-    models can be compared image by image. Intervals are a bootstrap's over images, or over sources where the attack is
-    on pairs.
+    A row for each of sizes, told apart by linf. Intervals are a bootstrap's over images, or over
+    sources where the attack is on pairs.
 
-    Raises: InvspecError where no example is correctly classified.
+    Raises: InvspecError where no example is classified correctly.
     """
 
+    version: ClassVar[int] = 2  # 1 had a field for a single size
+    replaced: ClassVar[Mapping[str, str]] = {"size": "use sizes: a row for each"}
+
     direction: Literal["noise", "attack"] = Field(
-        default="noise", description="random signs, or the attack's own shape"
+        default="noise", description="random signs, or the attack's own perturbation"
     )
     sizes: tuple[Size, ...] = Field(
         default=(0.0, 0.0025, 0.005, 0.01, 0.02, 0.03),
         min_length=1,
         description="linf sizes of delta, a row each",
     )
-    size: Size | None = Field(default=None, description="a single linf size, instead")
-    among: Literal["correct", "all"] = Field(
-        default="correct", description="the correctly classified, or all examples"
+    among: Among = Field(
+        default="correct", description="correctly classified examples, or all of them"
     )
 
     @model_validator(mode="after")
     def _sizes_differ(self) -> Self:
         if len(set(self.sizes)) < len(self.sizes):
-            raise ValueError(f"sizes {list(self.sizes)} has one of them twice")
+            raise ValueError(f"duplicates in sizes {list(self.sizes)}")
         return self
 
     def smoke(self) -> Self:
-        """Among all examples, since a net of one epoch may have none right."""
+        """Count all examples, because a net of one epoch may classify none correctly."""
         return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        judged = attacked.judged
-        kept = (judged["prediction"] == judged["y"]) | (self.among == "all")
-        if not kept.any():
-            raise InvspecError(
-                "no example is classified correctly",
-                hint="say among: all, or train the model longer",
-            )
-        sizes = self.sizes if self.size is None else (self.size,)
-        found = torch.cat(list(self._confidences(model, attacked, sizes)))[kept].unbind(1)
-        unit = judged.get("source", judged["index"])[kept]
-        if self.size is not None:
-            return Scored([mean_of_pairs(found[0], unit, SHARES)])
-        rows = [
-            mean_of_pairs(values, unit, SHARES, linf=linf)
-            for values, linf in zip(found, sizes, strict=True)
-        ]
-        return Scored(rows)
+        rows = counted(attacked.judged, self.among)
+        unit = attacked.judged.unit[rows]
+        columns = torch.cat(list(self._confidences(model, attacked)))[rows].unbind(1)
+        return Scored(
+            [
+                mean_of_pairs(column, unit, SHARES, linf=linf)
+                for column, linf in zip(columns, self.sizes, strict=True)
+            ]
+        )
 
     @torch.no_grad()
-    def _confidences(
-        self, model: nn.Module, attacked: Examples, sizes: tuple[float, ...]
-    ) -> Iterator[Tensor]:
+    def _confidences(self, model: nn.Module, attacked: Examples) -> Iterator[Tensor]:
         """Confidence in the true class, batch by batch, (B, number of sizes)."""
         device = device_of(model)
-        for batch, tensors in attacked.batches(
-            READ, *(("x_adv",) if self.direction == "attack" else ())
-        ):
-            x, y, shape = (
-                one.to(device) for one in (batch.x, batch.y, self._shape(batch, tensors))
-            )
-            moved = ((x + linf * shape).clamp(*batch.bounds) for linf in sizes)
-            yield torch.stack(
-                [model(one).softmax(1).gather(1, y[:, None])[:, 0].cpu() for one in moved], dim=1
-            )
+        names = ("x_adv",) if self.direction == "attack" else ()
+        for batch, tensors in attacked.batches(READ, *names):
+            x, y = batch.x.to(device), batch.y.to(device)
+            direction = self._direction(batch, tensors).to(device)
+            moved = ((x + linf * direction).clamp(*batch.bounds) for linf in self.sizes)
+            columns = [model(images).softmax(1).gather(1, y[:, None])[:, 0] for images in moved]
+            yield torch.stack([column.cpu() for column in columns], dim=1)
 
-    def _shape(self, batch: Batch, tensors: dict[str, Tensor]) -> Tensor:
-        """A perturbation of linf size 1 for each image, (B, C, H, W), or 0 where the attack's is."""
+    def _direction(self, batch: Batch, tensors: dict[str, Tensor]) -> Tensor:
+        """A perturbation of linf size 1 for each image, (B, C, H, W); 0 where the attack's is 0."""
         if self.direction == "noise":
             drawn = PerExample("brittleness", batch.index).uniform(tuple(batch.x.shape))
             return torch.where(drawn < 0.5, -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Whether it is the target's class or the source's that decides where a walk arrives."""
+"""Whether the class of the target or of the source decides where a walk ends."""
 
 from __future__ import annotations
 
@@ -15,48 +15,57 @@ from invspec.scoring.matrix import Cells
 from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
 from invspec.scoring.rows import estimated
 
+# bootstrap draws behind the interval
 REPLICATES = 1000
+
 Effect = Literal["target", "source", "difference"]
 
 
 class ClassEffect(ByDistance):
-    """Spread of the success rate over classes of targets, over classes of sources, or the first less the second.
+    """Spread of the success rate over classes of targets or of sources, or their difference.
 
-    A spread is the standard deviation (ddof 0) of the means of the success matrix' rows (targets) or columns (sources),
-    over the classes that are there. Success is as in success_rate.
+    A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)
+    of the success matrix, over the classes that occur. Success is that of success_rate.
 
-    The interval is a Bayesian bootstrap's over sources. Few sources make any spread look larger than it is, for classes
-    of sources more than of targets, each of which every source meets: the replicates have that bias as well.
+    The interval is a Bayesian bootstrap's over sources. Few sources inflate any spread, for classes
+    of sources more than of targets, as every source meets each target; the replicates share that
+    bias.
 
     Raises: InvspecError where no pair is eligible.
     """
 
     effect: Effect = Field(
-        default="difference", description="spread over target or source classes, or the difference"
+        default="difference",
+        description="spread over target or source classes, or the first minus the second",
     )
     max_distance: Number = Field(
         default=0.03, gt=0, description="a pair at this distance or further has failed"
     )
 
+    @property
+    def limit_label(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        judged, kept = attacked.judged, eligible(attacked, self.eligible)
-        success = (distances_to_target(attacked, model, self.distance) < self.max_distance)[
-            kept
-        ].double()
-        cells = Cells(judged["y_target"][kept], judged["y"][kept], class_count(model, attacked))
-        sources, place = judged["source"][kept].unique(return_inverse=True)
-        value = spread(cells.means(success), self.effect)
+        rows = eligible(attacked, self.eligible)
+        pairs = attacked.pairs.take(rows)
+        distances = distances_to_target(attacked, model, self.distance)[rows]
+        success = (distances < self.max_distance).double()
+        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
+        sources, place = pairs.source.unique(return_inverse=True)
         draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
-        found = [
-            spread(cells.means(success, torch.from_numpy(row)[place]), self.effect) for row in draws
+        replicates = [
+            spread(cells.means(success, torch.from_numpy(weights)[place]), self.effect)
+            for weights in draws
         ]
-        low, high = np.quantile(found, [0.025, 0.975]).tolist()
+        low, high = np.quantile(replicates, [0.025, 0.975]).tolist()
+        value = spread(cells.means(success), self.effect)
         return Scored([estimated(value, low, high, len(sources))])
 
 
 def spread(matrix: Tensor, effect: Effect) -> float:
-    """Of a success matrix (K, K), targets down and sources across, NaN where a cell is empty."""
+    """The spread of a success matrix (K, K), a row for each target class, NaN in empty cells."""
 
     def over(axis: int) -> float:
         means = matrix.nanmean(axis)

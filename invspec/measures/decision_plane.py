@@ -1,4 +1,4 @@
-"""Where classifiers are wrong within planes through the centre of concentric spheres."""
+"""Where classifiers err within planes through the centre of concentric spheres."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored, Split
+from invspec.data import Examples, JudgedPairs, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.types import SHARES
@@ -19,34 +19,39 @@ from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
 from invspec.scoring.pairs import READ, class_count, device_of
 from invspec.scoring.rows import mean_of_pairs
 
-Classifier = Callable[[Tensor], Tensor]  # x (B, C, H, W) to logits (B, K)
+# x (B, C, H, W) to logits (B, K)
+Classifier = Callable[[Tensor], Tensor]
+
 CIRCLES = ("inner", "outer")
-FLAT = (
-    1e-6  # of the length of a point: as far from a line through the centre as rounding may put it
-)
+
+# share of a point's length: rounding may put it this far from a line through the centre
+FLAT = 1e-6
 
 
 class DecisionPlane(FitsNuisanceClassifier):
-    """Share of the circles that a plane cuts out of two spheres that the net, or its nuisance classifier, misreads.
+    """Share of two circles, cut by a plane out of two spheres, that a classifier misclassifies.
 
-    Of two attacks the first is of the training examples, to whose clean images D_nc is fitted, and the second of pairs:
-    metamers of x, which have its logits, and the nuisance of x_target. Each pair gives a plane through the centre. It
-    is spanned by x and x_target, two points of the data, or by x and its metamer x_adv. Of two pairs it can happen that
-    their points are on a line through the centre; these have no plane and are left out.
+    The first of two attacks has the training examples, to whose clean images D_nc is fitted.
+    The second is on pairs: metamers of x, which have its logits and the nuisance of x_target.
+    Each pair gives a plane through the centre, spanned by x and x_target, two points of the
+    data, or by x and its metamer x_adv. Pairs whose points are on a line through the centre
+    have no plane and are left out.
 
-    A row for each classifier and circle: the share of `angles` points, equally spaced, that are not given the label of
-    their sphere. It is the mean over pairs, with a bootstrap interval over sources.
+    A row for each classifier (the net, and D_nc on its nuisance) and circle: the share of
+    `angles` equally spaced points that do not get the label of their sphere. It is the mean
+    over pairs, with a bootstrap interval over sources.
 
-    The class whose training images are shorter has the inner sphere; a sphere's radius is the mean length, which is the
-    length on adversarial spheres, unless `radii` says otherwise.
+    The class whose training images are shorter has the inner sphere. A sphere's radius is the mean
+    length, which is the length on adversarial spheres, unless `radii` sets it.
 
-    Tensors, of the first P planes: regions (P, 2, H, W) uint8, the class that each classifier gives to the points of a
-    grid from -extent to extent, columns along x, rows along what is orthogonal to x, rising; extent (1,); misread
-    (P, 2, 2, angles) bool, of each classifier and circle; radii and labels (2,), of the circles; point_x and
-    point_target or point_metamer (P, 2), where these are in the plane.
+    Tensors, of the first P planes: regions (P, 2, H, W) uint8, the class that each classifier
+    gives to the points of a grid from -extent to extent, columns along x, rows along the
+    direction orthogonal to x, rising; extent (1,); misread (P, 2, 2, angles) bool, for each
+    classifier and circle; radii and labels (2,) of the circles; point_x and point_target or
+    point_metamer (P, 2), their places in the plane.
 
-    Raises: InvspecError where there are not two classes, where the second attack is not on pairs, where no pair spans a
-    plane, and where D_nc cannot be fitted.
+    Raises: InvspecError where there are not two classes, where the second attack is not on
+    pairs, where no pair spans a plane, and where D_nc cannot be fitted.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
@@ -57,23 +62,21 @@ class DecisionPlane(FitsNuisanceClassifier):
     )
     radii: tuple[Number, Number] | None = Field(
         default=None,
-        description="of the inner and outer circle; default: the mean lengths of the training images",
+        description="of the inner and outer circle; default: mean lengths of the training images",
     )
     angles: int = Field(default=1000, ge=4, description="points of each circle")
     resolution: int = Field(
-        default=200, ge=2, description="points of the pictures' grids, each way"
+        default=200, ge=2, description="points of the pictures' grids, along each side"
     )
     extent: Number = Field(
-        default=1.2, gt=0, description="of the pictures, in outer radii from their middle"
+        default=1.2, gt=0, description="half of a picture's side, in outer radii"
     )
-    shown: int = Field(default=2, ge=1, description="pairs that are pictured, the first ones")
+    shown: int = Field(default=2, ge=1, description="pairs that are drawn, the first ones")
 
     @model_validator(mode="after")
     def _one_in_the_other(self) -> Self:
         if self.radii is not None and not 0 < self.radii[0] < self.radii[1]:
-            raise ValueError(
-                f"radii {list(self.radii)} are not those of an inner and an outer circle"
-            )
+            raise ValueError(f"expected radii with 0 < inner < outer, found {list(self.radii)}")
         return self
 
     @property
@@ -81,14 +84,18 @@ class DecisionPlane(FitsNuisanceClassifier):
         return Bijective
 
     def smoke(self) -> Self:
-        """Few points, by a small classifier."""
+        """Few points and a small classifier."""
         return super().smoke().model_copy(update={"hidden": 16, "angles": 16, "resolution": 8})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, attacked = examples
-        if class_count(model, train) != 2 or "source" not in attacked.judged:
+        if (classes := class_count(model, train)) != 2:
             raise InvspecError(
-                "planes are cut through two spheres, for each of the second attack's pairs",
+                f"expected a net with two classes, found {classes}", hint="use a spheres data set"
+            )
+        if not isinstance(attacked.judged, JudgedPairs):
+            raise InvspecError(
+                "the second attack is not on pairs",
                 hint="of: [train, metamers], where the sample of metamers has targets",
             )
         circles = Circles.of(train.clean, self.radii)
@@ -96,7 +103,8 @@ class DecisionPlane(FitsNuisanceClassifier):
         planes = list(spanned(attacked, self.spanned_by))
         if not planes:
             raise InvspecError(
-                "the two points of each pair are on a line through the centre: there is no plane"
+                "no pair spans a plane: the points of each are on a line through the centre",
+                hint="widen the sample of the second attack",
             )
         at, device = circles.points(self.angles), device_of(model)
         read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
@@ -105,7 +113,7 @@ class DecisionPlane(FitsNuisanceClassifier):
         where = [
             {"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES
         ]
-        sources = attacked.judged["source"][[plane.row for plane in planes]]
+        sources = attacked.judged.source[[plane.row for plane in planes]]
         rows = [
             mean_of_pairs(values, sources, SHARES, **names)
             for values, names in zip(shares.unbind(1), where, strict=True)
@@ -140,16 +148,18 @@ class DecisionPlane(FitsNuisanceClassifier):
         }
 
     def _read(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
-        """The class that each of Q classifiers gives to the points at (..., 2): (Q, ...) int64, on the CPU."""
-        found = [
-            predicted(classifier, plane, at.reshape(-1, 2)) for classifier in classifiers.values()
-        ]
-        return torch.stack(found).view(len(classifiers), *at.shape[:-1])
+        """The class that each of Q classifiers gives to the points at (..., 2).
+
+        Returns (Q, ...) int64 on the CPU.
+        """
+        points = at.reshape(-1, 2)
+        labels = [predicted(classifier, plane, points) for classifier in classifiers.values()]
+        return torch.stack(labels).view(len(classifiers), *at.shape[:-1])
 
 
 @torch.no_grad()
 def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
-    """The class that a classifier gives to each point at (M, 2) of a plane: (M,) int64, on the CPU."""
+    """The class that a classifier gives each point at (M, 2) of a plane: (M,) int64 on the CPU."""
     return torch.cat([classifier(plane.images(part)).argmax(1).cpu() for part in at.split(READ)])
 
 
@@ -158,9 +168,9 @@ def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane through 0: basis (2, C, H, W) float64, orthonormal, and where the two points are that span it, (2, 2).
+    """A plane through 0 with an orthonormal basis (2, C, H, W) float64.
 
-    row says which pair they are of.
+    ends (2, 2) are the places of the two points that span it, row that of their pair.
     """
 
     row: int
@@ -172,7 +182,7 @@ class Plane:
         return torch.tensordot(at.to(self.basis), self.basis, dims=1).float()
 
     def to(self, device: torch.device) -> Plane:
-        """The same plane, whose images come on another device."""
+        """The same plane, with its images on another device."""
         return Plane(self.row, self.basis.to(device), self.ends)
 
 
@@ -181,9 +191,8 @@ def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Pl
     done = 0
     for batch, tensors in attacked.batches(READ, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
-        for row, (x, other) in enumerate(
-            zip(batch.x.cpu().double(), others.cpu().double(), strict=True), start=done
-        ):
+        pairs = zip(batch.x.cpu().double(), others.cpu().double(), strict=True)
+        for row, (x, other) in enumerate(pairs, start=done):
             basis = orthonormal(x, other)
             if basis is not None:
                 ends = torch.stack([(basis * point).flatten(1).sum(1) for point in (x, other)])
@@ -192,7 +201,7 @@ def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Pl
 
 
 def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
-    """Two directions (2, C, H, W): that of x, and that of the part of other which is orthogonal to x.
+    """The direction of x and that of the part of other that is orthogonal to x: (2, C, H, W).
 
     None where the two points are on a line through 0.
     """
@@ -200,37 +209,45 @@ def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
     if length == 0 or other.norm() == 0:
         return None
     first = x / length
-    rest = other - (other * first).sum() * first
-    rest = rest - (rest * first).sum() * first  # once more, for what rounding left
-    if rest.norm() <= FLAT * other.norm():
+    second = other - (other * first).sum() * first
+    # once more, as rounding leaves a part of x
+    second = second - (second * first).sum() * first
+    if second.norm() <= FLAT * other.norm():
         return None
-    return torch.stack([first, rest / rest.norm()])
+    return torch.stack([first, second / second.norm()])
 
 
 @dataclass(frozen=True)
 class Circles:
-    """The circles in which a plane through 0 cuts two spheres, the inner one first: radii (2,) float64, labels (2,)."""
+    """The circles that a plane through 0 cuts out of two spheres, the inner one first.
+
+    They have radii (2,) float64 and labels (2,).
+    """
 
     radii: Tensor
     labels: Tensor
 
     @classmethod
     def of(cls, images: Split, radii: tuple[float, float] | None) -> Self:
-        """By the mean lengths of images of two classes. Raises: InvspecError where a class has none."""
+        """Circles with the mean lengths of images of two classes, or with the given radii.
+
+        Raises: InvspecError where there are not images of two classes.
+        """
         lengths = torch.cat(
             [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(READ)]
         )
         y = images.labels().cpu()
         if len(y.unique()) != 2:
             raise InvspecError(
-                f"{len(y.unique())} classes are among the training examples, not two"
+                f"expected training examples of two classes, found {len(y.unique())}",
+                hint="widen the sample of the first attack",
             )
         means = torch.stack([lengths[y == label].mean() for label in (0, 1)])
-        found, labels = means.sort()
-        return cls(found if radii is None else torch.tensor(radii, dtype=torch.float64), labels)
+        ordered, labels = means.sort()
+        return cls(ordered if radii is None else torch.tensor(radii, dtype=torch.float64), labels)
 
     def points(self, count: int) -> Tensor:
-        """Equally spaced points of each circle, counter-clockwise: (2, count, 2) float64."""
+        """Equally spaced points on each circle, counter-clockwise: (2, count, 2) float64."""
         turn = 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
         return self.radii[:, None, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
 

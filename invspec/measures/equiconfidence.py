@@ -1,8 +1,9 @@
-"""How wide an equi-confidence path is: confidence on spheres around its vertices."""
+"""The width of an equi-confidence path: confidence on spheres around its vertices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -15,7 +16,7 @@ from invspec.kinds import Measure, Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.norms import size, steepest
-from invspec.ops.types import REALS, SHARES, Bounds
+from invspec.ops.types import SHARES, Bounds
 from invspec.scoring.pairs import (
     READ,
     Eligible,
@@ -30,131 +31,174 @@ from invspec.search.gradients import input_gradient
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 Radius = Annotated[Number, Field(ge=0)]
-DRAWS = "equiconfidence"  # names the draws, so that all models and attacks share them
+
+# names the draws, so that all models and attacks share them
+DRAWS = "equiconfidence"
 
 
-class Equiconfidence(Measure):
-    """Quantiles of the confidence in the source's label on spheres around every so manieth vertex of a path.
-
-    At each vertex `draws` normal vectors lose their part along a direction q, are scaled to each of the radii (the same
-    vectors for all of them), added to the vertex and clamped. q is the gradient of the confidence there, so that the
-    sphere lies in the tangent of the level set, or the direction of the path: of the segment that begins at the vertex,
-    and from where the walk ended, of its last one. Where q is 0, nothing is removed.
-
-    A row for each vertex (its number, 0 being the source), radius (l2) and quantile over draws: its mean over pairs,
-    with a bootstrap interval over sources. Clamping shortens: statistic realised_norm has a row for each vertex and
-    radius, the mean length of what was added, in l2. Tensors: confidence (V, R, Q), the rows' values, and realised_norm
-    (V, R).
-
-    Draws belong to the pair and to how manieth the vertex is, whatever the model. Costs V R N forward passes a pair.
-
-    Deviates: the authors' code removes the direction of the path; orthogonal_to path does.
-    Raises: InvspecError where the attack kept no path, or where no pair is eligible.
-    """
+class OnSpheres(Measure):
+    """Base class of measures of spheres around every n-th vertex of a path."""
 
     wants_target: ClassVar[bool] = True
 
-    statistic: Literal["quantiles", "realised_norm"] = Field(
-        default="quantiles",
-        description="of the confidence; or how far the draws went after clamping",
-    )
     radii: tuple[Radius, ...] = Field(
         default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="of the spheres, in l2"
     )
-    quantiles: tuple[Level, ...] = Field(
-        default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
-    )
     draws: int = Field(default=256, ge=1, description="points on each sphere")
-    every: int = Field(
-        default=10, ge=1, description="from one vertex to the next that is looked at"
-    )
+    every: int = Field(default=10, ge=1, description="steps from one measured vertex to the next")
     orthogonal_to: Literal["gradient", "path"] = Field(
-        default="gradient", description="what the spheres leave out"
+        default="gradient", description="the direction that the spheres leave out"
     )
-    clamp: bool = Field(default=True, description="bring the points back into the pixels' bounds")
+    clamp: bool = Field(default=True, description="clamp the points to the pixel range")
     eligible: Eligible = Field(
         default="correct", description="pairs of correctly classified sources, or all pairs"
     )
 
     def smoke(self) -> Self:
-        """Few draws, of all pairs, since a net of one epoch may have none right."""
-        few = {"draws": min(self.draws, 4), "eligible": "all"}
-        return self.model_copy(update=few)
+        """Few draws, for all pairs, because a net of one epoch may classify no source correctly."""
+        return self.model_copy(update={"draws": min(self.draws, 4), "eligible": "all"})
 
     def unit_of(self, name: str) -> str:
         return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
 
-    def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        (attacked,) = examples
-        kept = eligible(attacked, self.eligible)
-        found = list(self._widths(model, attacked, kept))
-        confidence, norm = (torch.stack(parts) for parts in zip(*found, strict=True))
-        vertices = range(0, self.every * norm.shape[1], self.every)
-        if self.statistic == "quantiles":
-            names, values, within = ("vertex", "radius", "quantile"), confidence, SHARES
-            places = product(vertices, self.radii, self.quantiles)
-        else:
-            names, values, within = ("vertex", "radius"), norm, REALS
-            places = product(vertices, self.radii)
-        source = attacked.judged["source"][kept]
-        rows = [
-            mean_of_pairs(column, source, within, **dict(zip(names, place, strict=True)))
-            for column, place in zip(values.flatten(1).unbind(1), places, strict=True)
-        ]
-        return Scored(
-            rows, {"confidence": confidence.mean(0).float(), "realised_norm": norm.mean(0).float()}
-        )
+    def spheres(
+        self, model: nn.Module, attacked: Examples, rows: Tensor
+    ) -> Iterator[tuple[Walks, Iterator[tuple[Tensor, Tensor]]]]:
+        """Each pair that counts, rows (N,) bool, with its vertices (C, H, W) and their draws.
 
-    def _widths(
-        self, model: nn.Module, attacked: Examples, kept: Tensor
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of each pair that counts, one by one: confidence (V, R, Q) and realised norm (V, R)."""
+        Draws are unit vectors z (draws, C, H, W) in the tangent of a vertex. They are made as the
+        vertices are read, one after the other.
+        """
         for walks in walked(attacked, device_of(model), size=1):
-            if kept[walks.rows].all():
-                yield self._width(model, walks)
+            if rows[walks.rows].all():
+                yield walks, self._vertices(model, walks)
 
-    def _width(self, model: nn.Module, walks: Walks) -> tuple[Tensor, Tensor]:
-        bounds = walks.batch.bounds if self.clamp else (-torch.inf, torch.inf)
-        path, rng = (
-            walks.path[0].clamp(*bounds),
-            PerExample(DRAWS, walks.batch.index, walks.path.device),
-        )
+    def _vertices(self, model: nn.Module, walks: Walks) -> Iterator[tuple[Tensor, Tensor]]:
+        path = walks.path[0].clamp(*self.bounds(walks))
+        rng = PerExample(DRAWS, walks.batch.index, path.device)
         vertices = path[:: self.every]
         if self.orthogonal_to == "gradient":
-            away = gradients(model, vertices, walks.label)
+            directions = gradients(model, vertices, walks.label)
         else:
-            away = headings(path)[:: self.every]
-        confidence, norm = zip(
-            *(
-                self._around(
-                    model, vertex, tangents(rng, self.draws, direction), walks.label, bounds
-                )
-                for vertex, direction in zip(vertices, away, strict=True)
-            ),
-            strict=True,
-        )
-        return torch.stack(confidence).cpu(), torch.stack(norm).cpu()
+            directions = headings(path)[:: self.every]
+        for vertex, direction in zip(vertices, directions, strict=True):
+            yield vertex, tangents(rng, self.draws, direction)
 
-    def _around(
-        self, model: nn.Module, vertex: Tensor, z: Tensor, label: Tensor, bounds: Bounds
-    ) -> tuple[Tensor, Tensor]:
-        """At a vertex (C, H, W), with unit vectors z (N, C, H, W): confidence (R, Q) and realised norm (R,)."""
+    def sphere(self, vertex: Tensor, z: Tensor, radius: float, bounds: Bounds) -> Tensor:
+        """The points of a sphere around a vertex, within bounds: (M, C, H, W)."""
+        # on a sphere of radius 0, one point stands for all
+        return (vertex + radius * z[: None if radius else 1]).clamp(*bounds)
+
+    def bounds(self, walks: Walks) -> Bounds:
+        """The range to which points are clamped."""
+        return walks.batch.bounds if self.clamp else (-torch.inf, torch.inf)
+
+    def numbers(self, vertices: int) -> range:
+        """The number of each measured vertex on its path, the source being 0."""
+        return range(0, self.every * vertices, self.every)
+
+
+class Equiconfidence(OnSpheres):
+    """Quantiles of the confidence in the source's label on spheres around vertices of a path.
+
+    At every n-th vertex, `draws` normal vectors lose their part along a direction q. They are
+    scaled to each of the radii (the same vectors for all radii), added to the vertex and
+    clamped. q is the gradient of the confidence, so that the sphere lies in the tangent of the
+    level set, or the direction of the path: of the segment that begins at the vertex, and at
+    the end of the walk of its last segment. Where q is 0, nothing is removed. Clamping shortens
+    the vectors: see realised_norm.
+
+    A row for each vertex (its number, the source being 0), radius (l2) and quantile over draws: its
+    mean over pairs, with a bootstrap interval over sources.
+
+    Draws belong to the pair and to the vertex, whatever the model. The cost is V R N forward passes
+    per pair.
+
+    Deviates: the authors' code removes the direction of the path; orthogonal_to path does so.
+
+    Raises: InvspecError where the attack kept no path, or where no pair is eligible.
+    """
+
+    version: ClassVar[int] = 2  # 1 had realised_norm, too, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "use the measure realised_norm for the lengths after clamping"
+    }
+
+    quantiles: tuple[Level, ...] = Field(
+        default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
+    )
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        rows = eligible(attacked, self.eligible)
+        widths = torch.stack(
+            [
+                torch.stack([self._around(model, walks, *vertex) for vertex in vertices])
+                for walks, vertices in self.spheres(model, attacked, rows)
+            ]
+        ).cpu()
+        places = product(self.numbers(widths.shape[1]), self.radii, self.quantiles)
+        source = attacked.pairs.source[rows]
+        return Scored(
+            [
+                mean_of_pairs(column, source, SHARES, vertex=vertex, radius=radius, quantile=level)
+                for column, (vertex, radius, level) in zip(
+                    widths.flatten(1).unbind(1), places, strict=True
+                )
+            ]
+        )
+
+    def _around(self, model: nn.Module, walks: Walks, vertex: Tensor, z: Tensor) -> Tensor:
+        """Quantiles of the confidence around a vertex (C, H, W), for each radius: (R, Q)."""
         levels = torch.tensor(self.quantiles, dtype=torch.float64, device=z.device)
-        confidence: list[Tensor] = []
-        norm: list[Tensor] = []
+        quantiles: list[Tensor] = []
         for radius in self.radii:
-            images = (vertex + radius * z[: None if radius else 1]).clamp(
-                *bounds
-            )  # of radius 0, one is all of them
-            confidence.append(
-                confidences(model, images, label.expand(len(images))).double().quantile(levels)
-            )
-            norm.append(size(images - vertex, "l2").double().mean())
-        return torch.stack(confidence), torch.stack(norm)
+            images = self.sphere(vertex, z, radius, self.bounds(walks))
+            label = walks.label.expand(len(images))
+            quantiles.append(confidences(model, images, label).double().quantile(levels))
+        return torch.stack(quantiles)
+
+
+class RealisedNorm(OnSpheres):
+    """Mean length, after clamping, of the vectors that equiconfidence adds to each vertex, in l2.
+
+    A row for each vertex (its number, the source being 0) and radius: its mean over pairs, with a
+    bootstrap interval over sources.
+
+    Raises: InvspecError where the attack kept no path, or where no pair is eligible.
+    """
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        rows = eligible(attacked, self.eligible)
+        lengths = torch.stack(
+            [
+                torch.stack([self._lengths(walks, *vertex) for vertex in vertices])
+                for walks, vertices in self.spheres(model, attacked, rows)
+            ]
+        ).cpu()
+        places = product(self.numbers(lengths.shape[1]), self.radii)
+        source = attacked.pairs.source[rows]
+        return Scored(
+            [
+                mean_of_pairs(column, source, (0.0, math.inf), vertex=vertex, radius=radius)
+                for column, (vertex, radius) in zip(
+                    lengths.flatten(1).unbind(1), places, strict=True
+                )
+            ]
+        )
+
+    def _lengths(self, walks: Walks, vertex: Tensor, z: Tensor) -> Tensor:
+        """The mean length for each radius, (R,)."""
+        spheres = (self.sphere(vertex, z, radius, self.bounds(walks)) for radius in self.radii)
+        return torch.stack([size(points - vertex, "l2").double().mean() for points in spheres])
 
 
 def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
-    """Unit directions (M, C, H, W) in which the confidence in one label (1,) changes most; 0 where it does not."""
+    """Unit directions (M, C, H, W) in which the confidence in one label (1,) changes most.
+
+    They are 0 where it does not change.
+    """
     parts = [
         input_gradient(model, log_odds, images, label.expand(len(images)))
         for images in x.split(READ)
@@ -165,23 +209,23 @@ def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
 def headings(path: Tensor) -> Tensor:
     """Unit directions (T, C, H, W) of the segments that begin at a path's vertices.
 
-    Where the walk rests, that of the next segment with a length; at its end, that of the last; 0 of one that never
-    moves.
+    Where the walk rests, that of the next segment with a length; at its end, that of the last
+    one; 0 for a walk that never moves.
     """
     steps = path.diff(dim=0)
     moving = steps.flatten(1).any(dim=1).nonzero().squeeze(1)
     if not len(moving):
         return torch.zeros_like(path)
     places = torch.arange(len(path), device=path.device)
-    return steepest(
-        steps[moving[torch.searchsorted(moving, places).clamp(max=len(moving) - 1)]], "l2"
-    )
+    segments = torch.searchsorted(moving, places).clamp(max=len(moving) - 1)
+    return steepest(steps[moving[segments]], "l2")
 
 
 def tangents(rng: PerExample, count: int, direction: Tensor) -> Tensor:
-    """Random unit vectors (count, C, H, W), orthogonal to a unit direction (C, H, W), or to nothing where that is 0."""
+    """Random unit vectors (count, C, H, W), orthogonal to a direction (C, H, W), which may be 0."""
     z = rng.normal((1, count, *direction.shape))[0].flatten(1)
     q = direction.flatten()
-    for _ in range(2):  # the second time for what rounding has left of it
+    # rounding leaves a part of q after the first time
+    for _ in range(2):
         z = z - torch.outer(z @ q, q)
     return steepest(z.view(count, *direction.shape), "l2")

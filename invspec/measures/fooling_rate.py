@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
-import torch
 from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.scoring.among import Among, counted
 from invspec.scoring.rows import share
 
 
 class FoolingRate(Measure):
-    """Share of examples whose predicted label changes, whatever their true label."""
+    """Share of examples whose predicted label changes, whatever their true label.
+
+    Raises: InvspecError where among is correct and no example is classified correctly.
+    """
 
     complement: bool = Field(default=False, description="report 1 - rate: the rate of invariance")
-    among: Literal["all", "correct"] = Field(
-        default="all", description="all examples, or those predicted correctly clean"
+    among: Among = Field(
+        default="all", description="all examples, or those classified correctly clean"
     )
 
     def smoke(self) -> Self:
-        """Among all examples, since a net of one epoch may have none right."""
+        """Count all examples, because a net of one epoch may classify none correctly."""
         return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged
-        kept = (
-            judged["prediction"] == judged["y"]
-            if self.among == "correct"
-            else torch.ones_like(judged["y"]).bool()
-        )
-        changed = judged["prediction_adv"] != judged["prediction"]
-        outcomes = (~changed if self.complement else changed)[kept]
-        return Scored([share(outcomes, judged["index"][kept])])
+        judged = judged.take(counted(judged, self.among))
+        outcomes = ~judged.changed if self.complement else judged.changed
+        return Scored([share(outcomes, judged.index)])

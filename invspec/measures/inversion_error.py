@@ -1,4 +1,4 @@
-"""How far decoding what a bijection encoded ends from where it began."""
+"""The error of decoding what a bijection encoded."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 
 class InversionError(Measure):
-    """The largest difference of a pixel between a clean image x and decode(encode(x)), in several precisions.
+    """The largest difference of a pixel between x and decode(encode(x)), in several precisions.
 
-    Weights and pixels are rounded to the precision first, and the error counts from there: what is left is the net's.
-    Two rows for each precision, the mean over examples and largest_<precision>, the largest of all examples. Means have
-    the interval of a bootstrap over sources (over examples, where they are not pairs); a largest describes the images
-    at hand, so that its interval is the value itself.
+    x are clean images. Weights and pixels are rounded to the precision first and the error
+    counts from there, so that it is the net's own. Two rows for each precision: the mean over
+    examples, and largest_<precision> over all of them. Means have a bootstrap interval over
+    sources (over examples, if they are not pairs); the largest describes the images at hand, so
+    its interval is the value.
 
-    Raises: InvspecError where an image comes back with pixels that are not finite.
+    Raises: InvspecError where decoding gives pixels that are not finite.
     """
 
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = Field(
         default=("float64", "float32", "bfloat16"),
-        description="to compute in: some of float64, float32, bfloat16",
+        description="to compute in: any of float64, float32, bfloat16",
     )
 
     @property
@@ -46,29 +47,33 @@ class InversionError(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        source = attacked.judged.get("source", attacked.judged["index"])
+        unit = attacked.judged.unit
         rows: list[Row] = []
         for precision in self.precisions:
             errors = inversion_errors(model, attacked, DTYPES[precision])
-            if not errors.isfinite().all():
+            if overflows := int((~errors.isfinite()).sum()):
                 raise InvspecError(
-                    f"decoding overflows in {precision} for {int((~errors.isfinite()).sum())} of {len(errors)} images",
+                    f"decoding overflows in {precision} for {overflows} of {len(errors)} images",
                     hint=f"leave {precision} out of precisions",
                 )
+            largest, n = errors.max().item(), len(unit.unique())
             rows += [
-                mean_of_pairs(errors, source, (0.0, math.inf), quantity=precision),
-                exact(errors.max().item(), len(source.unique()), quantity=f"largest_{precision}"),
+                mean_of_pairs(errors, unit, (0.0, math.inf), quantity=precision),
+                exact(largest, n, quantity=f"largest_{precision}"),
             ]
         return Scored(rows)
 
 
 @torch.no_grad()
 def inversion_errors(model: nn.Module, examples: Examples, dtype: torch.dtype) -> Tensor:
-    """max |decode(encode(x)) - x| over the pixels of every clean image, (N,) float64, with all numbers of a dtype."""
+    """max |decode(encode(x)) - x| over the pixels of each clean image, computed in dtype.
+
+    Returns (N,) float64.
+    """
     device, net = device_of(model), copy.deepcopy(model).to(dtype)
-    found: list[Tensor] = []
+    errors: list[Tensor] = []
     for batch in examples.clean.batches(READ):
         x = batch.x.to(device, dtype)
-        again = cast(Bijective, net).decode(*cast(Bijective, net).encode(x))
-        found.append((again.double() - x.double()).abs().flatten(1).amax(1).cpu())
-    return torch.cat(found)
+        decoded = cast(Bijective, net).decode(*cast(Bijective, net).encode(x))
+        errors.append((decoded.double() - x.double()).abs().flatten(1).amax(1).cpu())
+    return torch.cat(errors)

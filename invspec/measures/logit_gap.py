@@ -22,71 +22,70 @@ LENGTHS: Range = (0.0, math.inf)
 
 
 class LogitGap(Measure):
-    """How far the logits of x_adv are from those of x: the largest difference of a logit, before and after clipping.
+    """The largest difference of a logit between x_adv and x, before and after clipping.
 
     A row for each quantity:
 
-        exact                        of the images before they were rounded, in float64; mean over examples
+        exact                        of the images before rounding, in float64; mean over examples
         largest_exact                the same; the largest of all examples
-        float32, largest_float32     of x_adv as it is stored, both it and x through the net as it is deployed
-        clipped, largest_clipped     of the exact images brought back within the pixels' bounds, in float64
+        float32, largest_float32     of x_adv as it is stored, and x, through the net as deployed
+        clipped, largest_clipped     of the exact images clipped to the pixel range, in float64
         argmax_changed_by_clipping   share of examples whose predicted label clipping changes
-        outside                      share of pixels outside of their bounds, by more than tolerance
+        outside                      share of pixels outside their range, by more than tolerance
 
-    Means have the interval of a bootstrap over sources (over examples, where they are not pairs). A largest describes
-    the examples at hand, so that its interval is the value itself. n counts sources.
+    Means have a bootstrap interval over sources (over examples, if they are not pairs). The largest
+    describes the examples at hand, so its interval is the value itself. n counts sources.
 
     Raises: InvspecError where the attack kept no exact images.
     """
 
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="rounding of a pixel that is not yet outside"
+        default=1e-6, ge=0, description="how far rounding may put a pixel outside its range"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        if "exact" not in tuple(attacked.tensors):  # `in` the mapping itself may read the tensor
+        if not attacked.has("exact"):
             raise InvspecError(
-                "the attack kept no exact images", hint="measure `of` an attack that does: metamer"
+                "the attack kept no exact images", hint="use an attack that does: metamer"
             )
-        found = self._found(model, attacked)
-        source = attacked.judged.get("source", attacked.judged["index"])
+        unit = attacked.judged.unit
         rows: list[Row] = []
-        for name, each in found.items():
+        for name, values in self._quantities(model, attacked).items():
             if name in GAPS:
-                rows += gap_rows(name, each, source)
+                rows += gap_rows(name, values, unit)
             else:
-                rows.append(share_of_pairs(each, source, quantity=name))
+                rows.append(share_of_pairs(values, unit, quantity=name))
         return Scored(rows)
 
     @torch.no_grad()
-    def _found(self, model: nn.Module, attacked: Examples) -> dict[str, Tensor]:
+    def _quantities(self, model: nn.Module, attacked: Examples) -> dict[str, Tensor]:
         """Each quantity of every example, by name: (N,) float64."""
         net, device = in_double(model), device_of(model)
-        found: list[dict[str, Tensor]] = []
+        parts: list[dict[str, Tensor]] = []
         # pixels are made on the device, as for the attack: a GPU divides by 255 otherwise than a CPU
-        for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(
-            READ, "x_adv", "exact"
-        ):
-            x_adv, exact = (tensors[name].to(device) for name in ("x_adv", "exact"))
-            clipped = exact.clamp(*batch.bounds)
-            before, after, within = (net(images) for images in (batch.x.double(), exact, clipped))
-            outcome = {
+        on_device = replace(attacked, clean=attacked.clean.to(device))
+        for batch, tensors in on_device.batches(READ, "x_adv", "exact"):
+            x_adv, images = (tensors[name].to(device) for name in ("x_adv", "exact"))
+            clipped = images.clamp(*batch.bounds)
+            before, after, within = (net(x) for x in (batch.x.double(), images, clipped))
+            outside = (images - clipped).abs() > self.tolerance
+            quantities = {
                 "exact": _gap(after, before),
                 "float32": _gap(model(x_adv), model(batch.x)),
                 "clipped": _gap(within, before),
                 "argmax_changed_by_clipping": within.argmax(1) != after.argmax(1),
-                "outside": ((exact - clipped).abs() > self.tolerance).flatten(1).double().mean(1),
+                "outside": outside.flatten(1).double().mean(1),
             }
-            found.append({name: each.double().cpu() for name, each in outcome.items()})
-        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+            parts.append({name: values.double().cpu() for name, values in quantities.items()})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def gap_rows(name: str, each: Tensor, source: Tensor) -> tuple[Row, Row]:
+def gap_rows(name: str, gaps: Tensor, unit: Tensor) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and the largest of them."""
     return (
-        mean_of_pairs(each, source, LENGTHS, quantity=name),
-        exact(each.max().item(), len(source.unique()), quantity=f"largest_{name}"),
+        mean_of_pairs(gaps, unit, LENGTHS, quantity=name),
+        exact(gaps.max().item(), len(unit.unique()), quantity=f"largest_{name}"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The temperature that a model gives itself."""
+"""The softmax temperature that a model chooses for an image."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from invspec.scoring.rows import mean_of_pairs
 
 
 class MeanTemperature(Measure):
-    """Mean softmax temperature T(x_adv) of a model that has one, as `temperature` does; of any other model it is 1."""
+    """Mean softmax temperature T(x_adv) of a model that has one, such as `temperature`; else 1."""
 
-    clean: bool = Field(default=False, description="of the clean images instead")
+    clean: bool = Field(default=False, description="measure the clean images instead")
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        unit = attacked.judged.get("source", attacked.judged["index"])
+        unit = attacked.judged.unit
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
         if temperature is None:
             return Scored([mean_of_pairs(torch.ones(len(unit)), unit)])
         with torch.no_grad():
-            found = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
-        return Scored([mean_of_pairs(torch.cat(found), unit)])
+            parts = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
+        return Scored([mean_of_pairs(torch.cat(parts), unit)])
 
     def _images(self, attacked: Examples) -> Iterator[Tensor]:
         for batch, tensors in attacked.batches(READ, *(() if self.clean else ("x_adv",))):

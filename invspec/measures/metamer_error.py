@@ -1,4 +1,4 @@
-"""Who is fooled by metamers: the classifier on the logits, or one on the nuisance."""
+"""Whether metamers fool the classifier on the logits, or one on the nuisance."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from invspec.scoring.rows import share_of_pairs
 
 
 class MetamerError(FitsNuisanceClassifier):
-    """Share of metamers that the net misreads, by the word of an oracle, and that a classifier of its nuisance does.
+    """Share of metamers that the net, and a classifier of its nuisance, label unlike an oracle.
 
-    Of two attacks the first, usually identity, is of the examples that the nuisance classifier is fitted to, of which
-    only the clean images count; the second gives the metamers. A row for each classifier, logits or nuisance, over the
-    metamers of each class of source, which gave the logits. The oracle is asked about images within the pixels' bounds,
-    as people would see them; both classifiers see the metamers as they are. Intervals are bootstrapped over sources,
-    which n counts.
+    The first of two attacks, usually identity, has the examples to which the nuisance
+    classifier is fitted, of which only the clean images count; the second gives the metamers. A
+    row for each classifier, logits or nuisance, and for each class of the source, which gave
+    the logits. The oracle sees images clipped to the pixel range, as people would; both
+    classifiers see the metamers as they are. Intervals are a bootstrap's over sources.
+
+    Raises: InvspecError where the nuisance classifier cannot be fitted.
     """
 
     version: ClassVar[int] = 2  # 1 asked the oracle about metamers beyond the bounds
@@ -36,12 +38,16 @@ class MetamerError(FitsNuisanceClassifier):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, metamers = examples
-        readers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
-        missed = misread(metamers, readers, device_of(model))
-        y, source = metamers.judged["y"], metamers.judged["source"]
+        classifiers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
+        missed, pairs = misread(metamers, classifiers, device_of(model)), metamers.pairs
         rows = [
-            share_of_pairs(wrong[y == k], source[y == k], classifier=name, source_class=str(k))
-            for k in y.unique().tolist()
+            share_of_pairs(
+                wrong[pairs.y == k],
+                pairs.source[pairs.y == k],
+                classifier=name,
+                source_class=str(k),
+            )
+            for k in pairs.y.unique().tolist()
             for name, wrong in missed.items()
         ]
         return Scored(rows)
@@ -49,16 +55,16 @@ class MetamerError(FitsNuisanceClassifier):
 
 @torch.no_grad()
 def misread(
-    attacked: Examples, readers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
+    attacked: Examples, classifiers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
 ) -> dict[str, Tensor]:
-    """Of each reader, x (B, C, H, W) to logits (B, K), which attacked images it sees unlike the oracle, (N,) 0 or 1.
+    """The attacked images that each classifier labels unlike the oracle, (N,) bool by its name.
 
-    The oracle sees them clipped to the pixels' bounds.
+    A classifier gives logits (B, K) for x (B, C, H, W). The oracle sees clipped images.
     """
-    found: dict[str, list[Tensor]] = {name: [] for name in readers}
+    parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
     for batch, tensors in attacked.batches(READ, "x_adv"):
         x = tensors["x_adv"].to(device)
-        shown = attacked.believed(x.clamp(*batch.bounds))
-        for name, reader in readers.items():
-            found[name].append((reader(x).argmax(1) != shown).double().cpu())
-    return {name: torch.cat(parts) for name, parts in found.items()}
+        labels = attacked.oracle_labels(x.clamp(*batch.bounds))
+        for name, classifier in classifiers.items():
+            parts[name].append((classifier(x).argmax(1) != labels).cpu())
+    return {name: torch.cat(wrong) for name, wrong in parts.items()}

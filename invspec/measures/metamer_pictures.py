@@ -1,4 +1,4 @@
-"""Metamers, and the way to them, to be looked at."""
+"""Pictures of metamers, and of the way to them."""
 
 from __future__ import annotations
 
@@ -12,62 +12,54 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import (
-    OfPairs,
-    demand_path,
-    device_of,
-    eligible,
-)
+from invspec.scoring.pairs import OfPairs, demand_path, device_of, eligible
 from invspec.scoring.paths import shares
 from invspec.scoring.pictures import Shown, a_target_a_source
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
-MOST_BARS = 20  # classes whose logits are drawn
+# most classes whose logits are drawn
+MOST_BARS = 20
 
 
 class MetamerTriples(OfPairs):
-    """The source of the logits, the metamer and the source of the nuisance of a few pairs, side by side.
+    """The logit source, the metamer and the nuisance source of a few pairs, side by side.
 
-    Above the first two are their logits, equal bar by bar: of at most 20 classes in their order, of more those 20 that
-    are largest for the source, the largest first. Below is the model's confidence in the label that it gives the
-    source, and below the source of the nuisance that in its own class. Each pair has a source of its own: the n-th
-    source is shown with its n-th target, counted round.
+    Above the first two are their logits, equal bar by bar: of up to 20 classes in their order,
+    of more those 20 that are largest for the source, the largest first. Below them is the
+    model's confidence in the label that it gives the source, and below the nuisance source that
+    in its own class. Each pair has a source of its own: the n-th source is shown with its n-th
+    target; where it has fewer, counting starts again.
 
-    Logits and confidence are those of the metamer itself; it is drawn within the pixels' bounds, which it may leave:
-    what clipping does to its logits is logit_gap's to say.
+    Logits and confidence are those of the metamer itself. It is drawn within the pixel range,
+    which it may leave: logit_gap says what clipping does to its logits.
 
-    A row for each of logits, metamer and nuisance, told apart by `image`: the mean confidence, in float32, with a
-    bootstrap interval over sources. Tensors: images (R, 3, C, H, W), captions and frames (R, 3), the originals framed,
-    and bars (R, 3, K), K being 20 at most, NaN in the last column.
+    A row for each of logits, metamer and nuisance, told apart by `image`: the mean confidence,
+    in float32, with a bootstrap interval over sources. Tensors: images (R, 3, C, H, W),
+    captions and frames (R, 3), the originals framed, and bars (R, 3, K), K being 20 at most,
+    NaN in the last column.
 
     Raises: InvspecError where pixels have no bounds, and where no pair is eligible.
     """
 
-    count: int = Field(default=5, ge=1, description="pairs that are shown, of so many sources")
+    count: int = Field(default=5, ge=1, description="pairs that are shown, each of another source")
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
-        shown = Shown.of(
-            attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count)
-        )
-        label, y_target, source = (
-            attacked.judged[name][shown.rows] for name in ("prediction", "y_target", "source")
-        )
+        among = eligible(attacked, self.eligible)
+        shown = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        pairs = attacked.pairs.take(shown.rows)
         columns = {"logits": shown.x, "metamer": shown.x_adv, "nuisance": shown.x_target}
         device = device_of(model)
         logits = torch.stack(
             [logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1
         )
-        captions = (
-            logits.softmax(2)
-            .gather(2, torch.stack([label, label, y_target], dim=1)[:, :, None])
-            .squeeze(2)
-        )
+        classes = torch.stack([pairs.prediction, pairs.prediction, pairs.y_target], dim=1)
+        captions = logits.softmax(2).gather(2, classes[:, :, None]).squeeze(2)
         rows = [
-            mean_of_pairs(values, source, SHARES, image=name)
-            for name, values in zip(columns, captions.unbind(1), strict=True)
+            mean_of_pairs(confidence, pairs.source, SHARES, image=name)
+            for name, confidence in zip(columns, captions.unbind(1), strict=True)
         ]
         images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
         frames = torch.tensor([True, False, True]).expand_as(captions)
@@ -77,65 +69,65 @@ class MetamerTriples(OfPairs):
 
 
 class MetamerColumns(OfPairs):
-    """The way from an image to its metamer, a column a pair: the logits stay, the nuisance goes over to the target's.
+    """The way from an image to its metamer, a column for each pair; the logits stay the same.
 
-    From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the image that the nuisance
-    is from. The model's logits are those of the source in all but the last row, so that the number below each image is
-    the oracle's: its probability of the source's class, which falls where the class changes that one sees; in the last
-    row, of the target's own. It is that of the image as it is drawn, within the pixels' bounds. Each pair has a source
-    of its own, as in metamer_triples.
+    From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the
+    image that the nuisance is from. The model's logits are those of the source in all but the
+    last row, so the number below each image is the oracle's: its probability of the source's
+    class, which falls where the visible class changes; in the last row, of the target's own
+    class. It is that of the image as it is drawn, within the pixel range. Each pair has a
+    source of its own, as in metamer_triples.
 
-    The row is the mean of the oracle's probability at the metamers that are shown, in float32, over sources, with a
-    bootstrap interval; each and index have an entry a source. Tensors: images (T + 1, M, C, H, W) of M pairs, captions
-    and frames (T + 1, M), the originals framed, and sides (T + 1,), which is t, NaN for the last row.
+    The row is the mean of the oracle's probability at the metamers that are shown, in float32, over
+    sources, with a bootstrap interval. Tensors: images (T + 1, M, C, H, W) of M pairs, captions and
+    frames (T + 1, M), the originals framed, and sides (T + 1,), which is t, NaN for the last row.
 
-    Raises: InvspecError where pixels have no bounds, where the attack kept no path, and where no pair is eligible.
+    Raises: InvspecError where pixels have no bounds, where the attack kept no path, and where
+    no pair is eligible.
     """
 
     wants_oracle: ClassVar[bool] = True
 
-    count: int = Field(default=10, ge=1, description="pairs that are shown, of so many sources")
+    count: int = Field(default=10, ge=1, description="pairs that are shown, each of another source")
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         demand_path(attacked)
-        shown = Shown.of(
-            attacked, a_target_a_source(attacked, eligible(attacked, self.eligible), self.count)
-        )
-        path = torch.cat(
-            [rows_of(attacked.tensors, "path", row, row + 1) for row in shown.rows.tolist()]
-        )
+        among = eligible(attacked, self.eligible)
+        shown = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        places = shown.rows.tolist()
+        path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in places])
         columns = torch.cat([path, shown.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
-        images = columns.transpose(0, 1)
-        y, y_target, source = (
-            attacked.judged[name][shown.rows] for name in ("y", "y_target", "source")
-        )
-        classes = [y] * path.shape[1] + [y_target]
+        images, pairs = columns.transpose(0, 1), attacked.pairs.take(shown.rows)
+        classes = [pairs.y] * path.shape[1] + [pairs.y_target]
+        device = device_of(model)
         captions = torch.stack(
             [
-                oracle_confidences(attacked, *row, device_of(model))
-                for row in zip(images, classes, strict=True)
+                oracle_confidences(attacked, row, y, device)
+                for row, y in zip(images, classes, strict=True)
             ]
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
         sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
-        pictures = {"images": images, "captions": captions, "frames": frames, "sides": sides}
-        return Scored([mean_of_pairs(captions[-2], source, SHARES)], pictures)
+        return Scored(
+            [mean_of_pairs(captions[-2], pairs.source, SHARES)],
+            {"images": images, "captions": captions, "frames": frames, "sides": sides},
+        )
 
 
 def demand_bounds(bounds: Bounds) -> None:
-    """Raises InvspecError where pixels have no least or no largest value: such images cannot be drawn."""
+    """Raises InvspecError where the pixel range is not bounded: such images cannot be drawn."""
     if not all(map(math.isfinite, bounds)):
         raise InvspecError(
-            "pixels without bounds make no picture",
+            f"images with pixels in {list(bounds)} cannot be drawn",
             hint="leave this measure out for such a data set",
         )
 
 
 def bars(logits: Tensor) -> Tensor:
-    """The logits (R, 3, K) to draw, (R, 3, K'): of the same classes in a row, of sources and metamers alone."""
+    """The logits to draw, (R, 3, K) to (R, 3, K'): the same classes in a row, NaN at the end."""
     classes = torch.arange(logits.shape[2]).expand(len(logits), -1)
     if logits.shape[2] > MOST_BARS:
         classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
@@ -149,6 +141,6 @@ def oracle_confidences(
     attacked: Examples, images: Tensor, y: Tensor, device: torch.device
 ) -> Tensor:
     """The oracle's probability of y (M,) for images (M, C, H, W): (M,) on the CPU."""
-    assert attacked.oracle is not None, "a measure that wants an oracle got none"
+    assert attacked.oracle is not None, "a measure that needs an oracle got none"
     probs = attacked.oracle(images.to(device)).softmax(1).cpu()
     return probs.gather(1, y[:, None]).squeeze(1)

@@ -1,4 +1,4 @@
-"""How much of the label is left in what a classifier does not read."""
+"""The information about the label in what a classifier does not read."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "l
 
 
 class NuisanceInformation(FitsNuisanceClassifier):
-    """Error of a classifier fitted to the nuisance z_n, and the bound on the information about the label that it gives.
+    """Error of a classifier D_nc of the nuisance z_n, and the bound on information that it gives.
 
-    Of two attacks, usually both identity, the first is of the training examples, the second of those that are judged;
-    only their clean images count. A row for each quantity:
+    The first of two attacks, usually both identity, has the training examples, the second those
+    that are judged; only their clean images count. A row for each quantity:
 
-        error           share of the judged images that D_nc misreads
-        train_error     the same among the images that it was fitted to
-        bits            lower bound on I(y; z_n) (Lemma 9), h(y) + E log D_nc(z_n)[y], in bits, 0 where it is negative
-        train_bits      the same of the images that it was fitted to, and so no bound
-        bits_unclipped  bits as it came out: below 0, bits was clipped
+        error           share of the judged images that D_nc misclassifies
+        train_error     the same among the images to which it was fitted
+        bits            lower bound on I(y; z_n) (Lemma 9), h(y) + E log D_nc(z_n)[y], in bits,
+                        0 where it is negative
+        train_bits      the same for the images to which it was fitted, and so no bound
+        bits_unclipped  bits before clipping: if below 0, bits was clipped
         label_bits      h(y), the most that bits can be
 
-    h(y) is the entropy of the frequencies of labels among the very images: log2 K where classes are balanced. It errs
-    downwards, by (K - 1) / 2n nats on average, and the bound with it. An image's part in the bound is
-    log2 D_nc(z_n)[y] less log2 of the frequency of y, so that who only knows the frequencies gets 0.
+    h(y) is the entropy of the frequencies of labels among these images: log2 K where classes are
+    balanced. It is biased downwards, by (K - 1) / 2n nats on average, and so is the bound. An image
+    contributes log2 D_nc(z_n)[y] - log2 of the frequency of y, so that a classifier that knows only
+    the frequencies gets 0.
 
-    Intervals are Wilson's of shares, and a bootstrap's over images of bits, with D_nc as it was fitted.
+    The intervals of errors are Wilson's, those of bits a bootstrap's over images, for D_nc as
+    fitted.
 
-    Raises: InvspecError where examples are too few to fit to, or where codes are not finite.
+    Raises: InvspecError where there are too few examples to fit to, or where codes are not finite.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
@@ -66,7 +69,7 @@ def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[R
     bits, index = pointwise(log_p, y), codes.index
     return [
         share(log_p.argmax(1) != y, index, quantity=f"{prefix}error"),
-        # no information is negative, whatever a bound on it is
+        # information is not negative, even if a bound on it is
         mean(bits, index, within=(0.0, math.inf), quantity=f"{prefix}bits"),
         mean(bits, index, quantity=f"{prefix}bits_unclipped"),
         exact(entropy(frequencies(y)), len(y), quantity=f"{prefix}label_bits"),
@@ -74,19 +77,20 @@ def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[R
 
 
 def pointwise(log_p: Tensor, y: Tensor) -> Tensor:
-    """Bits that log-probabilities (N, K), in nats, give about each label y (N,), beyond the labels' own frequencies.
+    """The bits that log-probabilities (N, K), in nats, give about each label y (N,).
 
-    Their mean is the bound of Lemma 9, h(y) + E log D_nc[y], with the entropy of these labels.
+    They count beyond the labels' own frequencies: their mean is the bound of Lemma 9,
+    h(y) + E log D_nc[y], with the entropy of these labels.
     """
     return (log_p.gather(1, y[:, None]).squeeze(1) - frequencies(y).log()[y]) / math.log(2)
 
 
 def frequencies(y: Tensor) -> Tensor:
-    """The share of each class among labels y (N,), up to the largest that is there."""
+    """The share of each class among labels y (N,), up to the largest class that occurs."""
     counts = y.bincount().double()
     return counts / counts.sum()
 
 
 def entropy(shares: Tensor) -> float:
-    """Of shares (K,), in bits."""
+    """The entropy of shares (K,), in bits."""
     return -shares.xlogy(shares).sum().item() / math.log(2)

@@ -21,26 +21,29 @@ from invspec.search.two_layer import Weights, flattened
 
 
 class NullStepExactness(Measure):
-    """What a null_step leaves as it was and how near it comes, both before its clamp and in float64.
+    """What a null_step changes and how near it comes, both before its clamp and in float64.
 
-    The steps are computed anew from the weights and the attack's settings; its clamp is applied apart. A row for each
-    quantity:
+    The steps are computed anew from the weights and the attack's settings, and clamped
+    separately. A row for each quantity:
 
-        rows                     of M, the linear map's and those of the hidden units that are held; mean
-        null_dimension           of M: pixels less its rank; mean
-        sign_flips               hidden units that the step switches on or off, by more than rounding; mean
-        exact                    share of pairs without any
+        rows                     of M: those of the linear map and of the held hidden units; mean
+        null_dimension           of M: pixels minus its rank; mean
+        sign_flips               hidden units that the step switches on or off, by more than
+                                 rounding; mean
+        exact                    share of pairs without sign flips
         logit_change             the largest change of a logit; median
         largest_logit_change     the same; the largest of all pairs
         confidence_drop          in the label predicted for the source; mean
-        confidence_drop_clamped  the same once pixels are brought back within their bounds; mean
-        relative_distance        from the image reached to the target, over that from the source; mean
-        alpha_max                multiple of v_p at which the first hidden unit flips, at most 1; median
+        confidence_drop_clamped  the same after clamping to the pixel range; mean
+        relative_distance        from the image reached to the target, over that from the source;
+                                 mean
+        alpha_max                multiple of v_p at which the first hidden unit flips, at most 1;
+                                 median
 
-    Means have the interval of a bootstrap over sources, medians Woodruff's over sources; the largest change describes
-    the pairs at hand, so that its interval is the value itself. n counts sources.
+    Means have a bootstrap interval over sources, medians Woodruff's over sources; the largest
+    change describes the pairs at hand, so its interval is the value itself. n counts sources.
 
-    Raises: InvspecError where the attack is no null_step, and where no pair is eligible.
+    Raises: InvspecError where the attack is not null_step, and where no pair is eligible.
     """
 
     wants_target: ClassVar[bool] = True
@@ -50,14 +53,14 @@ class NullStepExactness(Measure):
     )
 
     def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right."""
+        """Count all pairs, because a net of one epoch may classify no source correctly."""
         return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        kept = eligible(attacked, self.eligible)
-        found, source = outcomes(model, attacked, kept), attacked.judged["source"][kept]
-        return Scored([row_of(name, values, source) for name, values in found.items()])
+        rows = eligible(attacked, self.eligible)
+        columns, source = outcomes(model, attacked, rows), attacked.pairs.source[rows]
+        return Scored([row_of(name, values, source) for name, values in columns.items()])
 
 
 def row_of(name: str, values: Tensor, source: Tensor) -> Row:
@@ -89,30 +92,30 @@ class Outcome:
     alpha_max: float
 
 
-def outcomes(model: nn.Module, attacked: Examples, kept: Tensor) -> dict[str, Tensor]:
-    """Every quantity of each of the pairs kept (N,) bool, by name: (P,) float64."""
+def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Tensor]:
+    """Every quantity of the pairs that count, rows (N,) bool, by name: (P,) float64."""
     attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
-    found: list[tuple[float, ...]] = []
+    quantities: list[tuple[float, ...]] = []
     done = 0
     for batch, _ in attacked.batches(READ):
-        pairs = batch.take(kept[done : done + len(batch)])
+        pairs = batch.take(rows[done : done + len(batch)])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
-        found += [
-            astuple(outcome(attack, weights, x, goal, batch.bounds))
-            for x, goal in zip(*ends, strict=True)
+        quantities += [
+            astuple(outcome(attack, weights, x, x_target, batch.bounds))
+            for x, x_target in zip(*ends, strict=True)
         ]
         done += len(batch)
-    columns = torch.tensor(found, dtype=torch.float64).unbind(1)
+    columns = torch.tensor(quantities, dtype=torch.float64).unbind(1)
     return dict(zip(Outcome.__dataclass_fields__, columns, strict=True))
 
 
 def attack_of(settings: Mapping[str, Any]) -> NullStep:
-    """The attack that has these settings."""
+    """The attack with these settings. Raises InvspecError where it is another one."""
     try:
         return NullStep.model_validate(dict(settings))
     except ValidationError:
         raise InvspecError(
-            "the attack is no null_step", hint="measure `of` an attack that is"
+            "the attack is not null_step", hint="measure `of` a null_step attack"
         ) from None
 
 
@@ -121,11 +124,12 @@ def outcome(
 ) -> Outcome:
     """What the step from x to x_target, (D,) float64, does."""
     step = attack.step(weights, x, x_target)
+    reached = x + step.taken
     before, after, clamped = (
-        weights.logits(image) for image in (x, x + step.taken, (x + step.taken).clamp(*bounds))
+        weights.logits(image) for image in (x, reached, reached.clamp(*bounds))
     )
     label = before.argmax()
-    confidence, reached, shown = (
+    confidence, confidence_after, confidence_clamped = (
         logits.softmax(0)[label].item() for logits in (before, after, clamped)
     )
     way, logit_change = (x_target - x).norm(), (after - before).abs().max().item()
@@ -136,8 +140,8 @@ def outcome(
         exact=step.sign_flips == 0,
         logit_change=logit_change,
         largest_logit_change=logit_change,
-        confidence_drop=confidence - reached,
-        confidence_drop_clamped=confidence - shown,
+        confidence_drop=confidence - confidence_after,
+        confidence_drop_clamped=confidence - confidence_clamped,
         relative_distance=((x_target - x - step.taken).norm() / way).item() if way > 0 else 0.0,
         alpha_max=min(step.alpha_max, 1.0),
     )

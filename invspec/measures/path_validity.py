@@ -1,11 +1,11 @@
-"""Whether returned paths keep what their attack promises: short steps and no loss of confidence."""
+"""Whether paths keep the promise of their attack: short steps and no loss of confidence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -20,49 +20,53 @@ from invspec.scoring.rows import exact, share_of_pairs
 
 
 class PathValidity(Measure):
-    """Whether the paths of an attack that walks are what it promises, by a walk of its own along them.
+    """Whether the paths of a target walk are what the attack promises, by a walk along them.
 
-    A path is valid if it begins at its source and ends at x_adv, if no step is longer than step_size (in l2), if at no
-    vertex the confidence in the label that the model gives the source is below the source's less max_drop, and if it
-    stays within the pixels' bounds. The attack's settings say what is promised, unless the fields say otherwise; steps
-    of step_mode fraction have no longest length. Confidence is that of the float32 judgement, so that an attack that
-    searched in another precision may fail here.
+    A path is valid if it begins at its source and ends at x_adv, if no step is longer than
+    step_size (in l2), if at no vertex the confidence in the label that the model gives the
+    source is more than max_drop below that of the source, and if it stays within the pixel
+    range. The attack says what it promises, unless the fields do. Confidence is judged in
+    float32, so that an attack that searched in another precision may fail here.
 
-    statistic summary has a row for each quantity:
+    A row for each quantity:
 
-        paths                 number of paths
-        failing               of them, not valid
-        failing_between       below the promised confidence at one of `interior` points of a segment, which the paper
-                              does not demand
-        jumped                whose first segment is a jump: a start of their own that was accepted. Where it was
-                              refused, the walk is one from the source
-        largest_step, median_step    of each path's longest step, over paths
-        largest_jump          from source to start, where the walk has a start of its own; such a path is no unbroken
-                              one, whatever its steps (0: none has)
-        least_margin, least_margin_between    confidence above what was promised, of the worst path; negative: below
+        paths                  number of paths
+        failing                number of paths that are not valid
+        failing_between        number below the promised confidence at one of `interior` points of a
+                               segment, which the paper does not demand
+        jumped                 number whose first segment is a jump, to a start of their own that
+                               was accepted; if it was refused, the walk begins at the source
+        largest_step           of each path's longest step, over paths
+        median_step            the same, the median
+        largest_jump           from a source to a start of the walk's own, 0 if there is none; such
+                               a path is broken, whatever its steps
+        least_margin           confidence above what was promised, of the worst path; it is
+                               negative if a path fails
+        least_margin_between   the same over `interior` points
+        share_failing          failing / paths, with a bootstrap interval over sources
+        share_failing_between  the same for failing_between
 
-    These describe the paths at hand, all of them, so that their intervals are the values themselves. failing and
-    failing_between alone are one number, a share, with its bootstrap over sources and each and index for claims.
+    All but the shares describe the paths at hand, so their intervals are the values themselves.
 
-    Raises: InvspecError where the attack kept no path, or where neither it nor the fields name a max_drop.
+    Raises: InvspecError where the attack kept no path, or where neither it nor the fields name a
+    max_drop.
     """
 
+    version: ClassVar[int] = 2  # 1 had no shares beside the numbers
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "every quantity has a row: pick share_failing at <measure>.quantity"
+    }
     wants_target: ClassVar[bool] = True
 
-    statistic: Literal["summary", "failing", "failing_between"] = Field(
-        default="summary", description="a row a quantity, or one share"
-    )
     step_size: Number | None = Field(
-        default=None,
-        gt=0,
-        description="longest step allowed; default: the attack's, none for step_mode fraction",
+        default=None, gt=0, description="longest step allowed; default: the attack's promise"
     )
     max_drop: Confidence | None = Field(
-        default=None, ge=0, description="loss of confidence; default: the attack's"
+        default=None, ge=0, description="loss of confidence allowed; default: the attack's promise"
     )
-    interior: int = Field(default=4, ge=0, description="points looked at within each segment")
+    interior: int = Field(default=4, ge=0, description="points to check within each segment")
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="rounding that is forgiven, in pixels and confidence"
+        default=1e-6, ge=0, description="rounding that is allowed, in pixels and confidence"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -71,24 +75,29 @@ class PathValidity(Measure):
         check = PathCheck.joined(
             [promise.check(walks, model) for walks in walked(attacked, device_of(model))]
         )
+        # a margin that is NaN fails, too
         failing, between = promise.broken(check), ~(check.min_margin_between >= -self.tolerance)
-        if self.statistic != "summary":
-            wrong = failing if self.statistic == "failing" else between
-            return Scored([share_of_pairs(wrong, attacked.judged["source"])])
-        n = len(failing)
-        counted = {"failing": failing, "failing_between": between, "jumped": check.jump > 0}
-        found = (
-            {"paths": n}
-            | {name: int(which.sum()) for name, which in counted.items()}
-            | check.extremes()
+        n, source = len(failing), attacked.pairs.source
+        numbers = {
+            "paths": n,
+            "failing": int(failing.sum()),
+            "failing_between": int(between.sum()),
+            "jumped": int((check.jump > 0).sum()),
+            **check.extremes(),
+        }
+        return Scored(
+            [
+                *(exact(value, n, quantity=name) for name, value in numbers.items()),
+                share_of_pairs(failing, source, quantity="share_failing"),
+                share_of_pairs(between, source, quantity="share_failing_between"),
+            ]
         )
-        return Scored([exact(value, n, quantity=name) for name, value in found.items()])
 
     def _promise(self, own: PathPromise | None) -> Promise:
         if own is None and self.max_drop is None:
             raise InvspecError(
                 "the attack does not say how much confidence a path may lose",
-                hint="say max_drop: 0.05",
+                hint="set max_drop of the measure, such as max_drop: 0.05",
             )
         own = own or PathPromise(max_drop=0.0, longest_step=None, jumps=False)
         return Promise(
@@ -102,7 +111,7 @@ class PathValidity(Measure):
 
 @dataclass(frozen=True)
 class Promise:
-    """What a path is held to; step_size None: steps of any length."""
+    """What a path is checked against; step_size None: steps of any length."""
 
     step_size: float | None
     max_drop: float
@@ -111,7 +120,7 @@ class Promise:
     tolerance: float
 
     def check(self, walks: Walks, model: nn.Module) -> PathCheck:
-        """Walk some pairs' paths again."""
+        """Walk the paths of some pairs again."""
         return verify_path(
             walks.path,
             model,
@@ -125,22 +134,23 @@ class Promise:
         )
 
     def broken(self, check: PathCheck) -> Tensor:
-        """Which paths (B,) are not valid; a number that is not finite is not."""
-        kept = check.min_margin >= -self.tolerance
-        kept &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
+        """The paths (B,) that are not valid; a number that is not finite is not."""
+        valid = check.min_margin >= -self.tolerance
+        valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:
-            kept &= check.max_step <= self.step_size + self.tolerance
-        return ~kept
+            valid &= check.max_step <= self.step_size + self.tolerance
+        return ~valid
 
 
 @dataclass(frozen=True)
 class PathCheck:
-    """What paths (B, T, C, H, W) do, a number each, (B,) float64.
+    """What paths (B, T, C, H, W) do, one number for each, (B,) float64.
 
-    max_step: the longest step, in l2. jump: the length of the first step where that is no walk, else 0. min_margin: the
-    least of f(x_i)[label] - (confidence - max_drop) over vertices; min_margin_between: the same over interior points of
-    the segments, inf where none was looked at. outside: by how much a pixel leaves its bounds. gap: by how much a pixel
-    of the path's ends differs from the images that they should be.
+    max_step: the longest step, in l2. jump: the length of the first segment if it is a jump,
+    else 0. min_margin: the least of f(x_i)[label] - (confidence - max_drop) over vertices;
+    min_margin_between: the same over interior points of the segments, inf if none was checked.
+    outside: how far a pixel leaves its range. gap: how far a pixel of the path's ends differs
+    from the images that they should be.
     """
 
     max_step: Tensor
@@ -152,21 +162,24 @@ class PathCheck:
 
     @classmethod
     def joined(cls, checks: Sequence[Self]) -> Self:
-        """One behind the other, on the CPU."""
-        return cls(
-            *(
-                torch.cat([getattr(one, field.name) for one in checks]).cpu()
-                for field in fields(cls)
-            )
+        """The checks of several batches in one, on the CPU."""
+        columns = (
+            torch.cat([getattr(check, field.name) for check in checks]).cpu()
+            for field in fields(cls)
         )
+        return cls(*columns)
 
     def extremes(self) -> dict[str, float]:
         """The longest step and the like over all paths, by name."""
-        found = {"largest_step": self.max_step.max(), "median_step": self.max_step.quantile(0.5)}
-        found |= {"largest_jump": self.jump.max(), "least_margin": self.min_margin.min()}
+        numbers = {
+            "largest_step": self.max_step.max(),
+            "median_step": self.max_step.quantile(0.5),
+            "largest_jump": self.jump.max(),
+            "least_margin": self.min_margin.min(),
+        }
         if self.min_margin_between.isfinite().any():
-            found["least_margin_between"] = self.min_margin_between.min()
-        return {name: value.item() for name, value in found.items()}
+            numbers["least_margin_between"] = self.min_margin_between.min()
+        return {name: value.item() for name, value in numbers.items()}
 
 
 def verify_path(
@@ -181,15 +194,17 @@ def verify_path(
     jumps: bool = False,
     bounds: Bounds = (0.0, 1.0),
 ) -> PathCheck:
-    """Walk paths (B, T, C, H, W) again, and look at each vertex, and at `interior` points of every segment.
+    """Walk paths (B, T, C, H, W) again: look at each vertex and `interior` points of every segment.
 
-    label (B,) and confidence (B,) are what the model predicts for the sources, ends (B, 2, C, H, W) the source and the
-    image that the path should lead to. The model sees pixels within bounds. jumps: the first segment leads from the
-    source to where the walk starts, and is judged apart.
+    label (B,) and confidence (B,) are what the model predicts for the sources; ends (B, 2, C,
+    H, W) are the source and the image to which the path should lead. The model sees pixels
+    within bounds. With jumps, the first segment leads from the source to the start of the walk,
+    and is judged apart.
     """
     assert path.shape[1] > 1, "a path has a source and an end"
     steps = _lengths(path)
-    moved = steps > 0  # a walk that halted repeats its last vertex
+    # a walk that halted repeats its last vertex
+    moved = steps > 0
     walk = moved & (torch.arange(steps.shape[1], device=path.device) >= int(jumps))
     vertices = torch.cat([torch.ones_like(moved[:, :1]), moved], dim=1)
     floor = confidence.double() - max_drop
@@ -198,26 +213,24 @@ def verify_path(
         points = path[:, :-1].lerp(path[:, 1:], k / (interior + 1))
         between.append(_least(model, points, walk, label, bounds))
     seen = path.clamp(*bounds)
+    gap = torch.zeros_like(floor)
+    if ends is not None:
+        gap = _furthest(seen[:, [0, -1]], ends.clamp(*bounds))
     return PathCheck(
         max_step=steps.where(walk, 0).amax(1),
         jump=steps[:, 0] * jumps,
         min_margin=_least(model, path, vertices, label, bounds) - floor,
         min_margin_between=torch.stack(between).amin(0) - floor,
         outside=_furthest(path, seen),
-        gap=_furthest(seen[:, [0, -1]], ends.clamp(*bounds))
-        if ends is not None
-        else torch.zeros_like(floor),
+        gap=gap,
     )
 
 
 def _lengths(path: Tensor) -> Tensor:
-    """Of each segment in l2, (B, T - 1) float64."""
+    """The length of each segment in l2, (B, T - 1) float64."""
+    segments = pairwise(path.unbind(1))
     return torch.stack(
-        [
-            (after.double() - before).flatten(1).norm(dim=1)
-            for before, after in pairwise(path.unbind(1))
-        ],
-        1,
+        [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments], 1
     )
 
 
@@ -229,8 +242,11 @@ def _furthest(images: Tensor, others: Tensor) -> Tensor:
 def _least(
     model: nn.Module, images: Tensor, among: Tensor, label: Tensor, bounds: Bounds
 ) -> Tensor:
-    """The least confidence in label (B,) among some (B, T) of the images (B, T, C, H, W), inf of none: (B,) float64."""
-    found = torch.full(among.shape, torch.inf, dtype=torch.float64, device=images.device)
+    """The least confidence in label (B,) over images (B, T, C, H, W) that count, among (B, T).
+
+    Returns (B,) float64, inf where no image counts.
+    """
+    least = torch.full(among.shape, torch.inf, dtype=torch.float64, device=images.device)
     labels = label[:, None].expand_as(among)[among]
-    found[among] = confidences(model, images[among].clamp(*bounds), labels).double()
-    return found.amin(1)
+    least[among] = confidences(model, images[among].clamp(*bounds), labels).double()
+    return least.amin(1)

@@ -1,4 +1,4 @@
-"""How deep into a net an attack's images stay those of the clean ones: the pre-images of Definition 1."""
+"""Down to which layer attacked images share the activations of the clean ones (Definition 1)."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from invspec.scoring.preimages import activations, finest, outcome_rows
 
 
 class Preimage(Measure):
-    """Share of attacked images in the pre-images of their clean ones: of layers, of the logits and of the label.
+    """Share of attacked images in the pre-images of the clean ones: of layers, logits and label.
 
     A row for each quantity:
 
-        layer NAME        ||F_i(x) - F_i(x_adv)|| <= tolerance for what the module of that name gives, all of it
+        layer NAME        ||F_i(x) - F_i(x_adv)|| <= tolerance for the whole output of that module
         logits            ||F(x) - F(x_adv)|| <= tolerance
         argmax            the label is the same
-        inclusion_broken  in one of these and not in the next: by the composition of a net there is none where each
-                          layer given determines the next one, but a tolerance is kept by no layer that stretches
+        inclusion_broken  in one of these and not in the next: impossible where each of the layers
+                          determines the next one, but a layer that stretches keeps no tolerance
 
-    Where the attack kept exact images they are compared in float64, by a copy of the net; x_adv in float32 elsewhere,
-    where rounding may part logits that should be equal. Intervals are Wilson's; of pairs, which may share a source,
-    they are bootstrapped over sources, which n then counts.
+    If the attack kept exact images they are compared in float64, by a copy of the net, else
+    x_adv in float32, where rounding may separate logits that should be equal. Intervals are
+    Wilson's; for pairs, which may share a source, a bootstrap's over sources, which n then
+    counts.
 
-    Raises: InvspecError where the net has no module of that name, or one that does not run or gives no tensors.
+    Raises: InvspecError where the net has no module of that name, or one that does not run or
+    gives no tensors.
     """
 
-    version: ClassVar[int] = 2  # 1 took pairs for independent of each other
+    version: ClassVar[int] = 2  # 1 took pairs to be independent of each other
 
     layers: tuple[str, ...] = Field(
         default=(),
         description="modules of the net by their path in it, like backbone.0, the first one first",
     )
-    norm: Norm = Field(default="l2", description="how activations are compared: l2, linf or l1")
+    norm: Norm = Field(default="l2", description="norm of the difference: l2, linf or l1")
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="up to which they count as equal, in that norm"
+        default=1e-6, ge=0, description="up to which activations count as equal, in that norm"
     )
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         net, images = finest(model, attacked)
-        found = [self._equal(net, x, x_adv) for x, x_adv in images]
-        inside = {name: torch.cat([one[name] for one in found]) for name in found[0]}
-        broken = torch.stack(
-            [deeper & ~next_one for deeper, next_one in pairwise(inside.values())]
-        ).any(0)
-        return Scored(outcome_rows(inside | {"inclusion_broken": broken}, attacked))
+        parts = [self._equal(net, x, x_adv) for x, x_adv in images]
+        inside = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        broken = torch.stack([outer & ~inner for outer, inner in pairwise(inside.values())])
+        outcomes = inside | {"inclusion_broken": broken.any(0)}
+        return Scored(outcome_rows(outcomes, attacked.judged))
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""

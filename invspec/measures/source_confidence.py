@@ -1,4 +1,4 @@
-"""How much of the confidence in the source's label an attack on pairs left."""
+"""The confidence in the source's label that an attack on pairs keeps."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from invspec.scoring.rows import mean_of_pairs
 
 
 class SourceConfidence(OfPairs):
-    """Mean probability, at the final image of each pair, of the label that the model gives the source.
+    """Mean probability, at each pair's final image, of the label that the model gives the source.
 
-    drop: how much less that is than at the source itself. each and index have an entry a source: the mean over its
-    targets; the interval is a bootstrap's over sources.
+    The interval is a bootstrap's over sources.
 
     Raises: InvspecError where no pair is eligible.
     """
 
-    drop: bool = Field(default=False, description="what was lost, instead of what is left")
+    drop: bool = Field(
+        default=False, description="measure how much lower it is than at the source, instead"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        kept, label = eligible(attacked, self.eligible), attacked.judged["prediction"].split(READ)
+        rows, pairs = eligible(attacked, self.eligible), attacked.pairs
         batches = (tensors["x_adv"] for _, tensors in attacked.batches(READ, "x_adv"))
-        left = torch.cat(
-            [confidences(model, x_adv, own) for x_adv, own in zip(batches, label, strict=True)]
+        labels = pairs.prediction.split(READ)
+        final = torch.cat(
+            [confidences(model, x_adv, y) for x_adv, y in zip(batches, labels, strict=True)]
         )
-        values = attacked.judged["confidence"] - left if self.drop else left
+        values = pairs.confidence - final if self.drop else final
         within = (-1.0, 1.0) if self.drop else SHARES
-        return Scored([mean_of_pairs(values[kept], attacked.judged["source"][kept], within)])
+        return Scored([mean_of_pairs(values[rows], pairs.source[rows], within)])

@@ -1,4 +1,4 @@
-"""Share of pairs whose walk ended near its target."""
+"""Share of pairs whose walk ends near its target."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from invspec.scoring.rows import weighted_share_of_pairs
 
 
 class SuccessRate(ByDistance):
-    """Share of pairs whose final image is nearer to its target than max_distance: excessive invariance, if high.
+    """Share of pairs whose final image is nearer to its target than max_distance.
 
-    Tensors: matrix (K, K), the share for each class of targets (row) and of sources (column), K being the number of
-    logits; NaN on the diagonal and where there is no pair. The rate is the mean of the matrix' cells, or with
-    `average: pairs` that of the pairs, as cells differ in size. A source's class is its true label.
+    A high rate is excessive invariance. Tensors: matrix (K, K), the share for each class of
+    targets (row) and of sources (column), K being the number of logits; NaN on the diagonal and
+    where there is no pair. The rate is the mean of the matrix' cells, or with `average: pairs`
+    that of the pairs, as cells differ in size. A source's class is its true label.
 
-    each and index have an entry a source: the share of its targets that were reached, where all sources weigh the same.
-    With average cells, a source of a class of which there are fewer weighs more: see measures.pairs.by_source. The
-    interval is a bootstrap's over sources, whose classes it takes as drawn too; targets are fixed, so that it says
-    nothing of other targets.
+    The interval is a bootstrap's over sources, whose classes count as drawn, too; targets count as
+    fixed, so that it says nothing about other targets. With average cells, a source of a class with
+    few sources weighs more: see scoring.rows.by_source.
 
-    compat published has the defect of the authors' evaluation: misclassified sources were not attacked, carried the
-    distance -1, which is less than any max_distance, and so counted as successes for every target. They do so here,
-    whatever `eligible`. (Their grouping of MNIST's sources by CIFAR-10's labels is not repeated.)
+    compat published reproduces a defect of the authors' evaluation: misclassified sources were not
+    attacked, carried the distance -1, which is less than any max_distance, and so counted as
+    successes for every target. They do so here, whatever `eligible`. (That the authors' code groups
+    the sources of MNIST by CIFAR-10's labels is not reproduced.)
 
-    Deviates: the default leaves out misclassified sources, as the text means; the headline is the mean of cells.
+    Deviates: the default leaves out misclassified sources, as the text means; the headline is the
+    mean of cells.
+
     Raises: InvspecError where no pair is eligible.
     """
 
@@ -46,14 +49,19 @@ class SuccessRate(ByDistance):
         default="cells", description="mean of the matrix' cells, or of pairs"
     )
 
+    @property
+    def limit_label(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        judged, published = attacked.judged, self.compat == "published"
-        kept = eligible(attacked, "all" if published else self.eligible)
+        published = self.compat == "published"
+        rows = eligible(attacked, "all" if published else self.eligible)
         success = distances_to_target(attacked, model, self.distance) < self.max_distance
         if published:
-            success |= judged["prediction"] != judged["y"]
-        cells = Cells(judged["y_target"][kept], judged["y"][kept], class_count(model, attacked))
-        weights = cells.weights() if self.average == "cells" else torch.ones(int(kept.sum()))
-        rate = weighted_share_of_pairs(success[kept], judged["source"][kept], weights)
-        return Scored([rate], {"matrix": cells.means(success[kept].double()).float()})
+            success |= ~attacked.judged.correct
+        success, pairs = success[rows], attacked.pairs.take(rows)
+        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
+        weights = cells.weights() if self.average == "cells" else torch.ones(len(success))
+        rate = weighted_share_of_pairs(success, pairs.source, weights)
+        return Scored([rate], {"matrix": cells.means(success.double()).float()})

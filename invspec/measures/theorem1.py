@@ -14,15 +14,23 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.scoring.rows import estimated, exact, share
 
-SHARES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
-SAME = 1e-4  # difference of lengths that rounding may make
+QUANTITIES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
+
+# difference of lengths that rounding may make
+SAME = 1e-4
+
+# images read at a time
+READ = 4096
+
+# half of a 95 % interval in standard errors
 _Z = NormalDist().inv_cdf(0.975)
 
 
 class Theorem1(Measure):
-    """Whether a classifier f obeys the trade-off between a shift A and a swap r on `shuffled_gaussians`.
+    """Whether a classifier f obeys the trade-off between a shift A and a swap r.
 
-    Takes `mean_shift` (A) and `pair_swap` (r), in this order, on the same examples. A row for each quantity:
+    Takes `mean_shift` (A) and `pair_swap` (r), in this order, on the same examples of
+    `shuffled_gaussians`. A row for each quantity:
 
         p                 how often the sign of coordinate 0 is the class
         accuracy          a = P(f(X) = Y)
@@ -37,59 +45,58 @@ class Theorem1(Measure):
         lesser_slack      p - lesser >= 0
         holds             1, or 0 where the whole interval of slack is below 0
 
-    p is the share among the examples themselves, not the data set's field, so that much of the sampling error cancels:
-    sign_first has slack 0 to rounding. The four shares have Wilson intervals; what is computed from them has that of
-    the delta method, which sees that they come from the same examples.
+    p is the share among the examples themselves, not the data set's field, so that much of the
+    sampling error cancels: sign_first has slack 0 up to rounding. The first four have Wilson
+    intervals; what is computed from them has that of the delta method, which accounts for the
+    shared examples.
 
-    Raises: InvspecError where the two attacks ran on different examples, or stand in the wrong order.
+    Raises: InvspecError where the two attacks ran on different examples, or are in the wrong order.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         shifted, swapped = examples
-        if not torch.equal(shifted.judged["index"], swapped.judged["index"]):
+        if not torch.equal(shifted.judged.index, swapped.judged.index):
             raise InvspecError(
-                "theorem1 pairs two attacks on the same examples", hint="give both the same sample"
+                "the two attacks are on different examples", hint="give both the same sample"
             )
         if not _moves_all_alike(shifted) and _moves_all_alike(swapped):
-            raise InvspecError(
-                "theorem1 is of the shift first, then of the swap", hint="turn the two around"
-            )
-        y = shifted.judged["y"]
+            raise InvspecError("expected the shift first, found the swap", hint="of: [shift, swap]")
         outcomes = torch.stack(
             [
                 first_coordinate_tells(shifted),
-                shifted.judged["prediction"] == y,
-                shifted.judged["prediction_adv"] == y,
-                swapped.judged["prediction_adv"] == y,
+                shifted.judged.correct,
+                shifted.judged.correct_adv,
+                swapped.judged.correct_adv,
             ]
         )
-        index = shifted.judged["index"]
+        index, n = shifted.judged.index, outcomes.shape[1]
         shares = [
-            share(right, index, quantity=name) for name, right in zip(SHARES, outcomes, strict=True)
+            share(right, index, quantity=name)
+            for name, right in zip(QUANTITIES, outcomes, strict=True)
         ]
         numbers = derived(outcomes.double())
-        rows = [estimated(*interval, len(y), quantity=name) for name, interval in numbers.items()]
+        rows = [estimated(*ends, n, quantity=name) for name, ends in numbers.items()]
         _, _, highest_slack = numbers["slack"]
-        holds = exact(float(highest_slack >= 0), len(y), quantity="holds")
+        holds = exact(float(highest_slack >= 0), n, quantity="holds")
         return Scored([*shares, *rows, holds])
 
 
 def _moves_all_alike(examples: Examples) -> bool:
-    """Whether perturbations have one length, as a shift's have and a swap's have not."""
-    lengths = examples.judged["linf"]
+    """Whether all perturbations have one length, as those of a shift have, but not of a swap."""
+    lengths = examples.judged.linf
     return bool(lengths.max() - lengths.min() <= SAME)
 
 
 def first_coordinate_tells(examples: Examples) -> Tensor:
-    """Of which clean examples the sign of coordinate 0 is the class, (N,) bool."""
-    signs = torch.cat([batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(4096)])
-    return signs.cpu() == (examples.judged["y"] == 1)
+    """Whether the sign of coordinate 0 is the class of each clean example, (N,) bool."""
+    signs = torch.cat([batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(READ)])
+    return signs.cpu() == (examples.judged.y == 1)
 
 
 def quantities(shares: Tensor) -> dict[str, Tensor]:
-    """What Theorem 1 says of p, a, b and P(f(rX) = Y), given as (4,)."""
+    """The quantities of Theorem 1 from p, a, b and P(f(rX) = Y), given as (4,)."""
     p, a, b, swapped = shares
     bound, left = p / (2 * (1 - p)), swapped + (2 * p - 1) / (2 * (1 - p)) * b
     lesser = torch.minimum(swapped, b)
@@ -111,9 +118,8 @@ def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
     """
     n = outcomes.shape[1]
     shares = outcomes.mean(dim=1)
-    shares[0] = shares[0].clamp(
-        1 / (2 * n), 1 - 1 / (2 * n)
-    )  # few examples may all agree; the bound is then infinite
+    # a few examples may all agree, and the bound would be infinite
+    shares[0] = shares[0].clamp(1 / (2 * n), 1 - 1 / (2 * n))
     values = quantities(shares)
     slopes = torch.autograd.functional.jacobian(
         lambda at: torch.stack(list(quantities(at).values())), shares
@@ -121,7 +127,7 @@ def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
     centred = outcomes - outcomes.mean(dim=1, keepdim=True)
     variances = (slopes @ centred).square().sum(dim=1) / (n * max(n - 1, 1))
     halves = [_Z * math.sqrt(variance) for variance in variances.tolist()]
-    at = zip(values.items(), halves, strict=True)
     return {
-        name: (value.item(), value.item() - half, value.item() + half) for (name, value), half in at
+        name: (value.item(), value.item() - half, value.item() + half)
+        for (name, value), half in zip(values.items(), halves, strict=True)
     }

@@ -11,15 +11,16 @@ from invspec.kinds import Measure
 from invspec.scoring.pairs import device_of
 from invspec.scoring.rows import share
 
-_BATCH = 128
+# images per forward pass
+BATCH = 128
 
 
 class TopKError(Measure):
-    """Share of attacked images, after `identity` of clean ones, whose label is not among the k largest logits.
+    """Share of attacked images, after `identity` of clean ones, without their label in the top k.
 
-    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is among them where fewer than k other logits
-    are as large as its own, or larger: ties count against the net, and so do logits that are no numbers. The logits are
-    computed anew, in float32.
+    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is in the top k if
+    fewer than k other logits are as large as its own, or larger: ties count against the net,
+    and so do logits that are NaN. The logits are computed anew, in float32.
     """
 
     k: int = Field(default=1, ge=1, description="guesses that a model has")
@@ -29,11 +30,12 @@ class TopKError(Measure):
         (attacked,), device = examples, device_of(model)
         missed = [
             self._missed(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
-            for batch, tensors in attacked.batches(_BATCH, "x_adv")
+            for batch, tensors in attacked.batches(BATCH, "x_adv")
         ]
-        return Scored([share(torch.cat(missed), attacked.judged["index"])])
+        return Scored([share(torch.cat(missed), attacked.judged.index)])
 
     def _missed(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Which labels y (B,) are not among the k largest of logits (B, K)."""
+        """Whether each label y (B,) is not among the k largest of logits (B, K)."""
         own = logits.gather(1, y[:, None])
+        # counts NaN as larger; the label's own logit is not smaller than itself
         return (~(logits < own)).sum(1) - 1 >= self.k

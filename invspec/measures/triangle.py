@@ -1,98 +1,83 @@
-"""Confidence between a source and two images that it was turned into."""
+"""Confidence over the triangle of a source and two images into which it was turned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import (
-    READ,
-    OfPairs,
-    confidences,
-    device_of,
-    eligible,
-)
+from invspec.scoring.pairs import READ, OfPairs, confidences, device_of, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
-Quantity = Literal["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
 
 
 class Triangle(OfPairs):
-    """Confidence in the source's label over the triangle of a source and two of its final images, its blind spots.
+    """Confidence in the source's label over the triangle of a source and two final images.
 
-    Over the points of a barycentric grid, (1 - i/n - j/n) source + i/n first + j/n second with whole i and j, which are
-    66 for n = 10 divisions. A row for each quantity:
+    These images are its blind spots. The points are those of a barycentric grid,
+    (1 - i/n - j/n) source + i/n first + j/n second with whole i and j: 66 points for n = 10
+    divisions. A row for each quantity:
 
-        mean_confidence     over the grid
-        share_within_D      share of the grid whose confidence is above the source's less D, strictly; D in `drops`
-        edge_confidence     mean over the points of the two edges from the source (which counts once)
-        least_edge_margin   least confidence on these edges less the source's
-        source_confidence   the source's own, p_s
+        mean_confidence    over the grid
+        share_within_D     share of the grid whose confidence is above the source's minus D,
+                           strictly, for each D in `drops`
+        edge_confidence    mean over the points of the two edges from the source (counted once)
+        least_edge_margin  least confidence on these edges, minus the source's
+        source_confidence  the source's own, p_s
 
-    Each is the mean over a source's triangles, one for each two of its pairs, and then over sources, with its bootstrap
-    interval. statistic says which of them alone, with each and index, an entry a source, for claims; share_within then
-    needs a single drop.
+    Each is the mean over a source's triangles, one for each two of its pairs, and then over
+    sources, with its bootstrap interval.
 
-    Deviates: the authors' grid loses points to a test of floats and keeps 64.
+    Deviates: the authors' grid loses points to a comparison of floats and keeps 64.
+
     Raises: InvspecError where no pair is eligible, or where no source has two pairs.
     """
 
-    statistic: Literal["all"] | Quantity = Field(
-        default="all", description="a row a quantity, or one of them"
-    )
+    version: ClassVar[int] = 2  # 1 could have a single quantity, chosen by `statistic`
+    replaced: ClassVar[Mapping[str, str]] = {
+        "statistic": "every quantity has a row: pick one at <measure>.quantity"
+    }
+
     drops: tuple[Drop, ...] = Field(
-        default=(0, 0.1, 0.2, 0.3), min_length=1, description="D of share_within_D"
+        default=(0, 0.1, 0.2, 0.3), min_length=1, description="the D of share_within_D"
     )
     divisions: int = Field(default=10, ge=1, description="of each edge of the grid")
 
-    @model_validator(mode="after")
-    def _one_number(self) -> Self:
-        if self.statistic == "share_within" and len(self.drops) > 1:
-            raise ValueError(f"share_within is one number: give one drop, not {len(self.drops)}")
-        return self
-
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        found = {
+        rows, device = eligible(attacked, self.eligible), device_of(model)
+        by_source = {
             spots.source: self._triangles(model, spots).mean(0)
-            for spots in blind_spots(attacked, eligible(attacked, self.eligible), device_of(model))
+            for spots in blind_spots(attacked, rows, device)
             if len(spots.x_adv) > 1
         }
-        if not found:
+        if not by_source:
             raise InvspecError(
                 "no source has two pairs, which a triangle needs",
                 hint="give the attack's sample more targets",
             )
-        source, values = (
-            torch.tensor(list(found)),
-            dict(zip(self._names(), torch.stack([*found.values()], 1), strict=True)),
+        source, values = torch.tensor(list(by_source)), torch.stack([*by_source.values()], 1)
+        return Scored(
+            [
+                mean_of_pairs(column, source, within(name), quantity=name)
+                for name, column in zip(self._names(), values, strict=True)
+            ]
         )
-        if self.statistic == "all":
-            return Scored(
-                [
-                    mean_of_pairs(column, source, within(name), quantity=name)
-                    for name, column in values.items()
-                ]
-            )
-        (name,) = (name for name in values if name.startswith(self.statistic))
-        return Scored([mean_of_pairs(values[name], source, within(name))])
 
     def _names(self) -> list[str]:
-        shares = [f"share_within_{drop:g}" for drop in self.drops]
         return [
             "mean_confidence",
-            *shares,
+            *(f"share_within_{drop:g}" for drop in self.drops),
             "edge_confidence",
             "least_edge_margin",
             "source_confidence",
@@ -101,19 +86,19 @@ class Triangle(OfPairs):
     def _triangles(self, model: nn.Module, spots: BlindSpots) -> Tensor:
         """The quantities (M, Q), in the order of their names, of the M triangles of a source."""
         weights = grid(self.divisions)
-        pairs = torch.combinations(torch.arange(len(spots.x_adv)), 2)
+        edges = (weights[:, 1:] == 0).any(1)
+        corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
         parts = [
-            self._quantities(
-                spots.confidences(model, rows, weights),
-                spots.confidence,
-                (weights[:, 1:] == 0).any(1),
-            )
-            for rows in pairs.split(max(1, READ // len(weights)))
+            self._quantities(spots.confidences(model, rows, weights), spots.confidence, edges)
+            for rows in corners.split(max(1, READ // len(weights)))
         ]
         return torch.cat(parts).double()
 
     def _quantities(self, confidence: Tensor, p_s: Tensor, edges: Tensor) -> Tensor:
-        """Of triangles' confidences (M, G), a source's (), and which points are on its edges (G,): (M, Q)."""
+        """The quantities (M, Q) from triangles' confidences (M, G) and the source's own ().
+
+        edges (G,) says which points of the grid lie on its edges from the source.
+        """
         shares = [(confidence > p_s - drop).double().mean(1) for drop in self.drops]
         edge, mean = confidence[:, edges].double(), confidence.double().mean(1)
         return torch.stack(
@@ -128,7 +113,7 @@ def within(quantity: str) -> Range:
 
 @dataclass(frozen=True)
 class BlindSpots:
-    """The final images x_adv (T, C, H, W) of a source x (C, H, W), whose label () has the confidence ()."""
+    """The final images x_adv (T, C, H, W) of a source x (C, H, W), its label () and confidence ()."""
 
     source: int
     x: Tensor
@@ -137,46 +122,56 @@ class BlindSpots:
     confidence: Tensor
 
     def confidences(self, model: nn.Module, pairs: Tensor, weights: Tensor) -> Tensor:
-        """Of triangles of the source and two of x_adv, pairs (M, 2): (M, G), at the points of weights (G, 3)."""
+        """The confidences (M, G) over triangles of the source and two of x_adv, pairs (M, 2).
+
+        The points have the weights (G, 3).
+        """
         corners = torch.cat([self.x.expand(len(pairs), 1, *self.x.shape), self.x_adv[pairs]], dim=1)
         images = combined(corners, weights.to(corners)).flatten(0, 1)
         return confidences(model, images, self.label.expand(len(images))).view(len(pairs), -1).cpu()
 
 
 def combined(corners: Tensor, weights: Tensor) -> Tensor:
-    """Images (M, G, C, H, W) of triangles (M, 3, C, H, W) at weights (G, 3); a weight of 1 gives the corner itself."""
-    at = weights.view(
-        *weights.shape, 1, 1, 1
-    )  # products and sums, since a product of matrices may be of less precision
-    return sum(
-        (at[:, v] * corners[:, v, None] for v in range(1, 3)), at[:, 0] * corners[:, 0, None]
-    )
+    """Images (M, G, C, H, W) of triangles (M, 3, C, H, W) at weights (G, 3).
+
+    A weight of 1 gives the corner itself.
+    """
+    # products and sums, since a product of matrices may be of less precision
+    at = weights.view(*weights.shape, 1, 1, 1)
+    terms = (at[:, v] * corners[:, v, None] for v in range(1, 3))
+    return sum(terms, at[:, 0] * corners[:, 0, None])
 
 
-def blind_spots(attacked: Examples, kept: Tensor, device: torch.device) -> Iterator[BlindSpots]:
-    """Source by source, of the pairs kept (N,); a source's pairs stand together."""
-    judged = attacked.judged
+def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Iterator[BlindSpots]:
+    """The pairs that count, rows (N,), source by source; the pairs of a source are consecutive."""
+    judged = attacked.pairs
     for source, group in groupby(
-        _pairs(attacked, kept), key=lambda pair: int(judged["source"][pair[0]])
+        _pairs(attacked, rows), key=lambda pair: int(judged.source[pair[0]])
     ):
-        rows, x, x_adv = zip(*group, strict=True)
-        label, confidence = judged["prediction"][rows[0]], judged["confidence"][rows[0]]
-        yield BlindSpots(source, x[0].to(device), torch.stack(x_adv).to(device), label, confidence)
+        places, x, x_adv = zip(*group, strict=True)
+        yield BlindSpots(
+            source,
+            x[0].to(device),
+            torch.stack(x_adv).to(device),
+            judged.prediction[places[0]],
+            judged.confidence[places[0]],
+        )
 
 
-def _pairs(attacked: Examples, kept: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Row, source image and final image of each pair that is kept."""
+def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Place, source image and final image of each pair that counts."""
     done = 0
     for batch, tensors in attacked.batches(READ, "x_adv"):
-        for row in kept[done : done + len(batch)].nonzero().flatten().tolist():
+        for row in rows[done : done + len(batch)].nonzero().flatten().tolist():
             yield done + row, batch.x[row], tensors["x_adv"][row]
         done += len(batch)
 
 
 def grid(divisions: int) -> Tensor:
-    """Barycentric weights (G, 3) of the points of a triangle's grid, G = (n + 1)(n + 2) / 2 for n divisions."""
+    """Barycentric weights (G, 3) of the points of a triangle's grid.
+
+    G = (n + 1)(n + 2) / 2 for n divisions.
+    """
     n = divisions
-    return (
-        torch.tensor([[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]).float()
-        / n
-    )
+    points = [[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]
+    return torch.tensor(points).float() / n

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from invspec.data import JUDGED, PAIRED, Examples, Scored, rows_of
+from invspec.data import Examples, Scored, judged_from, rows_of
 from invspec.kinds import plain
 from invspec.perform.proxies import deployed
 from invspec.perform.runtime import Artifact, Runtime
@@ -19,22 +19,23 @@ from invspec.tasks import Perturb, Score
 
 
 class Joined(Mapping[str, Tensor]):
-    """The tensors of an attack's parts, one behind the other, read when asked for."""
+    """The tensors of an attack's parts, concatenated on access."""
 
     def __init__(self, parts: list[Mapping[str, Tensor]]) -> None:
         self.parts = parts
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows [start, stop) of a tensor, of which no others are read."""
-        found: list[Tensor] = []
+        """Rows [start, stop) of a tensor; reads no others."""
+        pieces: list[Tensor] = []
         for part, (first, end) in zip(self.parts, itertools.pairwise(self._starts), strict=True):
             if max(start, first) < min(stop, end):
-                found.append(rows_of(part, name, max(start, first) - first, min(stop, end) - first))
-        return torch.cat(found)
+                rows = (max(start, first) - first, min(stop, end) - first)
+                pieces.append(rows_of(part, name, *rows))
+        return torch.cat(pieces)
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where each part begins, and where the last one ends."""
+        """The row at which each part begins, and the number of all rows."""
         return list(itertools.accumulate((len(part["index"]) for part in self.parts), initial=0))
 
     def __getitem__(self, name: str) -> Tensor:
@@ -48,13 +49,18 @@ class Joined(Mapping[str, Tensor]):
 
 
 def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
-    """One attack's whole output."""
+    """The whole output of one attack, from its parts."""
     clean = chosen(parts[0].train.dataset, parts[0].sample)
+    # parts beyond the end of a small split are empty
     tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
-    judged = {name: tensors[name] for name in (*JUDGED, *PAIRED) if name in tensors}
     attack = parts[0].attack
-    settings = plain(attack)["fields"]
-    return Examples(clean, judged, tensors, settings, path_promise=attack.path_promise)
+    return Examples(
+        clean,
+        judged_from(tensors),
+        tensors,
+        plain(attack)["fields"],
+        path_promise=attack.path_promise,
+    )
 
 
 def score(task: Score, runtime: Runtime) -> Artifact:

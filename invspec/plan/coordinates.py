@@ -25,14 +25,14 @@ def number(value: Scalar | None) -> float | None:
         return None
 
 
-def same(one: Scalar, other: Scalar) -> bool:
+def same(first: Scalar, second: Scalar) -> bool:
     """Whether two coordinates are equal: as numbers if both are."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    first, second = number(one), number(other)
-    if first is None or second is None:
-        return one == other
-    return bool(np.isclose(first, second, rtol=1e-9, atol=0))
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    numbers = number(first), number(second)
+    if numbers[0] is None or numbers[1] is None:
+        return first == second
+    return bool(np.isclose(numbers[0], numbers[1], rtol=1e-9, atol=0))
 
 
 def matches(coords: Mapping[str, Scalar], at: Mapping[str, Scalar]) -> bool:

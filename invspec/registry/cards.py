@@ -134,14 +134,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except OSError as problem:
-        found = f"cannot be read: {problem.strerror}"
-        raise SpecError(found, where=str(path), hint="expected a YAML file") from None
+        message = f"cannot be read: {problem.strerror}"
+        raise SpecError(message, where=str(path), hint="expected a YAML file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        found = f"not YAML: {first_line(problem)}"
-        raise SpecError(found, where=str(path), hint="expected keys with values") from None
+        message = f"not YAML: {first_line(problem)}"
+        raise SpecError(message, where=str(path), hint="expected keys with values") from None
     if not isinstance(content, dict):
-        found = "nothing" if content is None else f"a {type(content).__name__}"
-        raise SpecError(f"expected keys with values, found {found}", where=str(path))
+        content_type = "nothing" if content is None else f"a {type(content).__name__}"
+        raise SpecError(f"expected keys with values, found {content_type}", where=str(path))
     return content  # pyright: ignore[reportUnknownVariableType]
 
 

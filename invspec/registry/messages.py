@@ -74,8 +74,8 @@ def _explained(
         expected = dict.fromkeys(
             _expected(error) for error in same if error["type"] != "value_error"
         )
-        found = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
-        yield SpecError(found, path=path)
+        message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
+        yield SpecError(message, path=path)
 
 
 def _as_written(path: Iterable[str | int], written: Any) -> Path:
@@ -114,7 +114,8 @@ def _unknown(word: str, owner: type[BaseModel]) -> SpecError:
     known = [field.alias or name for name, field in owner.model_fields.items()]
     if not issubclass(owner, Method):
         return SpecError(f"unknown key {word!r}", hint=suggest(word, known), path=(word,))
-    hint = suggest(word, known, f"{owner.__name__} takes") or f"{owner.__name__} takes none"
+    hint = owner.replaced.get(word) or suggest(word, known, f"{owner.__name__} takes")
+    hint = hint or f"{owner.__name__} takes none"
     return SpecError(f"{owner.__name__} has no such parameter", hint=hint, path=(word,))
 
 

@@ -29,7 +29,10 @@ def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
     except ValidationError as problem:
         wrong = explain(problem, cls, {**defaults, **params})
     of_card = set(defaults) - set(params)
-    refuse(_at_card(kind, name, one) if set(one.path[:1]) & of_card else one for one in wrong)
+    refuse(
+        _at_card(kind, name, problem) if set(problem.path[:1]) & of_card else problem
+        for problem in wrong
+    )
     raise AssertionError("a validation error without a problem")
 
 
@@ -56,8 +59,8 @@ def resolve(kind: Kind, name: str) -> type[Method]:
     try:
         return _class_at(kind, target, path.parents[1])
     except SpecError as problem:
-        found = f"target {target}: {problem.message}"
-        raise SpecError(found, where=str(path), hint=problem.hint) from None
+        message = f"target {target}: {problem.message}"
+        raise SpecError(message, where=str(path), hint=problem.hint) from None
 
 
 def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
@@ -72,11 +75,11 @@ def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise SpecError(f"not {_with_article(kind)}", hint=wanted)
     if cls.kind != kind:
-        found = f"expected {_with_article(kind)}, found {_with_article(cls.kind)}"
-        raise SpecError(found, hint=wanted)
+        message = f"expected {_with_article(kind)}, found {_with_article(cls.kind)}"
+        raise SpecError(message, hint=wanted)
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-        found = f"{attribute} does not define {' and '.join(missing)}"
-        raise SpecError(found, hint=f"every {kind} needs it")
+        message = f"{attribute} does not define {' and '.join(missing)}"
+        raise SpecError(message, hint=f"every {kind} needs it")
     renames.refuse_old_names(cls)
     return cls
 
@@ -90,14 +93,14 @@ def _imported(module: str, folder: Path) -> ModuleType:
     try:
         imported = importlib.import_module(module)
     except Exception as problem:  # a user's module can raise anything
-        found = f"cannot be imported: {type(problem).__name__}: {problem}"
-        raise SpecError(found, hint=_raised_at(problem)) from problem
+        message = f"cannot be imported: {type(problem).__name__}: {problem}"
+        raise SpecError(message, hint=_raised_at(problem)) from problem
     own = folder.joinpath(*module.split("."))
     if any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py")):
         file = getattr(imported, "__file__", None) or "a part of Python"
         if folder not in Path(file).parents:
-            found = f"another module is also named {module}: {file}"
-            raise SpecError(found, hint=f"rename {module} in {folder}")
+            message = f"another module is also named {module}: {file}"
+            raise SpecError(message, hint=f"rename {module} in {folder}")
     return imported
 
 

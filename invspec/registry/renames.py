@@ -1,6 +1,6 @@
 """Names of the extension API that have changed. A user's class that sets an old one is refused.
 
-Without this it would be accepted and its setting ignored.
+Otherwise it would be accepted and its setting silently ignored.
 """
 
 from __future__ import annotations
@@ -8,16 +8,20 @@ from __future__ import annotations
 from invspec.errors import SpecError
 from invspec.kinds import Method
 
-# Old name to new name, by kind.
+# What has replaced a name, by kind.
 RENAMES: dict[str, dict[str, str]] = {
     "attack": {
-        "delicate": "needs_float32",
-        "nested": "sweep_field",
-        "_outset": "init_state",
-        "_settle": "update",
+        "delicate": "`needs_float32`",
+        "nested": "`sweep_field`",
+        "_outset": "a loop in `perturb`, as in invspec.attacks.lst",
+        "_settle": "a loop in `perturb`, as in invspec.attacks.lst",
     },
-    "measure": {"gathers": "takes_sweep"},
-    "defence": {"companion": "auxiliary", "lesson": "prepare"},
+    "measure": {"gathers": "`takes_sweep`"},
+    "defence": {
+        "companion": "the argument `auxiliary` of invspec.training.loop.fit",
+        "lesson": "the argument `prepare` of invspec.training.loop.fit",
+        "objective": "the argument `loss` of invspec.training.loop.fit",
+    },
 }
 
 
@@ -28,5 +32,5 @@ def refuse_old_names(cls: type[Method]) -> None:
         if base.__module__.split(".")[0] == "invspec":
             continue
         for old in sorted(set(vars(base)) & set(renamed)):
-            found = f"{base.__name__} sets `{old}`, which is now `{renamed[old]}`"
-            raise SpecError(found, hint=f"rename it in {base.__module__}")
+            message = f"{base.__name__} sets `{old}`, which is now {renamed[old]}"
+            raise SpecError(message, hint=f"change it in {base.__module__}")

@@ -31,10 +31,10 @@ def metric(spec: Spec, layout: Layout) -> str:
         for variant in spec.entries["measures"][layout.of].variants
         if isinstance(variant.method, Measure) and _is_shown(variant, layout)
     ]
-    metrics = dict.fromkeys(measure.metric for measure in measures if measure.metric)
-    thresholds = dict.fromkeys(
-        measure.threshold_caption for measure in measures if measure.threshold_caption
+    metrics = dict.fromkeys(
+        measure.distance_label for measure in measures if measure.distance_label
     )
+    thresholds = dict.fromkeys(measure.limit_label for measure in measures if measure.limit_label)
     if not metrics:
         return ""
     return ", ".join([" or ".join(metrics), *(thresholds if len(thresholds) == 1 else ())])

@@ -1,4 +1,4 @@
-"""Means of pairs by target class and source class."""
+"""Means of pairs by the class of their target and of their source."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from invspec.errors import InvspecError
 
 
 class Cells:
-    """Pairs (P,) grouped by the class of their target (row) and of their source (column), K x K."""
+    """Pairs (P,) grouped by the class of their target (row) and of their source (column), K x K.
+
+    Raises: InvspecError where a pair has a class without a logit.
+    """
 
     def __init__(self, y_target: Tensor, y: Tensor, classes: int) -> None:
         largest = int(torch.stack([y_target.max(), y.max()]).max())
         if largest >= classes:
-            raise InvspecError(f"a pair has class {largest}, the model {classes} logits")
+            raise InvspecError(
+                f"a pair has class {largest}, but the model has {classes} logits",
+                hint="train a model with as many logits as the data set has classes",
+            )
         self.classes, self.place = classes, y_target * classes + y
         self.count = self.place.bincount(minlength=classes**2)
 
     def weights(self) -> Tensor:
-        """Of each pair (P,), so that cells weigh the same."""
+        """The weight of each pair (P,) that gives all cells the same weight."""
         return 1 / self.count[self.place].double()
 
     def means(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The mean of values (P,), weighted (P,) or not, in each cell, (K, K), NaN in an empty one."""
+        """The mean of values (P,) in each cell (K, K), weighted (P,) or not; NaN if empty."""
         weights = torch.ones(len(values), dtype=torch.float64) if weights is None else weights
-        return (self._sum(weights * values.double()) / self._sum(weights)).view(
-            self.classes, self.classes
-        )
+        means = self._sum(weights * values.double()) / self._sum(weights)
+        return means.view(self.classes, self.classes)
 
     def _sum(self, values: Tensor) -> Tensor:
         return torch.zeros(self.classes**2, dtype=torch.float64).index_add_(0, self.place, values)

@@ -39,13 +39,15 @@ NEGLIGIBLE = 1e-6  # deviation of a dimension relative to the largest, below whi
 class FitsNuisanceClassifier(Measure):
     """A measure that fits the nuisance classifier D_nc, three linear layers with ReLU, to the codes of clean images.
 
-    The net is frozen, in eval mode, and its codes are not augmented. They are standardised by the mean and deviation of
-    each dimension over the examples that are learnt from. That is affine and invertible, so that it changes no
-    information: a dimension that is constant but for rounding is divided by the largest deviation of all, not its own.
+    The net is frozen, in eval mode, and its codes are not augmented. They are standardised by
+    the mean and deviation of each dimension over the examples that are learnt from. That is
+    affine and invertible, so that it changes no information: a dimension that is constant but
+    for rounding is divided by the largest deviation of all, not its own.
 
-    Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training examples is held out; the
-    weights of the epoch with the least cross-entropy on it are kept. First weights, held-out examples and order depend
-    on the fields alone, and no training ends early: every net is judged by a classifier of the same budget.
+    Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training
+    examples is held out; the weights of the epoch with the least cross-entropy on it are kept.
+    First weights, held-out examples and order depend on the fields alone, and no training ends
+    early: every net is judged by a classifier of the same budget.
     """
 
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")

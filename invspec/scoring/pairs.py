@@ -1,8 +1,4 @@
-"""What measures of pairs have in common: who counts, how paths are read, and means over the pairs' sources.
-
-Pairs that share a source are not independent of each other, so that whatever is bootstrapped is bootstrapped over
-sources; targets are taken as given.
-"""
+"""What measures of pairs share: which pairs count, how paths are read, distances to targets."""
 
 from __future__ import annotations
 
@@ -17,19 +13,19 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
-from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 
 Eligible = Literal["correct", "all"]
 
+# images, or pairs of them, that are held at a time
+READ = 256
 
-READ = 256  # images, or pairs of them, that are held at a time
-
-
-HELD = 2**23  # numbers of paths that are held at a time, 32 MiB, unless a single path has more
+# numbers of paths that are held at a time, 32 MiB, unless a single path has more
+HELD = 2**23
 
 
 class OfPairs(Measure):
-    """A measure of pairs, of which those with a correctly classified source count, or all."""
+    """Base class of measures of pairs: those with a correctly classified source, or all."""
 
     wants_target: ClassVar[bool] = True
 
@@ -38,12 +34,12 @@ class OfPairs(Measure):
     )
 
     def smoke(self) -> Self:
-        """Of all pairs, since a net of one epoch may have none right."""
+        """Count all pairs, because a net of one epoch may classify no source correctly."""
         return super().smoke().model_copy(update={"eligible": "all"})
 
 
 class ByDistance(OfPairs):
-    """A measure of how far from its target each pair's final image is."""
+    """Base class of measures of the distance between each pair's final image and its target."""
 
     distance: Distance = Field(
         default="lpips_alex", description="from the final image to the target"
@@ -53,35 +49,41 @@ class ByDistance(OfPairs):
     def reads(self) -> dict[str, str]:
         return weights_read(self.distance)
 
+    @property
+    def distance_label(self) -> str:
+        return describe(self.distance)
+
     def smoke(self) -> Self:
-        """By a distance that needs no download."""
+        """Use a distance that needs no download."""
         return super().smoke().model_copy(update={"distance": offline(self.distance)})
 
 
 def eligible(examples: Examples, which: Eligible) -> Tensor:
-    """Which pairs count, (N,) bool: those whose source is classified correctly, or all.
+    """The pairs whose source is classified correctly, or all of them: (N,) bool.
 
-    Raises: InvspecError where there is none.
+    Raises: InvspecError where there are none.
     """
-    judged = examples.judged
-    kept = (judged["prediction"] == judged["y"]) | (which == "all")
-    if not kept.any():
+    rows = examples.judged.correct | (which == "all")
+    if not rows.any():
         raise InvspecError(
-            f"none of {len(kept):,} pairs is eligible: the model classifies no source correctly",
-            hint="say eligible: all, train the model longer, or widen the sample",
+            f"none of {len(rows):,} pairs is eligible: the model classifies no source correctly",
+            hint="set eligible: all, train the model longer, or widen the sample",
         )
-    return kept
+    return rows
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model computes; the CPU for one without weights."""
+    """The device of a model's weights; the CPU for a model without weights."""
     weights = next(model.parameters(), None)
     return torch.device("cpu") if weights is None else weights.device
 
 
 @torch.no_grad()
 def confidences(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
-    """Probability of label (M,) for each of the images x (M, C, H, W), READ at a time: (M,) on the device of x."""
+    """The probability of label (M,) for images x (M, C, H, W): (M,) on the device of x.
+
+    READ images at a time.
+    """
     device = device_of(model)
     parts = [
         model(images.to(device)).softmax(1).gather(1, classes.to(device)[:, None]).squeeze(1)
@@ -97,11 +99,15 @@ def class_count(model: nn.Module, examples: Examples) -> int:
         return model(batch.x.to(device_of(model))).shape[1]
 
 
+# ─ paths ──────────────────────────────────────────────────────────────────────────────────────
+
+
 @dataclass(frozen=True)
 class Walks:
-    """Some pairs of an attack that walks, on the model's device: the judged columns' rows, the clean batch, the rest.
+    """Some pairs with their paths, on the model's device.
 
-    x_adv (B, C, H, W); path (B, T, C, H, W), whose first vertex is the source; label (B,), which the model gives the
+    rows are their places among the pairs, batch their clean images x (B, C, H, W). The first
+    vertex of path (B, T, C, H, W) is the source. label (B,) is what the model predicts for the
     source, with confidence (B,).
     """
 
@@ -116,7 +122,7 @@ class Walks:
 
 def demand_path(examples: Examples) -> None:
     """Raises InvspecError where the attack kept no path."""
-    if "path" not in tuple(examples.tensors):  # `in` the mapping itself may read the tensor
+    if not examples.has("path"):
         raise InvspecError(
             "the attack kept no path",
             hint="set keep_path: true on an attack that walks, such as nspgd",
@@ -124,21 +130,23 @@ def demand_path(examples: Examples) -> None:
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
-    """At most size pairs at a time, in order; without a size, as many as HELD allows.
+    """The pairs in order, at most size at a time; as many as HELD allows where size is None.
 
     Raises: InvspecError where the attack kept no path.
     """
     demand_path(examples)
     if size is None:
         size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
-    done = 0
+    done, judged = 0, examples.judged
     for batch, tensors in examples.batches(size, "x_adv", "path"):
         rows = slice(done, done + len(batch))
-        columns = (examples.judged[name][rows] for name in ("prediction", "confidence"))
-        x, *others = (
-            one.to(device) for one in (batch.x, tensors["x_adv"], tensors["path"], *columns)
+        on_cpu = (
+            tensors["x_adv"],
+            tensors["path"],
+            judged.prediction[rows],
+            judged.confidence[rows],
         )
-        yield Walks(rows, batch, x, *others)
+        yield Walks(rows, batch, batch.x.to(device), *(tensor.to(device) for tensor in on_cpu))
         done += len(batch)
 
 
@@ -146,10 +154,13 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
 def distances_to_target(
     examples: Examples, model: nn.Module, name: Distance, *, clean: bool = False
 ) -> Tensor:
-    """From each pair's final image to its target, (N,); from its source instead, if clean. READ pairs at a time."""
+    """The distance of each pair's final image, or of its source if clean, to its target: (N,).
+
+    READ pairs at a time.
+    """
     between, device = distance(name, model), device_of(model)
-    found: list[Tensor] = []
+    parts: list[Tensor] = []
     for batch, tensors in examples.batches(READ, *(() if clean else ("x_adv",))):
         x = batch.x if clean else tensors["x_adv"]
-        found.append(between(x.to(device), batch.targets.to(device)).double().cpu())
-    return torch.cat(found)
+        parts.append(between(x.to(device), batch.targets.to(device)).double().cpu())
+    return torch.cat(parts)

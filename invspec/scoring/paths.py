@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def shares(vertices: int) -> list[float]:
-    """How much of a path's way is gone at each of its vertices, from 0 to 1.
+    """The share of a path, from 0 to 1, that ends at each of its vertices.
 
     >>> shares(3)
     [0.0, 0.5, 1.0]

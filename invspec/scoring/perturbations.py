@@ -10,17 +10,22 @@ from torch import Tensor
 from invspec.data import Examples
 from invspec.ops.norms import Metric, size
 
-READ = 1024  # images read at a time
+# images read at a time
+READ = 1024
 
-
-ROUNDING = 1e-6  # what a GPU's division by 255 may change in a pixel, which then did not move
+# a GPU's division by 255 may change a pixel that did not move by this much
+ROUNDING = 1e-6
 
 
 def distance(attacked: Examples, norm: Metric) -> Tensor:
-    """Length of every example's perturbation, (N,)."""
-    if norm in ("linf", "l2"):
-        return attacked.judged[norm]
-    return torch.cat([size(delta, norm) for delta in perturbations(attacked)])
+    """The length of each example's perturbation, (N,)."""
+    match norm:
+        case "linf":
+            return attacked.judged.linf
+        case "l2":
+            return attacked.judged.l2
+        case _:
+            return torch.cat([size(delta, norm) for delta in perturbations(attacked)])
 
 
 def perturbations(attacked: Examples) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Images that a report shows."""
+"""Which pairs a picture shows, and their images."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from torch import Tensor
 from invspec.data import Examples
 from invspec.scoring.pairs import READ
 
-# ─ which pairs are shown ──────────────────────────────────────────────────────────────────────────────────────────────
-
 
 def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
-    """Of each class the pairs of one source, one for each class of target: their places (M,), rising.
+    """For each class the pairs of one source, one pair for each class of targets.
 
-    among (N,) bool says which pairs may be chosen. Of the sources with the most classes of targets it is the first.
+    among (N,) bool says which pairs may be chosen. The source is the first of those with the most
+    classes of targets. Returns the places (M,) of the pairs, rising.
     """
-    names, rows = ("y", "source", "y_target"), among.nonzero().squeeze(1)
-    found: dict[int, dict[int, dict[int, int]]] = {}
-    for row, *pair in zip(
-        rows.tolist(), *(examples.judged[name][rows].tolist() for name in names), strict=True
-    ):
-        y, source, y_target = pair
-        found.setdefault(y, {}).setdefault(source, {}).setdefault(y_target, row)
-    widest = [max(sources.values(), key=len) for sources in found.values()]
+    rows, pairs = among.nonzero().squeeze(1), examples.pairs
+    columns = (column[rows].tolist() for column in (pairs.y, pairs.source, pairs.y_target))
+    by_class: dict[int, dict[int, dict[int, int]]] = {}
+    for row, y, source, y_target in zip(rows.tolist(), *columns, strict=True):
+        by_class.setdefault(y, {}).setdefault(source, {}).setdefault(y_target, row)
+    widest = [max(sources.values(), key=len) for sources in by_class.values()]
     return torch.tensor(
         sorted(row for targets in widest for row in targets.values()), dtype=torch.int64
     )
 
 
 def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
-    """Pairs of the first `count` sources, the n-th with its n-th target, counted round: their places (M,), rising."""
+    """One pair of each of the first `count` sources: the n-th source with its n-th target.
+
+    Where a source has fewer than n targets, counting starts again at the first. among (N,) bool
+    says which pairs may be chosen. Returns the places (M,) of the pairs, rising.
+    """
     rows = among.nonzero().squeeze(1)
-    found: dict[int, list[int]] = {}
-    for row, source in zip(rows.tolist(), examples.judged["source"][rows].tolist(), strict=True):
-        found.setdefault(source, []).append(row)
-    chosen = [
-        targets[place % len(targets)] for place, targets in enumerate(list(found.values())[:count])
-    ]
-    return torch.tensor(sorted(chosen), dtype=torch.int64)
+    by_source: dict[int, list[int]] = {}
+    for row, source in zip(rows.tolist(), examples.pairs.source[rows].tolist(), strict=True):
+        by_source.setdefault(source, []).append(row)
+    first = list(by_source.values())[:count]
+    places = [targets[n % len(targets)] for n, targets in enumerate(first)]
+    return torch.tensor(sorted(places), dtype=torch.int64)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The images of some pairs: rows (M,) are their places; x, x_target and x_adv (M, C, H, W)."""
+    """The images x, x_target and x_adv (M, C, H, W) of some pairs; rows (M,) are their places."""
 
     rows: Tensor
     x: Tensor
@@ -54,15 +54,15 @@ class Shown:
     x_adv: Tensor
 
     @classmethod
-    def of(cls, examples: Examples, rows: Tensor) -> Self:
-        """Of pairs at rising places; reads no further than the last of them."""
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+    def read(cls, examples: Examples, rows: Tensor) -> Self:
+        """The pairs at rising places; reads no further than the last of them."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         done, last = 0, int(rows[-1])
         for batch, tensors in examples.batches(READ, "x_adv"):
             here = rows[(rows >= done) & (rows < done + len(batch))] - done
-            found.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
+            parts.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
             done += len(batch)
             if done > last:
                 break
-        x, x_target, x_adv = (torch.cat(parts) for parts in zip(*found, strict=True))
+        x, x_target, x_adv = (torch.cat(images) for images in zip(*parts, strict=True))
         return cls(rows, x, x_target, x_adv)

@@ -1,4 +1,4 @@
-"""Images and activations that measures of preimages compare."""
+"""Images and activations that measures of pre-images compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row
+from invspec.data import Examples, Judged, JudgedPairs, Row
 from invspec.errors import InvspecError, suggest
 from invspec.flows.invertible import Invertible
 from invspec.ops.precise import in_double
@@ -20,16 +20,14 @@ Images = Iterator[tuple[Tensor, Tensor]]
 
 
 def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
-    """The net, and the images x and x_adv (B, C, H, W), READ at a time on its device: in float64 where that was kept.
+    """The net and the images x and x_adv (B, C, H, W) in the finest precision that was kept.
 
-    The net is then a copy in float64, and x_adv is what the attack found before it was rounded.
+    If the attack kept exact images, these are x_adv, and the net is a copy in float64. READ
+    images at a time, on the net's device.
     """
-    exact = "exact" in tuple(attacked.tensors)  # `in` the mapping itself may read the tensor
-    return (
-        (in_double(model), _images(model, attacked, "exact"))
-        if exact
-        else (model, _images(model, attacked, "x_adv"))
-    )
+    if attacked.has("exact"):
+        return in_double(model), _images(model, attacked, "exact")
+    return model, _images(model, attacked, "x_adv")
 
 
 def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
@@ -41,13 +39,18 @@ def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
 
 
 def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str, Tensor]:
-    """What each of the layers and, last, the net itself gives for x (B, C, H, W), flattened: (B, ...) each."""
-    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
+    """The output (B, ...), flattened, of each layer for x (B, C, H, W), and last the logits.
+
+    Raises: InvspecError where a layer does not exist, or gives no tensor.
+    """
+    outputs: dict[str, list[Tensor]] = {name: [] for name in layers}
     modules = {name: module_at(net, name) for name in layers}
 
     def keep(name: str, output: Any) -> None:
-        """A copy, as the next layer may work in place; without the rows that fill up a batch."""
-        seen[name] += [part[: len(x)].flatten(1).clone() for part in given(modules[name], output)]
+        """Keep a copy, since the next layer may work in place, without the rows of padding."""
+        outputs[name] += [
+            part[: len(x)].flatten(1).clone() for part in tensors_of(modules[name], output)
+        ]
 
     hooks = [
         module.register_forward_hook(lambda _, inputs, output, name=name: keep(name, output))
@@ -58,14 +61,14 @@ def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str,
     finally:
         for hook in hooks:
             hook.remove()
-    for name, parts in seen.items():
+    for name, parts in outputs.items():
         if not parts:
             raise InvspecError(
-                f"layer {name} gave no tensor", hint="name a module that the net calls for an image"
+                f"layer {name} gave no tensor",
+                hint="name a module that the net calls for every image",
             )
-    return {f"layer {name}": torch.cat(parts, dim=1) for name, parts in seen.items()} | {
-        "logits": logits
-    }
+    flat = {f"layer {name}": torch.cat(parts, dim=1) for name, parts in outputs.items()}
+    return flat | {"logits": logits}
 
 
 def module_at(net: nn.Module, name: str) -> nn.Module:
@@ -73,30 +76,27 @@ def module_at(net: nn.Module, name: str) -> nn.Module:
     try:
         return net.get_submodule(name)
     except AttributeError:
-        # a net stands behind a face that calls it net, and finds its modules without that too
+        # a net stands behind a proxy that calls it net, and finds its modules without that too
         known = [
             path.removeprefix("net.") for path, _ in net.named_modules() if path not in ("", "net")
         ]
         raise InvspecError(f"the net has no layer {name}", hint=suggest(name, known)) from None
 
 
-def given(module: nn.Module, output: Any) -> Iterator[Tensor]:
-    """The tensors (B, ...) that a module gave: one, those of a tuple, or of a bijection all but its log-determinant."""
-    for part in (
-        output[:1]
-        if isinstance(module, Invertible)
-        else output
-        if isinstance(output, tuple)
-        else (output,)
-    ):
+def tensors_of(module: nn.Module, output: Any) -> Iterator[Tensor]:
+    """The tensors (B, ...) in a module's output, without the log-determinant of a bijection."""
+    if isinstance(module, Invertible):
+        parts = output[:1]
+    else:
+        parts = output if isinstance(output, tuple) else (output,)
+    for part in parts:
         if isinstance(part, Tensor):
             yield part
 
 
-def outcome_rows(outcomes: Mapping[str, Tensor], attacked: Examples) -> list[Row]:
+def outcome_rows(outcomes: Mapping[str, Tensor], judged: Judged) -> list[Row]:
     """For each quantity the share of examples, or of pairs, with that outcome (N,) bool."""
-    judged = attacked.judged
-    constructor, unit = (
-        (share_of_pairs, judged["source"]) if "source" in judged else (share, judged["index"])
-    )
-    return [constructor(outcome.cpu(), unit, quantity=name) for name, outcome in outcomes.items()]
+    constructor = share_of_pairs if isinstance(judged, JudgedPairs) else share
+    return [
+        constructor(outcome.cpu(), judged.unit, quantity=name) for name, outcome in outcomes.items()
+    ]

@@ -51,8 +51,8 @@ class Bound(Section):
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
         if (self.near is None) != (self.within is None):
-            found = "near" if self.within is None else "within"
-            raise ValueError(f"expected near and within together, found {found} alone")
+            alone = "near" if self.within is None else "within"
+            raise ValueError(f"expected near and within together, found {alone} alone")
         if self.above is None and self.below is None and self.near is None:
             raise ValueError("expected above, below, or near with within, found none of them")
         low, high = self.range
@@ -108,12 +108,12 @@ class Claim(Section):
     def _has_one_form(self) -> Self:
         forms = [form for form in _STATISTICS if getattr(self, form) is not None]
         if len(forms) != 1:
-            found = " and ".join(forms) or "none"
-            raise ValueError(f"expected one of value, compare and trend, found {found}")
+            listed = " and ".join(forms) or "none"
+            raise ValueError(f"expected one of value, compare and trend, found {listed}")
         if self.statistic not in _STATISTICS[forms[0]]:
             wanted = " or ".join(_STATISTICS[forms[0]])
-            found = f"a {forms[0]} claim expects a bound on its {wanted}, found {self.statistic}"
-            raise ValueError(found)
+            message = f"a {forms[0]} claim expects a bound on its {wanted}, found {self.statistic}"
+            raise ValueError(message)
         return self
 
     @property

@@ -53,8 +53,8 @@ class Document:
             # a list cannot grow, so the position must exist
             _child(parent, path, place)
         elif not isinstance(parent, dict):
-            found = f"expected keys in {'.'.join(above) or 'the spec'}, found a single value"
-            raise SpecError(found, where=f"{place}: {dotted}")
+            message = f"expected keys in {'.'.join(above) or 'the spec'}, found a single value"
+            raise SpecError(message, where=f"{place}: {dotted}")
         parent[path[-1]] = value  # pyright: ignore[reportArgumentType, reportCallIssue]
         outside = {known: at for known, at in self.places.items() if known[: len(path)] != path}
         return Document(self.name, values, {**outside, path: place})
@@ -93,15 +93,15 @@ def read(path: Path) -> Document:
             # bounded, because pipes and devices have no size
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            found = f"expected at most {MAX_BYTES:,} bytes, found more"
-            raise SpecError(found, where=str(path), hint="a spec is a short YAML file")
+            message = f"expected at most {MAX_BYTES:,} bytes, found more"
+            raise SpecError(message, where=str(path), hint="a spec is a short YAML file")
         text = content.decode("utf-8")
     except OSError as problem:
-        found = f"cannot be read: {problem.strerror}"
-        raise SpecError(found, where=str(path), hint="expected a YAML file") from None
+        message = f"cannot be read: {problem.strerror}"
+        raise SpecError(message, where=str(path), hint="expected a YAML file") from None
     except UnicodeDecodeError as problem:
-        found = f"not UTF-8 text: invalid byte at position {problem.start}"
-        raise SpecError(found, where=str(path), hint="a spec is YAML text") from None
+        message = f"not UTF-8 text: invalid byte at position {problem.start}"
+        raise SpecError(message, where=str(path), hint="a spec is YAML text") from None
     return parse(text, str(path))
 
 
@@ -112,14 +112,14 @@ def parse(text: str, name: str) -> Document:
         reader.read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        found, hint = f"not YAML: {problem.problem}", _yaml_hint(str(problem.problem))
-        raise SpecError(found, where=f"{name}:{line}", hint=hint) from None
+        message, hint = f"not YAML: {problem.problem}", _yaml_hint(str(problem.problem))
+        raise SpecError(message, where=f"{name}:{line}", hint=hint) from None
     except ReaderError as problem:
         line = text.encode()[: problem.position].count(b"\n") + 1
         raise SpecError(f"not YAML: {problem.reason}", where=f"{name}:{line}") from None
     except UnicodeEncodeError as problem:
-        found = f"not UTF-8 text: invalid character at position {problem.start}"
-        raise SpecError(found, where=name) from None
+        message = f"not UTF-8 text: invalid character at position {problem.start}"
+        raise SpecError(message, where=name) from None
     return Document(name, reader.root, reader.places)
 
 

@@ -34,9 +34,8 @@ class Section(BaseModel):
 
 def _label(value: Any) -> Any:
     if isinstance(value, str) and not LABEL.fullmatch(value):
-        found = messages.shown(value)
-        wanted = "a letter, then at most 63 letters, digits, - and _"
-        raise ValueError(f"expected a label ({wanted}), found {found}")
+        rule = "a letter, then at most 63 letters, digits, - and _"
+        raise ValueError(f"expected a label ({rule}), found {messages.shown(value)}")
     return value
 
 

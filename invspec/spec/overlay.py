@@ -58,6 +58,6 @@ def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]
 def _setting(text: str) -> tuple[str, Any, str]:
     dotted, equals, value = text.partition("=")
     if not equals or not dotted:
-        found = f"expected a.b=value, found {text!r}"
-        raise SpecError(found, where="--set", hint="for example attacks.pgd.steps=10")
+        message = f"expected a.b=value, found {text!r}"
+        raise SpecError(message, where="--set", hint="for example attacks.pgd.steps=10")
     return dotted, document.scalar(value, "--set"), "--set"

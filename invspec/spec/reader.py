@@ -102,18 +102,20 @@ class Reader:
             # dates, merge keys, base-60 numbers and the like stay text
             return event.value
         if tag in _NUMBERS and len(event.value) > MAX_DIGITS:
-            found = f"expected a number of at most {MAX_DIGITS} digits, found {len(event.value):,}"
-            raise self._error(found)
+            message = (
+                f"expected a number of at most {MAX_DIGITS} digits, found {len(event.value):,}"
+            )
+            raise self._error(message)
         try:
             return _constructor.construct_object(yaml.ScalarNode(tag, event.value))
         except ValueError:
-            found = f"{event.value!r} looks like a number but is not one"
-            raise self._error(found, "quote it") from None
+            message = f"{event.value!r} looks like a number but is not one"
+            raise self._error(message, "quote it") from None
 
     def _key(self, value: Any, written: str, top: _Open) -> str:
         if isinstance(value, bool):
-            found = f"YAML reads the key {written} as {str(value).lower()}"
-            raise self._error(found, f'write "{written}"')
+            message = f"YAML reads the key {written} as {str(value).lower()}"
+            raise self._error(message, f'write "{written}"')
         if written == "<<":
             raise self._error("merge keys (<<) are not supported", "repeat the keys")
         key = written if not isinstance(value, str) else value
@@ -138,8 +140,8 @@ class Reader:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
-            found = f"*{event.anchor} refers to an anchor that is not complete before it"
-            raise self._error(found, f"expected a complete &{event.anchor} above")
+            message = f"*{event.anchor} refers to an anchor that is not complete before it"
+            raise self._error(message, f"expected a complete &{event.anchor} above")
         target = self._anchors[event.anchor]
         # checked before it is copied
         self._grow(target.size - 1)
@@ -149,14 +151,14 @@ class Reader:
     def _check_depth(self, height: int) -> None:
         """Refuse nesting that is too deep with a value of this height here."""
         if len(self._open) + height > MAX_DEPTH:
-            found = f"expected at most {MAX_DEPTH} levels of nesting, found more"
-            raise self._error(found, "aliases count as written out")
+            message = f"expected at most {MAX_DEPTH} levels of nesting, found more"
+            raise self._error(message, "aliases count as written out")
 
     def _grow(self, size: int) -> None:
         self._count += size
         if self._count > MAX_VALUES:
-            found = f"expected at most {MAX_VALUES:,} values, found more"
-            raise self._error(found, "aliases count as written out")
+            message = f"expected at most {MAX_VALUES:,} values, found more"
+            raise self._error(message, "aliases count as written out")
 
     def _put(self, read: _Read, anchor: str | None) -> None:
         """Add a complete value to the mapping or sequence around it."""
@@ -188,9 +190,9 @@ class Reader:
     def _refuse_tag(self, tag: str | None) -> None:
         # quoted text has the tag "!"
         if tag not in (None, "!"):
-            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            short = tag.replace("tag:yaml.org,2002:", "!!")
             hint = "a spec holds text, numbers, lists and keys"
-            raise self._error(f"the tag {shown} is not allowed", hint)
+            raise self._error(f"the tag {short} is not allowed", hint)
 
     def _place(self) -> str:
         return f"{self.name}:{self._line}"

@@ -55,8 +55,8 @@ def _resolve(source: Document) -> Spec:
 def _validated(values: Any) -> Written:
     if not isinstance(values, dict):
         hint = f"keys: {', '.join(Written.model_fields)}"
-        found = f"expected the keys of a spec, found {messages.shown(values)}"
-        raise SpecError(found, hint=hint)
+        message = f"expected the keys of a spec, found {messages.shown(values)}"
+        raise SpecError(message, hint=hint)
     keys = cast(dict[str, Any], values)
     try:
         return Written.model_validate(keys)
@@ -99,5 +99,5 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
 def _misplaced_keys(part: str, entry: Entry) -> Iterator[SpecError]:
     for key, owner in _OWNERS.items():
         if getattr(entry, key) is not None and part != owner:
-            found = f"`{key}` is a key of {owner}, found it in {part}"
-            yield SpecError(found, hint="remove it", path=(key,))
+            message = f"`{key}` is a key of {owner}, found it in {part}"
+            yield SpecError(message, hint="remove it", path=(key,))

@@ -66,8 +66,8 @@ def _entry(value: Any) -> Any:
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        found = messages.shown(value)
-        raise ValueError(f"expected parameters, like {{eps: 0.1}}, or nothing, found {found}")
+        wanted = "parameters, like {eps: 0.1}, or nothing"
+        raise ValueError(f"expected {wanted}, found {messages.shown(value)}")
     keys = cast(dict[str, Any], value)
     own = {key: keys[key] for key in _OWN_KEYS if key in keys}
     return {**own, "fields": {name: item for name, item in keys.items() if name not in _OWN_KEYS}}

@@ -36,8 +36,8 @@ def size_problems(written: Written) -> Iterator[SpecError]:
             except SpecError as problem:
                 yield problem.within(part, label)
             if count > MAX_VARIANTS:
-                found = f"expected at most {MAX_VARIANTS:,} methods, found {count:,} up to here"
-                yield SpecError(found, hint="sweep fewer values", path=(part, label))
+                message = f"expected at most {MAX_VARIANTS:,} methods, found {count:,} up to here"
+                yield SpecError(message, hint="sweep fewer values", path=(part, label))
                 return
 
 
@@ -55,7 +55,7 @@ def variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
         try:
             method = methods.make(PARTS[part], entry.use or label, fields)
         except SpecError as problem:
-            wrong = (_in_sweep(found, sweeps, positions) for found in problem.problems)
+            wrong = (_in_sweep(part, sweeps, positions) for part in problem.problems)
             raise SpecErrors(wrong) from None
         coords = {
             f"{label}.{'.'.join(map(str, sweep.path))}": _coordinate(method, fields, sweep.path)
@@ -92,12 +92,12 @@ def _sweeps(value: Any, path: Steps = ()) -> Iterator[Sweep]:
 
 def _values(fields: dict[str, Any], path: Steps) -> list[Any]:
     if len(fields) > 1 or not path:
-        found = "a sweep must replace the value of one field"
-        raise SpecError(found, hint="write field: {sweep: [...]}", path=path)
+        message = "a sweep must replace the value of one field"
+        raise SpecError(message, hint="write field: {sweep: [...]}", path=path)
     values = fields["sweep"]
     if not isinstance(values, list) or not values:
-        found = f"expected a list of at least one value, found {messages.shown(values)}"
-        raise SpecError(found, path=(*path, "sweep"))
+        message = f"expected a list of at least one value, found {messages.shown(values)}"
+        raise SpecError(message, path=(*path, "sweep"))
     return cast(list[Any], values)
 
 

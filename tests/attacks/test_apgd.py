@@ -21,7 +21,7 @@ DUAL = {"linf": "l1", "l2": "l2"}
 
 
 class Linear(nn.Module):
-    """logits = x W' + b with W (K, D); keeps what it is asked about."""
+    """logits = x W' + b with W (K, D); records the images of all passes."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Linear(nn.Module):
 
 
 def linear(classes: int, lead: float = 3.0) -> Linear:
-    """A model for which class 0 leads by so much that a small ball cannot change it; lead -1 loses it everywhere."""
+    """A model in which class 0 leads by `lead`, too much for a small ball if it is 3."""
     weight = torch.randn(classes, 16, generator=torch.Generator().manual_seed(0))
     bias = -weight.sum(1) / 2
     bias[0] += lead
@@ -62,23 +62,25 @@ def test_few_steps_have_a_checkpoint_after_each() -> None:
 @pytest.mark.parametrize("loss", ["ce", "dlr", "dlr_targeted"])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_optimum_of_a_linear_model_is_reached(norm: Any, loss: Any) -> None:
-    """Only the logit of class 1, the nearest, depends on x; so there is one direction that raises each loss."""
+    """Only the logit of class 1, the nearest, depends on x: one direction raises every loss."""
     model = linear(4, lead=13.0)
     model.bias[1] += 10
     model.weight[[0, 2, 3]] = 0
     batch = batch_of()
-    found = APGD(eps=EPS, norm=norm, loss=loss, targets=1).perturb(model, batch, draws(batch))
-    gained = margin(model(found.x_adv), batch.y) - margin(model(batch.x), batch.y)
+    result = APGD(eps=EPS, norm=norm, loss=loss, targets=1).perturb(model, batch, draws(batch))
+    gained = margin(model(result.x_adv), batch.y) - margin(model(batch.x), batch.y)
     best = EPS * size((model.weight[1] - model.weight[0]).unsqueeze(0), DUAL[norm]).expand(N)
     torch.testing.assert_close(gained, best, rtol=0, atol=1e-5)
 
 
-def test_a_climb_on_a_line_by_hand() -> None:
+def test_an_ascent_on_a_line_by_hand() -> None:
     """f(z) = -|z - 0.5| within [0.1, 0.9], from 0.4, with a first step size of 0.8.
 
-    Step 1, without momentum: 0.4 + 0.8, cut to 0.9; f falls. Step 2, f' = -1: 0.9 - 0.75 * 0.8 + 0.25 * 0.5 = 0.425; f
-    rises. Step 3, f' = 1: 0.425 + 0.75 * 0.475 - 0.25 * 0.475 = 0.6625; f falls. One rise of three is too few: back to
-    0.425, with step size 0.4. Step 4: 0.425 + 0.75 * 0.4 = 0.725, since step 3 also set out from 0.425.
+    Step 1, without momentum: 0.4 + 0.8, clipped to 0.9; f falls.
+    Step 2, f' = -1: 0.9 - 0.75 * 0.8 + 0.25 * 0.5 = 0.425; f rises.
+    Step 3, f' = 1: 0.425 + 0.75 * 0.475 - 0.25 * 0.475 = 0.6625; f falls.
+    One rise in three is too few: back to 0.425, with step size 0.4.
+    Step 4: 0.425 + 0.75 * 0.4 = 0.725, since step 3 also started at 0.425.
     """
     batch = Batch(torch.full((1, 1, 1, 1), 0.5), torch.zeros(1, dtype=torch.int64), torch.arange(1))
     start = torch.full((1, 1, 1, 1), 0.4)
@@ -108,7 +110,7 @@ def test_a_climb_on_a_line_by_hand() -> None:
 def test_when_a_step_size_is_halved(
     rises: int, halved: bool, improved: bool, expected: bool
 ) -> None:
-    """Within an interval of four steps, of which more than three quarters have to rise."""
+    """In an interval of four steps, of which more than three quarters have to raise the loss."""
     batch = batch_of(1)
     climb = Climb.of(batch.x, batch.y, step_size=1.0)
     climb.rises, climb.halved = torch.tensor([rises]), torch.tensor([halved])
@@ -129,7 +131,7 @@ def test_a_run_starts_at_a_random_image_of_length_eps(norm: Any) -> None:
     assert len(start.unique(dim=0)) == N
 
 
-def test_the_first_run_sets_out_from_what_a_smaller_ball_gave() -> None:
+def test_the_first_run_starts_at_the_result_for_a_smaller_ball() -> None:
     model, batch = linear(3), batch_of()
     warm = Batch(batch.x, batch.y, batch.index, batch.bounds, start=batch.x + 0.01)
     APGD(eps=EPS, steps=1, restarts=2).perturb(model, warm, draws(batch))
@@ -137,33 +139,33 @@ def test_the_first_run_sets_out_from_what_a_smaller_ball_gave() -> None:
     assert not torch.equal(model.seen[3], warm.start)
 
 
-def test_a_run_for_each_restart_and_each_class_costs_one_forward_pass_more_than_its_steps() -> None:
+def test_each_run_costs_one_forward_pass_more_than_its_steps() -> None:
     model, batch = linear(4), batch_of()
-    found = APGD(eps=EPS, steps=5, restarts=2, loss="dlr_targeted").perturb(
+    result = APGD(eps=EPS, steps=5, restarts=2, loss="dlr_targeted").perturb(
         model, batch, draws(batch)
     )
-    assert (found.forwards == 1 + 3 * 2 * 6).all()
-    assert (found.backwards == 3 * 2 * 5).all()
+    assert (result.forwards == 1 + 3 * 2 * 6).all()
+    assert (result.backwards == 3 * 2 * 5).all()
 
 
-def test_what_is_misclassified_already_is_left_alone() -> None:
+def test_misclassified_examples_stay_as_they_are() -> None:
     model, batch = linear(3, lead=-30.0), batch_of()
-    found = APGD(eps=EPS).perturb(model, batch, draws(batch))
-    assert torch.equal(found.x_adv, batch.x)
-    assert (int(found.forwards.sum()), int(found.backwards.sum())) == (N, 0)
+    result = APGD(eps=EPS).perturb(model, batch, draws(batch))
+    assert torch.equal(result.x_adv, batch.x)
+    assert (int(result.forwards.sum()), int(result.backwards.sum())) == (N, 0)
 
 
-def test_an_example_leaves_once_it_is_fooled_and_its_answer_is_misclassified() -> None:
+def test_an_example_leaves_with_its_first_misclassified_image() -> None:
     model, batch = linear(3, lead=1.0), batch_of(60)
-    found = APGD(eps=0.06).perturb(model, batch, draws(batch))
-    fooled = model(found.x_adv).argmax(1) != batch.y
+    result = APGD(eps=0.06).perturb(model, batch, draws(batch))
+    fooled = model(result.x_adv).argmax(1) != batch.y
     assert 0 < fooled.sum() < len(batch)
-    assert (found.forwards[~fooled] == 102).all()
-    assert (found.forwards[fooled] < 102).all()
-    assert margin(model(found.x_adv), batch.y)[~fooled].max() <= 0
+    assert (result.forwards[~fooled] == 102).all()
+    assert (result.forwards[fooled] < 102).all()
+    assert margin(model(result.x_adv), batch.y)[~fooled].max() <= 0
 
 
-def test_classes_are_aimed_at_in_the_order_of_their_logits_at_x() -> None:
+def test_target_classes_are_in_the_order_of_their_logits_at_x() -> None:
     model, batch = linear(5), batch_of()
     attack = APGD(loss="dlr_targeted", targets=2)
     logits = model(batch.x)
@@ -171,7 +173,7 @@ def test_classes_are_aimed_at_in_the_order_of_their_logits_at_x() -> None:
     assert torch.equal(targets, logits.argsort(1, descending=True)[:, 1:3])
 
 
-def test_a_loss_that_compares_more_logits_than_there_are_is_refused() -> None:
+def test_a_loss_of_more_logits_than_classes_is_refused() -> None:
     batch = batch_of()
     with pytest.raises(InvspecError, match="four logits, the model has 3"):
         APGD(loss="dlr_targeted").perturb(linear(3), batch, draws(batch))

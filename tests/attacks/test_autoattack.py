@@ -46,7 +46,7 @@ def draws(batch: Batch) -> PerExample:
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.06), ("l2", 0.3)])
-def test_the_union_of_what_the_stages_fool_is_what_the_answer_fools(
+def test_the_answer_fools_the_examples_that_any_stage_fools(
     trained: nn.Module, norm: Any, eps: float
 ) -> None:
     batch, attack = patterns(60), AutoAttack(eps=eps, norm=norm, **CHEAP)
@@ -54,25 +54,25 @@ def test_the_union_of_what_the_stages_fool_is_what_the_answer_fools(
     forwards, backwards = torch.ones(60, dtype=torch.int64), torch.zeros(60, dtype=torch.int64)
     for stage in attack.stages:
         rows = (~fooled).nonzero().flatten()
-        found = stage.perturb(trained, batch.take(rows), rng.take(rows))
-        fooled[rows] = trained(found.x_adv).argmax(1) != batch.y[rows]
-        forwards[rows] += found.forwards + 1
-        backwards[rows] += found.backwards
-    whole = attack.perturb(trained, batch, draws(batch))
-    assert torch.equal(trained(whole.x_adv).argmax(1) != batch.y, fooled)
+        result = stage.perturb(trained, batch.take(rows), rng.take(rows))
+        fooled[rows] = trained(result.x_adv).argmax(1) != batch.y[rows]
+        forwards[rows] += result.forwards + 1
+        backwards[rows] += result.backwards
+    together = attack.perturb(trained, batch, draws(batch))
+    assert torch.equal(trained(together.x_adv).argmax(1) != batch.y, fooled)
     assert 0 < fooled.sum() < 60
-    assert torch.equal(whole.forwards, forwards)
-    assert torch.equal(whole.backwards, backwards)
+    assert torch.equal(together.forwards, forwards)
+    assert torch.equal(together.backwards, backwards)
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.06), ("l2", 0.3)])
-def test_it_fools_whatever_pgd_fools(trained: nn.Module, norm: Any, eps: float) -> None:
+def test_it_fools_every_example_that_pgd_fools(trained: nn.Module, norm: Any, eps: float) -> None:
     batch = patterns(60)
     pgd = PGD(eps=eps, norm=norm, steps=50, restarts=2).perturb(trained, batch, draws(batch))
-    found = AutoAttack(eps=eps, norm=norm, **{**CHEAP, "steps": 50}).perturb(
+    result = AutoAttack(eps=eps, norm=norm, **{**CHEAP, "steps": 50}).perturb(
         trained, batch, draws(batch)
     )
-    by_pgd, by_all = (trained(x_adv).argmax(1) != batch.y for x_adv in (pgd.x_adv, found.x_adv))
+    by_pgd, by_all = (trained(x_adv).argmax(1) != batch.y for x_adv in (pgd.x_adv, result.x_adv))
     assert (by_all | ~by_pgd).all()
 
 

@@ -39,7 +39,7 @@ def attacked(model: nn.Module, batch: Batch, **fields: Any) -> Perturbed:
 
 
 def gaps(model: Linear, batch: Batch) -> tuple[Tensor, Tensor]:
-    """By how much the logits of all classes but y are behind, (N, K - 1), and the gradients of that, (N, K - 1, D)."""
+    """Logits of all classes but y less that of y, (N, K - 1), and their gradients (N, K - 1, D)."""
     logits, y = model(batch.x), batch.y
     others = torch.stack(
         [torch.tensor([k for k in range(logits.shape[1]) if k != label]) for label in y.tolist()]
@@ -58,16 +58,16 @@ def test_the_distance_to_the_boundary_of_a_linear_model_is_found_to_one_percent(
     batch = predicted(model, ANYWHERE)
     gap, normal = gaps(model, batch)
     exact = (gap.abs() / size(normal.flatten(0, 1), DUAL[norm]).view(gap.shape)).amin(1)
-    found = attacked(model, batch, norm=norm)
-    ratio = size(found.x_adv.double() - batch.x.double(), norm) / exact
-    assert (model(found.x_adv).argmax(1) != batch.y).all()
+    result = attacked(model, batch, norm=norm)
+    ratio = size(result.x_adv.double() - batch.x.double(), norm) / exact
+    assert (model(result.x_adv).argmax(1) != batch.y).all()
     assert ratio.min() >= 1 - 1e-5
     assert ratio.max() <= 1.01
 
 
 @every_norm
-def test_so_is_the_distance_within_the_box(norm: Any) -> None:
-    """Where the box cuts the straight way off, the nearest point of the boundary is known from the projection."""
+def test_the_distance_within_the_box_is_found_to_one_percent(norm: Any) -> None:
+    """Where the box blocks the straight way, the projection gives the nearest boundary point."""
     model = Linear(2)
     batch = predicted(model, (0.0, 1.0))
     gap, normal = gaps(model, batch)
@@ -82,41 +82,42 @@ def test_so_is_the_distance_within_the_box(norm: Any) -> None:
 
 
 @every_norm
-def test_with_eps_only_what_lies_within_it_is_returned(norm: Any) -> None:
+def test_with_eps_only_images_within_it_are_returned(norm: Any) -> None:
     model = Linear(3)
     batch = predicted(model, (0.0, 1.0))
     nearest = attacked(model, batch, norm=norm)
     lengths = size(nearest.x_adv - batch.x, norm)
     eps = float(lengths.median()) * 1.01
-    found = attacked(model, batch, norm=norm, eps=eps)
-    fooled = model(found.x_adv).argmax(1) != batch.y
+    result = attacked(model, batch, norm=norm, eps=eps)
+    fooled = model(result.x_adv).argmax(1) != batch.y
     assert torch.equal(fooled, lengths <= eps)
-    assert size(found.x_adv - batch.x, norm).max() <= eps
-    assert torch.equal(found.x_adv[~fooled], batch.x[~fooled])
+    assert size(result.x_adv - batch.x, norm).max() <= eps
+    assert torch.equal(result.x_adv[~fooled], batch.x[~fooled])
 
 
 def test_with_eps_an_example_leaves_once_it_is_fooled() -> None:
     model = Linear(3)
     batch = predicted(model, (0.0, 1.0))
-    to_the_end, found = attacked(model, batch, steps=20), attacked(model, batch, steps=20, eps=0.2)
-    fooled = model(found.x_adv).argmax(1) != batch.y
-    assert (to_the_end.forwards == 1 + 2 * 2 * 20).all()
-    assert (to_the_end.backwards == 2 * 20).all()
-    assert (found.forwards[fooled] < 81).all()
-    assert (found.forwards[~fooled] == 81).all()
+    without_eps = attacked(model, batch, steps=20)
+    result = attacked(model, batch, steps=20, eps=0.2)
+    fooled = model(result.x_adv).argmax(1) != batch.y
+    assert (without_eps.forwards == 1 + 2 * 2 * 20).all()
+    assert (without_eps.backwards == 2 * 20).all()
+    assert (result.forwards[fooled] < 81).all()
+    assert (result.forwards[~fooled] == 81).all()
 
 
-def test_what_is_misclassified_already_is_left_alone() -> None:
+def test_misclassified_examples_stay_as_they_are() -> None:
     model = Linear(3)
     batch = predicted(model, (0.0, 1.0))
     wrong = Batch(batch.x, (batch.y + 1) % 3, batch.index)
-    found = attacked(model, wrong)
-    assert torch.equal(found.x_adv, batch.x)
-    assert (found.forwards == 1).all()
+    result = attacked(model, wrong)
+    assert torch.equal(result.x_adv, batch.x)
+    assert (result.forwards == 1).all()
 
 
 class Rings(nn.Module):
-    """Two classes that change places with the distance from the middle grey: the boundary is far from flat."""
+    """Two classes that alternate with the distance from mid-grey: the boundary is curved."""
 
     def forward(self, x: Tensor) -> Tensor:
         wave = torch.sin(12 * (x.flatten(1) - 0.5).square().sum(1, keepdim=True).sqrt())
@@ -124,13 +125,13 @@ class Rings(nn.Module):
 
 
 @every_norm
-def test_restarts_only_shorten_the_way(norm: Any) -> None:
+def test_restarts_only_shorten_the_perturbation(norm: Any) -> None:
     batch = predicted(Rings(), (0.0, 1.0))
 
     def lengths(restarts: int) -> Tensor:
-        found = attacked(Rings(), batch, norm=norm, steps=5, restarts=restarts)
-        length = size(found.x_adv - batch.x, norm)
-        return length.where(length > 0, torch.inf)  # x is what is returned where nothing was found
+        result = attacked(Rings(), batch, norm=norm, steps=5, restarts=restarts)
+        length = size(result.x_adv - batch.x, norm)
+        return length.where(length > 0, torch.inf)  # x is returned if nothing was found
 
     once, often = lengths(1), lengths(4)
     assert (often <= once).all()

@@ -30,20 +30,20 @@ def gradient(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_fgsm_is_one_step_along_the_steepest_ascent(norm: Norm) -> None:
-    model, given = net(), batch()
-    found = FGSM(eps=0.1, norm=norm).perturb(model, given, PerExample("task", given.index))
-    expected = given.x + 0.1 * steepest(gradient(model, given.x, given.y), norm)
-    torch.testing.assert_close(found.x_adv, expected, rtol=0, atol=1e-6)
-    assert (found.forwards == 1).all()
-    assert (found.backwards == 1).all()
+    model, clean = net(), batch()
+    result = FGSM(eps=0.1, norm=norm).perturb(model, clean, PerExample("task", clean.index))
+    expected = clean.x + 0.1 * steepest(gradient(model, clean.x, clean.y), norm)
+    torch.testing.assert_close(result.x_adv, expected, rtol=0, atol=1e-6)
+    assert (result.forwards == 1).all()
+    assert (result.backwards == 1).all()
 
 
-def test_fgsm_can_leave_the_prediction_instead_of_the_label() -> None:
-    model, given = net(), batch()
-    found = FGSM(eps=0.1, label="predicted").perturb(model, given, PerExample("task", given.index))
-    expected = given.x + 0.1 * gradient(model, given.x, model(given.x).argmax(1)).sign()
-    torch.testing.assert_close(found.x_adv, expected, rtol=0, atol=1e-6)
-    assert (found.forwards == 2).all()
+def test_fgsm_can_leave_the_predicted_label_instead_of_the_true_one() -> None:
+    model, clean = net(), batch()
+    result = FGSM(eps=0.1, label="predicted").perturb(model, clean, PerExample("task", clean.index))
+    expected = clean.x + 0.1 * gradient(model, clean.x, model(clean.x).argmax(1)).sign()
+    torch.testing.assert_close(result.x_adv, expected, rtol=0, atol=1e-6)
+    assert (result.forwards == 2).all()
 
 
 def test_standardised_units_need_a_model_that_standardises() -> None:

@@ -1,4 +1,4 @@
-"""Foolbox through our door: its attacks by name, its arguments checked, its randomness contained."""
+"""The Foolbox adapter: attacks by name, checked arguments, contained randomness."""
 
 from __future__ import annotations
 
@@ -83,20 +83,18 @@ def test_an_attack_without_eps_finds_an_adversarial_image(name: str) -> None:
 
 
 @needs_foolbox
-def test_who_is_misclassified_already_costs_one_pass_and_stays_unless_the_prediction_is_the_label() -> (
-    None
-):
+def test_a_misclassified_example_costs_one_pass_and_stays_unless_label_is_predicted() -> None:
     batch = batch_of()
     wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
-    found = attacked(foolbox("L2DeepFoolAttack"), wrong)
-    assert torch.equal(found.x_adv, wrong.x)
-    assert (found.forwards.tolist(), found.backwards.tolist()) == ([1] * N, [0] * N)
+    result = attacked(foolbox("L2DeepFoolAttack"), wrong)
+    assert torch.equal(result.x_adv, wrong.x)
+    assert (result.forwards.tolist(), result.backwards.tolist()) == ([1] * N, [0] * N)
     from_predicted = attacked(foolbox("L2DeepFoolAttack", label="predicted"), wrong)
     assert torch.equal(from_predicted.x_adv, attacked(foolbox("L2DeepFoolAttack"), batch).x_adv)
 
 
 @needs_foolbox
-def test_where_nothing_is_found_x_comes_back() -> None:
+def test_without_an_adversarial_image_the_answer_is_x() -> None:
     class Constant(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return 0 * x.flatten(1)[:, :CLASSES] + torch.arange(CLASSES, 0, -1.0)
@@ -122,30 +120,30 @@ def test_params_reach_the_attack() -> None:
         ("SpatialAttack", {"grid_search": False}),
     ],
 )
-def test_random_attacks_are_the_same_whatever_the_batch_and_leave_the_generators_alone(
+def test_random_attacks_do_not_depend_on_the_batch_and_restore_the_generators(
     attack: Any,
 ) -> None:
     name, params = attack
-    chosen, whole = foolbox(name, eps=0.3, **params), batch_of()
+    chosen, batch = foolbox(name, eps=0.3, **params), batch_of()
     torch.manual_seed(5)
     random.seed(5)
     np.random.seed(5)
     before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
-    together = attacked(chosen, whole).x_adv
+    together = attacked(chosen, batch).x_adv
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
     torch.manual_seed(6)
     np.random.seed(6)
     alone = torch.cat(
-        [attacked(chosen, whole.take(rows)).x_adv for rows in torch.arange(N).split(5)]
+        [attacked(chosen, batch.take(rows)).x_adv for rows in torch.arange(N).split(5)]
     )
     torch.testing.assert_close(alone, together)
-    other = chosen.perturb(net(), whole, PerExample("another task", whole.index)).x_adv
+    other = chosen.perturb(net(), batch, PerExample("another task", batch.index)).x_adv
     assert not torch.equal(other, together)
 
 
 @needs_foolbox
-def test_weights_that_learn_and_a_net_in_training_stay_as_they_are() -> None:
+def test_trainable_weights_and_training_mode_stay_as_they_are() -> None:
     model = net().train()
     attacked(foolbox("LinfPGD", eps=0.1, steps=2), batch_of(), model)
     assert model.training
@@ -170,7 +168,7 @@ def test_weights_that_learn_and_a_net_in_training_stay_as_they_are() -> None:
     ],
     ids=str,
 )
-def test_what_foolbox_does_not_know_is_refused_before_anything_runs(
+def test_unknown_attacks_and_arguments_are_refused_before_anything_runs(
     fields: dict[str, Any], path: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(SpecError, match=message) as refused:
@@ -179,13 +177,13 @@ def test_what_foolbox_does_not_know_is_refused_before_anything_runs(
 
 
 @needs_foolbox
-def test_what_foolbox_refuses_while_it_runs_is_told_in_its_words() -> None:
+def test_an_error_of_foolbox_is_reported_in_its_words() -> None:
     with pytest.raises(InvspecError, match="GenAttack: unsupported criterion"):
         attacked(foolbox("GenAttack", eps=0.1), batch_of(2))
 
 
 @needs_foolbox
-def test_arguments_are_a_mapping_that_hashes_and_may_be_written_as_yaml_reads_them() -> None:
+def test_arguments_are_a_hashable_mapping_of_yaml_values() -> None:
     attack = foolbox(
         "LinfPGD", eps=0.1, steps=5, abs_stepsize="1e-2", random_start=False, rel_stepsize=None
     )
@@ -205,13 +203,13 @@ def test_arguments_are_a_mapping_that_hashes_and_may_be_written_as_yaml_reads_th
 
 
 @needs_foolbox
-def test_a_smoke_run_takes_two_steps_where_there_are_steps() -> None:
+def test_a_smoke_run_takes_two_steps_if_the_attack_takes_steps() -> None:
     attack = foolbox("LinfPGD", eps=0.1, steps=40, random_start=False)
     assert attack.smoke() == foolbox("LinfPGD", eps=0.1, steps=2, random_start=False)
     assert foolbox("L2AdditiveGaussianNoiseAttack", eps=0.1).smoke().params == {}
 
 
-def test_without_foolbox_the_default_can_be_looked_at_and_nothing_else(
+def test_without_foolbox_only_the_defaults_can_be_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing() -> Any:
@@ -228,7 +226,7 @@ def test_without_foolbox_the_default_can_be_looked_at_and_nothing_else(
         attacked(default, batch_of(1))
 
 
-def test_arguments_are_equal_whatever_their_order() -> None:
-    one, other = Arguments(steps=1, overshoot=0.1), Arguments(overshoot=0.1, steps=1)
-    assert one == other
-    assert hash(one) == hash(other)
+def test_arguments_are_equal_in_any_order() -> None:
+    first, other = Arguments(steps=1, overshoot=0.1), Arguments(overshoot=0.1, steps=1)
+    assert first == other
+    assert hash(first) == hash(other)

@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Net(nn.Module):
-    """A small curved net that remembers every image it was asked about."""
+    """A small nonlinear net that records all images of its passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Net(nn.Module):
 
 
 class OwnWeights(nn.Module):
-    """Logits 0 and w . x with a w of each example's own, (B, D)."""
+    """Logits 0 and w . x, with a separate w for each example, (B, D)."""
 
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class OwnWeights(nn.Module):
 
 
 def images(n: int = 24) -> Batch:
-    """Many pixels are at 0 or 1, so that the box cuts the balls."""
+    """Many pixels at 0 or 1, so that the box cuts the balls."""
     generator = torch.Generator().manual_seed(1)
     x = (2 * torch.rand(n, 2, 4, 4, generator=generator) - 0.5).clamp(0, 1)
     return Batch(x, torch.randint(4, (n,), generator=generator), torch.arange(n))
@@ -78,7 +78,7 @@ def losses(x: Tensor, y: Tensor, loss: Loss = "ce") -> Tensor:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_with_two_radii_0_it_takes_the_steps_of_pgd_in_the_third_norm(norm: Norm) -> None:
+def test_with_a_single_ball_it_takes_the_steps_of_pgd(norm: Norm) -> None:
     batch, own, pgds = images(), Net(), Net()
     balls = tuple(
         ball if ball.norm == norm else ball.model_copy(update={"eps": 0.0}) for ball in UNION
@@ -96,7 +96,7 @@ def test_with_two_radii_0_it_takes_the_steps_of_pgd_in_the_third_norm(norm: Norm
 def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(
     eps: tuple[float, float, float],
 ) -> None:
-    """Steps as long as the radius reach the optimum of every norm at once: eps times the dual norm of w."""
+    """Steps as long as the radius reach the optimum in one: eps times the dual norm of w."""
     w = torch.randn(1, 16, generator=torch.Generator().manual_seed(0))
     batch = Batch(torch.rand(8, 1, 4, 4), torch.arange(8) % 2, torch.arange(8), ANYWHERE)
     radii = dict(zip(NORMS, eps, strict=True))
@@ -107,22 +107,21 @@ def test_on_a_linear_model_the_loss_is_the_best_of_three_closed_forms(
     away = torch.where(batch.y == 0, 1.0, -1.0)
     gained = away * (model(x_adv) - model(batch.x))[:, 1]
     torch.testing.assert_close(gained, torch.full((8,), max(gains.values())), rtol=0, atol=1e-5)
-    assert (
-        sorted(gains.values())[-1] > 1.05 * sorted(gains.values())[-2]
-    )  # or the ids would not name the winner
+    # otherwise the ids would not name the winner
+    assert sorted(gains.values())[-1] > 1.05 * sorted(gains.values())[-2]
 
 
 def test_each_example_moves_within_the_ball_where_its_own_loss_rises_most() -> None:
-    """One weight: all in one pixel, l1. Four: l2. Sixteen: all pixels, linf."""
+    """With one weight l1 gains most, with four l2, with sixteen linf."""
     weights = torch.stack([(torch.arange(16) < count).float() for count in (1, 4, 16)])
     radii: dict[Norm, float] = {"l1": 0.21, "l2": 0.15, "linf": 0.05}
     balls = tuple(BallSettings(norm=norm, eps=eps, step_size=eps) for norm, eps in radii.items())
     batch = Batch(torch.full((3, 1, 4, 4), 0.5), torch.zeros(3, dtype=torch.int64), torch.arange(3))
-    found = MSD(balls=balls, steps=1, sparsity=(1, 1)).perturb(
+    result = MSD(balls=balls, steps=1, sparsity=(1, 1)).perturb(
         OwnWeights(weights), batch, draws(batch)
     )
     expected = weights * torch.tensor([[0.21], [0.15 / 2], [0.05]])
-    torch.testing.assert_close((found.x_adv - batch.x).flatten(1), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close((result.x_adv - batch.x).flatten(1), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("compat", [False, True])
@@ -137,31 +136,31 @@ def test_an_answer_is_in_one_of_the_balls_and_in_the_box(compat: bool) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_answer_is_the_image_of_largest_loss_that_the_model_was_asked_about(loss: Loss) -> None:
-    """With a loss that is negative too; with steps so long that the last image is not the best."""
+def test_the_answer_is_the_image_of_largest_loss_on_the_way(loss: Loss) -> None:
+    """Also for negative losses; steps are so long that the last image is not the best."""
     batch, net = images(64), Net()
     long = tuple(ball.model_copy(update={"step_size": 2 * ball.eps}) for ball in UNION)
     x_adv = MSD(balls=long, steps=5, loss=loss).perturb(net, batch, draws(batch)).x_adv
-    asked = torch.stack([losses(x, batch.y, loss) for x in net.seen])
-    torch.testing.assert_close(losses(x_adv, batch.y, loss), asked.amax(0))
-    assert (asked[-1] < asked.amax(0)).any()
+    values = torch.stack([losses(x, batch.y, loss) for x in net.seen])
+    torch.testing.assert_close(losses(x_adv, batch.y, loss), values.amax(0))
+    assert (values[-1] < values.amax(0)).any()
     assert torch.equal(net.seen[0], batch.x)
 
 
 @pytest.mark.parametrize(("active", "forwards"), [(3, 4 * 5 + 1), (2, 3 * 5 + 1), (1, 5 + 1)])
-def test_what_it_costs(active: int, forwards: int) -> None:
+def test_passes_by_number_of_balls(active: int, forwards: int) -> None:
     batch, net = images(), Net()
-    found = MSD(balls=UNION[:active], steps=5).perturb(net, batch, draws(batch))
-    assert set(found.forwards.tolist()) == {len(net.seen)} == {forwards}
-    assert set(found.backwards.tolist()) == {5}
+    result = MSD(balls=UNION[:active], steps=5).perturb(net, batch, draws(batch))
+    assert set(result.forwards.tolist()) == {len(net.seen)} == {forwards}
+    assert set(result.backwards.tolist()) == {5}
 
 
-def test_with_every_radius_0_it_returns_x_and_does_not_ask_the_model() -> None:
+def test_with_every_radius_0_it_returns_x_and_skips_the_model() -> None:
     batch, net = images(), Net()
     balls = tuple(BallSettings(norm=norm, eps=0.0) for norm in NORMS)
-    found = MSD(balls=balls).perturb(net, batch, draws(batch))
-    assert torch.equal(found.x_adv, batch.x)
-    assert (int(found.forwards.sum()), int(found.backwards.sum()), len(net.seen)) == (0, 0, 0)
+    result = MSD(balls=balls).perturb(net, batch, draws(batch))
+    assert torch.equal(result.x_adv, batch.x)
+    assert (int(result.forwards.sum()), int(result.backwards.sum()), len(net.seen)) == (0, 0, 0)
 
 
 def test_the_number_of_pixels_in_an_l1_step_is_drawn_for_each_step_and_example() -> None:
@@ -178,7 +177,7 @@ def test_the_number_of_pixels_in_an_l1_step_is_drawn_for_each_step_and_example()
 
 
 @pytest.mark.parametrize("steps", [5, 10])
-def test_without_a_step_size_a_step_is_two_and_a_half_radii_over_their_number(steps: int) -> None:
+def test_the_default_step_size_is_two_and_a_half_radii_over_the_number_of_steps(steps: int) -> None:
     batch, net = Batch(torch.full((4, 2, 4, 4), 0.5), torch.arange(4), torch.arange(4)), Net()
     MSD(balls=(BallSettings(norm="l2", eps=0.4),), steps=steps).perturb(net, batch, draws(batch))
     torch.testing.assert_close(size(net.seen[1] - net.seen[0], "l2"), torch.full((4,), 1 / steps))
@@ -189,10 +188,10 @@ def test_without_a_step_size_a_step_is_two_and_a_half_radii_over_their_number(st
     [(False, [0.3, 0.0, 1.0, 1.0, 0.5, 0.5]), (True, [0.0, 0.0, 0.9, 1.0, 0.8, 0.8])],
     ids=["default", "compat"],
 )
-def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(
+def test_compat_moves_no_black_pixel_and_none_without_room_for_the_step(
     compat: bool, expected: Any
 ) -> None:
-    """Two pixels move by 0.3. Those that would: one black, one out of the box, one at 0.9, one out, two grey ones."""
+    """Two pixels move by 0.3, of: black, black outward, 0.9, 1.0 outward, and two grey ones."""
     w, x = (
         torch.tensor([[9.0, -8.0, 7.0, 6.0, 5.0, 4.0]]),
         torch.tensor([0.0, 0.0, 0.9, 1.0, 0.5, 0.5]),
@@ -205,7 +204,7 @@ def test_compat_moves_no_black_pixel_and_none_that_has_no_room_for_the_step(
 
 
 def test_with_compat_no_loss_below_0_counts() -> None:
-    """The margin stays below 0: the authors' maximum starts at 0, so that no candidate is ever taken."""
+    """The margin stays below 0, the authors' initial maximum, so that no candidate is taken."""
     w, y = (
         torch.randn(6, 16, generator=torch.Generator().manual_seed(0)),
         torch.zeros(6, dtype=torch.int64),
@@ -256,7 +255,7 @@ def test_contradictory_fields_are_refused(fields: dict[str, Any], message: str) 
         MSD.model_validate(fields)
 
 
-def test_balls_may_be_written_in_a_spec_and_the_cards_hold_the_papers() -> None:
+def test_balls_may_be_written_in_a_spec_and_the_cards_have_those_of_the_paper() -> None:
     made = make("attack", "msd", {"balls": [{"norm": "l2", "eps": "1/2"}]})
     assert made == MSD(balls=(BallSettings(norm="l2", eps=0.5),))
     for name, eps in (

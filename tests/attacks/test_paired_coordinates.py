@@ -14,39 +14,39 @@ def batch(n=400, length=7):
     return Batch(x, torch.arange(n) % 2, torch.arange(n), bounds=(-math.inf, math.inf))
 
 
-def perturbed(attack, whole, task="task"):
-    return attack.perturb(nn.Identity(), whole, PerExample(task, whole.index)).x_adv
+def perturbed(attack, examples, task="task"):
+    return attack.perturb(nn.Identity(), examples, PerExample(task, examples.index)).x_adv
 
 
-def test_the_shift_moves_every_pair_against_its_class_by_6_over_sqrt_d():
-    whole = batch()
-    delta = (perturbed(MeanShift(), whole) - whole.x).flatten(1)
+def test_the_shift_moves_every_pair_against_its_label_by_6_over_sqrt_d():
+    examples = batch()
+    delta = (perturbed(MeanShift(), examples) - examples.x).flatten(1)
     up = torch.tensor([0, 1, -1, 1, -1, 1, -1]) * 6 / math.sqrt(3)
     torch.testing.assert_close(delta[0], up)  # label 0 is Y = -1
     torch.testing.assert_close(delta[1], -up)
     assert delta.abs().amax().item() == pytest.approx(6 / math.sqrt(3), abs=1e-5)
 
 
-def test_a_shift_ends_at_the_bounds_of_the_data():
-    whole = Batch(torch.full((2, 1, 1, 3), 0.5), torch.tensor([0, 1]), torch.arange(2))
-    assert perturbed(MeanShift(), whole).flatten(1).tolist() == [[0.5, 1, 0], [0.5, 0, 1]]
+def test_the_shift_stays_within_the_bounds_of_the_data():
+    examples = Batch(torch.full((2, 1, 1, 3), 0.5), torch.tensor([0, 1]), torch.arange(2))
+    assert perturbed(MeanShift(), examples).flatten(1).tolist() == [[0.5, 1, 0], [0.5, 0, 1]]
 
 
 def test_the_swap_exchanges_all_neighbours_of_half_of_the_examples():
-    whole = batch()
-    x, x_adv = whole.x.flatten(1), perturbed(PairSwap(), whole).flatten(1)
+    examples = batch()
+    x, x_adv = examples.x.flatten(1), perturbed(PairSwap(), examples).flatten(1)
     exchanged = x[:, [0, 2, 1, 4, 3, 6, 5]]
     swapped = (x_adv == exchanged).all(1)
     assert ((x_adv == x).all(1) ^ swapped).all()
     assert 160 < swapped.sum() < 240  # four standard errors
 
 
-def test_the_same_coins_fall_for_every_model():
+def test_coins_are_the_same_for_every_model():
     assert perturbed(PairSwap(), batch(), "one").equal(perturbed(PairSwap(), batch(), "another"))
 
 
 def test_a_last_coordinate_without_partner_stays():
-    whole = batch(length=4)
+    examples = batch(length=4)
     for attack in (PairSwap(), MeanShift()):
-        assert perturbed(attack, whole)[..., 3].equal(whole.x[..., 3])
-        assert perturbed(attack, whole)[..., 0].equal(whole.x[..., 0])
+        assert perturbed(attack, examples)[..., 3].equal(examples.x[..., 3])
+        assert perturbed(attack, examples)[..., 0].equal(examples.x[..., 0])

@@ -1,4 +1,4 @@
-"""PGD and AutoAttack on published nets: as strong as their peers, and never stronger than a proof allows."""
+"""PGD and AutoAttack on published nets: as strong as their peers, and within a proven bound."""
 
 from __future__ import annotations
 
@@ -54,42 +54,45 @@ def foolbox_pgd(net: nn.Module, batch: Batch, eps: float, step_size: float) -> T
     )
 
 
-@pytest.mark.filterwarnings("ignore")  # the peers' own
+# warnings of the peers
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("eps", [0.1, 0.3])
 @pytest.mark.parametrize("checkpoint", [ADVERSARIAL, PROVABLE])
 @pytest.mark.parametrize("peer", [torchattacks_pgd, foolbox_pgd])
 def test_robust_accuracy_is_that_of_peers_within_half_a_point(
     peer: Callable[..., Tensor], checkpoint: str, eps: float
 ) -> None:
-    """From x itself: random starts alone move the robust accuracy of 1,000 images by some tenths of a point."""
+    """From x: random starts change the robust accuracy of 1,000 images by tenths of a point."""
     net, batch, step_size = published(checkpoint), first(500), 2.5 * eps / 40
     theirs = robust_accuracy(net, peer(net, batch, eps, step_size), batch.y)
-    found = PGD(eps=eps, steps=40, step_size=step_size, random_start=False).perturb(
+    result = PGD(eps=eps, steps=40, step_size=step_size, random_start=False).perturb(
         net, batch, PerExample("", batch.index)
     )
-    assert abs(robust_accuracy(net, found.x_adv, batch.y) - theirs) <= 0.005
+    assert abs(robust_accuracy(net, result.x_adv, batch.y) - theirs) <= 0.005
 
 
 def test_the_strongest_pgd_finds_no_more_errors_than_the_certificate_allows() -> None:
-    """Wong and Kolter's bound on this net's error at eps 0.1 is 5.82 % over the test set; here, its first images."""
+    """Wong and Kolter's bound on the error at eps 0.1 is 5.82 % on the whole test set."""
     net, batch = published(PROVABLE), first(400)
-    found = PGD(eps=0.1, steps=100, restarts=5).perturb(net, batch, PerExample("task", batch.index))
-    error = 1 - robust_accuracy(net, found.x_adv, batch.y)
+    result = PGD(eps=0.1, steps=100, restarts=5).perturb(
+        net, batch, PerExample("task", batch.index)
+    )
+    error = 1 - robust_accuracy(net, result.x_adv, batch.y)
     assert 1 - robust_accuracy(net, batch.x, batch.y) <= error <= 0.0582
 
 
 def test_autoattack_finds_no_more_errors_than_the_certificate_allows() -> None:
-    """Wong and Kolter's bound on this net's error at eps 0.1 is 5.82 % over the test set; here, its first images."""
+    """Wong and Kolter's bound on the error at eps 0.1 is 5.82 % on the whole test set."""
     net, batch = published(PROVABLE), first(100)
-    found = AutoAttack(eps=0.1).perturb(net, batch, PerExample("task", batch.index))
-    clean, attacked = (robust_accuracy(net, x, batch.y) for x in (batch.x, found.x_adv))
+    result = AutoAttack(eps=0.1).perturb(net, batch, PerExample("task", batch.index))
+    clean, attacked = (robust_accuracy(net, x, batch.y) for x in (batch.x, result.x_adv))
     assert 1 - 0.0582 <= attacked <= clean
 
 
 def test_autoattack_finds_no_fewer_errors_than_a_long_pgd() -> None:
     net, batch = published(ADVERSARIAL), first(100)
-    found, pgd = (
+    autoattack, pgd = (
         attack.perturb(net, batch, PerExample("task", batch.index)).x_adv
         for attack in (AutoAttack(eps=0.3), PGD(eps=0.3, steps=100, restarts=5))
     )
-    assert robust_accuracy(net, found, batch.y) <= robust_accuracy(net, pgd, batch.y)
+    assert robust_accuracy(net, autoattack, batch.y) <= robust_accuracy(net, pgd, batch.y)

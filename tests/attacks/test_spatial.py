@@ -19,16 +19,16 @@ SMALL = Spatial(rotations=5, shifts=3)
 
 
 class Net(nn.Module):
-    """Random weights, and a memory of what it was shown."""
+    """Random weights; records the number of images of each pass."""
 
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.weight = torch.randn(4, 144, generator=generator)
-        self.shown: list[int] = []
+        self.sizes: list[int] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.shown.append(len(x))
+        self.sizes.append(len(x))
         return (x.flatten(1) - 0.5) @ self.weight.T / 3
 
 
@@ -63,7 +63,7 @@ def correct(x: Tensor, y: Tensor) -> Tensor:
     return Net()(x).argmax(1) == y
 
 
-def test_the_grid_of_the_paper_has_775_transforms_with_the_image_itself_amid_them() -> None:
+def test_the_default_grid_has_775_transforms_and_includes_the_unchanged_image() -> None:
     grid = Spatial()._grid(batch_of(2).x)
     assert grid.shape == (2, 775, 3)
     assert grid[0].unique(dim=0).shape == (775, 3)
@@ -78,35 +78,34 @@ def test_values_are_even_and_symmetric_about_an_exact_zero() -> None:
     assert evenly(0.0, 31) == evenly(30.0, 1) == [0.0]
 
 
-def test_the_worst_is_the_highest_loss_of_those_that_fool_or_else_of_all() -> None:
+def test_the_worst_transform_has_the_largest_loss_of_those_that_fool_or_else_of_all() -> None:
     loss = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])
     fooled = torch.tensor([[False, False, False], [False, True, True], [True, True, True]])
     assert worst(loss, fooled).tolist() == [0, 2, 0]
 
 
-def test_the_grid_finds_what_a_search_by_hand_finds() -> None:
+def test_the_grid_gives_the_result_of_a_search_by_hand() -> None:
     batch = batch_of(6)
-    found = perturbed(SMALL, batch).x_adv
+    x_adv = perturbed(SMALL, batch).x_adv
     for i, (x, y) in enumerate(zip(batch.x, batch.y, strict=True)):
-        tried: list[tuple[bool, float, Tensor]] = []
+        trials: list[tuple[bool, float, Tensor]] = []
         for motion in product([-30, -15, 0, 15, 30], [-3, 0, 3], [-3, 0, 3]):
-            x_adv = transform(x[None], *torch.tensor([motion], dtype=torch.float32).T)
-            logits = Net()(x_adv)
-            tried.append(
-                (int(logits.argmax()) != int(y), float(F.cross_entropy(logits, y[None])), x_adv[0])
-            )
-        torch.testing.assert_close(
-            found[i], max(tried, key=lambda one: one[:2])[2], rtol=0, atol=1e-6
-        )
+            moved = transform(x[None], *torch.tensor([motion], dtype=torch.float32).T)
+            logits = Net()(moved)
+            fooled, loss = int(logits.argmax()) != int(y), F.cross_entropy(logits, y[None])
+            trials.append((fooled, float(loss), moved[0]))
+        expected = max(trials, key=lambda trial: trial[:2])[2]
+        torch.testing.assert_close(x_adv[i], expected, rtol=0, atol=1e-6)
 
 
-def test_a_net_that_watches_one_pixel_is_fooled_by_the_one_shift_that_fills_it() -> None:
+def test_a_net_that_sees_one_pixel_is_fooled_by_the_one_shift_that_fills_it() -> None:
     x = torch.zeros(1, 1, 13, 13)
-    x[..., 1, 6] = 1  # five above the centre, about which a turn moves it away
-    found = perturbed(
+    # five above the centre, so that a rotation moves it
+    x[..., 1, 6] = 1
+    x_adv = perturbed(
         SMALL, Batch(x, torch.tensor([0]), torch.tensor([5])), Watching(row=4, column=3)
     ).x_adv
-    assert found.nonzero().tolist() == [[0, 0, 4, 3]]
+    assert x_adv.nonzero().tolist() == [[0, 0, 4, 3]]
 
 
 def test_no_example_becomes_easier_on_the_grid() -> None:
@@ -130,14 +129,12 @@ def test_more_random_transforms_are_never_weaker_whatever_the_task() -> None:
     assert survivors[-1].sum() < survivors[0].sum()
 
 
-def test_random_transforms_are_nested_within_the_limits_and_differ_between_images_and_draws() -> (
-    None
-):
+def test_random_transforms_keep_the_limits_and_differ_between_images_and_draws() -> None:
     batch = batch_of(50)
     attack = Spatial(method="worst_of_k", k=8, max_degrees=20, max_shift=1)
     drawn, fewer, other = (
-        some._drawn(batch.x, PerExample("task", batch.index))
-        for some in (
+        variant._drawn(batch.x, PerExample("task", batch.index))
+        for variant in (
             attack,
             attack.model_copy(update={"k": 3}),
             attack.model_copy(update={"draw": 1}),
@@ -151,46 +148,46 @@ def test_random_transforms_are_nested_within_the_limits_and_differ_between_image
     assert (largest > torch.tensor([19.0, 0.95, 0.95])).all()
 
 
-def test_a_search_on_the_grid_finds_no_less_than_random_choices_from_it() -> None:
+def test_the_grid_is_no_weaker_than_a_random_part_of_it() -> None:
     attack = Spatial(rotations=5, shifts=3, max_degrees=2, max_shift=0.2)
     batch = replace(batch_of(60), y=Net()(batch_of(60).x).argmax(1))
     grid = attack._grid(batch.x)
-    some = grid[:, torch.randperm(45, generator=torch.Generator().manual_seed(2))[:10]]
-    loss, fooled = attack._evaluate(Search(Net(), batch), some)
-    found = perturbed(attack, batch).x_adv
-    survived = correct(found, batch.y)
+    subset = grid[:, torch.randperm(45, generator=torch.Generator().manual_seed(2))[:10]]
+    loss, fooled = attack._evaluate(Search(Net(), batch), subset)
+    x_adv = perturbed(attack, batch).x_adv
+    survived = correct(x_adv, batch.y)
     assert 0 < survived.sum() < 60
     assert not (fooled.any(1) & survived).any()
-    reached = F.cross_entropy(Net()(found), batch.y, reduction="none")
+    reached = F.cross_entropy(Net()(x_adv), batch.y, reduction="none")
     assert (reached >= loss.amax(1) - 1e-5)[survived].all()
 
 
 @pytest.mark.parametrize("n", [1, 6, TOGETHER + 1])
-def test_a_small_batch_is_asked_about_many_transforms_at_once(n: int) -> None:
+def test_many_transforms_of_a_small_batch_share_a_forward_pass(n: int) -> None:
     net, attack = Net(), SMALL
-    found = perturbed(attack, batch_of(n), net)
-    assert found.forwards.tolist() == [45] * n
-    assert not found.backwards.any()
-    assert sum(net.shown) == 45 * n
-    assert len(net.shown) == -(-45 // max(1, TOGETHER // n))
+    result = perturbed(attack, batch_of(n), net)
+    assert result.forwards.tolist() == [45] * n
+    assert not result.backwards.any()
+    assert sum(net.sizes) == 45 * n
+    assert len(net.sizes) == -(-45 // max(1, TOGETHER // n))
 
 
-def test_the_predicted_label_costs_one_more_look() -> None:
+def test_the_predicted_label_costs_one_more_forward_pass() -> None:
     batch = batch_of(20)
     predicted = replace(batch, y=Net()(batch.x).argmax(1))
-    found = perturbed(SMALL.model_copy(update={"label": "predicted"}), batch)
-    assert found.x_adv.equal(perturbed(SMALL, predicted).x_adv)
-    assert found.forwards.unique().tolist() == [46]
+    result = perturbed(SMALL.model_copy(update={"label": "predicted"}), batch)
+    assert result.x_adv.equal(perturbed(SMALL, predicted).x_adv)
+    assert result.forwards.unique().tolist() == [46]
 
 
 def test_without_limits_nothing_changes() -> None:
     batch = batch_of(5)
-    found = perturbed(Spatial(max_degrees=0, max_shift=0), batch)
-    assert found.x_adv.equal(batch.x)
-    assert found.forwards.unique().tolist() == [1]
+    result = perturbed(Spatial(max_degrees=0, max_shift=0), batch)
+    assert result.x_adv.equal(batch.x)
+    assert result.forwards.unique().tolist() == [1]
 
 
-def test_mirrored_edges_leave_a_plain_image_plain() -> None:
+def test_reflected_edges_leave_a_uniform_image_uniform() -> None:
     white = replace(batch_of(4), x=torch.ones(4, 1, 12, 12))
     mirrored = perturbed(SMALL.model_copy(update={"fill": "reflect"}), white).x_adv
     torch.testing.assert_close(mirrored, white.x, rtol=0, atol=1e-6)
@@ -198,14 +195,14 @@ def test_mirrored_edges_leave_a_plain_image_plain() -> None:
 
 
 @pytest.mark.parametrize("field", ["rotations", "shifts"])
-def test_a_grid_without_the_image_itself_is_refused(field: str) -> None:
+def test_a_grid_without_the_unchanged_image_is_refused(field: str) -> None:
     with pytest.raises(
         ValidationError, match=f"{field} 4 leaves out the unchanged image; give an odd number"
     ):
         Spatial(**{field: 4})
 
 
-def test_a_smoke_run_tries_few_of_either_kind() -> None:
+def test_a_smoke_run_of_either_method_tries_few_transforms() -> None:
     cheap = Spatial().smoke()
     assert perturbed(cheap, batch_of(2)).forwards.tolist() == [27, 27]
     assert perturbed(Spatial(method="worst_of_k").smoke(), batch_of(2)).forwards.tolist() == [2, 2]

@@ -11,9 +11,9 @@ from invspec.ops.draws import PerExample
 def perturbed(x, y, **fields):
     points = torch.tensor(x)[:, None, None]
     batch = Batch(points, torch.tensor(y), torch.arange(len(x)), bounds=(-math.inf, math.inf))
-    found = SphereShift(**fields).perturb(nn.Identity(), batch, PerExample("task", batch.index))
-    assert found.forwards.sum() == found.backwards.sum() == 0
-    return found.x_adv.flatten(1)
+    result = SphereShift(**fields).perturb(nn.Identity(), batch, PerExample("task", batch.index))
+    assert result.forwards.sum() == result.backwards.sum() == 0
+    return result.x_adv.flatten(1)
 
 
 def test_only_the_last_coordinate_of_the_inner_points_moves_and_keeps_its_sign():
@@ -26,11 +26,11 @@ def test_only_the_last_coordinate_of_the_inner_points_moves_and_keeps_its_sign()
     ]
 
 
-def test_a_point_that_is_too_long_comes_as_near_as_it_can():
+def test_the_last_coordinate_is_0_if_the_others_are_too_long():
     assert perturbed([[3.0, 4.0, 1.0]], [0], outer=4.0).tolist() == [[3, 4, 0]]
 
 
-def test_images_are_points_too_and_no_bound_holds_them():
+def test_images_are_points_and_may_leave_their_bounds():
     batch = Batch(torch.full((1, 2, 2, 2), 0.5), torch.tensor([0]), torch.arange(1))
     x_adv = (
         SphereShift(outer=3.0).perturb(nn.Identity(), batch, PerExample("task", batch.index)).x_adv

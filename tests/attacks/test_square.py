@@ -17,7 +17,7 @@ every_norm = pytest.mark.parametrize("norm", ["linf", "l2"])
 
 
 class Recorder(nn.Module):
-    """A tiny convolutional net that keeps what it is asked about."""
+    """A tiny convolutional net that records the images of all passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ def recorder() -> Recorder:
 
 
 def batch_of(model: nn.Module) -> Batch:
-    """Images that the model classifies correctly, since it is asked what they are."""
+    """Images with the labels that the model predicts."""
     x = (2 * torch.rand(N, *PIXELS, generator=torch.Generator().manual_seed(1)) - 0.5).clamp(0, 1)
     return Batch(x, model(x).argmax(1), torch.arange(N))
 
@@ -51,29 +51,31 @@ def attacked(
 
 
 @every_norm
-def test_no_image_that_the_model_is_asked_about_leaves_the_ball_or_the_box(norm: Any) -> None:
+def test_no_proposal_leaves_the_ball_or_the_box(norm: Any) -> None:
     model = recorder()
     batch = batch_of(model)
     x = batch.x[:1]
-    one = Batch(x, batch.y[:1], batch.index[:1])
+    example = Batch(x, batch.y[:1], batch.index[:1])
     model.seen.clear()
-    attacked(model, one, norm, scale=0.02, queries=60)
-    asked = torch.cat(model.seen)
-    assert len(asked) == 61
-    assert 0 <= asked.min() <= asked.max() <= 1
-    assert size(asked.double() - x.double(), norm).max() <= 0.02 * EPS[norm] + 1e-7
+    attacked(model, example, norm, scale=0.02, queries=60)
+    images = torch.cat(model.seen)
+    assert len(images) == 61
+    assert 0 <= images.min() <= images.max() <= 1
+    assert size(images.double() - x.double(), norm).max() <= 0.02 * EPS[norm] + 1e-7
 
 
 @every_norm
-def test_the_margin_never_falls_and_the_answer_has_the_largest_that_was_seen(norm: Any) -> None:
+def test_the_answer_has_the_largest_margin_of_all_proposals(norm: Any) -> None:
     model = recorder()
     batch = batch_of(model)
-    one = batch.take(margin(model(batch.x), batch.y).argmin().unsqueeze(0))
+    example = batch.take(margin(model(batch.x), batch.y).argmin().unsqueeze(0))
     model.seen.clear()
-    found = attacked(model, one, norm, scale=0.02, queries=60)
-    reached = margin(model(torch.cat(model.seen[1:])), one.y.expand(60))
+    result = attacked(model, example, norm, scale=0.02, queries=60)
+    reached = margin(model(torch.cat(model.seen[1:])), example.y.expand(60))
     assert reached.max() < 0
-    torch.testing.assert_close(margin(model(found.x_adv), one.y), reached.amax(0, keepdim=True))
+    torch.testing.assert_close(
+        margin(model(result.x_adv), example.y), reached.amax(0, keepdim=True)
+    )
     assert reached.max() > reached[0]
 
 
@@ -85,7 +87,7 @@ def test_more_queries_fool_more_and_an_example_leaves_once_it_is_fooled(norm: An
         attacked(model, batch, norm, scale=0.3, queries=queries, rescale=False)
         for queries in (3, 100)
     )
-    early, late = (model(found.x_adv).argmax(1) != batch.y for found in (few, many))
+    early, late = (model(result.x_adv).argmax(1) != batch.y for result in (few, many))
     assert (late | ~early).all()
     assert early.sum() < late.sum() < N
     assert (many.forwards[~late] == 101).all()
@@ -94,7 +96,7 @@ def test_more_queries_fool_more_and_an_example_leaves_once_it_is_fooled(norm: An
 
 
 @every_norm
-def test_a_restart_searches_again_what_is_left(norm: Any) -> None:
+def test_a_restart_attacks_only_examples_that_are_not_fooled_yet(norm: Any) -> None:
     model = recorder()
     batch = batch_of(model)
     once, twice = (
@@ -115,8 +117,8 @@ def test_the_start_of_norm_linf_is_vertical_stripes_at_the_ends_of_the_ball() ->
     inner = Batch(torch.full_like(batch.x, 0.5), batch.y, batch.index)
     model.seen.clear()
     attacked(model, inner, "linf", queries=1)
-    survivors = model.layers(inner.x).argmax(1) == inner.y
-    delta = model.seen[1] - inner.x[survivors]
+    correct = model.layers(inner.x).argmax(1) == inner.y
+    delta = model.seen[1] - inner.x[correct]
     torch.testing.assert_close(delta.abs(), torch.full_like(delta, EPS["linf"]))
     assert (delta == delta[:, :, :1]).all()
     assert len(delta.unique(dim=0)) == len(delta)
@@ -134,11 +136,11 @@ def test_a_proposal_of_norm_linf_changes_one_square_of_each_example() -> None:
     changed = (start != proposal).any(1)  # 9 x 9 pixels, 20 % of which are 4 x 4
     assert changed.any(2).sum(1).max() == 4
     assert changed.any(1).sum(1).max() == 4
-    assert len({tuple(one.nonzero()[0].tolist()) for one in changed if one.any()}) > 1
+    assert len({tuple(square.nonzero()[0].tolist()) for square in changed if square.any()}) > 1
 
 
 def test_squares_shrink_after_the_papers_numbers_of_proposals() -> None:
-    """28 x 28 pixels: 0.8 of them are 25 x 25, half of that 18 x 18, and so on down to a pixel."""
+    """Of 28 x 28 pixels, 0.8 are 25 x 25, half of that 18 x 18, and so on down to one pixel."""
     numbers = (10, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)
     assert [Square(rescale=False)._side(n, 28, 28) for n in numbers] == [
         25,
@@ -168,7 +170,7 @@ def test_squares_shrink_after_the_papers_numbers_of_proposals() -> None:
 
 
 def test_bumps_by_hand() -> None:
-    """One row of three: 1 + 1/4 in the middle, 1/4 beside it; the lower of the two has its middle in its second row."""
+    """1 + 1/4 in the centre and 1/4 beside it; of two rows, the second has the centre."""
     upper = torch.tensor([[0.25, 1.25, 0.25]])
     torch.testing.assert_close(bump(1, 3), upper / upper.norm())
     lower = torch.tensor([[0.25, 0.25, 0.25], [0.25, 1.25, 0.25]])
@@ -191,17 +193,17 @@ def test_a_window_may_lie_anywhere_in_the_image() -> None:
     assert not pattern[~corners.inside[:, 0]].any()
 
 
-def test_a_perturbation_of_norm_l2_spends_all_of_eps_where_the_box_allows() -> None:
+def test_a_perturbation_of_norm_l2_has_length_eps_away_from_the_box() -> None:
     model = recorder()
     x = torch.full((4, *PIXELS), 0.5)
     batch = Batch(x, model(x).argmax(1), torch.arange(4))
     model.seen.clear()
     attacked(model, batch, "l2", scale=0.01, queries=20)
-    for asked in model.seen[1:]:
-        lengths = size(asked.double() - 0.5, "l2")
+    for images in model.seen[1:]:
+        lengths = size(images.double() - 0.5, "l2")
         torch.testing.assert_close(lengths, torch.full_like(lengths, 0.008), rtol=1e-4, atol=0)
 
 
-def test_a_smoke_run_asks_ten_times() -> None:
+def test_a_smoke_run_has_ten_queries() -> None:
     assert Square().smoke().queries == 10
     assert Square(queries=3).smoke().queries == 3

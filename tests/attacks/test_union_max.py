@@ -23,7 +23,7 @@ ATTACKS = (
 
 
 class Net(nn.Module):
-    """A small curved net that counts the images it was asked about."""
+    """A small nonlinear net that counts the images of its passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,10 +31,10 @@ class Net(nn.Module):
         self.first, self.second = (
             torch.randn(shape, generator=generator) for shape in ((32, 24), (24, 4))
         )
-        self.asked = 0
+        self.images = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        self.asked += len(x)
+        self.images += len(x)
         return (x.flatten(1) @ self.first).sin() @ self.second
 
 
@@ -52,12 +52,12 @@ def test_each_example_gets_the_image_of_largest_loss_of_all_attacks(loss: Loss) 
     batch, net = images(), Net()
     x_adv = UnionMax(attacks=ATTACKS, loss=loss).perturb(net, batch, draws(batch)).x_adv
     alone = [attack.perturb(net, batch, draws(batch)).x_adv for attack in ATTACKS]
-    each = torch.stack([LOSSES[loss](net(one), batch.y) for one in alone])
-    torch.testing.assert_close(LOSSES[loss](net(x_adv), batch.y), each.amax(0), rtol=0, atol=1e-6)
-    assert set(each.argmax(0).tolist()) == {0, 1, 2}
+    values = torch.stack([LOSSES[loss](net(images), batch.y) for images in alone])
+    torch.testing.assert_close(LOSSES[loss](net(x_adv), batch.y), values.amax(0), rtol=0, atol=1e-6)
+    assert set(values.argmax(0).tolist()) == {0, 1, 2}
 
 
-def test_by_the_margin_who_is_not_fooled_withstands_every_attack() -> None:
+def test_with_the_margin_an_example_that_is_not_fooled_withstands_every_attack() -> None:
     batch, net = images(), Net()
     x_adv = UnionMax(attacks=ATTACKS).perturb(net, batch, draws(batch)).x_adv
     alone = [
@@ -65,41 +65,41 @@ def test_by_the_margin_who_is_not_fooled_withstands_every_attack() -> None:
         for attack in ATTACKS
     ]
     assert torch.equal(net(x_adv).argmax(1) == batch.y, torch.stack(alone).all(0))
-    assert 0 < torch.stack(alone).all(0).sum() < min(one.sum() for one in alone)
+    assert 0 < torch.stack(alone).all(0).sum() < min(correct.sum() for correct in alone)
 
 
-def test_it_costs_what_each_attack_costs_and_a_pass_to_judge_it() -> None:
+def test_passes_are_those_of_each_attack_and_one_to_judge_it() -> None:
     batch, net = images(8), Net()
-    found = UnionMax(attacks=ATTACKS).perturb(net, batch, draws(batch))
-    assert set(found.forwards.tolist()) == {(3 + 1) + (3 + 1) + (4 + 1)}
-    assert set(found.backwards.tolist()) == {9}
-    assert int(found.forwards.sum()) == net.asked
+    result = UnionMax(attacks=ATTACKS).perturb(net, batch, draws(batch))
+    assert set(result.forwards.tolist()) == {(3 + 1) + (3 + 1) + (4 + 1)}
+    assert set(result.backwards.tolist()) == {9}
+    assert int(result.forwards.sum()) == net.images
 
 
-def test_with_all_radii_but_one_0_it_is_that_attack() -> None:
+def test_attacks_with_eps_0_are_left_out_and_a_single_one_is_not_judged() -> None:
     batch, net = images(8), Net()
     lone = PGD(norm="l2", eps=0.5, steps=3)
-    found = UnionMax(attacks=(PGD(eps=0.0), lone, FGSM(eps=0.0))).perturb(net, batch, draws(batch))
+    result = UnionMax(attacks=(PGD(eps=0.0), lone, FGSM(eps=0.0))).perturb(net, batch, draws(batch))
     expected = lone.perturb(net, batch, draws(batch))
-    assert torch.equal(found.x_adv, expected.x_adv)
-    assert torch.equal(found.forwards, expected.forwards)
+    assert torch.equal(result.x_adv, expected.x_adv)
+    assert torch.equal(result.forwards, expected.forwards)
 
 
-def test_with_every_radius_0_it_returns_x_and_does_not_ask_the_model() -> None:
+def test_with_every_eps_0_it_returns_x_and_skips_the_model() -> None:
     batch, net = images(8), Net()
-    net.asked = 0
-    found = UnionMax(attacks=(PGD(eps=0.0), FGSM(eps=0.0))).perturb(net, batch, draws(batch))
-    assert torch.equal(found.x_adv, batch.x)
-    assert (int(found.forwards.sum()), net.asked) == (0, 0)
+    net.images = 0
+    result = UnionMax(attacks=(PGD(eps=0.0), FGSM(eps=0.0))).perturb(net, batch, draws(batch))
+    assert torch.equal(result.x_adv, batch.x)
+    assert (int(result.forwards.sum()), net.images) == (0, 0)
 
 
-def test_it_asks_of_a_model_what_any_of_its_attacks_asks() -> None:
+def test_it_accepts_the_models_that_its_attacks_accept() -> None:
     assert UnionMax(attacks=(Identity(), PGD(eps_space="standardised"))).accepts is Standardised
     assert UnionMax().accepts is None
     assert not UnionMax().wants_target
 
 
-def test_smoke_cuts_down_every_one_of_its_attacks() -> None:
+def test_a_smoke_run_shortens_every_attack() -> None:
     assert [
         attack.steps for attack in UnionMax().smoke().attacks if isinstance(attack, PGD | MSD)
     ] == [2, 2, 2]

@@ -1,4 +1,4 @@
-"""The command line: what it answers, on which stream, with which exit code, and never with a traceback."""
+"""The command line: output, streams and exit codes, never a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ scales: {small: {seeds: [3], attacks.pgd.eps: 0.2}}
 
 
 class Answer:
-    """What a command wrote and how it ended."""
+    """The output of a command and its exit code."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: object) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -52,14 +52,14 @@ def ask(capsys: pytest.CaptureFixture[str]):
     return lambda *arguments: Answer(capsys, *arguments)
 
 
-# ─ without a spec ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ without a spec ─
 
 
-def test_without_a_command_there_is_help(ask) -> None:
-    told = ask()
-    assert told.code == 2
+def test_without_a_command_help_is_printed(ask) -> None:
+    answer = ask()
+    assert answer.code == 2
     assert all(
-        command in told.out
+        command in answer.out
         for command in ("run", "report", "validate", "plan", "list", "schema", "samples")
     )
 
@@ -68,20 +68,20 @@ def test_without_a_command_there_is_help(ask) -> None:
     "command", ["run", "report", "validate", "plan", "list", "schema", "samples", "store"]
 )
 def test_every_command_has_help(command: str, ask) -> None:
-    told = ask(command, "--help")
-    assert (told.code, told.err) == (0, "")
-    assert f"invspec {command}" in told.out.replace(Path(sys.argv[0]).name, "invspec")
+    answer = ask(command, "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert f"invspec {command}" in answer.out.replace(Path(sys.argv[0]).name, "invspec")
 
 
-def test_the_version_is_the_packages(ask) -> None:
-    told = ask("--version")
-    assert (told.code, told.out) == (0, f"{__version__}\n")
+def test_the_version_is_that_of_the_package(ask) -> None:
+    answer = ask("--version")
+    assert (answer.code, answer.out) == (0, f"{__version__}\n")
 
 
 def test_the_schema_is_json(ask) -> None:
-    told = ask("schema")
-    assert told.code == 0
-    assert json.loads(told.out)["title"] == "Written"
+    answer = ask("schema")
+    assert answer.code == 0
+    assert json.loads(answer.out)["title"] == "Written"
 
 
 def test_the_registry_is_listed(ask) -> None:
@@ -103,7 +103,7 @@ def test_a_users_registry_is_listed_too(ask, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["vlidate"], "No such command 'vlidate'. Did you mean 'validate'?"),
         (["validate"], "Missing argument"),
@@ -123,44 +123,45 @@ def test_a_users_registry_is_listed_too(ask, tmp_path: Path) -> None:
             ["run", "toy.yaml", "--store", "toy.yaml"],
             "error: --store: toy.yaml is a file, expected a folder\n",
         ),
-        (["run", "toy.yaml", "--devices", "tpu"], "error: --devices: no device 'tpu' here\n"),
+        (["run", "toy.yaml", "--devices", "tpu"], "error: --devices: no device 'tpu'\n"),
         (["run", "toi"], "error: no spec is named 'toi'\n"),
         (["store", "ls"], "error: --store: no folder store\n"),
         (["store", "gc", "toy.yaml", "--store", "nowhere"], "error: --store: no folder nowhere\n"),
         (["samples", "toy.yaml"], "error: --store: no folder store\n"),
     ],
 )
-def test_a_bad_option_ends_with_2_and_says_which(arguments: list[str], told: str, ask) -> None:
+def test_a_bad_option_exits_with_2_and_a_message(arguments: list[str], message: str, ask) -> None:
     answer = ask(*arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert told in answer.err
+    assert message in answer.err
 
 
-def test_a_report_on_nothing_says_what_to_do(ask) -> None:
+def test_a_report_without_a_run_says_what_to_do(ask) -> None:
     Path("store").mkdir()
     answer = ask("report")
     assert answer.code == 2
-    assert answer.err.startswith("error: no run is remembered in ")
+    assert answer.err.startswith("error: no last run in ")
     assert answer.err.endswith("hint: name a spec: invspec report SPEC\n")
 
 
-# ─ with one ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ with a spec ─
 
 
 def test_validate_counts_what_each_spec_would_run(ask) -> None:
     Path("other.yaml").write_text(SPEC.replace("[0.0, 0.1]", "[0.0, 0.1, 0.2]"))
-    told = ask("validate", "toy.yaml", "other.yaml")
-    assert (told.code, told.err) == (0, "")
+    answer = ask("validate", "toy.yaml", "other.yaml")
+    assert (answer.code, answer.err) == (0, "")
     assert (
-        told.out == "toy.yaml: 2 cells, 5 tasks, 0 claims\nother.yaml: 3 cells, 7 tasks, 0 claims\n"
+        answer.out
+        == "toy.yaml: 2 cells, 5 tasks, 0 claims\nother.yaml: 3 cells, 7 tasks, 0 claims\n"
     )
 
 
 def test_validate_reports_every_bad_spec(ask) -> None:
     Path("bad.yaml").write_text(SPEC.replace("title: toy", "title: 3"))
-    told = ask("validate", "bad.yaml", "toy.yaml", "nowhere.yaml")
-    assert (told.code, told.out) == (2, "toy.yaml: 2 cells, 5 tasks, 0 claims\n")
-    assert told.err == (
+    answer = ask("validate", "bad.yaml", "toy.yaml", "nowhere.yaml")
+    assert (answer.code, answer.out) == (2, "toy.yaml: 2 cells, 5 tasks, 0 claims\n")
+    assert answer.err == (
         "error: bad.yaml:1: title: expected text, found 3\n"
         "error: nowhere.yaml: cannot be read: No such file or directory\n"
         "hint: expected a YAML file\n"
@@ -169,43 +170,36 @@ def test_validate_reports_every_bad_spec(ask) -> None:
 
 def test_validate_looks_into_every_scale(ask) -> None:
     Path("toy.yaml").write_text(SPEC.replace("0.2}}", "0.2}, large: {attacks.pgd.eps: -1}}"))
-    told = ask("validate", "toy.yaml")
-    assert (told.code, told.out) == (2, "")
-    assert told.err.startswith("error: toy.yaml:8: attacks.pgd.eps: ")
+    answer = ask("validate", "toy.yaml")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("error: toy.yaml:8: attacks.pgd.eps: ")
 
 
-def test_scales_settings_and_smoke_are_laid_over_a_spec_in_this_order(ask) -> None:
+def test_scale_then_settings_then_smoke_overlay_a_spec(ask) -> None:
     assert (
         ask("validate", "toy.yaml", "--scale", "small").out
         == "toy.yaml: 1 cell, 3 tasks, 0 claims\n"
     )
-    told = ask(
-        "validate",
-        "toy.yaml",
-        "--scale",
-        "small",
-        "--set",
-        "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}",
-        "--smoke",
-    )
-    assert told.out == "toy.yaml: 3 cells, 7 tasks, 0 claims\n"
+    swept = "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}"
+    answer = ask("validate", "toy.yaml", "--scale", "small", "--set", swept, "--smoke")
+    assert answer.out == "toy.yaml: 3 cells, 7 tasks, 0 claims\n"
 
 
-def test_a_run_computes_reports_and_is_not_repeated(ask) -> None:
-    told = ask("run", "toy.yaml", "--workers", "1")
-    assert told.code == 0
-    assert "tasks: 5 computed" in told.err
-    assert "accuracy" in told.out
-    assert "page: " in told.out
-    again = ask("run", "toy.yaml", "--workers", "1")
-    assert (again.code, again.out.splitlines()[:5]) == (0, told.out.splitlines()[:5])
-    assert "computed" not in again.err
-    assert "in the store" in again.err
+def test_a_run_computes_and_reports_once(ask) -> None:
+    answer = ask("run", "toy.yaml", "--workers", "1")
+    assert answer.code == 0
+    assert "tasks: 5 computed" in answer.err
+    assert "accuracy" in answer.out
+    assert "page: " in answer.out
+    second = ask("run", "toy.yaml", "--workers", "1")
+    assert (second.code, second.out.splitlines()[:5]) == (0, answer.out.splitlines()[:5])
+    assert "computed" not in second.err
+    assert "in the store" in second.err
     assert "0 of 5 tasks to do for 2 cells" in ask("plan", "toy.yaml").out
     assert ask("store", "verify").code == 0
 
 
-def test_the_last_run_is_reported_on_without_being_named(ask) -> None:
+def test_the_last_run_is_reported_without_naming_it(ask) -> None:
     ask("run", "toy.yaml", "--workers", "1", "--scale", "small", "--smoke")
     named = ask("report", "toy.yaml", "--scale", "small", "--smoke", "--format", "csv")
     unnamed = ask("report", "--format", "csv")
@@ -217,66 +211,67 @@ def test_the_last_run_is_reported_on_without_being_named(ask) -> None:
 @pytest.mark.parametrize(
     ("form", "starts"), [("csv", "dataset,"), ("json", "{"), ("latex", "%"), ("html", "")]
 )
-def test_a_report_of_what_is_missing_has_every_format(form: str, starts: str, ask) -> None:
+def test_a_report_without_results_has_every_format(form: str, starts: str, ask) -> None:
     Path("store").mkdir()
-    told = ask("report", "toy.yaml", "--format", form)
-    assert told.code == 0
-    assert told.out.startswith(starts)
+    answer = ask("report", "toy.yaml", "--format", form)
+    assert answer.code == 0
+    assert answer.out.startswith(starts)
     written = ask("report", "toy.yaml", "--format", form, "--output", "out")
     assert written.code == 0
     assert Path(written.out.strip()).is_file()
 
 
-def test_a_folder_that_cannot_be_written_ends_with_1(ask) -> None:
+def test_an_output_folder_that_cannot_be_written_exits_with_1(ask) -> None:
     Path("store").mkdir()
     Path("out").write_text("a file")
-    told = ask("report", "toy.yaml", "--format", "csv", "--output", "out")
-    assert told.code == 1
-    assert told.err.startswith("error: cannot write out/toy.csv: File exists\n")
+    answer = ask("report", "toy.yaml", "--format", "csv", "--output", "out")
+    assert answer.code == 1
+    assert answer.err.startswith("error: cannot write out/toy.csv: File exists\n")
 
 
-def test_samples_are_written_one_row_an_example(ask) -> None:
+def test_samples_have_one_row_per_example(ask) -> None:
     ask("run", "toy.yaml", "--workers", "1")
-    told = ask("samples", "toy.yaml", "--format", "csv")
-    assert (told.code, told.out) == (0, "toy.csv: 40 rows\n")
+    answer = ask("samples", "toy.yaml", "--format", "csv")
+    assert (answer.code, answer.out) == (0, "toy.csv: 40 rows\n")
     assert len(Path("toy.csv").read_text().splitlines()) == 41
 
 
-def test_what_no_spec_needs_goes_only_when_asked(ask) -> None:
+def test_gc_deletes_only_with_yes(ask) -> None:
     ask("run", "toy.yaml", "--workers", "1")
     Path("less.yaml").write_text(SPEC.replace("[0.0, 0.1]", "[0.0]"))
-    told = ask("store", "gc", "less.yaml")
-    assert told.code == 0
-    assert "2 tasks" in told.out
+    answer = ask("store", "gc", "less.yaml")
+    assert answer.code == 0
+    assert "2 tasks" in answer.out
     assert "0 of 5 tasks to do" in ask("plan", "toy.yaml").out
     assert "2 tasks" in ask("store", "gc", "less.yaml", "--yes").out
     assert "2 of 5 tasks to do" in ask("plan", "toy.yaml").out
 
 
-def test_the_store_can_be_named_by_the_environment(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_can_name_the_store(ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVSPEC_STORE", "elsewhere")
     ask("run", "toy.yaml", "--workers", "1")
     assert (Path("elsewhere").is_dir(), Path("store").exists()) == (True, False)
 
 
-def test_the_data_folder_can_be_named_by_an_option(ask, tmp_path: Path) -> None:
+def test_an_option_can_name_the_data_folder(ask, tmp_path: Path) -> None:
     ask("run", "toy.yaml", "--workers", "1", "--data", "my data")
     assert os.environ["INVSPEC_DATA"] == str(tmp_path / "my data")
 
 
-# ─ ends ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ exit codes ─
 
 
-def test_a_failed_task_ends_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_task_exits_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "run", lambda *anything: 3)
     Store(Path("store").resolve()).root.mkdir(exist_ok=True)
-    told = ask("run", "toy.yaml")
-    assert told.code == 1
-    assert "accuracy" in told.out  # it reports all the same
+    answer = ask("run", "toy.yaml")
+    assert answer.code == 1
+    # it reports nevertheless
+    assert "accuracy" in answer.out
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
-def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_exits_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
     from invspec.cli import plan
 
     def interrupt(*anything: object) -> None:
@@ -286,13 +281,13 @@ def test_an_interrupt_ends_with_130(command: str, ask, monkeypatch: pytest.Monke
     monkeypatch.setattr(session, "run", interrupt)
     monkeypatch.setattr(validation, "problems", interrupt)
     monkeypatch.setattr(plan, "show", interrupt)
-    told = ask(command, "toy.yaml")
-    assert (told.code, told.out) == (130, "")
-    assert told.err.startswith("interrupted; finished work is kept" if command == "run" else "")
+    answer = ask(command, "toy.yaml")
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err.startswith("interrupted; finished work is kept" if command == "run" else "")
 
 
 @pytest.mark.parametrize("command", ["--version", "schema", "list"])
-def test_a_reader_that_goes_away_is_no_reason_to_complain(command: str) -> None:
+def test_a_closed_stdout_is_silent(command: str) -> None:
     code = f"from invspec.cli import main; main([{command!r}])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -27,8 +27,8 @@ CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
 
 
 @pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """What a page or a table prints on a wide screen."""
+def page_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """What `list` prints on a wide terminal."""
     monkeypatch.setenv("COLUMNS", "250")
 
     def show(kind: str | None = None, name: str | None = None) -> str:
@@ -38,8 +38,8 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     return show
 
 
-def test_the_whole_registry_is_listed_by_kind_with_papers(shown) -> None:
-    lines = shown().splitlines()
+def test_the_whole_registry_is_listed_by_kind_with_papers(page_of) -> None:
+    lines = page_of().splitlines()
     titles = [line.strip() for line in lines if line.strip() in KINDS]
     assert titles == list(KINDS)
     for kind, name in CARDS:
@@ -48,15 +48,15 @@ def test_the_whole_registry_is_listed_by_kind_with_papers(shown) -> None:
         assert line.rstrip().endswith(card.paper or card.summary)
 
 
-def test_one_kind_is_listed_alone(shown) -> None:
-    written = shown("measure")
+def test_one_kind_is_listed_alone(page_of) -> None:
+    written = page_of("measure")
     assert "rate_of_invariance" in written
     assert "random_rotation" not in written
 
 
-def test_a_page_says_what_whose_where_and_how(shown) -> None:
-    page = shown("attack", "pgd_mnist")
-    assert page.startswith("pgd_mnist: PGD as Madry et al. run it on MNIST\n")
+def test_a_page_has_summary_paper_target_fields_and_example(page_of) -> None:
+    page = page_of("attack", "pgd_mnist")
+    assert page.startswith("pgd_mnist: PGD as Madry et al. evaluate on MNIST\n")
     assert (
         "Madry, Makelov, Schmidt, Tsipras, Vladu (2018), Towards Deep Learning Models Resistant"
         in page
@@ -65,26 +65,22 @@ def test_a_page_says_what_whose_where_and_how(shown) -> None:
     rows = {line.split()[0]: " ".join(line.split()) for line in page.splitlines() if line.strip()}
     assert rows["eps"] == "eps 0.3 number ≥ 0 radius of the ball, in units of eps_space"
     assert rows["norm"].startswith("norm linf linf | l2 | l1 shape of the ball")
-    assert rows["step_size"].startswith(
-        "step_size 0.01 number | null > 0 length of one update"
-    )  # the card's own default
+    # the default of the card, not that of the class
+    assert rows["step_size"].startswith("step_size 0.01 number | null > 0 length of one update")
     assert rows["random_start"].startswith("random_start true true | false start at a random point")
-    assert page.endswith(
-        "in a spec:\n  attacks:\n    pgd_mnist: {norm: linf}\n"
-    )  # the first field that the card leaves
+    # the first field that the card does not set
+    assert page.endswith("in a spec:\n  attacks:\n    pgd_mnist: {norm: linf}\n")
 
 
-def test_a_page_says_what_a_method_inside_a_method_is(shown) -> None:
-    page = " ".join(shown("defence", "adversarial_training").split())
-    assert (
-        "attack PGD {eps: 0.3, step_size: 0.01, steps: 40} attack what the model is trained against"
-        in page
-    )
+def test_a_page_shows_the_fields_of_an_inner_method(page_of) -> None:
+    page = " ".join(page_of("defence", "adversarial_training").split())
+    default = "PGD {eps: 0.3, step_size: 0.01, steps: 40}"
+    assert f"attack {default} attack attack that the model is trained against" in page
     assert "milestones [] [whole number, ...]" in page
 
 
-def test_fields_have_the_names_that_a_spec_gives_them(shown) -> None:
-    page = " ".join(shown("dataset", "fake").split())
+def test_fields_have_their_names_in_specs(page_of) -> None:
+    page = " ".join(page_of("dataset", "fake").split())
     assert (
         "shape [1, 28, 28] [whole number, whole number, whole number] C, H, W of an image" in page
     )
@@ -92,12 +88,12 @@ def test_fields_have_the_names_that_a_spec_gives_them(shown) -> None:
     assert "image_shape" not in page
 
 
-def test_a_method_without_fields_has_no_table(shown) -> None:
-    assert "default" not in shown("model", "linear")
+def test_a_method_without_fields_has_no_table(page_of) -> None:
+    assert "default" not in page_of("model", "linear")
 
 
-# nets and data on which examples are tried, from the plainest on
-GROUND: list[dict[str, Any]] = [
+# data sets and models to try the examples with, the simplest first
+GROUNDS: list[dict[str, Any]] = [
     {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"stdcnn": {}}},
     {"datasets": {"fake": {"shape": [3, 32, 32]}}, "models": {"preact_resnet18": {}}},
     {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"two_layer": {}}},
@@ -113,7 +109,7 @@ REST: dict[str, Any] = {
     "attacks": {"identity": {}},
     "measures": {"accuracy": {"of": "identity"}},
 }
-# what takes the place of `...` in an example
+# values for `...` in an example
 PLACEHOLDERS = {
     "file": "weights.pth",
     "sha256": "0" * 64,
@@ -124,8 +120,8 @@ PLACEHOLDERS = {
 
 
 def specs_with(kind: Kind, name: str, example: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Whole specs that use an example."""
-    for ground in GROUND:
+    """Complete specs that use an example."""
+    for ground in GROUNDS:
         spec = {**ground, **REST}
         parts = {part: {**spec[part], **example.get(part, {})} for part in spec}
         if kind == "attack":
@@ -141,7 +137,7 @@ def filled(entry: dict[str, Any], placeholders: dict[str, str]) -> dict[str, Any
 
 
 def exported_net(folder: Path) -> dict[str, str]:
-    """A net of 28 x 28 images as torch.export saves it: its file and digest."""
+    """Save a net for 28 x 28 images by torch.export. Returns its file and digest."""
     net, x = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), torch.zeros(2, 1, 28, 28)
     program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.export.save(program, folder / "net.pt2")
@@ -162,10 +158,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)
 def test_every_page_has_an_example_that_validates_in_a_spec(
-    kind: Kind, name: str, shown, data: Path
+    kind: Kind, name: str, page_of, data: Path
 ) -> None:
     placeholders = PLACEHOLDERS | (exported_net(data) if name == "exported" else {})
-    printed = yaml.safe_load(shown(kind, name).split("in a spec:\n")[1])
+    printed = yaml.safe_load(page_of(kind, name).split("in a spec:\n")[1])
     assert name in printed[f"{kind}s"]
     example = {
         part: {label: filled(entry or {}, placeholders) for label, entry in entries.items()}
@@ -183,35 +179,33 @@ def test_every_page_has_an_example_that_validates_in_a_spec(
     pytest.fail("no spec takes the example:\n" + "\n".join(problems))
 
 
-def test_own_fields_come_before_inherited_ones(shown) -> None:
-    page = shown("defence", "ccat").splitlines()
+def test_own_fields_come_before_inherited_ones(page_of) -> None:
+    page = page_of("defence", "ccat").splitlines()
     names = [line.split()[0] for line in page if line.strip()]
     assert names.index("rho") < names.index("batch_size")
 
 
-def test_tables_in_docstrings_keep_their_lines(shown) -> None:
-    page = shown("measure", "theorem1")
+def test_tables_in_docstrings_keep_their_lines(page_of) -> None:
+    page = page_of("measure", "theorem1")
     assert re.search(r"^ +shifted_accuracy +b = P", page, re.MULTILINE)
 
 
-def test_square_brackets_are_shown_and_not_taken_for_styles(
-    shown, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_square_brackets_are_no_markup(page_of, monkeypatch: pytest.MonkeyPatch) -> None:
     card = cards.Card("invspec.models.linear:Linear", "values in [0, 1] and [bold]", section="[4]")
     monkeypatch.setattr(cards, "card", lambda kind, name: card)
-    assert "values in [0, 1] and [bold]" in shown("model", "linear")
-    assert "no paper, [4] · invspec" in shown("model", "linear")
-    assert "values in [0, 1] and [bold]" in shown("model")
+    assert "values in [0, 1] and [bold]" in page_of("model", "linear")
+    assert "no paper, [4] · invspec" in page_of("model", "linear")
+    assert "values in [0, 1] and [bold]" in page_of("model")
 
 
 @pytest.mark.parametrize("kind", ["atack", "attacks"])
-def test_an_unknown_kind_is_refused_with_the_nearest(kind: str, shown) -> None:
+def test_an_unknown_kind_is_refused_with_the_nearest(kind: str, page_of) -> None:
     with pytest.raises(SpecError) as caught:
-        shown(kind)
+        page_of(kind)
     hint = "did you mean attack? (known: attack, dataset, defence, measure, model)"
     assert str(caught.value) == f"no kind is named {kind!r}\nhint: {hint}"
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(shown) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(page_of) -> None:
     with pytest.raises(SpecError, match="no attack is named 'pdg'"):
-        shown("attack", "pdg")
+        page_of("attack", "pdg")

@@ -1,4 +1,4 @@
-"""Batch size and the number of workers change neither keys nor results: every attack, through the executor."""
+"""Batch size and number of workers change neither keys nor results of any attack, in whole runs."""
 
 from __future__ import annotations
 

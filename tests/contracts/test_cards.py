@@ -1,4 +1,4 @@
-"""What every card promises: it resolves, its settings validate, and it says where the method comes from."""
+"""Contract of every card: it resolves, its settings validate, and its paper is known."""
 
 import pytest
 import yaml
@@ -29,7 +29,7 @@ def test_a_summary_is_one_line(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)
-def test_a_section_is_a_text(kind, name):
+def test_a_section_is_text(kind, name):
     assert isinstance(card(kind, name).section, str | None)  # unquoted, 2.10 would read as 2.1
 
 
@@ -43,20 +43,20 @@ def test_a_cards_settings_are_fields_and_validate(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)
-def test_every_field_describes_itself_and_avoids_the_specs_own_words(kind, name):
+def test_every_field_has_a_description_and_no_name_that_a_spec_reserves(kind, name):
     fields = resolve(kind, name).model_fields
     assert not set(fields) & {"use", "of", "sample", "sweep"}
     assert [field for field, info in fields.items() if not info.description] == []
 
 
-def test_every_paper_is_spelt_out():
+def test_every_paper_has_authors_a_title_and_its_year_in_the_key():
     for key, paper in papers().items():
         assert str(paper.year) in key
         assert paper.title
         assert paper.authors
 
 
-def test_no_key_of_a_card_reads_as_a_truth_value():
+def test_yaml_reads_no_key_of_a_card_as_a_bool():
     for kind, name in CARDS:
         content = yaml.safe_load(names(kind)[name].read_text(encoding="utf-8"))
         assert all(isinstance(key, str) for key in (*content, *content.get("params", {})))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -45,7 +46,7 @@ def examples(seed, classes=CLASSES):
     clean = TensorSplit(x, y, index=judged["index"])
     tensors = {"x_adv": x_adv, "exact": x_adv.double()}
     return model, Examples(
-        clean, judged, tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model
+        clean, filled(judged), tensors, settings={"eps": 0.1, "norm": "linf"}, oracle=model
     )
 
 
@@ -55,7 +56,7 @@ def pairs(seed, classes=CLASSES):
     images = TensorSplit(one.clean.pixels, one.clean.y)
     clean = paired(images, images, Targets(indices=(0, 1, 2)), classes)
     (batch,) = clean.batches(len(clean))
-    judged = {name: column[clean.source] for name, column in one.judged.items()}
+    judged = {name: column[clean.source] for name, column in vars(one.judged).items()}
     judged |= {
         "index": batch.index,
         "source": clean.source,
@@ -67,7 +68,8 @@ def pairs(seed, classes=CLASSES):
     )
     promise = PathPromise(max_drop=0.05, longest_step=None, jumps=False)
     tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
-    return model, Examples(clean, judged, tensors, oracle=model, path_promise=promise)
+    judged_pairs = filled(judged)
+    return model, Examples(clean, judged_pairs, tensors, oracle=model, path_promise=promise)
 
 
 class Turned(nn.Module):

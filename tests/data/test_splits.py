@@ -1,7 +1,8 @@
-"""Splits, batches and what attacks give back."""
+"""Splits, batches and the results of attacks."""
 
 import pytest
 import torch
+from columns import filled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,14 +16,14 @@ def split_of(n, kind=torch.uint8):
 
 
 def read(batches):
-    """x, y and index of all batches, one behind the other."""
+    """x, y and index of all batches, concatenated."""
     found = list(batches)
     return tuple(
         torch.cat([getattr(batch, name) for batch in found]) for name in ("x", "y", "index")
     )
 
 
-def test_bytes_become_pixels_in_0_to_1_and_floats_stay_as_they_are():
+def test_bytes_are_scaled_to_0_to_1_and_floats_are_unchanged():
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
     y = torch.zeros(3, dtype=torch.int64)
     assert read(TensorSplit(pixels, y).batches(3))[0].flatten().tolist() == pytest.approx(
@@ -35,7 +36,7 @@ def test_bytes_become_pixels_in_0_to_1_and_floats_stay_as_they_are():
 
 
 @given(st.integers(1, 40), st.integers(1, 50), st.booleans())
-def test_batches_hold_every_example_once(n, size, shuffled):
+def test_batches_have_every_example_once(n, size, shuffled):
     batches = list(split_of(n).batches(size, Stream("order") if shuffled else None))
     x, y, index = read(batches)
     assert sorted(index.tolist()) == list(range(n))
@@ -44,7 +45,7 @@ def test_batches_hold_every_example_once(n, size, shuffled):
     assert [len(batch) for batch in batches] == [size] * (n // size) + [n % size] * (n % size > 0)
 
 
-def test_the_order_comes_from_the_stream_alone():
+def test_the_order_depends_only_on_the_stream():
     def order(key):
         return read(split_of(50).batches(7, Stream(key)))[2].tolist()
 
@@ -80,12 +81,12 @@ def test_a_split_on_another_device_keeps_its_index_on_the_cpu():
     )
 
 
-def test_images_and_labels_must_be_as_many():
+def test_the_numbers_of_images_and_labels_must_agree():
     with pytest.raises(AssertionError, match="2 images, 3 labels"):
         TensorSplit(torch.zeros(2, 1, 1, 1), torch.zeros(3))
 
 
-def test_an_empty_part_of_a_split_stays_empty():
+def test_an_empty_split_has_an_empty_index():
     nothing = split_of(5).take(torch.arange(0))
     assert (len(nothing), nothing.index.tolist()) == (0, [])
 
@@ -102,7 +103,7 @@ def test_a_batch_is_cut_by_positions_or_by_a_mask(rows):
     assert (len(taken), taken.bounds) == (2, whole.bounds)
 
 
-def test_the_cost_of_an_attack_that_treats_all_alike():
+def test_costing_counts_the_same_passes_for_all_examples():
     found = Perturbed.costing(torch.zeros(3, 1, 2, 2), forwards=5, backwards=4)
     assert (found.forwards.tolist(), found.backwards.tolist(), found.path) == (
         [5] * 3,
@@ -111,12 +112,12 @@ def test_the_cost_of_an_attack_that_treats_all_alike():
     )
 
 
-def test_examples_name_their_attacked_images():
+def test_examples_have_their_attacked_images():
     x_adv = torch.rand(2, 1, 1, 1)
-    assert Examples(split_of(2), {}, {"x_adv": x_adv}).x_adv is x_adv
+    assert Examples(split_of(2), filled({}), {"x_adv": x_adv}).x_adv is x_adv
 
 
-def test_a_plain_journal_forgets():
+def test_the_default_journal_keeps_nothing():
     journal = Journal()
     journal.save({"epoch": 1})
     journal.step(1, 2, loss=0.5)

@@ -28,7 +28,7 @@ def test_the_split_never_changes() -> None:
     assert hashlib.sha256(positions).hexdigest()[:16] == "8fc94587d5586318"
 
 
-def test_every_head_holds_the_classes_evenly() -> None:
+def test_every_head_has_the_classes_in_proportion() -> None:
     for split in PARTS:
         labels = Digits().load(split).labels()
         for n in (50, 100, len(labels)):

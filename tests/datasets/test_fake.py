@@ -13,7 +13,7 @@ from invspec.models.stdcnn import StdCNN
 from invspec.ops.draws import Stream
 
 
-def test_it_takes_the_shape_classes_and_bounds_of_another_data_set() -> None:
+def test_it_can_imitate_another_data_set() -> None:
     fake = Fake(shape=(3, 5, 7), classes=4, bounds=(-2.0, None), train=6)
     assert (fake.shape, fake.classes, fake.bounds) == ((3, 5, 7), 4, (-2.0, math.inf))
     assert fake.load("train").pixels.shape == (6, 3, 5, 7)
@@ -52,7 +52,7 @@ def test_splits_share_patterns_but_no_image() -> None:
 
 
 @pytest.mark.parametrize(("bounds"), [(1.0, 0.0), (0.5, 0.5)])
-def test_bounds_that_leave_no_room_are_refused(bounds: tuple[float, float]) -> None:
+def test_bounds_in_the_wrong_order_are_refused(bounds: tuple[float, float]) -> None:
     with pytest.raises(ValidationError, match="the first must be below the second"):
         Fake(bounds=bounds)
 
@@ -80,7 +80,7 @@ def test_a_small_net_learns_it_within_two_epochs(model: Linear | StdCNN, epochs:
     assert accuracy(net, fake.load("test")) > 0.7  # chance is 0.1
 
 
-def test_even_two_pixels_tell_the_classes_apart() -> None:
+def test_two_pixels_are_enough_to_classify() -> None:
     for seed in range(20):
         patterns = Fake(shape=(1, 1, 2), classes=2, seed=seed)._patterns()
         assert (patterns[0] - patterns[1]).abs().max() > 0

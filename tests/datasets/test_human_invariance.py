@@ -35,7 +35,7 @@ HUMAN = {
 
 
 def array_of(name: str) -> Any:
-    """A tiny file in the place of a published one: two images of each part, the second one brighter."""
+    """A tiny file in place of a published one: two images of each part, the second brighter."""
     if "index" in name:
         return np.array([5, 0] if "manual" in name else [3, 4])
     (part,) = (part for part, stem in IMAGES.items() if name.startswith(stem))
@@ -48,7 +48,7 @@ def array_of(name: str) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tiny files are, whose sums the module knows; MNIST's test digits are labelled 9, 8, 7 and so on."""
+    """The folder of the tiny files, with their MD5 sums; MNIST's test labels are 9, 8, 7, ..."""
     for name in MD5:
         path = tmp_path / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_is_its_own_images_with_the_labels_of_people(part: Part, folder: Path) -> None:
+def test_a_part_has_its_images_with_human_labels(part: Part, folder: Path) -> None:
     split = HumanInvariance(part=part).load("test")
     (batch,) = split.batches(10)
     assert batch.x.shape == (2, 1, 28, 28)
@@ -72,14 +72,14 @@ def test_a_part_is_its_own_images_with_the_labels_of_people(part: Part, folder: 
     assert batch.y.tolist() == [HUMAN[part]] * 2
 
 
-def test_all_is_the_parts_one_after_another(folder: Path) -> None:
+def test_part_all_is_the_parts_in_order(folder: Path) -> None:
     split = HumanInvariance().load("test")
     assert split.labels().tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
     assert split.pixels.dtype == torch.float32
     assert split.pixels[1::2].amax((1, 2, 3)).tolist() == pytest.approx([1, 0.3, 1, 1])
 
 
-def test_the_original_labels_are_those_of_the_digits_that_were_changed(folder: Path) -> None:
+def test_original_labels_are_those_of_the_unchanged_digits(folder: Path) -> None:
     assert originals(PARTS).tolist() == [3, 4, 3, 4, 3, 4, 5, 0]
     assert HumanInvariance(labels="original").load("test").labels().tolist() == [
         6,
@@ -107,7 +107,7 @@ def test_the_sizes_are_known_without_a_file() -> None:
     assert [HumanInvariance(part=part).count("test") for part in PARTS] == [100, 100, 100, 50]
 
 
-def test_a_missing_folder_is_named_with_where_to_get_it(
+def test_a_missing_folder_is_named_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Folders of images: what torchvision reads, streamed, whatever the threads; and what is refused."""
+"""Folders of images: the pixels of torchvision, streamed, and unusable files refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZES = {"heron": [(40, 30), (30, 40), (33, 33)], "adder": [(64, 31)], "newt": [
 
 
 def photo(path: Path, width: int, height: int, seed: int, mode: str = "RGB") -> None:
-    """Noise, so that any error of scaling shows."""
+    """Save noise, so that any error of scaling shows."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).convert(mode).save(path)
@@ -69,14 +69,14 @@ def folder(root: Path, **fields: Any) -> ImageFolder:
 
 
 def read(data: StreamedSplit, size: int = 4, shuffle: Stream | None = None) -> Batch:
-    """All batches, one behind the other."""
+    """All batches, concatenated."""
     batches = list(data.batches(size, shuffle))
     return Batch(
         *(torch.cat([getattr(batch, name) for batch in batches]) for name in ("x", "y", "index"))
     )
 
 
-# ─ what is read ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ pixels and labels ─
 
 
 def test_pixels_and_classes_are_those_of_torchvision(root: Path) -> None:
@@ -92,21 +92,21 @@ def test_pixels_and_classes_are_those_of_torchvision(root: Path) -> None:
         assert x.equal(pixels / 255)
 
 
-def test_any_head_holds_the_classes_evenly(root: Path) -> None:
+def test_any_head_has_the_classes_in_proportion(root: Path) -> None:
     data = folder(root).load("test")
     assert data.labels().tolist() == [0, 1, 2, 1, 2, 1]
     assert [data.images.path(i).name for i in range(4)] == ["0.jpg", "0.jpg", "0.jpg", "1.png"]
     assert sorted(data.head(3).labels().tolist()) == [0, 1, 2]
 
 
-def test_images_deeper_in_a_class_belong_to_it_and_other_files_do_not(root: Path) -> None:
+def test_images_in_subfolders_belong_to_the_class_and_other_files_are_ignored(root: Path) -> None:
     photo(root / "adder" / "2012" / "may" / "a.png", 30, 30, seed=1)
     (root / "adder" / "notes.txt").write_text("no image")
     (root / "readme.md").write_text("no class")
     assert folder(root).load("test").labels().tolist() == [0, 1, 2, 0, 1, 2, 1]
 
 
-def test_it_is_cut_and_shuffled_as_any_split(root: Path) -> None:
+def test_it_is_cut_and_shuffled_like_any_split(root: Path) -> None:
     data = folder(root).load("train")
     whole, some = read(data), data.take(torch.tensor([4, 1, 5])).head(2)
     assert some.index.tolist() == [4, 1]
@@ -130,7 +130,7 @@ def test_neither_threads_nor_batches_change_a_pixel(root: Path, threads: int, si
     assert first.index.equal(again.index)
 
 
-def test_batches_lie_in_memory_as_those_of_any_other_data_set(root: Path) -> None:
+def test_batches_are_contiguous_float32(root: Path) -> None:
     (batch,) = folder(root).load("test").batches(6)
     assert batch.x.is_contiguous()
     assert batch.x.dtype == torch.float32
@@ -148,7 +148,7 @@ def test_batches_and_labels_come_on_another_device(root: Path) -> None:
     assert data.labels().device.type == "meta"
 
 
-# ─ what is held ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ memory ─
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_counting_labels_and_cutting_decode_nothing(root: Path, opened: list[str
     assert opened == []
 
 
-def test_no_more_threads_decode_than_cores_may_be_used() -> None:
+def test_there_are_no_more_threads_than_usable_cores() -> None:
     assert 1 <= THREADS <= min(8, len(os.sched_getaffinity(0)))
 
 
@@ -188,7 +188,7 @@ def test_at_most_a_few_batches_are_read_ahead(tmp_path: Path, opened: list[str])
     assert len(opened) <= 2 * (1 + AHEAD)
 
 
-# ─ the key ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ keys ─
 
 
 def key_of(data: Dataset) -> str:
@@ -199,14 +199,14 @@ def key_of(data: Dataset) -> str:
     return canonical(task)
 
 
-def test_other_files_are_another_key(root: Path) -> None:
+def test_other_files_change_the_key(root: Path) -> None:
     before = key_of(folder(root))
     assert key_of(folder(root)) == before
     photo(root / "newt" / "9.png", 30, 30, seed=0)
     assert key_of(folder(root)) != before
 
 
-def test_a_published_set_has_its_key_and_counts_without_its_files(
+def test_a_published_set_needs_no_files_for_its_key_and_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
@@ -245,7 +245,7 @@ def test_imagenet_validates_and_plans_without_its_files(
     assert "1 cell, 3 tasks" in capsys.readouterr().out
 
 
-def test_a_counted_folder_that_is_not_there_is_refused_at_its_line(
+def test_a_missing_folder_is_refused_with_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -257,14 +257,15 @@ def test_a_counted_folder_that_is_not_there_is_refused_at_its_line(
     )
     assert call("validate", path) == 2
     told = capsys.readouterr().err
-    expected = f"{path}:2: datasets.image_folder: {tmp_path}/birds/train cannot be read: No such file or directory"
+    where = f"{path}:2: datasets.image_folder"
+    expected = f"{where}: {tmp_path}/birds/train cannot be read: No such file or directory"
     assert (
         told
         == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
     )
 
 
-# ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ refused ─
 
 
 def refusal(data: ImageFolder) -> InvspecError:
@@ -313,7 +314,7 @@ def test_a_file_of_another_format_is_refused_whatever_its_name(root: Path) -> No
     assert "is no image that can be read: cannot identify" in refusal(folder(root)).message
 
 
-def test_transparency_is_left_out_without_a_warning(tmp_path: Path) -> None:
+def test_transparency_is_dropped_without_a_warning(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     image = Image.fromarray(colours).quantize(8)
     photo_of = tmp_path / "photo.png"
@@ -335,7 +336,7 @@ def test_a_folder_without_folders_is_refused(tmp_path: Path) -> None:
     assert "cannot be read: Not a directory" in refusal(folder(tmp_path / "file")).message
 
 
-def test_other_numbers_than_were_said_are_refused(root: Path) -> None:
+def test_other_numbers_than_given_are_refused(root: Path) -> None:
     assert (
         "holds 6 images, expected 7" in refusal(folder(root, classes=3, counts=(7, 7, 7))).message
     )
@@ -353,7 +354,7 @@ def test_splits_of_different_classes_are_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_splits_of_different_classes_are_refused_by_validate(
+def test_validate_refuses_splits_of_different_classes(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -375,7 +376,7 @@ def test_splits_of_different_classes_are_refused_by_validate(
     )
 
 
-def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_needs_invspec_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     assert (
         "birds is relative to INVSPEC_DATA, which is not set"
@@ -391,19 +392,17 @@ def test_a_relative_folder_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) 
         ({"counts": (1, 2, 3)}, "classes and counts go together"),
     ],
 )
-def test_fields_that_do_not_go_together_are_refused(
-    root: Path, fields: dict[str, Any], message: str
-) -> None:
+def test_contradictory_fields_are_refused(root: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         folder(root, **fields)
 
 
-# ─ the real sample ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the real sample ─
 
 
 @pytest.mark.data
 @pytest.mark.skipif("INVSPEC_DATA" not in os.environ, reason="INVSPEC_DATA names no folder")
-def test_the_sample_of_imagenet_is_one_photo_a_class_in_the_usual_order() -> None:
+def test_the_sample_of_imagenet_has_one_photo_per_class_in_order() -> None:
     sample = methods.make("dataset", "imagenet_sample", {})
     assert isinstance(sample, ImageFolder)
     data = sample.load("test")
@@ -414,5 +413,5 @@ def test_the_sample_of_imagenet_is_one_photo_a_class_in_the_usual_order() -> Non
     assert 0.1 < x.std() < 0.5
 
 
-def test_a_listing_is_read_once(root: Path) -> None:
+def test_a_listing_is_cached(root: Path) -> None:
     assert listing(root) is listing(root)

@@ -13,20 +13,20 @@ from invspec.ops.geometry import rotate
 
 
 def drawn(side: int = 32) -> Tensor:
-    """Every figure, upright in the middle of a square of side 3.2 radii, (10, side, side) in 0 and 1."""
+    """Every figure, upright and centred in a square of 3.2 radii: (10, side, side) of 0 and 1."""
     along = (torch.arange(side) - (side - 1) / 2) * 3.2 / side
     v, u = torch.meshgrid(along, along, indexing="ij")
     return torch.stack([(figure(u, v) < 0).float() for figure in FIGURES])
 
 
-def test_images_are_colour_bytes_and_labels_go_round() -> None:
+def test_images_are_rgb_bytes_and_labels_cycle() -> None:
     split = Shapes(classes=4, test=10).load("test")
     assert split.pixels.shape == (10, 3, 32, 32)
     assert split.pixels.dtype == torch.uint8
     assert split.labels().tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
 
 
-def test_fields_say_how_many_of_what() -> None:
+def test_fields_set_the_numbers_of_classes_and_images() -> None:
     shapes = Shapes(classes=3, train=7, val=5, test=4)
     assert (shapes.shape, shapes.classes) == ((3, 32, 32), 3)
     assert {len(shapes.load(split)) for split in ("train", "val", "test")} == {7, 5, 4}
@@ -70,7 +70,7 @@ def test_figures_have_their_areas() -> None:
     assert areas.tolist() == pytest.approx([*expected, 1.8**2 - 1, 2 * 0.6], abs=0.02)
 
 
-def test_no_figure_is_another_one_turned() -> None:
+def test_no_figure_is_a_rotated_other_one() -> None:
     figures = drawn()
     for i, figure in enumerate(figures):
         degrees = torch.arange(0, 360, 5.0)
@@ -90,7 +90,7 @@ def test_figures_lie_within_the_image_at_many_places_and_sizes() -> None:
     assert column.max() > 22
 
 
-def test_figure_and_ground_contrast_either_way_round() -> None:
+def test_figure_and_ground_contrast_in_both_directions() -> None:
     figure, ground = colours(400, Stream("colours"))
     lighter = figure - ground
     assert (lighter.abs() >= 0.2 - 1e-6).all()

@@ -14,7 +14,7 @@ def loaded(n=20_000, **fields):
     return batch.x.flatten(1), batch.y
 
 
-def test_the_first_coordinate_tells_the_class_with_probability_p():
+def test_the_first_coordinate_agrees_with_the_class_with_probability_p():
     x, y = loaded(p=0.8, d=1)
     assert set(x[:, 0].tolist()) == {-1.0, 1.0}
     assert (x[:, 0] == signed(y)).double().mean().item() == pytest.approx(
@@ -22,7 +22,7 @@ def test_the_first_coordinate_tells_the_class_with_probability_p():
     )  # four standard errors
 
 
-def test_the_others_are_unit_gaussians_around_means_that_alternate():
+def test_the_others_are_unit_gaussians_with_alternating_means():
     x, y = loaded(d=9)
     centred = x * signed(y)[:, None]
     means = centred[:, 1:].mean(0)
@@ -36,7 +36,7 @@ def test_classes_are_equally_likely():
     assert y.double().mean().item() == pytest.approx(0.5, abs=0.015)
 
 
-def test_p_changes_the_first_coordinate_alone():
+def test_p_changes_only_the_first_coordinate():
     (few, y), (many, same) = loaded(p=0.5, d=3), loaded(p=0.9, d=3)
     assert y.equal(same)
     assert few[:, 1:].equal(many[:, 1:])
@@ -54,7 +54,7 @@ def test_the_theorem_needs_a_p_from_one_half_to_below_1():
             ShuffledGaussians(p=p)
 
 
-def test_a_coordinate_without_partner_belongs_to_no_pair():
+def test_a_coordinate_without_a_partner_is_in_no_pair():
     assert contrast(5).tolist() == [0, 1, -1, 1, -1]
     assert contrast(4).tolist() == [0, 1, -1, 0]
     assert contrast(1).tolist() == [0]

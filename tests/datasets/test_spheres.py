@@ -20,7 +20,7 @@ from invspec.registry.methods import make
 def read(
     split: Any, size: int = 10**6, shuffle: Stream | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """x (N, d), y and index of all batches, one behind the other."""
+    """x (N, d), y and index of all batches, concatenated."""
     batches: list[Batch] = list(split.batches(size, shuffle))
     return (
         torch.cat([batch.x for batch in batches]).flatten(1),
@@ -31,7 +31,7 @@ def read(
 
 @pytest.fixture
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every split is too large to be held in memory."""
+    """Every split is too large for memory."""
     monkeypatch.setattr(spheres, "IN_MEMORY", 0)
 
 
@@ -53,7 +53,7 @@ def test_directions_are_uniform() -> None:
         )
 
 
-def test_a_point_depends_on_seed_split_and_index_alone() -> None:
+def test_a_point_depends_only_on_seed_split_and_index() -> None:
     n = BLOCK + 300
     x, y, _ = read(Spheres(d=5, test=n).load("test"))
     longer, more, _ = read(Spheres(d=5, test=3 * n, inner=1, train=7).load("test"))
@@ -63,7 +63,7 @@ def test_a_point_depends_on_seed_split_and_index_alone() -> None:
     assert not read(Spheres(d=5, val=n).load("val"))[0].equal(x)
 
 
-def test_other_radii_have_the_same_labels_and_directions() -> None:
+def test_other_radii_keep_labels_and_directions() -> None:
     near, y, _ = read(Spheres(d=6, inner=1, outer=2, test=500).load("test"))
     far, same, _ = read(Spheres(d=6, inner=2, outer=4, test=500).load("test"))
     assert y.equal(same)
@@ -71,7 +71,7 @@ def test_other_radii_have_the_same_labels_and_directions() -> None:
 
 
 @pytest.mark.usefixtures("nothing_held")
-def test_a_drawn_split_has_the_points_of_one_that_is_held() -> None:
+def test_a_drawn_split_has_the_points_of_one_in_memory() -> None:
     dataset = Spheres(d=5, test=2 * BLOCK + 100)
     drawn = dataset.load("test")
     with pytest.MonkeyPatch.context() as patch:
@@ -94,7 +94,7 @@ def test_a_drawn_split_has_the_points_of_one_that_is_held() -> None:
 
 
 @pytest.mark.usefixtures("nothing_held")
-def test_a_drawn_split_is_shuffled_over_blocks_and_within() -> None:
+def test_a_drawn_split_shuffles_blocks_and_points_within_blocks() -> None:
     split = Spheres(d=3, test=4 * BLOCK - 100).load("test").take(torch.arange(50, 4 * BLOCK - 100))
     x, y, index = read(split, 128, Stream("a"))
     assert sorted(index.tolist()) == split.index.tolist()
@@ -102,7 +102,7 @@ def test_a_drawn_split_is_shuffled_over_blocks_and_within() -> None:
     assert sorted(blocks) == [0, 1, 2, 3]
     assert blocks != [0, 1, 2, 3]
     inside = index[index // BLOCK == 1]
-    assert (inside.diff() < 0).sum() > 400  # half of 1,023, were it not for chance
+    assert (inside.diff() < 0).sum() > 400  # half of 1,023 on average
     whole, labels, _ = read(Spheres(d=3, test=4 * BLOCK).load("test"))
     assert x.equal(whole[index])
     assert y.equal(labels[index])
@@ -130,7 +130,7 @@ def test_batches_of_a_drawn_split_come_on_another_device() -> None:
     assert split.labels().device.type == "meta"
 
 
-def test_the_cards_are_the_papers_settings() -> None:
+def test_the_cards_have_the_papers_settings() -> None:
     jacobsen, gilmer = (make("dataset", name, {}) for name in ("spheres", "spheres_gilmer"))
     assert isinstance(jacobsen, Spheres)
     assert (jacobsen.d, jacobsen.inner, jacobsen.outer) == (100, 1, 10)
@@ -145,12 +145,12 @@ def test_the_cards_are_the_papers_settings() -> None:
     assert isinstance(gilmer.load("test"), DrawnSplit)
 
 
-def test_the_inner_sphere_is_inside() -> None:
-    with pytest.raises(ValidationError, match="inner 2 must be less than outer 1.5"):
+def test_an_inner_radius_above_the_outer_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"inner 2 must be less than outer 1\.5"):
         Spheres(inner=2, outer=1.5)
 
 
-def test_made_up_points_of_that_shape_fit_a_net() -> None:
+def test_fake_points_of_that_shape_fit_a_net() -> None:
     fake = Fake(shape=Spheres().shape, classes=2, bounds=(None, None))
     (batch,) = fake.load("test").head(8).batches(8)
     assert batch.x.shape == (8, 1, 1, 100)

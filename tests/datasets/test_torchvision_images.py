@@ -83,7 +83,7 @@ each_source = pytest.mark.parametrize("source", FORMATS)
 
 
 def write(root: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiny files in the place of the published ones, each of four images, whose sums the module knows."""
+    """Tiny files of four images each in place of the published ones, with their MD5 sums."""
     known: dict[str, dict[str, str]] = {"train": {}, "test": {}}
     for part in ("train", "test"):
         for name in getattr(SOURCES[source], part):
@@ -96,7 +96,7 @@ def write(root: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where MNIST's tiny files are, below what INVSPEC_DATA names."""
+    """The folder of MNIST's tiny files, below INVSPEC_DATA."""
     write(tmp_path, "mnist", monkeypatch)
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     return tmp_path / "MNIST" / "raw"
@@ -122,7 +122,7 @@ def test_the_test_split_is_the_test_files(
 
 
 @each_source
-def test_val_is_the_end_of_the_training_files(
+def test_val_is_the_last_part_of_the_training_files(
     source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, source, monkeypatch)
@@ -150,7 +150,7 @@ def test_padding_puts_zeros_around_the_images(
     assert pixels.sum() == inner.sum()
 
 
-def test_the_splits_share_out_the_published_images() -> None:
+def test_the_splits_partition_the_published_images() -> None:
     cifar10 = TorchvisionImages(source="cifar10", val=10_000)
     assert [cifar10.count(split) for split in ("train", "val", "test")] == [40_000, 10_000, 10_000]
     svhn = TorchvisionImages(source="svhn", val=5000)
@@ -163,8 +163,8 @@ def test_a_validation_split_of_everything_is_refused() -> None:
 
 
 @each_source
-def test_sums_and_names_are_torchvisions(source: str) -> None:
-    """Of MNIST, torchvision knows only the sums of the zipped files."""
+def test_file_names_and_md5_sums_are_torchvisions(source: str) -> None:
+    """torchvision knows only the sums of MNIST's gzip files."""
     ours, theirs = SOURCES[source], getattr(torchvision.datasets, SOURCES[source].torchvision)
     known = {Path(name).name: md5 for name, md5 in {**ours.train, **ours.test}.items()}
     if hasattr(theirs, "resources"):
@@ -190,7 +190,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "set INVSPEC_DATA to a folder with MNIST/raw" in problem.value.hint
 
 
-def test_a_missing_folder_is_not_downloaded_into(
+def test_nothing_is_downloaded_into_invspec_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nowhere"))
@@ -216,7 +216,7 @@ def test_a_damaged_file_is_refused(folder: Path, harm: str) -> None:
 
 
 class Harmful:
-    """What a pickle could do."""
+    """A pickle that would run code."""
 
     def __reduce__(self) -> Any:
         return pytest.fail, ("a damaged pickle was run",)
@@ -235,7 +235,7 @@ def test_a_damaged_pickle_is_refused_before_it_runs(
 @pytest.mark.parametrize(
     ("source", "kept"), [("mnist", ["MNIST"]), ("svhn", ["test_32x32.mat", "train_32x32.mat"])]
 )
-def test_without_the_variable_it_downloads_once(
+def test_without_invspec_data_it_downloads_once(
     source: Any, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "remote", source, monkeypatch)
@@ -259,7 +259,9 @@ def test_without_the_variable_it_downloads_once(
     assert sorted(path.name for path in (home / ".cache" / "invspec").iterdir()) == kept
 
 
-def test_no_network_leads_to_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_suggests_invspec_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(root: str, download: bool) -> None:
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
 

@@ -23,17 +23,17 @@ SPAN = {
     ("regular", 3): 36,
     ("trivial", 4): 16,
     ("regular", 4): 64,
-}  # Cohen and Welling's parameters
+}  # parameters of Cohen and Welling
 
 
 def naive_p4(weight: Tensor) -> Tensor:
-    """Cohen and Welling's filter bank: weight (O, I, R, k, k), R = 1 or 4, to an ordinary kernel (4O, R * I, k, k)."""
+    """Cohen and Welling's filter bank: (O, I, R, k, k), R = 1 or 4, to (4 O, R * I, k, k)."""
     bank = [weight.roll(quarters, dims=2).rot90(quarters, (-2, -1)) for quarters in range(4)]
     return torch.stack(bank, dim=1).flatten(2, 3).flatten(0, 1)
 
 
 def fitted(basis: KernelBasis, weight: Tensor) -> tuple[GroupConv, float]:
-    """The layer nearest to a naive one by least squares, and its largest error in any entry of a kernel."""
+    """The layer closest to a naive one by least squares, and its largest error in a kernel."""
     fan_out, fan_in = weight.shape[:2]
     conv = GroupConv(basis, fan_in, fan_out)
     wanted = (
@@ -51,7 +51,7 @@ def fitted(basis: KernelBasis, weight: Tensor) -> tuple[GroupConv, float]:
 
 
 @pytest.mark.parametrize(("source", "size"), SPAN)
-def test_it_can_be_every_convolution_of_cohen_and_welling(source: Source, size: int) -> None:
+def test_it_spans_every_convolution_of_cohen_and_welling(source: Source, size: int) -> None:
     torch.manual_seed(0)
     channels = 1 if source == "trivial" else 4
     weight = torch.randn(5, 3, channels, size, size)
@@ -65,9 +65,7 @@ def test_it_can_be_every_convolution_of_cohen_and_welling(source: Source, size: 
 
 @pytest.mark.parametrize("size", [3, 4])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_nothing_but_quarter_turn_equivariant_convolutions_is_in_its_reach(
-    size: int, padding: int
-) -> None:
+def test_every_c4_convolution_commutes_with_quarter_turns(size: int, padding: int) -> None:
     torch.manual_seed(0)
     conv, x = (
         GroupConv(kernel_basis("c4", "regular", size), 3, 5, padding),
@@ -78,7 +76,7 @@ def test_nothing_but_quarter_turn_equivariant_convolutions_is_in_its_reach(
 
 
 @pytest.mark.parametrize("group", ["c4", "c8"])
-def test_it_starts_as_r2conv_does_and_computes_the_same(group: str) -> None:
+def test_it_starts_as_r2conv_and_computes_the_same(group: str) -> None:
     order = order_of(group)
     with _e2cnn_compatibility():
         from e2cnn import gspaces
@@ -107,20 +105,20 @@ def test_the_bases_span_all_kernels(source: Source, size: int) -> None:
     kernels = kernel_basis("c4", source, size).kernels.flatten(1)
     strengths = torch.linalg.svdvals(kernels)[: SPAN[source, size]]
     assert torch.linalg.matrix_rank(kernels) == SPAN[source, size]
-    assert strengths[0] / strengths[-1] < 7  # no kernel is out of reach in practice either
+    assert strengths[0] / strengths[-1] < 7  # no kernel needs extreme coefficients
 
 
-def test_nothing_is_shared_among_layers() -> None:
+def test_layers_share_no_memory() -> None:
     torch.manual_seed(0)
     state = GCNN().build((1, 28, 28), 10).state_dict()
     assert len({value.data_ptr() for value in state.values()}) == len(state)
 
 
-# --- batch norm --------------------------------------------------------------------------------------------------
+# ─ batch norm ─
 
 
 def norm_after(batches: int, fields: int = 3, order: int = 4) -> GroupBatchNorm:
-    """A batch norm with weights of its own that has seen some batches."""
+    """A batch norm with random weights that has seen some batches."""
     torch.manual_seed(0)
     norm = GroupBatchNorm(fields, order)
     nn.init.normal_(norm.weight)
@@ -130,7 +128,7 @@ def norm_after(batches: int, fields: int = 3, order: int = 4) -> GroupBatchNorm:
     return norm
 
 
-def test_batch_norm_has_one_mean_and_variance_a_field() -> None:
+def test_batch_norm_has_one_mean_and_variance_per_field() -> None:
     x = torch.randn(5, 12, 6, 7) + torch.arange(12.0)[:, None, None]
     norm = GroupBatchNorm(3, 4)
     fields = norm(x).unflatten(1, (3, 4))
@@ -138,15 +136,13 @@ def test_batch_norm_has_one_mean_and_variance_a_field() -> None:
     torch.testing.assert_close(
         fields.var((0, 2, 3, 4), correction=0), torch.ones(3), atol=1e-4, rtol=0
     )
-    assert (
-        fields.mean((0, 3, 4)).abs() > 0.1
-    ).all()  # but not of each channel: those of a field still differ
+    assert (fields.mean((0, 3, 4)).abs() > 0.1).all()  # but the channels of a field still differ
     torch.testing.assert_close(norm.running_mean, 0.1 * x.unflatten(1, (3, 4)).mean((0, 2, 3, 4)))
     assert parameters(norm) == 2 * 3
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_is_e2cnns(training: bool) -> None:
+def test_batch_norm_equals_e2cnns(training: bool) -> None:
     norm = norm_after(batches=2).train(training)
     with _e2cnn_compatibility():
         from e2cnn import gspaces
@@ -175,7 +171,7 @@ def test_batch_norm_commutes_with_quarter_turns_and_an_ordinary_one_does_not(
     assert (ordinary(acted(x, 1)) - acted(ordinary(x), 1)).abs().max() > 0.1
 
 
-def test_batch_norm_written_out_is_an_ordinary_one() -> None:
+def test_an_exported_batch_norm_is_an_ordinary_one() -> None:
     norm = norm_after(batches=3).eval()
     plain = norm.export().eval()
     assert type(plain) is nn.BatchNorm2d
@@ -184,7 +180,7 @@ def test_batch_norm_written_out_is_an_ordinary_one() -> None:
     torch.testing.assert_close(plain(x), norm(x), atol=1e-6, rtol=1e-6)
 
 
-# --- the others --------------------------------------------------------------------------------------------------
+# ─ other layers ─
 
 
 def test_a_tie_in_the_group_shares_the_gradient() -> None:
@@ -194,7 +190,7 @@ def test_a_tie_in_the_group_shares_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_is_written_out_keeps_padding_and_type(dtype: torch.dtype) -> None:
+def test_exported_layers_keep_padding_and_dtype(dtype: torch.dtype) -> None:
     net = nn.Sequential(
         nn.Sequential(GroupConv(kernel_basis("c4", "trivial"), 2, 3, padding=1)), nn.ReLU()
     )

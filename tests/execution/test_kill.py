@@ -60,7 +60,7 @@ class Runs:
         )
 
     def finished(self) -> dict[Path, bytes]:
-        """made.json of every finished task. It holds the seconds, so recomputing would change it."""
+        """made.json of every finished task: with its seconds, it changes when it is recomputed."""
         return {
             path: path.read_bytes()
             for kind in VERBS

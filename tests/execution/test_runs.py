@@ -60,7 +60,7 @@ MNIST = tiny(
     train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}],
 )
 FILES = [
-    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+    f"{part}-{file}-ubyte" for part in ("train", "t10k") for file in ("images-idx3", "labels-idx1")
 ]
 
 
@@ -114,7 +114,7 @@ def test_a_full_disk_is_one_message_and_loses_nothing(tmp_path, capsys):
     assert before.items() < made(root).items()
 
 
-# Prints each task that is given to a worker. SIGINT would be ignored if pytest ran in the background.
+# prints each task given to a worker, and handles SIGINT even if pytest runs in the background
 PRINTING = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -132,20 +132,10 @@ def interrupted(spec, root, devices, line):
 
     Returns the exit code and stderr.
     """
-    call = [
-        sys.executable,
-        "-c",
-        PRINTING + COMMAND[-1],
-        "run",
-        str(spec),
-        "--store",
-        str(root),
-        "--registry",
-        str(TOYS),
-    ]
+    options = ["--store", str(root), "--registry", str(TOYS), *devices]
     piped = subprocess.PIPE
     run = subprocess.Popen(
-        [*call, *devices],
+        [sys.executable, "-c", PRINTING + COMMAND[-1], "run", str(spec), *options],
         stdout=piped,
         stderr=piped,
         text=True,

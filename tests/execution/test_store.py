@@ -16,9 +16,10 @@ from workbench import perturb, score, toys, train
 
 from invspec.data import Interval, Outcomes, Row
 from invspec.errors import InvspecError
-from invspec.execution import disk, store
+from invspec.execution import disk
 from invspec.execution.disk import Unwritable
-from invspec.execution.store import Store, StoredTensors, unneeded
+from invspec.execution.store import VERBS, Store, unneeded
+from invspec.execution.tensors import StoredTensors
 from invspec.perform.runtime import Artifact
 from invspec.tasks import canonical, key
 
@@ -40,23 +41,23 @@ SCORED = Artifact({"matrix": torch.tensor([[0.0, 1.0]])}, ROWS)
 
 
 @pytest.fixture
-def kept(tmp_path):
+def filled(tmp_path):
     """A store with one artifact of each kind."""
-    filled = Store(tmp_path / "store")
+    store = Store(tmp_path / "store")
     for task, artifact in ((train(), WEIGHTS), (SHIFT, ATTACKED), (SCORE, SCORED)):
-        filled.save(task, artifact, seconds=1.5, device="cpu")
-    return filled
+        store.save(task, artifact, seconds=1.5, device="cpu")
+    return store
 
 
 def finished(root):
-    return sorted(path for kind in store.VERBS for path in Path(root, kind).rglob("*"))
+    return sorted(path for kind in VERBS for path in Path(root, kind).rglob("*"))
 
 
 # ─ round trips ─
 
 
-def test_rows_measured_on_the_same_examples_share_an_index(kept):
-    names = StoredTensors(kept.folder(SCORE) / "tensors.safetensors")
+def test_rows_measured_on_the_same_examples_share_an_index(filled):
+    names = StoredTensors(filled.folder(SCORE) / "tensors.safetensors")
     assert [name for name in sorted(names) if name.endswith("index")] == [
         "row.1.index",
         "row.3.index",
@@ -66,9 +67,9 @@ def test_rows_measured_on_the_same_examples_share_an_index(kept):
 @pytest.mark.parametrize(
     ("task", "artifact"), [(train(), WEIGHTS), (SHIFT, ATTACKED), (SCORE, SCORED)]
 )
-def test_a_loaded_artifact_equals_the_saved_one(kept, task, artifact):
-    loaded = kept.load(task)
-    assert task in kept
+def test_a_loaded_artifact_equals_the_saved_one(filled, task, artifact):
+    loaded = filled.load(task)
+    assert task in filled
     assert (loaded.rows, loaded.curves) == (artifact.rows, artifact.curves)
     assert set(loaded.tensors) == set(artifact.tensors)
     assert len(loaded.tensors) == len(artifact.tensors)
@@ -77,9 +78,9 @@ def test_a_loaded_artifact_equals_the_saved_one(kept, task, artifact):
         assert loaded.tensors[name].dtype == tensor.dtype
 
 
-def test_a_missing_tensor_is_a_key_error(kept):
+def test_a_missing_tensor_is_a_key_error(filled):
     with pytest.raises(KeyError, match="path"):
-        kept.load(SHIFT).tensors["path"]
+        filled.load(SHIFT).tensors["path"]
 
 
 def test_a_score_without_tensors_is_stored(tmp_path):
@@ -87,26 +88,26 @@ def test_a_score_without_tensors_is_stored(tmp_path):
     assert dict(Store(tmp_path).load(SCORE).tensors) == {}
 
 
-def test_a_folder_holds_the_task_and_how_it_was_made(kept):
-    folder = kept.folder(SCORE)
-    assert folder == kept.root / "score" / key(SCORE)[:2] / key(SCORE)
+def test_a_folder_holds_the_task_and_how_it_was_made(filled):
+    folder = filled.folder(SCORE)
+    assert folder == filled.root / "score" / key(SCORE)[:2] / key(SCORE)
     assert (folder / "task.json").read_text() == canonical(SCORE)
-    made = kept.made(SCORE)
+    made = filled.made(SCORE)
     assert (made["seconds"], made["device"], made["torch"]) == (1.5, "cpu", torch.__version__)
     assert set(made["sha256"]) == {"rows.json", "task.json", "tensors.safetensors"}
     assert {"invspec", "commit"} < set(made)
 
 
-def test_no_partial_artifact_stays(kept):
-    assert list((kept.root / "partial").iterdir()) == []
-    assert [kind for kind, _ in kept.folders()] == ["train", "perturb", "score"]
+def test_no_partial_artifact_stays(filled):
+    assert list((filled.root / "partial").iterdir()) == []
+    assert [kind for kind, _ in filled.folders()] == ["train", "perturb", "score"]
 
 
-def test_stray_files_are_ignored(kept):
-    (kept.root / "train" / key(train())[:2] / ".DS_Store").touch()
-    (kept.root / "train" / "notes").touch()
-    assert [folder for _, folder in kept.folders()] == [
-        kept.folder(task) for task in (train(), SHIFT, SCORE)
+def test_stray_files_are_ignored(filled):
+    (filled.root / "train" / key(train())[:2] / ".DS_Store").touch()
+    (filled.root / "train" / "notes").touch()
+    assert [folder for _, folder in filled.folders()] == [
+        filled.folder(task) for task in (train(), SHIFT, SCORE)
     ]
 
 
@@ -183,17 +184,17 @@ def test_a_folder_that_cannot_be_created_is_one_message(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
-def test_a_read_only_store_is_one_message(kept):
-    for path in (kept.root, *kept.root.rglob("*")):
+def test_a_read_only_store_is_one_message(filled):
+    for path in (filled.root, *filled.root.rglob("*")):
         if path.is_dir():
             path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
-        kept.sweep(0)
-        assert torch.equal(kept.load(SHIFT).tensors["index"], torch.arange(4))
+        filled.sweep(0)
+        assert torch.equal(filled.load(SHIFT).tensors["index"], torch.arange(4))
         with pytest.raises(Unwritable, match="Permission denied"):
-            kept.save(perturb(toys.Shift(by=0.5)), ATTACKED)
+            filled.save(perturb(toys.Shift(by=0.5)), ATTACKED)
     finally:
-        for path in (kept.root, *kept.root.rglob("*")):
+        for path in (filled.root, *filled.root.rglob("*")):
             path.chmod(0o755)
 
 
@@ -239,10 +240,10 @@ def test_processes_may_finish_the_same_task(tmp_path):
     assert [folder for _, folder in Store(tmp_path).folders()] == [Store(tmp_path).folder(SHIFT)]
 
 
-def test_the_first_artifact_stays(kept):
-    kept.save(SHIFT, Artifact({"x_adv": torch.zeros(1)}), seconds=9.0)
-    assert kept.made(SHIFT)["seconds"] == 1.5
-    assert torch.equal(kept.load(SHIFT).tensors["x_adv"], ATTACKED.tensors["x_adv"])
+def test_the_first_artifact_stays(filled):
+    filled.save(SHIFT, Artifact({"x_adv": torch.zeros(1)}), seconds=9.0)
+    assert filled.made(SHIFT)["seconds"] == 1.5
+    assert torch.equal(filled.load(SHIFT).tensors["x_adv"], ATTACKED.tensors["x_adv"])
 
 
 # ─ damage ─
@@ -256,32 +257,32 @@ def flip(path, position=-1):
 
 
 @pytest.mark.parametrize("name", ["rows.json", "task.json", "tensors.safetensors"])
-def test_a_flipped_bit_is_detected(kept, name):
-    assert kept.flaws(SCORE) == []
-    flip(kept.folder(SCORE) / name)
-    (flaw,) = kept.flaws(SCORE)
+def test_a_flipped_bit_is_detected(filled, name):
+    assert filled.flaws(SCORE) == []
+    flip(filled.folder(SCORE) / name)
+    (flaw,) = filled.flaws(SCORE)
     assert flaw.startswith(f"{name}: SHA-256 is ")
 
 
 @pytest.mark.parametrize("name", ["rows.json", "task.json", "tensors.safetensors"])
-def test_a_missing_file_is_detected(kept, name):
-    (kept.folder(SCORE) / name).unlink()
-    assert kept.flaws(SCORE) == [f"{name}: missing"]
+def test_a_missing_file_is_detected(filled, name):
+    (filled.folder(SCORE) / name).unlink()
+    assert filled.flaws(SCORE) == [f"{name}: missing"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"{}", b"\xff"])
-def test_a_folder_without_readable_digests_is_flawed(kept, content):
-    path = kept.folder(SCORE) / "made.json"
+def test_a_folder_without_readable_digests_is_flawed(filled, content):
+    path = filled.folder(SCORE) / "made.json"
     path.unlink() if content is None else path.write_bytes(content)
-    (flaw,) = kept.flaws(SCORE)
+    (flaw,) = filled.flaws(SCORE)
     assert flaw.startswith("made.json: ")
 
 
-def test_an_empty_folder_is_flawed_and_a_missing_one_is_absent(kept):
-    shutil.rmtree(kept.folder(SCORE))
-    assert kept.flaws(SCORE) is None
-    kept.folder(SCORE).mkdir()
-    assert len(kept.flaws(SCORE)) == 1
+def test_an_empty_folder_is_flawed_and_a_missing_one_is_absent(filled):
+    shutil.rmtree(filled.folder(SCORE))
+    assert filled.flaws(SCORE) is None
+    filled.folder(SCORE).mkdir()
+    assert len(filled.flaws(SCORE)) == 1
 
 
 @pytest.mark.parametrize(
@@ -294,42 +295,42 @@ def test_an_empty_folder_is_flawed_and_a_missing_one_is_absent(kept):
         ("rows.json", None),
     ],
 )
-def test_loading_a_damaged_artifact_is_one_message(kept, name, content):
-    path = kept.folder(SCORE) / name
+def test_loading_a_damaged_artifact_is_one_message(filled, name, content):
+    path = filled.folder(SCORE) / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(
         InvspecError, match=f"{key(SCORE)} is damaged: .*\nhint: run again: it is recomputed"
     ):
-        kept.load(SCORE)
+        filled.load(SCORE)
 
 
-def test_unreadable_provenance_is_one_message(kept):
-    (kept.folder(SCORE) / "made.json").write_text("{")
+def test_unreadable_provenance_is_one_message(filled):
+    (filled.folder(SCORE) / "made.json").write_text("{")
     with pytest.raises(InvspecError, match="is damaged"):
-        kept.made(SCORE)
+        filled.made(SCORE)
 
 
-def test_a_folder_moved_aside_is_not_deleted(kept):
-    target = kept.move_aside(kept.folder(SCORE))
-    assert SCORE not in kept
-    assert target.parent == kept.root / "damaged"
+def test_a_folder_moved_aside_is_not_deleted(filled):
+    target = filled.move_aside(filled.folder(SCORE))
+    assert SCORE not in filled
+    assert target.parent == filled.root / "damaged"
     assert json.loads((target / "task.json").read_text())["task"] == "Score"
-    kept.save(SCORE, SCORED)
-    assert kept.move_aside(kept.folder(SCORE)) != target
+    filled.save(SCORE, SCORED)
+    assert filled.move_aside(filled.folder(SCORE)) != target
 
 
-def test_a_folder_that_another_process_moved_is_no_error(kept):
-    folder = kept.folder(SCORE)
-    kept.move_aside(folder)
-    kept.move_aside(folder)
-    assert SCORE not in kept
+def test_a_folder_that_another_process_moved_is_no_error(filled):
+    folder = filled.folder(SCORE)
+    filled.move_aside(folder)
+    filled.move_aside(folder)
+    assert SCORE not in filled
 
 
 # ─ sweeping ─
 
 
-def test_sweeping_deletes_old_partial_artifacts_only(kept):
-    partial = kept.root / "partial"
+def test_sweeping_deletes_old_partial_artifacts_only(filled):
+    partial = filled.root / "partial"
     for name in ("old", "new"):
         (partial / name).mkdir()
         (partial / name / "model.safetensors").touch()
@@ -337,22 +338,22 @@ def test_sweeping_deletes_old_partial_artifacts_only(kept):
     hour_ago = time.time() - 3700
     os.utime(partial / "old", (hour_ago, hour_ago))
     os.utime(partial / "old.pt", (hour_ago, hour_ago))
-    before = finished(kept.root)
-    kept.sweep()
+    before = finished(filled.root)
+    filled.sweep()
     assert sorted(path.name for path in partial.iterdir()) == ["new", "new.pt"]
-    assert finished(kept.root) == before
+    assert finished(filled.root) == before
 
 
-def test_sweeping_deletes_checkpoints_of_finished_trainings_only(kept):
-    kept.checkpoints.save(train(), {})
-    kept.checkpoints.save(train(seed=1), {"epoch": 1})
-    kept.sweep()
-    assert kept.checkpoints.load(train()) is None
-    assert kept.checkpoints.load(train(seed=1)) == {"epoch": 1}
+def test_sweeping_deletes_checkpoints_of_finished_trainings_only(filled):
+    filled.checkpoints.save(train(), {})
+    filled.checkpoints.save(train(seed=1), {"epoch": 1})
+    filled.sweep()
+    assert filled.checkpoints.load(train()) is None
+    assert filled.checkpoints.load(train(seed=1)) == {"epoch": 1}
 
 
-def test_sweeping_while_another_process_sweeps_is_no_error(kept, monkeypatch):
-    (kept.root / "partial" / "theirs").mkdir()
+def test_sweeping_while_another_process_sweeps_is_no_error(filled, monkeypatch):
+    (filled.root / "partial" / "theirs").mkdir()
     stat_of = Path.stat
 
     def gone(path, **options):
@@ -361,20 +362,20 @@ def test_sweeping_while_another_process_sweeps_is_no_error(kept, monkeypatch):
         return stat_of(path, **options)
 
     monkeypatch.setattr(Path, "stat", gone)
-    (kept.root / "partial" / "ours").mkdir()
-    kept.sweep(older_than=-1)
-    assert [path.name for path in (kept.root / "partial").iterdir()] == ["theirs"]
-    Store(kept.root / "nowhere").sweep()
+    (filled.root / "partial" / "ours").mkdir()
+    filled.sweep(older_than=-1)
+    assert [path.name for path in (filled.root / "partial").iterdir()] == ["theirs"]
+    Store(filled.root / "nowhere").sweep()
 
 
-def test_folders_of_tasks_that_are_not_needed(kept):
-    assert unneeded(kept, [train(), SHIFT]) == [kept.folder(SCORE)]
-    assert unneeded(kept, [train(), SHIFT, SCORE]) == []
+def test_folders_of_tasks_that_are_not_needed(filled):
+    assert unneeded(filled, [train(), SHIFT]) == [filled.folder(SCORE)]
+    assert unneeded(filled, [train(), SHIFT, SCORE]) == []
 
 
-def test_tensors_are_read_on_access(kept):
-    opened = StoredTensors(kept.folder(SHIFT) / "examples.safetensors")
+def test_tensors_are_read_on_access(filled):
+    opened = StoredTensors(filled.folder(SHIFT) / "examples.safetensors")
     assert list(opened) == ["index", "x_adv"]
-    (kept.folder(SHIFT) / "examples.safetensors").unlink()
+    (filled.folder(SHIFT) / "examples.safetensors").unlink()
     with pytest.raises(FileNotFoundError):
         opened["index"]

@@ -1,4 +1,4 @@
-"""The map of the nuisance that the logits choose."""
+"""The triangular map of the nuisance that depends on the logits."""
 
 import math
 
@@ -27,7 +27,7 @@ def code(n=7):
     ]
 
 
-def test_it_begins_as_actnorm_and_can_be_undone():
+def test_it_starts_as_actnorm_and_is_invertible():
     semantic, nuisance = code()
     fresh = TriangularGivenLogits(CLASSES, LENGTH).eval().double()
     assert torch.equal(fresh(semantic, nuisance)[0], nuisance)
@@ -37,7 +37,7 @@ def test_it_begins_as_actnorm_and_can_be_undone():
     assert (last.inverse(semantic, mapped) - nuisance).abs().max() < 1e-12
 
 
-def test_it_can_be_undone_in_bfloat16_too():
+def test_it_is_invertible_in_bfloat16():
     semantic, nuisance = (part.bfloat16() for part in code())
     last = perturbed().bfloat16()
     found = last.inverse(semantic, last(semantic, nuisance)[0])
@@ -45,7 +45,7 @@ def test_it_can_be_undone_in_bfloat16_too():
     assert (found - nuisance).abs().max() < 0.2
 
 
-def test_its_determinant_is_that_of_the_jacobian():
+def test_its_log_determinant_is_that_of_the_jacobian():
     last, (semantic, nuisance) = perturbed(), code(1)
     jacobian = torch.autograd.functional.jacobian(lambda z: last(semantic, z)[0].sum(0), nuisance)[
         :, 0
@@ -55,7 +55,7 @@ def test_its_determinant_is_that_of_the_jacobian():
     )
 
 
-def test_a_net_that_ends_in_it_is_a_bijection_with_the_right_volume():
+def test_a_net_that_ends_in_it_is_a_bijection_with_the_right_log_determinant():
     torch.manual_seed(0)
     model = FiRevNet(stages=2, blocks=1, width=8, site=(0, 0), nuisance_given_logits=True)
     net = model.build((1, 8, 8), CLASSES).double().train()
@@ -73,8 +73,8 @@ def test_a_net_that_ends_in_it_is_a_bijection_with_the_right_volume():
     assert log_det.item() == pytest.approx(torch.linalg.slogdet(jacobian)[1].item(), abs=1e-8)
 
 
-def test_the_fit_takes_mean_and_covariance_of_each_class_out():
-    """But for what it shrinks by: 1 % of correlations, and a thousandth of the variance."""
+def test_fit_removes_the_mean_and_covariance_of_each_class():
+    """Up to the shrinkage: 1 % of the correlations and a thousandth of the variance."""
     generator = torch.Generator().manual_seed(2)
     y = torch.arange(30_000) % CLASSES
     mixing = torch.randn(CLASSES, LENGTH, LENGTH, generator=generator, dtype=torch.float64)
@@ -94,8 +94,8 @@ def test_the_fit_takes_mean_and_covariance_of_each_class_out():
     assert log_det[:CLASSES].tolist() == pytest.approx(volume, abs=0.02)
 
 
-def test_of_fits_by_other_means_none_makes_the_codes_likelier():
-    """The closed form against descent on the very density, without shrinking to speak of."""
+def test_gradient_descent_finds_no_likelier_map_than_fit():
+    """The closed form against descent on the same density; shrinkage is negligible here."""
     semantic, nuisance = code(400)
     semantic = 50.0 * torch.nn.functional.one_hot(semantic.argmax(1), CLASSES).double()
     last = TriangularGivenLogits(CLASSES, LENGTH).eval().double()
@@ -114,7 +114,7 @@ def test_of_fits_by_other_means_none_makes_the_codes_likelier():
     assert fitted.item() == pytest.approx(log_density().item(), abs=2e-3)
 
 
-def test_a_class_that_no_logits_choose_stays_as_it_was():
+def test_fit_leaves_a_class_without_weight_unchanged():
     semantic, nuisance = code(50)
     never = torch.tensor([0.0, 0.0, -2000.0], dtype=torch.float64)  # a softmax of exactly 0
     last = TriangularGivenLogits(CLASSES, LENGTH).eval().double()

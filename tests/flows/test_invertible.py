@@ -1,4 +1,4 @@
-"""Every layer undone, and its log-determinant against that of the Jacobian which autograd finds."""
+"""Every layer is inverted, and its log-determinant compared with autograd's Jacobian."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def layers() -> dict[str, Invertible]:
 
 
 def learnt(layer: nn.Module) -> Any:
-    """As after some training: every weight moved, in eval mode, in float64."""
+    """The layer as after some training: all weights moved, in eval mode, in float64."""
     with torch.no_grad():
         for weight in layer.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
@@ -81,7 +81,7 @@ def _seeded() -> None:
 
 
 @pytest.mark.parametrize("name", layers())
-def test_a_layer_is_undone(name: str) -> None:
+def test_inverse_inverts_forward(name: str) -> None:
     layer, x = learnt(layers()[name]), some()
     y, log_det = layer(x)
     torch.testing.assert_close(layer.inverse(y), x, rtol=0, atol=1e-12)
@@ -89,13 +89,13 @@ def test_a_layer_is_undone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", layers())
-def test_a_log_determinant_is_that_of_the_jacobian(name: str) -> None:
+def test_the_log_determinant_is_that_of_the_jacobian(name: str) -> None:
     layer, x = learnt(layers()[name]), some()
     torch.testing.assert_close(layer(x)[1], true_log_det(layer, x), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", [name for name in layers() if "flatten" not in name])
-def test_a_layer_replayed_has_the_gradients_of_a_layer_run(name: str) -> None:
+def test_replay_has_the_gradients_of_forward(name: str) -> None:
     layer, x = learnt(layers()[name]).train(), some().requires_grad_()
     y, log_det = layer(x)
     weights = list(layer.parameters())
@@ -111,7 +111,7 @@ def test_a_layer_replayed_has_the_gradients_of_a_layer_run(name: str) -> None:
     torch.testing.assert_close(found[len(parts) :], expected[1:])
 
 
-def test_actnorm_takes_mean_and_deviation_from_its_first_training_batch_alone() -> None:
+def test_only_the_first_training_batch_initialises_actnorm() -> None:
     layer, x = ActNorm(4).double(), 5 + 3 * some()
     assert layer.eval()(x)[0].equal(x)
     y, log_det = layer.train()(x)
@@ -124,7 +124,7 @@ def test_actnorm_takes_mean_and_deviation_from_its_first_training_batch_alone() 
     assert layer.bias.equal(before)
 
 
-def test_a_reloaded_actnorm_does_not_begin_anew() -> None:
+def test_a_loaded_actnorm_is_not_initialised_again() -> None:
     layer, x = ActNorm(4), some().float()
     layer(x)
     again = ActNorm(4)
@@ -152,13 +152,13 @@ def test_a_coupling_starts_as_the_identity_or_as_one_scale() -> None:
     torch.testing.assert_close(log_det, (32 * scale.log()).expand(3))
 
 
-def test_the_last_convolution_is_scaled_by_exp_of_three_times_what_it_learns() -> None:
+def test_the_last_convolution_is_scaled_by_exp_of_three_log_scale() -> None:
     layer, x = learnt(ScaledConv(4, 2)), some()
     bare = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
     torch.testing.assert_close(layer(x), bare * (3 * layer.log_scale).exp().view(-1, 1, 1))
 
 
-def test_codes_far_away_do_not_overflow_when_they_are_undone() -> None:
+def test_inverting_far_away_codes_does_not_overflow() -> None:
     net = nn.Conv2d(2, 4, 1)
     nn.init.constant_(net.weight, 0)
     nn.init.constant_(net.bias, -1e4)
@@ -182,18 +182,18 @@ def test_frequency_0_of_the_dct_is_the_mean_times_the_root_of_the_pixels() -> No
     torch.testing.assert_close(DCT()(x)[0][:, :, 0, 0], x.mean((2, 3)) * math.sqrt(24))
 
 
-def test_a_matrix_on_channels_is_orthogonal_at_first() -> None:
+def test_an_invertible_1x1_starts_orthogonal() -> None:
     weight = Invertible1x1(12).weight
     torch.testing.assert_close(weight @ weight.T, torch.eye(12), rtol=0, atol=1e-5)
     assert Invertible1x1(12)(torch.randn(2, 12, 2, 2))[1].abs().max() < 1e-4
 
 
-def test_a_squeeze_turns_squares_into_channels_with_the_channels_of_the_input_outermost() -> None:
+def test_a_squeeze_puts_the_input_channels_outermost() -> None:
     x = torch.arange(8.0).view(1, 2, 2, 2)
     assert Squeeze()(x)[0].flatten().tolist() == list(range(8))
 
 
-def test_norms_learn_nothing_while_their_statistics_are_kept() -> None:
+def test_norms_learn_nothing_while_their_statistics_are_frozen() -> None:
     net, x = coupling_net(2, 5, 2, "batch_norm"), torch.randn(8, 2, 4, 4)
     before = [buffer.clone() for buffer in net.buffers()]
     with frozen_statistics(net):
@@ -203,13 +203,13 @@ def test_norms_learn_nothing_while_their_statistics_are_kept() -> None:
     assert not all(buffer.equal(old) for buffer, old in zip(net.buffers(), before, strict=True))
 
 
-def test_decoding_does_not_start_an_actnorm() -> None:
+def test_inverting_does_not_initialise_actnorm() -> None:
     layer = AdditiveCoupling(coupling_net(2, 5, 2, "actnorm")).train()
     layer.inverse(torch.randn(3, 4, 4, 4))
     assert not any(module.initialised for module in layer.modules() if isinstance(module, ActNorm))
 
 
-def test_the_trunk_stays_float32_under_autocast() -> None:
+def test_the_backbone_stays_float32_under_autocast() -> None:
     x = torch.rand(2, *SHAPE)
     for name, layer in layers().items():
         with torch.autocast("cpu", torch.bfloat16):

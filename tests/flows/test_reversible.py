@@ -1,4 +1,4 @@
-"""A run that keeps only its input and output has the gradients of one that keeps everything."""
+"""A reversible run has the gradients of a stored one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def nets(dtype: torch.dtype = torch.float64, **fields: Any) -> tuple[Any, Any]:
-    """The same net, trained for a moment, with stored and with reversible memory, both in train mode."""
+    """The same slightly trained net with both memories, in train mode."""
     torch.manual_seed(0)
     model = FiRevNet(stages=2, blocks=2, width=6, **fields)
     stored = model.build((1, 16, 16), 4).train()
@@ -49,19 +49,19 @@ def images(dtype: torch.dtype) -> Tensor:
 
 
 def loss(net: Any, x: Tensor) -> Tensor:
-    """Reads all of the code, and the log-determinant."""
+    """A loss that depends on the whole code and the log-determinant."""
     semantic, nuisance, log_det = net.encode_with_log_det(x)
     return semantic.logsumexp(1).sum() + nuisance.sin().sum() + 0.1 * log_det.square().sum()
 
 
 def gradients(net: Any, x: Tensor) -> list[Tensor]:
-    """For the images and for every weight."""
+    """The gradients for the images and for every weight."""
     x = x.clone().requires_grad_()
     return list(torch.autograd.grad(loss(net, x), (x, *net.parameters())))
 
 
 def differences(one: list[Tensor], other: list[Tensor]) -> list[float]:
-    """Relative to the size of the gradient for the same weight."""
+    """The difference for each weight, relative to the size of its gradient."""
     return [
         ((a - b).norm() / b.norm().clamp_min(1e-6)).item() for a, b in zip(one, other, strict=True)
     ]
@@ -69,7 +69,7 @@ def differences(one: list[Tensor], other: list[Tensor]) -> list[float]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 1e-4)])
-def test_gradients_are_those_of_the_stored_run(
+def test_gradients_equal_those_of_a_stored_run(
     kind: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     stored, reversible = nets(dtype, **KINDS[kind])
@@ -77,7 +77,7 @@ def test_gradients_are_those_of_the_stored_run(
     assert max(differences(gradients(reversible, x), gradients(stored, x))) < tolerance
 
 
-def test_the_backward_pass_fills_grad_too() -> None:
+def test_backward_fills_grad() -> None:
     stored, reversible = nets()
     for net in (stored, reversible):
         loss(net, images(torch.float64)).backward()
@@ -85,7 +85,7 @@ def test_the_backward_pass_fills_grad_too() -> None:
     assert max(differences(ours, theirs)) < 1e-8
 
 
-def test_the_gradient_for_the_images_is_right_by_finite_differences() -> None:
+def test_the_gradient_for_the_images_agrees_with_finite_differences() -> None:
     _, net = nets(coupling="affine")
     net.eval().requires_grad_(False)
     x = images(torch.float64)[:1].requires_grad_()
@@ -95,7 +95,7 @@ def test_the_gradient_for_the_images_is_right_by_finite_differences() -> None:
     torch.testing.assert_close((found * direction).sum(), slope, rtol=1e-5, atol=1e-5)
 
 
-def test_a_deployed_net_has_a_gradient_for_its_input_alone() -> None:
+def test_a_deployed_net_has_a_gradient_for_its_input_only() -> None:
     stored, reversible = (net.eval().requires_grad_(False) for net in nets(torch.float32))
     x = images(torch.float32).requires_grad_()
     ours, theirs = (
@@ -105,7 +105,7 @@ def test_a_deployed_net_has_a_gradient_for_its_input_alone() -> None:
 
 
 @pytest.mark.parametrize("layers", [2, 8])
-def test_only_the_input_and_the_output_are_kept(layers: int) -> None:
+def test_only_the_input_and_the_output_are_stored(layers: int) -> None:
     kept: list[int] = []
 
     def noted(x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def test_only_the_input_and_the_output_are_kept(layers: int) -> None:
 
 
 def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
-    """Four layers, each of which adds to one half the other times gain: 30^4 each way takes twelve digits away."""
+    """Four layers that add gain times one half to the other: 30^4 each way costs twelve digits."""
     layers = [AdditiveCoupling(nn.Linear(2, 2)) for _ in range(4)]
     for layer in layers:
         layer.net.weight.data = gain * torch.eye(2)
@@ -133,7 +133,7 @@ def stretching(dtype: torch.dtype, gain: float = 30.0) -> Run:
     )
 
 
-def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
+def test_inaccurate_inversion_is_refused() -> None:
     x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
     value = stretching(torch.float32)(x)[0].square().sum()
     with pytest.raises(InvspecError, match=r"an input that is wrong by .* of its size") as problem:
@@ -143,7 +143,7 @@ def test_gradients_at_what_undoing_has_lost_are_refused() -> None:
     stretching(torch.float32, gain=1.0)(0 * x)[0].square().sum().backward()
 
 
-def test_a_net_that_has_diverged_is_not_refused_for_what_undoing_lost() -> None:
+def test_a_diverged_net_is_not_refused_for_inaccurate_inversion() -> None:
     run = stretching(torch.float32, gain=1e30)
     run(torch.ones(3, 4))[0].sum().backward()
     assert not all(
@@ -151,7 +151,7 @@ def test_a_net_that_has_diverged_is_not_refused_for_what_undoing_lost() -> None:
     )
 
 
-def test_running_statistics_move_once() -> None:
+def test_running_statistics_are_updated_once() -> None:
     stored, reversible = nets(norm="batch_norm")
     for net in (stored, reversible):
         loss(net, images(torch.float64)).backward()
@@ -159,7 +159,7 @@ def test_running_statistics_move_once() -> None:
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
-def test_the_first_batch_starts_actnorm_in_the_forward_pass() -> None:
+def test_the_first_forward_pass_initialises_actnorm() -> None:
     torch.manual_seed(0)
     stored = FiRevNet(stages=1, blocks=2, width=4, site=(0, 0)).build((1, 8, 8), 4).double()
     reversible = copy.deepcopy(stored)
@@ -172,7 +172,7 @@ def test_the_first_batch_starts_actnorm_in_the_forward_pass() -> None:
     torch.testing.assert_close(reversible.state_dict(), stored.state_dict())
 
 
-def test_it_trains_under_autocast_even_with_the_backward_pass_inside_of_it() -> None:
+def test_it_trains_under_autocast_with_the_backward_pass_inside_or_outside() -> None:
     stored, reversible = nets(torch.float32)
     x, found = images(torch.float32), []
     for net in (stored, reversible, reversible):
@@ -182,13 +182,13 @@ def test_it_trains_under_autocast_even_with_the_backward_pass_inside_of_it() -> 
         outside = torch.autograd.grad(value, list(net.parameters()))
         assert all(a.equal(b) for a, b in zip(inside, outside, strict=True))
         found.append(list(inside))
-    # a bfloat16 number has 8 bits, and undoing may move what is rounded by one of its last
+    # A bfloat16 number has 8 bits, and inverting may change the last one.
     ours, theirs = (torch.cat([each.flatten() for each in grads]) for grads in (found[1], found[0]))
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.999
     assert all(a.equal(b) for a, b in zip(found[1], found[2], strict=True))
 
 
-def test_autocast_keeps_no_weights_without_a_graph_for_others() -> None:
+def test_autocast_caches_no_weights_without_a_graph() -> None:
     _, reversible = nets(torch.float32)
     weight = reversible.stages[0].layers[-1].net[-1].weight
     with torch.autocast("cpu", torch.bfloat16):
@@ -198,7 +198,7 @@ def test_autocast_keeps_no_weights_without_a_graph_for_others() -> None:
     assert torch.autograd.grad(plain, weight)[0].abs().sum() > 0
 
 
-def test_without_gradients_and_in_bfloat16_nothing_is_undone() -> None:
+def test_without_gradients_and_in_bfloat16_the_run_is_stored() -> None:
     _, net = nets(torch.float32)
     with torch.no_grad():
         assert net(images(torch.float32)).grad_fn is None
@@ -207,7 +207,7 @@ def test_without_gradients_and_in_bfloat16_nothing_is_undone() -> None:
     assert "Reversible" not in type(run.grad_fn).__name__
 
 
-def test_vectors_are_undone_like_maps() -> None:
+def test_vectors_have_the_same_gradients_as_a_stored_run() -> None:
     torch.manual_seed(0)
     model = FullyConnectedFiRevNet(hidden=8)
     stored = model.build((1, 1, 7), 2).double()
@@ -217,7 +217,7 @@ def test_vectors_are_undone_like_maps() -> None:
     assert max(differences(gradients(reversible, x), gradients(stored, x))) < 1e-8
 
 
-def test_frozen_weights_among_others_get_none() -> None:
+def test_frozen_weights_get_no_gradient() -> None:
     run = Run(
         [Flatten((1, 1, 4)), *(AdditiveCoupling(nn.Linear(2, 2)) for _ in range(2))], "reversible"
     )
@@ -240,7 +240,7 @@ def test_a_weight_that_two_layers_share_gets_both_gradients() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-def test_an_i_revnet_is_trained_in_both_ways_alike() -> None:
+def test_an_i_revnet_has_the_same_gradients_with_both_memories() -> None:
     torch.manual_seed(0)
     model = IRevNet(blocks=(2, 1), input_squeezes=1)
     stored = model.build((1, 8, 8), 3).double()

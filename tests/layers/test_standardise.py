@@ -8,7 +8,7 @@ from invspec.layers.standardise import Standardise, StandardisedNet, Standardise
 from invspec.models.stdcnn import StdCNN
 
 
-def test_pixels_become_deviations_from_the_mean_in_each_channel() -> None:
+def test_each_channel_is_standardised_by_its_own_values() -> None:
     x = torch.tensor([0.5, 0.5]).reshape(1, 2, 1, 1)
     result = Standardise((0.5, 0.0), (1.0, 0.25), channels=2)(x)
     assert result.flatten().tolist() == [0.0, 2.0]
@@ -18,21 +18,21 @@ def test_one_value_serves_every_channel() -> None:
     assert Standardise((0.5,), (0.25,), channels=3).std.flatten().tolist() == [0.25] * 3
 
 
-def test_values_that_fit_no_channel_are_refused() -> None:
+def test_a_wrong_number_of_values_is_refused() -> None:
     with pytest.raises(
         ValueError, match="std has 2 values, but the images have 3 channels; give 1 or 3"
     ):
         Standardise((0.5,), (0.2, 0.3), channels=3)
 
 
-def test_a_standardised_net_tells_its_deviation_and_others_do_not() -> None:
+def test_only_standardised_nets_have_pixel_std() -> None:
     net = StandardisedNet(Standardise((0.5,), (0.25,), channels=3), nn.Flatten())
     assert isinstance(net, Standardised)
     assert net.pixel_std.tolist() == [0.25] * 3
     assert not isinstance(nn.Flatten(), Standardised)
 
 
-def test_settings_are_in_no_checkpoint_but_move_with_the_net() -> None:
+def test_mean_and_std_are_not_in_the_state_dict_but_move_with_the_net() -> None:
     net = StandardisedNet(Standardise((0.5,), (0.25,), channels=1), nn.Flatten())
     assert not net.state_dict()
     assert net.double().pixel_std.dtype == torch.float64

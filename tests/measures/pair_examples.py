@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from columns import filled
 from torch import Tensor, nn
 
 from invspec.data import Examples, PathPromise, TensorSplit
@@ -61,4 +62,4 @@ def of_pairs(
         "y_target": y[target],
     }
     tensors = {"x_adv": x_adv} if path is None else {"x_adv": x_adv, "path": path}
-    return Examples(clean, judged, tensors, settings or {}, path_promise=path_promise)
+    return Examples(clean, filled(judged), tensors, settings or {}, path_promise=path_promise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from columns import filled
 from scipy.stats import multinomial
 from shown import Shown, index, outcomes, shown
 from torch import Tensor, nn
@@ -29,7 +30,9 @@ def judged(y: list[int], prediction: list[int], prediction_adv: list[int]) -> Ex
         "index": [*range(10, 10 + len(y))],
     }
     clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
-    return Examples(clean, {name: torch.tensor(column) for name, column in columns.items()}, {})
+    return Examples(
+        clean, filled({name: torch.tensor(column) for name, column in columns.items()}), {}
+    )
 
 
 #                   lost · kept · gained · wrong twice · lost

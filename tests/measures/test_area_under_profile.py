@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
@@ -33,7 +34,7 @@ def after(eps: float, settings: dict[str, Any]) -> Examples:
     judged = {"index": [5, 6, 7, 8], "y": Y, "prediction": PREDICTION, "prediction_adv": fallen}
     split = TensorSplit(torch.zeros(4, 1, 1, 1), torch.tensor(Y))
     return Examples(
-        split, {name: torch.tensor(column) for name, column in judged.items()}, {}, settings
+        split, filled({name: torch.tensor(column) for name, column in judged.items()}), {}, settings
     )
 
 
@@ -63,8 +64,8 @@ def test_robust_accuracy_asks_for_the_true_label() -> None:
 
 def test_it_is_the_area_under_the_profile_of_the_means() -> None:
     of = sweep((0.0, 0.05, 0.1, 0.2, 0.3))
-    kept = [(one.judged["prediction_adv"] == one.judged["prediction"]).float() for one in of]
-    profile = [Resampler(8).means([each], [of[0].judged["index"]]) for each in kept]
+    kept = [(one.judged.prediction_adv == one.judged.prediction).float() for one in of]
+    profile = [Resampler(8).means([each], [of[0].judged.index]) for each in kept]
     expected = area(profile, [0.0, 0.05, 0.1, 0.2, 0.3])
     assert shown(score(of))[0].value == pytest.approx(expected.point)
 
@@ -88,7 +89,7 @@ def test_a_setting_within_a_setting_is_found_and_can_be_named() -> None:
 
 def test_where_two_settings_differ_one_can_be_named() -> None:
     of = [after(eps, {"eps": eps, "step_size": eps / 10}) for eps in (0.0, 0.1, 0.3)]
-    with pytest.raises(InvspecError, match="eps and step_size differs"):
+    with pytest.raises(InvspecError, match="found eps and step_size"):
         score(of)
     assert shown(score(of, along="eps")) == shown(score(sweep()))
 
@@ -96,16 +97,20 @@ def test_where_two_settings_differ_one_can_be_named() -> None:
 @pytest.mark.parametrize(
     ("of", "fields", "message"),
     [
-        (sweep((0.1,)), {}, "one value"),
-        (sweep((0.1, 0.1)), {}, "nothing differs"),
-        (sweep((0.3, 0.1)), {}, "eps is 0.3, 0.1"),
-        (sweep(), {"along": "norm"}, "norm is linf, linf, linf"),
+        (sweep((0.1,)), {}, "at least two values, found one"),
+        (sweep((0.1, 0.1)), {}, "found none"),
+        (sweep((0.3, 0.1)), {}, "eps does not rise: 0.3, 0.1"),
+        (sweep(), {"along": "norm"}, "norm does not rise: linf, linf, linf"),
         (sweep(), {"along": "epps"}, "(?s)no setting 'epps'.*did you mean eps"),
-        ([after(0.1, {"norm": norm}) for norm in ("l2", "linf")], {}, "norm is l2, linf"),
+        (
+            [after(0.1, {"norm": norm}) for norm in ("l2", "linf")],
+            {},
+            "norm does not rise: l2, linf",
+        ),
         (
             [after(0.1, {"random_start": flag}) for flag in (False, True)],
             {},
-            "random_start is False, True",
+            "random_start does not rise: False, True",
         ),
     ],
     ids=str,

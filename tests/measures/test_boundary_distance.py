@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.boundary_distance import BoundaryDistance
+from invspec.measures.boundary_distance import (
+    BoundaryDistance,
+    BoundaryFailures,
+    MedianBoundaryDistance,
+    ToBoundary,
+)
 from invspec.registry.methods import make
 from invspec.scoring.perturbations import READ
 
@@ -36,10 +42,10 @@ def examples(
         "l2": delta.flatten(1).norm(dim=1),
     }
     clean = TensorSplit(x, labels, index=judged["index"])
-    return Examples(clean, judged, {"x_adv": x + delta}, settings)
+    return Examples(clean, filled(judged), {"x_adv": x + delta}, settings)
 
 
-def value(measure: BoundaryDistance, attacked: Examples) -> float:
+def value(measure: ToBoundary, attacked: Examples) -> float:
     (row,) = shown(measure.score(nn.Identity(), attacked))
     return row.value
 
@@ -67,12 +73,12 @@ def test_a_mean_keeps_its_examples_for_pairing() -> None:
 
 
 def test_the_median_lies_halfway_between_the_middle_two() -> None:
-    (row,) = shown(BoundaryDistance(statistic="median", norm="linf").score(nn.Identity(), L2))
+    (row,) = shown(MedianBoundaryDistance(norm="linf").score(nn.Identity(), L2))
     assert (row.value, row.n, row.low, row.high) == pytest.approx((0.25, 4, 0.1, 0.4))
 
 
 def test_failures_are_a_share_of_the_correct_ones() -> None:
-    score = BoundaryDistance(statistic="failures").score(nn.Identity(), L2)
+    score = BoundaryFailures().score(nn.Identity(), L2)
     assert (shown(score)[0].value, shown(score)[0].n) == (0.2, 5)
     assert outcomes(score).tolist() == [0, 0, 0, 0, 1]
     assert index(score).tolist() == [10, 11, 12, 13, 14]
@@ -81,7 +87,7 @@ def test_failures_are_a_share_of_the_correct_ones() -> None:
 def test_among_all_the_misclassified_are_at_distance_0() -> None:
     every = BoundaryDistance(among="all", norm="linf")
     assert value(every, L2) == pytest.approx(sum([0.1, 0.2, 0.3, 0.4, 0, 0, 0]) / 7)
-    assert value(every.model_copy(update={"statistic": "failures"}), L2) == pytest.approx(1 / 8)
+    assert value(BoundaryFailures(among="all"), L2) == pytest.approx(1 / 8)
     assert BoundaryDistance().smoke().among == "all"
 
 
@@ -103,27 +109,30 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
     }
     x = torch.zeros(n, 1, 1, 1)
     attacked = Examples(
-        TensorSplit(x, judged["y"]), judged, {"x_adv": x + delta.view(-1, 1, 1, 1)}, {"norm": "l1"}
+        TensorSplit(x, judged["y"]),
+        filled(judged),
+        {"x_adv": x + delta.view(-1, 1, 1, 1)},
+        {"norm": "l1"},
     )
     each = outcomes(BoundaryDistance().score(nn.Identity(), attacked))
     torch.testing.assert_close(each, delta, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("statistic", ["mean", "median", "failures"])
-def test_where_nothing_is_correct_there_is_nothing_to_measure(statistic: Any) -> None:
+@pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance, BoundaryFailures])
+def test_where_nothing_is_correct_there_is_nothing_to_measure(measure: type[ToBoundary]) -> None:
     with pytest.raises(InvspecError, match="no example is classified correctly"):
-        BoundaryDistance(statistic=statistic).score(nn.Identity(), examples({"norm": "l2"}, y=5))
+        measure().score(nn.Identity(), examples({"norm": "l2"}, y=5))
 
 
-@pytest.mark.parametrize("statistic", ["mean", "median"])
-def test_where_nothing_was_found_only_failures_can_be_told(statistic: Any) -> None:
+@pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance])
+def test_where_nothing_was_found_only_failures_can_be_measured(measure: type[ToBoundary]) -> None:
     nothing = examples({"norm": "l2"}, PREDICTION)
     with pytest.raises(InvspecError, match="any of 5 correctly classified examples"):
-        BoundaryDistance(statistic=statistic).score(nn.Identity(), nothing)
-    assert value(BoundaryDistance(statistic="failures"), nothing) == 1
+        measure().score(nn.Identity(), nothing)
+    assert value(BoundaryFailures(), nothing) == 1
 
 
 def test_an_attack_without_a_norm_needs_one_from_the_measure() -> None:
-    with pytest.raises(InvspecError, match=r"norm.*\n.*say norm: linf"):
+    with pytest.raises(InvspecError, match=r"no norm.*\n.*linf, l2, l1, l0"):
         BoundaryDistance().score(nn.Identity(), examples({"max_degrees": 30}))
     assert make("measure", "boundary_distance", {"norm": "l0"}) == BoundaryDistance(norm="l0")

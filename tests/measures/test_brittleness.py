@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pydantic import ValidationError
 from shown import index, outcomes, shown
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def examples(delta: Tensor, x: float = 0.6, wrong: int = 0) -> Examples:
         "prediction": torch.zeros(N, dtype=torch.int64),
     }
     return Examples(
-        TensorSplit(pixels, y, index=judged["index"]), judged, {"x_adv": pixels + delta}
+        TensorSplit(pixels, y, index=judged["index"]), filled(judged), {"x_adv": pixels + delta}
     )
 
 
@@ -79,24 +80,26 @@ def test_noise_is_a_sign_for_every_pixel_and_the_same_for_every_model() -> None:
 
 
 def test_without_a_size_it_is_the_clean_confidence() -> None:
-    (row,) = shown(score(examples(torch.zeros(SHAPE)), size=0))
+    (row,) = shown(score(examples(torch.zeros(SHAPE)), sizes=(0,)))
     assert row.value == pytest.approx(sigmoid(0.6))
 
 
 def test_an_image_that_the_attack_left_alone_stays() -> None:
-    (row,) = shown(score(examples(torch.zeros(SHAPE)), direction="attack", size=0.03))
+    (row,) = shown(score(examples(torch.zeros(SHAPE)), direction="attack", sizes=(0.03,)))
     assert row.value == pytest.approx(sigmoid(0.6))
 
 
 def test_pixels_stay_in_their_range() -> None:
-    (row,) = shown(score(examples(torch.full(SHAPE, 0.01), x=0.995), direction="attack", size=0.03))
+    (row,) = shown(
+        score(examples(torch.full(SHAPE, 0.01), x=0.995), direction="attack", sizes=(0.03,))
+    )
     assert row.value == pytest.approx(sigmoid(1.0))
 
 
-def test_a_single_size_keeps_its_images_for_pairing() -> None:
-    found = score(examples(torch.full(SHAPE, 0.01)), size=0.02)
+def test_a_row_keeps_its_images_for_pairing() -> None:
+    found = score(examples(torch.full(SHAPE, 0.01)), sizes=(0.02,))
     (row,) = shown(found)
-    assert row.where == {}
+    assert row.where == {"linf": 0.02}
     assert index(found).tolist() == list(range(10, 10 + N))
     assert outcomes(found).mean().item() == pytest.approx(row.value)
     assert score(examples(torch.full(SHAPE, 0.01))).tensors == {}
@@ -107,7 +110,7 @@ def test_a_single_size_keeps_its_images_for_pairing() -> None:
     [("correct", sigmoid(0.6)), ("all", (4 * sigmoid(0.6) + 2 * (1 - sigmoid(0.6))) / 6)],
 )
 def test_the_misclassified_count_only_among_all(among: Any, expected: float) -> None:
-    (row,) = shown(score(examples(torch.zeros(SHAPE), wrong=2), size=0, among=among))
+    (row,) = shown(score(examples(torch.zeros(SHAPE), wrong=2), sizes=(0,), among=among))
     assert row.value == pytest.approx(expected)
 
 
@@ -124,11 +127,11 @@ def test_pairs_that_share_a_source_are_one_example() -> None:
     (batch,) = clean.batches(len(clean))
     zeros = torch.zeros(4, dtype=torch.int64)
     judged = {"index": batch.index, "y": zeros, "prediction": zeros, "source": clean.source}
-    found = score(Examples(clean, judged, {"x_adv": batch.x}), size=0)
+    found = score(Examples(clean, filled(judged), {"x_adv": batch.x}), sizes=(0,))
     assert index(found).tolist() == [0, 1]
 
 
 def test_a_size_is_not_given_twice() -> None:
-    with pytest.raises(ValidationError, match="has one of them twice"):
+    with pytest.raises(ValidationError, match="duplicates in sizes"):
         Brittleness(sizes=(0.01, 0.01))
     assert make("measure", "brittleness", {"sizes": ["1/255", "2/255"]}).sizes == (1 / 255, 2 / 255)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from columns import filled
 from pydantic import ValidationError
 from shown import index, outcomes, shown
 from torch import nn
@@ -14,8 +15,16 @@ from torch import nn
 from invspec.analysis.intervals import wilson
 from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.confidence_threshold import ConfidenceThreshold, Tau
+from invspec.measures.confidence_threshold import (
+    FalsePositiveRate,
+    RejectionThreshold,
+    RobustError,
+    Thresholded,
+    ThresholdedError,
+    TruePositiveRate,
+)
 from invspec.registry.methods import make
+from invspec.scoring.thresholds import Threshold
 
 R, W = True, False  # right and wrong answers
 #                 image 0    1    2    3    4    5    6    7    8    9
@@ -45,7 +54,7 @@ def examples(
         "linf": torch.full((n,), 0.0 if clean else 0.1),
     }
     return Examples(
-        TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), judged, {}
+        TensorSplit(torch.zeros(n, 1, 1, 1), judged["y"], index=judged["index"]), filled(judged), {}
     )
 
 
@@ -53,8 +62,8 @@ IDENTITY = examples(CLEAN_RIGHT + VALID_RIGHT, CLEAN + VALID, list(range(20)), c
 ATTACK = examples(ADV_RIGHT, ADV, list(range(10)))
 
 
-def score(*of: Examples, **fields: Any) -> Scored:
-    return ConfidenceThreshold(**{"validation": 0.5, **fields}).score(nn.Identity(), *of)
+def score(*of: Examples, measure: type[Thresholded] = RobustError, **fields: Any) -> Scored:
+    return measure(**{"validation": 0.5, **fields}).score(nn.Identity(), *of)
 
 
 def value(*of: Examples, **fields: Any) -> tuple[float, int]:
@@ -64,19 +73,19 @@ def value(*of: Examples, **fields: Any) -> tuple[float, int]:
 
 def test_tau_is_the_least_confidence_of_the_correct_validation_images() -> None:
     """floor(8 * 0.01) = 0; to accept three quarters, floor(8 * 0.25) = 2."""
-    assert value(IDENTITY, statistic="threshold") == pytest.approx((0.6, 8))
-    assert value(IDENTITY, statistic="threshold", tpr=0.75) == pytest.approx((0.7, 8))
+    assert value(IDENTITY, measure=RejectionThreshold) == pytest.approx((0.6, 8))
+    assert value(IDENTITY, measure=RejectionThreshold, tpr=0.75) == pytest.approx((0.7, 8))
 
 
 def test_err_is_among_the_accepted_clean_images() -> None:
     """At 0.6 accepted: 0 1 2 3 6 8 9, of which 6 is wrong."""
-    assert value(IDENTITY, statistic="err") == pytest.approx((1 / 7, 7))
-    assert value(IDENTITY, ATTACK, statistic="err") == pytest.approx((1 / 7, 7))
+    assert value(IDENTITY, measure=ThresholdedError) == pytest.approx((1 / 7, 7))
+    assert value(IDENTITY, ATTACK, measure=ThresholdedError) == pytest.approx((1 / 7, 7))
 
 
 def test_tpr_is_among_the_correct_clean_images() -> None:
     """0 1 2 3 4 5 8 9 are right; 4 and 5 are rejected."""
-    assert value(IDENTITY, statistic="tpr") == pytest.approx((6 / 8, 8))
+    assert value(IDENTITY, measure=TruePositiveRate) == pytest.approx((6 / 8, 8))
 
 
 def test_rerr_counts_an_image_once_whichever_of_its_two_answers_is_wrong() -> None:
@@ -91,27 +100,29 @@ def test_rerr_at_a_higher_threshold() -> None:
 
 def test_fpr_is_among_all_images_and_needs_a_right_clean_answer() -> None:
     """1, 2 and 4, the last of which was rejected clean."""
-    assert value(IDENTITY, ATTACK, statistic="fpr") == pytest.approx((3 / 10, 10))
+    assert value(IDENTITY, ATTACK, measure=FalsePositiveRate) == pytest.approx((3 / 10, 10))
 
 
 def test_without_a_threshold_rerr_is_1_minus_robust_accuracy_and_fpr_the_success() -> None:
     """Right before and after: 0, 5 and 9; right before only: 1 2 3 4 8."""
     assert value(IDENTITY, ATTACK, threshold=0) == pytest.approx((1 - 3 / 10, 10))
-    assert value(IDENTITY, ATTACK, threshold=0, statistic="fpr") == pytest.approx((5 / 10, 10))
-    assert value(IDENTITY, threshold=0, statistic="tpr") == (1, 8)
+    assert value(IDENTITY, ATTACK, threshold=0, measure=FalsePositiveRate) == pytest.approx(
+        (5 / 10, 10)
+    )
+    assert value(IDENTITY, threshold=0, measure=TruePositiveRate) == (1, 8)
 
 
 def test_identity_alone_has_its_error_as_robust_error() -> None:
-    assert value(IDENTITY) == value(IDENTITY, statistic="err")
+    assert value(IDENTITY) == value(IDENTITY, measure=ThresholdedError)
 
 
 def test_a_single_attack_is_clean_images_and_attempt_at_once() -> None:
     whole = examples(ADV_RIGHT + VALID_RIGHT, ADV + VALID, list(range(20)))
     judged = {
-        **whole.judged,
-        **{name: IDENTITY.judged[name] for name in ("prediction", "confidence")},
+        **vars(whole.judged),
+        **{name: getattr(IDENTITY.judged, name) for name in ("prediction", "confidence")},
     }
-    assert value(Examples(whole.clean, judged, {})) == value(IDENTITY, ATTACK)
+    assert value(Examples(whole.clean, filled(judged), {})) == value(IDENTITY, ATTACK)
 
 
 def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
@@ -121,7 +132,7 @@ def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
         for right, confidence, index in ((W, 0.3, 0), (W, 0.65, 0))
     )
     for of in ((first, second), (second, first)):
-        assert value(IDENTITY, *of, statistic="fpr") == pytest.approx((1, 1))
+        assert value(IDENTITY, *of, measure=FalsePositiveRate) == pytest.approx((1, 1))
     weak, sure = examples([W], [0.3], [5]), examples([R], [0.95], [5])
     for of in ((weak, sure), (sure, weak)):  # neither answer to 5 is then accepted
         assert score(IDENTITY, *of).rows[0].outcomes is None
@@ -144,24 +155,24 @@ def test_images_are_matched_by_their_index_and_validation_images_left_out() -> N
     found = score(IDENTITY, attacked)
     assert index(found).tolist() == [1, 3, 4, 7]
     assert outcomes(found).tolist() == [1, 0, 1, 0]
-    err = score(IDENTITY, attacked, statistic="err")
+    err = score(IDENTITY, attacked, measure=ThresholdedError)
     assert index(err).tolist() == [0, 1, 2, 3, 6, 8, 9]  # clean images are all there
 
 
 def test_where_nothing_is_accepted_the_value_is_0_and_anything_is_possible() -> None:
-    for statistic in ("rerr", "err"):
-        found = score(IDENTITY, ATTACK, statistic=statistic, threshold=0.97)
+    for measure in (RobustError, ThresholdedError):
+        found = score(IDENTITY, ATTACK, measure=measure, threshold=0.97)
         (row,) = shown(found)
         assert (row.value, row.n, row.low, row.high) == (0, 10, 0, 1)
         assert found.rows[0].outcomes is None
-    assert value(IDENTITY, ATTACK, statistic="fpr", threshold=0.97) == (0, 10)
+    assert value(IDENTITY, ATTACK, measure=FalsePositiveRate, threshold=0.97) == (0, 10)
 
 
 def test_a_threshold_that_was_given_needs_no_validation_images() -> None:
-    assert value(IDENTITY, statistic="err", threshold=0, validation=0) == pytest.approx(
+    assert value(IDENTITY, measure=ThresholdedError, threshold=0, validation=0) == pytest.approx(
         (4 / 20, 20)
     )
-    assert value(IDENTITY, statistic="threshold", threshold=0.5)[0] == 0.5
+    assert value(IDENTITY, measure=RejectionThreshold, threshold=0.5)[0] == 0.5
     with pytest.raises(InvspecError, match="none of 0 validation images"):
         score(IDENTITY, validation=0)
 
@@ -170,7 +181,7 @@ def test_a_threshold_that_was_given_needs_no_validation_images() -> None:
 @pytest.mark.parametrize("share", [0.9, 0.95, 0.99, 1.0])
 def test_at_least_the_wanted_share_of_validation_images_is_accepted(n: int, share: float) -> None:
     confidences = np.random.default_rng(0).random(n).astype(np.float32)
-    tau = Tau.accepting(share, confidences.astype(float)).value
+    tau = Threshold.accepting(share, confidences.astype(float)).value
     accepted = (torch.from_numpy(confidences) >= tau).sum().item()
     assert accepted >= share * n - 1e-9
     assert accepted - 1 < share * n  # and one fewer would be too few
@@ -178,7 +189,7 @@ def test_at_least_the_wanted_share_of_validation_images_is_accepted(n: int, shar
 
 def test_the_element_is_the_floor_of_a_hundredth() -> None:
     confidences = np.arange(1000) / 1000
-    assert [Tau.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [
+    assert [Threshold.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [
         0.0,
         0.001,
         0.002,
@@ -190,7 +201,7 @@ def test_the_thresholds_replicates_are_those_of_drawing_the_images_anew() -> Non
     """Against the bootstrap done by hand: 4,000 samples with replacement; means agree within five standard errors."""
     confidences, rng = np.random.default_rng(1).random(60), np.random.default_rng(2)
     drawn = np.sort(rng.choice(confidences, (4000, 60)), axis=1)[:, 6]
-    tau = Tau.accepting(0.9, confidences)
+    tau = Threshold.accepting(0.9, confidences)
     error = drawn.std() * (1 / 4000 + 1 / 2000) ** 0.5
     assert tau.value == np.sort(confidences)[6]
     assert abs(tau.replicates.mean() - drawn.mean()) < 5 * error
@@ -206,7 +217,7 @@ def many(n: int, seed: int) -> tuple[Examples, Examples]:
 
 
 def test_the_interval_of_a_share_at_a_given_threshold_is_like_wilsons() -> None:
-    found = score(*many(400, 0), statistic="fpr", threshold=0.5, validation=0)
+    found = score(*many(400, 0), measure=FalsePositiveRate, threshold=0.5, validation=0)
     (row,) = shown(found)
     assert (row.low, row.high) == pytest.approx(wilson(row.value, 400), abs=0.01)
     assert outcomes(found).mean().item() == pytest.approx(row.value)
@@ -215,7 +226,7 @@ def test_the_interval_of_a_share_at_a_given_threshold_is_like_wilsons() -> None:
 def test_the_interval_sees_that_the_threshold_was_estimated() -> None:
     of = many(1000, 0)
     (free,) = shown(score(*of, validation=0.1, tpr=0.9))
-    tau = value(of[0], statistic="threshold", validation=0.1, tpr=0.9)[0]
+    tau = value(of[0], measure=RejectionThreshold, validation=0.1, tpr=0.9)[0]
     (given,) = shown(score(*of, validation=0.1, threshold=tau))
     assert free.value == given.value
     assert free.high - free.low > 1.1 * (given.high - given.low)
@@ -230,7 +241,7 @@ def test_where_no_validation_image_is_right_there_is_no_threshold() -> None:
     wrong = examples(CLEAN_RIGHT + [W] * 10, CLEAN + VALID, list(range(20)), clean=True)
     with pytest.raises(InvspecError, match="none of 10 validation images is classified correctly"):
         score(wrong, ATTACK)
-    assert ConfidenceThreshold().smoke().threshold == 0
+    assert RobustError().smoke().threshold == 0
 
 
 def test_an_attack_on_validation_images_alone_leaves_nothing_to_judge() -> None:
@@ -239,13 +250,16 @@ def test_an_attack_on_validation_images_alone_leaves_nothing_to_judge() -> None:
 
 
 def test_attacks_on_pairs_are_refused() -> None:
-    pairs = Examples(ATTACK.clean, {**ATTACK.judged, "source": ATTACK.judged["index"]}, {})
-    with pytest.raises(InvspecError, match="thresholds are of single images"):
+    pairs = Examples(
+        ATTACK.clean, filled({**vars(ATTACK.judged), "source": ATTACK.judged.index}), {}
+    )
+    with pytest.raises(InvspecError, match="thresholds are for single images"):
         score(IDENTITY, pairs)
 
 
 def test_the_defaults_are_the_published_protocol() -> None:
-    made = make("measure", "confidence_threshold", {})
-    assert (made.statistic, made.tpr, made.validation, made.threshold) == ("rerr", 0.99, 0.1, None)
+    made = make("measure", "robust_error", {})
+    assert (made.tpr, made.validation, made.threshold) == (0.99, 0.1, None)
+    assert made == make("measure", "confidence_threshold", {})
     with pytest.raises(ValidationError):
-        ConfidenceThreshold(threshold=1.5)
+        RobustError(threshold=1.5)

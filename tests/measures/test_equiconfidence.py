@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
 from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures.equiconfidence import Equiconfidence, gradients, headings, tangents
+from invspec.measures.equiconfidence import (
+    Equiconfidence,
+    RealisedNorm,
+    gradients,
+    headings,
+    tangents,
+)
 from invspec.ops.draws import PerExample
 
 W = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0, 1.5, -0.5, 1.0, 2.0])
@@ -33,19 +40,34 @@ def attacked() -> Examples:
     return of_pairs(MODEL, images, torch.tensor([0, 0, 0, 1]), ends, path[:, -1], path)
 
 
+FEW: dict[str, Any] = {"every": 2, "radii": (0, 5, 30), "draws": 64}
+
+
 def measure(**fields: Any) -> Equiconfidence:
-    return Equiconfidence(**{"every": 2, "radii": (0, 5, 30), "draws": 64, **fields})
+    return Equiconfidence(**{**FEW, **fields})
+
+
+def confidences(of: Equiconfidence, pairs: Examples) -> Tensor:
+    """Confidences (V, R, Q) of the rows, which are in the order of vertices, radii and quantiles."""
+    values = torch.tensor([row.value for row in shown(of.score(MODEL, pairs))])
+    return values.view(-1, len(of.radii), len(of.quantiles))
+
+
+def lengths(pairs: Examples, **fields: Any) -> Tensor:
+    """Lengths (V, R) of the rows, which are in the order of vertices and radii."""
+    of = RealisedNorm(**{**FEW, **fields})
+    return torch.tensor([row.value for row in shown(of.score(MODEL, pairs))]).view(-1, 3)
 
 
 def test_of_linear_logits_the_tangent_sphere_has_the_confidence_of_its_vertex() -> None:
     pairs = attacked()
-    score = measure(clamp=False).score(MODEL, pairs)
     f = MODEL(pairs.tensors["path"][:2, ::2].flatten(0, 1)).softmax(1)[:, 0].view(2, 3).mean(0)
     expected = f[:, None, None].expand(3, 3, 2)
-    torch.testing.assert_close(
-        score.tensors["confidence"], expected, rtol=0, atol=5e-6
-    )  # 30 * ||w|| * 1e-7, over 4
-    torch.testing.assert_close(score.tensors["realised_norm"], torch.tensor([[0.0, 5.0, 30.0]] * 3))
+    found = confidences(measure(clamp=False), pairs)
+    # 30 * ||w|| * 1e-7, over 4
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-6)
+    unclamped = lengths(pairs, clamp=False)
+    torch.testing.assert_close(unclamped, torch.tensor([[0.0, 5.0, 30.0]] * 3))
 
 
 def test_rows_say_vertex_radius_and_quantile() -> None:
@@ -54,51 +76,39 @@ def test_rows_say_vertex_radius_and_quantile() -> None:
         (row.where["vertex"], row.where["radius"], row.where["quantile"]) for row in shown(score)
     ]
     assert places == [(v, r, q) for v in (0, 2, 4) for r in (0, 5, 30) for q in (0.05, 0.95)]
-    torch.testing.assert_close(
-        torch.tensor([row.value for row in shown(score)]), score.tensors["confidence"].flatten()
-    )
     assert all(row.n == 2 and row.low <= row.value <= row.high for row in shown(score))
 
 
 def test_radius_0_is_the_vertex_itself() -> None:
-    score = measure(orthogonal_to="path").score(MODEL, attacked())
-    at_zero = score.tensors["confidence"][:, 0]
+    at_zero = confidences(measure(orthogonal_to="path"), attacked())[:, 0]
     assert torch.equal(at_zero[:, 0], at_zero[:, 1])
 
 
 def test_across_the_path_confidence_spreads_with_the_radius() -> None:
-    confidence = (
-        measure(orthogonal_to="path", radii=(0, 0.1, 1, 5), clamp=False)
-        .score(MODEL, attacked())
-        .tensors["confidence"]
+    confidence = confidences(
+        measure(orthogonal_to="path", radii=(0, 0.1, 1, 5), clamp=False), attacked()
     )
     spread = confidence[..., 1] - confidence[..., 0]
     assert (spread.diff(dim=1) > 0).all()
 
 
 def test_clamping_shortens_what_is_added() -> None:
-    norm = measure().score(MODEL, attacked()).tensors["realised_norm"]
+    norm = lengths(attacked())
     assert (norm[:, 0] == 0).all()
     assert (norm[:, 1:] <= 3).all()  # the diagonal of the box
-    rows = shown(measure(statistic="realised_norm").score(MODEL, attacked()))
+    rows = shown(RealisedNorm(**FEW).score(MODEL, attacked()))
     assert [(row.where["vertex"], row.where["radius"]) for row in rows[:2]] == [(0, 0), (0, 5)]
-    assert [row.value for row in rows] == pytest.approx(norm.flatten().tolist())
 
 
 def test_draws_belong_to_the_pair_whatever_stands_beside_it() -> None:
     pairs, rows = attacked(), torch.tensor([1])
     alone = Examples(
         pairs.clean.take(rows),
-        {name: column[rows] for name, column in pairs.judged.items()},
+        filled({name: column[rows] for name, column in vars(pairs.judged).items()}),
         {name: tensor[rows] for name, tensor in pairs.tensors.items()},
     )
-    both = torch.stack(
-        [
-            measure(eligible="all").score(MODEL, one).tensors["confidence"]
-            for one in (pairs, _only(pairs, [0, 2]))
-        ]
-    )
-    mine = measure().score(MODEL, alone).tensors["confidence"]
+    both = [confidences(measure(eligible="all"), some) for some in (pairs, _only(pairs, [0, 2]))]
+    mine = confidences(measure(), alone)
     torch.testing.assert_close(3 * both[0] - 2 * both[1], mine, rtol=0, atol=1e-6)
 
 
@@ -106,7 +116,7 @@ def _only(pairs: Examples, positions: list[int]) -> Examples:
     rows = torch.tensor(positions)
     return Examples(
         pairs.clean.take(rows),
-        {name: column[rows] for name, column in pairs.judged.items()},
+        filled({name: column[rows] for name, column in vars(pairs.judged).items()}),
         {name: tensor[rows] for name, tensor in pairs.tensors.items()},
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from columns import filled
 from pair_examples import FirstPixels, of_pairs
 from shown import index, outcomes, shown
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures.final_distance import FinalDistance
+from invspec.measures.final_distance import FinalDistance, MeanFinalDistance
 
 FOUND = [
     0.1,
@@ -46,22 +47,22 @@ def test_quantiles_are_rows_of_their_own() -> None:
     assert all(row.n == 3 and row.low <= row.value <= row.high for row in rows)
 
 
-def test_mean_and_median_are_one_number() -> None:
-    score = FinalDistance(distance="linf", statistic="mean").score(MODEL, attacked())
+def test_the_mean_and_the_median_agree_with_those_of_three_pairs() -> None:
+    score = MeanFinalDistance(distance="linf").score(MODEL, attacked())
     assert shown(score)[0].value == pytest.approx(0.35)
     assert outcomes(score).tolist() == pytest.approx([0.15, 0.35, 0.55])
     assert index(score).tolist() == [0, 1, 2]
-    (median,) = shown(FinalDistance(distance="linf", statistic="median").score(MODEL, attacked()))
+    (median,) = shown(FinalDistance(distance="linf", quantiles=(0.5,)).score(MODEL, attacked()))
     assert median.value == pytest.approx(0.35)
-    assert median.where == {}
+    assert median.where == {"quantile": 0.5}
 
 
 def test_relative_distances_are_1_where_nothing_was_gained() -> None:
     pairs = attacked()
-    mean = FinalDistance(distance="linf", statistic="mean", relative=True)
+    mean = MeanFinalDistance(distance="linf", relative=True)
     from_source = 1.0  # linf between source and target: the first two pixels differ by 1
     assert shown(mean.score(MODEL, pairs))[0].value == pytest.approx(0.35 / from_source)
-    euclidean = FinalDistance(distance="l2", statistic="mean", relative=True)
+    euclidean = MeanFinalDistance(distance="l2", relative=True)
     assert shown(euclidean.score(MODEL, pairs))[0].value == pytest.approx(
         0.35 / (1 + 1 + 0.64) ** 0.5
     )
@@ -74,7 +75,7 @@ def test_relative_distances_are_1_where_nothing_was_gained() -> None:
 def test_where_nobody_is_eligible_there_is_no_distance() -> None:
     pairs = attacked()
     wrong = Examples(
-        pairs.clean, {**pairs.judged, "prediction": 1 - pairs.judged["y"]}, pairs.tensors
+        pairs.clean, filled({**vars(pairs.judged), "prediction": 1 - pairs.judged.y}), pairs.tensors
     )
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         LINF.score(MODEL, wrong)

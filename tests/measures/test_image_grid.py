@@ -116,7 +116,7 @@ def test_no_more_is_read_than_holds_what_is_shown(monkeypatch):
 
     one = examples()
     one = type(one)(one.clean, one.judged, Counted(one.tensors), one.settings)
-    found = Shown.of(one, torch.tensor([1, 4]))
+    found = Shown.read(one, torch.tensor([1, 4]))
     assert read == [(0, 2), (2, 4), (4, 6)]
     assert numbers(found.x_adv).flatten().tolist() == [1, 4]
     torch.testing.assert_close(found.x, IMAGES[[ALL[1][0], ALL[4][0]]])

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import of_pairs
 from shown import shown
 from torch import Tensor, nn
@@ -37,7 +38,9 @@ class Drifting(nn.Module):
 
 def examples(x: Tensor) -> Examples:
     return Examples(
-        TensorSplit(x, torch.zeros(len(x)).long()), {"index": torch.arange(len(x))}, {"x_adv": x}
+        TensorSplit(x, torch.zeros(len(x)).long()),
+        filled({"index": torch.arange(len(x))}),
+        {"x_adv": x},
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import FirstPixels, of_pairs
 from shown import Shown, shown
 from torch import Tensor
@@ -92,10 +93,10 @@ def test_examples_that_are_no_pairs_are_their_own_sources() -> None:
     paired = examples()
     judged = {
         name: column
-        for name, column in paired.judged.items()
+        for name, column in vars(paired.judged).items()
         if name in ("index", "y", "prediction")
     }
-    alone = replace(paired, judged=judged)
+    alone = replace(paired, judged=filled(judged))
     assert values(alone) == values()
     assert rows(alone)["exact"].n == 3
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import Tensor, nn
 
@@ -18,7 +19,9 @@ class Tempered(nn.Module):
 
 def examples() -> Examples:
     x, index = torch.arange(12.0).view(3, 1, 2, 2) / 12, torch.arange(3) + 5
-    return Examples(TensorSplit(x, index, index=index), {"index": index}, {"x_adv": x + 0.25})
+    return Examples(
+        TensorSplit(x, index, index=index), filled({"index": index}), {"x_adv": x + 0.25}
+    )
 
 
 @pytest.mark.parametrize(("clean", "more"), [(True, 0.0), (False, 1.0)])

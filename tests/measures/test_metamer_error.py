@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -48,8 +49,8 @@ def metamers(bounds=(-math.inf, math.inf)):
         third = x.flatten(1)[:, 2]
         return torch.stack([-third, third], dim=1)
 
-    return Examples(images, {"index": images.index}, {}), Examples(
-        clean, judged, {"x_adv": x_adv}, oracle=oracle
+    return Examples(images, filled({"index": images.index}), {}), Examples(
+        clean, filled(judged), {"x_adv": x_adv}, oracle=oracle
     )
 
 
@@ -84,4 +85,4 @@ def test_the_oracle_alone_sees_metamers_within_the_bounds():
     )
     assert max(x.abs().max() for x in asked) == 0.5
     assert not found["always 1"].any()
-    assert torch.equal(found["logits"], (attacked.judged["y"] == 0).double())
+    assert torch.equal(found["logits"], attacked.judged.y == 0)

@@ -109,7 +109,7 @@ def test_only_so_many_are_shown() -> None:
     "measure", [MetamerTriples(), MetamerColumns()], ids=["triples", "columns"]
 )
 def test_points_without_bounds_are_no_pictures(measure: MetamerTriples | MetamerColumns) -> None:
-    with pytest.raises(InvspecError, match="pixels without bounds make no picture"):
+    with pytest.raises(InvspecError, match="cannot be drawn"):
         measure.score(MODEL, unbounded(examples(steps=2)))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -55,7 +56,7 @@ def images(model, code, y):
 
 
 def examples(split):
-    return Examples(split, {"index": split.index, "y": split.y}, {"x_adv": split.pixels})
+    return Examples(split, filled({"index": split.index, "y": split.y}), {"x_adv": split.pixels})
 
 
 def channel(semantic_flips, nuisance_flips, seed, n=N, model=None):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from shown import Shown, shown
 
 from invspec.attacks.nspgd import NSPGD
@@ -36,7 +37,7 @@ def examples(settings: Any) -> Examples:
     (batch,) = clean.batches(len(clean))
     prediction = torch.where(clean.source == 0, batch.y + 1, batch.y)
     judged = {"prediction": prediction, "y": batch.y, "source": clean.source}
-    return Examples(clean, judged, {}, settings)
+    return Examples(clean, filled(judged), {}, settings)
 
 
 def scored(**settings: Any) -> dict[str, Shown]:
@@ -75,7 +76,7 @@ def test_the_active_set_is_exact_until_it_is_clamped() -> None:
 def test_the_largest_change_is_that_of_the_worst_pair_and_of_no_sample() -> None:
     found, one = scored(constraint=0.3, clamp=False), examples({})
     (batch,) = one.clean.batches(len(one.clean))
-    batch = batch.take(one.judged["prediction"] == one.judged["y"])
+    batch = batch.take(one.judged.prediction == one.judged.y)
     batch = replace(batch, x=batch.x.double(), x_target=batch.targets.double())
     attack = NullStep(constraint=0.3, clamp=False)
     x_adv = attack.perturb(net(), batch, PerExample("task", batch.index)).x_adv
@@ -108,7 +109,7 @@ def test_the_numbers_are_those_of_the_images_that_the_attack_returns(clamp: bool
     settings: dict[str, Any] = {"constraint": 0.1, "alpha": 0.7}
     found, one = scored(**settings), examples({})
     (batch,) = one.clean.batches(len(one.clean))
-    batch = batch.take(one.judged["prediction"] == one.judged["y"])
+    batch = batch.take(one.judged.prediction == one.judged.y)
     x_adv = (
         NullStep(**settings, clamp=clamp)
         .perturb(net(), batch, PerExample("task", batch.index))
@@ -130,5 +131,5 @@ def test_the_clamp_of_the_attack_is_no_concern_of_the_measure() -> None:
 
 
 def test_other_attacks_are_refused() -> None:
-    with pytest.raises(InvspecError, match="the attack is no null_step"):
+    with pytest.raises(InvspecError, match="the attack is not null_step"):
         NullStepExactness().score(net(), examples(NSPGD().identity["fields"]))

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
-from shown import outcomes, shown
+from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, PathPromise
@@ -161,18 +162,19 @@ def test_a_path_stays_within_the_pixels() -> None:
 def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
     broken = attacked(level())
-    judged = {**broken.judged, "confidence": torch.tensor([float("nan")])}
-    assert found(replace(broken, judged=judged))["failing"] == 1
+    judged = {**vars(broken.judged), "confidence": torch.tensor([float("nan")])}
+    assert found(replace(broken, judged=filled(judged)))["failing"] == 1
 
 
 def test_shares_are_means_over_sources() -> None:
     promise = replace(UNIT, longest_step=1.0)
     pairs = attacked(level(), drooping(0.3), level(0.6), level(0.7), promise=promise)
-    score = PathValidity(statistic="failing").score(MODEL, pairs)
-    assert shown(score)[0].value == 0.25
-    assert outcomes(score).tolist() == [0, 1, 0, 0]
-    between = PathValidity(statistic="failing_between").score(MODEL, pairs)
-    assert outcomes(between).tolist() == [0, 1, 0, 0]
+    rows = PathValidity().score(MODEL, pairs).rows
+    for row in rows[-2:]:
+        assert row.where["quantity"] in ("share_failing", "share_failing_between")
+        assert row.outcomes is not None
+        assert row.outcomes.values.tolist() == [0, 1, 0, 0]
+    assert [row.value for row in shown(rows)[-2:]] == [0.25, 0.25]
 
 
 def test_a_halted_path_is_not_walked_on_the_spot() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from shown import Shown, shown
 from torch import Tensor, nn
 
@@ -50,7 +51,9 @@ def moved(delta: list[float], exact: bool = False) -> Examples:
     x_adv = x.double() + torch.tensor(delta, dtype=torch.float64)
     tensors = {"x_adv": x_adv.float()} | ({"exact": x_adv} if exact else {})
     return Examples(
-        TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {"index": torch.arange(N)}, tensors
+        TensorSplit(x, torch.zeros(N, dtype=torch.int64)),
+        filled({"index": torch.arange(N)}),
+        tensors,
     )
 
 
@@ -116,7 +119,9 @@ def test_pre_images_grow_with_depth_however_images_move() -> None:
     tensors = {"x_adv": torch.where(torch.arange(N).view(-1, 1, 1, 1) % 3 == 0, x, jumbled)}
     found = values(
         Examples(
-            TensorSplit(x, torch.zeros(N, dtype=torch.int64)), {"index": torch.arange(N)}, tensors
+            TensorSplit(x, torch.zeros(N, dtype=torch.int64)),
+            filled({"index": torch.arange(N)}),
+            tensors,
         ),
         layers=LAYERS,
     )
@@ -155,7 +160,7 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
         -1, 1, 1, 1
     )  # all pairs of a source have the same fate
     alone = replace(plain, tensors={"x_adv": x_adv})
-    paired = replace(alone, judged={"source": source})
+    paired = replace(alone, judged=filled({"source": source}))
     one, other = (rows(examples)["logits"] for examples in (alone, paired))
     assert (one.n, other.n) == (N, N // 3)
     assert one.value == pytest.approx(other.value)

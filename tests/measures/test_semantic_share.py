@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from columns import filled
 from shown import Shown, shown
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ def examples(
     labels = TRUE(x).argmax(1) if y is None else torch.tensor(y)
     return Examples(
         TensorSplit(x, labels),
-        {"y": labels, "index": torch.arange(len(x))},
+        filled({"y": labels, "index": torch.arange(len(x))}),
         {"x_adv": x_adv},
         oracle=TRUE,
     )
@@ -95,9 +96,11 @@ def test_the_oracle_is_judged_by_the_labels() -> None:
 def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     images = [(LOW, LOW), (LOW, HIGH), (LOW, HIGH), (LOW, HIGH)]
     attacked = examples(images, images, y=[0, 0, 1, 1])
-    row = rows(replace(attacked, judged={**attacked.judged, "source": torch.tensor([5, 5, 9, 9])}))[
-        "oracle_accuracy"
-    ]
+    row = rows(
+        replace(
+            attacked, judged=filled({**vars(attacked.judged), "source": torch.tensor([5, 5, 9, 9])})
+        )
+    )["oracle_accuracy"]
     assert (row.value, row.n) == (0.75, 2)
     assert (row.low, row.high) == pytest.approx((0.5, 1), abs=0.02)
 
@@ -136,7 +139,9 @@ def test_example_6_is_invariance_based_for_the_misaligned_classifier_alone(
     clean = TensorSplit(inner.x, inner.y, (-math.inf, math.inf))
     found = values_of(
         model,
-        Examples(clean, {"y": inner.y, "index": clean.index}, {"x_adv": x_adv}, oracle=oracle),
+        Examples(
+            clean, filled({"y": inner.y, "index": clean.index}), {"x_adv": x_adv}, oracle=oracle
+        ),
     )
     assert found["semantic"] == found["oracle_accuracy"] == 1
     assert found["invariance_adversarial"] == found["invariance_adversarial_logits"] == adversarial

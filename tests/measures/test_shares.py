@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from columns import filled
 from shown import index, outcomes, shown
 from torch import nn
 
@@ -21,7 +22,7 @@ def judged(y, prediction, prediction_adv):
     }
     clean = TensorSplit(torch.zeros(len(y), 1, 1, 1), torch.tensor(y))
     return Examples(
-        clean, {name: torch.tensor(list(column)) for name, column in columns.items()}, {}
+        clean, filled({name: torch.tensor(list(column)) for name, column in columns.items()}), {}
     )
 
 
@@ -65,7 +66,7 @@ def test_among_the_correct_only_they_count_and_keep_their_index():
 
 
 def test_where_nothing_is_correct_the_refusal_says_so():
-    with pytest.raises(InvspecError, match="no examples"):
+    with pytest.raises(InvspecError, match="no example is classified correctly"):
         FoolingRate(among="correct").score(nn.Identity(), judged([0], [1], [1]))
 
 

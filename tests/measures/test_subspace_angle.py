@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from columns import filled
 from shown import shown
 from torch import nn
 
@@ -30,7 +31,9 @@ def examples(delta):
     n = len(delta)
     x = torch.full((n, 1, 4, D // 4), 0.5)
     return Examples(
-        TensorSplit(x, torch.zeros(n, dtype=torch.int64)), {}, {"x_adv": x + delta.view_as(x)}
+        TensorSplit(x, torch.zeros(n, dtype=torch.int64)),
+        filled({}),
+        {"x_adv": x + delta.view_as(x)},
     )
 
 
@@ -199,10 +202,10 @@ def test_fewer_examples_than_pixels_change_nothing_but_the_basis():
 
 
 def test_an_attack_that_moved_nothing_has_no_components():
-    with pytest.raises(InvspecError, match="alike"):
+    with pytest.raises(InvspecError, match="are the same"):
         scored(spread(), torch.zeros(300, D))
 
 
 def test_three_perturbations_are_too_few():
-    with pytest.raises(InvspecError, match="3 perturbations span no subspace"):
+    with pytest.raises(InvspecError, match="at least 4 perturbations, found 3"):
         scored(spread(n=3), spread(n=3))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import FirstPixels, of_pairs
 from shown import index, outcomes, shown
 from torch import Tensor, nn
@@ -151,8 +152,8 @@ def test_final_images_are_read_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch
 
 def test_where_no_source_is_classified_correctly_there_is_no_rate() -> None:
     wrong = attacked()
-    judged = {**wrong.judged, "prediction": (wrong.judged["y"] + 1) % K}
-    none = Examples(wrong.clean, judged, wrong.tensors)
+    judged = {**vars(wrong.judged), "prediction": (wrong.judged.y + 1) % K}
+    none = Examples(wrong.clean, filled(judged), wrong.tensors)
     with pytest.raises(InvspecError, match="none of 8 pairs is eligible") as problem:
         LINF.score(MODEL, none)
     assert "eligible: all" in problem.value.hint
@@ -160,7 +161,7 @@ def test_where_no_source_is_classified_correctly_there_is_no_rate() -> None:
 
 
 def test_a_class_that_the_model_has_not_is_refused() -> None:
-    with pytest.raises(InvspecError, match="class 2, the model 2 logits"):
+    with pytest.raises(InvspecError, match="class 2, but the model has 2 logits"):
         LINF.model_copy(update={"eligible": "all"}).score(FirstPixels(2), attacked())
 
 
@@ -176,7 +177,7 @@ def test_cells_without_pairs_are_no_part_of_the_mean() -> None:
     rows = torch.tensor([0, 4, 5])
     some = Examples(
         whole.clean.take(rows),
-        {name: column[rows] for name, column in whole.judged.items()},
+        filled({name: column[rows] for name, column in vars(whole.judged).items()}),
         {"x_adv": whole.x_adv[rows]},
     )
     score = LINF.score(nn.Sequential(MODEL), some)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from columns import filled
 from shown import outcomes, shown
 from torch import nn
 
@@ -17,7 +18,9 @@ Y = torch.tensor([0, 1, 2, 1])
 @pytest.mark.parametrize(("k", "missed"), [(1, [0, 1, 1, 1]), (2, [0, 0, 1, 0]), (3, [0, 0, 0, 0])])
 def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
     examples = Examples(
-        TensorSplit(torch.zeros(4, 1, 1, 3), Y), {"index": torch.arange(4)}, {"x_adv": LOGITS}
+        TensorSplit(torch.zeros(4, 1, 1, 3), Y),
+        filled({"index": torch.arange(4)}),
+        {"x_adv": LOGITS},
     )
     found = TopKError(k=k).score(nn.Flatten(), examples)
     assert outcomes(found).tolist() == missed
@@ -27,6 +30,8 @@ def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
 def test_logits_that_are_no_numbers_miss_and_so_does_a_net_that_prefers_nothing():
     logits = torch.tensor([[torch.nan] * 3, [0.0] * 3]).view(2, 1, 1, 3)
     examples = Examples(
-        TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]), {"index": torch.arange(2)}, {"x_adv": logits}
+        TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]),
+        filled({"index": torch.arange(2)}),
+        {"x_adv": logits},
     )
     assert outcomes(TopKError(k=2).score(nn.Flatten(), examples)).tolist() == [1, 1]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from columns import filled
 from pair_examples import Sigmoid, of_pairs
-from pydantic import ValidationError
-from shown import index, outcomes, shown
+from shown import shown
 from torch import Tensor, nn
 
 from invspec.data import Examples
@@ -73,8 +73,8 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
     for source in range(2):
         x, ends = pairs.clean.images.pixels[source], pairs.x_adv[3 * source : 3 * source + 3]
         label, p_s = (
-            int(pairs.judged["prediction"][3 * source]),
-            pairs.judged["confidence"][3 * source].item(),
+            int(pairs.judged.prediction[3 * source]),
+            pairs.judged.confidence[3 * source].item(),
         )
         for a, b in ((0, 1), (0, 2), (1, 2)):
             f = {
@@ -95,18 +95,11 @@ def test_quantities_are_those_of_each_triangle_averaged() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "statistic", ["mean_confidence", "share_within", "edge_confidence", "least_edge_margin"]
-)
-def test_one_quantity_alone_has_an_entry_a_source(statistic: Any) -> None:
+def test_every_quantity_has_an_outcome_for_each_source() -> None:
     model = Sigmoid(torch.tensor([6.0, 4.0, 3.0, 1.0]))
-    pairs = attacked(model)
-    every = found(pairs, model, drops=(0.2,))
-    score = Triangle(statistic=statistic, drops=(0.2,)).score(model, pairs)
-    (value,) = (value for name, value in every.items() if name.startswith(statistic))
-    assert shown(score)[0].value == pytest.approx(value)
-    assert index(score).tolist() == [0, 1]
-    assert outcomes(score).mean().item() == pytest.approx(value)
+    for row in Triangle().score(model, attacked(model)).rows:
+        assert row.outcomes is not None
+        assert row.outcomes.index.tolist() == [0, 1]
 
 
 def test_sources_are_read_across_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +118,7 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
     rows = torch.tensor([0, 1, 2])
     uneven = Examples(
         pairs.clean.take(rows),
-        {k: v[rows] for k, v in pairs.judged.items()},
+        filled({k: v[rows] for k, v in vars(pairs.judged).items()}),
         {"x_adv": pairs.x_adv[rows]},
     )
     assert {row.n for row in shown(Triangle().score(Constant(), uneven))} == {1}
@@ -133,12 +126,9 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
 
 def test_the_misclassified_count_only_where_all_do() -> None:
     pairs = attacked(Constant())
-    wrong = Examples(pairs.clean, {**pairs.judged, "y": pairs.judged["y"] + 1}, pairs.tensors)
+    wrong = Examples(
+        pairs.clean, filled({**vars(pairs.judged), "y": pairs.judged.y + 1}), pairs.tensors
+    )
     with pytest.raises(InvspecError, match="none of 6 pairs is eligible"):
         found(wrong, Constant())
     assert found(wrong, Constant(), **Triangle().smoke().model_dump())["least_edge_margin"] == 0
-
-
-def test_one_share_needs_one_drop() -> None:
-    with pytest.raises(ValidationError, match="give one drop, not 4"):
-        Triangle(statistic="share_within")

@@ -37,14 +37,14 @@ def test_its_layers_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("shape", "read"), [(MNIST, 6), (CIFAR, 24), ((3, 15, 40), 12), ((3, 64, 64), 96)]
 )
-def test_the_linear_layers_read_what_the_maps_leave(shape: tuple, read: int) -> None:
+def test_the_linear_layers_read_the_last_maps(shape: tuple, read: int) -> None:
     net = fresh(GREY, shape)
     first = next(layer for layer in net.modules() if isinstance(layer, nn.Linear))
     assert first.in_features == read
     assert net(torch.rand(2, *shape)).shape == (2, 10)
 
 
-def test_images_of_which_nothing_is_left_are_refused() -> None:
+def test_images_that_are_too_small_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 15x15, found 14x32"):
         SLIM.sketch((1, 14, 32), 4)
 
@@ -66,7 +66,7 @@ def test_its_features_are_the_five_outputs_after_relu() -> None:
     torch.testing.assert_close(own_features(net, x)[1], embedded(maps))
 
 
-def test_its_saved_weights_serve_the_distance_of_its_name(
+def test_its_saved_weights_serve_the_distance_laidlaw_alexnet_cifar(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     net = fresh(AlexNetCIFAR(hidden=8), CIFAR).eval()
@@ -82,5 +82,5 @@ def test_its_saved_weights_serve_the_distance_of_its_name(
     torch.testing.assert_close(found, distance("laidlaw_self", net)(x, other))
 
 
-def test_parameters_of_the_convolutions() -> None:
+def test_number_of_parameters_of_the_convolutions() -> None:
     assert parameters(fresh(SLIM, CIFAR).net.features) == 28 * 4 + 37 * 6 + 55 * 8 + 73 * 6 + 55 * 6

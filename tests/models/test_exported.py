@@ -1,4 +1,4 @@
-"""Programs of torch.export: that they are the nets they were, and what is refused."""
+"""Programs of torch.export: they equal the exported net, and unsafe files are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHAPE, CLASSES = (1, 4, 4), 3
 
 @cache
 def net() -> nn.Module:
-    """Its mode matters: batch norm and dropout."""
+    """A net with batch norm and dropout, so that its mode matters."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         layers = nn.Sequential(
@@ -67,28 +67,28 @@ def model(folder: Path, content: bytes | None = None, **fields: Any) -> Exported
 x = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
-# ─ what it is ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the net ─
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])
-def test_a_program_is_the_net_it_was_for_any_number_of_images(tmp_path: Path, n: int) -> None:
+def test_a_program_equals_the_exported_net_for_any_number_of_images(tmp_path: Path, n: int) -> None:
     found = model(tmp_path).build(SHAPE, CLASSES)
     assert found(x[:n]).equal(net()(x[:n]))
 
 
-def test_mean_and_deviation_come_before_it(tmp_path: Path) -> None:
+def test_mean_and_std_are_applied_first(tmp_path: Path) -> None:
     found = model(tmp_path, mean=(0.5,), std=(0.25,)).build(SHAPE, CLASSES)
     assert found(x).equal(net()((x - 0.5) / 0.25))
     assert isinstance(found, Standardised)
 
 
-def test_its_mode_changes_nothing(tmp_path: Path) -> None:
+def test_train_and_eval_mode_give_the_same_logits(tmp_path: Path) -> None:
     found = model(tmp_path).build(SHAPE, CLASSES)
     assert found.train()(x).equal(found.eval()(x))
     assert not any(module.training for module in found.modules())
 
 
-def test_deployed_and_copied_it_has_a_gradient_for_its_input_alone(tmp_path: Path) -> None:
+def test_a_deployed_program_and_its_copy_have_gradients_for_the_input_only(tmp_path: Path) -> None:
     exported = model(tmp_path)
     for found in (
         deployed := exported.deploy(exported.build(SHAPE, CLASSES)),
@@ -104,7 +104,7 @@ def test_deployed_and_copied_it_has_a_gradient_for_its_input_alone(tmp_path: Pat
         torch.testing.assert_close(images.grad, expected)
 
 
-def test_its_weights_are_saved_and_come_back(tmp_path: Path) -> None:
+def test_its_weights_survive_a_state_dict(tmp_path: Path) -> None:
     first, second = (model(tmp_path).build(SHAPE, CLASSES) for _ in range(2))
     with torch.no_grad():
         for weight in first.parameters():
@@ -114,7 +114,7 @@ def test_its_weights_are_saved_and_come_back(tmp_path: Path) -> None:
     assert first(x).equal(second(x))
 
 
-def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
+def test_it_can_be_attacked_and_scored_without_training(tmp_path: Path) -> None:
     task = Train(FAKE, model(tmp_path), Untrained(), seed=0)
     runtime = Memory()
     rows = shown(runtime.load(score(perturb(PGD(eps=0.1, steps=2), task))).rows or ())
@@ -125,7 +125,7 @@ def test_it_is_attacked_and_scored_untrained(tmp_path: Path) -> None:
     )
 
 
-# ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ refused ─
 
 
 def refusal(exported: ExportedProgram) -> InvspecError:
@@ -134,7 +134,7 @@ def refusal(exported: ExportedProgram) -> InvspecError:
     return problem.value
 
 
-def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
+def test_a_file_with_another_digest_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, program())
     problem = refusal(ExportedProgram(file=str(path), sha256=64 * "0"))
     digest = hashlib.sha256(program()).hexdigest()
@@ -144,7 +144,7 @@ def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"no program", program()[:200], program()[: len(program()) // 2]]
 )
-def test_what_is_no_program_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_program_is_refused(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, content)
     digest = hashlib.sha256(content).hexdigest()
     problem = refusal(ExportedProgram(file=str(path), sha256=digest))
@@ -152,7 +152,7 @@ def test_what_is_no_program_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in problem.message
 
 
-def test_another_archive_is_refused(tmp_path: Path) -> None:
+def test_an_archive_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = BytesIO()
     torch.save(net().state_dict(), file)
     assert refusal(model(tmp_path, file.getvalue())).message.endswith(
@@ -161,7 +161,7 @@ def test_another_archive_is_refused(tmp_path: Path) -> None:
 
 
 def members(content: bytes) -> dict[str, bytes]:
-    """What an archive holds, by the names in its folder."""
+    """The members of an archive, by their names in its folder."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
@@ -219,12 +219,14 @@ class Bait:
         ("models/other.json", lambda _: b"{}", "models/other.json"),
     ],
 )
-def test_what_could_run_code_is_refused(tmp_path: Path, name: str, change: Any, found: str) -> None:
+def test_members_that_could_run_code_are_refused(
+    tmp_path: Path, name: str, change: Any, found: str
+) -> None:
     message = refusal(model(tmp_path, changed(name, change))).message
     assert message == f"{tmp_path}/net.pt2 contains {found}, which could run any code"
 
 
-def test_a_pickle_in_place_of_the_example_inputs_is_not_run(tmp_path: Path) -> None:
+def test_a_pickle_in_place_of_the_sample_inputs_is_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     for poison in (pickle.dumps(Bait(trace)), saved(Bait(trace))):
         content = changed("data/sample_inputs/model.pt", lambda _, poison=poison: poison)
@@ -253,9 +255,7 @@ def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
     trace, plain = tmp_path / "trace", members(program())
     evil = baited(trace)
     with pytest.raises(Exception, match=r"5\.bias is not an instance of torch.nn.Parameter"):
-        torch.export.load(
-            BytesIO(packed(*within("a", evil)))
-        )  # which has unpickled the bait by then
+        torch.export.load(BytesIO(packed(*within("a", evil))))  # by then it has unpickled the bait
     assert trace.exists(), "the bait is none"
     trace.unlink()
     for entries, reason in (
@@ -287,8 +287,10 @@ def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-def test_what_is_checked_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers that differ, as of bytes before the archive, read what was written anew."""
+def test_torch_loads_exactly_what_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes before the archive, which readers treat differently, do not reach torch."""
     read: list[bytes] = []
     load = torch.export.load
     monkeypatch.setattr(
@@ -299,7 +301,7 @@ def test_what_is_checked_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.M
     assert members(read[0]) == members(program())
 
 
-def test_a_program_that_torch_cannot_read_is_one_message_with_its_reason(
+def test_a_program_that_torch_cannot_read_gives_one_message_with_the_reason(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     weights = "data/weights/model_weights_config.json"
@@ -324,7 +326,7 @@ def test_a_program_for_other_images_is_refused(tmp_path: Path) -> None:
         model(tmp_path).build((1, 8, 8), CLASSES)
 
 
-# ─ in a spec ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ in a spec ─
 
 SPEC = """\
 title: a program
@@ -350,13 +352,14 @@ def test_a_spec_with_a_program_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert call("run", spec(tmp_path), "--workers", 1, "--store", tmp_path / "store") == 0
 
 
-def test_logits_for_other_classes_and_a_missing_file_are_told_at_their_line(
+def test_validate_reports_a_missing_file_and_a_wrong_number_of_logits_with_the_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     path = spec(tmp_path, classes=5)
     assert call("validate", path) == 2
-    expected = f"error: {path}:7: train.0.model: exported on fake: {tmp_path}/net.pt2 cannot be read: No such file"
+    where = f"error: {path}:7: train.0.model: exported on fake"
+    expected = f"{where}: {tmp_path}/net.pt2 cannot be read: No such file"
     assert capsys.readouterr().err.startswith(expected)
     written(tmp_path, program())
     assert call("validate", path) == 2

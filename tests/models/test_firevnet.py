@@ -1,4 +1,4 @@
-"""Nets that are bijections: round trips, log-determinants, where the logits are, and what does not fit."""
+"""Bijective nets: round trips, log-determinants, readouts, and images that do not fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from invspec.flows.layers import ActNorm, Invertible1x1
 from invspec.kinds import Bijective, Model
 from invspec.models.firevnet import FiRevNet
-from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
 from invspec.ops.dct import dct_matrix
 from invspec.perform.proxies import Padded, searched
 from invspec.registry import methods
@@ -30,7 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def lived(net: Any, x: Tensor, size: float = 0.05) -> Any:
-    """In eval mode, after two batches in train mode and small changes of all weights."""
+    """The net in eval mode, after two batches in train mode and small changes of all weights."""
     with torch.no_grad():
         net.train()(x)
         net(x.flip(0))
@@ -54,7 +53,7 @@ def round_trip(net: Any, x: Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_decoding_gives_the_image_back(kind: str) -> None:
+def test_decode_inverts_encode(kind: str) -> None:
     net, x = net_of(**KINDS[kind]), images((1, 16, 16))
     assert round_trip(net, x) < 1e-3
     assert round_trip(net.double(), x.double()) < 1e-9
@@ -62,7 +61,7 @@ def test_decoding_gives_the_image_back(kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["firevnet_mnist", "firevnet_mnist_released"])
-def test_48_blocks_on_32x32_are_undone(name: str) -> None:
+def test_48_blocks_on_32x32_are_inverted(name: str) -> None:
     torch.manual_seed(0)
     model, x = methods.make("model", name, {}), images((1, 32, 32))
     assert isinstance(model, FiRevNet)
@@ -114,7 +113,7 @@ def test_with_identical_couplings_and_orthogonal_matrices_actnorm_alone_changes_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_the_semantic_part_and_all_numbers_are_kept(kind: str) -> None:
+def test_logits_are_the_semantic_part_and_the_code_has_all_numbers(kind: str) -> None:
     net, x = net_of(**KINDS[kind]), images((1, 16, 16))
     semantic, nuisance = net.encode(x)
     assert semantic.equal(net(x))
@@ -126,12 +125,11 @@ def test_logits_are_the_semantic_part_and_all_numbers_are_kept(kind: str) -> Non
     assert log_det.shape == (4,)
 
 
-def test_nets_are_known_as_bijections_before_they_have_numbers() -> None:
+def test_sketches_implement_bijective() -> None:
     assert isinstance(FiRevNet().sketch((1, 32, 32), 10), Bijective)
-    assert isinstance(FullyConnectedFiRevNet().sketch((1, 1, 100), 2), Bijective)
 
 
-def test_another_nuisance_leaves_the_logits_as_they_were() -> None:
+def test_another_nuisance_keeps_the_logits() -> None:
     net = net_of(coupling="affine").double()
     semantic, nuisance = net.encode(images((1, 16, 16)).double())
     metamers = net.decode(semantic, nuisance.flip(0))
@@ -140,7 +138,7 @@ def test_another_nuisance_leaves_the_logits_as_they_were() -> None:
 
 
 def last_map(net: Any, x: Tensor) -> Tensor:
-    """The last stage's output (B, C, H, W), of a net without factor-out."""
+    """The last stage's output (B, C, H, W) of a net without factor_out."""
     for stage in net.stages:
         x, _ = stage(x)
     return x
@@ -155,7 +153,7 @@ def test_a_site_is_read_channel_by_channel() -> None:
     assert nuisance[:, 12:].equal(others.flatten(1))
 
 
-def test_the_dct_is_read_where_it_is_the_mean() -> None:
+def test_readout_dct_reads_the_scaled_means() -> None:
     net, x = net_of(factor_out=False, readout="dct"), images((1, 16, 16))
     maps, (semantic, nuisance) = last_map(net, x), net.encode(x)
     torch.testing.assert_close(semantic, 4 * maps.mean((2, 3))[:, :4])
@@ -169,7 +167,7 @@ def test_the_first_numbers_are_read_from_the_flattened_map() -> None:
     assert torch.cat(net.encode(x), dim=1).equal(last_map(net, x).flatten(1))
 
 
-def test_what_left_last_comes_first() -> None:
+def test_halves_that_left_last_come_first_in_the_nuisance() -> None:
     net, x = net_of((1, 32, 32), stages=3), images((1, 32, 32))
     first, _ = net.stages[0](x)
     second, _ = net.stages[1](first[:, :2])
@@ -190,7 +188,7 @@ def test_the_nets_of_the_paper_have_its_shapes() -> None:
     assert imagenet.stages * imagenet.blocks * 3 == 48
 
 
-def test_the_net_for_imagenet_is_small_enough_to_be_sketched_with_numbers() -> None:
+def test_the_number_of_parameters_of_the_imagenet_net() -> None:
     imagenet = methods.make("model", "firevnet_imagenet", {})
     assert isinstance(imagenet, Model)
     assert 40e6 < parameters(imagenet.sketch((3, 224, 224), 1000)) < 2**26
@@ -223,38 +221,7 @@ def test_images_that_do_not_fit_are_refused(
         FiRevNet(**fields).sketch(shape, classes)
 
 
-def test_vectors_too_short_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="needs at least 2 numbers per image for 2 classes, found 1"
-    ):
-        FullyConnectedFiRevNet().sketch((1, 1, 1), 2)
-
-
-@pytest.mark.parametrize("length", [100, 7])
-def test_a_vector_is_undone_whatever_its_length_and_range(length: int) -> None:
-    x = 10 * torch.randn(4, 1, 1, length)
-    net: Any = fresh(FullyConnectedFiRevNet(hidden=8), (1, 1, length), 2).double()
-    assert round_trip(net, x.double()) < 1e-9
-    assert net.encode_with_log_det(x.double())[2].equal(torch.zeros(4, dtype=torch.float64))
-    assert net(x.double()).shape == (4, 2)
-
-
-def test_each_half_of_a_vector_is_changed_in_turn_and_returns_to_its_place() -> None:
-    net: Any = fresh(FullyConnectedFiRevNet(hidden=8), (1, 1, 6), 2)
-    x = torch.randn(2, 1, 1, 6)
-    with torch.no_grad():
-        for weight in net.parameters():
-            weight.zero_()
-    assert torch.cat(net.encode(x), dim=1).equal(x.flatten(1))
-    couplings = net.stages[0].layers[1::2]
-    assert [len(coupling.net) for coupling in couplings] == [5] * 4
-    couplings[3].net[-1].bias.data.fill_(1.0)
-    assert (torch.cat(net.encode(x), dim=1) - x.flatten(1)).mean(0).tolist() == pytest.approx(
-        [1, 1, 1, 0, 0, 0]
-    )
-
-
-def test_a_net_trained_in_bfloat16_is_saved_and_inverts_without_beginning_anew() -> None:
+def test_a_net_trained_in_bfloat16_still_inverts_after_loading() -> None:
     torch.manual_seed(0)
     model, x, y = FiRevNet(stages=2, blocks=2, width=8), images((1, 16, 16), 8), torch.arange(8) % 4
     net = model.build((1, 16, 16), 4).train()

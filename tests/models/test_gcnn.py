@@ -33,10 +33,10 @@ def test_it_has_the_layers_of_table_1() -> None:
 
 
 @pytest.mark.parametrize(("lifting", "deeper", "convolutions"), [(9, 36, 25_350), (9, 38, 26_750)])
-def test_its_convolutions_have_coefficients_for_every_pair_and_one_bias_a_field(
+def test_convolutions_have_coefficients_per_pair_of_fields_and_a_bias_per_field(
     lifting: int, deeper: int, convolutions: int
 ) -> None:
-    """Cohen and Welling's count and e2cnn's; with the flattening head's 64,560 theirs makes the 89,910 of Table 1."""
+    """Cohen and Welling's count, with 64,560 of the flatten head, is the 89,910 of Table 1."""
     pairs = [(1, 10, lifting), (10, 10, deeper), (10, 20, deeper), (20, 20, deeper)]
     assert sum(fan_in * fan_out * each + fan_out for fan_in, fan_out, each in pairs) == convolutions
     ours = sum(parameters(layer) for layer in built().modules() if isinstance(layer, GroupConv))
@@ -65,7 +65,7 @@ def test_with_the_other_heads_quarter_turns_change_the_logits(head: str) -> None
 
 
 @torch.no_grad()
-def test_d4_does_not_see_reflections_and_c4_does() -> None:
+def test_d4_is_invariant_under_reflections_and_c4_is_not() -> None:
     x = torch.rand(4, *MNIST)
     c4, d4 = (built(head="invariant", group=group) for group in ("c4", "d4"))
     assert change(d4, x, 1) < 1e-5
@@ -131,5 +131,8 @@ def test_other_groups_are_refused(group: str) -> None:
 
 @pytest.mark.slow
 def test_neither_the_module_nor_a_sketch_imports_e2cnn() -> None:
-    script = "import sys, invspec.models.gcnn as m; m.GCNN().sketch((1, 28, 28), 10); sys.exit('e2cnn' in sys.modules)"
+    script = (
+        "import sys, invspec.models.gcnn as m; m.GCNN().sketch((1, 28, 28), 10); "
+        "sys.exit('e2cnn' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The net of which fully invertible ones are made: an invertible backbone, and a projection."""
+"""i-RevNet: an invertible backbone, then a projection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invspec.models.irevnet import IRevNet
 from invspec.registry import methods
 
 
-def test_its_trunk_can_be_undone_and_its_logits_are_a_projection() -> None:
+def test_its_backbone_is_invertible_and_its_logits_are_a_projection() -> None:
     x = torch.rand(4, 1, 16, 16)
     net: Any = lived(fresh(IRevNet(blocks=(2, 2), input_squeezes=1), (1, 16, 16), 4), x).double()
     code, log_det = net.backbone(x.double())
@@ -45,7 +45,7 @@ def test_all_but_the_very_first_convolution_read_batch_norm_and_relu() -> None:
     assert kinds == [[nn.Conv2d, *triple, *triple], triple * 3]
 
 
-def test_the_inner_convolutions_have_a_quarter_of_a_half() -> None:
+def test_the_inner_convolutions_have_a_quarter_of_the_channels_of_a_half() -> None:
     net = fresh(IRevNet(blocks=(1,), input_squeezes=2), (1, 16, 16), 4)
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels) for c in convolutions] == [(8, 2), (2, 2), (2, 8)]

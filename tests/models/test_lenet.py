@@ -21,18 +21,18 @@ def test_weights_start_within_two_deviations_and_biases_at_a_tenth() -> None:
     for layer in layers:
         assert layer.weight.abs().max() <= 0.2
         assert layer.bias.unique().tolist() == pytest.approx([0.1])
-    # of a normal distribution cut off at two deviations, 0.880 of the deviation is left
+    # A normal distribution truncated at two deviations keeps 0.880 of its deviation.
     assert layers[2].weight.std().item() == pytest.approx(0.088, abs=0.0005)
 
 
-def test_it_takes_odd_images_and_refuses_tiny_ones() -> None:
+def test_it_accepts_images_of_odd_size_and_refuses_tiny_ones() -> None:
     net = LeNet(widths=(2, 3), hidden=5).build((3, 7, 9), 4)
     assert net(torch.zeros(2, 3, 7, 9)).shape == (2, 4)
     with pytest.raises(ValueError, match="LeNet needs images of at least 4x4, found 3x28"):
         LeNet().build((1, 3, 28), 10)
 
 
-def test_with_torchs_initialisation_every_layer_starts_as_torch_makes_it() -> None:
+def test_initialisation_torch_is_torchs_own() -> None:
     torch.manual_seed(0)
     given = LeNet(initialisation="torch").build((1, 28, 28), 10)
     torch.manual_seed(0)

@@ -11,5 +11,5 @@ def test_logits_are_affine_in_the_pixels() -> None:
     torch.testing.assert_close(net(x), x.flatten(1) @ weight.T + bias)
 
 
-def test_it_reads_pixels_as_they_are() -> None:
+def test_it_reads_unstandardised_pixels() -> None:
     assert not isinstance(Linear().build((1, 2, 2), 2), Standardised)

@@ -4,7 +4,7 @@ from torch import nn
 from invspec.models.mlp import MLP
 
 
-def test_layers_have_the_widths_asked_for():
+def test_layers_have_the_given_widths():
     net = MLP(hidden=(5, 3)).build((2, 2, 2), 4)
     assert [tuple(layer.weight.shape) for layer in net if isinstance(layer, nn.Linear)] == [
         (5, 8),

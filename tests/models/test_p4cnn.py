@@ -27,7 +27,7 @@ def test_seven_convolutions_leave_one_position_of_28_by_28_images() -> None:
 
 
 def test_parameters_are_those_of_the_layers() -> None:
-    """9 and 16 a pair of channels; in the twin e2cnn's 9 and 38, and 72 for the last, in place of 9, 36 and 64."""
+    """Per pair of channels 9 and 16 for Z2CNN; e2cnn's 9, 38, 72 for P4CNN, not 9, 36, 64."""
     z2 = (9 * 20 + 20) + 5 * (9 * 20 * 20 + 20) + (16 * 20 * 10 + 10) + 6 * 2 * 20
     p4 = (9 * 10 + 10) + 5 * (38 * 10 * 10 + 10) + (72 * 10 * 10 + 10) + 6 * 2 * 10
     assert parameters(fresh(Z2CNN(), MNIST)) == z2 == 21_750
@@ -42,7 +42,7 @@ def test_a_half_turn_changes_no_logit(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("quarters", [1, 3])
 @pytest.mark.parametrize("shape", [MNIST, (1, 30, 30), (3, 32, 32)])
-def test_no_quarter_turn_changes_a_logit_though_the_last_kernel_is_of_even_size(
+def test_quarter_turns_change_no_logit_even_though_the_last_kernel_has_even_size(
     shape: tuple[int, int, int], quarters: int
 ) -> None:
     net = lived(fresh(P4CNN(), shape), images(shape))
@@ -50,11 +50,11 @@ def test_no_quarter_turn_changes_a_logit_though_the_last_kernel_is_of_even_size(
     assert change(P4CNN().deploy(net), images(shape), quarters) < 1e-5
 
 
-def test_quarter_turns_change_its_twins_logits() -> None:
+def test_quarter_turns_change_the_logits_of_z2cnn() -> None:
     assert change(lived(fresh(Z2CNN(), MNIST), images()), images(), 1) > 0.1
 
 
-def test_dropout_follows_all_layers_but_the_pooled_one_and_the_last() -> None:
+def test_dropout_follows_all_layers_except_the_pooled_one_and_the_last() -> None:
     for model, share in ((Z2CNN(), 0.3), (P4CNN(), 0.0)):
         dropouts = [
             layer.p for layer in fresh(model, MNIST).modules() if isinstance(layer, nn.Dropout)

@@ -14,7 +14,7 @@ def test_it_has_four_groups_of_two_blocks() -> None:
 
 
 def test_its_parameters_are_those_of_its_layers() -> None:
-    """Each batch norm has the channels of what enters it, and none stands before the mean over positions."""
+    """Each batch norm has the channels of its input; there is none before the global mean."""
     total = 9 * 3 * 64 + 512 * 10 + 10
     for before, width in ((64, 64), (64, 128), (128, 256), (256, 512)):
         total += 9 * before * width + 3 * 9 * width * width + 2 * before + 3 * 2 * width
@@ -33,7 +33,7 @@ def test_logits_are_linear_in_the_mean_of_the_last_block() -> None:
     assert (kept[0] < 0).any()
 
 
-def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
+def test_a_narrow_net_has_a_path_of_eighteen_layers_with_weights() -> None:
     net = fresh(PreActResNet18(width=4), CIFAR)
     weighted = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     shortcuts = [
@@ -43,7 +43,7 @@ def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
     assert net(torch.rand(2, *CIFAR)).shape == (2, 10)
 
 
-def test_a_block_without_residual_passes_on_its_input_or_a_projection_of_its_activation() -> None:
+def test_a_block_with_zero_residual_gives_its_input_or_a_projection_of_its_activation() -> None:
     x = torch.randn(2, 3, 6, 6)
     for block in (PreActBlock(3, 3).eval(), PreActBlock(3, 5, stride=2).eval()):
         for weight in block.residual.parameters():

@@ -22,7 +22,7 @@ def test_its_parameters_are_those_of_its_layers() -> None:
     assert parameters(ResNet18().sketch(CIFAR, 10)) == total == 11_173_962
 
 
-def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
+def test_a_narrow_net_has_a_path_of_eighteen_layers_with_weights() -> None:
     net = fresh(ResNet18(width=4), CIFAR)
     weighted = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     shortcuts = [
@@ -32,7 +32,7 @@ def test_a_narrow_one_has_eighteen_layers_with_weights_on_the_way() -> None:
     assert net(torch.rand(2, *CIFAR)).shape == (2, 10)
 
 
-def test_a_block_without_residual_is_its_shortcut() -> None:
+def test_a_block_with_zero_residual_is_its_shortcut() -> None:
     block = BasicBlock(3, 3).eval()
     for weight in block.residual.parameters():
         nn.init.zeros_(weight)

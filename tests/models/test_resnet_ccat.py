@@ -13,7 +13,7 @@ MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 
 
 def by_hand(channels: int, widths: tuple[int, ...], blocks: int = 3) -> int:
-    """Convolutions without biases, two numbers a channel in batch norm, and the linear layer."""
+    """Convolutions without bias, two numbers per channel in batch norm, the linear layer."""
     total = 9 * channels * widths[0] + 2 * widths[0] + widths[-1] * 10 + 10
     for before, width in pairwise((widths[0], *widths)):
         total += 9 * before * width + (2 * blocks - 1) * 9 * width**2 + 2 * blocks * 2 * width
@@ -46,7 +46,7 @@ def test_its_parameters_are_those_of_its_layers(channels: int, total: int) -> No
     )
 
 
-def test_it_has_twenty_layers_with_weights_on_the_way() -> None:
+def test_it_has_a_path_of_twenty_layers_with_weights() -> None:
     weighted = [
         layer
         for layer in CCATResNet().sketch(CIFAR, 10).modules()
@@ -58,7 +58,7 @@ def test_it_has_twenty_layers_with_weights_on_the_way() -> None:
     assert (len(weighted), len(shortcuts)) == (22, 2)
 
 
-def test_a_narrow_net_of_one_block_a_group_suits_a_laptop() -> None:
+def test_smoke_is_a_narrow_net_with_one_block_per_group() -> None:
     net = fresh(CCATResNet(widths=(8, 8), blocks=1), MNIST)
     assert net(torch.rand(2, *MNIST)).shape == (2, 10)
     assert shapes(net, torch.rand(2, *MNIST), BasicBlock) == [(8, 28, 28), (8, 14, 14)]

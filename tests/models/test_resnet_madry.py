@@ -13,7 +13,7 @@ WIDE, NARROW = (16, 160, 320, 640), (16, 16, 32, 64)
 
 
 def by_hand(widths: tuple[int, ...], units: int = 5) -> int:
-    """Convolutions without biases, two numbers a channel in batch norm, and the linear layer; shortcuts have none."""
+    """Convolutions without bias, two numbers per channel in batch norm, the linear layer."""
     total = 9 * 3 * widths[0] + 2 * widths[-1] + widths[-1] * 10 + 10
     for before, width in pairwise(widths):
         fans = [(before, width)] + [(width, width)] * (units - 1)
@@ -68,7 +68,7 @@ def test_only_the_first_units_shortcut_is_activated() -> None:
     )  # eps 1e-3 of batch norm
 
 
-def test_the_logits_do_not_see_brightness_and_contrast() -> None:
+def test_brightness_and_contrast_change_no_logit() -> None:
     net, x = fresh(ResNetMadry(widths=NARROW, units=1), CIFAR).eval(), torch.rand(4, *CIFAR)
     torch.testing.assert_close(net(0.5 * x + 0.25), net(x), atol=1e-4, rtol=1e-4)
 

@@ -9,7 +9,7 @@ X = torch.tensor([[[[-1.0, 2.0, 5.0, 1.0, 0.5]]]])  # odd coordinates 2 + 1, eve
 @pytest.mark.parametrize(
     ("over", "total"), [("first", -1), ("sum_odd", 3), ("odd_minus_even", -2.5)]
 )
-def test_the_logits_are_the_sum_and_its_opposite(over, total):
+def test_the_logits_are_plus_and_minus_the_sum(over, total):
     net = SignClassifier(over=over).build((1, 1, 5), 2)
     assert net(X).tolist() == [[-total, total]]
     assert SignClassifier(over=over, negate=True).build((1, 1, 5), 2)(X).tolist() == [
@@ -17,12 +17,12 @@ def test_the_logits_are_the_sum_and_its_opposite(over, total):
     ]
 
 
-def test_it_has_nothing_to_train_or_to_save():
+def test_it_has_no_parameters_and_no_state():
     net = SignClassifier().build((1, 1, 5), 2)
     assert list(net.parameters()) == []
     assert net.state_dict() == {}
 
 
-def test_it_tells_two_classes_apart():
+def test_it_needs_two_classes():
     with pytest.raises(ValueError, match="needs a data set of 2 classes, found 3"):
         SignClassifier().build((1, 1, 5), 3)

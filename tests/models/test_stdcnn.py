@@ -26,7 +26,7 @@ def test_it_drops_units_in_training_only() -> None:
     assert net.eval()(x).equal(net(x))
 
 
-def test_black_enters_as_minus_mean_over_deviation() -> None:
+def test_a_black_pixel_becomes_minus_mean_over_deviation() -> None:
     net = StdCNN().build((1, 16, 16), 4)
     seen: list[Tensor] = []
     first = next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d))

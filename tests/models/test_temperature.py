@@ -39,7 +39,7 @@ def batch() -> Batch:
     return Batch(images(), torch.arange(8) % CLASSES, torch.arange(8))
 
 
-def test_logits_are_those_of_the_model_over_the_temperature() -> None:
+def test_logits_are_those_of_the_model_divided_by_the_temperature() -> None:
     built, x = net(gain=1.0), images()
     outputs = built.net(x)
     expected = 0.05 + nn.functional.softplus(torch.tensor(0.95).expm1().log() + outputs[:, -1])
@@ -58,7 +58,7 @@ def test_at_the_start_every_temperature_is_1() -> None:
     torch.testing.assert_close(net().temperature(images()), torch.ones(8), rtol=0, atol=1e-6)
 
 
-def test_raw_the_last_unit_is_the_temperature() -> None:
+def test_in_mode_raw_the_last_unit_is_the_temperature() -> None:
     built, x = net(Temperature(model=Linear(), mode="raw")), images()
     outputs = built.net(x)
     assert torch.equal(built.temperature(x), outputs[:, -1])
@@ -66,7 +66,7 @@ def test_raw_the_last_unit_is_the_temperature() -> None:
     assert set(built.state_dict()) == {f"net.{name}" for name in built.net.state_dict()}
 
 
-def test_the_penalty_is_of_the_batch_last_seen_in_train_mode() -> None:
+def test_the_penalty_is_of_the_last_batch_in_train_mode() -> None:
     built, x = net(gain=1.0).train(), images()
     built(x.flip(0)[:3])
     built(x)
@@ -85,7 +85,7 @@ def test_a_batch_is_penalised_once_and_leaves_no_graph() -> None:
         built.penalty()
 
 
-def test_the_penalty_reaches_through_the_face_that_trainings_call() -> None:
+def test_the_penalty_is_offered_by_the_models_training_proxy() -> None:
     built = net(gain=1.0).train()
     face = InPrecision(built, "bfloat16")
     face(images())
@@ -94,8 +94,8 @@ def test_the_penalty_reaches_through_the_face_that_trainings_call() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_training_draws_temperatures_to_1_where_the_penalty_weighs_much(precision: str) -> None:
-    """And lets them go where it weighs nothing."""
+def test_a_large_penalty_weight_pulls_temperatures_to_1(precision: str) -> None:
+    """With weight 0 they move freely."""
     data = TensorSplit(images(48), torch.arange(48) % CLASSES)
     left: list[float] = []
     for weight in (0.0, 100.0):
@@ -106,7 +106,7 @@ def test_a_training_draws_temperatures_to_1_where_the_penalty_weighs_much(precis
     assert left[1] < left[0] / 3
 
 
-def test_a_net_in_the_middle_of_a_step_can_be_copied_and_pickled() -> None:
+def test_a_net_can_be_copied_and_pickled_between_forward_and_penalty() -> None:
     built, x = net(gain=1.0).train(), images()
     built(x)
     file = io.BytesIO()
@@ -119,7 +119,7 @@ def test_a_net_in_the_middle_of_a_step_can_be_copied_and_pickled() -> None:
     assert built.penalty().requires_grad
 
 
-def test_a_net_that_standardises_still_says_so() -> None:
+def test_a_tempered_standardised_net_implements_standardised() -> None:
     plain, standardised = net(), Temperature(model=StdCNN()).build((1, 28, 28), 10)
     assert not isinstance(plain, Standardised)
     assert isinstance(standardised, Standardised)
@@ -131,6 +131,6 @@ def test_bfloat16_outputs_become_a_float32_temperature() -> None:
     assert logits.dtype == torch.float32
 
 
-def test_the_inner_model_is_named_in_a_spec() -> None:
+def test_a_spec_can_name_the_inner_model() -> None:
     made = make("model", "temperature", {"model": {"use": "linear"}, "penalty_weight": "1e-2"})
     assert made == Temperature(model=Linear(), penalty_weight=0.01)

@@ -5,7 +5,7 @@ from invspec.models.two_layer import TwoLayer
 from invspec.perform.proxies import Padded
 
 
-def test_logits_are_what_its_weights_say_in_the_precision_of_the_images():
+def test_logits_follow_the_formula_in_the_precision_of_the_images():
     net = TwoLayer(hidden=7).build((2, 3, 3), 4)
     w1, b1, w2, b2 = net.hidden_weight, net.hidden_bias, net.output_weight, net.output_bias
     assert [tuple(weight.shape) for weight in (w1, b1, w2, b2)] == [(7, 18), (7,), (4, 7), (4,)]
@@ -15,7 +15,7 @@ def test_logits_are_what_its_weights_say_in_the_precision_of_the_images():
     torch.testing.assert_close(net(x.float()), expected.float(), rtol=0, atol=1e-5)
 
 
-def test_it_offers_its_weights_as_the_plan_and_the_tasks_see_it():
+def test_its_sketch_and_its_padded_net_implement_two_layer():
     net = TwoLayer(hidden=7).build((1, 3, 3), 4)
     assert isinstance(TwoLayer(hidden=7).sketch((1, 3, 3), 4), TwoLayerProtocol)
     assert Padded(net).hidden_weight is net.hidden_weight

@@ -21,13 +21,13 @@ def test_ssim_of_flat_images_is_its_luminance_term() -> None:
     )
 
 
-def test_ssim_of_an_image_and_its_negative_is_negative_and_that_of_equals_is_1() -> None:
+def test_ssim_of_an_image_is_1_with_itself_and_negative_with_its_negative() -> None:
     x = images(4, side=16)
     torch.testing.assert_close(ssim(x, x), torch.ones(4))
     assert ssim(x, 1 - x).max() < 0
 
 
-def test_ssim_is_the_formula_written_out() -> None:
+def test_ssim_equals_its_formula() -> None:
     x, other = images(1, 1, 11).double(), images(1, 1, 11, seed=1).double()
     at = torch.arange(11, dtype=torch.float64) - 5
     kernel = torch.exp(-(at[:, None] ** 2 + at**2) / 4.5)

@@ -1,4 +1,4 @@
-"""LPIPS, Laidlaw's variant and the distances of pixels, where their values are known or bounded."""
+"""LPIPS, Laidlaw's variant and pixel distances, where their values are known or bounded."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def images(n: int = 6, channels: int = 3, side: int = 32, seed: int = 0) -> Tens
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """No test reads a net that was another test's."""
+    """Forget the nets that other tests loaded."""
     backbone.cache_clear()
     yield
     backbone.cache_clear()
@@ -56,7 +56,7 @@ def _forget() -> Iterator[None]:
 
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No file of the user's and no network."""
+    """Without files of the user and without network."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     monkeypatch.setattr(
         weights.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False
@@ -69,7 +69,7 @@ def offline_download(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], lpips.LPIPS]:
-    """Puts random weights into INVSPEC_DATA as if they were the published ones, and gives lpips' own net with them."""
+    """Put random weights into INVSPEC_DATA as if published; returns lpips' own net with them."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     (tmp_path / "weights").mkdir()
 
@@ -85,7 +85,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
 
 @cache
 def random_net(name: str) -> lpips.LPIPS:
-    """lpips' net of random weights; the linear layers of VGG, which it throws away, are never made."""
+    """lpips' net with random weights; VGG's linear layers, which it would discard, are not made."""
     with (
         torch.random.fork_rng(devices=[]),
         warnings.catch_warnings(),
@@ -103,15 +103,15 @@ def random_net(name: str) -> lpips.LPIPS:
 
 @pytest.fixture
 def random_weights(stand_in: Callable[[str], lpips.LPIPS]) -> dict[str, lpips.LPIPS]:
-    """The nets that are small."""
+    """The two small nets."""
     return {name: stand_in(name) for name in ("alex", "squeeze")}
 
 
-# ─ LPIPS ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ LPIPS ─
 
 
 @pytest.mark.parametrize("name", ["alex", "squeeze", "vgg"])
-def test_lpips_is_what_the_package_computes(
+def test_lpips_equals_that_of_the_package(
     name: str, stand_in: Callable[[str], lpips.LPIPS]
 ) -> None:
     x, other = images(3, side=40), images(3, side=40, seed=1)
@@ -162,7 +162,7 @@ def test_a_distance_grows_with_the_noise(name: str, stand_in: Callable[[str], lp
 
 
 @pytest.mark.usefixtures("random_weights")
-def test_a_trunk_is_read_once_and_wants_no_gradient() -> None:
+def test_a_backbone_is_loaded_once_and_has_no_gradients() -> None:
     first = backbone("alex", torch.device("cpu"))
     assert backbone("alex", torch.device("cpu")) is first
     assert not first.training
@@ -171,7 +171,7 @@ def test_a_trunk_is_read_once_and_wants_no_gradient() -> None:
 
 
 @pytest.mark.usefixtures("random_weights")
-def test_reading_a_trunk_draws_nothing_from_the_global_generator() -> None:
+def test_loading_a_backbone_draws_no_global_random_numbers() -> None:
     before = torch.get_rng_state()
     backbone("alex", torch.device("cpu"))
     assert torch.equal(before, torch.get_rng_state())
@@ -218,7 +218,7 @@ def test_weights_of_another_net_are_refused(
 @pytest.mark.parametrize(
     "content", [[torch.zeros(3)], {"0.weight": 3}, torch.zeros(3)], ids=["list", "int", "tensor"]
 )
-def test_what_is_no_state_dict_is_refused(
+def test_a_file_without_a_state_dict_is_refused(
     content: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -230,7 +230,7 @@ def test_what_is_no_state_dict_is_refused(
         backbone("alex", torch.device("cpu"))
 
 
-def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
+def test_the_features_of_a_whole_torchvision_net_are_used(
     random_weights: dict[str, lpips.LPIPS], tmp_path: Path
 ) -> None:
     path = tmp_path / "weights" / "squeezenet1_1_imagenet1k_v1_features.pth"
@@ -245,7 +245,7 @@ def test_a_whole_net_as_torchvision_has_it_serves_by_its_features(
 
 
 @pytest.mark.parametrize("name", ["alex", "squeeze"])
-def test_numbers_that_were_not_published_are_refused(
+def test_weights_that_were_not_published_are_refused(
     name: str, random_weights: dict[str, lpips.LPIPS], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(weights.PUBLISHED, name, KNOWN[name])
@@ -270,7 +270,7 @@ def example(name: str) -> Tensor:
     return torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 255
 
 
-# ─ Laidlaw's ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ Laidlaw's variant ─
 
 
 def convolutional() -> nn.Sequential:
@@ -284,7 +284,7 @@ def convolutional() -> nn.Sequential:
 
 
 class Functional(nn.Module):
-    """The same net with activations that are no modules."""
+    """The same net with activations called as functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -295,7 +295,7 @@ class Functional(nn.Module):
         return fourth(third(flatten(F.relu(second(first(x).relu())))).relu_())
 
 
-def test_the_embedding_has_the_length_that_its_formula_says() -> None:
+def test_the_embedding_distance_follows_its_formula() -> None:
     a, b = torch.tensor([[3.0, 4.0]]).view(1, 2, 1, 1), torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1)
     maps, others = [a.expand(1, 2, 5, 7), a], [b.expand(1, 2, 5, 7), a]
     found = (embedded(maps) - embedded(others)).norm().item()
@@ -320,7 +320,7 @@ def test_the_features_of_a_model_are_its_last_maps_of_each_shape() -> None:
     torch.testing.assert_close(own_features(block, x)[1], embedded([block(x)]))
 
 
-def test_activations_that_are_no_modules_count_as_well() -> None:
+def test_activations_called_as_functions_count_as_well() -> None:
     x = images()
     torch.testing.assert_close(
         own_features(Functional(), x)[1], own_features(convolutional(), x)[1]
@@ -328,7 +328,7 @@ def test_activations_that_are_no_modules_count_as_well() -> None:
 
 
 class Listed(nn.Module):
-    """A net that says which of its layers are compared."""
+    """A net that lists its feature layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -348,7 +348,7 @@ def test_a_model_may_list_its_feature_layers() -> None:
 
 
 class Padded(nn.Module):
-    """Fills batches up, as the machinery does."""
+    """Pads batches, as invspec.perform does."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -358,7 +358,7 @@ class Padded(nn.Module):
         return self.net(torch.cat([x, x[-1:].expand(-len(x) % 8, *x.shape[1:])]))[: len(x)]
 
 
-def test_features_come_through_a_wrapper_that_fills_up_batches() -> None:
+def test_features_pass_through_a_wrapper_that_pads_batches() -> None:
     net, x = convolutional(), images(5)
     torch.testing.assert_close(own_features(Padded(net), x)[1], own_features(net, x)[1])
 
@@ -381,7 +381,7 @@ def test_features_of_a_low_precision_are_compared_in_float32() -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_asking_a_model_changes_neither_its_mode_nor_its_weights(training: bool) -> None:
+def test_reading_features_changes_neither_mode_nor_weights(training: bool) -> None:
     net, x = convolutional().train(training), images().requires_grad_()
     torch.autograd.grad(distance("laidlaw_self", net)(x, images(seed=1)).sum(), x)
     assert net.training is training
@@ -429,7 +429,7 @@ def test_exported_weights_of_the_cifar_alexnet_are_read(
     torch.testing.assert_close(distance("laidlaw_alexnet_cifar")(x, other), expected)
 
 
-def test_the_file_of_the_users_own_weights_and_no_other_is_told_by_its_digest(
+def test_only_the_users_own_weights_are_reported_by_digest(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -446,22 +446,22 @@ def test_the_file_of_the_users_own_weights_and_no_other_is_told_by_its_digest(
         weights_read("laidlaw_alexnet_cifar")
 
 
-# ─ pixels and names ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ pixels and names ─
 
 
-def test_distances_of_pixels_have_their_closed_forms() -> None:
+def test_pixel_distances_have_closed_forms() -> None:
     x, other = torch.zeros(1, 1, 2, 2), torch.tensor([0.3, 0.0, 0.4, 0.0]).view(1, 1, 2, 2)
     found = [distance(name)(x, other).item() for name in ("l2", "linf", "rmse")]
     assert found == pytest.approx([0.5, 0.4, 0.25])
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-def test_every_distance_has_a_label_and_an_offline_stand_in(name: str) -> None:
+def test_every_distance_has_a_label_and_an_offline_substitute(name: str) -> None:
     assert describe(name)
     assert offline(name) == (
         name if name in ("laidlaw_self", "l2", "linf", "rmse", "ssim") else "laidlaw_self"
     )
 
 
-def test_labels_tell_distances_apart() -> None:
+def test_labels_are_distinct() -> None:
     assert len({describe(name) for name in DISTANCES}) == len(DISTANCES)

@@ -1,8 +1,9 @@
-"""Batch size changes no bit here, and where it does, a run says so."""
+"""Batch size changes no bit of the nets here; a run says so where it does."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from workbench import Memory, perturb, toys, train
 from invspec import cpu
 from invspec.attacks.nspgd import NSPGD
 from invspec.datasets.fake import Fake
-from invspec.execution.worker import Runtime, WorkerConfig, do
+from invspec.execution.runtime import StoreRuntime
+from invspec.execution.store import Store
+from invspec.execution.worker import perform
 from invspec.kinds import Model, Sample, Targets
 from invspec.models.firevnet import FiRevNet
 from invspec.models.mlp import MLP
@@ -37,7 +40,7 @@ class Centred(nn.Module):
 
 
 class Leaning(nn.Module):
-    """Logits of each example alone, gradients of the whole batch."""
+    """An example's logits depend on it alone, its gradient on the whole batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         logits = x.flatten(1)[:, :3]
@@ -59,7 +62,7 @@ def promise(net: nn.Module) -> str:
 
 
 @pytest.mark.parametrize(
-    ("net", "said"),
+    ("net", "expected"),
     [
         (Centred(), "not promised: logits change when a batch is split"),
         (Leaning(), "not promised: input gradients change when a batch is split"),
@@ -68,11 +71,11 @@ def promise(net: nn.Module) -> str:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_net_that_depends_on_its_batch_is_not_promised(net: nn.Module, said: str) -> None:
-    assert promise(net) == said
+def test_a_net_that_depends_on_its_batch_is_not_promised(net: nn.Module, expected: str) -> None:
+    assert promise(net) == expected
 
 
-def test_nothing_is_promised_where_torch_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_promised_if_torch_was_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "prepared", lambda: False)
     assert promise(Constant()) == "not promised: torch was imported before invspec"
 
@@ -86,14 +89,14 @@ def test_the_check_draws_no_random_numbers_and_leaves_gradients_alone() -> None:
 
 
 def pointwise() -> nn.Module:
-    """Convolutions by 1 x 1, which torch computes otherwise in small batches."""
+    """1 x 1 convolutions, which torch computes by another library in small batches."""
     return nn.Sequential(
         nn.Conv2d(1, 7, 3), nn.ReLU(), nn.Conv2d(7, 9, 1), nn.Flatten(), nn.Linear(9 * 14 * 14, 3)
     )
 
 
 def unaligned() -> nn.Module:
-    """Matrices whose rows begin at every alignment."""
+    """Matrices whose rows start at every alignment."""
     layers = [
         layer
         for a, b in pairwise((256, 50, 10, 5, 17, 3))
@@ -120,7 +123,8 @@ def test_batch_size_changes_no_bit_of_these_nets(net: Any) -> None:
     built = net() if callable(net) else MODELS[net].deploy(MODELS[net].build(SHAPE, 10))
     for parameter in built.parameters():
         if parameter.dim() == 0:
-            nn.init.constant_(parameter, 0.7)  # a temperature of each image's own
+            # a temperature that is not 1
+            nn.init.constant_(parameter, 0.7)
     assert promise(built.eval()) == bits.PROMISED
 
 
@@ -129,32 +133,29 @@ def test_batch_size_changes_no_bit_of_a_long_walk() -> None:
     trained = train(dataset=Fake(shape=SHAPE, train=64, test=40), model=StdCNN())
     walk = NSPGD(step_mode="fraction", clamp="input", backtracks=0, strict=True, steps=20)
     task = perturb(walk, trained, sample=Sample(targets=Targets(each=1)), part=(0, 40))
-    together, apart = (Memory(batch_size).load(task).tensors for batch_size in (40, 7))
-    assert [name for name in together if not torch.equal(together[name], apart[name])] == []
+    one_batch, several = (Memory(size).load(task).tensors for size in (40, 7))
+    assert [name for name in one_batch if not torch.equal(one_batch[name], several[name])] == []
 
 
-def test_made_says_of_attacks_alone_whether_bits_are_promised(tmp_path) -> None:
-    bench, attack = (
-        Runtime(WorkerConfig("cpu", 8, tmp_path), lambda message: None),
-        perturb(toys.Shift()),
-    )
+def runtime_of(root: Path) -> StoreRuntime:
+    return StoreRuntime(Store(root), CPU, 8, lambda done, total, numbers: None)
+
+
+def test_made_says_whether_the_bits_of_an_attack_are_promised(tmp_path: Path) -> None:
+    runtime, attack = runtime_of(tmp_path), perturb(toys.Shift())
     before = key(attack)
     for task in (attack.train, attack):
-        assert do(task, bench)[0] == "done"
-    assert bench.store.made(attack)["bits"] == "promised"
-    assert "bits" not in bench.store.made(attack.train)
-    assert before == key(attack) == bench.store.folder(attack).name
+        assert perform(task, runtime)[0] == "done"
+    assert runtime.store.made(attack)["bits"] == "promised"
+    assert "bits" not in runtime.store.made(attack.train)
+    assert before == key(attack) == runtime.store.folder(attack).name
 
 
-def test_a_net_is_checked_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[object] = []
-    monkeypatch.setattr(bits, "promise", lambda net, *rest: checked.append(net) or "promised")
-    bench = Runtime(WorkerConfig("cpu", 8, tmp_path), lambda message: None)
-    for task in (
-        train(),
-        perturb(toys.Shift()),
-        perturb(toys.Shift(by=0.5)),
-        perturb(toys.Noise()),
-    ):
-        assert do(task, bench)[0] == "done"
+    monkeypatch.setattr(bits, "promise", lambda net, *others: checked.append(net) or "promised")
+    runtime = runtime_of(tmp_path)
+    attacks = map(perturb, (toys.Shift(), toys.Shift(by=0.5), toys.Noise()))
+    for task in (train(), *attacks):
+        assert perform(task, runtime)[0] == "done"
     assert len(checked) == 1

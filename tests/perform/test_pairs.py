@@ -1,4 +1,4 @@
-"""Which pairs of images a sample has, and how they travel."""
+"""The pairs of a sample."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ IMAGES = TensorSplit(torch.rand(12, 1, 2, 2), torch.arange(12) % CLASSES)
 
 
 def pairs_of(split) -> Any:
-    """All of a split in one batch, which has targets."""
+    """The whole split as one batch with targets."""
     (batch,) = split.batches(len(split))
     assert batch.ends is not None
     assert batch.x_target is not None
@@ -34,7 +34,7 @@ def pairs_of(split) -> Any:
     [Targets(per_class=2), Targets(indices=(0, 1, 2, 5)), Targets(each=4)],
     ids=["class", "given", "each"],
 )
-def test_no_target_is_of_its_sources_class_and_every_pair_has_an_index_of_its_own(targets):
+def test_targets_are_of_other_classes_and_indices_are_unique(targets):
     split = paired(IMAGES, IMAGES, targets, CLASSES)
     batch = pairs_of(split)
     assert (batch.y != batch.y_target).all()
@@ -43,7 +43,7 @@ def test_no_target_is_of_its_sources_class_and_every_pair_has_an_index_of_its_ow
     assert len(set(batch.index.tolist())) == len(split) <= most(targets, len(IMAGES), CLASSES)
 
 
-def test_targets_of_each_class_are_shared_by_all_sources_of_other_classes():
+def test_targets_per_class_are_shared_by_all_sources_of_other_classes():
     batch = pairs_of(paired(IMAGES, IMAGES, Targets(per_class=2), CLASSES))
     assert len(batch) == most(Targets(per_class=2), 12, CLASSES) == 12 * 2 * 2
     drawn = batch.ends[:, 1].unique()
@@ -54,9 +54,9 @@ def test_targets_of_each_class_are_shared_by_all_sources_of_other_classes():
         )
 
 
-def test_given_targets_are_those_that_were_given():
+def test_target_indices_are_used_as_given():
     batch = pairs_of(paired(IMAGES, IMAGES.head(1), Targets(indices=(7, 3, 4)), CLASSES))
-    assert batch.ends.tolist() == [[0, 7], [0, 4]]  # 3 is of class 0, as the source is
+    assert batch.ends.tolist() == [[0, 7], [0, 4]]  # 3 has the class of the source, 0
     assert batch.index.tolist() == [0, 2]
 
 
@@ -70,7 +70,7 @@ def test_another_seed_draws_other_targets():
 
 
 @given(st.integers(1, 12), st.integers(1, 5))
-def test_a_pair_does_not_depend_on_what_else_is_in_the_sample(sources, size):
+def test_a_pair_does_not_depend_on_the_rest_of_the_sample(sources, size):
     whole = paired(IMAGES, IMAGES, Targets(each=3), CLASSES)
     part = paired(IMAGES, IMAGES.head(sources), Targets(each=3), CLASSES)
     assert torch.equal(part.index, whole.index[: len(part)])
@@ -95,8 +95,10 @@ def test_the_pairs_of_a_sample_are_drawn_once_for_all_parts():
     assert chosen(dataset, sample) is chosen(again, Sample(limit=6, targets=Targets(each=1)))
 
 
-def test_targets_that_do_not_exist_are_refused():
-    with pytest.raises(InvspecError, match="targets.indices has 12, but the split has 12 examples"):
+def test_impossible_targets_are_refused():
+    with pytest.raises(
+        InvspecError, match=r"targets\.indices has 12, but the split has 12 examples"
+    ):
         paired(IMAGES, IMAGES, Targets(indices=(12,)), CLASSES)
     with pytest.raises(InvspecError, match="a source has only 8 images of other classes"):
         paired(IMAGES, IMAGES, Targets(each=9), CLASSES)
@@ -106,21 +108,21 @@ def test_targets_that_do_not_exist_are_refused():
         Targets(indices=(1, 1))
 
 
-def test_a_task_has_the_pairs_of_its_part_and_judges_them():
+def test_a_task_judges_the_pairs_of_its_part():
     runtime, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
     task = perturb(toys.Shift(), part=(0, 5), sample=sample)
     rest = perturb(toys.Shift(), part=(5, 12), sample=sample)
     assert size(task.train.dataset, sample) == len(chosen(task.train.dataset, sample)) == 12
     found = examples((task, rest), runtime)
-    assert set(found.judged) == {*JUDGED, *PAIRED}
+    assert set(vars(found.judged)) == {*JUDGED, *PAIRED}
     for name, column in zip(
         PAIRED, (*pairs_of(found.clean).ends.T, pairs_of(found.clean).y_target), strict=True
     ):
-        assert torch.equal(found.judged[name], column)
+        assert torch.equal(getattr(found.judged, name), column)
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 7, 30])
-def test_examples_are_read_some_at_a_time_across_parts(size):
+def test_examples_are_read_in_batches_across_parts(size):
     runtime, sample = Memory(), Sample(limit=6, targets=Targets(per_class=1))
     parts = tuple(
         perturb(toys.Shift(), part=part, sample=sample) for part in ((0, 5), (5, 12), (12, 14))
@@ -129,5 +131,5 @@ def test_examples_are_read_some_at_a_time_across_parts(size):
     pieces = list(found.batches(size, "x_adv", "l2"))
     assert [len(batch) for batch, _ in pieces] == [len(rows["x_adv"]) for _, rows in pieces]
     assert torch.equal(torch.cat([rows["x_adv"] for _, rows in pieces]), found.x_adv)
-    assert torch.equal(torch.cat([rows["l2"] for _, rows in pieces]), found.judged["l2"])
-    assert torch.equal(torch.cat([batch.index for batch, _ in pieces]), found.judged["index"])
+    assert torch.equal(torch.cat([rows["l2"] for _, rows in pieces]), found.judged.l2)
+    assert torch.equal(torch.cat([batch.index for batch, _ in pieces]), found.judged.index)

@@ -1,4 +1,4 @@
-"""Claims that do not fit a plan are refused before anything is run, with their place and a hint."""
+"""Claims that do not fit a plan are refused before a run, with their place and a hint."""
 
 import json
 
@@ -41,10 +41,10 @@ def value(bound, at=None, **pick):
 
 
 def compare(bound, statistic="difference", **pick):
-    whole = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
+    full = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
     return {
         "says": "it",
-        "compare": {**whole, "to": {"rotations.max_degrees": 0}, **pick},
+        "compare": {**full, "to": {"rotations.max_degrees": 0}, **pick},
         "expect": {statistic: bound},
     }
 
@@ -75,8 +75,8 @@ def refused(planned):
 def test_an_ambiguous_coordinate_is_named_with_its_values(refused):
     message = refused(value({"above": 0}, {"pgd.eps": 0.1, "defence": "rotations"}))
     assert (
-        "toy.yaml:16: claims.0.value: ambiguous: several cells match, with rotations.max_degrees (0, 90, 180)"
-        in message
+        "toy.yaml:16: claims.0.value: ambiguous: several cells match, with rotations.max_degrees "
+        "(0, 90, 180)" in message
     )
     assert "fix it with at, or reduce it with over" in message
 
@@ -148,10 +148,10 @@ def test_a_claim_that_matches_no_cell_is_refused_with_its_place_and_a_hint(
 
 
 def test_a_trend_leaves_out_cells_that_have_no_such_coordinate(planned):
-    whole = planned(spec(trend("falling")))
-    validation.check(whole)
+    full = planned(spec(trend("falling")))
+    validation.check(full)
     assert any(
-        "rotations.max_degrees" not in cell.coords for cell in whole.cells
+        "rotations.max_degrees" not in cell.coords for cell in full.cells
     )  # the plain defence has none
 
 

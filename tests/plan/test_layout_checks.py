@@ -1,4 +1,4 @@
-"""Layouts that do not fit a plan are refused before anything is run, with their place and a hint."""
+"""Layouts that do not fit a plan are refused before a run, with their place and a hint."""
 
 import pytest
 
@@ -30,8 +30,8 @@ def written(layout):
 @pytest.fixture
 def problems(planned):
     def found(text):
-        whole = planned(text)
-        return [str(whole.spec.source.locate(problem)) for problem in layouts.problems(whole)]
+        full = planned(text)
+        return [str(full.spec.source.locate(problem)) for problem in layouts.problems(full)]
 
     return found
 
@@ -53,7 +53,8 @@ def problems(planned):
         (
             "{of: robustness, rows: [model, defence]}",
             [
-                "report.0: several cells share a place: they differ in rotations.max_degrees (0, 180)",
+                "report.0: several cells share a place: they differ in rotations.max_degrees (0, "
+                "180)",
                 "to rows",
             ],
         ),
@@ -79,14 +80,14 @@ PAIR = '  - {of: robustness, rows: [model, defence, rotations.max_degrees], lege
     ],
 )
 def test_a_legend_names_rows_and_tells_every_line_apart(problems, legend, message):
-    (found,) = problems(SPEC + "report:\n" + PAIR % legend)
-    assert message in found
+    (result,) = problems(SPEC + "report:\n" + PAIR % legend)
+    assert message in result
 
 
 @pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: matrix}\n"])
 def test_only_a_profile_can_have_a_panel_beside_it(problems, figure):
-    (found,) = problems(SPEC + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
-    assert "figure: expected a profile in the layout before, found" in found
+    (result,) = problems(SPEC + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
+    assert "figure: expected a profile in the layout before, found" in result
 
 
 PLANE = """
@@ -101,8 +102,8 @@ report:
 
 def test_the_second_measure_of_a_plane_is_checked_in_its_place(problems):
     assert not problems(SPEC + PLANE % 0.1)
-    (found,) = problems(SPEC + PLANE % 0.3)
-    assert "report.0.against.at.pgd.eps: no cell at pgd.eps 0.3" in found
+    (result,) = problems(SPEC + PLANE % 0.3)
+    assert "report.0.against.at.pgd.eps: no cell at pgd.eps 0.3" in result
 
 
 def test_a_plane_has_one_point_a_row(problems):

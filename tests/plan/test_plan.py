@@ -36,10 +36,10 @@ def planned(**changes: Any) -> Plan:
     return planner.plan(resolve.resolve(document.Document("x.yaml", {**BASE, **changes})))
 
 
-# ─ cells ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ cells ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cell_says_by_labels_what_its_number_is_of() -> None:
+def test_the_coordinates_of_a_cell_are_labels() -> None:
     cells = planned(seeds=[5]).cells
     fixed = {"dataset": "fake", "model": "linear", "defence": "standard", "seed": 5}
     assert [dict(cell.coords) for cell in cells] == [
@@ -48,7 +48,7 @@ def test_a_cell_says_by_labels_what_its_number_is_of() -> None:
     ]
 
 
-def test_swept_values_are_coordinates_of_the_cells_that_they_concern() -> None:
+def test_swept_values_are_coordinates_of_their_cells() -> None:
     cells = planned(attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}).cells
     assert [(cell.coords["measure"], cell.coords.get("pgd.eps")) for cell in cells] == [
         ("accuracy", 0.1),
@@ -68,7 +68,7 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
     def sweep(size: int, unit: float = 1) -> dict[str, Any]:
         return {"sweep": [unit * (number + 1) for number in range(size)]}
 
-    found = planned(
+    result = planned(
         seeds=list(range(seeds)),
         datasets={"fake": {"test": sweep(tests)}},
         defences={
@@ -84,8 +84,8 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
         ],
     )
     trained = lines * seeds * tests * epochs
-    assert len(found.cells) == trained * (eps * steps + 1)
-    kinds = Counter(type(task) for task in found.tasks)
+    assert len(result.cells) == trained * (eps * steps + 1)
+    kinds = Counter(type(task) for task in result.tasks)
     shared = 1 if lines > 0 else 0  # all lines train the same methods under other labels
     assert kinds == {
         Train: trained // lines * shared,
@@ -93,11 +93,11 @@ def test_the_sizes_of_sweeps_seeds_and_lists_multiply(
     }
 
 
-def test_every_cell_has_coordinates_of_its_own() -> None:
-    found = planned(
+def test_no_two_cells_share_their_coordinates() -> None:
+    result = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
-    assert len({tuple(sorted(cell.coords.items())) for cell in found.cells}) == len(found.cells)
+    assert len({tuple(sorted(cell.coords.items())) for cell in result.cells}) == len(result.cells)
 
 
 def test_train_lines_that_overlap_give_a_cell_once() -> None:
@@ -111,26 +111,26 @@ def test_a_train_line_may_restrict_what_is_measured_on_it() -> None:
 
 
 def test_coordinates_are_listed_in_the_order_of_the_spec() -> None:
-    found = planned(
+    result = planned(
         seeds=[3, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.2, 0.1]}}}
     )
-    assert found.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
-    assert found.coordinates()["seed"] == [3, 1]
-    assert "pgd.eps" not in found.coordinates("clean")
+    assert result.coordinates("accuracy")["pgd.eps"] == [0.2, 0.1]
+    assert result.coordinates()["seed"] == [3, 1]
+    assert "pgd.eps" not in result.coordinates("clean")
 
 
-# ─ tasks ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ tasks ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_task_comes_once_and_after_what_it_needs() -> None:
-    found = planned(
+def test_every_task_comes_once_and_after_the_tasks_that_it_needs() -> None:
+    result = planned(
         seeds=[0, 1], attacks={**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2]}}}
     )
-    place = {task: position for position, task in enumerate(found.tasks)}
-    assert len(place) == len(found.tasks)
-    assert all(place[need] < place[task] for task in found.tasks for need in needs(task))
-    assert {cell.goal for cell in found.cells} == {
-        task for task in found.tasks if isinstance(task, Score)
+    place = {task: position for position, task in enumerate(result.tasks)}
+    assert len(place) == len(result.tasks)
+    assert all(place[need] < place[task] for task in result.tasks for need in needs(task))
+    assert {cell.goal for cell in result.cells} == {
+        task for task in result.tasks if isinstance(task, Score)
     }
 
 
@@ -154,20 +154,20 @@ def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None
 def test_long_attacks_are_cut_into_parts(
     test: int, sample: dict[str, Any], parts: list[tuple[int, int]]
 ) -> None:
-    found = planned(
+    result = planned(
         datasets={"fake": {"test": test}},
         attacks={"pgd": {"sample": sample}},
         measures={"accuracy": {"of": "pgd"}},
     )
-    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+    assert [task.part for task in result.tasks if isinstance(task, Perturb)] == parts
 
 
-def test_parts_of_large_images_have_fewer() -> None:
-    found = planned(
+def test_parts_of_large_images_hold_fewer_examples() -> None:
+    result = planned(
         datasets={"fake": {"shape": [3, 224, 224], "test": 900}},
         measures={"accuracy": {"of": "pgd"}},
     )
-    parts = [task.part for task in found.tasks if isinstance(task, Perturb)]
+    parts = [task.part for task in result.tasks if isinstance(task, Perturb)]
     assert parts == [(0, 445), (445, 890), (890, 900)]
 
 
@@ -181,20 +181,20 @@ def test_parts_of_large_images_have_fewer() -> None:
         (3, {"keep_path": True, "steps": 500_000}, [(0, 1), (1, 2), (2, 3)]),
     ],
 )
-def test_parts_whose_paths_are_kept_fit_into_memory(
+def test_parts_with_paths_fit_into_memory(
     pairs: int, settings: dict[str, Any], parts: list[tuple[int, int]]
 ) -> None:
-    found = planned(
+    result = planned(
         datasets={"fake": {"shape": [3, 32, 32], "test": pairs}},
         attacks={"nspgd": {**settings, "sample": {"targets": {"each": 1}}}},
         measures={"success_rate": {"of": "nspgd"}},
     )
-    assert [task.part for task in found.tasks if isinstance(task, Perturb)] == parts
+    assert [task.part for task in result.tasks if isinstance(task, Perturb)] == parts
 
 
-def test_precision_is_the_searches_and_no_trainings() -> None:
-    one, other = planned(), planned(precision="bfloat16")
-    assert [key(task) for task in one.tasks if isinstance(task, Train)] == [
+def test_precision_is_in_keys_of_attacks_and_not_of_trainings() -> None:
+    item, other = planned(), planned(precision="bfloat16")
+    assert [key(task) for task in item.tasks if isinstance(task, Train)] == [
         key(task) for task in other.tasks if isinstance(task, Train)
     ]
     assert all(task.precision == "bfloat16" for task in other.tasks if isinstance(task, Perturb))
@@ -215,7 +215,7 @@ def test_more_parts_than_can_be_planned_are_refused(limit: int, refused: bool) -
         assert len(planned(**changes, measures={"accuracy": {"of": "pgd"}}).tasks) == 3
 
 
-# ─ identity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ identity ───────────────────────────────────────────────────────────────────────────
 
 RICH: dict[str, Any] = yaml.safe_load("""
 title: rich
@@ -225,7 +225,10 @@ datasets: {fake: {test: 20, train: 30}}
 models: {linear: {}, stdcnn: {}}
 defences:
   plain: {use: standard, epochs: 2, lr: 1e-3}
-  madry: {use: adversarial_training, epochs: 3, attack: {use: pgd, eps: {sweep: [0.1, 0.2]}, steps: 3}}
+  madry:
+    use: adversarial_training
+    epochs: 3
+    attack: {use: pgd, eps: {sweep: [0.1, 0.2]}, steps: 3}
 attacks:
   pgd: {eps: {sweep: [8/255, 0.1]}, steps: 5, sample: {split: val, limit: 10}}
   turn: {use: random_rotation, max_degrees: 30}
@@ -283,7 +286,7 @@ IRRELEVANT = {
 
 
 @pytest.mark.parametrize(("dotted", "value"), IRRELEVANT.values(), ids=IRRELEVANT)
-def test_what_can_change_no_number_changes_no_key(dotted: str, value: Any) -> None:
+def test_settings_that_change_no_number_change_no_key(dotted: str, value: Any) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
     assert keys_of(changed.values) == KEYS
 
@@ -308,21 +311,21 @@ RELEVANT: dict[str, tuple[str, Any, tuple[type, ...]]] = {
 
 
 @pytest.mark.parametrize(("dotted", "value", "all_of"), RELEVANT.values(), ids=RELEVANT)
-def test_what_can_change_a_number_changes_keys(
+def test_settings_that_can_change_a_number_change_keys(
     dotted: str, value: Any, all_of: tuple[type, ...]
 ) -> None:
     changed = document.Document("x.yaml", RICH).overlay(dotted, value, "here")
-    found = planner.plan(resolve.resolve(changed))
-    new = [task for task in found.tasks if key(task) not in KEYS]
+    result = planner.plan(resolve.resolve(changed))
+    new = [task for task in result.tasks if key(task) not in KEYS]
     assert new
-    assert not [task for task in found.tasks if isinstance(task, all_of) and task not in new]
+    assert not [task for task in result.tasks if isinstance(task, all_of) and task not in new]
 
 
 def test_smoke_shares_no_key_with_the_real_run() -> None:
-    whole = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
-    small = planner.plan(whole.spec.smoke())
-    assert not {key(task) for task in whole.tasks} & {key(task) for task in small.tasks}
-    assert [cell.coords for cell in small.cells] == [cell.coords for cell in whole.cells]
+    full = planned(datasets={"mnist": {}}, train=[{**BASE["train"][0], "dataset": "mnist"}])
+    small = planner.plan(full.spec.smoke())
+    assert not {key(task) for task in full.tasks} & {key(task) for task in small.tasks}
+    assert [cell.coords for cell in small.cells] == [cell.coords for cell in full.cells]
 
 
 def test_keys_differ_between_all_tasks_of_a_plan() -> None:
@@ -330,23 +333,23 @@ def test_keys_differ_between_all_tasks_of_a_plan() -> None:
     assert len({key(task) for task in tasks}) == len(tasks)
 
 
-# ─ what does not fit ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ methods that do not fit ────────────────────────────────────────────────────────────
 
 
 def complaint(**changes: Any) -> str:
-    found = planned(**changes)
+    result = planned(**changes)
     with pytest.raises(SpecError) as caught:
-        validation.check(found)
+        validation.check(result)
     return str(caught.value)
 
 
-def test_what_fits_is_accepted() -> None:
+def test_methods_that_fit_are_accepted() -> None:
     models = ["linear", "stdcnn"]
-    found = planned(
+    result = planned(
         models={"linear": {}, "stdcnn": {}}, train=[{**BASE["train"][0], "model": models}]
     )
-    validation.check(found)
-    assert found.coordinates()["model"] == models
+    validation.check(result)
+    assert result.coordinates()["model"] == models
 
 
 def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
@@ -362,22 +365,23 @@ def test_only_attacks_that_a_line_measures_must_fit_its_models() -> None:
             train=[line, {**BASE["train"][0], "model": "stdcnn"}],
         )
     )
-    told = complaint(
+    message = complaint(
         attacks=attacks,
         measures=measures,
         models=models,
         train=[line, {**line, "measures": ["other"]}],
     )
-    assert told.startswith(
-        "x.yaml: train.1: attack standardised does not fit model linear\nhint: it needs a model that"
+    assert message.startswith(
+        "x.yaml: train.1: attack standardised does not fit model linear\n"
+        "hint: it needs a model that"
     )
 
 
 def test_the_attack_of_a_defence_must_fit_its_models() -> None:
-    told = complaint(
+    message = complaint(
         defences={"standard": {"use": "adversarial_training", "attack": {"use": "pgd_kamath"}}}
     )
-    assert told.startswith(
+    assert message.startswith(
         "x.yaml: train.0: attack of defence standard does not fit model linear\nhint: it needs"
     )
 
@@ -386,31 +390,31 @@ ORACLE = {"use": "semantic_share", "of": "pgd", "oracle": {"model": "judge", "de
 
 
 def test_an_oracle_is_trained_on_the_same_data_from_the_same_seed() -> None:
-    found = planned(
+    result = planned(
         seeds=[3, 4],
         models={"linear": {}, "judge": {"use": "mlp"}},
         defences={"standard": {}, "quick": {"use": "standard", "epochs": 1}},
         measures={"shown": ORACLE},
     )
-    validation.check(found)
-    for cell in found.cells:
+    validation.check(result)
+    for cell in result.cells:
         oracle = cell.goal.oracle
         assert oracle is not None
         assert oracle in needs(cell.goal)
         assert (oracle.dataset, oracle.seed) == (cell.goal.train.dataset, cell.goal.train.seed)
         assert (type(oracle.model).__name__, cast(Any, oracle.defence).epochs) == ("MLP", 1)
-        assert found.names[oracle] == f"train the oracle of shown, seed {oracle.seed}"
-    assert Counter(type(task) for task in found.tasks) == {Train: 4, Perturb: 2, Score: 2}
+        assert result.names[oracle] == f"train the oracle of shown, seed {oracle.seed}"
+    assert Counter(type(task) for task in result.tasks) == {Train: 4, Perturb: 2, Score: 2}
 
 
 def test_an_oracle_must_fit_the_data() -> None:
     models = {"linear": {}, "judge": {"use": "sign_first"}}  # which tells two classes apart
-    told = complaint(
+    message = complaint(
         models=models,
         defences={"standard": {}, "quick": {"use": "untrained"}},
         measures={"shown": ORACLE},
     )
-    assert told.startswith(
+    assert message.startswith(
         "x.yaml: measures.shown.oracle: the oracle of measure shown: judge on fake: SignClassifier"
     )
 
@@ -424,7 +428,8 @@ def test_an_oracle_must_fit_the_data() -> None:
         ),
         (
             {"use": "adversarial_training", "attack": {"use": "metamer", "partner": "self"}},
-            "attack of defence quick does not fit model judge\nhint: it needs a model that is a bijection",
+            "attack of defence quick does not fit model judge\n"
+            "hint: it needs a model that is a bijection",
         ),
         (
             {"use": "adversarial_training", "attack": {"use": "nspgd"}},
@@ -434,8 +439,8 @@ def test_an_oracle_must_fit_the_data() -> None:
 )
 def test_an_oracles_training_must_fit_it(quick: dict[str, Any], told: str) -> None:
     models, defences = {"linear": {}, "judge": {"use": "mlp"}}, {"standard": {}, "quick": quick}
-    found = complaint(models=models, defences=defences, measures={"shown": ORACLE})
-    assert found.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
+    result = complaint(models=models, defences=defences, measures={"shown": ORACLE})
+    assert result.startswith(f"x.yaml: measures.shown.oracle: the oracle of measure shown: {told}")
 
 
 def test_a_file_that_a_method_reads_must_be_there(
@@ -444,10 +449,10 @@ def test_a_file_that_a_method_reads_must_be_there(
     """And retraining it asks for new tasks, of its methods alone."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
     attacks = {**BASE["attacks"], "pgd": {"use": "lpa", "distance": "laidlaw_alexnet_cifar"}}
-    told = complaint(
+    message = complaint(
         models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks
     )
-    assert told.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
+    assert message.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
     (tmp_path / "weights").mkdir()
     keys: list[set[str]] = []
     for content in (b"once", b"retrained"):
@@ -459,18 +464,18 @@ def test_a_file_that_a_method_reads_must_be_there(
     )  # the attack and its score; not the training, nor what is of clean images
 
 
-def test_a_measure_of_a_whole_sweep_wants_one() -> None:
-    told = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
-    assert told.startswith(
+def test_a_measure_of_a_sweep_needs_one() -> None:
+    message = complaint(measures={"area": {"use": "area_under_profile", "of": "pgd"}})
+    assert message.startswith(
         "x.yaml: train.0: measure area needs a sweep, found none in attack pgd\nhint: sweep"
     )
 
 
 @pytest.mark.parametrize("size", [10**10, 10**20], ids=["more than memory", "more than 64 bits"])
-def test_images_without_end_are_refused_not_built(size: int) -> None:
-    told = complaint(datasets={"fake": {"shape": [1, size, size]}})
-    assert told.startswith("x.yaml: train.0.model: linear on fake: ")
-    assert told.endswith(f"\nhint: its images are 1x{size}x{size}")
+def test_gigantic_images_are_refused_without_building_a_model(size: int) -> None:
+    message = complaint(datasets={"fake": {"shape": [1, size, size]}})
+    assert message.startswith("x.yaml: train.0.model: linear on fake: ")
+    assert message.endswith(f"\nhint: its images are 1x{size}x{size}")
 
 
 def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +525,7 @@ train: [{dataset: fake, model: net, defence: turned}]
     ]
 
 
-# ─ sweeps whose values share work ─────────────────────────────────────────────────────────────────────────────────────
+# ─ sweeps whose values share work ─────────────────────────────────────────────────────
 
 
 def chains(**pgd: Any) -> list[list[float]]:
@@ -528,21 +533,21 @@ def chains(**pgd: Any) -> list[list[float]]:
     cells = planned(
         attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}
     ).cells
-    found: list[list[float]] = []
+    result: list[list[float]] = []
     for cell in cells:
         task, radii = cell.goal.of[0][0], list[float]()
         while task is not None:
             radii.append(cast(Any, task.attack).eps)
             task = task.after
-        found.append(radii)
-    return found
+        result.append(radii)
+    return result
 
 
 def test_a_sweep_over_eps_runs_upwards_whatever_its_order() -> None:
     assert chains(eps={"sweep": [0.2, 0.1, 0.3]}) == [[0.2, 0.1], [0.1], [0.3, 0.2, 0.1]]
 
 
-def test_an_attack_on_nothing_comes_before_none() -> None:
+def test_an_attack_with_eps_0_comes_before_no_other() -> None:
     assert chains(eps={"sweep": [0.0, 0.1, 0.2]}) == [[0.0], [0.1], [0.2, 0.1]]
 
 
@@ -552,11 +557,11 @@ def test_attacks_that_end_at_the_boundary_search_in_float32() -> None:
     assert [cell.goal.of[0][0].precision for cell in cells] == ["bfloat16", "float32"]
 
 
-def test_independent_runs_have_nothing_before_them() -> None:
+def test_independent_attacks_follow_no_other() -> None:
     assert chains(eps={"sweep": [0.1, 0.2]}, independent=True) == [[0.1], [0.2]]
 
 
-def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
+def test_only_attacks_that_differ_in_the_sweep_field_alone_follow_each_other() -> None:
     assert chains(eps={"sweep": [0.1, 0.2]}, steps={"sweep": [5, 9]}) == [
         [0.1],
         [0.1],
@@ -565,18 +570,18 @@ def test_only_attacks_that_differ_in_nothing_else_follow_each_other() -> None:
     ]
 
 
-def test_attacks_that_search_no_growing_set_share_nothing() -> None:
+def test_attacks_without_a_sweep_field_share_nothing() -> None:
     assert chains(use="fgsm", eps={"sweep": [0.1, 0.2]}) == [[0.1], [0.2]]
 
 
-def test_a_long_sweep_begins_anew_every_so_often() -> None:
+def test_a_long_sweep_begins_anew_after_fifty_values() -> None:
     lengths = [
         len(radii) for radii in chains(eps={"sweep": [number / 255 for number in range(60)]})
     ]
     assert lengths == [1, *range(1, 51), *range(1, 10)]
 
 
-def test_every_part_follows_the_same_part() -> None:
+def test_every_part_follows_the_same_part_at_a_smaller_value() -> None:
     pgd = {"eps": {"sweep": [0.1, 0.2]}}
     data = {"fake": {"test": 2 * PART}}
     cells = planned(
@@ -588,7 +593,7 @@ def test_every_part_follows_the_same_part() -> None:
     ]
 
 
-def test_a_measure_that_gathers_has_one_cell_for_a_whole_sweep() -> None:
+def test_a_measure_that_takes_a_sweep_has_one_cell_for_it() -> None:
     attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3]}}}
     (cell,) = planned(
         attacks=attacks, measures={"area": {"use": "area_under_profile", "of": "pgd"}}

@@ -1,4 +1,4 @@
-"""Cards and the classes behind them: what a name stands for, and what is said of a card that is wrong."""
+"""Cards and their classes: what a name stands for, and messages about bad cards."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def refusal(work: Callable[[], object], tmp_path: Path) -> str:
     return str(caught.value).replace(f"{tmp_path.resolve()}/", "")
 
 
-# ─ errors ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ errors ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_error_says_where_what_and_what_to_do() -> None:
+def test_an_error_has_a_place_a_message_and_a_hint() -> None:
     assert str(InvspecError("is bad")) == "is bad"
     assert (
         str(InvspecError("is bad", where="x.yaml:3", hint="mend it"))
@@ -55,7 +55,7 @@ def test_an_error_says_where_what_and_what_to_do() -> None:
     assert (InvspecError("").exit_code, SpecError("").exit_code) == (1, 2)
 
 
-def test_an_error_seen_from_further_out_has_a_longer_path() -> None:
+def test_within_prepends_to_the_path_of_an_error() -> None:
     problem = SpecError("is bad", hint="mend it", path=("eps",)).within("attacks", "pgd")
     assert (problem.path, problem.message, problem.hint) == (
         ("attacks", "pgd", "eps"),
@@ -74,7 +74,7 @@ def test_an_error_seen_from_further_out_has_a_longer_path() -> None:
         ("zzz", [f"a{number}" for number in range(10, 40)], ""),
     ],
 )
-def test_a_hint_names_what_is_near_and_lists_what_is_short(
+def test_a_hint_names_the_nearest_word_and_lists_few(
     word: str, known: list[str], hint: str
 ) -> None:
     assert suggest(word, known) == hint
@@ -84,14 +84,14 @@ def test_a_hint_names_what_is_near_and_lists_what_is_short(
     ("problem", "line"),
     [(ValueError("\none\ntwo"), "one"), (ValueError(), "ValueError"), (KeyError("name"), "'name'")],
 )
-def test_an_exception_is_told_in_one_line(problem: Exception, line: str) -> None:
+def test_the_first_line_of_an_exception(problem: Exception, line: str) -> None:
     assert first_line(problem) == line
 
 
-# ─ cards ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ cards ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_two_cards_of_one_class_and_one_setting_are_one_method() -> None:
+def test_two_cards_with_equal_classes_and_settings_are_one_method() -> None:
     assert make("attack", "pgd_mnist", {}) == make(
         "attack", "pgd", {"eps": 0.3, "steps": 40, "step_size": 0.01}
     )
@@ -100,7 +100,7 @@ def test_two_cards_of_one_class_and_one_setting_are_one_method() -> None:
     )
 
 
-def test_what_is_written_wins_over_the_card() -> None:
+def test_parameters_override_those_of_the_card() -> None:
     assert make("attack", "pgd_mnist", {"steps": 7}) == PGD(eps=0.3, steps=7, step_size=0.01)
 
 
@@ -184,7 +184,8 @@ BAD_CARDS = {
     ),
     "no class": (
         "{target: invspec.attacks.pgd, summary: s}",
-        "target invspec.attacks.pgd: not of the form module:Class\nhint: like invspec.attacks.pgd:PGD",
+        "target invspec.attacks.pgd: not of the form module:Class\n"
+        "hint: like invspec.attacks.pgd:PGD",
     ),
     "no module": (
         "{target: ':PGD', summary: s}",
@@ -205,7 +206,8 @@ BAD_CARDS = {
     ),
     "a missing class": (
         "{target: 'invspec.attacks.pgd:PDG', summary: s}",
-        "target invspec.attacks.pgd:PDG: invspec.attacks.pgd has no PDG\nhint: expected module:Class",
+        "target invspec.attacks.pgd:PDG: invspec.attacks.pgd has no PDG\n"
+        "hint: expected module:Class",
     ),
     "a function": (
         "{target: 'os:system', summary: s}",
@@ -224,7 +226,7 @@ BAD_CARDS = {
 
 
 @pytest.mark.parametrize(("written", "message"), BAD_CARDS.values(), ids=BAD_CARDS)
-def test_a_bad_card_is_refused_in_so_many_words(
+def test_a_bad_card_is_refused_with_this_message(
     written: str, message: str, write: WriteFile, tmp_path: Path
 ) -> None:
     write("attack/mine.yaml", "")
@@ -248,17 +250,17 @@ def test_a_bad_paper_is_refused(write: WriteFile, tmp_path: Path) -> None:
     )
 
 
-def test_a_cards_own_bad_setting_is_told_of_the_card(write: WriteFile, tmp_path: Path) -> None:
+def test_a_bad_setting_of_a_card_is_reported_at_the_card(write: WriteFile, tmp_path: Path) -> None:
     write("attack/mine.yaml", "target: invspec.attacks.pgd:PGD\nsummary: mine\nparams: {eps: -1}\n")
-    told = refusal(lambda: make("attack", "mine", {"steps": 2}), tmp_path)
-    assert told == "attack/mine.yaml: params.eps: expected at least 0, found -1"
+    result = refusal(lambda: make("attack", "mine", {"steps": 2}), tmp_path)
+    assert result == "attack/mine.yaml: params.eps: expected at least 0, found -1"
     assert (
         refusal(lambda: make("attack", "mine", {"eps": -2}), tmp_path)
         == "expected at least 0, found -2"
     )
 
 
-# ─ users' modules ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ users' modules ─────────────────────────────────────────────────────────────────────
 
 ATTACK = """\
 from invspec.data import Perturbed
@@ -284,43 +286,46 @@ def test_a_users_package_is_found_too(write: WriteFile) -> None:
 
 
 @pytest.mark.parametrize("module", ["random", "sys", "numpy", "invspec"])
-def test_a_users_module_named_like_another_is_refused_not_mistaken(
+def test_a_users_module_with_the_name_of_another_is_refused(
     module: str, write: WriteFile, tmp_path: Path
 ) -> None:
     write(f"{module}.py", ATTACK)
     write("attack/mine.yaml", f"target: {module}:Mine\nsummary: mine\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.startswith(
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert result.startswith(
         f"attack/mine.yaml: target {module}:Mine: another module is also named {module}: "
     )
-    assert told.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
+    assert result.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
 
 
-def test_two_folders_with_modules_of_one_name_are_refused(write: WriteFile, tmp_path: Path) -> None:
+def test_two_folders_with_equally_named_modules_are_refused(
+    write: WriteFile, tmp_path: Path
+) -> None:
     write("same_name.py", ATTACK)
     write("attack/mine.yaml", "target: same_name:Mine\nsummary: mine\n")
     resolve("attack", "mine")
     write("other/same_name.py", ATTACK)
     write("other/attack/yours.yaml", "target: same_name:Mine\nsummary: yours\n")
     cards.add(tmp_path / "other")
-    told = refusal(lambda: resolve("attack", "yours"), tmp_path)
-    assert told.startswith(
+    result = refusal(lambda: resolve("attack", "yours"), tmp_path)
+    assert result.startswith(
         "other/attack/yours.yaml: target same_name:Mine: another module is also named same_name: "
     )
 
 
-def test_a_users_module_that_cannot_be_imported_is_told_with_its_line(
+def test_a_users_module_that_fails_to_import_is_reported_with_its_line(
     write: WriteFile, tmp_path: Path
 ) -> None:
     write("attack/mine.yaml", "target: mine_broken:Mine\nsummary: mine\n")
     write("mine_broken.py", "a = 1\nb = 1 / 0\n")
     assert refusal(lambda: resolve("attack", "mine"), tmp_path) == (
-        "attack/mine.yaml: target mine_broken:Mine: cannot be imported: ZeroDivisionError: division by zero\n"
+        "attack/mine.yaml: target mine_broken:Mine: cannot be imported: ZeroDivisionError: "
+        "division by zero\n"
         "hint: raised in mine_broken.py:2"
     )
     write("mine_broken.py", "a = (\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
-    assert told.endswith(
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert result.endswith(
         "cannot be imported: SyntaxError: '(' was never closed (mine_broken.py, line 1)"
     )
 
@@ -328,22 +333,22 @@ def test_a_users_module_that_cannot_be_imported_is_told_with_its_line(
 def test_an_attack_that_cannot_perturb_is_refused(write: WriteFile, tmp_path: Path) -> None:
     write("mine_lazy.py", "from invspec.kinds import Attack\nclass Mine(Attack):\n    pass\n")
     write("attack/mine.yaml", "target: mine_lazy:Mine\nsummary: mine\n")
-    told = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
     assert (
-        told
-        == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\nhint: every attack needs it"
+        result == "attack/mine.yaml: target mine_lazy:Mine: Mine does not define perturb\n"
+        "hint: every attack needs it"
     )
 
 
 @pytest.mark.parametrize(
     ("kind", "setting", "new"),
     [
-        ("attack", "delicate = True", "needs_float32"),
-        ("attack", "nested = 'eps'", "sweep_field"),
-        ("attack", "_settle = None", "update"),
-        ("measure", "gathers = True", "takes_sweep"),
-        ("defence", "companion = None", "auxiliary"),
-        ("defence", "lesson = None", "prepare"),
+        ("attack", "delicate = True", "`needs_float32`"),
+        ("attack", "nested = 'eps'", "`sweep_field`"),
+        ("attack", "_settle = None", "a loop in `perturb`, as in invspec.attacks.lst"),
+        ("measure", "gathers = True", "`takes_sweep`"),
+        ("defence", "companion = None", "the argument `auxiliary` of invspec.training.loop.fit"),
+        ("defence", "lesson = None", "the argument `prepare` of invspec.training.loop.fit"),
     ],
 )
 def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
@@ -361,15 +366,15 @@ def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
     write(f"{kind}/mine.yaml", f"target: old_{kind}:Mine\nsummary: mine\n")
     sys.modules.pop(f"old_{kind}", None)
     assert refusal(lambda: resolve(kind, "mine"), tmp_path) == (
-        f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now `{new}`\n"
-        f"hint: rename it in old_{kind}"
+        f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now {new}\n"
+        f"hint: change it in old_{kind}"
     )
 
 
-# ─ methods ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ methods ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_method_in_a_method_is_named_by_the_same_words() -> None:
+def test_a_method_in_a_method_is_given_by_use_and_fields() -> None:
     made = make("defence", "adversarial_training", {"attack": {"use": "pgd_mnist", "steps": 3}})
     assert isinstance(made, AdversarialTraining)
     assert made.attack == PGD(eps=0.3, steps=3, step_size=0.01)
@@ -395,19 +400,19 @@ def test_a_number_may_be_written_in_many_ways(written: object, value: float) -> 
     "written",
     ["1/1e999", "1e999", "1e999/1e999", "8/0", "8/", "/8", "1/2/3", "nan", "inf", "", "0x1", True],
 )
-def test_what_is_no_number_is_refused(written: object) -> None:
+def test_text_that_is_not_a_number_is_refused(written: object) -> None:
     with pytest.raises(SpecError, match="expected a number"):
         make("attack", "pgd", {"eps": written})
 
 
-def test_a_complaint_that_has_no_words_of_ours_keeps_its_own() -> None:
+def test_a_pydantic_error_without_words_of_ours_keeps_its_own() -> None:
     class Odd(Attack):
         even: int = Field(multiple_of=2)
 
     with pytest.raises(ValidationError) as caught:
         Odd.model_validate({"even": 3})
-    (told,) = messages.explain(caught.value, Odd, {"even": 3})
-    assert (told.path, str(told)) == (("even",), "expected a multiple of 2, found 3")
+    (result,) = messages.explain(caught.value, Odd, {"even": 3})
+    assert (result.path, str(result)) == (("even",), "expected a multiple of 2, found 3")
 
 
 def test_every_wrong_parameter_is_reported() -> None:
@@ -429,8 +434,8 @@ def test_a_misspelt_parameter_hides_the_missing_one_that_it_stands_for() -> None
 
     with pytest.raises(ValidationError) as caught:
         Needy.model_validate({"radiuz": 1})
-    told = messages.explain(caught.value, Needy, {"radiuz": 1})
-    assert sorted(problem.path for problem in told) == [("colour",), ("radiuz",)]
+    result = messages.explain(caught.value, Needy, {"radiuz": 1})
+    assert sorted(problem.path for problem in result) == [("colour",), ("radiuz",)]
 
 
 def test_units_come_from_annotations_and_may_depend_on_other_fields() -> None:
@@ -441,7 +446,7 @@ def test_units_come_from_annotations_and_may_depend_on_other_fields() -> None:
     assert (units["max_degrees"], units["attack.eps"]) == ("degrees", "pixels in [0, 1]")
 
 
-def test_a_truth_is_no_number_and_stays_a_truth() -> None:
+def test_a_bool_is_not_accepted_as_a_number() -> None:
     with pytest.raises(SpecError, match="expected a number, found true"):
         make("attack", "pgd", {"steps": True})
     assert make("attack", "pgd", {"random_start": False}) == PGD(random_start=False)
@@ -490,7 +495,7 @@ def measuring_distances() -> list[tuple[Kind, str]]:
 
 
 @pytest.mark.parametrize(("kind", "name"), measuring_distances())
-def test_the_users_own_weights_are_part_of_the_identity_of_what_reads_them(
+def test_a_users_weights_are_part_of_the_identity_of_methods_that_read_them(
     kind: Kind, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -499,18 +504,18 @@ def test_the_users_own_weights_are_part_of_the_identity_of_what_reads_them(
     with pytest.raises(InvspecError, match="no weights of alexnet_cifar"):
         _ = method.identity
     (tmp_path / "weights").mkdir()
-    file, found = tmp_path / "weights" / "alexnet_cifar.pth", list[dict[str, str]]()
+    file, result = tmp_path / "weights" / "alexnet_cifar.pth", list[dict[str, str]]()
     for content in (b"once", b"retrained"):
         file.write_bytes(content)
-        found.append(method.identity["reads"])
-    assert found == [
+        result.append(method.identity["reads"])
+    assert result == [
         {"alexnet_cifar": hashlib.sha256(content).hexdigest()}
         for content in (b"once", b"retrained")
     ]
     assert "reads" not in method.smoke().identity
 
 
-def test_what_an_inner_method_reads_is_part_of_the_outer_ones_identity(
+def test_files_of_an_inner_method_are_part_of_the_outer_identity(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
@@ -530,7 +535,7 @@ def test_a_method_cannot_be_changed() -> None:
         PGD().eps = 0.1  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_smoke_makes_a_method_and_those_inside_cheap_and_keeps_the_rest() -> None:
+def test_smoke_makes_a_method_and_its_inner_methods_cheap() -> None:
     cheap = AdversarialTraining(epochs=90, attack=PGD(eps=0.2, steps=40, restarts=3)).smoke()
     assert (cheap.epochs, cheap.attack) == (1, PGD(eps=0.2, steps=2, restarts=1))
     assert PGD(steps=1).smoke() == PGD(steps=1)
@@ -543,7 +548,7 @@ def test_a_sample_is_counted_one_way() -> None:
         Sample(limit=True)
 
 
-def test_values_that_no_card_can_hold_have_plain_texts_too() -> None:
+def test_sets_and_samples_have_a_plain_form_too() -> None:
     from invspec.kinds import plain
 
     assert plain(frozenset({"b", "a"})) == ["a", "b"]

@@ -1,4 +1,4 @@
-"""A model of one's own, with one's own weights: what fits it measures it, and what does not says so."""
+"""A user's own model and weights: every method that fits runs on it, others are refused."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def made(kind: Kind, name: str) -> Method:
 
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A registry with the net and its weights, which were trained without invspec; the working folder is above it."""
+    """A registry with a net and weights trained without invspec, in the working folder."""
     folder = tmp_path / "mine"
     (folder / "model").mkdir(parents=True)
     (folder / "defence").mkdir()
@@ -139,7 +139,7 @@ def entry(name: str, measure: Measure) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_model_of_ones_own_goes_through_every_measure_that_fits_it(
+def test_every_measure_that_fits_runs_on_a_users_model(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measures = fitting()
@@ -149,21 +149,30 @@ def test_a_model_of_ones_own_goes_through_every_measure_that_fits_it(
     )
     capsys.readouterr()
     assert call("report", path, "--registry", mine, "--store", "store", "--format", "csv") == 0
-    told = capsys.readouterr().out
-    assert {name for name in measures if name not in told} == set()
+    message = capsys.readouterr().out
+    assert {name for name in measures if name not in message} == set()
 
 
-# ─ what is refused ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ refusals ───────────────────────────────────────────────────────────────────────────
 
-NEEDED = "it needs a model that is a bijection between its D pixels and D numbers, K of which are its logits"
+NEEDED = (
+    "it needs a model that is a bijection between its D pixels and D numbers, "
+    "K of which are its logits"
+)
+
+
+def misfit(path: Path, user: str) -> str:
+    """The message about a method that does not fit the model."""
+    place = f"x.yaml:{line_of(path, '- dataset')}: train.0"
+    return f"error: {place}: {user} does not fit model own\nhint: {NEEDED}\n"
 
 
 def refusal(path: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What `validate` says of a spec, which it must refuse in one message."""
+    """The one message with which `validate` refuses a spec."""
     assert call("validate", path, "--registry", mine) == 2
-    told = capsys.readouterr().err
-    assert told.count("error: ") == 1
-    return told
+    message = capsys.readouterr().err
+    assert message.count("error: ") == 1
+    return message
 
 
 def line_of(path: Path, start: str) -> int:
@@ -180,7 +189,7 @@ def test_a_measure_that_needs_a_bijection_refuses_it(
 ) -> None:
     measure = cast(Measure, made("measure", name))
     path = spec(ATTACKS, {name: entry(name, measure)})
-    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: measure {name} does not fit model own\nhint: {NEEDED}\n"
+    expected = misfit(path, f"measure {name}")
     assert refusal(path, mine, capsys) == expected
 
 
@@ -189,7 +198,7 @@ def test_an_attack_that_needs_a_bijection_refuses_it(
     name: str, mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = spec({name: PAIRS}, {"accuracy": {"of": name}})
-    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: attack {name} does not fit model own\nhint: {NEEDED}\n"
+    expected = misfit(path, f"attack {name}")
     assert refusal(path, mine, capsys) == expected
 
 
@@ -201,12 +210,12 @@ def test_a_defence_that_needs_a_bijection_refuses_it(
     path = spec(
         {"clean": ATTACKS["clean"]}, {"accuracy": {"of": "clean"}}, defences={name: {}}, train=lines
     )
-    expected = f"error: x.yaml:{line_of(path, '- dataset')}: train.0: defence {name} does not fit model own\nhint: {NEEDED}\n"
+    expected = misfit(path, f"defence {name}")
     assert refusal(path, mine, capsys) == expected
 
 
 @pytest.mark.parametrize(("name", "attack"), BEHIND.items())
-def test_a_measure_of_another_nets_attack_is_refused_with_that_attack(
+def test_an_attack_for_other_nets_is_refused_in_a_measure(
     name: str, attack: str, mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = spec({attack: PAIRS}, {name: {"of": attack}})

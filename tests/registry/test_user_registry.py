@@ -1,4 +1,4 @@
-"""An attack of one's own is one Python file and one card; and nothing that no card names is ever run."""
+"""A user's attack is a Python file and a card; code that no card names never runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def package() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files}
 
 
-def test_an_attack_of_ones_own_is_two_files(
+def test_a_users_attack_is_two_files(
     mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,11 +77,11 @@ def test_an_attack_of_ones_own_is_two_files(
         assert call("run", "x.yaml", "--smoke", "--workers", 1, "--registry", "mine") == 0
         assert call("report", "--format", "csv") == 0  # which remembers the registry
         assert call("list", "attack", "darken", "--registry", "mine") == 0
-    told = capsys.readouterr()
-    assert "tasks: 10 computed" in told.err
-    rows = [line for line in told.out.splitlines() if line.startswith("fake,")]
+    message = capsys.readouterr()
+    assert "tasks: 10 computed" in message.err
+    rows = [line for line in message.out.splitlines() if line.startswith("fake,")]
     assert len(rows) == 4
-    assert "number ≥ 0 ≤ 1" in told.out
+    assert "number ≥ 0 ≤ 1" in message.out
     assert package() == before
 
 
@@ -106,13 +106,13 @@ def test_without_its_registry_it_is_unknown(
     mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("validate", tmp_path / "x.yaml") == 2
-    told = capsys.readouterr().err
-    assert told.startswith(
+    message = capsys.readouterr().err
+    assert message.startswith(
         f"error: {tmp_path}/x.yaml:6: defences.hardened.attack: no attack is named 'darken'\nhint: "
     )
 
 
-# ─ what a spec cannot do ──────────────────────────────────────────────────────────────────────────────────────────────
+# ─ code that a spec cannot run ────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -137,14 +137,17 @@ ATTEMPTS = {
     "a field called target": "attacks: {pgd: {target: 'bait:Bait'}}",
     "a key called target": "target: 'bait:Bait'",
     "a field called _target_": "attacks: {pgd: {_target_: bait.Bait}}",
-    "a name inside a defence": "defences: {standard: {use: adversarial_training, attack: {use: 'bait:Bait'}}}",
-    "a name inside a sweep": "defences: {standard: {use: adversarial_training, attack: {sweep: [{use: 'bait:Bait'}]}}}",
+    "a name inside a defence": "defences: {standard: {use: adversarial_training, "
+    "attack: {use: 'bait:Bait'}}}",
+    "a name inside a sweep": "defences: {standard: {use: adversarial_training, "
+    "attack: {sweep: [{use: 'bait:Bait'}]}}}",
     "a python module": "title: !!python/module:bait",
     "a python name": "title: !!python/name:bait.Bait",
     "a python object": "title: !!python/object:bait.Bait {}",
     "a python call": "title: !!python/object/apply:bait.Bait []",
     "a python call, spelt out": "title: !<tag:yaml.org,2002:python/object/new:bait.Bait> []",
-    "a tag with a handle": "%TAG !p! tag:yaml.org,2002:python/\n---\ntitle: !p!object/apply:bait.Bait []",
+    "a tag with a handle": "%TAG !p! tag:yaml.org,2002:python/\n---\n"
+    "title: !p!object/apply:bait.Bait []",
     "a tag on a key": "!!python/name:bait.Bait : toy",
     "a measure of code": "measures: {accuracy: {of: '__import__(\"bait\")'}}",
     "an expression": "attacks: {pgd: {eps: '__import__(\"bait\")'}}",
@@ -155,7 +158,7 @@ GOOD = yaml.safe_load(SPEC.replace("darken", "pgd").replace("by:", "eps:"))
 
 
 @pytest.mark.parametrize("written", ATTEMPTS.values(), ids=ATTEMPTS)
-def test_a_spec_alone_runs_no_code_that_no_card_names(written: str, bait: Path) -> None:
+def test_a_spec_runs_only_code_that_a_card_names(written: str, bait: Path) -> None:
     head = written.split(":")[0]
     rest = (
         ""
@@ -168,11 +171,11 @@ def test_a_spec_alone_runs_no_code_that_no_card_names(written: str, bait: Path) 
     assert "bait" not in sys.modules
 
 
-def test_the_spec_of_these_attempts_is_good_without_them() -> None:
+def test_the_spec_of_these_attempts_is_valid_without_them() -> None:
     assert len(planner.plan(resolve.resolve(document.Document("x.yaml", GOOD))).cells) == 4
 
 
-def test_the_bait_is_taken_by_a_card_that_names_it(bait: Path, tmp_path: Path) -> None:
+def test_a_card_that_names_the_bait_imports_it(bait: Path, tmp_path: Path) -> None:
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
     with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: not an attack"):

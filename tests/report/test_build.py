@@ -40,7 +40,7 @@ def test_a_table_has_the_summary_of_its_measure(tables):
     assert robustness.title == "robustness under pgd"
     assert (
         robustness.summary
-        == "share of examples whose predicted label stays, whatever their true label"
+        == "share of examples whose predicted label is unchanged, whatever the true label"
     )
 
 

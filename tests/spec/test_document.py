@@ -1,4 +1,4 @@
-"""Values, and where each of them was written."""
+"""Values and their places."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_value_knows_its_line() -> None:
     }
 
 
-def test_a_path_that_was_not_written_has_the_place_of_the_nearest_one_above() -> None:
+def test_an_unknown_path_has_the_place_of_its_nearest_ancestor() -> None:
     read = document.parse(TEXT, "x.yaml")
     assert read.place(("second", 0, "nothing", 7)) == "x.yaml:5"
     assert read.place(("nothing",)) == "x.yaml:3"
@@ -93,17 +93,17 @@ def test_a_problem_is_located_once() -> None:
         ("|\n  two\n  lines", "two\nlines"),
     ],
 )
-def test_scalars_are_texts_numbers_truths_and_nothing_else(written: str, value: object) -> None:
+def test_scalars_are_text_numbers_bools_or_null(written: str, value: object) -> None:
     read = document.parse(f"a: {written}", "x.yaml").values["a"]
     assert (read, type(read)) == (value, type(value))
 
 
-def test_keys_are_texts() -> None:
+def test_keys_are_text() -> None:
     read = document.parse("1: a\n0.5: b\nnull: c\n2020-01-01: d\n'1.0': e\n", "x.yaml").values
     assert read == {"1": "a", "0.5": "b", "null": "c", "2020-01-01": "d", "1.0": "e"}
 
 
-def test_a_key_that_reads_as_a_truth_may_be_quoted() -> None:
+def test_a_key_that_yaml_reads_as_a_bool_must_be_quoted() -> None:
     assert document.parse('"on": 1', "x.yaml").values == {"on": 1}
     assert refusal("a: 1\non: 1") == 'x.yaml:2: YAML reads the key on as true\nhint: write "on"'
 
@@ -120,7 +120,7 @@ def test_aliases_are_copies() -> None:
     assert read.place(("b", "x", 0)) == "x.yaml:2"
 
 
-def test_an_anchor_may_be_given_anew() -> None:
+def test_an_anchor_may_be_redefined() -> None:
     assert document.parse("a: &a 1\nb: *a\nc: &a 2\nd: *a\n", "x.yaml").values["d"] == 2
 
 
@@ -133,13 +133,13 @@ def test_the_deepest_nesting_and_the_most_values_are_still_read() -> None:
     assert "at most 50,000 values, found more" in refusal(f"[{most}]")
 
 
-def test_depth_counts_what_aliases_stand_for() -> None:
+def test_depth_counts_aliases_as_written_out() -> None:
     def text(levels: int) -> str:
         return f"a: &a {'[' * 16}{']' * 16}\nb: {'[' * levels}*a{']' * levels}\n"
 
-    left = reader.MAX_DEPTH - 1 - 16  # below the mapping, above what the alias stands for
-    assert document.parse(text(left), "x.yaml").values
-    assert "expected at most 32 levels of nesting" in refusal(text(left + 1))
+    remaining = reader.MAX_DEPTH - 1 - 16  # below the mapping, above what the alias stands for
+    assert document.parse(text(remaining), "x.yaml").values
+    assert "expected at most 32 levels of nesting" in refusal(text(remaining + 1))
 
 
 def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
@@ -151,23 +151,23 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
         document.read(path)
 
 
-def test_a_byte_order_mark_is_no_part_of_a_spec(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
     assert document.read(path).values == {"a": 1}
 
 
-def test_names_that_are_no_words_are_quoted_in_messages() -> None:
+def test_keys_that_are_not_words_are_quoted_in_messages() -> None:
     read = document.parse("'a b': {'\\n': 1}", "x.yaml")
     assert (
         str(read.locate(SpecError("no", path=("a b", "../x", 0)))) == "x.yaml:1: 'a b'.'../x'.0: no"
     )
 
 
-# ─ what is laid over ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ overlays ───────────────────────────────────────────────────────────────────────────
 
 
-def test_an_overlay_replaces_and_adds_and_remembers_who_did_it() -> None:
+def test_an_overlay_replaces_or_adds_and_remembers_its_option() -> None:
     read = document.parse(TEXT, "x.yaml")
     laid = (
         read.overlay("second.0.deep", 9, "--set")
@@ -189,7 +189,7 @@ def test_an_overlay_changes_a_copy() -> None:
     assert read.place(("second", 0, "deep")) == "x.yaml:5"
 
 
-def test_what_an_overlay_hides_loses_its_lines() -> None:
+def test_values_hidden_by_an_overlay_lose_their_lines() -> None:
     laid = document.parse(TEXT, "x.yaml").overlay("second", [{"deep": 1}], "--set")
     assert laid.place(("second", 0, "deep")) == "--set"
 
@@ -203,7 +203,7 @@ def test_a_number_is_a_position_in_a_list_and_a_key_elsewhere() -> None:
 @pytest.mark.parametrize(
     "dotted", ["list.2", "list.x", "list.-1", f"list.{10**9}", "nothing.a", "list.0.a"]
 )
-def test_an_overlay_onto_nothing_is_refused(dotted: str) -> None:
+def test_an_overlay_onto_a_missing_path_is_refused(dotted: str) -> None:
     read = document.parse("list: [a, b]\n", "x.yaml")
     with pytest.raises(SpecError) as caught:
         read.overlay(dotted, 1, "--set")

@@ -1,4 +1,4 @@
-"""The JSON Schema that an editor checks a spec against accepts what invspec accepts, and refuses common mistakes."""
+"""The JSON Schema for editors accepts valid specs and refuses common mistakes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_a(value: Any, name: str) -> bool:
 
 
 def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
-    """Where a value breaks a schema: as much of JSON Schema as ours needs, and an error for any more."""
+    """Where a value breaks a schema. Supports as much of JSON Schema as ours needs."""
     if isinstance(rule, bool):
         yield from () if rule else (at,)
         return
@@ -48,7 +48,7 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
             case "$ref":
                 yield from faults(value, whole()["$defs"][wanted.removeprefix("#/$defs/")], at)
             case "anyOf":
-                yield from () if any(not list(faults(value, one)) for one in wanted) else (at,)
+                yield from () if any(not list(faults(value, first)) for first in wanted) else (at,)
             case "type":
                 listed = wanted if isinstance(wanted, list) else [wanted]
                 yield from () if any(is_a(value, name) for name in listed) else (at,)
@@ -84,7 +84,7 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
             case "propertyNames":
                 yield from (f"{at}.{name}" for name in entries(value) if list(faults(name, wanted)))
             case "properties":
-                inside = {name: one for name, one in entries(value).items() if name in wanted}
+                inside = {name: first for name, first in entries(value).items() if name in wanted}
                 yield from (
                     fault
                     for name in inside
@@ -92,8 +92,8 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                 )
             case "additionalProperties":
                 rest = {
-                    name: one
-                    for name, one in entries(value).items()
+                    name: first
+                    for name, first in entries(value).items()
                     if name not in rule.get("properties", {})
                 }
                 yield from (
@@ -136,7 +136,7 @@ ACCEPTED: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize(("dotted", "value"), ACCEPTED.values(), ids=ACCEPTED)
-def test_the_schema_accepts_what_a_spec_may_say(dotted: str, value: Any) -> None:
+def test_the_schema_accepts_every_form_of_an_entry(dotted: str, value: Any) -> None:
     assert list(faults(GOOD.overlay(dotted, value, "here").values, whole())) == []
 
 
@@ -160,16 +160,16 @@ REFUSED: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(("dotted", "value"), REFUSED.values(), ids=REFUSED)
 def test_the_schema_refuses_common_mistakes_at_their_place(dotted: str, value: Any) -> None:
-    found = list(faults(GOOD.overlay(dotted, value, "here").values, whole()))
-    assert found
-    assert all(fault.startswith(f".{dotted}") for fault in found)
+    result = list(faults(GOOD.overlay(dotted, value, "here").values, whole()))
+    assert result
+    assert all(fault.startswith(f".{dotted}") for fault in result)
 
 
 @pytest.mark.parametrize(("part", "kind"), PARTS.items())
 def test_the_schema_completes_the_names_of_the_registry(part: str, kind: Any) -> None:
     rule = whole()["properties"][part]
     assert rule["additionalProperties"]["properties"]["use"]["enum"] == list(names(kind))
-    completed = [one["const"] for one in rule["propertyNames"]["anyOf"] if "const" in one]
+    completed = [item["const"] for item in rule["propertyNames"]["anyOf"] if "const" in item]
     assert completed == list(names(kind))
 
 

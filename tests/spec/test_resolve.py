@@ -34,28 +34,29 @@ def resolved(**changes: Any) -> Spec:
 
 def variants(part: str, label: str, **changes: Any) -> list[tuple[dict[str, Any], Any]]:
     return [
-        (dict(one.coords), one.method) for one in resolved(**changes).entries[part][label].variants
+        (dict(item.coords), item.method)
+        for item in resolved(**changes).entries[part][label].variants
     ]
 
 
-# ─ entries ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ entries ────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_entry_is_the_method_of_its_label_with_its_defaults() -> None:
     assert variants("attacks", "pgd") == [({}, PGD())]
 
 
-def test_an_entry_may_use_another_name_than_its_label() -> None:
+def test_use_names_a_method_other_than_the_label() -> None:
     assert variants("attacks", "turn", attacks={"pgd": {}, "turn": {"use": "random_rotation"}}) == [
         ({}, RandomRotation())
     ]
 
 
 def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
-    found = variants(
+    result = variants(
         "attacks", "pgd", attacks={"pgd": {"steps": 3, "eps": {"sweep": [0, "8/255", "1e-1"]}}}
     )
-    assert found == [
+    assert result == [
         ({"pgd.eps": 0.0}, PGD(steps=3, eps=0)),
         ({"pgd.eps": 8 / 255}, PGD(steps=3, eps=8 / 255)),
         ({"pgd.eps": 0.1}, PGD(steps=3, eps=0.1)),
@@ -63,23 +64,23 @@ def test_a_sweep_gives_one_method_a_value_with_its_coordinate() -> None:
 
 
 def test_sweeps_multiply_the_last_one_fastest() -> None:
-    found = variants(
+    result = variants(
         "attacks",
         "pgd",
         attacks={"pgd": {"norm": {"sweep": ["l2", "linf"]}, "steps": {"sweep": [1, 2, 3]}}},
     )
-    assert [tuple(coords.values()) for coords, _ in found] == [
+    assert [tuple(coords.values()) for coords, _ in result] == [
         ("l2", 1), ("l2", 2), ("l2", 3), ("linf", 1), ("linf", 2), ("linf", 3)
     ]  # fmt: skip
 
 
-def test_a_sweep_may_stand_inside_a_method_in_a_method() -> None:
+def test_a_field_of_an_inner_method_can_be_swept() -> None:
     written = {
         "use": "adversarial_training",
         "attack": {"use": "pgd", "eps": {"sweep": [0.1, 0.2]}},
     }
-    found = variants("defences", "standard", defences={"standard": written})
-    assert found == [
+    result = variants("defences", "standard", defences={"standard": written})
+    assert result == [
         ({"standard.attack.eps": 0.1}, AdversarialTraining(attack=PGD(eps=0.1))),
         ({"standard.attack.eps": 0.2}, AdversarialTraining(attack=PGD(eps=0.2))),
     ]
@@ -90,23 +91,23 @@ def test_a_swept_method_has_its_name_as_coordinate() -> None:
         "use": "adversarial_training",
         "attack": {"sweep": [{"use": "pgd"}, {"use": "pgd_mnist", "steps": 3}]},
     }
-    found = variants("defences", "standard", defences={"standard": written})
-    assert [coords for coords, _ in found] == [
+    result = variants("defences", "standard", defences={"standard": written})
+    assert [coords for coords, _ in result] == [
         {"standard.attack": "pgd"},
         {"standard.attack": "pgd_mnist"},
     ]
 
 
-def test_swept_values_that_are_no_scalars_have_their_text_as_coordinate() -> None:
-    found = variants(
+def test_swept_values_that_are_not_scalars_have_their_text_as_coordinate() -> None:
+    result = variants(
         "datasets", "fake", datasets={"fake": {"shape": {"sweep": [[1, 8, 8], [3, 8, 8]]}}}
     )
-    assert [coords["fake.shape"] for coords, _ in found] == ["(1, 8, 8)", "(3, 8, 8)"]
-    found = variants("attacks", "pgd", attacks={"pgd": {"step_size": {"sweep": [None, 0.1]}}})
-    assert [coords["pgd.step_size"] for coords, _ in found] == ["None", 0.1]
+    assert [coords["fake.shape"] for coords, _ in result] == ["(1, 8, 8)", "(3, 8, 8)"]
+    result = variants("attacks", "pgd", attacks={"pgd": {"step_size": {"sweep": [None, 0.1]}}})
+    assert [coords["pgd.step_size"] for coords, _ in result] == ["None", 0.1]
 
 
-def test_a_single_label_stands_for_a_list_of_one() -> None:
+def test_a_single_label_is_a_list_of_one() -> None:
     assert resolved().entries["measures"]["accuracy"].of == ("pgd",)
     assert resolved().train[0].dataset == ("fake",)
 
@@ -130,7 +131,7 @@ def test_the_sweeps_of_all_entries_together_are_bounded() -> None:
         resolved(attacks=attacks)  # 3 + 99 * 100 + 99
 
 
-# ─ claims ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ claims ─────────────────────────────────────────────────────────────────────────────
 
 FORMS = {
     "value": (
@@ -177,25 +178,25 @@ def test_a_claim_has_one_form_one_statistic_and_one_range(
     assert (claim.statistic, claim.bound.range) == (statistic, range_)
 
 
-def test_the_ends_of_a_bound_narrow_each_other() -> None:
+def test_the_limits_of_a_bound_are_combined() -> None:
     assert Bound(above=0.1, below=0.9).range == (0.1, 0.9)
     assert Bound(near=0.5, within=0.3, above=0.4).range == (0.4, 0.8)
     with pytest.raises(ValueError, match=r"no number is both above 0\.5 and below 0\.5"):
         Bound(above=0.5, below=0.5)
 
 
-# ─ smoke ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ smoke ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_smoke_is_the_same_spec_at_the_lowest_price() -> None:
-    whole = resolved(
+def test_smoke_is_the_cheapest_version_of_a_spec() -> None:
+    full = resolved(
         seeds=[3, 4],
         datasets={"mnist": {}},
         attacks={"pgd": {"eps": {"sweep": [0.1, 0.2]}, "steps": 40, "sample": {"per_class": 100}}},
         defences={"standard": {"epochs": 20}},
         train=[{"dataset": "mnist", "model": "linear", "defence": "standard"}],
     )
-    small = whole.smoke()
+    small = full.smoke()
     data: Any = small.entries["datasets"]["mnist"].variants[0].method
     assert (type(data).__name__, data.shape, data.classes, data.bounds) == (
         "Fake",
@@ -213,10 +214,10 @@ def test_smoke_is_the_same_spec_at_the_lowest_price() -> None:
     assert small.entries["defences"]["standard"].variants[0].method.epochs == 1
     assert small.seeds == (3,)
     assert (small.title, small.claims, small.train, small.source) == (
-        whole.title,
-        whole.claims,
-        whole.train,
-        whole.source,
+        full.title,
+        full.claims,
+        full.train,
+        full.source,
     )
 
 
@@ -230,7 +231,7 @@ def test_smoke_keeps_bounds_that_are_infinite() -> None:
     assert small.entries["datasets"]["fake"].variants[0].method.bounds == (-math.inf, 3.0)
 
 
-# ─ files ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ files ──────────────────────────────────────────────────────────────────────────────
 
 WRITTEN = """\
 title: toy
@@ -258,7 +259,7 @@ def pgd_of(read: Spec) -> PGD:
     return method
 
 
-def test_a_scale_is_laid_over_a_spec_and_settings_over_both(path: Path) -> None:
+def test_a_scale_changes_a_spec_and_settings_change_both(path: Path) -> None:
     assert pgd_of(overlay.load(path)) == PGD(eps=0.1, steps=40)
     laptop = overlay.load(path, "laptop", ["attacks.pgd.steps=6"])
     assert (pgd_of(laptop), laptop.seeds) == (PGD(eps=0.1, steps=6), (7,))
@@ -267,7 +268,7 @@ def test_a_scale_is_laid_over_a_spec_and_settings_over_both(path: Path) -> None:
 
 def test_a_setting_is_yaml(path: Path) -> None:
     swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
-    assert [one.method for one in swept.entries["attacks"]["pgd"].variants] == [
+    assert [item.method for item in swept.entries["attacks"]["pgd"].variants] == [
         PGD(eps=0.1),
         PGD(eps=8 / 255),
     ]

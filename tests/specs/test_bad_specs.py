@@ -1,7 +1,8 @@
-"""What a user reads who made a mistake: the whole message, for every mistake that we could think of.
+"""The whole message for every mistake in a spec that we could think of.
 
-BASE is right; each entry of BAD breaks it in one place. In messages, {attacks} and the like stand for the names of the
-registry, {PGD} for the parameters of a class and {papers} for the keys of papers.yaml, which grow.
+BASE is valid; each entry of BAD breaks it in one place. In messages, {attacks} and the like stand
+for the names of the registry, {PGD} for the parameters of a class and {papers} for the keys of
+papers.yaml, because these grow.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def listed(numbers: range, scale: float = 1) -> str:
 
 
 def filled(message: str) -> str:
-    """A message with the registry's words in the place of {attacks} and the like; more than 24 are not listed."""
+    """A message with the registry's words for {attacks} and the like; more than 24 are omitted."""
     words = {f"{kind}s": list(names(kind)) for kind in KINDS}
     words |= {"papers": sorted(papers()), "keys": sorted(Written.model_fields)}
     for method in (resolve("attack", "pgd"), resolve("dataset", "fake")):
@@ -92,23 +93,28 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     # ─ names ─
     "no such dataset": (
         with_(datasets="  fake: {use: fak}"),
-        "x.yaml:3: datasets.fake.use: no dataset is named 'fak'\nhint: did you mean fake? (known: {datasets})",
+        "x.yaml:3: datasets.fake.use: no dataset is named 'fak'\n"
+        "hint: did you mean fake? (known: {datasets})",
     ),
     "no such model": (
         with_(models="  linaer: {}"),
-        "x.yaml:5: models.linaer: no model is named 'linaer'\nhint: did you mean linear? (known: {models})",
+        "x.yaml:5: models.linaer: no model is named 'linaer'\n"
+        "hint: did you mean linear? (known: {models})",
     ),
     "no such defence": (
         with_(defences="  standart:"),
-        "x.yaml:7: defences.standart: no defence is named 'standart'\nhint: did you mean standard? (known: {defences})",
+        "x.yaml:7: defences.standart: no defence is named 'standart'\n"
+        "hint: did you mean standard? (known: {defences})",
     ),
     "no such attack": (
         attack("{use: pdg}"),
-        "x.yaml:9: attacks.pgd.use: no attack is named 'pdg'\nhint: did you mean pgd? (known: {attacks})",
+        "x.yaml:9: attacks.pgd.use: no attack is named 'pdg'\n"
+        "hint: did you mean pgd? (known: {attacks})",
     ),
     "no such attack in a defence": (
         nested("{use: pdg}"),
-        "x.yaml:7: defences.standard.attack: no attack is named 'pdg'\nhint: did you mean pgd? (known: {attacks})",
+        "x.yaml:7: defences.standard.attack: no attack is named 'pdg'\n"
+        "hint: did you mean pgd? (known: {attacks})",
     ),
     "no such measure": (
         with_(measures="  accuracy: {use: acuracy, of: pgd}"),
@@ -122,7 +128,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a path instead of a name": (
         attack("{use: ../../etc/passwd}"),
-        "x.yaml:9: attacks.pgd.use: no attack is named '../../etc/passwd'\nhint: `invspec list attack` shows all names",
+        "x.yaml:9: attacks.pgd.use: no attack is named '../../etc/passwd'\n"
+        "hint: `invspec list attack` shows all names",
     ),
     "a list of names": (
         attack("{use: [pgd]}"),
@@ -130,7 +137,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "no such paper": (
         BASE + "paper: kammath2020\n",
-        "x.yaml:14: paper: no paper has the key 'kammath2020'\nhint: did you mean kamath2020? (known: {papers})",
+        "x.yaml:14: paper: no paper has the key 'kammath2020'\n"
+        "hint: did you mean kamath2020? (known: {papers})",
     ),
     "a paper's year": (
         BASE + "paper: 2020\n",
@@ -181,7 +189,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a misspelt parameter": (
         attack("{eps: 0.1, step_sise: 0.01}"),
-        "x.yaml:9: attacks.pgd.step_sise: PGD has no such parameter\nhint: did you mean step_size? (PGD takes: {PGD})",
+        "x.yaml:9: attacks.pgd.step_sise: PGD has no such parameter\n"
+        "hint: did you mean step_size? (PGD takes: {PGD})",
     ),
     "an unknown parameter": (
         attack("{target: 'os:system'}"),
@@ -189,7 +198,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a misspelt parameter of a dataset": (
         with_(datasets="  fake: {clases: 3}"),
-        "x.yaml:3: datasets.fake.clases: Fake has no such parameter\nhint: did you mean classes? (Fake takes: {Fake})",
+        "x.yaml:3: datasets.fake.clases: Fake has no such parameter\n"
+        "hint: did you mean classes? (Fake takes: {Fake})",
     ),
     "a parameter where there are none": (
         with_(models="  linear: {bias: true}"),
@@ -202,7 +212,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a sample in a defence's attack": (
         nested("{use: pgd, sample: {limit: 2}}"),
-        "x.yaml:7: defences.standard.attack.sample: PGD has no such parameter\nhint: PGD takes: {PGD}",
+        "x.yaml:7: defences.standard.attack.sample: PGD has no such parameter\n"
+        "hint: PGD takes: {PGD}",
     ),
     "a misspelt key of a sample": (
         attack("{sample: {limt: 2}}"),
@@ -211,20 +222,23 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "targets that are chosen two ways": (
         attack("{sample: {targets: {per_class: 1, each: 2}}}"),
-        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found per_class and each",
+        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found "
+        "per_class and each",
     ),
     "targets that are not chosen": (
         attack("{sample: {targets: {seed: 1}}}"),
-        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found none",
+        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found "
+        "none",
     ),
-    "an attack that walks nowhere": (
+    "an attack without its targets": (
         with_(attacks="  pgd: {use: nspgd}"),
         "x.yaml:9: attacks.pgd: attack pgd needs target images of other classes, found no targets\n"
         "hint: write `sample: {{targets: {{per_class: 1}}}}`",
     ),
     "a measure of pairs of an attack that has none": (
         with_(measures="  accuracy: {use: success_rate, of: pgd}"),
-        "x.yaml:9: attacks.pgd: measure accuracy needs target images of other classes, found no targets\n"
+        "x.yaml:9: attacks.pgd: measure accuracy needs target images of other classes, found no "
+        "targets\n"
         "hint: write `sample: {{targets: {{per_class: 1}}}}`",
     ),
     "a misspelt key of a train line": (
@@ -250,7 +264,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a layout": (
         BASE + "report:\n  - {of: accuracy, colums: model}\n",
         "x.yaml:15: report.0.colums: unknown key 'colums'\n"
-        "hint: did you mean columns? (known: against, at, columns, figure, legend, of, rows, title)",
+        "hint: did you mean columns? (known: against, at, columns, figure, legend, of, rows, "
+        "title)",
     ),
     "no title": (
         BASE.replace("title: toy\n", ""),
@@ -262,37 +277,41 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a sample of a model": (
         with_(models="  linear: {sample: {limit: 2}}"),
-        "x.yaml:5: models.linear.sample: `sample` is a key of attacks, found it in models\nhint: remove it",
+        "x.yaml:5: models.linear.sample: `sample` is a key of attacks, found it in models\n"
+        "hint: remove it",
     ),
     "a model that is independent": (
         with_(models="  linear: {independent: true}"),
-        "x.yaml:5: models.linear.independent: `independent` is a key of attacks, found it in models\nhint: remove it",
+        "x.yaml:5: models.linear.independent: `independent` is a key of attacks, found it in "
+        "models\nhint: remove it",
     ),
     "an attack that is independent by name": (
         attack("{use: pgd, independent: of others}"),
         "x.yaml:9: attacks.pgd.independent: expected true or false, found 'of others'",
     ),
-    "a panel beside nothing": (
+    "a panel beside no profile": (
         BASE + "report:\n  - {of: accuracy, figure: beside}\n",
         "x.yaml:15: report.0.figure: expected a profile in the layout before, found no layout\n"
         "hint: `figure: profile` starts a figure of its own",
     ),
-    "a legend of what is no row": (
+    "a legend with an unknown coordinate": (
         BASE + "report:\n  - {of: accuracy, legend: '{eps}/0'}\n",
         "x.yaml:15: report.0.legend: no coordinate 'eps'\nhint: this table has no row coordinates",
     ),
-    "a measure without the oracle that it wants": (
+    "a measure without its oracle": (
         with_(measures="  shown: {use: semantic_share, of: pgd}"),
         "x.yaml:11: measures.shown: SemanticShare needs an oracle\n"
-        "hint: write `oracle: {{model: label, defence: label}}`, a second classifier as ground truth",
+        "hint: write `oracle: {{model: label, defence: label}}`, a second classifier as ground "
+        "truth",
     ),
-    "an oracle that nobody asks": (
+    "an oracle for a measure that takes none": (
         with_(measures="  accuracy: {of: pgd, oracle: {model: linear, defence: standard}}"),
         "x.yaml:11: measures.accuracy.oracle: Accuracy takes no oracle\nhint: remove it",
     ),
-    "an oracle that is no label": (
+    "an oracle with an unknown label": (
         with_(
-            measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linaer, defence: standard}}"
+            measures="  shown: {use: semantic_share, of: pgd, "
+            "oracle: {model: linaer, defence: standard}}"
         ),
         "x.yaml:11: measures.shown.oracle.model: no model has the label 'linaer' in this spec\n"
         "hint: did you mean linear? (known: linear)",
@@ -301,17 +320,20 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         with_(measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linear}}"),
         "x.yaml:11: measures.shown.oracle.defence: is missing",
     ),
-    "an oracle that is several nets": (
+    "a swept oracle": (
         with_(
-            measures="  shown: {use: semantic_share, of: pgd, oracle: {model: linear, defence: standard}}",
+            measures="  shown: {use: semantic_share, of: pgd, "
+            "oracle: {model: linear, defence: standard}}",
             defences="  standard: {epochs: {sweep: [1, 2]}}",
         ),
-        "x.yaml:11: measures.shown.oracle.defence: an oracle must be one model; defence standard is swept\n"
+        "x.yaml:11: measures.shown.oracle.defence: an oracle must be one model; defence standard "
+        "is swept\n"
         "hint: add a defence without a sweep for the oracle",
     ),
     "an attack with an oracle": (
         attack("{oracle: {model: linear, defence: standard}}"),
-        "x.yaml:9: attacks.pgd.oracle: `oracle` is a key of measures, found it in attacks\nhint: remove it",
+        "x.yaml:9: attacks.pgd.oracle: `oracle` is a key of measures, found it in attacks\n"
+        "hint: remove it",
     ),
     "an attack of something": (
         attack("{of: pgd}"),
@@ -344,7 +366,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a defence's attack without a name": (
         nested("{eps: 0.1}"),
-        "x.yaml:7: defences.standard.attack: expected {{use: name, ...fields}}, found {{'eps': 0.1}}",
+        "x.yaml:7: defences.standard.attack: expected {{use: name, ...fields}}, found {{'eps': "
+        "0.1}}",
     ),
     "a word for a number": (
         attack("{eps: big}"),
@@ -396,7 +419,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "train without a dash": (
         with_(train="  {dataset: fake, model: linear, defence: standard}"),
-        "x.yaml:12: train: expected a list, found {{'dataset': 'fake', 'model': 'linear', 'defence': 'standa...",
+        "x.yaml:12: train: expected a list, found {{'dataset': 'fake', 'model': 'linear', "
+        "'defence': 'standa...",
     ),
     "a scale that is a word": (
         BASE + "scales: {laptop: small}\n",
@@ -431,13 +455,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         attack(f"{{steps: {'9' * 1000}}}"),
         "x.yaml:9: expected a number of at most 100 digits, found 1,000",
     ),
-    "what only looks like a number": (
+    "text that looks like a number": (
         attack("{steps: 0b_}"),
         "x.yaml:9: '0b_' looks like a number but is not one\nhint: quote it",
     ),
     "restarts that are all the same": (
         attack("{restarts: 2, random_start: false}"),
-        "x.yaml:9: attacks.pgd: without random_start all 2 restarts are the same; give one or the other",
+        "x.yaml:9: attacks.pgd: without random_start all 2 restarts are the same; give one or the "
+        "other",
     ),
     "a negative seed": (
         BASE + "seeds: [0, -1]\n",
@@ -509,7 +534,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a value twice in a sweep": (
         attack("{eps: {sweep: [8/255, 0.1, 16/510]}}"),
-        f"x.yaml:9: attacks.pgd.eps: a sweep gives pgd.eps {8 / 255} twice\nhint: remove one; cells could not be told apart",
+        f"x.yaml:9: attacks.pgd.eps: a sweep gives pgd.eps {8 / 255} twice\n"
+        "hint: remove one; cells could not be told apart",
     ),
     "a method twice in a sweep": (
         nested("{sweep: [{use: pgd}, {use: pgd, eps: 0.2}]}"),
@@ -534,14 +560,16 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "sweeps that multiply to too much": (
         attack(
-            f"{{eps: {{sweep: {listed(range(101), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"
+            f"{{eps: {{sweep: {listed(range(101), 0.001)}}}, "
+            f"steps: {{sweep: {listed(range(1, 101))}}}}}"
         ),
         "x.yaml:9: attacks.pgd: expected at most 10,000 methods, found 10,103 up to here\n"
         "hint: sweep fewer values",
     ),
     "products that multiply to too much": (
         attack(
-            f"{{eps: {{sweep: {listed(range(90), 0.001)}}}, steps: {{sweep: {listed(range(1, 101))}}}}}"
+            f"{{eps: {{sweep: {listed(range(90), 0.001)}}}, "
+            f"steps: {{sweep: {listed(range(1, 101))}}}}}"
         )
         + f"seeds: {listed(range(30))}\n",
         "x.yaml:12: train: expected at most 200,000 cells, found 270,000\n"
@@ -569,7 +597,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an open bracket": (
         attack("{eps: 0.1"),
-        "x.yaml:10: not YAML: did not find expected ',' or '}}'\nhint: is a bracket left open above?",
+        "x.yaml:10: not YAML: did not find expected ',' or '}}'\n"
+        "hint: is a bracket left open above?",
     ),
     "an open quote": (
         BASE.replace("toy", "'toy"),
@@ -601,7 +630,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:32: expected at most 32 levels of nesting, found more\n"
         "hint: aliases count as written out",
     ),
-    "something in itself": (
+    "an alias inside its own anchor": (
         "title: &a [*a]\n",
         "x.yaml:1: *a refers to an anchor that is not complete before it\n"
         "hint: expected a complete &a above",
@@ -651,14 +680,16 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "\nhello\n",
         f"x.yaml:2: expected the keys of a spec, found 'hello'\n{SPEC}",
     ),
-    # ─ what meets what ─
-    "a measure of nothing": (
+    # ─ labels and products ─
+    "a measure without attacks": (
         with_(measures="  accuracy: {}"),
-        "x.yaml:11: measures.accuracy: Accuracy takes 1 attack, found 0\nhint: write `of: [label of an attack]`",
+        "x.yaml:11: measures.accuracy: Accuracy takes 1 attack, found 0\n"
+        "hint: write `of: [label of an attack]`",
     ),
-    "a measure of too much": (
+    "a measure of too many attacks": (
         with_(measures="  accuracy: {of: [pgd, pgd]}"),
-        "x.yaml:11: measures.accuracy.of: Accuracy takes 1 attack, found 2\nhint: write `of: [label of an attack]`",
+        "x.yaml:11: measures.accuracy.of: Accuracy takes 1 attack, found 2\n"
+        "hint: write `of: [label of an attack]`",
     ),
     "a measure of an empty list": (
         with_(measures="  accuracy: {of: []}"),
@@ -675,11 +706,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown dataset in train": (
         BASE.replace("dataset: fake", "dataset: mnist"),
-        "x.yaml:13: train.0.dataset: no dataset has the label 'mnist' in this spec\nhint: known: fake",
+        "x.yaml:13: train.0.dataset: no dataset has the label 'mnist' in this spec\n"
+        "hint: known: fake",
     ),
     "an unknown measure in train": (
         BASE.replace("standard}", "standard, measures: acc}"),
-        "x.yaml:13: train.0.measures: no measure has the label 'acc' in this spec\nhint: known: accuracy",
+        "x.yaml:13: train.0.measures: no measure has the label 'acc' in this spec\n"
+        "hint: known: accuracy",
     ),
     "no train lines": (
         BASE.split("train:")[0] + "train: []\n",
@@ -697,7 +730,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         with_(datasets="  fake: {shape: [1, 8, 8]}", models="  stdcnn:").replace(
             "model: linear", "model: stdcnn"
         ),
-        "x.yaml:13: train.0.model: stdcnn on fake: StdCNN needs images of at least 16x16, found 8x8\n"
+        "x.yaml:13: train.0.model: stdcnn on fake: StdCNN needs images of at least 16x16, found "
+        "8x8\n"
         "hint: its images are 1x8x8",
     ),
     "an attack that does not fit a model": (
@@ -715,7 +749,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a claim of two forms": (
         claim(
-            "says: a, value: {measure: accuracy}, trend: {measure: accuracy, along: pgd.eps}, expect: rising"
+            "says: a, value: {measure: accuracy}, trend: {measure: accuracy, along: pgd.eps}, "
+            "expect: rising"
         ),
         "x.yaml:15: claims.0: expected one of value, compare and trend, found value and trend",
     ),
@@ -729,7 +764,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a misspelt statistic": (
         value("{valeu: {above: 0}}"),
-        "x.yaml:15: claims.0.expect.valeu: expected 'value', 'difference', 'ratio' or 'correlation', found 'valeu'",
+        "x.yaml:15: claims.0.expect.valeu: expected 'value', 'difference', 'ratio' or "
+        "'correlation', found 'valeu'",
     ),
     "a misspelt trend": (
         value("risng"),
@@ -762,7 +798,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a bound without a number": (
         value("{value: {}}"),
-        "x.yaml:15: claims.0.expect.value: expected above, below, or near with within, found none of them",
+        "x.yaml:15: claims.0.expect.value: expected above, below, or near with within, found none "
+        "of them",
     ),
     "a bound that is a number": (
         value("{value: 0.5}"),
@@ -788,21 +825,25 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a claim about two places": (
         claim(
-            "says: a, value: {measure: accuracy, at: {model: [linear]}}, expect: {value: {above: 0}}"
+            "says: a, value: {measure: accuracy, at: {model: [linear]}}, expect: {value: {above: "
+            "0}}"
         ),
-        "x.yaml:15: claims.0.value.at.model: expected text or a number or a whole number or true or false, "
+        "x.yaml:15: claims.0.value.at.model: expected text or a number or a whole number or true "
+        "or false, "
         "found ['linear']",
     ),
     "an unknown reduction": (
         claim(
-            "says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: 0}}"
+            "says: a, value: {measure: accuracy, over: {pgd.eps: aera}}, expect: {value: {above: "
+            "0}}"
         ),
         "x.yaml:15: claims.0.value.over.pgd.eps: "
         "expected 'mean', 'area', 'least', 'greatest' or 'magnitude', found 'aera'",
     ),
     "a comparison with nothing": (
         claim(
-            "says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: {above: 0}}"
+            "says: a, compare: {measure: accuracy, of: {model: linear}}, expect: {difference: "
+            "{above: 0}}"
         ),
         "x.yaml:15: claims.0.compare.to: is missing",
     ),
@@ -818,7 +859,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "an unknown figure": (
         BASE + "report:\n  - {of: accuracy, figure: bar}\n",
         "x.yaml:15: report.0.figure: "
-        "expected 'profile', 'beside', 'band', 'matrix', 'images', 'regions', 'heatmap', 'plane' or 'none', "
+        "expected 'profile', 'beside', 'band', 'matrix', 'images', 'regions', 'heatmap', 'plane' "
+        "or 'none', "
         "found 'bar'",
     ),
 }
@@ -848,7 +890,7 @@ def test_the_base_of_the_bad_specs_is_good(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(("written", "message"), BAD.values(), ids=BAD)
-def test_a_bad_spec_is_refused_in_so_many_words(
+def test_a_bad_spec_is_refused_with_this_message(
     written: str | bytes, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("x.yaml").write_bytes(written.encode() if isinstance(written, str) else written)
@@ -856,7 +898,8 @@ def test_a_bad_spec_is_refused_in_so_many_words(
 
 
 SETTINGS = {
-    "attacks.pgd.eps": "--set: expected a.b=value, found 'attacks.pgd.eps'\nhint: for example attacks.pgd.steps=10",
+    "attacks.pgd.eps": "--set: expected a.b=value, found 'attacks.pgd.eps'\n"
+    "hint: for example attacks.pgd.steps=10",
     "=3": "--set: expected a.b=value, found '=3'\nhint: for example attacks.pgd.steps=10",
     "attacks.pdg.eps=3": "--set: the spec has no attacks.pdg\nhint: did you mean pgd? (known: pgd)",
     "seeds.0=3": "--set: the spec has no seeds\n"
@@ -870,10 +913,12 @@ SETTINGS = {
     "attacks.pgd.eps=-1": "--set: attacks.pgd.eps: expected at least 0, found -1",
     "attacks.pgd.epz=1": "--set: attacks.pgd.epz: PGD has no such parameter\n"
     "hint: did you mean eps? (PGD takes: {PGD})",
-    "attacks.pgd.eps=[1": "--set: not YAML: did not find expected ',' or ']'\nhint: is a bracket left open above?",
+    "attacks.pgd.eps=[1": "--set: not YAML: did not find expected ',' or ']'\n"
+    "hint: is a bracket left open above?",
     "title=a: b: c": "--set: not YAML: mapping values are not allowed in this context",
     "title=": "--set: title: expected text, found nothing",
-    "title=!!python/name:os.system x": f"--set: the tag !!python/name:os.system is not allowed\n{PLAIN}",
+    "title=!!python/name:os.system x": "--set: the tag !!python/name:os.system is not allowed\n"
+    f"{PLAIN}",
     "title=\udcff": "--set: not UTF-8 text: invalid character at position 0",
     f"{'9' * 5000}=1": f"--set: {'9' * 5000}: unknown key '{'9' * 5000}'\nhint: known: {{keys}}",
 }
@@ -882,7 +927,7 @@ SETTINGS = {
 @pytest.mark.parametrize(
     ("setting", "message"), SETTINGS.items(), ids=[setting[:20] for setting in SETTINGS]
 )
-def test_a_bad_setting_is_refused_in_so_many_words(
+def test_a_bad_setting_is_refused_with_this_message(
     setting: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("x.yaml").write_text(BASE + "scales: {}\n")
@@ -897,7 +942,7 @@ SCALES = {
 
 
 @pytest.mark.parametrize(("scale", "message"), SCALES.items(), ids=SCALES)
-def test_a_bad_scale_is_refused_in_so_many_words(
+def test_a_bad_scale_is_refused_with_this_message(
     scale: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scales = "scales:\n  laptop:\n    attacks.pgd.qq: 3\n  broken: {attacks.pdg.eps: 1}\n"
@@ -918,12 +963,12 @@ def test_files_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str])
         == "folder.yaml: cannot be read: Is a directory\nhint: expected a YAML file"
     )
     assert (
-        said(capsys, "large.yaml")
-        == "large.yaml: expected at most 1,048,576 bytes, found more\nhint: a spec is a short YAML file"
+        said(capsys, "large.yaml") == "large.yaml: expected at most 1,048,576 bytes, found more\n"
+        "hint: a spec is a short YAML file"
     )
     assert (
-        said(capsys, "/dev/zero")
-        == "/dev/zero: expected at most 1,048,576 bytes, found more\nhint: a spec is a short YAML file"
+        said(capsys, "/dev/zero") == "/dev/zero: expected at most 1,048,576 bytes, found more\n"
+        "hint: a spec is a short YAML file"
     )
     assert (
         said(capsys, "a" * 5000 + ".yaml")
@@ -949,7 +994,7 @@ def test_the_limits_in_these_messages_are_those_of_the_reader() -> None:
 
 
 def test_every_mistake_is_printed_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """One round for what a part of the spec may hold, one for its methods, one for what fits what."""
+    """A spec is checked in three rounds: its keys, its methods, and what must fit each other."""
     text = f"{attack('{eps: -1, stepz: 3}')}seeds: [a]\nreports: []\n"
     Path("x.yaml").write_text(text)
     lines = [line for line in said(capsys, "x.yaml").split("\n") if not line.startswith("hint")]

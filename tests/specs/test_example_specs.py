@@ -1,4 +1,4 @@
-"""Every spec that ships is whole: it checks, says the same however it is written, and runs with --smoke."""
+"""Every spec that ships is valid, keeps its keys when dumped, and runs with --smoke."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_specs_ship() -> None:
 
 
 @each
-def test_it_checks_whole(path: Path) -> None:
+def test_it_is_valid(path: Path) -> None:
     session.check(plan_of(path))
     assert plan_of(path).cells
 
@@ -51,14 +51,14 @@ def test_it_checks_whole(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "scale"), SCALES, ids=[f"{path.stem}-{scale}" for path, scale in SCALES]
 )
-def test_every_scale_checks_whole(path: Path, scale: str) -> None:
+def test_every_scale_is_valid(path: Path, scale: str) -> None:
     planned = planner.plan(overlay.load(path, scale))
     session.check(planned)
     assert planned.spec.name == f"{path.stem}-{scale}"
 
 
 @each
-def test_dumped_and_read_again_it_has_the_same_keys(path: Path) -> None:
+def test_its_keys_survive_a_dump(path: Path) -> None:
     values = document.read(path).values
     flow, block = (
         document.parse(yaml.safe_dump(values, sort_keys=True, default_flow_style=style), str(path))
@@ -91,31 +91,29 @@ def sweeps(value: Any) -> list[int]:
 
 @each
 def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
-    whole = plan_of(path).spec
-    values = whole.source.values
+    full = plan_of(path).spec
+    values = full.source.values
     count = 0
     for line in values["train"]:
         trained = math.prod(
-            size(whole, f"{part}s", line[part]) for part in ("dataset", "model", "defence")
+            size(full, f"{part}s", line[part]) for part in ("dataset", "model", "defence")
         )
         for measure in listed(line.get("measures", values["measures"])):
             of = listed(values["measures"][measure]["of"])
             takes_sweep = cast(
-                Measure, whole.entries["measures"][measure].variants[0].method
+                Measure, full.entries["measures"][measure].variants[0].method
             ).takes_sweep
-            attacked = (
-                1 if takes_sweep else math.prod(size(whole, "attacks", label) for label in of)
-            )
-            count += trained * size(whole, "measures", measure) * attacked * len(values["seeds"])
+            attacked = 1 if takes_sweep else math.prod(size(full, "attacks", label) for label in of)
+            count += trained * size(full, "measures", measure) * attacked * len(values["seeds"])
     assert len(plan_of(path).cells) == count
 
 
 @each
-def test_its_smoke_run_shares_no_work_with_the_real_one(path: Path) -> None:
-    whole = plan_of(path)
-    small = planner.plan(whole.spec.smoke())
+def test_its_smoke_run_shares_no_task_with_the_real_run(path: Path) -> None:
+    full = plan_of(path)
+    small = planner.plan(full.spec.smoke())
     session.check(small)
-    assert not set(keys(whole)) & set(keys(small))
+    assert not set(keys(full)) & set(keys(small))
 
 
 @pytest.mark.parametrize(
@@ -128,8 +126,8 @@ def test_it_runs_with_smoke(
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))  # a smoke run reads no data
     assert call("run", path, "--smoke", "--workers", 1, "--store", tmp_path / "store") == 0
-    told = capsys.readouterr()
-    assert f"{len(planner.plan(overlay.load(path).smoke()).tasks)} computed" in told.err
+    message = capsys.readouterr()
+    assert f"{len(planner.plan(overlay.load(path).smoke()).tasks)} computed" in message.err
     assert call("report", path, "--smoke", "--store", tmp_path / "store", "--format", "csv") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) >= len(planner.plan(overlay.load(path).smoke()).cells)

@@ -1,4 +1,4 @@
-"""Whatever is written, a spec is planned or refused in words: no other exception, and never after long.
+"""Any text is planned or refused with a message: no other exception, and within seconds.
 
 The short tests draw the same examples in every run; `-m slow` draws new ones for about a minute.
 """
@@ -67,7 +67,7 @@ def checks() -> Callable[[Plan], None]:
     return session.check
 
 
-# ─ random trees ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ random trees ───────────────────────────────────────────────────────────────────────
 
 KEYS = sorted(
     {
@@ -130,7 +130,7 @@ def dumped(values: Any) -> str:
     return yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
 
 
-# ─ mutations of a good spec ───────────────────────────────────────────────────────────────────────────────────────────
+# ─ mutations of a good spec ───────────────────────────────────────────────────────────
 
 Path = tuple[Any, ...]
 
@@ -149,13 +149,13 @@ def nodes(value: Any, path: Path = ()) -> list[Path]:
 
 def changed(values: Any, path: Path, how: str, what: Any) -> Any:
     """A copy in which the node at path is deleted or replaced, or has a neighbour."""
-    whole = copy.deepcopy(values)
-    parent = whole
+    full = copy.deepcopy(values)
+    parent = full
     for step in path[:-1]:
         try:
             parent = parent[step]
         except (KeyError, IndexError, TypeError):
-            return whole  # an earlier change has removed the place
+            return full  # an earlier change has removed the place
     last = path[-1]
     if isinstance(parent, list) and isinstance(last, int) and last < len(parent):
         parent[last : last + (how != "insert")] = [] if how == "delete" else [what]
@@ -164,7 +164,7 @@ def changed(values: Any, path: Path, how: str, what: Any) -> Any:
             del parent[last]
         else:
             parent[last if how == "replace" else "eps"] = what
-    return whole
+    return full
 
 
 @st.composite
@@ -180,7 +180,7 @@ def mutated(draw: st.DrawFn) -> str:
     return dumped(values)
 
 
-# ─ random text ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ random text ────────────────────────────────────────────────────────────────────────
 
 INDICATORS = [
     "{",
@@ -221,7 +221,7 @@ def assert_survives_bytes(tmp_path_factory: pytest.TempPathFactory) -> Callable[
     return read
 
 
-# ─ the tests ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the tests ──────────────────────────────────────────────────────────────────────────
 
 
 @SHORT
@@ -292,7 +292,7 @@ def test_many_mutations_and_their_models(written: str, checks: Callable[[Plan], 
     assert_survives(written, checks)
 
 
-# ─ what is large ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ large specs ────────────────────────────────────────────────────────────────────────
 
 LARGE = {
     "a long list": "seeds: [" + "1," * 400_000 + "]",
@@ -320,5 +320,5 @@ LARGE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("written", LARGE.values(), ids=LARGE)
-def test_what_is_large_is_refused_soon(written: str) -> None:
+def test_large_specs_are_refused_quickly(written: str) -> None:
     assert_survives(written)

@@ -171,7 +171,7 @@ class Gap(Measure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         first, second = examples
         distance = (first.x_adv - second.x_adv).abs().flatten(1).mean(dim=1)
-        return Scored([mean(distance, first.judged["index"])])
+        return Scored([mean(distance, first.judged.index)])
 
 
 class Uneven(Dataset):

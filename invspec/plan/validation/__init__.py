@@ -12,14 +12,14 @@ from invspec.plan.validation import claims, files, layouts, models, targets
 def problems(planned: Plan) -> Iterator[SpecError]:
     """Everything that can be found wrong before anything is run, with file and line."""
     spec = planned.spec
-    for found in (
+    for checked in (
         claims.problems(planned),
         layouts.problems(planned),
         files.problems(spec, *spec.entries),
         targets.problems(spec),
         models.problems(spec),
     ):
-        for problem in found:
+        for problem in checked:
             yield spec.source.locate(problem)
 
 

@@ -67,12 +67,12 @@ def _axis_problems(pick: Pick, name: str, cells: Cells, path: Steps) -> Iterator
     """What is wrong with a coordinate that a pick is reduced over or runs along."""
     where = (*path, "over", name) if name in pick.over else (*path, "along")
     if name == "seed":
-        found = "cannot run along `seed`: seeds are always averaged"
-        yield SpecError(found, hint="name a swept field or a label", path=where)
+        message = "cannot run along `seed`: seeds are always averaged"
+        yield SpecError(message, hint="name a swept field or a label", path=where)
         return
     if name == "measure":
-        found = "cannot run along `measure`: a claim is about one measure"
-        yield SpecError(found, hint="name a swept field or a label", path=where)
+        message = "cannot run along `measure`: a claim is about one measure"
+        yield SpecError(message, hint="name a swept field or a label", path=where)
         return
     known = dict.fromkeys(name for coords in cells for name in coords)
     if unknown := list(name_problems(name, known, where)):
@@ -92,8 +92,8 @@ def _number_problems(name: str, cells: Cells, path: Steps) -> Iterator[SpecError
     if any(coordinates.number(value) is None for value in values):
         yield SpecError(f"expected numbers for {name}, found {listed}", path=path)
     elif len(values) < 2:
-        found = f"expected several values of {name}, found one: {listed}"
-        yield SpecError(found, hint="sweep it", path=path)
+        message = f"expected several values of {name}, found one: {listed}"
+        yield SpecError(message, hint="sweep it", path=path)
 
 
 def _ambiguities(pick: Pick, cells: Cells, path: Steps, unknown: set[str]) -> Iterator[SpecError]:
@@ -101,8 +101,8 @@ def _ambiguities(pick: Pick, cells: Cells, path: Steps, unknown: set[str]) -> It
     axes = picks.axes(pick)
     on_axes = [coords for coords in cells if picks.has(coords, set(axes) - unknown)]
     if differing := coordinates.varying(on_axes, but=("seed", *axes)):
-        found = f"ambiguous: several cells match, with {coordinates.listing(differing)}"
-        yield SpecError(found, hint="fix it with at, or reduce it with over", path=path)
+        message = f"ambiguous: several cells match, with {coordinates.listing(differing)}"
+        yield SpecError(message, hint="fix it with at, or reduce it with over", path=path)
 
 
 def _pairing_problems(
@@ -123,5 +123,7 @@ def _pairing_problems(
             f"{name} {coordinates.shown(value)}"
             for name, value in zip(axes, sorted(unmatched, key=str)[0], strict=True)
         )
-        found = f"`of` and `to` are paired, but only one of them has a cell at {point}"
-        yield SpecError(found, hint="choose sides with the same values, or narrow `at`", path=path)
+        message = f"`of` and `to` are paired, but only one of them has a cell at {point}"
+        yield SpecError(
+            message, hint="choose sides with the same values, or narrow `at`", path=path
+        )

@@ -28,16 +28,16 @@ def _measure_problems(spec: Spec, label: str, measure: Resolved) -> Iterator[Spe
     if not least <= len(measure.of) <= most:
         count = f"{least}" if least == most else f"{least} to {most}"
         noun = "attack" if most == 1 else "attacks"
-        found = f"{type(method).__name__} takes {count} {noun}, found {len(measure.of)}"
+        message = f"{type(method).__name__} takes {count} {noun}, found {len(measure.of)}"
         at = (*path, "of") if measure.of else path
-        yield SpecError(found, hint="write `of: [label of an attack]`", path=at)
+        yield SpecError(message, hint="write `of: [label of an attack]`", path=at)
     for attack in dict.fromkeys(measure.of):
         yield from _unknown(attack, spec.entries["attacks"], "attack", (*path, "of"))
     if measure.oracle is not None and method.wants_oracle:
         yield from _oracle_problems(spec, measure.oracle, (*path, "oracle"))
     elif measure.oracle is not None:
-        found = f"{type(method).__name__} takes no oracle"
-        yield SpecError(found, hint="remove it", path=(*path, "oracle"))
+        message = f"{type(method).__name__} takes no oracle"
+        yield SpecError(message, hint="remove it", path=(*path, "oracle"))
     elif method.wants_oracle:
         hint = "write `oracle: {model: label, defence: label}`, a second classifier as ground truth"
         yield SpecError(f"{type(method).__name__} needs an oracle", hint=hint, path=path)
@@ -49,9 +49,9 @@ def _oracle_problems(spec: Spec, oracle: Oracle, path: Steps) -> Iterator[SpecEr
         entries = spec.entries[noun + "s"]
         yield from _unknown(label, entries, noun, (*path, noun))
         if label in entries and len(entries[label].variants) > 1:
-            found = f"an oracle must be one model; {noun} {label} is swept"
+            message = f"an oracle must be one model; {noun} {label} is swept"
             hint = f"add a {noun} without a sweep for the oracle"
-            yield SpecError(found, hint=hint, path=(*path, noun))
+            yield SpecError(message, hint=hint, path=(*path, noun))
 
 
 def _train_problems(spec: Spec) -> Iterator[SpecError]:
@@ -74,8 +74,8 @@ def _shared_labels(spec: Spec) -> Iterator[SpecError]:
     for part in PARTS:
         for label, entry in spec.entries[part].items():
             if entry.coords and label in part_of:
-                found = f"the label {label!r} is used for swept {part_of[label]} and swept {part}"
-                yield SpecError(found, hint="give one of them another label", path=(part, label))
+                message = f"the label {label!r} is used for swept {part_of[label]} and swept {part}"
+                yield SpecError(message, hint="give one of them another label", path=(part, label))
             if entry.coords:
                 part_of.setdefault(label, part)
 
@@ -83,5 +83,5 @@ def _shared_labels(spec: Spec) -> Iterator[SpecError]:
 def _unknown(label: str, known: Iterable[str], noun: str, path: Steps) -> Iterator[SpecError]:
     """A label that no entry has."""
     if label not in (labels := list(known)):
-        found = f"no {noun} has the label {label!r} in this spec"
-        yield SpecError(found, hint=suggest(label, labels), path=path)
+        message = f"no {noun} has the label {label!r} in this spec"
+        yield SpecError(message, hint=suggest(label, labels), path=path)

@@ -22,9 +22,9 @@ def problems(planned: Plan) -> Iterator[SpecError]:
     before: FigureKind | None = None
     for number, layout in enumerate(planned.spec.report):
         if layout.figure == "beside" and before not in _WITH_PANELS:
-            found = f"expected a profile in the layout before, found {before or 'no layout'}"
+            message = f"expected a profile in the layout before, found {before or 'no layout'}"
             hint = "`figure: profile` starts a figure of its own"
-            yield SpecError(found, hint=hint, path=("report", number, "figure"))
+            yield SpecError(message, hint=hint, path=("report", number, "figure"))
         for problem in _layout_problems(planned, layout):
             yield problem.within("report", number)
         before = layout.figure
@@ -36,11 +36,11 @@ def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
     cells = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
     if unknown := list(_unknown_names(layout, cells)):
         return unknown
-    shown = [coords for coords in cells if is_in(layout, coords)]
+    inside = [coords for coords in cells if is_in(layout, coords)]
     return [
-        *_shared_places(planned, layout, shown),
-        *_legend_problems(planned, layout, shown),
-        *_plane_problems(planned, layout, shown),
+        *_shared_places(planned, layout, inside),
+        *_legend_problems(planned, layout, inside),
+        *_plane_problems(planned, layout, inside),
     ]
 
 
@@ -55,47 +55,47 @@ def _unknown_names(layout: Layout, cells: Cells) -> Iterator[SpecError]:
         yield from name_problems(layout.columns, known, ("columns",))
 
 
-def _shared_places(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+def _shared_places(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
     """Cells that would share a place in the table."""
-    rows, columns = arrange(planned, layout, shown)
+    rows, columns = arrange(planned, layout, inside)
     places: dict[tuple[Scalar | None, ...], list[Mapping[str, Scalar]]] = {}
-    for coords in shown:
+    for coords in inside:
         places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
     differing: dict[str, list[Scalar | None]] = {}
     for sharing in places.values():
         differing |= coordinates.varying(sharing, but=("seed",))
     if differing:
-        found = f"several cells share a place: they differ in {coordinates.listing(differing)}"
-        yield SpecError(found, hint=f"add {' and '.join(differing)} to rows, or fix it with at")
+        message = f"several cells share a place: they differ in {coordinates.listing(differing)}"
+        yield SpecError(message, hint=f"add {' and '.join(differing)} to rows, or fix it with at")
 
 
-def _legend_problems(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+def _legend_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
     if not layout.legend:
         return
-    rows, columns = arrange(planned, layout, shown)
+    rows, columns = arrange(planned, layout, inside)
     names = legend_names(layout.legend)
     if unknown := [wrong for name in names for wrong in name_problems(name, rows, ("legend",))]:
         yield from unknown
         return
     # panels and edges of bands tell these apart without a legend
     titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
-    if differing := coordinates.varying(shown, {"seed", columns, *names, *titled}):
-        found = f"several lines share a legend: they differ in {coordinates.listing(differing)}"
+    if differing := coordinates.varying(inside, {"seed", columns, *names, *titled}):
+        message = f"several lines share a legend: they differ in {coordinates.listing(differing)}"
         hint = f"name {' and '.join(differing)} in braces"
-        yield SpecError(found, hint=hint, path=("legend",))
+        yield SpecError(message, hint=hint, path=("legend",))
 
 
-def _plane_problems(planned: Plan, layout: Layout, shown: Cells) -> Iterator[SpecError]:
+def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
     if layout.against is None:
         return
-    rows, _ = arrange(planned, layout, shown)
-    points = {tuple(coords.get(name) for name in rows) for coords in shown}
-    cells = {
-        tuple(sorted(item for item in coords.items() if item[0] != "seed")) for coords in shown
+    rows, _ = arrange(planned, layout, inside)
+    points = {tuple(coords.get(name) for name in rows) for coords in inside}
+    distinct = {
+        tuple(sorted(item for item in coords.items() if item[0] != "seed")) for coords in inside
     }
-    if len(points) < len(cells):
-        found = f"a plane has one point a row, found {len(cells)} cells in {len(points)} rows"
-        yield SpecError(found, hint="fix the columns with at", path=("at",))
+    if len(points) < len(distinct):
+        message = f"a plane has one point a row, found {len(distinct)} cells in {len(points)} rows"
+        yield SpecError(message, hint="fix the columns with at", path=("at",))
         return
     for problem in _layout_problems(planned, upwards(planned, layout, rows)):
         yield problem.within("against")

@@ -33,26 +33,15 @@ def _line_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
     pairs = itertools.product(
         variants_of(spec, "dataset", line.dataset), variants_of(spec, "model", line.model)
     )
-    seen: set[str] = set()
     for (where, dataset), (named, model) in pairs:
-        for problem in _pair_problems(
-            spec, line, dataset, model, f"{named['model']} on {where['dataset']}"
-        ):
-            if str(problem) not in seen:  # variants of a sweep often fail alike
-                seen.add(str(problem))
-                yield problem
-
-
-def _pair_problems(
-    spec: Spec, line: TrainLine, dataset: Dataset, model: Model, what: str
-) -> Iterator[SpecError]:
-    try:
-        net = _sketch(dataset, model, what)
-    except SpecError as problem:
-        yield problem
-        return
-    for user, method in _users(spec, line):
-        yield from _mismatch(method, user, net, what.split(" on ")[0])
+        label = str(named["model"])
+        try:
+            net = _sketch(dataset, model, f"{label} on {where['dataset']}")
+        except SpecError as problem:
+            yield problem
+            continue
+        for user, method in _users(spec, line):
+            yield from _mismatch(method, user, net, label)
 
 
 def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
@@ -60,9 +49,9 @@ def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
     for name in measures_of(spec, line):
         measure = spec.entries["measures"][name]
         if takes_sweep(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
-            found = f"measure {name} needs a sweep, found none in attack {measure.of[0]}"
+            message = f"measure {name} needs a sweep, found none in attack {measure.of[0]}"
             path = ("measures",) if line.measures else ()
-            yield SpecError(found, hint="sweep a field of the attack", path=path)
+            yield SpecError(message, hint="sweep a field of the attack", path=path)
 
 
 def _training_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
@@ -78,8 +67,8 @@ def _wants_target(defence: Method) -> bool:
 
 
 def _no_target(label: str) -> SpecError:
-    found = f"the attack of defence {label} needs a target, and training has none"
-    return SpecError(found, hint="choose an attack without a target")
+    message = f"the attack of defence {label} needs a target, and training has none"
+    return SpecError(message, hint="choose an attack without a target")
 
 
 def _oracle_problems(spec: Spec) -> Iterator[SpecError]:
@@ -96,8 +85,8 @@ def _oracle_problems(spec: Spec) -> Iterator[SpecError]:
         for variant in spec.entries["datasets"][label].variants:
             dataset = cast(Dataset, variant.method)
             for problem in _oracle_mismatches(spec, oracle, dataset, label):
-                found = f"the oracle of measure {name}: {problem.message}"
-                yield SpecError(found, hint=problem.hint, path=("measures", name, "oracle"))
+                message = f"the oracle of measure {name}: {problem.message}"
+                yield SpecError(message, hint=problem.hint, path=("measures", name, "oracle"))
 
 
 def _oracle_mismatches(
@@ -139,7 +128,7 @@ def _attacks_in(defence: Method) -> Iterator[Attack]:
     return (value for value in vars(defence).values() if isinstance(value, Attack))
 
 
-def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
+def _sketch(dataset: Dataset, model: Model, name: str) -> Any:
     """The model for this data set, without weights. Raises: SpecError if it cannot be built."""
     import torch
 
@@ -149,14 +138,16 @@ def _sketch(dataset: Dataset, model: Model, what: str) -> Any:
         device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
         logits = net(torch.zeros(1, *dataset.shape, device=device))
     except InvspecError as problem:
-        raise SpecError(f"{what}: {problem.message}", hint=problem.hint, path=("model",)) from None
+        raise SpecError(f"{name}: {problem.message}", hint=problem.hint, path=("model",)) from None
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:
         # torch raises the last two for sizes past 64 bits
-        found = f"{what}: {first_line(problem)}"
-        raise SpecError(found, hint=f"its images are {shape}", path=("model",)) from None
+        message = f"{name}: {first_line(problem)}"
+        raise SpecError(message, hint=f"its images are {shape}", path=("model",)) from None
     if tuple(logits.shape) != (1, dataset.classes):
-        found = f"{what}: expected {dataset.classes} logits, one a class, found {logits.shape[-1]}"
-        raise SpecError(found, path=("model",))
+        message = (
+            f"{name}: expected {dataset.classes} logits, one a class, found {logits.shape[-1]}"
+        )
+        raise SpecError(message, path=("model",))
     return net
 
 

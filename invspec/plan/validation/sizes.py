@@ -21,17 +21,17 @@ def problems(spec: Spec) -> Iterator[SpecError]:
     """Products, sweeps and samples that are too large to plan."""
     count = sum(_cell_count(spec, line) for line in spec.train) * len(spec.seeds)
     if count > MAX_CELLS:
-        found = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
-        yield SpecError(found, hint="drop labels, seeds or values of sweeps", path=("train",))
+        message = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
+        yield SpecError(message, hint="drop labels, seeds or values of sweeps", path=("train",))
         return
     for label, attack in spec.entries["attacks"].items():
         for data in spec.entries["datasets"].values():
             parts, most = _part_count(data, attack)
             if parts * count > MAX_PARTS:
                 work = f"{most:,} examples in each of {count:,} cells"
-                found = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
+                message = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
                 hint = "take fewer examples by `sample: {limit: ...}`"
-                yield SpecError(found, hint=hint, path=("attacks", label))
+                yield SpecError(message, hint=hint, path=("attacks", label))
 
 
 def _part_count(data: Resolved, attack: Resolved) -> tuple[int, int]:

@@ -20,9 +20,11 @@ def problems(spec: Spec) -> Iterator[SpecError]:
             users.insert(0, f"attack {label}")
         if users:
             need = "need" if len(users) > 1 else "needs"
-            found = f"{' and '.join(users)} {need} target images of other classes, found no targets"
+            message = (
+                f"{' and '.join(users)} {need} target images of other classes, found no targets"
+            )
             hint = "write `sample: {targets: {per_class: 1}}`"
-            yield SpecError(found, hint=hint, path=("attacks", label))
+            yield SpecError(message, hint=hint, path=("attacks", label))
 
 
 def _measures_of_pairs(spec: Spec, label: str) -> Iterator[str]:

@@ -99,14 +99,14 @@ class Sheet:
         self._add_headings(axes)
 
     def _corner(self, place: tuple[int, ...]) -> tuple[float, float]:
-        """Top and left of an image."""
+        """x and y of the upper left corner of an image; y grows downwards."""
         row, column = place
-        left = column * (self.image_width + self.gap) + self.gap / 2
-        return row * self.row_height + self.above, left
+        x = column * (self.image_width + self.gap) + self.gap / 2
+        return x, row * self.row_height + self.above
 
     def _draw_image(self, axes: Axes, place: tuple[int, ...]) -> None:
-        top, left = self._corner(place)
-        extent = (left, left + self.image_width, top + self.image_height, top)
+        x, y = self._corner(place)
+        extent = (x, x + self.image_width, y + self.image_height, y)
         axes.imshow(pixels(self.picture.values[place]), extent=extent, interpolation="none")
         frames, captions = self.picture.frames, self.picture.captions
         is_framed = frames is not None and bool(frames[place])
@@ -115,33 +115,35 @@ class Sheet:
             "linewidth": 1.8 if is_framed else 0.5,
         }
         size = (self.image_width, self.image_height)
-        axes.add_patch(Rectangle((left, top), *size, fill=False, clip_on=False, **edge))
+        axes.add_patch(Rectangle((x, y), *size, fill=False, clip_on=False, **edge))
         if captions is not None and np.isfinite(captions[place]):
             self._write_caption(axes, place, decimal(float(captions[place]), 2), is_framed)
 
     def _write_caption(
         self, axes: Axes, place: tuple[int, ...], text: str, is_framed: bool
     ) -> None:
-        top, left = self._corner(place)
-        x, y = left + self.image_width / 2, top + self.image_height + self.below / 2
-        weight = "bold" if is_framed else "normal"
-        middle: dict[str, Any] = {"ha": "center", "va": "center"}
-        axes.text(x, y, text, fontsize=6.5, color=INK, fontweight=weight, **middle)
+        x, y = self._corner(place)
+        middle = (x + self.image_width / 2, y + self.image_height + self.below / 2)
+        style: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "fontweight": "bold" if is_framed else "normal",
+        }
+        axes.text(*middle, text, fontsize=6.5, color=INK, **style)
 
     def _draw_bars(self, axes: Axes, place: tuple[int, ...], values: Array, largest: float) -> None:
         """A bar for each value, up or down from a line, the highest in colour.
 
         All bars of the grid share one scale.
         """
-        top, left = self._corner(place)
+        x, y = self._corner(place)
         width, half = self.image_width / len(values), 0.45 * self.above
-        middle = top - self.above / 2
+        baseline = y - self.above / 2
         heights = half * values / (largest or 1.0)
-        right = left + self.image_width
-        axes.plot([left, right], [middle, middle], color=GRID, linewidth=0.5)
+        axes.plot([x, x + self.image_width], [baseline] * 2, color=GRID, linewidth=0.5)
         for k, height in enumerate(heights):
             colour = FRAME if k == np.argmax(values) else FAINT
-            corner = (left + (k + 0.1) * width, middle)
+            corner = (x + (k + 0.1) * width, baseline)
             axes.add_patch(Rectangle(corner, 0.8 * width, -height, color=colour, linewidth=0))
 
     def _add_headings(self, axes: Axes) -> None:

@@ -45,10 +45,10 @@ def value(bound, at=None, **pick):
 
 
 def compare(bound, statistic="difference", **pick):
-    whole = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
+    sides = {"of": {"rotations.max_degrees": 180}, "to": {"rotations.max_degrees": 0}}
     return {
         "says": "it",
-        "compare": {**whole, "to": {"rotations.max_degrees": 0}, **pick},
+        "compare": {"measure": "robustness", "at": {"pgd.eps": 0.1}, **sides, **pick},
         "expect": {statistic: bound},
     }
 
@@ -80,14 +80,11 @@ def by_angle(*right):
 @pytest.fixture
 def judge(planned, toy_store):
     def judged(outcomes, *listed, seeds=(0,)):
-        whole = planned(spec(*listed, seeds=seeds))
-        assert not list(problems(whole))
-        return claims.judge(whole, toy_store(whole, outcomes))
+        plan = planned(spec(*listed, seeds=seeds))
+        assert not list(problems(plan))
+        return claims.judge(plan, toy_store(plan, outcomes))
 
     return judged
-
-
-# ─ verdicts ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_share_of_one_seed_is_judged_by_its_wilson_interval(judge):
@@ -107,7 +104,7 @@ def test_a_share_of_one_seed_is_judged_by_its_wilson_interval(judge):
         ({"near": 0.2, "within": 0.1}, "fails"),
     ],
 )
-def test_the_verdict_comes_from_the_whole_interval(judge, bound, outcome):
+def test_the_verdict_depends_on_both_ends_of_the_interval(judge, bound, outcome):
     # 90 of 100: Wilson's interval is 0.826 to 0.945
     (verdict,) = judge(lambda coords: first(90, 100), value(bound))
     assert verdict.outcome == outcome
@@ -118,7 +115,7 @@ def test_an_interval_that_touches_the_bound_does_not_hold():
     assert claims.decide(0.4, 0.5, (0.5, 1.0)) == "fails"
 
 
-def test_a_claim_is_missing_until_each_of_its_scores_is_there(judge):
+def test_a_claim_is_missing_until_all_its_scores_are_computed(judge):
     def outcomes(coords):
         return None if coords.get("rotations.max_degrees") == 180 else first(500)
 
@@ -150,7 +147,7 @@ def test_a_ratio_divides_the_first_by_the_second(judge):
     assert (verdict.value, verdict.outcome) == (pytest.approx(0.25), "holds")
 
 
-def test_a_trend_goes_by_the_order_of_the_sweep(judge):
+def test_a_trend_follows_the_order_of_the_sweep(judge):
     falling, rising = judge(by_angle(900, 500, 100), trend("falling"), trend("rising"))
     assert (falling.value, falling.outcome, rising.outcome) == (-1, "holds", "fails")
 
@@ -195,7 +192,7 @@ def test_over_reduces_a_coordinate(judge, reduction, expected):
     assert verdict.value == pytest.approx(expected)
 
 
-def test_a_compare_over_a_coordinate_reduces_the_differences(judge):
+def test_a_comparison_over_a_coordinate_reduces_the_differences(judge):
     def outcomes(coords):
         gap = {0: 0, 0.1: -300}.get(coords["pgd.eps"], 100)
         return first(500 + (gap if coords.get("rotations.max_degrees") == 180 else 0))
@@ -224,7 +221,7 @@ def test_several_coordinates_are_reduced_in_the_order_they_are_given(judge):
     assert (one.value, other.value) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
-def test_fractions_and_numbers_name_the_same_coordinate(judge):
+def test_fractions_and_numbers_are_the_same_coordinate(judge):
     def outcomes(coords):
         return first(900 if coords["pgd.eps"] == 8 / 255 else 100)
 
@@ -258,7 +255,7 @@ def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
     assert several.high - several.low == pytest.approx(0.2, rel=0.1)
 
 
-def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(judge):
+def test_a_claim_that_matches_several_rows_is_an_error_once_they_are_computed(judge):
     def outcomes(coords):
         return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
@@ -271,6 +268,9 @@ def test_rows_that_a_claim_does_not_tell_apart_are_an_error_once_they_are_there(
 
 
 @pytest.mark.slow
-def test_claims_and_tables_do_without_matplotlib_and_jinja():
-    code = "import sys, invspec.analysis.claims, invspec.report.table; sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
+def test_claims_and_tables_need_neither_matplotlib_nor_jinja():
+    code = (
+        "import sys, invspec.analysis.claims, invspec.report.build; "
+        "sys.exit(bool({'matplotlib', 'jinja2'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,93 @@
+"""`invspec plan`: which tasks are done, and what the others will cost."""
+
+import pytest
+from workbench import planned, registered, tiny
+
+from invspec.cli import plan
+from invspec.execution.pools.local import LocalExecutor
+from invspec.execution.store import Store
+from invspec.execution.walk import execute
+from invspec.perform.runtime import Artifact
+from invspec.tasks import Perturb
+
+
+@pytest.fixture
+def toy():
+    with registered():
+        yield planned(tiny(attacks={"shift": {"by": {"sweep": [0.0, 0.5]}}}, seeds=[0, 1]))
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def ran(goals, root):
+    list(execute(goals, Store(root), LocalExecutor()))
+    return Store(root)
+
+
+def table(text):
+    """The cells of each line, split at spaces."""
+    return [line.split() for line in text.splitlines()]
+
+
+def test_a_plan_shows_what_is_done_and_what_the_others_will_cost(toy, tmp_path, capsys):
+    store = ran([toy.cells[0].goal], tmp_path)
+    capsys.readouterr()
+    plan.show(toy, store)
+    lines = table(capsys.readouterr().out)
+    assert [line[:5] for line in lines[1:3]] == [
+        ["train", "Standard", "Linear", "2", "1"],
+        ["perturb", "Shift", "Linear", "4", "1"],
+    ]
+    assert lines[3][:4] == ["score", "Accuracy", "4", "1"]
+    assert all(line[-1] == "s" for line in lines[1:4])
+    assert " ".join(lines[-1]) == "7 of 10 tasks to do for 4 cells"
+
+
+def test_costs_are_the_median_of_done_tasks_times_the_number_to_come(toy, tmp_path, capsys):
+    store = Store(tmp_path)
+    attacked = [task for task in toy.tasks if isinstance(task, Perturb)]
+    for task, seconds in zip(attacked, (10.0, 1000.0, 90.0), strict=False):
+        store.save(task, Artifact({}), seconds=seconds)
+    plan.show(toy, store)
+    row = table(capsys.readouterr().out)[2]
+    assert row == ["perturb", "Shift", "Linear", "4", "3", "90.0", "1.5", "min"]
+
+
+def test_a_plan_without_done_tasks_has_no_costs(toy, tmp_path, capsys):
+    plan.show(toy, Store(tmp_path))
+    assert [line[-2:] for line in table(capsys.readouterr().out)[1:4]] == [["?", "?"]] * 3
+
+
+def test_a_plan_that_is_done_has_nothing_to_come(toy, tmp_path, capsys):
+    store = ran([cell.goal for cell in toy.cells], tmp_path)
+    plan.show(toy, store)
+    lines = table(capsys.readouterr().out)
+    assert [line[-1] for line in lines[1:4]] == ["-"] * 3
+    assert lines[-1][0] == "0"
+
+
+def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
+    store = ran([cell.goal for cell in toy.cells], tmp_path)
+    (store.folder(toy.cells[0].goal) / "made.json").write_text("{")
+    plan.show(toy, store)
+    lines = table(capsys.readouterr().out)
+    assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
+    assert lines[-1][0] == "1"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1.0 min"),
+        (90, "1.5 min"),
+        (5400, "1.5 h"),
+        (129_600, "1.5 d"),
+    ],
+)
+def test_durations_have_a_readable_unit(seconds, text):
+    assert plan.duration(seconds) == text

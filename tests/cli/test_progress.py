@@ -1,0 +1,118 @@
+"""Progress: which events print a line, and which bars move."""
+
+import io
+
+import pytest
+from rich.console import Console
+from workbench import perturb, score, toys, train
+
+from invspec.cli import progress
+from invspec.cli.progress import Lines, Live
+from invspec.execution import events
+
+SHIFT = perturb(toys.Shift())
+SCORE = score(SHIFT)
+
+
+def printed(view, happened):
+    """What a view prints about events."""
+    with view:
+        for event in happened:
+            view.handle(event)
+    return view.console.file.getvalue()
+
+
+def console(**options):
+    return Console(file=io.StringIO(), width=200, highlight=False, **options)
+
+
+def lines():
+    return Lines(console())
+
+
+def live():
+    return Live(console(force_terminal=True, color_system=None))
+
+
+LINES = {
+    "train Linear · Standard · seed 0: 12 s": events.Done(train(), 12.3),
+    "failed: Shift 0-20 on Linear · Standard · seed 0: no [bold]luck": events.Failed(
+        SHIFT, "no [bold]luck"
+    ),
+    "retrying: Shift 0-20 on Linear · Standard · seed 0: it died": events.Retried(SHIFT, "it died"),
+    "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(
+        SCORE, "rows.json"
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "event"), LINES.items(), ids=lambda v: type(v).__name__)
+def test_important_events_print_a_line(line, event):
+    assert printed(lines(), [event]) == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.Surveyed(3),
+        events.Cached(SHIFT),
+        events.Started(SHIFT, "cpu"),
+        events.Progress(SHIFT, 1, 2),
+        events.Done(SHIFT, 0.1),
+        events.Skipped(SCORE, SHIFT),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_other_events_print_nothing(event):
+    assert printed(lines(), [event]) == ""
+
+
+def test_a_reason_is_printed_once():
+    failures = ((train(), "no data"), (SHIFT, "no luck"), (SCORE, "no data"))
+    failed = [events.Failed(task, reason) for task, reason in failures]
+    first, second, third = printed(lines(), failed).splitlines()
+    assert first.endswith("seed 0: no data")
+    assert second.endswith("seed 0: no luck")
+    assert third.endswith("seed 0: for the same reason")
+
+
+def test_after_half_a_minute_of_silence_the_count_is_printed(monkeypatch):
+    now = iter([0.0, 20.0, 31.0, 31.5, 31.5, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    assert printed(lines(), [events.Done(SHIFT, 1.0)] * 3) == "2 tasks done in 32 s\n"
+
+
+def test_the_summary_counts_events():
+    view = lines()
+    assert view.summary().startswith("tasks: none · ")
+    happened = [
+        events.Cached(train()),
+        events.Done(SHIFT, 1),
+        events.Done(SCORE, 1),
+        events.Failed(SHIFT, "no"),
+        events.Skipped(SCORE, SHIFT),
+    ]
+    printed(view, happened)
+    counts = "2 computed, 1 found in the store, 1 failed, 1 skipped"
+    assert view.summary().startswith(f"tasks: {counts} · ")
+
+
+def test_bars_come_and_go_with_their_tasks():
+    view = live()
+    with view:
+        view.handle(events.Surveyed(3))
+        view.handle(events.Started(train(), "cpu"))
+        view.handle(events.Progress(train(), 2, 4, {"loss": 0.25}))
+        (run_bar, bar) = view.progress.tasks
+        numbers = (run_bar.total, bar.completed, bar.total, bar.fields["numbers"])
+        assert numbers == (3, 2, 4, "loss 0.250")
+        view.handle(events.Retried(train(), "it died"))
+        assert (len(view.progress.tasks), run_bar.completed) == (1, 0)
+        view.handle(events.Started(train(), "cpu"))
+        view.handle(events.Done(train(), 1.0))
+        view.handle(events.Started(SHIFT, "cpu"))
+        view.handle(events.Failed(SHIFT, "no luck"))
+        view.handle(events.Skipped(SCORE, SHIFT))
+        assert (view.progress.tasks, run_bar.completed) == ([run_bar], 3)
+    line = "failed: Shift 0-20 on Linear · Standard · seed 0: no luck"
+    assert line in view.console.file.getvalue()
