@@ -38,13 +38,13 @@ def interval(row: Row) -> Interval:
 
 def intervals(rows: Sequence[Row]) -> list[Interval]:
     """`interval` of many rows at once."""
-    found = {place: known for place, row in enumerate(rows) if (known := _closed_form(row))}
-    others = [place for place in range(len(rows)) if place not in found]
+    numbers = {place: known for place, row in enumerate(rows) if (known := _closed_form(row))}
+    others = [place for place in range(len(rows)) if place not in numbers]
     for start in range(0, len(others), AT_ONCE):
         places = others[start : start + AT_ONCE]
         bootstrapped = _bootstrapped([_outcomes(rows[place]) for place in places])
-        found.update(zip(places, bootstrapped, strict=True))
-    return [found[place] for place in range(len(rows))]
+        numbers.update(zip(places, bootstrapped, strict=True))
+    return [numbers[place] for place in range(len(rows))]
 
 
 def _outcomes(row: Row) -> Outcomes:

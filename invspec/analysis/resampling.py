@@ -144,15 +144,15 @@ class Resampler:
         distinct = dict(zip(places, (sample.index for sample in samples), strict=True))
         sums = self._weighted_sums([(np.ones(len(index)), index) for index in distinct.values()])
         weight = dict(zip(distinct, sums, strict=True))
-        found: list[Estimate] = []
+        estimates: list[Estimate] = []
         for sample, total, place in zip(samples, weighted, places, strict=True):
             values, counts = self._half_examples(sample)
             replicates = (total + values) / (weight[place] + counts)
             point = sample.values.mean().item()
-            found.append(
+            estimates.append(
                 Estimate(float(np.clip(point, *sample.range)), np.clip(replicates, *sample.range))
             )
-        return found
+        return estimates
 
     def _half_examples(self, sample: _Sample) -> tuple[Floats | float, Floats | float]:
         """What the half examples of a mean of counts add to the weighted sum, and to the weight."""
@@ -205,8 +205,8 @@ def weighted_quantile(values: Floats, weights: Floats, level: float) -> Floats:
         return np.full(weights.shape[1], values[0])
     goal = level * places[-1]
     below = np.clip((places <= goal).sum(axis=0) - 1, 0, len(values) - 2)
-    left, right = (np.take_along_axis(places, at[None], axis=0)[0] for at in (below, below + 1))
-    return values[below] + (goal - left) / (right - left) * (values[below + 1] - values[below])
+    low, high = (np.take_along_axis(places, at[None], axis=0)[0] for at in (below, below + 1))
+    return values[below] + (goal - low) / (high - low) * (values[below + 1] - values[below])
 
 
 def _samples(number: Repeats) -> Iterator[_Sample]:

@@ -125,7 +125,7 @@ class ThresholdedError(ThresholdedRate):
 
 
 class TruePositiveRate(ThresholdedRate):
-    """Share of the right answers to clean images that are accepted (TPR); tau as in robust_error."""
+    """Share of right answers to clean images that are accepted (TPR); tau as in robust_error."""
 
     rate: ClassVar[Rate] = staticmethod(thresholds.true_positive)
     on_attempts: ClassVar[bool] = False

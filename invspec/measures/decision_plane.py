@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Examples, JudgedPairs, Scored, Split
+from invspec.data import Examples, JudgedPairs, Regions, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.types import SHARES
@@ -118,34 +118,31 @@ class DecisionPlane(FitsNuisanceClassifier):
             mean_of_pairs(values, sources, SHARES, **names)
             for values, names in zip(shares.unbind(1), where, strict=True)
         ]
-        shown = planes[: self.shown]
-        return Scored(
-            rows,
-            {
-                "misread": misread[: self.shown],
-                **self._pictures(classifiers, shown, circles, device),
-            },
+        regions = self._regions(
+            classifiers, planes[: self.shown], circles, misread[: self.shown], device
         )
+        return Scored(rows, regions.tensors())
 
-    def _pictures(
+    def _regions(
         self,
         classifiers: Mapping[str, Classifier],
         planes: list[Plane],
         circles: Circles,
+        misread: Tensor,
         device: torch.device,
-    ) -> dict[str, Tensor]:
+    ) -> Regions:
         extent = self.extent * circles.radii.max()
         at = grid(self.resolution, float(extent))
         regions = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         ends = torch.stack([plane.ends for plane in planes]).float()
-        return {
-            "regions": regions.to(torch.uint8),
-            "extent": extent.view(1).float(),
-            "radii": circles.radii.float(),
-            "labels": circles.labels,
-            "point_x": ends[:, 0],
-            f"point_{self.spanned_by}": ends[:, 1],
-        }
+        return Regions(
+            regions.to(torch.uint8),
+            extent=extent.view(1).float(),
+            radii=circles.radii.float(),
+            labels=circles.labels,
+            misread=misread,
+            points={"x": ends[:, 0], self.spanned_by: ends[:, 1]},
+        )
 
     def _read(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
         """The class that each of Q classifiers gives to the points at (..., 2).
@@ -163,7 +160,7 @@ def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
     return torch.cat([classifier(plane.images(part)).argmax(1).cpu() for part in at.split(READ)])
 
 
-# ─ planes and circles ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ planes and circles ─────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -253,6 +250,6 @@ class Circles:
 
 
 def grid(resolution: int, extent: float) -> Tensor:
-    """Points (H, W, 2) float64 of a square: the first coordinate rises along W, the second along H."""
+    """Points (H, W, 2) float64 of a square: x rises along W, and y along H."""
     side = torch.linspace(-extent, extent, resolution, dtype=torch.float64)
     return torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1)

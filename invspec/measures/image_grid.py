@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
+from invspec.data import ImageGrid as Grid
 from invspec.errors import InvspecError
 from invspec.ops.types import SHARES
 from invspec.scoring.pairs import OfPairs, class_count, confidences, eligible
@@ -43,22 +44,22 @@ class ImageGrid(OfPairs):
             raise InvspecError(
                 f"no eligible pair lies within the first {k} classes", hint="show more classes"
             )
-        shown = Shown.read(attacked, one_source_a_class(attacked, among))
-        pairs = pairs.take(shown.rows)
-        confidence = confidences(model, shown.x_adv, pairs.prediction)
-        images = shown.x.new_full((k, k, *shown.x.shape[1:]), torch.nan)
+        selected = Shown.read(attacked, one_source_a_class(attacked, among))
+        pairs = pairs.take(selected.rows)
+        confidence = confidences(model, selected.x_adv, pairs.prediction)
+        images = selected.x.new_full((k, k, *selected.x.shape[1:]), torch.nan)
         captions = torch.full((k, k), torch.nan)
-        diagonal = confidences(model, shown.x_target, pairs.y_target)
+        diagonal = confidences(model, selected.x_target, pairs.y_target)
         # in reverse, so that the first of several targets stays
         for row in reversed(range(len(pairs.y))):
             place = pairs.y_target[row]
-            images[place, place], captions[place, place] = shown.x_target[row], diagonal[row]
-        images[pairs.y_target, pairs.y] = shown.x_adv
+            images[place, place], captions[place, place] = selected.x_target[row], diagonal[row]
+        images[pairs.y_target, pairs.y] = selected.x_adv
         captions[pairs.y_target, pairs.y] = confidence
         frames = torch.eye(k, dtype=torch.bool)
         return Scored(
             [mean_of_pairs(confidence, pairs.source, SHARES)],
-            {"images": images, "captions": captions, "frames": frames},
+            Grid(images, captions, frames).tensors(),
         )
 
 
@@ -82,12 +83,12 @@ class ImageTriples(OfPairs):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         among = eligible(attacked, self.eligible)
-        shown = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
-        columns = {"source": shown.x, "target": shown.x_target, "result": shown.x_adv}
-        clamped = shown.x_adv.clamp(*attacked.clean.bounds)
-        if not torch.equal(clamped, shown.x_adv):
+        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        columns = {"source": selected.x, "target": selected.x_target, "result": selected.x_adv}
+        clamped = selected.x_adv.clamp(*attacked.clean.bounds)
+        if not torch.equal(clamped, selected.x_adv):
             columns["clamped"] = clamped
-        pairs = attacked.pairs.take(shown.rows)
+        pairs = attacked.pairs.take(selected.rows)
         captions = torch.stack(
             [confidences(model, images, pairs.prediction) for images in columns.values()], dim=1
         )
@@ -98,4 +99,4 @@ class ImageTriples(OfPairs):
             for name, confidence in zip(columns, captions.unbind(1), strict=True)
         ]
         images = torch.stack(list(columns.values()), dim=1)
-        return Scored(rows, {"images": images, "captions": captions, "frames": frames})
+        return Scored(rows, Grid(images, captions, frames).tensors())

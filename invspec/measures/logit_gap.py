@@ -63,7 +63,7 @@ class LogitGap(Measure):
         """Each quantity of every example, by name: (N,) float64."""
         net, device = in_double(model), device_of(model)
         parts: list[dict[str, Tensor]] = []
-        # pixels are made on the device, as for the attack: a GPU divides by 255 otherwise than a CPU
+        # pixels are made on the device, as for the attack: GPU and CPU divide by 255 differently
         on_device = replace(attacked, clean=attacked.clean.to(device))
         for batch, tensors in on_device.batches(READ, "x_adv", "exact"):
             x_adv, images = (tensors[name].to(device) for name in ("x_adv", "exact"))

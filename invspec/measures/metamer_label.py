@@ -119,11 +119,11 @@ class MetamerPathLabel(ByOracle):
         device = device_of(model)
         rows = Ends.read(attacked, device).among(self.among)
         pairs, labels = attacked.pairs.take(rows), self._labels(attacked, device)[rows]
-        found: list[Row] = []
+        numbers: list[Row] = []
         for t, label in zip(shares(labels.shape[1]), labels.unbind(1), strict=True):
             for name, y in (("logits", pairs.y), ("nuisance", pairs.y_target)):
-                found.append(share_of_pairs(label == y, pairs.source, quantity=name, t=t))
-        return Scored(found)
+                numbers.append(share_of_pairs(label == y, pairs.source, quantity=name, t=t))
+        return Scored(numbers)
 
     @torch.no_grad()
     def _labels(self, attacked: Examples, device: torch.device) -> Tensor:
@@ -161,7 +161,8 @@ class Ends:
         rows = (self.source & self.target) | (which == "all")
         if not rows.any():
             raise InvspecError(
-                f"the oracle labels both source and target correctly in none of {len(rows):,} pairs",
+                "the oracle labels both source and target correctly "
+                f"in none of {len(rows):,} pairs",
                 hint="train the oracle longer, widen the sample, or set among: all",
             )
         return rows

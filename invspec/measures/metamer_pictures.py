@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored, rows_of
+from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.types import SHARES, Bounds
 from invspec.scoring.pairs import OfPairs, demand_path, device_of, eligible
@@ -48,9 +48,9 @@ class MetamerTriples(OfPairs):
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         among = eligible(attacked, self.eligible)
-        shown = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
-        pairs = attacked.pairs.take(shown.rows)
-        columns = {"logits": shown.x, "metamer": shown.x_adv, "nuisance": shown.x_target}
+        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        pairs = attacked.pairs.take(selected.rows)
+        columns = {"logits": selected.x, "metamer": selected.x_adv, "nuisance": selected.x_target}
         device = device_of(model)
         logits = torch.stack(
             [logits_of(model, images.to(device)).cpu() for images in columns.values()], dim=1
@@ -63,9 +63,7 @@ class MetamerTriples(OfPairs):
         ]
         images = torch.stack(list(columns.values()), dim=1).clamp(*attacked.clean.bounds)
         frames = torch.tensor([True, False, True]).expand_as(captions)
-        return Scored(
-            rows, {"images": images, "captions": captions, "frames": frames, "bars": bars(logits)}
-        )
+        return Scored(rows, ImageGrid(images, captions, frames, bars=bars(logits)).tensors())
 
 
 class MetamerColumns(OfPairs):
@@ -95,11 +93,11 @@ class MetamerColumns(OfPairs):
         demand_bounds(attacked.clean.bounds)
         demand_path(attacked)
         among = eligible(attacked, self.eligible)
-        shown = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
-        places = shown.rows.tolist()
+        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        places = selected.rows.tolist()
         path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in places])
-        columns = torch.cat([path, shown.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
-        images, pairs = columns.transpose(0, 1), attacked.pairs.take(shown.rows)
+        columns = torch.cat([path, selected.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
+        images, pairs = columns.transpose(0, 1), attacked.pairs.take(selected.rows)
         classes = [pairs.y] * path.shape[1] + [pairs.y_target]
         device = device_of(model)
         captions = torch.stack(
@@ -113,7 +111,7 @@ class MetamerColumns(OfPairs):
         sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
         return Scored(
             [mean_of_pairs(captions[-2], pairs.source, SHARES)],
-            {"images": images, "captions": captions, "frames": frames, "sides": sides},
+            ImageGrid(images, captions, frames, sides=sides).tensors(),
         )
 
 

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import eigsh
 from scipy.stats import binom, t
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, Matrix, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
@@ -53,7 +53,7 @@ class SubspaceAngle(Measure):
                                   subspaces, each spanned by k normal vectors with its attack's
                                   covariance, from fixed draws
 
-    k is smaller than `components` if an attack has fewer, as with few examples. Tensors: cosines
+    k is smaller than `components` if an attack has fewer, as with few examples. Tensors: values
     (k, k), |U^T V|; principal_cosines (k,); explained_variance_1 and _2 (k,), cumulative.
 
     Intervals are those of a delete-a-group jackknife over 20 groups of examples, with Student's
@@ -222,7 +222,7 @@ class Cloud:
 
 
 def leading(matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest eigenvalues (k,) of a symmetric matrix (m, m), falling, and eigenvectors (m, k).
+    """The k largest eigenvalues (k,), falling, and eigenvectors (m, k) of a symmetric (m, m).
 
     If k is small beside m, Lanczos iterations take a tenth of the time.
     """
@@ -254,10 +254,10 @@ class Angles:
         return cls(products.abs().clamp(max=1), principal, (first.explained, second.explained))
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors of a score, in float32."""
+        """The tensors of a score, in float32: the cosines for a heatmap, and more to look up."""
         first, second = self.explained
         tensors = {
-            "cosines": self.cosines,
+            **Matrix(self.cosines).tensors(),
             "principal_cosines": self.principal,
             "explained_variance_1": first,
             "explained_variance_2": second,

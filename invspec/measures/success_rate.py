@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from invspec.data import Examples, Scored
+from invspec.data import ClassMatrix, Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
 from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
@@ -64,4 +64,4 @@ class SuccessRate(ByDistance):
         cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
         weights = cells.weights() if self.average == "cells" else torch.ones(len(success))
         rate = weighted_share_of_pairs(success, pairs.source, weights)
-        return Scored([rate], {"matrix": cells.means(success.double()).float()})
+        return Scored([rate], ClassMatrix(cells.means(success.double()).float()).tensors())

@@ -98,14 +98,15 @@ def first_coordinate_tells(examples: Examples) -> Tensor:
 def quantities(shares: Tensor) -> dict[str, Tensor]:
     """The quantities of Theorem 1 from p, a, b and P(f(rX) = Y), given as (4,)."""
     p, a, b, swapped = shares
-    bound, left = p / (2 * (1 - p)), swapped + (2 * p - 1) / (2 * (1 - p)) * b
+    # the two sides of the theorem's inequality
+    bound, attained = p / (2 * (1 - p)), swapped + (2 * p - 1) / (2 * (1 - p)) * b
     lesser = torch.minimum(swapped, b)
     return {
         "swap_gap": swapped - (a + b) / 2,
         "error_slack": 1 - b - (1 - p) / p * a,
-        "left": left,
+        "left": attained,
         "bound": bound,
-        "slack": bound - left,
+        "slack": bound - attained,
         "lesser": lesser,
         "lesser_slack": p - lesser,
     }

@@ -113,7 +113,7 @@ def within(quantity: str) -> Range:
 
 @dataclass(frozen=True)
 class BlindSpots:
-    """The final images x_adv (T, C, H, W) of a source x (C, H, W), its label () and confidence ()."""
+    """The final images x_adv (T, C, H, W) of a source x (C, H, W), its label and confidence."""
 
     source: int
     x: Tensor

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invspec import data
 from invspec.analysis.readings import Group, Reading, Store
+from invspec.data import ClassMatrix, ImageGrid, Matrix
 from invspec.errors import SpecError
 from invspec.perform.runtime import Artifact
 from invspec.spec.schema import FigureKind, Scalar
@@ -24,8 +26,6 @@ NEEDED: dict[FigureKind, str] = {
     "images": "images",
     "regions": "regions of planes",
 }
-# Tensors named point_x, point_metamer, ... hold the marked points of planes.
-POINT = "point_"
 
 
 @dataclass(frozen=True)
@@ -87,28 +87,33 @@ def pictures(
 def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Picture:
     first = store.load(readings[0].cell.goal)
     match kind:
-        case "matrix" if "matrix" in first.tensors:
+        case "matrix" if ClassMatrix.read(first.tensors):
             scores = (store.load(reading.cell.goal) for reading in readings)
-            return Picture(mean([_array(score, "matrix") for score in scores]))
-        case "images" if "images" in first.tensors:
-            return _images(first)
-        case "regions" if "regions" in first.tensors:
-            return _regions(first)
-        case "heatmap" if matrices := [
-            name for name, tensor in first.tensors.items() if tensor.ndim == 2
-        ]:
-            return Picture(_array(first, matrices[0]))
+            matrices = (ClassMatrix.read(score.tensors) for score in scores)
+            return Picture(mean([matrix.matrix.numpy() for matrix in matrices if matrix]))
+        case "images" if grid := ImageGrid.read(first.tensors):
+            return _images(grid, first)
+        case "regions" if regions := data.Regions.read(first.tensors):
+            return _regions(regions, first)
+        case "heatmap" if matrix := Matrix.read(first.tensors):
+            return Picture(matrix.values.numpy())
+        case "heatmap" if classes := ClassMatrix.read(first.tensors):
+            return Picture(classes.matrix.numpy())
         case _:
             measure = readings[0].coords["measure"]
             raise SpecError(f"{measure} keeps no {NEEDED[kind]}", path=("figure",))
 
 
-def _images(score: Artifact) -> Picture:
-    images = _array(score, "images")
-    optional = ("captions", "frames", "bars")
-    arrays = {name: _array(score, name) for name in optional if name in score.tensors}
-    headings = _headings(score, columns=images.shape[1])
-    return Picture(images, **arrays, headings=headings, sides=_sides(score))
+def _images(grid: ImageGrid, score: Artifact) -> Picture:
+    sides: list[float] = [] if grid.sides is None else grid.sides.tolist()
+    return Picture(
+        grid.images.numpy(),
+        captions=grid.captions.numpy(),
+        frames=grid.frames.numpy(),
+        bars=None if grid.bars is None else grid.bars.numpy(),
+        headings=_headings(score, columns=grid.images.shape[1]),
+        sides=tuple("" if math.isnan(number) else f"{number:g}" for number in sides),
+    )
 
 
 def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
@@ -118,34 +123,20 @@ def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
     return values if len(values) == len(rows) == columns else ()
 
 
-def _sides(score: Artifact) -> tuple[str, ...]:
-    """The numbers beside the rows of images, if there are any; empty for NaN."""
-    numbers: list[float] = score.tensors["sides"].tolist() if "sides" in score.tensors else []
-    return tuple("" if math.isnan(number) else f"{number:g}" for number in numbers)
-
-
-def _regions(score: Artifact) -> Regions:
+def _regions(planes: data.Regions, score: Artifact) -> Regions:
     # The rows of such a score have two coordinates: classifier and circle.
     pairs = [tuple(map(str, row.where.values())) for row in score.rows or ()]
     headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     return Regions(
-        _array(score, "regions"),
+        planes.regions.numpy(),
         headings=headings,
         circles=circles,
-        extent=score.tensors["extent"].item(),
-        radii=tuple(score.tensors["radii"].tolist()),
-        labels=tuple(score.tensors["labels"].tolist()),
-        misread=_array(score, "misread"),
-        points={
-            name.removeprefix(POINT): _array(score, name)
-            for name in score.tensors
-            if name.startswith(POINT)
-        },
+        extent=planes.extent.item(),
+        radii=tuple(planes.radii.tolist()),
+        labels=tuple(planes.labels.tolist()),
+        misread=planes.misread.numpy(),
+        points={name: places.numpy() for name, places in planes.points.items()},
     )
-
-
-def _array(score: Artifact, name: str) -> Array:
-    return score.tensors[name].numpy()
 
 
 def mean(matrices: Sequence[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""A classifier fitted to the codes of a trained net, to find out what these still tell about the label."""
+"""A classifier of the codes of a trained net, which shows what they still tell about the label."""
 
 from __future__ import annotations
 
@@ -25,29 +25,28 @@ from invspec.training.recipe import Recipe
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
 
-Code = Callable[
-    [Tensor], Tensor
-]  # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+# x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+Code = Callable[[Tensor], Tensor]
 
+# numbers of codes that are held, 1 GiB; more of them are computed anew in each pass
+HELD = 2**28
 
-HELD = 2**28  # numbers of codes that are held, 1 GiB; more of them are made anew in each pass
-
-
-NEGLIGIBLE = 1e-6  # deviation of a dimension relative to the largest, below which it is rounding
+# a dimension whose deviation is this small beside the largest one varies only by rounding
+NEGLIGIBLE = 1e-6
 
 
 class FitsNuisanceClassifier(Measure):
-    """A measure that fits the nuisance classifier D_nc, three linear layers with ReLU, to the codes of clean images.
+    """Base class of measures that fit a nuisance classifier D_nc to the codes of clean images.
 
-    The net is frozen, in eval mode, and its codes are not augmented. They are standardised by
-    the mean and deviation of each dimension over the examples that are learnt from. That is
-    affine and invertible, so that it changes no information: a dimension that is constant but
-    for rounding is divided by the largest deviation of all, not its own.
+    D_nc has three linear layers with ReLU. The net is frozen, in eval mode, and its codes are not
+    augmented. They are standardised by the mean and deviation of each dimension over the training
+    examples. That is affine and invertible, so it changes no information: a dimension that is
+    constant but for rounding is divided by the largest deviation of all, not by its own.
 
     Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training
     examples is held out; the weights of the epoch with the least cross-entropy on it are kept.
-    First weights, held-out examples and order depend on the fields alone, and no training ends
-    early: every net is judged by a classifier of the same budget.
+    Initial weights, held-out examples and order depend on the fields alone, and no training ends
+    early, so that every net is judged by a classifier of the same budget.
     """
 
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
@@ -56,20 +55,20 @@ class FitsNuisanceClassifier(Measure):
     lr: Number = Field(
         default=1e-3,
         gt=0,
-        description="highest learning rate of adam, straight up and straight down",
+        description="peak learning rate of adam, which rises and falls linearly",
     )
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="share of hidden units left out of an update"
+        default=0.0, ge=0, lt=1, description="share of hidden units dropped in each update"
     )
     validation: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="share of the training examples that chooses the epoch; 0: the last one",
+        description="share of training examples that selects the epoch; 0: the last epoch",
     )
 
     def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
-        """Fit a classifier to the features of the clean images of some examples.
+        """Fit a classifier to the features of clean images.
 
         Raises: InvspecError where there are too few examples, or where codes are not finite.
         """
@@ -89,7 +88,7 @@ class FitsNuisanceClassifier(Measure):
         return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
 
     def _recipe(self, features: Features) -> dict[str, Any]:
-        """All that decides a fit but the net and the examples."""
+        """All that a fit depends on, except the net and the examples."""
         return {"features": features} | {
             name: plain(getattr(self, name)) for name in FitsNuisanceClassifier.model_fields
         }
@@ -100,8 +99,8 @@ class FitsNuisanceClassifier(Measure):
         count = max(round(self.validation * len(codes)), 1) if self.validation else 0
         if len(codes) - count < 1:
             raise InvspecError(
-                f"{len(codes)} examples are too few to fit a classifier",
-                hint="widen the train sample",
+                f"{len(codes)} examples are too few to fit a classifier to",
+                hint="widen the sample of the first attack",
             )
         return (codes.take(order[:count].sort().values) if count else None), codes.take(
             order[count:].sort().values
@@ -127,7 +126,7 @@ class FitsNuisanceClassifier(Measure):
 
 @dataclass(frozen=True)
 class NuisanceClassifier:
-    """D_nc on the codes of images; learnt has the codes that it was fitted to."""
+    """D_nc on the codes of images; learnt holds the codes to which it was fitted."""
 
     code: Code
     net: nn.Module
@@ -135,7 +134,7 @@ class NuisanceClassifier:
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
-        """Of images x (B, C, H, W): (B, K)."""
+        """Logits (B, K) of images x (B, C, H, W)."""
         return self.net(self.code(x))
 
     def codes(self, images: Split) -> Split:
@@ -149,30 +148,30 @@ class NuisanceClassifier:
 
 @torch.no_grad()
 def log_probs(net: nn.Module, codes: Split) -> tuple[Tensor, Tensor]:
-    """What a net says of codes, log-probabilities (N, K) float64, and their labels (N,), both on the CPU."""
-    found = [
+    """A net's log-probabilities (N, K) float64 of codes, and their labels (N,), on the CPU."""
+    batches = [
         (net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu()) for batch in codes.batches(READ)
     ]
-    log_p, y = (torch.cat(parts) for parts in zip(*found, strict=True))
+    log_p, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return log_p, y
 
 
-# ─ codes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ codes ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def code(model: nn.Module, features: Features) -> Code:
-    """How images become what the classifier sees: one part of a bijection's code, both, or the pixels themselves."""
+    """The function from images to the classifier's input: parts of the code, or the pixels."""
     device = device_of(model)
 
     @torch.no_grad()
     def read(x: Tensor) -> Tensor:
         if features == "pixels":
-            found = x.to(device)
+            input_ = x.to(device)
         else:
             semantic, nuisance = cast(Bijective, model).encode(x.to(device))
             both = torch.cat([semantic.flatten(1), nuisance.flatten(1)], dim=1)
-            found = {"semantic": semantic, "nuisance": nuisance, "all": both}[features]
-        return found.flatten(1).float()[:, :, None, None]
+            input_ = {"semantic": semantic, "nuisance": nuisance, "all": both}[features]
+        return input_.flatten(1).float()[:, :, None, None]
 
     return read
 
@@ -230,11 +229,11 @@ def held(codes: Encoded) -> Split:
     return TensorSplit(x, y, REALS, codes.index)
 
 
-# ─ the net and its training ───────────────────────────────────────────────────────────────────────────────────────────
+# ─ the net and its training ───────────────────────────────────────────────────────────────────
 
 
 class Standardise(nn.Module):
-    """(z - mean) / scale, each (d,), which training leaves alone."""
+    """(z - mean) / scale, with mean and scale (d,) that are not trained."""
 
     mean: Tensor
     scale: Tensor
@@ -249,7 +248,9 @@ class Standardise(nn.Module):
 
 
 def moments(codes: Split) -> tuple[Tensor, Tensor]:
-    """Mean and scale (d,) of codes, float32: their deviation, or the largest one where a dimension is constant.
+    """Mean and scale (d,) of codes, float32.
+
+    The scale is the deviation of a dimension, or the largest deviation if it is constant.
 
     Raises: InvspecError where codes are not finite.
     """
@@ -258,7 +259,7 @@ def moments(codes: Split) -> tuple[Tensor, Tensor]:
     if not deviation.isfinite().all():
         raise InvspecError(
             "the codes of some training images are not finite",
-            hint="was the net's training stable?",
+            hint="check that the net's training was stable",
         )
     largest = deviation.max().where(deviation.max() > 0, 1)
     return mean.float(), deviation.where(deviation > NEGLIGIBLE * largest, largest).float()
@@ -278,7 +279,7 @@ class Best(Journal):
         self.least, self.weights = float("inf"), dict[str, Tensor]()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Called after every epoch, with the net in training."""
+        """Compare this epoch, after which the net is in training mode, with the best one."""
         self.net.eval()
         log_p, y = log_probs(self.net, self.chosen)
         self.net.train()

@@ -32,7 +32,7 @@ def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
 
 def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
     device = device_of(model)
-    # pixels are made on the device, as for the attack: a GPU divides by 255 otherwise than a CPU
+    # pixels are made on the device, as for the attack: GPU and CPU divide by 255 differently
     for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(READ, name):
         x_adv = tensors[name].to(device)
         yield batch.x.to(x_adv.dtype), x_adv

@@ -261,5 +261,5 @@ def test_attacks_without_pairs_and_other_classes_are_refused():
         score(RADIUS, single)
     one = train()
     same = replace(one, clean=TensorSplit(points(40)[0], torch.zeros(40, dtype=torch.int64)))
-    with pytest.raises(InvspecError, match="1 classes are among the training examples"):
+    with pytest.raises(InvspecError, match="examples of two classes, found 1"):
         DecisionPlane(**QUICK).score(RADIUS, same, of_data())

@@ -57,7 +57,7 @@ def test_identical_sets_have_the_same_subspace():
     for name in ("mean_squared_cosine", "largest_cosine", "largest_principal_cosine"):
         assert found[name] == pytest.approx(1, abs=1e-6)
     assert found["smallest_angle"] == pytest.approx(0, abs=0.1)
-    torch.testing.assert_close(result.tensors["cosines"], torch.eye(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.tensors["values"], torch.eye(3), atol=1e-5, rtol=0)
 
 
 def test_sets_on_disjoint_pixels_are_orthogonal():
@@ -80,7 +80,7 @@ def test_one_orthogonal_map_of_both_sets_leaves_all_angles():
     before, after = scored(first, second), scored(first @ turn, second @ turn)
     for row, same in zip(shown(before), shown(after), strict=True):
         assert same.value == pytest.approx(row.value, abs=1e-3)  # images are float32
-    for name in ("principal_cosines", "cosines"):
+    for name in ("principal_cosines", "values"):
         torch.testing.assert_close(before.tensors[name], after.tensors[name], atol=1e-4, rtol=0)
 
 
@@ -144,7 +144,7 @@ def test_pixels_that_never_move_do_not_count():
 
 def test_few_examples_give_fewer_components():
     result = scored(spread(n=4), spread(n=4, seed=1))
-    assert result.tensors["cosines"].shape == (2, 2)
+    assert result.tensors["values"].shape == (2, 2)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():

@@ -71,7 +71,7 @@ def test_a_heat_map_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
     plan = planned(CLAIMS + HEATMAP)
     store = toy_store(plan, outcomes)
     for goal, artifact in store.scores.items():
-        store.scores[goal] = Artifact({**artifact.tensors, "cosines": torch.eye(3)}, artifact.rows)
+        store.scores[goal] = Artifact({**artifact.tensors, "values": torch.eye(3)}, artifact.rows)
     (table,) = build.tables(plan, store)
     assert {picture.values.shape for picture in table.pictures.values()} == {(3, 3)}
     squares = [

@@ -1,0 +1,50 @@
+"""The values that travel between data sets, attacks, measures and reports."""
+
+from invspec.data.attacked import (
+    JUDGED,
+    PAIRED,
+    Examples,
+    Judged,
+    JudgedPairs,
+    PathPromise,
+    Perturbed,
+    Sliced,
+    judged_from,
+    rows_of,
+)
+from invspec.data.journal import Curves, Journal
+from invspec.data.pictures import ClassMatrix, ImageGrid, Matrix, Picture, Regions
+from invspec.data.scored import Interval, Outcomes, Row, Scored
+from invspec.data.splits import Batch, IndexedSplit, Split, TensorSplit
+from invspec.ops.types import Bounds, Range, Shape
+
+__all__ = [
+    "JUDGED",
+    "PAIRED",
+    "Batch",
+    "Bounds",
+    "ClassMatrix",
+    "Curves",
+    "Examples",
+    "ImageGrid",
+    "IndexedSplit",
+    "Interval",
+    "Journal",
+    "Judged",
+    "JudgedPairs",
+    "Matrix",
+    "Outcomes",
+    "PathPromise",
+    "Perturbed",
+    "Picture",
+    "Range",
+    "Regions",
+    "Row",
+    "Scored",
+    "Shape",
+    "Sliced",
+    "Split",
+    "TensorSplit",
+    "judged_from",
+    "rows_of",
+]

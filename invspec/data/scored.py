@@ -1,0 +1,84 @@
+"""The output of a measure: numbers with the outcomes behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from invspec.ops.types import REALS, Range
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What was measured on each independent unit: values (N,) and index (N,) int64, on the CPU.
+
+    A unit is an example, or the source of pairs. index names it within its split, so that numbers
+    measured on the same units can be paired. range holds the least and largest possible mean.
+    Values are bool or whole numbers where they count something, else float64.
+    """
+
+    values: Tensor
+    index: Tensor
+    range: Range = REALS
+
+    def __post_init__(self) -> None:
+        shapes = (tuple(self.values.shape), tuple(self.index.shape))
+        assert shapes == ((len(self.index),),) * 2, f"outcomes have shapes {shapes}"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Outcomes)
+            and self.range == other.range
+            and self.values.dtype == other.values.dtype
+            and torch.equal(self.values, other.values)
+            and torch.equal(self.index, other.index)
+        )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the ends of its 95 % interval, from n units."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a score, in the units of its measure. where tells the rows of a score apart.
+
+    The number is the mean of the outcomes, or their quantile at level. Then analysis computes its
+    interval. Pairs that share a source repeat its index in the outcomes of a quantile; in those of
+    a mean an index never repeats.
+
+    interval holds a value with an interval that the measure computed itself, because outcomes do
+    not tell it: an estimated threshold, or the maximum over the images at hand. A row with both
+    shows the interval; its outcomes serve to average it over seeds and to pair it with others.
+    """
+
+    outcomes: Outcomes | None = None
+    level: float | None = None
+    interval: Interval | None = None
+    where: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
+
+    def __post_init__(self) -> None:
+        assert self.outcomes is not None or self.interval is not None, "a row without a number"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a measure returns: rows for tables and claims, tensors for figures alone.
+
+    A Picture gives the tensors that figures draw.
+    """
+
+    rows: Sequence[Row]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
