@@ -114,9 +114,9 @@ def judged_from(columns: Mapping[str, Tensor]) -> Judged:
 class PathPromise:
     """What an attack promises about each path (T, C, H, W) that it keeps.
 
-    max_drop: loss of confidence, in the label predicted for the source, at any vertex. longest_step:
-    in l2, None if steps have any length. jumps: the first segment may lead to a start of the walk's
-    own, at any distance.
+    max_drop: loss of confidence, in the label predicted for the source, at any vertex.
+    longest_step: in l2, None if steps have any length. jumps: the first segment may lead to a start
+    of the walk's own, at any distance.
     """
 
     max_drop: float

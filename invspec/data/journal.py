@@ -24,4 +24,4 @@ class Journal:
         """Save a state of tensors, numbers and strings, nested in dicts and lists."""
 
     def step(self, done: int, total: int, **numbers: float) -> None:
-        """Report that `done` of `total` steps are done; numbers are the latest loss and the like."""
+        """Report that `done` of `total` steps are done; numbers are the latest loss etc."""

@@ -13,6 +13,7 @@ from invspec.data import Examples, Judged, JudgedPairs, Row
 from invspec.errors import InvspecError, suggest
 from invspec.flows.invertible import Invertible
 from invspec.ops.precise import in_double
+from invspec.ops.proxy import ModelProxy
 from invspec.scoring.pairs import READ, device_of
 from invspec.scoring.rows import share, share_of_pairs
 
@@ -76,10 +77,9 @@ def module_at(net: nn.Module, name: str) -> nn.Module:
     try:
         return net.get_submodule(name)
     except AttributeError:
-        # a net stands behind a proxy that calls it net, and finds its modules without that too
-        known = [
-            path.removeprefix("net.") for path, _ in net.named_modules() if path not in ("", "net")
-        ]
+        # a proxy finds the modules of its net without a prefix
+        inner = net.net if isinstance(net, ModelProxy) else net
+        known = [path for path, _ in inner.named_modules() if path]
         raise InvspecError(f"the net has no layer {name}", hint=suggest(name, known)) from None
 
 
