@@ -43,7 +43,26 @@ MACHINERY = (
     ("cli",),
 )
 # carded files that other carded files use on purpose: a method that is made of others
-COMPOSED: dict[str, set[str]] = {}
+COMPOSED: dict[str, set[str]] = {
+    "attacks.apgd": {"attacks.autoattack"},
+    "attacks.fab": {"attacks.autoattack"},
+    "attacks.lpa": {"defences.perceptual_adversarial_training"},
+    "attacks.msd": {"attacks.union_max"},
+    "attacks.null_step": {"measures.null_step_exactness"},
+    "attacks.pgd": {
+        "attacks.fgsm",
+        "attacks.union_max",
+        "defences.adversarial_training",
+        "defences.cusp",
+        "defences.cusp_trades",
+        "defences.trades",
+    },
+    "attacks.pgd_conf": {"defences.ccat", "defences.lpips_ccat"},
+    "attacks.square": {"attacks.autoattack"},
+    "attacks.union_max": {"defences.avg"},
+    "datasets.torchvision_images": {"datasets.human_invariance"},
+    "models.mlp": {"models.temperature"},
+}
 MOST_COMPOSED = 20
 
 

@@ -16,11 +16,13 @@ from invspec.data.journal import Curves, Journal
 from invspec.data.pictures import ClassMatrix, ImageGrid, Matrix, Picture, Regions
 from invspec.data.scored import Interval, Outcomes, Row, Scored
 from invspec.data.splits import Batch, IndexedSplit, Split, TensorSplit
+from invspec.ops.types import Bounds, Range, Shape
 
 __all__ = [
     "JUDGED",
     "PAIRED",
     "Batch",
+    "Bounds",
     "ClassMatrix",
     "Curves",
     "Examples",
@@ -35,9 +37,11 @@ __all__ = [
     "PathPromise",
     "Perturbed",
     "Picture",
+    "Range",
     "Regions",
     "Row",
     "Scored",
+    "Shape",
     "Sliced",
     "Split",
     "TensorSplit",

@@ -14,7 +14,7 @@ from invspec.kinds import Attack
 from invspec.ops.draws import Draws
 from invspec.ops.norms import Metric, per_example, project, size, steepest
 from invspec.search.fields import Label
-from invspec.search.gradients import Objective, likeliest_others
+from invspec.search.gradients import Objective, lead_of, likeliest_others
 from invspec.search.search import Search
 
 
@@ -48,7 +48,8 @@ class Nearest:
     def __init__(
         self, search: Search, norm: Metric, fallback: Tensor, levels: int | None = None
     ) -> None:
-        self.search, self.norm, self.fallback, self.levels = search, norm, fallback, levels
+        self.search, self.fallback, self.levels = search, fallback, levels
+        self.norm: Metric = norm
 
     @classmethod
     def begin(
@@ -124,7 +125,7 @@ class Nearest:
         logits = self.search.logits(self.search.x)
         return [
             loss,
-            *map(gain_of, likeliest_others(logits, self.search.y, rivals).unbind(1)),
+            *map(lead_of, likeliest_others(logits, self.search.y, rivals).unbind(1)),
         ]
 
     def refined(self, bisections: int) -> Perturbed:
@@ -143,13 +144,6 @@ class Nearest:
                 torch.where(adversarial, low, share),
                 torch.where(adversarial, share, high),
             )
-
-
-def gain_of(rival: Tensor) -> Objective:
-    """The logit of a class (B,) minus that of the label."""
-    return lambda logits, y: (
-        logits.gather(1, rival.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
-    ).squeeze(1)
 
 
 def shrink(delta: Tensor, share: Tensor, norm: Metric) -> Tensor:

@@ -112,7 +112,9 @@ class Search:
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (M, K) without a graph. x may hold k images of each example: k passes."""
-        self.passed(forwards=len(x) // max(len(self), 1))
+        passes, surplus = divmod(len(x), max(len(self), 1))
+        assert not surplus, f"{len(x)} images of {len(self)} active examples"
+        self.passed(forwards=passes)
         return gradients.logits_of(self.model, x)
 
     def gradient(self, objective: Objective, x: Tensor) -> Tensor:
@@ -228,7 +230,8 @@ class Search:
     @property
     def _results(self) -> Perturbed:
         if self._written is None:
-            self._written = Perturbed.costing(self.batch.x.clone(), forwards=0, backwards=0)
+            none = torch.zeros_like(self.batch.y)
+            self._written = Perturbed(self.batch.x.clone(), none, none.clone())
         return self._written
 
     def _write(self, rows: Tensor | slice, x_adv: Tensor) -> None:
@@ -236,11 +239,13 @@ class Search:
         self._add(rows, self._forwards, self._backwards)
 
     def _add(self, rows: Tensor | slice, forwards: int | Tensor, backwards: int | Tensor) -> None:
-        # Passes that are 0 for all are not added: that would launch kernels for nothing.
-        if isinstance(forwards, Tensor) or forwards:
-            self._results.forwards[rows] += forwards
-        if isinstance(backwards, Tensor) or backwards:
-            self._results.backwards[rows] += backwards
+        results = self._results
+        for total, passes in ((results.forwards, forwards), (results.backwards, backwards)):
+            # as few kernels as possible: none for 0 passes, and no copy where all rows are meant
+            if isinstance(rows, slice):
+                total.add_(passes)
+            elif isinstance(passes, Tensor) or passes:
+                total[rows] += passes
 
 
 class Evaluation(NamedTuple):

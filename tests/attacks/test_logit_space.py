@@ -20,7 +20,7 @@ N = 60
 
 @pytest.fixture(scope="module")
 def blots() -> tuple[nn.Module, Batch]:
-    """A perceptron that tells ten blurred patterns apart, and sources with targets of the next class."""
+    """A perceptron for ten blurred patterns, and sources with targets of the next class."""
     train, test = patterns(600, seed=1), patterns(N, seed=2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -36,7 +36,7 @@ def blots() -> tuple[nn.Module, Batch]:
 
 
 def patterns(n: int, seed: int) -> Batch:
-    """Images of 16 x 16 pixels, dark and bright spots of four pixels' width, with noise; classes take turns."""
+    """Noisy 16 x 16 images of dark and bright spots four pixels wide; classes alternate."""
     spots = torch.rand(10, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     y, generator = torch.arange(n) % 10, torch.Generator().manual_seed(seed)
     x = F.interpolate(spots, scale_factor=4.0, mode="bilinear")[y] + 0.1 * torch.randn(
@@ -46,7 +46,7 @@ def patterns(n: int, seed: int) -> Batch:
 
 
 class Recorder(nn.Module):
-    """Keeps a copy of what the model is asked about."""
+    """Records the inputs of a model."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -63,12 +63,12 @@ def attacked(attack: Any, model: nn.Module, batch: Batch) -> Tensor:
 
 
 def drop(model: nn.Module, batch: Batch, x_adv: Tensor) -> Tensor:
-    """How much confidence in the class of x is lost, (B,)."""
+    """Loss of confidence in the class of x, (B,)."""
     label = model(batch.x).argmax(1, keepdim=True)
     return (model(batch.x).softmax(1) - model(x_adv).softmax(1)).gather(1, label).squeeze(1)
 
 
-def kept(model: nn.Module, batch: Batch, x_adv: Tensor) -> float:
+def share_unchanged(model: nn.Module, batch: Batch, x_adv: Tensor) -> float:
     return (model(x_adv).argmax(1) == model(batch.x).argmax(1)).double().mean().item()
 
 
@@ -78,7 +78,7 @@ def gradient(attack: LogitSpace, model: nn.Module, x_adv: Tensor, batch: Batch) 
     return torch.autograd.grad(loss.sum(), leaf)[0]
 
 
-def test_noise_that_lost_the_class_gets_it_back_with_its_confidence(
+def test_the_search_restores_class_and_confidence_that_the_noise_destroyed(
     blots: tuple[nn.Module, Batch],
 ) -> None:
     model, batch = blots
@@ -87,7 +87,7 @@ def test_noise_that_lost_the_class_gets_it_back_with_its_confidence(
     start = recorder.seen[1]
     assert drop(model, batch, start).mean() > 0.1
     assert drop(model, batch, x_adv).mean() < 0.02
-    assert kept(model, batch, x_adv) >= 0.98
+    assert share_unchanged(model, batch, x_adv) >= 0.98
     assert total_variation(x_adv - batch.x).mean() < total_variation(start - batch.x).mean()
 
 
@@ -95,10 +95,10 @@ def test_the_printed_ascent_loses_the_class(blots: tuple[nn.Module, Batch]) -> N
     model, batch = blots
     x_adv = attacked(make("attack", "logit_space_literal", {}), model, batch)
     assert drop(model, batch, x_adv).mean() > 0.9
-    assert kept(model, batch, x_adv) <= 0.1  # what chance would leave
+    assert share_unchanged(model, batch, x_adv) <= 0.1  # the share by chance
 
 
-def test_the_published_search_gives_many_targets_the_confidence_of_x(
+def test_the_published_card_gives_many_targets_the_confidence_of_x(
     blots: tuple[nn.Module, Batch],
 ) -> None:
     model, batch = blots
@@ -111,20 +111,20 @@ def test_the_published_search_gives_many_targets_the_confidence_of_x(
     assert x_adv.max() <= 1 - 40 / 255 + 1e-6
 
 
-def test_a_search_from_the_target_ends_nearer_to_it(blots: tuple[nn.Module, Batch]) -> None:
+def test_a_search_from_the_target_ends_nearer_to_the_target(blots: tuple[nn.Module, Batch]) -> None:
     model, batch = blots
-    found = {
+    images = {
         start: attacked(LogitSpace(start=start), model, batch) for start in ("source", "target")
     }
-    assert drop(model, batch, found["target"]).mean() < 0.02
+    assert drop(model, batch, images["target"]).mean() < 0.02
     away = {
         start: (x_adv - batch.targets).flatten(1).norm(dim=1).mean()
-        for start, x_adv in found.items()
+        for start, x_adv in images.items()
     }
     assert away["target"] < 0.7 * away["source"]
 
 
-def test_more_weight_on_the_total_variation_leaves_less_of_it(
+def test_a_larger_weight_leaves_less_total_variation(
     blots: tuple[nn.Module, Batch],
 ) -> None:
     model, batch = blots
@@ -144,7 +144,7 @@ def test_a_step_is_the_sign_of_the_gradient(blots: tuple[nn.Module, Batch]) -> N
     torch.testing.assert_close(after, expected, rtol=0, atol=1e-6)
 
 
-def test_the_printed_step_adds_all_of_delta_again(blots: tuple[nn.Module, Batch]) -> None:
+def test_the_printed_step_adds_all_of_delta(blots: tuple[nn.Module, Batch]) -> None:
     model, batch = blots
     attack, recorder = make("attack", "logit_space_literal", {"steps": 2}), Recorder(model)
     assert isinstance(attack, LogitSpace)
@@ -161,7 +161,8 @@ def test_the_first_step_of_adam_is_the_learning_rate_long(blots: tuple[nn.Module
     _, start, after = recorder.seen
     slope = gradient(attack, model, start, batch)
     expected = (start - 0.02 * slope.sign()).clamp(0, 1)
-    steep = slope.abs() > 1e-4  # beside which Adam's 1e-8 is nothing
+    # where Adam's eps of 1e-8 is negligible
+    steep = slope.abs() > 1e-4
     assert steep.double().mean() > 0.9
     torch.testing.assert_close(after[steep], expected[steep], rtol=0, atol=1e-5)
 
@@ -174,13 +175,12 @@ def test_the_random_start_is_uniform_noise_within_the_pixel_range(
     attacked(LogitSpace(steps=1), recorder, grey)
     start = recorder.seen[1]
     inside = start[(start > 0) & (start < 1)]
-    assert len(inside) / start.numel() == pytest.approx(
-        0.5, abs=0.02
-    )  # 15,360 pixels; noise in [-1/2, 1/2] keeps them inside
+    # of 15,360 pixels, those with noise in [-1/2, 1/2] stay inside
+    assert len(inside) / start.numel() == pytest.approx(0.5, abs=0.02)
     assert inside.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_step_falls_to_a_tenth_at_half_and_at_three_quarters(
+def test_the_step_size_is_divided_by_10_at_half_and_three_quarters(
     blots: tuple[nn.Module, Batch],
 ) -> None:
     model, batch = blots

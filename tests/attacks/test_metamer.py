@@ -1,4 +1,4 @@
-"""Metamers of small bijections: what they keep, what they take, and what comes back."""
+"""Metamers of small bijections: the logits of one image, the nuisance of another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ N, SHAPE, D, K = 16, (1, 4, 4), 16, 3
 
 
 class Bijection(nn.Module):
-    """Affine couplings between the halves of the pixels; the first K numbers of the code are the logits."""
+    """Affine couplings between the halves of the pixels; the code starts with the K logits."""
 
     def __init__(self, layers: int = 4) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Bijection(nn.Module):
 
 
 class Reversal(nn.Module):
-    """The code is the pixels, the last first: what a metamer is can be written down."""
+    """The code is the pixels in reverse order, so that metamers have a closed form."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.flatten(1).flip(1)[:, :K], x.flatten(1).flip(1)[:, K:]
@@ -88,14 +88,12 @@ def exact_net() -> Bijection:
 
 
 def exact(batch: Batch | None = None, **fields: Any) -> Tensor:
-    found = perturbed(batch=batch, **fields).exact
-    assert found is not None
-    return found
+    result = perturbed(batch=batch, **fields).exact
+    assert result is not None
+    return result
 
 
-def test_the_logits_are_those_of_the_source_to_rounding_and_the_nuisance_that_of_the_target() -> (
-    None
-):
+def test_the_logits_are_those_of_the_source_and_the_nuisance_that_of_the_target() -> None:
     net, batch = exact_net(), batch_of()
     semantic, nuisance = net.encode(exact())
     torch.testing.assert_close(semantic, net.encode(batch.x.double())[0], rtol=0, atol=1e-9)
@@ -103,13 +101,13 @@ def test_the_logits_are_those_of_the_source_to_rounding_and_the_nuisance_that_of
     assert (net(exact()) - net(batch.targets.double())).abs().amax(1).min() > 1e-3
 
 
-def test_of_a_code_that_is_the_pixels_it_is_the_target_but_for_the_pixels_that_are_logits() -> None:
+def test_if_the_code_is_the_pixels_only_the_logits_differ_from_the_target() -> None:
     batch, x_adv = batch_of(), perturbed(Reversal()).x_adv
     assert torch.equal(x_adv.flatten(1)[:, : D - K], batch.targets.flatten(1)[:, : D - K])
     assert torch.equal(x_adv.flatten(1)[:, D - K :], batch.x.flatten(1)[:, D - K :])
 
 
-def test_x_adv_is_exact_rounded_once() -> None:
+def test_x_adv_is_exact_rounded_to_float32() -> None:
     x_adv = perturbed().x_adv
     assert (exact().dtype, x_adv.dtype) == (torch.float64, torch.float32)
     assert torch.equal(exact().float(), x_adv)
@@ -119,7 +117,7 @@ def test_x_adv_is_exact_rounded_once() -> None:
 @pytest.mark.parametrize(
     "fields", [{"partner": "self"}, {"partner": "target"}], ids=["self", "same images"]
 )
-def test_with_the_sources_own_nuisance_the_source_comes_back(fields: dict[str, str]) -> None:
+def test_with_its_own_nuisance_the_source_is_returned(fields: dict[str, str]) -> None:
     batch = replace(batch_of(), x_target=batch_of().x)
     torch.testing.assert_close(exact(batch, **fields), batch.x.double(), rtol=0, atol=1e-9)
 
@@ -133,31 +131,31 @@ def test_the_control_needs_no_target() -> None:
 
 def test_swapping_twice_returns_the_original() -> None:
     batch = batch_of()
-    there = exact(batch)  # logits of x, nuisance of the target
-    back = exact(replace(batch, x=batch.targets, x_target=batch.x))  # the other way round
+    # the logits of x with the nuisance of the target, and vice versa
+    there = exact(batch)
+    back = exact(replace(batch, x=batch.targets, x_target=batch.x))
     again = exact(replace(batch, x=there, x_target=back))
     torch.testing.assert_close(again, batch.x.double(), rtol=0, atol=1e-9)
 
 
-def test_where_a_batch_swaps_its_nuisances_its_logits_stay_as_a_whole() -> None:
+def test_swapping_nuisances_within_a_batch_keeps_its_set_of_logits() -> None:
     net, x = exact_net(), batch_of().x
     swapped = exact(replace(batch_of(), x_target=x.roll(5, dims=0)))
     before, after = (net(images).sort(dim=0).values for images in (x.double(), swapped))
     torch.testing.assert_close(after, before, rtol=0, atol=1e-9)
 
 
-def test_the_path_keeps_the_logits_while_the_nuisance_goes_straight_to_the_targets() -> None:
-    net, batch, found = exact_net(), batch_of(), perturbed(steps=4, keep_path=True)
-    assert found.path is not None
-    assert found.path.shape == (5, *batch.x.shape)
-    assert torch.equal(found.path[-1], found.x_adv)
-    torch.testing.assert_close(found.path[0], batch.x)
+def test_the_path_keeps_the_logits_and_interpolates_the_nuisance() -> None:
+    net, batch, result = exact_net(), batch_of(), perturbed(steps=4, keep_path=True)
+    assert result.path is not None
+    assert result.path.shape == (5, *batch.x.shape)
+    assert torch.equal(result.path[-1], result.x_adv)
+    torch.testing.assert_close(result.path[0], batch.x)
     (semantic, start), (_, end) = net.encode(batch.x.double()), net.encode(batch.targets.double())
-    for k, vertex in enumerate(found.path):
+    for k, vertex in enumerate(result.path):
         here = net.encode(vertex.double())
-        torch.testing.assert_close(
-            here[0], semantic, rtol=0, atol=1e-5
-        )  # the path is stored in float32
+        # the path is stored in float32
+        torch.testing.assert_close(here[0], semantic, rtol=0, atol=1e-5)
         torch.testing.assert_close(here[1], torch.lerp(start, end, k / 4), rtol=0, atol=1e-5)
 
 
@@ -167,18 +165,18 @@ def test_the_metamer_is_the_same_with_and_without_its_path() -> None:
 
 
 def test_a_pass_in_either_direction_is_a_forward() -> None:
-    asked: list[tuple[dict[str, Any], int]] = [
+    cases: list[tuple[dict[str, Any], int]] = [
         ({}, 3),
         ({"partner": "self"}, 2),
         ({"steps": 4, "keep_path": True}, 7),
     ]
-    for fields, passes in asked:
-        found = perturbed(**fields)
-        assert found.forwards.tolist() == [passes] * N
-        assert not found.backwards.any()
+    for fields, passes in cases:
+        result = perturbed(**fields)
+        assert result.forwards.tolist() == [passes] * N
+        assert not result.backwards.any()
 
 
-def test_metamers_are_not_brought_back_into_the_bounds() -> None:
+def test_metamers_are_not_clamped() -> None:
     batch = replace(batch_of(), x=5 * batch_of().x)
     assert perturbed(batch=batch).x_adv.max() > 1
     assert Metamer.leaves_bounds
@@ -191,13 +189,13 @@ def test_the_net_stays_in_float32() -> None:
     assert all(weight.requires_grad for weight in net.parameters())
 
 
-def test_the_cards_are_the_pair_and_the_way_between() -> None:
+def test_the_cards_are_the_metamer_and_its_interpolation() -> None:
     assert make("attack", "metamer", {}) == Metamer(partner="target", steps=1, keep_path=False)
     assert make("attack", "metamer_interpolation", {}) == Metamer(steps=10, keep_path=True)
     assert Metamer().accepts is Bijective
 
 
-# ─ fully invertible RevNets ───────────────────────────────────────────────────────────────────────────────────────────
+# ─ fully invertible RevNets ───────────────────────────────────────────────────────────────────────
 
 SPHERES = FullyConnectedFiRevNet()
 SMALL, WHOLE = FiRevNet(blocks=2, width=8), FiRevNet()
@@ -205,7 +203,7 @@ AFFINE = FiRevNet(blocks=2, width=8, coupling="affine", readout="dct")
 
 
 def revnet(model: Model, shape: Shape) -> BijectiveNet:
-    """One whose couplings do something, as those of a trained net do: they begin as the identity."""
+    """A net with perturbed couplings: at initialisation they are the identity."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = model.build(shape, classes=10)
@@ -233,19 +231,20 @@ def pairs_of(shape: Shape, n: int = 4) -> Batch:
 )
 def test_metamers_of_revnets_have_the_logits_of_their_sources(model: Model, shape: Shape) -> None:
     net, batch = revnet(model, shape), pairs_of(shape)
-    found = perturbed(net, batch).exact
-    assert found is not None
+    result = perturbed(net, batch).exact
+    assert result is not None
     logits = [
-        in_double(net)(images) for images in (found, batch.x.double(), batch.targets.double())
+        in_double(net)(images) for images in (result, batch.x.double(), batch.targets.double())
     ]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-9)
     assert torch.equal(logits[0].argmax(1), logits[1].argmax(1))
-    assert (logits[1] - logits[2]).abs().amax() > 1e-3  # which the target has not
+    # the target has other logits
+    assert (logits[1] - logits[2]).abs().amax() > 1e-3
     back = perturbed(net, batch, partner="self").exact
     torch.testing.assert_close(back, batch.x.double(), rtol=0, atol=1e-9)
 
 
-# ─ trained nets ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ trained nets ───────────────────────────────────────────────────────────────────────────────────
 
 TRAINED = FiRevNet(stages=2, blocks=2, width=8, site=(0, 0))
 GIVEN_LOGITS = TRAINED.model_copy(update={"nuisance_given_logits": True})
@@ -253,7 +252,7 @@ SMALL_SHAPE, SMALL_CLASSES = (1, 16, 16), 4
 
 
 def few_steps(model: Model, x: Tensor, y: Tensor, classes: int) -> BijectiveNet:
-    """Trained on the likelihood and the cross-entropy of one batch, so that no part is left as it begins."""
+    """A net trained on one batch by likelihood and cross-entropy, so that all parts change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = model.build((x.shape[1], x.shape[2], x.shape[3]), classes).train()
@@ -281,9 +280,9 @@ def trained_pairs() -> Batch:
 
 
 def swapped(net: BijectiveNet, x: Tensor, x_target: Tensor) -> Tensor:
-    found = perturbed(net, replace(trained_pairs(), x=x, x_target=x_target)).exact
-    assert found is not None
-    return found
+    result = perturbed(net, replace(trained_pairs(), x=x, x_target=x_target)).exact
+    assert result is not None
+    return result
 
 
 NETS = pytest.mark.parametrize(
@@ -311,7 +310,7 @@ def test_swapping_twice_returns_the_original_of_trained_nets(model: FiRevNet) ->
 
 
 @NETS
-def test_where_a_batch_swaps_its_nuisances_the_logits_of_trained_nets_stay_as_a_whole(
+def test_swapping_nuisances_within_a_batch_keeps_the_set_of_logits_of_trained_nets(
     model: FiRevNet,
 ) -> None:
     net, x = trained(model), trained_pairs().x
@@ -323,7 +322,7 @@ def test_where_a_batch_swaps_its_nuisances_the_logits_of_trained_nets_stay_as_a_
 
 
 def test_the_last_map_of_a_trained_net_depends_on_the_logits() -> None:
-    """Else the nets above were one and the same."""
+    """Otherwise the two nets above would be the same."""
     last = trained(GIVEN_LOGITS).last
     assert last is not None
     assert (
@@ -337,11 +336,11 @@ def test_the_last_map_of_a_trained_net_depends_on_the_logits() -> None:
 
 def test_the_class_of_metamers_of_spheres_never_changes() -> None:
     dataset = Spheres(train=64, test=64)
-    (learnt,), (batch,) = dataset.load("train").batches(64), dataset.load("test").batches(64)
-    net = in_double(few_steps(FullyConnectedFiRevNet(hidden=32), learnt.x, learnt.y, classes=2))
+    (training,), (batch,) = dataset.load("train").batches(64), dataset.load("test").batches(64)
+    net = in_double(few_steps(FullyConnectedFiRevNet(hidden=32), training.x, training.y, classes=2))
     other = batch.take(torch.stack([(batch.y != y).nonzero()[0, 0] for y in batch.y]))
-    found = perturbed(net, replace(batch, x_target=other.x, y_target=other.y)).exact
-    assert found is not None
+    result = perturbed(net, replace(batch, x_target=other.x, y_target=other.y)).exact
+    assert result is not None
     label = net(batch.x.double()).argmax(1)
     assert 0 < label.double().mean() < 1
-    assert torch.equal(net(found).argmax(1), label)
+    assert torch.equal(net(result).argmax(1), label)

@@ -1,4 +1,4 @@
-"""Draws that batch size, order and parts cannot change."""
+"""Draws that do not depend on batch size, order or parts."""
 
 import pytest
 import torch
@@ -23,22 +23,21 @@ def calls(rng, n, number=3):
 
 
 @given(indices, st.data())
-def test_an_examples_draws_depend_on_neither_batch_nor_order(index, data):
-    whole = calls(PerExample("key", torch.tensor(index)), len(index))
+def test_an_examples_draws_do_not_depend_on_batch_or_order(index, data):
+    expected = calls(PerExample("key", torch.tensor(index)), len(index))
     shuffled = data.draw(st.permutations(range(len(index))))
     size = data.draw(st.integers(1, len(index)))
     for start in range(0, len(index), size):
         rows = torch.tensor(shuffled[start : start + size])
         batch = PerExample("key", torch.tensor(index)[rows])
-        assert torch.equal(calls(batch, len(rows)), whole[rows])
+        assert torch.equal(calls(batch, len(rows)), expected[rows])
 
 
 @given(indices, st.integers(0, 3), st.data())
-def test_examples_that_are_taken_keep_their_draws_and_stay_in_step(index, before, data):
-    kept = data.draw(st.lists(st.booleans(), min_size=len(index), max_size=len(index)).filter(any))
-    rows = torch.tensor(kept)
-    whole = PerExample("key", torch.tensor(index))
-    expected = calls(whole, len(index), before + 3)[rows]
+def test_a_subset_keeps_its_draws_and_stays_in_step(index, before, data):
+    mask = data.draw(st.lists(st.booleans(), min_size=len(index), max_size=len(index)).filter(any))
+    rows = torch.tensor(mask)
+    expected = calls(PerExample("key", torch.tensor(index)), len(index), before + 3)[rows]
 
     rng = PerExample("key", torch.tensor(index))
     first = [
@@ -47,13 +46,13 @@ def test_examples_that_are_taken_keep_their_draws_and_stay_in_step(index, before
     ]
     taken = rng.take(rows)
     later = [
-        list(KINDS.values())[i % 3](taken, sum(kept)).flatten(1).double()
+        list(KINDS.values())[i % 3](taken, sum(mask)).flatten(1).double()
         for i in range(before, before + 3)
     ]
     assert torch.equal(torch.cat([*first, *later], dim=1), expected)
 
 
-def test_what_is_drawn_by_a_part_counts_for_the_whole():
+def test_calls_on_a_subset_count_for_the_full_batch():
     rng = PerExample("key", torch.arange(4))
     rng.take(torch.tensor([0])).uniform((1,))
     fresh = PerExample("key", torch.arange(4))
@@ -77,7 +76,7 @@ def test_calls_and_examples_differ(draw):
     assert len(drawn.unique(dim=0)) == 200
 
 
-def test_a_neighbours_first_call_is_not_our_second():
+def test_no_two_examples_share_a_call():
     neighbours = torch.cat(
         [calls(PerExample("key", torch.tensor([i])), 1).view(3, 6) for i in range(5)]
     )
@@ -90,15 +89,19 @@ def test_a_neighbours_first_call_is_not_our_second():
 def test_moments_are_those_of_the_distributions(source):
     # 40,000 numbers: the standard error of a mean is at most sd / 200; five of them are allowed
     uniform, normal = source.uniform((400, 100)), source.normal((400, 100))
-    whole = source.integers(10, (400, 100))
-    assert (uniform.dtype, normal.dtype, whole.dtype) == (torch.float32, torch.float32, torch.int64)
+    integers = source.integers(10, (400, 100))
+    assert (uniform.dtype, normal.dtype, integers.dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
     assert uniform.mean().item() == pytest.approx(1 / 2, abs=5 * 0.289 / 200)
     assert uniform.var().item() == pytest.approx(1 / 12, abs=5 * 0.0745 / 200)
     assert 0 <= uniform.min() <= uniform.max() < 1
     assert normal.mean().item() == pytest.approx(0, abs=5 / 200)
     assert normal.var().item() == pytest.approx(1, abs=5 * 1.42 / 200)
-    assert whole.double().mean().item() == pytest.approx(4.5, abs=5 * 2.88 / 200)
-    assert whole.unique().tolist() == list(range(10))
+    assert integers.double().mean().item() == pytest.approx(4.5, abs=5 * 2.88 / 200)
+    assert integers.unique().tolist() == list(range(10))
 
 
 def test_examples_are_uncorrelated():
@@ -108,14 +111,14 @@ def test_examples_are_uncorrelated():
 
 
 @every_kind
-def test_named_draws_are_common_to_all_keys_and_start_afresh(draw):
-    first, second = (PerExample(key, torch.arange(6)) for key in ("one", "two"))
+def test_named_draws_are_common_to_all_keys_and_start_anew(draw):
+    first, second = (PerExample(key, torch.arange(6)) for key in ("first", "second"))
     first.uniform((6,))
     assert torch.equal(draw(first.named("angles"), 6), draw(second.named("angles"), 6))
     assert not torch.equal(draw(first.named("angles"), 6), draw(first.named("shifts"), 6))
 
 
-def test_named_draws_of_some_examples_are_those_of_all():
+def test_named_draws_of_a_subset_are_those_of_the_full_batch():
     rows = torch.tensor([4, 1])
     rng = PerExample("key", torch.arange(6))
     expected = rng.named("angles").uniform((6, 3))[rows]
@@ -123,25 +126,25 @@ def test_named_draws_of_some_examples_are_those_of_all():
     assert torch.equal(rng.named("angles").take(rows).uniform((2, 3)), expected)
 
 
-def test_draws_for_other_than_the_batch_are_refused():
+def test_draws_for_another_batch_size_are_refused():
     with pytest.raises(AssertionError, match="draws for 3 examples of 4"):
         PerExample("key", torch.arange(4)).uniform((3, 2))
 
 
-def test_a_stream_goes_on_from_its_generators_state():
+def test_a_stream_resumes_from_its_generators_state():
     rng = Stream("key")
     rng.uniform((5,))
     state = rng.generator.get_state()
     expected = (rng.uniform((3,)), rng.normal((3,)), rng.integers(9, (3,)), rng.permutation(7))
     resumed = Stream("another")
     resumed.generator.set_state(state)
-    found = (
+    drawn = (
         resumed.uniform((3,)),
         resumed.normal((3,)),
         resumed.integers(9, (3,)),
         resumed.permutation(7),
     )
-    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, drawn, expected))
 
 
 def test_a_stream_depends_on_its_key_and_not_on_torchs_generator():
@@ -153,7 +156,7 @@ def test_a_stream_depends_on_its_key_and_not_on_torchs_generator():
     assert torch.equal(torch.rand(2), torch.rand(2, generator=torch.Generator().manual_seed(2)))
 
 
-def test_a_stream_owes_no_example_its_numbers():
+def test_a_streams_draws_do_not_belong_to_examples():
     rng = Stream("key")
     assert rng.take(torch.tensor([0])) is rng
     assert rng.named("angles") is rng

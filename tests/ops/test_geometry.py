@@ -41,7 +41,7 @@ def test_resampling_agrees_with_the_exact_quarter_turn_next_to_it(
     torch.testing.assert_close(near, exact, rtol=0, atol=2e-3)
 
 
-def test_images_that_are_not_square_turn_by_half_turns_exactly_and_keep_their_aspect() -> None:
+def test_rectangular_images_turn_exactly_by_half_turns_and_keep_their_aspect() -> None:
     x = images(1, 9, 15)
     assert torch.equal(rotate(x, torch.tensor([180.0])), x.flip(2, 3))
     quarter = rotate(x, torch.tensor([90.0]), "nearest")
@@ -50,7 +50,7 @@ def test_images_that_are_not_square_turn_by_half_turns_exactly_and_keep_their_as
 
 
 @pytest.mark.parametrize("angle", [-137.0, -30.0, 12.5, 45.0, 100.0])
-def test_nearest_neighbours_are_those_of_pillow(angle: float) -> None:
+def test_nearest_neighbours_agree_with_pillow(angle: float) -> None:
     """Up to ties: a point half-way between two pixels may round either way."""
     x = images(1)[:, :1]
     pixels = (x[0, 0] * 255).byte()
@@ -60,7 +60,7 @@ def test_nearest_neighbours_are_those_of_pillow(angle: float) -> None:
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_every_image_has_its_own_angle_and_turns_as_it_would_alone(
+def test_every_image_turns_by_its_own_angle_as_it_would_alone(
     interpolation: Interpolation,
 ) -> None:
     x, degrees = images(5), torch.tensor([-170.3, -5.0, 0.0, 33.3, 90.0])
@@ -71,14 +71,14 @@ def test_every_image_has_its_own_angle_and_turns_as_it_would_alone(
         )
 
 
-def test_bilinear_resampling_is_torchvisions() -> None:
+def test_bilinear_resampling_agrees_with_torchvision() -> None:
     x = images(1)
     expected = torchvision_rotate(x, 33.0, InterpolationMode.BILINEAR)
     torch.testing.assert_close(rotate(x, torch.tensor([33.0])), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_corners_that_turn_in_are_black_or_mirror_the_image(interpolation: Interpolation) -> None:
+def test_corners_from_outside_are_black_or_mirrored(interpolation: Interpolation) -> None:
     x = torch.full((1, 1, 9, 9), 0.5)
     black, mirrored = (rotate(x, torch.tensor([45.0]), interpolation, fill) for fill in FILLS)
     assert black[0, 0, 0, 0] == 0
@@ -90,11 +90,11 @@ def test_corners_that_turn_in_are_black_or_mirror_the_image(interpolation: Inter
 def test_reflection_mirrors_at_the_outer_side_of_the_edge_pixels(
     interpolation: Interpolation,
 ) -> None:
-    """So an image amid its eight mirror images, turned and cut out, is the same image."""
+    """It equals rotating the image among its eight mirror images and cutting it out."""
     x, degrees = images(1, 12, 12), torch.tensor([25.0])
-    amid = torch.cat([x.flip(2), x, x.flip(2)], dim=2)
-    amid = torch.cat([amid.flip(3), amid, amid.flip(3)], dim=3)
-    expected = rotate(amid, degrees, interpolation)[:, :, 12:24, 12:24]
+    tiled = torch.cat([x.flip(2), x, x.flip(2)], dim=2)
+    tiled = torch.cat([tiled.flip(3), tiled, tiled.flip(3)], dim=3)
+    expected = rotate(tiled, degrees, interpolation)[:, :, 12:24, 12:24]
     torch.testing.assert_close(
         rotate(x, degrees, interpolation, "reflect"), expected, rtol=0, atol=2e-5
     )
@@ -109,7 +109,7 @@ def test_whole_pixels_move_without_changing_their_values() -> None:
     assert torch.equal(moved[1], x[1])
 
 
-def test_whole_pixels_that_move_in_are_the_mirror_images() -> None:
+def test_whole_pixels_from_outside_are_mirrored() -> None:
     moved = translate(
         torch.arange(4.0).view(1, 1, 1, 4), torch.tensor([2.0]), STILL, fill="reflect"
     )
@@ -134,37 +134,33 @@ def test_half_a_pixel_is_the_mean_of_two() -> None:
 
 
 @pytest.mark.parametrize("interpolation", BOTH)
-def test_a_transform_turns_first_and_then_moves(interpolation: Interpolation) -> None:
-    """Enough black around the image keeps all of it inside in between."""
+def test_a_transform_rotates_before_it_translates(interpolation: Interpolation) -> None:
+    """Enough black padding keeps all of the image inside between the two."""
     x = F.pad(images(6), (16, 16, 16, 16))
     degrees = torch.tensor([-30.0, 12.0, 90.0, 0.0, 7.5, 181.0])
     dx, dy = (
         torch.tensor([3.0, -2.0, 1.0, 0.0, -3.0, 0.0]),
         torch.tensor([-1.0, 0.0, 3.0, 2.0, 3.0, 0.0]),
     )
-    after_one_another = translate(rotate(x, degrees, interpolation), dx, dy)
+    in_two_steps = translate(rotate(x, degrees, interpolation), dx, dy)
     together = transform(x, degrees, dx, dy, interpolation)
-    alike = (together - after_one_another).abs() < 2e-4
-    assert alike.float().mean() > (
-        0.9999 if interpolation == "bilinear" else 0.999
-    )  # nearest: ties
+    alike = (together - in_two_steps).abs() < 2e-4
+    # nearest: ties may round either way
+    assert alike.float().mean() > (0.9999 if interpolation == "bilinear" else 0.999)
 
 
-def test_a_transform_keeps_what_a_turn_puts_outside_and_a_shift_brings_back() -> None:
+def test_a_transform_keeps_pixels_that_leave_by_rotation_and_return_by_translation() -> None:
     x = torch.zeros(1, 1, 9, 9)
     x[..., 0, 0] = 1
-    degrees, dx, dy = (
-        torch.tensor([-45.0]),
-        torch.tensor([0.0]),
-        torch.tensor([2.0]),
-    )  # the corner turns upwards
+    # the corner turns upwards
+    degrees, dx, dy = torch.tensor([-45.0]), torch.tensor([0.0]), torch.tensor([2.0])
     assert not translate(rotate(x, degrees), dx, dy).any()
     assert transform(x, degrees, dx, dy).any()
 
 
-def test_a_transform_by_nothing_or_a_quarter_and_whole_pixels_is_exact() -> None:
-    x, whole = images(2), torch.tensor([0.0, 2.0])
-    moved = transform(x, torch.tensor([0.0, 90.0]), whole, -whole)
+def test_the_identity_and_quarter_turns_with_whole_pixels_are_exact() -> None:
+    x, shift = images(2), torch.tensor([0.0, 2.0])
+    moved = transform(x, torch.tensor([0.0, 90.0]), shift, -shift)
     assert torch.equal(moved[0], x[0])
     assert torch.equal(moved[1, :, :26, 2:], torch.rot90(x[1], 1, (1, 2))[:, 2:, :26])
 

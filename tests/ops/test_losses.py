@@ -18,34 +18,34 @@ def test_the_dlr_loss_is_the_margin_over_the_gap_from_first_to_third() -> None:
     torch.testing.assert_close(dlr(LOGITS, Y), torch.tensor([-2 / 3, 3 / 4]))
 
 
-def test_the_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> None:
+def test_the_dlr_loss_is_invariant_to_scaling_and_shifting_logits() -> None:
     torch.testing.assert_close(dlr(7 * LOGITS - 11, Y), dlr(LOGITS, Y))
 
 
-def test_the_dlr_loss_says_that_it_needs_three_classes() -> None:
+def test_the_dlr_loss_needs_three_classes() -> None:
     with pytest.raises(InvspecError, match="three logits, the model has 2"):
         dlr(LOGITS[:, :2], Y)
 
 
 def test_the_targeted_dlr_loss_by_hand() -> None:
     """Towards classes 2 and 3: (0 - 3) over 3 - (0 - 1) / 2, and (1 - 2) over 5 - (1 + 0) / 2."""
-    found = dlr_targeted(LOGITS, Y, torch.tensor([2, 3]))
-    torch.testing.assert_close(found, torch.tensor([-3 / 3.5, -1 / 4.5]))
+    loss = dlr_targeted(LOGITS, Y, torch.tensor([2, 3]))
+    torch.testing.assert_close(loss, torch.tensor([-3 / 3.5, -1 / 4.5]))
 
 
-def test_the_targeted_dlr_loss_does_not_change_when_logits_are_scaled_or_shifted() -> None:
+def test_the_targeted_dlr_loss_is_invariant_to_scaling_and_shifting_logits() -> None:
     target = torch.tensor([1, 2])
     torch.testing.assert_close(
         dlr_targeted(7 * LOGITS - 11, Y, target), dlr_targeted(LOGITS, Y, target)
     )
 
 
-def test_the_targeted_dlr_loss_says_that_it_needs_four_classes() -> None:
+def test_the_targeted_dlr_loss_needs_four_classes() -> None:
     with pytest.raises(InvspecError, match="four logits, the model has 3"):
         dlr_targeted(LOGITS[:, :3], Y, Y)
 
 
-def test_the_cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() -> None:
+def test_the_cross_entropy_of_equal_logits_is_the_log_of_their_number() -> None:
     torch.testing.assert_close(cross_entropy(torch.zeros(2, 4), Y), torch.full((2,), 4.0).log())
 
 
@@ -62,12 +62,12 @@ def test_the_total_variation_of_a_constant_image_is_0() -> None:
 
 
 def test_the_total_variation_by_hand() -> None:
-    """Down 2 and 3, across 1 and 2; their squares over four pixels, and a second channel of the same."""
+    """Differences of 2 and 3 down and 1 and 2 across, over four pixels; then a second channel."""
     image = torch.tensor([[[[0.0, 1.0], [2.0, 4.0]]]])
     assert total_variation(image.repeat(1, 2, 1, 1)).tolist() == [16]
     assert total_variation(image.repeat(1, 2, 1, 1), squared=True).tolist() == [(4 + 9 + 1 + 4) / 4]
 
 
-def test_the_total_variation_is_of_each_image_alone() -> None:
+def test_the_total_variation_is_computed_per_image() -> None:
     images = torch.rand(5, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(total_variation(images)[2:3], total_variation(images[2:3]))

@@ -22,7 +22,7 @@ quick = settings(max_examples=60, deadline=None, database=None)
 
 
 def exceeds(delta: Tensor, eps: float | Tensor, norm: Norm) -> Tensor:
-    """By how much delta is too long, beyond the rounding of a float32 that large."""
+    """How far delta exceeds eps, beyond the rounding of float32 numbers of that size."""
     tolerance = 1e-6 * max(1.0, float(torch.as_tensor(eps).max()))
     return size(delta.double(), norm) - eps > tolerance
 
@@ -50,7 +50,7 @@ def test_a_projection_never_lengthens_any_coordinate(delta: Tensor, eps: float, 
 
 @quick
 @given(deltas, norms)
-def test_what_is_inside_stays_where_it_is(delta: Tensor, norm: Norm) -> None:
+def test_points_inside_the_ball_do_not_move(delta: Tensor, norm: Norm) -> None:
     assert torch.equal(project(delta, float(size(delta, norm).max()) * 1.0001 + 1e-3, norm), delta)
 
 
@@ -59,7 +59,7 @@ def test_what_is_inside_stays_where_it_is(delta: Tensor, norm: Norm) -> None:
 def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(
     delta: Tensor, eps: float
 ) -> None:
-    """Optimality: with p the projection, (delta - p) . (q - p) <= 0 for every vertex q of the ball."""
+    """Optimality of the projection p: (delta - p) . (q - p) <= 0 at all vertices q of the ball."""
     delta, p = delta.double(), project(delta.double(), eps, "l1")
     leftover = delta - p
     highest_vertex = eps * size(leftover, "linf")
@@ -68,7 +68,7 @@ def test_the_l1_projection_is_nearer_than_any_other_point_of_the_ball(
 
 @quick
 @given(deltas, st.floats(0.125, 50))
-def test_the_l1_projection_is_what_sorting_and_trying_every_rank_finds(
+def test_the_l1_projection_equals_that_of_sorting_and_trying_every_rank(
     delta: Tensor, eps: float
 ) -> None:
     for row, projected in zip(delta.double(), project(delta.double(), eps, "l1"), strict=True):
@@ -76,14 +76,11 @@ def test_the_l1_projection_is_what_sorting_and_trying_every_rank_finds(
         shrunk = [
             largest[:rank] - (largest[:rank].sum() - eps) / rank for rank in range(1, len(row) + 1)
         ]
-        kept = [entries for entries in shrunk if (entries > 0).all()][
-            -1
-        ]  # the last rank at which none is cut off
-        expected = (
-            largest
-            if row.abs().sum() <= eps
-            else torch.cat([kept, kept.new_zeros(len(row) - len(kept))])
-        )
+        # the last rank at which no entry becomes negative
+        entries = [entries for entries in shrunk if (entries > 0).all()][-1]
+        expected = torch.cat([entries, entries.new_zeros(len(row) - len(entries))])
+        if row.abs().sum() <= eps:
+            expected = largest
         torch.testing.assert_close(
             projected.abs().sort(descending=True).values, expected, rtol=1e-9, atol=1e-9
         )
@@ -95,7 +92,7 @@ def test_the_l1_projection_of_an_outside_point_has_length_eps() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_each_example_may_have_its_own_radius(norm: Norm) -> None:
+def test_the_radius_may_differ_between_examples(norm: Norm) -> None:
     delta = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     eps = torch.tensor([0.0, 0.5, 100.0])
     together = project(delta, eps, norm)
@@ -107,7 +104,7 @@ def test_each_example_may_have_its_own_radius(norm: Norm) -> None:
 
 @quick
 @given(deltas, norms)
-def test_a_steepest_step_has_length_one_and_climbs_by_the_dual_norm(
+def test_a_steepest_step_has_length_1_and_climbs_by_the_dual_norm(
     gradient: Tensor, norm: Norm
 ) -> None:
     gradient = gradient.double()
@@ -120,12 +117,12 @@ def test_a_steepest_step_has_length_one_and_climbs_by_the_dual_norm(
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_length_of_a_step_does_not_depend_on_how_small_the_gradient_is(norm: Norm) -> None:
+def test_a_step_has_length_1_however_small_the_gradient(norm: Norm) -> None:
     gradient = torch.tensor([[3e-30, -4e-30]])
     torch.testing.assert_close(steepest(gradient, norm), steepest(gradient * 1e30, norm))
 
 
-def test_a_sparse_step_moves_the_largest_gradients_alike() -> None:
+def test_a_sparse_step_moves_the_largest_entries_equally() -> None:
     step = steepest(torch.tensor([[[[0.1, -3.0], [2.0, 0.2]]]]), "l1", sparsity=2)
     assert torch.equal(step, torch.tensor([[[[0.0, -0.5], [0.5, 0.0]]]]))
     assert torch.equal(
@@ -133,12 +130,12 @@ def test_a_sparse_step_moves_the_largest_gradients_alike() -> None:
     )
 
 
-def test_each_example_may_have_its_own_sparsity() -> None:
+def test_the_sparsity_may_differ_between_examples() -> None:
     gradient = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     counts = [1, 5, 40]
     together = steepest(gradient, "l1", torch.tensor(counts))
     alone = [
-        steepest(one.unsqueeze(0), "l1", count) for one, count in zip(gradient, counts, strict=True)
+        steepest(row.unsqueeze(0), "l1", count) for row, count in zip(gradient, counts, strict=True)
     ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-7)
 
@@ -149,16 +146,16 @@ def test_per_example_values_broadcast_against_images() -> None:
 
 @quick
 @given(deltas, st.integers(0, 15))
-def test_the_l0_projection_keeps_the_largest_entries_as_they_are(delta: Tensor, count: int) -> None:
-    kept = project(delta, count + 0.5, "l0")
-    assert (size(kept, "l0") <= count).all()
-    assert ((kept == delta) | (kept == 0)).all()
-    lost = (delta - kept).abs().amax(1)
-    smallest_kept = kept.abs().where(kept != 0, torch.inf).amin(1)
-    assert ((lost <= smallest_kept) & ((lost == 0) | (size(kept, "l0") == count))).all()
+def test_the_l0_projection_keeps_the_largest_entries_unchanged(delta: Tensor, count: int) -> None:
+    projected = project(delta, count + 0.5, "l0")
+    assert (size(projected, "l0") <= count).all()
+    assert ((projected == delta) | (projected == 0)).all()
+    lost = (delta - projected).abs().amax(1)
+    smallest_kept = projected.abs().where(projected != 0, torch.inf).amin(1)
+    assert ((lost <= smallest_kept) & ((lost == 0) | (size(projected, "l0") == count))).all()
 
 
-def test_of_entries_as_large_as_each_other_l0_keeps_the_first_and_counts_for_each_example() -> None:
+def test_the_l0_projection_keeps_the_first_of_equal_entries_in_each_example() -> None:
     delta = torch.tensor([[1.0, -1.0, 1.0], [0.5, 2.0, -3.0]])
     assert project(delta, torch.tensor([2.0, 1.0]), "l0").tolist() == [[1, -1, 0], [0, 0, -3]]
     assert size(delta, "l0").tolist() == [3, 3]

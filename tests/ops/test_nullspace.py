@@ -26,40 +26,40 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def felt(u: Tensor, gradient: Tensor) -> Tensor:
+def cosine(u: Tensor, gradient: Tensor) -> Tensor:
     """Cosine of the angle between them, (B,)."""
     return dot(u, gradient) / (dot(u, u) * dot(gradient, gradient)).sqrt()
 
 
-# ─ one gradient an example ────────────────────────────────────────────────────────────────────────────────────────────
+# ─ one gradient per example ───────────────────────────────────────────────────────────────────────
 
 V, GRADIENT = normal(64, 2, 5, 5), normal(64, 2, 5, 5, seed=1)
 LOWERS = dot(V, GRADIENT) < 0
 
 
-def test_two_sided_leaves_nothing_along_the_gradient() -> None:
-    assert felt(project_out(V, GRADIENT, "two_sided"), GRADIENT).abs().max() < 1e-10
+def test_two_sided_leaves_no_component_along_the_gradient() -> None:
+    assert cosine(project_out(V, GRADIENT, "two_sided"), GRADIENT).abs().max() < 1e-10
 
 
-def test_one_sided_removes_only_what_lowers() -> None:
+def test_one_sided_removes_only_components_against_the_gradient() -> None:
     u = project_out(V, GRADIENT, "one_sided")
     assert LOWERS.any()
     assert not LOWERS.all()
-    assert felt(u, GRADIENT).min() > -1e-10
+    assert cosine(u, GRADIENT).min() > -1e-10
     assert torch.equal(u[~LOWERS], V[~LOWERS])
     assert torch.equal(u[LOWERS], project_out(V, GRADIENT, "two_sided")[LOWERS])
 
 
 def test_the_printed_formula_only_lengthens() -> None:
     u = project_out(V, GRADIENT, "printed")
-    torch.testing.assert_close(felt(u, V), torch.ones(64, dtype=torch.float64))
+    torch.testing.assert_close(cosine(u, V), torch.ones(64, dtype=torch.float64))
     torch.testing.assert_close(
-        dot(u, u).sqrt() / dot(V, V).sqrt(), 1 - felt(V, GRADIENT).clamp(max=0)
+        dot(u, u).sqrt() / dot(V, V).sqrt(), 1 - cosine(V, GRADIENT).clamp(max=0)
     )
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
-def test_where_the_gradient_is_0_there_is_nothing_to_remove(projection: Projection) -> None:
+def test_where_the_gradient_is_0_nothing_is_removed(projection: Projection) -> None:
     for v in (V, torch.zeros_like(V)):
         assert torch.equal(project_out(v, torch.zeros_like(V), projection), v)
 
@@ -72,7 +72,7 @@ def test_the_result_may_be_changed_in_place(projection: Projection) -> None:
 
 
 def at_bounds() -> tuple[Tensor, Tensor, Tensor]:
-    """x, v and a gradient against v: half of the pixels are at a bound, and no x + v leaves it."""
+    """x, v and a gradient against v; half of the pixels are at a bound, and x + v is in bounds."""
     x, x_target = (
         torch.rand(64, 200, generator=torch.Generator().manual_seed(seed)).double()
         for seed in (0, 1)
@@ -83,9 +83,12 @@ def at_bounds() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def nearest_by_bisection(x: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
-    """The nearest displacement to v that keeps the box and does not lower: v + c gradient, cut off, for the least c."""
+    """The nearest displacement to v in the box that is not against the gradient.
 
-    def cut(c: Tensor) -> Tensor:
+    It is v + c gradient, without the components that leave the box, for the least c.
+    """
+
+    def clipped(c: Tensor) -> Tensor:
         u = v + c[:, None] * gradient
         return u.masked_fill(((x <= 0) & (u < 0)) | ((x >= 1) & (u > 0)), 0)
 
@@ -95,26 +98,26 @@ def nearest_by_bisection(x: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
     )
     for _ in range(100):
         middle = (low + high) / 2
-        enough = dot(cut(middle), gradient) >= 0
+        enough = dot(clipped(middle), gradient) >= 0
         low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-    return cut(high)
+    return clipped(high)
 
 
 @pytest.mark.parametrize("projection", ["one_sided", "two_sided"])
-def test_among_free_pixels_it_is_the_nearest_displacement_that_keeps_the_box_and_the_confidence(
+def test_with_free_pixels_it_is_the_nearest_displacement_that_keeps_box_and_confidence(
     projection: Projection,
 ) -> None:
     x, v, gradient = at_bounds()
     assert (dot(v, gradient) < 0).all()
     u = project_out_within(v, gradient, projection, x, (0.0, 1.0))
     torch.testing.assert_close(u, nearest_by_bisection(x, v, gradient), rtol=0, atol=1e-9)
-    assert felt(u, gradient).abs().max() < 1e-10
+    assert cosine(u, gradient).abs().max() < 1e-10
 
 
-def test_the_clamp_would_lower_the_confidence_instead() -> None:
+def test_clamping_instead_would_lower_the_confidence() -> None:
     x, v, gradient = at_bounds()
     clamped = (x + 0.01 * project_out(v, gradient, "one_sided")).clamp(0, 1) - x
-    assert (felt(clamped, gradient) < -1e-3).all()
+    assert (cosine(clamped, gradient) < -1e-3).all()
 
 
 def test_away_from_the_bounds_all_pixels_are_free() -> None:
@@ -124,7 +127,7 @@ def test_away_from_the_bounds_all_pixels_are_free() -> None:
         torch.testing.assert_close(u, project_out(V, GRADIENT, projection))
 
 
-# ─ many rows, one image ───────────────────────────────────────────────────────────────────────────────────────────────
+# ─ many rows, one image ───────────────────────────────────────────────────────────────────────────
 
 D, H, K = 60, 40, 5
 
@@ -134,7 +137,7 @@ def dependent() -> Tensor:
     return torch.cat([normal(10, D, seed=3), normal(5, 10, seed=4) @ normal(10, D, seed=3)])
 
 
-def test_what_is_orthogonal_to_dependent_rows_is_felt_by_none_of_them() -> None:
+def test_the_null_component_is_orthogonal_to_linearly_dependent_rows() -> None:
     matrix, v = dependent(), normal(D, seed=5)
     basis = row_space(matrix)
     v_p = null_component(v, basis)
@@ -142,14 +145,14 @@ def test_what_is_orthogonal_to_dependent_rows_is_felt_by_none_of_them() -> None:
     assert (matrix @ v_p).abs().max() <= 1e-9 * v.norm()
 
 
-def test_it_is_idempotent_and_self_adjoint() -> None:
+def test_the_projection_is_idempotent_and_self_adjoint() -> None:
     basis, v, w = row_space(dependent()), normal(D, seed=5), normal(D, seed=6)
     once = null_component(v, basis)
     torch.testing.assert_close(null_component(once, basis), once, rtol=0, atol=1e-13)
     torch.testing.assert_close(once @ w, v @ null_component(w, basis), rtol=0, atol=1e-12)
 
 
-def test_it_is_0_exactly_for_what_is_in_the_row_space() -> None:
+def test_the_null_component_is_0_only_in_the_row_space() -> None:
     matrix = dependent()
     basis = row_space(matrix)
     inside = matrix.T @ normal(15, seed=7)
@@ -157,7 +160,7 @@ def test_it_is_0_exactly_for_what_is_in_the_row_space() -> None:
     assert null_component(inside + normal(D, seed=8), basis).norm() > 1
 
 
-def test_of_full_rank_it_is_the_papers_formula() -> None:
+def test_for_full_rank_it_is_the_papers_formula() -> None:
     matrix, v = normal(10, D, seed=3), normal(D, seed=5)
     by_formula = v - matrix.T @ torch.linalg.solve(matrix @ matrix.T, matrix @ v)
     torch.testing.assert_close(null_component(v, row_space(matrix)), by_formula, rtol=0, atol=1e-12)
@@ -186,15 +189,12 @@ def test_the_null_space_has_the_dimension_of_the_paper(threshold: float) -> None
     dimension, h_thresh = D - len(basis), int((a.abs() < threshold).sum())
     assert int(held.sum()) == h_thresh
     assert dimension >= D - K - h_thresh
-    free = int(
-        ((a > 0) & ~held).sum()
-    )  # units of which the effective map is made, besides those held
+    # units that the effective map consists of, besides those held
+    free = int(((a > 0) & ~held).sum())
     assert dimension == D - h_thresh - min(K, free)
 
 
-def test_the_active_set_ends_where_nothing_flips_and_with_fewer_rows_than_any_threshold_that_does() -> (
-    None
-):
+def test_the_active_set_prevents_all_flips_with_fewer_rows_than_any_threshold() -> None:
     w1, w2, a, v = two_layers()
     effective = effective_map(w1, w2, a > 0)
     v_p, held, _ = project_held(v, effective, w1, lambda step: flips(a, w1 @ step))
@@ -207,7 +207,7 @@ def test_the_active_set_ends_where_nothing_flips_and_with_fewer_rows_than_any_th
             assert (v - v_p).norm() <= (v - by_threshold).norm()
 
 
-def test_no_relu_flips_before_alpha_max_and_one_does_behind_it() -> None:
+def test_no_relu_flips_below_alpha_max_and_one_does_above() -> None:
     a, change = normal(H, seed=12), normal(H, seed=14)
     limit = alpha_max(a, change)
     assert not flips(a, 0.999 * limit * change).any()
@@ -218,7 +218,7 @@ def test_no_relu_flips_before_alpha_max_and_one_does_behind_it() -> None:
     ("a", "change", "limit"),
     [([1.0, -1.0], [1.0, -1.0], torch.inf), ([0.0], [1.0], 0.0), ([0.0], [-1.0], torch.inf)],
 )
-def test_alpha_max_where_nothing_flips_or_something_is_about_to(
+def test_alpha_max_where_nothing_flips_or_a_pre_activation_is_0(
     a: Any, change: Any, limit: float
 ) -> None:
     assert alpha_max(torch.tensor(a), torch.tensor(change)).item() == limit

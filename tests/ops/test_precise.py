@@ -1,4 +1,4 @@
-"""What a copy in double precision shares with its net, and what it does not."""
+"""Copies of nets in double precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from invspec.ops.precise import in_double
 
 
 class Net(nn.Module):
-    """A layer with weights, and one with buffers, of which one is a count."""
+    """A layer with weights, and one with float and integer buffers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,18 +23,18 @@ class Net(nn.Module):
         return self.norm(self.linear(x))
 
 
-def test_weights_and_buffers_are_those_of_the_net_in_float64() -> None:
-    found = dict(in_double(Net()).state_dict())
-    counts = found.pop("norm.num_batches_tracked")
+def test_weights_and_buffers_equal_those_of_the_net_in_float64() -> None:
+    state = dict(in_double(Net()).state_dict())
+    counts = state.pop("norm.num_batches_tracked")
     assert counts.dtype == torch.int64
-    assert {tensor.dtype for tensor in found.values()} == {torch.float64}
+    assert {tensor.dtype for tensor in state.values()} == {torch.float64}
     assert all(
-        torch.equal(tensor.float(), Net().state_dict()[name]) for name, tensor in found.items()
+        torch.equal(tensor.float(), Net().state_dict()[name]) for name, tensor in state.items()
     )
     assert not in_double(Net()).training
 
 
-def test_the_net_itself_stays_as_it_is() -> None:
+def test_the_net_itself_does_not_change() -> None:
     single = Net()
     in_double(single).linear.weight.zero_()
     assert single.linear.weight.dtype == torch.float32

@@ -12,7 +12,7 @@ RHO, MAX_LPIPS = 100.0, 0.03
 
 
 def perturbations(*lengths: float) -> torch.Tensor:
-    """One pixel of each image (B, 1, 2, 2) has the length, the others less: its linf length."""
+    """Perturbations (B, 1, 2, 2) of these linf lengths."""
     return torch.tensor(lengths).view(-1, 1, 1, 1) * torch.tensor([-1.0, 0.5, 0.0, 0.2]).view(
         1, 1, 2, 2
     )
@@ -28,7 +28,7 @@ def test_the_power_transition_is_1_without_a_perturbation_and_0_from_eps_on(norm
     assert power_transition(delta, 0.3, 12, norm).tolist() == [1, 0, 0, 0]
 
 
-def test_the_power_transition_falls_all_the_way() -> None:
+def test_the_power_transition_falls_strictly() -> None:
     weights = power_transition(torch.linspace(0, 0.3, 50).view(-1, 1), eps=0.3, rho=2)
     assert (weights.diff() < 0).all()
 
@@ -37,16 +37,16 @@ def test_the_power_transition_falls_all_the_way() -> None:
     ("share", "rho", "weight"), [(0.5, 12, 2**-12), (0.25, 1, 0.75), (0.1, 10, 0.9**10)]
 )
 def test_the_power_transition_at_a_share_of_eps(share: float, rho: float, weight: float) -> None:
-    found = power_transition(perturbations(0.03 * share), 0.03, rho)
-    torch.testing.assert_close(found, torch.tensor([weight]))
+    result = power_transition(perturbations(0.03 * share), 0.03, rho)
+    torch.testing.assert_close(result, torch.tensor([weight]))
 
 
-def test_a_ball_of_radius_0_leaves_the_label_as_it_is() -> None:
+def test_with_eps_0_the_label_does_not_fade() -> None:
     assert power_transition(torch.zeros(2, 3), eps=0.0, rho=12).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("length", [1e-4, 0.001, 0.03, 0.5, 1.0])
-def test_half_of_the_label_is_left_at_the_budget_whatever_the_size(length: float) -> None:
+def test_at_max_lpips_half_of_the_label_remains_whatever_the_size(length: float) -> None:
     assert faded_by(length, MAX_LPIPS) == 0.5
 
 
@@ -68,18 +68,18 @@ def test_the_sigmoid_transition_falls_to_the_sigmoid_of_minus_rho_times_the_size
 def test_the_sigmoid_transition_falls_with_lpips_and_has_the_value_of_its_formula() -> None:
     lpips = torch.tensor([0.01, 0.02, 0.03, 0.06, 0.3])
     weights = sigmoid_transition(perturbations(*[0.02] * 5), lpips, MAX_LPIPS, RHO)
-    expected = [1 / (1 + math.exp(-2 * (0.03 / each - 1))) for each in lpips.tolist()]
+    expected = [1 / (1 + math.exp(-2 * (0.03 / value - 1))) for value in lpips.tolist()]
     assert weights.tolist() == pytest.approx(expected)
     assert (weights.diff() < 0).all()
 
 
 @pytest.mark.parametrize("lpips", [0.0, 0.03, 0.5])
-def test_an_image_that_is_not_moved_keeps_its_label(lpips: float) -> None:
+def test_an_unperturbed_image_keeps_its_label(lpips: float) -> None:
     assert faded_by(0.0, lpips) == 1
     assert faded_by(9e-9, lpips) == 1
 
 
-def test_a_faded_label_shares_what_is_left_among_all_classes() -> None:
-    found = faded(torch.tensor([2, 0, 1]), torch.tensor([1.0, 0.2, 0.0]), classes=4)
+def test_a_faded_label_shares_the_rest_among_all_classes() -> None:
+    result = faded(torch.tensor([2, 0, 1]), torch.tensor([1.0, 0.2, 0.0]), classes=4)
     expected = [[0, 0, 1, 0], [0.4, 0.2, 0.2, 0.2], [0.25, 0.25, 0.25, 0.25]]
-    torch.testing.assert_close(found, torch.tensor(expected))
+    torch.testing.assert_close(result, torch.tensor(expected))

@@ -1,4 +1,4 @@
-"""Walks along level sets, where the end of the walk is known: linear logits, two layers without a flip, digits."""
+"""Walks along level sets with a known end: linear logits, two layers without flips, digits."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def walked(attack: TargetWalk, model: nn.Module, batch: Batch) -> Perturbed:
     return attack.perturb(model, batch, PerExample("task", batch.index))
 
 
-# ─ linear logits ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ linear logits ──────────────────────────────────────────────────────────────────────────────────
 
 N, D = 24, 16
 W = torch.randn(D, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
 
 class Binary(nn.Module):
-    """f = sigmoid(w . x) for label 1, as logits (0, w . x); label 1 is predicted where w . x > 0."""
+    """f = sigmoid(w . x) for label 1, with logits (0, w . x)."""
 
     def forward(self, x: Tensor) -> Tensor:
         score = x.flatten(1) @ W
@@ -47,7 +47,7 @@ class Binary(nn.Module):
 
 
 def linear_pairs() -> Batch:
-    """Sources of label 1 and targets anywhere, in no box."""
+    """Sources of label 1, and targets, without pixel bounds."""
     generator = torch.Generator().manual_seed(1)
     x, x_target = (
         torch.randn(N, 1, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2)
@@ -57,7 +57,7 @@ def linear_pairs() -> Batch:
 
 
 def on_the_level(batch: Batch) -> Tensor:
-    """x* = x_t - (w . (x_t - x) / ||w||^2) w, the nearest point to the target where the confidence is that at x."""
+    """x_t - (w . (x_t - x) / ||w||^2) w, the point of the level set of x nearest to the target."""
     along = (batch.targets - batch.x).flatten(1) @ W / (W @ W)
     return batch.targets - (along[:, None] * W).view_as(batch.x)
 
@@ -74,17 +74,17 @@ LINEAR = [
 
 
 @pytest.mark.parametrize("attack", LINEAR, ids=["unit", "fraction", "input"])
-def test_one_sided_ends_on_the_level_set_or_where_confidence_only_rises_on_the_target(
+def test_one_sided_ends_on_the_level_set_or_if_confidence_rises_on_the_target(
     attack: NSPGD,
 ) -> None:
     batch = linear_pairs()
     rising = rises(batch)
     assert rising.any()
     assert not rising.all()
-    found = walked(attack, Binary(), batch).x_adv
+    result = walked(attack, Binary(), batch).x_adv
     expected = torch.where(rising[:, None, None, None], batch.targets, on_the_level(batch))
     torch.testing.assert_close(
-        found, expected, rtol=0, atol=1e-13
+        result, expected, rtol=0, atol=1e-13
     )  # 8.5e-15 but for how often it is rounded
 
 
@@ -98,20 +98,20 @@ def test_one_sided_ends_on_the_level_set_or_where_confidence_only_rises_on_the_t
 )
 def test_two_sided_ends_on_the_level_set(attack: TargetWalk) -> None:
     batch = linear_pairs()
-    found = walked(attack, Binary(), batch).x_adv
-    torch.testing.assert_close(found, on_the_level(batch), rtol=0, atol=1e-13)
-    before, after = (Binary()(x).softmax(1) for x in (batch.x, found))
+    result = walked(attack, Binary(), batch).x_adv
+    torch.testing.assert_close(result, on_the_level(batch), rtol=0, atol=1e-13)
+    before, after = (Binary()(x).softmax(1) for x in (batch.x, result))
     torch.testing.assert_close(after, before, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("projection", ["none", "printed"])
-def test_without_a_projection_the_walk_ends_where_the_segment_to_the_target_has_lost_max_drop(
+def test_without_a_projection_the_walk_ends_where_it_has_lost_max_drop(
     projection: Any,
 ) -> None:
     batch = linear_pairs()
     attack = NSPGD(projection=projection, step_size=0.05, max_drop=0.05, backtracks=30, steps=2000)
-    found = walked(attack, Binary(), batch).x_adv
-    way, gone = batch.targets - batch.x, found - batch.x
+    result = walked(attack, Binary(), batch).x_adv
+    way, gone = batch.targets - batch.x, result - batch.x
     share = (way * gone).flatten(1).sum(1) / (way * way).flatten(1).sum(1)
     torch.testing.assert_close(gone, share[:, None, None, None] * way, rtol=0, atol=1e-12)
     confidence, score = ((x.flatten(1) @ W) for x in (batch.x, way))
@@ -120,11 +120,11 @@ def test_without_a_projection_the_walk_ends_where_the_segment_to_the_target_has_
     torch.testing.assert_close(share, expected, rtol=0, atol=1e-6)
 
 
-# ─ two layers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ two layers ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_while_no_relu_flips_two_sided_ends_at_the_closed_form_of_two_layers() -> None:
-    """With two classes, M is the one row by which the logits differ; targets are so near that nothing flips."""
+def test_without_flips_two_sided_ends_at_the_closed_form_of_two_layers() -> None:
+    """With two classes M is the difference of two rows; near targets cause no flip."""
     generator = torch.Generator().manual_seed(4)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -148,13 +148,13 @@ def test_while_no_relu_flips_two_sided_ends_at_the_closed_form_of_two_layers() -
         images, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=targets
     )
     attack = NSPGD(projection="two_sided", step_mode="fraction", step_size=0.2, max_drop=1e-6)
-    found = walked(attack, net, batch).x_adv
-    torch.testing.assert_close(found.flatten(1), torch.stack(ends), rtol=0, atol=1e-12)
-    torch.testing.assert_close(net(found).softmax(1), net(images).softmax(1), rtol=0, atol=1e-13)
+    result = walked(attack, net, batch).x_adv
+    torch.testing.assert_close(result.flatten(1), torch.stack(ends), rtol=0, atol=1e-12)
+    torch.testing.assert_close(net(result).softmax(1), net(images).softmax(1), rtol=0, atol=1e-13)
 
 
-def test_of_two_layers_the_null_step_is_no_nearer_than_a_walk_that_follows_the_flips() -> None:
-    """The exact step keeps every logit and every unit; the walk keeps one confidence, and may bend."""
+def test_a_walk_ends_at_least_as_near_as_the_null_step_of_two_layers() -> None:
+    """The exact step keeps all logits and units; the walk keeps one confidence, and may bend."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = TwoLayerNet(D, 24, 2).requires_grad_(False)
@@ -167,11 +167,11 @@ def test_of_two_layers_the_null_step_is_no_nearer_than_a_walk_that_follows_the_f
     )
     exact = NullStep(clamp=False).perturb(net, batch, PerExample("task", batch.index)).x_adv
     walk = walked(NSPGD(step_mode="fraction", max_drop=0.05, steps=300), net, batch).x_adv
-    left = [size(found - x_target, "l2").mean() for found in (walk, exact)]
-    assert left[0] < left[1]
+    distances = [size(result - x_target, "l2").mean() for result in (walk, exact)]
+    assert distances[0] < distances[1]
 
 
-# ─ digits ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ digits ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def digits() -> tuple[Tensor, Tensor]:
@@ -211,7 +211,7 @@ def robust() -> nn.Module:
 
 
 def cross_class(*models: nn.Module) -> Batch:
-    """Pairs of different classes, of the other digits, whose source every model has right."""
+    """Pairs of different classes from the other digits, correctly classified by every model."""
     x, y = (part[1200:] for part in digits())
     right = torch.stack(
         [torch.ones_like(y).bool(), *(model(x).argmax(1) == y for model in models)]
@@ -225,31 +225,31 @@ def cross_class(*models: nn.Module) -> Batch:
 
 def remaining(attack: NSPGD, model: nn.Module, batch: Batch) -> Tensor:
     """||x - x_t|| / ||x_s - x_t||, (B,)."""
-    found = walked(attack, model, batch).x_adv
-    return size(found - batch.targets, "l2") / size(batch.x - batch.targets, "l2")
+    result = walked(attack, model, batch).x_adv
+    return size(result - batch.targets, "l2") / size(batch.x - batch.targets, "l2")
 
 
 PAPER = NSPGD(steps=700, backtracks=0)
 
 
 @pytest.mark.slow
-def test_projecting_leaves_less_distance_than_the_printed_formula_which_is_none(
+def test_projecting_leaves_less_distance_than_the_printed_formula(
     normal: nn.Module,
 ) -> None:
     batch = cross_class(normal)
-    left = {
+    distances = {
         projection: remaining(PAPER.model_copy(update={"projection": projection}), normal, batch)
         for projection in ("one_sided", "two_sided", "none", "printed")
     }
-    assert left["one_sided"].mean() < left["none"].mean() - 0.1
-    assert left["one_sided"].mean().item() == pytest.approx(
-        left["two_sided"].mean().item(), abs=0.02
+    assert distances["one_sided"].mean() < distances["none"].mean() - 0.1
+    assert distances["one_sided"].mean().item() == pytest.approx(
+        distances["two_sided"].mean().item(), abs=0.02
     )
-    torch.testing.assert_close(left["printed"], left["none"], rtol=0, atol=5e-4)
+    torch.testing.assert_close(distances["printed"], distances["none"], rtol=0, atol=5e-4)
 
 
 @pytest.mark.slow
-def test_a_normal_model_is_left_nearer_to_the_target_than_an_adversarially_trained_one(
+def test_walks_get_nearer_to_the_target_on_a_normal_model_than_on_a_robust_one(
     normal: nn.Module, robust: nn.Module
 ) -> None:
     batch = cross_class(normal, robust)
@@ -263,26 +263,26 @@ def test_a_normal_model_is_left_nearer_to_the_target_than_an_adversarially_train
 
 
 @pytest.mark.slow
-def test_halved_steps_come_nearer_still(normal: nn.Module) -> None:
+def test_halved_steps_get_nearer_still(normal: nn.Module) -> None:
     batch = cross_class(normal)
     halved = PAPER.model_copy(update={"backtracks": 5})
     assert remaining(halved, normal, batch).mean() < remaining(PAPER, normal, batch).mean()
 
 
 @pytest.mark.slow
-def test_where_most_pixels_are_at_a_bound_leaving_them_out_keeps_the_walk_going(
+def test_leaving_out_pixels_at_a_bound_keeps_the_walk_going(
     normal: nn.Module,
 ) -> None:
-    """Digits on a black ground, eight times as many pixels; the net sees their centre and a little of the rest."""
+    """Digits on a black background of eight times as many pixels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        rest = 0.05 * torch.randn(64, 512)
+        noise = 0.05 * torch.randn(64, 512)
 
     class Wide(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             centre = x[:, :, 8:16, 8:16]
             border = x.flatten(1)[:, outside]
-            return normal(centre + (border @ rest.T).view_as(centre))
+            return normal(centre + (border @ noise.T).view_as(centre))
 
     frame = torch.ones(24, 24, dtype=torch.bool)
     frame[8:16, 8:16] = False
@@ -315,9 +315,9 @@ def test_paths_on_digits_are_valid() -> None:
     ):
         path = walked(attack, net, batch).path
         assert path is not None
-        found = verify_path(
+        result = verify_path(
             path.transpose(0, 1), net, probs.argmax(1), probs.amax(1), attack.max_drop
         )
-        assert found.min_margin.min() >= -1e-6
+        assert result.min_margin.min() >= -1e-6
         if isinstance(attack, NSPGD):
-            assert found.max_step.max() <= 0.05 + 1e-6
+            assert result.max_step.max() <= 0.05 + 1e-6

@@ -96,7 +96,7 @@ def of_mlp(p: float) -> dict[str, Shown]:
     return measured(net.eval().requires_grad_(False), p)
 
 
-Found = Callable[[float], dict[str, Row]]
+Found = Callable[[float], dict[str, Shown]]
 CLASSIFIERS: dict[str, Found] = {
     f"{'negated ' if negate else ''}{over}": (
         lambda p, over=over, negate=negate: of_sign(over, negate, p)
