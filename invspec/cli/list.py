@@ -131,9 +131,11 @@ def _provenance(card: Card) -> str:
 def _default(card: Card, field: str, about: FieldInfo) -> str:
     if field in card.params:
         return _yaml(card.params[field])
-    if about.is_required():
-        return "required"
-    return _yaml(about.get_default(call_default_factory=True))
+    return "required" if about.is_required() else _yaml(_default_of(about))
+
+
+def _default_of(about: FieldInfo) -> Any:
+    return about.get_default(call_default_factory=True)
 
 
 def _yaml(value: Any) -> str:
@@ -228,9 +230,7 @@ def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
     if required := [name for name, about in open_fields.items() if about.is_required()]:
         yield from ((name, "...") for name in required)
         return
-    defaults = {
-        name: about.get_default(call_default_factory=True) for name, about in open_fields.items()
-    }
+    defaults = {name: _default_of(about) for name, about in open_fields.items()}
     yield from [item for item in defaults.items() if not _holds_method(item[1])][:1]
 
 

@@ -13,20 +13,23 @@ from invspec.cli import options
 from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
 from invspec.errors import SpecError
 
+Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="number of CPU workers, one thread each (default: cores)"),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
+]
+Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
+
 
 def run(
     spec: SpecName,
-    devices: Annotated[
-        str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="number of CPU workers, one thread each (default: cores)"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")] = None,
+    devices: Devices = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
     set: Set = None,

@@ -155,10 +155,8 @@ def _damaged(folder: Path, problem: Exception) -> InvspecError:
 
 def _curves(path: Path) -> Curves:
     """The curves of a training. Raises ValueError and the like if the file does not hold any."""
-    return {
-        str(name): [float(number) for number in numbers]
-        for name, numbers in json.loads(path.read_text()).items()
-    }
+    curves: dict[str, list[float]] = json.loads(path.read_text())
+    return {str(name): list(map(float, numbers)) for name, numbers in curves.items()}
 
 
 def unneeded(store: Store, needed: Iterable[Task]) -> list[Path]:

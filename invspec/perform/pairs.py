@@ -35,10 +35,9 @@ class PairedSplit(IndexedSplit):
 
     def take(self, positions: Tensor) -> PairedSplit:
         """The pairs at positions (M,), which keep their index."""
-        rows = positions.cpu()
-        return replace(
-            self, source=self.source[rows], target=self.target[rows], index=self.index[rows]
-        )
+        columns = (self.source, self.target, self.index)
+        source, target, index = (column[positions.cpu()] for column in columns)
+        return replace(self, source=source, target=target, index=index)
 
     def labels(self) -> Tensor:
         """y (P,) int64 of the sources."""

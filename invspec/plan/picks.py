@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from invspec.plan import coordinates
 from invspec.spec.schema import Compare, Coords, Pick, Scalar, Trend
 
+CellCoords = Mapping[str, Scalar]
+Cells = Iterable[CellCoords]
+
 
 def sides(pick: Pick) -> dict[str, Coords]:
     """The places that a pick compares, by key: `of` and `to`; of other picks one, `at`."""
@@ -35,9 +38,7 @@ def row_names(pick: Pick, cells: Sequence[Mapping[str, Scalar]]) -> set[str]:
     return {name for name in names if name.startswith(f"{pick.measure}.")} - known
 
 
-def at_side(
-    pick: Pick, key: str, cells: Iterable[Mapping[str, Scalar]], unknown: Collection[str]
-) -> list[Mapping[str, Scalar]]:
+def at_side(pick: Pick, key: str, cells: Cells, unknown: Collection[str]) -> list[CellCoords]:
     """The cells at one side of a pick, as far as that can be told without the unknown names."""
     place = coordinates.without({**pick.at, **sides(pick)[key]}, unknown)
     return [coords for coords in cells if coordinates.matches(coords, place)]

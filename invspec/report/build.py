@@ -40,10 +40,8 @@ class Builder:
 
     def tables(self) -> tuple[Table, ...]:
         """A table for each layout."""
-        return tuple(
-            self._located_table(number, layout)
-            for number, layout in enumerate(layouts.layouts(self.plan))
-        )
+        numbered = enumerate(layouts.layouts(self.plan))
+        return tuple(self._located_table(number, layout) for number, layout in numbered)
 
     def _located_table(self, number: int, layout: Layout) -> Table:
         try:

@@ -71,10 +71,8 @@ def _attacks(planned: Plan) -> list[tuple[Perturb, Coords]]:
 
 def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
     """The swept coordinates of some entries of the spec."""
-    entries = planned.spec.entries[kind]
-    return {
-        name for label in labels for variant in entries[label].variants for name in variant.coords
-    }
+    entries = (planned.spec.entries[kind][label] for label in labels)
+    return {name for entry in entries for variant in entry.variants for name in variant.coords}
 
 
 def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:

@@ -42,7 +42,5 @@ def metric(spec: Spec, layout: Layout) -> str:
 
 def _is_shown(variant: Variant, layout: Layout) -> bool:
     """Whether a layout shows this value of a measure's sweep."""
-    return all(
-        coordinates.same(value, layout.at.get(name, value))
-        for name, value in variant.coords.items()
-    )
+    shared = {name: value for name, value in variant.coords.items() if name in layout.at}
+    return all(coordinates.same(value, layout.at[name]) for name, value in shared.items())

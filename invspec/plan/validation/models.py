@@ -155,9 +155,11 @@ def _in_memory(net: Any) -> Any:
     """A small sketch with memory behind it; a large one stays on the meta device."""
     tensors = [*net.parameters(), *net.buffers()]
     small = sum(tensor.numel() for tensor in tensors) < SMALL
-    if small and any(tensor.is_meta for tensor in tensors):
-        return net.to_empty(device="cpu")
-    return net
+    return net.to_empty(device="cpu") if small and any(map(_is_meta, tensors)) else net
+
+
+def _is_meta(tensor: Any) -> bool:
+    return tensor.is_meta
 
 
 def _mismatch(method: Method, user: str, net: Any, model: str) -> Iterator[SpecError]:
