@@ -118,8 +118,10 @@ def _sweep_styles(swept: dict[RowLabels, float]) -> dict[RowLabels, LineStyle]:
 
 def legend_handles(styles: Mapping[str, LineStyle]) -> list[Line2D]:
     """A line with its marker for each entry of a legend."""
-    looks = ({"color": style.colour, "marker": style.marker} for style in styles.values())
-    return [Line2D([], [], markersize=3.4, linewidth=1.5, **look) for look in looks]
+    return [
+        Line2D([], [], color=style.colour, marker=style.marker, markersize=3.4, linewidth=1.5)
+        for style in styles.values()
+    ]
 
 
 def add_legend(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
