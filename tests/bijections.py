@@ -37,7 +37,9 @@ def orthogonal(seed: int = 0, size: int = 4) -> Tensor:
 
 
 def told_twice(n: int, seed: int = 0) -> TensorSplit:
-    """Both pixels of the first row tell the label, -1 or 1, with noise of deviation 1; the second row is all noise."""
+    """Both pixels of the first row tell the label, -1 or 1, with noise of deviation 1; the second
+    row is all noise.
+    """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % CLASSES
     x = torch.randn(n, 1, 2, 2, generator=generator)

@@ -27,7 +27,9 @@ Outcomes = Callable[
 
 
 class ToyStore:
-    """Holds the scores of a plan's cells as a function of their coordinates, and all that is behind them."""
+    """Holds the scores of a plan's cells as a function of their coordinates, and all that is behind
+    them.
+    """
 
     def __init__(self, planned: Plan, outcomes: Outcomes) -> None:
         self.scores: dict[Task, Artifact] = {}

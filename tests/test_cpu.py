@@ -17,7 +17,8 @@ KNIGHTS_LANDING = "fpu sse4_2 avx avx2 fma avx512f avx512pf avx512er avx512cd"
 
 def cpuinfo(vendor: str, flags: str) -> str:
     """Two cores, as Linux describes them."""
-    core = f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: a CPU @ 2.00GHz: fast\nflags\t\t: {flags}\n"
+    model = "model name\t: a CPU @ 2.00GHz: fast"
+    core = f"processor\t: 0\nvendor_id\t: {vendor}\n{model}\nflags\t\t: {flags}\n"
     return f"{core}bugs\t\t:\n\n{core}"
 
 
@@ -83,7 +84,8 @@ def test_the_first_import_prepares_it(first: str, prepared: str) -> None:
         pytest.skip("no MKL on this CPU")
     variables = environment()
     variables.pop("MKL_CBWR", None)
-    code = f"{first}\nimport os, invspec.cpu\nprint(invspec.cpu.prepared(), os.environ.get('MKL_CBWR') is not None)"
+    is_set = "os.environ.get('MKL_CBWR') is not None"
+    code = f"{first}\nimport os, invspec.cpu\nprint(invspec.cpu.prepared(), {is_set})"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=variables
     )

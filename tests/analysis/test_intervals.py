@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import multinomial
 from shown import shown
 
 from invspec.analysis.intervals import order_statistics, wilson
@@ -78,6 +79,45 @@ def test_many_numbers_at_once_have_the_intervals_of_each_alone():
         assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=1e-6)
 
 
+# ─ differences of shares ──────────────────────────────────────────────────────────────────────
+
+
+def difference(values):
+    """A difference of paired shares, from values of -1, 0 and 1."""
+    return number(mean(values, torch.arange(len(values)), within=(-1.0, 1.0)))
+
+
+def test_the_interval_is_agrestis_and_mins():
+    """53 lost, 16 gained of 100: centre 37 / 102, variance (70 / 102 - (37 / 102) ** 2) / 102."""
+    row = difference(torch.tensor([1] * 53 + [-1] * 16 + [0] * 31))
+    half = 1.959964 * ((70 / 102 - (37 / 102) ** 2) / 102) ** 0.5
+    assert (row.low, row.value, row.high) == pytest.approx(
+        (37 / 102 - half, 0.37, 37 / 102 + half), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("outcome", [-1, 0, 1])
+def test_a_few_equal_outcomes_leave_doubt(outcome):
+    row = difference(torch.full((4,), outcome))
+    assert row.value == outcome
+    assert -1 <= row.low <= row.value <= row.high <= 1
+    assert row.high - row.low > 0.3
+
+
+@pytest.mark.parametrize(("up", "down"), [(0.15, 0.05), (0.1, 0.1), (0.02, 0.02), (0.5, 0.1)])
+def test_the_interval_covers_the_gap_nearly_as_often_as_it_says(up, down):
+    """Exactly, over all outcomes of 30 examples: 95 %, less what discreteness costs."""
+    n, covered = 30, 0.0
+    for ups in range(n + 1):
+        for downs in range(n + 1 - ups):
+            row = difference(torch.tensor([1] * ups + [-1] * downs + [0] * (n - ups - downs)))
+            if row.low <= up - down <= row.high:
+                covered += float(
+                    multinomial.pmf([ups, downs, n - ups - downs], n, [up, down, 1 - up - down])
+                )
+    assert covered > 0.93
+
+
 # ─ medians ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -85,7 +125,7 @@ def test_many_numbers_at_once_have_the_intervals_of_each_alone():
     ("n", "low", "high"), [(1, 0, 0), (5, 0, 4), (6, 0, 5), (10, 1, 8), (25, 7, 17)]
 )
 def test_the_interval_of_a_median_is_that_of_the_tables(n, low, high):
-    """Order statistics, counted from 0, as for the sign test: for 25 values the 8th and the 18th."""
+    """Order statistics, counted from 0, as for the sign test: of 25 values the 8th and 18th."""
     row = number(quantile(torch.arange(n), torch.arange(n), 0.5))
     assert (row.low, row.high) == (low, high)
 

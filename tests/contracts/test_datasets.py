@@ -38,7 +38,9 @@ def made(name: str) -> Dataset:
 
 @cache
 def loaded(name: str, split: SplitName) -> Split:
-    """The split; skipped where INVSPEC_DATA is unset, or names a folder without the files of this data set."""
+    """The split; skipped where INVSPEC_DATA is unset, or names a folder without the files of this
+    data set.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if "INVSPEC_DATA" not in os.environ:
             patch.setenv("INVSPEC_DATA", str(Path(__file__).parent / "no-such-folder"))

@@ -1,4 +1,6 @@
-"""What every defence promises: it learns, it can be repeated and resumed, and it leaves no trace in global state."""
+"""What every defence promises: it learns, it can be repeated and resumed, and it leaves no trace in
+global state.
+"""
 
 import copy
 
@@ -17,7 +19,9 @@ CLASSES = 4
 
 
 def quadrants(n=48):
-    """Class k has its bright patch in quadrant k: small images (N, 1, 8, 8) that any method can learn."""
+    """Class k has its bright patch in quadrant k: small images (N, 1, 8, 8) that any method can
+    learn.
+    """
     rng = torch.Generator().manual_seed(0)
     y = torch.arange(n) % CLASSES
     pixels = torch.randint(0, 40, (n, 1, 8, 8), generator=rng)
@@ -28,7 +32,9 @@ def quadrants(n=48):
 
 
 class Bijection(nn.Module):
-    """Additive couplings of every other pixel, and a scale for each; the first numbers of the code are the logits."""
+    """Additive couplings of every other pixel, and a scale for each; the first numbers of the code
+    are the logits.
+    """
 
     def __init__(self, blocks=3):
         super().__init__()
@@ -74,7 +80,9 @@ def net(accepted=None):
 
 
 def defence(name, **params):
-    """The defence of that name, cut down to a test: few epochs, few steps, batches that fit the toy."""
+    """The defence of that name, cut down to a test: few epochs, few steps, batches that fit the
+    toy.
+    """
     cheap = {
         "epochs": 2,
         "batch_size": 16,

@@ -25,7 +25,7 @@ MEASURES = [
 
 
 def examples(seed, classes=CLASSES):
-    """Digits' worth of noise, judged by a linear model, which is the oracle too; a third of the labels are right."""
+    """Noise, judged by a linear model that is also the oracle; a third of the labels are right."""
     rng = torch.Generator().manual_seed(seed)
     x, x_adv = torch.rand(2, N, 1, 4, 4, generator=rng)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, classes)).requires_grad_(False)
@@ -51,7 +51,7 @@ def examples(seed, classes=CLASSES):
 
 
 def pairs(seed, classes=CLASSES):
-    """The same images as sources, each with two targets of the other classes, and a path of three steps to each."""
+    """The same images as sources of pairs with two targets each, and paths of three steps."""
     model, one = examples(seed, classes)
     images = TensorSplit(one.clean.pixels, one.clean.y)
     clean = paired(images, images, Targets(indices=(0, 1, 2)), classes)
@@ -73,7 +73,7 @@ def pairs(seed, classes=CLASSES):
 
 
 class Turned(nn.Module):
-    """A bijection: an orthogonal matrix times the pixels, the first of which are then the logits."""
+    """A bijection: an orthogonal matrix times the pixels; the first products are the logits."""
 
     def __init__(self, classes=CLASSES):
         super().__init__()

@@ -50,7 +50,9 @@ def made(name: str) -> tuple[Model, Shape, int]:
 
 
 def slim(model: Model) -> Model:
-    """A quarter of the width where a net is wide, few blocks of a deep one: the tests cost less and say the same."""
+    """A quarter of the width where a net is wide, few blocks of a deep one: the tests cost less and
+    say the same.
+    """
     widths: tuple[int, ...] = getattr(model, "widths", ())
     if sum(widths) > 1000:
         return model.model_copy(update={"widths": tuple(width // 4 for width in widths)})

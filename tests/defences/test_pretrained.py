@@ -155,7 +155,7 @@ def test_a_missing_file_is_refused_with_its_whole_path(
 def test_a_relative_path_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     with pytest.raises(
-        InvspecError, match=r"a/b\.pth is relative to the folder INVSPEC_DATA, which is not set"
+        InvspecError, match=r"a/b\.pth is relative to INVSPEC_DATA, which is not set"
     ):
         Pretrained(file="a/b.pth", sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
 

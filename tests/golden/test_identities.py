@@ -1,4 +1,6 @@
-"""What keys are made of, card by card: a change here makes every store compute those methods again."""
+"""What keys are made of, card by card: a change here makes every store compute those methods
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The identity of stored work. Where these texts change, nothing that any store holds is found again.
+"""The identity of stored work. Where these texts change, nothing that any store holds is found
+again.
 
-A change is right only where numbers may differ: a new field or default of a method, or a raised version.
+A change is right only where numbers may differ: a new field or default of a method, or a raised
+version.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_each_example_has_the_area_below_its_own_step() -> None:
     assert shown(found)[0].low < 2.5 / 4 < shown(found)[0].high
 
 
-def test_robust_accuracy_asks_for_the_true_label() -> None:
+def test_robust_accuracy_compares_with_the_true_label() -> None:
     torch.testing.assert_close(
         outcomes(score(sweep(), share="robust_accuracy")),
         torch.tensor([1, 0.5 / 3, 2 / 3, 1 / 3]),
@@ -79,7 +79,7 @@ class Nested(Attack):
         raise NotImplementedError
 
 
-def test_a_setting_within_a_setting_is_found_and_can_be_named() -> None:
+def test_a_nested_setting_is_found_and_can_be_named() -> None:
     held = [Nested(attack=PGD(eps=eps)) for eps in (0.1, 0.3)]
     as_methods = [after(one.attack.eps, {"attack": one.attack, "draw": 0}) for one in held]
     as_plain = [after(one.attack.eps, one.identity["fields"]) for one in held]
@@ -115,13 +115,13 @@ def test_where_two_settings_differ_one_can_be_named() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_profile_is_refused(
+def test_sweeps_that_are_not_profiles_are_refused(
     of: list[Examples], fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvspecError, match=message):
         score(of, **fields)
 
 
-def test_it_gathers() -> None:
+def test_it_takes_a_whole_sweep() -> None:
     assert make("measure", "area_under_profile", {}) == AreaUnderProfile()
     assert AreaUnderProfile.takes_sweep

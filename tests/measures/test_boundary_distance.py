@@ -29,7 +29,7 @@ SIZES = [1.0, 2.0, 3.0, 4.0, 0.0, 9.0, 9.0, 9.0]
 def examples(
     settings: dict[str, Any], prediction_adv: list[int] = PREDICTION_ADV, y: int = 0
 ) -> Examples:
-    """Images of four grey pixels; in example i three of them move, one by SIZES[i] / 10 and two by half of that."""
+    """Images of four grey pixels, three of which move: one by SIZES[i] / 10, two by half of it."""
     x = torch.full((8, 1, 2, 2), 0.5)
     delta = torch.tensor(SIZES).view(8, 1, 1, 1) / 10 * torch.tensor([[1.0, -0.5], [0.5, 0.0]])
     labels = torch.full((8,), y)
@@ -56,7 +56,7 @@ L2 = examples({"norm": "l2"})
 @pytest.mark.parametrize(
     ("norm", "unit"), [("linf", 0.1), ("l2", 0.1 * 1.5**0.5), ("l1", 0.2), ("l0", None)]
 )
-def test_the_mean_is_over_what_was_correct_and_found_in_the_attacks_own_norm(
+def test_the_mean_covers_correct_examples_that_were_found_in_the_attacks_norm(
     norm: Any, unit: float | None
 ) -> None:
     expected = 3.0 if unit is None else 2.5 * unit
@@ -84,14 +84,14 @@ def test_failures_are_a_share_of_the_correct_ones() -> None:
     assert index(score).tolist() == [10, 11, 12, 13, 14]
 
 
-def test_among_all_the_misclassified_are_at_distance_0() -> None:
+def test_with_all_examples_misclassified_ones_are_at_distance_0() -> None:
     every = BoundaryDistance(among="all", norm="linf")
     assert value(every, L2) == pytest.approx(sum([0.1, 0.2, 0.3, 0.4, 0, 0, 0]) / 7)
     assert value(BoundaryFailures(among="all"), L2) == pytest.approx(1 / 8)
     assert BoundaryDistance().smoke().among == "all"
 
 
-def test_a_last_bit_is_no_moved_pixel() -> None:
+def test_a_pixel_that_differs_in_the_last_bit_has_not_moved() -> None:
     attacked = examples({})
     nudged = torch.nextafter(attacked.x_adv, torch.tensor(2.0))
     one_bit_off = Examples(attacked.clean, attacked.judged, {"x_adv": nudged}, {})
@@ -119,13 +119,15 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance, BoundaryFailures])
-def test_where_nothing_is_correct_there_is_nothing_to_measure(measure: type[ToBoundary]) -> None:
+def test_it_is_refused_where_no_example_is_correct(measure: type[ToBoundary]) -> None:
     with pytest.raises(InvspecError, match="no example is classified correctly"):
         measure().score(nn.Identity(), examples({"norm": "l2"}, y=5))
 
 
 @pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance])
-def test_where_nothing_was_found_only_failures_can_be_measured(measure: type[ToBoundary]) -> None:
+def test_without_adversarial_images_only_failures_can_be_measured(
+    measure: type[ToBoundary],
+) -> None:
     nothing = examples({"norm": "l2"}, PREDICTION)
     with pytest.raises(InvspecError, match="any of 5 correctly classified examples"):
         measure().score(nn.Identity(), nothing)

@@ -79,12 +79,12 @@ def test_noise_is_a_sign_for_every_pixel_and_the_same_for_every_model() -> None:
     assert len({tuple(image.flatten().tolist()) for image in small}) > 1
 
 
-def test_without_a_size_it_is_the_clean_confidence() -> None:
+def test_size_0_gives_the_clean_confidence() -> None:
     (row,) = shown(score(examples(torch.zeros(SHAPE)), sizes=(0,)))
     assert row.value == pytest.approx(sigmoid(0.6))
 
 
-def test_an_image_that_the_attack_left_alone_stays() -> None:
+def test_an_image_that_the_attack_did_not_move_stays() -> None:
     (row,) = shown(score(examples(torch.zeros(SHAPE)), direction="attack", sizes=(0.03,)))
     assert row.value == pytest.approx(sigmoid(0.6))
 
@@ -109,18 +109,18 @@ def test_a_row_keeps_its_images_for_pairing() -> None:
     ("among", "expected"),
     [("correct", sigmoid(0.6)), ("all", (4 * sigmoid(0.6) + 2 * (1 - sigmoid(0.6))) / 6)],
 )
-def test_the_misclassified_count_only_among_all(among: Any, expected: float) -> None:
+def test_misclassified_examples_count_only_with_among_all(among: Any, expected: float) -> None:
     (row,) = shown(score(examples(torch.zeros(SHAPE), wrong=2), sizes=(0,), among=among))
     assert row.value == pytest.approx(expected)
 
 
-def test_where_nothing_is_correct_there_is_nothing_to_measure() -> None:
+def test_it_is_refused_where_no_example_is_correct() -> None:
     with pytest.raises(InvspecError, match="no example is classified correctly"):
         score(examples(torch.zeros(SHAPE), wrong=N))
     assert Brittleness().smoke().among == "all"
 
 
-def test_pairs_that_share_a_source_are_one_example() -> None:
+def test_pairs_that_share_a_source_count_as_one_example() -> None:
     y = torch.tensor([0, 0, 1, 1])
     split = TensorSplit(torch.full((4, *SHAPE), 0.6), y)
     clean = paired(split, split.head(2), Targets(indices=(2, 3)), 2)
@@ -131,7 +131,7 @@ def test_pairs_that_share_a_source_are_one_example() -> None:
     assert index(found).tolist() == [0, 1]
 
 
-def test_a_size_is_not_given_twice() -> None:
+def test_duplicate_sizes_are_refused() -> None:
     with pytest.raises(ValidationError, match="duplicates in sizes"):
         Brittleness(sizes=(0.01, 0.01))
     assert make("measure", "brittleness", {"sizes": ["1/255", "2/255"]}).sizes == (1 / 255, 2 / 255)

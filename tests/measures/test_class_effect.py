@@ -11,7 +11,7 @@ MODEL = FirstPixels(3)
 NONE = float("nan")
 
 
-def test_where_targets_decide_the_spread_is_theirs() -> None:
+def test_the_spread_is_over_targets_where_they_decide() -> None:
     matrix = torch.tensor([[NONE, 1.0, 1.0], [0.0, NONE, 0.0], [0.5, 0.5, NONE]])
     assert spread(matrix, "target") == pytest.approx((1 / 6) ** 0.5)
     means = torch.tensor([0.25, 0.75, 0.5])
@@ -21,12 +21,12 @@ def test_where_targets_decide_the_spread_is_theirs() -> None:
     )
 
 
-def test_a_class_that_nobody_met_is_left_out() -> None:
+def test_a_class_without_pairs_is_left_out() -> None:
     matrix = torch.tensor([[NONE, 1.0, NONE], [0.0, NONE, NONE], [NONE, NONE, NONE]])
     assert spread(matrix, "target") == pytest.approx(0.5)
 
 
-def test_success_on_one_target_alone_shows_in_the_score_and_its_interval() -> None:
+def test_success_on_a_single_target_shows_in_the_number_and_its_interval() -> None:
     y = torch.tensor([0, 0, 1, 1, 2, 2])
     images = torch.nn.functional.one_hot(y, 4).float().view(6, 1, 2, 2)
     ends = [

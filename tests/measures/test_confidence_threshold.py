@@ -77,33 +77,33 @@ def test_tau_is_the_least_confidence_of_the_correct_validation_images() -> None:
     assert value(IDENTITY, measure=RejectionThreshold, tpr=0.75) == pytest.approx((0.7, 8))
 
 
-def test_err_is_among_the_accepted_clean_images() -> None:
+def test_the_error_is_among_accepted_clean_images() -> None:
     """At 0.6 accepted: 0 1 2 3 6 8 9, of which 6 is wrong."""
     assert value(IDENTITY, measure=ThresholdedError) == pytest.approx((1 / 7, 7))
     assert value(IDENTITY, ATTACK, measure=ThresholdedError) == pytest.approx((1 / 7, 7))
 
 
-def test_tpr_is_among_the_correct_clean_images() -> None:
+def test_the_true_positive_rate_is_among_correct_clean_images() -> None:
     """0 1 2 3 4 5 8 9 are right; 4 and 5 are rejected."""
     assert value(IDENTITY, measure=TruePositiveRate) == pytest.approx((6 / 8, 8))
 
 
-def test_rerr_counts_an_image_once_whichever_of_its_two_answers_is_wrong() -> None:
-    """All are accepted: 4, 5 and 7 attacked, the others clean. Wrong and accepted: 1, 2 and 4 attacked, 6 clean."""
+def test_robust_error_counts_an_image_once_whichever_answer_is_wrong() -> None:
+    """All are accepted, 4, 5 and 7 attacked. Wrong and accepted: 1, 2 and 4 attacked, 6 clean."""
     assert value(IDENTITY, ATTACK) == pytest.approx((4 / 10, 10))
 
 
-def test_rerr_at_a_higher_threshold() -> None:
+def test_robust_error_at_a_higher_threshold() -> None:
     """At 0.75 accepted: 0 1 2 3 6 9 clean, 7 attacked, but rightly; wrong: 6."""
     assert value(IDENTITY, ATTACK, threshold=0.75) == pytest.approx((1 / 7, 7))
 
 
-def test_fpr_is_among_all_images_and_needs_a_right_clean_answer() -> None:
+def test_the_false_positive_rate_is_among_all_and_needs_a_right_clean_answer() -> None:
     """1, 2 and 4, the last of which was rejected clean."""
     assert value(IDENTITY, ATTACK, measure=FalsePositiveRate) == pytest.approx((3 / 10, 10))
 
 
-def test_without_a_threshold_rerr_is_1_minus_robust_accuracy_and_fpr_the_success() -> None:
+def test_at_threshold_0_they_are_the_ordinary_rates() -> None:
     """Right before and after: 0, 5 and 9; right before only: 1 2 3 4 8."""
     assert value(IDENTITY, ATTACK, threshold=0) == pytest.approx((1 - 3 / 10, 10))
     assert value(IDENTITY, ATTACK, threshold=0, measure=FalsePositiveRate) == pytest.approx(
@@ -125,8 +125,8 @@ def test_a_single_attack_is_clean_images_and_attempt_at_once() -> None:
     assert value(Examples(whole.clean, filled(judged), {})) == value(IDENTITY, ATTACK)
 
 
-def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
-    """0 is fooled twice, once below the threshold; 5 is fooled below it once, and once right above it."""
+def test_the_most_confident_wrong_attempt_counts() -> None:
+    """0 is fooled twice, once below the threshold; 5 is fooled below it, and right above it."""
     first, second = (
         examples([right], [confidence], [index])
         for right, confidence, index in ((W, 0.3, 0), (W, 0.65, 0))
@@ -138,7 +138,7 @@ def test_of_several_attempts_the_most_confident_wrong_one_counts() -> None:
         assert score(IDENTITY, *of).rows[0].outcomes is None
 
 
-def test_of_right_attempts_the_least_confident_counts() -> None:
+def test_the_least_confident_attempt_counts_if_all_are_right() -> None:
     low, high = examples([R], [0.2], [4]), examples([R], [0.95], [4])
     for of in ((low, high), (high, low)):
         assert score(IDENTITY, *of).rows[0].outcomes is None
@@ -159,7 +159,7 @@ def test_images_are_matched_by_their_index_and_validation_images_left_out() -> N
     assert index(err).tolist() == [0, 1, 2, 3, 6, 8, 9]  # clean images are all there
 
 
-def test_where_nothing_is_accepted_the_value_is_0_and_anything_is_possible() -> None:
+def test_if_nothing_is_accepted_the_value_is_0_and_its_interval_everything() -> None:
     for measure in (RobustError, ThresholdedError):
         found = score(IDENTITY, ATTACK, measure=measure, threshold=0.97)
         (row,) = shown(found)
@@ -168,7 +168,7 @@ def test_where_nothing_is_accepted_the_value_is_0_and_anything_is_possible() -> 
     assert value(IDENTITY, ATTACK, measure=FalsePositiveRate, threshold=0.97) == (0, 10)
 
 
-def test_a_threshold_that_was_given_needs_no_validation_images() -> None:
+def test_a_threshold_that_is_set_needs_no_validation_images() -> None:
     assert value(IDENTITY, measure=ThresholdedError, threshold=0, validation=0) == pytest.approx(
         (4 / 20, 20)
     )
@@ -187,7 +187,7 @@ def test_at_least_the_wanted_share_of_validation_images_is_accepted(n: int, shar
     assert accepted - 1 < share * n  # and one fewer would be too few
 
 
-def test_the_element_is_the_floor_of_a_hundredth() -> None:
+def test_the_threshold_is_at_the_floor_of_a_hundredth() -> None:
     confidences = np.arange(1000) / 1000
     assert [Threshold.accepting(0.99, confidences[:n]).value for n in (99, 100, 250, 1000)] == [
         0.0,
@@ -197,8 +197,8 @@ def test_the_element_is_the_floor_of_a_hundredth() -> None:
     ]
 
 
-def test_the_thresholds_replicates_are_those_of_drawing_the_images_anew() -> None:
-    """Against the bootstrap done by hand: 4,000 samples with replacement; means agree within five standard errors."""
+def test_replicates_of_the_threshold_are_those_of_resampled_images() -> None:
+    """Against 4,000 samples with replacement; means agree within five standard errors."""
     confidences, rng = np.random.default_rng(1).random(60), np.random.default_rng(2)
     drawn = np.sort(rng.choice(confidences, (4000, 60)), axis=1)[:, 6]
     tau = Threshold.accepting(0.9, confidences)
@@ -223,7 +223,7 @@ def test_the_interval_of_a_share_at_a_given_threshold_is_like_wilsons() -> None:
     assert outcomes(found).mean().item() == pytest.approx(row.value)
 
 
-def test_the_interval_sees_that_the_threshold_was_estimated() -> None:
+def test_the_interval_includes_the_estimation_of_the_threshold() -> None:
     of = many(1000, 0)
     (free,) = shown(score(*of, validation=0.1, tpr=0.9))
     tau = value(of[0], measure=RejectionThreshold, validation=0.1, tpr=0.9)[0]
@@ -232,12 +232,12 @@ def test_the_interval_sees_that_the_threshold_was_estimated() -> None:
     assert free.high - free.low > 1.1 * (given.high - given.low)
 
 
-def test_the_first_of_several_attacks_is_of_clean_images() -> None:
+def test_the_first_of_several_attacks_must_have_clean_images() -> None:
     with pytest.raises(InvspecError, match=r"first attack has moved images.*\n.*of: \[identity"):
         score(ATTACK, IDENTITY)
 
 
-def test_where_no_validation_image_is_right_there_is_no_threshold() -> None:
+def test_a_threshold_needs_a_correct_validation_image() -> None:
     wrong = examples(CLEAN_RIGHT + [W] * 10, CLEAN + VALID, list(range(20)), clean=True)
     with pytest.raises(InvspecError, match="none of 10 validation images is classified correctly"):
         score(wrong, ATTACK)

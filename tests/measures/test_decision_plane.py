@@ -1,4 +1,4 @@
-"""Planes through spheres on which the share that a classifier misreads is known, as of the paper's Example 6."""
+"""Planes through spheres with a known share of misread points, as in the paper's Example 6."""
 
 import math
 from dataclasses import replace
@@ -21,7 +21,7 @@ QUICK = {"hidden": 16, "epochs": 3, "lr": 0.02, "resolution": 21, "angles": 2000
 
 
 class Reads(nn.Module):
-    """Tells spheres apart by a function of x (B, D) that is above 0 on the outer one; the nuisance is the length."""
+    """Classifies spheres by the sign of a function of x (B, D); the nuisance is the length."""
 
     def __init__(self, function):
         super().__init__()
@@ -54,7 +54,7 @@ def train(n=400):
 
 
 def attacked(images, y, ends, x_adv=None):
-    """Pairs of images, ends being (source, target); x_adv are their metamers, without any the targets themselves."""
+    """Pairs of images, ends being (source, target); x_adv defaults to the targets."""
     source, target = torch.tensor(ends).unbind(1)
     clean = PairedSplit(TensorSplit(images, y), source, target, torch.arange(len(ends)))
     tensors = {"x_adv": images[target] if x_adv is None else x_adv}
@@ -82,7 +82,7 @@ def axis(place, length):
 
 
 def blind_share(basis):
-    """Share of the outer circle that D6 misreads: where the last coordinate is above sqrt(R2^2 - BETWEEN^2).
+    """Share of the outer circle that D6 misreads: the last coordinate above sqrt(R2^2 - BETWEEN^2).
 
     On the circle it is a R2 cos(t), a being the length of the last axis within the plane.
     """
@@ -90,10 +90,10 @@ def blind_share(basis):
     return 2 / math.pi * math.acos(least / a) if a > least else 0.0
 
 
-# ─ shares ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ shares ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_is_blind_to_a_coordinate_misreads_as_much_of_the_outer_circle_as_lies_along_it():
+def test_a_net_blind_to_a_coordinate_misreads_the_outer_circle_along_it():
     images = torch.stack([axis(0, INNER), axis(D - 1, OUTER)])
     found = shares(BLIND, attacked(images, torch.tensor([0, 1]), [(0, 1)]), spanned_by="target")
     expected = 2 / math.pi * math.acos(math.sqrt(1 - (BETWEEN / OUTER) ** 2))
@@ -102,7 +102,7 @@ def test_who_is_blind_to_a_coordinate_misreads_as_much_of_the_outer_circle_as_li
     assert found["logits", "inner"] == found["nuisance", "inner"] == found["nuisance", "outer"] == 0
 
 
-def test_the_share_is_the_mean_over_planes_each_of_which_is_known():
+def test_the_share_is_the_mean_over_known_planes():
     towards = torch.zeros(6, 1, 1, D)
     towards[:, 0, 0, -1] = torch.tensor(
         [20.0, 8, 30, 12, 2, 0]
@@ -125,11 +125,11 @@ def test_the_share_is_the_mean_over_planes_each_of_which_is_known():
     )
 
 
-def test_who_reads_the_radius_misreads_nothing():
+def test_a_net_that_reads_the_radius_misreads_nothing():
     assert set(shares(RADIUS, of_data()).values()) == {0}
 
 
-def test_who_always_says_outer_misreads_the_whole_inner_circle():
+def test_a_net_that_always_says_outer_misreads_the_inner_circle():
     found = shares(Reads(lambda x: torch.ones(len(x))), of_data(), spanned_by="target")
     assert (found["logits", "inner"], found["logits", "outer"]) == (1, 0)
 
@@ -149,7 +149,7 @@ def test_pairs_of_a_source_count_as_one():
     assert {row.n for row in rows} == {2}
 
 
-# ─ planes and circles ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ planes and circles ─────────────────────────────────────────────────────────────────────────
 
 
 def test_the_basis_of_a_plane_is_orthonormal_and_begins_with_x():
@@ -205,7 +205,7 @@ def test_other_radii_are_other_circles():
         DecisionPlane(radii=(2, 1))
 
 
-# ─ pictures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ pictures ───────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_first_coordinate_rises_along_columns_and_the_second_along_rows():
@@ -234,13 +234,13 @@ def test_pictures_say_where_the_points_and_circles_are():
     assert score(RADIUS, pairs, spanned_by="target").tensors["point_target"].tolist() == [[0, 10]]
 
 
-def test_as_many_planes_are_pictured_as_are_asked_for():
+def test_shown_limits_the_planes_that_are_drawn():
     assert [
         len(score(RADIUS, of_data(3), shown=shown).tensors["regions"]) for shown in (1, 3, 9)
     ] == [1, 3, 3]
 
 
-def test_regions_and_circles_tell_the_same():
+def test_regions_and_circles_agree():
     result = score(BLIND, of_data(1), resolution=300)
     at, regions = grid(300, 12.0), result.tensors["regions"][0, 0]
     ring = (at.norm(dim=-1) - OUTER).abs() < 0.1
@@ -252,7 +252,7 @@ def test_regions_and_circles_tell_the_same():
     assert (regions[ring] != 1).double().mean().item() == pytest.approx(outer, abs=0.02)
 
 
-# ─ what cannot be cut ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ what cannot be cut ─────────────────────────────────────────────────────────────────────────
 
 
 def test_attacks_without_pairs_and_other_classes_are_refused():

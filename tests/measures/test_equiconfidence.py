@@ -28,7 +28,7 @@ STEPS, SHAPE = 5, (1, 3, 3)
 
 
 def attacked() -> Examples:
-    """Three sources of class 0 with a pair each, walked to in 5 steps; the third is misclassified."""
+    """Three sources of class 0 with a pair each and 5 steps; the third is misclassified."""
     rng = torch.Generator().manual_seed(0)
     images = torch.rand(4, *SHAPE, generator=rng)
     images[:2] = (images[:2].flatten(1) + 0.3 * W.sign()).clamp(0, 1).view(-1, *SHAPE)
@@ -48,7 +48,7 @@ def measure(**fields: Any) -> Equiconfidence:
 
 
 def confidences(of: Equiconfidence, pairs: Examples) -> Tensor:
-    """Confidences (V, R, Q) of the rows, which are in the order of vertices, radii and quantiles."""
+    """Confidences (V, R, Q) of the rows, in the order of vertices, radii and quantiles."""
     values = torch.tensor([row.value for row in shown(of.score(MODEL, pairs))])
     return values.view(-1, len(of.radii), len(of.quantiles))
 
@@ -59,7 +59,7 @@ def lengths(pairs: Examples, **fields: Any) -> Tensor:
     return torch.tensor([row.value for row in shown(of.score(MODEL, pairs))]).view(-1, 3)
 
 
-def test_of_linear_logits_the_tangent_sphere_has_the_confidence_of_its_vertex() -> None:
+def test_for_linear_logits_a_tangent_sphere_has_its_vertex_confidence() -> None:
     pairs = attacked()
     f = MODEL(pairs.tensors["path"][:2, ::2].flatten(0, 1)).softmax(1)[:, 0].view(2, 3).mean(0)
     expected = f[:, None, None].expand(3, 3, 2)
@@ -100,7 +100,7 @@ def test_clamping_shortens_what_is_added() -> None:
     assert [(row.where["vertex"], row.where["radius"]) for row in rows[:2]] == [(0, 0), (0, 5)]
 
 
-def test_draws_belong_to_the_pair_whatever_stands_beside_it() -> None:
+def test_draws_of_a_pair_do_not_depend_on_other_pairs() -> None:
     pairs, rows = attacked(), torch.tensor([1])
     alone = Examples(
         pairs.clean.take(rows),
@@ -155,7 +155,7 @@ def test_headings_skip_rests_and_end_with_the_last_segment() -> None:
     assert torch.equal(headings(at[:1].expand(4, -1, -1, -1)), torch.zeros(4, 1, 1, 2))
 
 
-def test_a_path_and_somebody_eligible_are_needed() -> None:
+def test_a_path_and_an_eligible_pair_are_needed() -> None:
     pairs = attacked()
     with pytest.raises(InvspecError, match="kept no path"):
         measure().score(MODEL, Examples(pairs.clean, pairs.judged, {"x_adv": pairs.x_adv}))

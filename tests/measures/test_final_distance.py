@@ -57,7 +57,7 @@ def test_the_mean_and_the_median_agree_with_those_of_three_pairs() -> None:
     assert median.where == {"quantile": 0.5}
 
 
-def test_relative_distances_are_1_where_nothing_was_gained() -> None:
+def test_a_relative_distance_is_1_if_nothing_was_gained() -> None:
     pairs = attacked()
     mean = MeanFinalDistance(distance="linf", relative=True)
     from_source = 1.0  # linf between source and target: the first two pixels differ by 1
@@ -72,7 +72,7 @@ def test_relative_distances_are_1_where_nothing_was_gained() -> None:
     assert shown(euclidean.score(MODEL, still))[0].value == 1
 
 
-def test_where_nobody_is_eligible_there_is_no_distance() -> None:
+def test_it_is_refused_where_no_pair_is_eligible() -> None:
     pairs = attacked()
     wrong = Examples(
         pairs.clean, filled({**vars(pairs.judged), "prediction": 1 - pairs.judged.y}), pairs.tensors

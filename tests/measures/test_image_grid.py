@@ -41,10 +41,10 @@ def grid(of=None, **fields):
     return ImageGrid(**fields).score(MODEL, of or examples())
 
 
-# ─ the grid ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the grid ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_rows_are_classes_of_targets_and_columns_of_sources_with_the_targets_framed_on_the_diagonal():
+def test_rows_are_target_classes_columns_source_classes_and_the_diagonal_targets():
     found = grid().tensors
     assert found["images"].shape == (3, 3, 1, 1, 3)
     assert found["frames"].tolist() == torch.eye(3).bool().tolist()
@@ -73,7 +73,7 @@ def test_the_number_is_the_mean_confidence_of_the_final_images_that_are_shown():
     assert row.low <= row.value <= row.high
 
 
-def test_the_source_with_the_most_classes_of_targets_is_shown_and_of_these_the_first():
+def test_the_first_source_with_the_most_target_classes_is_shown():
     pairs = [(0, 4), (0, 1), (3, 4), (3, 5), (1, 3), (2, 3)]
     found = grid(examples(pairs)).tensors
     assert numbers(found["images"])[1:, 0].tolist() == [2, 3]
@@ -83,7 +83,7 @@ def test_the_source_with_the_most_classes_of_targets_is_shown_and_of_these_the_f
         assert found["captions"][row, column].isnan()
 
 
-def test_a_source_that_is_misclassified_is_not_shown_unless_asked():
+def test_a_misclassified_source_is_shown_only_if_all_are_eligible():
     y = torch.tensor([1, 1, 2, 0, 1, 2])  # the model says 0 of the first
     pairs = [(0, 3), (0, 5), (1, 3), (2, 3)]
     correct, every = (
@@ -105,7 +105,7 @@ def test_only_the_first_classes_are_shown():
         grid(examples([(0, 5), (2, 3)]), classes=2)
 
 
-def test_no_more_is_read_than_holds_what_is_shown(monkeypatch):
+def test_nothing_is_read_beyond_the_last_image_shown(monkeypatch):
     monkeypatch.setattr("invspec.scoring.pictures.READ", 2)
     read = []
 
@@ -124,7 +124,7 @@ def test_no_more_is_read_than_holds_what_is_shown(monkeypatch):
     torch.testing.assert_close(rows_of(one.tensors, "x_adv", 4, 5), found.x_adv[1:])
 
 
-# ─ triples ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ triples ────────────────────────────────────────────────────────────────────────────────────
 
 
 def triples(of=None, **fields):
@@ -171,5 +171,5 @@ def test_results_beyond_the_bounds_are_shown_clamped_too():
     assert captions[0, 3] > captions[0, 2]  # class 1 lost what was clamped
 
 
-def test_fewer_sources_than_asked_for_are_all_shown():
+def test_all_sources_are_shown_if_there_are_few():
     assert triples(count=50).tensors["images"].shape[0] == 6

@@ -18,7 +18,7 @@ from invspec.models.firevnet import FiRevNet
 
 
 class Drifting(nn.Module):
-    """decode(encode(x)) adds 2 ** -20, and 2 ** -3 in the first pixel of images that are bright there."""
+    """decode(encode(x)) adds 2 ** -20, and 2 ** -3 to the first pixel if it is bright."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         flat = x.flatten(1)
@@ -78,7 +78,7 @@ def test_pairs_of_the_same_source_count_once() -> None:
     assert rows[1].value == pytest.approx(0.125, rel=1e-4)
 
 
-def test_a_net_says_what_each_precision_costs() -> None:
+def test_errors_grow_as_precision_falls() -> None:
     torch.manual_seed(0)
     x = torch.rand(4, 1, 16, 16)
     net = FiRevNet(stages=2, blocks=2, width=6).build((1, 16, 16), 4)
@@ -88,7 +88,7 @@ def test_a_net_says_what_each_precision_costs() -> None:
     assert net(x).dtype == torch.float32
 
 
-def test_decoding_that_overflows_is_refused_by_its_name() -> None:
+def test_decoding_that_overflows_is_refused_with_its_precision() -> None:
     class Bursting(Drifting):
         def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
             return super().decode(semantic, nuisance) * torch.tensor(
@@ -102,6 +102,6 @@ def test_decoding_that_overflows_is_refused_by_its_name() -> None:
     assert "leave float32 out of precisions" in caught.value.hint
 
 
-def test_only_what_is_asked_for_is_computed() -> None:
+def test_only_the_listed_precisions_are_computed() -> None:
     found = values(Drifting(), replace(examples(torch.rand(2, 1, 2, 2))), precisions=("float64",))
     assert list(found) == ["float64", "largest_float64"]

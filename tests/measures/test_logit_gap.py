@@ -48,7 +48,7 @@ def test_gaps_are_the_largest_difference_of_a_logit_in_float64() -> None:
     assert (tiny["exact"], tiny["largest_exact"]) == pytest.approx((1e-10, 1e-10), rel=1e-5)
 
 
-def test_what_rounding_to_float32_does_is_told_apart() -> None:
+def test_rounding_to_float32_has_rows_of_its_own() -> None:
     assert values(examples(EXACT[:1], [(0, 2)]))["float32"] == 0  # 1e-10 is lost beside 0.5
     moved = examples(EXACT.clone())
     moved = replace(moved, tensors={**moved.tensors, "x_adv": EXACT.float() + 0.125})
@@ -56,7 +56,7 @@ def test_what_rounding_to_float32_does_is_told_apart() -> None:
     assert values(moved)["largest_exact"] == pytest.approx(0.75)
 
 
-def test_clipping_may_mend_a_gap_or_open_one_and_change_the_label() -> None:
+def test_clipping_may_close_a_gap_open_one_or_change_the_label() -> None:
     found = values()
     assert found["clipped"] == pytest.approx((1e-10 + 0.25 + 0.5) / 3)
     assert found["largest_clipped"] == pytest.approx(0.5)
@@ -73,7 +73,7 @@ def test_pixels_outside_of_their_bounds_are_counted_but_for_rounding() -> None:
     assert values(examples(beyond), tolerance=1e-8)["outside"] == pytest.approx(1 / 9)
 
 
-def test_intervals_are_over_sources_and_a_largest_is_itself() -> None:
+def test_intervals_are_over_sources_and_the_largest_has_none() -> None:
     found = rows(examples(ends=[(0, 2), (0, 2), (2, 0)]))
     assert {row.n for row in found.values()} == {2}
     largest = found["largest_exact"]
@@ -81,7 +81,7 @@ def test_intervals_are_over_sources_and_a_largest_is_itself() -> None:
     assert found["exact"].low < found["exact"].value < found["exact"].high
 
 
-def test_gaps_that_are_all_0_are_no_share_of_which_one_may_doubt() -> None:
+def test_gaps_that_are_all_0_are_certain() -> None:
     found = rows(examples(X.double()))
     assert [(found[name].low, found[name].high) for name in ("exact", "float32", "clipped")] == [
         (0, 0)
@@ -89,7 +89,7 @@ def test_gaps_that_are_all_0_are_no_share_of_which_one_may_doubt() -> None:
     assert found["outside"].high > 0
 
 
-def test_examples_that_are_no_pairs_are_their_own_sources() -> None:
+def test_single_examples_are_their_own_units() -> None:
     paired = examples()
     judged = {
         name: column

@@ -33,6 +33,6 @@ def test_it_is_the_mean_over_images(clean: bool, more: float) -> None:
     assert shown(found)[0].value == pytest.approx(sums.mean().item())
 
 
-def test_a_model_without_one_has_temperature_1() -> None:
+def test_a_model_without_a_temperature_has_1() -> None:
     (row,) = shown(MeanTemperature().score(nn.Flatten(), examples()))
     assert (row.value, row.low, row.high) == (1, 1, 1)

@@ -28,7 +28,7 @@ def values(**fields: object) -> list[float]:
     return [rows(**fields)[name].value for name in ("to_source", "to_target", "closer_to_target")]
 
 
-def test_distances_are_from_both_ends_and_compared_pair_by_pair() -> None:
+def test_distances_are_to_both_ends_and_compared_within_pairs() -> None:
     assert values() == pytest.approx([(0.75 + 0.125 + 1.5) / 3, (0.25 + 0.375 + 0.5) / 3, 2 / 3])
     assert {row.n for row in rows().values()} == {2}
 
@@ -39,17 +39,17 @@ def test_clipped_images_lie_within_the_bounds() -> None:
     )
 
 
-def test_another_distance_is_that_one() -> None:
+def test_the_distance_can_be_chosen() -> None:
     assert values(distance="l2") == pytest.approx([2 * each for each in values()[:2]] + [2 / 3])
 
 
-def test_only_correctly_classified_sources_count_where_that_is_said() -> None:
+def test_eligible_correct_leaves_out_misclassified_sources() -> None:
     assert values(eligible="correct") == pytest.approx(
         [(0.75 + 0.125) / 2, (0.25 + 0.375) / 2, 1 / 2]
     )
 
 
-def test_as_near_to_one_as_to_the_other_is_not_nearer_to_the_target() -> None:
+def test_equal_distances_are_not_closer_to_the_target() -> None:
     between = of_pairs(MODEL, IMAGES, Y, PAIRS[:1], torch.full((1, 1, 2, 2), 0.5))
     *_, closer = shown(MetamerDistance().score(MODEL, between))
     assert closer.value == 0

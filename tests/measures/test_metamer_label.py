@@ -1,4 +1,4 @@
-"""What an oracle says of metamers that one can read: the model looks at pixels 0 to 2, the oracle at 3 to 5."""
+"""Metamers for a model that sees pixels 0 to 2 and an oracle that sees pixels 3 to 5."""
 
 from __future__ import annotations
 
@@ -55,35 +55,35 @@ def values(of: Examples | None = None, **fields: object) -> dict[str, float]:
     return {name: row.value for name, row in rows(of, **fields).items()}
 
 
-# ─ metamers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ metamers ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_metamers_show_the_class_of_their_nuisance_of_their_logits_or_another() -> None:
+def test_metamers_show_the_class_of_their_nuisance_their_logits_or_another() -> None:
     found = values()
     assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx([1 / 3] * 3)
     assert rows()["nuisance"].n == 2  # sources of readable pairs
 
 
-def test_all_pairs_count_where_that_is_said() -> None:
+def test_among_all_counts_all_pairs() -> None:
     found = values(among="all")
     assert [found[name] for name in ("nuisance", "logits", "other")] == pytest.approx(
         [2 / 5, 2 / 5, 1 / 5]
     )
 
 
-def test_how_well_the_oracle_reads_is_of_all_pairs() -> None:
+def test_the_oracles_own_accuracy_is_over_all_pairs() -> None:
     for among in ("readable", "all"):
         found = values(among=among)
         assert (found["readable"], found["oracle_accuracy"]) == pytest.approx((3 / 5, 4 / 5))
 
 
-def test_shares_add_up_within_their_intervals() -> None:
+def test_the_three_shares_add_up_to_1() -> None:
     for row in rows().values():
         assert 0 <= row.low <= row.value <= row.high <= 1
     assert sum(values()[name] for name in ("nuisance", "logits", "other")) == pytest.approx(1)
 
 
-def test_the_oracle_sees_clipped_pixels_unless_told_otherwise() -> None:
+def test_the_oracle_sees_clipped_pixels_unless_clip_is_false() -> None:
     bright = metamers([0, 0, 1, 2, 0], SEEN)
     bright[:, 0, 0, 3:] = torch.tensor([3.0, 1.0, 0.0])  # 3 against 2; clipped, 1 against 2
     assert values(examples(bright))["nuisance"] == pytest.approx(
@@ -103,7 +103,7 @@ def test_the_model_keeps_its_label_for_the_metamer_which_clipping_may_change() -
     assert (bare["model_keeps"], bare["model_keeps_shown"]) == (1, 1)
 
 
-def test_an_oracle_that_reads_no_pair_is_refused() -> None:
+def test_an_oracle_that_labels_no_pair_correctly_is_refused() -> None:
     blind = replace(examples(), oracle=lambda x: oracle(x).roll(1, dims=1))
     with pytest.raises(InvspecError, match="correctly in none of 5 pairs") as problem:
         values(blind)
@@ -118,7 +118,7 @@ def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
     assert (measure.among, measure.smoke().among) == ("readable", "all")
 
 
-# ─ on the way ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ on the way ─────────────────────────────────────────────────────────────────────────────────
 
 #               at t = 0, 1/2 and 1, as what each image looks
 ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
@@ -132,7 +132,7 @@ def path_rows(**fields: object) -> dict[tuple[str, float], Shown]:
     return {(str(row.where["quantity"]), float(row.where["t"])): row for row in shown(score)}
 
 
-def test_shares_are_told_for_each_vertex_of_the_path() -> None:
+def test_each_vertex_of_the_path_has_its_shares() -> None:
     found = {where: row.value for where, row in path_rows().items()}
     expected = {("logits", 0.0): 1, ("logits", 0.5): 1 / 3, ("logits", 1.0): 0}
     expected |= {("nuisance", 0.0): 0, ("nuisance", 0.5): 1 / 3, ("nuisance", 1.0): 1}
@@ -140,11 +140,11 @@ def test_shares_are_told_for_each_vertex_of_the_path() -> None:
     assert path_rows()["logits", 0.5].n == 2
 
 
-def test_all_paths_count_where_that_is_said() -> None:
+def test_among_all_counts_all_paths() -> None:
     assert path_rows(among="all")["logits", 0.0].value == pytest.approx(4 / 5)
 
 
-def test_ten_steps_are_tenths() -> None:
+def test_ten_steps_have_t_in_tenths() -> None:
     path = IMAGES[[source for source, _ in PAIRS]].unsqueeze(1).expand(-1, 11, -1, -1, -1)
     score = MetamerPathLabel().score(MODEL, examples(path[:, -1], path))
     assert sorted({row.where["t"] for row in shown(score)}) == [k / 10 for k in range(11)]

@@ -50,14 +50,14 @@ def unbounded(of: Examples) -> Examples:
     return replace(of, clean=replace(of.clean, images=spheres))
 
 
-# ─ triples ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ triples ────────────────────────────────────────────────────────────────────────────────────
 
 
 def triples(of: Examples | None = None, **fields: int) -> Scored:
     return MetamerTriples(**fields).score(MODEL, of or examples())
 
 
-def test_a_row_is_a_pair_and_its_metamer_in_between_within_bounds() -> None:
+def test_a_row_is_a_pair_with_its_clipped_metamer_between() -> None:
     images = triples().tensors["images"]
     assert images.shape == (3, 3, 1, 1, 3)
     torch.testing.assert_close(images[:, 0], IMAGES)
@@ -66,14 +66,14 @@ def test_a_row_is_a_pair_and_its_metamer_in_between_within_bounds() -> None:
     assert triples().tensors["frames"].tolist() == [[True, False, True]] * 3
 
 
-def test_bars_are_the_logits_of_source_and_metamer_equal_one_by_one() -> None:
+def test_bars_are_the_equal_logits_of_source_and_metamer() -> None:
     bars = triples().tensors["bars"]
     torch.testing.assert_close(bars[:, 0], IMAGES.flatten(1)[:, :2])
     torch.testing.assert_close(bars[:, 1], bars[:, 0], rtol=0, atol=0)
     assert bars[:, 2].isnan().all()
 
 
-def test_of_many_classes_the_largest_logits_of_the_source_are_drawn_of_the_same_classes() -> None:
+def test_with_many_classes_the_largest_logits_of_the_source_are_drawn() -> None:
     model = FirstPixels(30)
     source, target = torch.arange(30.0) / 30, torch.zeros(30)
     images = torch.stack([source, target]).view(2, 1, 1, 30)
@@ -88,9 +88,7 @@ def test_of_many_classes_the_largest_logits_of_the_source_are_drawn_of_the_same_
     torch.testing.assert_close(bars[0, 1], source.flip(0)[:20])
 
 
-def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_in_its_own() -> (
-    None
-):
+def test_captions_are_confidences_in_the_source_label_and_for_targets_in_their_own() -> None:
     score = triples()
     captions = score.tensors["captions"]
     for place, (source, target) in enumerate([(0, 1), (1, 2), (2, 1)]):
@@ -101,19 +99,19 @@ def test_captions_are_the_confidence_in_the_label_of_the_source_but_the_targets_
     assert {row.n for row in shown(score)} == {3}
 
 
-def test_only_so_many_are_shown() -> None:
+def test_count_limits_the_pairs_shown() -> None:
     assert len(triples(count=2).tensors["images"]) == 2
 
 
 @pytest.mark.parametrize(
     "measure", [MetamerTriples(), MetamerColumns()], ids=["triples", "columns"]
 )
-def test_points_without_bounds_are_no_pictures(measure: MetamerTriples | MetamerColumns) -> None:
+def test_images_without_bounds_are_refused(measure: MetamerTriples | MetamerColumns) -> None:
     with pytest.raises(InvspecError, match="cannot be drawn"):
         measure.score(MODEL, unbounded(examples(steps=2)))
 
 
-# ─ columns ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ columns ────────────────────────────────────────────────────────────────────────────────────
 
 
 def columns(**fields: int) -> Scored:
@@ -132,15 +130,13 @@ def test_a_column_leads_from_the_source_to_the_metamer_and_then_to_the_target() 
     assert found["frames"].tolist() == [[True] * 3, [False] * 3, [False] * 3, [True] * 3]
 
 
-def test_beside_the_rows_is_the_share_of_the_way() -> None:
+def test_sides_are_the_share_of_the_way() -> None:
     *gone, last = columns().tensors["sides"].tolist()
     assert gone == [0.0, 0.5, 1.0]
     assert math.isnan(last)
 
 
-def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_targets_own_in_what_is_drawn() -> (
-    None
-):
+def test_captions_are_the_oracles_probability_for_the_images_as_drawn() -> None:
     found = columns().tensors
     last = found["images"][..., 2].flatten(2).squeeze(2).sigmoid()  # the probability of class 1
     classes = torch.stack([Y, Y, Y, Y[[1, 2, 1]]])
@@ -148,7 +144,7 @@ def test_captions_are_the_oracles_probability_of_the_sources_class_and_of_the_ta
     torch.testing.assert_close(found["captions"], expected)
 
 
-def test_the_number_is_what_the_oracle_thinks_of_the_metamers() -> None:
+def test_the_number_is_the_oracles_mean_probability_at_the_metamers() -> None:
     score = columns()
     (row,) = shown(score)
     assert row.value == pytest.approx(score.tensors["captions"][2].mean().item())
@@ -156,6 +152,6 @@ def test_the_number_is_what_the_oracle_thinks_of_the_metamers() -> None:
     assert index(score).tolist() == [0, 1, 2]
 
 
-def test_without_a_path_there_is_no_way_to_show() -> None:
+def test_an_attack_without_a_path_is_refused() -> None:
     with pytest.raises(InvspecError, match="kept no path"):
         MetamerColumns().score(MODEL, examples())

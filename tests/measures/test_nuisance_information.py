@@ -1,4 +1,4 @@
-"""Information that is known in advance: signs that a channel flips, put into one part of an orthogonal code."""
+"""Known information: signs that a channel flips, in one part of an orthogonal code."""
 
 import json
 import math
@@ -25,7 +25,8 @@ from invspec.scoring.nuisance_classifier import Encoded, FitsNuisanceClassifier,
 
 D, N = 8, 2000
 QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}
-SLACK = 0.05  # bits: three standard errors of an estimate from N examples, by a classifier fitted to N others
+# bits: three standard errors of an estimate from N examples, by a classifier fitted to N others
+SLACK = 0.05
 
 
 class Turned(nn.Module):
@@ -60,7 +61,7 @@ def examples(split):
 
 
 def channel(semantic_flips, nuisance_flips, seed, n=N, model=None):
-    """Balanced labels of two classes; a sign in each part of the code tells them, but where it is flipped."""
+    """Balanced labels of two classes, given by a sign in each part of the code unless flipped."""
     rng = torch.Generator().manual_seed(seed)
     y, code = torch.arange(n) % 2, 0.3 * torch.randn(n, D, generator=rng)
     for place, flips in ((0, semantic_flips), (5, nuisance_flips)):
@@ -84,10 +85,10 @@ def bits(features, flips):
     return rows(channel(*flips, seed=1), channel(*flips, seed=2), features=features)["bits"].value
 
 
-# ─ the bound ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the bound ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_knows_nothing_has_no_bits_and_who_is_certain_has_all():
+def test_ignorance_has_no_bits_and_certainty_all():
     y = torch.arange(1000) % 10
     constant = torch.zeros(1000, 10, dtype=torch.float64).log_softmax(1)
     perfect = torch.full_like(constant, -torch.inf)
@@ -97,7 +98,7 @@ def test_who_knows_nothing_has_no_bits_and_who_is_certain_has_all():
     assert entropy(frequencies(y)) == pytest.approx(3.3219, abs=1e-4)
 
 
-def test_the_frequencies_of_unbalanced_labels_are_no_information_about_any_of_them():
+def test_label_frequencies_alone_give_no_bits():
     y = torch.tensor([0] * 70 + [1] * 20 + [3] * 10)
     known = torch.tensor([0.7, 0.2, 1e-9, 0.1]).double().log().expand(100, 4)
     assert pointwise(known, y).mean().item() == pytest.approx(0, abs=1e-7)
@@ -124,14 +125,14 @@ def test_a_nuisance_without_the_label_gives_chance_and_no_bits():
     assert (found["bits"].value, found["bits"].low) == (max(found["bits_unclipped"].value, 0), 0)
 
 
-def test_a_nuisance_with_the_label_gives_it_without_error():
+def test_a_nuisance_with_the_label_gives_no_error():
     found = rows(channel(0.5, 0.0, seed=1), channel(0.5, 0.0, seed=2))
     assert found["error"].value == found["train_error"].value == 0
     assert found["bits"].value == pytest.approx(1, abs=0.01)
     assert found["train_bits"].value == pytest.approx(1, abs=0.01)
 
 
-def test_what_is_negative_is_clipped_and_told():
+def test_negative_bits_are_clipped_and_reported():
     train, judged = (
         channel(0.0, 0.0, seed=1),
         channel(0.0, 1.0, seed=2),
@@ -142,25 +143,25 @@ def test_what_is_negative_is_clipped_and_told():
     assert (found["error"].value, found["train_error"].value) == (1, 0)
 
 
-def test_all_of_the_code_tells_at_least_what_either_part_tells():
+def test_the_whole_code_has_at_least_the_bits_of_either_part():
     flips = (0.15, 0.1)
     part = {features: bits(features, flips) for features in ("semantic", "nuisance", "all")}
     assert part["semantic"] == pytest.approx(1 - binary_entropy(flips[0]), abs=SLACK)
     assert part["all"] >= max(part["semantic"], part["nuisance"]) - SLACK
-    # two independent channels: both signs agree with probability a, and are then wrong with probability w
+    # two independent channels: the signs agree with probability a, and are then wrong with w
     a, both_wrong = 1 - 0.15 * 0.9 - 0.85 * 0.1, 0.15 * 0.1
     differ = 0.15 * 0.9 / (1 - a)
     joint = 1 - a * binary_entropy(both_wrong / a) - (1 - a) * binary_entropy(differ)
     assert part["all"] == pytest.approx(joint, abs=SLACK)
 
 
-def test_no_part_of_the_code_tells_more_than_the_pixels():
+def test_no_part_of_the_code_has_more_bits_than_the_pixels():
     pixels = bits("pixels", (0.2, 0.1))
     for features in ("semantic", "nuisance", "all"):
         assert bits(features, (0.2, 0.1)) <= pixels + SLACK
 
 
-def test_of_pixels_any_net_will_do():
+def test_pixels_need_no_bijective_net():
     assert NuisanceInformation(features="pixels").accepts is None
     assert NuisanceInformation().accepts is Bijective
     plain = nn.Sequential(nn.Flatten(), nn.Linear(D, 2))
@@ -184,10 +185,10 @@ def test_three_classes_have_more_bits_than_two():
     assert found["bits"].value == pytest.approx(math.log2(3), abs=0.01)
 
 
-# ─ the fit ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ the fit ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_fitting_again_gives_the_same_and_leaves_torchs_draws_alone():
+def test_fitting_is_reproducible_and_leaves_torchs_generator_alone():
     train, judged = channel(0.0, 0.1, seed=1, n=400), channel(0.0, 0.1, seed=2, n=400)
     torch.manual_seed(1)
     first, state = rows(train, judged, dropout=0.1), torch.random.get_rng_state()
@@ -197,7 +198,7 @@ def test_fitting_again_gives_the_same_and_leaves_torchs_draws_alone():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_another_field_is_another_draw_and_every_net_has_the_same():
+def test_draws_depend_on_the_fields_and_not_on_the_net():
     one, other = (NuisanceInformation(**QUICK, dropout=dropout) for dropout in (0.0, 0.1))
     train = channel(0.0, 0.1, seed=1, n=60)
     chosen = [
@@ -217,7 +218,7 @@ def test_a_tenth_is_held_out_and_none_without_validation():
     )
 
 
-def test_the_epoch_that_does_best_on_what_is_held_out_is_kept():
+def test_the_best_epoch_on_held_out_examples_is_kept():
     train, judged = (
         channel(0.0, 0.5, seed=1, n=60),
         channel(0.0, 0.5, seed=2, n=600),
@@ -228,7 +229,7 @@ def test_the_epoch_that_does_best_on_what_is_held_out_is_kept():
     assert best["bits_unclipped"].value > last["bits_unclipped"].value + 1
 
 
-def test_codes_that_are_not_held_are_made_anew_with_the_same_result(monkeypatch):
+def test_codes_that_are_not_held_are_recomputed_with_the_same_result(monkeypatch):
     train, judged = channel(0.0, 0.1, seed=1, n=300), channel(0.0, 0.1, seed=2, n=300)
     here = rows(train, judged)
     monkeypatch.setattr(nuisance_classifier, "HELD", 0)
@@ -254,7 +255,7 @@ def test_codes_are_a_split():
         assert torch.equal(one.y, other.y)
 
 
-def test_the_parts_of_a_code_are_what_they_are_called():
+def test_features_select_parts_of_the_code():
     model, x = Turned(), channel(0.0, 0.0, seed=1, n=3).clean.pixels
     semantic, nuisance = model.encode(x)
     parts = {
@@ -284,7 +285,7 @@ def test_constant_dimensions_do_not_blow_up():
     assert moments(TensorSplit(still, torch.zeros(10, dtype=torch.int64)))[1].tolist() == [1, 1]
 
 
-def test_codes_that_are_not_finite_and_too_few_examples_are_refused():
+def test_infinite_codes_and_too_few_examples_are_refused():
     one, two = channel(0.0, 0.0, seed=1, n=1), channel(0.0, 0.0, seed=1, n=40)
     with pytest.raises(InvspecError, match="1 examples are too few"):
         rows(one, two)

@@ -47,7 +47,7 @@ def scored(**settings: Any) -> dict[str, Shown]:
     return {str(row.where["quantity"]): row for row in rows}
 
 
-def test_it_has_a_row_for_each_quantity_over_correct_sources() -> None:
+def test_each_quantity_has_a_row_over_correct_sources() -> None:
     found = scored()
     assert list(found) == [
         "rows",
@@ -73,7 +73,7 @@ def test_the_active_set_is_exact_until_it_is_clamped() -> None:
     assert abs(found["confidence_drop_clamped"]) > 1e-6
 
 
-def test_the_largest_change_is_that_of_the_worst_pair_and_of_no_sample() -> None:
+def test_the_largest_change_is_exact() -> None:
     found, one = scored(constraint=0.3, clamp=False), examples({})
     (batch,) = one.clean.batches(len(one.clean))
     batch = batch.take(one.judged.prediction == one.judged.y)
@@ -126,7 +126,7 @@ def test_the_numbers_are_those_of_the_images_that_the_attack_returns(clamp: bool
         assert found["relative_distance"].value == pytest.approx(left.mean().item(), abs=1e-6)
 
 
-def test_the_clamp_of_the_attack_is_no_concern_of_the_measure() -> None:
+def test_the_attacks_own_clamp_changes_nothing() -> None:
     assert scored(clamp=True) == scored(clamp=False)
 
 

@@ -24,7 +24,7 @@ from invspec.registry.methods import make, resolve
 MODEL = Sigmoid(
     torch.tensor([4.0, 0.0, 0.0, 0.0])
 )  # confidence in class 0: sigmoid(4 * first pixel)
-# attacks that walk within the pixels' bounds; what metamers keep of their way is no path in that sense
+# attacks that walk within the pixel range, which metamers leave
 ATTACKS = {name: cast(type[Attack], resolve("attack", name)) for name in names("attack")}
 WALKS = [
     name
@@ -89,8 +89,8 @@ def test_margins_are_those_of_the_vertices() -> None:
     )
 
 
-def test_between_vertices_confidence_may_be_lost_that_no_vertex_lost() -> None:
-    """Confidence 0.5 + |x|-like dip: a net of two classes whose confidence falls in the middle of a segment."""
+def test_confidence_may_drop_between_vertices_alone() -> None:
+    """A net of two classes whose confidence dips in the middle of a segment."""
 
     class Dip(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def test_no_step_may_be_longer_than_promised(longest_step: Any, failing: int) ->
     assert found(attacked(level(), promise=promise))["failing"] == failing
 
 
-def test_without_a_longest_step_no_step_is_too_long_but_its_length_is_reported() -> None:
+def test_without_a_longest_step_any_length_is_valid_and_reported() -> None:
     any_length = replace(UNIT, longest_step=None)
     quantities = found(attacked(level(), promise=any_length))
     assert quantities["failing"] == 0
@@ -125,7 +125,7 @@ def test_without_a_longest_step_no_step_is_too_long_but_its_length_is_reported()
     assert found(attacked(level(), promise=any_length), bound)["failing"] == 1
 
 
-def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
+def test_a_start_of_its_own_is_a_jump_not_a_step() -> None:
     path = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
     quantities = found(attacked(path, promise=replace(UNIT, jumps=True)))
     assert quantities["failing"] == 0
@@ -134,7 +134,7 @@ def test_a_start_of_its_own_is_a_jump_and_no_step() -> None:
     assert found(attacked(path))["failing"] == 1
 
 
-def test_a_start_that_was_refused_is_no_jump() -> None:
+def test_a_refused_start_is_not_a_jump() -> None:
     jumped = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.9, 0.0, 0.0], [0.5, 0.8, 0.0, 0.0])
     refused = vertices([0.5, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.5, 0.1, 0.0, 0.0])
     quantities = found(attacked(jumped, refused, refused, promise=replace(UNIT, jumps=True)))
@@ -159,7 +159,7 @@ def test_a_path_stays_within_the_pixels() -> None:
     assert found(attacked(path))["failing"] == 1
 
 
-def test_confidence_that_is_no_number_is_no_promise_kept() -> None:
+def test_confidence_that_is_nan_breaks_the_promise() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
     broken = attacked(level())
     judged = {**vars(broken.judged), "confidence": torch.tensor([float("nan")])}
@@ -177,8 +177,8 @@ def test_shares_are_means_over_sources() -> None:
     assert [row.value for row in shown(rows)[-2:]] == [0.25, 0.25]
 
 
-def test_a_halted_path_is_not_walked_on_the_spot() -> None:
-    """The model is asked for vertices that moved, and for interior points of their segments, only."""
+def test_repeated_vertices_are_not_checked_again() -> None:
+    """The model sees only vertices that moved, and interior points of their segments."""
     asked = 0
 
     class Counting(Sigmoid):

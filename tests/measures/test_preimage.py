@@ -23,7 +23,7 @@ LAYERS = ("front", "middle.0", "middle.1")
 
 
 class Net(nn.Module):
-    """Six pixels; the front keeps the first four of them, the middle their sums by two, the end the first sum twice."""
+    """Six pixels: the front keeps four, the middle two sums of two, the end the first sum twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_an_image_is_in_all_its_own_pre_images(exact: bool) -> None:
     [([0, 0, 0, 0, 1, -3], 3), ([0.5, -0.5, 2, -2, 0, 0], 2), ([0.5, -0.5, 1, 0, 0, 0], 0)],
     ids=["front", "middle", "end"],
 )
-def test_moving_in_the_null_space_of_a_layer_stays_in_its_pre_image_and_all_behind_it(
+def test_a_null_space_step_stays_in_the_pre_images_of_its_layer_and_later_ones(
     delta: list[float], deepest: int
 ) -> None:
     inside = [1.0] * deepest
@@ -104,7 +104,7 @@ def test_moving_in_the_null_space_of_a_layer_stays_in_its_pre_image_and_all_behi
     ]
 
 
-def test_a_label_may_stay_where_the_logits_go() -> None:
+def test_a_label_may_stay_while_the_logits_move() -> None:
     x, stronger = images().flatten(1), rows(moved([5, 0, 0, 0, 0, 0]), layers=LAYERS)
     same = ((x[:, :2].sum(1) - 1) > 0) == ((x[:, :2].sum(1) + 4) > 0)
     assert 0 < same.double().mean() < 1
@@ -142,7 +142,7 @@ def test_a_layer_that_stretches_breaks_the_inclusion_at_a_tolerance() -> None:
     assert [largest["logits"].value, rows(near, tolerance=0.0201)["logits"].value] == [1, 0]
 
 
-def test_what_rounding_to_float32_would_part_is_equal_in_float64() -> None:
+def test_exact_images_are_compared_in_float64() -> None:
     inside = [1e-9, -1e-9, 0, 0, 0, 1000.0]
     assert rows(moved(inside, exact=True), tolerance=1e-12)["logits"].value == 1
     assert rows(moved([3e-9, 0, 0, 0, 0, 0]), tolerance=1e-12)["logits"].value > 0  # rounded away
@@ -154,7 +154,7 @@ def test_a_layer_is_read_before_the_next_one_works_in_place() -> None:
     assert (found["layer middle.0"] < 0).all()
 
 
-def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
+def test_pairs_are_counted_and_bootstrapped_by_source() -> None:
     plain, source = moved([0, 0, 0, 0, 0, 0]), torch.arange(N) // 3
     x_adv = plain.tensors["x_adv"] + (source % 2).view(
         -1, 1, 1, 1
@@ -172,7 +172,7 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     )  # a third of them: sqrt(3), less a small sample's bias
 
 
-def test_no_hook_stays_behind() -> None:
+def test_hooks_are_removed() -> None:
     net = Net()
     rows(moved([0] * 6), net, layers=LAYERS)
     assert not any(module._forward_hooks for module in net.modules())
@@ -188,7 +188,7 @@ def test_a_bijections_blocks_are_compared_without_their_log_determinant() -> Non
     assert rows(moved([0.1, 0, 0, 0, 0, 0]), net, layers=("stages.0",))["layer stages.0"].value == 0
 
 
-def test_a_layer_that_is_not_there_or_does_not_run_is_refused() -> None:
+def test_a_layer_that_does_not_exist_or_run_is_refused() -> None:
     with pytest.raises(InvspecError, match="the net has no layer middle") as problem:
         rows(moved([0] * 6), layers=("middle.7",))
     assert "did you mean middle.1" in problem.value.hint

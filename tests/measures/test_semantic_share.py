@@ -60,7 +60,7 @@ def values(attacked: Examples, **fields: object) -> dict[str, float]:
     return {name: row.value for name, row in rows(attacked, **fields).items()}
 
 
-def test_the_four_changes_are_told_apart() -> None:
+def test_the_four_kinds_of_change_are_distinguished() -> None:
     start = [(LOW, LOW)] * 4
     found = values(examples(start, [(LOW, LOW), (LOW, HIGH), (HIGH, LOW), (HIGH, HIGH)]))
     assert found == {
@@ -74,7 +74,7 @@ def test_the_four_changes_are_told_apart() -> None:
     }
 
 
-def test_logits_that_move_within_a_label_are_in_its_pre_image_alone() -> None:
+def test_moved_logits_with_the_same_label_count_for_the_label_alone() -> None:
     attacked = examples([(0.25, LOW), (0.25, LOW)], [(0.125, HIGH), (0.25, HIGH)])
     found = values(attacked)
     assert (found["invariance_adversarial"], found["invariance_adversarial_logits"]) == (1, 0.5)
@@ -93,7 +93,7 @@ def test_the_oracle_is_judged_by_the_labels() -> None:
     assert (row.low, row.high) == wilson(0.75, 4)
 
 
-def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
+def test_pairs_are_counted_and_bootstrapped_by_source() -> None:
     images = [(LOW, LOW), (LOW, HIGH), (LOW, HIGH), (LOW, HIGH)]
     attacked = examples(images, images, y=[0, 0, 1, 1])
     row = rows(
@@ -105,7 +105,7 @@ def test_of_pairs_sources_are_counted_and_bootstrapped() -> None:
     assert (row.low, row.high) == pytest.approx((0.5, 1), abs=0.02)
 
 
-def test_exact_images_decide_in_float64_what_rounding_hides() -> None:
+def test_exact_images_are_judged_in_float64() -> None:
     attacked = examples([(0.5, LOW)], [(0.5, HIGH)])
     moved = attacked.tensors["x_adv"].double()
     moved[..., 0] += 1e-12
@@ -114,7 +114,7 @@ def test_exact_images_decide_in_float64_what_rounding_hides() -> None:
     assert values(exact, tolerance=0)["invariance_adversarial"] == 0  # label 1, where it was 0
 
 
-def test_the_oracle_sees_images_within_the_bounds_unless_told_otherwise() -> None:
+def test_the_oracle_sees_clipped_images_unless_clip_is_false() -> None:
     class Bright(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             z = x.flatten(1)[:, 1] - 1.5

@@ -26,7 +26,7 @@ def judged(y, prediction, prediction_adv):
     )
 
 
-#                      right, kept · right, lost · wrong, kept · wrong, made right · wrong, otherwise wrong
+# right, kept · right, lost · wrong, kept · wrong, made right · wrong, otherwise wrong
 FIVE = judged(y=[0, 1, 2, 0, 1], prediction=[0, 1, 0, 1, 0], prediction_adv=[0, 0, 0, 0, 2])
 
 
@@ -50,7 +50,7 @@ def test_clean_accuracy_counts_what_is_right_before_it():
     ]
 
 
-def test_the_fooling_rate_asks_whether_predictions_change_and_not_whether_they_are_right():
+def test_the_fooling_rate_counts_changed_predictions_right_or_wrong():
     assert value(FoolingRate()) == pytest.approx(3 / 5)
 
 
@@ -59,16 +59,16 @@ def test_the_rate_of_invariance_is_its_complement():
     assert make("measure", "rate_of_invariance", {}) == FoolingRate(complement=True)
 
 
-def test_among_the_correct_only_they_count_and_keep_their_index():
+def test_among_correct_keeps_the_index_of_correct_examples():
     score = FoolingRate(among="correct").score(nn.Identity(), FIVE)
     assert (shown(score)[0].value, shown(score)[0].n) == (0.5, 2)
     assert index(score).tolist() == [10, 11]
 
 
-def test_where_nothing_is_correct_the_refusal_says_so():
+def test_among_correct_is_refused_without_correct_examples():
     with pytest.raises(InvspecError, match="no example is classified correctly"):
         FoolingRate(among="correct").score(nn.Identity(), judged([0], [1], [1]))
 
 
-def test_robust_accuracy_is_accuracy_by_another_name():
+def test_robust_accuracy_is_accuracy():
     assert make("measure", "robust_accuracy", {}) == make("measure", "accuracy", {}) == Accuracy()

@@ -11,7 +11,7 @@ MODEL = FirstPixels(2)
 
 
 def attacked(final: torch.Tensor):
-    """Two sources of class 0 with two targets each; both logits of the images are written in their first two pixels."""
+    """Two sources of class 0 with two targets each; the first two pixels are the logits."""
     images = torch.zeros(4, 1, 2, 2)
     images[:2, 0, 0, 0] = 1
     images[2:, 0, 0, 1] = 1
@@ -26,7 +26,7 @@ FINAL = torch.tensor([0.0, 1.0, 0.5, 0.5])
 LEFT = FINAL.sigmoid()
 
 
-def test_it_is_the_mean_over_pairs_and_has_an_entry_a_source():
+def test_it_is_the_mean_over_pairs_with_an_outcome_per_source():
     score = SourceConfidence().score(MODEL, attacked(FINAL))
     (row,) = shown(score)
     assert row.value == pytest.approx(LEFT.mean().item(), abs=1e-6)
@@ -36,7 +36,7 @@ def test_it_is_the_mean_over_pairs_and_has_an_entry_a_source():
     assert index(score).tolist() == [0, 1]
 
 
-def test_what_was_lost_is_the_rest_of_what_the_source_had():
+def test_the_drop_is_the_difference_from_the_source():
     (row,) = shown(SourceConfidence(drop=True).score(MODEL, attacked(FINAL)))
     assert row.value == pytest.approx(
         torch.tensor(1.0).sigmoid().item() - LEFT.mean().item(), abs=1e-6
@@ -44,6 +44,6 @@ def test_what_was_lost_is_the_rest_of_what_the_source_had():
     assert row.low <= row.value <= row.high
 
 
-def test_an_image_that_did_not_move_lost_nothing():
+def test_an_unmoved_image_has_no_drop():
     (row,) = shown(SourceConfidence(drop=True).score(MODEL, attacked(torch.ones(4))))
     assert row.value == pytest.approx(0, abs=1e-6)

@@ -19,7 +19,7 @@ def normal(*shape, seed=0):
 
 
 def spread(n=300, pixels=range(D), seed=0):
-    """Perturbations (n, D) of some pixels alone, each pixel less than the one before, so that components are apart."""
+    """Perturbations (n, D) of some pixels, each less than the one before to separate components."""
     delta = torch.zeros(n, D)
     chosen = list(pixels)
     delta[:, chosen] = normal(n, len(chosen), seed=seed) * 0.8 ** torch.arange(len(chosen))
@@ -74,7 +74,7 @@ def test_sets_on_disjoint_pixels_are_orthogonal():
     assert found["mean_squared_cosine"].high == pytest.approx(0, abs=1e-9)
 
 
-def test_one_orthogonal_map_of_both_sets_leaves_all_angles():
+def test_an_orthogonal_map_of_both_sets_keeps_all_angles():
     first, second = spread(), spread(seed=1) @ torch.linalg.qr(normal(D, D, seed=2)).Q
     turn = torch.linalg.qr(normal(D, D, seed=3)).Q
     before, after = scored(first, second), scored(first @ turn, second @ turn)
@@ -112,7 +112,7 @@ def test_explained_variance_is_the_share_of_the_leading_components():
     )
 
 
-def test_a_mean_shift_is_a_direction_only_without_centring():
+def test_a_mean_shift_counts_only_without_centring():
     shift = torch.zeros(D)
     shift[20] = 5
     assert values(spread(pixels=range(8)) + shift, spread(pixels=range(8)), centre=True)[
@@ -123,7 +123,7 @@ def test_a_mean_shift_is_a_direction_only_without_centring():
     ] == pytest.approx(2 / 3, abs=0.02)
 
 
-def test_the_null_of_sets_without_a_direction_is_the_random_level():
+def test_the_null_of_isotropic_sets_is_the_random_level():
     found = rows(normal(4000, D), normal(4000, D, seed=1), draws=1000)
     assert found["random_level"].value == pytest.approx(3 / D)
     assert abs(found["null_mean"].value - 3 / D) < 3 * (
@@ -175,7 +175,7 @@ def test_a_jackknife_of_a_mean_is_its_standard_error():
     )
 
 
-def test_lanczos_iterations_find_what_the_dense_decomposition_finds():
+def test_lanczos_iterations_agree_with_the_dense_decomposition():
     covariance = Scatter.of(normal(400, 100) @ normal(100, 100, seed=1)).covariance(centre=True)
     values, vectors = torch.linalg.eigh(covariance)
     found, components = leading(covariance, 4)
@@ -185,7 +185,7 @@ def test_lanczos_iterations_find_what_the_dense_decomposition_finds():
     )
 
 
-def test_fewer_examples_than_pixels_change_nothing_but_the_basis():
+def test_fewer_examples_than_pixels_only_change_the_basis():
     delta = spread(n=15)
     small = Cloud.of(delta, centre=True)
     assert small.rows.shape == (15, 15)

@@ -21,7 +21,7 @@ from invspec.scoring.rows import by_source
 
 NAN = float("nan")
 K = 3
-#         sources 0 to 3 are of class 0, 0, 1, 2; source 1 is misclassified; targets 4 to 6 are of class 0, 1, 2
+# sources 0 to 3 have class 0, 0, 1, 2; source 1 is misclassified; targets 4 to 6 have class 0, 1, 2
 CLASSES = torch.tensor([0, 0, 1, 2, 0, 1, 2])
 ENDS = [(0, 5), (0, 6), (1, 5), (1, 6), (2, 4), (2, 6), (3, 4), (3, 5)]
 REACHED = [True, False, False, False, True, True, False, True]
@@ -61,7 +61,7 @@ def test_the_matrix_has_targets_down_and_sources_across() -> None:
     assert shown(score)[0].n == 3
 
 
-def test_published_counts_the_misclassified_as_successes() -> None:
+def test_published_counts_misclassified_sources_as_successes() -> None:
     score = LINF.model_copy(update={"compat": "published"}).score(MODEL, attacked())
     expected = torch.tensor([[NAN, 1.0, 0.0], [1.0, NAN, 1.0], [0.5, 1.0, NAN]])
     torch.testing.assert_close(score.tensors["matrix"], expected, equal_nan=True)
@@ -69,7 +69,7 @@ def test_published_counts_the_misclassified_as_successes() -> None:
     assert shown(score)[0].n == 4
 
 
-def test_all_pairs_count_as_what_they_are() -> None:
+def test_all_pairs_count_by_their_own_success() -> None:
     every = LINF.model_copy(update={"eligible": "all"})
     expected = torch.tensor([[NAN, 1.0, 0.0], [0.5, NAN, 1.0], [0.0, 1.0, NAN]])
     torch.testing.assert_close(
@@ -87,19 +87,21 @@ def test_a_distance_of_exactly_the_threshold_is_no_success() -> None:
 
 @pytest.mark.parametrize("average", ["cells", "pairs"])
 @pytest.mark.parametrize("compat", ["published", "none"])
-def test_the_mean_of_each_is_the_rate_whatever_sources_weigh(average: str, compat: str) -> None:
+def test_the_mean_of_the_outcomes_is_the_rate_whatever_the_weights(
+    average: str, compat: str
+) -> None:
     measure = LINF.model_copy(update={"average": average, "compat": compat, "eligible": "all"})
     score = measure.score(MODEL, attacked())
     assert index(score).tolist() == [0, 1, 2, 3]
     assert outcomes(score).double().mean().item() == pytest.approx(shown(score)[0].value, rel=1e-6)
 
 
-def test_where_sources_weigh_the_same_each_is_the_share_of_their_targets() -> None:
+def test_with_equal_weights_an_outcome_is_the_share_of_a_sources_targets() -> None:
     assert outcomes(LINF.score(MODEL, attacked())).tolist() == pytest.approx([0.5, 1.0, 0.5])
 
 
 @pytest.mark.parametrize("outcome", [True, False])
-def test_whatever_the_weights_outcomes_that_are_all_alike_stay_so(outcome: bool) -> None:
+def test_equal_outcomes_stay_equal_whatever_the_weights(outcome: bool) -> None:
     score = LINF.model_copy(update={"eligible": "all"}).score(
         MODEL, attacked([outcome] * len(ENDS))
     )
@@ -150,7 +152,7 @@ def test_final_images_are_read_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch
     assert tensors.most == 3
 
 
-def test_where_no_source_is_classified_correctly_there_is_no_rate() -> None:
+def test_it_is_refused_where_no_source_is_correct() -> None:
     wrong = attacked()
     judged = {**vars(wrong.judged), "prediction": (wrong.judged.y + 1) % K}
     none = Examples(wrong.clean, filled(judged), wrong.tensors)
@@ -160,7 +162,7 @@ def test_where_no_source_is_classified_correctly_there_is_no_rate() -> None:
     assert rate(LINF.model_copy(update={"compat": "published"}), none) == 1
 
 
-def test_a_class_that_the_model_has_not_is_refused() -> None:
+def test_a_class_without_a_logit_is_refused() -> None:
     with pytest.raises(InvspecError, match="class 2, but the model has 2 logits"):
         LINF.model_copy(update={"eligible": "all"}).score(FirstPixels(2), attacked())
 
@@ -172,7 +174,7 @@ def test_a_smoke_run_needs_no_weights_and_no_trained_net() -> None:
     assert LINF.smoke().distance == "linf"
 
 
-def test_cells_without_pairs_are_no_part_of_the_mean() -> None:
+def test_empty_cells_are_left_out_of_the_mean() -> None:
     whole = attacked()
     rows = torch.tensor([0, 4, 5])
     some = Examples(

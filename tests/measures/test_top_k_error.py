@@ -16,7 +16,7 @@ Y = torch.tensor([0, 1, 2, 1])
 
 
 @pytest.mark.parametrize(("k", "missed"), [(1, [0, 1, 1, 1]), (2, [0, 0, 1, 0]), (3, [0, 0, 0, 0])])
-def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
+def test_a_label_is_missed_if_k_others_are_as_large(k, missed):
     examples = Examples(
         TensorSplit(torch.zeros(4, 1, 1, 3), Y),
         filled({"index": torch.arange(4)}),
@@ -27,7 +27,7 @@ def test_a_label_is_missed_where_k_others_are_as_large(k, missed):
     assert shown(found)[0].value == pytest.approx(sum(missed) / 4)
 
 
-def test_logits_that_are_no_numbers_miss_and_so_does_a_net_that_prefers_nothing():
+def test_nan_and_equal_logits_miss():
     logits = torch.tensor([[torch.nan] * 3, [0.0] * 3]).view(2, 1, 1, 3)
     examples = Examples(
         TensorSplit(torch.zeros(2, 1, 1, 3), Y[:2]),

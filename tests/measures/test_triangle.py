@@ -65,7 +65,7 @@ def test_a_constant_model_keeps_the_sources_confidence_everywhere() -> None:
     assert quantities["least_edge_margin"] == 0
 
 
-def test_quantities_are_those_of_each_triangle_averaged() -> None:
+def test_quantities_are_averages_over_triangles() -> None:
     """By a loop over integers, one image at a time."""
     model = Sigmoid(torch.tensor([6.0, -4.0, 3.0, 1.0]))
     pairs = attacked(model)
@@ -124,7 +124,7 @@ def test_a_source_with_one_pair_has_no_triangle() -> None:
     assert {row.n for row in shown(Triangle().score(Constant(), uneven))} == {1}
 
 
-def test_the_misclassified_count_only_where_all_do() -> None:
+def test_misclassified_sources_count_only_if_all_are_eligible() -> None:
     pairs = attacked(Constant())
     wrong = Examples(
         pairs.clean, filled({**vars(pairs.judged), "y": pairs.judged.y + 1}), pairs.tensors

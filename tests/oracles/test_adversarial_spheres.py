@@ -1,4 +1,6 @@
-"""Examples 5 and 6 of Jacobsen et al. (2019): two classifiers of spheres, perfect both, and what moves past one."""
+"""Examples 5 and 6 of Jacobsen et al. (2019): two classifiers of spheres, perfect both, and what
+moves past one.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_both_classifiers_are_perfect_on_any_finite_sample(spheres: Spheres, ign
 def test_the_misaligned_one_errs_by_less_than_one_in_1e26(
     d: int, inner: float, outer: float, chance: str
 ) -> None:
-    """x_d^2 / ||x||^2 has the distribution Beta(1/2, (d - 1) / 2); an outer point is misread above a threshold."""
+    """x_d^2 / ||x||^2 has the distribution Beta(1/2, (d - 1) / 2); an outer point is misread above
+    a threshold.
+    """
     least = 1 - ((inner + outer) / (2 * outer)) ** 2
     assert f"{beta.sf(least, 0.5, (d - 1) / 2):.1e}" == chance
 

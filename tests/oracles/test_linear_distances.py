@@ -1,4 +1,6 @@
-"""On a linear model the nearest adversarial image is known: the gap to each class over the dual norm of w_k - w_y."""
+"""On a linear model the nearest adversarial image is known: the gap to each class over the dual
+norm of w_k - w_y.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ EXACT, ROUNDING = (
 
 
 class Linear(nn.Module):
-    """logits = x W' + b with W (K, D); in float64 and by sums, so that only the attack can be inexact."""
+    """logits = x W' + b with W (K, D); in float64 and by sums, so that only the attack can be
+    inexact.
+    """
 
     def __init__(self, weight: Tensor, bias: float = 0.0) -> None:
         super().__init__()
@@ -51,7 +55,9 @@ def correct(model: nn.Module, bounds: Bounds = ANYWHERE) -> Batch:
 
 
 def faces(model: Linear, batch: Batch, norm: Norm) -> Tensor:
-    """Distance (N, K) of every x to where class k gets level with its label; of the label itself, inf."""
+    """Distance (N, K) of every x to where class k gets level with its label; of the label itself,
+    inf.
+    """
     logits, label = model(batch.x), batch.y.unsqueeze(1)
     apart = size(
         (model.weight.unsqueeze(0) - model.weight[batch.y].unsqueeze(1)).flatten(0, 1), DUAL[norm]
@@ -60,7 +66,9 @@ def faces(model: Linear, batch: Batch, norm: Norm) -> Tensor:
 
 
 def excess(attack: Any, model: Linear, batch: Batch) -> Tensor:
-    """By which share of the exact distance the attack's own is larger, (N,); what was found must be adversarial."""
+    """By which share of the exact distance the attack's own is larger, (N,); what was found must be
+    adversarial.
+    """
     x_adv = attack.perturb(model, batch, PerExample("task", batch.index)).x_adv
     assert (model(x_adv).argmax(1) != batch.y).all()
     return (
@@ -160,7 +168,9 @@ def test_levels_cost_at_most_half_a_level_in_every_pixel() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 16])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_l0_is_the_count_of_the_largest_weights_that_close_the_gap(count: int, sign: int) -> None:
-    """Grey pixels can move by 0.5 either way, so entry i gains |w_i| / 2; the weights are +-16, -+15, ... -+1."""
+    """Grey pixels can move by 0.5 either way, so entry i gains |w_i| / 2; the weights are +-16,
+    -+15, ... -+1.
+    """
     w = torch.arange(16, 0, -1.0) * torch.tensor([1.0, -1.0]).repeat(8)
     x = torch.full((1, *PIXELS), 0.5)
     gains = w.abs().cumsum(0) / 2

@@ -1,4 +1,6 @@
-"""On a linear model the best perturbation of every norm is known: the margin falls by eps times the dual norm."""
+"""On a linear model the best perturbation of every norm is known: the margin falls by eps times the
+dual norm.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ ANYWHERE: Bounds = (-torch.inf, torch.inf)
 
 
 class Linear(nn.Module):
-    """logits = x W' with W (K, D); in float64 and by sums, so that only the attack can be inexact."""
+    """logits = x W' with W (K, D); in float64 and by sums, so that only the attack can be
+    inexact.
+    """
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -61,7 +65,9 @@ def drop(model: nn.Module, batch: Batch, x_adv: Tensor) -> Tensor:
 def test_pgd_lowers_a_binary_margin_by_eps_times_the_dual_norm(
     norm: Norm, restarts: int | None
 ) -> None:
-    """From a random start of an l2 ball the direction converges only geometrically, so it gets longer steps."""
+    """From a random start of an l2 ball the direction converges only geometrically, so it gets
+    longer steps.
+    """
     w, start = direction(), {"random_start": False} if restarts is None else {"restarts": restarts}
     model, batch = binary(w), batch_of(torch.arange(N) % 2)
     length = {"relative_step_size": 2} if norm == "l2" and restarts else {}
@@ -107,7 +113,8 @@ def test_where_the_box_cuts_the_ball_the_linf_optimum_is_still_reached_in_every_
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_pgd_climbs_to_the_optimum_of_a_multiclass_margin(norm: Norm) -> None:
-    """Optimum: the largest over other classes k of the margin to k plus eps times the dual norm of w_k - w_y.
+    """Optimum: the largest over other classes k of the margin to k plus eps times the dual norm of
+    w_k - w_y.
 
     Taken where one class leads all the way: there the margin is linear, and climbing it is exact.
     """
@@ -129,7 +136,9 @@ def test_pgd_climbs_to_the_optimum_of_a_multiclass_margin(norm: Norm) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_standardised_budget_is_spent_on_the_weights_as_the_model_sees_them(norm: Norm) -> None:
-    """In pixels of two channels with deviations s: the weights of the standardised input are s w."""
+    """In pixels of two channels with deviations s: the weights of the standardised input are s
+    w.
+    """
     std = torch.tensor([0.2, 0.5])
     w, x = direction(), torch.rand(N, 2, 2, 4, generator=torch.Generator().manual_seed(1))
     batch = Batch(x, torch.arange(N) % 2, torch.arange(N), ANYWHERE)

@@ -1,4 +1,6 @@
-"""Quarter-turns form a group, and an attack on a model that cannot see them turns with its image."""
+"""Quarter-turns form a group, and an attack on a model that cannot see them turns with its
+image.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_four_quarter_turns_and_two_half_turns_are_the_identity() -> None:
 
 
 def test_a_turn_and_its_opposite_nearly_cancel_on_a_smooth_image() -> None:
-    """Bilinear resampling of sin(r / 4), inside the circle that never leaves the image: error of order h^2 / 8."""
+    """Bilinear resampling of sin(r / 4), inside the circle that never leaves the image: error of
+    order h^2 / 8.
+    """
     axis = torch.arange(33.0) - 16
     radius = (axis[:, None] ** 2 + axis[None, :] ** 2).sqrt()
     x = torch.sin((axis[:, None] + 2 * axis[None, :]) / 12)[None, None]
@@ -52,7 +56,9 @@ def test_a_turn_and_its_opposite_nearly_cancel_on_a_smooth_image() -> None:
 
 
 class Unoriented(nn.Module):
-    """The sum of a net's logits over the four quarter-turns of its input: invariant by construction."""
+    """The sum of a net's logits over the four quarter-turns of its input: invariant by
+    construction.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +87,7 @@ def test_pgd_commutes_with_quarter_turns_of_an_invariant_model(norm: Norm) -> No
     torch.testing.assert_close(attacked(by(90, x)), by(90, attacked(x)), rtol=0, atol=1e-9)
 
 
-# --- the lemma on nets that are invariant by their convolutions -------------------------------------------------------
+# --- the lemma on nets that are invariant by their convolutions -----------------------------------
 
 NETS: dict[str, tuple[Model, Shape]] = {
     "gcnn": (GCNN(head="invariant", widths=(4, 6), hidden=16), (1, 20, 20)),
@@ -108,7 +114,9 @@ def double(shape: Shape, n: int = 6) -> Tensor:
 
 @cache
 def deployed(name: str) -> nn.Module:
-    """The net as attacks see it, in float64, with statistics of some batches and logits that differ among images."""
+    """The net as attacks see it, in float64, with statistics of some batches and logits that differ
+    among images.
+    """
     model, shape = NETS[name]
     default = torch.get_default_dtype()
     torch.set_default_dtype(
@@ -126,7 +134,9 @@ def deployed(name: str) -> nn.Module:
 
 
 class Centred(nn.Module):
-    """A net whose logits have mean 0 over some images, so that it gives them more than one label."""
+    """A net whose logits have mean 0 over some images, so that it gives them more than one
+    label.
+    """
 
     def __init__(self, net: nn.Module, x: Tensor) -> None:
         super().__init__()
@@ -164,7 +174,9 @@ def attacked_by(attack: PGD, net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def test_the_flattening_head_breaks_the_lemma() -> None:
-    """The paper's own net is not invariant: what PGD finds on a turned image is not the turned perturbation."""
+    """The paper's own net is not invariant: what PGD finds on a turned image is not the turned
+    perturbation.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GCNN(widths=(4, 6), hidden=16)

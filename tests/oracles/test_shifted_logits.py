@@ -1,4 +1,6 @@
-"""Two images have the same probabilities just where their logits differ by a constant: Algorithm 2 rests on this."""
+"""Two images have the same probabilities just where their logits differ by a constant: Algorithm 2
+rests on this.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_at_x_itself_the_objective_and_its_gradient_are_0(h: Any) -> None:
 
 
 def test_a_shorter_step_at_the_end_leads_to_equal_probabilities() -> None:
-    """Three logits of a full-rank linear model on nine free pixels: the objective has no minimum but 0."""
+    """Three logits of a full-rank linear model on nine free pixels: the objective has no minimum
+    but 0.
+    """
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         net = nn.Sequential(nn.Flatten(), nn.Linear(9, 3)).double().requires_grad_(False)

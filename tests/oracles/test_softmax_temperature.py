@@ -1,4 +1,6 @@
-"""What a softmax temperature does whatever the net: it changes confidences in one direction, and no prediction."""
+"""What a softmax temperature does whatever the net: it changes confidences in one direction, and no
+prediction.
+"""
 
 from __future__ import annotations
 

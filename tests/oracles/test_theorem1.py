@@ -1,4 +1,4 @@
-"""Theorem 1 of Kamath et al. where everything is known: accuracies in closed form, and a bound that one f attains."""
+"""Theorem 1 of Kamath et al.: accuracies in closed form, and a bound that one f attains."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ every_p = pytest.mark.parametrize("p", PS)
 
 
 def within(row: Row, expected: float, deviations: float = 4) -> bool:
-    """Whether a share is as expected, to so many of its standard errors (and one example, for shares near 0 or 1)."""
+    """Whether a share is within some standard errors (and one example) of the expected one."""
     return (
         abs(row.value - expected)
         <= deviations * math.sqrt(expected * (1 - expected) / row.n) + 1 / row.n

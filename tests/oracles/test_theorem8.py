@@ -1,7 +1,9 @@
-"""Theorem 8 of Jacobsen et al.: where the nuisance knows nothing of the label, the logits know all there is to know.
+"""Theorem 8 of Jacobsen et al.: where the nuisance knows nothing of the label, the logits know all
+there is to know.
 
-Its proof takes I(y; z_s | z_n) = I(y; z_s) from I(y; z_n) = 0. That needs a nuisance that is independent of label and
-logits together, which is what the likelihood under a factorial prior asks for; independence of each is not enough.
+Its proof takes I(y; z_s | z_n) = I(y; z_s) from I(y; z_n) = 0. That needs a nuisance that is
+independent of label and logits together, which is what the likelihood under a factorial prior asks
+for; independence of each is not enough.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ N = 4096
 SAMPLING = 4 * 0.5 / N**0.5  # four standard errors of a share
 
 
-# ─ exactly, on finite alphabets ───────────────────────────────────────────────────────────────────────────────────────
+# ─ exactly, on finite alphabets ───────────────────────────────────────────────────────────────────
 
 
 def accuracy(joint: Tensor) -> float:
-    """Of the best classifier that sees all but the first axis: joint (K, ...), the label comes first."""
+    """Of the best classifier that sees all but the first axis: joint (K, ...), the label comes
+    first.
+    """
     return joint.amax(0).sum().item()
 
 
@@ -53,7 +57,9 @@ def test_under_any_shift_that_keeps_the_nuisance_independent_both_accuracies_are
 
 
 def test_a_nuisance_that_is_independent_of_the_label_alone_may_still_help():
-    """y = z_s xor z_n: each of the two knows nothing of y, or of the other; together they know it."""
+    """y = z_s xor z_n: each of the two knows nothing of y, or of the other; together they know
+    it.
+    """
     joint = torch.zeros(2, 2, 2, dtype=torch.float64)
     for semantic in range(2):
         for nuisance in range(2):
@@ -63,12 +69,14 @@ def test_a_nuisance_that_is_independent_of_the_label_alone_may_still_help():
     assert (accuracy(joint.sum(2)), accuracy(joint)) == (0.5, 1)
 
 
-# ─ learnt ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ─ learnt ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @cache
 def trained(nuisance_weight: float, mle_weight: float, epochs: int = 16) -> LinearBijection:
-    """On two pixels that tell the label with independent noise: their sum knows all of it, their difference nothing."""
+    """On two pixels that tell the label with independent noise: their sum knows all of it, their
+    difference nothing.
+    """
     recipe = IndependenceCE(
         epochs=epochs,
         batch_size=256,
@@ -97,7 +105,9 @@ def entropic(epochs: int) -> LinearBijection:
 
 
 def fitted(code: Tensor, y: Tensor, tested: Tensor, y_tested: Tensor) -> float:
-    """Accuracy on other codes of the least-squares classifier of two classes, which for these Gaussians is the best."""
+    """Accuracy on other codes of the least-squares classifier of two classes, which for these
+    Gaussians is the best.
+    """
 
     def with_one(code: Tensor) -> Tensor:
         return torch.cat([code, torch.ones(len(code), 1)], dim=1)
@@ -107,9 +117,11 @@ def fitted(code: Tensor, y: Tensor, tested: Tensor, y_tested: Tensor) -> float:
 
 
 def accuracies(model: LinearBijection, shifted: bool) -> dict[str, float]:
-    """Of classifiers that learn from part of the code of the training distribution, on it or after the shift.
+    """Of classifiers that learn from part of the code of the training distribution, on it or after
+    the shift.
 
-    The shift gives every image the nuisance of another one of the other class: what the nuisance knew is wrong.
+    The shift gives every image the nuisance of another one of the other class: what the nuisance
+    knew is wrong.
     """
     train, test = told_twice(N, seed=1), told_twice(N, seed=2)
     parts = {}
@@ -149,7 +161,9 @@ def test_the_logits_of_independence_cross_entropy_know_all_there_is_to_know_unde
 def test_the_nuisance_of_plain_cross_entropy_knows_the_label_and_misleads_after_the_shift(
     epochs, falls
 ):
-    """It misleads by as much as is left to it: the less of the label the logits know, the more it counts."""
+    """It misleads by as much as is left to it: the less of the label the logits know, the more it
+    counts.
+    """
     before, after = (accuracies(entropic(epochs), shifted) for shifted in (False, True))
     assert before["nuisance"] > 0.7
     assert before["all"] > before["semantic"] - 0.005

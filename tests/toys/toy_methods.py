@@ -1,4 +1,6 @@
-"""Methods that misbehave, or whose outcome is known, for the tests of the machinery; see `--registry tests/toys`."""
+"""Methods that misbehave, or whose outcome is known, for the tests of the machinery; see
+`--registry tests/toys`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Noise(Attack):
 
 
 class Ascent(Attack):
-    """Climb the loss with the gradient as the model gives it, so that the last bits of a gradient show."""
+    """Climb the loss with the gradient as the model gives it, so that the last bits of a gradient
+    show.
+    """
 
     steps: int = Field(default=5, description="number of updates")
     keep_path: bool = Field(default=False, description="keep every image on the way")
