@@ -1,11 +1,11 @@
-"""How fast is linf PGD, against torchattacks, foolbox and the limit?
+"""How fast is linf PGD, compared with torchattacks, foolbox and the limit?
 
-    INVSPEC_DATA=.data uv run --group runtime python benchmarks/attacks.py [--quick]
+    INVSPEC_DATA=.data uv run --group bench python benchmarks/attacks.py [--quick]
 
-The limit is a bare loop of one forward and one backward pass to the input per step, on weights that need no gradient:
-no attack can do with less. All contestants run interleaved in one process; ratios are taken within a round, so that
-whatever slows the machine for a while slows both sides. With INVSPEC_DATA, a search in bfloat16 is also checked to be
-as strong as one in float32.
+The limit is a bare loop of one forward and one backward pass to the input per step, on weights that
+need no gradient: no gradient attack needs less. All contestants run interleaved in one process, and
+ratios are taken within a round, so that a temporary slowdown of the machine affects both sides.
+With INVSPEC_DATA, the script also checks that a bfloat16 search is as strong as a float32 search.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ from invspec.ops.draws import PerExample
 from invspec.perform.proxies import Bfloat16
 
 LIMIT, LIMIT_LOW, OURS, OURS_LOW = "limit", "limit, bfloat16", "invspec", "invspec, bfloat16"
-ALLOWED = 1.06  # times the limit
+# multiple of the limit that PGD may take
+ALLOWED = 1.06
 Times = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net, images in [0, 1] and a PGD setting to be timed on them."""
+    """A net, images in [0, 1] and the PGD setting to time on them."""
 
     name: str
     net: nn.Module
@@ -70,6 +71,7 @@ def random_batch(n: int, shape: tuple[int, int, int]) -> Batch:
 
 
 def bare(net: nn.Module, case: Case) -> None:
+    """The limit: the gradients of a PGD run, without its updates."""
     for _ in range(case.steps):
         leaf = case.batch.x.detach().requires_grad_()
         torch.autograd.grad(F.cross_entropy(net(leaf), case.batch.y, reduction="sum"), leaf)
@@ -106,31 +108,36 @@ def contestants(case: Case) -> dict[str, Callable[[Case], object]]:
 
 
 def timed(case: Case, runs: dict[str, Callable[[Case], object]], rounds: int) -> Times:
-    """Seconds of every contestant in every round; who goes first moves on by one each round."""
+    """Seconds of every contestant in every round; the order rotates by one each round."""
     for run in runs.values():
-        run(replace(case, steps=1))  # kernels are chosen and memory is taken before the clock runs
+        # choose kernels and allocate memory before the clock starts
+        run(replace(case, steps=1))
     times: Times = {name: [] for name in runs}
     names = list(runs)
-    for turn in track(range(rounds), case.name, transient=True):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+    for first in track(range(rounds), case.name, transient=True):
+        for name in names[first % len(names) :] + names[: first % len(names)]:
             start = time.perf_counter()
             runs[name](case)
             times[name].append(time.perf_counter() - start)
     return times
 
 
-def ratios(times: Times, name: str, to: str) -> list[float]:
-    return [mine / theirs for mine, theirs in zip(times[name], times[to], strict=True)]
+def ratios(times: Times, name: str, reference: str) -> list[float]:
+    """Time of one contestant over that of another, for every round."""
+    return [seconds / base for seconds, base in zip(times[name], times[reference], strict=True)]
 
 
-def shown(values: list[float], digits: int) -> str:
-    """Median ± half the distance between the quartiles."""
+def spread(values: list[float], digits: int) -> str:
+    """Median ± half the interquartile range, as text."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return f"{middle:.{digits}f} ± {(high - low) / 2:.{digits}f}"
 
 
 def table(case: Case, times: Times) -> Table:
-    title = f"{case.name}: batch {len(case.batch)}, {case.steps} steps; median of {len(times[LIMIT])} rounds ± spread"
+    title = (
+        f"{case.name}: batch {len(case.batch)}, {case.steps} steps; "
+        f"median of {len(times[LIMIT])} rounds ± spread"
+    )
     result = Table(
         "contestant", "ms", "x its limit", "x the float32 limit", title=title, title_justify="left"
     )
@@ -139,15 +146,15 @@ def table(case: Case, times: Times) -> Table:
         to_own, to_full = ratios(times, name, own), ratios(times, name, LIMIT)
         result.add_row(
             name,
-            shown([1000 * value for value in times[name]], 1),
-            shown(to_own, 3),
-            shown(to_full, 3),
+            spread([1000 * value for value in times[name]], 1),
+            spread(to_own, 3),
+            spread(to_full, 3),
         )
     return result
 
 
 def verdicts(times: Times) -> list[tuple[str, bool]]:
-    """What the inner loop promises, and whether it held."""
+    """Each requirement on the time of PGD, and whether it holds."""
     to_limit = statistics.median(ratios(times, OURS, LIMIT))
     held = [(f"at most {ALLOWED} x the limit: {to_limit:.3f}", to_limit <= ALLOWED)]
     for peer in ("torchattacks", "foolbox"):
@@ -159,29 +166,34 @@ def verdicts(times: Times) -> list[tuple[str, bool]]:
 
 
 def low_precision_verdict(n: int) -> tuple[str, bool]:
-    """Search in either precision, judge in float32, on a net that was trained to resist."""
+    """Whether PGD in bfloat16 is as strong as in float32, judged in float32 on a robust net."""
     net, batch = published(ADVERSARIAL), mnist_test(n)
     case = Case("", net, batch, 0.3, 0.01, 40)
     full, low = (
-        robust_accuracy(net, invspec_pgd(searched, case), batch.y)
-        for searched in (net, Bfloat16(net))
+        robust_accuracy(net, invspec_pgd(attacked, case), batch.y)
+        for attacked in (net, Bfloat16(net))
     )
-    text = f"robust accuracy on {n} images, judged in float32: float32 search {full:.4f}, bfloat16 search {low:.4f}"
+    text = (
+        f"robust accuracy on {n} images, judged in float32: "
+        f"float32 search {full:.4f}, bfloat16 search {low:.4f}"
+    )
     return text, round(abs(full - low) * n) <= 1
 
 
 def machine() -> str:
-    """The processor, and what of it decides these numbers."""
+    """The processor and its features that affect these numbers."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = set(told.get("flags", "").split())
+    fields = (line.partition(":") for line in lines)
+    cpu = {key.strip(): value.strip() for key, _, value in fields}
+    flags = set(cpu.get("flags", "").split())
     bfloat16 = ", ".join(
         f"{flag} {'yes' if flag in flags else 'no'}" for flag in ("avx512_bf16", "amx_bf16")
     )
     return (
-        f"{told.get('model name', platform.processor())}; torch {torch.__version__}, "
-        f"kernels for {torch.backends.cpu.get_cpu_capability()}, {bfloat16}, {torch.get_num_threads()} thread(s)"
+        f"{cpu.get('model name', platform.processor())}; torch {torch.__version__}, "
+        f"kernels for {torch.backends.cpu.get_cpu_capability()}, {bfloat16}, "
+        f"{torch.get_num_threads()} thread(s)"
     )
 
 
@@ -190,32 +202,33 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="small batches and few steps: does it run at all?"
+        "--quick", action="store_true", help="small batches and few steps, to check that it runs"
     )
     parser.add_argument(
         "--rounds",
         type=int,
         default=9,
-        help="how often each contestant runs (at least 7 to report)",
+        help="runs of each contestant (at least 7 for a report)",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one"
+        "--threads", type=int, default=1, help="torch threads; invspec runs CPU tasks with one"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    warnings.simplefilter("ignore")  # the peers' own
+    # the peers raise warnings of their own
+    warnings.simplefilter("ignore")
     console, held = Console(), []
     console.print(machine())
     for case in (lenet_case(options.quick), resnet_case(options.quick)):
         times = timed(case, contestants(case), 3 if options.quick else options.rounds)
         console.print(table(case, times))
-        held += [(f"{case.name}: {text}", good) for text, good in verdicts(times)]
+        held += [(f"{case.name}: {text}", holds) for text, holds in verdicts(times)]
     if has_data():
         held.append(low_precision_verdict(64 if options.quick else 512))
-    for text, good in held:
-        console.print(f"{'held  ' if good else 'missed'}  {text}")
-    return 0 if options.quick or all(good for _, good in held) else 1
+    for text, holds in held:
+        console.print(f"{'held  ' if holds else 'missed'}  {text}")
+    return 0 if options.quick or all(holds for _, holds in held) else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Is AutoAttack here as strong as its authors' own? Robust accuracy beside theirs and beside a long PGD.
+"""Is AutoAttack here as strong as its authors' code, and at least as strong as a long PGD?
 
-    INVSPEC_DATA=.data uv run --group runtime python benchmarks/autoattack.py [--images 1000]
+    INVSPEC_DATA=.data uv run --group bench python benchmarks/autoattack.py [--images 1000]
 
-Both draw their own starts, targets apart, so that single images may differ: the robust accuracies must agree within
-half a point, and ours may not lie above that of PGD with 100 steps and 5 restarts.
+Both implementations draw their own random starts, so single images may differ. Their robust
+accuracies must agree within half a point, and ours must not be above that of PGD with 100 steps and
+5 restarts.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from invspec.data import Batch
 from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 
+# largest accepted difference in robust accuracy
 TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
 class Case:
-    """A net and the linf ball to attack it in."""
+    """A net and the radius of the linf ball in which it is attacked."""
 
     checkpoint: str
     eps: float
@@ -43,10 +45,10 @@ CASES = (Case(ADVERSARIAL, 0.3), Case(PROVABLE, 0.1))
 
 def ours(attack: Attack, net: nn.Module, batch: Batch, batch_size: int) -> Tensor:
     batches = [batch.take(rows) for rows in torch.arange(len(batch)).split(batch_size)]
-    found = [
+    x_adv = [
         attack.perturb(net, part, PerExample("autoattack", part.index)).x_adv for part in batches
     ]
-    return torch.cat(found)
+    return torch.cat(x_adv)
 
 
 def theirs(case: Case, net: nn.Module, batch: Batch, batch_size: int) -> Tensor:
@@ -56,7 +58,7 @@ def theirs(case: Case, net: nn.Module, batch: Batch, batch_size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Row:
-    """Robust accuracies of one case."""
+    """Robust accuracies in one case."""
 
     case: Case
     pgd: float
@@ -65,12 +67,13 @@ class Row:
 
     @property
     def verdicts(self) -> list[tuple[str, bool]]:
+        """Each requirement on the robust accuracies, and whether it holds."""
         name = self.case.checkpoint
-        apart = abs(self.ours - self.theirs)
+        gap = abs(self.ours - self.theirs)
         return [
             (
-                f"{name}: within {100 * TOLERANCE} points of the authors': {100 * apart:.2f}",
-                apart <= TOLERANCE,
+                f"{name}: within {100 * TOLERANCE} points of the authors': {100 * gap:.2f}",
+                gap <= TOLERANCE,
             ),
             (
                 f"{name}: not above PGD: {100 * (self.pgd - self.ours):.2f} below",
@@ -79,18 +82,18 @@ class Row:
         ]
 
 
-def attacked(case: Case, batch: Batch, batch_size: int) -> Row:
+def evaluate(case: Case, batch: Batch, batch_size: int) -> Row:
     net = published(case.checkpoint)
     pgd, autoattack = PGD(eps=case.eps, steps=100, restarts=5), AutoAttack(eps=case.eps)
-    found = (
+    results = (
         ours(pgd, net, batch, batch_size),
         ours(autoattack, net, batch, batch_size),
         theirs(case, net, batch, batch_size),
     )
-    return Row(case, *(robust_accuracy(net, x_adv, batch.y) for x_adv in found))
+    return Row(case, *(robust_accuracy(net, x_adv, batch.y) for x_adv in results))
 
 
-def shown(rows: list[Row], images: int) -> Table:
+def table_of(rows: list[Row], images: int) -> Table:
     title = f"Robust accuracy (%), the first {images} test images, norm linf"
     table = Table(
         "checkpoint",
@@ -114,23 +117,24 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=1000, help="first images of the test split")
     parser.add_argument("--batch-size", type=int, default=250, help="images attacked at once")
     parser.add_argument(
-        "--threads", type=int, default=1, help="torch threads; tasks on a CPU run with one"
+        "--threads", type=int, default=1, help="torch threads; invspec runs CPU tasks with one"
     )
     options = parser.parse_args()
     console = Console()
     if not has_data():
-        console.print("INVSPEC_DATA must name the folder that holds MNIST and checkpoints")
+        console.print("INVSPEC_DATA must name the folder with MNIST and checkpoints")
         return 2
     torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore")  # the authors' own
+    # the authors' code raises warnings of its own
+    warnings.simplefilter("ignore")
     logging.getLogger("auto-attack").setLevel(logging.ERROR)
     batch = mnist_test(options.images)
-    rows = [attacked(case, batch, options.batch_size) for case in CASES]
-    console.print(shown(rows, options.images))
+    rows = [evaluate(case, batch, options.batch_size) for case in CASES]
+    console.print(table_of(rows, options.images))
     held = [verdict for row in rows for verdict in row.verdicts]
-    for text, good in held:
-        console.print(f"{'held  ' if good else 'missed'}  {text}")
-    return 0 if all(good for _, good in held) else 1
+    for text, holds in held:
+        console.print(f"{'held  ' if holds else 'missed'}  {text}")
+    return 0 if all(holds for _, holds in held) else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Are the nearest adversarial images found here as near as Foolbox's? Mean distances at the same settings.
+"""Are minimum-norm attacks here as strong as Foolbox's? Mean distances at the same settings.
 
-    INVSPEC_DATA=.data uv run --group runtime python benchmarks/distances.py
+    INVSPEC_DATA=.data uv run --group bench python benchmarks/distances.py
 
-Both get the same images, all classified correctly, and the same settings. Ours run as the papers have them, refine 0,
-and with the refinement that is the default here, whose forward passes the table counts. The verdict is on DDN: its
-distances must not be larger than Foolbox's, on average over the images that both fooled.
+Both get the same images, all classified correctly, and the same settings. Ours run as in the papers
+(refine 0) and with the refinement that is the default here; the table counts the forward passes.
+The verdict is about DDN: its mean distance over the images that all three fool must not be larger
+than Foolbox's.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from invspec.search.minimal_norm import MinimalNorm
 
 @dataclass(frozen=True)
 class Pair:
-    """An attack of ours and Foolbox's of the same settings."""
+    """An attack of ours and Foolbox's version with the same settings."""
 
     name: str
     ours: MinimalNorm
@@ -62,7 +63,7 @@ def pairs(steps: int) -> list[Pair]:
 
 
 class Counted(nn.Module):
-    """A net that counts the examples it sees."""
+    """A net that counts the examples in its forward passes."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -74,22 +75,22 @@ class Counted(nn.Module):
 
 
 @dataclass(frozen=True)
-class Found:
-    """Distances (B,), inf where the net was not fooled, and forward passes per image."""
+class Outcome:
+    """Distances (B,), infinite where the net is not fooled, and forward passes per image."""
 
     distance: Tensor
     passes: float
 
 
-def found(
+def outcome(
     search: Callable[[nn.Module], Tensor], net: nn.Module, batch: Batch, norm: Metric
-) -> Found:
+) -> Outcome:
     counted = Counted(net).eval()
     x_adv = search(counted)
     with torch.no_grad():
         fooled = net(x_adv).argmax(1) != batch.y
     distance = size(x_adv - batch.x, norm)
-    return Found(torch.where(fooled, distance, torch.inf), counted.passes / len(batch))
+    return Outcome(torch.where(fooled, distance, torch.inf), counted.passes / len(batch))
 
 
 def ours(attack: MinimalNorm, batch: Batch) -> Callable[[nn.Module], Tensor]:
@@ -100,45 +101,44 @@ def theirs(attack: Any, batch: Batch) -> Callable[[nn.Module], Tensor]:
     return lambda net: attack.run(PyTorchModel(net, bounds=(0, 1)), batch.x, batch.y)
 
 
-def compare(pair: Pair, net: nn.Module, batch: Batch) -> list[Found]:
-    """As published, refined, Foolbox's."""
-    published_one = pair.ours.model_copy(update={"refine": 0})
-    searches = [ours(published_one, batch), ours(pair.ours, batch), theirs(pair.theirs, batch)]
-    return [found(search, net, batch, pair.norm) for search in searches]
+def compare(pair: Pair, net: nn.Module, batch: Batch) -> list[Outcome]:
+    """Outcomes of our attack as published, of ours with refinement, and of Foolbox's."""
+    unrefined = pair.ours.model_copy(update={"refine": 0})
+    searches = [ours(unrefined, batch), ours(pair.ours, batch), theirs(pair.theirs, batch)]
+    return [outcome(search, net, batch, pair.norm) for search in searches]
 
 
 def correct(net: nn.Module, batch: Batch) -> Batch:
+    """The images that net classifies correctly."""
     with torch.no_grad():
         return batch.take(net(batch.x).argmax(1) == batch.y)
 
 
-def means(results: list[Found]) -> list[float]:
-    """Mean distances over the images that all fooled."""
-    both = torch.stack([one.distance.isfinite() for one in results]).all(0)
-    return [float(one.distance[both].mean()) for one in results]
+def means(outcomes: list[Outcome]) -> list[float]:
+    """Mean distances over the images that all attacks fooled."""
+    fooled = torch.stack([outcome.distance.isfinite() for outcome in outcomes]).all(0)
+    return [float(outcome.distance[fooled].mean()) for outcome in outcomes]
 
 
 def table(name: str, net: nn.Module, n: int, attacks: Sequence[Pair]) -> tuple[Table, bool]:
-    """The table of one net, and whether DDN here is as near as Foolbox's, refined or not."""
+    """The table of one net, and whether DDN here is as good as Foolbox's, refined or not."""
     batch = correct(net, mnist_test(n))
-    title = f"{name}, {len(batch)} images: mean distance (not fooled, forwards each)"
-    result, near = (
-        Table(
-            "attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"
-        ),
-        True,
+    title = f"{name}, {len(batch)} images: mean distance (not fooled, forward passes per image)"
+    result = Table(
+        "attack", "norm", "refine 0", "refined", "foolbox", title=title, title_justify="left"
     )
+    as_close = True
     for pair in track(attacks, transient=True):
-        results = compare(pair, net, batch)
-        mean = means(results)
+        outcomes = compare(pair, net, batch)
+        mean = means(outcomes)
         cells = [
-            f"{value:.4f} ({int(one.distance.isinf().sum())}, {one.passes:.0f})"
-            for value, one in zip(mean, results, strict=True)
+            f"{value:.4f} ({int(outcome.distance.isinf().sum())}, {outcome.passes:.0f})"
+            for value, outcome in zip(mean, outcomes, strict=True)
         ]
         result.add_row(pair.name, pair.norm, *cells)
         if pair.name == "DDN":
-            near = max(mean[:2]) <= mean[2]
-    return result, near
+            as_close = max(mean[:2]) <= mean[2]
+    return result, as_close
 
 
 def main() -> int:
@@ -150,20 +150,23 @@ def main() -> int:
     options = parser.parse_args()
     console = Console()
     if not has_data():
-        console.print("INVSPEC_DATA must name the folder that holds MNIST and checkpoints")
+        console.print("INVSPEC_DATA must name the folder with MNIST and checkpoints")
         return 2
-    warnings.simplefilter("ignore")  # the peer's own
+    # Foolbox raises warnings of its own
+    warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    held, every = True, pairs(options.steps)
-    nets = {name: (published(name), every) for name in (ADVERSARIAL, PROVABLE)}
-    nets["LeNet"] = (trained_lenet(), every[:1])  # a larger net, for DDN alone
-    for name, (net, attacks) in nets.items():
-        shown, near = table(name, net, options.images, attacks)
-        console.print(shown)
+    held, attacks = True, pairs(options.steps)
+    nets = {name: (published(name), attacks) for name in (ADVERSARIAL, PROVABLE)}
+    # a larger net, for DDN only
+    nets["LeNet"] = (trained_lenet(), attacks[:1])
+    for name, (net, attacks_of_net) in nets.items():
+        result, as_close = table(name, net, options.images, attacks_of_net)
+        console.print(result)
         console.print(
-            f"{'held  ' if near else 'missed'}  DDN is at most as far as Foolbox's at {options.steps} steps"
+            f"{'held  ' if as_close else 'missed'}  "
+            f"mean distance of DDN at most Foolbox's at {options.steps} steps"
         )
-        held &= near
+        held &= as_close
     return 0 if held else 1
 
 

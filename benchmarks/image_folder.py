@@ -1,11 +1,12 @@
-"""Does memory grow with the number of images in a folder? Peak of a fresh process for n, 4 n and 16 n of them.
+"""Does memory grow with the number of images in a folder? Peak memory for n, 4 n and 16 n images.
 
     uv run python benchmarks/image_folder.py --images 1000
 
-`read` goes through all images in batches of 64; `spec` runs a spec on them, an untrained net, PGD and an accuracy. The
-folders are made of links to a few photos, noise of 150 x 130 pixels. Memory is held where the peak at 16 n is at most
-1.1 times that at 4 n; a spec's tasks hold the images of one part, 2,000 of them, so that it is asked to run on no less.
-The exit code is 1 where memory grows.
+`read` reads all images in batches of 64; `spec` runs a spec on them, with an untrained net, PGD and
+accuracy. Each run is a fresh process. The folders consist of links to a few images of noise,
+150 x 130 pixels. The peak at 16 n must be at most 1.1 times that at 4 n. A task of a spec holds the
+images of one part, up to 2,000, so 4 n should be larger than that. The exit code is 1 if memory
+grows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 CLASSES, PHOTOS = 10, 20
-GROWTH = 1.1  # of the peak, from 4 n to 16 n
+# largest accepted ratio of the peak at 16 n to that at 4 n
+GROWTH = 1.1
 SPEC = """\
 title: does memory grow?
 datasets: {image_folder: {folder: FOLDER, train: ., val: ., test: ., size: 64, resize: 72}}
@@ -40,7 +42,7 @@ train: [{dataset: image_folder, model: linear, defence: untrained}]
 
 
 def make_folder(root: Path, images: int) -> Path:
-    """So many links to a few photos, spread over the classes."""
+    """A folder of links to a few photos, spread over the classes."""
     originals = root / "originals"
     if not originals.exists():
         originals.mkdir()
@@ -56,6 +58,7 @@ def make_folder(root: Path, images: int) -> Path:
 
 
 def read(folder: Path) -> int:
+    """Read all images; returns their number."""
     from invspec.datasets.image_folder import ImageFolder
 
     data = ImageFolder(folder=str(folder), train=".", val=".", test=".")
@@ -63,22 +66,16 @@ def read(folder: Path) -> int:
 
 
 def run_spec(folder: Path) -> int:
+    """Run the spec on all images; returns their number."""
     from invspec import cli
 
     path = folder.parent / f"{folder.name}.yaml"
     path.write_text(SPEC.replace("FOLDER", str(folder)))
+    # stdout is reserved for the JSON line that the parent process reads
     sys.stdout = sys.stderr
     try:
-        cli.main(
-            [
-                "run",
-                str(path),
-                "--workers",
-                "1",
-                "--store",
-                str(folder.parent / f"store{folder.name}"),
-            ]
-        )
+        store = folder.parent / f"store{folder.name}"
+        cli.main(["run", str(path), "--workers", "1", "--store", str(store)])
     except SystemExit as end:
         if end.code:
             raise RuntimeError(f"the spec ended with {end.code}") from None
@@ -89,20 +86,20 @@ WAYS: dict[str, Callable[[Path], int]] = {"read": read, "spec": run_spec}
 
 
 def measured(way: str, folder: Path) -> tuple[float, float]:
-    """Peak memory in MiB and seconds of one way through a folder, in a fresh process, worker processes included."""
+    """Peak memory in MiB and seconds of a fresh process and its workers on one folder."""
     call = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
-    ran = subprocess.run(
+    process = subprocess.run(
         call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
     )
-    found = json.loads(ran.stdout.splitlines()[-1])
-    return found["peak"], found["seconds"]
+    result = json.loads(process.stdout.splitlines()[-1])
+    return result["peak"], result["seconds"]
 
 
-def one(way: str, folder: Path) -> None:
-    """What the fresh process does."""
-    out, began = sys.stdout, time.perf_counter()
+def measure(way: str, folder: Path) -> None:
+    """Body of the fresh process: print its peak memory and seconds as JSON."""
+    out, start = sys.stdout, time.perf_counter()
     WAYS[way](folder)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     peak = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -117,13 +114,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="n")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.way:
-        one(given.way, given.folder)
+    options = parser.parse_args()
+    if options.way:
+        measure(options.way, options.folder)
         return
     table, grown = Table("way", "images", "peak, MiB", "images / s"), False
     with TemporaryDirectory() as root:
-        sizes = [given.images * factor for factor in (1, 4, 16)]
+        sizes = [options.images * factor for factor in (1, 4, 16)]
         folders = [make_folder(Path(root), images) for images in sizes]
         for way in WAYS:
             peaks: list[float] = []

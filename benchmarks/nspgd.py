@@ -1,9 +1,10 @@
-"""What does NSPGD cost beyond one forward and one backward pass a step, and what does its distance?
+"""How much slower is NSPGD than one forward and one backward pass per step, and how slow is LPIPS?
 
-    uv run --group runtime python benchmarks/nspgd.py [--quick]
+    uv run --group bench python benchmarks/nspgd.py [--quick]
 
-The limit is the bare loop of benchmarks/attacks.py. NSPGD runs with a confidence slack of 1, so that nobody halts and
-both do the same passes. LPIPS, which judges the result once, is timed beside them where its weights are at hand.
+The limit is the bare loop of benchmarks/attacks.py. NSPGD runs with max_drop 1, so that no example
+stops and both make the same passes. LPIPS, which judges the final images once, is timed too if its
+weights are available.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from attacks import Case, Times, bare, lenet_case, machine, ratios, resnet_case, shown, timed
+from attacks import Case, Times, bare, lenet_case, machine, ratios, resnet_case, spread, timed
 from rich.console import Console
 from rich.table import Table
 from subjects import has_data
@@ -24,7 +25,8 @@ from invspec.ops.draws import PerExample
 from invspec.perceptual.distances import distance
 
 LIMIT, UNIT, FRACTION, LPIPS = "limit", "nspgd, unit", "nspgd, fraction", "LPIPS (AlexNet)"
-ALLOWED = 1.1  # times the limit
+# multiple of the limit that NSPGD may take
+ALLOWED = 1.1
 
 
 def walk(case: Case, attack: NSPGD) -> None:
@@ -38,24 +40,27 @@ def judge(case: Case) -> None:
 
 
 def contestants() -> dict[str, Callable[[Case], object]]:
-    found: dict[str, Callable[[Case], object]] = {
+    runs: dict[str, Callable[[Case], object]] = {
         LIMIT: lambda case: bare(case.net, case),
         UNIT: lambda case: walk(case, NSPGD(steps=case.steps, max_drop=1)),
         FRACTION: lambda case: walk(
             case, NSPGD(steps=case.steps, max_drop=1, step_mode="fraction")
         ),
     }
-    return found | ({LPIPS: judge} if has_data() else {})
+    return runs | ({LPIPS: judge} if has_data() else {})
 
 
 def table(case: Case, times: Times) -> Table:
-    title = f"{case.name}: {len(case.batch)} pairs, {case.steps} steps; median of {len(times[LIMIT])} rounds ± spread"
+    title = (
+        f"{case.name}: {len(case.batch)} pairs, {case.steps} steps; "
+        f"median of {len(times[LIMIT])} rounds ± spread"
+    )
     result = Table("", "ms", "x the limit", title=title, title_justify="left")
     for name in times:
         result.add_row(
             name,
-            shown([1000 * value for value in times[name]], 1),
-            shown(ratios(times, name, LIMIT), 3),
+            spread([1000 * value for value in times[name]], 1),
+            spread(ratios(times, name, LIMIT), 3),
         )
     return result
 
@@ -65,13 +70,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="small batches and few steps: does it run at all?"
+        "--quick", action="store_true", help="small batches and few steps, to check that it runs"
     )
     parser.add_argument(
         "--rounds",
         type=int,
         default=9,
-        help="how often each contestant runs (at least 7 to report)",
+        help="runs of each contestant (at least 7 for a report)",
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -89,9 +94,9 @@ def main() -> int:
                     ratio <= ALLOWED,
                 )
             )
-    for text, good in held:
-        console.print(f"{'held  ' if good else 'missed'}  {text}")
-    return 0 if options.quick or all(good for _, good in held) else 1
+    for text, holds in held:
+        console.print(f"{'held  ' if holds else 'missed'}  {text}")
+    return 0 if options.quick or all(holds for _, holds in held) else 1
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/overhead.py --against PATH [--pairs 15]
 
-Both checkouts run the same attacks on the same net and images, in one process each and by turns.
-Passes, operations and results are compared exactly; times by the ratio of the two runs of a pair.
-The exit code is 1 if an attack takes more passes or operations here, or is slower: if the whole
-interval of its time ratio lies above 1.02.
+Each checkout runs the same attacks on the same net and images in a process of its own, in turns.
+Passes, operations and results are compared exactly, times by the ratio of the two runs of a pair.
+The exit code is 1 if an attack takes more passes or operations here, gives another result, or is
+slower, that is if the whole 95 % interval of its time ratio is above 1.02.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve()
 NAMES = ("PGD", "NSPGD", "DDN")
+# lower end of the time ratio up to which an attack is not slower
 ALLOWED = 1.02
-# operations that only describe a tensor anew, and launch no kernel
+# operations that only create a view or metadata and launch no kernel
 FREE = re.compile(
     r"aten::(_reshape_alias|_unsafe_view|alias|as_strided|detach|empty|empty_like|empty_strided|"
     r"expand|flatten|item|lift_fresh|narrow|new_empty|numpy_T|permute|reshape|resize_|result_type|"
@@ -62,7 +63,7 @@ def arguments() -> argparse.Namespace:
 
 
 def compare(name: str, here: Worker, there: Worker, pairs: int) -> bool:
-    """Print one attack's costs in both checkouts; whether those here are no larger."""
+    """Print the costs of one attack in both checkouts; returns whether those here are no larger."""
     ours, theirs = here.ask(f"count {name}"), there.ask(f"count {name}")
     for side in (here, there):
         side.ask(f"time {name}")  # the first run of a process is slower
@@ -85,7 +86,7 @@ def compare(name: str, here: Worker, there: Worker, pairs: int) -> bool:
 
 
 def median_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Of the median, between two of the values; at least `confidence`, if there are enough."""
+    """Interval of the median between two of the values; wide enough only if there are enough."""
     ordered, n = sorted(values), len(values)
     tail, rank = 0.5**n, 0
     while rank + 1 < n // 2 and 2 * (tail + math.comb(n, rank + 1) * 0.5**n) <= 1 - confidence:
@@ -111,7 +112,7 @@ class Worker:
         assert package.is_relative_to(checkout), f"{checkout}: imported {package}"
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Send a command, and wait for its answer."""
+        """Send a command and return its answer."""
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -142,7 +143,7 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-# an attack on a net, which is given; returns x_adv
+# attacks a net; returns x_adv
 Run = Callable[[Any], Any]
 
 
@@ -159,7 +160,7 @@ def load_attacks() -> dict[str, Run]:
     generator = torch.Generator().manual_seed(0)
     x, x_target = torch.rand(2, 64, 1, 28, 28, generator=generator)
     y = net()(x).argmax(1)
-    # one example in eight is misclassified, so that DDN has to leave some out
+    # one example in eight is misclassified, which DDN must skip
     y[::8] = (y[::8] + 1) % 10
     batch = Batch(x, y, torch.arange(len(x)), x_target=x_target)
 
@@ -168,7 +169,7 @@ def load_attacks() -> dict[str, Run]:
 
     return {
         "PGD": runner(PGD(eps=0.1, steps=60)),
-        # examples stop one by one
+        # with these settings examples stop at different steps
         "NSPGD": runner(NSPGD(steps=60, step_size=0.5, max_drop=5e-4, backtracks=2)),
         "DDN": runner(DDN(steps=60)),
     }
@@ -198,15 +199,15 @@ def count(run: Run) -> dict[str, Any]:
 
     model, passes = net(), [0, 0]
 
-    def saw(module: Any, inputs: Any, logits: Any) -> None:
+    def count_forward(module: Any, inputs: Any, logits: Any) -> None:
         passes[0] += len(logits)
         if inputs[0].requires_grad:
-            inputs[0].register_hook(returned)
+            inputs[0].register_hook(count_backward)
 
-    def returned(gradient: Any) -> None:
+    def count_backward(gradient: Any) -> None:
         passes[1] += len(gradient)
 
-    model.register_forward_hook(saw)
+    model.register_forward_hook(count_forward)
     x_adv = run(model)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         run(net())
@@ -219,7 +220,7 @@ def count(run: Run) -> dict[str, Any]:
 
 
 def timed(run: Run) -> dict[str, float]:
-    """CPU time of a run: unlike wall time, it does not depend on what else the machine does."""
+    """CPU time of a run, which depends less on other work of the machine than wall time."""
     model = net()
     start = time.process_time()
     run(model)

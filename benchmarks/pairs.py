@@ -2,8 +2,9 @@
 
     INVSPEC_DATA=.data uv run python benchmarks/pairs.py [--pairs 100800]
 
-NSPGD on a small net on MNIST, each run a process of its own whose peak memory is read when it ends. The large run is
-killed after a third of its parts and started again; what it had finished must be found in the store, not run again.
+Runs NSPGD on a small net on MNIST. Each run is a process of its own whose peak memory is read when
+it ends. The large run is killed after a third of its parts and started again; the finished parts
+must be found in the store and not run again.
 """
 
 from __future__ import annotations
@@ -30,27 +31,23 @@ measures:
 train:
   - {dataset: mnist, model: mlp, defence: standard}
 """
-PER_SOURCE = 18  # two targets of each of nine other classes
-ALLOWED = 1.2  # times the memory of the small run
+# two targets from each of the nine other classes
+PER_SOURCE = 18
+# largest accepted ratio of the memory of the large run to that of the small run
+ALLOWED = 1.2
 
 
 def command(folder: Path, pairs: int) -> list[str]:
+    """The command line that runs the spec on this many pairs."""
     spec = folder / f"pairs{pairs}.yaml"
     spec.write_text(SPEC.replace("LIMIT", str(pairs // PER_SOURCE)))
     store = folder / f"store{pairs}"
-    return [
-        sys.executable,
-        "-c",
-        "from invspec.cli import main; main()",
-        "run",
-        str(spec),
-        "--store",
-        str(store),
-    ]
+    call = [sys.executable, "-c", "from invspec.cli import main; main()"]
+    return [*call, "run", str(spec), "--store", str(store)]
 
 
 def peak(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and the largest memory, in MiB, of a process and its workers."""
+    """Seconds and peak memory, in MiB, of a process and its workers."""
     start = time.monotonic()
     with subprocess.Popen(
         arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -62,12 +59,12 @@ def peak(arguments: list[str]) -> tuple[float, float]:
 
 
 def parts(folder: Path, pairs: int) -> set[Path]:
-    """Finished parts of the attack."""
+    """Folders of the finished parts of the attack."""
     return set((folder / f"store{pairs}" / "perturb").glob("*/*"))
 
 
 def killed(folder: Path, arguments: list[str], pairs: int, after: int) -> set[Path]:
-    """Start a run and kill it, workers and all, once so many parts are finished; gives these."""
+    """Start a run, kill it and its workers once `after` parts are finished, and return these."""
     process = subprocess.Popen(
         arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -84,30 +81,34 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--pairs", type=int, default=100_800, help="of the large run; the small one has a tenth"
+        "--pairs",
+        type=int,
+        default=100_800,
+        help="pairs of the large run; the small run has a tenth",
     )
     large = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as name:
         folder, small = Path(name), large // 10
         seconds, memory = peak(command(folder, small))
-        print(
-            f"{small:,} pairs: {seconds:.0f} s, peak {memory:.0f} MiB, {len(parts(folder, small))} parts"
-        )
+        finished = len(parts(folder, small))
+        print(f"{small:,} pairs: {seconds:.0f} s, peak {memory:.0f} MiB, {finished} parts")
         before = killed(folder, command(folder, large), large, after=large // 6000)
         stamps = {path: path.stat().st_mtime_ns for path in before}
         print(f"{large:,} pairs: killed after {len(before)} parts")
-        seconds, most = peak(command(folder, large))
+        seconds, large_memory = peak(command(folder, large))
+        finished, ratio = len(parts(folder, large)), large_memory / memory
         print(
-            f"{large:,} pairs: resumed, {seconds:.0f} s, peak {most:.0f} MiB, {len(parts(folder, large))} parts"
+            f"{large:,} pairs: resumed, {seconds:.0f} s, "
+            f"peak {large_memory:.0f} MiB, {finished} parts"
         )
-        kept = all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+        untouched = all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
         held = {
-            f"memory at most {ALLOWED} x that of a tenth of the pairs: {most / memory:.2f}": most
-            <= ALLOWED * memory,
-            f"the {len(before)} parts finished before the kill were kept": kept,
+            f"memory at most {ALLOWED} x that of a tenth of the pairs: {ratio:.2f}": ratio
+            <= ALLOWED,
+            f"the {len(before)} parts finished before the kill did not run again": untouched,
         }
-    for text, good in held.items():
-        print(f"{'held  ' if good else 'missed'}  {text}")
+    for text, holds in held.items():
+        print(f"{'held  ' if holds else 'missed'}  {text}")
     return 0 if all(held.values()) else 1
 
 

@@ -1,9 +1,10 @@
-"""Is PGD here as strong as elsewhere? Robust accuracy at the same settings, beside torchattacks and foolbox.
+"""Is PGD here as strong as in torchattacks and foolbox? Robust accuracy at the same settings.
 
-    INVSPEC_DATA=.data uv run --group runtime python benchmarks/peers.py
+    INVSPEC_DATA=.data uv run --group bench python benchmarks/peers.py
 
-From x itself, all must find the same. From a random start each draws its own, which moves the robust accuracy of
-1,000 images by some tenths of a point; so there the mean over several starts is compared.
+Starting at x, all must have the same robust accuracy. Random starts differ between libraries, which
+changes the robust accuracy on 1,000 images by some tenths of a point, so the mean over several
+starts is compared.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.ops.draws import PerExample
 
-STEPS, TOLERANCE = 40, 0.005
+STEPS = 40
+# largest accepted difference in robust accuracy
+TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
@@ -77,26 +80,25 @@ PEERS: dict[str, Attack] = {
 def mean_robust_accuracy(
     attack: Attack, net: nn.Module, batch: Batch, setting: Setting, starts: int
 ) -> float:
+    """Mean robust accuracy over this many random starts; over one run if it starts at x."""
     seeds = range(starts if setting.random_start else 1)
     return mean(robust_accuracy(net, attack(net, batch, setting, seed), batch.y) for seed in seeds)
 
 
 def compare(batch: Batch, starts: int) -> tuple[Table, bool]:
-    """The table, and whether all agree."""
+    """The table, and whether all libraries agree."""
     title = f"Robust accuracy (%), {len(batch)} images; random: mean of {starts} starts"
-    table, agree = (
-        Table("checkpoint", "eps", "start", *PEERS, title=title, title_justify="left"),
-        True,
-    )
+    table = Table("checkpoint", "eps", "start", *PEERS, title=title, title_justify="left")
+    agree = True
     settings = [Setting(eps, random_start) for eps in (0.1, 0.3) for random_start in (False, True)]
     for checkpoint, setting in track([*product((ADVERSARIAL, PROVABLE), settings)], transient=True):
         net, start = published(checkpoint), "random" if setting.random_start else "x"
-        found = [
+        accuracies = [
             mean_robust_accuracy(attack, net, batch, setting, starts) for attack in PEERS.values()
         ]
-        agree &= max(found) - min(found) <= TOLERANCE
+        agree &= max(accuracies) - min(accuracies) <= TOLERANCE
         table.add_row(
-            checkpoint, str(setting.eps), start, *(f"{100 * value:.2f}" for value in found)
+            checkpoint, str(setting.eps), start, *(f"{100 * value:.2f}" for value in accuracies)
         )
     return table, agree
 
@@ -106,13 +108,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=1000, help="first images of the test split")
-    parser.add_argument("--starts", type=int, default=3, help="random starts to take the mean of")
+    parser.add_argument(
+        "--starts", type=int, default=3, help="number of random starts to average over"
+    )
     options = parser.parse_args()
     console = Console()
     if not has_data():
-        console.print("INVSPEC_DATA must name the folder that holds MNIST and checkpoints")
+        console.print("INVSPEC_DATA must name the folder with MNIST and checkpoints")
         return 2
-    warnings.simplefilter("ignore")  # the peers' own
+    # the peers raise warnings of their own
+    warnings.simplefilter("ignore")
     table, agree = compare(mnist_test(options.images), options.starts)
     console.print(table)
     console.print(f"all within {100 * TOLERANCE} points: {'yes' if agree else 'no'}")

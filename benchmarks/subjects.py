@@ -1,4 +1,4 @@
-"""The nets, images and helpers that the benchmarks share."""
+"""Nets, images and helpers shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADVERSARIAL, PROVABLE = "mnist_cnn_a_adv", "convex_adversarial_mnist"
 
 
 def has_data() -> bool:
-    """Whether INVSPEC_DATA names a folder with MNIST and checkpoints."""
+    """Whether INVSPEC_DATA is set; it must name a folder with MNIST and checkpoints."""
     return "INVSPEC_DATA" in os.environ
 
 
@@ -32,7 +32,7 @@ def mnist_test(n: int) -> Batch:
 
 
 def published(weights: str) -> nn.Module:
-    """The net cnn_a with the published weights that a card of the registry names."""
+    """The net cnn_a with the published weights of the defence card `weights`."""
     net = SmallConv().build((1, 28, 28), 10)
     defence = cast(Defence, make("defence", weights, {}))
     nothing = TensorSplit(torch.empty(0, 1, 28, 28), torch.empty(0, dtype=torch.int64))
@@ -52,7 +52,7 @@ def trained_lenet() -> nn.Module:
 
 
 def frozen(net: nn.Module) -> nn.Module:
-    """As a trained net is handed to attacks."""
+    """The net as attacks get it: in eval mode, with weights that need no gradient."""
     return net.eval().requires_grad_(False)
 
 
@@ -63,5 +63,5 @@ def robust_accuracy(net: nn.Module, x_adv: Tensor, y: Tensor) -> float:
 
 
 def resnet18() -> nn.Module:
-    """The ResNet-18 usual on CIFAR-10, untrained."""
+    """The usual ResNet-18 for CIFAR-10, untrained."""
     return ResNet18().build((3, 32, 32), 10)

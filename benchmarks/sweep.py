@@ -1,9 +1,10 @@
-"""What does a robustness profile cost when its radii share their work, and is it the same profile?
+"""How long does a robustness profile take if its radii share their work, and is it the same?
 
     INVSPEC_DATA=.data uv run python benchmarks/sweep.py
 
-Trains LeNet on MNIST with and without PGD, then attacks both at eleven radii twice: each radius by itself, and upwards
-on the survivors of the radius before. The two kinds of run alternate radius by radius, in one process, on one thread.
+Trains LeNet on MNIST with and without PGD, then attacks both nets at eleven eps in two ways: each
+eps separately, and in ascending order on the examples that survived the previous eps. The two ways
+alternate at each eps, in one process on one thread.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Task, Train
 
 SPEC = """
-title: a profile of eleven radii, each by itself and shared
+title: a profile of eleven eps, separate and shared
 datasets: {mnist: {}}
 models: {lenet: {}}
 defences:
   standard: {epochs: 1, examples: 20000, optimiser: adam, lr: 1e-3}
-  madry: {use: madry_mnist, epochs: 2, examples: 20000, batch_size: 100, lr: 1e-3, schedule: one_cycle, ramp: 0.5,
-          clean_fraction: 0.25, attack: {use: pgd, eps: 0.2, steps: 3, relative_step_size: 0.6}}
+  madry: {use: madry_mnist, epochs: 2, examples: 20000, batch_size: 100, lr: 1e-3,
+          schedule: one_cycle, ramp: 0.5, clean_fraction: 0.25,
+          attack: {use: pgd, eps: 0.2, steps: 3, relative_step_size: 0.6}}
 attacks:
   shared: {use: pgd, steps: 40, relative_step_size: 0.1, sample: {limit: EXAMPLES},
-                eps: {sweep: [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]}}
-  separate: {use: pgd, steps: 40, relative_step_size: 0.1, sample: {limit: EXAMPLES}, independent: true,
+           eps: {sweep: [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]}}
+  separate: {use: pgd, steps: 40, relative_step_size: 0.1, sample: {limit: EXAMPLES},
+             independent: true,
              eps: {sweep: [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]}}
 measures:
   shared: {use: rate_of_invariance, of: shared}
@@ -49,10 +52,10 @@ train: [{dataset: mnist, model: lenet, defence: [standard, madry]}]
 
 @dataclass(eq=False)
 class Runtime:
-    """tasks.Runtime in memory, with the seconds that each task took."""
+    """A runtime that keeps artifacts in memory and records the seconds of each task."""
 
     batch_size: int = 250
-    kept: dict[Task, Artifact] = field(default_factory=dict[Task, Artifact])
+    artifacts: dict[Task, Artifact] = field(default_factory=dict[Task, Artifact])
     seconds: dict[Task, float] = field(default_factory=dict[Task, float])
 
     @property
@@ -60,13 +63,13 @@ class Runtime:
         return torch.device("cpu")
 
     def load(self, task: Task) -> Artifact:
-        if task not in self.kept:
+        if task not in self.artifacts:
             for need in tasks.needs(task):
                 self.load(need)
-            began = time.perf_counter()
-            self.kept[task] = dispatch.perform(task, self)
-            self.seconds[task] = time.perf_counter() - began
-        return self.kept[task]
+            start = time.perf_counter()
+            self.artifacts[task] = dispatch.perform(task, self)
+            self.seconds[task] = time.perf_counter() - start
+        return self.artifacts[task]
 
     def journal(self, task: Train) -> Journal:
         return Journal()
@@ -76,43 +79,43 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Radius:
-    """One place of the profile: the share of labels that stay, and the seconds that it took."""
+class Point:
+    """A point of a profile: the rate of invariance and the seconds that its attack took."""
 
-    share: float
+    rate: float
     seconds: float
 
 
-def measured(runtime: Runtime, cell: Cell) -> Radius:
+def measure(runtime: Runtime, cell: Cell) -> Point:
     rows = runtime.load(cell.goal).rows
     assert rows, "a score without rows"
     attacks = [task for task in tasks.needs(cell.goal) if isinstance(task, Perturb)]
     (interval,) = intervals(rows)
-    return Radius(interval.value, sum(runtime.seconds[task] for task in attacks))
+    return Point(interval.value, sum(runtime.seconds[task] for task in attacks))
 
 
-def profiles(runtime: Runtime, cells: list[Cell]) -> dict[str, dict[float, Radius]]:
-    """Both profiles of one net; at every radius first the one, then the other."""
-    found: dict[str, dict[float, Radius]] = {"shared": {}, "separate": {}}
-    for cell in sorted(cells, key=_radius):
-        found[str(cell.coords["measure"])][_radius(cell)] = measured(runtime, cell)
-    return found
+def profiles(runtime: Runtime, cells: list[Cell]) -> dict[str, dict[float, Point]]:
+    """Both profiles of one net by eps, measured in turns at each eps."""
+    points: dict[str, dict[float, Point]] = {"shared": {}, "separate": {}}
+    for cell in sorted(cells, key=_eps):
+        points[str(cell.coords["measure"])][_eps(cell)] = measure(runtime, cell)
+    return points
 
 
-def _radius(cell: Cell) -> float:
+def _eps(cell: Cell) -> float:
     return float(cell.coords[f"{cell.coords['attack']}.eps"])
 
 
-def shown(title: str, found: dict[str, dict[float, Radius]]) -> Table:
+def table_of(title: str, points: dict[str, dict[float, Point]]) -> Table:
     table = Table("eps", "separate", "shared", "separate, s", "shared, s", title=title)
-    for eps, apart in found["separate"].items():
-        both = found["shared"][eps]
+    for eps, separate in points["separate"].items():
+        shared = points["shared"][eps]
         table.add_row(
             f"{eps:g}",
-            f"{apart.share:.3f}",
-            f"{both.share:.3f}",
-            f"{apart.seconds:.1f}",
-            f"{both.seconds:.1f}",
+            f"{separate.rate:.3f}",
+            f"{shared.rate:.3f}",
+            f"{separate.seconds:.1f}",
+            f"{shared.seconds:.1f}",
         )
     return table
 
@@ -125,26 +128,25 @@ def main() -> int:
         parser.error("INVSPEC_DATA must name a folder with MNIST")
     torch.set_num_threads(1)
     text = SPEC.replace("EXAMPLES", str(options.examples))
-    planned, runtime, console = (
-        planner.plan(resolve.resolve(document.parse(text, "sweep.yaml"))),
-        Runtime(),
-        Console(),
-    )
+    planned = planner.plan(resolve.resolve(document.parse(text, "sweep.yaml")))
+    runtime, console = Runtime(), Console()
     higher = 0
     for defence in ("standard", "madry"):
-        found = profiles(
-            runtime, [cell for cell in planned.cells if cell.coords["defence"] == defence]
-        )
-        console.print(shown(f"LeNet, {defence}: rate of invariance under PGD", found))
+        cells = [cell for cell in planned.cells if cell.coords["defence"] == defence]
+        points = profiles(runtime, cells)
+        console.print(table_of(f"LeNet, {defence}: rate of invariance under PGD", points))
         seconds = {
-            name: sum(radius.seconds for radius in of.values()) for name, of in found.items()
+            name: sum(point.seconds for point in profile.values())
+            for name, profile in points.items()
         }
         ratio = seconds["shared"] / seconds["separate"]
         rise = max(
-            found["shared"][eps].share - apart.share for eps, apart in found["separate"].items()
+            points["shared"][eps].rate - separate.rate
+            for eps, separate in points["separate"].items()
         )
         console.print(
-            f"shared takes {ratio:.2f} x the time of separate runs; it is higher by at most {rise:.3f}\n"
+            f"the shared profile takes {ratio:.2f} x the time of the separate one; "
+            f"it is higher by at most {rise:.3f}\n"
         )
         higher += rise > 0
     return 1 if higher else 0

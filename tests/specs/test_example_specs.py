@@ -1,4 +1,4 @@
-"""Every spec that ships is valid, keeps its keys when dumped, and runs with --smoke."""
+"""Every shipped spec is valid, keeps its keys when dumped, and runs with --smoke."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from invspec.tasks import key
 
 SPECS = sorted(shipped("specs").glob("*.yaml"))
 SCALES = [(path, scale) for path in SPECS for scale in document.read(path).values.get("scales", {})]
-QUICK = {"quickstart"}  # those whose smoke run takes less than twenty seconds
+# specs whose smoke run takes less than twenty seconds
+QUICK = {"quickstart"}
 
-each = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+every_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 
 
 @cache
@@ -42,8 +43,8 @@ def test_specs_ship() -> None:
     assert "quickstart" in {path.stem for path in SPECS}
 
 
-@each
-def test_it_is_valid(path: Path) -> None:
+@every_spec
+def test_spec_is_valid(path: Path) -> None:
     session.check(plan_of(path))
     assert plan_of(path).cells
 
@@ -57,8 +58,8 @@ def test_every_scale_is_valid(path: Path, scale: str) -> None:
     assert planned.spec.name == f"{path.stem}-{scale}"
 
 
-@each
-def test_its_keys_survive_a_dump(path: Path) -> None:
+@every_spec
+def test_keys_survive_a_dump(path: Path) -> None:
     values = document.read(path).values
     flow, block = (
         document.parse(yaml.safe_dump(values, sort_keys=True, default_flow_style=style), str(path))
@@ -68,29 +69,30 @@ def test_its_keys_survive_a_dump(path: Path) -> None:
     assert sorted(keys(planner.plan(resolve.resolve(block)))) == sorted(keys(plan_of(path)))
 
 
-def size(whole: Spec, label_part: str, labels: Any) -> int:
-    """How many methods these labels of a part are, by what is written."""
-    entries = whole.source.values[label_part]
+def size(full: Spec, part: str, labels: Any) -> int:
+    """Number of methods that these labels of a part stand for, counted from the spec's text."""
+    entries = full.source.values[part]
     return sum(math.prod(sweeps(entries[label])) for label in listed(labels))
 
 
 def listed(labels: Any) -> list[str]:
-    """A single label stands for a list of one."""
+    """The labels as a list; a single label stands for a list of one."""
     return [labels] if isinstance(labels, str) else list(labels)
 
 
 def sweeps(value: Any) -> list[int]:
+    """The lengths of all sweeps within a value."""
     if not isinstance(value, dict):
         return []
     return (
         [len(value["sweep"])]
         if "sweep" in value
-        else [size for below in value.values() for size in sweeps(below)]
+        else [length for entry in value.values() for length in sweeps(entry)]
     )
 
 
-@each
-def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
+@every_spec
+def test_sizes_of_sweeps_multiply(path: Path) -> None:
     full = plan_of(path).spec
     values = full.source.values
     count = 0
@@ -108,8 +110,8 @@ def test_the_sizes_of_its_sweeps_multiply(path: Path) -> None:
     assert len(plan_of(path).cells) == count
 
 
-@each
-def test_its_smoke_run_shares_no_task_with_the_real_run(path: Path) -> None:
+@every_spec
+def test_smoke_run_shares_no_task_with_the_full_run(path: Path) -> None:
     full = plan_of(path)
     small = planner.plan(full.spec.smoke())
     session.check(small)
@@ -121,10 +123,11 @@ def test_its_smoke_run_shares_no_task_with_the_real_run(path: Path) -> None:
     [pytest.param(path, marks=[] if path.stem in QUICK else pytest.mark.slow) for path in SPECS],
     ids=lambda path: path.stem,
 )
-def test_it_runs_with_smoke(
+def test_spec_runs_with_smoke(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))  # a smoke run reads no data
+    # a smoke run reads no data
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
     assert call("run", path, "--smoke", "--workers", 1, "--store", tmp_path / "store") == 0
     message = capsys.readouterr()
     assert f"{len(planner.plan(overlay.load(path).smoke()).tasks)} computed" in message.err
