@@ -87,10 +87,10 @@ def test_a_batch_is_penalised_once_and_leaves_no_graph() -> None:
 
 def test_the_penalty_is_offered_by_the_models_training_proxy() -> None:
     built = net(gain=1.0).train()
-    face = InPrecision(built, "bfloat16")
-    face(images())
+    proxy = InPrecision(built, "bfloat16")
+    proxy(images())
     assert isinstance(built, Penalised)
-    assert face.penalty().item() > 0
+    assert proxy.penalty().item() > 0
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -63,7 +63,7 @@ def test_inner_attacks_that_need_float32_get_it_and_others_the_precision_of_the_
     defence.prepare(net, batch, 0.5, Stream("key"))
     assert dtypes == {torch.float32 if attack.needs_float32 else torch.bfloat16}
     assert net.training
-    assert net.model.training
+    assert net.net.training
 
 
 def test_bfloat16_learns_nearly_what_float32_learns() -> None:
