@@ -114,10 +114,8 @@ def agresti_min(values: Floats, level: float = 0.95) -> Ends:
 
 def _quantile(values: Floats, index: Integers, level: float) -> Interval:
     value, n = float(np.quantile(values, level)), len(np.unique(index))
-    low, high = (
-        order_statistics(values, level) if n == len(values) else woodruff(values, index, level)
-    )
-    return Interval(value, min(low, value), max(high, value), n)
+    ends = order_statistics(values, level) if n == len(values) else woodruff(values, index, level)
+    return Interval(value, min(ends[0], value), max(ends[1], value), n)
 
 
 def order_statistics(values: Floats, level: float) -> Ends:

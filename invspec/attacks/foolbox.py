@@ -83,9 +83,8 @@ class Foolbox(Attack):
     @classmethod
     def _is_known(cls, name: str) -> str:
         if name not in (known := attacks()):
-            raise ValueError(
-                f"Foolbox has no attack {name!r}; {suggest(name, known) or 'see foolbox.attacks'}"
-            )
+            hint = suggest(name, known) or "see foolbox.attacks"
+            raise ValueError(f"Foolbox has no attack {name!r}; {hint}")
         return name
 
     @field_validator("params")

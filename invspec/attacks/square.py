@@ -184,9 +184,8 @@ class Window:
     @property
     def inside(self) -> Tensor:
         """Which pixels lie in the square, (M, 1, H, W) bool."""
-        rows, columns = (
-            (offset >= 0) & (offset < self.side) for offset in (self.below, self.right)
-        )
+        offsets = (self.below, self.right)
+        rows, columns = ((offset >= 0) & (offset < self.side) for offset in offsets)
         return rows[:, None, :, None] & columns[:, None, None, :]
 
     def bumps(self, turned: Tensor) -> Tensor:

@@ -41,7 +41,5 @@ class AdversarialTraining(Recipe, Defence):
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked."""
-        batch = self.augment(batch, rng)
-        return attack_batch(
-            self.attack, net, batch, progress, rng, ramp=self.ramp, clean=self.clean_fraction
-        )
+        batch, clean = self.augment(batch, rng), self.clean_fraction
+        return attack_batch(self.attack, net, batch, progress, rng, ramp=self.ramp, clean=clean)

@@ -64,6 +64,5 @@ class CuSPTRADES(Recipe, Defence):
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The images augmented as the stage says, clean and then attacked, x (2 B, C, H, W)."""
         stage = stage_at(self.stages, progress)
-        attack = stage.limited(self.attack)
-        batch = stage.rotating(self).augment(batch, rng)
+        attack, batch = stage.limited(self.attack), stage.rotating(self).augment(batch, rng)
         return attack_divergence(attack, net, batch, progress, rng, ramp=self.ramp)

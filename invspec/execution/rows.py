@@ -16,6 +16,8 @@ from torch import Tensor
 
 from invspec.data import Interval, Outcomes, Row
 
+IndexReader = Callable[[int], Tensor]
+
 # prefix of the tensors that hold the outcomes of rows
 ROW = "row."
 
@@ -70,9 +72,7 @@ def read(json_path: Path, payload: Path) -> tuple[Row, ...]:
         )
 
 
-def _outcomes(
-    body: Mapping[str, Any], values: Tensor, index_of: Callable[[int], Tensor]
-) -> Outcomes:
+def _outcomes(body: Mapping[str, Any], values: Tensor, index_of: IndexReader) -> Outcomes:
     low, high = body["range"]
     ends = (-math.inf if low is None else low, math.inf if high is None else high)
     return Outcomes(values, index_of(body["index"]), ends)

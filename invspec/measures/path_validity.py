@@ -229,9 +229,8 @@ def verify_path(
 def _lengths(path: Tensor) -> Tensor:
     """The length of each segment in l2, (B, T - 1) float64."""
     segments = pairwise(path.unbind(1))
-    return torch.stack(
-        [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments], 1
-    )
+    lengths = [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments]
+    return torch.stack(lengths, 1)
 
 
 def _furthest(images: Tensor, others: Tensor) -> Tensor:

@@ -52,8 +52,7 @@ class TorchvisionModel(StandardisingModel):
     @field_validator("arch")
     @classmethod
     def _is_known(cls, arch: str) -> str:
-        known = models.list_models(module=models)
-        if arch not in known:
+        if arch not in (known := models.list_models(module=models)):
             hint = suggest(arch, known) or "see torchvision.models"
             raise ValueError(f"torchvision has no net {arch!r}; {hint}")
         return arch

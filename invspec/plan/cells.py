@@ -60,11 +60,10 @@ class Plan:
 
 
 def _collect(task: Task, ordered: dict[Task, None]) -> None:
-    if task in ordered:
-        return
-    for need in needs(task):
-        _collect(need, ordered)
-    ordered[task] = None
+    if task not in ordered:
+        for need in needs(task):
+            _collect(need, ordered)
+        ordered[task] = None
 
 
 def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
