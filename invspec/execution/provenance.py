@@ -56,13 +56,22 @@ def _commit() -> str:
     """The commit of the checkout that invspec runs from, or "none". Works without git."""
     git = Path(__file__).parents[2] / ".git"
     try:
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        branch = head.removeprefix("ref: ")
-        if (git / branch).is_file():
-            return (git / branch).read_text().strip()
-        packed = (line.split() for line in (git / "packed-refs").read_text().splitlines())
-        return next((fields[0] for fields in packed if fields[1:] == [branch]), "none")
+        if git.is_file():
+            # a worktree: the file names its folder, which names the repository's own
+            git = Path(git.read_text().removeprefix("gitdir: ").strip())
+            return _commit_in(git, git / (git / "commondir").read_text().strip())
+        return _commit_in(git, git)
     except OSError:
         return "none"
+
+
+def _commit_in(git: Path, common: Path) -> str:
+    """The commit of a folder with HEAD; branches lie in the repository's own folder."""
+    head = (git / "HEAD").read_text().strip()
+    if not head.startswith("ref: "):
+        return head
+    branch = head.removeprefix("ref: ")
+    if (common / branch).is_file():
+        return (common / branch).read_text().strip()
+    packed = (line.split() for line in (common / "packed-refs").read_text().splitlines())
+    return next((fields[0] for fields in packed if fields[1:] == [branch]), "none")

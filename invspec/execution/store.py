@@ -150,7 +150,10 @@ class Store:
 
 
 def _damaged(folder: Path, problem: Exception) -> InvspecError:
-    return InvspecError(f"{folder} is damaged: {problem}", hint="run again: it is recomputed")
+    return InvspecError(
+        f"{folder} is damaged: {problem}",
+        hint="`invspec store verify` moves it aside; then run again",
+    )
 
 
 def _curves(path: Path) -> Curves:

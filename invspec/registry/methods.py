@@ -9,13 +9,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Dataset, Method
-from invspec.registry import renames
 from invspec.registry.cards import Kind, card, names
 from invspec.registry.messages import explain
+from invspec.registry.renames import refuse_old_names, unannotated
 
 
 def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
@@ -80,7 +80,7 @@ def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
         message = f"{attribute} does not define {' and '.join(missing)}"
         raise SpecError(message, hint=f"every {kind} needs it")
-    renames.refuse_old_names(cls)
+    refuse_old_names(cls)
     return cls
 
 
@@ -92,7 +92,10 @@ def _imported(module: str, folder: Path) -> ModuleType:
     """Import a module. Refuses a module from elsewhere that hides a file beside the card."""
     try:
         imported = importlib.import_module(module)
-    except Exception as problem:  # a user's module can raise anything
+    except PydanticUserError as problem:
+        raise unannotated(problem) from problem
+    # a user's module can raise anything
+    except Exception as problem:
         message = f"cannot be imported: {type(problem).__name__}: {problem}"
         raise SpecError(message, hint=_raised_at(problem)) from problem
     own = folder.joinpath(*module.split("."))

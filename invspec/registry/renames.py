@@ -5,7 +5,12 @@ Otherwise it would be accepted and its setting silently ignored.
 
 from __future__ import annotations
 
-from invspec.errors import SpecError
+import inspect
+import re
+
+from pydantic import PydanticUserError
+
+from invspec.errors import SpecError, first_line
 from invspec.kinds import Method
 
 # What has replaced a name, by kind.
@@ -33,4 +38,17 @@ def refuse_old_names(cls: type[Method]) -> None:
             continue
         for old in sorted(set(vars(base)) & set(renamed)):
             message = f"{base.__name__} sets `{old}`, which is now {renamed[old]}"
-            raise SpecError(message, hint=f"change it in {base.__module__}")
+            raise SpecError(message, hint=f"change it in {inspect.getfile(base)}")
+
+
+def unannotated(problem: PydanticUserError) -> SpecError:
+    """What to say of a class attribute without a type, which pydantic refuses at import."""
+    attribute = re.search(r"`(\w+) = ", str(problem))
+    if attribute is None:
+        return SpecError(f"cannot be imported: {first_line(problem)}")
+    name = attribute[1]
+    for renamed in RENAMES.values():
+        if name in renamed:
+            return SpecError(f"a class sets `{name}`, which is now {renamed[name]}")
+    hint = f"write `{name}: ClassVar[...] = ...` for a constant, or a type for a field"
+    return SpecError(f"the attribute `{name}` of a class has no type", hint=hint)

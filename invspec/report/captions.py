@@ -57,7 +57,7 @@ def caption(table: Table) -> str:
     metric = [table.metric] if table.metric else []
     is_partial = any(number.is_partial for number in table.numbers)
     star = ["* some seeds are missing"] if is_partial else []
-    margin = "± is the larger half-width of the 95 % interval"
+    margin = "± is the longer arm of the 95 % confidence interval"
     return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star])
 
 

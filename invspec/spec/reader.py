@@ -140,7 +140,7 @@ class Reader:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
-            message = f"*{event.anchor} refers to an anchor that is not complete before it"
+            message = f"*{event.anchor} refers to an anchor that is not defined above it"
             raise self._error(message, f"expected a complete &{event.anchor} above")
         target = self._anchors[event.anchor]
         # checked before it is copied

@@ -299,7 +299,8 @@ def test_loading_a_damaged_artifact_is_one_message(filled, name, content):
     path = filled.folder(SCORE) / name
     path.unlink() if content is None else path.write_bytes(content)
     with pytest.raises(
-        InvspecError, match=f"{key(SCORE)} is damaged: .*\nhint: run again: it is recomputed"
+        InvspecError,
+        match=f"{key(SCORE)} is damaged: .*\nhint: `invspec store verify` moves it aside",
     ):
         filled.load(SCORE)
 

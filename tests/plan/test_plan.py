@@ -488,7 +488,7 @@ def test_a_model_with_another_number_of_logits_is_refused(monkeypatch: pytest.Mo
     )
     assert (
         complaint()
-        == "x.yaml: train.0.model: linear on fake: expected 10 logits, one a class, found 7"
+        == "x.yaml: train.0.model: linear on fake: expected 10 logits, one per class, found 7"
     )
 
 

@@ -367,8 +367,32 @@ def test_a_users_class_that_sets_an_old_name_is_refused_with_the_new_one(
     sys.modules.pop(f"old_{kind}", None)
     assert refusal(lambda: resolve(kind, "mine"), tmp_path) == (
         f"{kind}/mine.yaml: target old_{kind}:Mine: Mine sets `{old}`, which is now {new}\n"
-        f"hint: change it in old_{kind}"
+        f"hint: change it in old_{kind}.py"
     )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ("delicate = True", "a class sets `delicate`, which is now `needs_float32`"),
+        ("width = 3", "the attribute `width` of a class has no type"),
+    ],
+)
+def test_an_attribute_without_a_type_is_refused_in_our_words(
+    attribute: str, message: str, write: WriteFile, tmp_path: Path
+) -> None:
+    write(
+        "untyped.py",
+        "from invspec.kinds import Attack\n"
+        "class Mine(Attack):\n"
+        f"    {attribute}\n"
+        "    def perturb(self, model, batch, rng): ...\n",
+    )
+    write("attack/mine.yaml", "target: untyped:Mine\nsummary: mine\n")
+    sys.modules.pop("untyped", None)
+    text = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert message in text
+    assert "pydantic" not in text
 
 
 # ─ methods ────────────────────────────────────────────────────────────────────────────

@@ -222,3 +222,55 @@ def test_an_attack_for_other_nets_is_refused_in_a_measure(
     assert f"attack {attack} does not fit model own\nhint: it needs a model" in refusal(
         path, mine, capsys
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("pass", "own on digits: Own.build returned nothing, expected a torch.nn.Module"),
+        ("return 3", "own on digits: Own.build returned 3, expected a torch.nn.Module"),
+        (
+            "return Net(lambda x: 3)",
+            "own on digits: forward returned 3, expected logits of shape (B, 10)",
+        ),
+        (
+            "return Net(lambda x: x)",
+            "own on digits: forward returned shape (1, 1, 28, 28), expected logits of shape",
+        ),
+        ("return Net(lambda x: x.nothing)", "own on digits: AttributeError: 'Tensor' object has"),
+    ],
+)
+def test_a_broken_net_is_one_error_without_a_traceback(
+    body: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "model").mkdir(parents=True)
+    (mine / "model" / "own.yaml").write_text("target: broken_net:Own\nsummary: a broken net\n")
+    (mine / "broken_net.py").write_text(
+        "from torch import nn\n"
+        "from invspec.kinds import Model\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, function):\n"
+        "        super().__init__()\n"
+        "        self.function = function\n"
+        "    def forward(self, x):\n"
+        "        return self.function(x)\n"
+        "class Own(Model):\n"
+        "    def build(self, shape, classes):\n"
+        f"        {body}\n"
+    )
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "title: own\n"
+        "datasets: {digits: {}}\n"
+        "models: {own: {}}\n"
+        "defences: {untrained: {}}\n"
+        "attacks: {identity: {}}\n"
+        "measures: {accuracy: {of: identity}}\n"
+        "train: [{dataset: digits, model: own, defence: untrained}]\n"
+    )
+    with untouched(mine):
+        assert call("validate", path, "--registry", mine) == 2
+    error = capsys.readouterr().err
+    assert f"own.yaml:7: train.0.model: {message}" in error
+    assert "Traceback" not in error

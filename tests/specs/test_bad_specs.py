@@ -632,7 +632,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an alias inside its own anchor": (
         "title: &a [*a]\n",
-        "x.yaml:1: *a refers to an anchor that is not complete before it\n"
+        "x.yaml:1: *a refers to an anchor that is not defined above it\n"
         "hint: expected a complete &a above",
     ),
     "five hundred brackets": (

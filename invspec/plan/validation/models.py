@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import traceback
 from collections.abc import Iterator
 from typing import Any, cast
 
 from invspec.errors import InvspecError, SpecError, first_line
 from invspec.kinds import Attack, Dataset, Method, Model
 from invspec.plan.products import measures_of, takes_sweep, variants_of
+from invspec.registry.messages import shown
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Oracle, TrainLine
 
@@ -130,25 +132,53 @@ def _attacks_in(defence: Method) -> Iterator[Attack]:
 
 def _sketch(dataset: Dataset, model: Model, name: str) -> Any:
     """The model for this data set, without weights. Raises: SpecError if it cannot be built."""
-    import torch
-
     shape = "x".join(map(str, dataset.shape))
     try:
-        net = _in_memory(model.deploy(model.sketch(dataset.shape, dataset.classes)))
-        device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
-        logits = net(torch.zeros(1, *dataset.shape, device=device))
+        net = _in_memory(model.deploy(_built(model, dataset)))
+        logits = _logits(net, dataset)
+    except SpecError as problem:
+        raise SpecError(f"{name}: {problem.message}", hint=problem.hint, path=("model",)) from None
     except InvspecError as problem:
         raise SpecError(f"{name}: {problem.message}", hint=problem.hint, path=("model",)) from None
     except (ValueError, RuntimeError, TypeError, OverflowError) as problem:
         # torch raises the last two for sizes past 64 bits
         message = f"{name}: {first_line(problem)}"
         raise SpecError(message, hint=f"its images are {shape}", path=("model",)) from None
+    except Exception as problem:
+        # whatever the code of a user's model raises
+        last = traceback.extract_tb(problem.__traceback__)[-1]
+        message = f"{name}: {type(problem).__name__}: {first_line(problem)}"
+        hint = f"raised in {last.filename}:{last.lineno}"
+        raise SpecError(message, hint=hint, path=("model",)) from None
     if tuple(logits.shape) != (1, dataset.classes):
-        message = (
-            f"{name}: expected {dataset.classes} logits, one a class, found {logits.shape[-1]}"
-        )
+        classes = dataset.classes
+        message = f"{name}: expected {classes} logits, one per class, found {logits.shape[-1]}"
         raise SpecError(message, path=("model",))
     return net
+
+
+def _built(model: Model, dataset: Dataset) -> Any:
+    """The net that a model builds. Raises: SpecError if it is no net."""
+    import torch
+
+    net: Any = model.sketch(dataset.shape, dataset.classes)
+    if isinstance(net, torch.nn.Module):
+        return net
+    message = f"{type(model).__name__}.build returned {shown(net)}, expected a torch.nn.Module"
+    raise SpecError(message, hint="does it end with `return net`?")
+
+
+def _logits(net: Any, dataset: Dataset) -> Any:
+    """What the net gives for one black image. Raises: SpecError if it is no tensor."""
+    import torch
+
+    device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
+    logits: Any = net(torch.zeros(1, *dataset.shape, device=device))
+    if isinstance(logits, torch.Tensor) and logits.ndim == 2:
+        return logits
+    output = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else shown(logits)
+    message = f"forward returned {output}, expected logits of shape (B, {dataset.classes})"
+    raise SpecError(message, hint="return one row of logits per image")
 
 
 def _in_memory(net: Any) -> Any:
