@@ -89,10 +89,8 @@ class APGD(Attack):
 
     def _targets(self, logits: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """The target class (B,) of each run; y itself for a loss without target."""
-        if self.loss == "dlr_targeted":
-            targets = likeliest_others(logits, y, self.targets)
-        else:
-            targets = y.unsqueeze(1)
+        targeted = self.loss == "dlr_targeted"
+        targets = likeliest_others(logits, y, self.targets) if targeted else y.unsqueeze(1)
         return targets.repeat_interleave(self.restarts, dim=1).unbind(1)
 
     def _climb(self, search: Search, ball: Ball, start: Tensor, target: Tensor) -> None:

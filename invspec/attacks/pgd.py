@@ -164,6 +164,5 @@ class PGD(Attack):
     def _step_size(self) -> float:
         if self.step_size is not None:
             return self.step_size
-        return self.eps * (
-            2.5 / self.steps if self.relative_step_size is None else self.relative_step_size
-        )
+        share = self.relative_step_size
+        return self.eps * (2.5 / self.steps if share is None else share)

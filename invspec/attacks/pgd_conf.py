@@ -71,9 +71,7 @@ class PGDConf(Attack):
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero":
-            raise ValueError(
-                f"from start zero all {self.restarts} restarts are the same; give one or the other"
-            )
+            raise ValueError(f"from start zero all {self.restarts} restarts are the same; give one")
         return self
 
     @eps_0_skips_model

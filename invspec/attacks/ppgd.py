@@ -94,8 +94,6 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
-    """above / below, (B,), or 0 where below is not positive.
-
-    That stops examples that are solved, and those whose features do not change.
-    """
+    """above / below, (B,), or 0 where below is not positive."""
+    # below is 0 for examples that are solved, and for those whose features do not change
     return torch.where(below > 0, above / below.clamp_min(torch.finfo(below.dtype).tiny), 0)

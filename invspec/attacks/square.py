@@ -184,9 +184,8 @@ class Window:
     @property
     def inside(self) -> Tensor:
         """Which pixels lie in the square, (M, 1, H, W) bool."""
-        rows, columns = (
-            (offset >= 0) & (offset < self.side) for offset in (self.below, self.right)
-        )
+        rows = (self.below >= 0) & (self.below < self.side)
+        columns = (self.right >= 0) & (self.right < self.side)
         return rows[:, None, :, None] & columns[:, None, None, :]
 
     def bumps(self, turned: Tensor) -> Tensor:

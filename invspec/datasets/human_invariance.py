@@ -99,9 +99,8 @@ class HumanInvariance(Dataset):
 def originals(parts: Iterable[Part]) -> Tensor:
     """Positions of the original digits in MNIST's test images, (N,) int64."""
     manual = "linf_04_manual"
-    return _joined(
-        _read("linf/manual_indexs.npy" if part == manual else "indexs.npy") for part in parts
-    ).long()
+    files = ("linf/manual_indexs.npy" if part == manual else "indexs.npy" for part in parts)
+    return _joined(map(_read, files)).long()
 
 
 def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:

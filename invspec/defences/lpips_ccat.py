@@ -93,9 +93,7 @@ class LPIPSCCAT(Recipe, Defence):
     def _a_radius_can_be_drawn(self) -> Self:
         largest: Any = getattr(self.attack, "eps", None)
         if self.min_eps is not None and (largest is None or self.min_eps > largest):
-            raise ValueError(
-                f"no radius in [{self.min_eps:g}, {largest}], from min_eps to the attack's eps"
-            )
+            raise ValueError(f"no radius in [{self.min_eps:g}, {largest}], from min_eps to eps")
         return self
 
     @model_validator(mode="after")

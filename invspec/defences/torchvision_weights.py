@@ -46,8 +46,7 @@ class TorchvisionWeights(Defence):
     @field_validator("weights")
     @classmethod
     def _is_known(cls, weights: str) -> str:
-        archs = models.list_models(module=models)
-        known = {name for arch in archs for name in _urls(arch)}
+        known = {name for arch in models.list_models(module=models) for name in _urls(arch)}
         if weights not in known:
             raise ValueError(f"torchvision has no weights {weights!r}; {suggest(weights, known)}")
         return weights

@@ -69,10 +69,7 @@ def listing(root: Path) -> Listing:
 
 
 def fingerprint(root: Path) -> str:
-    """SHA-256 of the names and sizes of all images below root; the images are not read.
-
-    Raises: InvspecError as `listing` does.
-    """
+    """SHA-256 of the names and sizes of all images below root. Raises as `listing` does."""
     return _fingerprint(root, _modified(root))
 
 

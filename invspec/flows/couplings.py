@@ -168,6 +168,5 @@ class ScaledConv(nn.Module):
 def coupling_net(fan_in: int, width: int, fan_out: int, norm: InnerNorm) -> nn.Sequential:
     """Convolutions of 3 x 3, 1 x 1 and 3 x 3, with a norm and ReLU after the first two."""
     first, second = NormedConv(fan_in, width, 3, norm), NormedConv(width, width, 1, norm)
-    return nn.Sequential(
-        first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), ScaledConv(width, fan_out)
-    )
+    last = ScaledConv(width, fan_out)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True), last)

@@ -163,11 +163,8 @@ class PathCheck:
     @classmethod
     def joined(cls, checks: Sequence[Self]) -> Self:
         """The checks of several batches in one, on the CPU."""
-        columns = (
-            torch.cat([getattr(check, field.name) for check in checks]).cpu()
-            for field in fields(cls)
-        )
-        return cls(*columns)
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(check, name) for check in checks]).cpu() for name in names))
 
     def extremes(self) -> dict[str, float]:
         """The longest step and the like over all paths, by name."""
@@ -229,9 +226,8 @@ def verify_path(
 def _lengths(path: Tensor) -> Tensor:
     """The length of each segment in l2, (B, T - 1) float64."""
     segments = pairwise(path.unbind(1))
-    return torch.stack(
-        [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments], 1
-    )
+    lengths = [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments]
+    return torch.stack(lengths, 1)
 
 
 def _furthest(images: Tensor, others: Tensor) -> Tensor:

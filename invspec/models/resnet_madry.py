@@ -88,9 +88,7 @@ class PadChannels(nn.Module):
     def __init__(self, extra: int) -> None:
         super().__init__()
         if extra < 0:
-            raise ValueError(
-                f"a group has {-extra} channels fewer than the one before; widths must not decrease"
-            )
+            raise ValueError(f"widths must not decrease; a group has {-extra} channels fewer")
         self.before, self.after = extra // 2, extra - extra // 2
 
     def forward(self, x: Tensor) -> Tensor:

@@ -58,11 +58,9 @@ class Augmentation(BaseModel):
 
     @model_validator(mode="after")
     def _boxes_from_small_to_large(self) -> Self:
-        if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
-            raise ValueError(
-                f"resized_crop {list(self.resized_crop)} is not a range; give the smaller share "
-                "first"
-            )
+        crop = self.resized_crop
+        if crop is not None and crop[0] > crop[1]:
+            raise ValueError(f"resized_crop {list(crop)} is not a range; put the smaller first")
         return self
 
     def augment(self, batch: Batch, rng: Stream) -> Batch:
@@ -128,8 +126,5 @@ def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
 
 
 def dequantised(x: Tensor, rng: Stream) -> Tensor:
-    """Add noise to images of 256 levels, 0, 1 / 255, ..., 1, as a density model needs.
-
-    Level k becomes uniform in [k, k + 1) / 256.
-    """
+    """Images of 256 levels k / 255, each made uniform in [k, k + 1) / 256 for a density model."""
     return (255 * x + rng.uniform(tuple(x.shape)).to(x.device)) / 256
