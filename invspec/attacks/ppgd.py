@@ -47,6 +47,7 @@ class PPGD(PerceptualAttack):
         gradient = probe.gradient(lead, images)
         jacobian = Jacobian(probe, images, features)
         step, change = conjugate_gradients(jacobian, steepest(gradient, "l2"), self.cg_iterations)
+        # change is J step, so this is the length of the step in features, to first order
         length = 2 * self._radius / self.steps / (size(change, "l2") + 1e-8)
         moved = images.detach() + per_example(length, step) * step
         return moved.clamp(*probe.batch.bounds)

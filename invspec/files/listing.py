@@ -84,6 +84,7 @@ def _listing(root: Path, modified: tuple[int, ...]) -> Listing:
     by_class = [_images(root / name) for name in classes]
     y = np.repeat(np.arange(len(classes)), [len(names) for names in by_class])
     rank = np.concatenate([np.arange(len(names)) for names in by_class])
+    # lexsort's last key comes first: by rank, then by class
     order = np.lexsort((y, rank))
     return Listing(root, classes, np.concatenate(by_class)[order], torch.from_numpy(y[order]))
 
@@ -105,6 +106,7 @@ def _images(folder: Path) -> NDArray[np.bytes_]:
         raise InvspecError(
             f"{folder} holds no images", hint=f"their names must end in {', '.join(EXTENSIONS)}"
         )
+    # bytes, because a file name need not be valid text
     return np.array(sorted(names), dtype=np.bytes_)
 
 

@@ -64,6 +64,7 @@ class BijectiveNet(nn.Module):
         for number, stage in enumerate(self.stages):
             if number and self.factor_out:
                 x, leaving = halves(x)
+                # in the order of `_nuisance_sizes`
                 factored.insert(0, leaving.flatten(1))
             x, log_det = stage(x)
             total = total + log_det

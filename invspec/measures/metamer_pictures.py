@@ -125,6 +125,7 @@ def bars(logits: Tensor) -> Tensor:
     if logits.shape[2] > MOST_BARS:
         classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
     drawn = logits.gather(2, classes[:, None].expand(-1, 3, -1))
+    # the nuisance source's logits are not among those compared
     drawn[:, 2] = math.nan
     return drawn
 

@@ -95,6 +95,7 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     # affine_grid measures in half sides of the image, from its centre
     affine = torch.stack([width, zero, right, zero, height, below], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=False)
+    # border: samples within half a pixel of the edge read the edge, not black
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -105,6 +106,7 @@ def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
     rows = down + torch.arange(height, device=x.device)
     columns = across + torch.arange(width, device=x.device)
     images = torch.arange(size, device=x.device)[:, None, None]
+    # channels last, so that one index takes all channels of a pixel
     pixels = padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
     return pixels.permute(0, 3, 1, 2).contiguous()
 
