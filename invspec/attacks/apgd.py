@@ -89,10 +89,8 @@ class APGD(Attack):
 
     def _targets(self, logits: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """The target class (B,) of each run; y itself for a loss without target."""
-        if self.loss == "dlr_targeted":
-            targets = likeliest_others(logits, y, self.targets)
-        else:
-            targets = y.unsqueeze(1)
+        targeted = self.loss == "dlr_targeted"
+        targets = likeliest_others(logits, y, self.targets) if targeted else y.unsqueeze(1)
         return targets.repeat_interleave(self.restarts, dim=1).unbind(1)
 
     def _climb(self, search: Search, ball: Ball, start: Tensor, target: Tensor) -> None:
@@ -101,6 +99,7 @@ class APGD(Attack):
         for step in range(self.steps + 1):
             if not len(search):
                 return
+            # the last pass only judges the image after the last update
             last = step == self.steps
             evaluation = search.evaluate(self._objective(climb), climb.x_adv, gradient=not last)
             climb.record(evaluation)
@@ -110,6 +109,7 @@ class APGD(Attack):
             if step in lengths:
                 climb.adapt(lengths[step])
             if not last:
+                # before the first update there is no movement to repeat
                 climb.move(ball, search.x, momentum=1.0 if step == 0 else MOMENTUM)
         search.offer(climb.best, climb.highest)
 
@@ -188,7 +188,9 @@ class Climb:
 
     def adapt(self, length: int) -> None:
         """At a checkpoint `length` steps after the last: halve step sizes and return to best."""
+        # condition 2: neither the step size nor the best loss has changed since the last checkpoint
         stalled = ~self.halved & (self.highest <= self.highest_before)
+        # condition 1; <= as in the authors' code, where the paper prints <
         self.halved = (self.rises <= ENOUGH * length) | stalled
         back = per_example(self.halved, self.x_adv)
         self.step_size = torch.where(self.halved, self.step_size / 2, self.step_size)
@@ -198,6 +200,8 @@ class Climb:
 
     def move(self, ball: Ball, x: Tensor, momentum: float) -> None:
         """One update in the ball around x (M, C, H, W), section 3.1."""
+        # z = P(x + step), then P(x + alpha (z - x) + (1 - alpha) (x - x_before)) with alpha =
+        # momentum
         ahead = ball.step(self.x_adv, self.gradient, x, self.step_size)
         drift = (1 - momentum) * (self.x_adv - self.x_before)
         moved = ball.project(self.x_adv + momentum * (ahead - self.x_adv) + drift, x)

@@ -60,6 +60,7 @@ class AutoAttack(Attack):
         for attack in self.stages:
             if not len(search):
                 break
+            # draws follow the example, not its place among those that are still active
             inner = attack.perturb(model, search.active, rng.take(search.rows))
             search.include(inner)
             search.judge(margin, inner.x_adv)
@@ -80,6 +81,8 @@ class AutoAttack(Attack):
                 targets=self.targets,
             ),
             FAB(eps=eps, norm=norm, restarts=restarts, steps=self.steps, targets=self.targets),
+            # the standard evaluation shrinks squares by the number of proposals, not by the share
+            # spent
             Square(eps=eps, norm=norm, restarts=restarts, queries=self.queries, rescale=False),
         )
 

@@ -83,6 +83,7 @@ def to_boundary(search: Search, x: Tensor, rivals: Tensor, norm: Norm) -> Tensor
         logits = search.forward(leaf)
         gaps = (logits.gather(1, rivals) - logits.gather(1, search.y.unsqueeze(1))).unbind(1)
     for gap in gaps:
+        # one forward pass serves all rivals
         gradient = search.backward(gap, leaf, keep_graph=True)
         slope = size(gradient, DUAL[norm])
         distance = torch.where(slope > 0, gap.detach().to(x).abs() / slope, torch.inf)

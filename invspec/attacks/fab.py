@@ -95,6 +95,7 @@ class FAB(Attack):
                 search.offer(x_adv, -length, among=crossed)
             retreat = search.x + RETREAT * (x_adv - search.x)
             onwards = torch.where(per_example(crossed, x_adv), retreat, x_adv)
+            # without eps nobody leaves: an image that has crossed is not x
             within = crossed & (length <= (self.eps or 0))
             stay = search.narrow(~within, x_adv)
             x_adv, target = (onwards, target) if stay is None else (onwards[stay], target[stay])
@@ -112,10 +113,13 @@ def step(
 
     gap (M,) and normal (M, C, H, W): lead of the target at x_adv, and its gradient.
     """
+    # the linear function of x_adv, extended to x
     gap_at_x = gap + (normal * (x - x_adv)).flatten(1).sum(1)
     onwards = way_to_hyperplane(x_adv, gap, normal, bounds, norm)
     from_x = way_to_hyperplane(x, gap_at_x, normal, bounds, norm)
+    # at least 1e-8, so that their quotient is defined where both are 0
     near, far = (size(way, norm).clamp_min(1e-8) for way in (onwards, from_x))
+    # the nearer x_adv is to the boundary, compared with x, the less it is drawn back to x
     bias = per_example((near / (near + far)).clamp_max(MAX_BIAS), x)
     moved = (1 - bias) * (x_adv + OVERSHOOT * onwards) + bias * (x + OVERSHOOT * from_x)
     return moved.clamp(*bounds)

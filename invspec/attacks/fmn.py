@@ -88,12 +88,14 @@ def next_radius(
 ) -> Tensor:
     """Radius (B,) of the ball after a step to images that are adversarial (B,) bool, or not."""
     smaller = (eps * (1 - gamma)).minimum(nearest.distance)
+    # before the first adversarial image the ball reaches to the linearised boundary
     larger = (eps * (1 + gamma)).maximum(torch.where(nearest.found, 0, reach))
     return torch.where(adversarial, smaller, larger)
 
 
 def next_count(eps: Tensor, gamma: float, adversarial: Tensor, nearest: Nearest) -> Tensor:
     """The same for l0, whose radius is a whole number."""
+    # by at least one entry, because a smaller change would be rounded away
     smaller = (eps * (1 - gamma)).floor().minimum(eps - 1).minimum(nearest.distance)
     larger = (eps * (1 + gamma)).floor().maximum(eps + 1)
     return torch.where(adversarial, smaller, larger).clamp_min(0)

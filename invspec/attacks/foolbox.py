@@ -101,7 +101,8 @@ class Foolbox(Attack):
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
         if not self.model_fields_set & {"attack", "params"}:
-            return self  # the defaults: they can be listed without Foolbox
+            # the defaults can be listed without Foolbox
+            return self
         try:
             attack = self._build()
         except (TypeError, ValueError, AssertionError) as problem:
@@ -118,8 +119,10 @@ class Foolbox(Attack):
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        # numpy takes seeds of at most 32 bits
         seeds = rng.integers(2**31, (len(batch),)).tolist()
         rows = torch.arange(len(batch)).split(1)
+        # Foolbox takes gradients without enabling them, and attacks run without
         with frozen(model), quiet(), torch.enable_grad():
             results = [
                 self._perturb_one(model, batch.take(row), seed)

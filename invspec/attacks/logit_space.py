@@ -110,6 +110,7 @@ class LogitSpace(Attack):
         difference = clean.softmax(1) - logits.softmax(1)
         if self.objective == "confidence":
             label = clean.argmax(1, keepdim=True)
+            # no reward for more confidence than x has
             return difference.gather(1, label).squeeze(1).relu() + smoothness
         gap = self._shifted(logits - clean).square().sum(1)
         return gap + self.probability_weight * difference.square().sum(1) + smoothness
@@ -117,6 +118,7 @@ class LogitSpace(Attack):
     def _shifted(self, gap: Tensor) -> Tensor:
         """The difference of logits (B, K), plus h."""
         if self.h == "optimal":
+            # the h that minimises the first term is minus the mean of the gap
             return gap - gap.mean(1, keepdim=True)
         return gap if self.h == "zero" else gap + self.h
 

@@ -45,6 +45,7 @@ class LPA(PerceptualAttack):
             images = x_adv[rows].requires_grad_()
             logits, features = probe.logits_and_features(images, rows)
             distance = probe.length(features, rows)
+            # between rounds, by the distance of the image that begins the new one
             if step and step % self.steps == 0:
                 weight[rows] *= torch.where(distance.detach() >= self._radius, 10, 1)
             lead = margin(logits, y[rows]).clamp_max(_CONFIDENT)
@@ -81,6 +82,7 @@ class FastLPA(PerceptualAttack):
             images, share = x_adv.detach().requires_grad_(), step / self.steps
             logits, features = probe.logits_and_features(images)
             beyond = (probe.length(features) - self._radius).relu()
+            # from 1 to 10, geometrically
             weight = _LAST_WEIGHT * 0.1 ** (1 - share)
             gradient = probe.gradient(weight * beyond - margin(logits, probe.batch.y), images)
             length = self._radius * 0.1**share

@@ -58,6 +58,7 @@ class LST(TargetWalk):
             walk.jump(noise.mul_(self.random_start).add_(batch.x).clamp_(*batch.bounds))
         nudge = torch.zeros_like(batch.x)
         while walk.active:
+            # the part of the way to the target that lies in the tangent of the level set
             u = project_out(walk.x_target - walk.x, walk.gradient, "two_sided")
             x_new = u.mul_(self.step_size).add_(walk.x)
             if self.nudge:

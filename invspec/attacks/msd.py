@@ -80,9 +80,7 @@ class MSD(Attack):
     def _sparsity_in_order(self) -> Self:
         least, most = self.sparsity
         if not 1 <= least <= most:
-            raise ValueError(
-                f"sparsity {least}, {most}: expected two numbers of pixels, the smaller first"
-            )
+            raise ValueError(f"sparsity {least}, {most}: expected two numbers, the smaller first")
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
@@ -91,7 +89,7 @@ class MSD(Attack):
         if not balls:
             return search.result()
         if self.compat:
-            search.offer(batch.x, torch.zeros_like(search.score))  # only a loss above 0 beats x
+            search.offer(batch.x, torch.zeros_like(search.score))
         x_adv = batch.x
         for _ in range(self.steps):
             logits, gradient = search.logits_and_gradient(objective, x_adv)
@@ -121,6 +119,7 @@ class MSD(Attack):
         movable = can_move(x_adv, gradient, bounds)
         if self.compat:
             inside = (x_adv > bounds[0]) & (x_adv < bounds[1])
+            # how far each moved pixel moves
             gap = per_example(length / count, x_adv)
             movable = inside & can_move(x_adv, gradient, bounds, gap)
         return steepest(gradient.where(movable, 0), "l1", count)

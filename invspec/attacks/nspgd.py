@@ -117,7 +117,8 @@ class NSPGD(TargetWalk):
             walk.search.include(start)
             walk.jump(start.x_adv.to(batch.x))
         fraction = self.step_mode == "fraction"
-        share = batch.x.new_ones(len(batch))  # of the full step, after halvings
+
+        share = batch.x.new_ones(len(batch))
         while walk.active:
             u = self._displacement(walk, batch.bounds)
             length = size(u, "l2")
@@ -125,6 +126,7 @@ class NSPGD(TargetWalk):
             scale = self._length if fraction else (self._length / length).clamp_max_(1)
             accepted = walk.attempt(u.mul_(per_example(share * scale, u)).add_(walk.x))
             share = torch.where(accepted, (2 * share).clamp_max_(1), share / 2)
+            # share below 2**-backtracks: the full step and `backtracks` halvings were refused
             share = walk.narrow(moves & (share * 2**self.backtracks >= 1), share)
         return walk.result()
 

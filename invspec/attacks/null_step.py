@@ -86,6 +86,7 @@ class NullStep(Attack):
         """The step from x to x_target, both (D,) float64, before any clamp."""
         a = weights.w1 @ x + weights.b1
         v = x_target - x
+        # while no ReLU flips, the logits are W2 diag(a > 0) W1 x plus a constant
         effective = effective_map(weights.w1, weights.w2, a > 0)
         v_p, held, basis = project_held(v, effective, weights.w1, self._to_hold(weights, a, v))
         # held units do not change; masking removes their rounding errors
@@ -104,6 +105,7 @@ class NullStep(Attack):
             return reach * torch.maximum(v.norm(order), v_p.norm(order))
 
         def within_row_bound(v_p: Tensor) -> Tensor:
+            # Hoelder's inequality for |W1_i d|, once for l1 and once for l2
             by_l1 = w1.abs().amax(1) * longest(v_p, 1)
             return a.abs() < torch.minimum(by_l1, w1.norm(dim=1) * longest(v_p, 2))
 

@@ -27,6 +27,7 @@ class MeanShift(Attack):
         length = batch.x[0].numel()
         pairs = max((length - 1) // 2, 1)
         signs = contrast(length).to(batch.x).view_as(batch.x[0])
+        # class means are +-MEAN / sqrt(d): twice that leads from one to the other
         shift = -2 * MEAN / math.sqrt(pairs) * signs
         x_adv = batch.x + per_example(signed(batch.y).to(batch.x), batch.x) * shift
         return Perturbed.costing(x_adv.clamp(*batch.bounds), forwards=0, backwards=0)
@@ -41,6 +42,7 @@ class PairSwap(Attack):
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         flat, swapped = batch.x.flatten(1), batch.x.flatten(1).clone()
+        # coordinate 0 and, in an even dimension, the last one have no partner
         end = 1 + 2 * ((flat.shape[1] - 1) // 2)
         swapped[:, 1:end:2], swapped[:, 2:end:2] = flat[:, 2:end:2], flat[:, 1:end:2]
         coin = rng.named("pair_swap").integers(2, (len(batch),)).bool()

@@ -19,7 +19,8 @@ from invspec.search.ball import Ball, can_move, eps_0_skips_model
 from invspec.search.fields import EpsSpace, Label
 from invspec.search.search import Search
 
-Move = Callable[[Tensor, Tensor], None]  # x_adv, which is changed, and the gradient there
+# one update: x_adv, which is changed in place, and the gradient there
+Move = Callable[[Tensor, Tensor], None]
 
 
 class PGD(Attack):
@@ -151,7 +152,8 @@ class PGD(Attack):
         """One update in l2 or l1: ball, then box, which only shortens and so stays in the ball."""
 
         def move(x_adv: Tensor, gradient: Tensor) -> None:
-            rising = gradient * unit  # by the chain rule, the gradient in units of eps_space
+
+            rising = gradient * unit
             if self.norm == "l1":
                 rising = rising.where(can_move(x_adv, gradient, bounds), 0)
             step = self._step_size * steepest(rising, self.norm, self.sparsity)
@@ -164,5 +166,5 @@ class PGD(Attack):
     def _step_size(self) -> float:
         if self.step_size is not None:
             return self.step_size
-        relative = self.relative_step_size
-        return self.eps * (2.5 / self.steps if relative is None else relative)
+        share = self.relative_step_size
+        return self.eps * (2.5 / self.steps if share is None else share)

@@ -71,7 +71,7 @@ class PGDConf(Attack):
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero":
-            raise ValueError(f"all {self.restarts} restarts from start zero are the same; give one")
+            raise ValueError(f"from start zero all {self.restarts} restarts are the same; give one")
         return self
 
     @eps_0_skips_model
@@ -107,6 +107,7 @@ class PGDConf(Attack):
             candidate = ball.project(x_adv + per_example(step_size, x_adv) * average, search.x)
             last = step + 1 == self.steps
             _, reached, slope = search.evaluate(objective, candidate, gradient=not last)
+            # >=: a step along a plateau is not refused
             accepted = reached >= value
             x_adv = torch.where(per_example(accepted, x_adv), candidate, x_adv)
             value = torch.where(accepted, reached, value)
@@ -119,6 +120,7 @@ def unit(gradient: Tensor, norm: Norm) -> Tensor:
     """The gradient (B, ...) as a direction: its signs in linf, else rescaled to length 1."""
     if norm != "l1":
         return steepest(gradient, norm)
-    direction = steepest(gradient, "l2")  # first: entries of the gradient itself may underflow
+    # in l2 first, because entries of the gradient itself may underflow
+    direction = steepest(gradient, "l2")
     tiny = torch.finfo(direction.dtype).tiny
     return direction / per_example(size(direction, "l1"), direction).clamp_min(tiny)

@@ -47,6 +47,7 @@ class PPGD(PerceptualAttack):
         gradient = probe.gradient(lead, images)
         jacobian = Jacobian(probe, images, features)
         step, change = conjugate_gradients(jacobian, steepest(gradient, "l2"), self.cg_iterations)
+        # change is J step, so this is the length of the step in features, to first order
         length = 2 * self._radius / self.steps / (size(change, "l2") + 1e-8)
         moved = images.detach() + per_example(length, step) * step
         return moved.clamp(*probe.batch.bounds)
@@ -94,8 +95,6 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
-    """above / below, (B,), or 0 where below is not positive.
-
-    That stops examples that are solved, and those whose features do not change.
-    """
+    """above / below, (B,), or 0 where below is not positive."""
+    # below is 0 for examples that are solved, and for those whose features do not change
     return torch.where(below > 0, above / below.clamp_min(torch.finfo(below.dtype).tiny), 0)

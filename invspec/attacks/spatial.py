@@ -87,10 +87,8 @@ class Spatial(Attack):
     def _grid(self, x: Tensor) -> Tensor:
         """Degrees, dx and dy of all transforms, (B, T, 3), the same for all images."""
         shifts = evenly(self.max_shift, self.shifts)
-        points = torch.tensor(
-            list(product(evenly(self.max_degrees, self.rotations), shifts, shifts))
-        )
-        return points.to(x).expand(len(x), -1, -1)
+        points = product(evenly(self.max_degrees, self.rotations), shifts, shifts)
+        return torch.tensor(list(points)).to(x).expand(len(x), -1, -1)
 
     def _drawn(self, x: Tensor, rng: Draws) -> Tensor:
         """Degrees, dx and dy of k transforms of each image, (B, k, 3)."""

@@ -92,6 +92,7 @@ class Square(Attack):
         count, (channels, height, width) = self.queries - 1, x.shape[1:]
         for first in range(0, count, BLOCK):
             block = range(first, min(first + BLOCK, count))
+            # row and column of two squares, the turn of a pair of bumps, and a sign per channel
             drawn = rng.uniform((len(x), len(block), channels + 5)).to(x)
             yield from zip(
                 (self._side(number, height, width) for number in block),
@@ -105,6 +106,7 @@ class Square(Attack):
         area = self.area / 2 ** sum(spent > halving for halving in HALVINGS)
         side = max(round(math.sqrt(area * height * width)), 1)
         if self.norm == "l2":
+            # bumps have a centre
             side = max(side, 3) // 2 * 2 + 1
         return min(side, height, width)
 
@@ -147,6 +149,7 @@ def with_bumps(x: Tensor, best: Tensor, side: int, drawn: Tensor, ball: Ball) ->
     first, second = Window.at(drawn[:, :2], side, x), Window.at(drawn[:, 2:4], side, x)
     either, pair = first.inside | second.inside, first.bumps(turned=drawn[:, 4] < 0.5)
     fresh = over_length(over_length(delta * first.inside) + signs(drawn[:, 5:, None, None]) * pair)
+    # the unused part of eps**2 is shared equally among the channels
     unused = per_example((ball.eps**2 - size(delta, "l2") ** 2).clamp_min(0), x) / x.shape[1]
     length = ((delta * either).square().sum((2, 3), keepdim=True) + unused).sqrt()
     return to_length(x, torch.where(either, fresh * length, delta), ball)
@@ -184,8 +187,8 @@ class Window:
     @property
     def inside(self) -> Tensor:
         """Which pixels lie in the square, (M, 1, H, W) bool."""
-        offsets = (self.below, self.right)
-        rows, columns = ((offset >= 0) & (offset < self.side) for offset in offsets)
+        rows = (self.below >= 0) & (self.below < self.side)
+        columns = (self.right >= 0) & (self.right < self.side)
         return rows[:, None, :, None] & columns[:, None, None, :]
 
     def bumps(self, turned: Tensor) -> Tensor:

@@ -155,6 +155,7 @@ class Examples:
 
     def has(self, name: str) -> bool:
         """Whether there is a tensor of that name; does not read it."""
+        # `in` the mapping itself may read the tensor
         return name in tuple(self.tensors)
 
     def oracle_labels(self, x: Tensor) -> Tensor:

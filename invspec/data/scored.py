@@ -31,6 +31,7 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.values)
 
+    # written out, because == compares tensors entry by entry
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Outcomes)

@@ -14,6 +14,7 @@ from invspec.kinds import Dataset, SplitName
 from invspec.ops.draws import digest
 from invspec.ops.types import Shape
 
+# positions in the order that `dealt` gives
 PARTS: dict[SplitName, slice] = {
     "test": slice(0, 400),
     "train": slice(400, 1600),

@@ -98,11 +98,9 @@ class HumanInvariance(Dataset):
 
 def originals(parts: Iterable[Part]) -> Tensor:
     """Positions of the original digits in MNIST's test images, (N,) int64."""
-    return _joined(map(_read, map(_index_file, parts))).long()
-
-
-def _index_file(part: Part) -> str:
-    return "linf/manual_indexs.npy" if part == "linf_04_manual" else "indexs.npy"
+    manual = "linf_04_manual"
+    files = ("linf/manual_indexs.npy" if part == manual else "indexs.npy" for part in parts)
+    return _joined(map(_read, files)).long()
 
 
 def _joined(arrays: Iterable[NDArray[Any]]) -> Tensor:

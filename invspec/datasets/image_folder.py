@@ -66,7 +66,7 @@ class ImageFolder(Dataset):
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
         if self.size > self.resize:
-            raise ValueError(f"a crop of {self.size} does not fit into images of {self.resize}")
+            raise ValueError(f"size {self.size} is too large for images of resize {self.resize}")
         return self
 
     @model_validator(mode="after")

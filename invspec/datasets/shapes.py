@@ -74,8 +74,10 @@ def cover(y: Tensor, draws: Stream) -> Tensor:
     """The share of each pixel inside a random figure of class y (N,): (N, 32, 32) in [0, 1]."""
     least, most = RADII
     radius = least + (most - least) * draws.uniform((len(y), 1, 1))
+    # anywhere, as long as the figure stays inside the image
     centre = (SIDE / 2 - radius) * (2 * draws.uniform((len(y), 2, 1)) - 1)
     tilt = math.radians(TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
+    # centres of pixels, measured from the centre of the image
     along = torch.arange(SIDE) - (SIDE - 1) / 2
     right, down = ((along - centre[:, axis]) / radius[:, 0] for axis in (0, 1))
     right, down = right[:, None, :], down[:, :, None]
@@ -112,6 +114,7 @@ def stripes(u: Tensor, v: Tensor) -> Tensor:
 
 
 def triangle(u: Tensor, v: Tensor) -> Tensor:
+    # three half planes, each at distance 1/2 from the centre
     return v.maximum(u.abs() * math.sqrt(0.75) - v / 2) - 0.5
 
 
@@ -124,14 +127,17 @@ def square(u: Tensor, v: Tensor) -> Tensor:
 
 
 def pair(u: Tensor, v: Tensor) -> Tensor:
+    # folded, so that one disc gives two
     return (u.abs() - 0.6).hypot(v) - 0.4
 
 
 def crescent(u: Tensor, v: Tensor) -> Tensor:
+    # a disc without another one to its right
     return disc(u, v).maximum(0.8 - (u - 0.5).hypot(v))
 
 
 def frame(u: Tensor, v: Tensor) -> Tensor:
+    # the outline of a square, 0.4 wide
     return rectangle(u, v, 0.7, 0.7).abs() - 0.2
 
 
@@ -140,6 +146,7 @@ def bar(u: Tensor, v: Tensor) -> Tensor:
 
 
 def rectangle(u: Tensor, v: Tensor, half_width: float, half_height: float) -> Tensor:
+    # not Euclidean outside: corners stay sharp
     return (u.abs() - half_width).maximum(v.abs() - half_height)
 
 

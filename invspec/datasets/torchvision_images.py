@@ -163,6 +163,7 @@ def parse_idx(content: bytes) -> NDArray[np.uint8]:
     )
     axes = content[3]
     lengths = np.frombuffer(content, ">i4", count=axes, offset=4)
+    # a bytearray, because torch warns about arrays that cannot be written to
     return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * axes).reshape(lengths)
 
 
@@ -194,6 +195,7 @@ def decode_svhn(contents: Sequence[bytes]) -> Decoded:
     (content,) = contents
     arrays = loadmat(BytesIO(content))
     images = np.ascontiguousarray(arrays["X"].transpose(3, 2, 0, 1))
+    # the file has label 10 for the digit 0
     return images, arrays["y"].squeeze(1) % 10
 
 

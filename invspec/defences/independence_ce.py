@@ -137,6 +137,7 @@ class IndependenceCE(Recipe, Defence):
     def fresh_rival(self, code: Code, rng: Stream) -> Rival:
         """A rival for codes like this one, on the same device, with its own optimiser."""
         dimensions, classes = code.nuisance.shape[1], code.semantic.shape[1]
+        # built on the CPU, so that its first weights do not depend on the device
         with seeded(rng, torch.device("cpu")):
             net = rival_net(
                 (dimensions, *self.nuisance_hidden, classes),

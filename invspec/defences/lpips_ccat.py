@@ -93,9 +93,7 @@ class LPIPSCCAT(Recipe, Defence):
     def _a_radius_can_be_drawn(self) -> Self:
         largest: Any = getattr(self.attack, "eps", None)
         if self.min_eps is not None and (largest is None or self.min_eps > largest):
-            raise ValueError(
-                f"no radius in [{self.min_eps:g}, {largest}], from min_eps to the attack's eps"
-            )
+            raise ValueError(f"no radius in [{self.min_eps:g}, {largest}], from min_eps to eps")
         return self
 
     @model_validator(mode="after")
@@ -141,6 +139,7 @@ class LPIPSCCAT(Recipe, Defence):
     def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
         """The weight that is left of the label, (B,) in [0, 1]."""
         delta, lpips = x_adv - x, x.new_zeros(len(x))
+        # an image that is not moved keeps its label, whatever its LPIPS
         moved = (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
         if len(moved):
             between = distance(self.distance, self._feature_net(net, x))

@@ -27,6 +27,7 @@ from invspec.training.loop import fit
 from invspec.training.modes import attackable
 from invspec.training.recipe import Recipe
 
+# share of the updates and factor of lr; two knots at one share make a drop
 WARM_UP_THEN_DROPS = ((0, 0), (0.05, 1), (0.75, 1), (0.75, 0.1), (0.9, 0.1), (0.9, 0.01), (1, 0.01))
 
 

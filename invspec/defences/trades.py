@@ -48,6 +48,7 @@ class TRADES(Recipe, Defence):
     optimiser: Optimiser = "sgd"
     lr: LearningRate = 0.01
     schedule: Schedule = "milestones"
+    # the authors drop lr from epochs 55, 75 and 90 on, counted from 1
     milestones: Milestones = (54, 74, 89)
     attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
     clean_fraction: CleanFraction = 0.0

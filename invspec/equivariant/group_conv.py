@@ -37,6 +37,7 @@ class GroupConv(nn.Module):
 
     def expanded(self) -> tuple[Tensor, Tensor]:
         """The ordinary kernel (out_fields * G, in_fields * R, k, k) and bias (out_fields * G,)."""
+        # o, i: fields; m: the basis; g, r: group elements of output and input; h, w: pixels
         kernel = torch.einsum("oim,mgrhw->ogirhw", self.weight, self.basis)
         return kernel.flatten(2, 3).flatten(0, 1), self.bias.repeat_interleave(self.basis.shape[1])
 

@@ -61,6 +61,7 @@ def kernel_basis(group: str, source: Source, size: int = 3) -> KernelBasis:
             recompute=True,
         )
         expand = conv.basisexpansion
+        # the basis, from one coefficient at a time
         kernels = torch.stack([expand(unit) for unit in torch.eye(expand.dimension())])
         std = _he_std(list(expand.get_basis_info()))
         return KernelBasis(kernels.unflatten(-1, (size, size)), std)
@@ -103,6 +104,7 @@ def _e2cnn_compatibility() -> Generator[None, None, None]:
       passed as an array instead.
     """
     default = torch.get_default_dtype()
+    # the basis is cached, so it must not depend on the device or dtype of the first caller
     with warnings.catch_warnings(), torch.device("cpu"):
         warnings.filterwarnings("ignore", "indexing with dtype torch.uint8", UserWarning)
         warnings.filterwarnings("ignore", ".*invalid escape sequence", DeprecationWarning)

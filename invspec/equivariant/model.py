@@ -71,7 +71,7 @@ class EquivariantModel(StandardisingModel):
 
     def deploy(self, net: nn.Module) -> nn.Module:
         """The trained net with ordinary layers in place of equivariant ones."""
-        assert isinstance(net, StandardisedNet), f"expected what was built, found {type(net)}"
+        assert isinstance(net, StandardisedNet), f"expected a StandardisedNet, found {type(net)}"
         return super().deploy(StandardisedNet(net.standardise, exported(net.net)))
 
 

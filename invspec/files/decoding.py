@@ -33,6 +33,7 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
     """
     image = _rgb(path)
     shorter = min(image.size)
+    # truncated and rounded as torchvision does, so that its accuracies can be reproduced
     width, height = (
         resize if side == shorter else int(resize * side / shorter) for side in image.size
     )

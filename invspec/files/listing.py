@@ -69,10 +69,7 @@ def listing(root: Path) -> Listing:
 
 
 def fingerprint(root: Path) -> str:
-    """SHA-256 of the names and sizes of all images below root; the images are not read.
-
-    Raises: InvspecError as `listing` does.
-    """
+    """SHA-256 of the names and sizes of all images below root. Raises as `listing` does."""
     return _fingerprint(root, _modified(root))
 
 
@@ -87,6 +84,7 @@ def _listing(root: Path, modified: tuple[int, ...]) -> Listing:
     by_class = [_images(root / name) for name in classes]
     y = np.repeat(np.arange(len(classes)), [len(names) for names in by_class])
     rank = np.concatenate([np.arange(len(names)) for names in by_class])
+    # lexsort's last key comes first: by rank, then by class
     order = np.lexsort((y, rank))
     return Listing(root, classes, np.concatenate(by_class)[order], torch.from_numpy(y[order]))
 
@@ -108,6 +106,7 @@ def _images(folder: Path) -> NDArray[np.bytes_]:
         raise InvspecError(
             f"{folder} holds no images", hint=f"their names must end in {', '.join(EXTENSIONS)}"
         )
+    # bytes, because a file name need not be valid text
     return np.array(sorted(names), dtype=np.bytes_)
 
 

@@ -62,6 +62,7 @@ class StreamedSplit(IndexedSplit):
         chunks = list(chunks)
         for positions, pixels in zip(chunks, self._pixels(chunks), strict=True):
             index = self.index[positions]
+            # divided on the device, as by TensorSplit: GPU and CPU divide by 255 differently
             x = pixels.permute(0, 3, 1, 2).contiguous().to(self.device) / 255
             yield Batch(x, self.images.y[index].to(self.device), index, self.bounds)
 
@@ -78,6 +79,7 @@ class StreamedSplit(IndexedSplit):
             while waiting:
                 yield self._stacked(waiting.popleft())
         finally:
+            # a reader that stops early does not wait for images that nobody needs
             pool.shutdown(cancel_futures=True)
 
     def _decoded(self, position: int) -> NDArray[np.uint8]:

@@ -54,10 +54,7 @@ class BijectiveNet(nn.Module):
 
     @torch.no_grad()
     def fit_last(self, images: Iterable[Tensor]) -> None:
-        """Fit the last map to images, given as batches (B, C, H, W), by maximum likelihood.
-
-        The net must have a last map.
-        """
+        """Fit the last map, which must exist, to batches (B, C, H, W) by maximum likelihood."""
         assert self.last is not None, "expected a net with a last map"
         self.last.fit(self._read(x)[:2] for x in images)
 
@@ -67,6 +64,7 @@ class BijectiveNet(nn.Module):
         for number, stage in enumerate(self.stages):
             if number and self.factor_out:
                 x, leaving = halves(x)
+                # in the order of `_nuisance_sizes`
                 factored.insert(0, leaving.flatten(1))
             x, log_det = stage(x)
             total = total + log_det

@@ -63,6 +63,7 @@ class Coupling(Invertible):
         a.requires_grad_()
         with frozen_statistics(self.net):
             params = self.net(a)
+        # b is a leaf: only `change` below has a graph, and it uses the params of the one pass above
         b = self.undo(changed, params.detach()).requires_grad_()
         changed, log_det = self.change(b, params)
         return (a, b), (torch.cat([a, changed], dim=1), log_det)
@@ -96,6 +97,7 @@ class AffineCoupling(Coupling):
     def _shift_and_log_scale(self, params: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """t, and log s in the precision of log-determinants that belong to `like`."""
         t, h = params.chunk(2, dim=1)
+        # + 2, as in Glow: with h = 0 at the start, s is 0.88 and not one half
         return t, F.logsigmoid(h.to(at_least_float32(like)).clamp_min(LEAST_H) + 2)
 
 
@@ -134,6 +136,7 @@ class NormedConv(nn.Module):
     def __init__(self, fan_in: int, fan_out: int, size: int, norm: InnerNorm) -> None:
         super().__init__()
         self.padding = size // 2
+        # a norm brings a shift of its own
         self.conv = nn.Conv2d(fan_in, fan_out, size, padding=self.padding, bias=norm == "none")
         nn.init.kaiming_normal_(self.conv.weight)
         makers = {"actnorm": ActNorm, "batch_norm": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
@@ -161,6 +164,7 @@ class ScaledConv(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        # 3, as in Glow: log_scale learns three times as fast
         scale = (3 * self.log_scale).exp()
         return F.conv2d(x, self.weight * scale.view(-1, 1, 1, 1), self.bias * scale, padding=1)
 

@@ -82,6 +82,7 @@ class TriangularGivenLogits(nn.Module):
         count, total, squares = self._weighted_moments(codes)
         for k in count.nonzero()[:, 0].tolist():
             mean = total[k] / count[k]
+            # the difference cancels where the mean is large: hence moments in float64
             whitening = inverse_factor(squares[k] / count[k] - mean.outer(mean))
             scale = whitening.diagonal()
             self.shift[k] = -mean

@@ -108,6 +108,7 @@ class ActNorm(Invertible):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set bias and log_scale from a batch (B, C, H, W)."""
+        # correction 0, because a batch of one position has a deviation, too
         deviation, mean = torch.std_mean(x.to(at_least_float32(x)), dim=(0, 2, 3), correction=0)
         self.bias.copy_(-mean)
         self.log_scale.copy_(-(deviation + SLACK).log())
@@ -123,6 +124,7 @@ class ActNorm(Invertible):
             self.initialise(x)
         scale, shift = (values.view(-1, 1, 1) for values in self.scale_and_shift())
         log_scale = self.log_scale.to(at_least_float32(x))
+        # every position of a map scales alike
         log_det = zero_log_det(x) + x[0, 0].numel() * log_scale.sum()
         return torch.addcmul(shift, x, scale), log_det
 
@@ -136,8 +138,10 @@ class Invertible1x1(Invertible):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, channels))
+        # a sketch on the meta device has no numbers to decompose
         if not self.weight.is_meta:
             with torch.no_grad():
+                # orthogonal: the log-determinant starts at 0
                 self.weight.copy_(torch.linalg.qr(torch.randn(channels, channels)).Q)
 
     def forward(self, x: Tensor) -> WithLogDet:

@@ -103,6 +103,7 @@ class _Reversible(torch.autograd.Function):
         restored, grads = output, dict[nn.Parameter, Tensor]()
         for layer in reversed(ctx.layers):
             restored, grad, layer_grads = _undo(layer, restored, grad, grad_log_det, ctx.autocast)
+            # layers may share a weight
             for weight, weight_grad in layer_grads.items():
                 grads[weight] = grads[weight] + weight_grad if weight in grads else weight_grad
         # `not <=` is also true of NaN. If the output is not finite, the training has diverged, and

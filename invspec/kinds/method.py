@@ -33,6 +33,7 @@ def _as_json(value: Any, of_method: Callable[[Method], Any]) -> Any:
         }
     if isinstance(value, tuple | list | frozenset):
         items: list[Any] = [_as_json(item, of_method) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        # the order of a frozenset differs from run to run
         return sorted(items, key=str) if isinstance(value, frozenset) else items
     if isinstance(value, dict):
         entries: dict[Any, Any] = value

@@ -23,6 +23,7 @@ class Model(Method):
 
     def sketch(self, shape: Shape, classes: int) -> nn.Module:
         """A net of the right shapes without weights, to check what fits it before a run."""
+        # only here: reading a spec must not import torch, which takes seconds
         import torch
 
         with torch.device("meta"):

@@ -56,4 +56,5 @@ def conv3x3(fan_in: int, fan_out: int, stride: int = 1) -> nn.Conv2d:
 
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
+        # fan_out keeps the size of gradients, not of activations
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -34,6 +34,4 @@ def require_room(shape: Shape) -> None:
     """Raise ValueError for images that are too small for the seven convolutions."""
     _, height, width = shape
     if min(height, width) < LEAST:
-        raise ValueError(
-            f"seven convolutions need images of at least {LEAST}x{LEAST}, found {height}x{width}"
-        )
+        raise ValueError(f"seven convolutions need {LEAST}x{LEAST} or more, found {height}x{width}")

@@ -53,6 +53,7 @@ class TableOne(StandardisingModel):
 
 def _pooled(size: int) -> int:
     for _ in range(2):
+        # two unpadded convolutions, then a max-pooling
         size = (size - 2 * (KERNEL - 1)) // 2
     return size
 

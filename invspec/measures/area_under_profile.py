@@ -84,6 +84,7 @@ class AreaUnderProfile(Measure):
                     f"the attack has no setting {self.along!r}", hint=suggest(self.along, known)
                 )
             return self.along
+        # repr, because 1, 1.0 and True are equal
         differing = [name for name in known if len({repr(f.get(name)) for f in swept}) > 1]
         if len(differing) != 1:
             raise InvspecError(

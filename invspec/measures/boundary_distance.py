@@ -63,7 +63,8 @@ class BoundaryDistance(ToBoundary):
     found, and where norm is neither set nor among the attack's settings.
     """
 
-    version: ClassVar[int] = 2  # 1 had all three measures, chosen by `statistic`
+    # Version 1 had all three measures, chosen by `statistic`.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "the measures boundary_distance (mean), median_boundary_distance and "
         "boundary_failures replace it"
@@ -88,6 +89,7 @@ class BoundaryDistance(ToBoundary):
                 "classified examples",
                 hint="give it more steps, or measure boundary_failures",
             )
+        # a misclassified example is at distance 0, whatever the attack made of it
         lengths = distance(attacked, self._norm(attacked)) * judged.correct
         return lengths[hits].double(), judged.index[hits]
 

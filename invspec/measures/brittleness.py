@@ -35,7 +35,8 @@ class Brittleness(Measure):
     Raises: InvspecError where no example is classified correctly.
     """
 
-    version: ClassVar[int] = 2  # 1 had a field for a single size
+    # Version 1 had a field for a single size.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {"size": "use sizes: a row for each"}
 
     direction: Literal["noise", "attack"] = Field(

@@ -54,6 +54,7 @@ class ClassEffect(ByDistance):
         success = (distances < self.max_distance).double()
         cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
         sources, place = pairs.source.unique(return_inverse=True)
+        # Bayesian bootstrap: normalised exponential weights are uniform on the simplex
         draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
         replicates = [
             spread(cells.means(success, torch.from_numpy(weights)[place]), self.effect)

@@ -75,6 +75,7 @@ class OnSpheres(Measure):
 
     def _vertices(self, model: nn.Module, walks: Walks) -> Iterator[tuple[Tensor, Tensor]]:
         path = walks.path[0].clamp(*self.bounds(walks))
+        # one source of draws per pair, from which each vertex takes the next ones
         rng = PerExample(DRAWS, walks.batch.index, path.device)
         vertices = path[:: self.every]
         if self.orthogonal_to == "gradient":
@@ -119,7 +120,8 @@ class Equiconfidence(OnSpheres):
     Raises: InvspecError where the attack kept no path, or where no pair is eligible.
     """
 
-    version: ClassVar[int] = 2  # 1 had realised_norm, too, chosen by `statistic`
+    # Version 1 had realised_norm, too, chosen by `statistic`.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "use the measure realised_norm for the lengths after clamping"
     }
@@ -217,6 +219,7 @@ def headings(path: Tensor) -> Tensor:
     if not len(moving):
         return torch.zeros_like(path)
     places = torch.arange(len(path), device=path.device)
+    # the first segment with a length, at or after each vertex
     segments = torch.searchsorted(moving, places).clamp(max=len(moving) - 1)
     return steepest(steps[moving[segments]], "l2")
 

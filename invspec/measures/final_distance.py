@@ -30,6 +30,7 @@ class ToTarget(ByDistance):
         distances = distances_to_target(attacked, model, self.distance)
         if self.relative:
             initial = distances_to_target(attacked, model, self.distance, clean=True)
+            # a source that equals its target is at distance 0 from it
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
         return distances[rows], attacked.pairs.source[rows]
 
@@ -44,7 +45,8 @@ class FinalDistance(ToTarget):
     Raises: InvspecError where no pair is eligible.
     """
 
-    version: ClassVar[int] = 2  # 1 had the mean, too, chosen by `statistic`
+    # Version 1 had the mean, too, chosen by `statistic`.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "use mean_final_distance for the mean, quantiles: [0.5] for the median"
     }

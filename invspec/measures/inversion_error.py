@@ -75,5 +75,6 @@ def inversion_errors(model: nn.Module, examples: Examples, dtype: torch.dtype) -
     for batch in examples.clean.batches(READ):
         x = batch.x.to(device, dtype)
         decoded = cast(Bijective, net).decode(*cast(Bijective, net).encode(x))
+        # float64, so that the difference itself is not rounded to dtype
         errors.append((decoded.double() - x.double()).abs().flatten(1).amax(1).cpu())
     return torch.cat(errors)

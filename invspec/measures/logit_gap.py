@@ -83,8 +83,9 @@ class LogitGap(Measure):
 
 def gap_rows(name: str, gaps: Tensor, unit: Tensor) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and the largest of them."""
+    mean = mean_of_pairs(gaps, unit, LENGTHS, quantity=name)
     largest = exact(gaps.max().item(), len(unit.unique()), quantity=f"largest_{name}")
-    return mean_of_pairs(gaps, unit, LENGTHS, quantity=name), largest
+    return mean, largest
 
 
 def _gap(logits: Tensor, others: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ class MetamerError(FitsNuisanceClassifier):
     Raises: InvspecError where the nuisance classifier cannot be fitted.
     """
 
-    version: ClassVar[int] = 2  # 1 asked the oracle about metamers beyond the bounds
+    # Version 1 asked the oracle about metamers beyond the pixel bounds.
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_target: ClassVar[bool] = True
     wants_oracle: ClassVar[bool] = True

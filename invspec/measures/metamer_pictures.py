@@ -101,10 +101,7 @@ class MetamerColumns(OfPairs):
         classes = [pairs.y] * path.shape[1] + [pairs.y_target]
         device = device_of(model)
         captions = torch.stack(
-            [
-                oracle_confidences(attacked, row, y, device)
-                for row, y in zip(images, classes, strict=True)
-            ]
+            [oracle_probs(attacked, row, y, device) for row, y in zip(images, classes, strict=True)]
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
@@ -118,10 +115,8 @@ class MetamerColumns(OfPairs):
 def demand_bounds(bounds: Bounds) -> None:
     """Raises InvspecError where the pixel range is not bounded: such images cannot be drawn."""
     if not all(map(math.isfinite, bounds)):
-        raise InvspecError(
-            f"images with pixels in {list(bounds)} cannot be drawn",
-            hint="leave this measure out for such a data set",
-        )
+        hint = "leave this measure out for such a data set"
+        raise InvspecError(f"images with pixels in {list(bounds)} cannot be drawn", hint=hint)
 
 
 def bars(logits: Tensor) -> Tensor:
@@ -130,14 +125,13 @@ def bars(logits: Tensor) -> Tensor:
     if logits.shape[2] > MOST_BARS:
         classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
     drawn = logits.gather(2, classes[:, None].expand(-1, 3, -1))
+    # the nuisance source's logits are not among those compared
     drawn[:, 2] = math.nan
     return drawn
 
 
 @torch.no_grad()
-def oracle_confidences(
-    attacked: Examples, images: Tensor, y: Tensor, device: torch.device
-) -> Tensor:
+def oracle_probs(attacked: Examples, images: Tensor, y: Tensor, device: torch.device) -> Tensor:
     """The oracle's probability of y (M,) for images (M, C, H, W): (M,) on the CPU."""
     assert attacked.oracle is not None, "a measure that needs an oracle got none"
     probs = attacked.oracle(images.to(device)).softmax(1).cpu()

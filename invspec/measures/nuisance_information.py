@@ -93,4 +93,5 @@ def frequencies(y: Tensor) -> Tensor:
 
 def entropy(shares: Tensor) -> float:
     """The entropy of shares (K,), in bits."""
+    # xlogy: a class that does not occur counts 0
     return -shares.xlogy(shares).sum().item() / math.log(2)

@@ -52,7 +52,8 @@ class PathValidity(Measure):
     max_drop.
     """
 
-    version: ClassVar[int] = 2  # 1 had no shares beside the numbers
+    # Version 1 had no shares beside the numbers.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "every quantity has a row: pick share_failing at <measure>.quantity"
     }
@@ -163,11 +164,8 @@ class PathCheck:
     @classmethod
     def joined(cls, checks: Sequence[Self]) -> Self:
         """The checks of several batches in one, on the CPU."""
-        columns = (
-            torch.cat([getattr(check, field.name) for check in checks]).cpu()
-            for field in fields(cls)
-        )
-        return cls(*columns)
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(check, name) for check in checks]).cpu() for name in names))
 
     def extremes(self) -> dict[str, float]:
         """The longest step and the like over all paths, by name."""
@@ -210,6 +208,7 @@ def verify_path(
     floor = confidence.double() - max_drop
     between = [torch.full_like(floor, torch.inf)]
     for k in range(1, interior + 1):
+        # equally spaced, without the ends of the segments
         points = path[:, :-1].lerp(path[:, 1:], k / (interior + 1))
         between.append(_least(model, points, walk, label, bounds))
     seen = path.clamp(*bounds)
@@ -228,6 +227,7 @@ def verify_path(
 
 def _lengths(path: Tensor) -> Tensor:
     """The length of each segment in l2, (B, T - 1) float64."""
+    # segment by segment: all paths in float64 would take twice their memory
     segments = pairwise(path.unbind(1))
     lengths = [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments]
     return torch.stack(lengths, 1)

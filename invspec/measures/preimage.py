@@ -36,7 +36,8 @@ class Preimage(Measure):
     gives no tensors.
     """
 
-    version: ClassVar[int] = 2  # 1 took pairs to be independent of each other
+    # Version 1 took pairs to be independent of each other.
+    version: ClassVar[int] = 2
 
     layers: tuple[str, ...] = Field(
         default=(),

@@ -37,7 +37,8 @@ class SemanticShare(Measure):
     it does not count here.
     """
 
-    version: ClassVar[int] = 2  # 1 took pairs to be independent of each other
+    # Version 1 took pairs to be independent of each other.
+    version: ClassVar[int] = 2
     wants_oracle: ClassVar[bool] = True
 
     norm: Norm = Field(default="l2", description="norm of the difference of logits: l2, linf or l1")

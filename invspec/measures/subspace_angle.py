@@ -114,6 +114,7 @@ class SubspaceAngle(Measure):
     def _dimension(self, clouds: Sequence[Cloud]) -> int:
         """k: the most components that both attacks have without any one group of examples."""
         fewest = min(len(cloud.rows) - math.ceil(len(cloud.rows) / GROUPS) for cloud in clouds)
+        # n centred perturbations span at most n - 1 dimensions
         wanted = min(self.components, fewest - 1, *(cloud.rows.shape[1] for cloud in clouds))
         values = [cloud.components(wanted).values for cloud in clouds]
         return min(int((variances > NEGLIGIBLE * variances[0]).sum()) for variances in values)
@@ -283,12 +284,14 @@ def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, End
     value, low, high = (
         math.degrees(math.acos(cosine)) for cosine in rows["largest_principal_cosine"]
     )
+    # the angle falls where its cosine rises, so the ends change places
     return [*rows.items(), ("smallest_angle", (value, high, low))]
 
 
 def jackknife(value: float, without: Sequence[float]) -> Ends:
     """A number in [0, 1] with its 95 % interval, from its values without each of g groups."""
     g = len(without)
+    # (g - 1) / g times the sum of squares about the mean
     error = math.sqrt((g - 1) * float(np.var(without)))
     half = float(t.ppf(0.975, g - 1)) * error
     return value, max(0.0, value - half), min(1.0, value + half)
@@ -298,6 +301,7 @@ def summary(null: Tensor) -> list[tuple[str, Ends]]:
     """Mean and 95 % quantile of draws (R,), with the intervals that this number of draws leaves."""
     ordered, count = null.sort().values, len(null)
     mean, half = ordered.mean().item(), 1.96 * ordered.std().item() / math.sqrt(count)
+    # the order statistics that enclose the 95 % quantile with 95 % probability
     ranks = [int(binom.ppf(q, count, 0.95)) for q in (0.025, 0.975)]
     low, high = (ordered[min(rank, count - 1)].item() for rank in ranks)
     quantile = ordered.quantile(0.95).item()

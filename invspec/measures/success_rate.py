@@ -59,6 +59,7 @@ class SuccessRate(ByDistance):
         rows = eligible(attacked, "all" if published else self.eligible)
         success = distances_to_target(attacked, model, self.distance) < self.max_distance
         if published:
+            # their published distance, -1, is less than any max_distance
             success |= ~attacked.judged.correct
         success, pairs = success[rows], attacked.pairs.take(rows)
         cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))

@@ -43,7 +43,8 @@ class Triangle(OfPairs):
     Raises: InvspecError where no pair is eligible, or where no source has two pairs.
     """
 
-    version: ClassVar[int] = 2  # 1 could have a single quantity, chosen by `statistic`
+    # Version 1 could have a single quantity, chosen by `statistic`.
+    version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "every quantity has a row: pick one at <measure>.quantity"
     }
@@ -86,6 +87,7 @@ class Triangle(OfPairs):
     def _triangles(self, model: nn.Module, spots: BlindSpots) -> Tensor:
         """The quantities (M, Q), in the order of their names, of the M triangles of a source."""
         weights = grid(self.divisions)
+        # on an edge from the source, one of the two other corners has weight 0
         edges = (weights[:, 1:] == 0).any(1)
         corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
         parts = [

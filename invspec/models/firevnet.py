@@ -132,6 +132,7 @@ class FiRevNet(Model):
         last = stage == self.stages - 1
         affine = self.coupling == "affine" or (self.coupling == "affine_last" and last)
         half = channels // 2
+        # an affine coupling needs t and h, an additive one t alone
         net = coupling_net(half, self.width, 2 * half if affine else half, self.norm)
         yield AffineCoupling(net) if affine else AdditiveCoupling(net)
 

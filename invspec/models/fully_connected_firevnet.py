@@ -41,6 +41,7 @@ class FullyConnectedFiRevNet(Model):
                 f"FullyConnectedFiRevNet needs at least {max(2, classes)} numbers per image for "
                 f"{classes} classes, found {length}"
             )
+        # of an odd length the first half is the shorter one, before and after a reversal
         half = length // 2
         layers: list[Invertible] = [Flatten(shape)]
         for _ in range(self.blocks):

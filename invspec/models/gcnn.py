@@ -37,6 +37,7 @@ class GCNN(EquivariantModel, TableOne):
     def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
+            # two poolings, each after two convolutions that take 2 from the size
             require_even_maps(shape, 4)
         (channels, narrow), *fans = self.fans(shape[0])
         lift = layers.lift(channels, narrow, KERNEL)

@@ -46,6 +46,7 @@ class LeNet(Model):
 
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d | nn.Linear):
+        # as TensorFlow's truncated_normal, which cuts at two deviations
         nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
         assert layer.bias is not None, "every layer of LeNet has a bias"
         nn.init.constant_(layer.bias, 0.1)

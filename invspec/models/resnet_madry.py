@@ -54,6 +54,7 @@ class ResNetMadry(Model):
     def _units(self) -> list[PreActivationUnit]:
         units: list[PreActivationUnit] = []
         for fan_in, fan_out, stride in zip(self.widths, self.widths[1:], (1, 2, 2), strict=False):
+            # activate_shortcut: in the very first unit only, as in the authors' code
             units.append(PreActivationUnit(fan_in, fan_out, stride, activate_shortcut=not units))
             units += [PreActivationUnit(fan_out, fan_out) for _ in range(self.units - 1)]
         return units
@@ -88,9 +89,7 @@ class PadChannels(nn.Module):
     def __init__(self, extra: int) -> None:
         super().__init__()
         if extra < 0:
-            raise ValueError(
-                f"a group has {-extra} channels fewer than the one before; widths must not decrease"
-            )
+            raise ValueError(f"widths must not decrease; a group has {-extra} channels fewer")
         self.before, self.after = extra // 2, extra - extra // 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,8 +103,10 @@ def _activation(channels: int) -> nn.Sequential:
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         fan_out = layer.out_channels * math.prod(layer.kernel_size)
+        # He et al.'s, by the number of outputs
         nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
     if isinstance(layer, nn.Linear):
+        # TensorFlow's uniform_unit_scaling_initializer
         limit = math.sqrt(3 / layer.in_features)
         nn.init.uniform_(layer.weight, -limit, limit)
         nn.init.zeros_(layer.bias)

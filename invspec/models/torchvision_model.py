@@ -76,6 +76,7 @@ class TorchvisionModel(StandardisingModel):
 def _settings(arch: str, shape: Shape) -> Mapping[str, Any]:
     """Further arguments of the net's constructor."""
     if arch in WITH_AUXILIARY_HEADS:
+        # torchvision warns unless init_weights is given; True is the present default
         return {"aux_logits": False, "transform_input": True, "init_weights": True}
     _, height, width = shape
     if arch.startswith("vit_"):

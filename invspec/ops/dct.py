@@ -17,6 +17,7 @@ def dct_matrix(n: int) -> Tensor:
     tensor([[ 0.7071,  0.7071],
             [ 0.7071, -0.7071]], dtype=torch.float64)
     """
+    # the device is given because the cache outlives contexts such as torch.device("meta")
     place = torch.arange(n, dtype=torch.float64, device="cpu")
     matrix = torch.cos(math.pi / n * (place + 0.5) * place[:, None]) * math.sqrt(2 / n)
     matrix[0] = 1 / math.sqrt(n)

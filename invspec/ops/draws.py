@@ -49,6 +49,7 @@ class PerExample:
 
     def __init__(self, key: str, index: Tensor, device: torch.device | str = "cpu") -> None:
         self.key, self.index, self.device = key, index.cpu(), torch.device(device)
+        # Philox has a key of 128 bits: half of the digest
         self._words = np.frombuffer(digest(key)[:16], dtype=np.uint64)
         # A list, so that `take` can share it: call numbers then stay in step.
         self._calls = [0]
@@ -84,6 +85,8 @@ class PerExample:
         call = self._calls[0]
         self._calls[0] += 1
         generators = (
+            # a draw advances the low words; call and example in the high ones keep draws from
+            # overlapping
             np.random.Generator(np.random.Philox(key=self._words, counter=[0, 0, call, i]))
             for i in self.index.tolist()
         )
@@ -98,6 +101,7 @@ class Stream:
 
     def __init__(self, key: str, device: torch.device | str = "cpu") -> None:
         self.key, self.device = key, torch.device(device)
+        # 63 bits, because torch's seeds are signed
         self.generator = torch.Generator().manual_seed(int.from_bytes(digest(key)[:8], "big") >> 1)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:

@@ -84,10 +84,13 @@ def _resample(
     angle = torch.deg2rad(degrees.to(x))
     shift = torch.stack([dx.to(x) * 2 / width, dy.to(x) * 2 / height], dim=1)
     cos, sin = angle.cos(), angle.sin()
+    # half sides of two axes differ in length, so the mixed terms carry their ratio
     across = torch.stack([cos, -sin * height / width], dim=1)
     down = torch.stack([sin * width / height, cos], dim=1)
     turn = torch.stack([across, down], dim=1)
+    # the inverse motion: undo the shift, then turn back
     affine = torch.cat([turn, -(turn * shift[:, None]).sum(2, keepdim=True)], dim=2)
+    # align_corners False: -1 and 1 are the outer edges of the image, not the centres of its pixels
     grid = F.affine_grid(affine, list(x.shape), align_corners=False)
     padding = "zeros" if fill == "zero" else "reflection"
     return F.grid_sample(x, grid, mode=interpolation, padding_mode=padding, align_corners=False)
@@ -111,5 +114,6 @@ def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:
     place = torch.arange(length, device=shift.device) - shift.long()[:, None]
     if fill == "zero":
         return place.clamp(0, length - 1), (place >= 0) & (place < length)
+    # a mirrored axis repeats after twice its length
     folded = place % (2 * length)
     return folded.minimum(2 * length - 1 - folded), torch.ones_like(place, dtype=torch.bool)

@@ -43,6 +43,7 @@ def _length(rate: Tensor, room: Tensor, weight: Tensor, gap: Tensor) -> Tensor:
     arrival = torch.where(rate > 0, room / rate, 0).flatten(1)
     order = arrival.argsort(dim=1)
     arrival, weight = arrival.gather(1, order), weight.flatten(1).gather(1, order)
+    # how much of the gap the pixels that have arrived close, and how fast the others close the rest
     spent = torch.nn.functional.pad((arrival * weight).cumsum(1)[:, :-1], (1, 0))
     slope = weight.flip(1).cumsum(1).flip(1)
     return torch.where(slope > 0, (gap.unsqueeze(1) - spent) / slope, 0).amax(1)

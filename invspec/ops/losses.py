@@ -50,6 +50,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     Raises: InvspecError if there are fewer than three classes.
     """
     top = _largest(logits, 3, "dlr")
+    # 1e-12, as in the authors' code: 0 and not NaN where all logits are equal
     return margin(logits, y) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
@@ -60,6 +61,7 @@ def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     """
     top = _largest(logits, 4, "dlr_targeted")
     lead = logits.gather(1, target.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
+    # 1e-12 as in dlr
     return lead.squeeze(1) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
 
 

@@ -67,6 +67,7 @@ def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
     """
     magnitudes = delta.flatten(1).abs().sort(dim=1, descending=True).values
     ranks = torch.arange(1, magnitudes.shape[1] + 1, device=delta.device)
+    # float64: in float32 the sum over all pixels would round away a small excess over the radius
     shares = (magnitudes.cumsum(1, dtype=torch.float64) - radius.flatten(1)) / ranks
     return shares.amax(1).clamp_min(0)
 

@@ -27,6 +27,7 @@ class ModelProxy(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            # not self.net, which would recurse while a copy or an unpickled proxy has no net yet
             attribute = getattr(super().__getattr__("net"), name)
         return partial(self.call, attribute) if name in self.routed else attribute
 

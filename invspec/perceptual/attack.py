@@ -27,10 +27,12 @@ Projection = Literal["bisection", "newton", "none"]
 
 # Standard deviation of the noise on the start, in pixels.
 _NOISE = 0.01
+# Iterations of the projections, and how much further than its goal newton goes; as published.
 _BISECTIONS = 10
 _NEWTON_STEPS, _OVERSHOOT = 10, 0.1
 # l2 length in pixels of the finite difference that measures how fast features change.
 _AHEAD = 0.1
+# Keeps steps finite where a gradient vanishes or features do not change.
 _TINY = 1e-8
 
 
@@ -181,6 +183,7 @@ def descend(
     """
     direction = gradient / per_example(size(gradient, "l2") + _TINY, gradient)
     ahead = probe.features(images - _AHEAD * direction, rows)
+    # how far features move per unit of l2 in pixels
     speed = size(ahead - features, "l2") / _AHEAD
     moved = images - per_example(length / (speed + _TINY), images) * direction
     return moved.clamp(*probe.batch.bounds)
@@ -217,6 +220,7 @@ def newton(
         outside, distances, gradient = outside[beyond], distances[beyond], gradient[beyond]
         if not len(outside):
             return moved, outside
+        # Newton's step for distance = length goes (distance - length) / ||g||^2 along -g
         steepness = size(gradient, "l2").square().clamp_min(torch.finfo(gradient.dtype).tiny)
         step = (1 + _OVERSHOOT) * (distances - length + _OVERSHOOT) / steepness
         moved[outside] = (moved[outside] - per_example(step, gradient) * gradient).clamp(

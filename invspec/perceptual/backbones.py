@@ -68,11 +68,14 @@ def _coloured(x: Tensor) -> Tensor:
 
 def _enlarged(x: Tensor) -> Tensor:
     """x, padded with black if it is smaller than 32 pixels."""
-    down, across = (
-        (LEAST_SIDE - side) // 2 + 1 if side < LEAST_SIDE else 0 for side in x.shape[2:]
-    )
+    down, across = map(_margin, x.shape[2:])
     # 0 is black; LPIPS calls it -1.
     return F.pad(x, (across, across, down, down))
+
+
+def _margin(side: int) -> int:
+    """Pixels added to either end of a side that is too short."""
+    return (LEAST_SIDE - side) // 2 + 1 if side < LEAST_SIDE else 0
 
 
 class Outputs(nn.Sequential):
@@ -113,8 +116,7 @@ def backbone(name: BackboneName, device: torch.device) -> Backbone:
 @lru_cache
 def head_weights(name: BackboneName, device: torch.device) -> tuple[Tensor, ...]:
     """LPIPS' channel weights (C',) for each map of a backbone: version 0.1, from the package."""
-    path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth"
-    heads = state_dict(path)
+    heads = state_dict(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth")
     names = [f"lin{layer}.model.1.weight" for layer in range(len(heads))]
     return tuple(heads[name].flatten().to(device) for name in names)
 

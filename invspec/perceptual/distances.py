@@ -85,10 +85,7 @@ def offline(name: Distance) -> Distance:
 
 
 def weights_read(name: Distance) -> dict[str, str]:
-    """SHA-256 of each file of the user's own weights behind a distance, for Method.reads.
-
-    Raises: InvspecError if there is no such file.
-    """
+    """Method.reads of the user's own weights. Raises InvspecError if there is no such file."""
     return own_files(_backbone_name(name)) if name.startswith("laidlaw_") else {}
 
 

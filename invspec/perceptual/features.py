@@ -87,6 +87,7 @@ def _last_of_each_shape(activations: Sequence[Tensor]) -> list[Tensor]:
     """The last map (B, C, H, W) of each shape; without maps, the last vector (B, D) of each."""
     maps = [output for output in activations if output.ndim >= 4]
     vectors = [output for output in activations if output.ndim == 2]
+    # a later output of the same shape replaces an earlier one
     return list({output.shape[1:]: output for output in maps or vectors}.values())
 
 

@@ -68,10 +68,7 @@ def fill_published(layers: nn.Module, published: Published) -> None:
 
 
 def own_files(name: BackboneName) -> dict[str, str]:
-    """SHA-256, by name, of the user's own files of weights; empty for published weights.
-
-    Raises: InvspecError if there is no such file.
-    """
+    """SHA-256 of the user's own file of weights, if any. Raises InvspecError if it is missing."""
     return {name: sha256(cifar_file())} if name == "alexnet_cifar" else {}
 
 

@@ -31,6 +31,7 @@ class Cells:
     def means(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
         """The mean of values (P,) in each cell (K, K), weighted (P,) or not; NaN if empty."""
         weights = torch.ones(len(values), dtype=torch.float64) if weights is None else weights
+        # an empty cell is 0 / 0, NaN
         means = self._sum(weights * values.double()) / self._sum(weights)
         return means.view(self.classes, self.classes)
 

@@ -79,8 +79,10 @@ class FitsNuisanceClassifier(Measure):
         chosen, learnt = self._divided(
             held(Encoded(train.clean, code(model, features))).to(device), rng
         )
+        # built on the CPU, so that its first weights do not depend on the device
         with seeded(rng, torch.device("cpu")):
             net = self._net(learnt, class_count(model, train)).to(device)
+        # without held-out examples the weights of the last epoch stay
         journal = Journal() if chosen is None else Best(net, chosen)
         fit(net, learnt, rng, journal, self._training())
         if isinstance(journal, Best):
@@ -171,6 +173,7 @@ def code(model: nn.Module, features: Features) -> Code:
             semantic, nuisance = cast(Bijective, model).encode(x.to(device))
             both = torch.cat([semantic.flatten(1), nuisance.flatten(1)], dim=1)
             input_ = {"semantic": semantic, "nuisance": nuisance, "all": both}[features]
+        # (B, d, 1, 1), because a split holds images
         return input_.flatten(1).float()[:, :, None, None]
 
     return read
@@ -255,12 +258,14 @@ def moments(codes: Split) -> tuple[Tensor, Tensor]:
     Raises: InvspecError where codes are not finite.
     """
     mean = _mean(codes, lambda z: z)
+    # a second pass: the mean of the squares minus the squared mean would cancel
     deviation = _mean(codes, lambda z: (z - mean).square()).sqrt()
     if not deviation.isfinite().all():
         raise InvspecError(
             "the codes of some training images are not finite",
             hint="check that the net's training was stable",
         )
+    # if all codes are equal, 1, so that nothing is divided by 0
     largest = deviation.max().where(deviation.max() > 0, 1)
     return mean.float(), deviation.where(deviation > NEGLIGIBLE * largest, largest).float()
 

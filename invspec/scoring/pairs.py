@@ -123,10 +123,8 @@ class Walks:
 def demand_path(examples: Examples) -> None:
     """Raises InvspecError where the attack kept no path."""
     if not examples.has("path"):
-        raise InvspecError(
-            "the attack kept no path",
-            hint="set keep_path: true on an attack that walks, such as nspgd",
-        )
+        hint = "set keep_path: true on an attack that walks, such as nspgd"
+        raise InvspecError("the attack kept no path", hint=hint)
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:

@@ -22,6 +22,7 @@ def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
     columns = (column[rows].tolist() for column in (pairs.y, pairs.source, pairs.y_target))
     by_class: dict[int, dict[int, dict[int, int]]] = {}
     for row, y, source, y_target in zip(rows.tolist(), *columns, strict=True):
+        # setdefault keeps the first of several targets of a class
         by_class.setdefault(y, {}).setdefault(source, {}).setdefault(y_target, row)
     widest = [max(sources.values(), key=len) for sources in by_class.values()]
     return torch.tensor(

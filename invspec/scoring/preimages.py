@@ -96,6 +96,5 @@ def tensors_of(module: nn.Module, output: Any) -> Iterator[Tensor]:
 
 def outcome_rows(outcomes: Mapping[str, Tensor], judged: Judged) -> list[Row]:
     """For each quantity the share of examples, or of pairs, with that outcome (N,) bool."""
-    constructor = share_of_pairs if isinstance(judged, JudgedPairs) else share
-    on_cpu = {name: outcome.cpu() for name, outcome in outcomes.items()}
-    return [constructor(outcome, judged.unit, quantity=name) for name, outcome in on_cpu.items()]
+    row_of = share_of_pairs if isinstance(judged, JudgedPairs) else share
+    return [row_of(outcome.cpu(), judged.unit, quantity=name) for name, outcome in outcomes.items()]

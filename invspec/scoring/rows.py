@@ -2,6 +2,8 @@
 
 Pairs that share a source are not independent of each other. Their outcomes are therefore put
 together source by source, and intervals vary the sources; targets are taken as given.
+
+Every constructor of outcomes raises InvspecError where there are none, or one is not finite.
 """
 
 from __future__ import annotations
@@ -17,10 +19,7 @@ from invspec.ops.types import REALS, SHARES, Range
 
 
 def share(outcomes: Tensor, index: Tensor, **where: str | float) -> Row:
-    """The share of true outcomes (N,) bool among the examples index (N,).
-
-    Raises: InvspecError where there are no outcomes.
-    """
+    """The share of true outcomes (N,) bool among the examples index (N,)."""
     return Row(_outcomes(outcomes.bool(), index, SHARES), where=where)
 
 
@@ -28,17 +27,12 @@ def mean(values: Tensor, index: Tensor, within: Range = REALS, **where: str | fl
     """The mean of values (N,) of the examples index (N,).
 
     within holds the least and largest possible mean: the number and its interval stay in it.
-
-    Raises: InvspecError where there are no values, or where one is not finite.
     """
     return Row(_outcomes(values, index, within), where=where)
 
 
 def quantile(values: Tensor, index: Tensor, level: float, **where: str | float) -> Row:
-    """The quantile of values (N,) at a level in [0, 1]; for pairs, index (N,) is their source.
-
-    Raises: InvspecError where there are no values, or where one is not finite.
-    """
+    """The quantile of values (N,) at a level in [0, 1]; for pairs, index (N,) is their source."""
     return Row(_outcomes(values, index, REALS), level=level, where=where)
 
 
@@ -48,26 +42,17 @@ def quantile(values: Tensor, index: Tensor, level: float, **where: str | float) 
 def mean_of_pairs(
     values: Tensor, source: Tensor, within: Range = REALS, **where: str | float
 ) -> Row:
-    """The mean of values (P,) over pairs, with an outcome for each source.
-
-    Raises: InvspecError where there are no values, or where one is not finite.
-    """
+    """The mean of values (P,) over pairs, with an outcome for each source."""
     return mean(*by_source(values, source), within, **where)
 
 
 def weighted_share_of_pairs(outcomes: Tensor, source: Tensor, weights: Tensor) -> Row:
-    """The share of pairs with an outcome (P,) bool, weighted (P,), with an outcome for each source.
-
-    Raises: InvspecError where there are no pairs.
-    """
+    """The share of pairs with an outcome (P,) bool, weighted (P,), as one outcome per source."""
     return mean(*by_source(outcomes.double(), source, weights), SHARES)
 
 
 def share_of_pairs(outcomes: Tensor, source: Tensor, **where: str | float) -> Row:
-    """The share of pairs with an outcome (P,), bool or in [0, 1], with an outcome for each source.
-
-    Raises: InvspecError where there are no pairs.
-    """
+    """The share of pairs with an outcome (P,), bool or in [0, 1], as one outcome per source."""
     return mean_of_pairs(outcomes.double(), source, SHARES, **where)
 
 

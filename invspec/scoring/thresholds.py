@@ -117,6 +117,7 @@ class Threshold:
         ordered, n = np.sort(confidences), len(confidences)
         # 1 - 0.9 is less than 0.1 in floating point
         place = min(math.floor((1 - share) * n + 1e-9), n - 1)
+        # fixed seeds, here and below: an interval belongs to its numbers, not to a run
         draws = np.random.default_rng(0).beta(place + 1, n - place, REPLICATES)
         replicates = ordered[np.minimum((n * draws).astype(int), n - 1)]
         return cls(float(ordered[place]), replicates, n)
@@ -175,6 +176,7 @@ def _replicates(rate: Rate, clean: Answers, adv: Answers, tau: Threshold) -> Flo
     share to which half an example of each outcome has been added.
     """
     drawn = np.full(REPLICATES, tau.value) if tau.replicates is None else tau.replicates
+    # not the seed of the replicates of tau, which these draws must not follow
     rng, shares = np.random.default_rng(1), np.full(REPLICATES, np.nan)
     for value in np.unique(drawn).tolist():
         counted, among = rate(clean, adv, value)

@@ -46,12 +46,8 @@ class Ball:
         return noise.add_(x).clamp_(*self.bounds)
 
     def step(self, x_adv: Tensor, gradient: Tensor, x: Tensor, length: float | Tensor) -> Tensor:
-        """Steepest ascent from x_adv by length, and back into the ball around x.
-
-        length: a number or (B,).
-        """
-        if isinstance(length, Tensor):
-            length = per_example(length, x)
+        """Steepest ascent from x_adv by length, (B,) or a number, and back into the ball."""
+        length = per_example(length, x) if isinstance(length, Tensor) else length
         return self.project(x_adv + length * steepest(gradient, self.norm), x)
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
@@ -83,10 +79,7 @@ def random_direction(x: Tensor, norm: Norm, rng: Draws) -> Tensor:
 
 
 def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 0.0) -> Tensor:
-    """Which pixels are more than gap from the bound that their gradient points to.
-
-    gap: a number or (B, 1, 1, 1).
-    """
+    """Pixels more than gap, (B, 1, 1, 1) or a number, from the bound their gradient points to."""
     low, high = bounds
     return torch.where(gradient > 0, x < high - gap, x > low + gap)
 

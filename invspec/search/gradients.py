@@ -40,6 +40,7 @@ def logits_and_gradient(
 def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
     """The classes other than y with the largest logits, largest first: (B, min(count, K - 1))."""
     others = logits.scatter(1, y.unsqueeze(1), -torch.inf)
+    # stable: among equal logits the order must not depend on the device
     ranked = others.argsort(dim=1, descending=True, stable=True)
     return ranked[:, : min(count, logits.shape[1] - 1)]
 

@@ -62,6 +62,8 @@ class Nearest:
         levels: int | None = None,
     ) -> Nearest:
         """Nothing found yet; examples that are misclassified at x have left with x."""
+        # drawn for the whole batch: an example's direction must not depend on which others are
+        # active
         fallback = rng.normal(tuple(batch.x.shape)).to(batch.x)
         search = Search(model, batch)
         prediction = search.logits(batch.x).argmax(1)
@@ -98,6 +100,7 @@ class Nearest:
         if self.levels is None:
             return x_adv
         spacing = (high - low) / (self.levels - 1)
+        # clamped once more: low + spacing * (levels - 1) may round to more than high
         return (low + spacing * ((x_adv - low) / spacing).round()).clamp(low, high)
 
     def inner(self) -> Nearest:
@@ -136,6 +139,7 @@ class Nearest:
 
     def _bisect(self, bisections: int) -> None:
         x, delta = self.search.x, self.search.x_adv - self.search.x
+        # the image at share low is never adversarial; the one at share high is, if any was found
         low, high = x.new_zeros(len(x)), x.new_ones(len(x))
         for _ in range(bisections):
             share = (low + high) / 2

@@ -98,6 +98,7 @@ class Search:
         x_adv (M, C, H, W) is by default the best image so far. Returns the positions (m,) int64 of
         those that stay, by which an attack cuts its own tensors; None if nobody leaves.
         """
+        # nonzero waits for the device; all that follows is skipped if nobody leaves
         leaving = (~stay).nonzero().squeeze(1)
         if not len(leaving):
             return None
@@ -181,6 +182,7 @@ class Search:
 
         among (M,) bool: where an image counts at all.
         """
+        # an image whose score is NaN is never kept: comparisons with NaN are false
         score = score.to(self.score)
         better = score > self.score if among is None else among & (score > self.score)
         self._x_adv = torch.where(per_example(better, x_adv), x_adv, self.x_adv)
@@ -201,6 +203,7 @@ class Search:
         """Take over an inner search on `active`: its passes, who left it, and its best images."""
         inner = run.result()
         self.include(inner)
+        # those who left the run are misclassified: they leave this search too, with that image
         stay = torch.zeros(len(self), dtype=torch.bool, device=run.rows.device)
         stay[run.rows] = True
         score = torch.full_like(self.score, -torch.inf)

@@ -62,6 +62,7 @@ class Walk:
         self.search = Search(model, batch, vertices=vertices)
         self.attack, self.clamp_input, self.steps_left = attack, clamp_input, attack.steps
         self.x, self.visible, self.x_target = batch.x, batch.x, batch.targets
+        # the label is known only after this pass, so the objective takes the predicted one
         logits, self.gradient = self.search.logits_and_gradient(
             lambda z, _: log_odds(z, z.argmax(1)), batch.x
         )
@@ -131,6 +132,7 @@ class Walk:
         return accepted
 
     def _move(self, accepted: Tensor, x: Tensor, doubt: Tensor, gradient: Tensor) -> None:
+        # in most steps all are accepted, and nothing has to be selected
         if not accepted.all():
             where = per_example(accepted, x)
             x = torch.where(where, x, self.x)

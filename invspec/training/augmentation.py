@@ -58,11 +58,9 @@ class Augmentation(BaseModel):
 
     @model_validator(mode="after")
     def _boxes_from_small_to_large(self) -> Self:
-        if self.resized_crop is not None and self.resized_crop[0] > self.resized_crop[1]:
-            raise ValueError(
-                f"resized_crop {list(self.resized_crop)} is not a range; give the smaller share "
-                "first"
-            )
+        crop = self.resized_crop
+        if crop is not None and crop[0] > crop[1]:
+            raise ValueError(f"resized_crop {list(crop)} is not a range; put the smaller first")
         return self
 
     def augment(self, batch: Batch, rng: Stream) -> Batch:
@@ -97,6 +95,7 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     # affine_grid measures in half sides of the image, from its centre
     affine = torch.stack([width, zero, right, zero, height, below], dim=1).view(-1, 2, 3)
     grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=False)
+    # border: samples within half a pixel of the edge read the edge, not black
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -107,6 +106,7 @@ def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
     rows = down + torch.arange(height, device=x.device)
     columns = across + torch.arange(width, device=x.device)
     images = torch.arange(size, device=x.device)[:, None, None]
+    # channels last, so that one index takes all channels of a pixel
     pixels = padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]]
     return pixels.permute(0, 3, 1, 2).contiguous()
 
@@ -128,8 +128,5 @@ def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
 
 
 def dequantised(x: Tensor, rng: Stream) -> Tensor:
-    """Add noise to images of 256 levels, 0, 1 / 255, ..., 1, as a density model needs.
-
-    Level k becomes uniform in [k, k + 1) / 256.
-    """
+    """Images of 256 levels k / 255, each made uniform in [k, k + 1) / 256 for a density model."""
     return (255 * x + rng.uniform(tuple(x.shape)).to(x.device)) / 256

@@ -40,6 +40,7 @@ class Checkpoint:
         self.model.load_state_dict(state["model"])
         self.auxiliary.load_state_dict(state["auxiliary"])
         self.optimiser.load_state_dict(state["optimiser"])
+        # loading a checkpoint to a GPU moves this state too, but generators take it from the CPU
         self.rng.generator.set_state(state["rng"].cpu())
         self.history[:] = state["history"]
 

@@ -65,6 +65,7 @@ def trades_loss(net: nn.Module, batch: Batch, rng: Stream, *, beta: float) -> St
     The halves pass the net one after the other, so that batch norm sees each by itself.
     """
     clean, adv = (net(x) for x in batch.x.chunk(2))
+    # kl_div takes its arguments in reverse: this is KL(clean || adv)
     divergence = F.kl_div(
         adv.log_softmax(1), clean.log_softmax(1), reduction="batchmean", log_target=True
     )

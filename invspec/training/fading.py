@@ -22,6 +22,7 @@ def fade_labels(net: nn.Module, clean: Batch, attacked: Batch, label_weight: Lab
     The net is read in eval mode with frozen weights, and no gradient passes through the weight.
     """
     with attackable(net):
+        # the batch does not say how many classes there are
         classes = logits_of(net, clean.x[:1]).shape[1]
         weight = label_weight(net, clean.x, attacked.x)
     return replace(attacked, y=faded(clean.y, weight, classes))

@@ -52,8 +52,10 @@ LastInClosedForm = Annotated[
     ),
 ]
 
-IMAGES_PER_PASS = 256  # when codes are only read
-LEAST_STD = 1e-3  # of a prior that starts at the data: some pixels never change
+# images of a pass that only reads codes
+IMAGES_PER_PASS = 256
+# least deviation of a prior that starts at the data, where some pixels never change
+LEAST_STD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class DiagonalGaussian(nn.Module):
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
         """Take mean and deviation from a batch z (B, d)."""
+        # correction 0, because a batch may be one image
         std, mean = torch.std_mean(z, dim=0, correction=0)
         self.mean.copy_(mean)
         self.log_std.copy_(std.clamp_min(LEAST_STD).log())

@@ -41,6 +41,7 @@ class Log:
         """Pass what is new on to the journal. Raises InvspecError if a loss is not finite."""
         if not self.unread:
             return
+        # waits for the device, once for all updates since the last report
         rows: list[list[float]] = torch.stack(self.unread).tolist()
         for step, (loss, *_) in enumerate(rows, start=len(self.rows) + 1):
             if not math.isfinite(loss):

@@ -60,6 +60,7 @@ def fit(
     """Train model and auxiliary in place. Returns the mean of each logged number per epoch."""
     prepare = prepare or (lambda net, batch, progress, rng: recipe.augment(batch, rng))
     net, device = InPrecision(model, recipe.precision), device_of(model)
+    # once: batches of a split in memory are then cut on the device
     data = recipe.selected(data).to(device)
     weights = [*trainable(model), *auxiliary.parameters()]
     optimiser = recipe.new_optimiser(weights)
@@ -71,8 +72,10 @@ def fit(
         log = Log(journal, epoch, steps, total=recipe.epochs * steps)
         # forked: the same order whatever else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
+        # a seed per epoch: a training resumed at one draws the same dropout masks
         with seeded(rng, device):
             for step, batch in enumerate(data.batches(recipe.batch_size, shuffle=order)):
+                # the middle of the update, so that progress is never 0 or 1
                 progress = (epoch + (step + 0.5) / steps) / recipe.epochs
                 prepared = prepare(net, batch, progress, rng)
                 step_loss = with_penalty(loss(net, prepared, rng), model)

@@ -387,7 +387,7 @@ def test_a_relative_folder_needs_invspec_data(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"size": 300}, "a crop of 300 does not fit into images of 28"),
+        ({"size": 300}, "size 300 is too large for images of resize 28"),
         ({"classes": 3}, "classes and counts go together"),
         ({"counts": (1, 2, 3)}, "classes and counts go together"),
     ],
