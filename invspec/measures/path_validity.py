@@ -208,7 +208,6 @@ def verify_path(
     floor = confidence.double() - max_drop
     between = [torch.full_like(floor, torch.inf)]
     for k in range(1, interior + 1):
-        # equally spaced, without the ends of the segments
         points = path[:, :-1].lerp(path[:, 1:], k / (interior + 1))
         between.append(_least(model, points, walk, label, bounds))
     seen = path.clamp(*bounds)

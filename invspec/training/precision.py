@@ -43,5 +43,6 @@ class InPrecision(ModelProxy):
 def net_for(attack: Attack, net: nn.Module) -> nn.Module:
     """The net that an inner attack searches on: float32 if the attack needs it."""
     if attack.needs_float32 and isinstance(net, InPrecision) and net.low:
+        # a new module is in train mode, whatever the net's mode
         return InPrecision(net.net, "float32").train(net.training)
     return net
