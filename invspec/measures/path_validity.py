@@ -136,6 +136,7 @@ class Promise:
 
     def broken(self, check: PathCheck) -> Tensor:
         """The paths (B,) that are not valid; a number that is not finite is not."""
+        # comparisons with NaN are false, so it breaks the path
         valid = check.min_margin >= -self.tolerance
         valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:

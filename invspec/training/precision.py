@@ -30,6 +30,7 @@ class InPrecision(ModelProxy):
 
     def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
         """The tensor, or tuple of tensors, that a function of images returns."""
+        # the net and its encoders take images and nothing else
         (x,) = (*tensors, *named.values())
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low):
             outputs = function(x.contiguous(memory_format=torch.channels_last))
