@@ -56,6 +56,7 @@ class FMN(MinimalNorm):
 
     def _climb(self, nearest: Nearest, objective: Objective) -> None:
         search, x, x_adv = nearest.search, nearest.search.x, nearest.search.x
+        # the first step raises it, to the linearised boundary or to one entry
         eps = x.new_zeros(len(x))
         for step in range(self.steps):
             logits, gradient = search.logits_and_gradient(objective, x_adv)

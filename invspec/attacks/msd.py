@@ -89,6 +89,7 @@ class MSD(Attack):
         if not balls:
             return search.result()
         if self.compat:
+            # only a loss above 0 beats x
             search.offer(batch.x, torch.zeros_like(search.score))
         x_adv = batch.x
         for _ in range(self.steps):

@@ -117,7 +117,7 @@ class NSPGD(TargetWalk):
             walk.search.include(start)
             walk.jump(start.x_adv.to(batch.x))
         fraction = self.step_mode == "fraction"
-
+        # of the full step, after halvings
         share = batch.x.new_ones(len(batch))
         while walk.active:
             u = self._displacement(walk, batch.bounds)

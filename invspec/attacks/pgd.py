@@ -152,7 +152,7 @@ class PGD(Attack):
         """One update in l2 or l1: ball, then box, which only shortens and so stays in the ball."""
 
         def move(x_adv: Tensor, gradient: Tensor) -> None:
-
+            # by the chain rule, the gradient in units of eps_space
             rising = gradient * unit
             if self.norm == "l1":
                 rising = rising.where(can_move(x_adv, gradient, bounds), 0)

@@ -103,6 +103,7 @@ class PGDConf(Attack):
         _, value, gradient = search.evaluate(objective, x_adv)
         average, step_size = torch.zeros_like(x_adv), x_adv.new_full((len(x_adv),), self.step_size)
         for step in range(self.steps):
+            # also after a refused step, as in the authors' code: another direction is tried next
             average = self.momentum * average + (1 - self.momentum) * unit(gradient, self.norm)
             candidate = ball.project(x_adv + per_example(step_size, x_adv) * average, search.x)
             last = step + 1 == self.steps

@@ -47,6 +47,7 @@ class Spatial(Attack):
     max_shift: float = Field(
         default=3.0, ge=0, description="largest shift along each axis, in pixels"
     )
+    # Engstrom et al.'s grid: 31 angles and 5 x 5 shifts, 775 transforms
     rotations: int = Field(default=31, ge=1, description="grid: number of angles, odd")
     shifts: int = Field(default=5, ge=1, description="grid: number of shifts along each axis, odd")
     k: int = Field(default=10, ge=1, description="worst_of_k: number of random transforms")

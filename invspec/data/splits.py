@@ -173,5 +173,6 @@ class TensorSplit(IndexedSplit):
         for positions in chunks:
             rows = positions.to(self.pixels.device)
             x = self.pixels[rows]
+            # one batch at a time: a whole split in float32 would take four times its memory
             x = x / 255 if x.dtype == torch.uint8 else x
             yield Batch(x, self.y[rows], self.index[positions], self.bounds)

@@ -20,6 +20,7 @@ from invspec.ops.types import Shape
 
 FOLDER = "invariance-examples"
 Part = Literal["l0", "linf_03", "linf_04", "linf_04_manual"]
+# for training and validation, and for the original labels of the changed digits
 MNIST = TorchvisionImages(source="mnist", val=5000)
 COUNTS: dict[Part, int] = {"l0": 100, "linf_03": 100, "linf_04": 100, "linf_04_manual": 50}
 IMAGES: dict[Part, str] = {

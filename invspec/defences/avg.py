@@ -30,6 +30,7 @@ class AVG(Recipe, Defence):
     attacks.
     """
 
+    # Maini et al.'s recipe for MNIST, but for its piecewise linear lr
     epochs: Epochs = 15
     batch_size: BatchSize = 100
     optimiser: Optimiser = "adam"

@@ -40,6 +40,7 @@ class CCAT(Recipe, Defence):
     lr: LearningRate = 0.1
     schedule: Schedule = "exponential"
     decay: Decay = 0.93
+    # the attack of the authors' training; the start is drawn from zero, uniform_norm and gaussian
     attack: InnerAttack = PGDConf(
         eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random"
     )

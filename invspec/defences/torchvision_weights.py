@@ -112,6 +112,7 @@ def _downloaded(url: str, path: Path, digits: str) -> Path:
 def _state_dict(path: Path, digits: str, arch: str) -> dict[str, Tensor]:
     content = checked(path, digits, hint="delete it, so that it is downloaded again")
     weights = state_dict_at("", loaded(content, path), path)
+    # published files hold auxiliary heads, which our nets are built without
     if arch not in WITH_AUXILIARY_HEADS:
         return weights
     return {name: weight for name, weight in weights.items() if not name.lower().startswith("aux")}

@@ -49,6 +49,7 @@ class Dataset(Method):
 
         By default generated images of the same shape, classes and bounds.
         """
+        # None, because fields and keys refuse infinite numbers
         bounds = tuple(bound if math.isfinite(bound) else None for bound in self.bounds)
         like = {"shape": self.shape, "classes": self.classes, "bounds": bounds}
         return "fake", {**like, "train": 128}

@@ -100,6 +100,7 @@ class Method(BaseModel):
             "version": self.version,
             "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
             **source_of(type(self)),
+            # left out where empty, so that a method without files keeps its key
             **({"reads": dict(self.reads)} if self.reads else {}),
         }
 

@@ -46,6 +46,7 @@ def features(layers: LayerFactory, channels: int, widths: Widths) -> nn.Sequenti
     for fields, depth in zip(widths, DEPTHS, strict=True):
         for _ in range(depth):
             net.extend([conv(fan_in, fields, 3, 1), layers.norm(fields), nn.ReLU()])
+            # only the first convolution reads an image
             fan_in, conv = fields, layers.conv
         net.append(nn.MaxPool2d(2))
     return net

@@ -112,6 +112,7 @@ class MedianBoundaryDistance(BoundaryDistance):
     Raises: InvspecError as boundary_distance does.
     """
 
+    # version 2 of its parent concerns the mean alone
     version: ClassVar[int] = 1
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -88,6 +88,7 @@ class Brittleness(Measure):
     def _direction(self, batch: Batch, tensors: dict[str, Tensor]) -> Tensor:
         """A perturbation of linf size 1 for each image, (B, C, H, W); 0 where the attack's is 0."""
         if self.direction == "noise":
+            # a key of its own: all models and attacks share these draws
             drawn = PerExample("brittleness", batch.index).uniform(tuple(batch.x.shape))
             return torch.where(drawn < 0.5, -1.0, 1.0)
         delta = tensors["x_adv"] - batch.x

@@ -40,6 +40,7 @@ class Thresholded(Measure):
 
     def divided(self, clean: Answers) -> tuple[Answers, Threshold]:
         """The clean images to judge, and tau as the others fix it."""
+        # the last images validate, as in the authors' split of 9,000 and 1,000
         count = len(clean) - round(self.validation * len(clean))
         return clean.take(slice(0, count)), self._tau(clean.take(slice(count, None)))
 

@@ -56,6 +56,7 @@ class ImageGrid(OfPairs):
             images[place, place], captions[place, place] = selected.x_target[row], diagonal[row]
         images[pairs.y_target, pairs.y] = selected.x_adv
         captions[pairs.y_target, pairs.y] = confidence
+        # the diagonal shows targets, not results
         frames = torch.eye(k, dtype=torch.bool)
         return Scored(
             [mean_of_pairs(confidence, pairs.source, SHARES)],

@@ -70,6 +70,7 @@ def inversion_errors(model: nn.Module, examples: Examples, dtype: torch.dtype) -
 
     Returns (N,) float64.
     """
+    # a copy, because `to` changes a net in place
     device, net = device_of(model), copy.deepcopy(model).to(dtype)
     errors: list[Tensor] = []
     for batch in examples.clean.batches(READ):

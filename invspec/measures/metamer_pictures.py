@@ -97,6 +97,7 @@ class MetamerColumns(OfPairs):
         places = selected.rows.tolist()
         path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in places])
         columns = torch.cat([path, selected.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)
+        # rows are vertices, columns are pairs
         images, pairs = columns.transpose(0, 1), attacked.pairs.take(selected.rows)
         classes = [pairs.y] * path.shape[1] + [pairs.y_target]
         device = device_of(model)
@@ -107,6 +108,7 @@ class MetamerColumns(OfPairs):
         frames[[0, -1]] = True
         sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
         return Scored(
+            # the row before the last shows the metamers
             [mean_of_pairs(captions[-2], pairs.source, SHARES)],
             ImageGrid(images, captions, frames, sides=sides).tensors(),
         )

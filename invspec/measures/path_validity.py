@@ -136,6 +136,7 @@ class Promise:
 
     def broken(self, check: PathCheck) -> Tensor:
         """The paths (B,) that are not valid; a number that is not finite is not."""
+        # comparisons with NaN are false, so it breaks the path
         valid = check.min_margin >= -self.tolerance
         valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:
@@ -208,7 +209,6 @@ def verify_path(
     floor = confidence.double() - max_drop
     between = [torch.full_like(floor, torch.inf)]
     for k in range(1, interior + 1):
-        # equally spaced, without the ends of the segments
         points = path[:, :-1].lerp(path[:, 1:], k / (interior + 1))
         between.append(_least(model, points, walk, label, bounds))
     seen = path.clamp(*bounds)

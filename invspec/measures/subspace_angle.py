@@ -103,6 +103,7 @@ class SubspaceAngle(Measure):
     def _moving(self, deltas: Sequence[Tensor]) -> Tensor:
         """The pixels (d,) that are not constant under both attacks."""
         variances = torch.stack(
+            # centre is a factor, 0 or 1
             [(delta - self.centre * delta.mean(0)).square().mean(0) for delta in deltas]
         )
         if bool((variances <= CONSTANT**2).all(dim=1).any()):

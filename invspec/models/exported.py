@@ -81,6 +81,7 @@ def _require_images(program: Any, shape: Shape) -> None:
     placeholders = {
         node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"
     }
+    # weights are placeholders, too; the signature says which ones the user passes
     inputs = [placeholders[name] for name in program.graph_signature.user_inputs]
     if len(inputs) != 1 or inputs[0].ndim != 4:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs) or "no tensor"

@@ -126,6 +126,7 @@ class FiRevNet(Model):
         return shapes
 
     def _block(self, channels: int, stage: int) -> Iterator[Invertible]:
+        # the step of a flow in Glow: actnorm, a permutation of channels, a coupling
         if self.actnorm:
             yield ActNorm(channels)
         yield Invertible1x1(channels) if self.permutation == "invertible_1x1" else ChannelReversal()

@@ -45,6 +45,7 @@ class GCNNVGG16(EquivariantModel, VGG):
     @property
     def fields(self) -> Widths:
         """Number of fields of each block."""
+        # a convolution has coefficients for each two fields, times the order of the group
         divisor = math.sqrt(self.order) if self.keep == "parameters" else 1
         first, second, third, fourth, fifth = (
             max(1, round(width / divisor)) for width in self.widths

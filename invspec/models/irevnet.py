@@ -53,6 +53,7 @@ class IRevNet(Model):
                 shape = squeezed(shape)
             half = halvable(shape)[0] // 2
             for block in range(blocks):
+                # the very first convolution reads pixels, which need no batch norm and ReLU
                 layers += [self._coupling(half, first=stage == block == 0), ChannelReversal()]
         return IRevNetNet(Run(layers, self.memory), shape[0], classes)
 

@@ -33,6 +33,7 @@ def embedded(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) ->
         # 1e-10 keeps the quotient finite where all channels are 0, as in LPIPS.
         unit = features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
         if weights is not None:
+            # the root, because LPIPS weights squared differences
             unit = unit * weights[layer].sqrt().view(-1, *[1] * (features.ndim - 2))
         parts.append(unit.flatten(1) / features[0, 0].numel() ** 0.5)
     return torch.cat(parts, dim=1)

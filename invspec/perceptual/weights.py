@@ -135,6 +135,7 @@ def _downloaded(published: Published) -> dict[str, Tensor]:
 
 def _digest(layers: nn.Module) -> str:
     """SHA-256 of all weights, one after the other."""
+    # of the numbers, because the same weights may come as .pth or as .safetensors
     digest = hashlib.sha256()
     for tensor in layers.state_dict().values():
         digest.update(tensor.numpy().tobytes())

@@ -48,6 +48,7 @@ def attack_batch(
     clean: float = 0.0,
 ) -> Batch:
     """The batch, attacked except for its first images: the share clean, rounded to whole images."""
+    # batches are shuffled, so the first images are random ones
     first = round(clean * len(batch))
     if first == len(batch):
         return batch

@@ -28,6 +28,7 @@ START_NOISE = 0.001
 
 def require_divergence_attack(attack: Attack, kind: type[Attack], clean_fraction: float) -> None:
     """Raises ValueError unless the attack, of a kind like PGD, can climb the divergence."""
+    # the attack gets soft labels and a start of its own, which other settings would not use
     required = {"loss": "ce", "label": "true", "restarts": 1}
     if not isinstance(attack, kind) or any(
         getattr(attack, name) != value for name, value in required.items()

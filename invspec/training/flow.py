@@ -146,6 +146,7 @@ class Term:
 def weighted_sum(terms: Iterable[Term], logits: Tensor) -> StepLoss:
     """The loss that is the weighted sum of some terms."""
     terms = list(terms)
+    # a tensor even if all weights are 0, so that there is no term
     value = sum((term.weight * term.value for term in terms), start=logits.new_zeros(()))
     metrics = {name: number for term in terms for name, number in term.metrics.items()}
     return StepLoss(value, logits, metrics)

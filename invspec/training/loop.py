@@ -72,7 +72,7 @@ def fit(
         log = Log(journal, epoch, steps, total=recipe.epochs * steps)
         # forked: the same order whatever else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
-        # a seed per epoch: a training resumed at one draws the same dropout masks
+        # one seed per epoch, so that a resumed training draws the same dropout masks
         with seeded(rng, device):
             for step, batch in enumerate(data.batches(recipe.batch_size, shuffle=order)):
                 # the middle of the update, so that progress is never 0 or 1

@@ -14,6 +14,7 @@ from invspec.ops.draws import Stream
 @contextmanager
 def seeded(rng: Stream, device: torch.device) -> Generator[None]:
     """Seed torch's global generators, which dropout draws from, and restore them at the end."""
+    # without a list of devices, fork_rng would copy the state of every GPU
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**62, (1,)).item()))
         yield

@@ -30,6 +30,7 @@ class InPrecision(ModelProxy):
 
     def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
         """The tensor, or tuple of tensors, that a function of images returns."""
+        # the net and its encoders take images and nothing else
         (x,) = (*tensors, *named.values())
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low):
             outputs = function(x.contiguous(memory_format=torch.channels_last))
@@ -43,5 +44,6 @@ class InPrecision(ModelProxy):
 def net_for(attack: Attack, net: nn.Module) -> nn.Module:
     """The net that an inner attack searches on: float32 if the attack needs it."""
     if attack.needs_float32 and isinstance(net, InPrecision) and net.low:
+        # a new module is in train mode, whatever the net's mode
         return InPrecision(net.net, "float32").train(net.training)
     return net

@@ -54,6 +54,7 @@ class Recipe(LearningRateSchedule, Augmentation):
                 return torch.optim.SGD(
                     weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay
                 )
+            # weight_decay is added to the gradient: this is not AdamW
             case "adam":
                 return torch.optim.Adam(weights, lr=lr, weight_decay=self.weight_decay)
             case "adamax":

@@ -81,6 +81,8 @@ class LearningRateSchedule(BaseModel):
             case "one_cycle":
                 return (1 - progress) / (1 - self.warmup)
             case "milestones":
+                # progress is taken mid-update, so the first update after a milestone is already
+                # beyond it
                 return self.decay ** sum(
                     progress * self.epochs > epoch for epoch in self.milestones
                 )

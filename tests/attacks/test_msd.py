@@ -243,7 +243,7 @@ def test_the_first_of_equal_candidates_is_chosen_and_the_last_with_compat(
     ("fields", "message"),
     [
         ({"sparsity": (5, 2)}, "the smaller first"),
-        ({"sparsity": (0, 2)}, "expected two numbers of pixels"),
+        ({"sparsity": (0, 2)}, "expected two numbers"),
         ({"balls": ()}, "balls"),
         ({"balls": ({"norm": "l3", "eps": 1},)}, "norm"),
         ({"balls": ({"norm": "l2", "eps": -1},)}, "eps"),
