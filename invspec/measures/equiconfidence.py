@@ -15,17 +15,10 @@ from invspec.data import Examples, Scored
 from invspec.kinds import Measure, Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
+from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import (
-    READ,
-    Eligible,
-    Walks,
-    confidences,
-    device_of,
-    eligible,
-    walked,
-)
+from invspec.scoring.pairs import READ, Eligible, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
