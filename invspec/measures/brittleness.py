@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, Scored
 from invspec.kinds import Measure, Pixels
 from invspec.ops.draws import PerExample
+from invspec.ops.modules import device_of
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import SHARES
 from invspec.scoring.among import Among, counted
-from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import mean_of_pairs
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]

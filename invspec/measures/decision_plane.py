@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from invspec.data import Examples, JudgedPairs, Regions, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
+from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
-from invspec.scoring.pairs import READ, class_count, device_of
+from invspec.scoring.pairs import READ, class_count
 from invspec.scoring.rows import mean_of_pairs
 
 # x (B, C, H, W) to logits (B, K)

@@ -15,6 +15,7 @@ from invspec.data import Examples, Scored
 from invspec.kinds import Measure, Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
+from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
 from invspec.ops.types import SHARES, Bounds
 from invspec.scoring.pairs import (
@@ -22,7 +23,6 @@ from invspec.scoring.pairs import (
     Eligible,
     Walks,
     confidences,
-    device_of,
     eligible,
     walked,
 )

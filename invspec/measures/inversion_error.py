@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
-from invspec.scoring.pairs import READ, device_of
+from invspec.ops.modules import device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import exact, mean_of_pairs
 
 Precision = Literal["float64", "float32", "bfloat16"]

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
+from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.types import Range
-from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
 GAPS = ("exact", "float32", "clipped")

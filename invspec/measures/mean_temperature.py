@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.scoring.pairs import READ, device_of
+from invspec.ops.modules import device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import mean_of_pairs
 
 

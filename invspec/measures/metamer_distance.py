@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
+from invspec.ops.modules import device_of
 from invspec.ops.types import Range
 from invspec.perceptual.distances import Distance, distance
-from invspec.scoring.pairs import READ, ByDistance, Eligible, device_of, eligible
+from invspec.scoring.pairs import READ, ByDistance, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 
 LENGTHS: Range = (0.0, math.inf)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
+from invspec.ops.modules import device_of
 from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
-from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import share_of_pairs
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
+from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, device_of, walked
+from invspec.scoring.pairs import READ, walked
 from invspec.scoring.paths import shares
 from invspec.scoring.rows import share_of_pairs
 

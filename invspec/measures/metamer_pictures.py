@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
+from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import OfPairs, demand_path, device_of, eligible
+from invspec.scoring.pairs import OfPairs, demand_path, eligible
 from invspec.scoring.paths import shares
 from invspec.scoring.pictures import Shown, a_target_a_source
 from invspec.scoring.rows import mean_of_pairs

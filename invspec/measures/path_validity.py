@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from invspec.data import Examples, PathPromise, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Confidence, Measure, Number
+from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import Walks, confidences, device_of, walked
+from invspec.scoring.pairs import Walks, confidences, walked
 from invspec.scoring.rows import exact, share_of_pairs
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
-from invspec.scoring.pairs import device_of
+from invspec.ops.modules import device_of
 from invspec.scoring.rows import share
 
 # images per forward pass

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
+from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, OfPairs, confidences, device_of, eligible
+from invspec.scoring.pairs import READ, OfPairs, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]

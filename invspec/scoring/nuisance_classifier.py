@@ -16,8 +16,9 @@ from invspec.data import Batch, Examples, IndexedSplit, Journal, Split, TensorSp
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure, Number, plain
 from invspec.ops.draws import Stream
+from invspec.ops.modules import device_of
 from invspec.ops.types import REALS, Bounds
-from invspec.scoring.pairs import READ, class_count, device_of
+from invspec.scoring.pairs import READ, class_count
 from invspec.training.loop import fit
 from invspec.training.modes import seeded
 from invspec.training.recipe import Recipe

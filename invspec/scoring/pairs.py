@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
+from invspec.ops.modules import device_of
 from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 
 Eligible = Literal["correct", "all"]
@@ -70,12 +71,6 @@ def eligible(examples: Examples, which: Eligible) -> Tensor:
             hint="set eligible: all, train the model longer, or widen the sample",
         )
     return rows
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device of a model's weights; the CPU for a model without weights."""
-    weights = next(model.parameters(), None)
-    return torch.device("cpu") if weights is None else weights.device
 
 
 @torch.no_grad()

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from invspec.data import Examples, Judged, JudgedPairs, Row
 from invspec.errors import InvspecError, suggest
 from invspec.flows.invertible import Invertible
+from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.proxy import ModelProxy
-from invspec.scoring.pairs import READ, device_of
+from invspec.scoring.pairs import READ
 from invspec.scoring.rows import share, share_of_pairs
 
 Images = Iterator[tuple[Tensor, Tensor]]
