@@ -80,7 +80,7 @@ def test_an_arm_cpu_needs_nothing_even_after_torch() -> None:
     ("first", "prepared"), [("", "True"), ("import types, sys; sys.modules['torch'] = 1", "False")]
 )
 def test_the_first_import_prepares_it(first: str, prepared: str) -> None:
-    if cpu.mode(cpu.platform.machine(), cpu._cpuinfo()) is None:
+    if cpu.mode(cpu._machine(), cpu._cpuinfo()) is None:
         pytest.skip("no MKL on this CPU")
     variables = environment()
     variables.pop("MKL_CBWR", None)
@@ -94,4 +94,4 @@ def test_the_first_import_prepares_it(first: str, prepared: str) -> None:
 
 def test_these_tests_run_prepared() -> None:
     assert cpu.prepared()
-    assert cpu.mode(cpu.platform.machine(), cpu._cpuinfo()) is None or "MKL_CBWR" in os.environ
+    assert cpu.mode(cpu._machine(), cpu._cpuinfo()) is None or "MKL_CBWR" in os.environ

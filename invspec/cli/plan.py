@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -68,6 +67,9 @@ def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
     """Median seconds per task, and the time for those to come. "?" if none is done."""
     if not done:
         return "?", "?" if to_come else "-"
+    # imported here: it would slow every start
+    import statistics
+
     seconds = statistics.median([store.made(task)["seconds"] for task in done])
     return f"{seconds:.1f}", duration(seconds * to_come) if to_come else "-"
 

@@ -15,8 +15,7 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from invspec.cli import list as listing
-from invspec.cli import session
+from invspec.cli import listing, session
 from invspec.errors import InvspecError, SpecError
 from invspec.plan import planner
 from invspec.registry import cards
