@@ -58,7 +58,8 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
         case "json":
             _deliver(export.json_text(report, store), output, f"{name}.json")
         case _:
-            raise SpecError(f"no format {format!r}", where="--format")
+            hint = "expected rich, csv, json, latex or html"
+            raise SpecError(f"no format {format!r}", where="--format", hint=hint)
 
 
 def _deliver(text: str, output: Path | None, name: str) -> None:

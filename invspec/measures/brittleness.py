@@ -55,7 +55,9 @@ class Brittleness(Measure):
     @model_validator(mode="after")
     def _sizes_differ(self) -> Self:
         if len(set(self.sizes)) < len(self.sizes):
-            raise ValueError(f"duplicates in sizes {list(self.sizes)}")
+            raise ValueError(
+                f"expected different sizes, found duplicates in sizes {list(self.sizes)}"
+            )
         return self
 
     def smoke(self) -> Self:

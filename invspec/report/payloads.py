@@ -101,7 +101,8 @@ def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Pic
             return Picture(classes.matrix.numpy())
         case _:
             measure = readings[0].coords["measure"]
-            raise SpecError(f"{measure} keeps no {NEEDED[kind]}", path=("figure",))
+            hint = "figure: none shows the table alone"
+            raise SpecError(f"{measure} keeps no {NEEDED[kind]}", hint=hint, path=("figure",))
 
 
 def _images(grid: ImageGrid, score: Artifact) -> Picture:

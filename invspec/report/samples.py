@@ -46,7 +46,8 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
         partial.replace(path)
     except OSError as problem:
         reason = problem.strerror or problem
-        raise InvspecError(f"cannot write {path}: {reason}", where="--output") from None
+        hint = "choose another --output"
+        raise InvspecError(f"cannot write {path}: {reason}", where="--output", hint=hint) from None
     finally:
         with suppress(OSError):
             partial.unlink()

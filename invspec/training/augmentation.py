@@ -60,7 +60,7 @@ class Augmentation(BaseModel):
     def _boxes_from_small_to_large(self) -> Self:
         crop = self.resized_crop
         if crop is not None and crop[0] > crop[1]:
-            raise ValueError(f"resized_crop {list(crop)} is not a range; put the smaller first")
+            raise ValueError(f"expected resized_crop as [least, greatest], found {list(crop)}")
         return self
 
     def augment(self, batch: Batch, rng: Stream) -> Batch:
