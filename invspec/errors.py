@@ -6,7 +6,7 @@ import difflib
 import itertools
 from collections.abc import Iterable, Iterator
 
-# Most that are reported at once. A hostile spec can have tens of thousands.
+# Largest number of mistakes reported at once; a hostile spec can have tens of thousands.
 MAX_PROBLEMS = 50
 
 
@@ -25,7 +25,7 @@ class InvspecError(Exception):
 
     @property
     def problems(self) -> tuple[InvspecError, ...]:
-        """The mistakes behind it, one unless it stands for several."""
+        """The individual mistakes: this one, unless it groups several."""
         return (self,)
 
 
@@ -46,7 +46,7 @@ class SpecError(InvspecError):
 
     @property
     def problems(self) -> tuple[SpecError, ...]:
-        """The mistakes behind it, one unless it stands for several."""
+        """The individual mistakes: this one, unless it groups several."""
         return (self,)
 
     def within(self, *path: str | int) -> SpecError:
@@ -84,7 +84,11 @@ def refuse(problems: Iterable[SpecError]) -> None:
     parts = _distinct(part for problem in problems for part in problem.problems)
     first = list(itertools.islice(parts, MAX_PROBLEMS))
     if next(parts, None) is not None:
-        first.append(SpecError(f"found more than {MAX_PROBLEMS} problems; above are the first"))
+        first.append(
+            SpecError(
+                f"found more than {MAX_PROBLEMS} problems; the first {MAX_PROBLEMS} are shown"
+            )
+        )
     if first:
         raise first[0] if len(first) == 1 else SpecErrors(first)
 

@@ -28,7 +28,7 @@ Side = dict[Point, Group]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a claim, and its statistic with the 95 % interval or what is missing."""
+    """The outcome of a claim: its statistic with a 95 % interval, or the missing scores."""
 
     claim: Claim
     outcome: Outcome

@@ -31,8 +31,8 @@ class Store(Protocol):
 class Reading:
     """A row of a cell; row is None if the cell is not computed.
 
-    Its coordinates are those of the cell and those that tell the rows of a measure apart, named
-    after the measure: {"final_distance.quantile": 0.5}.
+    Its coordinates are the cell's, and those that distinguish the rows of the measure, prefixed
+    with the measure's label: {"final_distance.quantile": 0.5}.
     """
 
     cell: Cell

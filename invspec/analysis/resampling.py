@@ -48,7 +48,7 @@ class Repeats:
 
     def __post_init__(self) -> None:
         assert len(self.values) == len(self.index) == len(self.seeds) > 0, (
-            "give values, index and seed, once per seed"
+            "expected values, index and seed for each training seed"
         )
 
 
@@ -168,7 +168,7 @@ class Resampler:
         blocks = np.unique(np.concatenate([index for _, index in rows]) // _BLOCK)
         dense = np.zeros((len(rows), len(blocks), _BLOCK), dtype=np.float32)
         for row, (values, index) in zip(dense, rows, strict=True):
-            assert len(np.unique(index)) == len(index), "a mean over an example given twice"
+            assert len(np.unique(index)) == len(index), "duplicate example in a mean"
             row[np.searchsorted(blocks, index // _BLOCK), index % _BLOCK] = values
         sums = np.zeros((len(rows), self.replicates))
         for column, block in enumerate(blocks.tolist()):
@@ -213,7 +213,7 @@ def _samples(number: Repeats) -> Iterator[_Sample]:
     for values, index, seed in zip(number.values, number.index, number.seeds, strict=True):
         array = np.asarray(values, dtype=np.float64)
         if not len(array):
-            raise InvspecError("a mean over no examples")
+            raise InvspecError("a mean over zero examples")
         yield _Sample(
             array,
             np.asarray(index, dtype=np.int64),

@@ -95,7 +95,7 @@ class FAB(Attack):
                 search.offer(x_adv, -length, among=crossed)
             retreat = search.x + RETREAT * (x_adv - search.x)
             onwards = torch.where(per_example(crossed, x_adv), retreat, x_adv)
-            # without eps nobody leaves: an image that has crossed is not x
+            # without eps no example leaves: an image that has crossed is not x
             within = crossed & (length <= (self.eps or 0))
             stay = search.narrow(~within, x_adv)
             x_adv, target = (onwards, target) if stay is None else (onwards[stay], target[stay])

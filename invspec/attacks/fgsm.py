@@ -26,7 +26,7 @@ class FGSM(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="length of the step, in units of eps_space")
     norm: Literal["linf", "l2"] = Field(default="linf", description="norm of the step: linf or l2")
     label: Label = Field(
-        default="true", description="label to leave: true, or the one predicted for x"
+        default="true", description="label to attack: true, or the one predicted for x"
     )
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"

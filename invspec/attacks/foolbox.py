@@ -76,7 +76,7 @@ class Foolbox(Attack):
         default=None, ge=0, description="radius of the ball; default: none, find the nearest image"
     )
     label: Label = Field(
-        default="true", description="label to leave: true, or the one predicted for x"
+        default="true", description="label to attack: true, or the one predicted for x"
     )
 
     @field_validator("attack")
@@ -108,7 +108,9 @@ class Foolbox(Attack):
         except (TypeError, ValueError, AssertionError) as problem:
             raise ValueError(f"{self.attack}: {problem}") from None
         if self.eps is None and isinstance(attack, library().attacks.base.FixedEpsilonAttack):
-            raise ValueError(f"{self.attack} searches a ball; give its radius, eps")
+            raise ValueError(
+                f"{self.attack} needs eps, the radius of the ball that it searches; found none"
+            )
         return self
 
     def smoke(self) -> Self:

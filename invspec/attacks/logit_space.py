@@ -29,10 +29,10 @@ class LogitSpace(Attack):
     uniform noise in [-1, 1], start target from x_target. objective confidence replaces the first
     two terms by relu(f_j(x) - f_j(x_adv)), where j is the predicted class of x.
 
-    To report beside every result: the first step, to the start, is as long as images are far apart.
-    The result is therefore not the end of a path, alone or as the start of another attack. With
-    start target there is no path at all: x_adv is an ordinary adversarial perturbation of the
-    target. Never pool either with attacks that walk from x.
+    Report with every result: the first step, to the start, may be as long as the distance between
+    two images. The result is therefore not the end of a path, alone or as the start of another
+    attack. With start target there is no path at all: x_adv is an ordinary adversarial perturbation
+    of the target. Never pool either with attacks that walk from x.
 
     Needs batch.x_target for start target. Returns the last image, x_adv (B, C, H, W).
 

@@ -23,7 +23,7 @@ class LPA(PerceptualAttack):
     An image that is misclassified and inside the ball does not move any more. Images that are
     outside after the last round are projected.
 
-    Deviates: an image that is done is the one that was judged; the published code takes one more
+    Deviates: a finished image is returned as it was judged; the published code takes one more
     step from there, and updates the weight by the distance before a round's last step, not after
     it. The speed of the features is measured against the gradient, where the step goes; the
     published code measures it along the gradient.

@@ -80,7 +80,7 @@ class MSD(Attack):
     def _sparsity_in_order(self) -> Self:
         least, most = self.sparsity
         if not 1 <= least <= most:
-            raise ValueError(f"sparsity {least}, {most}: expected two numbers, the smaller first")
+            raise ValueError(f"expected sparsity as [least, most], found [{least}, {most}]")
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -66,7 +66,7 @@ class PGD(Attack):
         description="loss to climb: ce, margin, dlr (Croce and Hein 2020) or confidence",
     )
     label: Label = Field(
-        default="true", description="label to leave: true, or the one predicted for x"
+        default="true", description="label to attack: true, or the one predicted for x"
     )
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"
@@ -77,8 +77,8 @@ class PGD(Attack):
     def _no_contradiction(self) -> Self:
         if self.restarts > 1 and not self.random_start:
             raise ValueError(
-                f"without random_start all {self.restarts} restarts are the same;"
-                " give one or the other"
+                f"without random_start all {self.restarts} restarts are equal;"
+                " set random_start: true or restarts: 1"
             )
         if self.step_size is not None and self.relative_step_size is not None:
             raise ValueError(

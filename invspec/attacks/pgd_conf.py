@@ -71,7 +71,9 @@ class PGDConf(Attack):
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero":
-            raise ValueError(f"from start zero all {self.restarts} restarts are the same; give one")
+            raise ValueError(
+                f"start zero makes all {self.restarts} restarts equal; set another start"
+            )
         return self
 
     @eps_0_skips_model

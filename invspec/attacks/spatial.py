@@ -61,7 +61,7 @@ class Spatial(Attack):
         default="zero", description="pixels from outside the image: zero (black) or reflect"
     )
     label: Label = Field(
-        default="true", description="label to leave: true, or the one predicted for x"
+        default="true", description="label to attack: true, or the one predicted for x"
     )
 
     @model_validator(mode="after")

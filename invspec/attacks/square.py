@@ -51,7 +51,7 @@ class Square(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
     queries: int = Field(
-        default=5000, ge=1, description="forward passes of a run, without the one for x"
+        default=5000, ge=1, description="forward passes per run, not counting the one for x"
     )
     restarts: int = Field(default=1, ge=1, description="runs from fresh starts, kept if better")
     area: Number = Field(

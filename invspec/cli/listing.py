@@ -47,7 +47,7 @@ def _table(kind: Kind) -> Table:
     style: dict[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 2, 0, 0)}
     table = Table(title=kind, title_justify="left", title_style="bold", **style)
     table.add_column("name", no_wrap=True, style="cyan")
-    table.add_column("what it is")
+    table.add_column("summary")
     table.add_column("paper", no_wrap=True)
     for name in cards.names(kind):
         card = cards.card(kind, name)

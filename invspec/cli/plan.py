@@ -28,7 +28,7 @@ def plan(
     smoke: Smoke = False,
     registry: Registry = None,
 ) -> None:
-    """Show how many tasks of a spec are done, and what the others will cost."""
+    """Show how many tasks of a spec are done, and estimate the time for the rest."""
     show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
 
 
@@ -48,13 +48,13 @@ def show(planned: Plan, store: Store) -> None:
 
 
 def _table(planned: Plan, store: Store, survey: Survey) -> Table:
-    """A row for each kind of task. What is to come is estimated from what is done."""
+    """A row for each kind of task. The time left is estimated from the finished tasks."""
     from rich.table import Table
 
     by_kind: dict[Kind, list[Task]] = defaultdict(list)
     for task in planned.tasks:
         by_kind[_kind(task)].append(task)
-    headings = ("task", "method", "model", "all", "done", "seconds per task", "time to come")
+    headings = ("task", "method", "model", "all", "done", "seconds per task", "time left")
     table = Table(*headings, box=None, pad_edge=False)
     for kind, tasks in by_kind.items():
         done = [task for task in tasks if task in store and task not in survey.damaged]
@@ -64,7 +64,7 @@ def _table(planned: Plan, store: Store, survey: Survey) -> Table:
 
 
 def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
-    """Median seconds per task, and the time for those to come. "?" if none is done."""
+    """Median seconds per task, and the time left; "?" if no task is finished."""
     if not done:
         return "?", "?" if to_come else "-"
     # imported here: it would slow every start

@@ -18,7 +18,7 @@ from invspec.plan.cells import Plan
 
 
 def check(planned: Plan) -> None:
-    """Refuse a plan with everything that is wrong with it, before anything is run."""
+    """Raise all problems of a plan before anything runs."""
     validation.check(planned)
 
 

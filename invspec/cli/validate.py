@@ -25,7 +25,7 @@ def validate(
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
 
     def plans(spec: str) -> Iterator[Plan | SpecError]:
-        """The plan of a spec, then those of its scales, or what keeps them from being planned."""
+        """The plans of a spec and of its scales, or the errors that prevent planning."""
         scales: list[str | None] = [scale]
         for chosen in scales:
             try:
@@ -53,7 +53,7 @@ def _problems(plan: Plan | SpecError) -> Iterable[SpecError]:
 
 
 def _summary(plan: Plan) -> str:
-    """How much there is of what: 4 cells, 7 tasks, 1 claim."""
+    """The size of a plan as text: 4 cells, 7 tasks, 1 claim."""
     counts: dict[str, Iterable[object]] = {
         "cell": plan.cells,
         "task": plan.tasks,

@@ -1,4 +1,4 @@
-"""The output of an attack, and what became of each example."""
+"""The output of an attack and its outcome for each example."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Perturbed:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of each example under an attack, a column (N,) each.
+    """The outcome of an attack for each example: one column (N,) per field.
 
     Names without a suffix belong to the clean image, those with _adv to the attacked one.
     Predictions and confidences are those of a float32 forward pass. The store and `invspec
@@ -80,7 +80,7 @@ class Judged:
         return self.changed & ~self.correct_adv
 
     def take(self, rows: Tensor | slice) -> Self:
-        """Those of some examples, rows (M,) int64, (N,) bool or a slice."""
+        """The columns of some examples: rows (M,) int64, (N,) bool or a slice."""
         return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
 
 
@@ -100,12 +100,12 @@ class JudgedPairs(Judged):
 
 JUDGED = tuple(column.name for column in fields(Judged))
 
-# the columns that pairs have besides
+# the additional columns of pairs
 PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]
 
 
 def judged_from(columns: Mapping[str, Tensor]) -> Judged:
-    """The record that columns (N,) by name make up; they may hold other names, too."""
+    """Build the record from columns (N,) by name, ignoring other names."""
     record = JudgedPairs if PAIRED[0] in tuple(columns) else Judged
     return record(*(columns[column.name] for column in fields(record)))
 
@@ -145,7 +145,7 @@ class Examples:
     @property
     def pairs(self) -> JudgedPairs:
         """The judged columns of an attack on pairs, which planning ensures."""
-        assert isinstance(self.judged, JudgedPairs), "a measure of pairs got single examples"
+        assert isinstance(self.judged, JudgedPairs), "expected pairs, found single examples"
         return self.judged
 
     @property
@@ -160,7 +160,7 @@ class Examples:
 
     def oracle_labels(self, x: Tensor) -> Tensor:
         """The oracle's labels (B,) int64 of images x (B, C, H, W)."""
-        assert self.oracle is not None, "a measure that needs an oracle got none"
+        assert self.oracle is not None, "expected examples with an oracle, found none"
         return self.oracle(x).argmax(1)
 
     def batches(self, size: int, *names: str) -> Iterator[tuple[Batch, dict[str, Tensor]]]:

@@ -54,15 +54,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a score, in the units of its measure. where tells the rows of a score apart.
+    """One number of a score, in the units of its measure; `where` distinguishes a score's rows.
 
     The number is the mean of the outcomes, or their quantile at level. Then analysis computes its
     interval. Pairs that share a source repeat its index in the outcomes of a quantile; in those of
     a mean an index never repeats.
 
-    interval holds a value with an interval that the measure computed itself, because outcomes do
-    not tell it: an estimated threshold, or the maximum over the images at hand. A row with both
-    shows the interval; its outcomes serve to average it over seeds and to pair it with others.
+    interval holds a value and interval that the measure computed itself because they do not follow
+    from outcomes, such as an estimated threshold or a maximum over images. A row with both shows
+    the interval; its outcomes serve to average it over seeds and to pair it with others.
     """
 
     outcomes: Outcomes | None = None

@@ -72,7 +72,8 @@ class ImageFolder(Dataset):
     @model_validator(mode="after")
     def _given_or_counted(self) -> Self:
         if (self.counts is None) != (self.class_count is None):
-            raise ValueError("classes and counts go together: give both, or neither")
+            given = "classes" if self.counts is None else "counts"
+            raise ValueError(f"expected both classes and counts or neither, found only {given}")
         return self
 
     @property

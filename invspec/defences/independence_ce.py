@@ -53,7 +53,7 @@ class IndependenceCE(Recipe, Defence):
 
     where L_nCE = log D_nc(z_n)[y], through the rival as it then is, counts as
 
-        raw              L_nCE itself: it has no lower bound, so the model can win without end
+        raw              L_nCE itself: it has no lower bound, so the model can decrease it forever
         clamped          max(L_nCE, -log K) of each example: no gain once the rival is worse than
                          chance
         uniform_kl       KL(uniform || D_nc(z_n)), which is least when the rival knows nothing
@@ -110,7 +110,8 @@ class IndependenceCE(Recipe, Defence):
         default=(512, 512), description="units of the rival's hidden layers, ReLU"
     )
     nuisance_standardised: bool = Field(
-        default=False, description="the rival standardises the nuisance by batch statistics first"
+        default=False,
+        description="standardise the nuisance by batch statistics before the rival reads it",
     )
     nuisance_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="dropout rate of the rival's hidden units"

@@ -37,7 +37,8 @@ class FeatureNet(BaseModel, frozen=True, extra="forbid"):
         pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
     )
     entry: str = Field(
-        default="", description="where in the file the state dict is; default: it is the file"
+        default="",
+        description="entry of the file that holds the state dict; default: the whole file",
     )
 
 

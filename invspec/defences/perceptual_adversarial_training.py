@@ -1,4 +1,4 @@
-"""Adversarial training on images that look alike to the net that is being trained."""
+"""Adversarial training within a perceptual distance, measured by the net under training."""
 
 from __future__ import annotations
 

@@ -36,13 +36,14 @@ class Pretrained(Defence):
     )
     entry: str = Field(
         default="",
-        description="where in the file the state dict is, e.g. state_dict.0; default: it is the "
-        "file",
+        description="entry of the file that holds the state dict, e.g. state_dict.0; "
+        "default: the whole file",
     )
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         load_weights(model, self.file, self.sha256, self.entry)
         return {}
 
-    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]  # no Pretrained is as cheap
+    # no Pretrained is as cheap
+    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]
         return cast(Defence, make("defence", "untrained", {}))

@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died before it finished the task. The walk answers with Retried or Failed."""
+    """The worker died before it finished the task. The run then yields Retried or Failed."""
 
     task: Task
     reason: str

@@ -1,4 +1,4 @@
-"""The runtime of workers: artifacts and checkpoints in a store, progress as rare reports."""
+"""The runtime of workers: artifacts and checkpoints in a store, rate-limited progress."""
 
 from __future__ import annotations
 

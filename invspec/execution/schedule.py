@@ -15,7 +15,7 @@ ATTEMPTS = 2
 
 
 class Schedule:
-    """Tasks that are not finished yet, and what becomes of those that need a failed one."""
+    """The unfinished tasks of a run; skips those that depend on a failed task."""
 
     def __init__(self, to_do: Sequence[Task]) -> None:
         # trainings first: they are long, and everything else waits for them
@@ -33,7 +33,7 @@ class Schedule:
         return self._graph.is_active()
 
     def release(self) -> Iterator[Skipped]:
-        """Make tasks ready whose needs are done; skip those of which a need failed."""
+        """Mark tasks as ready once their inputs are done; skip those with a failed input."""
         for task in self._graph.get_ready():
             because = next((need for need in needs(task) if need in self._unavailable), None)
             if because is None:

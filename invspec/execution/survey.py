@@ -1,4 +1,4 @@
-"""What the store has of a plan, and what must be computed."""
+"""Which tasks of a plan are in the store, and which must be computed."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _rgb(path: Path) -> Image.Image:
     # Damaged bytes can raise anything, depending on the step that meets them.
     except Exception as problem:
         raise InvspecError(
-            f"{path} is no image that can be read: {first_line(problem)}",
+            f"{path} cannot be read as an image: {first_line(problem)}",
             hint="fetch it again, or remove it",
         ) from None
 

@@ -37,7 +37,7 @@ def load_program(content: bytes, path: Path) -> Any:
 
     Raises: InvspecError if there is none, or if it has pickled or compiled parts.
     """
-    # Importing torch.export takes a second, so only those who need it pay for it.
+    # Importing torch.export takes a second, so it is imported only where it is needed.
     import torch.export
 
     try:
@@ -49,7 +49,7 @@ def load_program(content: bytes, path: Path) -> Any:
     # Damaged bytes can raise anything, depending on the step that meets them.
     except Exception as problem:
         raise InvspecError(
-            f"{path} holds no program that can be loaded: {first_line(problem)}",
+            f"{path} cannot be loaded as a program: {first_line(problem)}",
             hint="expected a file written by torch.export.save of this version of torch",
         ) from None
     raise InvspecError(
@@ -92,7 +92,7 @@ def _unsafe_member(members: Mapping[str, bytes]) -> str | None:
     Raises: ValueError, KeyError and the like if torch.export did not write the archive.
     """
     if MODEL not in members:
-        raise ValueError(f"there is no {MODEL} in it")
+        raise ValueError(f"the archive has no {MODEL}")
     if unknown := sorted(name for name in members if not SAFE.fullmatch(name)):
         return unknown[0]
     for part, prefix in (("weights", "weight_"), ("constants", "tensor_")):

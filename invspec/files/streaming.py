@@ -79,7 +79,7 @@ class StreamedSplit(IndexedSplit):
             while waiting:
                 yield self._stacked(waiting.popleft())
         finally:
-            # a reader that stops early does not wait for images that nobody needs
+            # a reader that stops early does not wait for images that are not needed
             pool.shutdown(cancel_futures=True)
 
     def _decoded(self, position: int) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ def loaded(content: bytes, path: Path) -> Any:
     # Damaged bytes can raise anything, depending on the step that meets them.
     except Exception as problem:
         raise InvspecError(
-            f"{path} holds no weights that can be loaded: {first_line(problem)}",
+            f"{path} cannot be loaded as weights: {first_line(problem)}",
             hint="expected a state dict, not a whole net: from torch.save, or a .safetensors file",
         ) from None
 
@@ -51,7 +51,7 @@ def checked(path: Path, sha256: str, hint: str = "") -> bytes:
     digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(sha256):
         raise InvspecError(
-            f"{path} is another file: found SHA-256 {digest}, expected {sha256}",
+            f"{path} has other content: found SHA-256 {digest}, expected {sha256}",
             hint=hint or f"if this is the file you mean, write sha256: {digest}",
         )
     return content

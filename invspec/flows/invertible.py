@@ -1,7 +1,7 @@
 """Invertible layers: each maps x to (y, log_det), and `inverse` maps y back to x.
 
 log_det (B,) is the log of the Jacobian's absolute determinant in nats, in float32 or better. The
-backbone stays in the precision of the images even under autocast: only the networks inside
+main path stays in the precision of the images even under autocast: only the networks inside
 couplings, which are never inverted, then compute in bfloat16.
 """
 

@@ -44,7 +44,7 @@ class Run(Invertible):
 
     The gradients equal those of a stored run as closely as inversion recovers the input: up to
     rounding in usual nets, to two or three digits under autocast to bfloat16, which leaves the
-    backbone in float32 but rounds the networks inside couplings. Layers that stretch some
+    main path in float32 but rounds the networks inside couplings. Layers that stretch some
     directions far more than others lose accuracy; the input is kept to detect that. There are no
     second derivatives. Images in bfloat16 are stored instead, because inversion is not exact enough
     in that precision.

@@ -41,7 +41,7 @@ class Attack(Method):
 
     @property
     def path_vertices(self) -> int:
-        """Most images that it keeps of an example's path, 0 if it keeps no path."""
+        """Largest number of images on a stored path; 0 if the attack stores no path."""
         return 0
 
     @property

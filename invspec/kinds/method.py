@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from invspec.kinds.units import annotated_unit
 from invspec.sources import source_of
 
-# Most that a smoke run takes of fields with these names.
+# Upper limits of fields in a smoke run, by name.
 _SMOKE = {"epochs": 1, "steps": 2, "restarts": 1}
 
 
@@ -58,7 +58,7 @@ class Method(BaseModel):
     )
     kind: ClassVar[str]
 
-    # hints for parameters that it no longer has, by their name
+    # hints for removed parameters, by name
     replaced: ClassVar[Mapping[str, str]] = {}
 
     version: ClassVar[int] = 1
@@ -88,7 +88,7 @@ class Method(BaseModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a task's key is made of: kind and class, version, all fields, and files read.
+        """What identifies it in a task's key: kind and class, version, all fields, files read.
 
         Class names are unique within a kind of invspec, so that moving a file changes no key.
         A class from elsewhere adds its module and the digest of its code.

@@ -71,7 +71,7 @@ class AreaUnderProfile(Measure):
         ]
         if len(numbers) < len(values) or any(b <= a for a, b in pairwise(numbers)):
             raise InvspecError(
-                f"the sweep of {name} does not rise: {', '.join(map(str, values))}",
+                f"expected rising values of {name}, found {', '.join(map(str, values))}",
                 hint="sweep rising numbers",
             )
         return [float(number) for number in numbers]

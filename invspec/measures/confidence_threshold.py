@@ -28,7 +28,7 @@ class Thresholded(Measure):
         default=0.99, gt=0, le=1, description="share of correct validation images that tau accepts"
     )
     validation: Number = Field(
-        default=0.1, ge=0, lt=1, description="share of the clean images that fixes tau"
+        default=0.1, ge=0, lt=1, description="share of the clean images from which tau is estimated"
     )
     threshold: Number | None = Field(
         default=None, ge=0, le=1, description="tau; default: the one that gives tpr"

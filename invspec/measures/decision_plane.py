@@ -96,7 +96,7 @@ class DecisionPlane(FitsNuisanceClassifier):
             )
         if not isinstance(attacked.judged, JudgedPairs):
             raise InvspecError(
-                "the second attack is not on pairs",
+                "expected a second attack on pairs, found single examples",
                 hint="of: [train, metamers], where the sample of metamers has targets",
             )
         circles = Circles.of(train.clean, self.radii)

@@ -79,7 +79,9 @@ class ImageTriples(OfPairs):
     Raises: InvspecError where no pair is eligible.
     """
 
-    count: int = Field(default=5, ge=1, description="pairs that are shown, each of another source")
+    count: int = Field(
+        default=5, ge=1, description="number of pairs to show, each from a different source"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

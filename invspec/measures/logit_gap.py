@@ -1,4 +1,4 @@
-"""Whether images that were made to have the logits of others do have them."""
+"""How far the logits of metamers are from those they were constructed to have."""
 
 from __future__ import annotations
 

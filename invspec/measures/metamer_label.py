@@ -23,7 +23,7 @@ Among = Literal["readable", "all"]
 
 
 class ByOracle(Measure):
-    """Base class of measures that ask an oracle, an independent classifier, what final images show.
+    """Base class of measures that label final images with an oracle, an independent classifier.
 
     The oracle sees images clipped to the pixel range, as it was trained on such images and as
     people would see them; metamers may leave that range. With clip false it sees the metamers

@@ -1,4 +1,4 @@
-"""The information about the label in what a classifier does not read."""
+"""Label information in the nuisance, the part of a code that the classifier does not read."""
 
 from __future__ import annotations
 

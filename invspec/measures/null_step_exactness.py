@@ -22,7 +22,7 @@ from invspec.search.two_layer import Weights, flattened
 
 
 class NullStepExactness(Measure):
-    """What a null_step changes and how near it comes, both before its clamp and in float64.
+    """The exactness of a null_step and its distance to the target, in float64 and before clamping.
 
     The steps are computed anew from the weights and the attack's settings, and clamped
     separately. A row for each quantity:
@@ -116,7 +116,7 @@ def attack_of(settings: Mapping[str, Any]) -> NullStep:
         return NullStep.model_validate(dict(settings))
     except ValidationError:
         raise InvspecError(
-            "the attack is not null_step", hint="measure `of` a null_step attack"
+            "expected attack null_step, found another", hint="measure `of` a null_step attack"
         ) from None
 
 

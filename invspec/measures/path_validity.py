@@ -21,7 +21,7 @@ from invspec.scoring.rows import exact, share_of_pairs
 
 
 class PathValidity(Measure):
-    """Whether the paths of a target walk are what the attack promises, by a walk along them.
+    """Retrace the paths of a target walk and check what the attack promises about them.
 
     A path is valid if it begins at its source and ends at x_adv, if no step is longer than
     step_size (in l2), if at no vertex the confidence in the label that the model gives the
@@ -98,7 +98,7 @@ class PathValidity(Measure):
     def _promise(self, own: PathPromise | None) -> Promise:
         if own is None and self.max_drop is None:
             raise InvspecError(
-                "the attack does not say how much confidence a path may lose",
+                "the attack sets no max_drop, the confidence that a path may lose",
                 hint="set max_drop of the measure, such as max_drop: 0.05",
             )
         own = own or PathPromise(max_drop=0.0, longest_step=None, jumps=False)
@@ -136,7 +136,7 @@ class Promise:
         )
 
     def broken(self, check: PathCheck) -> Tensor:
-        """The paths (B,) that are not valid; a number that is not finite is not."""
+        """Which paths (B,) are invalid; a number that is not finite makes its path invalid."""
         # comparisons with NaN are false, so it breaks the path
         valid = check.min_margin >= -self.tolerance
         valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)

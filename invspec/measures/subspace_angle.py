@@ -30,7 +30,7 @@ AT_ONCE = 2048
 # a pixel whose deviation is less than this is constant, but for rounding
 CONSTANT = 1e-6
 
-# a component whose variance is this small beside the first's is none
+# components with less than this share of the first one's variance are dropped
 NEGLIGIBLE = 1e-10
 
 # value, low, high
@@ -108,7 +108,8 @@ class SubspaceAngle(Measure):
         )
         if bool((variances <= CONSTANT**2).all(dim=1).any()):
             raise InvspecError(
-                "all perturbations of an attack are the same", hint="raise its budget above 0"
+                "expected perturbations that differ, found equal ones for one attack",
+                hint="raise its budget above 0",
             )
         return (variances > CONSTANT**2).any(dim=0).nonzero().squeeze(1)
 

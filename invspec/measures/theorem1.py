@@ -59,10 +59,13 @@ class Theorem1(Measure):
         shifted, swapped = examples
         if not torch.equal(shifted.judged.index, swapped.judged.index):
             raise InvspecError(
-                "the two attacks are on different examples", hint="give both the same sample"
+                "expected both attacks on the same examples, found different ones",
+                hint="give both the same sample",
             )
         if not _moves_all_alike(shifted) and _moves_all_alike(swapped):
-            raise InvspecError("expected the shift first, found the swap", hint="of: [shift, swap]")
+            raise InvspecError(
+                "expected mean_shift as the first attack, found pair_swap", hint="of: [shift, swap]"
+            )
         outcomes = torch.stack(
             [
                 first_coordinate_tells(shifted),
@@ -84,7 +87,7 @@ class Theorem1(Measure):
 
 
 def _moves_all_alike(examples: Examples) -> bool:
-    """Whether all perturbations have one length, as those of a shift have, but not of a swap."""
+    """Whether all perturbations have the same length: true of a shift, false of a swap."""
     lengths = examples.judged.linf
     return bool(lengths.max() - lengths.min() <= SAME)
 

@@ -16,14 +16,16 @@ BATCH = 128
 
 
 class TopKError(Measure):
-    """Share of attacked images, after `identity` of clean ones, without their label in the top k.
+    """Share of attacked images whose label is not among the k largest logits.
+
+    Attack `identity` gives the clean images.
 
     The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is in the top k if
     fewer than k other logits are as large as its own, or larger: ties count against the net,
     and so do logits that are NaN. The logits are computed anew, in float32.
     """
 
-    k: int = Field(default=1, ge=1, description="guesses that a model has")
+    k: int = Field(default=1, ge=1, description="number of guesses, k")
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -1,4 +1,4 @@
-"""Confidence over the triangle of a source and two images into which it was turned."""
+"""Confidence over the triangle spanned by a source and two of its final images."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class AlexNetCIFAR(StandardisingModel):
     With the default fields and trained on CIFAR-10, its weights serve the distance
     laidlaw_alexnet_cifar. The distance laidlaw_self compares the outputs of its five ReLUs.
 
-    The linear layers read 256 maps of 2 x 2 from 32 x 32 images, and other sizes from others.
+    From 32 x 32 images the linear layers read 256 maps of 2 x 2, from others maps of another size.
 
     Deviates: pixels are standardised by the mean and deviation of CIFAR-10; the published code uses
     those of ImageNet.

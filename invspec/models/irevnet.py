@@ -25,7 +25,7 @@ class IRevNet(Model):
     The net does not implement kinds.Bijective, because its logits are not part of its code;
     `backbone` is invertible.
 
-    Deviates: a stage squeezes the backbone first, so that t reads the squeezed map; published
+    Deviates: a stage squeezes its input first, so that t reads the squeezed map; published
     blocks squeeze beside t, whose first convolution has stride 2. The halves are swapped with their
     channels in reverse order, which only relabels channels. The number of channels is that of the
     squeezed image; the injective nets, which pad it with zeros, are not offered. The momentum of

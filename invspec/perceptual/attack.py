@@ -47,7 +47,7 @@ class PerceptualAttack(Attack):
 
     With laidlaw_self, features come from the attacked model, and computing them counts as a pass.
 
-    Needs batch.y, the label to leave. Returns x_adv (B, C, H, W). max_distance 0 skips the model.
+    Needs batch.y, the label to attack. Returns x_adv (B, C, H, W). max_distance 0 skips the model.
 
     Deviates: bisection returns the lower end of its last interval; the published code returns the
     last midpoint, which may lie outside. The published default is newton. Images are clamped to the
@@ -65,7 +65,8 @@ class PerceptualAttack(Attack):
     )
     steps: int = Field(default=20, ge=1, description="number of updates")
     projection: Projection = Field(
-        default="bisection", description="into the ball: bisection, newton, or none"
+        default="bisection",
+        description="how to bring images back into the ball: bisection, newton or none",
     )
 
     @property

@@ -65,7 +65,7 @@ def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     if not maps:
         raise InvspecError(
             "the model has no activations whose features could be compared",
-            hint="use another distance than laidlaw_self",
+            hint="use a distance other than laidlaw_self",
         )
     return logits, embedded([features[: len(x)].to(logits.dtype) for features in maps])
 

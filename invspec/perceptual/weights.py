@@ -77,7 +77,7 @@ def cifar_file() -> Path:
     path = _user_file("alexnet_cifar")
     if path is None:
         raise InvspecError(
-            "there are no weights of alexnet_cifar, which has no published weights",
+            "no weights of alexnet_cifar found; none are published",
             hint="train the model alexnet_cifar on cifar10, and copy the model.safetensors in the "
             "store to $INVSPEC_DATA/weights/alexnet_cifar.safetensors",
         )
@@ -102,7 +102,7 @@ def fill(
         if actual != shape:
             described = "no tensor" if actual is None else f"shape {tuple(actual)}"
             raise InvspecError(
-                f"{path} is of another net: {named(name)} has {described}, "
+                f"{path} does not fit the net: {named(name)} has {described}, "
                 f"expected shape {tuple(shape)}"
             )
     layers.load_state_dict({name: weights[named(name)].float() for name in shapes}, assign=True)

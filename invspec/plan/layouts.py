@@ -23,7 +23,7 @@ def legend_names(legend: str | None) -> list[str]:
 
 
 def may_be_of_rows(layout: Layout, name: str) -> bool:
-    """Whether this may be a coordinate of the measure's rows, which are known once computed."""
+    """Whether this may be a coordinate of the measure's rows, unknown until a score exists."""
     return name.startswith(f"{layout.of}.")
 
 
@@ -42,7 +42,7 @@ def arrange(
 ) -> tuple[tuple[str, ...], str]:
     """The coordinates that run down, and the one that runs across, in a table of these cells.
 
-    Coordinates that tell the rows of a measure apart always run down.
+    Coordinates that distinguish the rows of a measure always run down.
     """
     columns = layout.columns or _columns(planned.spec, layout, cells)
     differing = coordinates.varying(cells, but=("seed", "measure", columns))

@@ -1,4 +1,4 @@
-"""Which cells a claim is about."""
+"""The cells that a claim selects."""
 
 from __future__ import annotations
 

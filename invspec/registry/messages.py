@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 def explain(
     problem: ValidationError, model: type[BaseModel], written: Mapping[str, Any]
 ) -> Iterator[SpecError]:
-    """Everything that pydantic finds wrong with what was written: found, expected, a hint."""
+    """pydantic's validation errors as SpecErrors: found, expected and a hint."""
     for path, errors in _by_path(problem.errors(include_url=False), written).items():
         yield from _explained(path, errors, model)
 
@@ -44,7 +44,7 @@ def _by_path(
 
 
 def _without_consequences(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
-    """Errors without missing keys for which a misspelt one stands beside them."""
+    """The errors, without 'missing key' where a misspelt key explains it."""
     unknown: dict[Path, list[str]] = {}
     for error in errors:
         if error["type"] == "extra_forbidden":

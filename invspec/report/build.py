@@ -122,7 +122,7 @@ def _check_band(table: Table) -> None:
     if len({line.labels[-1:] for line in table.lines}) < 2:
         state = f"{table.rows[-1]} has one value" if table.rows else "there are no rows"
         raise SpecError(
-            "a band needs a lowest and a highest edge",
+            "a band needs at least two values of its last row coordinate",
             hint=f"the last of rows must have at least two values; {state}",
             path=("rows",),
         )

@@ -16,7 +16,7 @@ from invspec.spec.schema import FigureKind, Layout
 INTERVALS = "95 % intervals"
 REMARKS: dict[FigureKind, str] = {
     "band": "bands reach from the lowest to the highest {edges}",
-    "matrix": "above each matrix: the mean of its cells{means}; grey cells have no value",
+    "matrix": "above each matrix: the mean of its cells{means}; cells without a value are grey",
     "images": "below each image: {confidence}{bars}{seed}",
     "regions": "each area has the colour of the predicted class; each circle has the colour of its "
     "true class and is thick where it is misclassified{seed}",

@@ -1,4 +1,4 @@
-"""Provenance of a report: what was computed, on which device, in what time, how to repeat it."""
+"""Provenance of a report: tasks, devices, times, versions, and the command that repeats the run."""
 
 from __future__ import annotations
 

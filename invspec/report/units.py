@@ -1,4 +1,4 @@
-"""What methods say about their own quantities: units of fields, the distance a measure uses."""
+"""Units of coordinates, and the distances that measures use, for tables and axes."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def counted(judged: Judged, among: Among) -> Tensor:
     rows = judged.correct | (among == "all")
     if not rows.any():
         raise InvspecError(
-            "no example is classified correctly",
+            f"none of {len(rows):,} examples is classified correctly",
             hint="set among: all, or train the model longer",
         )
     return rows

@@ -1,4 +1,4 @@
-"""A classifier of the codes of a trained net, which shows what they still tell about the label."""
+"""A classifier of a trained net's codes, which shows how much label information they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What measures of pairs share: which pairs count, how paths are read, distances to targets."""
+"""Base classes and helpers for measures of pairs: eligible pairs, paths, distances to targets."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from invspec.ops.norms import Metric, size
 # images read at a time
 READ = 1024
 
-# a GPU's division by 255 may change a pixel that did not move by this much
+# dividing by 255 on a GPU may change an unattacked pixel by up to this much
 ROUNDING = 1e-6
 
 

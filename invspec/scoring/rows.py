@@ -1,4 +1,4 @@
-"""Constructors of the rows that a measure returns; `where` keywords tell the rows apart.
+"""Constructors of the rows that a measure returns; `where` keywords distinguish the rows.
 
 Pairs that share a source are not independent of each other. Their outcomes are therefore put
 together source by source, and intervals vary the sources; targets are taken as given.
@@ -93,12 +93,13 @@ def estimated(value: float, low: float, high: float, n: int, **where: str | floa
 def _outcomes(values: Tensor, index: Tensor, within: Range) -> Outcomes:
     if not len(values):
         raise InvspecError(
-            "no examples are left to measure", hint="widen the sample, or `among` of the measure"
+            "expected at least one example to measure, found none",
+            hint="widen the sample, or `among` of the measure",
         )
     exact = values if not values.is_floating_point() else values.double()
     if not exact.isfinite().all():
         raise InvspecError(
             f"{int((~exact.isfinite()).sum())} of {len(exact)} outcomes are infinite or NaN",
-            hint="are the model's logits finite?",
+            hint="check that the model's logits are finite",
         )
     return Outcomes(exact.cpu(), index.long().cpu(), within)

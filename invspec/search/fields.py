@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 # units of eps: pixels of [0, 1], or those of the model's standardised input
 EpsSpace = Literal["pixel", "standardised"]
 
-# the label to leave; YAML 1.1 reads an unquoted `true` as a boolean
+# the label to attack; YAML 1.1 reads an unquoted `true` as a boolean
 Label = Annotated[
     Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
 ]

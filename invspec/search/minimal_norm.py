@@ -61,7 +61,7 @@ class Nearest:
         norm: Metric,
         levels: int | None = None,
     ) -> Nearest:
-        """Nothing found yet; examples that are misclassified at x have left with x."""
+        """The state before the first offer; examples misclassified at x have left, with x."""
         # drawn for the whole batch: an example's direction must not depend on which others are
         # active
         fallback = rng.normal(tuple(batch.x.shape)).to(batch.x)

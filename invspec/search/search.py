@@ -96,9 +96,9 @@ class Search:
         """Go on with the examples where stay (M,) bool; the others leave with their x_adv.
 
         x_adv (M, C, H, W) is by default the best image so far. Returns the positions (m,) int64 of
-        those that stay, by which an attack cuts its own tensors; None if nobody leaves.
+        those that stay, by which an attack cuts its own tensors; None if no example leaves.
         """
-        # nonzero waits for the device; all that follows is skipped if nobody leaves
+        # nonzero waits for the device; all that follows is skipped if no example leaves
         leaving = (~stay).nonzero().squeeze(1)
         if not len(leaving):
             return None
@@ -200,10 +200,10 @@ class Search:
         return self.narrow(logits.argmax(1) == self.y, x_adv)
 
     def merge(self, run: Search) -> None:
-        """Take over an inner search on `active`: its passes, who left it, and its best images."""
+        """Take over an inner search on `active`: its passes, ended examples and best images."""
         inner = run.result()
         self.include(inner)
-        # those who left the run are misclassified: they leave this search too, with that image
+        # those that left the run are misclassified: they leave this search too, with that image
         stay = torch.zeros(len(self), dtype=torch.bool, device=run.rows.device)
         stay[run.rows] = True
         score = torch.full_like(self.score, -torch.inf)
@@ -212,7 +212,7 @@ class Search:
         self.narrow(stay, inner.x_adv)
 
     def vertex(self, x_adv: Tensor) -> None:
-        """Add x_adv to the path, if one is kept; those who have left stay where they were."""
+        """Add x_adv to the path, if one is kept; those that have left stay where they were."""
         if self._path is not None:
             self._results.x_adv[self._here] = x_adv
             self._path.append(self._results.x_adv)

@@ -27,7 +27,7 @@ PARTS: dict[str, Kind] = {
 
 
 class Section(BaseModel):
-    """Base of all that a spec is made of."""
+    """Base class of all sections of a spec."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -63,8 +63,10 @@ def variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
         }
         if tuple(coords.values()) in seen:
             listed = ", ".join(f"{name} {value}" for name, value in coords.items())
-            hint = "remove one; cells could not be told apart"
-            raise SpecError(f"a sweep gives {listed} twice", hint=hint, path=sweeps[-1].path)
+            hint = "remove one: their cells would have the same coordinates"
+            raise SpecError(
+                f"duplicate value in a sweep: {listed}", hint=hint, path=sweeps[-1].path
+            )
         seen.add(tuple(coords.values()))
         yield Variant(coords, method)
 

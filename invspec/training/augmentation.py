@@ -29,8 +29,8 @@ class Augmentation(BaseModel):
 
     resized_crop: tuple[Share, Share] | None = Field(
         default=None,
-        description="enlarge a random box of each image to the whole, bilinear: least and greatest "
-        "share of its area, [0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
+        description="crop a random box and resize it to the whole image (bilinear): least and "
+        "greatest share of the area, [0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
     )
     crop: int = Field(
         default=0,

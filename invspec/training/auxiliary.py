@@ -1,4 +1,4 @@
-"""What is trained beside the model and dropped afterwards, such as a prior or a rival."""
+"""Modules that are trained alongside the model and then discarded, such as a prior or a rival."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Auxiliary(Protocol):
-    """Something that is trained beside the model. Any nn.Module is one."""
+    """A module that is trained alongside the model. Any nn.Module qualifies."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Weights that the model's optimiser also updates."""

@@ -1,4 +1,4 @@
-"""Everything that a training changes, as a checkpoint holds it."""
+"""The state of a training that a checkpoint saves."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The one training loop.
 
-A defence has the fields of a Recipe and calls `fit`. It composes three things: the recipe, what a
-batch becomes before the model learns from it (`prepare`), and the loss. By default `prepare` only
-augments, and the loss is the cross-entropy. A new defence looks like this:
+A defence has the fields of a Recipe and calls `fit`. It composes three things: the recipe, the
+preparation of each batch (`prepare`), and the loss. By default `prepare` only augments, and the
+loss is the cross-entropy. A new defence looks like this:
 
     class Noisy(Recipe, Defence):
         '''Train on images with normal noise.'''
@@ -17,9 +17,9 @@ augments, and the loss is the cross-entropy. A new defence looks like this:
             noise = self.deviation * rng.normal(tuple(batch.x.shape)).to(batch.x)
             return replace(batch, x=(batch.x + noise).clamp(*batch.bounds))
 
-Inner attacks (adversarial.py), fading labels (fading.py) and likelihoods (flow.py) are pieces
-to build on. A loss of one's own is a function of net, prepared batch and draws that returns a
-StepLoss. What is trained beside the model is passed as `auxiliary`.
+Inner attacks (adversarial.py), fading labels (fading.py) and likelihoods (flow.py) are pieces to
+build on. A custom loss is a function of net, prepared batch and draws that returns a StepLoss.
+Modules trained alongside the model are passed as `auxiliary`.
 """
 
 from __future__ import annotations

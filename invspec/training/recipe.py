@@ -1,4 +1,4 @@
-"""What every training has in common: data, optimiser, learning rate, augmentation, precision."""
+"""The settings common to all trainings: data, optimiser, learning rate, augmentation, precision."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class LearningRateSchedule(BaseModel):
     def _milestones_fit(self) -> Self:
         if (self.schedule == "milestones") != bool(self.milestones):
             raise ValueError(
-                f"schedule {self.schedule} and milestones {list(self.milestones)} do not go "
-                "together"
+                "expected milestones if and only if schedule is milestones,"
+                f" found schedule {self.schedule}, milestones {list(self.milestones)}"
             )
         if list(self.milestones) != sorted({m for m in self.milestones if 0 < m < self.epochs}):
             raise ValueError(
@@ -51,7 +51,8 @@ class LearningRateSchedule(BaseModel):
     def _knots_fit(self) -> Self:
         if (self.schedule == "piecewise") != bool(self.knots):
             raise ValueError(
-                f"schedule {self.schedule} and {len(self.knots)} knots do not go together"
+                "expected knots if and only if schedule is piecewise,"
+                f" found schedule {self.schedule}, {len(self.knots)} knots"
             )
         shares = [share for share, _ in self.knots]
         spans_training = not shares or (shares[0], shares[-1]) == (0, 1)

@@ -109,7 +109,7 @@ def test_another_seed_draws_other_replicates():
 
 def test_one_example_is_enough_and_none_is_refused():
     assert Resampler(50).means([[2.0]], [[3]]).interval() == (2, 2)
-    with pytest.raises(InvspecError, match="no examples"):
+    with pytest.raises(InvspecError, match="zero examples"):
         Resampler(50).means([[]], [[]])
 
 

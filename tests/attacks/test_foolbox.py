@@ -163,7 +163,7 @@ def test_trainable_weights_and_training_mode_stay_as_they_are() -> None:
         ),
         ({"params": {"overshot": 0.1}}, ("params",), "did you mean overshoot"),
         ({"attack": "EADAttack", "params": {"decision_rule": "L7"}}, (), "EADAttack: "),
-        ({"attack": "LinfPGD"}, (), "give its radius, eps"),
+        ({"attack": "LinfPGD"}, (), "needs eps, the radius of the ball"),
         ({"params": {"steps": [1, 2]}}, ("params", "steps"), "expected"),
     ],
     ids=str,

@@ -242,8 +242,8 @@ def test_the_first_of_equal_candidates_is_chosen_and_the_last_with_compat(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"sparsity": (5, 2)}, "the smaller first"),
-        ({"sparsity": (0, 2)}, "expected two numbers"),
+        ({"sparsity": (5, 2)}, "expected sparsity as"),
+        ({"sparsity": (0, 2)}, "expected sparsity as"),
         ({"balls": ()}, "balls"),
         ({"balls": ({"norm": "l3", "eps": 1},)}, "norm"),
         ({"balls": ({"norm": "l2", "eps": -1},)}, "eps"),

@@ -254,7 +254,7 @@ def test_an_attack_works_within_no_grad(trained: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"restarts": 2, "random_start": False}, "all 2 restarts are the same"),
+        ({"restarts": 2, "random_start": False}, "all 2 restarts are equal"),
         ({"step_size": 0.1, "relative_step_size": 0.1}, "both fix the length"),
         ({"sparsity": 5}, "needs norm l1"),
         ({"eps": -0.1}, "eps"),

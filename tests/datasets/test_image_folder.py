@@ -279,7 +279,7 @@ def test_a_damaged_image_is_named(root: Path) -> None:
     for content in (whole[: len(whole) // 2], b"no image", b""):
         (root / "newt" / "0.jpg").write_bytes(content)
         problem = refusal(folder(root))
-        assert problem.message.startswith(f"{root}/newt/0.jpg is no image that can be read: ")
+        assert problem.message.startswith(f"{root}/newt/0.jpg cannot be read as an image: ")
         assert "\n" not in problem.message
 
 
@@ -311,7 +311,7 @@ def test_a_file_of_another_format_is_refused_whatever_its_name(root: Path) -> No
     path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n")
     with Image.open(path) as image:
         assert image.format == "EPS"
-    assert "is no image that can be read: cannot identify" in refusal(folder(root)).message
+    assert "cannot be read as an image: cannot identify" in refusal(folder(root)).message
 
 
 def test_transparency_is_dropped_without_a_warning(tmp_path: Path) -> None:
@@ -388,8 +388,8 @@ def test_a_relative_folder_needs_invspec_data(monkeypatch: pytest.MonkeyPatch) -
     ("fields", "message"),
     [
         ({"size": 300}, "size 300 is too large for images of resize 28"),
-        ({"classes": 3}, "classes and counts go together"),
-        ({"counts": (1, 2, 3)}, "classes and counts go together"),
+        ({"classes": 3}, "expected both classes and counts or neither"),
+        ({"counts": (1, 2, 3)}, "expected both classes and counts or neither"),
     ],
 )
 def test_contradictory_fields_are_refused(root: Path, fields: dict[str, Any], message: str) -> None:

@@ -138,7 +138,7 @@ def test_another_file_is_refused_with_its_own_digest(tmp_path: Path) -> None:
         Pretrained(file=str(path), sha256=64 * "0").train(net(), DATA, Stream("key"), Journal())
     assert (
         problem.value.message
-        == f"{path} is another file: found SHA-256 {digest(path)}, expected {64 * '0'}"
+        == f"{path} has other content: found SHA-256 {digest(path)}, expected {64 * '0'}"
     )
     assert problem.value.hint == f"if this is the file you mean, write sha256: {digest(path)}"
 
@@ -161,7 +161,7 @@ def test_a_relative_path_needs_a_data_folder(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_pickled_net_which_could_run_code_is_refused(tmp_path: Path) -> None:
-    assert "holds no weights that can be loaded" in refusal(saved(tmp_path, net())).message
+    assert "cannot be loaded as weights" in refusal(saved(tmp_path, net())).message
 
 
 HEADER = b'{"a": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}'
@@ -181,7 +181,7 @@ HEADER = b'{"a": {"dtype": "F128", "shape": [1], "data_offsets": [0, 4]}}'
 def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    assert "holds no weights that can be loaded" in refusal(path).message
+    assert "cannot be loaded as weights" in refusal(path).message
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_without_a_network_one_message_says_where_to_put_the_file(
 
 def test_a_file_of_that_name_with_other_content_is_refused(web: Path) -> None:
     torch.save(small(5).state_dict(), web.parent / "data" / "weights" / web.name)
-    with pytest.raises(InvspecError, match="is another file: found SHA-256") as problem:
+    with pytest.raises(InvspecError, match="has other content: found SHA-256") as problem:
         train(TorchvisionWeights(), small())
     assert problem.value.hint == "delete it, so that it is downloaded again"
 

@@ -99,18 +99,18 @@ def test_where_two_settings_differ_one_can_be_named() -> None:
     [
         (sweep((0.1,)), {}, "at least two values, found one"),
         (sweep((0.1, 0.1)), {}, "found none"),
-        (sweep((0.3, 0.1)), {}, "eps does not rise: 0.3, 0.1"),
-        (sweep(), {"along": "norm"}, "norm does not rise: linf, linf, linf"),
+        (sweep((0.3, 0.1)), {}, "expected rising values of eps, found 0.3, 0.1"),
+        (sweep(), {"along": "norm"}, "expected rising values of norm, found linf, linf, linf"),
         (sweep(), {"along": "epps"}, "(?s)no setting 'epps'.*did you mean eps"),
         (
             [after(0.1, {"norm": norm}) for norm in ("l2", "linf")],
             {},
-            "norm does not rise: l2, linf",
+            "expected rising values of norm, found l2, linf",
         ),
         (
             [after(0.1, {"random_start": flag}) for flag in (False, True)],
             {},
-            "random_start does not rise: False, True",
+            "expected rising values of random_start, found False, True",
         ),
     ],
     ids=str,

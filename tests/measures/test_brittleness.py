@@ -115,7 +115,7 @@ def test_misclassified_examples_count_only_with_among_all(among: Any, expected: 
 
 
 def test_it_is_refused_where_no_example_is_correct() -> None:
-    with pytest.raises(InvspecError, match="no example is classified correctly"):
+    with pytest.raises(InvspecError, match="examples is classified correctly"):
         score(examples(torch.zeros(SHAPE), wrong=N))
     assert Brittleness().smoke().among == "all"
 

@@ -257,7 +257,7 @@ def test_regions_and_circles_agree():
 
 def test_attacks_without_pairs_and_other_classes_are_refused():
     single = Examples(TensorSplit(*points(4)), filled({}), {"x_adv": points(4)[0]})
-    with pytest.raises(InvspecError, match="is not on pairs"):
+    with pytest.raises(InvspecError, match="expected a second attack on pairs"):
         score(RADIUS, single)
     one = train()
     same = replace(one, clean=TensorSplit(points(40)[0], torch.zeros(40, dtype=torch.int64)))

@@ -131,5 +131,5 @@ def test_the_attacks_own_clamp_changes_nothing() -> None:
 
 
 def test_other_attacks_are_refused() -> None:
-    with pytest.raises(InvspecError, match="the attack is not null_step"):
+    with pytest.raises(InvspecError, match="expected attack null_step"):
         NullStepExactness().score(net(), examples(NSPGD().identity["fields"]))

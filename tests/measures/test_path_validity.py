@@ -230,6 +230,6 @@ def test_paths_must_have_been_kept() -> None:
 
 
 def test_a_promise_must_be_known() -> None:
-    with pytest.raises(InvspecError, match="how much confidence"):
+    with pytest.raises(InvspecError, match="sets no max_drop"):
         found(attacked(level(), promise=None))
     assert found(attacked(level(), promise=None), PathValidity(max_drop=0.05))["failing"] == 0

@@ -66,7 +66,7 @@ def test_among_correct_keeps_the_index_of_correct_examples():
 
 
 def test_among_correct_is_refused_without_correct_examples():
-    with pytest.raises(InvspecError, match="no example is classified correctly"):
+    with pytest.raises(InvspecError, match="examples is classified correctly"):
         FoolingRate(among="correct").score(nn.Identity(), judged([0], [1], [1]))
 
 

@@ -138,7 +138,9 @@ def test_a_file_with_another_digest_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, program())
     problem = refusal(ExportedProgram(file=str(path), sha256=64 * "0"))
     digest = hashlib.sha256(program()).hexdigest()
-    assert problem.message == f"{path} is another file: found SHA-256 {digest}, expected {64 * '0'}"
+    assert (
+        problem.message == f"{path} has other content: found SHA-256 {digest}, expected {64 * '0'}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: Path, content: bytes) ->
     path = written(tmp_path, content)
     digest = hashlib.sha256(content).hexdigest()
     problem = refusal(ExportedProgram(file=str(path), sha256=digest))
-    assert problem.message.startswith(f"{path} holds no program that can be loaded: ")
+    assert problem.message.startswith(f"{path} cannot be loaded as a program: ")
     assert "\n" not in problem.message
 
 
@@ -156,7 +158,7 @@ def test_an_archive_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = BytesIO()
     torch.save(net().state_dict(), file)
     assert refusal(model(tmp_path, file.getvalue())).message.endswith(
-        "can be loaded: there is no models/model.json in it"
+        "the archive has no models/model.json"
     )
 
 
@@ -230,7 +232,7 @@ def test_a_pickle_in_place_of_the_sample_inputs_is_not_run(tmp_path: Path) -> No
     trace = tmp_path / "trace"
     for poison in (pickle.dumps(Bait(trace)), saved(Bait(trace))):
         content = changed("data/sample_inputs/model.pt", lambda _, poison=poison: poison)
-        assert "holds no program that can be loaded" in refusal(model(tmp_path, content)).message
+        assert "cannot be loaded as a program" in refusal(model(tmp_path, content)).message
     assert not trace.exists()
 
 
@@ -283,7 +285,7 @@ def test_entries_that_only_one_reader_sees_are_refused(tmp_path: Path) -> None:
         ([*within("a", plain), *within("a", evil)], "duplicate entry a/.data/serialization_id"),
     ):
         message = refusal(model(tmp_path, packed(*entries))).message
-        assert message == f"{tmp_path}/net.pt2 holds no program that can be loaded: {reason}"
+        assert message == f"{tmp_path}/net.pt2 cannot be loaded as a program: {reason}"
     assert not trace.exists()
 
 
@@ -307,7 +309,7 @@ def test_a_program_that_torch_cannot_read_gives_one_message_with_the_reason(
     weights = "data/weights/model_weights_config.json"
     content = changed(weights, lambda content: content.replace(b'"weight_0"', b'"weight_9"'))
     message = refusal(model(tmp_path, content)).message
-    assert message.startswith(f"{tmp_path}/net.pt2 holds no program that can be loaded: ")
+    assert message.startswith(f"{tmp_path}/net.pt2 cannot be loaded as a program: ")
     assert "weight_9" in message
     assert (caplog.records, *capfd.readouterr()) == ([], "", "")
     assert not logging.getLogger("torch.export").filters

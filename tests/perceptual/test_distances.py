@@ -211,7 +211,7 @@ def test_weights_of_another_net_are_refused(
     torch.save(
         {"0.weight": torch.zeros(3)}, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth"
     )
-    with pytest.raises(InvspecError, match=r"of another net: 0.weight has shape"):
+    with pytest.raises(InvspecError, match=r"does not fit the net: 0.weight has shape"):
         backbone("alex", torch.device("cpu"))
 
 
@@ -225,7 +225,7 @@ def test_a_file_without_a_state_dict_is_refused(
     (tmp_path / "weights").mkdir()
     torch.save(content, tmp_path / "weights" / "alexnet_imagenet1k_v1_features.pth")
     with pytest.raises(
-        InvspecError, match=r"expected a state dict|of another net: 0.weight has no tensor"
+        InvspecError, match=r"expected a state dict|does not fit the net: 0.weight has no tensor"
     ):
         backbone("alex", torch.device("cpu"))
 

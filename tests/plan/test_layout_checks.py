@@ -108,7 +108,7 @@ def test_the_second_measure_of_a_plane_is_checked_in_its_place(problems):
 
 def test_a_plane_has_one_point_a_row(problems):
     text = SPEC + PLANE.replace("rows: [model, defence, rotations.max_degrees]", "rows: [model]")
-    assert "one point a row, found 6 cells in 2 rows" in " ".join(problems(text % 0.1))
+    assert "one point per row, found 6 cells in 2 rows" in " ".join(problems(text % 0.1))
 
 
 def test_every_problem_of_every_layout_is_reported(problems):

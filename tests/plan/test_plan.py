@@ -452,7 +452,7 @@ def test_a_file_that_a_method_reads_must_be_there(
     message = complaint(
         models={"stdcnn": {}}, train=[{**BASE["train"][0], "model": "stdcnn"}], attacks=attacks
     )
-    assert message.startswith("x.yaml: attacks.pgd: there are no weights of alexnet_cifar")
+    assert message.startswith("x.yaml: attacks.pgd: no weights of alexnet_cifar found")
     (tmp_path / "weights").mkdir()
     keys: list[set[str]] = []
     for content in (b"once", b"retrained"):

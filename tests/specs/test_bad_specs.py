@@ -461,8 +461,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "restarts that are all the same": (
         attack("{restarts: 2, random_start: false}"),
-        "x.yaml:9: attacks.pgd: without random_start all 2 restarts are the same; give one or the "
-        "other",
+        "x.yaml:9: attacks.pgd: without random_start all 2 restarts are equal; "
+        "set random_start: true or restarts: 1",
     ),
     "a negative seed": (
         BASE + "seeds: [0, -1]\n",
@@ -534,13 +534,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a value twice in a sweep": (
         attack("{eps: {sweep: [8/255, 0.1, 16/510]}}"),
-        f"x.yaml:9: attacks.pgd.eps: a sweep gives pgd.eps {8 / 255} twice\n"
-        "hint: remove one; cells could not be told apart",
+        f"x.yaml:9: attacks.pgd.eps: duplicate value in a sweep: pgd.eps {8 / 255}\n"
+        "hint: remove one: their cells would have the same coordinates",
     ),
     "a method twice in a sweep": (
         nested("{sweep: [{use: pgd}, {use: pgd, eps: 0.2}]}"),
-        "x.yaml:7: defences.standard.attack: a sweep gives standard.attack pgd twice\n"
-        "hint: remove one; cells could not be told apart",
+        "x.yaml:7: defences.standard.attack: duplicate value in a sweep: standard.attack pgd\n"
+        "hint: remove one: their cells would have the same coordinates",
     ),
     "a wrong value in a sweep": (
         attack("\n    eps:\n      sweep:\n        - 0.1\n        - -3"),
@@ -1035,4 +1035,4 @@ def test_at_most_fifty_mistakes_are_printed(capsys: pytest.CaptureFixture[str]) 
     Path("x.yaml").write_text(BASE + f"seeds: [{', '.join(['a'] * 1000)}]\n")
     lines = said(capsys, "x.yaml").split("\n")
     assert len(lines) == 51
-    assert lines[-1] == "error: found more than 50 problems; above are the first"
+    assert lines[-1] == "error: found more than 50 problems; the first 50 are shown"

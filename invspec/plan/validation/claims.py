@@ -15,7 +15,7 @@ Cells = Sequence[Mapping[str, Scalar]]
 
 
 def problems(planned: Plan) -> Iterator[SpecError]:
-    """Everything wrong with the claims of a plan, as far as that shows before anything is run."""
+    """The problems with a plan's claims that can be found before a run."""
     for number, claim in enumerate(planned.spec.claims):
         path, pick = ("claims", number, claim.form), claim.pick
         if unknown := list(measure_problems(planned, pick.measure, (*path, "measure"))):

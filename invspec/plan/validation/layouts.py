@@ -94,7 +94,9 @@ def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[Sp
         tuple(sorted(item for item in coords.items() if item[0] != "seed")) for coords in inside
     }
     if len(points) < len(distinct):
-        message = f"a plane has one point a row, found {len(distinct)} cells in {len(points)} rows"
+        message = (
+            f"a plane shows one point per row, found {len(distinct)} cells in {len(points)} rows"
+        )
         yield SpecError(message, hint="fix the columns with at", path=("at",))
         return
     for problem in _layout_problems(planned, upwards(planned, layout, rows)):

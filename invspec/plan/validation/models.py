@@ -108,7 +108,7 @@ def _oracle_mismatches(
 
 
 def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
-    """Every method that uses the models of a line, and what messages call it."""
+    """Every method that uses the models of a line, with its name in messages."""
     for where, defence in variants_of(spec, "defence", line.defence):
         yield from _trainers(str(where["defence"]), defence)
     names = measures_of(spec, line)
@@ -165,7 +165,7 @@ def _built(model: Model, dataset: Dataset) -> Any:
     if isinstance(net, torch.nn.Module):
         return net
     message = f"{type(model).__name__}.build returned {shown(net)}, expected a torch.nn.Module"
-    raise SpecError(message, hint="does it end with `return net`?")
+    raise SpecError(message, hint="end build with `return net`")
 
 
 def _logits(net: Any, dataset: Dataset) -> Any:

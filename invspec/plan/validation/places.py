@@ -42,5 +42,5 @@ def place_problems(
             hint = f"{name} is {', '.join(map(shown, values))}"
             yield SpecError(f"no cell at {name} {shown(value)}", hint=hint, path=(*path, name))
     if each_exists and not any(matches(coords, at) for coords in cells):
-        hint = "each of them exists, but not together"
+        hint = "each coordinate exists, but no cell combines them"
         yield SpecError("no cell has all of these coordinates", hint=hint, path=path)

@@ -21,13 +21,13 @@ from invspec.report.table import Table
 
 # Letters of a title and of the note below a figure.
 LETTERS_PER_INCH, SMALL_LETTERS_PER_INCH = 9, 16
-# On a page: brings type of 8.5 points to the size of its small text.
+# Scale of a figure on a page, so that its 8.5-point text matches the page's small text.
 REM_PER_INCH = 7.2
 DPI = 200
 
 
 def group(tables: Iterable[Table]) -> list[list[Table]]:
-    """The tables of each figure; tables to stand beside another share its figure."""
+    """The tables of each figure; a table with `beside` shares the figure of the one before it."""
     figures: list[list[Table]] = []
     for table in tables:
         if table.figure == "beside" and figures:

@@ -76,7 +76,7 @@ def test_a_single_band_has_no_legend(laid):
         ),
         (
             BAND.replace("{defence: normal}", "{defence: normal, success.quantile: 0.05}"),
-            "report.0.rows: a band needs a lowest and a highest edge",
+            "report.0.rows: a band needs at least two values of its last row coordinate",
         ),
     ],
     ids=["columns", "edges"],
