@@ -1,15 +1,21 @@
-"""Restore the registry after a test that adds to it."""
+"""Restore the registry after a test that adds to it; messages of errors about it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from invspec import sources
+from invspec.errors import SpecError
 from invspec.registry import cards
 from invspec.registry.methods import resolve
+
+# Writes a file of a user's registry: its name and its text.
+WriteFile = Callable[[str, str], None]
 
 
 def reread() -> None:
@@ -36,3 +42,10 @@ def untouched(folder: Path) -> Generator[None]:
             ):
                 del sys.modules[name]
         reread()
+
+
+def refusal(work: Callable[[], object], tmp_path: Path) -> str:
+    """The message of the error that the work raises, with paths relative to the folder."""
+    with pytest.raises(SpecError) as caught:
+        work()
+    return str(caught.value).replace(f"{tmp_path.resolve()}/", "")

@@ -1,0 +1,70 @@
+"""Scales and `--set` values laid over a spec, and how a spec is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invspec.attacks.pgd import PGD
+from invspec.errors import SpecError
+from invspec.spec import overlay
+from invspec.spec.resolved import Spec
+
+WRITTEN = """\
+title: toy
+datasets: {fake: {}}
+models: {linear: {}}
+defences: {standard: {epochs: 9}}
+attacks: {pgd: {eps: 0.1, steps: 40}}
+measures: {accuracy: {of: pgd}}
+train: [{dataset: fake, model: linear, defence: standard}]
+scales:
+  laptop: {attacks.pgd.steps: 5, seeds: [7], defences.standard.epochs: 2}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(WRITTEN)
+    return path
+
+
+def pgd_of(read: Spec) -> PGD:
+    method = read.entries["attacks"]["pgd"].variants[0].method
+    assert isinstance(method, PGD)
+    return method
+
+
+def test_a_scale_changes_a_spec_and_settings_change_both(path: Path) -> None:
+    assert pgd_of(overlay.load(path)) == PGD(eps=0.1, steps=40)
+    laptop = overlay.load(path, "laptop", ["attacks.pgd.steps=6"])
+    assert (pgd_of(laptop), laptop.seeds) == (PGD(eps=0.1, steps=6), (7,))
+    assert laptop.entries["defences"]["standard"].variants[0].method.epochs == 2
+
+
+def test_a_setting_is_yaml(path: Path) -> None:
+    swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
+    assert [item.method for item in swept.entries["attacks"]["pgd"].variants] == [
+        PGD(eps=0.1),
+        PGD(eps=8 / 255),
+    ]
+    assert swept.title == "a=b"
+
+
+def test_a_spec_is_named_after_its_file(path: Path) -> None:
+    assert overlay.load(path).name == "toy"
+
+
+def test_a_spec_is_found_by_path_or_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert overlay.find("quickstart").name == "quickstart.yaml"
+    assert overlay.find("nowhere/quickstart") == Path("nowhere/quickstart")
+    assert overlay.find("nothing.yaml") == Path("nothing.yaml")
+    monkeypatch.chdir(path.parent)
+    Path("quickstart").write_text(WRITTEN)
+    assert overlay.find("quickstart") == Path(
+        "quickstart"
+    )  # a file here comes before one that ships
+    with pytest.raises(SpecError, match="no spec is named 'toi'"):
+        overlay.find("toi")
