@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from columns import filled
+from small_splits import split_of
 
-from invspec.data import JUDGED, PAIRED, Examples, JudgedPairs, TensorSplit, judged_from
+from invspec.data import JUDGED, PAIRED, Examples, JudgedPairs, Perturbed, TensorSplit, judged_from
 
 COLUMNS = {
     "index": torch.arange(5, 9),
@@ -48,3 +49,17 @@ def test_a_measure_of_pairs_needs_pairs() -> None:
     split = TensorSplit(torch.zeros(4, 1, 1, 1), torch.zeros(4))
     with pytest.raises(AssertionError, match="single examples"):
         _ = Examples(split, filled(COLUMNS), {}).pairs
+
+
+def test_costing_counts_the_same_passes_for_all_examples():
+    found = Perturbed.costing(torch.zeros(3, 1, 2, 2), forwards=5, backwards=4)
+    assert (found.forwards.tolist(), found.backwards.tolist(), found.path) == (
+        [5] * 3,
+        [4] * 3,
+        None,
+    )
+
+
+def test_examples_have_their_attacked_images():
+    x_adv = torch.rand(2, 1, 1, 1)
+    assert Examples(split_of(2), filled({}), {"x_adv": x_adv}).x_adv is x_adv

@@ -2,17 +2,12 @@
 
 import pytest
 import torch
-from columns import filled
 from hypothesis import given
 from hypothesis import strategies as st
+from small_splits import split_of
 
-from invspec.data import Examples, Journal, Perturbed, TensorSplit
+from invspec.data import TensorSplit
 from invspec.ops.draws import Stream
-
-
-def split_of(n, kind=torch.uint8):
-    pixels = torch.arange(n).view(n, 1, 1, 1).to(kind)
-    return TensorSplit(pixels, torch.arange(n) % 3)
 
 
 def read(batches):
@@ -101,24 +96,3 @@ def test_a_batch_is_cut_by_positions_or_by_a_mask(rows):
     assert torch.equal(taken.index, expected)
     assert torch.equal(taken.x.flatten(), expected / 255)
     assert (len(taken), taken.bounds) == (2, whole.bounds)
-
-
-def test_costing_counts_the_same_passes_for_all_examples():
-    found = Perturbed.costing(torch.zeros(3, 1, 2, 2), forwards=5, backwards=4)
-    assert (found.forwards.tolist(), found.backwards.tolist(), found.path) == (
-        [5] * 3,
-        [4] * 3,
-        None,
-    )
-
-
-def test_examples_have_their_attacked_images():
-    x_adv = torch.rand(2, 1, 1, 1)
-    assert Examples(split_of(2), filled({}), {"x_adv": x_adv}).x_adv is x_adv
-
-
-def test_the_default_journal_keeps_nothing():
-    journal = Journal()
-    journal.save({"epoch": 1})
-    journal.step(1, 2, loss=0.5)
-    assert journal.resume() is None

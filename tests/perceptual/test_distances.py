@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import lpips
 import numpy as np
@@ -17,9 +13,9 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from features_toys import convolutional, images
 from PIL import Image
-from torch import Tensor, nn
-from torchvision.models.vgg import cfgs, make_layers
+from torch import Tensor
 
 from invspec.errors import InvspecError
 from invspec.layers.cifar_alexnet import RELUS, cifar_alexnet
@@ -27,9 +23,8 @@ from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD
 from invspec.perceptual import weights
 from invspec.perceptual.backbones import Backbone, Outputs, backbone
 from invspec.perceptual.distances import DISTANCES, describe, distance, offline, weights_read
-from invspec.perceptual.features import embedded, own_features
+from invspec.perceptual.features import embedded
 
-VGG16 = cfgs["D"]
 SLOW_IF_VGG = [
     pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES
 ]
@@ -40,71 +35,6 @@ NET_OF = {
     "laidlaw_alex": "alex",
 }
 KNOWN = dict(weights.PUBLISHED)
-
-
-def images(n: int = 6, channels: int = 3, side: int = 32, seed: int = 0) -> Tensor:
-    return torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """Forget the nets that other tests loaded."""
-    backbone.cache_clear()
-    yield
-    backbone.cache_clear()
-
-
-@pytest.fixture
-def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without files of the user and without network."""
-    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    monkeypatch.setattr(
-        weights.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False
-    )
-
-
-def offline_download(*_: object, **__: object) -> None:
-    raise OSError("Name or service not known")
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], lpips.LPIPS]:
-    """Put random weights into INVSPEC_DATA as if published; returns lpips' own net with them."""
-    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    (tmp_path / "weights").mkdir()
-
-    def put(name: str) -> lpips.LPIPS:
-        monkeypatch.setitem(weights.PUBLISHED, name, replace(weights.PUBLISHED[name], sha256=None))
-        net = random_net(name)
-        state = {key.partition(".")[2]: value for key, value in net.net.state_dict().items()}
-        torch.save(state, tmp_path / "weights" / f"{weights.PUBLISHED[name].file}.pth")
-        return net
-
-    return put
-
-
-@cache
-def random_net(name: str) -> lpips.LPIPS:
-    """lpips' net with random weights; VGG's linear layers, which it would discard, are not made."""
-    with (
-        torch.random.fork_rng(devices=[]),
-        warnings.catch_warnings(),
-        pytest.MonkeyPatch.context() as patched,
-    ):
-        warnings.simplefilter("ignore")
-        patched.setattr(
-            lpips.pretrained_networks.tv,
-            "vgg16",
-            lambda **_: SimpleNamespace(features=make_layers(VGG16)),
-        )
-        torch.manual_seed(0)
-        return lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
-
-
-@pytest.fixture
-def random_weights(stand_in: Callable[[str], lpips.LPIPS]) -> dict[str, lpips.LPIPS]:
-    """The two small nets."""
-    return {name: stand_in(name) for name in ("alex", "squeeze")}
 
 
 # ─ LPIPS ─
@@ -159,22 +89,6 @@ def test_a_distance_grows_with_the_noise(name: str, stand_in: Callable[[str], lp
     ]
     assert means == sorted(means)
     assert means[0] > 0
-
-
-@pytest.mark.usefixtures("random_weights")
-def test_a_backbone_is_loaded_once_and_has_no_gradients() -> None:
-    first = backbone("alex", torch.device("cpu"))
-    assert backbone("alex", torch.device("cpu")) is first
-    assert not first.training
-    assert not any(weight.requires_grad for weight in first.parameters())
-    assert {weight.dtype for weight in first.parameters()} == {torch.float32}
-
-
-@pytest.mark.usefixtures("random_weights")
-def test_loading_a_backbone_draws_no_global_random_numbers() -> None:
-    before = torch.get_rng_state()
-    backbone("alex", torch.device("cpu"))
-    assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.usefixtures("random_weights")
@@ -273,111 +187,11 @@ def example(name: str) -> Tensor:
 # ─ Laidlaw's variant ─
 
 
-def convolutional() -> nn.Sequential:
-    """Two maps of different shape, then a hidden linear layer."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(
-            *(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 12, 3, stride=2), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(12 * 49, 16), nn.ReLU(), nn.Linear(16, 4)),
-        ).eval()
-
-
-class Functional(nn.Module):
-    """The same net with activations called as functions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = convolutional()
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, _, second, _, flatten, third, _, fourth = self.layers
-        return fourth(third(flatten(F.relu(second(first(x).relu())))).relu_())
-
-
-def test_the_embedding_distance_follows_its_formula() -> None:
-    a, b = torch.tensor([[3.0, 4.0]]).view(1, 2, 1, 1), torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1)
-    maps, others = [a.expand(1, 2, 5, 7), a], [b.expand(1, 2, 5, 7), a]
-    found = (embedded(maps) - embedded(others)).norm().item()
-    assert found == pytest.approx(((0.6 - 1) ** 2 + 0.8**2) ** 0.5, abs=1e-6)
-
-
 def test_the_embedding_distance_obeys_the_triangle_inequality_and_its_bound() -> None:
     between = distance("laidlaw_self", convolutional())
     x, other, third = images(50), images(50, seed=1), images(50, seed=2)
     assert (between(x, third) <= between(x, other) + between(other, third) + 1e-6).all()
     assert between(x, other).max() <= 2 * 2**0.5
-
-
-def test_the_features_of_a_model_are_its_last_maps_of_each_shape() -> None:
-    net, x = convolutional(), images()
-    first = net[:2](x)
-    expected = embedded([first, net[2:4](first)])
-    logits, features = own_features(net, x)
-    assert torch.equal(logits, net(x))
-    torch.testing.assert_close(features, expected)
-    block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1), nn.ReLU())
-    torch.testing.assert_close(own_features(block, x)[1], embedded([block(x)]))
-
-
-def test_activations_called_as_functions_count_as_well() -> None:
-    x = images()
-    torch.testing.assert_close(
-        own_features(Functional(), x)[1], own_features(convolutional(), x)[1]
-    )
-
-
-class Listed(nn.Module):
-    """A net that lists its feature layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = convolutional()
-        self.feature_layers = (self.net[0],)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
-def test_a_model_may_list_its_feature_layers() -> None:
-    net, x = Listed(), images()
-    logits, features = own_features(nn.Sequential(net), x)
-    assert torch.equal(logits, net(x))
-    torch.testing.assert_close(features, embedded([net.net[0](x)]))
-    assert not net.net[0]._forward_hooks
-
-
-class Padded(nn.Module):
-    """Pads batches, as invspec.perform does."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(torch.cat([x, x[-1:].expand(-len(x) % 8, *x.shape[1:])]))[: len(x)]
-
-
-def test_features_pass_through_a_wrapper_that_pads_batches() -> None:
-    net, x = convolutional(), images(5)
-    torch.testing.assert_close(own_features(Padded(net), x)[1], own_features(net, x)[1])
-
-
-class LowPrecision(nn.Module):
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.net(x).float()
-
-
-def test_features_of_a_low_precision_are_compared_in_float32() -> None:
-    net, x = convolutional(), images(5)
-    features, exact = own_features(LowPrecision(net), x)[1], own_features(net, x)[1]
-    assert features.dtype == torch.float32
-    assert (features - exact).norm(dim=1).max() < 0.1  # of 2 sqrt(2) at most; bfloat16 has 8 bits
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -386,18 +200,6 @@ def test_reading_features_changes_neither_mode_nor_weights(training: bool) -> No
     torch.autograd.grad(distance("laidlaw_self", net)(x, images(seed=1)).sum(), x)
     assert net.training is training
     assert all(weight.requires_grad and weight.grad is None for weight in net.parameters())
-
-
-def test_a_flat_net_is_compared_by_its_flat_activations() -> None:
-    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
-    x = images(4, 3, 2)
-    hidden = net[:3](x)
-    torch.testing.assert_close(own_features(net, x)[1], F.normalize(hidden, dim=1, eps=1e-10))
-
-
-def test_a_linear_net_is_refused() -> None:
-    with pytest.raises(InvspecError, match="no activations"):
-        own_features(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), images(4, 3, 2))
 
 
 def test_the_features_of_a_reference_are_computed_once() -> None:
