@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import pytest
+from pydantic import BaseModel, Field
+
 from invspec.attacks.pgd import PGD
-from invspec.kinds import units_of
+from invspec.kinds import Unit, units_of
+from invspec.kinds.units import annotated_unit
 from invspec.registry.methods import make
 
 
@@ -13,3 +19,19 @@ def test_units_come_from_annotations_and_may_depend_on_other_fields() -> None:
     assert PGD().unit_of("steps") == PGD().unit_of("nothing") == ""
     units = units_of(make("defence", "adversarial_training", {"attack": {"use": "pgd"}}))
     assert (units["max_degrees"], units["attack.eps"]) == ("degrees", "pixels in [0, 1]")
+
+
+class Fields(BaseModel):
+    plain: float = 0.0
+    annotated: Annotated[float, Unit("nats")] = 0.0
+    optional: Annotated[float, Unit("nats")] | None = None
+    listed: tuple[Annotated[float, Unit("nats")], ...] = ()
+    bounded: Annotated[float, Unit("nats")] = Field(default=0.0, ge=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("plain", ""), *((name, "nats") for name in ("annotated", "optional", "listed", "bounded"))],
+)
+def test_a_unit_is_found_wherever_it_stands_in_an_annotation(name: str, unit: str) -> None:
+    assert annotated_unit(Fields.model_fields[name]) == unit

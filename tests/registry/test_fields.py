@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
 from invspec.attacks.pgd import PGD
 from invspec.defences.adversarial_training import AdversarialTraining
+from invspec.kinds import Model
+from invspec.models.linear import Linear
+from invspec.registry.fields import AttackField, ModelField
 from invspec.registry.methods import make
 
 
@@ -12,3 +20,44 @@ def test_a_method_in_a_method_is_given_by_use_and_fields() -> None:
     assert isinstance(made, AdversarialTraining)
     assert made.attack == PGD(eps=0.3, steps=3, step_size=0.01)
     assert made == AdversarialTraining(attack=PGD(eps=0.3, steps=3, step_size=0.01))
+
+
+class Holder(BaseModel):
+    attack: AttackField
+    model: ModelField | None = None
+
+
+def test_a_method_that_is_made_already_is_taken_as_it_is() -> None:
+    attack = PGD(eps=0.1)
+    assert Holder(attack=attack).attack is attack
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("pgd", "'pgd'"),
+        ({"eps": 0.1}, "{'eps': 0.1}"),
+        ({"use": 3}, "{'use': 3}"),
+        (None, "nothing"),
+    ],
+)
+def test_a_value_that_names_no_method_is_refused(written: object, found: str) -> None:
+    message = re.escape(f"expected {{use: name, ...fields}}, found {found}")
+    with pytest.raises(ValidationError, match=message):
+        Holder.model_validate({"attack": written})
+
+
+def test_a_field_takes_methods_of_one_kind() -> None:
+    assert isinstance(
+        Holder.model_validate({"attack": PGD(), "model": {"use": "linear"}}).model, Model
+    )
+    with pytest.raises(ValidationError, match="no model is named 'pgd'"):
+        Holder.model_validate({"attack": PGD(), "model": {"use": "pgd"}})
+    with pytest.raises(ValidationError, match="instance of Attack"):
+        Holder.model_validate({"attack": Linear()})
+
+
+def test_what_is_written_is_not_changed_by_reading_it() -> None:
+    written = {"use": "pgd", "eps": 0.1}
+    Holder.model_validate({"attack": written})
+    assert written == {"use": "pgd", "eps": 0.1}

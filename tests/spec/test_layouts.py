@@ -1,0 +1,37 @@
+"""Layouts of tables and figures."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from invspec.spec.layouts import Against, FigureKind, Layout
+
+
+def test_a_layout_is_a_profile_unless_it_says_otherwise() -> None:
+    layout = Layout(of="accuracy")
+    assert (layout.figure, layout.rows, layout.columns, layout.at) == ("profile", None, None, {})
+
+
+def test_one_row_coordinate_counts_as_a_list() -> None:
+    assert Layout.model_validate({"of": "accuracy", "rows": "model"}).rows == ("model",)
+
+
+def test_a_plane_needs_a_second_measure() -> None:
+    with pytest.raises(ValidationError, match="expected against, the second measure of a plane"):
+        Layout(of="accuracy", figure="plane")
+    plane = Layout.model_validate(
+        {"of": "accuracy", "figure": "plane", "against": {"of": "invariance"}}
+    )
+    assert plane.against == Against(of="invariance")
+
+
+@pytest.mark.parametrize("figure", [kind for kind in get_args(FigureKind) if kind != "plane"])
+def test_no_other_figure_takes_a_second_measure(figure: FigureKind) -> None:
+    assert Layout(of="accuracy", figure=figure).figure == figure
+    with pytest.raises(
+        ValidationError, match=f"expected figure: plane with against, found {figure}"
+    ):
+        Layout(of="accuracy", figure=figure, against=Against(of="invariance"))

@@ -1,0 +1,59 @@
+"""A spec as its author writes it: entries, train lines and seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from spec_toys import BASE
+
+from invspec.kinds import Sample
+from invspec.spec.schema import Entry, Oracle, Written
+
+
+def written(**changes: Any) -> Written:
+    return Written.model_validate({**BASE, **changes})
+
+
+def test_an_entry_is_split_into_its_own_keys_and_the_fields_of_its_method() -> None:
+    keys = {"use": "pgd", "sample": {"limit": 3}, "independent": True, "eps": 0.1, "steps": 2}
+    assert written(attacks={"mine": keys}).attacks["mine"] == Entry(
+        use="pgd", sample=Sample(limit=3), independent=True, fields={"eps": 0.1, "steps": 2}
+    )
+    keys = {"of": ["pgd"], "oracle": {"model": "linear", "defence": "standard"}, "level": 0.9}
+    assert written(measures={"mine": keys}).measures["mine"] == Entry(
+        of=("pgd",), oracle=Oracle(model="linear", defence="standard"), fields={"level": 0.9}
+    )
+
+
+def test_an_empty_entry_has_no_fields() -> None:
+    assert written(attacks={"pgd": None}).attacks["pgd"] == Entry()
+
+
+@pytest.mark.parametrize(("entry", "found"), [("pgd", "'pgd'"), (["pgd"], r"\['pgd'\]"), (3, "3")])
+def test_an_entry_that_is_not_keys_is_refused(entry: object, found: str) -> None:
+    with pytest.raises(ValidationError, match=f"or nothing, found {found}"):
+        written(attacks={"pgd": entry})
+
+
+def test_a_bool_is_needed_where_one_is_meant() -> None:
+    with pytest.raises(ValidationError, match="valid boolean"):
+        written(attacks={"pgd": {"independent": 1}})
+
+
+def test_seeds_default_to_0_and_are_distinct_whole_numbers() -> None:
+    assert written().seeds == (0,)
+    assert written(seeds=[0, 2**31 - 1]).seeds == (0, 2**31 - 1)
+    with pytest.raises(ValidationError, match="expected distinct seeds, found duplicate seed 3"):
+        written(seeds=[1, 3, 3])
+    for seeds in ([-1], [2**31], [True], [1.0], []):
+        with pytest.raises(ValidationError, match="seeds"):
+            written(seeds=seeds)
+
+
+@pytest.mark.parametrize("part", ["title", "datasets", "measures", "train"])
+def test_these_parts_are_required(part: str) -> None:
+    keys = {name: value for name, value in BASE.items() if name != part}
+    with pytest.raises(ValidationError, match=rf"{part}\n  Field required"):
+        Written.model_validate(keys)
