@@ -18,6 +18,7 @@ from invspec.flows.couplings import (
     ScaledConv,
     coupling_net,
     frozen_statistics,
+    halvable,
 )
 from invspec.flows.layers import ActNorm
 
@@ -71,3 +72,18 @@ def test_inverting_does_not_initialise_actnorm() -> None:
     layer = AdditiveCoupling(coupling_net(2, 5, 2, "actnorm")).train()
     layer.inverse(torch.randn(3, 4, 4, 4))
     assert not any(module.initialised for module in layer.modules() if isinstance(module, ActNorm))
+
+
+def test_couplings_need_an_even_number_of_channels() -> None:
+    assert halvable((4, 3, 3)) == (4, 3, 3)
+    message = "couplings need an even number of channels, found 5: squeeze the input"
+    with pytest.raises(ValueError, match=message):
+        halvable((5, 4, 4))
+
+
+def test_a_coupling_keeps_the_half_that_its_network_reads() -> None:
+    layer, x = learnt(AffineCoupling(coupling_net(2, 5, 4, "none"))), random_maps()
+    other = torch.cat([x[:, :2], random_maps()[:, :2]], dim=1)
+    assert torch.equal(layer(x)[0][:, :2], x[:, :2])
+    assert torch.equal(layer(x)[1], layer(other)[1])
+    assert not torch.equal(layer(x)[0][:, 2:], layer(other)[0][:, 2:])

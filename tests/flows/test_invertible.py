@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from flow_toys import SHAPE, learnt, random_maps
-from torch import Tensor, nn
+from flow_toys import SHAPE, learnt, random_maps, true_log_det
 
 from invspec.flows.couplings import AdditiveCoupling, AffineCoupling, coupling_net
 from invspec.flows.invertible import Invertible
@@ -36,19 +35,6 @@ def layers() -> dict[str, Invertible]:
         found[f"additive {norm}"] = AdditiveCoupling(coupling_net(2, 5, 2, norm))
         found[f"affine {norm}"] = AffineCoupling(coupling_net(2, 5, 4, norm))
     return found
-
-
-def true_log_det(layer: nn.Module, x: Tensor) -> Tensor:
-    """log |det| of each example's Jacobian (B,), from autograd."""
-    found = []
-    for one in x:
-
-        def alone(z: Tensor) -> Tensor:
-            return layer(z[None])[0].flatten()
-
-        jacobian = torch.autograd.functional.jacobian(alone, one)
-        found.append(torch.linalg.slogdet(jacobian.reshape(one.numel(), -1)).logabsdet)
-    return torch.stack(found)
 
 
 @pytest.mark.parametrize("name", layers())

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from flow_toys import random_maps
 
-from invspec.flows.layers import DCT, ActNorm, Invertible1x1, Squeeze
+from invspec.flows.layers import (
+    DCT,
+    ActNorm,
+    ChannelReversal,
+    Flatten,
+    Invertible1x1,
+    Rescale,
+    Squeeze,
+    squeezed,
+)
 
 
 def test_only_the_first_training_batch_initialises_actnorm() -> None:
@@ -47,3 +57,38 @@ def test_an_invertible_1x1_starts_orthogonal() -> None:
 def test_a_squeeze_puts_the_input_channels_outermost() -> None:
     x = torch.arange(8.0).view(1, 2, 2, 2)
     assert Squeeze()(x)[0].flatten().tolist() == list(range(8))
+
+
+def test_a_squeeze_needs_an_even_height_and_width() -> None:
+    assert (
+        squeezed((3, 6, 4)) == (12, 3, 2) == tuple(Squeeze()(torch.zeros(1, 3, 6, 4))[0].shape[1:])
+    )
+    for shape in ((1, 7, 4), (1, 4, 7)):
+        found = f"a squeeze needs an even height and width, found {shape[1]}x{shape[2]}"
+        with pytest.raises(ValueError, match=found):
+            squeezed(shape)
+
+
+def test_a_reversal_swaps_the_halves() -> None:
+    x = random_maps()
+    y, log_det = ChannelReversal()(x)
+    assert torch.equal(y[:, 0], x[:, 3])
+    assert log_det.tolist() == [0.0] * 3
+
+
+def test_a_rescaling_by_a_negative_factor_has_the_log_of_its_size() -> None:
+    y, log_det = Rescale(-3, 1)(random_maps())
+    torch.testing.assert_close(log_det, torch.full_like(log_det, 64 * math.log(3)))
+    torch.testing.assert_close(Rescale(-3, 1).inverse(y)[0], (y[0] - 1) / -3)
+
+
+def test_a_flat_map_gets_its_shape_back() -> None:
+    x = random_maps(2, 3, 5)
+    assert torch.equal(Flatten((2, 3, 5)).inverse(Flatten((2, 3, 5))(x)[0]), x)
+
+
+def test_a_sketch_of_a_matrix_draws_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    with torch.device("meta"):
+        assert Invertible1x1(3).weight.is_meta
+    assert torch.equal(torch.get_rng_state(), before)

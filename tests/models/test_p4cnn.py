@@ -1,36 +1,25 @@
+"""P4CNN: shapes, parameters and symmetry."""
+
 import pytest
-import torch
 from outputs import change, fresh, lived, parameters, shapes
+from rotated_digits import MNIST, SIZES, images
 from torch import nn
 
 from invspec.equivariant.group_conv import GroupConv, GroupMax
 from invspec.layers.pooling import SpatialMax
 from invspec.models.p4cnn import P4CNN
-from invspec.models.z2cnn import Z2CNN
-
-MNIST = (1, 28, 28)
-SIZES = [26, 24, 10, 8, 6, 4, 1]  # of the seven maps; the second is pooled to 12
-
-
-def images(shape: tuple[int, int, int] = MNIST) -> torch.Tensor:
-    return torch.rand(6, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def test_seven_convolutions_leave_one_position_of_28_by_28_images() -> None:
     kinds = (nn.Conv2d, GroupConv, nn.MaxPool2d, GroupMax, SpatialMax)
-    z2 = [(20, size, size) for size in SIZES[:-1]] + [(10, 1, 1), (10,)]
     p4 = [(40, size, size) for size in SIZES[:-1]] + [(40, 1, 1), (10, 1, 1), (10,)]
-    z2.insert(2, (20, 12, 12))
     p4.insert(2, (40, 12, 12))
-    assert shapes(fresh(Z2CNN(), MNIST), images(), *kinds) == z2
     assert shapes(fresh(P4CNN(), MNIST), images(), *kinds) == p4
 
 
 def test_parameters_are_those_of_the_layers() -> None:
-    """Per pair of channels 9 and 16 for Z2CNN; e2cnn's 9, 38, 72 for P4CNN, not 9, 36, 64."""
-    z2 = (9 * 20 + 20) + 5 * (9 * 20 * 20 + 20) + (16 * 20 * 10 + 10) + 6 * 2 * 20
+    """Per pair of fields e2cnn's 9, 38 and 72 kernels, not 9, 36 and 64."""
     p4 = (9 * 10 + 10) + 5 * (38 * 10 * 10 + 10) + (72 * 10 * 10 + 10) + 6 * 2 * 10
-    assert parameters(fresh(Z2CNN(), MNIST)) == z2 == 21_750
     assert parameters(fresh(P4CNN(), MNIST)) == p4 == 26_480
 
 
@@ -50,16 +39,11 @@ def test_quarter_turns_change_no_logit_even_though_the_last_kernel_has_even_size
     assert change(P4CNN().deploy(net), images(shape), quarters) < 1e-5
 
 
-def test_quarter_turns_change_the_logits_of_z2cnn() -> None:
-    assert change(lived(fresh(Z2CNN(), MNIST), images()), images(), 1) > 0.1
-
-
 def test_dropout_follows_all_layers_except_the_pooled_one_and_the_last() -> None:
-    for model, share in ((Z2CNN(), 0.3), (P4CNN(), 0.0)):
-        dropouts = [
-            layer.p for layer in fresh(model, MNIST).modules() if isinstance(layer, nn.Dropout)
-        ]
-        assert dropouts == [share] * 5
+    dropouts = [
+        layer.p for layer in fresh(P4CNN(), MNIST).modules() if isinstance(layer, nn.Dropout)
+    ]
+    assert dropouts == [0.0] * 5
 
 
 def test_images_that_do_not_fit_are_refused() -> None:
@@ -67,7 +51,5 @@ def test_images_that_do_not_fit_are_refused() -> None:
         ValueError, match="P4CNN needs an even height and width to be invariant, found 29x29"
     ):
         P4CNN().sketch((1, 29, 29), 10)
-    assert Z2CNN().sketch((1, 29, 29), 10)
-    for model in (P4CNN(), Z2CNN()):
-        with pytest.raises(ValueError, match="seven convolutions need 28x28 or more, found 26x28"):
-            model.sketch((1, 26, 28), 10)
+    with pytest.raises(ValueError, match="seven convolutions need 28x28 or more, found 26x28"):
+        P4CNN().sketch((1, 26, 28), 10)

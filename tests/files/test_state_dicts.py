@@ -1,0 +1,130 @@
+"""State dicts: found at an entry of a file, and loaded only where they fit the net."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from invspec.errors import InvspecError
+from invspec.files.state_dicts import fill, load_weights, state_dict_at
+from invspec.layers.standardise import Standardise, StandardisedNet
+
+PATH = Path("a.pth")
+WEIGHTS = {"weight": torch.ones(2, 3), "bias": torch.ones(2)}
+
+
+def refused(work: Any, *arguments: Any) -> tuple[str, str]:
+    with pytest.raises(InvspecError) as problem:
+        work(*arguments)
+    return problem.value.message, problem.value.hint
+
+
+@pytest.mark.parametrize(
+    ("entry", "content"),
+    [
+        ("", WEIGHTS),
+        ("", OrderedDict(WEIGHTS)),
+        ("net", {"net": WEIGHTS, "epoch": 3}),
+        ("nets.1", {"nets": [{}, WEIGHTS]}),
+        ("1.net", (0, {"net": WEIGHTS})),
+        ("2", {2: WEIGHTS}),
+    ],
+)
+def test_an_entry_is_a_path_of_names_and_positions(entry: str, content: Any) -> None:
+    assert state_dict_at(entry, content, PATH) == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "hint"),
+    [
+        ("nett", "the file has no entry 'nett'", "did you mean net? (it has: epoch, net)"),
+        ("net.x", "net has no entry 'x'", "it has: bias, weight"),
+        ("epoch.0", "epoch has no entry '0'", ""),
+    ],
+)
+def test_a_missing_entry_is_refused_with_what_is_there(entry: str, place: str, hint: str) -> None:
+    content = {"net": WEIGHTS, "epoch": 3}
+    assert refused(state_dict_at, entry, content, PATH) == (f"a.pth: {place}", hint)
+
+
+@pytest.mark.parametrize(
+    ("entry", "content", "found"),
+    [
+        ("", {"net": WEIGHTS}, "the file is not a state dict: found dict with net"),
+        ("", [], "the file is not a state dict: found list with nothing"),
+        ("n", {"n": torch.ones(1)}, "n is not a state dict: found Tensor with nothing"),
+        (
+            "n",
+            {"n": dict.fromkeys("abcde", 1)},
+            "n is not a state dict: found dict with a, b, c, d, ...",
+        ),
+    ],
+)
+def test_something_else_is_named_with_its_first_entries(
+    entry: str, content: Any, found: str
+) -> None:
+    message, hint = refused(state_dict_at, entry, content, PATH)
+    assert message == f"a.pth: {found}"
+    assert hint.startswith("set entry to the state dict within the file")
+
+
+def test_weights_are_filled_into_the_net() -> None:
+    net = nn.Linear(3, 2)
+    fill(net, WEIGHTS, PATH)
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in WEIGHTS.items())
+
+
+def test_weights_are_filled_into_the_net_behind_a_standardisation() -> None:
+    for prefix in ("", "net."):
+        net = StandardisedNet(Standardise((0.5,), (0.25,), channels=1), nn.Linear(3, 2))
+        fill(net, {prefix + name: tensor for name, tensor in WEIGHTS.items()}, PATH)
+        assert torch.equal(net.net.get_parameter("weight"), WEIGHTS["weight"])
+        assert net.pixel_std.item() == 0.25
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            {"weight": torch.ones(2, 3)},
+            "names missing in the file: bias; names unknown to the model: nothing",
+        ),
+        (
+            {**WEIGHTS, **{name: torch.ones(1) for name in "vwxyz"}},
+            "names missing in the file: nothing; names unknown to the model: v, w, x, y, ...",
+        ),
+        (
+            {**WEIGHTS, "bias": torch.ones(3)},
+            "bias: found (3,), the model has (2,)",
+        ),
+    ],
+)
+def test_weights_of_another_net_are_refused_and_leave_the_net_alone(
+    weights: dict[str, torch.Tensor], message: str
+) -> None:
+    net = nn.Linear(3, 2)
+    before = net.weight.clone()
+    assert refused(fill, net, weights, PATH) == (
+        f"a.pth does not fit the model: {message}",
+        "is this the architecture of the weights?",
+    )
+    assert torch.equal(net.weight, before)
+
+
+def test_weights_are_loaded_from_an_entry_of_a_file_of_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    torch.save({"state_dict": WEIGHTS}, tmp_path / "a.pth")
+    digest = hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()
+    net = nn.Linear(3, 2)
+    load_weights(net, "a.pth", digest, "state_dict")
+    assert torch.equal(net.weight, WEIGHTS["weight"])
+    with pytest.raises(InvspecError, match="has other content"):
+        load_weights(net, "a.pth", 64 * "0", "state_dict")
