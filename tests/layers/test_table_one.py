@@ -34,7 +34,7 @@ def test_images_of_which_nothing_is_left_are_refused(shape: Shape) -> None:
 
 
 def test_pooling_follows_the_second_and_fourth_convolution() -> None:
-    kinds = [type(layer) for layer in Table().build((1, 28, 28), 10)]
+    kinds = [type(layer) for layer in Table().build((1, 28, 28), 10).children()]
     half = [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.MaxPool2d]
     assert kinds == half * 2
 
