@@ -22,7 +22,7 @@ METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
 LENGTHS: Range = (0.0, math.inf)
 
 
-class ToBoundary(Measure):
+class BoundaryMeasure(Measure):
     """Base class of measures of an attack that looks for the nearest adversarial image."""
 
     among: Among = Field(
@@ -35,7 +35,7 @@ class ToBoundary(Measure):
         return self.model_copy(update={"among": "all"})
 
 
-class BoundaryFailures(ToBoundary):
+class BoundaryFailures(BoundaryMeasure):
     """Share of correctly classified examples for which the attack found no adversarial image.
 
     Report it beside boundary_distance, which leaves these examples out: they are the ones that are
@@ -50,7 +50,7 @@ class BoundaryFailures(ToBoundary):
         return Scored([share(~reached(judged), judged.index)])
 
 
-class BoundaryDistance(ToBoundary):
+class BoundaryDistance(BoundaryMeasure):
     """Mean distance from x to the adversarial image that an attack found.
 
     Covers the correctly classified examples whose label the attack changed; boundary_failures

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.pairs import DistanceMeasure, class_count, distances_to_target, eligible
 from invspec.scoring.rows import estimated
 
 # bootstrap draws behind the interval
@@ -21,7 +21,7 @@ REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
 
 
-class ClassEffect(ByDistance):
+class ClassEffect(DistanceMeasure):
     """Spread of the success rate over classes of targets or of sources, or their difference.
 
     A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)

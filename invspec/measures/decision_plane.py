@@ -16,7 +16,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES
-from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
+from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import READ, class_count
 from invspec.scoring.rows import mean_of_pairs
 
@@ -29,7 +29,7 @@ CIRCLES = ("inner", "outer")
 FLAT = 1e-6
 
 
-class DecisionPlane(FitsNuisanceClassifier):
+class DecisionPlane(NuisanceClassifierMeasure):
     """Share of two circles, cut by a plane out of two spheres, that a classifier misclassifies.
 
     The first of two attacks has the training examples, to whose clean images D_nc is fitted.

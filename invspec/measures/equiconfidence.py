@@ -29,7 +29,7 @@ Radius = Annotated[Number, Field(ge=0)]
 DRAWS = "equiconfidence"
 
 
-class OnSpheres(Measure):
+class SphereMeasure(Measure):
     """Base class of measures of spheres around every n-th vertex of a path."""
 
     wants_target: ClassVar[bool] = True
@@ -92,7 +92,7 @@ class OnSpheres(Measure):
         return range(0, self.every * vertices, self.every)
 
 
-class Equiconfidence(OnSpheres):
+class Equiconfidence(SphereMeasure):
     """Quantiles of the confidence in the source's label on spheres around vertices of a path.
 
     At every n-th vertex, `draws` normal vectors lose their part along a direction q. They are
@@ -154,7 +154,7 @@ class Equiconfidence(OnSpheres):
         return torch.stack(quantiles)
 
 
-class RealisedNorm(OnSpheres):
+class RealisedNorm(SphereMeasure):
     """Mean length, after clamping, of the vectors that equiconfidence adds to each vertex, in l2.
 
     A row for each vertex (its number, the source being 0) and radius: its mean over pairs, with a

@@ -10,12 +10,12 @@ from invspec.data import Examples, Scored
 from invspec.data import ImageGrid as Grid
 from invspec.errors import InvspecError
 from invspec.ops.types import SHARES
-from invspec.scoring.pairs import OfPairs, class_count, confidences, eligible
+from invspec.scoring.pairs import PairMeasure, class_count, confidences, eligible
 from invspec.scoring.pictures import Shown, a_target_a_source, one_source_a_class
 from invspec.scoring.rows import mean_of_pairs
 
 
-class ImageGrid(OfPairs):
+class ImageGrid(PairMeasure):
     """Final images by the class of their target (row) and source (column), with confidences.
 
     The confidence below an image is that in the label that the model gives the source. One
@@ -64,7 +64,7 @@ class ImageGrid(OfPairs):
         )
 
 
-class ImageTriples(OfPairs):
+class ImageTriples(PairMeasure):
     """Source, target and final image of a few pairs, side by side, each with its confidence below.
 
     The confidence is that in the label that the model gives the source. Each pair has a source

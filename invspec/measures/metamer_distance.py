@@ -12,13 +12,13 @@ from invspec.data import Examples, Scored
 from invspec.ops.modules import device_of
 from invspec.ops.types import Range
 from invspec.perceptual.distances import Distance, distance
-from invspec.scoring.pairs import READ, ByDistance, Eligible, eligible
+from invspec.scoring.pairs import READ, DistanceMeasure, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 
 LENGTHS: Range = (0.0, math.inf)
 
 
-class MetamerDistance(ByDistance):
+class MetamerDistance(DistanceMeasure):
     """The distances of each pair's final image from its source and its target, and which is less.
 
     A row for each quantity: to_source and to_target, means over pairs, and closer_to_target,

@@ -13,7 +13,7 @@ from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import OfPairs, demand_path, eligible
+from invspec.scoring.pairs import PairMeasure, demand_path, eligible
 from invspec.scoring.paths import shares
 from invspec.scoring.pictures import Shown, a_target_a_source
 from invspec.scoring.rows import mean_of_pairs
@@ -23,7 +23,7 @@ from invspec.search.gradients import logits_of
 MOST_BARS = 20
 
 
-class MetamerTriples(OfPairs):
+class MetamerTriples(PairMeasure):
     """The logit source, the metamer and the nuisance source of a few pairs, side by side.
 
     Above the first two are their logits, equal bar by bar: of up to 20 classes in their order,
@@ -67,7 +67,7 @@ class MetamerTriples(OfPairs):
         return Scored(rows, ImageGrid(images, captions, frames, bars=bars(logits)).tensors())
 
 
-class MetamerColumns(OfPairs):
+class MetamerColumns(PairMeasure):
     """The way from an image to its metamer, a column for each pair; the logits stay the same.
 
     From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the

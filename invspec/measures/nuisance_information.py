@@ -10,13 +10,17 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.scoring.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
+from invspec.scoring.nuisance_classifier import (
+    Features,
+    NuisanceClassifier,
+    NuisanceClassifierMeasure,
+)
 from invspec.scoring.rows import exact, mean, share
 
 QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
 
 
-class NuisanceInformation(FitsNuisanceClassifier):
+class NuisanceInformation(NuisanceClassifierMeasure):
     """Error of a classifier D_nc of the nuisance z_n, and the bound on information that it gives.
 
     The first of two attacks, usually both identity, has the training examples, the second those

@@ -11,11 +11,11 @@ from torch import nn
 from invspec.data import ClassMatrix, Examples, Scored
 from invspec.kinds import Number
 from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.pairs import DistanceMeasure, class_count, distances_to_target, eligible
 from invspec.scoring.rows import weighted_share_of_pairs
 
 
-class SuccessRate(ByDistance):
+class SuccessRate(DistanceMeasure):
     """Share of pairs whose final image is nearer to its target than max_distance.
 
     A high rate is excessive invariance. Tensors: matrix (K, K), the share for each class of

@@ -16,13 +16,13 @@ from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, OfPairs, confidences, eligible
+from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 
 
-class Triangle(OfPairs):
+class Triangle(PairMeasure):
     """Confidence in the source's label over the triangle of a source and two final images.
 
     These images are its blind spots. The points are those of a barycentric grid,

@@ -36,7 +36,7 @@ HELD = 2**28
 NEGLIGIBLE = 1e-6
 
 
-class FitsNuisanceClassifier(Measure):
+class NuisanceClassifierMeasure(Measure):
     """Base class of measures that fit a nuisance classifier D_nc to the codes of clean images.
 
     D_nc has three linear layers with ReLU. The net is frozen, in eval mode, and its codes are not
@@ -93,7 +93,7 @@ class FitsNuisanceClassifier(Measure):
     def _recipe(self, features: Features) -> dict[str, Any]:
         """All that a fit depends on, except the net and the examples."""
         return {"features": features} | {
-            name: plain(getattr(self, name)) for name in FitsNuisanceClassifier.model_fields
+            name: plain(getattr(self, name)) for name in NuisanceClassifierMeasure.model_fields
         }
 
     def _divided(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:

@@ -25,7 +25,7 @@ READ = 256
 HELD = 2**23
 
 
-class OfPairs(Measure):
+class PairMeasure(Measure):
     """Base class of measures of pairs: those with a correctly classified source, or all."""
 
     wants_target: ClassVar[bool] = True
@@ -39,7 +39,7 @@ class OfPairs(Measure):
         return super().smoke().model_copy(update={"eligible": "all"})
 
 
-class ByDistance(OfPairs):
+class DistanceMeasure(PairMeasure):
     """Base class of measures of the distance between each pair's final image and its target."""
 
     distance: Distance = Field(

@@ -21,7 +21,13 @@ from invspec.measures.nuisance_information import (
 )
 from invspec.ops.draws import Stream
 from invspec.scoring import nuisance_classifier
-from invspec.scoring.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
+from invspec.scoring.nuisance_classifier import (
+    Encoded,
+    NuisanceClassifierMeasure,
+    code,
+    held,
+    moments,
+)
 
 D, N = 8, 2000
 QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}
@@ -296,5 +302,5 @@ def test_infinite_codes_and_too_few_examples_are_refused():
 
 def test_the_fit_depends_on_the_fields_of_fitting_alone():
     recipe = NuisanceInformation()._recipe("nuisance")
-    assert set(recipe) == {"features", *FitsNuisanceClassifier.model_fields}
+    assert set(recipe) == {"features", *NuisanceClassifierMeasure.model_fields}
     json.dumps(recipe)
