@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
-from invspec.scoring.matrix import Cells
+from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import DistanceMeasure, class_count, distances_to_target, eligible
 from invspec.scoring.rows import estimated
 
@@ -52,21 +52,21 @@ class ClassEffect(DistanceMeasure):
         pairs = attacked.pairs.take(rows)
         distances = distances_to_target(attacked, model, self.distance)[rows]
         success = (distances < self.max_distance).double()
-        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
+        class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
         sources, place = pairs.source.unique(return_inverse=True)
         # Bayesian bootstrap: normalised exponential weights are uniform on the simplex
         draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
         replicates = [
-            spread(cells.means(success, torch.from_numpy(weights)[place]), self.effect)
+            spread(class_pairs.means(success, torch.from_numpy(weights)[place]), self.effect)
             for weights in draws
         ]
         low, high = np.quantile(replicates, [0.025, 0.975]).tolist()
-        value = spread(cells.means(success), self.effect)
+        value = spread(class_pairs.means(success), self.effect)
         return Scored([estimated(value, low, high, len(sources))])
 
 
 def spread(matrix: Tensor, effect: Effect) -> float:
-    """The spread of a success matrix (K, K), a row for each target class, NaN in empty cells."""
+    """The spread of a success matrix (K, K), a row for each target class, NaN in empty entries."""
 
     def over(axis: int) -> float:
         means = matrix.nanmean(axis)

@@ -133,7 +133,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
         device: torch.device,
     ) -> Regions:
         extent = self.extent * circles.radii.max()
-        at = grid(self.resolution, float(extent))
+        at = square_grid(self.resolution, float(extent))
         regions = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         ends = torch.stack([plane.ends for plane in planes]).float()
         return Regions(
@@ -250,7 +250,7 @@ class Circles:
         return self.radii[:, None, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
 
 
-def grid(resolution: int, extent: float) -> Tensor:
+def square_grid(resolution: int, extent: float) -> Tensor:
     """Points (H, W, 2) float64 of a square: x rises along W, and y along H."""
     side = torch.linspace(-extent, extent, resolution, dtype=torch.float64)
     return torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1)

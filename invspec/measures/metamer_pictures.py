@@ -15,7 +15,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
 from invspec.scoring.pairs import PairMeasure, demand_path, eligible
 from invspec.scoring.paths import shares
-from invspec.scoring.pictures import Shown, a_target_a_source
+from invspec.scoring.pictures import Shown, one_pair_per_source
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
@@ -49,7 +49,7 @@ class MetamerTriples(PairMeasure):
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         among = eligible(attacked, self.eligible)
-        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         pairs = attacked.pairs.take(selected.rows)
         columns = {"logits": selected.x, "metamer": selected.x_adv, "nuisance": selected.x_target}
         device = device_of(model)
@@ -94,7 +94,7 @@ class MetamerColumns(PairMeasure):
         demand_bounds(attacked.clean.bounds)
         demand_path(attacked)
         among = eligible(attacked, self.eligible)
-        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         places = selected.rows.tolist()
         path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in places])
         columns = torch.cat([path, selected.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)

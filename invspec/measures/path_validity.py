@@ -40,7 +40,7 @@ class PathValidity(Measure):
         largest_step           of each path's longest step, over paths
         median_step            the same, the median
         largest_jump           from a source to a start of the walk's own, 0 if there is none; such
-                               a path is broken, whatever its steps
+                               a path is invalid, whatever its steps
         least_margin           confidence above what was promised, of the worst path; it is
                                negative if a path fails
         least_margin_between   the same over `interior` points
@@ -78,7 +78,7 @@ class PathValidity(Measure):
             [promise.check(walks, model) for walks in walked(attacked, device_of(model))]
         )
         # a margin that is NaN fails, too
-        failing, between = promise.broken(check), ~(check.min_margin_between >= -self.tolerance)
+        failing, between = promise.invalid(check), ~(check.min_margin_between >= -self.tolerance)
         n, source = len(failing), attacked.pairs.source
         numbers = {
             "paths": n,
@@ -135,9 +135,9 @@ class Promise:
             bounds=walks.batch.bounds,
         )
 
-    def broken(self, check: PathCheck) -> Tensor:
+    def invalid(self, check: PathCheck) -> Tensor:
         """Which paths (B,) are invalid; a number that is not finite makes its path invalid."""
-        # comparisons with NaN are false, so it breaks the path
+        # comparisons with NaN are false, so it makes the path invalid
         valid = check.min_margin >= -self.tolerance
         valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:

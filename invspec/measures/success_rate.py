@@ -10,7 +10,7 @@ from torch import nn
 
 from invspec.data import ClassMatrix, Examples, Scored
 from invspec.kinds import Number
-from invspec.scoring.matrix import Cells
+from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import DistanceMeasure, class_count, distances_to_target, eligible
 from invspec.scoring.rows import weighted_share_of_pairs
 
@@ -62,7 +62,7 @@ class SuccessRate(DistanceMeasure):
             # their published distance, -1, is less than any max_distance
             success |= ~attacked.judged.correct
         success, pairs = success[rows], attacked.pairs.take(rows)
-        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
-        weights = cells.weights() if self.average == "cells" else torch.ones(len(success))
+        class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
+        weights = class_pairs.weights() if self.average == "cells" else torch.ones(len(success))
         rate = weighted_share_of_pairs(success, pairs.source, weights)
-        return Scored([rate], ClassMatrix(cells.means(success.double()).float()).tensors())
+        return Scored([rate], ClassMatrix(class_pairs.means(success.double()).float()).tensors())

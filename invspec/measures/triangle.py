@@ -87,7 +87,7 @@ class Triangle(PairMeasure):
 
     def _triangles(self, model: nn.Module, spots: BlindSpots) -> Tensor:
         """The quantities (M, Q), in the order of their names, of the M triangles of a source."""
-        weights = grid(self.divisions)
+        weights = barycentric_grid(self.divisions)
         # on an edge from the source, one of the two other corners has weight 0
         edges = (weights[:, 1:] == 0).any(1)
         corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
@@ -170,7 +170,7 @@ def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tens
         done += len(batch)
 
 
-def grid(divisions: int) -> Tensor:
+def barycentric_grid(divisions: int) -> Tensor:
     """Barycentric weights (G, 3) of the points of a triangle's grid.
 
     G = (n + 1)(n + 2) / 2 for n divisions.

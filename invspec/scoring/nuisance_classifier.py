@@ -84,9 +84,9 @@ class NuisanceClassifierMeasure(Measure):
         with seeded(rng, torch.device("cpu")):
             net = self._net(learnt, class_count(model, train)).to(device)
         # without held-out examples the weights of the last epoch stay
-        journal = Journal() if chosen is None else Best(net, chosen)
+        journal = Journal() if chosen is None else BestEpoch(net, chosen)
         fit(net, learnt, rng, journal, self._training())
-        if isinstance(journal, Best):
+        if isinstance(journal, BestEpoch):
             net.load_state_dict(journal.weights)
         return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
 
@@ -110,7 +110,7 @@ class NuisanceClassifierMeasure(Measure):
         )
 
     def _net(self, learnt: Split, classes: int) -> nn.Sequential:
-        standardise = Standardise(*moments(learnt))
+        standardise = StandardiseCodes(*moments(learnt))
         widths = (standardise.mean.numel(), self.hidden, self.hidden)
         layers: list[nn.Module] = []
         for above, below in pairwise(widths):
@@ -236,7 +236,7 @@ def held(codes: Encoded) -> Split:
 # ─ the net and its training ───────────────────────────────────────────────────────────────────
 
 
-class Standardise(nn.Module):
+class StandardiseCodes(nn.Module):
     """(z - mean) / scale, with mean and scale (d,) that are not trained."""
 
     mean: Tensor
@@ -277,7 +277,7 @@ def _mean(codes: Split, function: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.stack(sums).sum(0) / len(codes)
 
 
-class Best(Journal):
+class BestEpoch(Journal):
     """Keeps the weights of the epoch with the least cross-entropy on held-out codes."""
 
     def __init__(self, net: nn.Module, chosen: Split) -> None:

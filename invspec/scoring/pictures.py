@@ -12,7 +12,7 @@ from invspec.data import Examples
 from invspec.scoring.pairs import READ
 
 
-def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
+def pairs_of_one_source_per_class(examples: Examples, among: Tensor) -> Tensor:
     """For each class the pairs of one source, one pair for each class of targets.
 
     among (N,) bool says which pairs may be chosen. The source is the first of those with the most
@@ -30,7 +30,7 @@ def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
     )
 
 
-def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
+def one_pair_per_source(examples: Examples, among: Tensor, count: int) -> Tensor:
     """One pair of each of the first `count` sources: the n-th source with its n-th target.
 
     Where a source has fewer than n targets, counting starts again at the first. among (N,) bool

@@ -12,7 +12,7 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.decision_plane import Circles, DecisionPlane, grid, orthonormal
+from invspec.measures.decision_plane import Circles, DecisionPlane, orthonormal, square_grid
 from invspec.perform.pairs import PairedSplit
 
 D, INNER, OUTER = 6, 1.0, 10.0
@@ -209,7 +209,7 @@ def test_other_radii_are_other_circles():
 
 
 def test_the_first_coordinate_rises_along_columns_and_the_second_along_rows():
-    at = grid(5, 2.0)
+    at = square_grid(5, 2.0)
     assert at[0, :, 0].tolist() == at[:, 0, 1].tolist() == [-2, -1, 0, 1, 2]
     images = torch.stack([axis(0, INNER), axis(1, OUTER)])
     pairs = attacked(images, torch.tensor([0, 1]), [(0, 1)])
@@ -242,7 +242,7 @@ def test_shown_limits_the_planes_that_are_drawn():
 
 def test_regions_and_circles_agree():
     result = score(BLIND, of_data(1), resolution=300)
-    at, regions = grid(300, 12.0), result.tensors["regions"][0, 0]
+    at, regions = square_grid(300, 12.0), result.tensors["regions"][0, 0]
     ring = (at.norm(dim=-1) - OUTER).abs() < 0.1
     (outer,) = (
         row.value

@@ -161,9 +161,9 @@ def test_a_path_stays_within_the_pixels() -> None:
 
 def test_confidence_that_is_nan_breaks_the_promise() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
-    broken = attacked(level())
-    judged = {**vars(broken.judged), "confidence": torch.tensor([float("nan")])}
-    assert found(replace(broken, judged=filled(judged)))["failing"] == 1
+    examples = attacked(level())
+    judged = {**vars(examples.judged), "confidence": torch.tensor([float("nan")])}
+    assert found(replace(examples, judged=filled(judged)))["failing"] == 1
 
 
 def test_shares_are_means_over_sources() -> None:

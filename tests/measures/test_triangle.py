@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invspec.data import Examples
 from invspec.errors import InvspecError
 from invspec.measures import triangle
-from invspec.measures.triangle import Triangle, combined, grid
+from invspec.measures.triangle import Triangle, barycentric_grid, combined
 
 
 class Constant(nn.Module):
@@ -41,7 +41,7 @@ def found(examples: Examples, model: nn.Module, **fields: Any) -> dict[str, floa
 
 
 def test_the_grid_has_66_points_and_reproduces_its_corners_exactly() -> None:
-    weights = grid(10)
+    weights = barycentric_grid(10)
     assert weights.shape == (66, 3)
     torch.testing.assert_close(weights.sum(1), torch.ones(66))
     assert len({tuple(point) for point in (10 * weights).round().int().tolist()}) == 66
