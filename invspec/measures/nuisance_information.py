@@ -10,11 +10,8 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.scoring.nuisance_classifier import (
-    Features,
-    NuisanceClassifier,
-    NuisanceClassifierMeasure,
-)
+from invspec.scoring.codes import Features
+from invspec.scoring.nuisance_classifier import NuisanceClassifier, NuisanceClassifierMeasure
 from invspec.scoring.rows import exact, mean, share
 
 QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
