@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -15,6 +14,7 @@ from invspec.data import Examples, JudgedPairs, Regions, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.modules import device_of
+from invspec.ops.planes import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import READ, class_count
@@ -24,9 +24,6 @@ from invspec.scoring.rows import mean_of_pairs
 Classifier = Callable[[Tensor], Tensor]
 
 CIRCLES = ("inner", "outer")
-
-# share of a point's length: rounding may put it this far from a line through the centre
-FLAT = 1e-6
 
 
 class DecisionPlane(NuisanceClassifierMeasure):
@@ -107,7 +104,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
                 "no pair spans a plane: the points of each are on a line through the centre",
                 hint="widen the sample of the second attack",
             )
-        at, device = circles.points(self.angles), device_of(model)
+        at, device = circle_points(circles.radii, self.angles), device_of(model)
         read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         misread = read != circles.labels[:, None]
         shares = misread.double().mean(-1).flatten(1)
@@ -198,23 +195,6 @@ def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Pl
         done += len(batch)
 
 
-def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
-    """The direction of x and that of the part of other that is orthogonal to x: (2, C, H, W).
-
-    None where the two points are on a line through 0.
-    """
-    length = x.norm()
-    if length == 0 or other.norm() == 0:
-        return None
-    first = x / length
-    second = other - (other * first).sum() * first
-    # once more, as rounding leaves a part of x
-    second = second - (second * first).sum() * first
-    if second.norm() <= FLAT * other.norm():
-        return None
-    return torch.stack([first, second / second.norm()])
-
-
 @dataclass(frozen=True)
 class Circles:
     """The circles that a plane through 0 cuts out of two spheres, the inner one first.
@@ -243,14 +223,3 @@ class Circles:
         means = torch.stack([lengths[y == label].mean() for label in (0, 1)])
         ordered, labels = means.sort()
         return cls(ordered if radii is None else torch.tensor(radii, dtype=torch.float64), labels)
-
-    def points(self, count: int) -> Tensor:
-        """Equally spaced points on each circle, counter-clockwise: (2, count, 2) float64."""
-        turn = 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
-        return self.radii[:, None, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
-
-
-def square_grid(resolution: int, extent: float) -> Tensor:
-    """Points (H, W, 2) float64 of a square: x rises along W, and y along H."""
-    side = torch.linspace(-extent, extent, resolution, dtype=torch.float64)
-    return torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1)

@@ -15,6 +15,7 @@ from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.modules import device_of
+from invspec.ops.planes import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
 from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
@@ -134,17 +135,6 @@ class BlindSpots:
         return confidences(model, images, self.label.expand(len(images))).view(len(pairs), -1).cpu()
 
 
-def combined(corners: Tensor, weights: Tensor) -> Tensor:
-    """Images (M, G, C, H, W) of triangles (M, 3, C, H, W) at weights (G, 3).
-
-    A weight of 1 gives the corner itself.
-    """
-    # products and sums, since a product of matrices may be of less precision
-    at = weights.view(*weights.shape, 1, 1, 1)
-    terms = (at[:, v] * corners[:, v, None] for v in range(1, 3))
-    return sum(terms, at[:, 0] * corners[:, 0, None])
-
-
 def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Iterator[BlindSpots]:
     """The pairs that count, rows (N,), source by source; the pairs of a source are consecutive."""
     judged = attacked.pairs
@@ -168,13 +158,3 @@ def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tens
         for row in rows[done : done + len(batch)].nonzero().flatten().tolist():
             yield done + row, batch.x[row], tensors["x_adv"][row]
         done += len(batch)
-
-
-def barycentric_grid(divisions: int) -> Tensor:
-    """Barycentric weights (G, 3) of the points of a triangle's grid.
-
-    G = (n + 1)(n + 2) / 2 for n divisions.
-    """
-    n = divisions
-    points = [[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]
-    return torch.tensor(points).float() / n
