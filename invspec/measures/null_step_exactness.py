@@ -14,11 +14,11 @@ from invspec.attacks.null_step import NullStep
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, TwoLayer
+from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
 from invspec.scoring.pairs import READ, Eligible, eligible
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
-from invspec.search.two_layer import Weights, flattened
 
 
 class NullStepExactness(Measure):
