@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
 from invspec.ops.norms import Metric
 from invspec.ops.types import Range
-from invspec.scoring.among import Among, counted
+from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.perturbations import distance
 from invspec.scoring.rows import mean, quantile, share
 
@@ -22,17 +21,13 @@ METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
 LENGTHS: Range = (0.0, math.inf)
 
 
-class BoundaryMeasure(Measure):
+class BoundaryMeasure(CountedMeasure):
     """Base class of measures of an attack that looks for the nearest adversarial image."""
 
     among: Among = Field(
         default="correct",
         description="correctly classified examples, or all: the others are at distance 0",
     )
-
-    def smoke(self) -> Self:
-        """Count all examples, because a net of one epoch may classify none correctly."""
-        return self.model_copy(update={"among": "all"})
 
 
 class BoundaryFailures(BoundaryMeasure):

@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Number
 from invspec.scoring.matrix import ClassPairs
-from invspec.scoring.pairs import DistanceMeasure, class_count, distances_to_target, eligible
+from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import estimated
 
 # bootstrap draws behind the interval
@@ -21,7 +20,7 @@ REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
 
 
-class ClassEffect(DistanceMeasure):
+class ClassEffect(SuccessMeasure):
     """Spread of the success rate over classes of targets or of sources, or their difference.
 
     A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)
@@ -38,20 +37,12 @@ class ClassEffect(DistanceMeasure):
         default="difference",
         description="spread over target or source classes, or the first minus the second",
     )
-    max_distance: Number = Field(
-        default=0.03, gt=0, description="a pair at this distance or further has failed"
-    )
-
-    @property
-    def limit_label(self) -> str:
-        return f"max_distance {self.max_distance:.6g}"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
         pairs = attacked.pairs.take(rows)
-        distances = distances_to_target(attacked, model, self.distance)[rows]
-        success = (distances < self.max_distance).double()
+        success = self.successes(model, attacked)[rows].double()
         class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
         sources, place = pairs.source.unique(return_inverse=True)
         # Bayesian bootstrap: normalised exponential weights are uniform on the simplex

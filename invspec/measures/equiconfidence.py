@@ -12,13 +12,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Measure, Number
+from invspec.kinds import Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import READ, Eligible, Walks, confidences, eligible, walked
+from invspec.scoring.pairs import READ, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
@@ -29,10 +29,8 @@ Radius = Annotated[Number, Field(ge=0)]
 DRAWS = "equiconfidence"
 
 
-class SphereMeasure(Measure):
+class SphereMeasure(PairMeasure):
     """Base class of measures of spheres around every n-th vertex of a path."""
-
-    wants_target: ClassVar[bool] = True
 
     radii: tuple[Radius, ...] = Field(
         default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="of the spheres, in l2"
@@ -43,13 +41,10 @@ class SphereMeasure(Measure):
         default="gradient", description="the direction that the spheres leave out"
     )
     clamp: bool = Field(default=True, description="clamp the points to the pixel range")
-    eligible: Eligible = Field(
-        default="correct", description="pairs of correctly classified sources, or all pairs"
-    )
 
     def smoke(self) -> Self:
-        """Few draws, for all pairs, because a net of one epoch may classify no source correctly."""
-        return self.model_copy(update={"draws": min(self.draws, 4), "eligible": "all"})
+        """Few draws, for all pairs."""
+        return super().smoke().model_copy(update={"draws": min(self.draws, 4)})
 
     def unit_of(self, name: str) -> str:
         return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.null_step import NullStep
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, TwoLayer
+from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, Eligible, eligible
+from invspec.scoring.pairs import READ, PairMeasure, eligible
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
 
 
-class NullStepExactness(Measure):
+class NullStepExactness(PairMeasure):
     """The exactness of a null_step and its distance to the target, in float64 and before clamping.
 
     The steps are computed anew from the weights and the attack's settings, and clamped
@@ -46,16 +46,6 @@ class NullStepExactness(Measure):
 
     Raises: InvspecError where the attack is not null_step, and where no pair is eligible.
     """
-
-    wants_target: ClassVar[bool] = True
-
-    eligible: Eligible = Field(
-        default="correct", description="pairs of correctly classified sources, or all pairs"
-    )
-
-    def smoke(self) -> Self:
-        """Count all pairs, because a net of one epoch may classify no source correctly."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
+from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 
@@ -57,6 +57,22 @@ class DistanceMeasure(PairMeasure):
     def smoke(self) -> Self:
         """Use a distance that needs no download."""
         return super().smoke().model_copy(update={"distance": offline(self.distance)})
+
+
+class SuccessMeasure(DistanceMeasure):
+    """Base class of measures of success: the final image is near the target."""
+
+    max_distance: Number = Field(
+        default=0.03, gt=0, description="a pair at this distance or further has failed"
+    )
+
+    @property
+    def limit_label(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
+    def successes(self, model: nn.Module, attacked: Examples) -> Tensor:
+        """Whether each pair's final image is nearer to its target than max_distance, (N,) bool."""
+        return distances_to_target(attacked, model, self.distance) < self.max_distance
 
 
 def eligible(examples: Examples, which: Eligible) -> Tensor:
