@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -12,13 +11,12 @@ from torch import Tensor, nn
 from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
 from invspec.ops.norms import Metric
-from invspec.ops.types import Range
+from invspec.ops.types import MAGNITUDES
 from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.perturbations import distance
 from invspec.scoring.rows import mean, quantile, share
 
 METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
-LENGTHS: Range = (0.0, math.inf)
 
 
 class BoundaryMeasure(CountedMeasure):
@@ -71,7 +69,7 @@ class BoundaryDistance(BoundaryMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])
-        return Scored([mean(distances, index, LENGTHS)])
+        return Scored([mean(distances, index, MAGNITUDES)])
 
     def distances(self, attacked: Examples) -> tuple[Tensor, Tensor]:
         """The distances (M,) float64 of the examples that count, and their index (M,)."""

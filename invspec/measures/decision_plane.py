@@ -17,7 +17,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.planes import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
-from invspec.scoring.pairs import READ, class_count
+from invspec.scoring.pairs import READ, class_count, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 # x (B, C, H, W) to logits (B, K)
@@ -183,16 +183,14 @@ class Plane:
 
 def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Plane]:
     """The plane of each pair whose points span one."""
-    done = 0
-    for batch, tensors in attacked.batches(READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
         pairs = zip(batch.x.cpu().double(), others.cpu().double(), strict=True)
-        for row, (x, other) in enumerate(pairs, start=done):
+        for row, (x, other) in enumerate(pairs, start=places.start):
             basis = orthonormal(x, other)
             if basis is not None:
                 ends = torch.stack([(basis * point).flatten(1).sum(1) for point in (x, other)])
                 yield Plane(row, basis, ends)
-        done += len(batch)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar, Literal, Self
@@ -17,7 +16,7 @@ from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
-from invspec.ops.types import SHARES, Bounds
+from invspec.ops.types import MAGNITUDES, SHARES, Bounds
 from invspec.scoring.pairs import READ, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
@@ -171,7 +170,7 @@ class RealisedNorm(SphereMeasure):
         source = attacked.pairs.source[rows]
         return Scored(
             [
-                mean_of_pairs(column, source, (0.0, math.inf), vertex=vertex, radius=radius)
+                mean_of_pairs(column, source, MAGNITUDES, vertex=vertex, radius=radius)
                 for column, (vertex, radius) in zip(
                     lengths.flatten(1).unbind(1), places, strict=True
                 )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.modules import device_of
-from invspec.ops.types import Range
+from invspec.ops.types import MAGNITUDES
 from invspec.perceptual.distances import Distance, distance
 from invspec.scoring.pairs import READ, DistanceMeasure, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
-
-LENGTHS: Range = (0.0, math.inf)
 
 
 class MetamerDistance(DistanceMeasure):
@@ -45,8 +41,8 @@ class MetamerDistance(DistanceMeasure):
         source = attacked.pairs.source[rows]
         return Scored(
             [
-                mean_of_pairs(to_source, source, LENGTHS, quantity="to_source"),
-                mean_of_pairs(to_target, source, LENGTHS, quantity="to_target"),
+                mean_of_pairs(to_source, source, MAGNITUDES, quantity="to_source"),
+                mean_of_pairs(to_target, source, MAGNITUDES, quantity="to_target"),
                 share_of_pairs(to_target < to_source, source, quantity="closer_to_target"),
             ]
         )

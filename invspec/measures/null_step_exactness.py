@@ -17,7 +17,7 @@ from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, PairMeasure, eligible
+from invspec.scoring.pairs import READ, PairMeasure, eligible, placed_batches
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
 
 
@@ -87,15 +87,13 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
     """Every quantity of the pairs that count, rows (N,) bool, by name: (P,) float64."""
     attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
     quantities: list[tuple[float, ...]] = []
-    done = 0
-    for batch, _ in attacked.batches(READ):
-        pairs = batch.take(rows[done : done + len(batch)])
+    for places, batch, _ in placed_batches(attacked, READ):
+        pairs = batch.take(rows[places])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
         quantities += [
             astuple(outcome(attack, weights, x, x_target, batch.bounds))
             for x, x_target in zip(*ends, strict=True)
         ]
-        done += len(batch)
     columns = torch.tensor(quantities, dtype=torch.float64).unbind(1)
     return dict(zip(Outcome.__dataclass_fields__, columns, strict=True))
 

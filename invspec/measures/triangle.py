@@ -17,7 +17,7 @@ from invspec.kinds import Number
 from invspec.ops.modules import device_of
 from invspec.ops.planes import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
+from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
@@ -153,8 +153,6 @@ def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Itera
 
 def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Place, source image and final image of each pair that counts."""
-    done = 0
-    for batch, tensors in attacked.batches(READ, "x_adv"):
-        for row in rows[done : done + len(batch)].nonzero().flatten().tolist():
-            yield done + row, batch.x[row], tensors["x_adv"][row]
-        done += len(batch)
+    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+        for row in rows[places].nonzero().flatten().tolist():
+            yield places.start + row, batch.x[row], tensors["x_adv"][row]

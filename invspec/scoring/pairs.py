@@ -110,6 +110,16 @@ def class_count(model: nn.Module, examples: Examples) -> int:
         return model(batch.x.to(device_of(model))).shape[1]
 
 
+def placed_batches(
+    examples: Examples, size: int, *names: str
+) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
+    """The batches of examples, each with its places among all of them."""
+    done = 0
+    for batch, tensors in examples.batches(size, *names):
+        yield slice(done, done + len(batch)), batch, tensors
+        done += len(batch)
+
+
 # ─ paths ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -146,9 +156,8 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
     demand_path(examples)
     if size is None:
         size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
-    done, judged = 0, examples.judged
-    for batch, tensors in examples.batches(size, "x_adv", "path"):
-        rows = slice(done, done + len(batch))
+    judged = examples.judged
+    for rows, batch, tensors in placed_batches(examples, size, "x_adv", "path"):
         on_cpu = (
             tensors["x_adv"],
             tensors["path"],
@@ -156,7 +165,6 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
             judged.confidence[rows],
         )
         yield Walks(rows, batch, batch.x.to(device), *(tensor.to(device) for tensor in on_cpu))
-        done += len(batch)
 
 
 @torch.no_grad()
