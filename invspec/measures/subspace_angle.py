@@ -119,6 +119,7 @@ class SubspaceAngle(Measure):
             cloud.random_bases(self.draws, k, Stream(f"subspace_angle/{number}"))
             for number, cloud in enumerate(clouds)
         )
+        # ||U^T V||_F^2 / k, as the mean over the squared principal cosines
         return (first.mT @ second).square().sum(dim=(1, 2)) / k
 
 
@@ -135,6 +136,7 @@ class Angles:
         """The angles between the first components and the second."""
         first, second = pair
         products = first.vectors.T @ second.vectors
+        # the singular values of U^T V are the cosines of the principal angles
         principal = torch.linalg.svdvals(products).clamp(max=1)
         return cls(products.abs().clamp(max=1), principal, (first.explained, second.explained))
 

@@ -129,6 +129,7 @@ def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
         lambda at: torch.stack(list(quantities(at).values())), shares
     )
     centred = outcomes - outcomes.mean(dim=1, keepdim=True)
+    # delta method: the variance of a quantity is that of its linear part at the shares;
     # the covariance of the shares is that of paired outcomes over n
     variances = (slopes @ centred).square().sum(dim=1) / (n * max(n - 1, 1))
     halves = [_Z * math.sqrt(variance) for variance in variances.tolist()]

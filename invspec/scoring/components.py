@@ -47,6 +47,7 @@ class Scatter:
         """The sums over the rows of vectors (n, m)."""
         m = vectors.shape[1]
         total, outer = torch.zeros(m, dtype=torch.float64), torch.zeros(m, m, dtype=torch.float64)
+        # in parts, because all vectors in float64 would take twice their memory
         for rows in vectors.split(AT_ONCE):
             total += rows.double().sum(dim=0)
             outer.addmm_(rows.double().T, rows.double())
@@ -54,6 +55,7 @@ class Scatter:
 
     def less(self, other: Scatter) -> Scatter:
         """The sums without the vectors of another scatter."""
+        # float64 sums: a subtraction replaces a pass over all vectors but one group
         return Scatter(self.n - other.n, self.total - other.total, self.outer - other.outer)
 
     def covariance(self, centre: bool) -> Tensor:
@@ -81,6 +83,7 @@ class Cloud:
         n, d = delta.shape
         if n >= d:
             return cls(delta, None, Scatter.of(delta), centre)
+        # delta^T = basis coordinates, so a perturbation is a column of coordinates
         basis, coordinates = torch.linalg.qr(delta.double().T)
         return cls(coordinates.T, basis, Scatter.of(coordinates.T), centre)
 
@@ -92,6 +95,7 @@ class Cloud:
         group = self.rows[:0] if without is None else self.rows[without::GROUPS]
         covariance = self.scatter.less(Scatter.of(group)).covariance(self.centre)
         values, vectors = leading(covariance, k)
+        # rounding may put an eigenvalue that is 0 below it
         return Components(self._in_pixels(vectors), values.clamp(min=0), covariance.trace().item())
 
     def random_bases(self, draws: int, k: int, rng: Stream) -> Tensor:
@@ -101,9 +105,12 @@ class Cloud:
         covariance.
         """
         mean = self.centre * self.scatter.total / self.scatter.n
+        # The sum of g_i (delta_i - mean) over normal g_i has n times the covariance of the
+        # perturbations, and a factor changes no subspace.
         mixed = torch.zeros(draws * k, self.rows.shape[1], dtype=torch.float64)
         for rows in self.rows.split(AT_ONCE):
             mixed += rng.normal((len(mixed), len(rows))).double() @ (rows.double() - mean)
+        # an orthonormal basis of the k mixtures of each draw
         return torch.linalg.qr(self._in_pixels(mixed.T).T.reshape(draws, k, -1).mT).Q
 
     def _in_pixels(self, vectors: Tensor) -> Tensor:
