@@ -14,7 +14,7 @@ from invspec.data import Examples, JudgedPairs, Regions, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.modules import device_of
-from invspec.ops.planes import circle_points, orthonormal, square_grid
+from invspec.ops.plane import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import READ, class_count, placed_batches

@@ -15,7 +15,7 @@ from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.modules import device_of
-from invspec.ops.planes import barycentric_grid, combined
+from invspec.ops.plane import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
 from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs

@@ -13,7 +13,7 @@ from torch import nn
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.decision_plane import Circles, DecisionPlane
-from invspec.ops.planes import orthonormal, square_grid
+from invspec.ops.plane import orthonormal, square_grid
 from invspec.perform.pairs import PairedSplit
 
 D, INNER, OUTER = 6, 1.0, 10.0

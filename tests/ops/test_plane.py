@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invspec.ops.planes import (
+from invspec.ops.plane import (
     barycentric_grid,
     circle_points,
     combined,
