@@ -86,18 +86,14 @@ def verify_path(
     walk = moved & (torch.arange(steps.shape[1], device=path.device) >= int(jumps))
     vertices = torch.cat([torch.ones_like(moved[:, :1]), moved], dim=1)
     floor = confidence.double() - max_drop
-    seen = path.clamp(*bounds)
-    gap = torch.zeros_like(floor)
-    if ends is not None:
-        gap = _furthest(seen[:, [0, -1]], ends.clamp(*bounds))
     between = _least_between(model, path, walk, label, bounds, interior)
     return PathCheck(
         max_step=steps.where(walk, 0).amax(1),
         jump=steps[:, 0] * jumps,
         min_margin=_least(model, path, vertices, label, bounds) - floor,
         min_margin_between=between - floor,
-        outside=_furthest(path, seen),
-        gap=gap,
+        outside=_furthest(path, path.clamp(*bounds)),
+        gap=torch.zeros_like(floor) if ends is None else _gap(path, ends, bounds),
     )
 
 
@@ -107,6 +103,11 @@ def _lengths(path: Tensor) -> Tensor:
     segments = pairwise(path.unbind(1))
     lengths = [(after.double() - before).flatten(1).norm(dim=1) for before, after in segments]
     return torch.stack(lengths, 1)
+
+
+def _gap(path: Tensor, ends: Tensor, bounds: Bounds) -> Tensor:
+    """How far a pixel of a path's first and last image differs from ends (B, 2, C, H, W): (B,)."""
+    return _furthest(path[:, [0, -1]].clamp(*bounds), ends.clamp(*bounds))
 
 
 def _furthest(images: Tensor, others: Tensor) -> Tensor:
