@@ -17,7 +17,7 @@ from invspec.files import folder
 from invspec.files.state_dicts import fill, state_dict_at
 from invspec.files.weights import checked, loaded
 from invspec.kinds import Defence
-from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, OfTorchvision
+from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, HasTorchvisionArch
 from invspec.ops.draws import Stream
 from invspec.registry.methods import make
 
@@ -53,10 +53,10 @@ class TorchvisionWeights(Defence):
 
     @property
     def accepts(self) -> type:
-        return OfTorchvision
+        return HasTorchvisionArch
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        if not isinstance(model, OfTorchvision):
+        if not isinstance(model, HasTorchvisionArch):
             raise InvspecError(
                 f"torchvision has weights only for its own nets; found {type(model).__name__}",
                 hint="use the model torchvision",
