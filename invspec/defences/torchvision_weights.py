@@ -16,16 +16,15 @@ from invspec.errors import InvspecError, suggest
 from invspec.files import folder
 from invspec.files.state_dicts import fill, state_dict_at
 from invspec.files.weights import checked, loaded
-from invspec.kinds import Defence
 from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, OfTorchvision
 from invspec.ops.draws import Stream
-from invspec.registry.methods import make
+from invspec.training.loaded import LoadedWeights
 
 # the names of torchvision's files end in the first digits of their SHA-256
 DIGITS = re.compile(r"-([0-9a-f]{8,})\.pth$")
 
 
-class TorchvisionWeights(Defence):
+class TorchvisionWeights(LoadedWeights):
     """Load torchvision's published weights for one of its nets. Nothing in the file can run code.
 
     The file is looked for in $INVSPEC_DATA/weights, then in torch.hub's cache, and otherwise
@@ -64,9 +63,6 @@ class TorchvisionWeights(Defence):
         path, digits = located(published(model.arch, self.weights))
         fill(model, _state_dict(path, digits, model.arch), path)
         return {}
-
-    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]  # needs no download
-        return cast(Defence, make("defence", "untrained", {}))
 
 
 def published(arch: str, weights: str) -> str:
