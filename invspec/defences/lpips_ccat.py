@@ -17,7 +17,7 @@ from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
 from invspec.ops.types import Shape
-from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, distance, weights_read, with_offline_distance
 from invspec.registry.fields import ModelField
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
@@ -107,8 +107,7 @@ class LPIPSCCAT(PreparedTraining):
         return weights_read(self.distance)
 
     def smoke(self) -> Self:
-        offline_fields = {"distance": offline(self.distance), "features": None}
-        return super().smoke().model_copy(update=offline_fields)
+        return with_offline_distance(super().smoke()).model_copy(update={"features": None})
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked within a drawn radius, with faded labels."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import lpips
 import numpy as np
@@ -26,9 +27,10 @@ from invspec.layers.cifar_alexnet import RELUS, cifar_alexnet
 from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD
 from invspec.perceptual import weights
 from invspec.perceptual.backbones import Backbone, Outputs, backbone
-from invspec.perceptual.distances import DISTANCES, describe, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 from invspec.perceptual.features import embedded, own_features
 
+DISTANCES = get_args(Distance)
 VGG16 = cfgs["D"]
 SLOW_IF_VGG = [
     pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES
