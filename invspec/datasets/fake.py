@@ -63,6 +63,7 @@ class Fake(Generated):
 
     def load(self, split: SplitName) -> TensorSplit:
         y = torch.arange(self.count(split)) % self.classes
+        # the patterns have draws of their own, so that all splits share them
         noise = Stream(f"fake/{self.seed}/{split}").uniform((len(y), *self.shape))
         return TensorSplit(self._pixels(0.75 * self._patterns()[y] + 0.25 * noise), y, self.bounds)
 

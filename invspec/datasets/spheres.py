@@ -68,6 +68,7 @@ class Spheres(Generated):
 
     def load(self, split: SplitName) -> Split:
         drawn = DrawnSplit(torch.arange(self.count(split)), self, f"spheres/{self.seed}/{split}")
+        # four bytes per float32
         if 4 * self.d * len(drawn) > IN_MEMORY:
             return drawn
         return TensorSplit(*drawn.points(drawn.index), BOUNDS)
@@ -113,6 +114,7 @@ class DrawnSplit(LazySplit):
 
 def by_block(index: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each block with points at index (M,), and the positions of these points in index."""
+    # stable, so that the points of a block keep their order on every device
     sorted_blocks, order = (index // BLOCK).sort(stable=True)
     blocks, counts = sorted_blocks.unique_consecutive(return_counts=True)
     return zip(blocks.tolist(), order.split(counts.tolist()), strict=True)

@@ -36,5 +36,6 @@ class AdversarialTraining(PreparedTraining):
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked."""
+        # augmented first, so that the ball lies around the image that the model learns
         batch, clean = self.augment(batch, rng), self.clean_fraction
         return attack_batch(self.attack, net, batch, progress, rng, ramp=self.ramp, clean=clean)

@@ -44,6 +44,7 @@ class CuSP(PreparedTraining):
         """The batch, augmented and attacked as the current stage says."""
         stage = stage_at(self.stages, progress)
         attack = stage.limited(self.attack)
+        # rotated first, so that the ball lies around the image that the model learns
         batch = stage.rotating(self).augment(batch, rng)
         return attack_batch(
             attack, net, batch, progress, rng, ramp=self.ramp, clean=self.clean_fraction

@@ -123,6 +123,7 @@ class IndependenceCE(FlowTraining):
 
     def nuisance_term(self, rival: Rival, code: Code, y: Tensor, rng: Stream) -> Term:
         """L_nCE through a rival that has just learnt the batch."""
+        # detached, so that the rival's updates do not reach the model
         rival.learn(code.nuisance.detach(), y, self.nuisance_steps)
         weight = self.nuisance_weight / (code.nuisance.shape[1] if self.per_dim else 1)
         logits = rival.judge(code.nuisance)
