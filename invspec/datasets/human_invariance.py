@@ -100,7 +100,7 @@ class HumanInvariance(Dataset):
 
 def originals(parts: Iterable[Part]) -> Tensor:
     """Positions of the original digits in MNIST's test images, (N,) int64."""
-    # the parts made by an algorithm change the same 100 digits, the hand-made one others
+    # the three parts made by an algorithm share one list of original digits
     manual = "linf_04_manual"
     files = ("linf/manual_indexs.npy" if part == manual else "indexs.npy" for part in parts)
     return _joined(map(_read, files)).long()

@@ -114,7 +114,7 @@ class DrawnSplit(LazySplit):
 
 def by_block(index: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each block with points at index (M,), and the positions of these points in index."""
-    # stable, so that the points of a block keep their order on every device
+    # stable, so that the points of a block keep their order
     sorted_blocks, order = (index // BLOCK).sort(stable=True)
     blocks, counts = sorted_blocks.unique_consecutive(return_counts=True)
     return zip(blocks.tolist(), order.split(counts.tolist()), strict=True)
