@@ -4,4 +4,4 @@ from invspec import cpu
 
 __version__ = "0.1.0"
 
-cpu.prepared()  # before anything imports torch
+cpu.ensure_prepared()  # before anything imports torch

@@ -51,8 +51,8 @@ def prepare(
 
 
 @cache
-def prepared() -> bool:
-    """Whether MKL is prepared in this process. The first call, at `import invspec`, prepares it."""
+def ensure_prepared() -> bool:
+    """Prepare MKL, at the first call, by `import invspec`. Returns whether it could be."""
     return prepare(os.environ, sys.modules, _machine(), _cpuinfo())
 
 

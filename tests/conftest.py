@@ -18,7 +18,7 @@ from invspec.scoring.rows import share
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Task, Train
 
-assert cpu.prepared(), "torch was imported before invspec"
+assert cpu.ensure_prepared(), "torch was imported before invspec"
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
 
 Outcomes = Callable[

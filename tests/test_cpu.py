@@ -85,7 +85,7 @@ def test_the_first_import_prepares_it(first: str, prepared: str) -> None:
     variables = environment()
     variables.pop("MKL_CBWR", None)
     is_set = "os.environ.get('MKL_CBWR') is not None"
-    code = f"{first}\nimport os, invspec.cpu\nprint(invspec.cpu.prepared(), {is_set})"
+    code = f"{first}\nimport os, invspec.cpu\nprint(invspec.cpu.ensure_prepared(), {is_set})"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=variables
     )
@@ -93,5 +93,5 @@ def test_the_first_import_prepares_it(first: str, prepared: str) -> None:
 
 
 def test_these_tests_run_prepared() -> None:
-    assert cpu.prepared()
+    assert cpu.ensure_prepared()
     assert cpu.mode(cpu._machine(), cpu._cpuinfo()) is None or "MKL_CBWR" in os.environ

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from invspec.analysis import estimates, readings
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator
-from invspec.analysis.readings import Group, Store
+from invspec.analysis.readings import Artifacts, Group
 from invspec.data import Interval
 from invspec.errors import SpecError, refuse
 from invspec.plan import coordinates, picks
@@ -65,7 +65,7 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
     return "fails" if high <= least or low >= most else "undecided"
 
 
-def judge(plan: Plan, store: Store) -> list[Verdict]:
+def judge(plan: Plan, store: Artifacts) -> list[Verdict]:
     """A verdict on each claim, in the order of the spec."""
     return judged(plan, readings.groups(readings.collect(plan, store)), Estimator())
 

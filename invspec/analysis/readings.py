@@ -13,7 +13,7 @@ from invspec.spec.schema import Coords, Scalar
 from invspec.tasks import Task
 
 
-class Store(Protocol):
+class Artifacts(Protocol):
     """What a report needs of a store."""
 
     def __contains__(self, task: Task, /) -> bool: ...
@@ -58,7 +58,7 @@ class Group:
         return len(self.readings) - len(self.present)
 
 
-def collect(plan: Plan, store: Store) -> list[Reading]:
+def collect(plan: Plan, store: Artifacts) -> list[Reading]:
     """All rows of all cells, in the order of the plan.
 
     A cell that is not computed has a reading for each row that other cells of its measure have.
@@ -77,7 +77,7 @@ def collect(plan: Plan, store: Store) -> list[Reading]:
     ]
 
 
-def _computed(cell: Cell, store: Store) -> Iterator[Reading]:
+def _computed(cell: Cell, store: Artifacts) -> Iterator[Reading]:
     if cell.goal not in store:
         return
     artifact = store.load(cell.goal)

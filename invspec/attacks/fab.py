@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.hyperplanes import way_to_hyperplane
+from invspec.ops.hyperplanes import step_to_hyperplane
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import Bounds
 from invspec.search.ball import eps_0_skips_model, random_direction
@@ -115,8 +115,8 @@ def step(
     """
     # the linear function of x_adv, extended to x
     gap_at_x = gap + (normal * (x - x_adv)).flatten(1).sum(1)
-    onwards = way_to_hyperplane(x_adv, gap, normal, bounds, norm)
-    from_x = way_to_hyperplane(x, gap_at_x, normal, bounds, norm)
+    onwards = step_to_hyperplane(x_adv, gap, normal, bounds, norm)
+    from_x = step_to_hyperplane(x, gap_at_x, normal, bounds, norm)
     # at least 1e-8, so that their quotient is defined where both are 0
     near, far = (size(way, norm).clamp_min(1e-8) for way in (onwards, from_x))
     # the nearer x_adv is to the boundary, compared with x, the less it is drawn back to x

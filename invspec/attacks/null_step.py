@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, TwoLayer
+from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.draws import Draws
 from invspec.ops.nullspace import alpha_max, effective_map, flips, project_held
 from invspec.search.search import Search
-from invspec.search.two_layer import Weights, flattened
 
 # Share of the way to the first flip; at the flip itself, rounding would decide.
 SHORT = 1 - 1e-12

@@ -70,6 +70,8 @@ def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
     # imported here: it would slow every start
     import statistics
 
+    from invspec.report.format import duration
+
     seconds = statistics.median([store.made(task)["seconds"] for task in done])
     return f"{seconds:.1f}", duration(seconds * to_come) if to_come else "-"
 
@@ -84,11 +86,3 @@ def _kind(task: Task) -> Kind:
             return "perturb", type(task.attack).__name__, type(task.train.model).__name__
         case Score():
             return "score", type(task.measure).__name__, ""
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a readable unit: 90 gives 1.5 min."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
-from invspec.execution import walk
 from invspec.execution.devices import devices as listed_devices
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.plan import validation
@@ -32,7 +32,7 @@ def run(
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)
     with progress:
-        for event in walk.execute(goals, store, executor):
+        for event in execute(goals, store, executor):
             progress.handle(event)
     console.print(progress.summary())
     return progress.counts["Failed"]

@@ -12,7 +12,7 @@ from invspec.data import Curves, Journal, Split
 from invspec.errors import InvspecError, suggest
 from invspec.files.published import published_weights
 from invspec.files.state_dicts import fill, state_dict_at
-from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, OfTorchvision
+from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, HasTorchvisionArch
 from invspec.ops.draws import Stream
 from invspec.training.loaded import LoadedWeights
 
@@ -45,10 +45,10 @@ class TorchvisionWeights(LoadedWeights):
 
     @property
     def accepts(self) -> type:
-        return OfTorchvision
+        return HasTorchvisionArch
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        if not isinstance(model, OfTorchvision):
+        if not isinstance(model, HasTorchvisionArch):
             raise InvspecError(
                 f"torchvision has weights only for its own nets; found {type(model).__name__}",
                 hint="use the model torchvision",

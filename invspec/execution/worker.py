@@ -77,7 +77,7 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
     try:
         artifact = dispatch.perform(task, runtime)
         seconds = time.monotonic() - start
-        facts = {"bits": proxies.promise(task, runtime)} if isinstance(task, Perturb) else {}
+        facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
         facts |= {
             "seconds": round(seconds, 3),
             "device": device_name(runtime.device),

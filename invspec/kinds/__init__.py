@@ -8,7 +8,7 @@ from invspec.kinds.attack import Attack
 from invspec.kinds.dataset import Dataset, SplitName
 from invspec.kinds.defence import Defence
 from invspec.kinds.measure import Measure
-from invspec.kinds.method import Method, outline, plain, units_of
+from invspec.kinds.method import Method, outline, plain
 from invspec.kinds.model import Model
 from invspec.kinds.numbers import Confidence, Degrees, Number, Pixels
 from invspec.kinds.protocols import (
@@ -49,5 +49,4 @@ __all__ = [
     "Unit",
     "outline",
     "plain",
-    "units_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -134,17 +134,3 @@ class Method(BaseModel):
             elif name in _SMOKE and isinstance(value, int):
                 changes[name] = min(value, _SMOKE[name])
         return self.model_copy(update=changes)
-
-
-def units_of(method: Method) -> Mapping[str, str]:
-    """Units by the path of the field: {"eps": "pixels in [0, 1]", "attack.eps": ...}."""
-    return dict(_units_below(method, ""))
-
-
-def _units_below(method: Method, prefix: str) -> Iterator[tuple[str, str]]:
-    for name in type(method).model_fields:
-        if unit := method.unit_of(name):
-            yield prefix + name, unit
-        value = getattr(method, name)
-        if isinstance(value, Method):
-            yield from _units_below(value, f"{prefix}{name}.")

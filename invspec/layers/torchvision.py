@@ -8,10 +8,10 @@ WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 
 @runtime_checkable
-class OfTorchvision(Protocol):
-    """A net of torchvision, as the models torchvision, vgg19 and resnet50_imagenet are."""
+class HasTorchvisionArch(Protocol):
+    """A net built by torchvision: that of the models torchvision, vgg19 and resnet50_imagenet."""
 
     @property
     def arch(self) -> str:
-        """Its name there."""
+        """The name of the architecture in torchvision."""
         ...

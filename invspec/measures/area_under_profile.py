@@ -50,7 +50,7 @@ class AreaUnderProfile(Measure):
             "a sweep over different examples"
         )
         heights = torch.stack([self._kept(attacked.judged) for attacked in examples]).double()
-        return Scored([mean(area(heights, positions), index, within=SHARES)])
+        return Scored([mean(mean_heights(heights, positions), index, within=SHARES)])
 
     def _kept(self, judged: Judged) -> Tensor:
         return ~judged.changed if self.share == "rate_of_invariance" else judged.correct_adv
@@ -107,7 +107,7 @@ def settings(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, A
             yield from settings(cast(dict[str, Any], value), f"{path}{name}.")
 
 
-def area(heights: Tensor, positions: Sequence[float]) -> Tensor:
+def mean_heights(heights: Tensor, positions: Sequence[float]) -> Tensor:
     """Mean height of each of N profiles, heights (L, N) at L rising positions: (N,)."""
     width = positions[-1] - positions[0]
     return torch.trapezoid(heights, torch.tensor(positions, dtype=heights.dtype), dim=0) / width

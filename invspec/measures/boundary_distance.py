@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
 from invspec.ops.norms import Metric
-from invspec.ops.types import Range
-from invspec.scoring.among import Among, counted
+from invspec.ops.types import MAGNITUDES
+from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.perturbations import distance
 from invspec.scoring.rows import mean, quantile, share
 
 METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
-LENGTHS: Range = (0.0, math.inf)
 
 
-class ToBoundary(Measure):
+class BoundaryMeasure(CountedMeasure):
     """Base class of measures of an attack that looks for the nearest adversarial image."""
 
     among: Among = Field(
@@ -30,12 +27,8 @@ class ToBoundary(Measure):
         description="correctly classified examples, or all: the others are at distance 0",
     )
 
-    def smoke(self) -> Self:
-        """Count all examples, because a net of one epoch may classify none correctly."""
-        return self.model_copy(update={"among": "all"})
 
-
-class BoundaryFailures(ToBoundary):
+class BoundaryFailures(BoundaryMeasure):
     """Share of correctly classified examples for which the attack found no adversarial image.
 
     Report it beside boundary_distance, which leaves these examples out: they are the ones that are
@@ -50,7 +43,7 @@ class BoundaryFailures(ToBoundary):
         return Scored([share(~reached(judged), judged.index)])
 
 
-class BoundaryDistance(ToBoundary):
+class BoundaryDistance(BoundaryMeasure):
     """Mean distance from x to the adversarial image that an attack found.
 
     Covers the correctly classified examples whose label the attack changed; boundary_failures
@@ -76,7 +69,7 @@ class BoundaryDistance(ToBoundary):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])
-        return Scored([mean(distances, index, LENGTHS)])
+        return Scored([mean(distances, index, MAGNITUDES)])
 
     def distances(self, attacked: Examples) -> tuple[Tensor, Tensor]:
         """The distances (M,) float64 of the examples that count, and their index (M,)."""

@@ -10,19 +10,19 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, Scored
-from invspec.kinds import Measure, Pixels
+from invspec.kinds import Pixels
 from invspec.ops.draws import PerExample
 from invspec.ops.modules import device_of
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import SHARES
-from invspec.scoring.among import Among, counted
+from invspec.scoring.among import CountedMeasure, counted
 from invspec.scoring.pairs import READ
 from invspec.scoring.rows import mean_of_pairs
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]
 
 
-class Brittleness(Measure):
+class Brittleness(CountedMeasure):
     """Mean confidence in the true class at x + delta, for several linf sizes of delta.
 
     With 10 classes, 0.1 is chance. direction noise: a random sign for each pixel, the same at
@@ -48,9 +48,6 @@ class Brittleness(Measure):
         min_length=1,
         description="linf sizes of delta, a row each",
     )
-    among: Among = Field(
-        default="correct", description="correctly classified examples, or all of them"
-    )
 
     @model_validator(mode="after")
     def _sizes_differ(self) -> Self:
@@ -59,10 +56,6 @@ class Brittleness(Measure):
                 f"expected different sizes, found duplicates in sizes {list(self.sizes)}"
             )
         return self
-
-    def smoke(self) -> Self:
-        """Count all examples, because a net of one epoch may classify none correctly."""
-        return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Number
-from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.matrix import ClassPairs
+from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import estimated
 
 # bootstrap draws behind the interval
@@ -21,7 +20,7 @@ REPLICATES = 1000
 Effect = Literal["target", "source", "difference"]
 
 
-class ClassEffect(ByDistance):
+class ClassEffect(SuccessMeasure):
     """Spread of the success rate over classes of targets or of sources, or their difference.
 
     A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)
@@ -38,35 +37,27 @@ class ClassEffect(ByDistance):
         default="difference",
         description="spread over target or source classes, or the first minus the second",
     )
-    max_distance: Number = Field(
-        default=0.03, gt=0, description="a pair at this distance or further has failed"
-    )
-
-    @property
-    def limit_label(self) -> str:
-        return f"max_distance {self.max_distance:.6g}"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
         pairs = attacked.pairs.take(rows)
-        distances = distances_to_target(attacked, model, self.distance)[rows]
-        success = (distances < self.max_distance).double()
-        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
+        success = self.successes(model, attacked)[rows].double()
+        class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
         sources, place = pairs.source.unique(return_inverse=True)
         # Bayesian bootstrap: normalised exponential weights are uniform on the simplex
         draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
         replicates = [
-            spread(cells.means(success, torch.from_numpy(weights)[place]), self.effect)
+            spread(class_pairs.means(success, torch.from_numpy(weights)[place]), self.effect)
             for weights in draws
         ]
         low, high = np.quantile(replicates, [0.025, 0.975]).tolist()
-        value = spread(cells.means(success), self.effect)
+        value = spread(class_pairs.means(success), self.effect)
         return Scored([estimated(value, low, high, len(sources))])
 
 
 def spread(matrix: Tensor, effect: Effect) -> float:
-    """The spread of a success matrix (K, K), a row for each target class, NaN in empty cells."""
+    """The spread of a success matrix (K, K), a row for each target class, NaN in empty entries."""
 
     def over(axis: int) -> float:
         means = matrix.nanmean(axis)

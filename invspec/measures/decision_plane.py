@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -15,9 +14,10 @@ from invspec.data import Examples, JudgedPairs, Regions, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.modules import device_of
+from invspec.ops.plane import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
-from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
-from invspec.scoring.pairs import READ, class_count
+from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
+from invspec.scoring.pairs import READ, class_count, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 # x (B, C, H, W) to logits (B, K)
@@ -25,11 +25,8 @@ Classifier = Callable[[Tensor], Tensor]
 
 CIRCLES = ("inner", "outer")
 
-# share of a point's length: rounding may put it this far from a line through the centre
-FLAT = 1e-6
 
-
-class DecisionPlane(FitsNuisanceClassifier):
+class DecisionPlane(NuisanceClassifierMeasure):
     """Share of two circles, cut by a plane out of two spheres, that a classifier misclassifies.
 
     The first of two attacks has the training examples, to whose clean images D_nc is fitted.
@@ -107,7 +104,7 @@ class DecisionPlane(FitsNuisanceClassifier):
                 "no pair spans a plane: the points of each are on a line through the centre",
                 hint="widen the sample of the second attack",
             )
-        at, device = circles.points(self.angles), device_of(model)
+        at, device = circle_points(circles.radii, self.angles), device_of(model)
         read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         misread = read != circles.labels[:, None]
         shares = misread.double().mean(-1).flatten(1)
@@ -133,7 +130,7 @@ class DecisionPlane(FitsNuisanceClassifier):
         device: torch.device,
     ) -> Regions:
         extent = self.extent * circles.radii.max()
-        at = grid(self.resolution, float(extent))
+        at = square_grid(self.resolution, float(extent))
         regions = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
         ends = torch.stack([plane.ends for plane in planes]).float()
         return Regions(
@@ -186,33 +183,14 @@ class Plane:
 
 def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Plane]:
     """The plane of each pair whose points span one."""
-    done = 0
-    for batch, tensors in attacked.batches(READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
         pairs = zip(batch.x.cpu().double(), others.cpu().double(), strict=True)
-        for row, (x, other) in enumerate(pairs, start=done):
+        for row, (x, other) in enumerate(pairs, start=places.start):
             basis = orthonormal(x, other)
             if basis is not None:
                 ends = torch.stack([(basis * point).flatten(1).sum(1) for point in (x, other)])
                 yield Plane(row, basis, ends)
-        done += len(batch)
-
-
-def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
-    """The direction of x and that of the part of other that is orthogonal to x: (2, C, H, W).
-
-    None where the two points are on a line through 0.
-    """
-    length = x.norm()
-    if length == 0 or other.norm() == 0:
-        return None
-    first = x / length
-    second = other - (other * first).sum() * first
-    # once more, as rounding leaves a part of x
-    second = second - (second * first).sum() * first
-    if second.norm() <= FLAT * other.norm():
-        return None
-    return torch.stack([first, second / second.norm()])
 
 
 @dataclass(frozen=True)
@@ -243,14 +221,3 @@ class Circles:
         means = torch.stack([lengths[y == label].mean() for label in (0, 1)])
         ordered, labels = means.sort()
         return cls(ordered if radii is None else torch.tensor(radii, dtype=torch.float64), labels)
-
-    def points(self, count: int) -> Tensor:
-        """Equally spaced points on each circle, counter-clockwise: (2, count, 2) float64."""
-        turn = 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
-        return self.radii[:, None, None] * torch.stack([turn.cos(), turn.sin()], dim=1)
-
-
-def grid(resolution: int, extent: float) -> Tensor:
-    """Points (H, W, 2) float64 of a square: x rises along W, and y along H."""
-    side = torch.linspace(-extent, extent, resolution, dtype=torch.float64)
-    return torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1)

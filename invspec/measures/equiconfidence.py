@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar, Literal, Self
@@ -12,13 +11,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Measure, Number
+from invspec.kinds import Number
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
-from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import READ, Eligible, Walks, confidences, eligible, walked
+from invspec.ops.types import MAGNITUDES, SHARES, Bounds
+from invspec.scoring.pairs import READ, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
@@ -29,10 +28,8 @@ Radius = Annotated[Number, Field(ge=0)]
 DRAWS = "equiconfidence"
 
 
-class OnSpheres(Measure):
+class SphereMeasure(PairMeasure):
     """Base class of measures of spheres around every n-th vertex of a path."""
-
-    wants_target: ClassVar[bool] = True
 
     radii: tuple[Radius, ...] = Field(
         default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="of the spheres, in l2"
@@ -43,13 +40,10 @@ class OnSpheres(Measure):
         default="gradient", description="the direction that the spheres leave out"
     )
     clamp: bool = Field(default=True, description="clamp the points to the pixel range")
-    eligible: Eligible = Field(
-        default="correct", description="pairs of correctly classified sources, or all pairs"
-    )
 
     def smoke(self) -> Self:
-        """Few draws, for all pairs, because a net of one epoch may classify no source correctly."""
-        return self.model_copy(update={"draws": min(self.draws, 4), "eligible": "all"})
+        """Few draws, for all pairs."""
+        return super().smoke().model_copy(update={"draws": min(self.draws, 4)})
 
     def unit_of(self, name: str) -> str:
         return "l2, pixels in [0, 1]" if name == "radius" else super().unit_of(name)
@@ -92,7 +86,7 @@ class OnSpheres(Measure):
         return range(0, self.every * vertices, self.every)
 
 
-class Equiconfidence(OnSpheres):
+class Equiconfidence(SphereMeasure):
     """Quantiles of the confidence in the source's label on spheres around vertices of a path.
 
     At every n-th vertex, `draws` normal vectors lose their part along a direction q. They are
@@ -154,7 +148,7 @@ class Equiconfidence(OnSpheres):
         return torch.stack(quantiles)
 
 
-class RealisedNorm(OnSpheres):
+class RealisedNorm(SphereMeasure):
     """Mean length, after clamping, of the vectors that equiconfidence adds to each vertex, in l2.
 
     A row for each vertex (its number, the source being 0) and radius: its mean over pairs, with a
@@ -176,7 +170,7 @@ class RealisedNorm(OnSpheres):
         source = attacked.pairs.source[rows]
         return Scored(
             [
-                mean_of_pairs(column, source, (0.0, math.inf), vertex=vertex, radius=radius)
+                mean_of_pairs(column, source, MAGNITUDES, vertex=vertex, radius=radius)
                 for column, (vertex, radius) in zip(
                     lengths.flatten(1).unbind(1), places, strict=True
                 )

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
-from invspec.scoring.pairs import ByDistance, distances_to_target, eligible
+from invspec.scoring.pairs import DistanceMeasure, distances_to_target, eligible
 from invspec.scoring.rows import mean_of_pairs, quantile
 
 Level = Annotated[Number, Field(ge=0, le=1)]
 
 
-class ToTarget(ByDistance):
-    """Base class of measures of the distance that is left to the target."""
+class TargetDistanceMeasure(DistanceMeasure):
+    """Base class of measures of the remaining distance to the target."""
 
     relative: bool = Field(
         default=False, description="divide by the distance from the source to the target"
@@ -35,7 +35,7 @@ class ToTarget(ByDistance):
         return distances[rows], attacked.pairs.source[rows]
 
 
-class FinalDistance(ToTarget):
+class FinalDistance(TargetDistanceMeasure):
     """Quantiles over pairs of the distance from the final image to the target, a row for each.
 
     A success rate says which pairs are below a threshold; if many are near it, only quantiles tell.
@@ -61,7 +61,7 @@ class FinalDistance(ToTarget):
         return Scored(rows)
 
 
-class MeanFinalDistance(ToTarget):
+class MeanFinalDistance(TargetDistanceMeasure):
     """Mean over pairs of the distance from the final image to the target.
 
     With relative, 1 means that nothing was gained, and 0 that the target was reached. The

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.kinds import Measure
-from invspec.scoring.among import Among, counted
+from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.rows import share
 
 
-class FoolingRate(Measure):
+class FoolingRate(CountedMeasure):
     """Share of examples whose predicted label changes, whatever their true label.
 
     Raises: InvspecError where among is correct and no example is classified correctly.
@@ -23,10 +20,6 @@ class FoolingRate(Measure):
     among: Among = Field(
         default="all", description="all examples, or those classified correctly clean"
     )
-
-    def smoke(self) -> Self:
-        """Count all examples, because a net of one epoch may classify none correctly."""
-        return self.model_copy(update={"among": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged

@@ -10,12 +10,12 @@ from invspec.data import Examples, Scored
 from invspec.data import ImageGrid as Grid
 from invspec.errors import InvspecError
 from invspec.ops.types import SHARES
-from invspec.scoring.pairs import OfPairs, class_count, confidences, eligible
-from invspec.scoring.pictures import Shown, a_target_a_source, one_source_a_class
+from invspec.scoring.pairs import PairMeasure, class_count, confidences, eligible
+from invspec.scoring.pictures import Shown, one_pair_per_source, pairs_of_one_source_per_class
 from invspec.scoring.rows import mean_of_pairs
 
 
-class ImageGrid(OfPairs):
+class ImageGrid(PairMeasure):
     """Final images by the class of their target (row) and source (column), with confidences.
 
     The confidence below an image is that in the label that the model gives the source. One
@@ -44,7 +44,7 @@ class ImageGrid(OfPairs):
             raise InvspecError(
                 f"no eligible pair lies within the first {k} classes", hint="show more classes"
             )
-        selected = Shown.read(attacked, one_source_a_class(attacked, among))
+        selected = Shown.read(attacked, pairs_of_one_source_per_class(attacked, among))
         pairs = pairs.take(selected.rows)
         confidence = confidences(model, selected.x_adv, pairs.prediction)
         images = selected.x.new_full((k, k, *selected.x.shape[1:]), torch.nan)
@@ -64,7 +64,7 @@ class ImageGrid(OfPairs):
         )
 
 
-class ImageTriples(OfPairs):
+class ImageTriples(PairMeasure):
     """Source, target and final image of a few pairs, side by side, each with its confidence below.
 
     The confidence is that in the label that the model gives the source. Each pair has a source
@@ -86,7 +86,7 @@ class ImageTriples(OfPairs):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         among = eligible(attacked, self.eligible)
-        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         columns = {"source": selected.x, "target": selected.x_target, "result": selected.x_adv}
         clamped = selected.x_adv.clamp(*attacked.clean.bounds)
         if not torch.equal(clamped, selected.x_adv):

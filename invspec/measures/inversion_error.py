@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Annotated, Literal, cast
 
 import torch
@@ -14,6 +13,7 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
 from invspec.ops.modules import device_of
+from invspec.ops.types import MAGNITUDES
 from invspec.scoring.pairs import READ
 from invspec.scoring.rows import exact, mean_of_pairs
 
@@ -59,7 +59,7 @@ class InversionError(Measure):
                 )
             largest, n = errors.max().item(), len(unit.unique())
             rows += [
-                mean_of_pairs(errors, unit, (0.0, math.inf), quantity=precision),
+                mean_of_pairs(errors, unit, MAGNITUDES, quantity=precision),
                 exact(largest, n, quantity=f"largest_{precision}"),
             ]
         return Scored(rows)

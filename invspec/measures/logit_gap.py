@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,12 +11,12 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
-from invspec.ops.types import Range
+from invspec.ops.types import MAGNITUDES
 from invspec.scoring.pairs import READ
+from invspec.scoring.preimages import on_device
 from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
 GAPS = ("exact", "float32", "clipped")
-LENGTHS: Range = (0.0, math.inf)
 
 
 class LogitGap(Measure):
@@ -64,9 +61,7 @@ class LogitGap(Measure):
         """Each quantity of every example, by name: (N,) float64."""
         net, device = in_double(model), device_of(model)
         parts: list[dict[str, Tensor]] = []
-        # pixels are made on the device, as for the attack: GPU and CPU divide by 255 differently
-        on_device = replace(attacked, clean=attacked.clean.to(device))
-        for batch, tensors in on_device.batches(READ, "x_adv", "exact"):
+        for batch, tensors in on_device(attacked, device).batches(READ, "x_adv", "exact"):
             x_adv, images = (tensors[name].to(device) for name in ("x_adv", "exact"))
             clipped = images.clamp(*batch.bounds)
             before, after, within = (net(x) for x in (batch.x.double(), images, clipped))
@@ -84,7 +79,7 @@ class LogitGap(Measure):
 
 def gap_rows(name: str, gaps: Tensor, unit: Tensor) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and the largest of them."""
-    mean = mean_of_pairs(gaps, unit, LENGTHS, quantity=name)
+    mean = mean_of_pairs(gaps, unit, MAGNITUDES, quantity=name)
     largest = exact(gaps.max().item(), len(unit.unique()), quantity=f"largest_{name}")
     return mean, largest
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.modules import device_of
-from invspec.ops.types import Range
+from invspec.ops.types import MAGNITUDES
 from invspec.perceptual.distances import Distance, distance
-from invspec.scoring.pairs import READ, ByDistance, Eligible, eligible
+from invspec.scoring.pairs import READ, DistanceMeasure, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 
-LENGTHS: Range = (0.0, math.inf)
 
-
-class MetamerDistance(ByDistance):
+class MetamerDistance(DistanceMeasure):
     """The distances of each pair's final image from its source and its target, and which is less.
 
     A row for each quantity: to_source and to_target, means over pairs, and closer_to_target,
@@ -45,8 +41,8 @@ class MetamerDistance(ByDistance):
         source = attacked.pairs.source[rows]
         return Scored(
             [
-                mean_of_pairs(to_source, source, LENGTHS, quantity="to_source"),
-                mean_of_pairs(to_target, source, LENGTHS, quantity="to_target"),
+                mean_of_pairs(to_source, source, MAGNITUDES, quantity="to_source"),
+                mean_of_pairs(to_target, source, MAGNITUDES, quantity="to_target"),
                 share_of_pairs(to_target < to_source, source, quantity="closer_to_target"),
             ]
         )

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
 from invspec.ops.modules import device_of
-from invspec.scoring.nuisance_classifier import FitsNuisanceClassifier
+from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import READ
 from invspec.scoring.rows import share_of_pairs
 
 
-class MetamerError(FitsNuisanceClassifier):
+class MetamerError(NuisanceClassifierMeasure):
     """Share of metamers that the net, and a classifier of its nuisance, label unlike an oracle.
 
     The first of two attacks, usually identity, has the examples to which the nuisance

@@ -22,7 +22,7 @@ from invspec.scoring.rows import share_of_pairs
 Among = Literal["readable", "all"]
 
 
-class ByOracle(Measure):
+class OracleMeasure(Measure):
     """Base class of measures that label final images with an oracle, an independent classifier.
 
     The oracle sees images clipped to the pixel range, as it was trained on such images and as
@@ -48,7 +48,7 @@ class ByOracle(Measure):
         return images.clamp(*bounds) if self.clip else images
 
 
-class MetamerLabel(ByOracle):
+class MetamerLabel(OracleMeasure):
     """Whether metamers show the class of their nuisance source or of their logit source.
 
     A row for each quantity, a share of pairs:
@@ -105,7 +105,7 @@ class MetamerLabel(ByOracle):
             yield attacked.oracle_labels(images).cpu(), model(images).argmax(1).cpu()
 
 
-class MetamerPathLabel(ByOracle):
+class MetamerPathLabel(OracleMeasure):
     """The class that an image shows on its way to a metamer, where the logits stay the same.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and for each

@@ -13,9 +13,9 @@ from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import OfPairs, demand_path, eligible
+from invspec.scoring.pairs import PairMeasure, demand_path, eligible
 from invspec.scoring.paths import shares
-from invspec.scoring.pictures import Shown, a_target_a_source
+from invspec.scoring.pictures import Shown, one_pair_per_source
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
@@ -23,7 +23,7 @@ from invspec.search.gradients import logits_of
 MOST_BARS = 20
 
 
-class MetamerTriples(OfPairs):
+class MetamerTriples(PairMeasure):
     """The logit source, the metamer and the nuisance source of a few pairs, side by side.
 
     Above the first two are their logits, equal bar by bar: of up to 20 classes in their order,
@@ -49,7 +49,7 @@ class MetamerTriples(OfPairs):
         (attacked,) = examples
         demand_bounds(attacked.clean.bounds)
         among = eligible(attacked, self.eligible)
-        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         pairs = attacked.pairs.take(selected.rows)
         columns = {"logits": selected.x, "metamer": selected.x_adv, "nuisance": selected.x_target}
         device = device_of(model)
@@ -67,7 +67,7 @@ class MetamerTriples(OfPairs):
         return Scored(rows, ImageGrid(images, captions, frames, bars=bars(logits)).tensors())
 
 
-class MetamerColumns(OfPairs):
+class MetamerColumns(PairMeasure):
     """The way from an image to its metamer, a column for each pair; the logits stay the same.
 
     From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the
@@ -94,7 +94,7 @@ class MetamerColumns(OfPairs):
         demand_bounds(attacked.clean.bounds)
         demand_path(attacked)
         among = eligible(attacked, self.eligible)
-        selected = Shown.read(attacked, a_target_a_source(attacked, among, self.count))
+        selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         places = selected.rows.tolist()
         path = torch.cat([rows_of(attacked.tensors, "path", row, row + 1) for row in places])
         columns = torch.cat([path, selected.x_target[:, None]], dim=1).clamp(*attacked.clean.bounds)

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.scoring.nuisance_classifier import Features, FitsNuisanceClassifier, NuisanceClassifier
+from invspec.ops.types import MAGNITUDES
+from invspec.scoring.codes import Features
+from invspec.scoring.nuisance_classifier import NuisanceClassifier, NuisanceClassifierMeasure
 from invspec.scoring.rows import exact, mean, share
 
 QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
 
 
-class NuisanceInformation(FitsNuisanceClassifier):
+class NuisanceInformation(NuisanceClassifierMeasure):
     """Error of a classifier D_nc of the nuisance z_n, and the bound on information that it gives.
 
     The first of two attacks, usually both identity, has the training examples, the second those
@@ -70,7 +72,7 @@ def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[R
     return [
         share(log_p.argmax(1) != y, index, quantity=f"{prefix}error"),
         # information is not negative, even if a bound on it is
-        mean(bits, index, within=(0.0, math.inf), quantity=f"{prefix}bits"),
+        mean(bits, index, within=MAGNITUDES, quantity=f"{prefix}bits"),
         mean(bits, index, quantity=f"{prefix}bits_unclipped"),
         exact(entropy(frequencies(y)), len(y), quantity=f"{prefix}label_bits"),
     ]

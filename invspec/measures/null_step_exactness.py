@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.null_step import NullStep
 from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
-from invspec.kinds import Measure, TwoLayer
+from invspec.kinds import TwoLayer
+from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, Eligible, eligible
+from invspec.scoring.pairs import READ, PairMeasure, eligible, placed_batches
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
-from invspec.search.two_layer import Weights, flattened
 
 
-class NullStepExactness(Measure):
+class NullStepExactness(PairMeasure):
     """The exactness of a null_step and its distance to the target, in float64 and before clamping.
 
     The steps are computed anew from the weights and the attack's settings, and clamped
@@ -46,16 +46,6 @@ class NullStepExactness(Measure):
 
     Raises: InvspecError where the attack is not null_step, and where no pair is eligible.
     """
-
-    wants_target: ClassVar[bool] = True
-
-    eligible: Eligible = Field(
-        default="correct", description="pairs of correctly classified sources, or all pairs"
-    )
-
-    def smoke(self) -> Self:
-        """Count all pairs, because a net of one epoch may classify no source correctly."""
-        return self.model_copy(update={"eligible": "all"})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -97,15 +87,13 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
     """Every quantity of the pairs that count, rows (N,) bool, by name: (P,) float64."""
     attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
     quantities: list[tuple[float, ...]] = []
-    done = 0
-    for batch, _ in attacked.batches(READ):
-        pairs = batch.take(rows[done : done + len(batch)])
+    for places, batch, _ in placed_batches(attacked, READ):
+        pairs = batch.take(rows[places])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
         quantities += [
             astuple(outcome(attack, weights, x, x_target, batch.bounds))
             for x, x_target in zip(*ends, strict=True)
         ]
-        done += len(batch)
     columns = torch.tensor(quantities, dtype=torch.float64).unbind(1)
     return dict(zip(Outcome.__dataclass_fields__, columns, strict=True))
 

@@ -8,11 +8,11 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.types import SHARES
-from invspec.scoring.pairs import READ, OfPairs, confidences, eligible
+from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 
-class SourceConfidence(OfPairs):
+class SourceConfidence(PairMeasure):
     """Mean probability, at each pair's final image, of the label that the model gives the source.
 
     The interval is a bootstrap's over sources.

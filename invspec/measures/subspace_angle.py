@@ -7,34 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-import numpy as np
 import torch
 from pydantic import Field
-from scipy.sparse.linalg import eigsh
-from scipy.stats import binom, t
 from torch import Tensor, nn
 
 from invspec.data import Examples, Matrix, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
+from invspec.scoring.components import Cloud, Components
+from invspec.scoring.jackknife import GROUPS, Ends, jackknife, mean_and_quantile
 from invspec.scoring.perturbations import perturbations
 from invspec.scoring.rows import estimated
-
-# groups of the jackknife; as many as there are examples if those are fewer
-GROUPS = 20
-
-# perturbations that are held in float64
-AT_ONCE = 2048
 
 # a pixel whose deviation is less than this is constant, but for rounding
 CONSTANT = 1e-6
 
 # components with less than this share of the first one's variance are dropped
 NEGLIGIBLE = 1e-10
-
-# value, low, high
-Ends = tuple[float, float, float]
 
 
 class SubspaceAngle(Measure):
@@ -90,10 +80,12 @@ class SubspaceAngle(Measure):
             Angles.between([cloud.components(k, group) for cloud in clouds])
             for group in range(min(GROUPS, n))
         ]
+        null_mean, null_95 = mean_and_quantile(self._null(clouds, k))
         rows = [
             *jackknifed(angles, without),
             ("random_level", (k / len(moving),) * 3),
-            *summary(self._null(clouds, k)),
+            ("null_mean", null_mean),
+            ("null_95", null_95),
         ]
         return Scored(
             [estimated(value, low, high, n, quantity=name) for name, (value, low, high) in rows],
@@ -127,117 +119,8 @@ class SubspaceAngle(Measure):
             cloud.random_bases(self.draws, k, Stream(f"subspace_angle/{number}"))
             for number, cloud in enumerate(clouds)
         )
+        # ||U^T V||_F^2 / k, as the mean over the squared principal cosines
         return (first.mT @ second).square().sum(dim=(1, 2)) / k
-
-
-@dataclass(frozen=True)
-class Components:
-    """The leading k principal components in order: vectors (d, k) and values (k,), their variances.
-
-    variance is that of all components.
-    """
-
-    vectors: Tensor
-    values: Tensor
-    variance: float
-
-    @property
-    def explained(self) -> Tensor:
-        """Share of the variance in the first 1, 2, ..., k components, (k,)."""
-        return (self.values.cumsum(0) / self.variance).clamp(max=1)
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Sums over n vectors in float64: total (m,), and outer (m, m) of their outer products."""
-
-    n: int
-    total: Tensor
-    outer: Tensor
-
-    @classmethod
-    def of(cls, vectors: Tensor) -> Self:
-        """The sums over the rows of vectors (n, m)."""
-        m = vectors.shape[1]
-        total, outer = torch.zeros(m, dtype=torch.float64), torch.zeros(m, m, dtype=torch.float64)
-        for rows in vectors.split(AT_ONCE):
-            total += rows.double().sum(dim=0)
-            outer.addmm_(rows.double().T, rows.double())
-        return cls(len(vectors), total, outer)
-
-    def less(self, other: Scatter) -> Scatter:
-        """The sums without the vectors of another scatter."""
-        return Scatter(self.n - other.n, self.total - other.total, self.outer - other.outer)
-
-    def covariance(self, centre: bool) -> Tensor:
-        """The covariance (m, m), about the mean or, without centre, about 0."""
-        mean = self.total / self.n
-        return self.outer / self.n - torch.outer(mean, mean) if centre else self.outer / self.n
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """One attack's perturbations: rows (n, m), coordinates in an orthonormal basis (d, m).
-
-    The basis spans the rows if there are fewer of them than pixels, which makes the rest
-    cheaper. Else it is None, and the rows are in pixels.
-    """
-
-    rows: Tensor
-    basis: Tensor | None
-    scatter: Scatter
-    centre: bool
-
-    @classmethod
-    def of(cls, delta: Tensor, centre: bool) -> Self:
-        """The cloud of perturbations (n, d)."""
-        n, d = delta.shape
-        if n >= d:
-            return cls(delta, None, Scatter.of(delta), centre)
-        basis, coordinates = torch.linalg.qr(delta.double().T)
-        return cls(coordinates.T, basis, Scatter.of(coordinates.T), centre)
-
-    def components(self, k: int, without: int | None = None) -> Components:
-        """The leading k components, of all perturbations or without one group.
-
-        A group takes every GROUPS-th example, so that it has all classes.
-        """
-        group = self.rows[:0] if without is None else self.rows[without::GROUPS]
-        covariance = self.scatter.less(Scatter.of(group)).covariance(self.centre)
-        values, vectors = leading(covariance, k)
-        return Components(self._in_pixels(vectors), values.clamp(min=0), covariance.trace().item())
-
-    def random_bases(self, draws: int, k: int, rng: Stream) -> Tensor:
-        """Orthonormal bases (draws, d, k) of random subspaces.
-
-        They are spanned by normal mixtures of the perturbations, which have exactly their
-        covariance.
-        """
-        mean = self.centre * self.scatter.total / self.scatter.n
-        mixed = torch.zeros(draws * k, self.rows.shape[1], dtype=torch.float64)
-        for rows in self.rows.split(AT_ONCE):
-            mixed += rng.normal((len(mixed), len(rows))).double() @ (rows.double() - mean)
-        return torch.linalg.qr(self._in_pixels(mixed.T).T.reshape(draws, k, -1).mT).Q
-
-    def _in_pixels(self, vectors: Tensor) -> Tensor:
-        """From coordinates (m, anything) to pixels (d, anything)."""
-        return vectors if self.basis is None else self.basis @ vectors
-
-
-def leading(matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest eigenvalues (k,), falling, and eigenvectors (m, k) of a symmetric (m, m).
-
-    If k is small beside m, Lanczos iterations take a tenth of the time.
-    """
-    m = len(matrix)
-    if m <= 8 * k:
-        values, vectors = (part[..., -k:] for part in torch.linalg.eigh(matrix))
-    else:
-        # without a start, ARPACK draws from numpy's global state
-        start = np.random.default_rng(0).standard_normal(m)
-        values, vectors = map(torch.from_numpy, eigsh(matrix.numpy(), k, v0=start))
-    order = values.argsort(descending=True)
-    return values[order], vectors[:, order]
 
 
 @dataclass(frozen=True)
@@ -253,6 +136,7 @@ class Angles:
         """The angles between the first components and the second."""
         first, second = pair
         products = first.vectors.T @ second.vectors
+        # the singular values of U^T V are the cosines of the principal angles
         principal = torch.linalg.svdvals(products).clamp(max=1)
         return cls(products.abs().clamp(max=1), principal, (first.explained, second.explained))
 
@@ -268,7 +152,8 @@ class Angles:
         return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-SHARES: dict[str, Callable[[Angles], Tensor]] = {
+# quantities in [0, 1], each with an interval of the jackknife
+QUANTITIES: dict[str, Callable[[Angles], Tensor]] = {
     "mean_squared_cosine": lambda angles: angles.principal.square().mean(),
     "largest_cosine": lambda angles: angles.cosines.max(),
     "largest_principal_cosine": lambda angles: angles.principal[0],
@@ -281,33 +166,10 @@ def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, End
     """Each quantity with its interval, from the angles without each group of examples."""
     rows = {
         name: jackknife(read(angles).item(), [read(reduced).item() for reduced in without])
-        for name, read in SHARES.items()
+        for name, read in QUANTITIES.items()
     }
     value, low, high = (
         math.degrees(math.acos(cosine)) for cosine in rows["largest_principal_cosine"]
     )
     # the angle falls where its cosine rises, so the ends change places
     return [*rows.items(), ("smallest_angle", (value, high, low))]
-
-
-def jackknife(value: float, without: Sequence[float]) -> Ends:
-    """A number in [0, 1] with its 95 % interval, from its values without each of g groups."""
-    g = len(without)
-    # (g - 1) / g times the sum of squares about the mean
-    error = math.sqrt((g - 1) * float(np.var(without)))
-    half = float(t.ppf(0.975, g - 1)) * error
-    return value, max(0.0, value - half), min(1.0, value + half)
-
-
-def summary(null: Tensor) -> list[tuple[str, Ends]]:
-    """Mean and 95 % quantile of draws (R,), with the intervals that this number of draws leaves."""
-    ordered, count = null.sort().values, len(null)
-    mean, half = ordered.mean().item(), 1.96 * ordered.std().item() / math.sqrt(count)
-    # the order statistics that enclose the 95 % quantile with 95 % probability
-    ranks = [int(binom.ppf(q, count, 0.95)) for q in (0.025, 0.975)]
-    low, high = (ordered[min(rank, count - 1)].item() for rank in ranks)
-    quantile = ordered.quantile(0.95).item()
-    return [
-        ("null_mean", (mean, mean - half, mean + half)),
-        ("null_95", (quantile, min(low, quantile), max(high, quantile))),
-    ]

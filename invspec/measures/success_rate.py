@@ -9,13 +9,12 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import ClassMatrix, Examples, Scored
-from invspec.kinds import Number
-from invspec.scoring.matrix import Cells
-from invspec.scoring.pairs import ByDistance, class_count, distances_to_target, eligible
+from invspec.scoring.matrix import ClassPairs
+from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import weighted_share_of_pairs
 
 
-class SuccessRate(ByDistance):
+class SuccessRate(SuccessMeasure):
     """Share of pairs whose final image is nearer to its target than max_distance.
 
     A high rate is excessive invariance. Tensors: matrix (K, K), the share for each class of
@@ -38,9 +37,6 @@ class SuccessRate(ByDistance):
     Raises: InvspecError where no pair is eligible.
     """
 
-    max_distance: Number = Field(
-        default=0.03, gt=0, description="a pair at this distance or further has failed"
-    )
     compat: Literal["published", "none"] = Field(
         default="none",
         description="published: misclassified sources are successes for every target",
@@ -49,20 +45,16 @@ class SuccessRate(ByDistance):
         default="cells", description="mean of the matrix' cells, or of pairs"
     )
 
-    @property
-    def limit_label(self) -> str:
-        return f"max_distance {self.max_distance:.6g}"
-
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         published = self.compat == "published"
         rows = eligible(attacked, "all" if published else self.eligible)
-        success = distances_to_target(attacked, model, self.distance) < self.max_distance
+        success = self.successes(model, attacked)
         if published:
             # their published distance, -1, is less than any max_distance
             success |= ~attacked.judged.correct
         success, pairs = success[rows], attacked.pairs.take(rows)
-        cells = Cells(pairs.y_target, pairs.y, class_count(model, attacked))
-        weights = cells.weights() if self.average == "cells" else torch.ones(len(success))
+        class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
+        weights = class_pairs.weights() if self.average == "cells" else torch.ones(len(success))
         rate = weighted_share_of_pairs(success, pairs.source, weights)
-        return Scored([rate], ClassMatrix(cells.means(success.double()).float()).tensors())
+        return Scored([rate], ClassMatrix(class_pairs.means(success.double()).float()).tensors())

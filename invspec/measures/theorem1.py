@@ -62,13 +62,13 @@ class Theorem1(Measure):
                 "expected both attacks on the same examples, found different ones",
                 hint="give both the same sample",
             )
-        if not _moves_all_alike(shifted) and _moves_all_alike(swapped):
+        if not _is_shift(shifted) and _is_shift(swapped):
             raise InvspecError(
                 "expected mean_shift as the first attack, found pair_swap", hint="of: [shift, swap]"
             )
         outcomes = torch.stack(
             [
-                first_coordinate_tells(shifted),
+                first_coordinate_is_class(shifted),
                 shifted.judged.correct,
                 shifted.judged.correct_adv,
                 swapped.judged.correct_adv,
@@ -86,13 +86,13 @@ class Theorem1(Measure):
         return Scored([*shares, *rows, holds])
 
 
-def _moves_all_alike(examples: Examples) -> bool:
+def _is_shift(examples: Examples) -> bool:
     """Whether all perturbations have the same length: true of a shift, false of a swap."""
     lengths = examples.judged.linf
     return bool(lengths.max() - lengths.min() <= SAME)
 
 
-def first_coordinate_tells(examples: Examples) -> Tensor:
+def first_coordinate_is_class(examples: Examples) -> Tensor:
     """Whether the sign of coordinate 0 is the class of each clean example, (N,) bool."""
     signs = torch.cat([batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(READ)])
     return signs.cpu() == (examples.judged.y == 1)
@@ -129,6 +129,7 @@ def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
         lambda at: torch.stack(list(quantities(at).values())), shares
     )
     centred = outcomes - outcomes.mean(dim=1, keepdim=True)
+    # delta method: the variance of a quantity is that of its linear part at the shares;
     # the covariance of the shares is that of paired outcomes over n
     variances = (slopes @ centred).square().sum(dim=1) / (n * max(n - 1, 1))
     halves = [_Z * math.sqrt(variance) for variance in variances.tolist()]

@@ -15,14 +15,15 @@ from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.modules import device_of
+from invspec.ops.plane import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, OfPairs, confidences, eligible
+from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
 
 
-class Triangle(OfPairs):
+class Triangle(PairMeasure):
     """Confidence in the source's label over the triangle of a source and two final images.
 
     These images are its blind spots. The points are those of a barycentric grid,
@@ -87,7 +88,7 @@ class Triangle(OfPairs):
 
     def _triangles(self, model: nn.Module, spots: BlindSpots) -> Tensor:
         """The quantities (M, Q), in the order of their names, of the M triangles of a source."""
-        weights = grid(self.divisions)
+        weights = barycentric_grid(self.divisions)
         # on an edge from the source, one of the two other corners has weight 0
         edges = (weights[:, 1:] == 0).any(1)
         corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
@@ -134,17 +135,6 @@ class BlindSpots:
         return confidences(model, images, self.label.expand(len(images))).view(len(pairs), -1).cpu()
 
 
-def combined(corners: Tensor, weights: Tensor) -> Tensor:
-    """Images (M, G, C, H, W) of triangles (M, 3, C, H, W) at weights (G, 3).
-
-    A weight of 1 gives the corner itself.
-    """
-    # products and sums, since a product of matrices may be of less precision
-    at = weights.view(*weights.shape, 1, 1, 1)
-    terms = (at[:, v] * corners[:, v, None] for v in range(1, 3))
-    return sum(terms, at[:, 0] * corners[:, 0, None])
-
-
 def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Iterator[BlindSpots]:
     """The pairs that count, rows (N,), source by source; the pairs of a source are consecutive."""
     judged = attacked.pairs
@@ -163,18 +153,6 @@ def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Itera
 
 def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Place, source image and final image of each pair that counts."""
-    done = 0
-    for batch, tensors in attacked.batches(READ, "x_adv"):
-        for row in rows[done : done + len(batch)].nonzero().flatten().tolist():
-            yield done + row, batch.x[row], tensors["x_adv"][row]
-        done += len(batch)
-
-
-def grid(divisions: int) -> Tensor:
-    """Barycentric weights (G, 3) of the points of a triangle's grid.
-
-    G = (n + 1)(n + 2) / 2 for n divisions.
-    """
-    n = divisions
-    points = [[n - i - j, i, j] for i in range(n + 1) for j in range(n + 1 - i)]
-    return torch.tensor(points).float() / n
+    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+        for row in rows[places].nonzero().flatten().tolist():
+            yield places.start + row, batch.x[row], tensors["x_adv"][row]

@@ -30,21 +30,6 @@ def rotate(
     return transform(x, degrees, still, still, interpolation, fill)
 
 
-def translate(
-    x: Tensor,
-    dx: Tensor,
-    dy: Tensor,
-    interpolation: Interpolation = "bilinear",
-    fill: Fill = "zero",
-) -> Tensor:
-    """Move each image dx (B,) pixels to the right and dy (B,) down; whole pixels are not rounded.
-
-    >>> translate(torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([1.0]), torch.tensor([0.0]))
-    tensor([[[[0., 1., 2.]]]])
-    """
-    return transform(x, torch.zeros_like(dx), dx, dy, interpolation, fill)
-
-
 def transform(
     x: Tensor,
     degrees: Tensor,
@@ -53,11 +38,12 @@ def transform(
     interpolation: Interpolation = "bilinear",
     fill: Fill = "zero",
 ) -> Tensor:
-    """translate(rotate(x, degrees), dx, dy), resampled once.
+    """Rotate each image counter-clockwise, then move it dx pixels right and dy down.
 
-    What the rotation moves out of the image can therefore move back in. x (B, C, H, W); degrees,
-    dx and dy (B,). A rotation that maps the pixel grid onto itself, with a translation by whole
-    pixels, only moves pixels. The result for an example does not depend on the other examples.
+    It is resampled once, so what the rotation moves out of the image can move back in.
+    x (B, C, H, W); degrees, dx and dy (B,). A rotation that maps the pixel grid onto itself,
+    with a translation by whole pixels, only moves pixels. The result for an example does not
+    depend on the other examples.
     """
     height, width = x.shape[-2:]
     period = 90 if height == width else 180

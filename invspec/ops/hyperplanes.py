@@ -11,7 +11,7 @@ from invspec.ops.norms import per_example
 from invspec.ops.types import Bounds
 
 
-def way_to_hyperplane(
+def step_to_hyperplane(
     x: Tensor, gap: Tensor, normal: Tensor, bounds: Bounds, norm: Literal["linf", "l2"]
 ) -> Tensor:
     """The shortest step (B, ...) from x to a point of the box where a linear function is 0.
@@ -20,7 +20,7 @@ def way_to_hyperplane(
     (B, ...). If it has no zero in the box, the step goes to the corner where it is closest to 0.
 
     >>> x, normal = torch.tensor([[0.5, 0.5]]), torch.tensor([[3.0, 1.0]])
-    >>> way_to_hyperplane(x, torch.tensor([-1.0]), normal, (0, 1), "linf")
+    >>> step_to_hyperplane(x, torch.tensor([-1.0]), normal, (0, 1), "linf")
     tensor([[0.2500, 0.2500]])
     """
     # float64: what is left of the gap is a difference of cumulative sums over all pixels.

@@ -22,3 +22,7 @@ REALS: Range = (-math.inf, math.inf)
 
 
 SHARES: Range = (0.0, 1.0)
+
+
+# lengths, and whatever else is not negative
+MAGNITUDES: Range = (0.0, math.inf)

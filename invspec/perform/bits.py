@@ -30,7 +30,7 @@ def promise(net: nn.Module, shape: Shape, device: torch.device) -> str:
 
 def dependence(net: nn.Module, shape: Shape, device: torch.device) -> str | None:
     """Why results may depend on batch size, None if they are equal to the last bit."""
-    if device.type == "cpu" and not cpu.prepared():
+    if device.type == "cpu" and not cpu.ensure_prepared():
         return "torch was imported before invspec"
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

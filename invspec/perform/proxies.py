@@ -74,12 +74,12 @@ def searched(net: Padded, precision: Precision) -> Padded:
     return net if precision == "float32" else Padded(Bfloat16(net.net))
 
 
-def promise(task: Perturb, runtime: Runtime) -> str:
+def bits_promise(task: Perturb, runtime: Runtime) -> str:
     """Whether batch size changes no bit of what the attack sees of its net, in words."""
-    return _promise(task.train, task.precision, runtime)
+    return _bits_promise(task.train, task.precision, runtime)
 
 
 @lru_cache(maxsize=64)
-def _promise(train: Train, precision: Precision, runtime: Runtime) -> str:
+def _bits_promise(train: Train, precision: Precision, runtime: Runtime) -> str:
     net = searched(deployed(train, runtime), precision)
     return bits.promise(net, train.dataset.shape, runtime.device)

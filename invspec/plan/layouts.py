@@ -22,7 +22,7 @@ def legend_names(legend: str | None) -> list[str]:
     return re.findall(r"{([^{}]*)}", legend or "")
 
 
-def may_be_of_rows(layout: Layout, name: str) -> bool:
+def may_be_row_coordinate(layout: Layout, name: str) -> bool:
     """Whether this may be a coordinate of the measure's rows, unknown until a score exists."""
     return name.startswith(f"{layout.of}.")
 
@@ -32,7 +32,7 @@ def is_in(layout: Layout, coords: Mapping[str, Scalar]) -> bool:
     at = {
         name: value
         for name, value in layout.at.items()
-        if name in coords or not may_be_of_rows(layout, name)
+        if name in coords or not may_be_row_coordinate(layout, name)
     }
     return coordinates.matches(coords, {"measure": layout.of, **at})
 
@@ -61,7 +61,7 @@ def _columns(spec: Spec, layout: Layout, cells: Sequence[Mapping[str, Scalar]]) 
     return next((name for name in candidates if name in differing and name not in taken), "attack")
 
 
-def upwards(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:
+def second_measure_layout(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:
     """The layout of a plane's second measure: the same rows, and the same `at` where it applies."""
     assert layout.against is not None, "only a plane has a second measure"
     known = planned.coordinates(layout.against.of)

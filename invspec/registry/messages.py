@@ -29,7 +29,7 @@ def _by_path(
     """Errors by their place in what was written. The alternatives of a union share one place."""
     chosen: dict[Path, list[ErrorDetails]] = {}
     around: set[Path] = set()
-    for error in _without_consequences(errors):
+    for error in _without_missing_misspelt(errors):
         path = _as_written(error["loc"], written)
         if error["type"] == "missing":
             path = (*path, error["loc"][-1])
@@ -43,7 +43,7 @@ def _by_path(
     return chosen
 
 
-def _without_consequences(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+def _without_missing_misspelt(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
     """The errors, without 'missing key' where a misspelt key explains it."""
     unknown: dict[Path, list[str]] = {}
     for error in errors:

@@ -8,18 +8,19 @@ from typing import TypeVar
 
 from invspec.analysis import readings
 from invspec.analysis.estimator import Estimator, Summary
-from invspec.analysis.readings import Group, Store
+from invspec.analysis.readings import Artifacts, Group
 from invspec.errors import SpecError
 from invspec.plan import coordinates, layouts
 from invspec.plan.cells import Plan
-from invspec.report import captions, payloads, units
+from invspec.report import captions, units
+from invspec.report.drawings import collect_drawings
 from invspec.report.table import Line, RowLabels, Table
 from invspec.spec.schema import Layout, Scalar
 
 T = TypeVar("T")
 
 
-def tables(plan: Plan, store: Store) -> tuple[Table, ...]:
+def tables(plan: Plan, store: Artifacts) -> tuple[Table, ...]:
     """A table for each layout, from what the store has."""
     groups = readings.groups(readings.collect(plan, store))
     return Builder(plan, groups, Estimator(), store).tables()
@@ -36,7 +37,7 @@ class Builder:
     plan: Plan
     groups: Sequence[Group]
     estimator: Estimator
-    store: Store
+    store: Artifacts
 
     def tables(self) -> tuple[Table, ...]:
         """A table for each layout."""
@@ -56,7 +57,7 @@ class Builder:
         rows, columns = layouts.arrange(self.plan, layout, [group.coords for group in selected])
         column_values = tuple(dict.fromkeys(group.coords.get(columns) for group in selected))
         cells = self._cells(selected, rows, columns)
-        pictures = payloads.pictures(layout.figure, selected, (*rows, columns), self.store)
+        drawings = collect_drawings(layout.figure, selected, (*rows, columns), self.store)
         attacks = " and ".join(spec.entries["measures"][layout.of].of)
         table = Table(
             title=layout.title or f"{layout.of} under {attacks}",
@@ -74,8 +75,8 @@ class Builder:
             figure=layout.figure,
             legend=layout.legend,
             metric=units.metric(spec, layout),
-            pictures=pictures,
-            remark=captions.remark(spec, layout, rows, pictures.values()),
+            drawings=drawings,
+            remark=captions.remark(spec, layout, rows, drawings.values()),
             against=self._against(layout, rows, cells.keys()),
         )
         _check_band(table)
@@ -97,7 +98,7 @@ class Builder:
         """The table of a plane's second measure."""
         if layout.against is None:
             return None
-        against = self.table(layouts.upwards(self.plan, layout, rows))
+        against = self.table(layouts.second_measure_layout(self.plan, layout, rows))
         if against.numbers and row_labels.isdisjoint(line.labels for line in against.lines):
             raise SpecError(
                 f"{layout.of} and {against.measure} have no row in common",

@@ -8,7 +8,7 @@ from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
 from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import shown
 from invspec.registry import cards
-from invspec.report.payloads import Picture
+from invspec.report.drawings import Drawing
 from invspec.report.table import Table
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import FigureKind, Layout
@@ -37,10 +37,10 @@ def summary(spec: Spec, measure: str) -> str:
     return cards.card("measure", name).summary if name in cards.names("measure") else ""
 
 
-def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], pictures: Iterable[Picture]) -> str:
+def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], drawings: Iterable[Drawing]) -> str:
     """How to read the figure of a layout."""
     several_seeds = len(spec.seeds) > 1
-    has_bars = any(picture.bars is not None for picture in pictures)
+    has_bars = any(drawing.bars is not None for drawing in drawings)
     has_oracle = spec.entries["measures"][layout.of].oracle is not None
     return REMARKS.get(layout.figure, INTERVALS).format(
         confidence=CONFIDENCE[has_oracle],

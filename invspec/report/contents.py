@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from invspec.analysis import claims, readings
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Estimator
-from invspec.analysis.readings import Reading, Store
+from invspec.analysis.readings import Artifacts, Reading
 from invspec.errors import refuse
 from invspec.plan.cells import Plan
 from invspec.plan.validation import layouts
@@ -35,7 +35,7 @@ class Report:
         return len({id(reading.cell) for reading in self.readings if reading.row is None})
 
 
-def report(plan: Plan, store: Store) -> Report:
+def report(plan: Plan, store: Artifacts) -> Report:
     """Read the store once and compute everything that a report shows.
 
     Raises: SpecError if a layout or a claim does not fit the plan.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from invspec.analysis.estimator import Summary
-from invspec.analysis.readings import Store
+from invspec.analysis.readings import Artifacts
 from invspec.plan import coordinates
 from invspec.plan.cells import Cell, Plan
 from invspec.report import units
@@ -18,7 +18,7 @@ SUMMARY = "measured on the training batches (augmented, attacked), averaged over
 REMARK = "bands reach from the lowest to the highest seed"
 
 
-def tables(plan: Plan, store: Store) -> Iterator[Table]:
+def tables(plan: Plan, store: Artifacts) -> Iterator[Table]:
     """The training curves of a plan, for each data set, model and defence.
 
     Each quantity (loss, accuracy, ...) has a table; those of one training stand side by side.

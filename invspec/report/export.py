@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.readings import Store
+from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
 from invspec.report import provenance
 from invspec.report.contents import Report
@@ -22,7 +22,7 @@ VALUES = ("value", "low", "high", "n")
 PASSES = ("forwards", "backwards")
 
 
-def records(report: Report, store: Store) -> list[dict[str, Any]]:
+def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
     """One record for each row of a cell: its coordinates, value and cost; None if not computed.
 
     forwards and backwards are the mean passes per example in the attacks. seconds_train,
@@ -43,7 +43,7 @@ def _values(interval: Interval | None) -> dict[str, Any]:
     return dict.fromkeys(VALUES) if interval is None else asdict(interval)
 
 
-def _cost(goal: Score, store: Store) -> dict[str, Any]:
+def _cost(goal: Score, store: Artifacts) -> dict[str, Any]:
     attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
     tasks = {"train": [goal.train], "perturb": attacks, "score": [goal]}
     seconds = {
@@ -53,7 +53,7 @@ def _cost(goal: Score, store: Store) -> dict[str, Any]:
     return {**passes, **seconds, "key": key(goal)}
 
 
-def _passes(attacks: Sequence[Sequence[Perturb]], name: str, store: Store) -> float | None:
+def _passes(attacks: Sequence[Sequence[Perturb]], name: str, store: Artifacts) -> float | None:
     """Mean passes per example, summed over the attacks; None if one is not computed."""
     total = 0.0
     for parts in attacks:
@@ -65,7 +65,7 @@ def _passes(attacks: Sequence[Sequence[Perturb]], name: str, store: Store) -> fl
     return total
 
 
-def csv_text(report: Report, store: Store) -> str:
+def csv_text(report: Report, store: Artifacts) -> str:
     """The records as CSV with a header line."""
     rows = records(report, store)
     text = io.StringIO()
@@ -88,7 +88,7 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def json_text(report: Report, store: Store) -> str:
+def json_text(report: Report, store: Artifacts) -> str:
     """Claims with their verdicts, all records and the provenance, as JSON."""
     spec = report.plan.spec
     body = {

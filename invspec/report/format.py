@@ -40,6 +40,18 @@ def short(value: float) -> str:
     return f"{value:.6g}".replace("-", MINUS)
 
 
+def duration(seconds: float) -> str:
+    """A duration as text: 0.3 s, 41 s, 5 min 10 s, 2 h 3 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"
+
+
 def interval(low: float, high: float, decimals: int = 3) -> str:
     """An interval: 0.58 to 0.66."""
     return f"{measured(low, decimals)} to {measured(high, decimals)}"

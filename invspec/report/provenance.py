@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from invspec.analysis.readings import Store
+from invspec.analysis.readings import Artifacts
 from invspec.perform.bits import BROKEN, PROMISED
 from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
@@ -41,7 +41,7 @@ class Provenance:
         return sum(self.seconds.values())
 
 
-def gather(plan: Plan, store: Store) -> Provenance:
+def gather(plan: Plan, store: Artifacts) -> Provenance:
     """The provenance of a plan's finished tasks."""
     made = {task: store.made(task) for task in plan.tasks if task in store}
 
@@ -77,24 +77,12 @@ def _bits(made: dict[Task, dict[str, Any]]) -> str:
     return "results do not depend on batch size (checked)" if promises == {PROMISED} else ""
 
 
-def seconds(store: Store, tasks: Iterable[Task]) -> float | None:
+def seconds(store: Artifacts, tasks: Iterable[Task]) -> float | None:
     """Seconds of some tasks together; None if one of them is not computed."""
     tasks = list(tasks)
     if not all(task in store for task in tasks):
         return None
     return sum(float(store.made(task).get("seconds", 0)) for task in tasks)
-
-
-def duration(seconds: float) -> str:
-    """A duration as text: 0.3 s, 41 s, 5 min 10 s, 2 h 3 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    rounded = round(seconds)
-    if rounded < 60:
-        return f"{rounded} s"
-    if rounded < 3600:
-        return f"{rounded // 60} min {rounded % 60} s"
-    return f"{rounded // 3600} h {rounded % 3600 // 60} min"
 
 
 def citation(spec: Spec) -> str:

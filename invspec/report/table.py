@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from invspec.analysis.estimator import Summary
-from invspec.report.payloads import Picture
+from invspec.report.drawings import Drawing
 from invspec.spec.schema import FigureKind, Scalar
 
 # The values of the row coordinates; None where a row has no such coordinate.
@@ -32,7 +32,7 @@ class Table:
     """One measure laid out in rows and columns.
 
     rows and columns name coordinates, headings gives them with their units, column_values are the
-    values along the columns. fixed holds the coordinates that the layout fixes. pictures are what
+    values along the columns. fixed holds the coordinates that the layout fixes. drawings are what
     the scores keep for the figure, by the coordinates that differ between them. metric names the
     distance that the measure uses, remark explains the figure. against, for a plane, is the table
     of the second measure, with the same rows.
@@ -49,7 +49,7 @@ class Table:
     fixed: Mapping[str, Scalar]
     figure: FigureKind
     legend: str | None = None
-    pictures: Mapping[RowLabels, Picture] = field(default_factory=dict[RowLabels, Picture])
+    drawings: Mapping[RowLabels, Drawing] = field(default_factory=dict[RowLabels, Drawing])
     metric: str = ""
     remark: str = "95 % intervals"
     against: Table | None = None

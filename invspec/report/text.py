@@ -17,13 +17,14 @@ from invspec.report.contents import Report
 from invspec.report.format import (
     MISSING,
     column_headings,
+    duration,
     expectation,
     merged_labels,
     published,
     statistic_and_interval,
     value_and_margin,
 )
-from invspec.report.provenance import Provenance, duration
+from invspec.report.provenance import Provenance
 from invspec.report.table import Table
 
 COLOURS: dict[Outcome, str] = {

@@ -8,7 +8,7 @@ from torch import Tensor
 from invspec.errors import InvspecError
 
 
-class Cells:
+class ClassPairs:
     """Pairs (P,) grouped by the class of their target (row) and of their source (column), K x K.
 
     Raises: InvspecError where a pair has a class without a logit.
@@ -25,13 +25,16 @@ class Cells:
         self.count = self.place.bincount(minlength=classes**2)
 
     def weights(self) -> Tensor:
-        """The weight of each pair (P,) that gives all cells the same weight."""
+        """The weight of each pair (P,) that gives all pairs of classes the same weight."""
         return 1 / self.count[self.place].double()
 
     def means(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The mean of values (P,) in each cell (K, K), weighted (P,) or not; NaN if empty."""
+        """The mean of values (P,), weighted (P,) or not, for each pair of classes: (K, K).
+
+        NaN where there is no pair of these classes.
+        """
         weights = torch.ones(len(values), dtype=torch.float64) if weights is None else weights
-        # an empty cell is 0 / 0, NaN
+        # without pairs the mean is 0 / 0, NaN
         means = self._sum(weights * values.double()) / self._sum(weights)
         return means.view(self.classes, self.classes)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
+from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.perceptual.distances import (
     Distance,
@@ -31,7 +31,7 @@ READ = 256
 HELD = 2**23
 
 
-class OfPairs(Measure):
+class PairMeasure(Measure):
     """Base class of measures of pairs: those with a correctly classified source, or all."""
 
     wants_target: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class OfPairs(Measure):
         return super().smoke().model_copy(update={"eligible": "all"})
 
 
-class ByDistance(OfPairs):
+class DistanceMeasure(PairMeasure):
     """Base class of measures of the distance between each pair's final image and its target."""
 
     distance: Distance = Field(
@@ -63,6 +63,22 @@ class ByDistance(OfPairs):
     def smoke(self) -> Self:
         """Use a distance that needs no download."""
         return with_offline_distance(super().smoke())
+
+
+class SuccessMeasure(DistanceMeasure):
+    """Base class of measures of success: the final image is near the target."""
+
+    max_distance: Number = Field(
+        default=0.03, gt=0, description="a pair at this distance or further has failed"
+    )
+
+    @property
+    def limit_label(self) -> str:
+        return f"max_distance {self.max_distance:.6g}"
+
+    def successes(self, model: nn.Module, attacked: Examples) -> Tensor:
+        """Whether each pair's final image is nearer to its target than max_distance, (N,) bool."""
+        return distances_to_target(attacked, model, self.distance) < self.max_distance
 
 
 def eligible(examples: Examples, which: Eligible) -> Tensor:
@@ -98,6 +114,16 @@ def class_count(model: nn.Module, examples: Examples) -> int:
     (batch,) = examples.clean.head(1).batches(1)
     with torch.no_grad():
         return model(batch.x.to(device_of(model))).shape[1]
+
+
+def placed_batches(
+    examples: Examples, size: int, *names: str
+) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
+    """The batches of examples, each with its places among all of them."""
+    done = 0
+    for batch, tensors in examples.batches(size, *names):
+        yield slice(done, done + len(batch)), batch, tensors
+        done += len(batch)
 
 
 # ─ paths ──────────────────────────────────────────────────────────────────────────────────────
@@ -136,9 +162,8 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
     demand_path(examples)
     if size is None:
         size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
-    done, judged = 0, examples.judged
-    for batch, tensors in examples.batches(size, "x_adv", "path"):
-        rows = slice(done, done + len(batch))
+    judged = examples.judged
+    for rows, batch, tensors in placed_batches(examples, size, "x_adv", "path"):
         on_cpu = (
             tensors["x_adv"],
             tensors["path"],
@@ -146,7 +171,6 @@ def walked(examples: Examples, device: torch.device, size: int | None = None) ->
             judged.confidence[rows],
         )
         yield Walks(rows, batch, batch.x.to(device), *(tensor.to(device) for tensor in on_cpu))
-        done += len(batch)
 
 
 @torch.no_grad()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from invspec.data import Examples
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import READ, placed_batches
 
 
-def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
+def pairs_of_one_source_per_class(examples: Examples, among: Tensor) -> Tensor:
     """For each class the pairs of one source, one pair for each class of targets.
 
     among (N,) bool says which pairs may be chosen. The source is the first of those with the most
@@ -30,7 +30,7 @@ def one_source_a_class(examples: Examples, among: Tensor) -> Tensor:
     )
 
 
-def a_target_a_source(examples: Examples, among: Tensor, count: int) -> Tensor:
+def one_pair_per_source(examples: Examples, among: Tensor, count: int) -> Tensor:
     """One pair of each of the first `count` sources: the n-th source with its n-th target.
 
     Where a source has fewer than n targets, counting starts again at the first. among (N,) bool
@@ -58,12 +58,11 @@ class Shown:
     def read(cls, examples: Examples, rows: Tensor) -> Self:
         """The pairs at rising places; reads no further than the last of them."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        done, last = 0, int(rows[-1])
-        for batch, tensors in examples.batches(READ, "x_adv"):
-            here = rows[(rows >= done) & (rows < done + len(batch))] - done
+        last = int(rows[-1])
+        for places, batch, tensors in placed_batches(examples, READ, "x_adv"):
+            here = rows[(rows >= places.start) & (rows < places.stop)] - places.start
             parts.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
-            done += len(batch)
-            if done > last:
+            if places.stop > last:
                 break
         x, x_target, x_adv = (torch.cat(images) for images in zip(*parts, strict=True))
         return cls(rows, x, x_target, x_adv)

@@ -32,10 +32,17 @@ def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
     return model, _images(model, attacked, "x_adv")
 
 
+def on_device(attacked: Examples, device: torch.device) -> Examples:
+    """The same examples with their clean images on a device.
+
+    Pixels are made there, as for the attack: GPU and CPU divide by 255 differently.
+    """
+    return replace(attacked, clean=attacked.clean.to(device))
+
+
 def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
     device = device_of(model)
-    # pixels are made on the device, as for the attack: GPU and CPU divide by 255 differently
-    for batch, tensors in replace(attacked, clean=attacked.clean.to(device)).batches(READ, name):
+    for batch, tensors in on_device(attacked, device).batches(READ, name):
         x_adv = tensors[name].to(device)
         yield batch.x.to(x_adv.dtype), x_adv
 

@@ -32,7 +32,7 @@ _resolver, _constructor = Resolver(), SafeConstructor()
 
 
 @dataclass
-class _Open:
+class _OpenCollection:
     """A mapping or sequence that has begun and not ended.
 
     before: number of values read when it began; key: of the next value; height: levels inside.
@@ -47,7 +47,7 @@ class _Open:
 
 
 @dataclass(frozen=True)
-class _Read:
+class _CompleteValue:
     """A complete value, the number of values in it, and its levels of nesting."""
 
     value: Any
@@ -62,8 +62,8 @@ class Reader:
         self.name = name
         self.root: Any = None
         self.places: dict[Steps, str] = {}
-        self._open: list[_Open] = []
-        self._anchors: dict[str, _Read] = {}
+        self._open: list[_OpenCollection] = []
+        self._anchors: dict[str, _CompleteValue] = {}
         self._count = 0
         self._line = 1
 
@@ -93,7 +93,7 @@ class Reader:
             top.key = self._key(value, event.value, top)
             self.places[(*top.path, top.key)] = self._place()
             return
-        self._put(_Read(value, 1, 0), event.anchor)
+        self._put(_CompleteValue(value, 1, 0), event.anchor)
 
     def _value(self, event: yaml.ScalarEvent) -> Any:
         self._refuse_tag(event.tag)
@@ -112,7 +112,7 @@ class Reader:
             message = f"{event.value!r} looks like a number but is not one"
             raise self._error(message, "quote it") from None
 
-    def _key(self, value: Any, written: str, top: _Open) -> str:
+    def _key(self, value: Any, written: str, top: _OpenCollection) -> str:
         if isinstance(value, bool):
             message = f"YAML reads the key {written} as {str(value).lower()}"
             raise self._error(message, f'write "{written}"')
@@ -131,12 +131,12 @@ class Reader:
         self._refuse_tag(event.tag)
         path = self._next_path()
         self.places.setdefault(path, self._place())
-        self._open.append(_Open(values, path, event.anchor, self._count))
+        self._open.append(_OpenCollection(values, path, event.anchor, self._count))
         self._check_depth(0)
 
     def _end(self, event: yaml.Event) -> None:
         top = self._open.pop()
-        self._put(_Read(top.values, self._count - top.before + 1, top.height), top.anchor)
+        self._put(_CompleteValue(top.values, self._count - top.before + 1, top.height), top.anchor)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:
@@ -160,7 +160,7 @@ class Reader:
             message = f"expected at most {MAX_VALUES:,} values, found more"
             raise self._error(message, "aliases count as written out")
 
-    def _put(self, read: _Read, anchor: str | None) -> None:
+    def _put(self, read: _CompleteValue, anchor: str | None) -> None:
         """Add a complete value to the mapping or sequence around it."""
         self._grow(1)
         if anchor:

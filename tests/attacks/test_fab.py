@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from invspec.attacks.fab import FAB
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
-from invspec.ops.hyperplanes import way_to_hyperplane
+from invspec.ops.hyperplanes import step_to_hyperplane
 from invspec.ops.norms import size
 from invspec.ops.types import Bounds
 
@@ -71,7 +71,7 @@ def test_the_distance_within_the_box_is_found_to_one_percent(norm: Any) -> None:
     model = Linear(2)
     batch = predicted(model, (0.0, 1.0))
     gap, normal = gaps(model, batch)
-    way = way_to_hyperplane(
+    way = step_to_hyperplane(
         batch.x.double().flatten(1), gap[:, 0], normal[:, 0], batch.bounds, norm
     )
     exact, straight = size(way, norm), gap[:, 0].abs() / size(normal[:, 0], DUAL[norm])

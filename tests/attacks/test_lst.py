@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from invspec.attacks.lst import LST
 from invspec.data import Batch, PathPromise, Perturbed
-from invspec.measures.path_validity import verify_path
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
+from invspec.scoring.paths import verify_path
 
 N, SHAPE, CLASSES = 10, (1, 6, 6), 3
 

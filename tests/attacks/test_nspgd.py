@@ -14,11 +14,11 @@ from invspec.attacks.nspgd import NSPGD
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Attack
-from invspec.measures.path_validity import verify_path
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import size
 from invspec.ops.nullspace import dot, project_out, project_out_within
 from invspec.registry.methods import make
+from invspec.scoring.paths import verify_path
 
 N, SHAPE, CLASSES = 48, (1, 6, 6), 3
 

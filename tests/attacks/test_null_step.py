@@ -11,11 +11,11 @@ from torch import Tensor
 from invspec.attacks.null_step import NullStep, Step
 from invspec.data import Batch
 from invspec.kinds import TwoLayer
+from invspec.layers.two_layer import Weights, flattened
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample
 from invspec.ops.nullspace import project_held
 from invspec.registry.methods import make
-from invspec.search.two_layer import Weights, flattened
 
 N, D, H, K = 24, 64, 40, 4
 EXACT: list[Any] = ["row_bound", "global_bound", "active_set", 50.0]

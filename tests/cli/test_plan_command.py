@@ -4,9 +4,9 @@ import pytest
 from workbench import planned, registered, tiny
 
 from invspec.cli import plan
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Perturb
 
@@ -53,7 +53,7 @@ def test_costs_are_the_median_of_done_tasks_times_the_number_to_come(toy, tmp_pa
         store.save(task, Artifact({}), seconds=seconds)
     plan.show(toy, store)
     row = table(capsys.readouterr().out)[2]
-    assert row == ["perturb", "Shift", "Linear", "4", "3", "90.0", "1.5", "min"]
+    assert row == ["perturb", "Shift", "Linear", "4", "3", "90.0", "1", "min", "30", "s"]
 
 
 def test_a_plan_without_done_tasks_has_no_costs(toy, tmp_path, capsys):
@@ -76,18 +76,3 @@ def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
     lines = table(capsys.readouterr().out)
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
     assert lines[-1][0] == "1"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59, "59 s"),
-        (60, "1.0 min"),
-        (90, "1.5 min"),
-        (5400, "1.5 h"),
-        (129_600, "1.5 d"),
-    ],
-)
-def test_durations_have_a_readable_unit(seconds, text):
-    assert plan.duration(seconds) == text

@@ -8,9 +8,9 @@ from workbench import planned, registered, tiny
 
 from invspec.cli import session
 from invspec.errors import InvspecError, SpecError
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 from invspec.plan.cells import Plan
 
 Done = tuple[Plan, Store]

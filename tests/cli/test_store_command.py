@@ -7,9 +7,9 @@ import pytest
 from workbench import call, perturb, registered, score, tiny, toys, train, written
 
 from invspec.cli import store as command
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 
 
 @pytest.fixture(autouse=True)

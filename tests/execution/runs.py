@@ -3,9 +3,9 @@
 from workbench import perturb, score, toys, train
 
 from invspec.execution import events
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 
 SHIFT = perturb(toys.Shift())
 # 8 tasks: two trainings, three attacks, three scores

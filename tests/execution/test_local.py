@@ -8,10 +8,10 @@ from runs import GOALS, outcome, run, tasks_of
 from workbench import perturb, score, toys, train
 
 from invspec.execution import events
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor, WorkerPool
 from invspec.execution.pools.workers import WorkerThread
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 from invspec.tasks import needs
 
 
@@ -109,10 +109,10 @@ def test_two_processes_compute_the_same_as_one_thread(crowd, tmp_path):
 
 def test_closing_the_iterator_midway_stops_the_processes(tmp_path):
     goals = [perturb(toys.Sleeps(), part=part) for part in ((0, 10), (10, 20))]
-    walk = execute(goals, Store(tmp_path), LocalExecutor(("cpu", "cpu")))
-    while not isinstance(next(walk), events.Started):
+    iterator = execute(goals, Store(tmp_path), LocalExecutor(("cpu", "cpu")))
+    while not isinstance(next(iterator), events.Started):
         pass
     children = multiprocessing.active_children()
     assert len(children) == 2
-    walk.close()
+    iterator.close()
     assert not any(child.is_alive() for child in children)

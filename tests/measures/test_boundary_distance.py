@@ -15,8 +15,8 @@ from invspec.errors import InvspecError
 from invspec.measures.boundary_distance import (
     BoundaryDistance,
     BoundaryFailures,
+    BoundaryMeasure,
     MedianBoundaryDistance,
-    ToBoundary,
 )
 from invspec.registry.methods import make
 from invspec.scoring.perturbations import READ
@@ -45,7 +45,7 @@ def examples(
     return Examples(clean, filled(judged), {"x_adv": x + delta}, settings)
 
 
-def value(measure: ToBoundary, attacked: Examples) -> float:
+def value(measure: BoundaryMeasure, attacked: Examples) -> float:
     (row,) = shown(measure.score(nn.Identity(), attacked))
     return row.value
 
@@ -119,14 +119,14 @@ def test_images_are_read_in_batches_and_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance, BoundaryFailures])
-def test_it_is_refused_where_no_example_is_correct(measure: type[ToBoundary]) -> None:
+def test_it_is_refused_where_no_example_is_correct(measure: type[BoundaryMeasure]) -> None:
     with pytest.raises(InvspecError, match="examples is classified correctly"):
         measure().score(nn.Identity(), examples({"norm": "l2"}, y=5))
 
 
 @pytest.mark.parametrize("measure", [BoundaryDistance, MedianBoundaryDistance])
 def test_without_adversarial_images_only_failures_can_be_measured(
-    measure: type[ToBoundary],
+    measure: type[BoundaryMeasure],
 ) -> None:
     nothing = examples({"norm": "l2"}, PREDICTION)
     with pytest.raises(InvspecError, match="any of 5 correctly classified examples"):

@@ -12,7 +12,8 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.decision_plane import Circles, DecisionPlane, grid, orthonormal
+from invspec.measures.decision_plane import Circles, DecisionPlane
+from invspec.ops.plane import orthonormal, square_grid
 from invspec.perform.pairs import PairedSplit
 
 D, INNER, OUTER = 6, 1.0, 10.0
@@ -152,28 +153,6 @@ def test_pairs_of_a_source_count_as_one():
 # ─ planes and circles ─────────────────────────────────────────────────────────────────────────
 
 
-def test_the_basis_of_a_plane_is_orthonormal_and_begins_with_x():
-    rng = torch.Generator().manual_seed(0)
-    for nearly in (1.0, 1e-5):
-        x = torch.randn(1, 1, 100, generator=rng, dtype=torch.float64)
-        other = x + nearly * torch.randn(1, 1, 100, generator=rng, dtype=torch.float64)
-        basis = orthonormal(x, other)
-        assert basis is not None
-        flat = basis.flatten(1)
-        torch.testing.assert_close(flat @ flat.mT, torch.eye(2).double(), rtol=0, atol=1e-12)
-        torch.testing.assert_close(flat[0], (x / x.norm()).flatten())
-        torch.testing.assert_close(
-            (flat @ other.flatten()) @ flat, other.flatten(), rtol=0, atol=1e-12
-        )
-
-
-def test_points_on_a_line_through_the_centre_span_no_plane():
-    x = axis(2, 3.0)
-    assert orthonormal(x, -2 * x) is None
-    assert orthonormal(x, 0 * x) is None
-    assert orthonormal(0 * x, x) is None
-
-
 def test_pairs_without_a_plane_are_left_out():
     images, y = points(8, seed=1)
     pairs = attacked(images, y, [(0, 1), (2, 3)])
@@ -191,11 +170,6 @@ def test_circles_have_the_lengths_and_labels_of_the_training_examples():
     torch.testing.assert_close(circles.radii, torch.tensor([INNER, OUTER]).double())
     assert circles.labels.tolist() == [1, 0]
     assert Circles.of(TensorSplit(x, y), (2.0, 3.0)).radii.tolist() == [2, 3]
-    around = circles.points(8)
-    torch.testing.assert_close(around.norm(dim=-1), circles.radii[:, None].expand(2, 8))
-    torch.testing.assert_close(
-        around[1, 2], torch.tensor([0.0, OUTER]).double()
-    )  # a quarter of a turn
 
 
 def test_other_radii_are_other_circles():
@@ -209,8 +183,6 @@ def test_other_radii_are_other_circles():
 
 
 def test_the_first_coordinate_rises_along_columns_and_the_second_along_rows():
-    at = grid(5, 2.0)
-    assert at[0, :, 0].tolist() == at[:, 0, 1].tolist() == [-2, -1, 0, 1, 2]
     images = torch.stack([axis(0, INNER), axis(1, OUTER)])
     pairs = attacked(images, torch.tensor([0, 1]), [(0, 1)])
     right = score(Reads(lambda x: x[:, 0] - 0.1), pairs).tensors["regions"][0, 0]
@@ -242,7 +214,7 @@ def test_shown_limits_the_planes_that_are_drawn():
 
 def test_regions_and_circles_agree():
     result = score(BLIND, of_data(1), resolution=300)
-    at, regions = grid(300, 12.0), result.tensors["regions"][0, 0]
+    at, regions = square_grid(300, 12.0), result.tensors["regions"][0, 0]
     ring = (at.norm(dim=-1) - OUTER).abs() < 0.1
     (outer,) = (
         row.value

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures.metamer_label import ByOracle, MetamerLabel, MetamerPathLabel
+from invspec.measures.metamer_label import MetamerLabel, MetamerPathLabel, OracleMeasure
 from invspec.registry.methods import make
 
 MODEL = FirstPixels(3)
@@ -114,7 +114,7 @@ def test_an_oracle_that_labels_no_pair_correctly_is_refused() -> None:
 @pytest.mark.parametrize("name", ["metamer_label", "metamer_path_label"])
 def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
     measure = make("measure", name, {})
-    assert isinstance(measure, ByOracle)
+    assert isinstance(measure, OracleMeasure)
     assert (measure.among, measure.smoke().among) == ("readable", "all")
 
 

@@ -1,16 +1,14 @@
 """Known information: signs that a channel flips, in one part of an orthogonal code."""
 
-import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from columns import filled
+from channels import D, Turned, channel, examples, images
 from shown import shown
 from torch import nn
 
-from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
 from invspec.measures.nuisance_information import (
@@ -19,57 +17,11 @@ from invspec.measures.nuisance_information import (
     frequencies,
     pointwise,
 )
-from invspec.ops.draws import Stream
-from invspec.scoring import nuisance_classifier
-from invspec.scoring.nuisance_classifier import Encoded, FitsNuisanceClassifier, code, held, moments
+from invspec.scoring import codes
 
-D, N = 8, 2000
 QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}
 # bits: three standard errors of an estimate from N examples, by a classifier fitted to N others
 SLACK = 0.05
-
-
-class Turned(nn.Module):
-    """The code is an orthogonal matrix times the pixels; the first K numbers are the logits."""
-
-    def __init__(self, classes=2, seed=0):
-        super().__init__()
-        turn = torch.linalg.qr(torch.randn(D, D, generator=torch.Generator().manual_seed(seed))).Q
-        self.turn, self.classes = nn.Parameter(turn, requires_grad=False), classes
-
-    def encode(self, x):
-        z = x.flatten(1) @ self.turn.mT
-        return z[:, : self.classes], z[:, self.classes :]
-
-    def encode_with_log_det(self, x):
-        return *self.encode(x), x.new_zeros(len(x))
-
-    def decode(self, semantic, nuisance):
-        return (torch.cat([semantic, nuisance], dim=1) @ self.turn).view(-1, 1, 2, D // 2)
-
-    def forward(self, x):
-        return self.encode(x)[0]
-
-
-def images(model, code, y):
-    """Images with that code (N, D)."""
-    return TensorSplit(model.decode(code[:, : model.classes], code[:, model.classes :]), y)
-
-
-def examples(split):
-    return Examples(split, filled({"index": split.index, "y": split.y}), {"x_adv": split.pixels})
-
-
-def channel(semantic_flips, nuisance_flips, seed, n=N, model=None):
-    """Balanced labels of two classes, given by a sign in each part of the code unless flipped."""
-    rng = torch.Generator().manual_seed(seed)
-    y, code = torch.arange(n) % 2, 0.3 * torch.randn(n, D, generator=rng)
-    for place, flips in ((0, semantic_flips), (5, nuisance_flips)):
-        flipped = torch.rand(n, generator=rng) < flips
-        code[:, place] = torch.where(flipped, 1.0 - 2 * y, 2.0 * y - 1) + 0.05 * torch.randn(
-            n, generator=rng
-        )
-    return examples(images(model or Turned(), code, y))
 
 
 def binary_entropy(p):
@@ -198,26 +150,6 @@ def test_fitting_is_reproducible_and_leaves_torchs_generator_alone():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_draws_depend_on_the_fields_and_not_on_the_net():
-    one, other = (NuisanceInformation(**QUICK, dropout=dropout) for dropout in (0.0, 0.1))
-    train = channel(0.0, 0.1, seed=1, n=60)
-    chosen = [
-        measure.fit(Turned(seed=seed), train, "nuisance").learnt.index
-        for measure, seed in ((one, 0), (one, 7))
-    ]
-    assert torch.equal(*chosen)
-    assert not torch.equal(chosen[0], other.fit(Turned(), train, "nuisance").learnt.index)
-
-
-def test_a_tenth_is_held_out_and_none_without_validation():
-    train = channel(0.0, 0.1, seed=1, n=60)
-    assert len(NuisanceInformation(**QUICK).fit(Turned(), train, "nuisance").learnt) == 54
-    assert (
-        len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").learnt)
-        == 60
-    )
-
-
 def test_the_best_epoch_on_held_out_examples_is_kept():
     train, judged = (
         channel(0.0, 0.5, seed=1, n=60),
@@ -232,57 +164,11 @@ def test_the_best_epoch_on_held_out_examples_is_kept():
 def test_codes_that_are_not_held_are_recomputed_with_the_same_result(monkeypatch):
     train, judged = channel(0.0, 0.1, seed=1, n=300), channel(0.0, 0.1, seed=2, n=300)
     here = rows(train, judged)
-    monkeypatch.setattr(nuisance_classifier, "HELD", 0)
+    monkeypatch.setattr(codes, "HELD", 0)
     anew = rows(train, judged)
     assert {name: row.value for name, row in anew.items()} == pytest.approx(
         {k: r.value for k, r in here.items()}, abs=1e-3
     )
-
-
-def test_codes_are_a_split():
-    split = channel(0.0, 0.0, seed=1, n=30).clean.take(torch.arange(5, 30))
-    codes = Encoded(split, code(Turned(), "nuisance"))
-    kept = held(codes)
-    assert len(codes) == len(kept) == 25
-    assert torch.equal(codes.index, kept.index)
-    assert torch.equal(codes.labels(), kept.labels())
-    for one, other in zip(
-        codes.head(20).batches(8, Stream("a")), kept.head(20).batches(8, Stream("a")), strict=True
-    ):
-        torch.testing.assert_close(one.x, other.x)
-        assert one.x.shape == (len(one), D - 2, 1, 1)
-        assert torch.equal(one.index, other.index)
-        assert torch.equal(one.y, other.y)
-
-
-def test_features_select_parts_of_the_code():
-    model, x = Turned(), channel(0.0, 0.0, seed=1, n=3).clean.pixels
-    semantic, nuisance = model.encode(x)
-    parts = {
-        features: code(model, features)(x).flatten(1)
-        for features in ("semantic", "nuisance", "all", "pixels")
-    }
-    expected = {
-        "semantic": semantic,
-        "nuisance": nuisance,
-        "all": torch.cat([semantic, nuisance], 1),
-        "pixels": x.flatten(1),
-    }
-    torch.testing.assert_close(parts, expected)
-
-
-def test_constant_dimensions_do_not_blow_up():
-    z = (
-        torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-        * torch.tensor([2.0, 0.1, 1e-9])
-        + 5
-    )
-    mean, scale = moments(TensorSplit(z[:, :, None, None], torch.zeros(100, dtype=torch.int64)))
-    torch.testing.assert_close(mean, z.double().mean(0).float())
-    torch.testing.assert_close(scale[:2], z[:, :2].double().std(0, correction=0).float())
-    assert scale[2] == scale[0]
-    still = torch.ones(10, 2, 1, 1)
-    assert moments(TensorSplit(still, torch.zeros(10, dtype=torch.int64)))[1].tolist() == [1, 1]
 
 
 def test_infinite_codes_and_too_few_examples_are_refused():
@@ -292,9 +178,3 @@ def test_infinite_codes_and_too_few_examples_are_refused():
     broken = replace(two, clean=replace(two.clean, pixels=two.clean.pixels / 0))
     with pytest.raises(InvspecError, match="not finite"):
         rows(broken, two)
-
-
-def test_the_fit_depends_on_the_fields_of_fitting_alone():
-    recipe = NuisanceInformation()._recipe("nuisance")
-    assert set(recipe) == {"features", *FitsNuisanceClassifier.model_fields}
-    json.dumps(recipe)

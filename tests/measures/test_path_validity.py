@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Examples, PathPromise
 from invspec.errors import InvspecError
 from invspec.kinds import Attack
-from invspec.measures.path_validity import PathValidity, verify_path
+from invspec.measures.path_validity import PathValidity
 from invspec.ops.draws import PerExample
 from invspec.registry.cards import names
 from invspec.registry.methods import make, resolve
@@ -89,27 +89,6 @@ def test_margins_are_those_of_the_vertices() -> None:
     )
 
 
-def test_confidence_may_drop_between_vertices_alone() -> None:
-    """A net of two classes whose confidence dips in the middle of a segment."""
-
-    class Dip(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            z = 2 - 8 * (0.25 - (x.flatten(1)[:, 1] - 0.5).abs()).clamp_min(
-                0
-            )  # least where the second pixel is 0.5
-            return torch.stack([z, torch.zeros_like(z)], dim=1)
-
-    path = vertices([0.0, 0.0, 0.0, 0.0], [0.0, 0.25, 0.0, 0.0], [0.0, 0.75, 0.0, 0.0])[None]
-    source = torch.sigmoid(torch.tensor([2.0]))
-    check = verify_path(path, Dip(), torch.tensor([0]), source, 0.05, interior=1)
-    assert check.min_margin.item() == pytest.approx(0.05, abs=1e-6)
-    assert check.min_margin_between.item() == pytest.approx(0.5 - source.item() + 0.05, abs=1e-6)
-    assert (
-        verify_path(path, Dip(), torch.tensor([0]), source, 0.05).min_margin_between.item()
-        == math.inf
-    )
-
-
 @pytest.mark.parametrize(("longest_step", "failing"), [(0.1, 0), (0.0999, 1), (0.01, 1)])
 def test_no_step_may_be_longer_than_promised(longest_step: Any, failing: int) -> None:
     promise = replace(UNIT, longest_step=longest_step)
@@ -161,9 +140,9 @@ def test_a_path_stays_within_the_pixels() -> None:
 
 def test_confidence_that_is_nan_breaks_the_promise() -> None:
     assert found(attacked(level()), PathValidity(max_drop=0.0))["failing"] == 0
-    broken = attacked(level())
-    judged = {**vars(broken.judged), "confidence": torch.tensor([float("nan")])}
-    assert found(replace(broken, judged=filled(judged)))["failing"] == 1
+    examples = attacked(level())
+    judged = {**vars(examples.judged), "confidence": torch.tensor([float("nan")])}
+    assert found(replace(examples, judged=filled(judged)))["failing"] == 1
 
 
 def test_shares_are_means_over_sources() -> None:
@@ -175,27 +154,6 @@ def test_shares_are_means_over_sources() -> None:
         assert row.outcomes is not None
         assert row.outcomes.values.tolist() == [0, 1, 0, 0]
     assert [row.value for row in shown(rows)[-2:]] == [0.25, 0.25]
-
-
-def test_repeated_vertices_are_not_checked_again() -> None:
-    """The model sees only vertices that moved, and interior points of their segments."""
-    asked = 0
-
-    class Counting(Sigmoid):
-        def forward(self, x: Tensor) -> Tensor:
-            nonlocal asked
-            asked += len(x)
-            return super().forward(x)
-
-    path = torch.cat([level(), level()[-1:].expand(10, -1, -1, -1)])[None]
-    args = (torch.tensor([0]), torch.tensor([confidence(0.5)]), 0.05)
-    check = verify_path(path, Counting(MODEL.w), *args, interior=4)
-    assert asked == 3 + 4 * 2
-    assert check.max_step.item() == pytest.approx(0.1)
-    assert (
-        verify_path(path[:, :1].expand(-1, 5, -1, -1, -1), MODEL, *args, interior=2).max_step.item()
-        == 0
-    )
 
 
 @pytest.mark.parametrize("name", WALKS)

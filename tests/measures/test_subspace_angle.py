@@ -8,8 +8,7 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.subspace_angle import Cloud, Scatter, SubspaceAngle, jackknife, leading
-from invspec.ops.draws import Stream
+from invspec.measures.subspace_angle import SubspaceAngle
 
 D = 24  # pixels of the toy images
 
@@ -160,45 +159,6 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert (
         covered >= 34
     )  # 38 are expected; estimated subspaces lean towards the middle, which costs some
-
-
-def test_a_jackknife_of_a_mean_is_its_standard_error():
-    outcomes = (normal(20) > 0).double()
-    without = [(outcomes.sum() - one) / 19 for one in outcomes]
-    value, low, high = jackknife(outcomes.mean().item(), [one.item() for one in without])
-    half = (
-        2.093 * outcomes.std().item() / math.sqrt(20)
-    )  # Student's quantile for 19 degrees of freedom
-    assert (low, high) == (
-        pytest.approx(value - half, abs=1e-4),
-        pytest.approx(value + half, abs=1e-4),
-    )
-
-
-def test_lanczos_iterations_agree_with_the_dense_decomposition():
-    covariance = Scatter.of(normal(400, 100) @ normal(100, 100, seed=1)).covariance(centre=True)
-    values, vectors = torch.linalg.eigh(covariance)
-    found, components = leading(covariance, 4)
-    torch.testing.assert_close(found, values[-4:].flip(0))
-    torch.testing.assert_close(
-        (components.T @ vectors[:, -4:].flip(1)).abs(), torch.eye(4).double()
-    )
-
-
-def test_fewer_examples_than_pixels_only_change_the_basis():
-    delta = spread(n=15)
-    small = Cloud.of(delta, centre=True)
-    assert small.rows.shape == (15, 15)
-    large = Cloud(delta, None, Scatter.of(delta), centre=True)
-    for without in (None, 3):
-        one, other = small.components(3, without), large.components(3, without)
-        torch.testing.assert_close(one.values, other.values)
-        torch.testing.assert_close(
-            (one.vectors.T @ other.vectors).abs(), torch.eye(3).double(), atol=1e-6, rtol=0
-        )
-        torch.testing.assert_close(one.explained, other.explained)
-    first, second = (cloud.random_bases(20, 3, Stream("key")) for cloud in (small, large))
-    torch.testing.assert_close(first @ first.mT, second @ second.mT)
 
 
 def test_an_attack_that_moved_nothing_has_no_components():

@@ -17,7 +17,6 @@ from invspec.errors import InvspecError
 from invspec.measures.success_rate import SuccessRate
 from invspec.registry.methods import make
 from invspec.scoring import pairs
-from invspec.scoring.rows import by_source
 
 NAN = float("nan")
 K = 3
@@ -109,17 +108,6 @@ def test_equal_outcomes_stay_equal_whatever_the_weights(outcome: bool) -> None:
     (row,) = shown(score)
     assert row.value == outcome
     assert 0 <= row.low < row.high <= 1  # four sources leave doubt
-
-
-def test_means_by_source_are_weighted_means_over_pairs() -> None:
-    values, weights = torch.tensor([1.0, 0.0, 4.0]), torch.tensor([1.0, 3.0, 4.0])
-    each, index = by_source(values, torch.tensor([7, 7, 2]), weights)
-    mean = (1 * 1 + 4 * 4) / 8
-    assert index.tolist() == [2, 7]
-    assert each.mean().item() == pytest.approx(mean)
-    assert each.tolist() == pytest.approx(
-        [mean + 2 * (4 / 8) * (4 - mean), mean + 2 * (1 * (1 - mean) - 3 * mean) / 8]
-    )
 
 
 class OnlySlices(Mapping[str, Tensor]):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invspec.data import Examples
 from invspec.errors import InvspecError
 from invspec.measures import triangle
-from invspec.measures.triangle import Triangle, combined, grid
+from invspec.measures.triangle import Triangle
 
 
 class Constant(nn.Module):
@@ -38,18 +38,6 @@ def found(examples: Examples, model: nn.Module, **fields: Any) -> dict[str, floa
         str(row.where["quantity"]): row.value
         for row in shown(Triangle(**fields).score(model, examples))
     }
-
-
-def test_the_grid_has_66_points_and_reproduces_its_corners_exactly() -> None:
-    weights = grid(10)
-    assert weights.shape == (66, 3)
-    torch.testing.assert_close(weights.sum(1), torch.ones(66))
-    assert len({tuple(point) for point in (10 * weights).round().int().tolist()}) == 66
-    corners = torch.rand(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    images = combined(corners, weights)
-    for corner in range(3):
-        (at,) = (weights[:, corner] == 1).nonzero()
-        assert torch.equal(images[:, int(at)], corners[:, corner])
 
 
 def test_a_constant_model_keeps_the_sources_confidence_everywhere() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvision_rotate
 
-from invspec.ops.geometry import Fill, Interpolation, rotate, transform, translate
+from invspec.ops.geometry import Fill, Interpolation, rotate, transform
 
 BOTH: tuple[Interpolation, ...] = ("bilinear", "nearest")
 FILLS: tuple[Fill, ...] = ("zero", "reflect")
@@ -18,6 +18,16 @@ STILL = torch.tensor([0.0])
 
 def images(n: int, height: int = 28, width: int = 28) -> Tensor:
     return torch.rand(n, 2, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def translate(
+    x: Tensor,
+    dx: Tensor,
+    dy: Tensor,
+    interpolation: Interpolation = "bilinear",
+    fill: Fill = "zero",
+) -> Tensor:
+    return transform(x, torch.zeros_like(dx), dx, dy, interpolation, fill)
 
 
 @pytest.mark.parametrize("interpolation", BOTH)

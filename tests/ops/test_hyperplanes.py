@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import linprog, minimize
 from torch import Tensor
 
-from invspec.ops.hyperplanes import way_to_hyperplane
+from invspec.ops.hyperplanes import step_to_hyperplane
 from invspec.ops.norms import size
 
 NORMS: tuple[Literal["linf", "l2"], ...] = ("linf", "l2")
@@ -37,7 +37,7 @@ def test_without_a_box_the_step_has_length_gap_over_dual_norm(
     norm: Literal["linf", "l2"],
 ) -> None:
     x, gap, normal = problems(1.0)
-    step = way_to_hyperplane(x, gap, normal, (-torch.inf, torch.inf), norm)
+    step = step_to_hyperplane(x, gap, normal, (-torch.inf, torch.inf), norm)
     torch.testing.assert_close(
         gap + (normal * step).sum(1), torch.zeros_like(gap), rtol=0, atol=1e-12
     )
@@ -51,7 +51,7 @@ def test_the_step_reaches_the_hyperplane_if_the_box_allows_and_never_leaves_it(
     norm: Literal["linf", "l2"],
 ) -> None:
     x, gap, normal = problems(1.5)
-    step = way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
+    step = step_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
     assert -1e-12 <= (x + step).min() <= (x + step).max() <= 1 + 1e-12
     can = reachable(x, gap, normal)
     assert 0 < can.sum() < N
@@ -93,7 +93,7 @@ def shortest_l2(x: Tensor, gap: Tensor, normal: Tensor) -> float:
 )
 def test_no_step_within_the_box_is_shorter(norm, solve) -> None:
     x, gap, normal = problems(0.7)
-    lengths = size(way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm), norm)
+    lengths = size(step_to_hyperplane(x, gap, normal, (0.0, 1.0), norm), norm)
     for row in reachable(x, gap, normal).nonzero().flatten().tolist():
         assert float(lengths[row]) == pytest.approx(solve(x[row], gap[row], normal[row]), abs=1e-6)
 
@@ -103,23 +103,23 @@ def test_towards_a_hyperplane_outside_the_box_the_step_ends_in_the_nearest_corne
     norm: Literal["linf", "l2"],
 ) -> None:
     x, normal = torch.tensor([[0.25, 0.5, 0.75]]), torch.tensor([[2.0, -1.0, 0.0]])
-    step = way_to_hyperplane(x, torch.tensor([-9.0]), normal, (0.0, 1.0), norm)
+    step = step_to_hyperplane(x, torch.tensor([-9.0]), normal, (0.0, 1.0), norm)
     torch.testing.assert_close(step, torch.tensor([[0.75, -0.5, 0.0]]))
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_without_slope_or_gap_the_step_is_0(norm: Literal["linf", "l2"]) -> None:
     x, flat = torch.full((2, 3), 0.5), torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
-    step = way_to_hyperplane(x, torch.tensor([1.0, 0.0]), flat, (0.0, 1.0), norm)
+    step = step_to_hyperplane(x, torch.tensor([1.0, 0.0]), flat, (0.0, 1.0), norm)
     assert torch.equal(step, torch.zeros(2, 3))
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_step_does_not_depend_on_the_other_images(norm: Literal["linf", "l2"]) -> None:
     x, gap, normal = problems(1.0)
-    together = way_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
+    together = step_to_hyperplane(x, gap, normal, (0.0, 1.0), norm)
     alone = [
-        way_to_hyperplane(x[i : i + 1], gap[i : i + 1], normal[i : i + 1], (0.0, 1.0), norm)
+        step_to_hyperplane(x[i : i + 1], gap[i : i + 1], normal[i : i + 1], (0.0, 1.0), norm)
         for i in range(N)
     ]
     torch.testing.assert_close(torch.cat(alone), together, rtol=0, atol=0)

@@ -16,14 +16,14 @@ from invspec.attacks.nspgd import NSPGD
 from invspec.attacks.null_step import NullStep
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
-from invspec.measures.path_validity import verify_path
+from invspec.layers.two_layer import Weights
 from invspec.models.two_layer import TwoLayerNet
 from invspec.ops.draws import PerExample, Stream
 from invspec.ops.norms import size
 from invspec.ops.nullspace import alpha_max, null_component, row_space
 from invspec.ops.types import Bounds
+from invspec.scoring.paths import verify_path
 from invspec.search.target_walk import TargetWalk
-from invspec.search.two_layer import Weights
 
 ANYWHERE: Bounds = (-torch.inf, torch.inf)
 

@@ -1,65 +1,10 @@
 """Claims that do not fit a plan are refused before a run, with their place and a hint."""
 
-import json
-
 import pytest
+from toy_specs import CELL, compare, spec, trend, value
 
 from invspec.errors import SpecError
 from invspec.plan import validation
-
-SPEC = """
-title: Toy
-seeds: SEEDS
-datasets: {digits: {}}
-models: {linear: {}}
-defences:
-  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 90, 180]}}
-  plain: {use: standard, lr: 0.02}
-attacks:
-  pgd: {eps: {sweep: [0, 8/255, 0.1]}}
-measures:
-  robustness: {use: rate_of_invariance, of: pgd}
-train:
-  - {dataset: digits, model: linear, defence: [rotations, plain]}
-claims:
-"""
-CELL = {"defence": "rotations", "rotations.max_degrees": 90, "pgd.eps": 0.1}
-
-
-def spec(*claims, seeds=(0,)):
-    listed = "".join(f"  - {json.dumps(claim)}\n" for claim in claims)
-    return SPEC.replace("SEEDS", str(list(seeds))) + listed
-
-
-def value(bound, at=None, **pick):
-    at = CELL if at is None else at
-    return {
-        "says": "it",
-        "value": {"measure": "robustness", "at": at, **pick},
-        "expect": {"value": bound},
-    }
-
-
-def compare(bound, statistic="difference", **pick):
-    full = {"measure": "robustness", "at": {"pgd.eps": 0.1}, "of": {"rotations.max_degrees": 180}}
-    return {
-        "says": "it",
-        "compare": {**full, "to": {"rotations.max_degrees": 0}, **pick},
-        "expect": {statistic: bound},
-    }
-
-
-def trend(expect, **pick):
-    return {
-        "says": "it",
-        "trend": {
-            "measure": "robustness",
-            "along": "rotations.max_degrees",
-            "at": {"pgd.eps": 0.1},
-            **pick,
-        },
-        "expect": expect,
-    }
 
 
 @pytest.fixture

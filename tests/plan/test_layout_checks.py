@@ -1,30 +1,13 @@
 """Layouts that do not fit a plan are refused before a run, with their place and a hint."""
 
 import pytest
+from toy_specs import SWEEPS
 
 from invspec.plan.validation import layouts
 
-SPEC = """
-title: Toy
-seeds: [0, 1]
-datasets: {digits: {}}
-models: {linear: {}, lenet: {}}
-defences:
-  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 180]}}
-  plain: {use: standard}
-attacks:
-  none: {use: identity}
-  pgd: {use: pgd_kamath, eps: {sweep: [0, 8/255, 0.1]}}
-measures:
-  accuracy: {of: none}
-  robustness: {use: rate_of_invariance, of: pgd}
-train:
-  - {dataset: digits, model: [linear, lenet], defence: [rotations, plain]}
-"""
-
 
 def written(layout):
-    return SPEC + f"report:\n  - {layout}\n"
+    return SWEEPS + f"report:\n  - {layout}\n"
 
 
 @pytest.fixture
@@ -80,13 +63,13 @@ PAIR = '  - {of: robustness, rows: [model, defence, rotations.max_degrees], lege
     ],
 )
 def test_a_legend_names_rows_and_tells_every_line_apart(problems, legend, message):
-    (result,) = problems(SPEC + "report:\n" + PAIR % legend)
+    (result,) = problems(SWEEPS + "report:\n" + PAIR % legend)
     assert message in result
 
 
 @pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: matrix}\n"])
 def test_only_a_profile_can_have_a_panel_beside_it(problems, figure):
-    (result,) = problems(SPEC + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
+    (result,) = problems(SWEEPS + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
     assert "figure: expected a profile in the layout before, found" in result
 
 
@@ -101,13 +84,13 @@ report:
 
 
 def test_the_second_measure_of_a_plane_is_checked_in_its_place(problems):
-    assert not problems(SPEC + PLANE % 0.1)
-    (result,) = problems(SPEC + PLANE % 0.3)
+    assert not problems(SWEEPS + PLANE % 0.1)
+    (result,) = problems(SWEEPS + PLANE % 0.3)
     assert "report.0.against.at.pgd.eps: no cell at pgd.eps 0.3" in result
 
 
 def test_a_plane_has_one_point_a_row(problems):
-    text = SPEC + PLANE.replace("rows: [model, defence, rotations.max_degrees]", "rows: [model]")
+    text = SWEEPS + PLANE.replace("rows: [model, defence, rotations.max_degrees]", "rows: [model]")
     assert "one point per row, found 6 cells in 2 rows" in " ".join(problems(text % 0.1))
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from report_toys import CLAIMS, PAIR, PICTURES, SWEEPS, half, outcomes
+from report_toys import CLAIMS, PAIR, PICTURES, half, outcomes
+from toy_specs import SWEEPS
 
 from invspec.perform.runtime import Artifact
 from invspec.report import build

@@ -7,25 +7,6 @@ from matplotlib.colors import to_rgb
 from invspec.report import build
 from invspec.report.figures import draw
 
-# Two models, a sweep of a defence, a sweep of an attack.
-SWEEPS = """
-title: Toy
-seeds: [0, 1]
-datasets: {digits: {}}
-models: {linear: {}, lenet: {}}
-defences:
-  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 180]}}
-  plain: {use: standard}
-attacks:
-  none: {use: identity}
-  pgd: {use: pgd_kamath, eps: {sweep: [0, 8/255, 0.1]}}
-measures:
-  accuracy: {of: none}
-  robustness: {use: rate_of_invariance, of: pgd}
-train:
-  - {dataset: digits, model: [linear, lenet], defence: [rotations, plain]}
-"""
-
 
 def half(coords):
     return np.arange(100) < 50

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from report_toys import SWEEPS, half
+from report_toys import half
+from toy_specs import SWEEPS
 
 from invspec.analysis.intervals import wilson
 from invspec.analysis.resampling import Resampler

@@ -2,7 +2,8 @@ import csv
 import io
 import json
 
-from report_toys import SWEEPS, half
+from report_toys import half
+from toy_specs import SWEEPS
 
 from invspec.report.contents import report
 from invspec.report.export import csv_text, json_text

@@ -1,5 +1,14 @@
+import pytest
+
 from invspec.analysis.estimator import Summary
-from invspec.report.format import MINUS, decimal, measured, merged_labels, value_and_margin
+from invspec.report.format import (
+    MINUS,
+    decimal,
+    duration,
+    measured,
+    merged_labels,
+    value_and_margin,
+)
 from invspec.scoring.rows import estimated
 
 
@@ -37,3 +46,18 @@ def test_a_number_that_would_round_to_zero_is_scientific() -> None:
     assert value_and_margin(Summary(tiny, tiny, tiny, 9, 1, 1), 3) == (f"5e{minus}06", "")
     assert value_and_margin(Summary(tiny, 0.0, 0.02, 9, 1, 1), 3) == ("0.000", "±0.020")
     assert value_and_margin(Summary(0.0, 0.0, 1e-4, 9, 1, 1), 3) == ("0.000", "±0.000")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.31, "0.3 s"),
+        (41.4, "41 s"),
+        (59.7, "1 min 0 s"),
+        (310, "5 min 10 s"),
+        (7380, "2 h 3 min"),
+        (129_600, "36 h 0 min"),
+    ],
+)
+def test_durations_are_printed_as_people_say_them(seconds, text):
+    assert duration(seconds) == text

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from report_toys import SWEEPS, half
+from report_toys import half
+from toy_specs import SWEEPS
 
 from invspec.report import contents, provenance, text
 from invspec.report.export import json_text
@@ -46,14 +47,6 @@ def test_the_foot_states_once_whether_batch_size_matters(
     assert lines.count(sentence) == (sentence != "")
     assert "" not in lines
     assert json.loads(json_text(report, store))["provenance"]["bits"] == sentence
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.31, "0.3 s"), (59.7, "1 min 0 s"), (310, "5 min 10 s"), (7380, "2 h 3 min")],
-)
-def test_durations_are_printed_as_people_say_them(seconds, text):
-    assert provenance.duration(seconds) == text
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):

@@ -10,9 +10,9 @@ from workbench import call, planned, registered, tiny, written
 
 from invspec.data import JUDGED
 from invspec.errors import InvspecError
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
-from invspec.execution.walk import execute
 from invspec.plan.cells import Plan
 from invspec.report import samples
 from invspec.tasks import Perturb, Score, key

@@ -1,4 +1,4 @@
-"""Protocols of executors and their pools of workers: all that the walk over the tasks needs."""
+"""Protocols of executors and their pools of workers: all that a run needs."""
 
 from __future__ import annotations
 

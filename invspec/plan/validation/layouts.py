@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from invspec.errors import SpecError
 from invspec.plan import coordinates
 from invspec.plan.cells import Plan
-from invspec.plan.layouts import arrange, is_in, legend_names, may_be_of_rows, upwards
+from invspec.plan.layouts import (
+    arrange,
+    is_in,
+    legend_names,
+    may_be_row_coordinate,
+    second_measure_layout,
+)
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
 from invspec.spec.schema import FigureKind, Layout, Scalar
 
@@ -45,13 +51,15 @@ def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
 
 
 def _unknown_names(layout: Layout, cells: Cells) -> Iterator[SpecError]:
-    at = {name: value for name, value in layout.at.items() if not may_be_of_rows(layout, name)}
+    at = {
+        name: value for name, value in layout.at.items() if not may_be_row_coordinate(layout, name)
+    }
     yield from place_problems(cells, at, ("at",))
     known = dict.fromkeys(name for coords in cells for name in coords)
     for position, name in enumerate(layout.rows or ()):
-        if not may_be_of_rows(layout, name):
+        if not may_be_row_coordinate(layout, name):
             yield from name_problems(name, known, ("rows", position))
-    if layout.columns is not None and not may_be_of_rows(layout, layout.columns):
+    if layout.columns is not None and not may_be_row_coordinate(layout, layout.columns):
         yield from name_problems(layout.columns, known, ("columns",))
 
 
@@ -99,5 +107,5 @@ def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[Sp
         )
         yield SpecError(message, hint="fix the columns with at", path=("at",))
         return
-    for problem in _layout_problems(planned, upwards(planned, layout, rows)):
+    for problem in _layout_problems(planned, second_measure_layout(planned, layout, rows)):
         yield problem.within("against")

@@ -57,13 +57,13 @@ def _draw(tables: Sequence[Table], framed: bool) -> Figure:
         return planes.draw(table, table.against, framed)
     match table.figure:
         case "heatmap":
-            return matrices.heatmaps(table.pictures, framed)
+            return matrices.heatmaps(table.drawings, framed)
         case "matrix":
-            return matrices.matrices(table.pictures, framed)
+            return matrices.matrices(table.drawings, framed)
         case "images":
-            return images.draw(table.pictures, framed)
+            return images.draw(table.drawings, framed)
         case "regions":
-            return regions.draw(table.pictures, framed)
+            return regions.draw(table.drawings, framed)
         case _:
             return profiles.draw(tables, framed)
 
@@ -129,8 +129,8 @@ def variable(colour: str) -> str:
 def dark_colours(tables: Sequence[Table]) -> dict[str, str]:
     """The colour on a dark page of every colour in the figures of these tables."""
     lines = {style.colour: style.dark for table in tables for style in styles_of(table).values()}
-    has_pictures = any(table.pictures for table in tables)
+    has_drawings = any(table.drawings for table in tables)
     has_regions = any(table.figure == "regions" for table in tables)
-    scale = matrices.dark_colours() if has_pictures else {}
+    scale = matrices.dark_colours() if has_drawings else {}
     areas = dict(area for _, area in CLASSES) if has_regions else {}
     return DARK_PAGE | dict(PALETTE) | scale | areas | lines

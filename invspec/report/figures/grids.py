@@ -1,4 +1,4 @@
-"""Grids of pictures: their titles and their unused axes."""
+"""Grids of drawings: their titles and their unused axes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from invspec.plan.coordinates import shown
-from invspec.report.payloads import Picture
+from invspec.report.drawings import Drawing
 from invspec.report.table import RowLabels
 
-Pictures = Mapping[RowLabels, Picture]
+Drawings = Mapping[RowLabels, Drawing]
 
 # Inches: the width of a page.
 PAGE_WIDTH = 8.4
 
 
-def titles(pictures: Pictures) -> list[str]:
-    """A title for each picture: its labels, without those that all pictures share."""
-    varies = [len(set(values)) > 1 for values in zip(*pictures, strict=True)]
-    distinct = [itertools.compress(labels, varies) for labels in pictures]
+def titles(drawings: Drawings) -> list[str]:
+    """A title for each drawing: its labels, without those that all drawings share."""
+    varies = [len(set(values)) > 1 for values in zip(*drawings, strict=True)]
+    distinct = [itertools.compress(labels, varies) for labels in drawings]
     return [" ".join(filter(None, map(shown, labels))) for labels in distinct]
 
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from invspec.report.figures.grids import PAGE_WIDTH, Pictures, hide_unused, titles
+from invspec.report.drawings import Array, Drawing
+from invspec.report.figures.grids import PAGE_WIDTH, Drawings, hide_unused, titles
 from invspec.report.format import decimal
-from invspec.report.payloads import Array, Picture
 from invspec.report.style import FAINT, GRID, INK, PALETTE
 
 # A grid with more columns than this has a row of the figure to itself.
@@ -28,18 +28,18 @@ ONE_LINE, TWO_LINES = 15, 27
 ENLARGED = 96
 
 
-def draw(pictures: Pictures, framed: bool) -> Figure:
+def draw(drawings: Drawings, framed: bool) -> Figure:
     """A grid of images for each score, two grids side by side if they are narrow."""
-    columns = max(picture.values.shape[1] for picture in pictures.values())
-    across = min(len(pictures), 2 if columns <= MOST_COLUMNS_BESIDE else 1)
+    columns = max(drawing.values.shape[1] for drawing in drawings.values())
+    across = min(len(drawings), 2 if columns <= MOST_COLUMNS_BESIDE else 1)
     room = PAGE_WIDTH / max(across, 1.25) - 0.45
-    sheets = [Sheet.of(picture, room) for picture in pictures.values()]
+    sheets = [Sheet.of(drawing, room) for drawing in drawings.values()]
     width, height = max(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets)
     down = math.ceil(len(sheets) / across)
     size = ((width + 0.45) * across, (height + 0.65) * down + (0.55 if framed else 0.15))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
     grid = figure.subplots(down, across, squeeze=False)
-    for axes, title, sheet in zip(grid.flat, titles(pictures), sheets, strict=False):
+    for axes, title, sheet in zip(grid.flat, titles(drawings), sheets, strict=False):
         sheet.draw(axes, title)
     hide_unused(grid, len(sheets))
     return figure
@@ -53,7 +53,7 @@ class Sheet:
     above the room for its bars, gap the space between images.
     """
 
-    picture: Picture
+    drawing: Drawing
     image_width: float
     image_height: float
     below: float
@@ -61,13 +61,13 @@ class Sheet:
     gap: float = 0.06
 
     @classmethod
-    def of(cls, picture: Picture, room: float) -> Sheet:
+    def of(cls, drawing: Drawing, room: float) -> Sheet:
         """Images as large as fit into room inches, up to an inch."""
-        _, columns, _, height, width = picture.values.shape
+        _, columns, _, height, width = drawing.values.shape
         image_width = min(LARGEST_IMAGE, room / columns - cls.gap)
-        below = 0.0 if picture.captions is None else CAPTION_HEIGHT
-        above = 0.0 if picture.bars is None else BARS_HEIGHT
-        return cls(picture, image_width, image_width * height / width, below, above)
+        below = 0.0 if drawing.captions is None else CAPTION_HEIGHT
+        above = 0.0 if drawing.bars is None else BARS_HEIGHT
+        return cls(drawing, image_width, image_width * height / width, below, above)
 
     @property
     def row_height(self) -> float:
@@ -77,24 +77,24 @@ class Sheet:
     @property
     def width(self) -> float:
         """Width of the whole grid."""
-        return self.picture.values.shape[1] * (self.image_width + self.gap)
+        return self.drawing.values.shape[1] * (self.image_width + self.gap)
 
     @property
     def height(self) -> float:
         """Height of the whole grid."""
-        return self.picture.values.shape[0] * self.row_height
+        return self.drawing.values.shape[0] * self.row_height
 
     def draw(self, axes: Axes, title: str) -> None:
         """Draw all images with captions, frames, bars and headings."""
-        picture = self.picture
-        pad = ONE_LINE if picture.headings or picture.sides else TWO_LINES
+        drawing = self.drawing
+        pad = ONE_LINE if drawing.headings or drawing.sides else TWO_LINES
         axes.set_title(title, loc="left", color=INK, y=1.0, pad=pad)
-        for place in np.ndindex(*picture.values.shape[:2]):
-            if np.isfinite(picture.values[place]).all():
+        for place in np.ndindex(*drawing.values.shape[:2]):
+            if np.isfinite(drawing.values[place]).all():
                 self._draw_image(axes, place)
-                if picture.bars is not None and np.isfinite(picture.bars[place]).all():
-                    largest = float(np.nanmax(np.abs(picture.bars)))
-                    self._draw_bars(axes, place, picture.bars[place], largest)
+                if drawing.bars is not None and np.isfinite(drawing.bars[place]).all():
+                    largest = float(np.nanmax(np.abs(drawing.bars)))
+                    self._draw_bars(axes, place, drawing.bars[place], largest)
         axes.set(xlim=(0, self.width), ylim=(self.height, 0), aspect="equal")
         self._add_headings(axes)
 
@@ -107,8 +107,8 @@ class Sheet:
     def _draw_image(self, axes: Axes, place: tuple[int, ...]) -> None:
         x, y = self._corner(place)
         extent = (x, x + self.image_width, y + self.image_height, y)
-        axes.imshow(pixels(self.picture.values[place]), extent=extent, interpolation="none")
-        frames, captions = self.picture.frames, self.picture.captions
+        axes.imshow(pixels(self.drawing.values[place]), extent=extent, interpolation="none")
+        frames, captions = self.drawing.frames, self.drawing.captions
         is_framed = frames is not None and bool(frames[place])
         edge: dict[str, Any] = {
             "edgecolor": FRAME if is_framed else GRID,
@@ -147,9 +147,9 @@ class Sheet:
             axes.add_patch(Rectangle(corner, 0.8 * width, -height, color=colour, linewidth=0))
 
     def _add_headings(self, axes: Axes) -> None:
-        """Label rows and columns: by the picture's own headings, else by class numbers."""
-        rows, columns = self.picture.values.shape[:2]
-        headings, sides = self.picture.headings, self.picture.sides
+        """Label rows and columns: by the drawing's own headings, else by class numbers."""
+        rows, columns = self.drawing.values.shape[:2]
+        headings, sides = self.drawing.headings, self.drawing.sides
         x = [(column + 0.5) * (self.image_width + self.gap) for column in range(columns)]
         y = [row * self.row_height + self.above + self.image_height / 2 for row in range(rows)]
         axes.xaxis.set_label_position("top")

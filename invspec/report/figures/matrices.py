@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 
-from invspec.report.figures.grids import PAGE_WIDTH, Pictures, hide_unused, titles
+from invspec.report.drawings import Array, Drawing
+from invspec.report.figures.grids import PAGE_WIDTH, Drawings, hide_unused, titles
 from invspec.report.format import decimal
-from invspec.report.payloads import Array, Picture
 from invspec.report.style import GRID, HEAT, INK
 
 # Steps of the colour scale; each is a CSS variable of a page.
@@ -45,43 +45,43 @@ def dark_colours() -> dict[str, str]:
     return dict(zip(LIGHT_TINTS, DARK_TINTS, strict=True)) | dict(_TEXT.values())
 
 
-def heatmaps(pictures: Pictures, framed: bool) -> Figure:
+def heatmaps(drawings: Drawings, framed: bool) -> Figure:
     """A square for each matrix, coloured by the absolute values of its entries."""
-    absolute = {labels: Picture(abs(picture.values)) for labels, picture in pictures.items()}
+    absolute = {labels: Drawing(abs(drawing.values)) for labels, drawing in drawings.items()}
     return _draw(absolute, (HEATMAP, HEATMAP), framed, numbered=False)
 
 
-def matrices(pictures: Pictures, framed: bool) -> Figure:
+def matrices(drawings: Drawings, framed: bool) -> Figure:
     """A panel for each matrix of target by source classes, with numbers in its cells."""
-    shapes = [picture.values.shape for picture in pictures.values()]
+    shapes = [drawing.values.shape for drawing in drawings.values()]
     rows, columns = (max(sizes) for sizes in zip(*shapes, strict=True))
     cell = min(CELL, CELL * MOST_NUMBERS / max(rows, columns) / 2)
-    return _draw(pictures, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
+    return _draw(drawings, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
 
 
-def _draw(pictures: Pictures, panel: tuple[float, float], framed: bool, numbered: bool) -> Figure:
-    across = min(len(pictures), max(int(PAGE_WIDTH / panel[0]), 1))
-    down = math.ceil(len(pictures) / across)
+def _draw(drawings: Drawings, panel: tuple[float, float], framed: bool, numbered: bool) -> Figure:
+    across = min(len(drawings), max(int(PAGE_WIDTH / panel[0]), 1))
+    down = math.ceil(len(drawings) / across)
     size = (panel[0] * across + 0.8, (panel[1] + 0.25) * down + (0.55 if framed else 0.15))
     figure = Figure(figsize=size, layout="constrained")
-    grid, scale = figure.subplots(down, across, squeeze=False), _scale(pictures)
+    grid, scale = figure.subplots(down, across, squeeze=False), _scale(drawings)
     mesh: Any = None
-    for axes, title, picture in zip(grid.flat, titles(pictures), pictures.values(), strict=False):
-        mesh = _draw_matrix(axes, picture.values, scale)
-        _add_title(axes, title, picture.values if numbered else None)
+    for axes, title, drawing in zip(grid.flat, titles(drawings), drawings.values(), strict=False):
+        mesh = _draw_matrix(axes, drawing.values, scale)
+        _add_title(axes, title, drawing.values if numbered else None)
         if numbered:
-            _label_classes(axes, picture.values)
-            _write_numbers(axes, picture.values, scale)
+            _label_classes(axes, drawing.values)
+            _write_numbers(axes, drawing.values, scale)
         else:
             axes.set(xticks=[], yticks=[])
-    hide_unused(grid, len(pictures))
+    hide_unused(grid, len(drawings))
     _add_colour_bar(figure, grid, mesh)
     return figure
 
 
-def _scale(pictures: Pictures) -> Normalize:
+def _scale(drawings: Drawings) -> Normalize:
     """One scale for all matrices: 0 to 1, extended to the smallest and the largest entry."""
-    values = [picture.values[np.isfinite(picture.values)] for picture in pictures.values()]
+    values = [drawing.values[np.isfinite(drawing.values)] for drawing in drawings.values()]
     entries = np.concatenate(values)
     return Normalize(float(entries.min(initial=0.0)), float(entries.max(initial=1.0)))
 

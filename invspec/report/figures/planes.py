@@ -17,8 +17,8 @@ WIDTH, HEIGHT = 6.4, 3.6
 
 def draw(table: Table, against: Table, framed: bool) -> Figure:
     """Plot table along x and against along y, with their Pareto front (more is better on both)."""
-    upwards = {line.labels: line.numbers[0] for line in against.lines}
-    pairs = {line.labels: (line.numbers[0], upwards.get(line.labels)) for line in table.lines}
+    vertical = {line.labels: line.numbers[0] for line in against.lines}
+    pairs = {line.labels: (line.numbers[0], vertical.get(line.labels)) for line in table.lines}
     points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
     figure = Figure(figsize=(WIDTH, HEIGHT + (0.5 if framed else 0.0)), layout="constrained")
     axes, styles = figure.subplots(), styles_of(table)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from invspec.report.figures.grids import Pictures, titles
-from invspec.report.payloads import Array, Regions
+from invspec.report.drawings import Array, RegionDrawing
+from invspec.report.figures.grids import Drawings, titles
 from invspec.report.style import CLASSES, FAINT, INK, LEGEND, PAGE
 
 # Inches: the side of a panel, the width of the legend beside the panels.
@@ -24,13 +24,13 @@ THIN, THICK = 1.2, 3.4
 NAME_DISTANCE, FAR_NAME_DISTANCE = 6, 15
 
 
-def draw(pictures: Pictures, framed: bool) -> Figure:
+def draw(drawings: Drawings, framed: bool) -> Figure:
     """A block for each score, a row of panels for each plane, a panel for each classifier."""
-    planes = [picture for picture in pictures.values() if isinstance(picture, Regions)]
+    planes = [drawing for drawing in drawings.values() if isinstance(drawing, RegionDrawing)]
     rows, columns = (max(plane.values.shape[axis] for plane in planes) for axis in (0, 1))
     across = min(len(planes), max(MOST_ACROSS // columns, 1))
     down = math.ceil(len(planes) / across)
-    names = titles(pictures)
+    names = titles(drawings)
     block_height = rows * (SIDE + 0.4) + (0.25 if any(names) else 0.0)
     width = across * columns * (SIDE + 0.12) + LEGEND_WIDTH
     height = down * block_height + (0.6 if framed else 0.1)
@@ -44,13 +44,13 @@ def draw(pictures: Pictures, framed: bool) -> Figure:
     return figure
 
 
-def _draw_block(block: Any, regions: Regions) -> None:
+def _draw_block(block: Any, regions: RegionDrawing) -> None:
     grid = block.subplots(*regions.values.shape[:2], squeeze=False)
     for plane, classifier in np.ndindex(*regions.values.shape[:2]):
         _draw_panel(grid[plane, classifier], regions, plane, classifier)
 
 
-def _draw_panel(axes: Axes, regions: Regions, plane: int, classifier: int) -> None:
+def _draw_panel(axes: Axes, regions: RegionDrawing, plane: int, classifier: int) -> None:
     extent, errors = regions.extent, regions.misread[plane, classifier]
     _draw_areas(axes, regions.values[plane, classifier], extent)
     for radius, label, wrong in zip(regions.radii, regions.labels, errors, strict=True):
@@ -159,7 +159,7 @@ def line_colour(label: int) -> str:
     return CLASSES[label % len(CLASSES)][0][0]
 
 
-def _legend_handles(planes: list[Regions]) -> list[Patch | Line2D]:
+def _legend_handles(planes: list[RegionDrawing]) -> list[Patch | Line2D]:
     """The legend: all classes, and a misclassified arc."""
     true_labels = {label for plane in planes for label in plane.labels}
     labels = sorted({*true_labels, *np.unique([plane.values for plane in planes])})

@@ -23,6 +23,7 @@ from invspec.report.format import (
     MISSING,
     column_headings,
     decimal,
+    duration,
     expectation,
     interval,
     merged_labels,
@@ -31,7 +32,7 @@ from invspec.report.format import (
     value_and_margin,
 )
 from invspec.report.pages.gauges import gauge
-from invspec.report.provenance import Provenance, duration
+from invspec.report.provenance import Provenance
 from invspec.report.table import Table
 from invspec.tasks import key
 

@@ -8,7 +8,7 @@ from report_toys import CLAIMS, MATRIX, contrast, drawn, matrix, outcomes, panel
 
 from invspec.errors import SpecError
 from invspec.perform.runtime import Artifact
-from invspec.report import build, payloads
+from invspec.report import build, drawings
 from invspec.report.figures import draw, matrices
 
 
@@ -57,7 +57,7 @@ def test_every_colour_of_a_matrix_has_a_dark_counterpart(laid):
 
 
 def test_the_mean_of_matrices_skips_missing_values():
-    mean = payloads.mean([np.array([[np.nan, 1.0]]), np.array([[np.nan, np.nan]])])
+    mean = drawings.mean([np.array([[np.nan, 1.0]]), np.array([[np.nan, np.nan]])])
     np.testing.assert_array_equal(mean, [[np.nan, 1.0]])
 
 
@@ -73,12 +73,12 @@ def test_a_heat_map_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
     for goal, artifact in store.scores.items():
         store.scores[goal] = Artifact({**artifact.tensors, "values": torch.eye(3)}, artifact.rows)
     (table,) = build.tables(plan, store)
-    assert {picture.values.shape for picture in table.pictures.values()} == {(3, 3)}
+    assert {drawing.values.shape for drawing in table.drawings.values()} == {(3, 3)}
     squares = [
         axes for axes in draw.draw([table]).axes if axes.collections and axes.get_title(loc="left")
     ]
     # One of the six trainings is missing.
-    assert len(squares) == len(table.pictures) == 5
+    assert len(squares) == len(table.drawings) == 5
     assert squares[0].collections[0].get_array().max() == 1
 
 

@@ -31,10 +31,10 @@ def execute(goals: Sequence[Task], store: Store, executor: Executor) -> Iterator
     yield from map(Cached, survey.cached)
     if survey.to_do:
         with closing(executor.open(store.root, len(survey.to_do))) as pool:
-            yield from _walk(list(survey.to_do), pool)
+            yield from _run(list(survey.to_do), pool)
 
 
-def _walk(to_do: Sequence[Task], pool: Pool) -> Iterator[Event]:
+def _run(to_do: Sequence[Task], pool: Pool) -> Iterator[Event]:
     schedule = Schedule(to_do)
     while schedule.active():
         yield from schedule.release()

@@ -10,11 +10,11 @@ from workbench import perturb, score, toys, train
 from invspec.defences.standard import Standard
 from invspec.execution import events
 from invspec.execution.disk import Unwritable
+from invspec.execution.execute import execute
 from invspec.execution.pools import local
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.execution.survey import Survey
-from invspec.execution.walk import execute
 from invspec.tasks import key, needs
 
 # ─ what runs ─
@@ -146,11 +146,11 @@ def test_a_full_disk_ends_the_run(tmp_path):
 
 def test_closing_the_iterator_stops_the_thread(tmp_path):
     goals = [perturb(toys.Sleeps(seconds=0.05)), *GOALS]
-    walk = execute(goals, Store(tmp_path), LocalExecutor(batch_size=1))
-    while not isinstance(next(walk), events.Progress):
+    iterator = execute(goals, Store(tmp_path), LocalExecutor(batch_size=1))
+    while not isinstance(next(iterator), events.Progress):
         pass
     threads = [thread for thread in threading.enumerate() if thread.name == "cpu"]
-    walk.close()
+    iterator.close()
     assert len(threads) == 1
     assert not threads[0].is_alive()
     assert not (tmp_path / "failures").exists()
@@ -185,7 +185,7 @@ class FakePool:
         self.closed = True
 
 
-def test_a_walk_needs_nothing_but_a_pool(tmp_path):
+def test_a_run_needs_nothing_but_a_pool(tmp_path):
     pool = FakePool(lambda task: events.Done(task, 1.0))
     happened = list(execute(GOALS, Store(tmp_path), pool))
     done = tasks_of(events.Done, happened)

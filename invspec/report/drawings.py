@@ -1,4 +1,4 @@
-"""Pictures that scores keep for figures: matrices, grids of images, regions of planes."""
+"""What figures draw: the pictures that scores store, as matrices, image grids and regions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invspec import data
-from invspec.analysis.readings import Group, Reading, Store
+from invspec.analysis.readings import Artifacts, Group, Reading
 from invspec.data import ClassMatrix, ImageGrid, Matrix
 from invspec.errors import SpecError
 from invspec.perform.runtime import Artifact
@@ -29,8 +29,8 @@ NEEDED: dict[FigureKind, str] = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The picture of one score: a matrix or a grid of images.
+class Drawing:
+    """The picture of one score as arrays: a matrix or a grid of images.
 
     values is a matrix (R, C) or images (R, C, channels, H, W), NaN where there is none. For images:
     captions (R, C) are the numbers below them, frames (R, C) bool says which are framed, bars
@@ -47,7 +47,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Regions(Picture):
+class RegionDrawing(Drawing):
     """Planes: values (P, Q, H, W) are the classes that Q classifiers predict on a grid of points.
 
     The first row of a grid is the lowest; it spans -extent to extent in both directions. headings
@@ -64,50 +64,50 @@ class Regions(Picture):
     points: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
 
-def pictures(
-    kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Store
-) -> dict[tuple[Scalar | None, ...], Picture]:
-    """The picture of each score, by those of the coordinates names that cells have.
+def collect_drawings(
+    kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Artifacts
+) -> dict[tuple[Scalar | None, ...], Drawing]:
+    """The drawing of each score, by those of the coordinates names that cells have.
 
     Over seeds, matrices are averaged; of images and regions only the first seed is shown.
 
     Raises: SpecError if a score keeps no picture of this kind.
     """
-    by_labels: dict[tuple[Scalar | None, ...], Picture] = {}
+    by_labels: dict[tuple[Scalar | None, ...], Drawing] = {}
     for group in groups:
         if kind not in NEEDED or not group.present:
             continue
         cell = group.present[0].cell
         labels = tuple(cell.coords.get(name) for name in names if name in cell.coords)
         if labels not in by_labels:
-            by_labels[labels] = _picture(kind, group.present, store)
+            by_labels[labels] = _drawing(kind, group.present, store)
     return by_labels
 
 
-def _picture(kind: FigureKind, readings: Sequence[Reading], store: Store) -> Picture:
+def _drawing(kind: FigureKind, readings: Sequence[Reading], store: Artifacts) -> Drawing:
     first = store.load(readings[0].cell.goal)
     match kind:
         case "matrix" if ClassMatrix.read(first.tensors):
             scores = (store.load(reading.cell.goal) for reading in readings)
             matrices = (ClassMatrix.read(score.tensors) for score in scores)
-            return Picture(mean([matrix.matrix.numpy() for matrix in matrices if matrix]))
+            return Drawing(mean([matrix.matrix.numpy() for matrix in matrices if matrix]))
         case "images" if grid := ImageGrid.read(first.tensors):
             return _images(grid, first)
         case "regions" if regions := data.Regions.read(first.tensors):
             return _regions(regions, first)
         case "heatmap" if matrix := Matrix.read(first.tensors):
-            return Picture(matrix.values.numpy())
+            return Drawing(matrix.values.numpy())
         case "heatmap" if classes := ClassMatrix.read(first.tensors):
-            return Picture(classes.matrix.numpy())
+            return Drawing(classes.matrix.numpy())
         case _:
             measure = readings[0].coords["measure"]
             hint = "figure: none shows the table alone"
             raise SpecError(f"{measure} keeps no {NEEDED[kind]}", hint=hint, path=("figure",))
 
 
-def _images(grid: ImageGrid, score: Artifact) -> Picture:
+def _images(grid: ImageGrid, score: Artifact) -> Drawing:
     sides: list[float] = [] if grid.sides is None else grid.sides.tolist()
-    return Picture(
+    return Drawing(
         grid.images.numpy(),
         captions=grid.captions.numpy(),
         frames=grid.frames.numpy(),
@@ -124,11 +124,11 @@ def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
     return values if len(values) == len(rows) == columns else ()
 
 
-def _regions(planes: data.Regions, score: Artifact) -> Regions:
+def _regions(planes: data.Regions, score: Artifact) -> RegionDrawing:
     # The rows of such a score have two coordinates: classifier and circle.
     pairs = [tuple(map(str, row.where.values())) for row in score.rows or ()]
     headings, circles = (tuple(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
-    return Regions(
+    return RegionDrawing(
         planes.regions.numpy(),
         headings=headings,
         circles=circles,

@@ -1,0 +1,127 @@
+"""Codes of images as a split: what a classifier of codes is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Batch, IndexedSplit, Split, TensorSplit
+from invspec.errors import InvspecError
+from invspec.kinds import Bijective
+from invspec.ops.draws import Stream
+from invspec.ops.modules import device_of
+from invspec.ops.types import REALS, Bounds
+from invspec.scoring.pairs import READ
+
+Features = Literal["nuisance", "semantic", "all", "pixels"]
+
+
+# x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+Code = Callable[[Tensor], Tensor]
+
+# numbers of codes that are held, 1 GiB; more of them are computed anew in each pass
+HELD = 2**28
+
+# a dimension whose deviation is this small beside the largest one varies only by rounding
+NEGLIGIBLE = 1e-6
+
+
+def code(model: nn.Module, features: Features) -> Code:
+    """The function from images to the classifier's input: parts of the code, or the pixels."""
+    device = device_of(model)
+
+    @torch.no_grad()
+    def read(x: Tensor) -> Tensor:
+        if features == "pixels":
+            input_ = x.to(device)
+        else:
+            semantic, nuisance = cast(Bijective, model).encode(x.to(device))
+            both = torch.cat([semantic.flatten(1), nuisance.flatten(1)], dim=1)
+            input_ = {"semantic": semantic, "nuisance": nuisance, "all": both}[features]
+        # (B, d, 1, 1), because a split holds images
+        return input_.flatten(1).float()[:, :, None, None]
+
+    return read
+
+
+@dataclass(frozen=True)
+class Encoded(IndexedSplit):
+    """A split whose x (B, d, 1, 1) are the codes of its images, computed in every pass.
+
+    Codes are on the net's device; `to` moves the labels. A code may have any value.
+    """
+
+    images: Split
+    code: Code
+    bounds: Bounds = REALS
+    index: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", self.images.index)
+
+    def take(self, positions: Tensor) -> Encoded:
+        """The examples at positions (M,), which keep their index."""
+        return replace(self, images=self.images.take(positions))
+
+    def labels(self) -> Tensor:
+        """y (N,) int64."""
+        return self.images.labels()
+
+    def to(self, device: torch.device | str) -> Encoded:
+        """The same examples with their labels on another device."""
+        return replace(self, images=self.images.to(device))
+
+    def batches(self, size: int, shuffle: Stream | None = None) -> Iterator[Batch]:
+        """Batches of at most size examples, in the order of the images."""
+        return self._encoded(self.images.batches(size, shuffle))
+
+    def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
+        """The batch at each chunk of positions."""
+        for positions in chunks:
+            size = max(len(positions), 1)
+            yield from self._encoded(self.images.take(positions).batches(size))
+
+    def _encoded(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            x = self.code(batch.x)
+            yield Batch(x, batch.y.to(x.device), batch.index, self.bounds)
+
+
+def in_memory(codes: Encoded) -> Split:
+    """The same codes, in memory if they are at most HELD numbers."""
+    (first,) = codes.head(1).batches(1)
+    if len(codes) * first.x.numel() > HELD:
+        return codes
+    parts = [(batch.x, batch.y) for batch in codes.batches(READ)]
+    x, y = (torch.cat(column) for column in zip(*parts, strict=True))
+    return TensorSplit(x, y, REALS, codes.index)
+
+
+def moments(codes: Split) -> tuple[Tensor, Tensor]:
+    """Mean and scale (d,) of codes, float32.
+
+    The scale is the deviation of a dimension, or the largest deviation if it is constant.
+
+    Raises: InvspecError where codes are not finite.
+    """
+    mean = _mean(codes, lambda z: z)
+    # a second pass: the mean of the squares minus the squared mean would cancel
+    deviation = _mean(codes, lambda z: (z - mean).square()).sqrt()
+    if not deviation.isfinite().all():
+        raise InvspecError(
+            "the codes of some training images are not finite",
+            hint="check that the net's training was stable",
+        )
+    # if all codes are equal, 1, so that nothing is divided by 0
+    largest = deviation.max().where(deviation.max() > 0, 1)
+    return mean.float(), deviation.where(deviation > NEGLIGIBLE * largest, largest).float()
+
+
+def _mean(codes: Split, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """The mean over examples, in float64, of a function of codes z (B, d)."""
+    sums = [function(batch.x.flatten(1).double()).sum(0) for batch in codes.batches(READ)]
+    return torch.stack(sums).sum(0) / len(codes)
