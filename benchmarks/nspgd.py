@@ -2,23 +2,32 @@
 
     uv run --group bench python benchmarks/nspgd.py [--quick]
 
-The limit is the bare loop of benchmarks/attacks.py. NSPGD runs with max_drop 1, so that no example
+The limit is the bare loop of benchmarks/timing.py. NSPGD runs with max_drop 1, so that no example
 stops and both make the same passes. LPIPS, which judges the final images once, is timed too if its
 weights are available.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from attacks import Case, Times, bare, lenet_case, machine, ratios, resnet_case, spread, timed
-from rich.console import Console
 from rich.table import Table
 from subjects import has_data
+from timing import (
+    CONSOLE,
+    Case,
+    Requirement,
+    Times,
+    arguments,
+    bare,
+    exit_code,
+    ratios,
+    spread,
+    timed_cases,
+)
 
 from invspec.attacks.nspgd import NSPGD
 from invspec.ops.draws import PerExample
@@ -39,7 +48,7 @@ def judge(case: Case) -> None:
         distance("lpips_alex", case.net)(case.batch.x, case.batch.x.flip(0))
 
 
-def contestants() -> dict[str, Callable[[Case], object]]:
+def contestants(case: Case) -> dict[str, Callable[[Case], object]]:
     runs: dict[str, Callable[[Case], object]] = {
         LIMIT: lambda case: bare(case.net, case),
         UNIT: lambda case: walk(case, NSPGD(steps=case.steps, max_drop=1)),
@@ -66,37 +75,14 @@ def table(case: Case, times: Times) -> Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="small batches and few steps, to check that it runs"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=9,
-        help="runs of each contestant (at least 7 for a report)",
-    )
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    console, held = Console(), []
-    console.print(machine())
-    for case in (lenet_case(options.quick), resnet_case(options.quick)):
-        times = timed(case, contestants(), 3 if options.quick else options.rounds)
-        console.print(table(case, times))
+    options, held = arguments(__doc__).parse_args(), list[Requirement]()
+    for case, times in timed_cases(options, contestants):
+        CONSOLE.print(table(case, times))
         for name in (UNIT, FRACTION):
             ratio = statistics.median(ratios(times, name, LIMIT))
-            held.append(
-                (
-                    f"{case.name}: {name}, at most {ALLOWED} x the limit: {ratio:.3f}",
-                    ratio <= ALLOWED,
-                )
-            )
-    for text, holds in held:
-        console.print(f"{'held  ' if holds else 'missed'}  {text}")
-    return 0 if options.quick or all(holds for _, holds in held) else 1
+            text = f"{case.name}: {name}, at most {ALLOWED} x the limit: {ratio:.3f}"
+            held.append((text, ratio <= ALLOWED))
+    return exit_code(held, options)
 
 
 if __name__ == "__main__":

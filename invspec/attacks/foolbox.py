@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import random
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Annotated, Any, Self
 
-import numpy as np
 import torch
 from pydantic import (
     Field,
@@ -29,8 +24,10 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
+from invspec.ops.modules import frozen
 from invspec.search.ball import eps_0_skips_model
 from invspec.search.fields import Label
+from invspec.search.foreign import Counting, all_seeded, quiet
 from invspec.search.gradients import logits_of
 
 Scalar = Annotated[StrictBool | StrictInt | Number | str | None, Field(union_mode="left_to_right")]
@@ -124,7 +121,8 @@ class Foolbox(Attack):
         # numpy takes seeds of at most 32 bits
         seeds = rng.integers(2**31, (len(batch),)).tolist()
         rows = torch.arange(len(batch)).split(1)
-        # Foolbox takes gradients without enabling them, and attacks run without
+        # Foolbox takes gradients without enabling them, and attacks run without; its backward
+        # passes would also add to the .grad of weights
         with frozen(model), quiet(), torch.enable_grad():
             results = [
                 self._perturb_one(model, batch.take(row), seed)
@@ -142,7 +140,7 @@ class Foolbox(Attack):
         y = prediction if self.label == "predicted" else batch.y
         x_adv = batch.x
         if self.eps is not None or prediction == y:
-            with seeded(seed):
+            with all_seeded(seed):
                 x_adv = self._run(counting, batch, y)
         return Perturbed.costing(x_adv, counting.forwards, counting.backwards)
 
@@ -164,30 +162,6 @@ class Foolbox(Attack):
     def _build(self) -> Any:
         with quiet():
             return attacks()[self.attack](**self.params)
-
-
-class Counting(nn.Module):
-    """A net that counts the examples in its forward and backward passes.
-
-    Foolbox runs the net itself, so its passes cannot go through a `Search`.
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net, self.forwards, self.backwards = net, 0, 0
-        # of this wrapper alone: Foolbox would warn, and the net keeps its mode
-        self.training = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) to logits (B, K)."""
-        logits = self.net(x)
-        self.forwards += len(x)
-        if logits.requires_grad:
-            logits.register_hook(self._count_backward)
-        return logits
-
-    def _count_backward(self, gradient: Tensor) -> None:
-        self.backwards += len(gradient)
 
 
 @cache
@@ -217,40 +191,3 @@ def attacks() -> dict[str, Any]:
         if isinstance(value, type) and issubclass(value, base)
     }
     return {name: cls for name, cls in classes.items() if not inspect.isabstract(cls)}
-
-
-@contextmanager
-def quiet() -> Generator[None]:
-    """Suppress warnings: those of Foolbox are about its own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Generator[None]:
-    """Turn off gradients of weights: Foolbox's backward passes would add to their .grad."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-@contextmanager
-def seeded(seed: int) -> Generator[None]:
-    """Seed the global generators, and restore their states afterwards."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)

@@ -15,7 +15,7 @@ from invspec.data.attacked import (
 from invspec.data.journal import Curves, Journal
 from invspec.data.pictures import ClassMatrix, ImageGrid, Matrix, Picture, Regions
 from invspec.data.scored import Interval, Outcomes, Row, Scored
-from invspec.data.splits import Batch, IndexedSplit, Split, TensorSplit
+from invspec.data.splits import Batch, IndexedSplit, LazySplit, Split, TensorSplit
 from invspec.ops.types import Bounds, Range, Shape
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Journal",
     "Judged",
     "JudgedPairs",
+    "LazySplit",
     "Matrix",
     "Outcomes",
     "PathPromise",

@@ -139,6 +139,23 @@ class IndexedSplit(ABC):
 
 
 @dataclass(frozen=True)
+class LazySplit(IndexedSplit):
+    """Base class of splits whose images are made as they are read; only index (N,) is cut."""
+
+    index: Tensor
+    # by keyword, so that a subclass may have fields without defaults
+    device: torch.device | str = field(default="cpu", kw_only=True)
+
+    def take(self, positions: Tensor) -> Self:
+        """The examples at positions (M,), which keep their index."""
+        return replace(self, index=self.index[positions.cpu()])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same examples; their batches are on another device."""
+        return replace(self, device=device)
+
+
+@dataclass(frozen=True)
 class TensorSplit(IndexedSplit):
     """A split held in memory: y (N,), and pixels (N, C, H, W).
 

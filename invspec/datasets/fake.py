@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from invspec.data import TensorSplit
-from invspec.kinds import Dataset, SplitName
+from invspec.kinds import SplitName
+from invspec.kinds.generated import Generated, TestCount, TrainCount, ValCount
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds, Shape
 
 
-class Fake(Dataset):
+class Fake(Generated):
     """Images that are three quarters a coarse pattern of their class and one quarter noise.
 
     Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples are balanced. Images with
@@ -35,9 +36,9 @@ class Fake(Dataset):
         alias="bounds",
         description="least and largest value of a pixel; null: unbounded",
     )
-    train: int = Field(default=512, ge=1, description="number of training images")
-    val: int = Field(default=64, ge=1, description="number of validation images")
-    test: int = Field(default=128, ge=1, description="number of test images")
+    train: TrainCount = 512
+    val: ValCount = 64
+    test: TestCount = 128
     seed: int = Field(default=0, ge=0, description="seed of the patterns and the noise")
 
     @model_validator(mode="after")
@@ -60,11 +61,9 @@ class Fake(Dataset):
         low, high = self.pixel_bounds
         return (-math.inf if low is None else low, math.inf if high is None else high)
 
-    def count(self, split: SplitName) -> int:
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
-
     def load(self, split: SplitName) -> TensorSplit:
         y = torch.arange(self.count(split)) % self.classes
+        # the patterns have draws of their own, so that all splits share them
         noise = Stream(f"fake/{self.seed}/{split}").uniform((len(y), *self.shape))
         return TensorSplit(self._pixels(0.75 * self._patterns()[y] + 0.25 * noise), y, self.bounds)
 

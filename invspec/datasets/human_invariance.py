@@ -29,6 +29,7 @@ IMAGES: dict[Part, str] = {
     "linf_04": "linf/automated_eps04",
     "linf_04_manual": "linf/manual_eps04",
 }
+# of the files at github.com/ftramer/Excessive-Invariance
 MD5 = {
     "indexs.npy": "5197a7cb8151966ac69a71ce6d72cf81",
     "l0/automated.npy": "8b95fd67440cd9399cd79ebc5c08e288",
@@ -99,6 +100,7 @@ class HumanInvariance(Dataset):
 
 def originals(parts: Iterable[Part]) -> Tensor:
     """Positions of the original digits in MNIST's test images, (N,) int64."""
+    # the three parts made by an algorithm share one list of original digits
     manual = "linf_04_manual"
     files = ("linf/manual_indexs.npy" if part == manual else "indexs.npy" for part in parts)
     return _joined(map(_read, files)).long()

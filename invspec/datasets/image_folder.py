@@ -107,6 +107,7 @@ class ImageFolder(Dataset):
 
     def _root(self, split: SplitName) -> Path:
         part = {"train": self.train, "val": self.val, "test": self.test}[split]
+        # part may be ., and listings are cached by path: one folder must have one path
         return Path(os.path.normpath(folder.located(self.folder) / part))
 
     def _require_numbers(self, images: Listing, split: SplitName) -> None:

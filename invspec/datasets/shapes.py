@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from invspec.data import TensorSplit
-from invspec.kinds import Dataset, SplitName
+from invspec.kinds import SplitName
+from invspec.kinds.generated import Generated, TestCount, TrainCount, ValCount
 from invspec.ops.draws import Stream
 from invspec.ops.types import Shape
 
@@ -25,7 +26,7 @@ TILT = 15.0
 NOISE = 0.1
 
 
-class Shapes(Dataset):
+class Shapes(Generated):
     """RGB images of 32 x 32 with a disc, cross, stripes or another of ten figures.
 
     Size, place, tilt (at most 15 degrees), the colours of figure and ground, and the noise on every
@@ -44,9 +45,9 @@ class Shapes(Dataset):
         alias="classes",
         description="number of classes, the first of the ten figures",
     )
-    train: int = Field(default=4000, ge=1, description="number of training images")
-    val: int = Field(default=500, ge=1, description="number of validation images")
-    test: int = Field(default=1000, ge=1, description="number of test images")
+    train: TrainCount = 4000
+    val: ValCount = 500
+    test: TestCount = 1000
     seed: int = Field(default=0, ge=0, description="seed of the images")
 
     @property
@@ -56,9 +57,6 @@ class Shapes(Dataset):
     @property
     def classes(self) -> int:
         return self.class_count
-
-    def count(self, split: SplitName) -> int:
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def load(self, split: SplitName) -> TensorSplit:
         y = torch.arange(self.count(split)) % self.classes

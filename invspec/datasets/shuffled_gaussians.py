@@ -8,13 +8,14 @@ import torch
 from pydantic import Field
 
 from invspec.data import TensorSplit
-from invspec.kinds import Dataset, SplitName
+from invspec.kinds import SplitName
+from invspec.kinds.generated import Generated, TestCount, TrainCount, ValCount
 from invspec.ops.contrast import MEAN, contrast, signed
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds, Shape
 
 
-class ShuffledGaussians(Dataset):
+class ShuffledGaussians(Generated):
     """Points (1, 1, 2d + 1) of two equally likely classes: label 0 for Y = -1, label 1 for Y = 1.
 
     Coordinate 0 is Y with probability p, and -Y otherwise. Then come d pairs of independent
@@ -26,9 +27,9 @@ class ShuffledGaussians(Dataset):
         default=0.7, ge=0.5, lt=1, description="probability that coordinate 0 agrees with the class"
     )
     d: int = Field(default=64, ge=1, description="number of pairs of Gaussian coordinates")
-    train: int = Field(default=10_000, ge=1, description="number of training points")
-    val: int = Field(default=1_000, ge=1, description="number of validation points")
-    test: int = Field(default=10_000, ge=1, description="number of test points")
+    train: TrainCount = 10_000
+    val: ValCount = 1_000
+    test: TestCount = 10_000
     seed: int = Field(default=0, ge=0, description="seed of the points")
 
     @property
@@ -43,11 +44,9 @@ class ShuffledGaussians(Dataset):
     def bounds(self) -> Bounds:
         return (-math.inf, math.inf)
 
-    def count(self, split: SplitName) -> int:
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
-
     def load(self, split: SplitName) -> TensorSplit:
         n, rng = self.count(split), Stream(f"shuffled_gaussians/{self.seed}/{split}")
+        # p only thresholds one draw, and changes neither their number nor their order
         y, agrees = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
         noise = rng.normal((n, 2 * self.d + 1))
         x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from invspec.data import Batch, IndexedSplit, Split, TensorSplit
-from invspec.kinds import Dataset, Number, SplitName
+from invspec.data import Batch, LazySplit, Split, TensorSplit
+from invspec.kinds import Number, SplitName
+from invspec.kinds.generated import Generated, TestCount, TrainCount, ValCount
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds, Shape
 
@@ -27,7 +28,7 @@ IN_MEMORY = 2**29
 BOUNDS: Bounds = (-math.inf, math.inf)
 
 
-class Spheres(Dataset):
+class Spheres(Generated):
     """Points (1, 1, d) on two equally likely spheres around 0: label 0 inside, label 1 outside.
 
     A point is its radius times g / ||g||, where g is a standard Gaussian. It depends only on the
@@ -42,9 +43,9 @@ class Spheres(Dataset):
     d: int = Field(default=100, ge=2, description="dimension of the space")
     inner: Number = Field(default=1.0, gt=0, description="radius of the sphere of label 0")
     outer: Number = Field(default=10.0, gt=0, description="radius of the sphere of label 1")
-    train: int = Field(default=500_000, ge=1, description="number of training points")
-    val: int = Field(default=100_000, ge=1, description="number of validation points")
-    test: int = Field(default=100_000, ge=1, description="number of test points")
+    train: TrainCount = 500_000
+    val: ValCount = 100_000
+    test: TestCount = 100_000
     seed: int = Field(default=0, ge=0, description="seed of the points")
 
     @model_validator(mode="after")
@@ -65,29 +66,21 @@ class Spheres(Dataset):
     def bounds(self) -> Bounds:
         return BOUNDS
 
-    def count(self, split: SplitName) -> int:
-        return {"train": self.train, "val": self.val, "test": self.test}[split]
-
     def load(self, split: SplitName) -> Split:
-        drawn = DrawnSplit(self, f"spheres/{self.seed}/{split}", torch.arange(self.count(split)))
+        drawn = DrawnSplit(torch.arange(self.count(split)), self, f"spheres/{self.seed}/{split}")
+        # four bytes per float32
         if 4 * self.d * len(drawn) > IN_MEMORY:
             return drawn
         return TensorSplit(*drawn.points(drawn.index), BOUNDS)
 
 
 @dataclass(frozen=True)
-class DrawnSplit(IndexedSplit):
+class DrawnSplit(LazySplit):
     """The points of a split at index (N,), drawn whenever they are read; key names the draws."""
 
     spheres: Spheres
     key: str
-    index: Tensor
-    device: torch.device | str = "cpu"
     bounds: Bounds = BOUNDS
-
-    def take(self, positions: Tensor) -> DrawnSplit:
-        """The points at positions (M,), which keep their index."""
-        return replace(self, index=self.index[positions.cpu()])
 
     def labels(self) -> Tensor:
         """y (N,) int64."""
@@ -95,10 +88,6 @@ class DrawnSplit(IndexedSplit):
         for block, rows in by_block(self.index):
             y[rows] = draw_labels(stream(self.key, block))[self.index[rows] % BLOCK]
         return y.to(self.device)
-
-    def to(self, device: torch.device | str) -> DrawnSplit:
-        """The same points; their batches are on another device."""
-        return replace(self, device=device)
 
     def order(self, shuffle: Stream) -> Tensor:
         """Random positions (N,) in which those of a block stay together."""
@@ -125,6 +114,7 @@ class DrawnSplit(IndexedSplit):
 
 def by_block(index: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each block with points at index (M,), and the positions of these points in index."""
+    # stable, so that the points of a block keep their order
     sorted_blocks, order = (index // BLOCK).sort(stable=True)
     blocks, counts = sorted_blocks.unique_consecutive(return_counts=True)
     return zip(blocks.tolist(), order.split(counts.tolist()), strict=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence
+from invspec.data import Batch
 from invspec.ops.draws import Stream
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 
-class AdversarialTraining(Recipe, Defence):
+class AdversarialTraining(PreparedTraining):
     """Attack each batch on the current model in eval mode, then learn from it in train mode.
 
     Images are attacked after augmentation, in the precision of the training; attacks that need
@@ -36,10 +34,8 @@ class AdversarialTraining(Recipe, Defence):
     clean_fraction: CleanFraction = 0.0
     ramp: Ramp = 0.0
 
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
-
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked."""
+        # augmented first, so that the ball lies around the image that the model learns
         batch, clean = self.augment(batch, rng), self.clean_fraction
         return attack_batch(self.attack, net, batch, progress, rng, ramp=self.ramp, clean=clean)

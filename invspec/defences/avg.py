@@ -9,17 +9,15 @@ from pydantic import Field
 from torch import nn
 
 from invspec.attacks.union_max import UnionMax
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence
+from invspec.data import Batch
 from invspec.ops.draws import Stream
 from invspec.registry.fields import AttackField
 from invspec.training.adversarial import Ramp, perturbed, ramped
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 
-class AVG(Recipe, Defence):
+class AVG(PreparedTraining):
     """Attack each batch with every attack and learn from all results together.
 
     An update thus minimises the mean loss over attacks, and sees batch_size images per attack.
@@ -41,9 +39,6 @@ class AVG(Recipe, Defence):
         description="attacks that the model is trained against, all of them",
     )
     ramp: Ramp = 0.0
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch as each attack changes it, one after the other."""

@@ -8,18 +8,17 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence, Number
+from invspec.data import Batch
+from invspec.kinds import Number
 from invspec.ops.draws import Stream
 from invspec.ops.transitions import power_transition
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
 from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 
-class CCAT(Recipe, Defence):
+class CCAT(PreparedTraining):
     """Train on clean images and on confident errors whose labels fade with the perturbation.
 
     An attacked image of label y has the label weight * onehot(y) + (1 - weight) / K, with
@@ -64,9 +63,6 @@ class CCAT(Recipe, Defence):
                 "eps_space: pixel"
             )
         return self
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked, with faded labels."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import model_validator
 from torch import nn
 
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence
+from invspec.data import Batch
 from invspec.ops.draws import Stream
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.curriculum import (
@@ -19,11 +16,10 @@ from invspec.training.curriculum import (
     stage_at,
 )
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 
-class CuSP(Recipe, Defence):
+class CuSP(PreparedTraining):
     """Adversarial training whose rotations and eps grow together, stage by stage.
 
     Images are rotated, then attacked. Stages start at shares of the training, so they scale with
@@ -42,18 +38,13 @@ class CuSP(Recipe, Defence):
     ramp: Ramp = 0.0
     stages: Stages = CIFAR10_STAGES
 
-    @model_validator(mode="after")
-    def _stages_decide(self) -> Self:
-        require_stages_decide(self.max_degrees, self.attack)
-        return self
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
+    _stages_decide = model_validator(mode="after")(require_stages_decide)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The batch, augmented and attacked as the current stage says."""
         stage = stage_at(self.stages, progress)
         attack = stage.limited(self.attack)
+        # rotated first, so that the ball lies around the image that the model learns
         batch = stage.rotating(self).augment(batch, rng)
         return attack_batch(
             attack, net, batch, progress, rng, ramp=self.ramp, clean=self.clean_fraction

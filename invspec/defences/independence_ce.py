@@ -9,41 +9,25 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Bijective, Defence, Number
+from invspec.data import Batch
+from invspec.kinds import Number
 from invspec.ops.draws import Stream
 from invspec.training.auxiliary import Auxiliaries, Auxiliary
-from invspec.training.fields import (
-    BatchSize,
-    Dequantise,
-    Epochs,
-    LearningRate,
-    MaxGradientNorm,
-    Optimiser,
-)
 from invspec.training.flow import (
     Code,
     CrossEntropyWeight,
     FlowLoss,
-    LastInClosedForm,
-    LikelihoodWeight,
-    PriorFromData,
     PriorOver,
     Term,
-    code_of_first,
-    fit_last_map,
-    fresh_prior,
-    require_last_map,
     weighted_sum,
 )
-from invspec.training.loop import fit
-from invspec.training.loss import StepLoss
+from invspec.training.flow_training import FlowTraining
+from invspec.training.loss import LossFunction, StepLoss
 from invspec.training.modes import seeded
-from invspec.training.recipe import Recipe
 from invspec.training.rival import NuisanceObjective, Rival, nuisance_loss, rival_net
 
 
-class IndependenceCE(Recipe, Defence):
+class IndependenceCE(FlowTraining):
     """Independence cross-entropy (Definition 7): only the logits of a bijection tell the label.
 
     A rival D_nc learns to classify the nuisance z_n. On each batch it first takes nuisance_steps
@@ -77,17 +61,8 @@ class IndependenceCE(Recipe, Defence):
     before the cross-entropy; here they do not.
     """
 
-    epochs: Epochs = 100
-    batch_size: BatchSize = 64
-    optimiser: Optimiser = "adamax"
-    lr: LearningRate = 1e-3
-    max_gradient_norm: MaxGradientNorm = 100.0
-    dequantise: Dequantise = True
     ce_weight: CrossEntropyWeight = 1.0
-    mle_weight: LikelihoodWeight = 1.0
     prior: PriorOver = "nuisance"
-    prior_from_data: PriorFromData = False
-    last_in_closed_form: LastInClosedForm = False
     nuisance_weight: Number = Field(
         default=0.05, ge=0, description="weight of L_nCE, in nats; 0: no rival is trained"
     )
@@ -117,23 +92,11 @@ class IndependenceCE(Recipe, Defence):
         default=0.0, ge=0, lt=1, description="dropout rate of the rival's hidden units"
     )
 
-    @property
-    def accepts(self) -> type:
-        return Bijective
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        if self.last_in_closed_form:
-            require_last_map(model)
-        code = code_of_first(model, data)
-        prior = fresh_prior(code, self.prior, self.prior_from_data)
+    def objective(self, flow: FlowLoss, code: Code, rng: Stream) -> tuple[LossFunction, Auxiliary]:
+        """The loss with the term of a fresh rival, which is trained beside model and prior."""
         rival = self.fresh_rival(code, rng) if self.nuisance_weight else None
-        parts: dict[str, Auxiliary] = {"prior": prior, **({"rival": rival} if rival else {})}
-        flow = FlowLoss(prior, self.prior, self.ce_weight, self.mle_weight)
-        loss, auxiliary = partial(self.loss, flow, rival), Auxiliaries(parts)
-        curves = fit(model, data, rng, journal, self, loss=loss, auxiliary=auxiliary)
-        if self.last_in_closed_form:
-            fit_last_map(model, self.selected(data))
-        return curves
+        parts: dict[str, Auxiliary] = {"prior": flow.prior, **({"rival": rival} if rival else {})}
+        return partial(self.loss, flow, rival), Auxiliaries(parts)
 
     def fresh_rival(self, code: Code, rng: Stream) -> Rival:
         """A rival for codes like this one, on the same device, with its own optimiser."""
@@ -160,6 +123,7 @@ class IndependenceCE(Recipe, Defence):
 
     def nuisance_term(self, rival: Rival, code: Code, y: Tensor, rng: Stream) -> Term:
         """L_nCE through a rival that has just learnt the batch."""
+        # detached, so that the rival's updates do not reach the model
         rival.learn(code.nuisance.detach(), y, self.nuisance_steps)
         weight = self.nuisance_weight / (code.nuisance.shape[1] if self.per_dim else 1)
         logits = rival.judge(code.nuisance)

@@ -10,20 +10,19 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
-from invspec.data import Batch, Curves, Journal, Split
+from invspec.data import Batch
 from invspec.files.state_dicts import load_weights
-from invspec.kinds import Attack, Defence, Number, Pixels
+from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
 from invspec.ops.types import Shape
-from invspec.perceptual.distances import Distance, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, distance, weights_read, with_offline_distance
 from invspec.registry.fields import ModelField
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
 from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 
 class FeatureNet(BaseModel, frozen=True, extra="forbid"):
@@ -42,7 +41,7 @@ class FeatureNet(BaseModel, frozen=True, extra="forbid"):
     )
 
 
-class LPIPSCCAT(Recipe, Defence):
+class LPIPSCCAT(PreparedTraining):
     """CCAT with labels that fade with LPIPS and with the size in linf.
 
     The weight that is left of the label is sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)),
@@ -108,11 +107,7 @@ class LPIPSCCAT(Recipe, Defence):
         return weights_read(self.distance)
 
     def smoke(self) -> Self:
-        offline_fields = {"distance": offline(self.distance), "features": None}
-        return super().smoke().model_copy(update=offline_fields)
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
+        return with_offline_distance(super().smoke()).model_copy(update={"features": None})
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked within a drawn radius, with faded labels."""

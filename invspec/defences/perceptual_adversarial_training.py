@@ -8,8 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.attacks.lpa import FastLPA
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence
+from invspec.data import Batch
 from invspec.ops.draws import Stream
 from invspec.search.gradients import logits_of
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
@@ -23,15 +22,14 @@ from invspec.training.fields import (
     Schedule,
     WeightDecay,
 )
-from invspec.training.loop import fit
 from invspec.training.modes import attackable
-from invspec.training.recipe import Recipe
+from invspec.training.prepared import PreparedTraining
 
 # share of the updates and factor of lr; two knots at one share make a drop
 WARM_UP_THEN_DROPS = ((0, 0), (0.05, 1), (0.75, 1), (0.75, 0.1), (0.9, 0.1), (0.9, 0.01), (1, 0.01))
 
 
-class PerceptualAdversarialTraining(Recipe, Defence):
+class PerceptualAdversarialTraining(PreparedTraining):
     """Attack the images that the model classifies correctly; learn the others as they are.
 
     With distance laidlaw_self, the default of the attack Fast-LPA, the ball is one in the features
@@ -56,9 +54,6 @@ class PerceptualAdversarialTraining(Recipe, Defence):
     only_correct: bool = Field(
         default=True, description="attack only images that the model classifies correctly"
     )
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, its correctly classified images attacked."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from pydantic import Field
 from torch import nn
 
 from invspec.data import Curves, Journal, Split
 from invspec.files.state_dicts import load_weights
-from invspec.kinds import Defence
 from invspec.ops.draws import Stream
-from invspec.registry.methods import make
+from invspec.training.loaded import LoadedWeights
 
 
-class Pretrained(Defence):
+class Pretrained(LoadedWeights):
     """Load a state dict that was trained elsewhere. Nothing in the file can run code.
 
     The file was written by torch.save or, if it is called .safetensors, by safetensors, like the
@@ -43,7 +40,3 @@ class Pretrained(Defence):
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         load_weights(model, self.file, self.sha256, self.entry)
         return {}
-
-    # no Pretrained is as cheap
-    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return cast(Defence, make("defence", "untrained", {}))

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any, cast
 
-import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torchvision import models
 
 from invspec.data import Curves, Journal, Split
 from invspec.errors import InvspecError, suggest
-from invspec.files import folder
+from invspec.files.published import published_weights
 from invspec.files.state_dicts import fill, state_dict_at
-from invspec.files.weights import checked, loaded
-from invspec.kinds import Defence
 from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, HasTorchvisionArch
 from invspec.ops.draws import Stream
-from invspec.registry.methods import make
-
-# the names of torchvision's files end in the first digits of their SHA-256
-DIGITS = re.compile(r"-([0-9a-f]{8,})\.pth$")
+from invspec.training.loaded import LoadedWeights
 
 
-class TorchvisionWeights(Defence):
+class TorchvisionWeights(LoadedWeights):
     """Load torchvision's published weights for one of its nets. Nothing in the file can run code.
 
     The file is looked for in $INVSPEC_DATA/weights, then in torch.hub's cache, and otherwise
@@ -61,12 +53,10 @@ class TorchvisionWeights(Defence):
                 f"torchvision has weights only for its own nets; found {type(model).__name__}",
                 hint="use the model torchvision",
             )
-        path, digits = located(published(model.arch, self.weights))
-        fill(model, _state_dict(path, digits, model.arch), path)
+        content, path = published_weights(published(model.arch, self.weights))
+        weights = state_dict_at("", content, path)
+        fill(model, _without_auxiliary_heads(weights, model.arch), path)
         return {}
-
-    def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]  # needs no download
-        return cast(Defence, make("defence", "untrained", {}))
 
 
 def published(arch: str, weights: str) -> str:
@@ -84,34 +74,7 @@ def _urls(arch: str) -> dict[str, str]:
     return {weights.name: weights.url for weights in cast(Any, models.get_model_weights(arch))}
 
 
-def located(url: str) -> tuple[Path, str]:
-    """The local file of a URL, downloaded if necessary, and the first digits of its SHA-256."""
-    name = url.rpartition("/")[2]
-    digits = DIGITS.search(name)
-    assert digits is not None, f"torchvision's file {name} does not end in digits of its SHA-256"
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
-    data = folder.given()
-    places = [*([data / "weights" / name] if data else []), cached]
-    path = next((place for place in places if place.is_file()), None)
-    return path or _downloaded(url, cached, digits[1]), digits[1]
-
-
-def _downloaded(url: str, path: Path, digits: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    # OSError: no network or no space; RuntimeError: another file than the name promises
-    except (OSError, RuntimeError) as problem:
-        raise InvspecError(
-            f"{path.name} is not on this machine and cannot be downloaded: {problem}",
-            hint=f"download {url} to the folder weights in INVSPEC_DATA",
-        ) from None
-    return path
-
-
-def _state_dict(path: Path, digits: str, arch: str) -> dict[str, Tensor]:
-    content = checked(path, digits, hint="delete it, so that it is downloaded again")
-    weights = state_dict_at("", loaded(content, path), path)
+def _without_auxiliary_heads(weights: dict[str, Tensor], arch: str) -> dict[str, Tensor]:
     # published files hold auxiliary heads, which our nets are built without
     if arch not in WITH_AUXILIARY_HEADS:
         return weights

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Self
+from typing import ClassVar
 
 from pydantic import model_validator
 from torch import nn
 
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Curves, Journal, Split
-from invspec.kinds import Defence
+from invspec.data import Batch
+from invspec.kinds import Attack
 from invspec.ops.draws import Stream
-from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp
+from invspec.training.adversarial import InnerAttack
 from invspec.training.divergence import (
-    Beta,
+    DivergenceTraining,
     attack_divergence,
     require_divergence_attack,
-    trades_loss,
 )
 from invspec.training.fields import (
     BatchSize,
@@ -27,11 +25,9 @@ from invspec.training.fields import (
     Optimiser,
     Schedule,
 )
-from invspec.training.loop import fit
-from invspec.training.recipe import Recipe
 
 
-class TRADES(Recipe, Defence):
+class TRADES(DivergenceTraining):
     """Cross-entropy of clean images + beta KL(f(x) || f(x_adv)), x_adv maximising the latter.
 
     The attack, a PGD with labels f(x), climbs the divergence in eval mode from x with normal noise
@@ -43,6 +39,8 @@ class TRADES(Recipe, Defence):
     The defaults are the authors' for MNIST; `trades_cifar10` has those for CIFAR-10.
     """
 
+    climber: ClassVar[type[Attack]] = PGD
+
     epochs: Epochs = 100
     batch_size: BatchSize = 128
     optimiser: Optimiser = "sgd"
@@ -51,18 +49,8 @@ class TRADES(Recipe, Defence):
     # the authors drop lr from epochs 55, 75 and 90 on, counted from 1
     milestones: Milestones = (54, 74, 89)
     attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
-    clean_fraction: CleanFraction = 0.0
-    ramp: Ramp = 0.0
-    beta: Beta = 1.0
 
-    @model_validator(mode="after")
-    def _attack_climbs_the_divergence(self) -> Self:
-        require_divergence_attack(self.attack, PGD, self.clean_fraction)
-        return self
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        loss = partial(trades_loss, beta=self.beta)
-        return fit(model, data, rng, journal, self, prepare=self.prepare, loss=loss)
+    _attack_climbs_the_divergence = model_validator(mode="after")(require_divergence_attack)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented images, clean and then attacked, x (2 B, C, H, W)."""

@@ -44,6 +44,7 @@ def read(path: Path, md5: str, *, missing: str, damaged: str) -> bytes:
         content = path.read_bytes()
     except OSError as problem:
         raise InvspecError(f"{path} cannot be read: {problem.strerror}", hint=missing) from None
+    # MD5, because that is the sum that torchvision lists
     actual = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if actual != md5:
         raise InvspecError(

@@ -26,6 +26,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     Raises: InvspecError if names or shapes differ.
     """
     net = model
+    # published weights start at 0.weight, the store's own at net.0.weight
     if isinstance(model, StandardisedNet) and weights.keys() != model.state_dict().keys():
         net = model.net
     _require_fit(net.state_dict(), weights, path)

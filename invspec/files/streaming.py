@@ -6,14 +6,14 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from invspec.data import Batch, IndexedSplit
+from invspec.data import Batch, LazySplit
 from invspec.files.decoding import decoded
 from invspec.files.listing import Listing
 
@@ -27,7 +27,7 @@ THREADS = min(8, CORES)
 
 
 @dataclass(frozen=True)
-class StreamedSplit(IndexedSplit):
+class StreamedSplit(LazySplit):
     """The images of a listing at index (N,), as pixels (3, size, size), decoded as they are read.
 
     `threads` threads decode at most AHEAD batches in advance; neither number changes a pixel.
@@ -36,26 +36,16 @@ class StreamedSplit(IndexedSplit):
     images: Listing
     size: int
     resize: int
-    index: Tensor
-    device: torch.device | str = "cpu"
     threads: int = THREADS
 
     @classmethod
     def of(cls, images: Listing, size: int, resize: int) -> StreamedSplit:
         """All images of a listing."""
-        return cls(images, size, resize, torch.arange(len(images)))
-
-    def take(self, positions: Tensor) -> StreamedSplit:
-        """The examples at positions (M,), which keep their index."""
-        return replace(self, index=self.index[positions.cpu()])
+        return cls(torch.arange(len(images)), images, size, resize)
 
     def labels(self) -> Tensor:
         """y (N,) int64."""
         return self.images.y[self.index].to(self.device)
-
-    def to(self, device: torch.device | str) -> StreamedSplit:
-        """The same examples; their batches are on another device."""
-        return replace(self, device=device)
 
     def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
         """The batch at each chunk of positions, with the next ones being decoded."""

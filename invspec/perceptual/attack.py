@@ -16,10 +16,10 @@ from invspec.ops.norms import per_example, size
 from invspec.perceptual.distances import (
     Embedding,
     distance,
-    offline,
     own_features,
     radius,
     weights_read,
+    with_offline_distance,
 )
 from invspec.search.search import Search
 
@@ -88,7 +88,7 @@ class PerceptualAttack(Attack):
 
     def smoke(self) -> Self:
         """The same attack with a distance that needs no download."""
-        return super().smoke().model_copy(update={"distance": offline(self.distance)})
+        return with_offline_distance(super().smoke())
 
     @property
     def _radius(self) -> float:

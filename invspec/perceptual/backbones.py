@@ -100,8 +100,8 @@ def backbone(name: BackboneName, device: torch.device) -> Backbone:
     """The net of that name, without gradients; loaded once per process and device.
 
     Its weights are INVSPEC_DATA/weights/<file> (.pth or .safetensors) if that file exists: the
-    state dict of the net as in torchvision, or of its features. Otherwise torchvision downloads and
-    checks those of the ImageNet nets.
+    state dict of the net as in torchvision, or of its features. Otherwise those of the ImageNet
+    nets are looked for, and downloaded, as `files.published` says.
 
     alex, squeeze and vgg always are the published weights, so that keys of tasks need not name
     them. A file with other numbers is refused for alex and squeeze; for vgg, whose digest is

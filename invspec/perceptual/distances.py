@@ -7,10 +7,10 @@ report says which distance it uses (`describe`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast, get_args
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,20 +32,7 @@ Embedding = Literal[
     "l2",
 ]
 
-Distance = Literal[
-    "lpips_alex",
-    "lpips_squeeze",
-    "lpips_vgg",
-    "laidlaw_alex",
-    "laidlaw_alexnet_cifar",
-    "laidlaw_self",
-    "l2",
-    "linf",
-    "rmse",
-    "ssim",
-]
-
-DISTANCES: tuple[Distance, ...] = get_args(Distance)
+Distance = Literal[Embedding, "linf", "rmse", "ssim"]
 
 _LABELS: dict[Distance, str] = {
     "lpips_alex": "LPIPS (AlexNet, squared, weighted)",
@@ -82,6 +69,27 @@ def radius(name: Embedding, bound: float) -> float:
 def offline(name: Distance) -> Distance:
     """The distance for smoke runs: laidlaw_self in place of those that need files of weights."""
     return "laidlaw_self" if name.startswith(("lpips_", "laidlaw_alex")) else name
+
+
+class HasDistance(Protocol):
+    """A method that compares images by its field `distance`."""
+
+    @property
+    def distance(self) -> Distance:
+        """The name of the distance."""
+        ...
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
+        """A copy with some fields changed."""
+        ...
+
+
+MethodWithDistance = TypeVar("MethodWithDistance", bound=HasDistance)
+
+
+def with_offline_distance(method: MethodWithDistance) -> MethodWithDistance:
+    """The method with a distance that needs no download, for smoke runs."""
+    return method.model_copy(update={"distance": offline(method.distance)})
 
 
 def weights_read(name: Distance) -> dict[str, str]:

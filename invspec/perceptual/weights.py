@@ -1,4 +1,4 @@
-"""The weights behind LPIPS: the user's files, torchvision's downloads, and their digests."""
+"""The weights behind LPIPS: those that torchvision publishes, the user's own, and digests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from invspec.errors import InvspecError
-from invspec.files import folder
+from invspec.files.published import published_weights, user_file
 from invspec.files.weights import content_of, loaded, sha256
 
 BackboneName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
@@ -54,16 +54,16 @@ def fill_published(layers: nn.Module, published: Published) -> None:
 
     Raises: InvspecError if there are none, or if the user's file has others.
     """
-    path = _user_file(published.file)
-    state = state_dict(path) if path else _downloaded(published)
+    url = getattr(models, published.weights).IMAGENET1K_V1.url
+    content, path = published_weights(url, published.file)
+    state = _require_dict(content, path)
     weights = {name.removeprefix("features."): tensor for name, tensor in state.items()}
     # lpips groups the layers into slices: its name slice1.0.weight is torchvision's 0.weight.
-    source = path or Path(published.file)
-    fill(layers, weights, source, lambda name: name.partition(".")[2])
-    if path and published.sha256 not in (None, _digest(layers)):
+    fill(layers, weights, path, lambda name: name.partition(".")[2])
+    if published.sha256 not in (None, _digest(layers)):
         raise InvspecError(
             f"{path} holds other weights than torchvision's {published.weights}.IMAGENET1K_V1",
-            hint="remove the file, so that torchvision downloads the weights",
+            hint="remove the file, so that torchvision's is downloaded",
         )
 
 
@@ -74,7 +74,7 @@ def own_files(name: BackboneName) -> dict[str, str]:
 
 def cifar_file() -> Path:
     """The user's weights of alexnet_cifar. Raises InvspecError if there are none."""
-    path = _user_file("alexnet_cifar")
+    path = user_file("alexnet_cifar")
     if path is None:
         raise InvspecError(
             "no weights of alexnet_cifar found; none are published",
@@ -86,10 +86,7 @@ def cifar_file() -> Path:
 
 def state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in a file."""
-    state = loaded(content_of(path), path)
-    if not isinstance(state, dict):
-        raise InvspecError(f"{path} holds a {type(state).__name__}, expected a state dict")
-    return cast(dict[str, Tensor], state)
+    return _require_dict(loaded(content_of(path), path), path)
 
 
 def fill(
@@ -108,29 +105,11 @@ def fill(
     layers.load_state_dict({name: weights[named(name)].float() for name in shapes}, assign=True)
 
 
-def _user_file(name: str) -> Path | None:
-    """The file of that name in INVSPEC_DATA/weights, or None."""
-    root = folder.given()
-    if root is None:
-        return None
-    paths = [root / "weights" / f"{name}{suffix}" for suffix in (".pth", ".safetensors")]
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _downloaded(published: Published) -> dict[str, Tensor]:
-    """torchvision's weights, from its cache or downloaded."""
-    weights = getattr(models, published.weights).IMAGENET1K_V1
-    try:
-        state: Mapping[str, Any] = weights.get_state_dict(
-            progress=False, check_hash=True, map_location="cpu"
-        )
-    except (OSError, RuntimeError) as problem:
-        raise InvspecError(
-            f"the ImageNet weights {published.file} are missing and cannot be downloaded: "
-            f"{problem}",
-            hint=f"put them at $INVSPEC_DATA/weights/{published.file}.pth",
-        ) from None
-    return dict(state)
+def _require_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The content of a file. Raises InvspecError if it is no dict; `fill` checks its tensors."""
+    if not isinstance(content, dict):
+        raise InvspecError(f"{path} holds a {type(content).__name__}, expected a state dict")
+    return cast(dict[str, Tensor], content)
 
 
 def _digest(layers: nn.Module) -> str:

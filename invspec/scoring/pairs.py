@@ -14,7 +14,13 @@ from invspec.data import Batch, Examples, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
-from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
+from invspec.perceptual.distances import (
+    Distance,
+    describe,
+    distance,
+    weights_read,
+    with_offline_distance,
+)
 
 Eligible = Literal["correct", "all"]
 
@@ -56,7 +62,7 @@ class DistanceMeasure(PairMeasure):
 
     def smoke(self) -> Self:
         """Use a distance that needs no download."""
-        return super().smoke().model_copy(update={"distance": offline(self.distance)})
+        return with_offline_distance(super().smoke())
 
 
 class SuccessMeasure(DistanceMeasure):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -58,11 +58,30 @@ def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
     return [stage for stage in stages if stage.start <= progress][-1]
 
 
-def require_stages_decide(max_degrees: float, attack: Attack) -> None:
-    """Raises ValueError if the stages cannot set rotations and eps."""
-    if max_degrees:
+class Staged(Protocol):
+    """A training whose rotations and eps the stages set."""
+
+    @property
+    def max_degrees(self) -> float:
+        """Rotations of its own, which must be 0."""
+        ...
+
+    @property
+    def attack(self) -> Attack:
+        """The attack whose eps is replaced."""
+        ...
+
+
+StagedTraining = TypeVar("StagedTraining", bound=Staged)
+
+
+def require_stages_decide(training: StagedTraining) -> StagedTraining:
+    """The training. Raises ValueError if the stages cannot set its rotations and eps."""
+    if training.max_degrees:
         raise ValueError(
-            f"max_degrees is {max_degrees:g}, but the stages set rotations; give it in the stages"
+            f"max_degrees is {training.max_degrees:g}, but the stages set rotations; give it in "
+            "the stages"
         )
-    if "eps" not in type(attack).model_fields:
-        raise ValueError(f"{type(attack).__name__} has no eps for the stages to set")
+    if "eps" not in type(training.attack).model_fields:
+        raise ValueError(f"{type(training.attack).__name__} has no eps for the stages to set")
+    return training

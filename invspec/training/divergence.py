@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,10 @@ from invspec.data import Batch
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Stream
 from invspec.search.gradients import logits_of
-from invspec.training.adversarial import attack_batch
+from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.loss import StepLoss
 from invspec.training.modes import attackable
+from invspec.training.prepared import PreparedTraining
 
 Beta = Annotated[
     Number, Field(ge=0, description="weight of the divergence, 1 / lambda in the paper")
@@ -26,11 +27,34 @@ Beta = Annotated[
 START_NOISE = 0.001
 
 
-def require_divergence_attack(attack: Attack, kind: type[Attack], clean_fraction: float) -> None:
-    """Raises ValueError unless the attack, of a kind like PGD, can climb the divergence."""
+class DivergenceTraining(PreparedTraining):
+    """Base class of trainings with the loss of TRADES; `prepare` ends in `attack_divergence`.
+
+    A subclass validates itself by `require_divergence_attack`, after its own checks.
+    """
+
+    # the class of attack that can climb the divergence, PGD; this room may not import attacks
+    climber: ClassVar[type[Attack]]
+
+    attack: InnerAttack
+    clean_fraction: CleanFraction = 0.0
+    ramp: Ramp = 0.0
+    beta: Beta = 1.0
+
+    def loss(self, net: nn.Module, batch: Batch, rng: Stream) -> StepLoss:
+        """The loss of one update on a batch of clean and attacked images."""
+        return trades_loss(net, batch, rng, beta=self.beta)
+
+
+ByDivergence = TypeVar("ByDivergence", bound=DivergenceTraining)
+
+
+def require_divergence_attack(training: ByDivergence) -> ByDivergence:
+    """The training. Raises ValueError unless its attack can climb the divergence."""
+    attack, clean_fraction = training.attack, training.clean_fraction
     # the attack gets soft labels and a start of its own, which other settings would not use
     required = {"loss": "ce", "label": "true", "restarts": 1}
-    if not isinstance(attack, kind) or any(
+    if not isinstance(attack, training.climber) or any(
         getattr(attack, name) != value for name, value in required.items()
     ):
         raise ValueError(
@@ -42,6 +66,7 @@ def require_divergence_attack(attack: Attack, kind: type[Attack], clean_fraction
             f"TRADES learns every image both clean and attacked; clean_fraction must be 0, found "
             f"{clean_fraction:g}"
         )
+    return training
 
 
 def attack_divergence(

@@ -2,15 +2,13 @@
 
 A defence has the fields of a Recipe and calls `fit`. It composes three things: the recipe, the
 preparation of each batch (`prepare`), and the loss. By default `prepare` only augments, and the
-loss is the cross-entropy. A new defence looks like this:
+loss is the cross-entropy. `PreparedTraining` (prepared.py) is the base class of defences that only
+prepare batches in another way. A new one looks like this:
 
-    class Noisy(Recipe, Defence):
+    class Noisy(PreparedTraining):
         '''Train on images with normal noise.'''
 
         deviation: float = Field(default=0.1, ge=0, description="standard deviation of the noise")
-
-        def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-            return fit(model, data, rng, journal, self, prepare=self.prepare)
 
         def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
             batch = self.augment(batch, rng)

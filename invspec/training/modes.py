@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from invspec.ops.draws import Stream
+from invspec.ops.modules import frozen
 
 
 @contextmanager
@@ -23,14 +24,11 @@ def seeded(rng: Stream, device: torch.device) -> Generator[None]:
 @contextmanager
 def attackable(model: nn.Module) -> Generator[nn.Module]:
     """The model in eval mode with frozen weights, as attacks see it; restored at the end."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
     training = model.training
-    # freeze before eval: equivariant layers cache filters in eval, which must not hold a graph
-    model.requires_grad_(False)
-    model.eval()
     try:
-        yield model
+        # freeze before eval: equivariant layers cache filters in eval, which must not hold a graph
+        with frozen(model):
+            model.eval()
+            yield model
     finally:
-        for weight in trainable:
-            weight.requires_grad_()
         model.train(training)

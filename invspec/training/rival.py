@@ -69,8 +69,10 @@ def nuisance_loss(objective: NuisanceObjective, logits: Tensor, y: Tensor, rng: 
         case "raw":
             return true.mean()
         case "clamped":
+            # each example by itself: one that the rival gets wrong cannot make up for another
             return true.clamp_min(chance).mean()
         case "uniform_kl":
+            # KL(uniform || D) = -log K - mean over classes of log D
             return chance - log_probs.mean()
         case "shuffled_labels":
             return F.cross_entropy(logits, y[rng.permutation(len(y)).to(y.device)])

@@ -124,7 +124,7 @@ def test_neither_threads_nor_batches_change_a_pixel(root: Path, threads: int, si
     data = folder(root).load("test")
     first, again = (
         read(data),
-        read(StreamedSplit(data.images, 24, 28, data.index, threads=threads), size),
+        read(StreamedSplit(data.index, data.images, 24, 28, threads=threads), size),
     )
     assert first.x.equal(again.x)
     assert first.index.equal(again.index)

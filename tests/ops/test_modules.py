@@ -1,18 +1,30 @@
-"""The device of a model."""
+"""The device of a module, and its weights while they are frozen."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from invspec.ops.modules import device_of
+from invspec.ops.modules import device_of, frozen
 
 
-def test_a_model_is_on_the_device_of_its_weights() -> None:
-    assert device_of(nn.Linear(1, 1)).type == "cpu"
-    assert device_of(nn.Sequential(nn.Flatten(), nn.Linear(1, 1, device="meta"))).type == "meta"
+def test_a_module_without_weights_is_on_the_cpu() -> None:
+    assert device_of(nn.Flatten()) == torch.device("cpu")
+    assert device_of(nn.Linear(2, 1, device="meta")) == torch.device("meta")
 
 
-def test_a_model_without_weights_is_on_the_cpu_whatever_the_default() -> None:
+def test_a_module_without_weights_is_on_the_cpu_whatever_the_default_device() -> None:
     with torch.device("meta"):
         assert device_of(nn.Flatten()).type == "cpu"
+
+
+def test_frozen_weights_are_unfrozen_after_a_failure_unless_they_were_frozen_before() -> None:
+    net = nn.Linear(2, 1)
+    net.bias.requires_grad_(False)
+    with frozen(net):
+        assert not any(weight.requires_grad for weight in net.parameters())
+    assert (net.weight.requires_grad, net.bias.requires_grad) == (True, False)
+    with pytest.raises(RuntimeError), frozen(net):
+        raise RuntimeError
+    assert (net.weight.requires_grad, net.bias.requires_grad) == (True, False)

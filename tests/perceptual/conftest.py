@@ -32,9 +32,8 @@ def _forget() -> Iterator[None]:
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without files of the user and without network."""
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    monkeypatch.setattr(
-        weights.models.AlexNet_Weights, "get_state_dict", offline_download, raising=False
-    )
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline_download)
 
 
 def offline_download(*_: object, **__: object) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import lpips
 import numpy as np
@@ -22,9 +23,10 @@ from invspec.layers.cifar_alexnet import RELUS, cifar_alexnet
 from invspec.layers.standardise import CIFAR10_MEAN, CIFAR10_STD
 from invspec.perceptual import weights
 from invspec.perceptual.backbones import Backbone, Outputs, backbone
-from invspec.perceptual.distances import DISTANCES, describe, distance, offline, weights_read
+from invspec.perceptual.distances import Distance, describe, distance, offline, weights_read
 from invspec.perceptual.features import embedded
 
+DISTANCES = get_args(Distance)
 SLOW_IF_VGG = [
     pytest.param(name, marks=[pytest.mark.slow] * (name == "lpips_vgg")) for name in DISTANCES
 ]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -17,8 +22,10 @@ from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
 from invspec.kinds import Defence
 from invspec.ops.draws import Stream
+from invspec.training import loop
 from invspec.training.loop import fit
 from invspec.training.loss import StepLoss
+from invspec.training.prepared import PreparedTraining
 from invspec.training.recipe import Recipe
 
 ONES = TensorSplit(torch.ones(2, 1, 1, 1), torch.tensor([0, 0]))
@@ -51,38 +58,44 @@ def test_a_model_without_weights_cannot_be_trained() -> None:
 # ─ defences of one's own ──────────────────────────────────────────────────────────────────────────
 
 
-class Noisy(Recipe, Defence):
-    """The defence in the docstring of `loop`."""
+IMPORTS = """\
+from dataclasses import replace
+from pydantic import Field
+from torch import nn
+from invspec.data import Batch
+from invspec.ops.draws import Stream
+from invspec.training.prepared import PreparedTraining
 
-    deviation: float = Field(default=0.1, ge=0, description="standard deviation of the noise")
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
-
-    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        batch = self.augment(batch, rng)
-        noise = self.deviation * rng.normal(tuple(batch.x.shape)).to(batch.x)
-        return replace(batch, x=(batch.x + noise).clamp(*batch.bounds))
+"""
 
 
-def test_a_defence_of_ones_own_says_what_a_batch_becomes() -> None:
+@pytest.fixture
+def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Any]]:
+    """The defence in the docstring of `loop`, from a file, as a user would write it."""
+    lines = str(loop.__doc__).splitlines()
+    indented = [line for line in lines if line.startswith("    ") or not line]
+    start = next(n for n, line in enumerate(indented) if line.startswith("    class "))
+    (tmp_path / "noisy.py").write_text(IMPORTS + dedent("\n".join(indented[start:])))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("noisy").Noisy
+    del sys.modules["noisy"]
+
+
+def test_a_defence_of_ones_own_says_what_a_batch_becomes(noisy: Any) -> None:
     recipe = {"epochs": 2, "batch_size": 4}
-    clean, silent, noisy = (
+    clean, silent, changed = (
         weights(trained(defence))
-        for defence in (Standard(**recipe), Noisy(deviation=0, **recipe), Noisy(**recipe))
+        for defence in (Standard(**recipe), noisy(deviation=0, **recipe), noisy(**recipe))
     )
     assert torch.equal(silent, clean)
-    assert not torch.equal(noisy, clean)
-    assert Noisy().identity["fields"]["deviation"] == 0.1
+    assert not torch.equal(changed, clean)
+    assert noisy().identity["fields"]["deviation"] == 0.1
 
 
-class Watched(Recipe, Defence):
+class Watched(PreparedTraining):
     """Standard training that lists the indices it learns from."""
 
     seen: list[int] = Field(default_factory=list[int])
-
-    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        return fit(model, data, rng, journal, self, prepare=self.prepare)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         self.seen.extend(batch.index.tolist())
