@@ -81,9 +81,14 @@ def _page(console: Console, kind: Kind, name: str) -> None:
 
 
 def fields_of(method: type[Method]) -> Fields:
-    """The fields of a method, its own before those that it inherits."""
-    inherited = {name for base in method.__mro__[1:] for name in getattr(base, "model_fields", {})}
-    ordered = sorted(method.model_fields, key=lambda name: name in inherited)
+    """The fields of a method: first those that it adds, last those of its most general base."""
+    ancestry = [vars(base).get("__annotations__", {}) for base in method.__mro__]
+
+    def origin(name: str) -> int:
+        # a subclass may declare a field again, for another default
+        return max(steps for steps, names in enumerate(ancestry) if name in names)
+
+    ordered = sorted(method.model_fields, key=origin)
     return {method.model_fields[name].alias or name: method.model_fields[name] for name in ordered}
 
 

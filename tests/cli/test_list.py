@@ -180,10 +180,22 @@ def test_every_page_has_an_example_that_validates_in_a_spec(
     pytest.fail("no spec takes the example:\n" + "\n".join(problems))
 
 
-def test_own_fields_come_before_inherited_ones(page_of) -> None:
-    page = page_of("defence", "ccat").splitlines()
-    names = [line.split()[0] for line in page if line.strip()]
-    assert names.index("rho") < names.index("batch_size")
+@pytest.mark.parametrize(
+    ("kind", "name", "own", "inherited"),
+    [
+        ("defence", "ccat", "rho", "batch_size"),
+        # steps is declared again, for another default
+        ("attack", "lst", "nudge", "steps"),
+        # both are inherited: beta from a nearer base
+        ("defence", "trades", "beta", "epochs"),
+    ],
+)
+def test_own_fields_come_before_inherited_ones(
+    page_of, kind: str, name: str, own: str, inherited: str
+) -> None:
+    names = [line.split()[0] for line in page_of(kind, name).splitlines() if line.strip()]
+    fields = names[names.index("field") :]
+    assert fields.index(own) < fields.index(inherited)
 
 
 def test_tables_in_docstrings_keep_their_lines(page_of) -> None:
