@@ -17,7 +17,8 @@ from invspec.attacks.union_max import UnionMax
 from invspec.data import JUDGED
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
-from invspec.execution import events, walk
+from invspec.execution import events
+from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.kinds import Attack, Sample, Targets
@@ -96,7 +97,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     @cache
     def run(how: Run) -> Store:
         store, (batch_size, workers) = Store(tmp_path_factory.mktemp("store")), how
-        told = list(walk.execute(goals, store, LocalExecutor(("cpu",) * workers, batch_size)))
+        told = list(execute(goals, store, LocalExecutor(("cpu",) * workers, batch_size)))
         assert {event.task for event in told if isinstance(event, events.Done)} == {
             *FIT.values(),
             *goals,
