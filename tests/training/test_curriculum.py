@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from invspec.attacks.pgd import PGD
 from invspec.attacks.random_rotation import RandomRotation
+from invspec.kinds import Attack
 from invspec.training.augmentation import Augmentation
 from invspec.training.curriculum import (
     CIFAR10_STAGES,
@@ -60,9 +63,17 @@ def test_the_stages_for_cifar10_are_valid() -> None:
     assert TypeAdapter(Stages).validate_python(CIFAR10_STAGES) == CIFAR10_STAGES
 
 
+class Training(NamedTuple):
+    """What the stages set."""
+
+    max_degrees: float
+    attack: Attack
+
+
 def test_stages_need_an_attack_with_eps_and_no_rotations_beside_them() -> None:
-    require_stages_decide(0, PGD())
+    training = Training(0, PGD())
+    assert require_stages_decide(training) is training
     with pytest.raises(ValueError, match="max_degrees is 30, but the stages set rotations"):
-        require_stages_decide(30.0, PGD())
+        require_stages_decide(Training(30, PGD()))
     with pytest.raises(ValueError, match="RandomRotation has no eps for the stages to set"):
-        require_stages_decide(0, RandomRotation())
+        require_stages_decide(Training(0, RandomRotation()))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from invspec.attacks.fgsm import FGSM
@@ -15,6 +17,7 @@ from invspec.kinds import Attack
 from invspec.ops.draws import Draws, Stream
 from invspec.training.divergence import (
     START_NOISE,
+    DivergenceTraining,
     attack_divergence,
     require_divergence_attack,
     trades_loss,
@@ -93,6 +96,17 @@ def test_the_divergence_is_the_mean_over_the_batch() -> None:
     assert loss.value.item() == pytest.approx(expected, rel=1e-5)
 
 
+class Training(DivergenceTraining):
+    """Climbs the divergence by PGD."""
+
+    climber = PGD
+
+    _checked = model_validator(mode="after")(require_divergence_attack)
+
+    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+        return attack_divergence(self.attack, net, batch, progress, rng, ramp=self.ramp)
+
+
 @pytest.mark.parametrize(
     "attack",
     [PGD(loss="margin"), PGD(label="predicted"), PGD(restarts=2), FGSM(), Seen(batches=[])],
@@ -100,10 +114,21 @@ def test_the_divergence_is_the_mean_over_the_batch() -> None:
 )
 def test_an_attack_that_cannot_climb_the_divergence_is_refused(attack: Attack) -> None:
     with pytest.raises(ValueError, match="must be a pgd with loss ce, label true and restarts 1"):
-        require_divergence_attack(attack, PGD, 0.0)
+        Training(attack=attack)
 
 
 def test_every_image_is_learnt_clean_and_attacked() -> None:
-    require_divergence_attack(PGD(), PGD, 0.0)
+    assert Training(attack=PGD()).clean_fraction == 0
     with pytest.raises(ValueError, match=r"clean_fraction must be 0, found 0\.25"):
-        require_divergence_attack(PGD(), PGD, 0.25)
+        Training(attack=PGD(), clean_fraction=0.25)
+
+
+def test_a_training_weighs_the_divergence_by_its_beta() -> None:
+    clean, adv = torch.tensor([[LOG3, 0.0]]), torch.tensor([[0.0, 0.0]])
+    pair = Batch(torch.zeros(2, 1), torch.tensor([0]), torch.arange(1))
+    training = Training(attack=PGD(), beta=3)
+    values = [
+        loss(Fixed(clean, adv), pair, Stream("key")).value
+        for loss in (training.loss, partial(trades_loss, beta=3))
+    ]
+    assert values[0] == values[1]
