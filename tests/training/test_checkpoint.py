@@ -25,13 +25,15 @@ def fresh(seed: int) -> Checkpoint:
 def train(checkpoint: Checkpoint, steps: int = 3) -> None:
     """Steps that depend on weights, running statistics, moments and draws."""
     assert isinstance(checkpoint.auxiliary, nn.Module)
+    losses: list[float] = []
     for _ in range(steps):
         x = checkpoint.rng.normal((4, 3))
         loss = checkpoint.auxiliary(checkpoint.model(x)).square().mean()
         checkpoint.optimiser.zero_grad()
         loss.backward()
         checkpoint.optimiser.step()
-    checkpoint.history.append({"loss": loss.item(), "accuracy": 0.5})
+        losses.append(loss.item())
+    checkpoint.history.append({"loss": losses[-1], "accuracy": 0.5})
 
 
 def saved(checkpoint: Checkpoint) -> dict[str, Any]:
