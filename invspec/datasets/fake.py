@@ -21,8 +21,7 @@ class Fake(Generated):
 
     Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples are balanced. Images with
     bounds (0, 1) are uint8, as real images are; any other bounds give float32 in that range. A
-    missing bound is taken as 2 away from the other one; if both are missing, as -1 and 1. Specs
-    call image_shape, class_count and pixel_bounds shape, classes and bounds.
+    missing bound is taken as 2 away from the other one; if both are missing, as -1 and 1.
     """
 
     model_config = ConfigDict(populate_by_name=True)

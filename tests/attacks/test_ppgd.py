@@ -39,8 +39,11 @@ def test_more_iterations_than_unknowns_and_vanished_gradients_do_no_harm() -> No
 def test_the_first_order_step_is_the_best_one_of_its_length_in_features() -> None:
     """Among all v with ||A v|| = length, (A'A)^-1 w raises w'x most, by length * ||A^-T w||."""
     matrix = torch.diag(torch.tensor([1.0, 2.0, 4.0, 0.5]))
-    probe = linear_probe(matrix, n=1, model=nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
-    w = probe.search.model.get_parameter("1.weight").detach()
+    # the margin at x is 0, where the attack has a gradient
+    w = torch.tensor([[0.4, -0.1, 0.2, 0.3], [-0.2, 0.5, 0.4, 0.1]])
+    linear = nn.Linear(4, 2, bias=False)
+    linear.weight.data = w.clone()
+    probe = linear_probe(matrix, n=1, model=nn.Sequential(nn.Flatten(), linear))
     attack = PPGD(max_distance=0.05, steps=5, distance="l2")
     step = (attack._moved(probe, probe.batch.x) - probe.batch.x).flatten(1)
     assert size(step @ matrix.T, "l2").item() == pytest.approx(0.02, rel=1e-3)

@@ -76,7 +76,7 @@ def test_a_net_that_depends_on_its_batch_is_not_promised(net: nn.Module, expecte
 
 
 def test_nothing_is_promised_if_torch_was_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "prepared", lambda: False)
+    monkeypatch.setattr(cpu, "ensure_prepared", lambda: False)
     assert promise(Constant()) == "not promised: torch was imported before invspec"
 
 
