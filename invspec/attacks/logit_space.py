@@ -29,10 +29,10 @@ class LogitSpace(Attack):
     uniform noise in [-1, 1], start target at x_target. objective confidence replaces the first
     two terms by relu(f_j(x) - f_j(x_adv)), where j is the predicted class of x.
 
-    State with every result: the search starts as far from x as another image may be, so no path
-    leads from x to the result, nor to that of an attack which starts from it. With start target,
-    x_adv is an ordinary adversarial perturbation of the target. Never pool either with attacks that
-    walk from x.
+    State this with every result: the search starts far from x, so there is no path from x to its
+    result, and none to the result of a walk that starts there. With start target, x_adv is an
+    ordinary adversarial perturbation of the target. Never pool either with attacks that walk from
+    x.
 
     Needs batch.x_target if start is target. Returns the last image, x_adv (B, C, H, W).
 
@@ -74,7 +74,7 @@ class LogitSpace(Attack):
     )
     schedule: Literal["constant", "milestones"] = Field(
         default="constant",
-        description="schedule of step_size; milestones: divide by 10 after 50 % and 75 % of the steps",
+        description="of step_size; milestones: divide it by 10 after 50 % and 75 % of the steps",
     )
     sign: Literal["descent", "ascent"] = Field(
         default="descent", description="descend or climb the objective"
@@ -86,7 +86,7 @@ class LogitSpace(Attack):
         default=0.0,
         ge=0,
         lt=0.5,
-        description="least distance of pixels from the ends of their range",
+        description="least distance of pixels from their bounds",
     )
 
     @property

@@ -75,7 +75,7 @@ class FastLPA(PerceptualAttack):
 
     projection: Projection = Field(
         default="none",
-        description="how to bring images back into the ball: bisection, newton or none",
+        description="how images return to the ball: bisection, newton or none",
     )
 
     def _search(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:

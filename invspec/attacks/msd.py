@@ -27,7 +27,7 @@ class BallSettings(BaseModel):
     step_size: Pixels | None = Field(
         default=None,
         gt=0,
-        description="length of one update, in that norm; default: 2.5 * eps / steps",
+        description="length of one update in norm; default: 2.5 * eps / steps",
     )
 
 
@@ -77,7 +77,7 @@ class MSD(Attack):
     )
     compat: bool = Field(
         default=False,
-        description="as in the authors' code: l1 moves no entry at 0 or 1; losses below 0 are ignored",
+        description="as the authors' code: l1 moves no entry at 0 or 1; losses below 0 are ignored",
     )
 
     @model_validator(mode="after")
@@ -130,7 +130,7 @@ class MSD(Attack):
         return steepest(gradient.where(movable, 0), "l1", count)
 
     def _best_candidate(self, search: Search, x_adv: Tensor, candidates: list[Tensor]) -> Tensor:
-        """Per example, the candidate with the largest loss; with compat, x_adv if all are below 0."""
+        """Per example, the candidate of largest loss; with compat, x_adv if all are below 0."""
         if len(candidates) == 1 and not self.compat:
             return candidates[0]
         highest = torch.full_like(search.score, 0.0 if self.compat else -torch.inf)
