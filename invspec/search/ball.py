@@ -51,12 +51,12 @@ class Ball:
         return self.project(x_adv + length * steepest(gradient, self.norm), x)
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """Project x_adv onto the ball around x, then clamp it to the box, which stays in the ball."""
+        """Project x_adv onto the ball around x, then clamp it, which does not leave the ball."""
         delta = project(self._measured(x_adv - x), self.eps, self.norm)
         return (x + (delta if self.unit is None else delta * self.unit)).clamp(*self.bounds)
 
     def contains(self, x_adv: Tensor, x: Tensor, slack: float = 0.0) -> Tensor:
-        """Whether images are valid and within eps + slack of x, (B,) bool; slack is in units of eps."""
+        """Which images are valid and within eps + slack of x, (B,) bool; slack in units of eps."""
         low, high = self.bounds
         valid = ((x_adv >= low) & (x_adv <= high)).flatten(1).all(1)
         return valid & (size(self._measured(x_adv - x), self.norm) <= self.eps + slack)
@@ -88,7 +88,7 @@ def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 
 
 
 def eps_0_skips_model(perturb: Callable[..., Perturbed]) -> Callable[..., Perturbed]:
-    """Decorate `perturb` of an attack with a field eps: eps 0 returns x without running the model."""
+    """Decorator for `perturb` of attacks with eps: eps 0 returns x without running the model."""
 
     @wraps(perturb)
     def skipping(attack: Any, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

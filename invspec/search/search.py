@@ -213,7 +213,7 @@ class Search:
         self.narrow(stay, inner.x_adv)
 
     def vertex(self, x_adv: Tensor) -> None:
-        """Add x_adv to the path, if one is kept; examples that have left repeat their last image."""
+        """Add x_adv to the path, if one is kept; examples that left repeat their last image."""
         if self._path is not None:
             self._results.x_adv[self._here] = x_adv
             self._path.append(self._results.x_adv)
