@@ -67,7 +67,7 @@ class APGD(Attack):
     targets: int = Field(
         default=9,
         ge=1,
-        description="loss dlr_targeted: number of target classes, capped at K - 1",
+        description="loss dlr_targeted: number of target classes, at most classes - 1",
     )
 
     @eps_0_skips_model

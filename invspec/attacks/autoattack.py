@@ -43,7 +43,7 @@ class AutoAttack(Attack):
         default=1, ge=1, description="runs of each attack, per target class if it is targeted"
     )
     targets: int = Field(
-        default=9, ge=1, description="number of target classes of APGD and FAB, capped at K - 1"
+        default=9, ge=1, description="number of target classes of APGD and FAB, at most classes - 1"
     )
     queries: int = Field(default=5000, ge=1, description="forward passes per run of Square")
 

@@ -42,7 +42,9 @@ class DeepFool(MinimalNorm):
     )
     steps: int = Field(default=50, ge=1, description="maximum number of updates")
     overshoot: Number = Field(
-        default=0.02, ge=0, description="relative extra length, to cross the boundary"
+        default=0.02,
+        ge=0,
+        description="extra length of the perturbation, as a share, to cross the boundary",
     )
     candidates: int = Field(
         default=10, ge=1, description="number of likeliest other classes considered"

@@ -57,7 +57,9 @@ class FAB(Attack):
     restarts: int = Field(
         default=1, ge=1, description="walks per target class; all but the first start at random"
     )
-    targets: int = Field(default=9, ge=1, description="number of target classes, capped at K - 1")
+    targets: int = Field(
+        default=9, ge=1, description="number of target classes, at most classes - 1"
+    )
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -72,7 +72,8 @@ class NSPGD(TargetWalk):
         description="halvings in a row that may be refused; 0: stop at the first refusal",
     )
     start: AttackField | None = Field(
-        default=None, description="attack at whose image the walk starts; default: none, start at x"
+        default=None,
+        description="attack whose result is the start of the walk; default: start at x",
     )
     clamp: Literal["iterate", "input"] = Field(
         default="iterate",
