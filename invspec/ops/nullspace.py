@@ -52,7 +52,7 @@ def project_out_within(
 ) -> Tensor:
     """`project_out` restricted to the pixels of x (B, ...) that can move without leaving bounds.
 
-    Where x is at a bound and u points beyond it, u becomes 0: such a pixel is left out of v and of
+    Where x is at a bound and u points beyond it, u becomes 0: this pixel is left out of v and of
     the gradient, and s is computed again from the others, until no further pixel would leave. The
     result is the displacement nearest to v that stays in the box and, to first order, keeps the
     confidence; this is Newton's method on a piecewise linear function of s.
