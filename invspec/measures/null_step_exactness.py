@@ -113,7 +113,7 @@ def outcome(
 ) -> Outcome:
     """What the step from x to x_target, (D,) float64, does."""
     step = attack.step(weights, x, x_target)
-    reached = x + step.taken
+    reached = x + step.delta
     before, after, clamped = (
         weights.logits(image) for image in (x, reached, reached.clamp(*bounds))
     )
@@ -131,6 +131,6 @@ def outcome(
         largest_logit_change=logit_change,
         confidence_drop=confidence - confidence_after,
         confidence_drop_clamped=confidence - confidence_clamped,
-        relative_distance=((x_target - x - step.taken).norm() / way).item() if way > 0 else 0.0,
+        relative_distance=((x_target - x - step.delta).norm() / way).item() if way > 0 else 0.0,
         alpha_max=min(step.alpha_max, 1.0),
     )
