@@ -61,12 +61,12 @@ def _bundled() -> tuple[Tensor, Tensor]:
 
 def dealt(y: Tensor) -> Tensor:
     """An order of the examples, (N,), any run of which has the classes of y (N,) in proportion."""
-    share = torch.empty(len(y), dtype=torch.float64)
+    rank = torch.empty(len(y), dtype=torch.float64)
     for label in y.unique():
         positions = (y == label).nonzero().flatten().tolist()
         members = sorted(positions, key=lambda position: digest(f"digits/{position}"))
-        share[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
-    return share.argsort(stable=True)
+        rank[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return rank.argsort(stable=True)
 
 
 def enlarge(images: Tensor) -> Tensor:

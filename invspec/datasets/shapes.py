@@ -22,7 +22,7 @@ SIDE = 32
 RADII = (7.0, 12.0)
 
 # Largest rotation of a figure in degrees, and largest noise on a pixel in [0, 1], both either way.
-TILT = 15.0
+MAX_TILT = 15.0
 NOISE = 0.1
 
 
@@ -74,7 +74,7 @@ def cover(y: Tensor, draws: Stream) -> Tensor:
     radius = least + (most - least) * draws.uniform((len(y), 1, 1))
     # anywhere, as long as the figure stays inside the image
     centre = (SIDE / 2 - radius) * (2 * draws.uniform((len(y), 2, 1)) - 1)
-    tilt = math.radians(TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
+    tilt = math.radians(MAX_TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
     # centres of pixels, measured from the centre of the image
     along = torch.arange(SIDE) - (SIDE - 1) / 2
     right, down = ((along - centre[:, axis]) / radius[:, 0] for axis in (0, 1))

@@ -23,7 +23,7 @@ from invspec.ops.types import Bounds, Shape
 BLOCK = 1024
 
 # Largest size in bytes of a split that is held in memory.
-IN_MEMORY = 2**29
+MAX_BYTES_IN_MEMORY = 2**29
 
 BOUNDS: Bounds = (-math.inf, math.inf)
 
@@ -69,7 +69,7 @@ class Spheres(Generated):
     def load(self, split: SplitName) -> Split:
         drawn = DrawnSplit(torch.arange(self.count(split)), self, f"spheres/{self.seed}/{split}")
         # four bytes per float32
-        if 4 * self.d * len(drawn) > IN_MEMORY:
+        if 4 * self.d * len(drawn) > MAX_BYTES_IN_MEMORY:
             return drawn
         return TensorSplit(*drawn.points(drawn.index), BOUNDS)
 

@@ -15,11 +15,11 @@ from invspec.errors import InvspecError, first_line
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 
 # PIL's modes with more than 8 bits per channel; converting them to RGB would clip at 255.
-DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+HIGH_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 # Largest ratio of length and width. A longer strip could fill the memory when its shorter side is
 # resized.
-LONGEST = 100
+MAX_RATIO = 100
 
 
 def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
@@ -63,14 +63,14 @@ def _rgb(path: Path) -> Image.Image:
 
 def _require_usable(image: Image.Image, path: Path) -> None:
     """Raise InvspecError if converting to RGB would clip pixels, or if the image is a strip."""
-    if image.mode in DEEP:
+    if image.mode in HIGH_BIT_MODES:
         raise InvspecError(
             f"{path} has pixels of mode {image.mode}, expected 8 bits per channel",
             hint="convert it to 8 bits, with the scale that you intend",
         )
-    if max(image.size) > LONGEST * min(image.size):
+    if max(image.size) > MAX_RATIO * min(image.size):
         width, height = image.size
         raise InvspecError(
-            f"{path} is {width}x{height}, expected at most {LONGEST} times as long as wide",
+            f"{path} is {width}x{height}, expected at most {MAX_RATIO} times as long as wide",
             hint="crop it, or remove it",
         )

@@ -18,7 +18,7 @@ from invspec.files.decoding import decoded
 from invspec.files.listing import Listing
 
 # Number of batches that are decoded ahead of the one in use.
-AHEAD = 2
+BATCHES_AHEAD = 2
 
 # Not every system can tell which cores this process may use.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -30,7 +30,7 @@ THREADS = min(8, CORES)
 class StreamedSplit(LazySplit):
     """The images of a listing at index (N,), as pixels (3, size, size), decoded as they are read.
 
-    `threads` threads decode at most AHEAD batches in advance; neither number changes a pixel.
+    `threads` threads decode at most BATCHES_AHEAD batches in advance; neither number changes a pixel.
     """
 
     images: Listing
@@ -64,7 +64,7 @@ class StreamedSplit(LazySplit):
             for positions in chunks:
                 index = self.index[positions].tolist()
                 waiting.append([pool.submit(self._decoded, position) for position in index])
-                if len(waiting) > AHEAD:
+                if len(waiting) > BATCHES_AHEAD:
                     yield self._stacked(waiting.popleft())
             while waiting:
                 yield self._stacked(waiting.popleft())

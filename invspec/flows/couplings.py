@@ -24,8 +24,8 @@ from invspec.ops.types import Shape
 InnerNorm = Literal["actnorm", "batch_norm", "none"]
 
 # Lower bound of h, whose sigmoid scales an affine coupling: no scale is below
-# sigmoid(LEAST_H + 2) = 0.0025.
-LEAST_H = -8.0
+# sigmoid(MIN_H + 2) = 0.0025.
+MIN_H = -8.0
 
 
 class Coupling(Invertible):
@@ -82,7 +82,7 @@ class AdditiveCoupling(Coupling):
 class AffineCoupling(Coupling):
     """(a, b) -> (a, (b + t(a)) s(a)), where net maps a to t and h, stacked along the channels.
 
-    s = sigmoid(max(h, LEAST_H) + 2). The bound keeps the inverse from overflowing on codes that no
+    s = sigmoid(max(h, MIN_H) + 2). The bound keeps the inverse from overflowing on codes that no
     image has.
     """
 
@@ -98,7 +98,7 @@ class AffineCoupling(Coupling):
         """t, and log s in the precision of log-determinants that belong to `like`."""
         t, h = params.chunk(2, dim=1)
         # + 2, as in Glow: with h = 0 at the start, s is 0.88 and not one half
-        return t, F.logsigmoid(h.to(at_least_float32(like)).clamp_min(LEAST_H) + 2)
+        return t, F.logsigmoid(h.to(at_least_float32(like)).clamp_min(MIN_H) + 2)
 
 
 def halvable(shape: Shape) -> Shape:

@@ -11,7 +11,7 @@ from invspec.flows.invertible import at_least_float32
 from invspec.flows.layers import ActNorm
 
 # Number of matrix entries that are solved at once; bounds the memory of `inverse`.
-AT_ONCE = 2**24
+MAX_ENTRIES = 2**24
 
 # Share of a class's covariance that is replaced by its diagonal.
 SHRINKAGE = 0.01
@@ -55,7 +55,7 @@ class TriangularGivenLogits(nn.Module):
         """The nuisance (B, n) that `forward` maps to `mapped`, given the logits."""
         p = semantic.softmax(1)
         unscaled = mapped * (-(p @ self.log_scale)).exp()
-        rows = max(AT_ONCE // mapped.shape[1] ** 2, 1)
+        rows = max(MAX_ENTRIES // mapped.shape[1] ** 2, 1)
         chunks = zip(p.split(rows), unscaled.split(rows), strict=True)
         centred = torch.cat([self._solve(*chunk) for chunk in chunks])
         return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)

@@ -33,7 +33,7 @@ EXACT_ENOUGH = (torch.float32, torch.float64)
 MAX_ERROR, MAX_ERROR_UNDER_AUTOCAST = 1e-2, 1e-1
 
 # Lower bound of that size, for inputs that are nearly all 0.
-LEAST_SIZE = 1e-3
+MIN_RMS = 1e-3
 
 
 class Run(Invertible):
@@ -120,7 +120,7 @@ class _Reversible(torch.autograd.Function):
 
 def _relative_error(restored: Tensor, x: Tensor) -> float:
     """Distance of the restored input from the true one x, relative to the size of x."""
-    return (_rms(restored - x) / _rms(x).clamp_min(LEAST_SIZE)).item()
+    return (_rms(restored - x) / _rms(x).clamp_min(MIN_RMS)).item()
 
 
 def _rms(x: Tensor) -> Tensor:

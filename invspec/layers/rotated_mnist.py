@@ -8,11 +8,11 @@ from invspec.layers.factory import LayerFactory
 from invspec.ops.types import Shape
 
 # Number of 3 x 3 convolutions after the max-pooling, of six in all.
-DEEP = 4
+CONVS_AFTER_POOL = 4
 
 # Smallest height and width: each of the six convolutions takes 2 from the size, the max-pooling
 # halves it, and the last kernel is 4 x 4.
-LEAST = 28
+MIN_SIDE = 28
 
 
 def seven_layers(
@@ -25,13 +25,15 @@ def seven_layers(
 
     net = nn.Sequential(*unit(layers.lift(channels, fields), nn.Dropout(dropout)))
     net.extend(unit(layers.conv(fields, fields), nn.MaxPool2d(2)))
-    for _ in range(DEEP):
+    for _ in range(CONVS_AFTER_POOL):
         net.extend(unit(layers.conv(fields, fields), nn.Dropout(dropout)))
     return net.append(layers.conv(fields, classes, 4))
 
 
-def require_room(shape: Shape) -> None:
+def require_large_enough(shape: Shape) -> None:
     """Raise ValueError for images that are too small for the seven convolutions."""
     _, height, width = shape
-    if min(height, width) < LEAST:
-        raise ValueError(f"seven convolutions need {LEAST}x{LEAST} or more, found {height}x{width}")
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"seven convolutions need {MIN_SIDE}x{MIN_SIDE} or more, found {height}x{width}"
+        )

@@ -12,7 +12,7 @@ from invspec.ops.types import Shape
 KERNEL = 3
 
 # Smallest height and width of which the two max-poolings leave anything.
-LEAST = 16
+MIN_SIDE = 16
 
 
 class TableOne(StandardisingModel):
@@ -43,9 +43,9 @@ class TableOne(StandardisingModel):
     def pooled(self, shape: Shape) -> tuple[int, int]:
         """Height and width after the last max-pooling. Raises ValueError if they are 0."""
         _, height, width = shape
-        if min(height, width) < LEAST:
+        if min(height, width) < MIN_SIDE:
             raise ValueError(
-                f"{type(self).__name__} needs images of at least {LEAST}x{LEAST}, "
+                f"{type(self).__name__} needs images of at least {MIN_SIDE}x{MIN_SIDE}, "
                 f"found {height}x{width}"
             )
         return _pooled(height), _pooled(width)

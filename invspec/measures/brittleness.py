@@ -16,7 +16,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import SHARES
 from invspec.scoring.among import CountedMeasure, counted
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import mean_of_pairs
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]
@@ -74,7 +74,7 @@ class Brittleness(CountedMeasure):
         """Confidence in the true class, batch by batch, (B, number of sizes)."""
         device = device_of(model)
         names = ("x_adv",) if self.direction == "attack" else ()
-        for batch, tensors in attacked.batches(READ, *names):
+        for batch, tensors in attacked.batches(BATCH_SIZE, *names):
             x, y = batch.x.to(device), batch.y.to(device)
             direction = self._direction(batch, tensors).to(device)
             moved = ((x + linf * direction).clamp(*batch.bounds) for linf in self.sizes)

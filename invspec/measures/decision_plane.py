@@ -17,7 +17,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.plane import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
-from invspec.scoring.pairs import READ, class_count, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, class_count, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 # x (B, C, H, W) to logits (B, K)
@@ -105,8 +105,8 @@ class DecisionPlane(NuisanceClassifierMeasure):
                 hint="widen the sample of the second attack",
             )
         at, device = circle_points(circles.radii, self.angles), device_of(model)
-        read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
-        misread = read != circles.labels[:, None]
+        labels = torch.stack([self._labels(classifiers, plane.to(device), at) for plane in planes])
+        misread = labels != circles.labels[:, None]
         shares = misread.double().mean(-1).flatten(1)
         where = [
             {"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES
@@ -131,7 +131,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
     ) -> Regions:
         extent = self.extent * circles.radii.max()
         at = square_grid(self.resolution, float(extent))
-        regions = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
+        regions = torch.stack([self._labels(classifiers, plane.to(device), at) for plane in planes])
         ends = torch.stack([plane.ends for plane in planes]).float()
         return Regions(
             regions.to(torch.uint8),
@@ -142,7 +142,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
             points={"x": ends[:, 0], self.spanned_by: ends[:, 1]},
         )
 
-    def _read(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
+    def _labels(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
         """The class that each of Q classifiers gives to the points at (..., 2).
 
         Returns (Q, ...) int64 on the CPU.
@@ -155,7 +155,9 @@ class DecisionPlane(NuisanceClassifierMeasure):
 @torch.no_grad()
 def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
     """The class that a classifier gives each point at (M, 2) of a plane: (M,) int64 on the CPU."""
-    return torch.cat([classifier(plane.images(part)).argmax(1).cpu() for part in at.split(READ)])
+    return torch.cat(
+        [classifier(plane.images(part)).argmax(1).cpu() for part in at.split(BATCH_SIZE)]
+    )
 
 
 # ─ planes and circles ─────────────────────────────────────────────────────────────────────────
@@ -183,7 +185,7 @@ class Plane:
 
 def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Plane]:
     """The plane of each pair whose points span one."""
-    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, BATCH_SIZE, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
         pairs = zip(batch.x.cpu().double(), others.cpu().double(), strict=True)
         for row, (x, other) in enumerate(pairs, start=places.start):
@@ -210,7 +212,7 @@ class Circles:
         Raises: InvspecError where there are not images of two classes.
         """
         lengths = torch.cat(
-            [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(READ)]
+            [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(BATCH_SIZE)]
         )
         y = images.labels().cpu()
         if len(y.unique()) != 2:

@@ -17,7 +17,7 @@ from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
 from invspec.ops.types import MAGNITUDES, SHARES, Bounds
-from invspec.scoring.pairs import READ, PairMeasure, Walks, confidences, eligible, walked
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
@@ -81,7 +81,7 @@ class SphereMeasure(PairMeasure):
         """The range to which points are clamped."""
         return walks.batch.bounds if self.clamp else (-torch.inf, torch.inf)
 
-    def numbers(self, vertices: int) -> range:
+    def vertex_numbers(self, vertices: int) -> range:
         """The number of each measured vertex on its path, the source being 0."""
         return range(0, self.every * vertices, self.every)
 
@@ -120,19 +120,19 @@ class Equiconfidence(SphereMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
-        widths = torch.stack(
+        quantiles = torch.stack(
             [
                 torch.stack([self._around(model, walks, *vertex) for vertex in vertices])
                 for walks, vertices in self.spheres(model, attacked, rows)
             ]
         ).cpu()
-        places = product(self.numbers(widths.shape[1]), self.radii, self.quantiles)
+        places = product(self.vertex_numbers(quantiles.shape[1]), self.radii, self.quantiles)
         source = attacked.pairs.source[rows]
         return Scored(
             [
                 mean_of_pairs(column, source, SHARES, vertex=vertex, radius=radius, quantile=level)
                 for column, (vertex, radius, level) in zip(
-                    widths.flatten(1).unbind(1), places, strict=True
+                    quantiles.flatten(1).unbind(1), places, strict=True
                 )
             ]
         )
@@ -166,7 +166,7 @@ class RealisedNorm(SphereMeasure):
                 for walks, vertices in self.spheres(model, attacked, rows)
             ]
         ).cpu()
-        places = product(self.numbers(lengths.shape[1]), self.radii)
+        places = product(self.vertex_numbers(lengths.shape[1]), self.radii)
         source = attacked.pairs.source[rows]
         return Scored(
             [
@@ -190,7 +190,7 @@ def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """
     parts = [
         input_gradient(model, log_odds, images, label.expand(len(images)))
-        for images in x.split(READ)
+        for images in x.split(BATCH_SIZE)
     ]
     return steepest(torch.cat(parts), "l2")
 

@@ -14,7 +14,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
 from invspec.ops.modules import device_of
 from invspec.ops.types import MAGNITUDES
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import exact, mean_of_pairs
 
 Precision = Literal["float64", "float32", "bfloat16"]
@@ -74,7 +74,7 @@ def inversion_errors(model: nn.Module, examples: Examples, dtype: torch.dtype) -
     # a copy, because `to` changes a net in place
     device, net = device_of(model), copy.deepcopy(model).to(dtype)
     errors: list[Tensor] = []
-    for batch in examples.clean.batches(READ):
+    for batch in examples.clean.batches(BATCH_SIZE):
         x = batch.x.to(device, dtype)
         decoded = cast(Bijective, net).decode(*cast(Bijective, net).encode(x))
         # float64, so that the difference itself is not rounded to dtype

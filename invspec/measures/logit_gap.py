@@ -12,7 +12,7 @@ from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.types import MAGNITUDES
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.preimages import on_device
 from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
@@ -61,7 +61,7 @@ class LogitGap(Measure):
         """Each quantity of every example, by name: (N,) float64."""
         net, device = in_double(model), device_of(model)
         parts: list[dict[str, Tensor]] = []
-        for batch, tensors in on_device(attacked, device).batches(READ, "x_adv", "exact"):
+        for batch, tensors in on_device(attacked, device).batches(BATCH_SIZE, "x_adv", "exact"):
             x_adv, images = (tensors[name].to(device) for name in ("x_adv", "exact"))
             clipped = images.clamp(*batch.bounds)
             before, after, within = (net(x) for x in (batch.x.double(), images, clipped))

@@ -12,7 +12,7 @@ from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
 from invspec.ops.modules import device_of
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import share_of_pairs
 
 
@@ -41,7 +41,7 @@ class MetamerError(NuisanceClassifierMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, metamers = examples
         classifiers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
-        missed, pairs = misread(metamers, classifiers, device_of(model)), metamers.pairs
+        missed, pairs = disagreements(metamers, classifiers, device_of(model)), metamers.pairs
         rows = [
             share_of_pairs(
                 wrong[pairs.y == k],
@@ -56,7 +56,7 @@ class MetamerError(NuisanceClassifierMeasure):
 
 
 @torch.no_grad()
-def misread(
+def disagreements(
     attacked: Examples, classifiers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
 ) -> dict[str, Tensor]:
     """The attacked images that each classifier labels unlike the oracle, (N,) bool by its name.
@@ -64,7 +64,7 @@ def misread(
     A classifier gives logits (B, K) for x (B, C, H, W). The oracle sees clipped images.
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
-    for batch, tensors in attacked.batches(READ, "x_adv"):
+    for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv"):
         x = tensors["x_adv"].to(device)
         labels = attacked.oracle_labels(x.clamp(*batch.bounds))
         for name, classifier in classifiers.items():

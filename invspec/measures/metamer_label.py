@@ -15,8 +15,8 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, walked
-from invspec.scoring.paths import shares
+from invspec.scoring.pairs import BATCH_SIZE, walked
+from invspec.scoring.paths import path_positions
 from invspec.scoring.rows import share_of_pairs
 
 Among = Literal["readable", "all"]
@@ -70,8 +70,8 @@ class MetamerLabel(OracleMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        pairs, ends = attacked.pairs, Ends.read(attacked, device_of(model))
-        rows = ends.among(self.among)
+        pairs, correct = attacked.pairs, OracleCorrect.read(attacked, device_of(model))
+        rows = correct.among(self.among)
         parts = zip(*self._labels(model, attacked), strict=True)
         label, own = (torch.cat(labels) for labels in parts)
         nuisance, logits = label == pairs.y_target, label == pairs.y
@@ -82,7 +82,7 @@ class MetamerLabel(OracleMeasure):
             "model_keeps": ~pairs.changed,
             "model_keeps_shown": own == pairs.prediction,
         }
-        of_all = {"readable": ends.source & ends.target, "oracle_accuracy": ends.source}
+        of_all = {"readable": correct.source & correct.target, "oracle_accuracy": correct.source}
         return Scored(
             [
                 *(
@@ -100,7 +100,7 @@ class MetamerLabel(OracleMeasure):
     def _labels(self, model: nn.Module, attacked: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """The labels (B,) that the oracle and the model give the images shown, batch by batch."""
         device = device_of(model)
-        for batch, tensors in attacked.batches(READ, "x_adv"):
+        for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv"):
             images = self.shown(tensors["x_adv"].to(device), batch.bounds)
             yield attacked.oracle_labels(images).cpu(), model(images).argmax(1).cpu()
 
@@ -118,10 +118,10 @@ class MetamerPathLabel(OracleMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         device = device_of(model)
-        rows = Ends.read(attacked, device).among(self.among)
+        rows = OracleCorrect.read(attacked, device).among(self.among)
         pairs, labels = attacked.pairs.take(rows), self._labels(attacked, device)[rows]
         numbers: list[Row] = []
-        for t, label in zip(shares(labels.shape[1]), labels.unbind(1), strict=True):
+        for t, label in zip(path_positions(labels.shape[1]), labels.unbind(1), strict=True):
             for name, y in (("logits", pairs.y), ("nuisance", pairs.y_target)):
                 numbers.append(share_of_pairs(label == y, pairs.source, quantity=name, t=t))
         return Scored(numbers)
@@ -132,14 +132,14 @@ class MetamerPathLabel(OracleMeasure):
         parts: list[Tensor] = []
         for walks in walked(attacked, device):
             images = self.shown(walks.path, walks.batch.bounds)
-            chunks = images.flatten(0, 1).split(READ)
+            chunks = images.flatten(0, 1).split(BATCH_SIZE)
             labels = torch.cat([attacked.oracle_labels(chunk) for chunk in chunks])
             parts.append(labels.view(images.shape[:2]).cpu())
         return torch.cat(parts)
 
 
 @dataclass(frozen=True)
-class Ends:
+class OracleCorrect:
     """Whether the oracle labels source and target of each pair correctly, each (N,) bool."""
 
     source: Tensor
@@ -148,11 +148,11 @@ class Ends:
     @classmethod
     @torch.no_grad()
     def read(cls, attacked: Examples, device: torch.device) -> Self:
-        """Ask the oracle about all pairs, READ at a time."""
+        """Ask the oracle about all pairs, BATCH_SIZE at a time."""
         pairs = attacked.pairs
         labels = [
             [attacked.oracle_labels(images.to(device)).cpu() for images in (batch.x, batch.targets)]
-            for batch, _ in attacked.batches(READ)
+            for batch, _ in attacked.batches(BATCH_SIZE)
         ]
         source, target = (torch.cat(parts) for parts in zip(*labels, strict=True))
         return cls(source == pairs.y, target == pairs.y_target)

@@ -13,8 +13,8 @@ from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import PairMeasure, demand_path, eligible
-from invspec.scoring.paths import shares
+from invspec.scoring.pairs import PairMeasure, eligible, require_path
+from invspec.scoring.paths import path_positions
 from invspec.scoring.pictures import Shown, one_pair_per_source
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
@@ -47,7 +47,7 @@ class MetamerTriples(PairMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        demand_bounds(attacked.clean.bounds)
+        require_bounds(attacked.clean.bounds)
         among = eligible(attacked, self.eligible)
         selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         pairs = attacked.pairs.take(selected.rows)
@@ -91,8 +91,8 @@ class MetamerColumns(PairMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        demand_bounds(attacked.clean.bounds)
-        demand_path(attacked)
+        require_bounds(attacked.clean.bounds)
+        require_path(attacked)
         among = eligible(attacked, self.eligible)
         selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         places = selected.rows.tolist()
@@ -107,7 +107,7 @@ class MetamerColumns(PairMeasure):
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
-        sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
+        sides = torch.tensor([*path_positions(path.shape[1]), math.nan], dtype=torch.float64)
         return Scored(
             # the row before the last shows the metamers
             [mean_of_pairs(captions[-2], pairs.source, SHARES)],
@@ -115,7 +115,7 @@ class MetamerColumns(PairMeasure):
         )
 
 
-def demand_bounds(bounds: Bounds) -> None:
+def require_bounds(bounds: Bounds) -> None:
     """Raises InvspecError where the pixel range is not bounded: such images cannot be drawn."""
     if not all(map(math.isfinite, bounds)):
         hint = "leave this measure out for such a data set"

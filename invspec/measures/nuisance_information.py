@@ -59,7 +59,7 @@ class NuisanceInformation(NuisanceClassifierMeasure):
         classifier = self.fit(model, train, self.features)
         rows = [
             *rows_of(classifier, classifier.codes(judged.clean), ""),
-            *rows_of(classifier, classifier.learnt, "train_"),
+            *rows_of(classifier, classifier.train_codes, "train_"),
         ]
         by_name = {row.where["quantity"]: row for row in rows}
         return Scored([by_name[name] for name in QUANTITIES])

@@ -17,7 +17,7 @@ from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, PairMeasure, eligible, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, eligible, placed_batches
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
 
 
@@ -87,7 +87,7 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
     """Every quantity of the pairs that count, rows (N,) bool, by name: (P,) float64."""
     attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
     quantities: list[tuple[float, ...]] = []
-    for places, batch, _ in placed_batches(attacked, READ):
+    for places, batch, _ in placed_batches(attacked, BATCH_SIZE):
         pairs = batch.take(rows[places])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
         quantities += [

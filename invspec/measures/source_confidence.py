@@ -8,7 +8,7 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.types import SHARES
-from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 
@@ -27,8 +27,8 @@ class SourceConfidence(PairMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows, pairs = eligible(attacked, self.eligible), attacked.pairs
-        batches = (tensors["x_adv"] for _, tensors in attacked.batches(READ, "x_adv"))
-        labels = pairs.prediction.split(READ)
+        batches = (tensors["x_adv"] for _, tensors in attacked.batches(BATCH_SIZE, "x_adv"))
+        labels = pairs.prediction.split(BATCH_SIZE)
         final = torch.cat(
             [confidences(model, x_adv, y) for x_adv, y in zip(batches, labels, strict=True)]
         )

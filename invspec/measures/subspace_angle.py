@@ -16,7 +16,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
 from invspec.scoring.components import Cloud, Components
-from invspec.scoring.jackknife import GROUPS, Ends, jackknife, mean_and_quantile
+from invspec.scoring.jackknife import GROUPS, Estimate, jackknife, mean_and_quantile
 from invspec.scoring.perturbations import perturbations
 from invspec.scoring.rows import estimated
 
@@ -162,7 +162,7 @@ QUANTITIES: dict[str, Callable[[Angles], Tensor]] = {
 }
 
 
-def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, Ends]]:
+def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, Estimate]]:
     """Each quantity with its interval, from the angles without each group of examples."""
     rows = {
         name: jackknife(read(angles).item(), [read(reduced).item() for reduced in without])

@@ -17,10 +17,10 @@ from invspec.scoring.rows import estimated, exact, share
 QUANTITIES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
 
 # difference of lengths that rounding may make
-SAME = 1e-4
+LENGTH_ROUNDING = 1e-4
 
 # images read at a time
-READ = 4096
+BATCH_SIZE = 4096
 
 # half of a 95 % interval in standard errors
 _Z = NormalDist().inv_cdf(0.975)
@@ -89,12 +89,14 @@ class Theorem1(Measure):
 def _is_shift(examples: Examples) -> bool:
     """Whether all perturbations have the same length: true of a shift, false of a swap."""
     lengths = examples.judged.linf
-    return bool(lengths.max() - lengths.min() <= SAME)
+    return bool(lengths.max() - lengths.min() <= LENGTH_ROUNDING)
 
 
 def first_coordinate_is_class(examples: Examples) -> Tensor:
     """Whether the sign of coordinate 0 is the class of each clean example, (N,) bool."""
-    signs = torch.cat([batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(READ)])
+    signs = torch.cat(
+        [batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(BATCH_SIZE)]
+    )
     return signs.cpu() == (examples.judged.y == 1)
 
 

@@ -12,7 +12,7 @@ from invspec.ops.modules import device_of
 from invspec.scoring.rows import share
 
 # images per forward pass
-BATCH = 128
+BATCH_SIZE = 128
 
 
 class TopKError(Measure):
@@ -32,7 +32,7 @@ class TopKError(Measure):
         (attacked,), device = examples, device_of(model)
         missed = [
             self._missed(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
-            for batch, tensors in attacked.batches(BATCH, "x_adv")
+            for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv")
         ]
         return Scored([share(torch.cat(missed), attacked.judged.index)])
 

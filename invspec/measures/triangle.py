@@ -17,7 +17,7 @@ from invspec.kinds import Number
 from invspec.ops.modules import device_of
 from invspec.ops.plane import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
@@ -94,7 +94,7 @@ class Triangle(PairMeasure):
         corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
         parts = [
             self._quantities(spots.confidences(model, rows, weights), spots.confidence, edges)
-            for rows in corners.split(max(1, READ // len(weights)))
+            for rows in corners.split(max(1, BATCH_SIZE // len(weights)))
         ]
         return torch.cat(parts).double()
 
@@ -153,6 +153,6 @@ def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Itera
 
 def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Place, source image and final image of each pair that counts."""
-    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, BATCH_SIZE, "x_adv"):
         for row in rows[places].nonzero().flatten().tolist():
             yield places.start + row, batch.x[row], tensors["x_adv"][row]

@@ -21,7 +21,7 @@ from invspec.ops.types import Shape
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 # Smallest height and width of which the strides leave anything.
-LEAST = 15
+MIN_SIDE = 15
 
 
 class AlexNetCIFAR(StandardisingModel):
@@ -46,9 +46,9 @@ class AlexNetCIFAR(StandardisingModel):
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         channels, height, width = shape
-        if min(height, width) < LEAST:
+        if min(height, width) < MIN_SIDE:
             raise ValueError(
-                f"AlexNet needs images of at least {LEAST}x{LEAST}, found {height}x{width}"
+                f"AlexNet needs images of at least {MIN_SIDE}x{MIN_SIDE}, found {height}x{width}"
             )
         # A stride of 2, then three poolings.
         positions = math.prod((side + 1) // 2 // 8 for side in (height, width))

@@ -16,7 +16,7 @@ from invspec.equivariant.model import (
     require_even_maps,
 )
 from invspec.layers.factory import LayerFactory
-from invspec.layers.vgg import SHRINKS, VGG, Widths, features
+from invspec.layers.vgg import DOWNSAMPLING, VGG, Widths, features
 from invspec.ops.types import Shape
 
 
@@ -55,7 +55,7 @@ class GCNNVGG16(EquivariantModel, VGG):
     def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
-            require_even_maps(shape, SHRINKS)
+            require_even_maps(shape, DOWNSAMPLING)
         per_field = numbers_per_field(self.head, layers.order, height, width)
         linear = nn.Linear(self.fields[-1] * per_field, classes)
         maps = features(layers, shape[0], self.fields)

@@ -9,7 +9,7 @@ from invspec.equivariant.group_conv import GroupMax
 from invspec.equivariant.model import EquivariantModel
 from invspec.layers.factory import LayerFactory
 from invspec.layers.pooling import SpatialMax
-from invspec.layers.rotated_mnist import require_room, seven_layers
+from invspec.layers.rotated_mnist import require_large_enough, seven_layers
 from invspec.ops.types import Shape
 
 
@@ -28,7 +28,7 @@ class P4CNN(EquivariantModel):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout rate of the maps")
 
     def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
-        require_room(shape)
+        require_large_enough(shape)
         channels, height, width = shape
         if height % 2 or width % 2:
             raise ValueError(

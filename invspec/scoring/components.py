@@ -53,7 +53,7 @@ class Scatter:
             outer.addmm_(rows.double().T, rows.double())
         return cls(len(vectors), total, outer)
 
-    def less(self, other: Scatter) -> Scatter:
+    def minus(self, other: Scatter) -> Scatter:
         """The sums without the vectors of another scatter."""
         # float64 sums: a subtraction replaces a pass over all vectors but one group
         return Scatter(self.n - other.n, self.total - other.total, self.outer - other.outer)
@@ -93,7 +93,7 @@ class Cloud:
         A group takes every GROUPS-th example, so that it has all classes.
         """
         group = self.rows[:0] if without is None else self.rows[without::GROUPS]
-        covariance = self.scatter.less(Scatter.of(group)).covariance(self.centre)
+        covariance = self.scatter.minus(Scatter.of(group)).covariance(self.centre)
         values, vectors = leading(covariance, k)
         # rounding may put an eigenvalue that is 0 below it
         return Components(self._in_pixels(vectors), values.clamp(min=0), covariance.trace().item())

@@ -13,10 +13,10 @@ from torch import Tensor
 GROUPS = 20
 
 # value, low, high
-Ends = tuple[float, float, float]
+Estimate = tuple[float, float, float]
 
 
-def jackknife(value: float, without: Sequence[float]) -> Ends:
+def jackknife(value: float, without: Sequence[float]) -> Estimate:
     """A number in [0, 1] with its 95 % interval, from its values without each of g groups."""
     g = len(without)
     # the variance is (g - 1) / g times the sum of squares about the mean; np.var divides by g
@@ -25,7 +25,7 @@ def jackknife(value: float, without: Sequence[float]) -> Ends:
     return value, max(0.0, value - half), min(1.0, value + half)
 
 
-def mean_and_quantile(draws: Tensor) -> tuple[Ends, Ends]:
+def mean_and_quantile(draws: Tensor) -> tuple[Estimate, Estimate]:
     """Mean and 95 % quantile of independent draws (R,), with the intervals that R draws leave."""
     # The mean is taken after sorting, which fixes the order of its sum.
     ordered, count = draws.sort().values, len(draws)

@@ -25,10 +25,10 @@ from invspec.perceptual.distances import (
 Eligible = Literal["correct", "all"]
 
 # images, or pairs of them, that are held at a time
-READ = 256
+BATCH_SIZE = 256
 
 # numbers of paths that are held at a time, 32 MiB, unless a single path has more
-HELD = 2**23
+MAX_HELD = 2**23
 
 
 class PairMeasure(Measure):
@@ -99,12 +99,12 @@ def eligible(examples: Examples, which: Eligible) -> Tensor:
 def confidences(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """The probability of label (M,) for images x (M, C, H, W): (M,) on the device of x.
 
-    READ images at a time.
+    BATCH_SIZE images at a time.
     """
     device = device_of(model)
     parts = [
         model(images.to(device)).softmax(1).gather(1, classes.to(device)[:, None]).squeeze(1)
-        for images, classes in zip(x.split(READ), label.split(READ), strict=True)
+        for images, classes in zip(x.split(BATCH_SIZE), label.split(BATCH_SIZE), strict=True)
     ]
     return torch.cat(parts).to(x.device) if parts else x.new_empty(0)
 
@@ -147,7 +147,7 @@ class Walks:
     confidence: Tensor
 
 
-def demand_path(examples: Examples) -> None:
+def require_path(examples: Examples) -> None:
     """Raises InvspecError where the attack kept no path."""
     if not examples.has("path"):
         hint = "set keep_path: true on an attack that walks, such as nspgd"
@@ -155,13 +155,13 @@ def demand_path(examples: Examples) -> None:
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
-    """The pairs in order, at most size at a time; as many as HELD allows where size is None.
+    """The pairs in order, at most size at a time; as many as MAX_HELD allows where size is None.
 
     Raises: InvspecError where the attack kept no path.
     """
-    demand_path(examples)
+    require_path(examples)
     if size is None:
-        size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
+        size = max(1, MAX_HELD // rows_of(examples.tensors, "path", 0, 1).numel())
     judged = examples.judged
     for rows, batch, tensors in placed_batches(examples, size, "x_adv", "path"):
         on_cpu = (
@@ -179,11 +179,11 @@ def distances_to_target(
 ) -> Tensor:
     """The distance of each pair's final image, or of its source if clean, to its target: (N,).
 
-    READ pairs at a time.
+    BATCH_SIZE pairs at a time.
     """
     between, device = distance(name, model), device_of(model)
     parts: list[Tensor] = []
-    for batch, tensors in examples.batches(READ, *(() if clean else ("x_adv",))):
+    for batch, tensors in examples.batches(BATCH_SIZE, *(() if clean else ("x_adv",))):
         x = batch.x if clean else tensors["x_adv"]
         parts.append(between(x.to(device), batch.targets.to(device)).double().cpu())
     return torch.cat(parts)

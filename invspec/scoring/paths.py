@@ -14,10 +14,10 @@ from invspec.ops.types import Bounds
 from invspec.scoring.pairs import confidences
 
 
-def shares(vertices: int) -> list[float]:
+def path_positions(vertices: int) -> list[float]:
     """The share of a path, from 0 to 1, that ends at each of its vertices.
 
-    >>> shares(3)
+    >>> path_positions(3)
     [0.0, 0.5, 1.0]
     """
     return [k / max(vertices - 1, 1) for k in range(vertices)]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from invspec.data import Examples
-from invspec.scoring.pairs import READ, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, placed_batches
 
 
 def pairs_of_one_source_per_class(examples: Examples, among: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Shown:
         """The pairs at rising places; reads no further than the last of them."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         last = int(rows[-1])
-        for places, batch, tensors in placed_batches(examples, READ, "x_adv"):
+        for places, batch, tensors in placed_batches(examples, BATCH_SIZE, "x_adv"):
             here = rows[(rows >= places.start) & (rows < places.stop)] - places.start
             parts.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
             if places.stop > last:

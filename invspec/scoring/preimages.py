@@ -15,7 +15,7 @@ from invspec.flows.invertible import Invertible
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.proxy import ModelProxy
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import share, share_of_pairs
 
 Images = Iterator[tuple[Tensor, Tensor]]
@@ -24,7 +24,7 @@ Images = Iterator[tuple[Tensor, Tensor]]
 def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
     """The net and the images x and x_adv (B, C, H, W) in the finest precision that was kept.
 
-    If the attack kept exact images, these are x_adv, and the net is a copy in float64. READ
+    If the attack kept exact images, these are x_adv, and the net is a copy in float64. BATCH_SIZE
     images at a time, on the net's device.
     """
     if attacked.has("exact"):
@@ -42,7 +42,7 @@ def on_device(attacked: Examples, device: torch.device) -> Examples:
 
 def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
     device = device_of(model)
-    for batch, tensors in on_device(attacked, device).batches(READ, name):
+    for batch, tensors in on_device(attacked, device).batches(BATCH_SIZE, name):
         x_adv = tensors[name].to(device)
         yield batch.x.to(x_adv.dtype), x_adv
 

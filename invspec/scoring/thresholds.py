@@ -22,7 +22,7 @@ Floats = NDArray[np.floating]
 REPLICATES = 2000
 
 # linf that rounding may give an image that was not moved
-STILL = 1e-6
+LINF_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
             hint="remove sample.targets",
         )
     first, *others = (attacked.judged for attacked in examples)
-    if others and bool((first.linf > STILL).any()):
+    if others and bool((first.linf > LINF_ROUNDING).any()):
         raise InvspecError(
             "the first attack has moved images",
             hint="of: [identity, ...], with identity on the whole split",

@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision import transforms
 
 from invspec.errors import InvspecError
-from invspec.files.decoding import LONGEST, decoded
+from invspec.files.decoding import MAX_RATIO, decoded
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 30), (30, 41), (33, 33), (24, 9), (7, 300)])
@@ -45,9 +45,9 @@ def test_deep_pixels_are_refused_and_not_clipped(tmp_path: Path) -> None:
 
 def test_the_longest_strip_is_read_and_a_longer_one_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    photo(path, 1, LONGEST)
+    photo(path, 1, MAX_RATIO)
     assert decoded(path, 2, 2).shape == (2, 2, 3)
-    photo(path, LONGEST + 1, 1)
+    photo(path, MAX_RATIO + 1, 1)
     with pytest.raises(InvspecError, match=r"a\.png is 101x1, expected at most 100 times as long"):
         decoded(path, 2, 2)
 

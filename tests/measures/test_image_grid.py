@@ -106,7 +106,7 @@ def test_only_the_first_classes_are_shown():
 
 
 def test_nothing_is_read_beyond_the_last_image_shown(monkeypatch):
-    monkeypatch.setattr("invspec.scoring.pictures.READ", 2)
+    monkeypatch.setattr("invspec.scoring.pictures.BATCH_SIZE", 2)
     read = []
 
     class Counted(dict):
