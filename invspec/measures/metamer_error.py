@@ -1,4 +1,4 @@
-"""Whether metamers fool the classifier on the logits, or one on the nuisance."""
+"""Whether metamers fool a net, and whether they fool a classifier of its nuisance."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from invspec.scoring.rows import share_of_pairs
 
 
 class MetamerError(NuisanceClassifierMeasure):
-    """Share of metamers that the net, and a classifier of its nuisance, label unlike an oracle.
+    """Share of metamers on which the net, or a classifier of its nuisance, contradicts an oracle.
 
-    The first of two attacks, usually identity, has the examples to which the nuisance
-    classifier is fitted, of which only the clean images count; the second gives the metamers. A
-    row for each classifier, logits or nuisance, and for each class of the source, which gave
-    the logits. The oracle sees images clipped to the pixel range, as people would; both
-    classifiers see the metamers as they are. Intervals are a bootstrap's over sources.
+    The nuisance classifier is fitted to the clean images of the first of two attacks, usually
+    identity; the second attack gives the metamers. One row for each classifier, logits or nuisance,
+    and each class of the source, whose logits the metamer has. The oracle sees images clipped to
+    the pixel range, as people would; both classifiers see the metamers as they are. Intervals are a
+    bootstrap's over sources.
 
     Raises: InvspecError where the nuisance classifier cannot be fitted.
     """
 
-    # Version 1 asked the oracle about metamers beyond the pixel bounds.
+    # Version 1 showed the oracle metamers beyond the pixel bounds.
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_target: ClassVar[bool] = True
@@ -59,7 +59,7 @@ class MetamerError(NuisanceClassifierMeasure):
 def disagreements(
     attacked: Examples, classifiers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
 ) -> dict[str, Tensor]:
-    """The attacked images that each classifier labels unlike the oracle, (N,) bool by its name.
+    """Where each classifier's label differs from the oracle's: (N,) bool by classifier.
 
     A classifier gives logits (B, K) for x (B, C, H, W). The oracle sees clipped images.
     """

@@ -37,7 +37,7 @@ class OracleMeasure(Measure):
         default="readable",
         description="pairs whose source and target the oracle labels correctly, or all",
     )
-    clip: bool = Field(default=True, description="show the oracle images within the pixel range")
+    clip: bool = Field(default=True, description="clip what the oracle sees to the pixel range")
 
     def smoke(self) -> Self:
         """Count all pairs, because an oracle of one epoch may label none correctly."""
@@ -53,15 +53,15 @@ class MetamerLabel(OracleMeasure):
 
     A row for each quantity, a share of pairs:
 
-        nuisance           the oracle sees the class of the target: invariance-based adversarial, as
-                           far as model_keeps
-        logits             the oracle sees the class of the source: the logits hold what is seen
+        nuisance           the oracle sees the class of the target: invariance-based adversarial, if
+                           the model keeps its label
+        logits             the oracle sees the class of the source: the logits fix what is visible
         other              the oracle sees neither
-        model_keeps        the model's label of the metamer, unclipped, is that of the source; by
-                           construction, but for rounding to float32
+        model_keeps        the model gives the unclipped metamer the label of the source: true by
+                           construction, up to rounding to float32
         model_keeps_shown  the same for the image that the oracle sees
-        readable           of all pairs, those whose source and target the oracle labels correctly
-        oracle_accuracy    of all pairs, those whose source it labels correctly
+        readable           among all pairs: the oracle labels source and target correctly
+        oracle_accuracy    among all pairs: the oracle labels the source correctly
 
     Intervals are a bootstrap's over sources, which n counts.
 
@@ -73,14 +73,14 @@ class MetamerLabel(OracleMeasure):
         pairs, correct = attacked.pairs, OracleCorrect.read(attacked, device_of(model))
         rows = correct.among(self.among)
         parts = zip(*self._labels(model, attacked), strict=True)
-        label, own = (torch.cat(labels) for labels in parts)
+        label, model_label = (torch.cat(labels) for labels in parts)
         nuisance, logits = label == pairs.y_target, label == pairs.y
         counted = {
             "nuisance": nuisance,
             "logits": logits,
             "other": ~(nuisance | logits),
             "model_keeps": ~pairs.changed,
-            "model_keeps_shown": own == pairs.prediction,
+            "model_keeps_shown": model_label == pairs.prediction,
         }
         of_all = {"readable": correct.source & correct.target, "oracle_accuracy": correct.source}
         return Scored(
@@ -106,7 +106,7 @@ class MetamerLabel(OracleMeasure):
 
 
 class MetamerPathLabel(OracleMeasure):
-    """The class that an image shows on its way to a metamer, where the logits stay the same.
+    """The class that an oracle sees along the path to a metamer, where the logits stay the same.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and for each
     quantity: the share of pairs for which the oracle sees the class of the source (logits), or
@@ -148,7 +148,7 @@ class OracleCorrect:
     @classmethod
     @torch.no_grad()
     def read(cls, attacked: Examples, device: torch.device) -> Self:
-        """Ask the oracle about all pairs, BATCH_SIZE at a time."""
+        """Label sources and targets of all pairs with the oracle, BATCH_SIZE at a time."""
         pairs = attacked.pairs
         labels = [
             [attacked.oracle_labels(images.to(device)).cpu() for images in (batch.x, batch.targets)]
