@@ -1,4 +1,4 @@
-"""Coloured figures, drawn when they are loaded."""
+"""Coloured figures, generated when they are loaded."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ NOISE = 0.1
 
 
 class Shapes(Generated):
-    """RGB images of 32 x 32 with a disc, cross, stripes or another of ten figures.
+    """RGB images of 32 x 32, each with one of ten figures, such as a disc, a cross or stripes.
 
-    Size, place, tilt (at most 15 degrees), the colours of figure and ground, and the noise on every
-    pixel are random for each image. One colour is bright and the other dark, with equal chance
-    either way, so that a class has no typical mean image. No figure is a rotated other one, so that
-    labels survive rotation. Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples
-    are balanced; the splits are independent. In Python and YAML the first field is classes.
+    Size, position, tilt (at most 15 degrees), the colours of figure and background, and the noise
+    on every pixel are random for each image. Figure or background is bright, with equal
+    probability, and the other dark, so that a class has no typical mean image. No figure is a
+    rotation of another, so that rotation preserves labels. Labels cycle (0, 1, ..., K - 1, 0, ...),
+    so that the first n examples are balanced; the splits are independent. In Python and YAML the
+    first field is named classes.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -43,7 +44,7 @@ class Shapes(Generated):
         ge=2,
         le=10,
         alias="classes",
-        description="number of classes, the first of the ten figures",
+        description="number of classes: the first of the ten figures",
     )
     train: TrainCount = 4000
     val: ValCount = 500
@@ -130,7 +131,7 @@ def pair(u: Tensor, v: Tensor) -> Tensor:
 
 
 def crescent(u: Tensor, v: Tensor) -> Tensor:
-    # a disc without another one to its right
+    # a disc minus another one to its right
     return disc(u, v).maximum(0.8 - (u - 0.5).hypot(v))
 
 

@@ -1,4 +1,4 @@
-"""Decoding image files as ImageNet nets are tested: resized, then cropped to the centre."""
+"""Decoding image files as in tests of ImageNet nets: resize, then crop to the centre."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 # PIL's modes with more than 8 bits per channel; converting them to RGB would clip at 255.
 HIGH_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
-# Largest ratio of length and width. A longer strip could fill the memory when its shorter side is
-# resized.
+# Largest ratio of the longer to the shorter side. A longer strip could fill the memory when its
+# shorter side is resized.
 MAX_RATIO = 100
 
 
@@ -28,8 +28,8 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
     Its shorter side is resized to `resize` pixels, bilinearly with antialiasing, as torchvision
     does with a PIL image; then the centre is cropped.
 
-    Raises: InvspecError that names the file if it is no image, is damaged, or has unusable pixels
-    or an unusable shape.
+    Raises: InvspecError that names the file if it is not an image, is damaged, or has unusable
+    pixels or an unusable shape.
     """
     image = _rgb(path)
     shorter = min(image.size)
@@ -66,7 +66,7 @@ def _require_usable(image: Image.Image, path: Path) -> None:
     if image.mode in HIGH_BIT_MODES:
         raise InvspecError(
             f"{path} has pixels of mode {image.mode}, expected 8 bits per channel",
-            hint="convert it to 8 bits, with the scale that you intend",
+            hint="convert it to 8 bits per channel with the scale that you intend",
         )
     if max(image.size) > MAX_RATIO * min(image.size):
         width, height = image.size

@@ -30,7 +30,7 @@ THREADS = min(8, CORES)
 class StreamedSplit(LazySplit):
     """The images of a listing at index (N,), as pixels (3, size, size), decoded as they are read.
 
-    `threads` threads decode at most BATCHES_AHEAD batches in advance; neither number changes a pixel.
+    `threads` threads decode up to BATCHES_AHEAD batches in advance; this does not change any pixel.
     """
 
     images: Listing
@@ -48,7 +48,7 @@ class StreamedSplit(LazySplit):
         return self.images.y[self.index].to(self.device)
 
     def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
-        """The batch at each chunk of positions, with the next ones being decoded."""
+        """The batch at each chunk of positions, while the next ones are being decoded."""
         chunks = list(chunks)
         for positions, pixels in zip(chunks, self._pixels(chunks), strict=True):
             index = self.index[positions]

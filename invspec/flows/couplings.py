@@ -32,8 +32,8 @@ class Coupling(Invertible):
     """(a, b) -> (a, f(b)) for the two halves of the channels; the network of a sets f.
 
     Inverting it evaluates the same network, which therefore need not be invertible. In training
-    mode batch norm inside it uses the batch, so that only that very batch can be inverted; in eval
-    mode any code can.
+    mode, batch norm inside the network uses batch statistics, so only the same batch can be
+    inverted; in eval mode any code can.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -112,7 +112,7 @@ def halvable(shape: Shape) -> Shape:
 
 @contextmanager
 def frozen_statistics(net: nn.Module) -> Generator[None]:
-    """Keep the norms of a net from learning from a batch that they have seen before.
+    """Stop the norms of a net from updating on a batch that they have seen before.
 
     In training mode they still normalise by the batch.
     """
@@ -136,7 +136,7 @@ class NormedConv(nn.Module):
     def __init__(self, fan_in: int, fan_out: int, size: int, norm: InnerNorm) -> None:
         super().__init__()
         self.padding = size // 2
-        # a norm brings a shift of its own
+        # a norm has its own shift
         self.conv = nn.Conv2d(fan_in, fan_out, size, padding=self.padding, bias=norm == "none")
         nn.init.kaiming_normal_(self.conv.weight)
         makers = {"actnorm": ActNorm, "batch_norm": nn.BatchNorm2d, "none": lambda _: nn.Identity()}

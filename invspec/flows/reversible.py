@@ -26,13 +26,13 @@ MemoryField = Annotated[
     ),
 ]
 
-# Precisions that are exact enough to invert a deep net in.
+# Precisions that are exact enough to invert a deep net.
 EXACT_ENOUGH = (torch.float32, torch.float64)
 
 # Largest error of the reconstructed input, relative to its size, without and with autocast.
 MAX_ERROR, MAX_ERROR_UNDER_AUTOCAST = 1e-2, 1e-1
 
-# Lower bound of that size, for inputs that are nearly all 0.
+# Lower bound of the input's root mean square, for inputs that are nearly 0.
 MIN_RMS = 1e-3
 
 
@@ -128,7 +128,7 @@ def _rms(x: Tensor) -> Tensor:
 
 
 def _autocast_of(device: str) -> Callable[[], torch.autocast]:
-    """A factory of contexts with the present state of autocast, without its cache."""
+    """A factory of contexts with the current state of autocast, without its cache."""
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return partial(torch.autocast, device, dtype, enabled, cache_enabled=False)
 

@@ -7,18 +7,18 @@ from torch import nn
 from invspec.layers.factory import LayerFactory
 from invspec.ops.types import Shape
 
-# Number of 3 x 3 convolutions after the max-pooling, of six in all.
+# How many of the six 3 x 3 convolutions follow the max-pooling.
 CONVS_AFTER_POOL = 4
 
-# Smallest height and width: each of the six convolutions takes 2 from the size, the max-pooling
-# halves it, and the last kernel is 4 x 4.
+# Smallest height and width: each of the six convolutions trims 2 pixels per side length, the
+# max-pooling halves it, and the last kernel is 4 x 4.
 MIN_SIDE = 28
 
 
 def seven_layers(
     layers: LayerFactory, channels: int, fields: int, classes: int, dropout: float
 ) -> nn.Sequential:
-    """Images (B, C, H, W) to fields of logits (B, K * G, (H - 4) / 2 - 11, (W - 4) / 2 - 11)."""
+    """Images (B, C, H, W) to logit maps (B, K * G, (H - 4) / 2 - 11, (W - 4) / 2 - 11)."""
 
     def unit(conv: nn.Module, after: nn.Module) -> list[nn.Module]:
         return [conv, layers.norm(fields), nn.ReLU(), after]

@@ -11,12 +11,12 @@ from invspec.ops.types import Shape
 # Size of every kernel; no convolution is padded.
 KERNEL = 3
 
-# Smallest height and width of which the two max-poolings leave anything.
+# Smallest height and width that leave a map after both max-poolings.
 MIN_SIDE = 16
 
 
 class TableOne(StandardisingModel):
-    """The fields of both models of Table 1."""
+    """The fields that StdCNN and GCNN share, and their classifier."""
 
     widths: tuple[PositiveInt, PositiveInt] = Field(
         default=(10, 20), description="channels of the first two and of the last two convolutions"

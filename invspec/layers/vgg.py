@@ -12,14 +12,14 @@ from invspec.ops.types import Shape
 # Number of convolutions before each max-pooling.
 DEPTHS = (2, 2, 3, 3, 3)
 
-# Height and width of the image, divided by those of the last map.
+# Ratio of the image's height and width to those of the last map.
 DOWNSAMPLING = 2 ** len(DEPTHS)
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
 class VGG(StandardisingModel):
-    """The fields of both models."""
+    """The fields that vgg16 and gcnn_vgg16 share."""
 
     mean: Mean = CIFAR10_MEAN
     std: Std = CIFAR10_STD

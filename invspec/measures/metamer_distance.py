@@ -17,9 +17,9 @@ from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 class MetamerDistance(DistanceMeasure):
     """The distances of each pair's final image from its source and its target, and which is closer.
 
-    A row for each quantity: to_source and to_target, means over pairs, and closer_to_target,
-    the share of pairs whose final image is closer to the target. Intervals are a bootstrap's
-    over sources.
+    A row for each quantity: to_source and to_target, means over pairs, and closer_to_target, the
+    share of pairs whose final image is closer to the target. Intervals are from a bootstrap over
+    sources.
 
     Raises: InvspecError where no pair is eligible.
     """

@@ -63,7 +63,7 @@ class MetamerLabel(OracleMeasure):
         readable           among all pairs: the oracle labels source and target correctly
         oracle_accuracy    among all pairs: the oracle labels the source correctly
 
-    Intervals are a bootstrap's over sources, which n counts.
+    Intervals are from a bootstrap over sources, which n counts.
 
     Raises: InvspecError where among is readable and no pair is.
     """
@@ -109,8 +109,8 @@ class MetamerPathLabel(OracleMeasure):
     """The class that an oracle sees along the path to a metamer, where the logits stay the same.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and for each
-    quantity: the share of pairs for which the oracle sees the class of the source (logits), or
-    of the target (nuisance). Intervals are a bootstrap's over sources, which n counts.
+    quantity: the share of pairs for which the oracle sees the class of the source (logits), or of
+    the target (nuisance). Intervals are from a bootstrap over sources, which n counts.
 
     Raises: InvspecError where the attack kept no path, and where among is readable and no pair is.
     """

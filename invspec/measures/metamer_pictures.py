@@ -20,7 +20,7 @@ from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
 # largest number of logits drawn per image
-MOST_BARS = 20
+MAX_BARS = 20
 
 
 class MetamerTriples(PairMeasure):
@@ -126,10 +126,10 @@ def require_bounds(bounds: Bounds) -> None:
 
 
 def bars(logits: Tensor) -> Tensor:
-    """The logits to draw, (R, 3, K) to (R, 3, K'): the same classes per row, NaN in the last column."""
+    """The logits to draw, (R, 3, K) to (R, 3, K'): the same classes per row, NaN in the last."""
     classes = torch.arange(logits.shape[2]).expand(len(logits), -1)
-    if logits.shape[2] > MOST_BARS:
-        classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
+    if logits.shape[2] > MAX_BARS:
+        classes = logits[:, 0].topk(MAX_BARS, dim=1).indices
     drawn = logits.gather(2, classes[:, None].expand(-1, 3, -1))
     # the nuisance source's logits are not compared
     drawn[:, 2] = math.nan

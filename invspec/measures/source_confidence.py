@@ -15,13 +15,13 @@ from invspec.scoring.rows import mean_of_pairs
 class SourceConfidence(PairMeasure):
     """Mean probability, at each pair's final image, of the label that the model gives the source.
 
-    The interval is a bootstrap's over sources.
+    The interval is from a bootstrap over sources.
 
     Raises: InvspecError where no pair is eligible.
     """
 
     drop: bool = Field(
-        default=False, description="measure how much lower it is than at the source, instead"
+        default=False, description="measure the drop from the source's confidence instead"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -20,7 +20,7 @@ from invspec.ops.types import Shape
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
-# Smallest height and width of which the strides leave anything.
+# Smallest height and width that leave a map after all strides.
 MIN_SIDE = 15
 
 
@@ -30,7 +30,8 @@ class AlexNetCIFAR(StandardisingModel):
     With the default fields and trained on CIFAR-10, its weights serve the distance
     laidlaw_alexnet_cifar. The distance laidlaw_self compares the outputs of its five ReLUs.
 
-    From 32 x 32 images the linear layers read 256 maps of 2 x 2, from others maps of another size.
+    For 32 x 32 images the linear layers read 256 maps of 2 x 2; for other images the maps differ in
+    size.
 
     Deviates: pixels are standardised by the mean and deviation of CIFAR-10; the published code uses
     those of ImageNet.

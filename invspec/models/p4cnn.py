@@ -14,14 +14,14 @@ from invspec.ops.types import Shape
 
 
 class P4CNN(EquivariantModel):
-    """Z2CNN with equivariant convolutions, half the channels, and a maximum over the group, too.
+    """Z2CNN with equivariant convolutions, half the channels, and a maximum over the group as well.
 
     For c4 it is invariant under quarter-turns up to rounding, on images of even height and width,
-    so also on 28 x 28: the one max-pooling meets an even map, every convolution is unpadded, and
-    the kernel of even size rotates about its own centre. Images of odd size are refused.
+    such as 28 x 28: the one max-pooling meets an even map, every convolution is unpadded, and the
+    kernel of even size rotates about its own centre. Images of odd size are refused.
 
-    Deviates: kernels come from e2cnn's basis, which spans Cohen and Welling's with a few
-    coefficients more.
+    Deviates: kernels come from e2cnn's basis, which spans Cohen and Welling's with a few more
+    coefficients.
     """
 
     channels: int = Field(default=10, ge=1, description="fields of every convolution but the last")

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binom, t
 from torch import Tensor
 
-# groups of the jackknife; as many as there are examples if those are fewer
+# number of jackknife groups, unless there are fewer examples
 GROUPS = 20
 
 # value, low, high
@@ -26,7 +26,7 @@ def jackknife(value: float, without: Sequence[float]) -> Estimate:
 
 
 def mean_and_quantile(draws: Tensor) -> tuple[Estimate, Estimate]:
-    """Mean and 95 % quantile of independent draws (R,), with the intervals that R draws leave."""
+    """Mean and 95 % quantile of independent draws (R,), each with its 95 % interval."""
     # The mean is taken after sorting, which fixes the order of its sum.
     ordered, count = draws.sort().values, len(draws)
     mean, half = ordered.mean().item(), 1.96 * ordered.std().item() / math.sqrt(count)

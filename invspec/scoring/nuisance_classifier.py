@@ -26,15 +26,15 @@ from invspec.training.recipe import Recipe
 class NuisanceClassifierMeasure(Measure):
     """Base class of measures that fit a nuisance classifier D_nc to the codes of clean images.
 
-    D_nc has three linear layers with ReLU. The net is frozen, in eval mode, and its codes are not
-    augmented. They are standardised by the mean and deviation of each dimension over the training
-    examples. That is affine and invertible, so it changes no information: a dimension that is
-    constant but for rounding is divided by the largest deviation of all, not by its own.
+    D_nc has three linear layers with ReLU. The net is frozen and in eval mode, and images are not
+    augmented. Codes are standardised by the mean and deviation of each dimension over the training
+    examples; a dimension that is constant up to rounding is divided by the largest deviation
+    instead of its own. The map is affine and invertible, so it preserves all information.
 
-    Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training
-    examples is held out; the weights of the epoch with the least cross-entropy on it are kept.
-    Initial weights, held-out examples and order depend on the fields alone, and no training ends
-    early, so that every net is judged by a classifier of the same budget.
+    Training minimises the cross-entropy (adam, one-cycle lr). A share of the training examples is
+    held out; the weights of the epoch with the lowest cross-entropy on it are kept. Initial
+    weights, held-out examples and order depend on the fields alone, and no training ends early, so
+    that every net is judged by a classifier with the same training budget.
     """
 
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
@@ -52,7 +52,7 @@ class NuisanceClassifierMeasure(Measure):
         default=0.1,
         ge=0,
         lt=1,
-        description="share of training examples that selects the epoch; 0: the last epoch",
+        description="share of training examples held out to select the epoch; 0: last epoch",
     )
 
     def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
@@ -77,13 +77,13 @@ class NuisanceClassifierMeasure(Measure):
         )
 
     def _recipe(self, features: Features) -> dict[str, Any]:
-        """All that a fit depends on, except the net and the examples."""
+        """Everything that a fit depends on, except the net and the examples."""
         return {"features": features} | {
             name: plain(getattr(self, name)) for name in NuisanceClassifierMeasure.model_fields
         }
 
     def _divide(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
-        """The held-out examples, if any, and those to learn from."""
+        """The held-out examples, if any, and those to fit to."""
         order = rng.permutation(len(codes))
         count = max(round(self.validation * len(codes)), 1) if self.validation else 0
         if len(codes) - count < 1:
@@ -99,8 +99,8 @@ class NuisanceClassifierMeasure(Measure):
         standardise = StandardiseCodes(*moments(train_codes))
         widths = (standardise.mean.numel(), self.hidden, self.hidden)
         layers: list[nn.Module] = []
-        for above, below in pairwise(widths):
-            layers += [nn.Linear(above, below), nn.ReLU(), nn.Dropout(self.dropout)]
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(self.dropout)]
         return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
 
     def _training(self) -> Recipe:
@@ -115,7 +115,7 @@ class NuisanceClassifierMeasure(Measure):
 
 @dataclass(frozen=True)
 class NuisanceClassifier:
-    """D_nc on the codes of images; train_codes holds the codes to which it was fitted."""
+    """D_nc on the codes of images; train_codes are the codes that it was fitted to."""
 
     code: Code
     net: nn.Module
@@ -127,7 +127,7 @@ class NuisanceClassifier:
         return self.net(self.code(x))
 
     def codes(self, images: Split) -> Split:
-        """The codes of images, as log_probs takes them."""
+        """The codes of images, as input to log_probs."""
         return Encoded(images, self.code)
 
     def log_probs(self, codes: Split) -> tuple[Tensor, Tensor]:
@@ -165,14 +165,14 @@ class StandardiseCodes(nn.Module):
 
 
 class BestEpoch(Journal):
-    """Keeps the weights of the epoch with the least cross-entropy on held-out codes."""
+    """Keeps the weights of the epoch with the lowest cross-entropy on held-out codes."""
 
     def __init__(self, net: nn.Module, held_out: Split) -> None:
         self.net, self.held_out = net, held_out
         self.least, self.weights = float("inf"), dict[str, Tensor]()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Compare this epoch, after which the net is in training mode, with the best one."""
+        """Keep this epoch's weights if they are the best so far. The net stays in training mode."""
         self.net.eval()
         log_p, y = log_probs(self.net, self.held_out)
         self.net.train()

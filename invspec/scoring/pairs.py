@@ -24,10 +24,10 @@ from invspec.perceptual.distances import (
 
 Eligible = Literal["correct", "all"]
 
-# images, or pairs of them, that are held at a time
+# images, or pairs, per batch
 BATCH_SIZE = 256
 
-# numbers of paths that are held at a time, 32 MiB, unless a single path has more
+# largest number of path entries held at a time, 32 MiB, unless a single path has more
 MAX_HELD = 2**23
 
 
@@ -69,7 +69,7 @@ class SuccessMeasure(DistanceMeasure):
     """Base class of measures of success: the final image is near the target."""
 
     max_distance: Number = Field(
-        default=0.03, gt=0, description="a pair at this distance or further has failed"
+        default=0.03, gt=0, description="a pair succeeds below this distance"
     )
 
     @property
@@ -119,7 +119,7 @@ def class_count(model: nn.Module, examples: Examples) -> int:
 def placed_batches(
     examples: Examples, size: int, *names: str
 ) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
-    """The batches of examples, each with its places among all of them."""
+    """The batches of examples, each with its positions among all examples."""
     done = 0
     for batch, tensors in examples.batches(size, *names):
         yield slice(done, done + len(batch)), batch, tensors
@@ -133,7 +133,7 @@ def placed_batches(
 class Walks:
     """Some pairs with their paths, on the model's device.
 
-    rows are their places among the pairs, batch their clean images x (B, C, H, W). The first
+    rows are their positions among all pairs, batch their clean images x (B, C, H, W). The first
     vertex of path (B, T, C, H, W) is the source. label (B,) is what the model predicts for the
     source, with confidence (B,).
     """
@@ -148,14 +148,14 @@ class Walks:
 
 
 def require_path(examples: Examples) -> None:
-    """Raises InvspecError where the attack kept no path."""
+    """Raise InvspecError if the attack kept no path."""
     if not examples.has("path"):
         hint = "set keep_path: true on an attack that walks, such as nspgd"
         raise InvspecError("the attack kept no path", hint=hint)
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
-    """The pairs in order, at most size at a time; as many as MAX_HELD allows where size is None.
+    """The pairs in order, at most size at a time, or as many as MAX_HELD allows if size is None.
 
     Raises: InvspecError where the attack kept no path.
     """

@@ -19,7 +19,7 @@ ROUNDING = 1e-6
 
 def distance(attacked: Examples, norm: Metric) -> Tensor:
     """The length of each example's perturbation, (N,)."""
-    # these two were measured when the attack was judged
+    # these two were computed when the attack was judged
     match norm:
         case "linf":
             return attacked.judged.linf

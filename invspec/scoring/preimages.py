@@ -22,10 +22,10 @@ Images = Iterator[tuple[Tensor, Tensor]]
 
 
 def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
-    """The net and the images x and x_adv (B, C, H, W) in the finest precision that was kept.
+    """The net and the images x and x_adv (B, C, H, W) in the finest precision stored.
 
-    If the attack kept exact images, these are x_adv, and the net is a copy in float64. BATCH_SIZE
-    images at a time, on the net's device.
+    If the attack stored exact images, they replace x_adv, and the net is a copy in float64.
+    BATCH_SIZE images at a time, on the net's device.
     """
     if attacked.has("exact"):
         return in_double(model), _images(model, attacked, "exact")
@@ -35,7 +35,7 @@ def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
 def on_device(attacked: Examples, device: torch.device) -> Examples:
     """The same examples with their clean images on a device.
 
-    Pixels are made there, as for the attack: GPU and CPU divide by 255 differently.
+    Pixels are divided by 255 there, as for the attack, because GPU and CPU round differently.
     """
     return replace(attacked, clean=attacked.clean.to(device))
 
@@ -56,7 +56,7 @@ def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str,
     modules = {name: module_at(net, name) for name in layers}
 
     def keep(name: str, output: Any) -> None:
-        """Keep a copy, since the next layer may work in place, without the rows of padding."""
+        """Keep a copy without padded rows; a copy, because the next layer may work in place."""
         outputs[name] += [
             part[: len(x)].flatten(1).clone() for part in tensors_of(modules[name], output)
         ]
