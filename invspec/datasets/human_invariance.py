@@ -45,7 +45,7 @@ MD5 = {
 
 
 class HumanInvariance(Dataset):
-    """MNIST for training; for testing, digits that Tramèr et al. changed and had relabelled by people.
+    """MNIST for training; for testing, digits changed by Tramèr et al. and relabelled by people.
 
     A net that still gives a changed digit its original label, although people no longer do, is too
     invariant. The test split has 350 images in four parts: l0, 100 with few pixels changed; linf_03

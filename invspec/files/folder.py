@@ -10,7 +10,7 @@ from invspec.errors import InvspecError
 
 
 def given() -> Path | None:
-    """The folder that INVSPEC_DATA names, or None. It belongs to the user: nothing is written to it."""
+    """The folder that INVSPEC_DATA names, or None. It is the user's: nothing is written to it."""
     path = os.environ.get("INVSPEC_DATA")
     return Path(path) if path else None
 

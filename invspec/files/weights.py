@@ -15,7 +15,9 @@ from invspec.errors import InvspecError, first_line
 
 
 def loaded(content: bytes, path: Path) -> Any:
-    """The content of a .safetensors file, or of a file from torch.save with any other suffix. From torch.save only tensors, numbers, strings, lists and dicts are accepted.
+    """The content of a .safetensors file, or of a file from torch.save with any other suffix.
+
+    From torch.save only tensors, numbers, strings, lists and dicts are accepted.
 
     Raises: InvspecError if the file is damaged or holds anything else.
     """
@@ -56,7 +58,7 @@ def checked(path: Path, sha256: str, hint: str = "") -> bytes:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits, cached until its modification time or size changes.
+    """The SHA-256 of a file, 64 hexadecimal digits, cached until its mtime or size changes.
 
     Raises: InvspecError if it cannot be read.
     """

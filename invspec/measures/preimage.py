@@ -58,8 +58,9 @@ class Preimage(Measure):
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
-        before, after = (activations(net, self.layers, images) for images in (x, x_adv))
+        outputs, outputs_adv = (activations(net, self.layers, images) for images in (x, x_adv))
         equal = {
-            name: size(after[name] - before[name], self.norm) <= self.tolerance for name in before
+            name: size(outputs_adv[name] - outputs[name], self.norm) <= self.tolerance
+            for name in outputs
         }
-        return equal | {"argmax": before["logits"].argmax(1) == after["logits"].argmax(1)}
+        return equal | {"argmax": outputs["logits"].argmax(1) == outputs_adv["logits"].argmax(1)}

@@ -28,7 +28,7 @@ NEGLIGIBLE = 1e-10
 
 
 class SubspaceAngle(Measure):
-    """Whether two attacks, such as pgd and a small random_rotation, move images in a shared subspace.
+    """Whether two attacks, say pgd and a small random_rotation, move images in a shared subspace.
 
     U and V (d, k) hold the leading principal components of x_adv - x of the first and of the second
     attack, over the d pixels that are not constant in both. A row for each quantity:

@@ -13,7 +13,7 @@ from invspec.ops.types import Shape
 
 
 class MLP(Model):
-    """Linear layers on the flattened pixels with ReLU between; one affine map if hidden is empty."""
+    """Linear layers on the flattened pixels with ReLU between; one affine map if none is hidden."""
 
     hidden: tuple[PositiveInt, ...] = Field(
         default=(128, 128), description="units of each hidden layer"

@@ -261,7 +261,7 @@ def test_a_missing_folder_is_refused_with_the_line(
     expected = f"{where}: {tmp_path}/birds/train cannot be read: No such file or directory"
     assert (
         told
-        == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
+        == f"error: {expected}\nhint: expected a folder with one subfolder of images per class\n"
     )
 
 
