@@ -30,7 +30,7 @@ class TargetDistanceMeasure(DistanceMeasure):
         distances = distances_to_target(attacked, model, self.distance)
         if self.relative:
             initial = distances_to_target(attacked, model, self.distance, clean=True)
-            # a source equal to its target gives 0, not 0 / 0
+            # avoids 0 / 0 for a source equal to its target
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
         return distances[rows], attacked.pairs.source[rows]
 

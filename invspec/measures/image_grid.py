@@ -41,7 +41,7 @@ class ImageGrid(PairMeasure):
         among = eligible(attacked, self.eligible) & (pairs.y < k) & (pairs.y_target < k)
         if not among.any():
             raise InvspecError(
-                f"no eligible pair is within the first {k} classes", hint="show more classes"
+                f"no eligible pair has both classes among the first {k}", hint="show more classes"
             )
         selected = Shown.read(attacked, pairs_of_one_source_per_class(attacked, among))
         pairs = pairs.take(selected.rows)

@@ -22,8 +22,8 @@ class MetamerError(NuisanceClassifierMeasure):
     The nuisance classifier is fitted to the clean images of the first of two attacks, usually
     identity; the second attack gives the metamers. One row for each classifier, logits or nuisance,
     and each class of the source, whose logits the metamer has. The oracle sees images clipped to
-    the pixel range, as people would; both classifiers see the metamers as they are. Intervals are a
-    bootstrap's over sources.
+    the pixel range, as people would; both classifiers see the metamers as they are. Intervals are
+    from a bootstrap over sources.
 
     Raises: InvspecError where the nuisance classifier cannot be fitted.
     """

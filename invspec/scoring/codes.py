@@ -26,7 +26,7 @@ Code = Callable[[Tensor], Tensor]
 # largest number of code entries held in memory, 1 GiB; more are recomputed in each pass
 MAX_HELD = 2**28
 
-# a dimension varies by rounding only if its deviation is below this share of the largest one
+# a dimension with a deviation below this share of the largest one varies by rounding alone
 NEGLIGIBLE = 1e-6
 
 

@@ -40,7 +40,7 @@ def test_deep_pixels_are_refused_and_not_clipped(tmp_path: Path) -> None:
     with pytest.raises(InvspecError) as problem:
         decoded(path, 8, 8)
     assert problem.value.message == f"{path} has pixels of mode I;16, expected 8 bits per channel"
-    assert problem.value.hint == "convert it to 8 bits, with the scale that you intend"
+    assert problem.value.hint == "convert it to 8 bits per channel with the scale that you intend"
 
 
 def test_the_longest_strip_is_read_and_a_longer_one_refused(tmp_path: Path) -> None:
