@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 
 # Largest number of mistakes reported at once; a hostile spec can have tens of thousands.
 MAX_PROBLEMS = 50
+# Longest line of an exception that is quoted; some libraries print whole signatures.
+MAX_LINE = 200
 
 
 class InvspecError(Exception):
@@ -104,8 +106,9 @@ def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of an exception's message; its type if the message is empty."""
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    """The first line of an exception's message, cut if long; its type if the message is empty."""
+    line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..."
 
 
 def suggest(word: str, known: Iterable[str], noun: str = "") -> str:

@@ -44,4 +44,4 @@ def told_twice(n: int, seed: int = 0) -> TensorSplit:
     y = torch.arange(n) % CLASSES
     x = torch.randn(n, 1, 2, 2, generator=generator)
     x[:, :, 0] += (2.0 * y - 1).view(-1, 1, 1)
-    return TensorSplit(x, y, (-float("inf"), float("inf")))
+    return TensorSplit(x, y, bounds=(-float("inf"), float("inf")))

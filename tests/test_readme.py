@@ -23,7 +23,7 @@ datasets: {digits: {}}
 models: {linear: {}}
 defences: {standard: {epochs: 1}}
 attacks: {gray: {sample: {limit: 50}}}
-measures: {fooling_rate: {of: gray}}
+measures: {fooling_rate: {of: gray}, overconfidence: {of: gray}}
 train: [{dataset: digits, model: linear, defence: standard}]
 """
 
@@ -96,11 +96,12 @@ def test_the_spec_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("run", "spec.yaml", "--smoke", "--scale", "laptop", "--workers", 1) == 0
 
 
-def test_an_attack_of_ones_own_runs(files: Path) -> None:
+def test_an_attack_and_a_measure_of_ones_own_run(files: Path) -> None:
     (files / "my.yaml").write_text(GRAY)
     ran = command("run", files / "my.yaml", "--registry", files / "mine", "--workers", 1)
     assert ran.returncode == 0, ran.stderr
     assert "gray" in ran.stdout
+    assert "mean confidence of wrong predictions" in ran.stdout
 
 
 def test_a_model_of_ones_own_runs(files: Path) -> None:

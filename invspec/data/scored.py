@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from invspec.errors import InvspecError
 from invspec.ops.types import REALS, Range
 
 
@@ -54,11 +55,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a score, in the units of its measure; `where` distinguishes a score's rows.
+    """One number of a score, in the measure's units; `where` tells it from the score's other rows.
 
-    The number is the mean of the outcomes, or their quantile at level. Then analysis computes its
-    interval. Pairs that share a source repeat its index in the outcomes of a quantile; in those of
-    a mean an index never repeats.
+    The number is the mean of the outcomes, or their quantile at level. Its interval is computed in
+    `analysis`. For a quantile, pairs with one source repeat its index; for a mean, indices are
+    unique.
 
     interval holds a value and interval that the measure computed itself because they do not follow
     from outcomes, such as an estimated threshold or a maximum over images. A row with both shows
@@ -78,8 +79,23 @@ class Row:
 class Scored:
     """What a measure returns: rows for tables and claims, tensors for figures alone.
 
-    A Picture gives the tensors that figures draw.
+    Each row has coordinates (`where`) of its own. Build tensors with a Picture
+    (`data/pictures.py`).
+
+    Raises: InvspecError if two rows have the same coordinates.
     """
 
     rows: Sequence[Row]
     tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def __post_init__(self) -> None:
+        # rows with equal coordinates would be averaged as if they were seeds
+        known: list[Mapping[str, str | float]] = []
+        for row in self.rows:
+            if row.where in known:
+                shown = ", ".join(f"{name} {value}" for name, value in row.where.items())
+                raise InvspecError(
+                    f"two rows of a score have the same coordinates ({shown or 'none'})",
+                    hint='give each row its own, as in mean(..., quantity="wrong")',
+                )
+            known.append(row.where)

@@ -164,8 +164,8 @@ class TensorSplit(IndexedSplit):
 
     pixels: Tensor
     y: Tensor
-    bounds: Bounds = (0.0, 1.0)
-    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    bounds: Bounds = field(default=(0.0, 1.0), kw_only=True)
+    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), kw_only=True)
 
     def __post_init__(self) -> None:
         assert len(self.pixels) == len(self.y), f"{len(self.pixels)} images, {len(self.y)} labels"

@@ -64,7 +64,8 @@ class Fake(Generated):
         y = torch.arange(self.count(split)) % self.classes
         # the patterns have draws of their own, so that all splits share them
         noise = Stream(f"fake/{self.seed}/{split}").uniform((len(y), *self.shape))
-        return TensorSplit(self._pixels(0.75 * self._patterns()[y] + 0.25 * noise), y, self.bounds)
+        pixels = self._pixels(0.75 * self._patterns()[y] + 0.25 * noise)
+        return TensorSplit(pixels, y, bounds=self.bounds)
 
     def _patterns(self) -> Tensor:
         """One image per class, (K, C, H, W) in [0, 1]: four by four patches, dark or light."""

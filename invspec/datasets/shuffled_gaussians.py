@@ -51,4 +51,4 @@ class ShuffledGaussians(Generated):
         noise = rng.normal((n, 2 * self.d + 1))
         x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)
         x[:, 0] = torch.where(agrees, signed(y), -signed(y))
-        return TensorSplit(x.view(n, *self.shape), y, self.bounds)
+        return TensorSplit(x.view(n, *self.shape), y, bounds=self.bounds)

@@ -71,7 +71,7 @@ class Spheres(Generated):
         # four bytes per float32
         if 4 * self.d * len(drawn) > MAX_BYTES_IN_MEMORY:
             return drawn
-        return TensorSplit(*drawn.points(drawn.index), BOUNDS)
+        return TensorSplit(*drawn.points(drawn.index), bounds=BOUNDS)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
 from invspec.perform.proxies import Padded, deployed, searched
+from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, draw_name
@@ -79,7 +80,7 @@ def _within_memory(
     """Attack a batch or, if it does not fit into memory, its halves."""
     try:
         rng = PerExample(draws, batch.index, batch.x.device)
-        yield batch, attack.perturb(net, batch, rng)
+        yield batch, checked(attack.perturb(net, batch, rng), Perturbed, attack)
         return
     except torch.OutOfMemoryError:
         if len(batch) == 1:

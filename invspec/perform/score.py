@@ -13,6 +13,7 @@ from torch import Tensor
 from invspec.data import Examples, Scored, judged_from, rows_of
 from invspec.kinds import plain
 from invspec.perform.proxies import deployed
+from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, Score
@@ -67,7 +68,8 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks."""
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
-    scored: Scored = task.measure.score(deployed(task.train, runtime), *attacked)
+    result = task.measure.score(deployed(task.train, runtime), *attacked)
+    scored = checked(result, Scored, task.measure)
     # a file of tensors refuses views of one memory
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))

@@ -7,6 +7,7 @@ from torch import nn
 
 from invspec.errors import InvspecError
 from invspec.ops.draws import Stream, digest
+from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
 from invspec.tasks import Train, draw_name
@@ -17,7 +18,8 @@ def fresh(task: Train) -> nn.Module:
     seed = int.from_bytes(digest("weights " + draw_name(task))[:8], "big") >> 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return task.model.build(task.dataset.shape, task.dataset.classes)
+        net = task.model.build(task.dataset.shape, task.dataset.classes)
+    return checked(net, nn.Module, task.model)
 
 
 def train(task: Train, runtime: Runtime) -> Artifact:

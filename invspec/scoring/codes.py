@@ -98,7 +98,7 @@ def in_memory(codes: Encoded) -> Split:
         return codes
     parts = [(batch.x, batch.y) for batch in codes.batches(BATCH_SIZE)]
     x, y = (torch.cat(column) for column in zip(*parts, strict=True))
-    return TensorSplit(x, y, REALS, codes.index)
+    return TensorSplit(x, y, bounds=REALS, index=codes.index)
 
 
 def moments(codes: Split) -> tuple[Tensor, Tensor]:

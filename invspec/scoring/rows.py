@@ -19,16 +19,16 @@ from invspec.ops.types import REALS, SHARES, Range
 
 
 def share(outcomes: Tensor, index: Tensor, **where: str | float) -> Row:
-    """The share of true outcomes (N,) bool among the examples index (N,)."""
-    return Row(_outcomes(outcomes.bool(), index, SHARES), where=where)
+    """The share of true outcomes (N,) bool among the examples index (N,), each of them once."""
+    return Row(_outcomes(outcomes.bool(), _distinct(index), SHARES), where=where)
 
 
 def mean(values: Tensor, index: Tensor, within: Range = REALS, **where: str | float) -> Row:
-    """The mean of values (N,) of the examples index (N,).
+    """The mean of values (N,) of the examples index (N,), each of them once.
 
     within holds the least and largest possible mean: the number and its interval stay in it.
     """
-    return Row(_outcomes(values, index, within), where=where)
+    return Row(_outcomes(values, _distinct(index), within), where=where)
 
 
 def quantile(values: Tensor, index: Tensor, level: float, **where: str | float) -> Row:
@@ -88,6 +88,16 @@ def exact(value: float, n: int, **where: str | float) -> Row:
 def estimated(value: float, low: float, high: float, n: int, **where: str | float) -> Row:
     """A number whose 95 % interval the measure computed itself, from n units."""
     return Row(interval=Interval(value, min(low, value), max(high, value), n), where=where)
+
+
+def _distinct(index: Tensor) -> Tensor:
+    """The index (N,). Raises InvspecError if an example occurs twice: then they are dependent."""
+    if repeated := len(index) - len(index.unique()):
+        raise InvspecError(
+            f"expected an outcome for each example, found {repeated} more",
+            hint="for pairs, use share_of_pairs or mean_of_pairs",
+        )
+    return index
 
 
 def _outcomes(values: Tensor, index: Tensor, within: Range) -> Outcomes:

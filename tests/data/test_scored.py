@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from invspec.data import Interval, Outcomes, Row
+from invspec.data import Interval, Outcomes, Row, Scored
+from invspec.errors import InvspecError
 from invspec.ops.types import SHARES
 
 VALUES, INDEX = torch.tensor([True, False, True]), torch.tensor([4, 5, 6])
@@ -46,3 +47,12 @@ def test_a_row_has_outcomes_or_an_interval() -> None:
         Row()
     interval = Interval(0.5, 0.4, 0.6, 10)
     assert Row(interval=interval).outcomes is None
+
+
+def test_rows_of_a_score_have_distinct_coordinates() -> None:
+    number = Interval(0.5, 0.4, 0.6, 10)
+    first, second = Row(interval=number, where={"level": 0.5}), Row(interval=number)
+    assert len(Scored([first, second]).rows) == 2
+    for row, shown in ((first, "level 0.5"), (second, "none")):
+        with pytest.raises(InvspecError, match=f"the same coordinates \\({shown}\\)"):
+            Scored([first, second, row])

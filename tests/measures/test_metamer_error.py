@@ -34,7 +34,7 @@ def metamers(bounds=(-math.inf, math.inf)):
     x = torch.randn(N, 4, generator=generator)
     x[:, 2] = 2.0 * y - 1
     x[:, :2] = 5 * nn.functional.one_hot(y, 2)  # the logits are right on the data
-    images = TensorSplit(x.view(N, 1, 1, 4), y, bounds)
+    images = TensorSplit(x.view(N, 1, 1, 4), y, bounds=bounds)
     clean = paired(images, images, Targets(each=1), 2)
     (batch,) = clean.batches(N)
     x_adv = torch.cat([batch.x[..., :2], batch.targets[..., 2:]], dim=-1)

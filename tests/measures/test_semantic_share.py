@@ -136,7 +136,7 @@ def test_example_6_is_invariance_based_for_the_misaligned_classifier_alone(
     inner = batch.take(batch.y == 0)
     model, oracle = (RadiusClassifier(ignored=k).build(dataset.shape, 2) for k in (ignored, 0))
     x_adv = SphereShift().perturb(model, inner, PerExample("task", inner.index)).x_adv
-    clean = TensorSplit(inner.x, inner.y, (-math.inf, math.inf))
+    clean = TensorSplit(inner.x, inner.y, bounds=(-math.inf, math.inf))
     found = values_of(
         model,
         Examples(

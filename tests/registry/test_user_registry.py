@@ -199,3 +199,17 @@ def test_settings_and_scales_run_no_code_either(bait: Path, tmp_path: Path) -> N
         with pytest.raises(SpecError):
             overlay.load(path, settings=[setting])
     assert not bait.exists()
+
+
+@pytest.mark.parametrize("inside", ["nothing", "attacks"])
+def test_a_registry_without_cards_is_refused(tmp_path: Path, inside: str) -> None:
+    """As the mistaken folder attacks/ for attack/."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    if inside != "nothing":
+        (folder / inside).mkdir()
+        (folder / inside / "gray.yaml").write_text("target: gray:Gray\nsummary: gray\n")
+    message = f"no cards in .*mine: it holds {inside}"
+    with untouched(folder), pytest.raises(SpecError, match=message) as caught:
+        options.add_registries([folder])
+    assert "<kind>/<name>.yaml" in caught.value.hint

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 from pydantic import ValidationError
+from workbench import ROOT
 
 from invspec.spec.layouts import Against, FigureKind, Layout
 
@@ -26,6 +27,14 @@ def test_a_plane_needs_a_second_measure() -> None:
         {"of": "accuracy", "figure": "plane", "against": {"of": "invariance"}}
     )
     assert plane.against == Against(of="invariance")
+
+
+@pytest.mark.parametrize("figure", get_args(FigureKind))
+def test_every_figure_is_explained(figure: FigureKind) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| figure | shows |") : readme.index("- A claim is a")]
+    assert f"`{figure}`" in table
+    assert f"{figure}:" in (Layout.__doc__ or "")
 
 
 @pytest.mark.parametrize("figure", [kind for kind in get_args(FigureKind) if kind != "plane"])

@@ -64,8 +64,10 @@ def _draw(tables: Sequence[Table], framed: bool) -> Figure:
             return images.draw(table.drawings, framed)
         case "regions":
             return regions.draw(table.drawings, framed)
-        case _:
+        case "profile" | "beside" | "band":
             return profiles.draw(tables, framed)
+        case "plane" | "none":
+            raise AssertionError(f"a {table.figure} of one measure has no figure")
 
 
 def _add_frame(figure: Figure, tables: Sequence[Table]) -> None:
