@@ -21,10 +21,11 @@ from invspec.training.prepared import PreparedTraining
 class CCAT(PreparedTraining):
     """Train on clean and attacked images; labels fade with the size of the perturbation.
 
-    An attacked image of label y has the label weight * onehot(y) + (1 - weight) / K, with weight =
-    (1 - min(1, ||x_adv - x|| / eps)) ** rho in the norm of the attack: at eps and beyond it is
-    uniform, whether or not the attack succeeded. The loss is the mean cross-entropy with these
-    probabilities over the whole batch, clean and attacked. The defaults are the recipe for MNIST.
+    An attacked image of label y gets the label weight * onehot(y) + (1 - weight) / K, where the
+    weight is (1 - min(1, ||x_adv - x|| / eps)) ** rho in the norm of the attack: at eps and beyond
+    the label is uniform, whether or not the attack succeeded. The loss is the mean cross-entropy
+    with these probabilities over the whole batch, clean and attacked. The defaults are the recipe
+    for MNIST.
 
     Raises: ValueError if the attack has no ball in pixels.
 

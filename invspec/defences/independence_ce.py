@@ -35,7 +35,8 @@ class IndependenceCE(FlowTraining):
 
         ce_weight * cross-entropy + nuisance_weight * L_nCE + mle_weight * bits per dimension
 
-    where L_nCE = log D_nc(z_n)[y], given the updated rival, is replaced by nuisance_objective:
+    where L_nCE = log D_nc(z_n)[y] uses the updated rival, in the form that nuisance_objective
+    selects:
 
         raw              L_nCE itself, which has no lower bound: the model can decrease it forever
         clamped          max(L_nCE, -log K) per example: no gain once the rival is worse than chance

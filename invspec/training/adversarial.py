@@ -47,7 +47,7 @@ def attack_batch(
     ramp: float = 0.0,
     clean: float = 0.0,
 ) -> Batch:
-    """The batch with a share `clean` of its images, the first ones, left unattacked."""
+    """The batch, attacked except for its first round(clean * B) images."""
     # batches are shuffled, so the first images are random ones
     first = round(clean * len(batch))
     if first == len(batch):
