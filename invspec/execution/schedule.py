@@ -1,4 +1,4 @@
-"""The order of tasks in a run: dependencies first, trainings before the rest, few attempts."""
+"""Task order of a run: dependencies first, trainings before the rest, at most two attempts."""
 
 from __future__ import annotations
 

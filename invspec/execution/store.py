@@ -139,7 +139,7 @@ class Store:
     def sweep(self, older_than: float = 3600.0) -> None:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
 
-        Younger partial artifacts stay: another process may be writing them.
+        Partial artifacts younger than older_than seconds stay: another process may be writing them.
         """
         disk.delete_abandoned(self.root, older_than)
         for checkpoint in self.checkpoints.paths():
