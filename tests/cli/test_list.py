@@ -222,3 +222,9 @@ def test_an_unknown_kind_is_refused_with_the_nearest(kind: str, page_of) -> None
 def test_an_unknown_name_is_refused_with_the_nearest(page_of) -> None:
     with pytest.raises(SpecError, match="no attack is named 'pdg'"):
         page_of("attack", "pdg")
+
+
+def test_fields_show_their_units_and_ranges(page_of) -> None:
+    page = " ".join(page_of("attack", "random_rotation").split())
+    assert "number 0 to 180 half-width of the range of angles (degrees)" in page
+    assert "radius of the ball (pixels in [0, 1])" in " ".join(page_of("attack", "apgd").split())
