@@ -35,9 +35,9 @@ def on(batch: Batch, device: str) -> Batch:
     return replace(batch, **moved)
 
 
-def trained(name: str, device: str) -> Any:
+def trained(name: str, device: str, **params: Any) -> Any:
     """The weights after two epochs of a defence."""
-    return dict(defence_toys.trained(name, device=device).state_dict())
+    return dict(defence_toys.trained(name, device=device, **params).state_dict())
 
 
 def passed(name: str, device: str) -> Any:
@@ -45,7 +45,9 @@ def passed(name: str, device: str) -> Any:
     images = model_toys.images(name)
     net = model_toys.built(name).to(device)
     torch.manual_seed(0)
-    net.train()(images.to(device)).logsumexp(1).sum().backward()
+    value = net.train()(images.to(device)).logsumexp(1).sum()
+    if value.requires_grad:
+        value.backward()
     learned = {key: weight.grad for key, weight in net.named_parameters()}
     x = images.to(device).requires_grad_()
     logits = model_toys.made(name)[0].deploy(net)(x)
@@ -66,7 +68,7 @@ def read(name: str, device: str) -> Any:
     return [list(split.batches(40)) for split in splits]
 
 
-KINDS: dict[str, Callable[[str, str], Any]] = {
+KINDS: dict[str, Callable[..., Any]] = {
     "attack": attacked,
     "defence": trained,
     "model": passed,
@@ -75,7 +77,7 @@ KINDS: dict[str, Callable[[str, str], Any]] = {
 }
 
 
-def compared(kind: str, name: str) -> list[str]:
+def compared(kind: str, name: str, **params: Any) -> list[str]:
     """Where a card's results on the device differ from those on the CPU."""
     compute = KINDS[kind]
-    return differences(compute(name, "cpu"), compute(name, NAME))
+    return differences(compute(name, "cpu", **params), compute(name, NAME, **params))

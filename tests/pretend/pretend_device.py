@@ -41,7 +41,8 @@ FACTORIES = (
     "tril_indices",
     "triu_indices",
 )
-_library = torch.library.Library("aten", "IMPL")
+# kernels last as long as the library that they were added to
+_libraries: list[torch.library.Library] = []
 
 
 class PretendTensor(Tensor):
@@ -99,11 +100,11 @@ def register() -> None:
     backend_registration._setup_privateuseone_for_python_backend(NAME, BackendModule())
     # Module.to would otherwise make new parameters, and so untie tied weights
     torch.__future__.set_swap_module_params_on_conversion(True)
-    for name in FACTORIES:
-        _library.impl(name, _factory(name), "PrivateUse1")
-    _library.impl("empty.memory_format", _factory("empty.memory_format"), "PrivateUse1")
-    _library.impl("empty_strided", _factory("empty_strided"), "PrivateUse1")
-    _library.impl("_copy_from", _copy_from, "PrivateUse1")
+    library = torch.library.Library("aten", "IMPL")
+    _libraries.append(library)
+    for name in (*FACTORIES, "empty.memory_format", "empty_strided"):
+        library.impl(name, _factory(name), "PrivateUse1")
+    library.impl("_copy_from", _copy_from, "PrivateUse1")
 
 
 def _factory(name: str) -> Callable[..., Tensor]:
