@@ -144,13 +144,19 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     def wrapped(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
-        # an operation in place returns the tensor that it was given
         known = wrappers.get(id(value))
-        return known if known is not None else PretendTensor(value)
+        return PretendTensor(value) if known is None else _unchanged(func, known)
 
     if func.overloadpacket is aten.copy_:
-        return args[0]
+        return args[0]  # on either side
     return pytree.tree_map(wrapped, result) if stays else result
+
+
+def _unchanged(func: Any, tensor: PretendTensor) -> PretendTensor:
+    """The tensor that an operation in place was given; its layout cannot follow a change."""
+    if (tensor.shape, tensor.stride()) != (tensor.held.shape, tensor.held.stride()):
+        raise NotImplementedError(f"{func} changes the layout of a tensor on {NAME}")
+    return tensor
 
 
 def _note(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

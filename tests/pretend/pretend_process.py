@@ -34,11 +34,11 @@ def child() -> Iterator[Child]:
     """A child process that lives as long as the block."""
     # spawn: a fork of a process with torch's threads may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_start) as executor:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=start) as executor:
         yield Child(executor)
 
 
-def _start() -> None:
+def start() -> None:
     """Prepare the child as a worker is prepared, and add the device."""
     assert cpu.ensure_prepared(), "torch was imported before invspec"
     torch.set_num_threads(1)

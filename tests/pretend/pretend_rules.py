@@ -15,6 +15,8 @@ WAITING: frozenset[Any] = frozenset(
     {
         aten._local_scalar_dense,
         aten._linalg_check_errors,
+        aten._linalg_eigh,
+        aten._linalg_svd,
         aten._unique2,
         aten.bincount,
         aten.equal,

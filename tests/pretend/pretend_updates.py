@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -108,6 +109,7 @@ CASES: dict[str, Callable[[int], None]] = {
 }
 
 
+@cache
 def per_update(case: str) -> dict[str, dict[str, float]]:
     """Events per update at each site: {"sync": {"ops/geometry.py:57": 1.0}, ...}."""
     run = CASES[case]

@@ -1,0 +1,43 @@
+"""How often the host may wait for the device in one update: these numbers may only fall."""
+
+from __future__ import annotations
+
+import pytest
+from pretend_process import Child
+from pretend_updates import CASES, per_update
+
+MOST_SYNCS = {
+    "standard training": 0,
+    "rotation augmentation": 0,
+    "LPIPS-CCAT": 0,
+    "likelihood": 0,
+    "PGD linf": 0,
+    "PGD l2": 0,
+    # which examples stop is asked after every step
+    "NSPGD": 1,
+    "DDN": 0,
+    "FMN": 0,
+    # which examples are misclassified, and leave, is asked after every step
+    "DeepFool": 1,
+    "FAB": 3,  # a walk to each of three other classes
+    "APGD": 1,
+}
+# the order and the draws of a batch
+MOST_COPIES = {
+    "standard training": 1,
+    "rotation augmentation": 2,
+    "LPIPS-CCAT": 2,
+    "likelihood": 2,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_update_waits_no_more_often_than_it_did(on_device: Child, case: str) -> None:
+    syncs = on_device(per_update, case)["sync"]
+    assert sum(syncs.values()) == MOST_SYNCS[case], syncs
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_update_copies_no_more_from_the_host_than_it_did(on_device: Child, case: str) -> None:
+    copies = on_device(per_update, case)["host_copy"]
+    assert sum(copies.values()) == MOST_COPIES.get(case, 0), copies
