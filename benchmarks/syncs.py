@@ -42,7 +42,7 @@ def column(numbers: list[float]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Count waits for the device per update.")
     parser.add_argument("--against", type=Path, help="another checkout, to be counted first")
     parser.add_argument("--sites", action="store_true", help="list the lines that wait or copy")
     return parser.parse_args()

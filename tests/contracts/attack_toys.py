@@ -33,6 +33,8 @@ class Passes:
 class Toy(nn.Module):
     """A small convolutional net that standardises its input and counts the examples that pass."""
 
+    pixel_std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):

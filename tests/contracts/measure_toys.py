@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from columns import filled
@@ -111,8 +112,14 @@ def score(name, device="cpu"):
     else:
         model = Turned() if measure.accepts is Bijective else model
         of = sweep(one) if measure.takes_sweep else [one] * measure.takes[0]
-    of = [replace(taken, oracle=taken.oracle.to(device)) for taken in of]
-    return measure.score(model.to(device), *of)
+    model = model.to(device)
+    of = [replace(taken, oracle=moved(taken.oracle, device)) for taken in of]
+    return measure.score(model, *of)
+
+
+def moved(net: Any, device: str) -> nn.Module:
+    """The net on a device, where a run has an oracle too."""
+    return net.to(device)
 
 
 def sweep(one):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ _active: list[Counts] = []
 
 
 @contextmanager
-def counting() -> Iterator[Counts]:
+def counting() -> Generator[Counts]:
     """Count the events inside the block, of every thread."""
     counts = Counts()
     _active.append(counts)

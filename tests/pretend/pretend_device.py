@@ -64,7 +64,7 @@ class PretendTensor(Tensor):
         return tensor
 
     # operations need nothing of the subclass before they reach __torch_dispatch__
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
 
     @classmethod
     def __torch_dispatch__(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from pretend_bits import differences
 from pretend_counts import Event, counting
 from pretend_device import NAME
 from torch import Tensor, nn
 
+from invspec.ops.geometry import Fill, transform
 from invspec.search.gradients import input_gradient
 
 # each is given a matrix (4, 3) on the device
@@ -93,6 +95,22 @@ def sites_of_a_gradient() -> dict[str, int]:
     with counting() as counts:
         input_gradient(nn.ReLU(), lambda logits, y: logits.exp().sum(1), x, y)
     return counts.at("launch")
+
+
+def motions() -> tuple[Tensor, ...]:
+    """Images, degrees, dx and dy: motions that only move pixels, and others."""
+    degrees = torch.tensor([0.0, 90.0, -90.0, 180.0, 33.3, 90.0, 45.0])
+    dx = torch.tensor([0.0, 2.0, -1.0, 9.0, 1.0, 0.5, 0.0])
+    return torch.rand(7, 2, 8, 8, generator=torch.Generator().manual_seed(0)), degrees, dx, -dx
+
+
+def moved_on_the_device(given_on: str, fill: Fill) -> tuple[list[str], int]:
+    """Where images moved on the device differ from the CPU's, and how often the host waited."""
+    x, *motion = motions()
+    there = [part.to(given_on) for part in motion]
+    with counting() as counts:
+        found = transform(x.to(NAME), *there, fill=fill)
+    return differences(transform(x, *motion, fill=fill), found), counts.total("sync")
 
 
 def tied_weights_stay_tied() -> bool:

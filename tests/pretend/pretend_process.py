@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -30,7 +30,7 @@ class Child:
 
 
 @contextmanager
-def child() -> Iterator[Child]:
+def child() -> Generator[Child]:
     """A child process that lives as long as the block."""
     # spawn: a fork of a process with torch's threads may hang
     context = multiprocessing.get_context("spawn")

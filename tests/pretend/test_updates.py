@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pretend_examples import moved_on_the_device
 from pretend_process import Child
 from pretend_updates import CASES, per_update
+
+from invspec.ops.geometry import Fill
 
 MOST_SYNCS = {
     "standard training": 0,
@@ -41,3 +44,11 @@ def test_an_update_waits_no_more_often_than_it_did(on_device: Child, case: str) 
 def test_an_update_copies_no_more_from_the_host_than_it_did(on_device: Child, case: str) -> None:
     copies = on_device(per_update, case)["host_copy"]
     assert sum(copies.values()) == MOST_COPIES.get(case, 0), copies
+
+
+@pytest.mark.parametrize("fill", ["zero", "reflect"])
+@pytest.mark.parametrize("given_on", ["cpu", "pretend"])
+def test_images_move_without_waiting_as_they_do_on_the_cpu(
+    on_device: Child, given_on: str, fill: Fill
+) -> None:
+    assert on_device(moved_on_the_device, given_on, fill) == ([], 0)
