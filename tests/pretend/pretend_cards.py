@@ -19,14 +19,15 @@ from pretend_bits import differences
 from pretend_device import NAME
 
 from invspec.data import Batch
-from invspec.ops.draws import PerExample
+from invspec.ops.draws import PerExample, Stream
 
 
 def attacked(name: str, device: str) -> Any:
-    """The result of an attack on twelve images."""
+    """The results of an attack on twelve images, alone and within a training."""
     attack, batch = attack_toys.attack_of(name), attack_toys.batch_of(12)
     model, batch = attack_toys.deployed(name).to(device), on(batch, device)
-    return attack.perturb(model, batch, PerExample("task", batch.index, device))
+    draws = {"alone": PerExample("task", batch.index, device), "in a training": Stream("task")}
+    return {name: attack.perturb(model, batch, rng) for name, rng in draws.items()}
 
 
 def on(batch: Batch, device: str) -> Batch:

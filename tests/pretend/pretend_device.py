@@ -140,6 +140,10 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs.get("device") is not None:
         options["device"] = torch.device("cpu")
     result = func(*held_args, **options)
+    if torch.Tag.inplace_view in func.tags:
+        # squeeze_ and such: the tensor that holds the numbers follows
+        with torch._C._DisableTorchDispatch():
+            func(*args, **kwargs)
 
     def wrapped(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -153,9 +157,9 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _unchanged(func: Any, tensor: PretendTensor) -> PretendTensor:
-    """The tensor that an operation in place was given; its layout cannot follow a change."""
+    """The tensor that an operation in place was given; a resize cannot be followed."""
     if (tensor.shape, tensor.stride()) != (tensor.held.shape, tensor.held.stride()):
-        raise NotImplementedError(f"{func} changes the layout of a tensor on {NAME}")
+        raise NotImplementedError(f"{func} resizes a tensor on {NAME}")
     return tensor
 
 

@@ -70,7 +70,8 @@ REFUSED: dict[str, Operation] = {
     "add to a cpu number": lambda x: torch.zeros(()).add_(x.sum()),
     "cpu generator": lambda x: torch.rand(3, device=x.device, generator=torch.Generator()),
     "numpy": lambda x: x.numpy(),
-    "new shape in place": lambda x: x.unsqueeze_(0),
+    "resize": lambda x: x.resize_(2, 3),
+    "resize of a result": lambda x: torch.add(x[:2], 1, out=x[:1]),
 }
 OPERATIONS = {
     "sync": SYNCS,
@@ -111,6 +112,13 @@ def moved_on_the_device(given_on: str, fill: Fill) -> tuple[list[str], int]:
     with counting() as counts:
         found = transform(x.to(NAME), *there, fill=fill)
     return differences(transform(x, *motion, fill=fill), found), counts.total("sync")
+
+
+def shapes_after_squeezes() -> list[tuple[int, ...]]:
+    """Shapes of a tensor, and of its numbers, after changes in place."""
+    x = torch.zeros(1, 4, 3, device=NAME)
+    x.squeeze_(0).unsqueeze_(2).transpose_(0, 1)
+    return [tuple(x.shape), tuple(x.cpu().shape), tuple((x + 1).shape)]
 
 
 def tied_weights_stay_tied() -> bool:

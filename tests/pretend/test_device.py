@@ -11,6 +11,7 @@ from pretend_examples import (
     SILENT,
     SYNCS,
     costs,
+    shapes_after_squeezes,
     sites_of_a_gradient,
     tied_weights_stay_tied,
 )
@@ -61,6 +62,10 @@ def test_events_of_a_backward_pass_belong_to_the_line_that_waits_for_it(on_devic
     sites = on_device(sites_of_a_gradient)
     assert sites
     assert all(site.startswith("search/gradients.py:") for site in sites)
+
+
+def test_shapes_change_in_place(on_device: Child) -> None:
+    assert on_device(shapes_after_squeezes) == [(3, 4, 1)] * 3
 
 
 def test_tied_weights_stay_tied(on_device: Child) -> None:
