@@ -87,8 +87,30 @@ class PretendTensor(Tensor):
         return format(self.cpu(), spec)
 
 
-class BackendModule(backend_registration._DummyBackendModule):
-    """What torch asks of `torch.pretend`."""
+class BackendModule:
+    """What torch asks of `torch.pretend`: one device, always ready, without numbers of its own."""
+
+    def is_available(self) -> bool:
+        """Whether there is such a device."""
+        return True
+
+    def is_initialized(self) -> bool:
+        """Whether it can be used at once."""
+        return True
+
+    def device_count(self) -> int:
+        """Number of devices."""
+        return 1
+
+    def current_device(self) -> int:
+        """Index of the device in use."""
+        return 0
+
+    def manual_seed_all(self, seed: int) -> None:
+        """Seed nothing: draws come from the CPU's generator."""
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         """Asked by every autocast, even if disabled; none is implemented."""
@@ -134,9 +156,18 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rules.check_mix(func, args, tensors)
     rules.check_generator(kwargs.get("generator"))
     _note(func, args, kwargs)
-    wrappers = {id(x.held): x for x in tensors if isinstance(x, PretendTensor)}
+    result = _run(func, args, kwargs)
+    if func.overloadpacket is aten.copy_:
+        return args[0]  # on either side
+    if not _is_device(kwargs.get("device")):
+        return result
+    given = {id(x.held): x for x in tensors if isinstance(x, PretendTensor)}
+    return pytree.tree_map_only(Tensor, lambda held: _wrapped(func, held, given), result)
+
+
+def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The operation's result on the CPU."""
     held_args, options = pytree.tree_map(_held, (args, kwargs))
-    stays = _is_device(kwargs.get("device"))
     if kwargs.get("device") is not None:
         options["device"] = torch.device("cpu")
     result = func(*held_args, **options)
@@ -144,21 +175,15 @@ def _operate(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # squeeze_ and such: the tensor that holds the numbers follows
         with torch._C._DisableTorchDispatch():
             func(*args, **kwargs)
-
-    def wrapped(value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        known = wrappers.get(id(value))
-        return PretendTensor(value) if known is None else _unchanged(func, known)
-
-    if func.overloadpacket is aten.copy_:
-        return args[0]  # on either side
-    return pytree.tree_map(wrapped, result) if stays else result
+    return result
 
 
-def _unchanged(func: Any, tensor: PretendTensor) -> PretendTensor:
-    """The tensor that an operation in place was given; a resize cannot be followed."""
-    if (tensor.shape, tensor.stride()) != (tensor.held.shape, tensor.held.stride()):
+def _wrapped(func: Any, held: Tensor, given: dict[int, PretendTensor]) -> PretendTensor:
+    """A result on the device; an operation in place returns the tensor that it was given."""
+    tensor = given.get(id(held))
+    if tensor is None:
+        return PretendTensor(held)
+    if (tensor.shape, tensor.stride()) != (held.shape, held.stride()):
         raise NotImplementedError(f"{func} resizes a tensor on {NAME}")
     return tensor
 
