@@ -53,15 +53,15 @@ def transform(
     height, width = x.shape[-2:]
     period = 90 if height == width else 180
     exact = (degrees % period == 0) & (dx == dx.round()) & (dy == dy.round())
-    if exact.device.type != "cpu":
+    if exact.device.type != "cpu" and len(x):
         moved = _move(x, degrees, dx, dy, exact, fill)
         return moved.where(
             per_example(exact, x), _resample(x, degrees, dx, dy, interpolation, fill)
         )
-    if not exact.any():
-        return _resample(x, degrees, dx, dy, interpolation, fill)
     if exact.all():
         return _move(x, degrees, dx, dy, exact, fill)
+    if not exact.any():
+        return _resample(x, degrees, dx, dy, interpolation, fill)
     moved, rows, others = torch.empty_like(x), *(part.nonzero()[:, 0] for part in (exact, ~exact))
     moved[rows] = _move(x[rows], degrees[rows], dx[rows], dy[rows], exact[rows], fill)
     moved[others] = _resample(

@@ -197,6 +197,10 @@ def test_exact_motions_turn_and_then_cut_from_the_padded_image(
         assert np.array_equal(moved.numpy(), expected)
 
 
+def test_a_batch_may_be_empty() -> None:
+    assert rotate(images(0), torch.zeros(0)).shape == (0, 2, 28, 28)
+
+
 def test_moved_images_are_contiguous_as_their_source_is() -> None:
     x, degrees = images(3), torch.tensor([0.0, 90.0, 12.0])
     for part in (degrees[:2], degrees[2:], degrees):
