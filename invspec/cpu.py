@@ -1,8 +1,8 @@
 """Make results on this CPU independent of batch size, by an environment variable of Intel's MKL.
 
 By default MKL picks the kernel of a matrix product by the number of rows and their alignment in
-memory, so the last bits of an example depend on its place in the batch. In the modes that the
-variable MKL_CBWR selects they do not, at the same speed. MKL reads it when torch loads.
+memory, so the last bits of an example's result depend on its place in the batch. The modes that the
+variable MKL_CBWR selects prevent this at the same speed. MKL reads the variable when torch loads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def mode(machine: str, cpuinfo: str) -> str | None:
     """The value of MKL_CBWR for a CPU, None where torch comes without MKL.
 
     machine is the architecture, cpuinfo the text of /proc/cpuinfo, empty outside Linux.
-    STRICT includes rows that are not aligned. On CPUs that Intel did not make, AUTO is fastest.
+    STRICT also covers rows that are not aligned. On CPUs not made by Intel, AUTO is fastest.
     """
     if machine.lower() not in ("x86_64", "amd64", "i386", "i686"):
         return None
@@ -40,7 +40,7 @@ def mode(machine: str, cpuinfo: str) -> str | None:
 def prepare(
     environment: MutableMapping[str, str], loaded: Collection[str], machine: str, cpuinfo: str
 ) -> bool:
-    """Set MKL_CBWR, unless the user has. Returns False if torch is loaded: then it is too late."""
+    """Set MKL_CBWR, unless the user has. Returns False if torch is already loaded."""
     value = mode(machine, cpuinfo)
     if value is None or VARIABLE in environment:
         return True
@@ -52,7 +52,7 @@ def prepare(
 
 @cache
 def ensure_prepared() -> bool:
-    """Prepare MKL, at the first call, by `import invspec`. Returns whether it could be."""
+    """Prepare MKL on the first call, made by `import invspec`; return whether that was possible."""
     return prepare(os.environ, sys.modules, _machine(), _cpuinfo())
 
 

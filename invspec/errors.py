@@ -13,7 +13,10 @@ MAX_LINE = 200
 
 
 class InvspecError(Exception):
-    """What was found, what is wanted, and a hint. The command ends with exit_code."""
+    """An error for the user: what was found, what is wanted, and a hint.
+
+    The command exits with exit_code.
+    """
 
     exit_code = 1
 
@@ -52,7 +55,7 @@ class SpecError(InvspecError):
         return (self,)
 
     def within(self, *path: str | int) -> SpecError:
-        """The same mistake with a path that begins further out in the tree."""
+        """The same mistake, its path prefixed with `path`."""
         return SpecError(self.message, where=self.where, hint=self.hint, path=(*path, *self.path))
 
 
@@ -74,14 +77,14 @@ class SpecErrors(SpecError):
         return self._problems
 
     def within(self, *path: str | int) -> SpecError:
-        """The same mistakes with paths that begin further out in the tree."""
+        """The same mistakes, their paths prefixed with `path`."""
         return SpecErrors(problem.within(*path) for problem in self._problems)
 
 
 def refuse(problems: Iterable[SpecError]) -> None:
-    """Raise all problems as one exception, equal ones once; do nothing if there are none.
+    """Raise all distinct problems as one exception; do nothing if there are none.
 
-    Stops reading them after MAX_PROBLEMS.
+    Reads no more than MAX_PROBLEMS + 1 distinct problems.
     """
     parts = _distinct(part for problem in problems for part in problem.problems)
     first = list(itertools.islice(parts, MAX_PROBLEMS))
@@ -96,7 +99,7 @@ def refuse(problems: Iterable[SpecError]) -> None:
 
 
 def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:
-    """Problems without repetitions, as when two entries use one wrong card."""
+    """Problems without duplicates, such as two entries that use the same wrong card."""
     seen: set[tuple[str, tuple[str | int, ...]]] = set()
     for problem in problems:
         identity = (str(problem), () if problem.where else problem.path)

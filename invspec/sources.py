@@ -7,13 +7,13 @@ import inspect
 from functools import cache
 from pathlib import Path
 
-# Digests of the folders that were added, in order of adding.
+# Digests of the registered folders, in order of registration.
 _digests: dict[Path, str] = {}
 _generation = [0]
 
 
 def add(folder: Path) -> None:
-    """Register a folder of methods with the digest that its code has now, before it is imported."""
+    """Register a folder of methods, before its import, with the current digest of its code."""
     _digests[folder] = digest_of(folder)
     _renew()
 
@@ -30,7 +30,7 @@ def _renew() -> None:
 
 
 def generation() -> int:
-    """Count of changes to the folders. Cached identities of methods are valid for one of them."""
+    """Number of changes to the folders; cached identities of methods are valid until the next."""
     return _generation[0]
 
 
@@ -47,8 +47,8 @@ def digest_of(folder: Path) -> str:
 def source_of(cls: type) -> dict[str, str]:
     """Module and digest of a class's code; empty for classes of invspec, which have versions.
 
-    The digest is of all Python files in the registered folder around the class; without one, it is
-    of the class's own file.
+    The digest covers all Python files in the registered folder around the class; without a
+    registered folder, it covers the class's own file.
     """
     if cls.__module__.split(".")[0] == "invspec":
         return {}

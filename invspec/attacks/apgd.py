@@ -21,8 +21,8 @@ from invspec.search.search import Evaluation, Search
 
 # alpha of section 3.1: weight of the gradient step; the rest repeats the last movement
 MOMENTUM = 0.75
-# rho of condition 1: the share of steps that must raise the loss, or else the step size is halved
-ENOUGH = 0.75
+# rho of condition 1: the step size is halved unless a larger share of steps raises the loss
+MIN_RISES = 0.75
 
 # logits (M, K), y (M,) and target (M,) to (M,)
 TargetedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -34,43 +34,40 @@ LOSSES: dict[str, TargetedLoss] = {
 
 
 class APGD(Attack):
-    """Gradient ascent with momentum, which halves an example's step size where steps stop helping.
+    """Gradient ascent with momentum that halves an example's step size when steps stop helping.
 
     Every run starts at a random image at distance eps, with steps of length 2 eps. At a checkpoint
-    (section 3) an example's step size is halved, and its ascent goes on from its best image, if too
-    few of its steps have raised its loss, or if neither its best loss nor its step size has changed
-    since the last checkpoint. A sweep over eps is warm-started: the first run starts at
+    (section 3) an example's step size is halved, and its ascent continues from its best image, if
+    too few of its steps have raised its loss, or if neither its best loss nor its step size has
+    changed since the last checkpoint. A sweep over eps is warm-started: the first run starts at
     batch.start, the result for the next smaller eps.
 
-    An image that is already misclassified is returned as it is, and an example leaves with the
-    first misclassified image on its way; for the others the answer is the image of largest loss.
-    Loss dlr_targeted makes a run for each of `targets` classes, those with the largest logits at x
-    besides the true one.
+    An image that is already misclassified is returned unchanged, and an example stops at its first
+    misclassified image; for the others the result is the image of largest loss. Loss dlr_targeted
+    makes one run for each of the `targets` classes with the largest logits at x, apart from y.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 returns x without running the model.
     Raises: InvspecError if the loss compares more logits than the model has classes.
 
-    Deviates: the paper continues after success and returns the largest loss, which changes no
-    robust accuracy. Checkpoints are rounded down, as in the authors' code; for steps 100 it makes
-    no difference.
+    Deviates: the paper continues after success and returns the image of largest loss, which does
+    not change robust accuracy. Checkpoints are rounded down, as in the authors' code; with 100
+    steps this makes no difference.
     """
 
     sweep_field: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
-    steps: int = Field(default=100, ge=1, description="number of updates of a run")
-    restarts: int = Field(
-        default=1, ge=1, description="runs from fresh starts, for each target class"
-    )
+    steps: int = Field(default=100, ge=1, description="number of updates per run")
+    restarts: int = Field(default=1, ge=1, description="runs from fresh starts, per target class")
     loss: Literal["ce", "dlr", "dlr_targeted"] = Field(
         default="ce",
-        description="loss to climb: ce, dlr (eq. 6), or dlr_targeted (eq. 7), one run per class",
+        description="loss to maximise: ce, dlr (eq. 6), or dlr_targeted (eq. 7), one run per class",
     )
     targets: int = Field(
         default=9,
         ge=1,
-        description="loss dlr_targeted: number of target classes, at most all others",
+        description="loss dlr_targeted: number of target classes, at most classes - 1",
     )
 
     @eps_0_skips_model
@@ -88,13 +85,13 @@ class APGD(Attack):
         return search.result()
 
     def _targets(self, logits: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        """The target class (B,) of each run; y itself for a loss without target."""
+        """The target class (B,) of each run; y itself for untargeted losses."""
         targeted = self.loss == "dlr_targeted"
         targets = likeliest_others(logits, y, self.targets) if targeted else y.unsqueeze(1)
         return targets.repeat_interleave(self.restarts, dim=1).unbind(1)
 
     def _climb(self, search: Search, ball: Ball, start: Tensor, target: Tensor) -> None:
-        """One run: steps + 1 forward and steps backward passes for an example that never leaves."""
+        """One run: steps + 1 forward and steps backward passes per example that never leaves."""
         climb, lengths = Climb.of(start, target, step_size=2 * self.eps), checkpoints(self.steps)
         for step in range(self.steps + 1):
             if not len(search):
@@ -118,9 +115,9 @@ class APGD(Attack):
 
 
 def checkpoints(steps: int) -> dict[int, int]:
-    """The steps after which step sizes are reconsidered, and the steps since the last checkpoint.
+    """Map each checkpoint, counted in steps, to the number of steps since the last one.
 
-    The first comes after 22 % of all steps; each interval is shorter by 3 %, down to 6 %.
+    The first is at 22 % of all steps; each interval is 3 % of them shorter, down to 6 %.
 
     >>> list(checkpoints(100))
     [22, 41, 57, 70, 80, 87, 93, 99]
@@ -136,7 +133,7 @@ def checkpoints(steps: int) -> dict[int, int]:
 
 @dataclass
 class Climb:
-    """The ascent of M active examples. Every field has them along its first axis."""
+    """The ascent of M active examples, which are the first axis of every field."""
 
     x_adv: Tensor  # (M, C, H, W), as are the next four
     x_before: Tensor
@@ -154,13 +151,13 @@ class Climb:
     @classmethod
     def of(cls, start: Tensor, target: Tensor, step_size: float) -> Climb:
         """The ascent from start (M, C, H, W), aiming at target (M,)."""
-        none, highest = torch.zeros_like(start), start.new_full((len(start),), -torch.inf)
+        zeros, highest = torch.zeros_like(start), start.new_full((len(start),), -torch.inf)
         return cls(
             x_adv=start,
             x_before=start,
-            gradient=none,
+            gradient=zeros,
             best=start,
-            best_gradient=none,
+            best_gradient=zeros,
             target=target,
             step_size=torch.full_like(highest, step_size),
             # above any loss, so that the start does not count as a rise
@@ -173,7 +170,7 @@ class Climb:
         )
 
     def take(self, positions: Tensor) -> Climb:
-        """Some of the examples, positions (m,) int64."""
+        """The ascent of the examples at positions (m,) int64."""
         return Climb(*(getattr(self, field.name)[positions] for field in fields(self)))
 
     def record(self, evaluation: Evaluation) -> None:
@@ -191,7 +188,7 @@ class Climb:
         # condition 2: neither the step size nor the best loss has changed since the last checkpoint
         stalled = ~self.halved & (self.highest <= self.highest_before)
         # condition 1; <= as in the authors' code, where the paper prints <
-        self.halved = (self.rises <= ENOUGH * length) | stalled
+        self.halved = (self.rises <= MIN_RISES * length) | stalled
         back = per_example(self.halved, self.x_adv)
         self.step_size = torch.where(self.halved, self.step_size / 2, self.step_size)
         self.x_adv = torch.where(back, self.best, self.x_adv)

@@ -1,4 +1,4 @@
-"""AutoAttack, standard version: four attacks without parameters to tune, one after the other."""
+"""AutoAttack, standard version: four attacks without parameters to tune, in sequence."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from invspec.search.search import Search
 class AutoAttack(Attack):
     """APGD on the cross-entropy, APGD on the targeted dlr loss, FAB and Square.
 
-    Each attacks the examples that are still classified correctly after the ones before it. The
-    answer is, per example, a misclassified image or else the image of largest margin. The defaults
-    are those of the paper's standard evaluation. A sweep over eps is warm-started: both APGD start
-    at batch.start, the result for the next smaller eps.
+    Each attack runs on the examples that are still classified correctly after the ones before it.
+    The result is, per example, a misclassified image if there is one, else the image of largest
+    margin. The defaults are those of the paper's standard evaluation. A sweep over eps is
+    warm-started: both APGD attacks start at batch.start, the result for the next smaller eps.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
-    Raises: InvspecError if the model has fewer than four classes, for which the targeted dlr loss
-    is not defined.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 returns x without running the model.
+    Raises: InvspecError if the model has fewer than four classes, because the targeted dlr loss
+    needs four.
 
-    Deviates from the authors' code: with fewer than targets + 1 classes, all others are targets.
+    Deviates from the authors' code: with at most `targets` classes, all classes but y are targets.
     """
 
     sweep_field: ClassVar[str | None] = "eps"
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")
-    steps: int = Field(default=100, ge=1, description="number of updates of a run of APGD or FAB")
+    steps: int = Field(default=100, ge=1, description="number of updates per run of APGD and FAB")
     restarts: int = Field(
-        default=1, ge=1, description="runs of each attack, for each target class if it has any"
+        default=1, ge=1, description="runs of each attack, per target class if it is targeted"
     )
     targets: int = Field(
-        default=9, ge=1, description="number of target classes of APGD and FAB, at most all others"
+        default=9, ge=1, description="number of target classes of APGD and FAB, at most classes - 1"
     )
-    queries: int = Field(default=5000, ge=1, description="forward passes of a run of Square")
+    queries: int = Field(default=5000, ge=1, description="forward passes per run of Square")
 
     def smoke(self) -> Self:
         few = {"queries": min(self.queries, 10), "targets": min(self.targets, 2)}
@@ -60,7 +60,7 @@ class AutoAttack(Attack):
         for attack in self.stages:
             if not len(search):
                 break
-            # draws follow the example, not its place among those that are still active
+            # draws belong to an example, whichever others are still active
             inner = attack.perturb(model, search.active, rng.take(search.rows))
             search.include(inner)
             search.judge(margin, inner.x_adv)
@@ -68,7 +68,7 @@ class AutoAttack(Attack):
 
     @property
     def stages(self) -> tuple[Attack, ...]:
-        """The attacks, in their order."""
+        """The four attacks, in order."""
         eps, norm, restarts = self.eps, self.norm, self.restarts
         return (
             APGD(eps=eps, norm=norm, restarts=restarts, steps=self.steps),
@@ -81,15 +81,14 @@ class AutoAttack(Attack):
                 targets=self.targets,
             ),
             FAB(eps=eps, norm=norm, restarts=restarts, steps=self.steps, targets=self.targets),
-            # the standard evaluation shrinks squares by the number of proposals, not by the share
-            # spent
+            # the standard evaluation shrinks squares after fixed numbers of proposals
             Square(eps=eps, norm=norm, restarts=restarts, queries=self.queries, rescale=False),
         )
 
     def _check_classes(self, classes: int) -> None:
         if classes < 4:
             raise InvspecError(
-                "the targeted dlr loss of autoattack compares four logits,"
+                "the targeted dlr loss of autoattack needs at least four classes,"
                 f" the model has {classes}",
-                hint="use apgd with loss: ce, fab and square, one by one",
+                hint="run apgd with loss: ce, fab and square instead",
             )

@@ -19,24 +19,23 @@ from invspec.search.minimal_norm import MinimalNorm, Nearest, ascent, cosine
 
 
 class DDN(MinimalNorm):
-    """Walk on a sphere around x that shrinks while the image on it is adversarial, else grows.
+    """Move on a sphere around x that shrinks while the image on it is adversarial, else grows.
 
-    Each step moves along the normalised gradient of the loss, by a length that a cosine takes from
-    1 to 0.01, and rescales the perturbation to the radius (Algorithm 1). A vanished gradient is
-    replaced by a random direction, the same at every step. The result is the nearest adversarial
-    image of all steps.
+    Each step moves along the normalised gradient of the loss, by a length that follows a cosine
+    schedule from 1 to 0.01, and rescales the perturbation to the radius (Algorithm 1). A vanished
+    gradient is replaced by a random direction, the same at every step. The result is the nearest
+    adversarial image of all steps.
 
-    Returns x_adv (B, C, H, W), which is x for examples that are misclassified already and where
-    nothing was found.
+    Returns x_adv (B, C, H, W): x where x is already misclassified or nothing adversarial was found.
 
     Deviates: the image after the last step is judged too, and the result is refined (`refine`).
-    Images are quantised only if `levels` is set; the paper uses 256. With the paper's loss, ce, the
-    gradient mixes all classes and leads past the nearest point of the boundary where several of
-    them are likely; margin and `rivals` climb one class at a time.
+    Images are quantised only if `levels` is set; the paper uses 256. Where several classes are
+    likely, the gradient of the paper's loss, ce, mixes them and misses the nearest point of the
+    boundary; margin and `rivals` target one class at a time.
     """
 
     norm: Literal["l2"] = Field(
-        default="l2", description="how distance is measured; DDN works in l2 only"
+        default="l2", description="norm of the perturbation to minimise; DDN supports l2 only"
     )
     init_eps: Pixels = Field(default=1.0, gt=0, description="radius of the first sphere")
     gamma: Number = Field(
@@ -44,12 +43,12 @@ class DDN(MinimalNorm):
     )
     loss: Loss = Field(
         default="ce",
-        description="what to climb: ce, margin, dlr (Croce and Hein 2020) or confidence",
+        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
     )
     levels: int | None = Field(
         default=None,
         ge=2,
-        description="round pixels to this many equidistant values; default: no rounding",
+        description="round pixels to this many equally spaced values; default: no rounding",
     )
     steps: int = Field(default=100, ge=1, description="number of updates")
     rivals: Rivals = 0
@@ -64,7 +63,7 @@ class DDN(MinimalNorm):
         search, x = nearest.search, nearest.search.x
         x_adv, eps = x, x.new_full((len(x),), self.init_eps)
         low, high = search.batch.bounds
-        # Length of the way to the farthest corner of the box: larger spheres hold no valid image.
+        # Distance to the farthest corner of the box: larger spheres contain no valid image.
         farthest = size(torch.maximum(x - low, high - x), "l2")
         for step in range(self.steps):
             logits, gradient = search.logits_and_gradient(objective, x_adv)

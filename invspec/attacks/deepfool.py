@@ -25,12 +25,12 @@ class DeepFool(MinimalNorm):
     """Step to the nearest face of the linearised decision boundary until the prediction changes.
 
     A step is the shortest one that, in linear approximation, makes the logit of another class equal
-    to that of the label (Algorithm 2; section 3.4 for linf). Only the `candidates` classes that are
-    likeliest at x are considered. The sum of all steps, stretched by overshoot, is added to x. An
-    example leaves the batch with its first adversarial image.
+    to that of the label (Algorithm 2; section 3.4 for linf). Only the `candidates` likeliest other
+    classes at x are considered. The sum of all steps, times 1 + overshoot, is added to x. An
+    example stops at its first adversarial image.
 
-    Returns x_adv (B, C, H, W), which is x for examples that are misclassified already, that `steps`
-    updates do not fool, or whose gradients all vanish.
+    Returns x_adv (B, C, H, W): x where x is already misclassified, where `steps` updates do not
+    fool the model, and where all gradients vanish.
 
     Deviates: every image is clamped to the box of valid pixels; every step is 1e-4 longer, as in
     the authors' code; and the result is refined (`refine`), which undoes the overshoot. With
@@ -38,11 +38,13 @@ class DeepFool(MinimalNorm):
     """
 
     norm: Literal["l2", "linf"] = Field(
-        default="l2", description="how distance is measured: l2 or linf"
+        default="l2", description="norm of the perturbation to minimise: l2 or linf"
     )
-    steps: int = Field(default=50, ge=1, description="largest number of updates of an example")
+    steps: int = Field(default=50, ge=1, description="maximum number of updates")
     overshoot: Number = Field(
-        default=0.02, ge=0, description="share of the perturbation added to cross the boundary"
+        default=0.02,
+        ge=0,
+        description="extra length of the perturbation, as a share, to cross the boundary",
     )
     candidates: int = Field(
         default=10, ge=1, description="number of likeliest other classes considered"
@@ -51,7 +53,7 @@ class DeepFool(MinimalNorm):
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm)
         if len(nearest.search):
-            # An inner search, since examples leave it that `refine` comes back to.
+            # An inner search, because `refine` returns to examples that leave it.
             inner = nearest.inner()
             self._step_out(inner)
             nearest.merge(inner)
@@ -72,10 +74,10 @@ class DeepFool(MinimalNorm):
 
 
 def to_boundary(search: Search, x: Tensor, rivals: Tensor, norm: Norm) -> Tensor:
-    """The shortest step (M, C, H, W) to just past where a rival's logit equals the label's.
+    """The shortest step (M, C, H, W) that takes the logit of some rival just past the label's.
 
     rivals (M, R) are classes; the logits are linearised at x (M, C, H, W). Costs one forward and R
-    backward passes. Where no gradient tells rival and label apart the step is 0.
+    backward passes. The step is 0 where the gradients of all differences of logits are 0.
     """
     leaf, step = x.detach().requires_grad_(), torch.zeros_like(x)
     shortest = x.new_full((len(x),), torch.inf)

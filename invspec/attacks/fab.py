@@ -18,14 +18,14 @@ from invspec.search.ball import eps_0_skips_model, random_direction
 from invspec.search.gradients import lead_of, likeliest_others
 from invspec.search.search import Search
 
-# alpha_max: largest weight of the projection of x, against that of the current point
+# alpha_max: largest weight of the projection of x, relative to that of the current point
 MAX_BIAS = 0.1
 # eta: length of a step, in units of the distance to the linearised boundary
 OVERSHOOT = 1.05
-# beta: where on the way from x to an adversarial image the walk goes on
+# beta: after an adversarial image, the walk continues at this share of the way to it from x
 RETREAT = 0.9
-# of the ball for restarts, as long as neither eps nor an adversarial image limits it
-RADIUS = {"linf": 0.3, "l2": 1.0}
+# radius of the ball for restarts, unless eps or an adversarial image limits it
+RESTART_RADIUS = {"linf": 0.3, "l2": 1.0}
 
 
 class FAB(Attack):
@@ -34,32 +34,31 @@ class FAB(Attack):
     Each step linearises the boundary between the true class and one other at the current point,
     projects both that point and x onto it, exactly and within the box, and overshoots from a convex
     combination of the two. An adversarial image is kept if it is the nearest so far, and the walk
-    retreats from it towards x. There is a walk for each of `targets` classes, those with the
-    largest logits at x besides the true one (FAB-T).
+    retreats from it towards x. There is one walk for each of the `targets` classes with the largest
+    logits at x, apart from y (FAB-T).
 
-    Without eps every walk takes all its steps, and the answer is the nearest adversarial image.
-    With eps this is an attack in the ball: an example leaves with its first adversarial image
-    within eps. The answer is x if there is no such image, and if x is already misclassified.
-    Restarts begin at a random image in a ball around x of half the radius eps, or of half the
-    shortest perturbation so far if that is smaller.
+    Without eps every walk takes all its steps, and the result is the nearest adversarial image.
+    With eps an example stops at its first adversarial image within eps. The result is x if there is
+    no such image or x is already misclassified. Restarts begin at a random image whose distance
+    from x is half of eps, or half the shortest perturbation so far if that is smaller.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 returns x without running the model.
 
-    Deviates: as in AutoAttack, targeted, and without the paper's final search on the segment to x.
+    Deviates: targeted and without the paper's final search on the segment to x, as in AutoAttack.
     """
 
     eps: Pixels | None = Field(
         default=None, ge=0, description="radius of the ball; default: none, find the nearest image"
     )
     norm: Literal["linf", "l2"] = Field(
-        default="linf", description="norm of the perturbation, to be minimised: linf or l2"
+        default="linf", description="norm of the perturbation to minimise: linf or l2"
     )
-    steps: int = Field(default=100, ge=1, description="number of updates of a walk")
+    steps: int = Field(default=100, ge=1, description="number of updates per walk")
     restarts: int = Field(
-        default=1, ge=1, description="walks towards each class; all but the first start at random"
+        default=1, ge=1, description="walks per target class; all but the first start at random"
     )
     targets: int = Field(
-        default=9, ge=1, description="number of target classes, at most all others"
+        default=9, ge=1, description="number of target classes, at most classes - 1"
     )
 
     @eps_0_skips_model
@@ -78,12 +77,12 @@ class FAB(Attack):
         # for the whole batch: an example's draws must not depend on which others are active
         noise = search.pick(random_direction(search.batch.x, self.norm, rng))
         shortest = -search.score
-        radius = shortest.clamp_max(RADIUS[self.norm] if self.eps is None else self.eps)
+        radius = shortest.clamp_max(RESTART_RADIUS[self.norm] if self.eps is None else self.eps)
         x_adv = search.x + per_example(radius / 2, noise) * noise
         return x_adv.clamp(*search.batch.bounds)
 
     def _walk(self, search: Search, x_adv: Tensor, target: Tensor) -> None:
-        """One walk: two forward passes and a backward pass per step. Scores are minus lengths."""
+        """One walk: two forward passes and a backward pass per step. Scores are negated lengths."""
         for _ in range(self.steps):
             if not len(search):
                 return
@@ -95,7 +94,7 @@ class FAB(Attack):
                 search.offer(x_adv, -length, among=crossed)
             retreat = search.x + RETREAT * (x_adv - search.x)
             onwards = torch.where(per_example(crossed, x_adv), retreat, x_adv)
-            # without eps no example leaves: an image that has crossed is not x
+            # without eps no example leaves, since no misclassified image has length 0
             within = crossed & (length <= (self.eps or 0))
             stay = search.narrow(~within, x_adv)
             x_adv, target = (onwards, target) if stay is None else (onwards[stay], target[stay])
@@ -111,15 +110,15 @@ def step(
 ) -> Tensor:
     """The next image (M, C, H, W) of a walk around x.
 
-    gap (M,) and normal (M, C, H, W): lead of the target at x_adv, and its gradient.
+    gap (M,) is the lead of the target at x_adv, and normal (M, C, H, W) its gradient.
     """
-    # the linear function of x_adv, extended to x
+    # the linearised lead, evaluated at x
     gap_at_x = gap + (normal * (x - x_adv)).flatten(1).sum(1)
     onwards = step_to_hyperplane(x_adv, gap, normal, bounds, norm)
     from_x = step_to_hyperplane(x, gap_at_x, normal, bounds, norm)
-    # at least 1e-8, so that their quotient is defined where both are 0
-    near, far = (size(way, norm).clamp_min(1e-8) for way in (onwards, from_x))
-    # the nearer x_adv is to the boundary, compared with x, the less it is drawn back to x
-    bias = per_example((near / (near + far)).clamp_max(MAX_BIAS), x)
+    # at least 1e-8, so that the quotient is defined where both are 0
+    length, length_at_x = (size(delta, norm).clamp_min(1e-8) for delta in (onwards, from_x))
+    # the nearer x_adv is to the boundary, relative to x, the less it is pulled back to x
+    bias = per_example((length / (length + length_at_x)).clamp_max(MAX_BIAS), x)
     moved = (1 - bias) * (x_adv + OVERSHOOT * onwards) + bias * (x + OVERSHOOT * from_x)
     return moved.clamp(*bounds)

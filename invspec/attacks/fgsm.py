@@ -17,16 +17,17 @@ from invspec.search.fields import EpsSpace, Label
 class FGSM(Attack):
     """One step of length eps from x along the steepest ascent of the cross-entropy.
 
-    Norm linf is the method of the paper; l2 takes the normalised gradient instead of its sign. The
-    optimum of a linear model is reached exactly.
+    Norm linf is the paper's method; l2 uses the normalised gradient instead of its sign. For a
+    linear model this is the optimum, in l2 only where nothing is clipped.
 
-    Needs batch.y for label true. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y if label is true. Returns x_adv (B, C, H, W). eps 0 returns x without running the
+    model.
     """
 
     eps: Pixels = Field(default=0.3, ge=0, description="length of the step, in units of eps_space")
     norm: Literal["linf", "l2"] = Field(default="linf", description="norm of the step: linf or l2")
     label: Label = Field(
-        default="true", description="label to attack: true, or the one predicted for x"
+        default="true", description="label to attack: true, or predicted by the model"
     )
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"

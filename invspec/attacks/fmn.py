@@ -18,37 +18,38 @@ from invspec.search.minimal_norm import MinimalNorm, Nearest, ascent, cosine
 
 
 class FMN(MinimalNorm):
-    """Climb the margin by projected gradient ascent, in a ball that adapts to the boundary.
+    """Maximise the margin by projected gradient ascent in a ball that adapts to the boundary.
 
-    Until an example is fooled, the ball reaches to where the linearised margin is 0. After that it
-    shrinks by gamma whenever the image is adversarial, at least to the smallest distance found, and
-    grows by gamma whenever it is not (Algorithm 1). Steps have l2 length step_size in every norm;
-    cosines reduce it to a hundredth, and gamma to a fiftieth. A vanished gradient is replaced by a
-    random direction, the same at every step.
+    Until an example is misclassified, the ball extends to where the linearised margin is 0. After
+    that it shrinks by gamma whenever the image is adversarial, at least to the smallest distance
+    found, and grows by gamma whenever it is not (Algorithm 1). Steps have l2 length step_size in
+    every norm; cosine schedules reduce step_size to a hundredth, and gamma to a fiftieth. A
+    vanished gradient is replaced by a random direction, the same at every step.
 
-    norm l0 counts entries, not pixels of several channels. Its ball starts with one entry and
-    changes by at least one.
+    Norm l0 counts entries (values of single channels), not pixels. Its radius starts at one entry
+    and changes by at least one.
 
-    Returns x_adv (B, C, H, W), which is x for examples that are misclassified already and where
-    nothing was found.
+    Returns x_adv (B, C, H, W): x where x is already misclassified or nothing adversarial was found.
 
-    Deviates: the image after the last step is judged too, and the result is refined (`refine`). The
-    ball grows by at least gamma also before an example is fooled: rounding, or pixels at the ends
-    of their range, could otherwise keep x_adv on the near side of the boundary forever.
+    Deviates: the image after the last step is judged too, and the result is refined (`refine`).
+    Even before an example is misclassified, the ball grows by at least gamma: otherwise rounding,
+    or pixels at their bounds, could keep x_adv from ever crossing the boundary.
     """
 
-    norm: Metric = Field(default="l2", description="how distance is measured: l0, l1, l2 or linf")
+    norm: Metric = Field(
+        default="l2", description="norm of the perturbation to minimise: l0, l1, l2 or linf"
+    )
     steps: int = Field(default=200, ge=1, description="number of updates")
     step_size: Pixels = Field(default=1.0, gt=0, description="l2 length of the first update")
     gamma: Number = Field(
-        default=0.05, gt=0, lt=1, description="relative change of the ball in the first update"
+        default=0.05, gt=0, lt=1, description="relative change of the radius in the first update"
     )
     rivals: Rivals = 0
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm)
         for objective in nearest.objectives(margin, self.rivals):
-            # The ball follows the images of this climb alone.
+            # The ball depends only on the images of this climb.
             climb = nearest.inner()
             self._climb(climb, objective)
             nearest.merge(climb)
@@ -76,9 +77,9 @@ class FMN(MinimalNorm):
 
 
 def boundary(delta: Tensor, gap: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
-    """Length (B,) at which delta (B, ...), extended, meets the linearised boundary.
+    """Radius (B,) of a ball that reaches the linearised boundary from delta (B, ...).
 
-    gap (B,) is the margin at delta, gradient (B, ...) that of the margin.
+    gap (B,) is the margin at delta, and gradient (B, ...) its gradient.
     """
     slope = size(gradient, DUAL[norm])
     return size(delta, norm) + gap.abs() / slope.clamp_min(torch.finfo(slope.dtype).tiny)
@@ -87,15 +88,15 @@ def boundary(delta: Tensor, gap: Tensor, gradient: Tensor, norm: Norm) -> Tensor
 def next_radius(
     eps: Tensor, gamma: float, adversarial: Tensor, nearest: Nearest, reach: Tensor
 ) -> Tensor:
-    """Radius (B,) of the ball after a step to images that are adversarial (B,) bool, or not."""
+    """The next radius (B,): smaller where the image is adversarial (B,) bool, else larger."""
     smaller = (eps * (1 - gamma)).minimum(nearest.distance)
-    # before the first adversarial image the ball reaches to the linearised boundary
+    # before the first adversarial image the ball extends to the linearised boundary
     larger = (eps * (1 + gamma)).maximum(torch.where(nearest.found, 0, reach))
     return torch.where(adversarial, smaller, larger)
 
 
 def next_count(eps: Tensor, gamma: float, adversarial: Tensor, nearest: Nearest) -> Tensor:
-    """The same for l0, whose radius is a whole number."""
+    """`next_radius` for l0, whose radius is a whole number."""
     # by at least one entry, because a smaller change would be rounded away
     smaller = (eps * (1 - gamma)).floor().minimum(eps - 1).minimum(nearest.distance)
     larger = (eps * (1 + gamma)).floor().maximum(eps + 1)

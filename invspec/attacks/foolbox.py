@@ -34,7 +34,7 @@ Scalar = Annotated[StrictBool | StrictInt | Number | str | None, Field(union_mod
 
 
 class Arguments(dict[str, Scalar]):
-    """Keyword arguments of a constructor; a mapping with a hash, so that a method can hold it."""
+    """Keyword arguments of a constructor: a dict with a hash, so that a field can hold it."""
 
     # dict sets __hash__ to None
     def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -48,19 +48,19 @@ class Arguments(dict[str, Scalar]):
 class Foolbox(Attack):
     """Run an attack of Foolbox, named by its class in foolbox.attacks.
 
-    With eps the answer is the image that Foolbox clips to the eps-ball, in the attack's own norm.
-    Without eps the attack must be one that minimises the distance; as in our own, the answer is x
-    if no adversarial image was found and if x is already misclassified, which takes one forward
-    pass to see.
+    With eps the result is Foolbox's image, clipped to the eps-ball in the attack's own norm.
+    Without eps the attack must minimise the distance; as with our minimum-norm attacks, the result
+    is x if no adversarial image was found or x is already misclassified, which costs one forward
+    pass to check.
 
     Foolbox draws from the global generators of torch, numpy and Python. So that an example's result
-    depends on that example only, each is attacked alone, after seeding all three generators from
-    its own draws; their states are restored afterwards. This is slow compared to attacking a whole
+    depends on that example only, each is attacked alone, after all three generators are seeded from
+    its own draws; their states are restored afterwards. This is slower than attacking a whole
     batch: prefer our own attacks.
 
-    Returns x_adv (B, C, H, W). eps 0 skips the model. All passes are counted, including those by
-    which Foolbox judges.
-    Raises: InvspecError if Foolbox is not installed, or refuses the task.
+    Returns x_adv (B, C, H, W). eps 0 returns x without running the model. All passes are counted,
+    including those in which Foolbox judges images.
+    Raises: InvspecError if Foolbox is not installed or raises an error.
     """
 
     attack: str = Field(
@@ -73,7 +73,7 @@ class Foolbox(Attack):
         default=None, ge=0, description="radius of the ball; default: none, find the nearest image"
     )
     label: Label = Field(
-        default="true", description="label to attack: true, or the one predicted for x"
+        default="true", description="label to attack: true, or predicted by the model"
     )
 
     @field_validator("attack")
@@ -106,12 +106,12 @@ class Foolbox(Attack):
             raise ValueError(f"{self.attack}: {problem}") from None
         if self.eps is None and isinstance(attack, library().attacks.base.FixedEpsilonAttack):
             raise ValueError(
-                f"{self.attack} needs eps, the radius of the ball that it searches; found none"
+                f"{self.attack} needs eps, the radius of the ball to search; found none"
             )
         return self
 
     def smoke(self) -> Self:
-        """Two steps, if the attack takes steps."""
+        """Two steps, if the attack has a parameter `steps`."""
         if "steps" not in inspect.signature(attacks()[self.attack]).parameters:
             return self
         return self.model_copy(update={"params": Arguments(self.params, steps=2)})
@@ -121,8 +121,8 @@ class Foolbox(Attack):
         # numpy takes seeds of at most 32 bits
         seeds = rng.integers(2**31, (len(batch),)).tolist()
         rows = torch.arange(len(batch)).split(1)
-        # Foolbox takes gradients without enabling them, and attacks run without; its backward
-        # passes would also add to the .grad of weights
+        # Foolbox expects gradients to be enabled, and its backward passes would add to the .grad
+        # of weights that are not frozen
         with frozen(model), quiet(), torch.enable_grad():
             results = [
                 self._perturb_one(model, batch.take(row), seed)
@@ -145,7 +145,7 @@ class Foolbox(Attack):
         return Perturbed.costing(x_adv, counting.forwards, counting.backwards)
 
     def _run(self, model: nn.Module, batch: Batch, y: Tensor) -> Tensor:
-        """The image that Foolbox returns; x if it has none."""
+        """The image that Foolbox returns; x if it finds none."""
         foolbox = library()
         try:
             net = foolbox.models.PyTorchModel(model, bounds=batch.bounds, device=batch.x.device)
@@ -178,7 +178,7 @@ def library() -> ModuleType:
 
 
 class NotInstalled(InvspecError, ValueError):
-    """A ValueError too, so that pydantic names the entry of the spec that needs Foolbox."""
+    """Also a ValueError, so that pydantic names the spec entry that needs Foolbox."""
 
 
 @cache

@@ -10,7 +10,7 @@ from invspec.ops.draws import Draws
 
 
 class Identity(Attack):
-    """Leave every image unchanged, so that measures of attacked images also serve clean ones."""
+    """Return every image unchanged, so that measures of attacked images also work on clean ones."""
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return Perturbed.costing(batch.x, forwards=0, backwards=0)

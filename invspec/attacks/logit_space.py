@@ -1,4 +1,4 @@
-"""A random or target image that is given the logits of x."""
+"""Search for a distant image with the logits of x."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from invspec.search.search import Search
 
 
 class LogitSpace(Attack):
-    """Descend from far away to an image whose logits equal those of x (Algorithm 2, corrected).
+    """Descend from a distant image to one whose logits equal those of x (Algorithm 2, corrected).
 
-    With logits L, probabilities f and delta, the difference of x_adv from the image that the search
-    starts from, minimise
+    With logits L, probabilities f and delta = x_adv - x, or x_adv - x_target for start target,
+    minimise
 
         ||L(x_adv) + h - L(x)||^2 + probability_weight ||f(x_adv) - f(x)||^2 + tv_weight TV(delta)
 
     by steps of step_size along the signs of the gradient, clamped to the pixel bounds. h optimal is
     the mean over classes of L(x) - L(x_adv): the first term is then the distance between centred
-    logits, which is 0 exactly where the probabilities are equal. start source sets out from x plus
-    uniform noise in [-1, 1], start target from x_target. objective confidence replaces the first
+    logits, which is 0 exactly where the probabilities are equal. start source begins at x plus
+    uniform noise in [-1, 1], start target at x_target. objective confidence replaces the first
     two terms by relu(f_j(x) - f_j(x_adv)), where j is the predicted class of x.
 
-    Report with every result: the first step, to the start, may be as long as the distance between
-    two images. The result is therefore not the end of a path, alone or as the start of another
-    attack. With start target there is no path at all: x_adv is an ordinary adversarial perturbation
-    of the target. Never pool either with attacks that walk from x.
+    State this with every result: the search starts far from x, so there is no path from x to its
+    result, and none to the result of a walk that starts there. With start target, x_adv is an
+    ordinary adversarial perturbation of the target. Never pool either with attacks that walk from
+    x.
 
-    Needs batch.x_target for start target. Returns the last image, x_adv (B, C, H, W).
+    Needs batch.x_target if start is target. Returns the last image, x_adv (B, C, H, W).
 
     Deviates: the paper prints an ascent with the second term subtracted and with
     x_adv <- clamp(x_adv + delta), which adds all of delta at every step; no choice of sign makes
     its terms consistent, and it loses the class. The card logit_space_literal runs it: sign ascent,
     probability_weight -1, accumulates. The authors' code has a constant h; its last version is the
     card logit_space_published, except that their relu has a norm over the batch. Its learning rate
-    of 10 moves every pixel to an end of the range at the first step.
+    of 10 moves every pixel to an end of its range in the first step.
     """
 
     start: Literal["source", "target"] = Field(
@@ -74,16 +74,19 @@ class LogitSpace(Attack):
     )
     schedule: Literal["constant", "milestones"] = Field(
         default="constant",
-        description="of step_size; milestones: divided by 10 after 50 % and 75 % of the steps",
+        description="of step_size; milestones: divide it by 10 after 50 % and 75 % of the steps",
     )
     sign: Literal["descent", "ascent"] = Field(
         default="descent", description="descend or climb the objective"
     )
     accumulates: bool = Field(
-        default=False, description="as printed: each step adds all of delta to the last image"
+        default=False, description="add all of delta to the image at every step, as printed"
     )
     margin: Pixels = Field(
-        default=0.0, ge=0, lt=0.5, description="distance of pixels from both ends of their range"
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        description="least distance of pixels from their bounds",
     )
 
     @property
@@ -95,7 +98,7 @@ class LogitSpace(Attack):
         clean = search.logits(batch.x)
         origin, x_adv = self._start(batch, rng)
         low, high = batch.bounds[0] + self.margin, batch.bounds[1] - self.margin
-        # The tensor that is updated in place: delta if it accumulates, else the image itself.
+        # The tensor updated in place: delta if accumulates, else the image itself.
         point = x_adv - origin if self.accumulates else x_adv
         adam = torch.optim.Adam([point]) if self.optimiser == "adam" else None
         for step in range(self.steps):
@@ -105,7 +108,7 @@ class LogitSpace(Attack):
         return search.result(x_adv)
 
     def loss(self, logits: Tensor, clean: Tensor, delta: Tensor) -> Tensor:
-        """The objective (B,): logits (B, K), clean (B, K) those of x, delta (B, C, H, W)."""
+        """The objective (B,) at logits (B, K), for the logits of x, clean (B, K), and delta."""
         smoothness = self.tv_weight * total_variation(delta, squared=self.tv == "squared")
         difference = clean.softmax(1) - logits.softmax(1)
         if self.objective == "confidence":
@@ -123,7 +126,7 @@ class LogitSpace(Attack):
         return gap if self.h == "zero" else gap + self.h
 
     def _start(self, batch: Batch, rng: Draws) -> tuple[Tensor, Tensor]:
-        """The image that delta is measured from, and the first x_adv, a new tensor."""
+        """The origin of delta, and the first x_adv as a new tensor."""
         if self.start == "target":
             return batch.targets, batch.targets.clone()
         noise = 2 * rng.uniform(tuple(batch.x.shape)).to(batch.x) - 1

@@ -9,30 +9,30 @@ from torch import Tensor
 from invspec.ops.losses import margin
 from invspec.perceptual.attack import FeatureProbe, PerceptualAttack, Projection, descend
 
-# Lead of a wrong logit beyond which LPA gains nothing.
-_CONFIDENT = 1.0
-# Weights of the constraint: LPA's first, Fast-LPA's last.
+# The loss counts the margin up to this value.
+_MAX_MARGIN = 1.0
+# Weight of the constraint: in LPA's first round, and at the end of Fast-LPA.
 _FIRST_WEIGHT, _LAST_WEIGHT = 0.01, 10.0
 
 
 class LPA(PerceptualAttack):
-    """Raise the lead of a wrong class, up to 1, minus a weight times the distance beyond the bound.
+    """Maximise the margin, capped at 1, minus a weight times the distance beyond the bound.
 
     The weight is 0.01 in the first round; after each round it grows tenfold for images outside the
-    ball. Steps are lengths in features: within a round they decay from the radius to a tenth of it.
-    An image that is misclassified and inside the ball does not move any more. Images that are
+    ball. Step lengths are measured in features: within a round they decay from the radius to a
+    tenth of it. An image stops once it is misclassified and inside the ball. Images that are
     outside after the last round are projected.
 
-    Deviates: a finished image is returned as it was judged; the published code takes one more
-    step from there, and updates the weight by the distance before a round's last step, not after
-    it. The speed of the features is measured against the gradient, where the step goes; the
+    Deviates: an image that has stopped is returned as it was judged; the published code takes one
+    more step, and updates the weight from the distance before a round's last step, not after it.
+    The speed of the features is measured in the direction of the step, against the gradient; the
     published code measures it along the gradient.
     """
 
     rounds: int = Field(
         default=5,
         ge=1,
-        description="rounds of `steps` updates, each with ten times the weight where outside",
+        description="rounds of `steps` updates; outside the ball, each has ten times the weight",
     )
 
     def smoke(self) -> LPA:
@@ -45,11 +45,11 @@ class LPA(PerceptualAttack):
             images = x_adv[rows].requires_grad_()
             logits, features = probe.logits_and_features(images, rows)
             distance = probe.length(features, rows)
-            # between rounds, by the distance of the image that begins the new one
+            # between rounds, from the distance of the image that starts the new round
             if step and step % self.steps == 0:
                 weight[rows] *= torch.where(distance.detach() >= self._radius, 10, 1)
-            lead = margin(logits, y[rows]).clamp_max(_CONFIDENT)
-            loss = weight[rows] * (distance - self._radius).relu() - lead
+            capped = margin(logits, y[rows]).clamp_max(_MAX_MARGIN)
+            loss = weight[rows] * (distance - self._radius).relu() - capped
             gradient = probe.gradient(loss, images, rows)
             going = (logits.argmax(1) == y[rows]) | (distance > self._radius)
             rows = rows[going]
@@ -62,19 +62,20 @@ class LPA(PerceptualAttack):
 
 
 class FastLPA(PerceptualAttack):
-    """Raise the lead of a wrong class minus a weight times the distance beyond the bound.
+    """Maximise the margin minus a weight times the distance beyond the bound.
 
-    Over the steps the weight rises from 1 to 10, and the length of a step, in features, decays from
-    the radius to a tenth of it. Every image takes every step. Without a projection the bound is
-    soft.
+    Over the steps the weight rises from 1 to 10, and the step length, measured in features, decays
+    from the radius to a tenth of it. Every image takes every step. Without a projection the bound
+    is soft.
 
-    Deviates: the speed of the features is measured against the gradient, where the step goes, and
-    1e-8 is added before the step is divided by it; the published code measures it along the
+    Deviates: the speed of the features is measured in the direction of the step, against the
+    gradient, and 1e-8 is added to it before division; the published code measures it along the
     gradient and adds 1e-4.
     """
 
     projection: Projection = Field(
-        default="none", description="into the ball: bisection, newton, or none"
+        default="none",
+        description="how images return to the ball: bisection, newton or none",
     )
 
     def _search(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:

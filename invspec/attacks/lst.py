@@ -15,36 +15,36 @@ from invspec.search.target_walk import TargetWalk, Walk
 
 
 class LST(TargetWalk):
-    """Walk from x towards x_target along the level set of the confidence, nudged to higher values.
+    """Walk from x towards x_target along the level set of the confidence, nudged upwards.
 
-    A step is step_size * u minus a nudge. u is the displacement to the target without its component
-    along J, the gradient of the cross-entropy of the label that the model predicts for x. Every
-    step adds nudge / 2 * J to the nudge and clips each of its pixels to [-nudge, nudge]. A step
-    that loses max_drop or more of the confidence at x is refused; the nudge keeps growing, so that
-    the next step may be accepted. Without a nudge, an example stops at its first refusal.
+    A step is step_size * u - n. u is the displacement to the target without its component along J,
+    the gradient of the cross-entropy of the label that the model predicts for x. Every step adds
+    nudge / 2 * J to n and clips n to [-nudge, nudge]. A step that loses max_drop or more of the
+    confidence at x is refused; n keeps growing, so that the next step may be accepted. With nudge
+    0, an example stops at its first refusal.
 
-    The walk sets out from x + random_start * (U(0, 1) - 1/2) if the confidence there allows, else
-    from x.
+    The walk starts at x + random_start * (U(0, 1) - 1/2) if that loses less than max_drop of the
+    confidence, else at x.
 
     Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path
     (T, B, C, H, W): x, the random start if there is one, and the image after each step.
 
-    Deviates: the label is the predicted one; for the correctly classified sources of the paper that
-    is the true one. The authors do not judge the random start.
+    Deviates: the label is the predicted one; the paper's sources are correctly classified, so there
+    it is also the true one. The authors do not check the confidence of the random start.
     """
 
     step_size: Number = Field(default=0.01, gt=0, le=1, description="fraction of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
-        default=0.2, ge=0, le=1, description="confidence that may be lost along the walk"
+        default=0.2, ge=0, le=1, description="largest loss of confidence along the walk"
     )
     strict: bool = Field(default=True, description="also refuse a loss of exactly max_drop")
     nudge: Pixels = Field(
-        default=2e-3, ge=0, description="largest nudge of a pixel in one step; 0: none"
+        default=2e-3, ge=0, description="largest nudge per entry in one step; 0: none"
     )
     reset_nudge: bool = Field(default=False, description="restart the nudge from 0 after a refusal")
     random_start: Pixels = Field(
-        default=4 / 255, ge=0, description="width of the noise on x; 0: set out from x"
+        default=4 / 255, ge=0, description="width of the noise added to x at the start; 0: none"
     )
 
     @property
@@ -58,7 +58,7 @@ class LST(TargetWalk):
             walk.jump(noise.mul_(self.random_start).add_(batch.x).clamp_(*batch.bounds))
         nudge = torch.zeros_like(batch.x)
         while walk.active:
-            # the part of the way to the target that lies in the tangent of the level set
+            # the component of the displacement to the target that is tangent to the level set
             u = project_out(walk.x_target - walk.x, walk.gradient, "two_sided")
             x_new = u.mul_(self.step_size).add_(walk.x)
             if self.nudge:

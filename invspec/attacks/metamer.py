@@ -1,4 +1,4 @@
-"""Images with the logits of one image and everything else from another."""
+"""Images with the logits of one image and the nuisance of another."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from invspec.search.search import Search
 
 
 class Metamer(Attack):
-    """The image whose code has the logits of x and the nuisance of x_target, by inverting the net.
+    """Invert a bijective net at the logits of x and the nuisance of x_target.
 
-    With z_s and z_n the two parts of the code F(x), it is F^-1(z_s(x), z_n(x_target)): the net
-    gives it exactly the logits of x, whatever it shows. Nothing is searched for. The path to it
-    keeps the logits and interpolates the nuisance, (1 - t) z_n(x) + t z_n(x_target) for
-    t = 0, 1 / steps, ..., 1.
+    With z_s and z_n the logits and the nuisance of the code F(x), x_adv is
+    F^-1(z_s(x), z_n(x_target)): it has exactly the logits of x, whatever it shows. There is no
+    search. The path from x to x_adv keeps the logits and interpolates the nuisance,
+    (1 - t) z_n(x) + t z_n(x_target) for t = 0, 1 / steps, ..., 1.
 
-    partner self takes the nuisance from x too and so returns x: a control that shows the error of
-    the inversion alone, and needs no targets.
+    partner self takes the nuisance from x as well and so returns x: a control that shows only the
+    error of the inversion and needs no targets.
 
-    A copy of the net computes it in float64, since rounding to float32 would change the logits;
-    exact holds the images before rounding. Nothing is clamped to the pixel bounds, which would
-    change the logits too. A pass through the net in either direction counts as a forward.
+    A float64 copy of the net is used, since rounding to float32 would change the logits; exact
+    holds the unrounded images. They are not clamped to the pixel bounds, which would also change
+    the logits. A pass through the net in either direction counts as a forward.
 
     Needs a bijective model and, for partner target, batch.x_target (B, C, H, W). Returns x_adv and
     exact (B, C, H, W) and, if keep_path, the path (T, B, C, H, W) of T = steps + 1 vertices; the
-    first is x, decoded.
+    first is x, encoded and decoded.
     """
 
     needs_float32: ClassVar[bool] = True
@@ -44,7 +44,7 @@ class Metamer(Attack):
         description="source of the nuisance: target, or self as a control of the inversion",
     )
     steps: int = Field(
-        default=1, ge=1, description="steps of the path, equally long in the nuisance"
+        default=1, ge=1, description="number of steps of the path, equally long in the nuisance"
     )
     keep_path: bool = Field(default=False, description="return every image on the path")
 

@@ -25,33 +25,36 @@ class BallSettings(BaseModel):
     norm: Norm = Field(description="linf, l2 or l1")
     eps: Pixels = Field(ge=0, description="radius of the ball; 0 switches it off")
     step_size: Pixels | None = Field(
-        default=None, gt=0, description="length of one update, in norm; default: 2.5 * eps / steps"
+        default=None,
+        gt=0,
+        description="length of one update in norm; default: 2.5 * eps / steps",
     )
 
 
 class MSD(Attack):
-    """Gradient ascent in the union of balls around x; each step is in the ball where it gains most.
+    """Gradient ascent in a union of balls; each step uses the candidate of largest loss.
 
     A step makes one candidate per ball from the same gradient: x_adv + step_size *
     steepest(gradient), projected onto that ball and then onto the box of valid pixels. Per example,
-    x_adv becomes the candidate of largest loss, the first of equal ones. The answer is the image of
-    largest loss on the way, x included.
+    x_adv becomes the candidate with the largest loss, on ties the first. Returns the image with the
+    largest loss seen, including x.
 
-    Norm l1 moves `sparsity` pixels a step, a number drawn per step and example: those of largest
-    gradient that are not yet at the bound that it points to.
+    Norm l1 moves `sparsity` entries per step, a number drawn per step and example: those with the
+    largest gradients that are not yet at the bound their gradient points to.
 
     A step costs a forward and a backward pass for the gradient, and a forward pass for each
     candidate if there are several; a last pass judges the last image. (Using the pass of the chosen
     candidate for the next gradient would save a forward pass, but needs the gradients of all
     candidates.)
 
-    Needs batch.y. Returns x_adv (B, C, H, W). If every eps is 0, the model is skipped.
+    Needs batch.y. Returns x_adv (B, C, H, W). If every eps is 0, returns x without running the
+    model.
 
-    Deviates from the authors' code, unless compat: there norm l1 leaves out each pixel at 0 or 1,
-    even if its gradient points inward, and each pixel that a step would take out of its range; a
-    loss below 0 never counts; and of equal candidates the last is taken. Also with compat, the l2
+    Deviates from the authors' code, unless compat: there norm l1 leaves out each entry at 0 or 1,
+    even if its gradient points inward, and each entry that a step would take out of its range;
+    losses below 0 are ignored; and on ties the last candidate wins. Even with compat, the l2
     candidate is projected onto its ball and then clipped to the box, while theirs is clipped first;
-    x itself may be the answer; and the number of pixels is drawn per example, not per batch.
+    x itself may be the result; and the number of entries is drawn per example, not per batch.
     """
 
     balls: tuple[BallSettings, ...] = Field(
@@ -66,14 +69,15 @@ class MSD(Attack):
     steps: int = Field(default=100, ge=1, description="number of updates")
     sparsity: tuple[int, int] = Field(
         default=(5, 20),
-        description="norm l1: least and most pixels moved in one update; drawn uniformly",
+        description="norm l1: least and most entries moved in one update; drawn uniformly",
     )
     loss: Loss = Field(
-        default="ce", description="loss to climb: ce, margin, or dlr (Croce and Hein 2020)"
+        default="ce",
+        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
     )
     compat: bool = Field(
         default=False,
-        description="as the authors' code: l1 moves no pixel at 0 or 1, and no loss below 0 counts",
+        description="as the authors' code: l1 moves no entry at 0 or 1; losses below 0 are ignored",
     )
 
     @model_validator(mode="after")
@@ -85,8 +89,8 @@ class MSD(Attack):
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, objective = Search(model, batch), LOSSES[self.loss]
-        balls = [settings for settings in self.balls if settings.eps > 0]
-        if not balls:
+        settings = [ball for ball in self.balls if ball.eps > 0]
+        if not settings:
             return search.result()
         if self.compat:
             # only a loss above 0 beats x
@@ -95,8 +99,8 @@ class MSD(Attack):
         for _ in range(self.steps):
             logits, gradient = search.logits_and_gradient(objective, x_adv)
             search.offer(x_adv, objective(logits, batch.y))
-            candidates = [self._candidate(ball, batch, x_adv, gradient, rng) for ball in balls]
-            x_adv = self._highest(search, x_adv, candidates)
+            candidates = [self._candidate(s, batch, x_adv, gradient, rng) for s in settings]
+            x_adv = self._best_candidate(search, x_adv, candidates)
         search.offer(x_adv, objective(search.logits(x_adv), batch.y))
         return search.result()
 
@@ -114,19 +118,19 @@ class MSD(Attack):
     def _sparse(
         self, x_adv: Tensor, gradient: Tensor, length: float, bounds: Bounds, rng: Draws
     ) -> Tensor:
-        """The steepest direction (B, C, H, W) in l1 for a random number of pixels."""
+        """The steepest direction (B, C, H, W) in l1 for a random number of entries."""
         least, most = self.sparsity
         count = (least + rng.integers(most - least + 1, (len(x_adv),))).to(x_adv.device)
         movable = can_move(x_adv, gradient, bounds)
         if self.compat:
             inside = (x_adv > bounds[0]) & (x_adv < bounds[1])
-            # how far each moved pixel moves
+            # how far each moved entry moves
             gap = per_example(length / count, x_adv)
             movable = inside & can_move(x_adv, gradient, bounds, gap)
         return steepest(gradient.where(movable, 0), "l1", count)
 
-    def _highest(self, search: Search, x_adv: Tensor, candidates: list[Tensor]) -> Tensor:
-        """Per example, the candidate of largest loss; with compat, x_adv if no loss reaches 0."""
+    def _best_candidate(self, search: Search, x_adv: Tensor, candidates: list[Tensor]) -> Tensor:
+        """Per example, the candidate of largest loss; with compat, x_adv if all are below 0."""
         if len(candidates) == 1 and not self.compat:
             return candidates[0]
         highest = torch.full_like(search.score, 0.0 if self.compat else -torch.inf)

@@ -18,7 +18,7 @@ from invspec.ops.types import Bounds
 from invspec.registry.fields import AttackField
 from invspec.search.target_walk import TargetWalk, Walk
 
-# Defaults of step_size: the paper's for unit steps, the authors' code's for fractions.
+# Default step_size: the paper's for unit steps, that of the authors' code for fractions.
 STEP_SIZE = {"unit": 0.01, "fraction": 0.05}
 
 
@@ -28,17 +28,17 @@ class NSPGD(TargetWalk):
     Each step goes along u, the displacement v to the target minus its component along the gradient
     of the confidence (Algorithm 1). step_mode unit moves by min(step_size, ||u||), step_mode
     fraction by step_size * u. A step that would lose more than max_drop of the confidence at x is
-    refused, and the next one is half as long; after an accepted step, the length doubles again up
-    to the full one. An example stops once `backtracks` halvings in a row were refused, and where u
-    is no longer than rounding.
+    refused, and the next step is half as long; after an accepted step, the length doubles, up to
+    the full length. An example stops once `backtracks` halvings in a row were refused, or once u is
+    no longer than rounding errors.
 
-    With a start, such as logit_space, the walk sets out from the image which that attack finds, if
-    its confidence allows; label and confidence remain those of x. This first step may have any
-    length.
+    With a start, such as logit_space, the walk begins at the image that this attack finds if that
+    loses at most max_drop of the confidence, else at x; label and confidence remain those of x.
+    This first step may have any length.
 
-    free_coordinates: a pixel at its bound that would be carried beyond it is left out of v and of
-    the gradient. Otherwise the clamp undoes such a pixel's part of the projection, and so lowers
-    the confidence.
+    With free_coordinates, pixels at a bound that u would move beyond it are left out of v and of
+    the gradient. Otherwise the clamp undoes their part of the projection, and so lowers the
+    confidence.
 
     Needs batch.x_target (B, C, H, W). Returns x_adv (B, C, H, W) and, if keep_path, the path
     (T, B, C, H, W): x, the start if there is one, and the image after each step.
@@ -47,14 +47,14 @@ class NSPGD(TargetWalk):
     printed); the text of 5.1 describes a projection. The paper stops at the first refusal, and does
     not give the number of iterations. The paper's unit step has length step_size even where u is
     shorter, and then oscillates around the target; others use min(step_size, ||v||). The authors'
-    code steps by fractions, lets x leave the pixel bounds and shows the model clamp(x)
-    (nspgd_published); their path and x_adv are clamp(x) here.
+    code steps by fractions, lets x leave the pixel bounds and gives the model clamp(x)
+    (nspgd_published); here, path and x_adv are clamp(x).
     """
 
     projection: Projection = Field(
         default="one_sided",
-        description="what is removed from v: one_sided, what lowers the confidence; two_sided, "
-        "what changes it; none, nothing; printed, nothing, but v is lengthened",
+        description="when v loses its component along the gradient: one_sided, if that lowers the "
+        "confidence; two_sided, always; none, never; printed, never, but v is lengthened",
     )
     step_mode: Literal["unit", "fraction"] = Field(
         default="unit", description="whether step_size is an l2 length or a fraction of u"
@@ -66,17 +66,21 @@ class NSPGD(TargetWalk):
     )
     steps: int = Field(default=1000, ge=1, description="number of steps tried")
     backtracks: int = Field(
-        default=5, ge=0, le=50, description="halvings of a refused step; 0: stop at once"
+        default=5,
+        ge=0,
+        le=50,
+        description="halvings in a row that may be refused; 0: stop at the first refusal",
     )
     start: AttackField | None = Field(
-        default=None, description="attack whose image the walk sets out from; default: x"
+        default=None,
+        description="attack whose result is the start of the walk; default: start at x",
     )
     clamp: Literal["iterate", "input"] = Field(
         default="iterate",
-        description="keep x within the pixel bounds, or only the model's input and the result",
+        description="clamp x at every step, or only the model's input and the result",
     )
     free_coordinates: bool = Field(
-        default=False, description="project among pixels that are not held at a bound"
+        default=False, description="project only over pixels that are not held at a bound"
     )
 
     @model_validator(mode="after")
@@ -117,7 +121,7 @@ class NSPGD(TargetWalk):
             walk.search.include(start)
             walk.jump(start.x_adv.to(batch.x))
         fraction = self.step_mode == "fraction"
-        # of the full step, after halvings
+        # share of the full step
         share = batch.x.new_ones(len(batch))
         while walk.active:
             u = self._displacement(walk, batch.bounds)
@@ -139,5 +143,5 @@ class NSPGD(TargetWalk):
 
 
 def rounding(u: Tensor) -> float:
-    """The l2 length that u (B, ...) may have by the rounding of pixels alone."""
+    """The l2 length that u (B, ...) may have from the rounding of pixels alone."""
     return torch.finfo(u.dtype).eps * math.sqrt(u[0].numel())

@@ -18,7 +18,7 @@ from invspec.ops.nullspace import alpha_max, effective_map, flips, project_held
 from invspec.search.search import Search
 
 # Share of the way to the first flip; at the flip itself, rounding would decide.
-SHORT = 1 - 1e-12
+JUST_BELOW = 1 - 1e-12
 Constraint = (
     Literal["effective", "row_bound", "global_bound", "active_set"] | Annotated[Number, Field(ge=0)]
 )
@@ -27,35 +27,36 @@ Constraint = (
 class NullStep(Attack):
     """x + alpha v_p, where v_p is the displacement to x_target projected onto the null space of M.
 
-    M holds the rows of the linear map that the net is while no ReLU flips, and the rows of W1 of
-    the hidden units that are held constant so that they do not flip. constraint selects these
+    M contains the rows of the net's linear map on the current activation pattern, and the rows of
+    W1 of the hidden units that are held constant so that they do not flip. constraint selects these
     units; a denotes the pre-activations at x and d the step:
 
-        effective     none: the map alone
-        t, a number   those with |a_i| < t
-        row_bound     those that could flip within ||d||: |a_i| is less than ||W1_i||_inf ||d||_1
+        effective     none
+        t, a number   units with |a_i| < t
+        row_bound     units that could flip within ||d||: |a_i| is less than ||W1_i||_inf ||d||_1
                       and less than ||W1_i||_2 ||d||_2
         global_bound  the paper's: |a_i| < w ||d||_1 with w = max |W1_ij|
-        active_set    those that do flip, added until none does: exact, with the fewest rows
+        active_set    units that flip, added until none does: exact, with the fewest rows
 
-    The bounds hold for v and for v_p, which may be longer than v in l1. alpha largest stops just
-    short of the first flip, and at v_p at the latest. Everything is computed in float64 from the
-    weights, without a pass through the model. Where no ReLU flips, the logits stay the same up to
-    rounding; with clamp, only if no pixel leaves its bounds, which is never the case for MNIST.
+    The bounds hold for v and for v_p, which may be longer than v in l1. With alpha largest, the
+    step stops just before the first flip and never goes past v_p. Everything is computed in float64
+    from the weights, without a pass through the model. Where no ReLU flips, the logits stay the
+    same up to rounding; with clamp, only if no pixel leaves its bounds, which never happens on
+    MNIST.
 
     Needs batch.x_target (B, C, H, W) and a two-layer model. Returns x_adv (B, C, H, W).
 
     Deviates: the paper bounds ||W1 d||_1 by w ||d||_1, which is false; the bound holds for
     ||W1 d||_inf, and that suffices. Rows may be linearly dependent here: a singular value
     decomposition replaces (M M')^-1. The paper absorbs biases; here they are part of a, and only
-    pixels move. The paper's step is neither clamped nor limited to the displacement that its bound
-    is for.
+    pixels move. The paper's step is neither clamped nor limited to the displacement for which its
+    bound holds.
     """
 
     constraint: Constraint = Field(
         default="active_set",
-        description="hidden units held: effective (none), a threshold t, row_bound, global_bound, "
-        "active_set",
+        description="hidden units to hold: effective (none), a threshold t, row_bound, "
+        "global_bound, active_set",
     )
     alpha: Literal["largest"] | Annotated[Number, Field(gt=0)] = Field(
         default=1.0,
@@ -76,7 +77,7 @@ class NullStep(Attack):
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         weights = Weights.of(cast(TwoLayer, model))
         images = [
-            x + self.step(weights, x, x_target).taken
+            x + self.step(weights, x, x_target).delta
             for x, x_target in zip(*flattened(batch), strict=True)
         ]
         x_adv = torch.stack(images).view_as(batch.x).to(batch.x.dtype)
@@ -92,22 +93,22 @@ class NullStep(Attack):
         # held units do not change; masking removes their rounding errors
         change = (weights.w1 @ v_p).masked_fill(held, 0)
         limit = alpha_max(a, change).item()
-        alpha = min(1.0, SHORT * limit) if self.alpha == "largest" else self.alpha
+        alpha = min(1.0, JUST_BELOW * limit) if self.alpha == "largest" else self.alpha
         flipped = int(weights.flips(x, alpha * v_p).sum())
         return Step(v_p, alpha, limit, len(effective) + int(held.sum()), len(basis), flipped)
 
     def _to_hold(self, weights: Weights, a: Tensor, v: Tensor) -> Callable[[Tensor], Tensor]:
-        """Maps a displacement (D,) to the rows (h,) bool that it requires to be held."""
+        """Return a function from a displacement (D,) to a mask (h,) of units to hold."""
         reach = 1.0 if self.alpha == "largest" else self.alpha
         w1 = weights.w1
 
-        def longest(v_p: Tensor, order: float) -> Tensor:
+        def norm_bound(v_p: Tensor, order: float) -> Tensor:
             return reach * torch.maximum(v.norm(order), v_p.norm(order))
 
         def within_row_bound(v_p: Tensor) -> Tensor:
             # Hoelder's inequality for |W1_i d|, once for l1 and once for l2
-            by_l1 = w1.abs().amax(1) * longest(v_p, 1)
-            return a.abs() < torch.minimum(by_l1, w1.norm(dim=1) * longest(v_p, 2))
+            by_l1 = w1.abs().amax(1) * norm_bound(v_p, 1)
+            return a.abs() < torch.minimum(by_l1, w1.norm(dim=1) * norm_bound(v_p, 2))
 
         match self.constraint:
             case "effective":
@@ -115,7 +116,7 @@ class NullStep(Attack):
             case "row_bound":
                 return within_row_bound
             case "global_bound":
-                return lambda v_p: a.abs() < w1.abs().max() * longest(v_p, 1)
+                return lambda v_p: a.abs() < w1.abs().max() * norm_bound(v_p, 1)
             case "active_set":
                 return lambda v_p: flips(a, reach * (w1 @ v_p))
             case threshold:
@@ -124,10 +125,10 @@ class NullStep(Attack):
 
 @dataclass(frozen=True)
 class Step:
-    """v_p (D,), and what is known about the step alpha v_p.
+    """The step alpha v_p, with v_p (D,).
 
     alpha_max: the multiple of v_p at which the first ReLU that is not held flips, possibly inf.
-    rows and rank: of M. sign_flips: ReLUs that flip at alpha, held or not.
+    rows, rank: those of M. sign_flips: number of ReLUs that flip at alpha, held or not.
     """
 
     v_p: Tensor
@@ -138,6 +139,6 @@ class Step:
     sign_flips: int
 
     @property
-    def taken(self) -> Tensor:
+    def delta(self) -> Tensor:
         """alpha v_p, (D,)."""
         return self.alpha * self.v_p

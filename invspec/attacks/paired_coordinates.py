@@ -16,7 +16,7 @@ from invspec.ops.norms import per_example
 class MeanShift(Attack):
     """Move all Gaussian coordinates of `shuffled_gaussians` to the means of the other class.
 
-    This is A of the theorem. In each of d pairs the first coordinate moves by -6 Y / sqrt(d) and
+    This is A in the theorem. In each of d pairs the first coordinate moves by -6 Y / sqrt(d) and
     the second by 6 Y / sqrt(d), where Y is 1 for label 1 and -1 for any other: an linf perturbation
     of size 6 / sqrt(d) that depends on the true label, not on a model.
 
@@ -27,7 +27,7 @@ class MeanShift(Attack):
         length = batch.x[0].numel()
         pairs = max((length - 1) // 2, 1)
         signs = contrast(length).to(batch.x).view_as(batch.x[0])
-        # class means are +-MEAN / sqrt(d): twice that leads from one to the other
+        # class means are +-MEAN / sqrt(d), so they differ by twice that
         shift = -2 * MEAN / math.sqrt(pairs) * signs
         x_adv = batch.x + per_example(signed(batch.y).to(batch.x), batch.x) * shift
         return Perturbed.costing(x_adv.clamp(*batch.bounds), forwards=0, backwards=0)
@@ -36,8 +36,8 @@ class MeanShift(Attack):
 class PairSwap(Attack):
     """Swap coordinates 1 and 2, 3 and 4, and so on: with probability 1/2 all pairs, else none.
 
-    This is r of the theorem. An example's coin is the same for every model. Coordinate 0 stays, and
-    so does a last one without partner. Returns x_adv (B, C, H, W).
+    This is r in the theorem. Each example's coin is the same for every model. Coordinate 0 stays,
+    as does a last coordinate without a partner. Returns x_adv (B, C, H, W).
     """
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -27,14 +27,15 @@ class PGD(Attack):
     """Gradient ascent on the loss of the label, projected onto the eps-ball around x.
 
     A step is x_adv + step_size * steepest(gradient), projected onto the ball and then onto the box
-    of valid pixels. With one restart the last image is the answer, as in the paper; it is not
-    judged, which saves a forward pass. With more, each restart begins afresh with the examples
-    still classified correctly, and the answer is, per example, a misclassified image or else the
-    image of largest loss.
+    of valid pixels. With one restart the result is the last image, as in the paper; it is not
+    judged, which saves a forward pass. With more, each restart runs on the examples that are still
+    classified correctly, and the result is, per example, a misclassified image if there is one,
+    else the image of largest loss.
 
     random_start: uniform in the linf ball; for l2 and l1, an isotropic direction and a length in
-    that norm that is uniform in [0, eps]. Norm l1 moves `sparsity` pixels a step: those of largest
-    gradient that are not yet at the bound that it points to; the linear optimum needs sparsity 1.
+    that norm that is uniform in [0, eps]. Norm l1 moves `sparsity` entries per step: those with the
+    largest gradients that are not yet at the bound their gradient points to; the linear optimum
+    needs sparsity 1.
 
     eps_space standardised measures the ball and the steps in the units of a standardising model:
     channel c of the image is divided by pixel_std[c]. The image itself stays in pixels, within
@@ -43,7 +44,8 @@ class PGD(Attack):
     A sweep over eps is warm-started: the first restart begins at batch.start, the result for the
     next smaller eps.
 
-    Needs batch.y for label true. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y if label is true. Returns x_adv (B, C, H, W). eps 0 returns x without running the
+    model.
     """
 
     sweep_field: ClassVar[str | None] = "eps"
@@ -52,7 +54,7 @@ class PGD(Attack):
     norm: Norm = Field(default="linf", description="shape of the ball: linf, l2 or l1")
     steps: int = Field(default=40, ge=1, description="number of updates")
     step_size: Pixels | None = Field(
-        default=None, gt=0, description="length of one update, in norm; default: 2.5 * eps / steps"
+        default=None, gt=0, description="length of one update in norm; default: 2.5 * eps / steps"
     )
     relative_step_size: Number | None = Field(
         default=None, gt=0, description="length of one update as a share of eps"
@@ -63,15 +65,15 @@ class PGD(Attack):
     restarts: int = Field(default=1, ge=1, description="fresh starts, kept if better")
     loss: Loss = Field(
         default="ce",
-        description="loss to climb: ce, margin, dlr (Croce and Hein 2020) or confidence",
+        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
     )
     label: Label = Field(
-        default="true", description="label to attack: true, or the one predicted for x"
+        default="true", description="label to attack: true, or predicted by the model"
     )
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"
     )
-    sparsity: int = Field(default=1, ge=1, description="norm l1: pixels moved in one update")
+    sparsity: int = Field(default=1, ge=1, description="norm l1: entries moved in one update")
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -86,7 +88,7 @@ class PGD(Attack):
             )
         if self.sparsity > 1 and self.norm != "l1":
             raise ValueError(
-                f"sparsity {self.sparsity} needs norm l1; {self.norm} moves every pixel"
+                f"sparsity {self.sparsity} needs norm l1; {self.norm} moves every entry"
             )
         return self
 
@@ -138,7 +140,7 @@ class PGD(Attack):
         return by_norm(x, bounds, unit)
 
     def _move_linf(self, x: Tensor, bounds: Bounds, unit: Tensor) -> Move:
-        """One update in linf: ball and box are one interval per pixel, hence a single clamp."""
+        """One update in linf: ball and box meet in an interval per entry, hence a single clamp."""
         low = (x - self.eps * unit).clamp_min_(bounds[0])
         high = (x + self.eps * unit).clamp_max_(bounds[1])
         step = self._step_size * unit
@@ -149,7 +151,7 @@ class PGD(Attack):
         return move
 
     def _move_projected(self, x: Tensor, bounds: Bounds, unit: Tensor) -> Move:
-        """One update in l2 or l1: ball, then box, which only shortens and so stays in the ball."""
+        """One update in l2 or l1: project onto the ball, then clamp, which does not leave it."""
 
         def move(x_adv: Tensor, gradient: Tensor) -> None:
             # by the chain rule, the gradient in units of eps_space

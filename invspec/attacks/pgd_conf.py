@@ -25,22 +25,22 @@ PLACES: tuple[Place, ...] = get_args(Place)
 class PGDConf(Attack):
     """Ascent on the confidence in the likeliest wrong class, with momentum and backtracking.
 
-    The direction is the average of the gradients so far, the newest with weight 1 - `momentum`;
-    each gradient has length 1 in l2 or l1, or is replaced by its signs in linf. A step is step_size
-    times the direction, projected onto the ball and then onto the box. A step that lowers the loss
-    is refused, and the example's step size divided by `backtracking`; the average moves on either
-    way. So the last image of a run is its best one, the start included. The answer is the best of
-    all restarts.
+    The direction is a moving average of the gradients, the newest with weight 1 - `momentum`; each
+    gradient is rescaled to length 1 in l2 and l1, and replaced by its signs in linf. A step is
+    step_size times the direction, projected onto the ball and then onto the box. A step that lowers
+    the loss is refused, and the example's step size is divided by `backtracking`; the average is
+    updated either way. So the last image of a run is its best, including the start. The result is
+    the best of all restarts.
 
-    start uniform_norm: an isotropic direction, a Gaussian draw over its own length in the norm, and
-    a length that is uniform in [0, eps]. start gaussian: standard deviation eps / (2 ln D) in every
-    pixel. start random: one of these two or zero. An image costs one forward and one backward pass:
+    start uniform_norm: an isotropic direction (a Gaussian draw over its length in the norm) and a
+    length that is uniform in [0, eps]. start gaussian: standard deviation eps / (2 ln D) in every
+    entry. start random: one of these two or zero. An image costs one forward and one backward pass:
     the pass that judges a step also gives the gradient for the next.
 
-    There is no warm start along eps: an error found in a small ball is not the most confident one
-    of a larger ball.
+    There is no warm start over eps: the most confident error in a small ball is not the most
+    confident in a larger one.
 
-    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y. Returns x_adv (B, C, H, W). eps 0 returns x without running the model.
 
     Deviates: start random is drawn per example, theirs per batch. Confidences are compared as
     logarithms, which have the same order, and step sizes have no lower limit.
@@ -49,9 +49,7 @@ class PGDConf(Attack):
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Norm = Field(default="linf", description="shape of the ball: linf, l2 or l1")
     steps: int = Field(default=1000, ge=1, description="number of updates of a run")
-    step_size: Pixels = Field(
-        default=0.001, gt=0, description="length of the first update, in norm"
-    )
+    step_size: Pixels = Field(default=0.001, gt=0, description="length of the first update in norm")
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="weight of earlier gradients in the direction"
     )
@@ -60,19 +58,19 @@ class PGDConf(Attack):
     )
     loss: Loss = Field(
         default="confidence",
-        description="loss to climb: confidence (in the likeliest wrong class), ce, margin or dlr",
+        description="loss to maximise: confidence (of the likeliest other class), ce, margin, dlr",
     )
     start: Place | Literal["random"] = Field(
         default="zero",
         description="first image: zero (x), uniform_norm, gaussian, or random (one of the three)",
     )
-    restarts: int = Field(default=1, ge=1, description="number of runs; the best one counts")
+    restarts: int = Field(default=1, ge=1, description="number of runs; the best is kept")
 
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
         if self.restarts > 1 and self.start == "zero":
             raise ValueError(
-                f"start zero makes all {self.restarts} restarts equal; set another start"
+                f"with start zero all {self.restarts} restarts are equal; set another start"
             )
         return self
 

@@ -10,23 +10,23 @@ from invspec.ops.losses import margin
 from invspec.ops.norms import per_example, size, steepest
 from invspec.perceptual.attack import FeatureProbe, PerceptualAttack
 
-# Lead of a wrong logit beyond which there is nothing to climb.
-_CONFIDENT = 1.0
-# l2 length in pixels of the finite difference of features.
+# The loss counts the margin up to this value.
+_MAX_MARGIN = 1.0
+# l2 length, in pixels, of the step of the finite difference of features.
 _AHEAD = 1e-3
 
 
 class PPGD(PerceptualAttack):
-    """Climb the lead of a wrong class, up to 1, by steps whose length is measured in features.
+    """Maximise the margin, capped at 1, by steps whose length is measured in features.
 
     To first order, the best step of a given length solves J'J v = gradient, where J is the Jacobian
-    of the features. A few iterations of conjugate gradients solve it, in which J v is a finite
-    difference of features and J' v a backward pass. Each step has length 2 * radius / steps and is
-    projected.
+    of the features. A few iterations of conjugate gradients solve it approximately; J v is a finite
+    difference of features, and J' v a backward pass. Each step has length 2 * radius / steps, and
+    its result is projected into the ball.
 
-    Deviates: J v is a difference over 0.001 pixels of l2 in the direction of v; in the published
-    code, over v itself, whose length depends on the scale of the logits. For the same reason the
-    gradient is normalised.
+    Deviates: J v is a finite difference over an l2 length of 0.001 along v; the published code
+    takes it over v itself, whose length depends on the scale of the logits. For the same reason the
+    gradient is normalised here.
     """
 
     steps: int = Field(default=5, ge=1, description="number of updates")
@@ -43,8 +43,8 @@ class PPGD(PerceptualAttack):
         """Each image after one step."""
         images = x_adv.detach().requires_grad_()
         logits, features = probe.logits_and_features(images)
-        lead = margin(logits, probe.batch.y).clamp_max(_CONFIDENT)
-        gradient = probe.gradient(lead, images)
+        loss = margin(logits, probe.batch.y).clamp_max(_MAX_MARGIN)
+        gradient = probe.gradient(loss, images)
         jacobian = Jacobian(probe, images, features)
         step, change = conjugate_gradients(jacobian, steepest(gradient, "l2"), self.cg_iterations)
         # change is J step, so this is the length of the step in features, to first order
@@ -54,7 +54,7 @@ class PPGD(PerceptualAttack):
 
 
 class Jacobian:
-    """J, the Jacobian of features (B, D), which have a graph, at images (B, C, H, W)."""
+    """J, the Jacobian at images (B, C, H, W) of features (B, D) with their graph."""
 
     def __init__(self, probe: FeatureProbe, images: Tensor, features: Tensor) -> None:
         self.probe, self.images, self.output = probe, images, features
@@ -79,14 +79,14 @@ def conjugate_gradients(
     residual = direction = target
     squared = _dot(residual, residual)
     for _ in range(iterations):
-        moved = jacobian.change(direction)
-        image = jacobian.back(moved)
-        length = _ratio(squared, _dot(direction, image))
+        j_direction = jacobian.change(direction)
+        jtj_direction = jacobian.back(j_direction)
+        length = _ratio(squared, _dot(direction, jtj_direction))
         v = v + per_example(length, v) * direction
-        change = change + length[:, None] * moved
-        residual = residual - per_example(length, v) * image
-        before, squared = squared, _dot(residual, residual)
-        direction = residual + per_example(_ratio(squared, before), v) * direction
+        change = change + length[:, None] * j_direction
+        residual = residual - per_example(length, v) * jtj_direction
+        previous, squared = squared, _dot(residual, residual)
+        direction = residual + per_example(_ratio(squared, previous), v) * direction
     return v, change
 
 

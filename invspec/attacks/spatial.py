@@ -17,25 +17,25 @@ from invspec.ops.geometry import Fill, Interpolation, transform
 from invspec.search.fields import Label
 from invspec.search.search import Search
 
-# images of one forward pass: a small batch is repeated up to this number to keep the model busy
-TOGETHER = 256
+# images per forward pass: small batches try several transforms in one pass, up to this number
+IMAGES_PER_PASS = 256
 
 
 class Spatial(Attack):
-    """Search rotations and translations of each image for the one of largest loss.
+    """Find the rotation and translation of each image with the largest loss.
 
     A transform rotates the image about its centre and then shifts it. Method grid tries all
     rotations x shifts x shifts, evenly spaced between the limits; since the numbers are odd, the
     unchanged image is among them, so that no example becomes easier. Method worst_of_k tries k
-    transforms drawn uniformly within the limits; they depend on the image and on `draw` alone, are
-    the same for every model and scale with the limits. The first k of them are the same for every
-    larger k, so that more are never weaker. The unchanged image is not among them.
+    transforms drawn uniformly within the limits; they depend only on the image and on `draw`, are
+    the same for every model and scale with the limits. A larger k adds transforms to those of a
+    smaller k, so it is never weaker. The unchanged image is not among them.
 
-    The answer is, per example, the transform of largest cross-entropy among those that make the
-    model leave the label, or among all if none does. So every transform is tried, even after one
-    has fooled the model.
+    The result is, per example, the transform of largest cross-entropy among those that fool the
+    model, or among all if none does. So every transform is tried, even after one has fooled the
+    model.
 
-    Needs batch.y for label true. Returns x_adv (B, C, H, W).
+    Needs batch.y if label is true. Returns x_adv (B, C, H, W).
     """
 
     method: Literal["grid", "worst_of_k"] = Field(
@@ -61,7 +61,7 @@ class Spatial(Attack):
         default="zero", description="pixels from outside the image: zero (black) or reflect"
     )
     label: Label = Field(
-        default="true", description="label to attack: true, or the one predicted for x"
+        default="true", description="label to attack: true, or predicted by the model"
     )
 
     @model_validator(mode="after")
@@ -100,13 +100,13 @@ class Spatial(Attack):
         """Cross-entropy (B, T) of transforms (B, T, 3), and whether they fool the model."""
         parts = [
             self._evaluate_part(search, part)
-            for part in transforms.split(max(1, TOGETHER // len(search)), dim=1)
+            for part in transforms.split(max(1, IMAGES_PER_PASS // len(search)), dim=1)
         ]
         loss, fooled = zip(*parts, strict=True)
         return torch.cat(loss, dim=1), torch.cat(fooled, dim=1)
 
     def _evaluate_part(self, search: Search, transforms: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for as many transforms as fit in one forward pass."""
+        """`_evaluate` for as many transforms as fit in one forward pass."""
         shape, batch = transforms.shape[:2], search.batch
         rows = torch.arange(len(batch), device=batch.x.device).repeat_interleave(shape[1])
         repeated = batch.take(rows)
@@ -118,7 +118,7 @@ class Spatial(Attack):
         """Each image after its own transform (B, 3)."""
         degrees, dx, dy = transforms.unbind(1)
         moved = transform(batch.x, degrees, dx, dy, self.interpolation, self.fill)
-        return moved.clamp(*batch.bounds)  # resampling rounds past 1
+        return moved.clamp(*batch.bounds)  # resampling may round to more than 1
 
 
 def evenly(limit: float, number: int) -> list[float]:
@@ -128,6 +128,6 @@ def evenly(limit: float, number: int) -> list[float]:
 
 
 def worst(loss: Tensor, fooled: Tensor) -> Tensor:
-    """Per example, the transform (B,) of largest loss (B, T) among those that fool, if any does."""
+    """Index (B,) of the transform of largest loss (B, T) among those that fool, or among all."""
     eligible = fooled | ~fooled.any(1, keepdim=True)
     return loss.masked_fill(~eligible, -torch.inf).argmax(1)

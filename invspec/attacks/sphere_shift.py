@@ -18,8 +18,8 @@ class SphereShift(Attack):
     """Move points of label 0 to the outer sphere of `spheres` along their last coordinate.
 
     The last coordinate, which a classifier may ignore, becomes sqrt(outer^2 - ||x_{1..d-1}||^2) in
-    magnitude and keeps its sign, so that the radius is outer, to rounding; it becomes 0 if the
-    other coordinates alone are longer than outer. Points of other labels stay. This is the
+    magnitude and keeps its sign, so that the radius is outer up to rounding; it becomes 0 if the
+    other coordinates alone have a norm above outer. Points of other labels stay. This is the
     adversarial distribution shift of Example 6; it depends on the true label, not on a model.
 
     Needs batch.y. Returns x_adv (B, C, H, W).

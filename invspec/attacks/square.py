@@ -21,16 +21,16 @@ from invspec.ops.norms import per_example, size
 from invspec.search.ball import Ball, eps_0_skips_model
 from invspec.search.search import Search
 
-# proposals, of 10,000, after which squares shrink
+# numbers of proposals, out of 10,000, after which squares halve in area
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-# proposals whose random numbers are drawn at once: a call costs more than the numbers
+# proposals whose random numbers are drawn together, because each call has overhead
 BLOCK = 500
-# per side of the image, in the start of norm l2
+# tiles per side of the image in the start of norm l2
 TILES = 5
 
 
 class Square(Attack):
-    """Change random squares of the image, and keep a change if it raises the margin.
+    """Change random squares of the image, keeping each change that raises the margin.
 
     linf (Algorithm 2): start with vertical stripes of x +- eps; a proposal sets each channel of a
     square to x + eps or x - eps. l2 (Algorithm 3): start with 5 x 5 tiles, each a positive and a
@@ -39,10 +39,11 @@ class Square(Attack):
     `area` of the image and halve in area nine times, after 10, 50, 200, 500, 1000, 2000, 4000, 6000
     and 8000 of 10,000 proposals.
 
-    An image that is already misclassified is returned as it is, and an example leaves once it is
+    An image that is already misclassified is returned unchanged, and an example stops once it is
     misclassified.
 
-    Needs batch.y, no gradients. Returns x_adv (B, C, H, W). eps 0 skips the model.
+    Needs batch.y but no gradients. Returns x_adv (B, C, H, W). eps 0 returns x without running the
+    model.
 
     Deviates from the authors' code, not from the paper: each example draws its own squares, and
     they may reach the last row and column.
@@ -88,7 +89,7 @@ class Square(Attack):
         return run
 
     def _proposals(self, x: Tensor, rng: Draws) -> Iterator[tuple[int, Tensor]]:
-        """Per proposal, the side of its squares and its draws (B, C + 5), uniform in [0, 1)."""
+        """Yield the side of each proposal's squares and its draws (B, C + 5), uniform in [0, 1)."""
         count, (channels, height, width) = self.queries - 1, x.shape[1:]
         for first in range(0, count, BLOCK):
             block = range(first, min(first + BLOCK, count))
@@ -140,7 +141,7 @@ def tiles(x: Tensor, ball: Ball, rng: Draws) -> Tensor:
     delta = tile.transpose(3, 4).reshape(examples, channels, TILES * side, TILES * side)
     x0, y0 = (width - TILES * side) // 2, (height - TILES * side) // 2
     delta = F.pad(delta, (x0, width - TILES * side - x0, y0, height - TILES * side - y0))
-    return to_length(x, delta, ball)
+    return moved_by_eps(x, delta, ball)
 
 
 def with_bumps(x: Tensor, best: Tensor, side: int, drawn: Tensor, ball: Ball) -> Tensor:
@@ -148,20 +149,20 @@ def with_bumps(x: Tensor, best: Tensor, side: int, drawn: Tensor, ball: Ball) ->
     delta = best - x
     first, second = Window.at(drawn[:, :2], side, x), Window.at(drawn[:, 2:4], side, x)
     either, pair = first.inside | second.inside, first.bumps(turned=drawn[:, 4] < 0.5)
-    fresh = over_length(over_length(delta * first.inside) + signs(drawn[:, 5:, None, None]) * pair)
+    fresh = normalised(normalised(delta * first.inside) + signs(drawn[:, 5:, None, None]) * pair)
     # the unused part of eps**2 is shared equally among the channels
     unused = per_example((ball.eps**2 - size(delta, "l2") ** 2).clamp_min(0), x) / x.shape[1]
     length = ((delta * either).square().sum((2, 3), keepdim=True) + unused).sqrt()
-    return to_length(x, torch.where(either, fresh * length, delta), ball)
+    return moved_by_eps(x, torch.where(either, fresh * length, delta), ball)
 
 
-def to_length(x: Tensor, delta: Tensor, ball: Ball) -> Tensor:
-    """x moved by eps along delta (M, C, H, W), then into the box."""
+def moved_by_eps(x: Tensor, delta: Tensor, ball: Ball) -> Tensor:
+    """x moved by eps along delta (M, C, H, W), then clamped to the box."""
     scale = per_example(ball.eps / size(delta, "l2").clamp_min(1e-12), delta)
     return (x + delta * scale).clamp(*ball.bounds)
 
 
-def over_length(delta: Tensor) -> Tensor:
+def normalised(delta: Tensor) -> Tensor:
     """Each channel of delta (M, C, H, W) divided by its l2 length; 0 stays 0."""
     return delta / torch.linalg.vector_norm(delta, dim=(2, 3), keepdim=True).clamp_min(1e-12)
 
@@ -186,7 +187,7 @@ class Window:
 
     @property
     def inside(self) -> Tensor:
-        """Which pixels lie in the square, (M, 1, H, W) bool."""
+        """Which pixels are in the square, (M, 1, H, W) bool."""
         rows = (self.below >= 0) & (self.below < self.side)
         columns = (self.right >= 0) & (self.right < self.side)
         return rows[:, None, :, None] & columns[:, None, None, :]
@@ -207,7 +208,7 @@ def bumps(side: int) -> Tensor:
 
 
 def bump(height: int, width: int) -> Tensor:
-    """A stepped pyramid of l2 length 1: at distance d from its centre, sum of 1 / k**2, k > d."""
+    """A stepped pyramid of l2 length 1, proportional to the sum of 1 / k**2 over k > distance."""
     rows, columns = (torch.arange(length) - length // 2 for length in (height, width))
     distance = torch.maximum(rows.abs().unsqueeze(1), columns.abs())
     beyond = (1 / torch.arange(1, max(height, width) // 2 + 2) ** 2).flip(0).cumsum(0).flip(0)

@@ -18,14 +18,14 @@ from invspec.search.search import Search
 class UnionMax(Attack):
     """Run every attack on every example, and keep per example the image of largest loss.
 
-    Of equal losses the first counts. With loss margin the answer is a misclassified image wherever
-    any attack found one, so that the accuracy is the one under all attacks at once; the training of
-    Maini et al. compares by cross-entropy. Each attack costs its own passes and one forward pass to
-    judge its image; a single attack is not judged, and one with eps 0 is left out. All attacks
-    search in the precision of the spec, including those that need float32.
+    On ties the first attack wins. With loss margin the result is a misclassified image wherever any
+    attack found one, so that the accuracy is worst-case over all attacks; the training of Maini et
+    al. compares by cross-entropy. Each attack costs its own passes and one forward pass to judge
+    its image; a single attack is not judged, and attacks with eps 0 are skipped. All attacks search
+    in the precision of the spec, including those that need float32.
 
     The default attacks are those of Maini et al. on MNIST. Their l1 attack moves a random number of
-    pixels a step; MSD with the l1 ball alone is that attack, except that it keeps its best image.
+    entries per step; MSD with only the l1 ball is that attack, except that it keeps its best image.
 
     Needs batch.y. Returns x_adv (B, C, H, W).
 
@@ -42,7 +42,8 @@ class UnionMax(Attack):
         description="attacks that are run on every example",
     )
     loss: Loss = Field(
-        default="margin", description="loss that the images are compared by: margin, ce or dlr"
+        default="margin",
+        description="loss by which images are compared: margin, ce, dlr or confidence",
     )
 
     @property

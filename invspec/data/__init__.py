@@ -1,4 +1,4 @@
-"""The values that travel between data sets, attacks, measures and reports."""
+"""Values passed between data sets, attacks, measures and reports."""
 
 from invspec.data.attacked import (
     JUDGED,

@@ -16,9 +16,9 @@ from invspec.data.splits import Batch, Split
 class Perturbed:
     """The result of an attack: x_adv (B, C, H, W), and path (T, B, C, H, W) of target walks.
 
-    forwards and backwards (B,) count how often the model saw each example. exact (B, C, H, W)
-    float64, if any, is x_adv before rounding to float32, from attacks whose promise would not
-    survive rounding.
+    forwards and backwards (B,) count each example's passes through the model. exact (B, C, H, W)
+    float64, if any, is x_adv before rounding to float32, from attacks whose promise rounding would
+    break.
     """
 
     x_adv: Tensor
@@ -39,8 +39,8 @@ class Judged:
     """The outcome of an attack for each example: one column (N,) per field.
 
     Names without a suffix belong to the clean image, those with _adv to the attacked one.
-    Predictions and confidences are those of a float32 forward pass. The store and `invspec
-    samples` have the same columns.
+    Predictions and confidences come from a float32 forward pass. The store and `invspec samples`
+    have the same columns.
     """
 
     index: Tensor
@@ -114,9 +114,9 @@ def judged_from(columns: Mapping[str, Tensor]) -> Judged:
 class PathPromise:
     """What an attack promises about each path (T, C, H, W) that it keeps.
 
-    max_drop: loss of confidence, in the label predicted for the source, at any vertex.
-    longest_step: in l2, None if steps have any length. jumps: the first segment may lead to a start
-    of the walk's own, at any distance.
+    max_drop: largest loss of confidence in the label predicted for the source, at any vertex.
+    longest_step: largest l2 length of a step; None if unlimited. jumps: the first segment may lead
+    to a separate start at any distance.
     """
 
     max_drop: float
@@ -128,8 +128,8 @@ class PathPromise:
 class Examples:
     """The whole output of one attack, with its clean images.
 
-    tensors holds x_adv (N, C, H, W) and, if the attack gives them, path (N, T, C, H, W) and exact
-    (N, C, H, W) float64. They may be read from disk on access: read many by `batches`. settings are
+    tensors holds x_adv (N, C, H, W) and, if the attack returns them, path (N, T, C, H, W) and exact
+    (N, C, H, W) float64. They may be read from disk on access; `batches` reads many. settings are
     the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
     path_promise is what the attack promises about its paths, if anything.
@@ -144,7 +144,7 @@ class Examples:
 
     @property
     def pairs(self) -> JudgedPairs:
-        """The judged columns of an attack on pairs, which planning ensures."""
+        """The judged columns of an attack on pairs; planning ensures that it ran on pairs."""
         assert isinstance(self.judged, JudgedPairs), "expected pairs, found single examples"
         return self.judged
 
@@ -155,7 +155,7 @@ class Examples:
 
     def has(self, name: str) -> bool:
         """Whether there is a tensor of that name; does not read it."""
-        # `in` the mapping itself may read the tensor
+        # `name in self.tensors` may read the tensor
         return name in tuple(self.tensors)
 
     def oracle_labels(self, x: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ class Sliced(Protocol):
 
 
 def rows_of(tensors: Mapping[str, Tensor], name: str, start: int, stop: int) -> Tensor:
-    """Rows [start, stop) of a tensor; reads no others if the tensors can be read in part."""
+    """Rows [start, stop) of a tensor; other rows are not read if the tensors are `Sliced`."""
     if isinstance(tensors, Sliced):
         return tensors.rows(name, start, stop)
     return tensors[name][start:stop]

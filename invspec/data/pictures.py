@@ -1,4 +1,4 @@
-"""Pictures that a measure keeps for figures.
+"""Pictures that a measure stores for figures.
 
 A score stores the tensors of a picture under the names of its fields.
 """
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-# prefix of the tensors that hold the marked points of planes
+# prefix of the names of tensors with the marked points of planes
 POINT = "point_"
 
 
@@ -26,8 +26,8 @@ class Picture:
 
     @classmethod
     def read(cls, tensors: Mapping[str, Tensor]) -> Self | None:
-        """The picture that the tensors of a score hold, None where they hold none of this kind."""
-        # `in` the mapping itself may read a tensor
+        """Read the picture from the tensors of a score; None if they contain none of this kind."""
+        # `name in tensors` may read a tensor
         names, known = set(tensors), [column for column in fields(cls) if column.init]
         required = {column.name for column in known if _is_required(column)}
         if not required <= names:
@@ -50,18 +50,18 @@ class Matrix(Picture):
 
 @dataclass(frozen=True)
 class ClassMatrix(Picture):
-    """A number for each class of targets (row) and of sources (column): (K, K), NaN for none."""
+    """A number for each target class (row) and source class (column): (K, K), NaN if missing."""
 
     matrix: Tensor
 
 
 @dataclass(frozen=True)
 class ImageGrid(Picture):
-    """Images (R, S, C, H, W) in R rows and S columns, NaN for none.
+    """Images (R, S, C, H, W) in R rows and S columns; NaN leaves a place empty.
 
-    captions (R, S) are the numbers below them, frames (R, S) bool says which are framed. bars
-    (R, S, K) are drawn above them, NaN for none. sides (R,) are the numbers beside the rows,
-    NaN for none.
+    captions (R, S) are the numbers below the images, and frames (R, S) bool says which images have
+    a frame. bars (R, S, K) are drawn above the images, and sides (R,) are the numbers beside the
+    rows; NaN draws none.
     """
 
     images: Tensor
@@ -73,12 +73,12 @@ class ImageGrid(Picture):
 
 @dataclass(frozen=True)
 class Regions(Picture):
-    """Planes, with the classes that Q classifiers predict on a grid of points in each.
+    """The classes that Q classifiers predict on a grid of points in each of P planes.
 
     regions (P, Q, H, W) uint8 are the classes. The first row of a grid is the lowest, and the
-    grid spans -extent to extent, (1,), in both directions. S circles around the middle have
+    grid spans -extent to extent, (1,), in both directions. S circles around the centre have
     radii (S,) and known classes, labels (S,); misread (P, Q, S, A) bool says at which of A
-    equally spaced angles a classifier is wrong. points are marked places (P, 2) by name.
+    equally spaced angles a classifier is wrong. points are marked points (P, 2) by name.
     """
 
     regions: Tensor
@@ -95,7 +95,7 @@ class Regions(Picture):
 
     @classmethod
     def read(cls, tensors: Mapping[str, Tensor]) -> Self | None:
-        """The picture that the tensors of a score hold, None where they hold none of this kind."""
+        """Read the picture from the tensors of a score; None if they contain none of this kind."""
         picture = super().read(tensors)
         points = {
             name.removeprefix(POINT): tensors[name] for name in tensors if name.startswith(POINT)

@@ -25,10 +25,10 @@ PARTS: dict[SplitName, slice] = {
 class Digits(Dataset):
     """The 1,797 digits of scikit-learn (8 x 8, 17 grey levels), resized bilinearly to 28 x 28.
 
-    1,200 train, 197 val and 400 test images. The split is fixed for ever: the images of a class are
-    ordered by a hash of their position and the classes dealt in proportion, so that every split,
-    and the first n images of every split, has the classes in proportion. The same writer can be in
-    several splits, because scikit-learn's copy does not name the writers.
+    1,200 train, 197 val and 400 test images. The split never changes: the images of each class are
+    ordered by a hash of their position, and the classes are interleaved in proportion, so that
+    every split, and the first n images of every split, have the class proportions of the whole. The
+    same writer can be in several splits, because scikit-learn's copy does not name the writers.
     """
 
     @property
@@ -60,13 +60,13 @@ def _bundled() -> tuple[Tensor, Tensor]:
 
 
 def dealt(y: Tensor) -> Tensor:
-    """An order of the examples, (N,), any run of which has the classes of y (N,) in proportion."""
-    share = torch.empty(len(y), dtype=torch.float64)
+    """An order (N,) of the examples in which every run has the class proportions of y (N,)."""
+    rank = torch.empty(len(y), dtype=torch.float64)
     for label in y.unique():
         positions = (y == label).nonzero().flatten().tolist()
         members = sorted(positions, key=lambda position: digest(f"digits/{position}"))
-        share[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
-    return share.argsort(stable=True)
+        rank[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return rank.argsort(stable=True)
 
 
 def enlarge(images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Digits whose label for people was changed by a perturbation of small norm."""
+"""Digits perturbed by a small norm until people read them differently."""
 
 from __future__ import annotations
 
@@ -45,16 +45,17 @@ MD5 = {
 
 
 class HumanInvariance(Dataset):
-    """MNIST for training; for testing, digits that Tramèr et al. changed and had people relabel.
+    """MNIST for training; for testing, digits changed by Tramèr et al. and relabelled by people.
 
     A net that still gives a changed digit its original label, although people no longer do, is too
     invariant. The test split has 350 images in four parts: l0, 100 with few pixels changed; linf_03
     and linf_04, the same 100 digits changed by an algorithm by at most 0.3 and 0.4; linf_04_manual,
     50 changed by hand by at most 0.4. Every image has one human label, a digit. It differs from the
-    original label for 55, 21, 37 and 88 % of the parts.
+    original label for 55, 21, 37 and 88 % of the images of these parts.
 
-    Pixels are the published values in 0..255, divided by 255 in float32. linf_03 has half values,
-    because its bound is 76.5; linf_04 is rounded to integers, so that it reaches 103 / 255 = 0.404.
+    Pixels are the published values in 0..255, divided by 255 in float32. linf_03 contains
+    half-integers, because its bound is 76.5; linf_04 is rounded to integers, so that it reaches 103
+    / 255 = 0.404.
 
     Reads MNIST, and the published files in $INVSPEC_DATA/invariance-examples (in ~/.cache/invspec
     if INVSPEC_DATA is unset), whose MD5 sums are checked.
@@ -67,7 +68,7 @@ class HumanInvariance(Dataset):
     )
     labels: Literal["human", "original"] = Field(
         default="human",
-        description="labels of the test images: human, or original, of the digit before the change",
+        description="labels of test images: human, or original (the digit before the change)",
     )
 
     @property
@@ -116,8 +117,8 @@ def _read(name: str) -> NDArray[Any]:
     content = folder.read(
         path,
         MD5[name],
-        missing="put the folders of images from github.com/ftramer/Excessive-Invariance in a "
-        f"folder {FOLDER} and set INVSPEC_DATA to its parent folder",
+        missing="copy the image folders of github.com/ftramer/Excessive-Invariance into a folder "
+        f"{FOLDER} and set INVSPEC_DATA to its parent folder",
         damaged="fetch the file again from github.com/ftramer/Excessive-Invariance",
     )
     return np.load(BytesIO(content), allow_pickle=False)

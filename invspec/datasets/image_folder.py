@@ -28,14 +28,14 @@ class ImageFolder(Dataset):
     Only names and labels are held in memory. A few threads decode each batch shortly before it is
     used, so that memory does not grow with the number of images.
 
-    Numbers of images and classes that are not given are counted. The names and sizes of all files
-    are then part of the key of every task, so that other images give other results. A published set
-    should give its counts and classes: its keys then need no files, and a folder with other numbers
-    is refused when it is read.
+    If classes and counts are not given, they are counted, and the names and sizes of all files
+    become part of the key of every task, so that other images give other results. Give both for a
+    published data set: its keys then need no files, and a folder with other counts is refused when
+    it is read.
 
     In Python and YAML the field for the number of classes is classes.
 
-    Raises: InvspecError if a folder is missing, has no images or other numbers than given, if the
+    Raises: InvspecError if a folder is missing, has no images or not the given numbers, if the
     splits have different classes, if folder is relative and INVSPEC_DATA is not set, and, naming
     the file, if an image is damaged.
     """
@@ -46,13 +46,13 @@ class ImageFolder(Dataset):
         min_length=1, description="path of the folder, absolute or relative to INVSPEC_DATA"
     )
     train: str = Field(
-        default="train", description="folder of the training images, below folder; . is folder"
+        default="train", description="subfolder of the training images; . is the folder itself"
     )
     val: str = Field(
-        default="val", description="folder of the validation images, below folder; . is folder"
+        default="val", description="subfolder of the validation images; . is the folder itself"
     )
     test: str = Field(
-        default="test", description="folder of the test images, below folder; . is folder"
+        default="test", description="subfolder of the test images; . is the folder itself"
     )
     size: int = Field(default=224, ge=1, description="height and width of the centre crop")
     resize: int = Field(default=256, ge=1, description="length of the shorter side before the crop")

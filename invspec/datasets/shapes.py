@@ -1,4 +1,4 @@
-"""Coloured figures, drawn when they are loaded."""
+"""Coloured figures, generated when they are loaded."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ SIDE = 32
 RADII = (7.0, 12.0)
 
 # Largest rotation of a figure in degrees, and largest noise on a pixel in [0, 1], both either way.
-TILT = 15.0
+MAX_TILT = 15.0
 NOISE = 0.1
 
 
 class Shapes(Generated):
-    """RGB images of 32 x 32 with a disc, cross, stripes or another of ten figures.
+    """RGB images of 32 x 32, each with one of ten figures, such as a disc, a cross or stripes.
 
-    Size, place, tilt (at most 15 degrees), the colours of figure and ground, and the noise on every
-    pixel are random for each image. One colour is bright and the other dark, with equal chance
-    either way, so that a class has no typical mean image. No figure is a rotated other one, so that
-    labels survive rotation. Labels cycle (0, 1, ..., K - 1, 0, ...), so that the first n examples
-    are balanced; the splits are independent. In Python and YAML the first field is classes.
+    Size, position, tilt (at most 15 degrees), the colours of figure and background, and the noise
+    on every pixel are random for each image. Figure or background is bright, with equal
+    probability, and the other dark, so that a class has no typical mean image. No figure is a
+    rotation of another, so that rotation preserves labels. Labels cycle (0, 1, ..., K - 1, 0, ...),
+    so that the first n examples are balanced; the splits are independent. In Python and YAML the
+    first field is named classes.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -43,7 +44,7 @@ class Shapes(Generated):
         ge=2,
         le=10,
         alias="classes",
-        description="number of classes, the first of the ten figures",
+        description="number of classes: the first of the ten figures",
     )
     train: TrainCount = 4000
     val: ValCount = 500
@@ -74,7 +75,7 @@ def cover(y: Tensor, draws: Stream) -> Tensor:
     radius = least + (most - least) * draws.uniform((len(y), 1, 1))
     # anywhere, as long as the figure stays inside the image
     centre = (SIDE / 2 - radius) * (2 * draws.uniform((len(y), 2, 1)) - 1)
-    tilt = math.radians(TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
+    tilt = math.radians(MAX_TILT) * (2 * draws.uniform((len(y), 1, 1)) - 1)
     # centres of pixels, measured from the centre of the image
     along = torch.arange(SIDE) - (SIDE - 1) / 2
     right, down = ((along - centre[:, axis]) / radius[:, 0] for axis in (0, 1))
@@ -130,7 +131,7 @@ def pair(u: Tensor, v: Tensor) -> Tensor:
 
 
 def crescent(u: Tensor, v: Tensor) -> Tensor:
-    # a disc without another one to its right
+    # a disc minus another one to its right
     return disc(u, v).maximum(0.8 - (u - 0.5).hypot(v))
 
 

@@ -46,7 +46,7 @@ class ShuffledGaussians(Generated):
 
     def load(self, split: SplitName) -> TensorSplit:
         n, rng = self.count(split), Stream(f"shuffled_gaussians/{self.seed}/{split}")
-        # p only thresholds one draw, and changes neither their number nor their order
+        # p is only a threshold, so it changes neither the number nor the order of the draws
         y, agrees = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
         noise = rng.normal((n, 2 * self.d + 1))
         x = noise + signed(y)[:, None] * MEAN / math.sqrt(self.d) * contrast(2 * self.d + 1)

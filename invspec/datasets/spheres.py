@@ -23,7 +23,7 @@ from invspec.ops.types import Bounds, Shape
 BLOCK = 1024
 
 # Largest size in bytes of a split that is held in memory.
-IN_MEMORY = 2**29
+MAX_BYTES_IN_MEMORY = 2**29
 
 BOUNDS: Bounds = (-math.inf, math.inf)
 
@@ -32,12 +32,12 @@ class Spheres(Generated):
     """Points (1, 1, d) on two equally likely spheres around 0: label 0 inside, label 1 outside.
 
     A point is its radius times g / ||g||, where g is a standard Gaussian. It depends only on the
-    seed, the split and its index: a longer split starts with the shorter one, and other radii keep
-    labels and directions.
+    seed, the split and its index: a longer split starts with the shorter one, and changing the
+    radii keeps labels and directions.
 
     A split of at most 512 MiB is held in memory. The points of a larger one are drawn as they are
-    read, in blocks of 1,024. It is shuffled by blocks: these come in random order, and the points
-    of each in random order. That makes no batch less random, because points are independent.
+    read, in blocks of 1,024. Shuffling puts the blocks in random order, and the points within each
+    block. Batches are as random as after a full shuffle, because points are independent.
     """
 
     d: int = Field(default=100, ge=2, description="dimension of the space")
@@ -69,7 +69,7 @@ class Spheres(Generated):
     def load(self, split: SplitName) -> Split:
         drawn = DrawnSplit(torch.arange(self.count(split)), self, f"spheres/{self.seed}/{split}")
         # four bytes per float32
-        if 4 * self.d * len(drawn) > IN_MEMORY:
+        if 4 * self.d * len(drawn) > MAX_BYTES_IN_MEMORY:
             return drawn
         return TensorSplit(*drawn.points(drawn.index), bounds=BOUNDS)
 

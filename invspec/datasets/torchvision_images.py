@@ -46,7 +46,7 @@ class Source:
 
     @property
     def tops(self) -> list[str]:
-        """The files or folders directly below the root that contain all of it."""
+        """The files or folders directly below the root that contain the whole data set."""
         return sorted({Path(name).parts[0] for name in (*self.train, *self.test)})
 
 

@@ -38,12 +38,12 @@ def order_of(group: str) -> int:
 
 @cache
 def kernel_basis(group: str, source: Source, size: int = 3) -> KernelBasis:
-    """e2cnn's kernels to a field over the group, from an image or from such a field.
+    """e2cnn's kernels from an image, or from a field over the group, to such a field.
 
     They are in float64 on the CPU. Each kernel is a ring times a harmonic. The rings of an odd
-    kernel lie at 0, 1, ... pixels from its centre, as is e2cnn's default. An even kernel has no
-    pixel at its centre, so its rings lie at 1/2, 3/2, ... With CUTOFF the kernels of size 3 and 4
-    span all that commute with quarter-turns.
+    kernel are 0, 1, ... pixels from its centre, as in e2cnn's default. An even kernel has no pixel
+    at its centre, so its rings are at 1/2, 3/2, ... With CUTOFF the kernels of size 3 and 4 span
+    all kernels that commute with quarter-turns.
     """
     with _e2cnn_compatibility():
         # Importing e2cnn takes seconds, so only nets that need a basis pay for it.
@@ -61,7 +61,7 @@ def kernel_basis(group: str, source: Source, size: int = 3) -> KernelBasis:
             recompute=True,
         )
         expand = conv.basisexpansion
-        # the basis, from one coefficient at a time
+        # each basis kernel is the expansion of a unit coefficient vector
         kernels = torch.stack([expand(unit) for unit in torch.eye(expand.dimension())])
         std = _he_std(list(expand.get_basis_info()))
         return KernelBasis(kernels.unflatten(-1, (size, size)), std)
@@ -70,8 +70,8 @@ def kernel_basis(group: str, source: Source, size: int = 3) -> KernelBasis:
 def _he_std(kernels: list[dict[str, Any]]) -> Tensor:
     """Weiler and Cesa's generalised He initialisation for one field in and one field out: (M,).
 
-    The kernels of one output irrep share its variance, first among its input irreps, then among
-    the kernels of each.
+    The variance of each output irrep is divided equally among its input irreps, then among the
+    kernels of each.
     """
     parts = [(kernel["in_irrep"], kernel["out_irreps_position"]) for kernel in kernels]
     kernels_of_part = Counter(parts)

@@ -1,4 +1,4 @@
-"""Decoding image files as ImageNet nets are tested: resized, then cropped to the centre."""
+"""Decoding image files as in tests of ImageNet nets: resize, then crop to the centre."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from invspec.errors import InvspecError, first_line
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 
 # PIL's modes with more than 8 bits per channel; converting them to RGB would clip at 255.
-DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+HIGH_BIT_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
-# Largest ratio of length and width. A longer strip could fill the memory when its shorter side is
-# resized.
-LONGEST = 100
+# Largest ratio of the longer to the shorter side. A longer strip could fill the memory when its
+# shorter side is resized.
+MAX_RATIO = 100
 
 
 def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
@@ -28,8 +28,8 @@ def decoded(path: Path, size: int, resize: int) -> NDArray[np.uint8]:
     Its shorter side is resized to `resize` pixels, bilinearly with antialiasing, as torchvision
     does with a PIL image; then the centre is cropped.
 
-    Raises: InvspecError that names the file if it is no image, is damaged, or has unusable pixels
-    or an unusable shape.
+    Raises: InvspecError that names the file if it is not an image, is damaged, or has unusable
+    pixels or an unusable shape.
     """
     image = _rgb(path)
     shorter = min(image.size)
@@ -63,14 +63,14 @@ def _rgb(path: Path) -> Image.Image:
 
 def _require_usable(image: Image.Image, path: Path) -> None:
     """Raise InvspecError if converting to RGB would clip pixels, or if the image is a strip."""
-    if image.mode in DEEP:
+    if image.mode in HIGH_BIT_MODES:
         raise InvspecError(
             f"{path} has pixels of mode {image.mode}, expected 8 bits per channel",
-            hint="convert it to 8 bits, with the scale that you intend",
+            hint="convert it to 8 bits per channel with the scale that you intend",
         )
-    if max(image.size) > LONGEST * min(image.size):
+    if max(image.size) > MAX_RATIO * min(image.size):
         width, height = image.size
         raise InvspecError(
-            f"{path} is {width}x{height}, expected at most {LONGEST} times as long as wide",
+            f"{path} is {width}x{height}, expected at most {MAX_RATIO} times as long as wide",
             hint="crop it, or remove it",
         )

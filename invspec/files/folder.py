@@ -1,4 +1,4 @@
-"""Where data files are, and reading them with a check of their MD5 sum."""
+"""Folders of data files, and reading files with a check of their MD5 sum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invspec.errors import InvspecError
 
 
 def given() -> Path | None:
-    """The folder that INVSPEC_DATA names, or None. It is the user's; we write nothing to it."""
+    """The folder that INVSPEC_DATA names, or None. It is the user's: nothing is written to it."""
     path = os.environ.get("INVSPEC_DATA")
     return Path(path) if path else None
 
@@ -38,7 +38,7 @@ def read(path: Path, md5: str, *, missing: str, damaged: str) -> bytes:
     """The content of a file with the given MD5 sum.
 
     Raises: InvspecError, with the hint `missing` if the file cannot be read and `damaged` if its
-    sum is another.
+    sum differs.
     """
     try:
         content = path.read_bytes()

@@ -43,7 +43,7 @@ def decode_zipped_idx(contents: Sequence[bytes]) -> Decoded:
 def decode_cifar(contents: Sequence[bytes]) -> Decoded:
     """Python 2 pickles of images (N, 3072) and labels; for CIFAR-100, the fine labels.
 
-    Unpickling can run code: pass nothing but files whose digest is known.
+    Unpickling can run code: pass only files whose digest was checked.
     """
     batches = [pickle.loads(content, encoding="latin1") for content in contents]
     labels = [batch.get("labels", batch.get("fine_labels")) for batch in batches]

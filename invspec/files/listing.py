@@ -17,7 +17,7 @@ from invspec.errors import InvspecError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
-LAYOUT = "expected a folder with a folder of images for each class"
+LAYOUT = "expected a folder with one subfolder of images per class"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Listing:
     """The images below root: names (N,) within their class's folder, and labels y (N,) int64.
 
     The first image of every class comes first, then the second of every class, and so on, so that
-    the first n images have the classes in proportion.
+    the first n images are balanced.
     """
 
     root: Path
@@ -60,10 +60,10 @@ def class_names(root: Path) -> tuple[str, ...]:
 def listing(root: Path) -> Listing:
     """The images below root, cached until a file is added to or removed from a class's folder.
 
-    Changes in folders below a class's folder are not noticed, and neither are later changes by a
-    split that was loaded before.
+    Changes in subfolders of a class's folder are not noticed; a split that is already loaded
+    notices no changes.
 
-    Raises: InvspecError if root is no folder, or if a class has no images.
+    Raises: InvspecError if root is not a folder, or if a class has no images.
     """
     return _listing(root, _modified(root))
 

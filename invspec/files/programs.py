@@ -1,4 +1,4 @@
-"""Reading programs that torch.export wrote, after checking that they hold no code but a graph."""
+"""Reading programs written by torch.export, after checking that their only code is a graph."""
 
 from __future__ import annotations
 

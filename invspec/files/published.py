@@ -1,15 +1,15 @@
 """torchvision's published weights: found on this machine, or downloaded.
 
-They are looked for in this order:
+Places are searched in this order:
 
-1. INVSPEC_DATA/weights/<name of ours>.pth or .safetensors, for nets of which we use a part and
-   which users may keep under such a name;
+1. INVSPEC_DATA/weights/<our name>.pth or .safetensors, for nets that we use in part and that
+   users may store under our name;
 2. INVSPEC_DATA/weights/<torchvision's name>;
 3. the cache of torch.hub, under torchvision's name;
 4. torchvision's server, from which they are downloaded to that cache.
 
 torchvision's names end in the first digits of the file's SHA-256, which are checked at every read.
-A file under a name of ours has no such digits: who loads it must check its weights.
+A file under our name has no such digits: its user must check the weights.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ SUFFIXES = (".pth", ".safetensors")
 
 
 def user_file(name: str) -> Path | None:
-    """The file of that name and a suffix of weights in INVSPEC_DATA/weights, or None."""
+    """The file of that name with one of SUFFIXES in INVSPEC_DATA/weights, or None."""
     return _first_file(*(_in_data(f"{name}{suffix}") for suffix in SUFFIXES))
 
 
 def published_weights(url: str, our_name: str = "") -> tuple[Any, Path]:
-    """The content of a published file, which is not run, and its path on this machine.
+    """The content of a published file, read without running code, and its local path.
 
-    our_name, without suffix, is that under which users may keep the file.
+    our_name, without suffix, is another name under which users may store the file.
 
-    Raises: InvspecError if the file cannot be downloaded or read, or if its digest is another.
+    Raises: InvspecError if the file cannot be downloaded or read, or if its digest differs.
     """
     if our_name and (own := user_file(our_name)):
         return loaded(content_of(own), own), own
@@ -63,7 +63,7 @@ def _downloaded(url: str, path: Path, our_name: str) -> Path:
         torch.hub.download_url_to_file(
             url, str(path), hash_prefix=_digits(path.name), progress=False
         )
-    # OSError: no network or no space; RuntimeError: another file than the name promises
+    # OSError: no network or no space; RuntimeError: the digest is not that in the name
     except (OSError, RuntimeError) as problem:
         renamed = f", as it is or as {our_name}.pth" if our_name else ""
         raise InvspecError(
@@ -74,7 +74,7 @@ def _downloaded(url: str, path: Path, our_name: str) -> Path:
 
 
 def _digits(name: str) -> str:
-    """The first digits of the SHA-256 of the file that has a name of torchvision's."""
+    """The first digits of the SHA-256 of a file, from its name in torchvision."""
     digits = DIGITS.search(name)
     assert digits is not None, f"torchvision's file {name} does not end in digits of its SHA-256"
     return digits[1]

@@ -18,7 +18,7 @@ from invspec.files.decoding import decoded
 from invspec.files.listing import Listing
 
 # Number of batches that are decoded ahead of the one in use.
-AHEAD = 2
+BATCHES_AHEAD = 2
 
 # Not every system can tell which cores this process may use.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -30,7 +30,7 @@ THREADS = min(8, CORES)
 class StreamedSplit(LazySplit):
     """The images of a listing at index (N,), as pixels (3, size, size), decoded as they are read.
 
-    `threads` threads decode at most AHEAD batches in advance; neither number changes a pixel.
+    `threads` threads decode up to BATCHES_AHEAD batches in advance; this does not change any pixel.
     """
 
     images: Listing
@@ -48,7 +48,7 @@ class StreamedSplit(LazySplit):
         return self.images.y[self.index].to(self.device)
 
     def read(self, chunks: Iterable[Tensor]) -> Iterator[Batch]:
-        """The batch at each chunk of positions, with the next ones being decoded."""
+        """The batch at each chunk of positions, while the next ones are being decoded."""
         chunks = list(chunks)
         for positions, pixels in zip(chunks, self._pixels(chunks), strict=True):
             index = self.index[positions]
@@ -64,7 +64,7 @@ class StreamedSplit(LazySplit):
             for positions in chunks:
                 index = self.index[positions].tolist()
                 waiting.append([pool.submit(self._decoded, position) for position in index])
-                if len(waiting) > AHEAD:
+                if len(waiting) > BATCHES_AHEAD:
                     yield self._stacked(waiting.popleft())
             while waiting:
                 yield self._stacked(waiting.popleft())

@@ -1,4 +1,4 @@
-"""Reading files of weights, none of which can run code."""
+"""Reading files of weights without running code from them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from invspec.errors import InvspecError, first_line
 
 
 def loaded(content: bytes, path: Path) -> Any:
-    """The content of a file that is safetensors, if its suffix says so, or from torch.save.
+    """The content of a .safetensors file, or of a file from torch.save with any other suffix.
 
-    Of the latter only tensors, numbers, strings, lists and dicts are accepted.
+    From torch.save only tensors, numbers, strings, lists and dicts are accepted.
 
     Raises: InvspecError if the file is damaged or holds anything else.
     """
@@ -44,7 +44,7 @@ def content_of(path: Path, hint: str = "") -> bytes:
 def checked(path: Path, sha256: str, hint: str = "") -> bytes:
     """The bytes of a file whose SHA-256 begins with these hexadecimal digits.
 
-    Raises: InvspecError if it cannot be read or has another digest. Its hint is the one given, or
+    Raises: InvspecError if it cannot be read or has a different digest. Without a hint, the error
     says how to set the fields file and sha256.
     """
     content = content_of(path, hint or "file is absolute or relative to INVSPEC_DATA")
@@ -58,7 +58,7 @@ def checked(path: Path, sha256: str, hint: str = "") -> bytes:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits, cached until its time or size changes.
+    """The SHA-256 of a file, 64 hexadecimal digits, cached until its mtime or size changes.
 
     Raises: InvspecError if it cannot be read.
     """

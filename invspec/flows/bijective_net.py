@@ -18,8 +18,8 @@ from invspec.ops.types import Shape
 class BijectiveNet(nn.Module):
     """Invertible stages and a readout; implements kinds.Bijective.
 
-    With factor_out half of the channels leave for the nuisance after each stage but the last.
-    shape is that of the last stage's maps. last, if any, maps the nuisance given the logits.
+    With factor_out, half of the channels go to the nuisance after each stage but the last. shape is
+    the shape of the last stage's maps. last, if given, maps the nuisance given the logits.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class BijectiveNet(nn.Module):
     def _nuisance_sizes(self, classes: int) -> list[int]:
         """Sizes of the nuisance's parts, in order.
 
-        First what the readout does not read, then the channels factored out, of the last stage
-        first. A stage's map of D numbers was, before its squeeze, half of a map of 2 D.
+        First the entries that the readout does not read, then the channels factored out, the last
+        stage's first. Before its squeeze, a stage's map of D entries was half of a map of 2 D.
         """
         last = math.prod(self.shape)
         stages = range(len(self.stages) - 1) if self.factor_out else ()

@@ -24,16 +24,16 @@ from invspec.ops.types import Shape
 InnerNorm = Literal["actnorm", "batch_norm", "none"]
 
 # Lower bound of h, whose sigmoid scales an affine coupling: no scale is below
-# sigmoid(LEAST_H + 2) = 0.0025.
-LEAST_H = -8.0
+# sigmoid(MIN_H + 2) = 0.0025.
+MIN_H = -8.0
 
 
 class Coupling(Invertible):
     """(a, b) -> (a, f(b)) for the two halves of the channels; the network of a sets f.
 
     Inverting it evaluates the same network, which therefore need not be invertible. In training
-    mode batch norm inside it uses the batch, so that only that very batch can be inverted; in eval
-    mode any code can.
+    mode, batch norm inside the network uses batch statistics, so only the same batch can be
+    inverted; in eval mode any code can.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -82,7 +82,7 @@ class AdditiveCoupling(Coupling):
 class AffineCoupling(Coupling):
     """(a, b) -> (a, (b + t(a)) s(a)), where net maps a to t and h, stacked along the channels.
 
-    s = sigmoid(max(h, LEAST_H) + 2). The bound keeps the inverse from overflowing on codes that no
+    s = sigmoid(max(h, MIN_H) + 2). The bound keeps the inverse from overflowing on codes that no
     image has.
     """
 
@@ -98,7 +98,7 @@ class AffineCoupling(Coupling):
         """t, and log s in the precision of log-determinants that belong to `like`."""
         t, h = params.chunk(2, dim=1)
         # + 2, as in Glow: with h = 0 at the start, s is 0.88 and not one half
-        return t, F.logsigmoid(h.to(at_least_float32(like)).clamp_min(LEAST_H) + 2)
+        return t, F.logsigmoid(h.to(at_least_float32(like)).clamp_min(MIN_H) + 2)
 
 
 def halvable(shape: Shape) -> Shape:
@@ -112,7 +112,7 @@ def halvable(shape: Shape) -> Shape:
 
 @contextmanager
 def frozen_statistics(net: nn.Module) -> Generator[None]:
-    """Keep the norms of a net from learning from a batch that they have seen before.
+    """Stop the norms of a net from updating on a batch that they have seen before.
 
     In training mode they still normalise by the batch.
     """
@@ -136,7 +136,7 @@ class NormedConv(nn.Module):
     def __init__(self, fan_in: int, fan_out: int, size: int, norm: InnerNorm) -> None:
         super().__init__()
         self.padding = size // 2
-        # a norm brings a shift of its own
+        # a norm has its own shift
         self.conv = nn.Conv2d(fan_in, fan_out, size, padding=self.padding, bias=norm == "none")
         nn.init.kaiming_normal_(self.conv.weight)
         makers = {"actnorm": ActNorm, "batch_norm": nn.BatchNorm2d, "none": lambda _: nn.Identity()}

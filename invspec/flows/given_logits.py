@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from invspec.flows.invertible import at_least_float32
 from invspec.flows.layers import ActNorm
 
-# Number of matrix entries that are solved at once; bounds the memory of `inverse`.
-AT_ONCE = 2**24
+# Largest number of matrix entries in one solve; bounds the memory of `inverse`.
+MAX_ENTRIES = 2**24
 
-# Share of a class's covariance that is replaced by its diagonal.
+# Weight of the diagonal in the shrunk covariance of a class.
 SHRINKAGE = 0.01
 
 # Added to every variance; all images together have variance 1.
@@ -24,12 +24,12 @@ class TriangularGivenLogits(nn.Module):
     """z_n (B, n) -> exp(s) * (I + L) (actnorm(z_n) + b), with s, L and b mixed from the K classes.
 
     The mixture has the weights p = softmax(z_s) of the logits z_s (B, K): s = sum p_k s_k, and so
-    on, where each L_k is strictly lower triangular. The map is therefore invertible whatever the
-    logits. It starts as actnorm.
+    on, where each L_k is strictly lower triangular. The map is therefore invertible for any logits.
+    It starts as actnorm.
 
-    Ours, from no paper. With it a likelihood learns the mean and full covariance of the nuisance of
-    each class and removes both, so that neither tells the class any longer. A loss of the logits
-    alone leaves the map as it starts. `fit` sets it to the likelihood's optimum in closed form.
+    Ours, not from a paper. Training by likelihood learns the mean and full covariance of each
+    class's nuisance and removes both, so that neither reveals the class any longer. A loss on the
+    logits alone leaves the map unchanged. `fit` sets it to the likelihood's optimum in closed form.
     """
 
     def __init__(self, classes: int, length: int) -> None:
@@ -55,7 +55,7 @@ class TriangularGivenLogits(nn.Module):
         """The nuisance (B, n) that `forward` maps to `mapped`, given the logits."""
         p = semantic.softmax(1)
         unscaled = mapped * (-(p @ self.log_scale)).exp()
-        rows = max(AT_ONCE // mapped.shape[1] ** 2, 1)
+        rows = max(MAX_ENTRIES // mapped.shape[1] ** 2, 1)
         chunks = zip(p.split(rows), unscaled.split(rows), strict=True)
         centred = torch.cat([self._solve(*chunk) for chunk in chunks])
         return self.actnorm.inverse((centred - p @ self.shift)[:, :, None, None]).flatten(1)
@@ -72,12 +72,12 @@ class TriangularGivenLogits(nn.Module):
 
     @torch.no_grad()
     def fit(self, codes: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set the map that makes codes likeliest under a standard Gaussian.
+        """Set the map that maximises the likelihood of codes under a standard Gaussian.
 
         codes are batches of semantic (B, K) and nuisance (B, n). For each class the map subtracts
-        the mean and divides by the Cholesky factor of the covariance, both weighted by p and the
-        covariance slightly shrunk; that is exact where p is 0 or 1. actnorm stays as it is, and so
-        does a class without weight.
+        the mean and divides by the Cholesky factor of the covariance. Both are weighted by p, and
+        the covariance is slightly shrunk; without shrinkage this is the optimum where p is 0 or 1.
+        actnorm stays unchanged, as do classes without weight.
         """
         count, total, squares = self._weighted_moments(codes)
         for k in count.nonzero()[:, 0].tolist():
@@ -108,7 +108,7 @@ class TriangularGivenLogits(nn.Module):
 
 
 def inverse_factor(covariance: Tensor) -> Tensor:
-    """The inverse (n, n) of the lower Cholesky factor of a covariance, shrunk to its diagonal."""
+    """The inverse (n, n) of the lower Cholesky factor of a covariance, which is shrunk first."""
     diagonal = covariance.diagonal().clamp_min(0)
     shrunk = (1 - SHRINKAGE) * covariance + torch.diag(SHRINKAGE * diagonal + FLOOR)
     identity = torch.eye(len(diagonal), dtype=covariance.dtype, device=covariance.device)

@@ -23,7 +23,7 @@ SLACK = 1e-6
 
 
 class Rescale(Invertible):
-    """x -> factor * x + offset, with the same two numbers everywhere."""
+    """x -> factor * x + offset, with the same factor and offset everywhere."""
 
     def __init__(self, factor: float, offset: float) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class ActNorm(Invertible):
     """(x + bias) * exp(log_scale) per channel.
 
     The first batch in training mode sets both, so that its output has mean 0 and deviation 1.
-    Whether that has happened is a buffer, so that a saved net keeps what it has learnt.
+    `initialised` is a buffer, so that a loaded net is not initialised again.
     """
 
     initialised: Tensor
@@ -108,7 +108,7 @@ class ActNorm(Invertible):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set bias and log_scale from a batch (B, C, H, W)."""
-        # correction 0, because a batch of one position has a deviation, too
+        # correction 0, so that a batch of one position has deviation 0, not NaN
         deviation, mean = torch.std_mean(x.to(at_least_float32(x)), dim=(0, 2, 3), correction=0)
         self.bias.copy_(-mean)
         self.log_scale.copy_(-(deviation + SLACK).log())
@@ -149,7 +149,7 @@ class Invertible1x1(Invertible):
         return _mix_channels(x, self.weight), zero_log_det(x) + x[0, 0].numel() * log_det
 
     def inverse(self, y: Tensor) -> Tensor:
-        # Matrices are not inverted below float32.
+        # torch does not invert matrices below float32.
         inverse = torch.linalg.inv(self.weight.to(at_least_float32(y)))
         return _mix_channels(y, inverse.to(self.weight.dtype))
 

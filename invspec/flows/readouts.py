@@ -1,4 +1,4 @@
-"""Readouts: which numbers of the last map are the logits. They are bijections, too."""
+"""Readouts: bijections that split the last map into the logits and the rest."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class SiteReadout(nn.Module):
 
 
 class FirstReadout(nn.Module):
-    """The first K numbers of a flattened map or vector.
+    """The first K entries of a flattened map or vector.
 
-    Raises: ValueError if there are fewer than K numbers.
+    Raises: ValueError if there are fewer than K entries.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:

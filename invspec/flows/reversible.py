@@ -26,14 +26,14 @@ MemoryField = Annotated[
     ),
 ]
 
-# Precisions that are exact enough to invert a deep net in.
+# Precisions that are exact enough to invert a deep net.
 EXACT_ENOUGH = (torch.float32, torch.float64)
 
 # Largest error of the reconstructed input, relative to its size, without and with autocast.
 MAX_ERROR, MAX_ERROR_UNDER_AUTOCAST = 1e-2, 1e-1
 
-# Lower bound of that size, for inputs that are nearly all 0.
-LEAST_SIZE = 1e-3
+# Lower bound of the input's root mean square, for inputs that are nearly 0.
+MIN_RMS = 1e-3
 
 
 class Run(Invertible):
@@ -120,7 +120,7 @@ class _Reversible(torch.autograd.Function):
 
 def _relative_error(restored: Tensor, x: Tensor) -> float:
     """Distance of the restored input from the true one x, relative to the size of x."""
-    return (_rms(restored - x) / _rms(x).clamp_min(LEAST_SIZE)).item()
+    return (_rms(restored - x) / _rms(x).clamp_min(MIN_RMS)).item()
 
 
 def _rms(x: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ def _rms(x: Tensor) -> Tensor:
 
 
 def _autocast_of(device: str) -> Callable[[], torch.autocast]:
-    """A factory of contexts with the present state of autocast, without its cache."""
+    """A factory of contexts with the current state of autocast, without its cache."""
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
     return partial(torch.autocast, device, dtype, enabled, cache_enabled=False)
 

@@ -1,4 +1,4 @@
-"""The five kinds of method, their fields' types, and what they may need of a model.
+"""The five kinds of method, types of their fields, and what they may require of a model.
 
 Users' own methods import from here, so these names stay. It does not import torch, so that a spec
 can be read and refused quickly.

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 class Attack(Method):
     """A way of changing images, adversarial or not.
 
-    sweep_field names the field with which the searched set grows, as a ball grows with eps. An
-    image fooled at a smaller value is then fooled at every larger one. So a sweep over that field
-    runs upwards, on the images not fooled yet: batch.start holds the result of the run before, and
-    `perturb` starts from it. Images that withstand this are attacked once more without it.
+    sweep_field names a field whose larger values only add images to the searched set, as eps does
+    for a ball. An example fooled at one value is then fooled at every larger one. So a sweep over
+    that field runs upwards, on the examples not fooled yet: batch.start is the result of the
+    previous run, and `perturb` starts from it. Examples that withstand this are attacked once more
+    without batch.start.
 
-    needs_float32: its results lie so near the decision boundary that those found in bfloat16 are
-    often on the wrong side in float32, in which they are judged. It searches in float32 whatever
-    the precision of the spec.
+    needs_float32: results are so near the decision boundary that, if found in bfloat16, they are
+    often on the wrong side of it in float32, in which they are judged. The attack searches in
+    float32 whatever the precision of the spec.
 
-    leaves_bounds: pixels of its images may lie outside the bounds, as those of metamers do.
+    leaves_bounds: pixels of the results may be out of bounds, as those of metamers are.
     """
 
     kind: ClassVar[str] = "attack"
@@ -36,7 +37,7 @@ class Attack(Method):
 
     @property
     def wants_target(self) -> bool:
-        """Whether it needs batch.x_target, an image of another class; samples say which."""
+        """Whether it needs batch.x_target, an image of another class; the sample says which."""
         return False
 
     @property
@@ -46,9 +47,9 @@ class Attack(Method):
 
     @property
     def path_promise(self) -> PathPromise | None:
-        """What holds for every path that it keeps; None if nothing is promised."""
+        """What holds for every path that the attack keeps; None if nothing is promised."""
         return None
 
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        """Change batch.x. Leaves the model's weights, their .grad and its mode alone."""
+        """Attack batch.x. Must leave the model's weights, their .grad and its mode unchanged."""

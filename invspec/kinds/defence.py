@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Defence(Method):
-    """A way of training."""
+    """A training method."""
 
     kind: ClassVar[str] = "defence"
 
@@ -23,7 +23,7 @@ class Defence(Method):
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         """Fit the model in place, on the device of its weights.
 
-        Returns curves by name, one number an epoch.
+        Returns curves by name, one number per epoch.
 
         Raises: InvspecError if the loss is not finite.
         """

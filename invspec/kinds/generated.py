@@ -1,4 +1,4 @@
-"""Data sets that are drawn when they are loaded."""
+"""Data sets that are generated when they are loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TestCount = Annotated[int, Field(ge=1, description="number of test examples")]
 
 
 class Generated(Dataset):
-    """Base class of data sets with as many examples as their fields say."""
+    """Base class of generated data sets, whose fields give their numbers of examples."""
 
     train: TrainCount
     val: ValCount

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Measure(Method):
     """One or several numbers computed from the results of attacks.
 
-    takes: least and most attacks in `of`.
+    takes: least and greatest number of attacks in `of`.
     takes_sweep: it takes one attack and scores all of its sweep at once, in the order of the spec.
-    Other measures score each value of a sweep by itself.
-    wants_target: its last attack must be run on pairs, which have a target each.
+    Other measures score each value of a sweep separately.
+    wants_target: its last attack must run on pairs of a source and a target.
     wants_oracle: it calls examples.oracle, a second classifier used as ground truth, which the
     spec must name.
     """
@@ -42,4 +42,4 @@ class Measure(Method):
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        """Reduce the examples of one or several attacks on one model."""
+        """Score the examples of one or several attacks on one model."""

@@ -1,4 +1,4 @@
-"""The base of all methods, and the plain values that keys and draws are made of."""
+"""The base class of methods, and the plain values from which keys and draws are made."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SMOKE = {"epochs": 1, "steps": 2, "restarts": 1}
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it; methods become their identity."""
+    """Convert a value to JSON types; methods become their identity."""
     return _as_json(value, lambda method: method.identity)
 
 
 def outline(value: Any) -> Any:
-    """A value as JSON holds it; methods become their outline."""
+    """Convert a value to JSON types; methods become their outline."""
     return _as_json(value, lambda method: method.outline)
 
 
@@ -80,7 +80,7 @@ class Method(BaseModel):
 
     @property
     def reads(self) -> Mapping[str, str]:
-        """Names and SHA-256 of files that decide its numbers, except those digested in a field.
+        """Names and SHA-256 of files that affect results, except those with a digest in a field.
 
         Raises: InvspecError if a file is missing.
         """
@@ -90,8 +90,8 @@ class Method(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What identifies it in a task's key: kind and class, version, all fields, files read.
 
-        Class names are unique within a kind of invspec, so that moving a file changes no key.
-        A class from elsewhere adds its module and the digest of its code.
+        Class names of invspec are unique within a kind, so that moving a file changes no key.
+        Other classes add their module and the digest of their code.
 
         Raises: InvspecError if a file that it reads is missing.
         """
@@ -106,7 +106,7 @@ class Method(BaseModel):
 
     @property
     def outline(self) -> dict[str, Any]:
-        """Kind, class and fields. Random draws are named after it, so no version is in it."""
+        """Kind, class and fields, without the version, because it names the random draws."""
         fields = {name: outline(getattr(self, name)) for name in type(self).model_fields}
         return {"class": f"{self.kind}:{type(self).__qualname__}", "fields": fields}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Model(Method):
-    """A net from pixels in [0, 1], (B, C, H, W), to logits (B, K); it normalises inside."""
+    """A net from pixels (B, C, H, W) in [0, 1] to logits (B, K); it includes any normalisation."""
 
     kind: ClassVar[str] = "model"
 
@@ -22,8 +22,8 @@ class Model(Method):
         """A fresh net. Its initial weights come from torch's generator, which the caller seeds."""
 
     def sketch(self, shape: Shape, classes: int) -> nn.Module:
-        """A net of the right shapes without weights, to check what fits it before a run."""
-        # only here: reading a spec must not import torch, which takes seconds
+        """A net of the right shapes without weights, to check before a run what fits it."""
+        # imported here: reading a spec must not import torch, which takes seconds
         import torch
 
         with torch.device("meta"):

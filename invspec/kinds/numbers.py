@@ -15,7 +15,7 @@ _FRACTION = re.compile(rf"\s*({_REAL})\s*(?:/\s*({_REAL})\s*)?")
 
 
 def _fraction(value: Any) -> Any:
-    """The value of a text; YAML reads 8/255 and 1e-3 as texts."""
+    """The value of a string; YAML reads 8/255 and 1e-3 as strings."""
     if isinstance(value, bool):
         raise ValueError(f"expected a number, found {str(value).lower()}")
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What a method may need of a model beyond logits."""
+"""What a method may require of a model beyond logits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-# The methods of a Bijective model that take images, as the model itself does; and all of those
-# that take a batch. Proxies cast, pad and count their arguments.
+# Methods of a Bijective model that take images, as the model itself does, and all methods that
+# take a batch. Proxies cast, pad and count their arguments.
 ENCODERS = ("encode", "encode_with_log_det")
 BATCHED = (*ENCODERS, "decode")
 

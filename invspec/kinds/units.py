@@ -26,5 +26,5 @@ def _units(parts: list[Any]) -> Iterator[Unit]:
         if isinstance(part, Unit):
             yield part
         else:
-            # the unit may lie deeper, as in Annotated[float, Unit(...)] | None
+            # the unit may be nested deeper, as in Annotated[float, Unit(...)] | None
             yield from _units(list(get_args(part)))

@@ -21,7 +21,7 @@ Std = Annotated[
     Field(min_length=1, description="divides the result: one value, or one per channel"),
 ]
 
-# Of the 50,000 training images.
+# Statistics of the 50,000 training images.
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,7 +51,7 @@ class Standardise(nn.Module):
 class StandardisePerImage(nn.Module):
     """(x - mean) / max(std, 1 / sqrt(D)) with each image's own mean and deviation, (B, C, H, W).
 
-    D is the number of pixel values of an image. Gradients pass through both statistics; the maximum
+    D is the number of entries of an image. Gradients pass through both statistics; the maximum
     keeps them finite for an image of one colour.
     """
 
@@ -80,7 +80,7 @@ class StandardisedNet(nn.Module):
 class StandardisingModel(Model):
     """Base class of models that subtract a mean and divide by a standard deviation first."""
 
-    # of the 60,000 training images of MNIST
+    # statistics of the 60,000 training images of MNIST
     mean: Mean = (0.1307,)
     std: Std = (0.3081,)
 

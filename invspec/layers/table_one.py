@@ -11,12 +11,12 @@ from invspec.ops.types import Shape
 # Size of every kernel; no convolution is padded.
 KERNEL = 3
 
-# Smallest height and width of which the two max-poolings leave anything.
-LEAST = 16
+# Smallest height and width that leave a map after both max-poolings.
+MIN_SIDE = 16
 
 
 class TableOne(StandardisingModel):
-    """The fields of both models of Table 1."""
+    """The fields that StdCNN and GCNN share, and their classifier."""
 
     widths: tuple[PositiveInt, PositiveInt] = Field(
         default=(10, 20), description="channels of the first two and of the last two convolutions"
@@ -43,9 +43,9 @@ class TableOne(StandardisingModel):
     def pooled(self, shape: Shape) -> tuple[int, int]:
         """Height and width after the last max-pooling. Raises ValueError if they are 0."""
         _, height, width = shape
-        if min(height, width) < LEAST:
+        if min(height, width) < MIN_SIDE:
             raise ValueError(
-                f"{type(self).__name__} needs images of at least {LEAST}x{LEAST}, "
+                f"{type(self).__name__} needs images of at least {MIN_SIDE}x{MIN_SIDE}, "
                 f"found {height}x{width}"
             )
         return _pooled(height), _pooled(width)

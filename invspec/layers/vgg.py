@@ -12,14 +12,14 @@ from invspec.ops.types import Shape
 # Number of convolutions before each max-pooling.
 DEPTHS = (2, 2, 3, 3, 3)
 
-# Height and width of the image, divided by those of the last map.
-SHRINKS = 2 ** len(DEPTHS)
+# Ratio of the image's height and width to those of the last map.
+DOWNSAMPLING = 2 ** len(DEPTHS)
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
 class VGG(StandardisingModel):
-    """The fields of both models."""
+    """The fields that vgg16 and gcnn_vgg16 share."""
 
     mean: Mean = CIFAR10_MEAN
     std: Std = CIFAR10_STD
@@ -32,12 +32,12 @@ class VGG(StandardisingModel):
     def pooled(self, shape: Shape) -> tuple[int, int]:
         """Height and width after the last max-pooling. Raises ValueError if they are 0."""
         _, height, width = shape
-        if min(height, width) < SHRINKS:
+        if min(height, width) < DOWNSAMPLING:
             raise ValueError(
-                f"{type(self).__name__} needs images of at least {SHRINKS}x{SHRINKS}, "
+                f"{type(self).__name__} needs images of at least {DOWNSAMPLING}x{DOWNSAMPLING}, "
                 f"found {height}x{width}"
             )
-        return height // SHRINKS, width // SHRINKS
+        return height // DOWNSAMPLING, width // DOWNSAMPLING
 
 
 def features(layers: LayerFactory, channels: int, widths: Widths) -> nn.Sequential:

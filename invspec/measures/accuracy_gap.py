@@ -1,4 +1,4 @@
-"""Accuracy that an attack costs."""
+"""Accuracy lost to an attack."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from invspec.scoring.rows import mean
 class AccuracyGap(Measure):
     """Accuracy before the attack minus accuracy after it, on the same examples.
 
-    After random_rotation it is the accuracy that rotated images lose; where an attack helps, it is
-    negative. An example counts 1 if it is right only before the attack, -1 if it is right only
-    after it, else 0. The interval is that of Agresti and Min (2005).
+    With random_rotation it is the accuracy lost under rotation; it is negative where an attack
+    raises accuracy. An example counts 1 if it is right only before the attack, -1 if it is right
+    only after it, and 0 otherwise. The interval is Agresti and Min's (2005).
     """
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -1,4 +1,4 @@
-"""One number for a whole profile."""
+"""The area under an invariance or robustness profile."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ Share = Literal["rate_of_invariance", "robust_accuracy"]
 class AreaUnderProfile(Measure):
     """Mean height of a profile: the area under it by the trapezoid rule, divided by its width.
 
-    The profile is the share of examples that keep their label as one setting of the attack
-    grows: predictions that stay (rate_of_invariance) or are right (robust_accuracy). The area
-    is linear, so it is computed as the mean of the areas under each example's steps, and
-    comparisons are paired. 1 means that nothing in the sweep can change a label.
+    The profile is the share of unchanged (rate_of_invariance) or correct (robust_accuracy)
+    predictions as one setting of the attack grows. The area is linear in the shares, so it is the
+    mean of the areas under the profiles of single examples, and comparisons are paired. 1 means
+    that all predictions are unchanged, or correct, over the whole sweep.
 
-    Needs the sweep of one attack, in rising order. A setting within a setting has a dotted
-    name, like attack.eps.
+    Needs one attack with one setting swept over rising values. A nested setting has a dotted name,
+    like attack.eps.
 
     Raises: InvspecError where fewer than two values are swept, where not exactly one setting
-    differs and along does not say which to take, and where its values are not rising numbers.
+    differs and `along` is not set, where `along` is not a setting of the attack, and where its
+    values are not rising numbers.
     """
 
     takes_sweep: ClassVar[bool] = True
 
     share: Share = Field(
-        default="rate_of_invariance", description="height: predictions that stay, or that are right"
+        default="rate_of_invariance",
+        description="height of the profile: the share of unchanged or of correct predictions",
     )
     along: str | None = Field(
-        default=None, description="the setting that grows; default: the one that differs"
+        default=None, description="the swept setting; default: the only one that differs"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -56,7 +58,7 @@ class AreaUnderProfile(Measure):
         return ~judged.changed if self.share == "rate_of_invariance" else judged.correct_adv
 
     def _positions(self, swept: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The values of the setting along which the profile runs."""
+        """The values of the swept setting."""
         if len(swept) < 2:
             raise InvspecError(
                 "a profile needs at least two values, found one",
@@ -90,13 +92,13 @@ class AreaUnderProfile(Measure):
             raise InvspecError(
                 "expected one setting to differ along the sweep, "
                 f"found {' and '.join(differing) or 'none'}",
-                hint="sweep one setting, or name it by `along`",
+                hint="sweep one setting, or set `along` to its name",
             )
         return differing[0]
 
 
 def settings(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name; an inner attack gives its class and its fields."""
+    """Yield every setting with its dotted name; for an inner attack, its class and its fields."""
     for name, value in nested.items():
         if not isinstance(value, dict):
             yield path + name, value

@@ -1,4 +1,4 @@
-"""The distance of correctly classified examples to the decision boundary."""
+"""The distance from correctly classified examples to the decision boundary."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BoundaryMeasure(CountedMeasure):
 class BoundaryFailures(BoundaryMeasure):
     """Share of correctly classified examples for which the attack found no adversarial image.
 
-    Report it beside boundary_distance, which leaves these examples out: they are the ones that are
-    furthest from the boundary. With `among: all` misclassified examples count as found.
+    Report it beside boundary_distance, which leaves out these examples, the furthest from the
+    boundary. With `among: all` misclassified examples count as found.
 
     Raises: InvspecError where no example is classified correctly.
     """
@@ -46,11 +46,10 @@ class BoundaryFailures(BoundaryMeasure):
 class BoundaryDistance(BoundaryMeasure):
     """Mean distance from x to the adversarial image that an attack found.
 
-    Covers the correctly classified examples whose label the attack changed; boundary_failures
-    is the share of the others. With `among: all` misclassified examples count, too, at distance
-    0. The measure is only as good as the attack: use one that looks for the nearest image, such
-    as ddn, fmn or deepfool. norm l0 counts entries. The interval is a bootstrap's over
-    examples.
+    Covers the correctly classified examples whose label the attack changed; boundary_failures is
+    the share of the others. With `among: all` misclassified examples count too, at distance 0. The
+    measure is only as good as the attack: use one that minimises the distance, such as ddn, fmn or
+    deepfool. Norm l0 counts entries. The interval is from a bootstrap over examples.
 
     Raises: InvspecError where no example is classified correctly, where no adversarial image was
     found, and where norm is neither set nor among the attack's settings.
@@ -82,7 +81,7 @@ class BoundaryDistance(BoundaryMeasure):
                 "classified examples",
                 hint="give it more steps, or measure boundary_failures",
             )
-        # a misclassified example is at distance 0, whatever the attack made of it
+        # a misclassified example is at distance 0, whatever the attack did to it
         lengths = distance(attacked, self._norm(attacked)) * judged.correct
         return lengths[hits].double(), judged.index[hits]
 
@@ -90,8 +89,8 @@ class BoundaryDistance(BoundaryMeasure):
         norm = self.norm or attacked.settings.get("norm")
         if norm not in METRICS:
             raise InvspecError(
-                "the attack has no norm in which to measure its distances",
-                hint=f"set norm of the measure: {', '.join(METRICS)}",
+                "the attack has no norm, so the measure needs one",
+                hint=f"set norm on the measure: {', '.join(METRICS)}",
             )
         return norm
 
@@ -99,13 +98,13 @@ class BoundaryDistance(BoundaryMeasure):
 class MedianBoundaryDistance(BoundaryDistance):
     """Median distance from x to the adversarial image that an attack found.
 
-    Covers the same examples as boundary_distance. The interval is that of the order statistics that
-    enclose the median with 95 % or more, whatever the distribution.
+    Covers the same examples as boundary_distance. The ends of the interval are order statistics
+    that enclose the median with a probability of at least 95 %, for any distribution.
 
     Raises: InvspecError as boundary_distance does.
     """
 
-    # version 2 of its parent concerns the mean alone
+    # version 2 of the parent class changed the mean only
     version: ClassVar[int] = 1
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

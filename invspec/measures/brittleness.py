@@ -16,7 +16,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import SHARES
 from invspec.scoring.among import CountedMeasure, counted
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import mean_of_pairs
 
 Size = Annotated[Pixels, Field(ge=0, le=1)]
@@ -25,13 +25,13 @@ Size = Annotated[Pixels, Field(ge=0, le=1)]
 class Brittleness(CountedMeasure):
     """Mean confidence in the true class at x + delta, for several linf sizes of delta.
 
-    With 10 classes, 0.1 is chance. direction noise: a random sign for each pixel, the same at
-    all sizes and for all models, as it is drawn from the example alone. direction attack: the
-    attack's own perturbation x_adv - x, scaled to that size; an image that the attack did not
-    move stays. Both are clamped to the pixel range.
+    With 10 classes, 0.1 is chance. With direction noise, every entry of delta has a random sign;
+    the signs depend only on the example, so all sizes and models share them. With direction attack,
+    delta is x_adv - x scaled to that size, or 0 where the attack did not move the image. Both are
+    clamped to the pixel range.
 
-    A row for each of sizes, told apart by linf. Intervals are a bootstrap's over images, or over
-    sources where the attack is on pairs.
+    One row per size, which is in `linf`. Intervals are from a bootstrap over images, or over
+    sources if the attack is on pairs.
 
     Raises: InvspecError where no example is classified correctly.
     """
@@ -46,7 +46,7 @@ class Brittleness(CountedMeasure):
     sizes: tuple[Size, ...] = Field(
         default=(0.0, 0.0025, 0.005, 0.01, 0.02, 0.03),
         min_length=1,
-        description="linf sizes of delta, a row each",
+        description="linf sizes of delta, one row each",
     )
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ class Brittleness(CountedMeasure):
         """Confidence in the true class, batch by batch, (B, number of sizes)."""
         device = device_of(model)
         names = ("x_adv",) if self.direction == "attack" else ()
-        for batch, tensors in attacked.batches(READ, *names):
+        for batch, tensors in attacked.batches(BATCH_SIZE, *names):
             x, y = batch.x.to(device), batch.y.to(device)
             direction = self._direction(batch, tensors).to(device)
             moved = ((x + linf * direction).clamp(*batch.bounds) for linf in self.sizes)

@@ -21,14 +21,14 @@ Effect = Literal["target", "source", "difference"]
 
 
 class ClassEffect(SuccessMeasure):
-    """Spread of the success rate over classes of targets or of sources, or their difference.
+    """Spread of the success rate over target classes or over source classes, or their difference.
 
     A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)
-    of the success matrix, over the classes that occur. Success is that of success_rate.
+    of the success matrix, over the classes that occur. Success is defined as in success_rate.
 
-    The interval is a Bayesian bootstrap's over sources. Few sources inflate any spread, for classes
-    of sources more than of targets, as every source meets each target; the replicates share that
-    bias.
+    The interval is from a Bayesian bootstrap over sources. With few sources the spreads are biased
+    upwards, over source classes more than over target classes, because every source is paired with
+    each target; the replicates share that bias.
 
     Raises: InvspecError where no pair is eligible.
     """

@@ -39,8 +39,8 @@ class Thresholded(Measure):
         return self.model_copy(update={"threshold": self.threshold or 0.0})
 
     def divided(self, clean: Answers) -> tuple[Answers, Threshold]:
-        """The clean images to judge, and tau as the others fix it."""
-        # the last images validate, as in the authors' split of 9,000 and 1,000
+        """The clean images to judge, and tau, set or estimated from the others."""
+        # the last images are for validation, as in the authors' split of 9,000 and 1,000
         count = len(clean) - round(self.validation * len(clean))
         return clean.take(slice(0, count)), self._tau(clean.take(slice(count, None)))
 
@@ -77,22 +77,22 @@ class ThresholdedRate(Thresholded):
 class RobustError(ThresholdedRate):
     """Share of accepted images with a wrong accepted answer, clean or under attack (RErr).
 
-    The first attack in `of`, identity on the whole split, has the clean images; a single attack
-    in `of` gives both these and the attempts. The last `validation` share of the clean images
-    fixes tau: among the N_c that are classified correctly, in rising order of confidence, tau
-    is the one at place floor((1 - tpr) N_c), counted from 0, so that at least tpr of them are
-    accepted. `threshold` sets tau instead; at 0 this is the ordinary robust error. The other
-    images are judged in either case, so that measures with the same `of` and validation judge
-    the same images.
+    The first attack in `of`, identity on the whole split, gives the clean images, and every further
+    attack an attempt on them; a single attack gives both. tau is estimated on the last `validation`
+    share of the clean images: of the N_c that are classified correctly, sorted by rising
+    confidence, it is the confidence at position floor((1 - tpr) N_c), counted from 0, so that at
+    least tpr of them are accepted. `threshold` sets tau instead; at 0 this is the ordinary robust
+    error. In either case only the other images are judged, so that measures with the same `of` and
+    validation judge the same images.
 
         #[(wrong, accepted) or (adv wrong, adv accepted)] / #[accepted or adv accepted]
 
-    counts the images that every further attack has, each with the attempt that is worst for it: the
-    most confident wrong one, or the least confident one if all are right. An attack on the
-    cross-entropy underestimates the error of a model that has learnt to be unsure under attack:
-    include one on the confidence.
+    counts the images that all attempts share, each with its worst attempt: the most confident wrong
+    answer or, if all are right, the least confident one. An attack on the cross-entropy
+    underestimates the error of a model trained to be unsure under attack: include one on the
+    confidence.
 
-    The interval is a bootstrap's over images, which also redraws an estimated tau. Differences
+    The interval is from a bootstrap over images, which also resamples an estimated tau. Differences
     between models are paired over the images in the denominator, given the tau of each. If no image
     is in the denominator, the value is 0 and its interval [0, 1].
 
@@ -108,7 +108,7 @@ class RobustError(ThresholdedRate):
 
 
 class FalsePositiveRate(ThresholdedRate):
-    """Share of images that are classified correctly clean, and wrongly but accepted under attack.
+    """Share of images that are right when clean, but wrong and accepted under attack.
 
     #[right, adv wrong, adv accepted] / N, whether the clean image is accepted or not. The
     images, the attempts and tau are those of robust_error.

@@ -17,7 +17,7 @@ from invspec.ops.modules import device_of
 from invspec.ops.plane import circle_points, orthonormal, square_grid
 from invspec.ops.types import SHARES
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
-from invspec.scoring.pairs import READ, class_count, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, class_count, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 # x (B, C, H, W) to logits (B, K)
@@ -27,26 +27,25 @@ CIRCLES = ("inner", "outer")
 
 
 class DecisionPlane(NuisanceClassifierMeasure):
-    """Share of two circles, cut by a plane out of two spheres, that a classifier misclassifies.
+    """Share of two circles, where a plane cuts two spheres, that a classifier misclassifies.
 
-    The first of two attacks has the training examples, to whose clean images D_nc is fitted.
-    The second is on pairs: metamers of x, which have its logits and the nuisance of x_target.
-    Each pair gives a plane through the centre, spanned by x and x_target, two points of the
-    data, or by x and its metamer x_adv. Pairs whose points are on a line through the centre
-    have no plane and are left out.
+    D_nc is fitted to the clean images of the first of two attacks. The second is on pairs: metamers
+    with the logits of x and the nuisance of x_target. Each pair gives a plane through the centre,
+    spanned by the data points x and x_target, or by x and its metamer x_adv. Pairs whose points are
+    collinear with the centre span no plane and are left out.
 
     A row for each classifier (the net, and D_nc on its nuisance) and circle: the share of
     `angles` equally spaced points that do not get the label of their sphere. It is the mean
     over pairs, with a bootstrap interval over sources.
 
-    The class whose training images are shorter has the inner sphere. A sphere's radius is the mean
-    length, which is the length on adversarial spheres, unless `radii` sets it.
+    The inner sphere belongs to the class whose training images have the smaller mean length. This
+    mean is the sphere's radius, exactly so on adversarial spheres, unless `radii` sets it.
 
-    Tensors, of the first P planes: regions (P, 2, H, W) uint8, the class that each classifier
-    gives to the points of a grid from -extent to extent, columns along x, rows along the
-    direction orthogonal to x, rising; extent (1,); misread (P, 2, 2, angles) bool, for each
-    classifier and circle; radii and labels (2,) of the circles; point_x and point_target or
-    point_metamer (P, 2), their places in the plane.
+    Tensors, of the first P planes: regions (P, 2, H, W) uint8, the class that each classifier gives
+    to the points of a grid from -extent to extent, columns along x, rows along the direction
+    orthogonal to x, rising; extent (1,); misread (P, 2, 2, angles) bool, for each classifier and
+    circle; radii and labels (2,) of the circles; point_x and point_target or point_metamer (P, 2),
+    their coordinates in the plane.
 
     Raises: InvspecError where there are not two classes, where the second attack is not on
     pairs, where no pair spans a plane, and where D_nc cannot be fitted.
@@ -56,20 +55,22 @@ class DecisionPlane(NuisanceClassifierMeasure):
 
     hidden: int = Field(default=1000, ge=1, description="units of each of the two hidden layers")
     spanned_by: Literal["target", "metamer"] = Field(
-        default="metamer", description="what spans a plane with x"
+        default="metamer", description="the point that spans the plane together with x"
     )
     radii: tuple[Number, Number] | None = Field(
         default=None,
-        description="of the inner and outer circle; default: mean lengths of the training images",
+        description="radii of the circles, inner first; default: mean lengths of training images",
     )
-    angles: int = Field(default=1000, ge=4, description="points of each circle")
+    angles: int = Field(default=1000, ge=4, description="number of points on each circle")
     resolution: int = Field(
-        default=200, ge=2, description="points of the pictures' grids, along each side"
+        default=200, ge=2, description="grid points along each side of a picture"
     )
     extent: Number = Field(
-        default=1.2, gt=0, description="half of a picture's side, in outer radii"
+        default=1.2,
+        gt=0,
+        description="half the side of a picture, as a multiple of the outer radius",
     )
-    shown: int = Field(default=2, ge=1, description="pairs that are drawn, the first ones")
+    shown: int = Field(default=2, ge=1, description="number of pairs to draw, from the first")
 
     @model_validator(mode="after")
     def _one_in_the_other(self) -> Self:
@@ -101,12 +102,12 @@ class DecisionPlane(NuisanceClassifierMeasure):
         planes = list(spanned(attacked, self.spanned_by))
         if not planes:
             raise InvspecError(
-                "no pair spans a plane: the points of each are on a line through the centre",
+                "no pair spans a plane: the points of each are collinear with the centre",
                 hint="widen the sample of the second attack",
             )
         at, device = circle_points(circles.radii, self.angles), device_of(model)
-        read = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
-        misread = read != circles.labels[:, None]
+        labels = torch.stack([self._labels(classifiers, plane.to(device), at) for plane in planes])
+        misread = labels != circles.labels[:, None]
         shares = misread.double().mean(-1).flatten(1)
         where = [
             {"classifier": name, "circle": circle} for name in classifiers for circle in CIRCLES
@@ -131,7 +132,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
     ) -> Regions:
         extent = self.extent * circles.radii.max()
         at = square_grid(self.resolution, float(extent))
-        regions = torch.stack([self._read(classifiers, plane.to(device), at) for plane in planes])
+        regions = torch.stack([self._labels(classifiers, plane.to(device), at) for plane in planes])
         ends = torch.stack([plane.ends for plane in planes]).float()
         return Regions(
             regions.to(torch.uint8),
@@ -142,7 +143,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
             points={"x": ends[:, 0], self.spanned_by: ends[:, 1]},
         )
 
-    def _read(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
+    def _labels(self, classifiers: Mapping[str, Classifier], plane: Plane, at: Tensor) -> Tensor:
         """The class that each of Q classifiers gives to the points at (..., 2).
 
         Returns (Q, ...) int64 on the CPU.
@@ -155,7 +156,9 @@ class DecisionPlane(NuisanceClassifierMeasure):
 @torch.no_grad()
 def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
     """The class that a classifier gives each point at (M, 2) of a plane: (M,) int64 on the CPU."""
-    return torch.cat([classifier(plane.images(part)).argmax(1).cpu() for part in at.split(READ)])
+    return torch.cat(
+        [classifier(plane.images(part)).argmax(1).cpu() for part in at.split(BATCH_SIZE)]
+    )
 
 
 # ─ planes and circles ─────────────────────────────────────────────────────────────────────────
@@ -165,7 +168,8 @@ def predicted(classifier: Classifier, plane: Plane, at: Tensor) -> Tensor:
 class Plane:
     """A plane through 0 with an orthonormal basis (2, C, H, W) float64.
 
-    ends (2, 2) are the places of the two points that span it, row that of their pair.
+    ends (2, 2) are the coordinates of the two points that span it; row is the position of their
+    pair.
     """
 
     row: int
@@ -177,13 +181,13 @@ class Plane:
         return torch.tensordot(at.to(self.basis), self.basis, dims=1).float()
 
     def to(self, device: torch.device) -> Plane:
-        """The same plane, with its images on another device."""
+        """The same plane, with its basis on another device."""
         return Plane(self.row, self.basis.to(device), self.ends)
 
 
 def spanned(attacked: Examples, by: Literal["target", "metamer"]) -> Iterator[Plane]:
     """The plane of each pair whose points span one."""
-    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, BATCH_SIZE, "x_adv"):
         others = batch.targets if by == "target" else tensors["x_adv"]
         pairs = zip(batch.x.cpu().double(), others.cpu().double(), strict=True)
         for row, (x, other) in enumerate(pairs, start=places.start):
@@ -210,7 +214,7 @@ class Circles:
         Raises: InvspecError where there are not images of two classes.
         """
         lengths = torch.cat(
-            [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(READ)]
+            [batch.x.double().flatten(1).norm(dim=1).cpu() for batch in images.batches(BATCH_SIZE)]
         )
         y = images.labels().cpu()
         if len(y.unique()) != 2:

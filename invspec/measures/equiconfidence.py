@@ -17,7 +17,7 @@ from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
 from invspec.ops.types import MAGNITUDES, SHARES, Bounds
-from invspec.scoring.pairs import READ, PairMeasure, Walks, confidences, eligible, walked
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
 
@@ -32,12 +32,12 @@ class SphereMeasure(PairMeasure):
     """Base class of measures of spheres around every n-th vertex of a path."""
 
     radii: tuple[Radius, ...] = Field(
-        default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="of the spheres, in l2"
+        default=(0, 5, 10, 15, 20, 25, 30), min_length=1, description="radii of the spheres, in l2"
     )
     draws: int = Field(default=256, ge=1, description="points on each sphere")
     every: int = Field(default=10, ge=1, description="steps from one measured vertex to the next")
     orthogonal_to: Literal["gradient", "path"] = Field(
-        default="gradient", description="the direction that the spheres leave out"
+        default="gradient", description="the direction to which the spheres are orthogonal"
     )
     clamp: bool = Field(default=True, description="clamp the points to the pixel range")
 
@@ -53,8 +53,8 @@ class SphereMeasure(PairMeasure):
     ) -> Iterator[tuple[Walks, Iterator[tuple[Tensor, Tensor]]]]:
         """Each pair that counts, rows (N,) bool, with its vertices (C, H, W) and their draws.
 
-        Draws are unit vectors z (draws, C, H, W) in the tangent of a vertex. They are made as the
-        vertices are read, one after the other.
+        Draws are unit vectors z (draws, C, H, W), orthogonal to the direction at the vertex. They
+        are generated vertex by vertex.
         """
         for walks in walked(attacked, device_of(model), size=1):
             if rows[walks.rows].all():
@@ -74,14 +74,14 @@ class SphereMeasure(PairMeasure):
 
     def sphere(self, vertex: Tensor, z: Tensor, radius: float, bounds: Bounds) -> Tensor:
         """The points of a sphere around a vertex, within bounds: (M, C, H, W)."""
-        # on a sphere of radius 0, one point stands for all
+        # a sphere of radius 0 is a single point
         return (vertex + radius * z[: None if radius else 1]).clamp(*bounds)
 
     def bounds(self, walks: Walks) -> Bounds:
         """The range to which points are clamped."""
         return walks.batch.bounds if self.clamp else (-torch.inf, torch.inf)
 
-    def numbers(self, vertices: int) -> range:
+    def vertex_numbers(self, vertices: int) -> range:
         """The number of each measured vertex on its path, the source being 0."""
         return range(0, self.every * vertices, self.every)
 
@@ -89,18 +89,18 @@ class SphereMeasure(PairMeasure):
 class Equiconfidence(SphereMeasure):
     """Quantiles of the confidence in the source's label on spheres around vertices of a path.
 
-    At every n-th vertex, `draws` normal vectors lose their part along a direction q. They are
-    scaled to each of the radii (the same vectors for all radii), added to the vertex and
-    clamped. q is the gradient of the confidence, so that the sphere lies in the tangent of the
-    level set, or the direction of the path: of the segment that begins at the vertex, and at
-    the end of the walk of its last segment. Where q is 0, nothing is removed. Clamping shortens
-    the vectors: see realised_norm.
+    At every n-th vertex, `draws` normal vectors are projected orthogonally to a direction q, scaled
+    to each of the radii (the same vectors for all radii), added to the vertex and clamped. q is the
+    gradient of the confidence, so that the sphere is in the tangent space of the level set, or the
+    direction of the path: of the segment that begins at the vertex or, at the end of the walk, of
+    the last segment. If q is 0, nothing is projected out. Clamping shortens the vectors: see
+    realised_norm.
 
-    A row for each vertex (its number, the source being 0), radius (l2) and quantile over draws: its
-    mean over pairs, with a bootstrap interval over sources.
+    One row for each vertex (numbered from the source, which is 0), radius (l2) and quantile over
+    draws: the mean over pairs, with a bootstrap interval over sources.
 
-    Draws belong to the pair and to the vertex, whatever the model. The cost is V R N forward passes
-    per pair.
+    Draws depend on the pair and the vertex, not on the model. The cost is V R N forward passes per
+    pair, for V vertices, R radii and N draws.
 
     Deviates: the authors' code removes the direction of the path; orthogonal_to path does so.
 
@@ -114,25 +114,25 @@ class Equiconfidence(SphereMeasure):
     }
 
     quantiles: tuple[Level, ...] = Field(
-        default=(0.05, 0.95), min_length=1, description="of the confidence over draws"
+        default=(0.05, 0.95), min_length=1, description="quantiles of the confidence over draws"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
-        widths = torch.stack(
+        quantiles = torch.stack(
             [
                 torch.stack([self._around(model, walks, *vertex) for vertex in vertices])
                 for walks, vertices in self.spheres(model, attacked, rows)
             ]
         ).cpu()
-        places = product(self.numbers(widths.shape[1]), self.radii, self.quantiles)
+        places = product(self.vertex_numbers(quantiles.shape[1]), self.radii, self.quantiles)
         source = attacked.pairs.source[rows]
         return Scored(
             [
                 mean_of_pairs(column, source, SHARES, vertex=vertex, radius=radius, quantile=level)
                 for column, (vertex, radius, level) in zip(
-                    widths.flatten(1).unbind(1), places, strict=True
+                    quantiles.flatten(1).unbind(1), places, strict=True
                 )
             ]
         )
@@ -151,8 +151,8 @@ class Equiconfidence(SphereMeasure):
 class RealisedNorm(SphereMeasure):
     """Mean length, after clamping, of the vectors that equiconfidence adds to each vertex, in l2.
 
-    A row for each vertex (its number, the source being 0) and radius: its mean over pairs, with a
-    bootstrap interval over sources.
+    One row for each vertex (numbered from the source, which is 0) and radius: the mean over pairs,
+    with a bootstrap interval over sources.
 
     Raises: InvspecError where the attack kept no path, or where no pair is eligible.
     """
@@ -166,7 +166,7 @@ class RealisedNorm(SphereMeasure):
                 for walks, vertices in self.spheres(model, attacked, rows)
             ]
         ).cpu()
-        places = product(self.numbers(lengths.shape[1]), self.radii)
+        places = product(self.vertex_numbers(lengths.shape[1]), self.radii)
         source = attacked.pairs.source[rows]
         return Scored(
             [
@@ -186,11 +186,11 @@ class RealisedNorm(SphereMeasure):
 def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """Unit directions (M, C, H, W) in which the confidence in one label (1,) changes most.
 
-    They are 0 where it does not change.
+    They are 0 where the confidence is constant.
     """
     parts = [
         input_gradient(model, log_odds, images, label.expand(len(images)))
-        for images in x.split(READ)
+        for images in x.split(BATCH_SIZE)
     ]
     return steepest(torch.cat(parts), "l2")
 
@@ -198,15 +198,15 @@ def gradients(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
 def headings(path: Tensor) -> Tensor:
     """Unit directions (T, C, H, W) of the segments that begin at a path's vertices.
 
-    Where the walk rests, that of the next segment with a length; at its end, that of the last
-    one; 0 for a walk that never moves.
+    Where the walk stands still, the direction of the next segment with a length above 0; at its
+    end, of the last such segment; 0 for a walk that never moves.
     """
     steps = path.diff(dim=0)
     moving = steps.flatten(1).any(dim=1).nonzero().squeeze(1)
     if not len(moving):
         return torch.zeros_like(path)
     places = torch.arange(len(path), device=path.device)
-    # the first segment with a length, at or after each vertex
+    # the first segment with a length above 0, at or after each vertex
     segments = torch.searchsorted(moving, places).clamp(max=len(moving) - 1)
     return steepest(steps[moving[segments]], "l2")
 
@@ -215,7 +215,7 @@ def tangents(rng: PerExample, count: int, direction: Tensor) -> Tensor:
     """Random unit vectors (count, C, H, W), orthogonal to a direction (C, H, W), which may be 0."""
     z = rng.normal((1, count, *direction.shape))[0].flatten(1)
     q = direction.flatten()
-    # rounding leaves a part of q after the first time
+    # twice, because rounding leaves a component along q after the first pass
     for _ in range(2):
         z = z - torch.outer(z @ q, q)
     return steepest(z.view(count, *direction.shape), "l2")

@@ -30,17 +30,17 @@ class TargetDistanceMeasure(DistanceMeasure):
         distances = distances_to_target(attacked, model, self.distance)
         if self.relative:
             initial = distances_to_target(attacked, model, self.distance, clean=True)
-            # a source that equals its target is at distance 0 from it
+            # avoids 0 / 0 for a source equal to its target
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
         return distances[rows], attacked.pairs.source[rows]
 
 
 class FinalDistance(TargetDistanceMeasure):
-    """Quantiles over pairs of the distance from the final image to the target, a row for each.
+    """Quantiles over pairs of the distance from the final image to the target, one row each.
 
-    A success rate says which pairs are below a threshold; if many are near it, only quantiles tell.
-    With relative, 1 means that nothing was gained, and 0 that the target was reached. Intervals are
-    Woodruff's over sources, as pairs that share a source are not independent.
+    A success rate counts the pairs below a threshold; quantiles also show how many are close to it.
+    With relative, 1 means no progress, and 0 that the target was reached. Intervals are Woodruff's
+    over sources, as pairs that share a source are not independent.
 
     Raises: InvspecError where no pair is eligible.
     """
@@ -52,7 +52,7 @@ class FinalDistance(TargetDistanceMeasure):
     }
 
     quantiles: tuple[Level, ...] = Field(
-        default=(0.25, 0.5, 0.75), min_length=1, description="levels, a row each"
+        default=(0.25, 0.5, 0.75), min_length=1, description="levels, one row each"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -64,8 +64,8 @@ class FinalDistance(TargetDistanceMeasure):
 class MeanFinalDistance(TargetDistanceMeasure):
     """Mean over pairs of the distance from the final image to the target.
 
-    With relative, 1 means that nothing was gained, and 0 that the target was reached. The
-    interval is a bootstrap's over sources.
+    With relative, 1 means no progress, and 0 that the target was reached. The interval is from a
+    bootstrap over sources.
 
     Raises: InvspecError where no pair is eligible.
     """

@@ -18,22 +18,21 @@ from invspec.scoring.rows import mean_of_pairs
 class ImageGrid(PairMeasure):
     """Final images by the class of their target (row) and source (column), with confidences.
 
-    The confidence below an image is that in the label that the model gives the source. One
-    source of each class is shown: the first of those that were sent to the most classes; if it
-    has several targets of a class, the first of them. The diagonal shows what each row should
-    look like: its target (the first, if sources have targets of their own), with the confidence
-    in the target's class.
+    Below each image is the confidence in the label that the model gives the source. One source per
+    class is shown: the first of those with the most target classes, with its first target of each
+    class. The diagonal shows the target of each row (the first, if sources have different targets),
+    with the confidence in the target's class.
 
-    The row is the mean confidence of the final images that are shown, in float32, over sources,
-    with a bootstrap interval. It describes examples: rates and distances have measures of their
-    own. Tensors: images (K, K, C, H, W), captions (K, K) and frames (K, K), K being the number
-    of classes shown; NaN where there is no image.
+    The row is the mean confidence of the final images shown, in float32, with a bootstrap interval
+    over sources. It describes selected examples: for rates and distances use other measures.
+    Tensors: images (K, K, C, H, W), captions (K, K) and frames (K, K), where K is the number of
+    classes shown; NaN where there is no image.
 
-    Raises: InvspecError where no pair is eligible, or none of the classes shown.
+    Raises: InvspecError where no pair is eligible, or no eligible pair is of the classes shown.
     """
 
     classes: int = Field(
-        default=10, ge=2, description="most classes that are shown, the first ones"
+        default=10, ge=2, description="largest number of classes to show, from the first"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -42,7 +41,7 @@ class ImageGrid(PairMeasure):
         among = eligible(attacked, self.eligible) & (pairs.y < k) & (pairs.y_target < k)
         if not among.any():
             raise InvspecError(
-                f"no eligible pair lies within the first {k} classes", hint="show more classes"
+                f"no eligible pair has both classes among the first {k}", hint="show more classes"
             )
         selected = Shown.read(attacked, pairs_of_one_source_per_class(attacked, among))
         pairs = pairs.take(selected.rows)
@@ -67,14 +66,14 @@ class ImageGrid(PairMeasure):
 class ImageTriples(PairMeasure):
     """Source, target and final image of a few pairs, side by side, each with its confidence below.
 
-    The confidence is that in the label that the model gives the source. Each pair has a source
-    of its own: the n-th source is shown with its n-th target; where it has fewer, counting
-    starts again. Final images that leave the pixel range, as those of a step without a box do,
-    are shown a second time, clamped.
+    The confidence is in the label that the model gives the source. Each pair has a different
+    source: the n-th source is shown with its n-th target, starting over where it has fewer. If
+    final images leave the pixel range, as after a step without a box, they are shown a second time,
+    clamped.
 
-    A row for each of source, target, result and, if there is one, clamped, told apart by
-    `image`: the mean confidence, in float32, with a bootstrap interval over sources. Tensors:
-    images (R, 3 or 4, C, H, W), captions and frames (R, 3 or 4).
+    One row for each `image`, namely source, target, result and, if shown, clamped: the mean
+    confidence, in float32, with a bootstrap interval over sources. Tensors: images (R, 3 or 4, C,
+    H, W), captions and frames (R, 3 or 4).
 
     Raises: InvspecError where no pair is eligible.
     """

@@ -14,7 +14,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
 from invspec.ops.modules import device_of
 from invspec.ops.types import MAGNITUDES
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import exact, mean_of_pairs
 
 Precision = Literal["float64", "float32", "bfloat16"]
@@ -26,20 +26,20 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 
 class InversionError(Measure):
-    """The largest difference of a pixel between x and decode(encode(x)), in several precisions.
+    """The largest difference between entries of x and decode(encode(x)), in several precisions.
 
-    x are clean images. Weights and pixels are rounded to the precision first and the error
-    counts from there, so that it is the net's own. Two rows for each precision: the mean over
-    examples, and largest_<precision> over all of them. Means have a bootstrap interval over
-    sources (over examples, if they are not pairs); the largest describes the images at hand, so
-    its interval is the value.
+    x are clean images. Weights and pixels are rounded to the precision first, and the error is
+    measured from the rounded pixels, so that it is due to the net alone. Two rows per precision:
+    the mean over examples, and largest_<precision>, the maximum. Means have a bootstrap interval
+    over sources (over examples, if they are not pairs). A maximum describes these examples only;
+    its interval has no width.
 
     Raises: InvspecError where decoding gives pixels that are not finite.
     """
 
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = Field(
         default=("float64", "float32", "bfloat16"),
-        description="to compute in: any of float64, float32, bfloat16",
+        description="precisions to compute in: any of float64, float32, bfloat16",
     )
 
     @property
@@ -55,7 +55,7 @@ class InversionError(Measure):
             if overflows := int((~errors.isfinite()).sum()):
                 raise InvspecError(
                     f"decoding overflows in {precision} for {overflows} of {len(errors)} images",
-                    hint=f"leave {precision} out of precisions",
+                    hint=f"remove {precision} from precisions",
                 )
             largest, n = errors.max().item(), len(unit.unique())
             rows += [
@@ -67,14 +67,14 @@ class InversionError(Measure):
 
 @torch.no_grad()
 def inversion_errors(model: nn.Module, examples: Examples, dtype: torch.dtype) -> Tensor:
-    """max |decode(encode(x)) - x| over the pixels of each clean image, computed in dtype.
+    """max |decode(encode(x)) - x| over the entries of each clean image, computed in dtype.
 
     Returns (N,) float64.
     """
     # a copy, because `to` changes a net in place
     device, net = device_of(model), copy.deepcopy(model).to(dtype)
     errors: list[Tensor] = []
-    for batch in examples.clean.batches(READ):
+    for batch in examples.clean.batches(BATCH_SIZE):
         x = batch.x.to(device, dtype)
         decoded = cast(Bijective, net).decode(*cast(Bijective, net).encode(x))
         # float64, so that the difference itself is not rounded to dtype

@@ -1,4 +1,4 @@
-"""How far the logits of metamers are from those they were constructed to have."""
+"""How far the logits of metamers are from those of their sources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.types import MAGNITUDES
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.preimages import on_device
 from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
@@ -20,33 +20,31 @@ GAPS = ("exact", "float32", "clipped")
 
 
 class LogitGap(Measure):
-    """The largest difference of a logit between x_adv and x, before and after clipping.
+    """The largest difference between logits of x_adv and x, before and after clipping.
 
     A row for each quantity:
 
         exact                        of the images before rounding, in float64; mean over examples
-        largest_exact                the same; the largest of all examples
-        float32, largest_float32     of x_adv as it is stored, and x, through the net as deployed
+        largest_exact                the same; maximum over examples
+        float32, largest_float32     of x_adv as stored and x, through the net as deployed
         clipped, largest_clipped     of the exact images clipped to the pixel range, in float64
         argmax_changed_by_clipping   share of examples whose predicted label clipping changes
-        outside                      share of pixels outside their range, by more than tolerance
+        outside                      share of pixels out of range by more than `tolerance`
 
-    Means have a bootstrap interval over sources (over examples, if they are not pairs). The largest
-    describes the examples at hand, so its interval is the value itself. n counts sources.
+    Means have a bootstrap interval over sources (over examples, if they are not pairs). A maximum
+    describes these examples only; its interval has no width. n counts sources.
 
-    Raises: InvspecError where the attack kept no exact images.
+    Raises: InvspecError where the attack stored no unrounded images.
     """
 
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="how far rounding may put a pixel outside its range"
+        default=1e-6, ge=0, description="how far rounding may move a pixel out of range"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         if not attacked.has("exact"):
-            raise InvspecError(
-                "the attack kept no exact images", hint="use an attack that does: metamer"
-            )
+            raise InvspecError("this attack stores no unrounded images", hint="use metamer")
         unit = attacked.judged.unit
         rows: list[Row] = []
         for name, values in self._quantities(model, attacked).items():
@@ -61,16 +59,18 @@ class LogitGap(Measure):
         """Each quantity of every example, by name: (N,) float64."""
         net, device = in_double(model), device_of(model)
         parts: list[dict[str, Tensor]] = []
-        for batch, tensors in on_device(attacked, device).batches(READ, "x_adv", "exact"):
+        for batch, tensors in on_device(attacked, device).batches(BATCH_SIZE, "x_adv", "exact"):
             x_adv, images = (tensors[name].to(device) for name in ("x_adv", "exact"))
             clipped = images.clamp(*batch.bounds)
-            before, after, within = (net(x) for x in (batch.x.double(), images, clipped))
+            logits, logits_exact, logits_clipped = (
+                net(x) for x in (batch.x.double(), images, clipped)
+            )
             outside = (images - clipped).abs() > self.tolerance
             quantities = {
-                "exact": _gap(after, before),
+                "exact": _gap(logits_exact, logits),
                 "float32": _gap(model(x_adv), model(batch.x)),
-                "clipped": _gap(within, before),
-                "argmax_changed_by_clipping": within.argmax(1) != after.argmax(1),
+                "clipped": _gap(logits_clipped, logits),
+                "argmax_changed_by_clipping": logits_clipped.argmax(1) != logits_exact.argmax(1),
                 "outside": outside.flatten(1).double().mean(1),
             }
             parts.append({name: values.double().cpu() for name, values in quantities.items()})
@@ -78,12 +78,12 @@ class LogitGap(Measure):
 
 
 def gap_rows(name: str, gaps: Tensor, unit: Tensor) -> tuple[Row, Row]:
-    """The mean of gaps (N,) over examples, and the largest of them."""
+    """The mean of gaps (N,) over examples, and their maximum."""
     mean = mean_of_pairs(gaps, unit, MAGNITUDES, quantity=name)
     largest = exact(gaps.max().item(), len(unit.unique()), quantity=f"largest_{name}")
     return mean, largest
 
 
 def _gap(logits: Tensor, others: Tensor) -> Tensor:
-    """The largest difference over classes, (B, K) twice to (B,)."""
+    """The largest difference over classes between two logits (B, K): (B,)."""
     return (logits - others).abs().amax(1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.ops.modules import device_of
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import mean_of_pairs
 
 
@@ -32,5 +32,5 @@ class MeanTemperature(Measure):
         return Scored([mean_of_pairs(torch.cat(parts), unit)])
 
     def _images(self, attacked: Examples) -> Iterator[Tensor]:
-        for batch, tensors in attacked.batches(READ, *(() if self.clean else ("x_adv",))):
+        for batch, tensors in attacked.batches(BATCH_SIZE, *(() if self.clean else ("x_adv",))):
             yield tensors.get("x_adv", batch.x)

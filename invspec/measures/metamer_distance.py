@@ -10,16 +10,16 @@ from invspec.data import Examples, Scored
 from invspec.ops.modules import device_of
 from invspec.ops.types import MAGNITUDES
 from invspec.perceptual.distances import Distance, distance
-from invspec.scoring.pairs import READ, DistanceMeasure, Eligible, eligible
+from invspec.scoring.pairs import BATCH_SIZE, DistanceMeasure, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
 
 
 class MetamerDistance(DistanceMeasure):
-    """The distances of each pair's final image from its source and its target, and which is less.
+    """The distances of each pair's final image from its source and its target, and which is closer.
 
-    A row for each quantity: to_source and to_target, means over pairs, and closer_to_target,
-    the share of pairs whose final image is closer to the target. Intervals are a bootstrap's
-    over sources.
+    A row for each quantity: to_source and to_target, means over pairs, and closer_to_target, the
+    share of pairs whose final image is closer to the target. Intervals are from a bootstrap over
+    sources.
 
     Raises: InvspecError where no pair is eligible.
     """
@@ -52,7 +52,7 @@ class MetamerDistance(DistanceMeasure):
         """The distances of each final image from its source and its target, (N, 2) float64."""
         between, device = distance(self.distance, model), device_of(model)
         parts: list[Tensor] = []
-        for batch, tensors in attacked.batches(READ, "x_adv"):
+        for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv"):
             x_adv = tensors["x_adv"].clamp(*batch.bounds) if self.clip else tensors["x_adv"]
             columns = [
                 between(x_adv.to(device), end.to(device)).double().cpu()

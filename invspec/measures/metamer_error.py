@@ -1,4 +1,4 @@
-"""Whether metamers fool the classifier on the logits, or one on the nuisance."""
+"""Whether metamers fool a net, and whether they fool a classifier of its nuisance."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
 from invspec.ops.modules import device_of
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import share_of_pairs
 
 
 class MetamerError(NuisanceClassifierMeasure):
-    """Share of metamers that the net, and a classifier of its nuisance, label unlike an oracle.
+    """Share of metamers on which the net, or a classifier of its nuisance, contradicts an oracle.
 
-    The first of two attacks, usually identity, has the examples to which the nuisance
-    classifier is fitted, of which only the clean images count; the second gives the metamers. A
-    row for each classifier, logits or nuisance, and for each class of the source, which gave
-    the logits. The oracle sees images clipped to the pixel range, as people would; both
-    classifiers see the metamers as they are. Intervals are a bootstrap's over sources.
+    The nuisance classifier is fitted to the clean images of the first of two attacks, usually
+    identity; the second attack gives the metamers. One row for each classifier, logits or nuisance,
+    and each class of the source, whose logits the metamer has. The oracle sees images clipped to
+    the pixel range, as people would; both classifiers see the metamers as they are. Intervals are
+    from a bootstrap over sources.
 
     Raises: InvspecError where the nuisance classifier cannot be fitted.
     """
 
-    # Version 1 asked the oracle about metamers beyond the pixel bounds.
+    # Version 1 showed the oracle metamers beyond the pixel bounds.
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_target: ClassVar[bool] = True
@@ -41,7 +41,7 @@ class MetamerError(NuisanceClassifierMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, metamers = examples
         classifiers = {"logits": model, "nuisance": self.fit(model, train, "nuisance").logits}
-        missed, pairs = misread(metamers, classifiers, device_of(model)), metamers.pairs
+        missed, pairs = disagreements(metamers, classifiers, device_of(model)), metamers.pairs
         rows = [
             share_of_pairs(
                 wrong[pairs.y == k],
@@ -56,15 +56,15 @@ class MetamerError(NuisanceClassifierMeasure):
 
 
 @torch.no_grad()
-def misread(
+def disagreements(
     attacked: Examples, classifiers: Mapping[str, Callable[[Tensor], Tensor]], device: torch.device
 ) -> dict[str, Tensor]:
-    """The attacked images that each classifier labels unlike the oracle, (N,) bool by its name.
+    """Where each classifier's label differs from the oracle's: (N,) bool by classifier.
 
     A classifier gives logits (B, K) for x (B, C, H, W). The oracle sees clipped images.
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in classifiers}
-    for batch, tensors in attacked.batches(READ, "x_adv"):
+    for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv"):
         x = tensors["x_adv"].to(device)
         labels = attacked.oracle_labels(x.clamp(*batch.bounds))
         for name, classifier in classifiers.items():

@@ -15,8 +15,8 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, walked
-from invspec.scoring.paths import shares
+from invspec.scoring.pairs import BATCH_SIZE, walked
+from invspec.scoring.paths import path_positions
 from invspec.scoring.rows import share_of_pairs
 
 Among = Literal["readable", "all"]
@@ -37,7 +37,7 @@ class OracleMeasure(Measure):
         default="readable",
         description="pairs whose source and target the oracle labels correctly, or all",
     )
-    clip: bool = Field(default=True, description="show the oracle images within the pixel range")
+    clip: bool = Field(default=True, description="clip what the oracle sees to the pixel range")
 
     def smoke(self) -> Self:
         """Count all pairs, because an oracle of one epoch may label none correctly."""
@@ -53,36 +53,36 @@ class MetamerLabel(OracleMeasure):
 
     A row for each quantity, a share of pairs:
 
-        nuisance           the oracle sees the class of the target: invariance-based adversarial, as
-                           far as model_keeps
-        logits             the oracle sees the class of the source: the logits hold what is seen
+        nuisance           the oracle sees the class of the target: invariance-based adversarial, if
+                           the model keeps its label
+        logits             the oracle sees the class of the source: the logits fix what is visible
         other              the oracle sees neither
-        model_keeps        the model's label of the metamer, unclipped, is that of the source; by
-                           construction, but for rounding to float32
+        model_keeps        the model gives the unclipped metamer the label of the source: true by
+                           construction, up to rounding to float32
         model_keeps_shown  the same for the image that the oracle sees
-        readable           of all pairs, those whose source and target the oracle labels correctly
-        oracle_accuracy    of all pairs, those whose source it labels correctly
+        readable           among all pairs: the oracle labels source and target correctly
+        oracle_accuracy    among all pairs: the oracle labels the source correctly
 
-    Intervals are a bootstrap's over sources, which n counts.
+    Intervals are from a bootstrap over sources, which n counts.
 
     Raises: InvspecError where among is readable and no pair is.
     """
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        pairs, ends = attacked.pairs, Ends.read(attacked, device_of(model))
-        rows = ends.among(self.among)
+        pairs, correct = attacked.pairs, OracleCorrect.read(attacked, device_of(model))
+        rows = correct.among(self.among)
         parts = zip(*self._labels(model, attacked), strict=True)
-        label, own = (torch.cat(labels) for labels in parts)
+        label, model_label = (torch.cat(labels) for labels in parts)
         nuisance, logits = label == pairs.y_target, label == pairs.y
         counted = {
             "nuisance": nuisance,
             "logits": logits,
             "other": ~(nuisance | logits),
             "model_keeps": ~pairs.changed,
-            "model_keeps_shown": own == pairs.prediction,
+            "model_keeps_shown": model_label == pairs.prediction,
         }
-        of_all = {"readable": ends.source & ends.target, "oracle_accuracy": ends.source}
+        of_all = {"readable": correct.source & correct.target, "oracle_accuracy": correct.source}
         return Scored(
             [
                 *(
@@ -100,17 +100,17 @@ class MetamerLabel(OracleMeasure):
     def _labels(self, model: nn.Module, attacked: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """The labels (B,) that the oracle and the model give the images shown, batch by batch."""
         device = device_of(model)
-        for batch, tensors in attacked.batches(READ, "x_adv"):
+        for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv"):
             images = self.shown(tensors["x_adv"].to(device), batch.bounds)
             yield attacked.oracle_labels(images).cpu(), model(images).argmax(1).cpu()
 
 
 class MetamerPathLabel(OracleMeasure):
-    """The class that an image shows on its way to a metamer, where the logits stay the same.
+    """The class that an oracle sees along the path to a metamer, where the logits stay the same.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and for each
-    quantity: the share of pairs for which the oracle sees the class of the source (logits), or
-    of the target (nuisance). Intervals are a bootstrap's over sources, which n counts.
+    quantity: the share of pairs for which the oracle sees the class of the source (logits), or of
+    the target (nuisance). Intervals are from a bootstrap over sources, which n counts.
 
     Raises: InvspecError where the attack kept no path, and where among is readable and no pair is.
     """
@@ -118,10 +118,10 @@ class MetamerPathLabel(OracleMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         device = device_of(model)
-        rows = Ends.read(attacked, device).among(self.among)
+        rows = OracleCorrect.read(attacked, device).among(self.among)
         pairs, labels = attacked.pairs.take(rows), self._labels(attacked, device)[rows]
         numbers: list[Row] = []
-        for t, label in zip(shares(labels.shape[1]), labels.unbind(1), strict=True):
+        for t, label in zip(path_positions(labels.shape[1]), labels.unbind(1), strict=True):
             for name, y in (("logits", pairs.y), ("nuisance", pairs.y_target)):
                 numbers.append(share_of_pairs(label == y, pairs.source, quantity=name, t=t))
         return Scored(numbers)
@@ -132,14 +132,14 @@ class MetamerPathLabel(OracleMeasure):
         parts: list[Tensor] = []
         for walks in walked(attacked, device):
             images = self.shown(walks.path, walks.batch.bounds)
-            chunks = images.flatten(0, 1).split(READ)
+            chunks = images.flatten(0, 1).split(BATCH_SIZE)
             labels = torch.cat([attacked.oracle_labels(chunk) for chunk in chunks])
             parts.append(labels.view(images.shape[:2]).cpu())
         return torch.cat(parts)
 
 
 @dataclass(frozen=True)
-class Ends:
+class OracleCorrect:
     """Whether the oracle labels source and target of each pair correctly, each (N,) bool."""
 
     source: Tensor
@@ -148,11 +148,11 @@ class Ends:
     @classmethod
     @torch.no_grad()
     def read(cls, attacked: Examples, device: torch.device) -> Self:
-        """Ask the oracle about all pairs, READ at a time."""
+        """Label sources and targets of all pairs with the oracle, BATCH_SIZE at a time."""
         pairs = attacked.pairs
         labels = [
             [attacked.oracle_labels(images.to(device)).cpu() for images in (batch.x, batch.targets)]
-            for batch, _ in attacked.batches(READ)
+            for batch, _ in attacked.batches(BATCH_SIZE)
         ]
         source, target = (torch.cat(parts) for parts in zip(*labels, strict=True))
         return cls(source == pairs.y, target == pairs.y_target)

@@ -1,4 +1,4 @@
-"""Pictures of metamers, and of the way to them."""
+"""Pictures of metamers and of the paths to them."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Bounds
-from invspec.scoring.pairs import PairMeasure, demand_path, eligible
-from invspec.scoring.paths import shares
+from invspec.scoring.pairs import PairMeasure, eligible, require_path
+from invspec.scoring.paths import path_positions
 from invspec.scoring.pictures import Shown, one_pair_per_source
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import logits_of
 
-# most classes whose logits are drawn
-MOST_BARS = 20
+# largest number of logits drawn per image
+MAX_BARS = 20
 
 
 class MetamerTriples(PairMeasure):
     """The logit source, the metamer and the nuisance source of a few pairs, side by side.
 
-    Above the first two are their logits, equal bar by bar: of up to 20 classes in their order,
-    of more those 20 that are largest for the source, the largest first. Below them is the
-    model's confidence in the label that it gives the source, and below the nuisance source that
-    in its own class. Each pair has a source of its own: the n-th source is shown with its n-th
-    target; where it has fewer, counting starts again.
+    Above the first two are their logits, equal bar by bar; with more than 20 classes, the source's
+    20 largest logits in falling order. Below them is the confidence in the label that the model
+    gives the source, and below the nuisance source the confidence in its own class. Each pair has a
+    different source: the n-th source is shown with its n-th target, starting over where it has
+    fewer.
 
-    Logits and confidence are those of the metamer itself. It is drawn within the pixel range,
-    which it may leave: logit_gap says what clipping does to its logits.
+    Logits and confidence are those of the unclipped metamer, although it is drawn clipped to the
+    pixel range: logit_gap measures what clipping does to its logits.
 
-    A row for each of logits, metamer and nuisance, told apart by `image`: the mean confidence,
-    in float32, with a bootstrap interval over sources. Tensors: images (R, 3, C, H, W),
-    captions and frames (R, 3), the originals framed, and bars (R, 3, K), K being 20 at most,
-    NaN in the last column.
+    One row for each `image`, namely logits, metamer and nuisance: the mean confidence, in float32,
+    with a bootstrap interval over sources. Tensors: images (R, 3, C, H, W); captions (R, 3); frames
+    (R, 3), true for the originals; bars (R, 3, K) with K at most 20, NaN in the last column.
 
-    Raises: InvspecError where pixels have no bounds, and where no pair is eligible.
+    Raises: InvspecError where pixels are unbounded, and where no pair is eligible.
     """
 
-    count: int = Field(default=5, ge=1, description="pairs that are shown, each of another source")
+    count: int = Field(
+        default=5, ge=1, description="number of pairs to show, each from a different source"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        demand_bounds(attacked.clean.bounds)
+        require_bounds(attacked.clean.bounds)
         among = eligible(attacked, self.eligible)
         selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         pairs = attacked.pairs.take(selected.rows)
@@ -68,31 +69,33 @@ class MetamerTriples(PairMeasure):
 
 
 class MetamerColumns(PairMeasure):
-    """The way from an image to its metamer, a column for each pair; the logits stay the same.
+    """The path from an image to its metamer, one column per pair; the logits stay the same.
 
-    From above: the vertices of the path, t = 0 (the source), ..., 1 (the metamer), and last the
-    image that the nuisance is from. The model's logits are those of the source in all but the
-    last row, so the number below each image is the oracle's: its probability of the source's
-    class, which falls where the visible class changes; in the last row, of the target's own
-    class. It is that of the image as it is drawn, within the pixel range. Each pair has a
-    source of its own, as in metamer_triples.
+    From top to bottom: the vertices of the path from t = 0 (the source) to t = 1 (the metamer),
+    then the nuisance source. In all but the last row the model's logits are those of the source, so
+    the number below an image is the oracle's probability of the source's class, which falls where
+    the visible class changes; in the last row, of the target's class. The oracle sees the images as
+    drawn, clipped to the pixel range. Pairs are selected as in metamer_triples.
 
-    The row is the mean of the oracle's probability at the metamers that are shown, in float32, over
-    sources, with a bootstrap interval. Tensors: images (T + 1, M, C, H, W) of M pairs, captions and
-    frames (T + 1, M), the originals framed, and sides (T + 1,), which is t, NaN for the last row.
+    The row is the oracle's mean probability for the metamers shown, in float32, with a bootstrap
+    interval over sources. Tensors: images (T + 1, M, C, H, W) of M pairs; captions (T + 1, M);
+    frames (T + 1, M), true for the originals; sides (T + 1,), the values of t, NaN for the last
+    row.
 
-    Raises: InvspecError where pixels have no bounds, where the attack kept no path, and where
-    no pair is eligible.
+    Raises: InvspecError where pixels are unbounded, where the attack kept no path, and where no
+    pair is eligible.
     """
 
     wants_oracle: ClassVar[bool] = True
 
-    count: int = Field(default=10, ge=1, description="pairs that are shown, each of another source")
+    count: int = Field(
+        default=10, ge=1, description="number of pairs to show, each from a different source"
+    )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        demand_bounds(attacked.clean.bounds)
-        demand_path(attacked)
+        require_bounds(attacked.clean.bounds)
+        require_path(attacked)
         among = eligible(attacked, self.eligible)
         selected = Shown.read(attacked, one_pair_per_source(attacked, among, self.count))
         places = selected.rows.tolist()
@@ -107,7 +110,7 @@ class MetamerColumns(PairMeasure):
         )
         frames = torch.zeros_like(captions, dtype=torch.bool)
         frames[[0, -1]] = True
-        sides = torch.tensor([*shares(path.shape[1]), math.nan], dtype=torch.float64)
+        sides = torch.tensor([*path_positions(path.shape[1]), math.nan], dtype=torch.float64)
         return Scored(
             # the row before the last shows the metamers
             [mean_of_pairs(captions[-2], pairs.source, SHARES)],
@@ -115,20 +118,20 @@ class MetamerColumns(PairMeasure):
         )
 
 
-def demand_bounds(bounds: Bounds) -> None:
-    """Raises InvspecError where the pixel range is not bounded: such images cannot be drawn."""
+def require_bounds(bounds: Bounds) -> None:
+    """Raise InvspecError if pixels are unbounded: such images cannot be drawn."""
     if not all(map(math.isfinite, bounds)):
-        hint = "leave this measure out for such a data set"
+        hint = "remove this measure, or use a data set with bounded pixels"
         raise InvspecError(f"images with pixels in {list(bounds)} cannot be drawn", hint=hint)
 
 
 def bars(logits: Tensor) -> Tensor:
-    """The logits to draw, (R, 3, K) to (R, 3, K'): the same classes in a row, NaN at the end."""
+    """The logits to draw, (R, 3, K) to (R, 3, K'): the same classes per row, NaN in the last."""
     classes = torch.arange(logits.shape[2]).expand(len(logits), -1)
-    if logits.shape[2] > MOST_BARS:
-        classes = logits[:, 0].topk(MOST_BARS, dim=1).indices
+    if logits.shape[2] > MAX_BARS:
+        classes = logits[:, 0].topk(MAX_BARS, dim=1).indices
     drawn = logits.gather(2, classes[:, None].expand(-1, 3, -1))
-    # the nuisance source's logits are not among those compared
+    # the nuisance source's logits are not compared
     drawn[:, 2] = math.nan
     return drawn
 

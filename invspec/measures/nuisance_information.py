@@ -19,26 +19,26 @@ QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "l
 
 
 class NuisanceInformation(NuisanceClassifierMeasure):
-    """Error of a classifier D_nc of the nuisance z_n, and the bound on information that it gives.
+    """Error of a classifier D_nc of the nuisance z_n, and its bound on the label information.
 
-    The first of two attacks, usually both identity, has the training examples, the second those
-    that are judged; only their clean images count. A row for each quantity:
+    D_nc is fitted to the clean images of the first of two attacks, usually both identity, and
+    judged on those of the second. A row for each quantity:
 
         error           share of the judged images that D_nc misclassifies
-        train_error     the same among the images to which it was fitted
+        train_error     the same among the images that it was fitted to
         bits            lower bound on I(y; z_n) (Lemma 9), h(y) + E log D_nc(z_n)[y], in bits,
                         0 where it is negative
-        train_bits      the same for the images to which it was fitted, and so no bound
-        bits_unclipped  bits before clipping: if below 0, bits was clipped
-        label_bits      h(y), the most that bits can be
+        train_bits      the same for the images that it was fitted to, so not a valid bound
+        bits_unclipped  bits before clipping at 0
+        label_bits      h(y), the largest possible value of bits
 
-    h(y) is the entropy of the frequencies of labels among these images: log2 K where classes are
-    balanced. It is biased downwards, by (K - 1) / 2n nats on average, and so is the bound. An image
-    contributes log2 D_nc(z_n)[y] - log2 of the frequency of y, so that a classifier that knows only
-    the frequencies gets 0.
+    h(y) is the entropy of the label frequencies among these images: log2 K for balanced classes. It
+    is biased downwards, by (K - 1) / 2n nats on average, and so is the bound. An image contributes
+    log2 D_nc(z_n)[y] - log2 of the frequency of y, so that a classifier that knows only the
+    frequencies gets 0.
 
-    The intervals of errors are Wilson's, those of bits a bootstrap's over images, for D_nc as
-    fitted.
+    Intervals of errors are Wilson's; those of bits are from a bootstrap over images. Both take D_nc
+    as fitted.
 
     Raises: InvspecError where there are too few examples to fit to, or where codes are not finite.
     """
@@ -47,7 +47,7 @@ class NuisanceInformation(NuisanceClassifierMeasure):
 
     features: Features = Field(
         default="nuisance",
-        description="what the classifier sees: nuisance, semantic (the logits), all, or pixels",
+        description="input of the classifier: nuisance, semantic (the logits), all, or pixels",
     )
 
     @property
@@ -59,14 +59,14 @@ class NuisanceInformation(NuisanceClassifierMeasure):
         classifier = self.fit(model, train, self.features)
         rows = [
             *rows_of(classifier, classifier.codes(judged.clean), ""),
-            *rows_of(classifier, classifier.learnt, "train_"),
+            *rows_of(classifier, classifier.train_codes, "train_"),
         ]
         by_name = {row.where["quantity"]: row for row in rows}
         return Scored([by_name[name] for name in QUANTITIES])
 
 
 def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[Row]:
-    """All quantities of some codes, with a prefix to their names."""
+    """All quantities of some codes; prefix is put before their names."""
     log_p, y = classifier.log_probs(codes)
     bits, index = pointwise(log_p, y), codes.index
     return [
@@ -81,8 +81,8 @@ def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[R
 def pointwise(log_p: Tensor, y: Tensor) -> Tensor:
     """The bits that log-probabilities (N, K), in nats, give about each label y (N,).
 
-    They count beyond the labels' own frequencies: their mean is the bound of Lemma 9,
-    h(y) + E log D_nc[y], with the entropy of these labels.
+    These are bits beyond the label frequencies: their mean is the bound of Lemma 9, h(y) + E log
+    D_nc[y], with the entropy of these labels.
     """
     return (log_p.gather(1, y[:, None]).squeeze(1) - frequencies(y).log()[y]) / math.log(2)
 

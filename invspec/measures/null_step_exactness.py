@@ -17,32 +17,32 @@ from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
-from invspec.scoring.pairs import READ, PairMeasure, eligible, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, eligible, placed_batches
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
 
 
 class NullStepExactness(PairMeasure):
     """The exactness of a null_step and its distance to the target, in float64 and before clamping.
 
-    The steps are computed anew from the weights and the attack's settings, and clamped
-    separately. A row for each quantity:
+    The steps are recomputed from the weights and the attack's settings, and clamped only for
+    confidence_drop_clamped. A row for each quantity:
 
-        rows                     of M: those of the linear map and of the held hidden units; mean
-        null_dimension           of M: pixels minus its rank; mean
+        rows                     rows of M, from the linear map and the held hidden units; mean
+        null_dimension           pixels minus the rank of M; mean
         sign_flips               hidden units that the step switches on or off, by more than
                                  rounding; mean
         exact                    share of pairs without sign flips
         logit_change             the largest change of a logit; median
-        largest_logit_change     the same; the largest of all pairs
-        confidence_drop          in the label predicted for the source; mean
+        largest_logit_change     the same; maximum over pairs
+        confidence_drop          drop of the confidence in the source's predicted label; mean
         confidence_drop_clamped  the same after clamping to the pixel range; mean
-        relative_distance        from the image reached to the target, over that from the source;
-                                 mean
+        relative_distance        distance from the image reached to the target, divided by that
+                                 from the source; mean
         alpha_max                multiple of v_p at which the first hidden unit flips, at most 1;
                                  median
 
-    Means have a bootstrap interval over sources, medians Woodruff's over sources; the largest
-    change describes the pairs at hand, so its interval is the value itself. n counts sources.
+    Means have a bootstrap interval over sources, medians Woodruff's over sources. A maximum
+    describes these pairs only; its interval has no width. n counts sources.
 
     Raises: InvspecError where the attack is not null_step, and where no pair is eligible.
     """
@@ -55,7 +55,7 @@ class NullStepExactness(PairMeasure):
 
 
 def row_of(name: str, values: Tensor, source: Tensor) -> Row:
-    """The row of one quantity, values (P,) of pairs: a share, a median, the largest or a mean."""
+    """The row of one quantity, values (P,) of pairs: a share, a median, a maximum or a mean."""
     match name:
         case "exact":
             return share_of_pairs(values, source, quantity=name)
@@ -87,7 +87,7 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
     """Every quantity of the pairs that count, rows (N,) bool, by name: (P,) float64."""
     attack, weights = attack_of(attacked.settings), Weights.of(cast(TwoLayer, model))
     quantities: list[tuple[float, ...]] = []
-    for places, batch, _ in placed_batches(attacked, READ):
+    for places, batch, _ in placed_batches(attacked, BATCH_SIZE):
         pairs = batch.take(rows[places])
         ends = (images.to(device_of(model)) for images in flattened(pairs))
         quantities += [
@@ -99,12 +99,12 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
 
 
 def attack_of(settings: Mapping[str, Any]) -> NullStep:
-    """The attack with these settings. Raises InvspecError where it is another one."""
+    """The null_step with these settings. Raises InvspecError if they are another attack's."""
     try:
         return NullStep.model_validate(dict(settings))
     except ValidationError:
         raise InvspecError(
-            "expected attack null_step, found another", hint="measure `of` a null_step attack"
+            "expected attack null_step, found another", hint="set `of` to a null_step attack"
         ) from None
 
 
@@ -113,7 +113,7 @@ def outcome(
 ) -> Outcome:
     """What the step from x to x_target, (D,) float64, does."""
     step = attack.step(weights, x, x_target)
-    reached = x + step.taken
+    reached = x + step.delta
     before, after, clamped = (
         weights.logits(image) for image in (x, reached, reached.clamp(*bounds))
     )
@@ -131,6 +131,6 @@ def outcome(
         largest_logit_change=logit_change,
         confidence_drop=confidence - confidence_after,
         confidence_drop_clamped=confidence - confidence_clamped,
-        relative_distance=((x_target - x - step.taken).norm() / way).item() if way > 0 else 0.0,
+        relative_distance=((x_target - x - step.delta).norm() / way).item() if way > 0 else 0.0,
         alpha_max=min(step.alpha_max, 1.0),
     )

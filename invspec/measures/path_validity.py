@@ -1,4 +1,4 @@
-"""Whether paths keep the promise of their attack: short steps and no loss of confidence."""
+"""Whether paths keep the promise of their attack: short steps and a limited loss of confidence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from invspec.scoring.rows import exact, share_of_pairs
 class PathValidity(Measure):
     """Retrace the paths of a target walk and check what the attack promises about them.
 
-    A path is valid if it begins at its source and ends at x_adv, if no step is longer than
-    step_size (in l2), if at no vertex the confidence in the label that the model gives the
-    source is more than max_drop below that of the source, and if it stays within the pixel
-    range. The attack says what it promises, unless the fields do. Confidence is judged in
-    float32, so that an attack that searched in another precision may fail here.
+    A path is valid if it begins at its source and ends at x_adv, no step is longer than step_size
+    (in l2), the confidence in the label that the model gives the source is at no vertex more than
+    max_drop below that of the source, and the path stays within the pixel range. Fields that are
+    set replace what the attack promises. Confidence is computed in float32, so an attack that
+    searched in another precision may fail here.
 
     A row for each quantity:
 
@@ -34,19 +34,19 @@ class PathValidity(Measure):
         failing                number of paths that are not valid
         failing_between        number below the promised confidence at one of `interior` points of a
                                segment, which the paper does not demand
-        jumped                 number whose first segment is a jump, to a start of their own that
-                               was accepted; if it was refused, the walk begins at the source
-        largest_step           of each path's longest step, over paths
-        median_step            the same, the median
-        largest_jump           from a source to a start of the walk's own, 0 if there is none; such
-                               a path is invalid, whatever its steps
-        least_margin           confidence above what was promised, of the worst path; it is
-                               negative if a path fails
+        jumped                 number whose first segment is a jump from the source to an accepted
+                               start; after a refused one the walk begins at the source
+        largest_step           maximum over paths of the longest step
+        median_step            median over paths of the longest step
+        largest_jump           longest jump from a source to a start, 0 if there is none; jumps
+                               are not checked against step_size
+        least_margin           smallest margin of the confidence above the promised minimum, over
+                               all paths; negative if a path loses too much confidence
         least_margin_between   the same over `interior` points
         share_failing          failing / paths, with a bootstrap interval over sources
         share_failing_between  the same for failing_between
 
-    All but the shares describe the paths at hand, so their intervals are the values themselves.
+    All but the shares describe these paths only; their intervals have no width.
 
     Raises: InvspecError where the attack kept no path, or where neither it nor the fields name a
     max_drop.
@@ -67,7 +67,7 @@ class PathValidity(Measure):
     )
     interior: int = Field(default=4, ge=0, description="points to check within each segment")
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="rounding that is allowed, in pixels and confidence"
+        default=1e-6, ge=0, description="allowed rounding error, in pixels and confidence"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -98,7 +98,7 @@ class PathValidity(Measure):
         if own is None and self.max_drop is None:
             raise InvspecError(
                 "the attack sets no max_drop, the confidence that a path may lose",
-                hint="set max_drop of the measure, such as max_drop: 0.05",
+                hint="set max_drop on the measure, such as max_drop: 0.05",
             )
         own = own or PathPromise(max_drop=0.0, longest_step=None, jumps=False)
         return Promise(
@@ -121,7 +121,7 @@ class Promise:
     tolerance: float
 
     def check(self, walks: Walks, model: nn.Module) -> PathCheck:
-        """Walk the paths of some pairs again."""
+        """Retrace the paths of some pairs."""
         return verify_path(
             walks.path,
             model,
@@ -135,8 +135,8 @@ class Promise:
         )
 
     def invalid(self, check: PathCheck) -> Tensor:
-        """Which paths (B,) are invalid; a number that is not finite makes its path invalid."""
-        # comparisons with NaN are false, so it makes the path invalid
+        """Which paths (B,) are invalid; NaN makes a path invalid."""
+        # comparisons with NaN are false
         valid = check.min_margin >= -self.tolerance
         valid &= (check.gap <= self.tolerance) & (check.outside <= self.tolerance)
         if self.step_size is not None:

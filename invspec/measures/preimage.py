@@ -1,4 +1,4 @@
-"""Down to which layer attacked images share the activations of the clean ones (Definition 1)."""
+"""At which layers attacked images share the activations of the clean ones (Definition 1)."""
 
 from __future__ import annotations
 
@@ -17,23 +17,21 @@ from invspec.scoring.preimages import activations, finest, outcome_rows
 
 
 class Preimage(Measure):
-    """Share of attacked images in the pre-images of the clean ones: of layers, logits and label.
+    """Share of attacked images in the pre-images of layers, logits and label of the clean ones.
 
     A row for each quantity:
 
         layer NAME        ||F_i(x) - F_i(x_adv)|| <= tolerance for the whole output of that module
         logits            ||F(x) - F(x_adv)|| <= tolerance
         argmax            the label is the same
-        inclusion_broken  in one of these and not in the next: impossible where each of the layers
-                          determines the next one, but a layer that stretches keeps no tolerance
+        inclusion_broken  in one of these but not in the next: impossible at tolerance 0 if each
+                          layer determines the next, but a layer may amplify small differences
 
-    If the attack kept exact images they are compared in float64, by a copy of the net, else
-    x_adv in float32, where rounding may separate logits that should be equal. Intervals are
-    Wilson's; for pairs, which may share a source, a bootstrap's over sources, which n then
-    counts.
+    If the attack stored exact images, they are compared in float64, by a copy of the net; otherwise
+    x_adv is compared in float32, where rounding may separate logits that should be equal. Intervals
+    are Wilson's or, for pairs, from a bootstrap over sources, which n then counts.
 
-    Raises: InvspecError where the net has no module of that name, or one that does not run or
-    gives no tensors.
+    Raises: InvspecError where a layer is not a module of the net, does not run or gives no tensors.
     """
 
     # Version 1 took pairs to be independent of each other.
@@ -41,11 +39,11 @@ class Preimage(Measure):
 
     layers: tuple[str, ...] = Field(
         default=(),
-        description="modules of the net by their path in it, like backbone.0, the first one first",
+        description="paths of modules of the net, like backbone.0, from input to output",
     )
     norm: Norm = Field(default="l2", description="norm of the difference: l2, linf or l1")
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="up to which activations count as equal, in that norm"
+        default=1e-6, ge=0, description="largest difference of equal activations, in that norm"
     )
 
     @torch.no_grad()
@@ -60,8 +58,9 @@ class Preimage(Measure):
 
     def _equal(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> dict[str, Tensor]:
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
-        before, after = (activations(net, self.layers, images) for images in (x, x_adv))
+        outputs, outputs_adv = (activations(net, self.layers, images) for images in (x, x_adv))
         equal = {
-            name: size(after[name] - before[name], self.norm) <= self.tolerance for name in before
+            name: size(outputs_adv[name] - outputs[name], self.norm) <= self.tolerance
+            for name in outputs
         }
-        return equal | {"argmax": before["logits"].argmax(1) == after["logits"].argmax(1)}
+        return equal | {"argmax": outputs["logits"].argmax(1) == outputs_adv["logits"].argmax(1)}

@@ -1,4 +1,4 @@
-"""Whether a change of an image changes its meaning, and which adversarial example it makes."""
+"""Whether attacks change what images show, and which kinds of adversarial examples result."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class SemanticShare(Measure):
         semantic                       o(x_adv) != o(x)
         nuisance                       o(x_adv) == o(x)
         invariance_adversarial         o(x_adv) != o(x), and yet D(x_adv) == D(x)
-        invariance_adversarial_logits  the same, and even ||F(x_adv) - F(x)|| <= tolerance for the
+        invariance_adversarial_logits  the same, and also ||F(x_adv) - F(x)|| <= tolerance for the
                                        logits F
         perturbation_adversarial       D(x) == o(x) == o(x_adv), and yet D(x_adv) != o(x_adv)
         agreement                      D(x_adv) == o(x_adv)
         oracle_accuracy                o(x) == y: how far the oracle can be trusted
 
-    If the attack kept exact images, D and F see these, in float64. The oracle sees float32,
-    clipped to the pixel range unless clip is false. Intervals are Wilson's; for pairs, which
-    may share a source, a bootstrap's over sources, which n then counts.
+    If the attack stored exact images, D and F see these, in float64. The oracle sees float32,
+    clipped to the pixel range unless clip is false. Intervals are Wilson's or, for pairs, from a
+    bootstrap over sources, which n then counts.
 
-    Deviates: Definition 2 lets D be wrong about x already. Then nothing has been perturbed, so
-    it does not count here.
+    Deviates: under Definition 2 D may be wrong about x already. Such examples do not count here,
+    because the perturbation did not cause the error.
     """
 
     # Version 1 took pairs to be independent of each other.
@@ -43,9 +43,9 @@ class SemanticShare(Measure):
 
     norm: Norm = Field(default="l2", description="norm of the difference of logits: l2, linf or l1")
     tolerance: Number = Field(
-        default=1e-6, ge=0, description="up to which logits count as equal, in that norm"
+        default=1e-6, ge=0, description="largest difference of equal logits, in that norm"
     )
-    clip: bool = Field(default=True, description="show the oracle images within the pixel range")
+    clip: bool = Field(default=True, description="clip what the oracle sees to the pixel range")
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -72,9 +72,9 @@ class SemanticShare(Measure):
 
     def _of_net(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """D(x), D(x_adv) and whether the logits are equal, each (B,)."""
-        before, after = net(x), net(x_adv)
-        equal = size(after - before, self.norm) <= self.tolerance
-        return before.argmax(1).cpu(), after.argmax(1).cpu(), equal.cpu()
+        logits, logits_adv = net(x), net(x_adv)
+        equal = size(logits_adv - logits, self.norm) <= self.tolerance
+        return logits.argmax(1).cpu(), logits_adv.argmax(1).cpu(), equal.cpu()
 
     def _of_oracle(self, attacked: Examples, x: Tensor, x_adv: Tensor) -> tuple[Tensor, Tensor]:
         """o(x) and o(x_adv), each (B,)."""

@@ -8,27 +8,27 @@ from torch import nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.types import SHARES
-from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
 
 class SourceConfidence(PairMeasure):
     """Mean probability, at each pair's final image, of the label that the model gives the source.
 
-    The interval is a bootstrap's over sources.
+    The interval is from a bootstrap over sources.
 
     Raises: InvspecError where no pair is eligible.
     """
 
     drop: bool = Field(
-        default=False, description="measure how much lower it is than at the source, instead"
+        default=False, description="measure the drop from the source's confidence instead"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows, pairs = eligible(attacked, self.eligible), attacked.pairs
-        batches = (tensors["x_adv"] for _, tensors in attacked.batches(READ, "x_adv"))
-        labels = pairs.prediction.split(READ)
+        batches = (tensors["x_adv"] for _, tensors in attacked.batches(BATCH_SIZE, "x_adv"))
+        labels = pairs.prediction.split(BATCH_SIZE)
         final = torch.cat(
             [confidences(model, x_adv, y) for x_adv, y in zip(batches, labels, strict=True)]
         )

@@ -16,11 +16,11 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
 from invspec.scoring.components import Cloud, Components
-from invspec.scoring.jackknife import GROUPS, Ends, jackknife, mean_and_quantile
+from invspec.scoring.jackknife import GROUPS, Estimate, jackknife, mean_and_quantile
 from invspec.scoring.perturbations import perturbations
 from invspec.scoring.rows import estimated
 
-# a pixel whose deviation is less than this is constant, but for rounding
+# a pixel with a smaller deviation is constant up to rounding
 CONSTANT = 1e-6
 
 # components with less than this share of the first one's variance are dropped
@@ -28,30 +28,31 @@ NEGLIGIBLE = 1e-10
 
 
 class SubspaceAngle(Measure):
-    """Whether two attacks, say pgd and a small random_rotation, share a few directions.
+    """Whether two attacks, say pgd and a small random_rotation, move images in a shared subspace.
 
     U and V (d, k) hold the leading principal components of x_adv - x of the first and of the second
     attack, over the d pixels that are not constant in both. A row for each quantity:
 
         mean_squared_cosine       ||U^T V||_F^2 / k, from 0 for orthogonal subspaces to 1 for equal
         largest_cosine            max |U^T V|, over pairs of components
-        largest_principal_cosine  of the two nearest directions of the subspaces
-        smallest_angle            its angle, in degrees
-        explained_variance_1, _2  share of each attack's variance that lies in its subspace
+        largest_principal_cosine  cosine of the smallest angle between the subspaces
+        smallest_angle            that angle, in degrees
+        explained_variance_1, _2  share of each attack's variance within its subspace
         random_level              k / d, the mean squared cosine expected of two random subspaces
         null_mean, null_95        mean and 95 % quantile of the mean squared cosine of random
                                   subspaces, each spanned by k normal vectors with its attack's
                                   covariance, from fixed draws
 
-    k is smaller than `components` if an attack has fewer, as with few examples. Tensors: values
-    (k, k), |U^T V|; principal_cosines (k,); explained_variance_1 and _2 (k,), cumulative.
+    k is smaller than `components` if an attack has fewer components, as with few examples. Tensors:
+    values (k, k), |U^T V|; principal_cosines (k,); explained_variance_1 and _2 (k,), cumulative.
 
     Intervals are those of a delete-a-group jackknife over 20 groups of examples, with Student's
-    quantile, clipped to the range. They presume that the k-th component stands out from the
-    next. Those of the null come from its draws. random_level is exact.
+    quantile, clipped to the range. They assume a clear gap between the variances of the k-th
+    component and the next. Intervals of the null quantities come from the draws; random_level is
+    exact.
 
-    Raises: InvspecError where one of the attacks moved nothing, or where there are fewer than 4
-    examples.
+    Raises: InvspecError where all perturbations of an attack are equal, or where there are fewer
+    than 4 examples.
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
@@ -59,7 +60,7 @@ class SubspaceAngle(Measure):
     components: int = Field(default=10, ge=1, description="dimension k of each subspace")
     centre: bool = Field(default=True, description="subtract the mean perturbation first")
     draws: int = Field(
-        default=200, ge=20, description="random subspaces behind null_mean and null_95"
+        default=200, ge=20, description="number of random subspaces for null_mean and null_95"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
@@ -106,7 +107,7 @@ class SubspaceAngle(Measure):
         return (variances > CONSTANT**2).any(dim=0).nonzero().squeeze(1)
 
     def _dimension(self, clouds: Sequence[Cloud]) -> int:
-        """k: the most components that both attacks have without any one group of examples."""
+        """k, the number of components that both attacks have whichever group is left out."""
         fewest = min(len(cloud.rows) - math.ceil(len(cloud.rows) / GROUPS) for cloud in clouds)
         # n centred perturbations span at most n - 1 dimensions
         wanted = min(self.components, fewest - 1, *(cloud.rows.shape[1] for cloud in clouds))
@@ -141,7 +142,7 @@ class Angles:
         return cls(products.abs().clamp(max=1), principal, (first.explained, second.explained))
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors of a score, in float32: the cosines for a heatmap, and more to look up."""
+        """The tensors of a score, in float32: the cosines for a heatmap, and details."""
         first, second = self.explained
         tensors = {
             **Matrix(self.cosines).tensors(),
@@ -152,7 +153,7 @@ class Angles:
         return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-# quantities in [0, 1], each with an interval of the jackknife
+# quantities in [0, 1], each with a jackknife interval
 QUANTITIES: dict[str, Callable[[Angles], Tensor]] = {
     "mean_squared_cosine": lambda angles: angles.principal.square().mean(),
     "largest_cosine": lambda angles: angles.cosines.max(),
@@ -162,7 +163,7 @@ QUANTITIES: dict[str, Callable[[Angles], Tensor]] = {
 }
 
 
-def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, Ends]]:
+def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, Estimate]]:
     """Each quantity with its interval, from the angles without each group of examples."""
     rows = {
         name: jackknife(read(angles).item(), [read(reduced).item() for reduced in without])
@@ -171,5 +172,5 @@ def jackknifed(angles: Angles, without: Sequence[Angles]) -> list[tuple[str, End
     value, low, high = (
         math.degrees(math.acos(cosine)) for cosine in rows["largest_principal_cosine"]
     )
-    # the angle falls where its cosine rises, so the ends change places
+    # the angle falls as its cosine rises, so the ends swap
     return [*rows.items(), ("smallest_angle", (value, high, low))]

@@ -17,22 +17,22 @@ from invspec.scoring.rows import weighted_share_of_pairs
 class SuccessRate(SuccessMeasure):
     """Share of pairs whose final image is nearer to its target than max_distance.
 
-    A high rate is excessive invariance. Tensors: matrix (K, K), the share for each class of
-    targets (row) and of sources (column), K being the number of logits; NaN on the diagonal and
-    where there is no pair. The rate is the mean of the matrix' cells, or with `average: pairs`
-    that of the pairs, as cells differ in size. A source's class is its true label.
+    A high rate indicates excessive invariance. Tensors: matrix (K, K), the share for each target
+    class (row) and source class (column), where K is the number of logits; NaN on the diagonal and
+    where there is no pair. The rate is the mean over cells of the matrix or, with `average: pairs`,
+    over pairs; cells hold different numbers of pairs. A source's class is its true label.
 
-    The interval is a bootstrap's over sources, whose classes count as drawn, too; targets count as
-    fixed, so that it says nothing about other targets. With average cells, a source of a class with
-    few sources weighs more: see scoring.rows.by_source.
+    The interval is from a bootstrap over sources, which treats their classes as random, too, but
+    targets as fixed: it says nothing about other targets. With average cells, a source of a class
+    with few sources weighs more: see scoring.rows.by_source.
 
     compat published reproduces a defect of the authors' evaluation: misclassified sources were not
-    attacked, carried the distance -1, which is less than any max_distance, and so counted as
-    successes for every target. They do so here, whatever `eligible`. (That the authors' code groups
-    the sources of MNIST by CIFAR-10's labels is not reproduced.)
+    attacked but had distance -1, which is less than any max_distance, and so counted as successes
+    for every target. They do so here, whatever `eligible`. (The authors' code also groups the
+    sources of MNIST by CIFAR-10's labels; this is not reproduced.)
 
-    Deviates: the default leaves out misclassified sources, as the text means; the headline is the
-    mean of cells.
+    Deviates: the default leaves out misclassified sources, as the text intends; the rate is the
+    mean over cells.
 
     Raises: InvspecError where no pair is eligible.
     """
@@ -42,7 +42,7 @@ class SuccessRate(SuccessMeasure):
         description="published: misclassified sources are successes for every target",
     )
     average: Literal["cells", "pairs"] = Field(
-        default="cells", description="mean of the matrix' cells, or of pairs"
+        default="cells", description="mean over the cells of the matrix, or over pairs"
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -16,13 +16,13 @@ from invspec.scoring.rows import estimated, exact, share
 
 QUANTITIES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
 
-# difference of lengths that rounding may make
-SAME = 1e-4
+# difference between equal lengths that rounding may cause
+LENGTH_ROUNDING = 1e-4
 
 # images read at a time
-READ = 4096
+BATCH_SIZE = 4096
 
-# half of a 95 % interval in standard errors
+# half-width of a 95 % interval, in standard errors
 _Z = NormalDist().inv_cdf(0.975)
 
 
@@ -45,10 +45,9 @@ class Theorem1(Measure):
         lesser_slack      p - lesser >= 0
         holds             1, or 0 where the whole interval of slack is below 0
 
-    p is the share among the examples themselves, not the data set's field, so that much of the
-    sampling error cancels: sign_first has slack 0 up to rounding. The first four have Wilson
-    intervals; what is computed from them has that of the delta method, which accounts for the
-    shared examples.
+    p is the share among these examples, not the data set's field, so that much of the sampling
+    error cancels: sign_first has slack 0 up to rounding. The first four have Wilson intervals, the
+    quantities computed from them delta-method intervals, which account for the shared examples.
 
     Raises: InvspecError where the two attacks ran on different examples, or are in the wrong order.
     """
@@ -89,12 +88,14 @@ class Theorem1(Measure):
 def _is_shift(examples: Examples) -> bool:
     """Whether all perturbations have the same length: true of a shift, false of a swap."""
     lengths = examples.judged.linf
-    return bool(lengths.max() - lengths.min() <= SAME)
+    return bool(lengths.max() - lengths.min() <= LENGTH_ROUNDING)
 
 
 def first_coordinate_is_class(examples: Examples) -> Tensor:
     """Whether the sign of coordinate 0 is the class of each clean example, (N,) bool."""
-    signs = torch.cat([batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(READ)])
+    signs = torch.cat(
+        [batch.x.flatten(1)[:, 0] > 0 for batch in examples.clean.batches(BATCH_SIZE)]
+    )
     return signs.cpu() == (examples.judged.y == 1)
 
 
@@ -122,7 +123,7 @@ def derived(outcomes: Tensor) -> dict[str, tuple[float, float, float]]:
     """
     n = outcomes.shape[1]
     shares = outcomes.mean(dim=1)
-    # a few examples may all agree, and the bound would be infinite
+    # if all examples agreed, the bound would be infinite
     shares[0] = shares[0].clamp(1 / (2 * n), 1 - 1 / (2 * n))
     values = quantities(shares)
     slopes = torch.autograd.functional.jacobian(

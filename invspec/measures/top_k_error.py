@@ -12,17 +12,16 @@ from invspec.ops.modules import device_of
 from invspec.scoring.rows import share
 
 # images per forward pass
-BATCH = 128
+BATCH_SIZE = 128
 
 
 class TopKError(Measure):
     """Share of attacked images whose label is not among the k largest logits.
 
-    Attack `identity` gives the clean images.
-
-    The error rates of tables of ImageNet (k 1 and 5) and MNIST. A label is in the top k if
-    fewer than k other logits are as large as its own, or larger: ties count against the net,
-    and so do logits that are NaN. The logits are computed anew, in float32.
+    With attack `identity` this is the error on clean images, as in tables for ImageNet (k 1 and 5)
+    and MNIST. A label is in the top k if fewer than k other logits are as large as its own, or
+    larger: ties count against the net, and so do logits that are NaN. The logits are recomputed in
+    float32.
     """
 
     k: int = Field(default=1, ge=1, description="number of guesses, k")
@@ -32,7 +31,7 @@ class TopKError(Measure):
         (attacked,), device = examples, device_of(model)
         missed = [
             self._missed(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
-            for batch, tensors in attacked.batches(BATCH, "x_adv")
+            for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv")
         ]
         return Scored([share(torch.cat(missed), attacked.judged.index)])
 

@@ -17,7 +17,7 @@ from invspec.kinds import Number
 from invspec.ops.modules import device_of
 from invspec.ops.plane import barycentric_grid, combined
 from invspec.ops.types import SHARES, Range
-from invspec.scoring.pairs import READ, PairMeasure, confidences, eligible, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
 Drop = Annotated[Number, Field(ge=0, le=1)]
@@ -26,35 +26,35 @@ Drop = Annotated[Number, Field(ge=0, le=1)]
 class Triangle(PairMeasure):
     """Confidence in the source's label over the triangle of a source and two final images.
 
-    These images are its blind spots. The points are those of a barycentric grid,
-    (1 - i/n - j/n) source + i/n first + j/n second with whole i and j: 66 points for n = 10
-    divisions. A row for each quantity:
+    The final images are blind spots of the source. The points form a barycentric grid, (1 - i/n -
+    j/n) source + i/n first + j/n second with integers i and j: 66 points for n = 10 divisions. A
+    row for each quantity:
 
         mean_confidence    over the grid
-        share_within_D     share of the grid whose confidence is above the source's minus D,
-                           strictly, for each D in `drops`
+        share_within_D     share of the grid whose confidence is strictly above the source's
+                           minus D, for each D in `drops`
         edge_confidence    mean over the points of the two edges from the source (counted once)
-        least_edge_margin  least confidence on these edges, minus the source's
+        least_edge_margin  lowest confidence on these edges, minus the source's
         source_confidence  the source's own, p_s
 
-    Each is the mean over a source's triangles, one for each two of its pairs, and then over
-    sources, with its bootstrap interval.
+    Each is averaged over the triangles of a source, one for each two of its pairs, then over
+    sources, with a bootstrap interval over sources.
 
-    Deviates: the authors' grid loses points to a comparison of floats and keeps 64.
+    Deviates: the authors' grid loses two points to floating-point comparisons and has 64.
 
     Raises: InvspecError where no pair is eligible, or where no source has two pairs.
     """
 
-    # Version 1 could have a single quantity, chosen by `statistic`.
+    # Version 1 gave a single quantity, selected by `statistic`.
     version: ClassVar[int] = 2
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "every quantity has a row: pick one at <measure>.quantity"
     }
 
     drops: tuple[Drop, ...] = Field(
-        default=(0, 0.1, 0.2, 0.3), min_length=1, description="the D of share_within_D"
+        default=(0, 0.1, 0.2, 0.3), min_length=1, description="values of D in share_within_D"
     )
-    divisions: int = Field(default=10, ge=1, description="of each edge of the grid")
+    divisions: int = Field(default=10, ge=1, description="divisions of each edge of the grid")
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -94,7 +94,7 @@ class Triangle(PairMeasure):
         corners = torch.combinations(torch.arange(len(spots.x_adv)), 2)
         parts = [
             self._quantities(spots.confidences(model, rows, weights), spots.confidence, edges)
-            for rows in corners.split(max(1, READ // len(weights)))
+            for rows in corners.split(max(1, BATCH_SIZE // len(weights)))
         ]
         return torch.cat(parts).double()
 
@@ -128,7 +128,7 @@ class BlindSpots:
     def confidences(self, model: nn.Module, pairs: Tensor, weights: Tensor) -> Tensor:
         """The confidences (M, G) over triangles of the source and two of x_adv, pairs (M, 2).
 
-        The points have the weights (G, 3).
+        weights (G, 3) are the barycentric coordinates of the points.
         """
         corners = torch.cat([self.x.expand(len(pairs), 1, *self.x.shape), self.x_adv[pairs]], dim=1)
         images = combined(corners, weights.to(corners)).flatten(0, 1)
@@ -153,6 +153,6 @@ def blind_spots(attacked: Examples, rows: Tensor, device: torch.device) -> Itera
 
 def _pairs(attacked: Examples, rows: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Place, source image and final image of each pair that counts."""
-    for places, batch, tensors in placed_batches(attacked, READ, "x_adv"):
+    for places, batch, tensors in placed_batches(attacked, BATCH_SIZE, "x_adv"):
         for row in rows[places].nonzero().flatten().tolist():
             yield places.start + row, batch.x[row], tensors["x_adv"][row]

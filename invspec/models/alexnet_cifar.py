@@ -20,8 +20,8 @@ from invspec.ops.types import Shape
 
 Widths = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
-# Smallest height and width of which the strides leave anything.
-LEAST = 15
+# Smallest height and width that leave a map after all strides.
+MIN_SIDE = 15
 
 
 class AlexNetCIFAR(StandardisingModel):
@@ -30,7 +30,8 @@ class AlexNetCIFAR(StandardisingModel):
     With the default fields and trained on CIFAR-10, its weights serve the distance
     laidlaw_alexnet_cifar. The distance laidlaw_self compares the outputs of its five ReLUs.
 
-    From 32 x 32 images the linear layers read 256 maps of 2 x 2, from others maps of another size.
+    For 32 x 32 images the linear layers read 256 maps of 2 x 2; for other images the maps differ in
+    size.
 
     Deviates: pixels are standardised by the mean and deviation of CIFAR-10; the published code uses
     those of ImageNet.
@@ -46,9 +47,9 @@ class AlexNetCIFAR(StandardisingModel):
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         channels, height, width = shape
-        if min(height, width) < LEAST:
+        if min(height, width) < MIN_SIDE:
             raise ValueError(
-                f"AlexNet needs images of at least {LEAST}x{LEAST}, found {height}x{width}"
+                f"AlexNet needs images of at least {MIN_SIDE}x{MIN_SIDE}, found {height}x{width}"
             )
         # A stride of 2, then three poolings.
         positions = math.prod((side + 1) // 2 // 8 for side in (height, width))

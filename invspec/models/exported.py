@@ -15,28 +15,28 @@ from invspec.ops.types import Shape
 
 
 class ExportedProgram(StandardisingModel):
-    """A classifier in a .pt2 file that torch.export.save wrote, with the weights it had then.
+    """A classifier in a .pt2 file written by torch.export.save, with its weights.
 
-    The defence untrained keeps these weights. Export the net in eval mode, for a dynamic number of
-    images:
+    The defence untrained keeps these weights. Export the net in eval mode, with a dynamic batch
+    dimension:
 
         batch = torch.export.Dim("batch")
         program = torch.export.export(net.eval(), (x,), dynamic_shapes=({0: batch},))
 
-    The program takes one tensor (B, C, H, W), the pixels after this model's mean and std, to logits
-    (B, K). Train and eval mode are the same: dropout and batch norm are as they were exported. The
-    graph should name no device, or it runs on that device only. Planning reads the file, because
-    only the file says which images fit.
+    The program maps one tensor (B, C, H, W), the pixels standardised by this model's mean and std,
+    to logits (B, K). Train and eval mode are the same: dropout and batch norm behave as exported. A
+    graph that names a device runs on that device only. Planning reads the file, because only the
+    file says which shapes it accepts.
 
-    Safety: a program is code made of torch's operators, and torch does not promise to read files of
-    strangers safely. The file must have the given SHA-256, which is checked before anything in it
-    is read. Archives with compiled parts, with pickles other than plain tensors, or with entries
-    that two readers could see differently are refused. Guards, which are Python, are not run.
-    Shapes are still evaluated as expressions: use programs only from people whose code you would
-    run.
+    Safety: a program is code made of torch's operators, and torch does not promise that loading an
+    untrusted file is safe. The file must have the given SHA-256, which is checked before anything
+    in it is read. Archives with compiled parts, with pickles other than plain tensors, or with
+    entries that two readers could see differently are refused. Guards, which are Python, are not
+    run. Shapes are still evaluated as expressions: use programs only from people whose code you
+    would run.
 
-    Raises: InvspecError if the file cannot be read, has another digest or is no such program;
-    ValueError if the program takes other images or a fixed number of them.
+    Raises: InvspecError if the file cannot be read, has a different digest or is not such a
+    program; ValueError if the program takes images of another shape or a fixed number of them.
     """
 
     file: str = Field(
@@ -59,7 +59,7 @@ class ExportedProgram(StandardisingModel):
 
 
 class Program(nn.Module):
-    """The graph of a program as a net, on which train and eval mode have no effect."""
+    """The graph of a program as a net; train and eval mode have no effect on it."""
 
     def __init__(self, graph: nn.Module) -> None:
         super().__init__()

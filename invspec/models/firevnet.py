@@ -37,21 +37,21 @@ class FiRevNet(Model):
 
     Pixels are scaled to [-1, 1] and squeezed `input_squeezes` times; each stage but the first
     begins with one more squeeze. A stage is `blocks` blocks of actnorm, a permutation of the
-    channels and a coupling. With factor_out half of the channels leave for the nuisance after each
+    channels and a coupling. With factor_out, half of the channels go to the nuisance after each
     stage but the last.
 
-    No projection follows: the logits are numbers of the last map. With readout `site` they are the
+    No projection follows: the logits are entries of the last map. With readout `site` they are the
     first K channels at one position, with `dct` the same at frequency 0 after an orthonormal DCT of
-    every map, with `first` the first K numbers of the flattened map.
+    every map, with `first` the first K entries of the flattened map.
 
-    The nuisance is what the readout does not read of the last map (for site and dct the other
-    channels at that position, then the other positions channel by channel), followed by the
-    flattened halves that left, the last one first. With nuisance_given_logits, which is ours, it
-    then passes through a map that depends on the logits, flows.given_logits.TriangularGivenLogits.
+    The nuisance is the rest of the last map (for site and dct the other channels at that position,
+    then the other positions channel by channel), followed by the flattened halves that were
+    factored out, the last one first. With nuisance_given_logits, which is ours, it then passes
+    through a map that depends on the logits, flows.given_logits.TriangularGivenLogits.
 
-    Deviates: the scale of an affine coupling is at least 0.0025, so that decoding codes far from
-    all images does not overflow. The logits have no batch norm of their own. A squeeze puts the
-    input's channels outermost. Batch norm is used only inside couplings, because blocks must be
+    Deviates: the scale of an affine coupling is at least 0.0025, so that decoding does not overflow
+    for codes far from those of images. The logits have no batch norm of their own. A squeeze puts
+    the input's channels outermost. Batch norm is used only inside couplings, because blocks must be
     invertible.
 
     Raises: ValueError if a map cannot be squeezed or halved, or if the last map has no such site or
@@ -72,7 +72,7 @@ class FiRevNet(Model):
     )
     permutation: Literal["invertible_1x1", "reversal"] = Field(
         default="invertible_1x1",
-        description="of the channels before each coupling: a learnt matrix, or reversed order",
+        description="mixing of channels before each coupling: a learnt matrix, or reversed order",
     )
     actnorm: bool = Field(
         default=True,
@@ -80,10 +80,10 @@ class FiRevNet(Model):
     )
     factor_out: bool = Field(
         default=True,
-        description="whether half of the channels leave after each stage but the last",
+        description="whether half of the channels go to the nuisance after each stage but the last",
     )
     norm: InnerNorm = Field(
-        default="actnorm", description="inside couplings: actnorm, batch_norm or none"
+        default="actnorm", description="norm inside couplings: actnorm, batch_norm or none"
     )
     readout: Literal["site", "dct", "first"] = Field(
         default="site", description="where the logits are read: site, dct or first"

@@ -18,12 +18,12 @@ from invspec.ops.types import Shape
 
 
 class FullyConnectedFiRevNet(Model):
-    """Additive couplings of the two halves of a vector; the logits are its first K numbers.
+    """Additive couplings of the two halves of a vector; the logits are its first K entries.
 
     Couplings change the halves in turn, each through two hidden layers with ReLU. There are no
     norms, and the input is not rescaled.
 
-    Raises: ValueError if an image has fewer numbers than there are classes, or fewer than two.
+    Raises: ValueError if an image has fewer entries than there are classes, or fewer than two.
     """
 
     blocks: int = Field(
@@ -41,7 +41,7 @@ class FullyConnectedFiRevNet(Model):
                 f"FullyConnectedFiRevNet needs at least {max(2, classes)} numbers per image for "
                 f"{classes} classes, found {length}"
             )
-        # of an odd length the first half is the shorter one, before and after a reversal
+        # if the length is odd, the first half is shorter, before and after a reversal
         half = length // 2
         layers: list[Invertible] = [Flatten(shape)]
         for _ in range(self.blocks):

@@ -19,9 +19,9 @@ from invspec.ops.types import Shape
 class GCNN(EquivariantModel, TableOne):
     """StdCNN with every convolution equivariant under rotations, or rotations and reflections.
 
-    Every channel becomes one channel per group element. The group's quarter-turns and mirrorings
-    hold up to rounding if 4 divides height and width, so that max-pooling meets no odd map; its
-    other rotations hold approximately.
+    Every channel becomes one channel per group element. Equivariance under quarter-turns and
+    reflections is exact up to rounding if 4 divides height and width, so that max-pooling meets no
+    odd map; under other rotations it is approximate.
 
     The heads: `flatten`, the paper's, reads position and group element, so the net is *not*
     invariant. `group_flatten` takes the maximum over the group and still reads the position.
@@ -37,7 +37,7 @@ class GCNN(EquivariantModel, TableOne):
     def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
-            # two poolings, each after two convolutions that take 2 from the size
+            # two poolings, each after two convolutions that trim 2 pixels per side length
             require_even_maps(shape, 4)
         (channels, narrow), *fans = self.fans(shape[0])
         lift = layers.lift(channels, narrow, KERNEL)

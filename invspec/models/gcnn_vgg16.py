@@ -16,24 +16,25 @@ from invspec.equivariant.model import (
     require_even_maps,
 )
 from invspec.layers.factory import LayerFactory
-from invspec.layers.vgg import SHRINKS, VGG, Widths, features
+from invspec.layers.vgg import DOWNSAMPLING, VGG, Widths, features
 from invspec.ops.types import Shape
 
 
 class GCNNVGG16(EquivariantModel, VGG):
     """VGG16 with every convolution equivariant under a group, and batch norm shared by the group.
 
-    keep says what stays as in vgg16. `channels`: each becomes one channel per group element, as in
-    Table 1, with that many times the parameters. `parameters`: about as many parameters, with the
-    widths divided by the square root of the group's order: 32, 64, 128, 256 and 256 for c4.
+    `keep` says what stays as in vgg16. With `channels`, each channel becomes one channel per group
+    element, as in Table 1, which multiplies the parameters by the group's order. With `parameters`,
+    their number stays about the same: the widths are divided by the square root of the group's
+    order, to 32, 64, 128, 256 and 256 for c4.
 
     32 x 32 images shrink to maps of 1 x 1. With the head `flatten`, as in Table 1, the linear layer
     reads every group element, so the net is *not* invariant; with `group_flatten` and `invariant`
     it reads the maximum over the group. These two differ on larger images, where group_flatten
     reads the positions.
 
-    Quarter-turns and mirrorings hold up to rounding if 32 divides height and width, so that
-    max-pooling meets no odd map.
+    Equivariance under quarter-turns and reflections is exact up to rounding if 32 divides height
+    and width, so that max-pooling meets no odd map.
     """
 
     keep: Literal["channels", "parameters"] = Field(
@@ -45,7 +46,7 @@ class GCNNVGG16(EquivariantModel, VGG):
     @property
     def fields(self) -> Widths:
         """Number of fields of each block."""
-        # a convolution has coefficients for each two fields, times the order of the group
+        # a convolution has coefficients for each pair of fields, times the group's order
         divisor = math.sqrt(self.order) if self.keep == "parameters" else 1
         first, second, third, fourth, fifth = (
             max(1, round(width / divisor)) for width in self.widths
@@ -55,7 +56,7 @@ class GCNNVGG16(EquivariantModel, VGG):
     def assemble(self, layers: LayerFactory, shape: Shape, classes: int) -> nn.Sequential:
         height, width = self.pooled(shape)
         if self.head == "invariant":
-            require_even_maps(shape, SHRINKS)
+            require_even_maps(shape, DOWNSAMPLING)
         per_field = numbers_per_field(self.head, layers.order, height, width)
         linear = nn.Linear(self.fields[-1] * per_field, classes)
         maps = features(layers, shape[0], self.fields)

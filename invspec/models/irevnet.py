@@ -19,17 +19,17 @@ class IRevNet(Model):
 
     Pixels are scaled to [-1, 1] and squeezed `input_squeezes` times; each stage but the first
     begins with one more squeeze. A block is (a, b) -> (b + t(a), a), where t has three 3 x 3
-    convolutions, each after batch norm and ReLU but for the very first. Blocks 6, 16, 72, 6 of
+    convolutions, each after batch norm and ReLU, except the very first. Blocks 6, 16, 72, 6 of
     three convolutions are the 300 layers that were trained on ImageNet.
 
     The net does not implement kinds.Bijective, because its logits are not part of its code;
     `backbone` is invertible.
 
-    Deviates: a stage squeezes its input first, so that t reads the squeezed map; published
-    blocks squeeze beside t, whose first convolution has stride 2. The halves are swapped with their
-    channels in reverse order, which only relabels channels. The number of channels is that of the
-    squeezed image; the injective nets, which pad it with zeros, are not offered. The momentum of
-    the last batch norm is torch's 0.1, as of all others; theirs is 0.9.
+    Deviates: a stage squeezes its input first, so that t reads the squeezed map; published blocks
+    squeeze in parallel to t, whose first convolution has stride 2. The halves are swapped with
+    their channels in reverse order, which only relabels channels. The number of channels is that of
+    the squeezed image; the injective nets, which pad it with zeros, are not offered. The momentum
+    of the last batch norm is torch's 0.1, like that of all others; theirs is 0.9.
 
     Raises: ValueError if a map cannot be squeezed or halved.
     """
@@ -41,7 +41,7 @@ class IRevNet(Model):
     bottleneck: int = Field(
         default=4,
         ge=1,
-        description="the inner convolutions have this fraction of a half's channels: 4 for 1/4",
+        description="the inner convolutions have a half's channels divided by this number",
     )
     memory: MemoryField = "stored"
 

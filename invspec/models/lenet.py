@@ -25,7 +25,7 @@ class LeNet(Model):
     hidden: int = Field(default=1024, ge=1, description="units of the hidden linear layer")
     initialisation: Literal["truncated_normal", "torch"] = Field(
         default="truncated_normal",
-        description="of the weights: truncated_normal, or torch's own",
+        description="initial weights: truncated_normal, or torch's own",
     )
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:

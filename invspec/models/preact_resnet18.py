@@ -41,7 +41,7 @@ class PreActResNet18(StandardisingModel):
 class PreActBlock(nn.Module):
     """residual(a) + x, where a = relu(batch norm(x)).
 
-    Where the shape changes, a 1 x 1 convolution of a takes the place of x.
+    Where the shape changes, a 1 x 1 convolution of a replaces x.
     """
 
     def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:

@@ -103,7 +103,7 @@ def _activation(channels: int) -> nn.Sequential:
 def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         fan_out = layer.out_channels * math.prod(layer.kernel_size)
-        # He et al.'s, by the number of outputs
+        # He et al.'s initialisation, by fan-out
         nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
     if isinstance(layer, nn.Linear):
         # TensorFlow's uniform_unit_scaling_initializer

@@ -8,12 +8,12 @@ from torch import nn
 from invspec.layers.standardise import Mean, StandardisedNet, StandardisingModel, Std
 from invspec.ops.types import Shape
 
-# Of both convolutions.
+# Kernel size and stride of both convolutions.
 KERNEL, STRIDE = 4, 2
 
 
 class SmallConv(StandardisingModel):
-    """Two 4 x 4 convolutions of stride 2, then linear layers, with ReLU between.
+    """Two 4 x 4 convolutions of stride 2, then linear layers, with ReLU between them.
 
     The default mean and std leave the pixels as they are.
     """
@@ -21,7 +21,7 @@ class SmallConv(StandardisingModel):
     mean: Mean = (0.0,)
     std: Std = (1.0,)
     padding: int = Field(
-        default=1, ge=0, description="pixels of zeros around the maps, for both convolutions"
+        default=1, ge=0, description="zero padding of both convolutions, in pixels"
     )
     widths: tuple[PositiveInt, PositiveInt] = Field(
         default=(16, 32), description="channels of the two convolutions"

@@ -19,9 +19,9 @@ from invspec.registry.fields import ModelField
 class Temperature(Model):
     """Any model with one more output r(x), which gives a temperature T(x) that divides the logits.
 
-    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0. c is such that
-    T starts at 1, within 1e-6, so that the net starts as its model would, whatever its last layer.
-    T stays above the floor and changes no prediction.
+    mode softplus: T = floor + softplus(c + gain r). gain is trained and starts at 0. c makes T
+    start at 1, within 1e-6, so that the net starts like the model alone, whatever its last layer. T
+    stays above the floor and changes no prediction.
 
     mode raw: T = r, as in the authors' code. T may be 0 or negative, which reverses the ranking of
     the classes.
@@ -31,10 +31,12 @@ class Temperature(Model):
     Deviates: the paper sums over the batch, so that its weight depends on the batch size.
     """
 
-    # Version 1 computed softplus with other last bits.
+    # Version 1 rounded softplus differently.
     version: ClassVar[int] = 2
 
-    model: ModelField = Field(default=MLP(), description="the model that gets a temperature")
+    model: ModelField = Field(
+        default=MLP(), description="the model to which a temperature is added"
+    )
     mode: Literal["softplus", "raw"] = Field(
         default="softplus", description="how T follows from r: softplus or raw"
     )
@@ -73,11 +75,11 @@ class TemperedNet(nn.Module):
     def penalty(self) -> Tensor:
         """The term that training adds to its loss for the last batch in train mode.
 
-        It can be read once per batch.
+        It can be called once per batch.
         """
         temperature = self._last_temperature
         assert temperature is not None, "penalty() needs a batch in train mode before each call"
-        # Else the graph would outlive the step.
+        # Otherwise the graph would outlive the step.
         self._last_temperature = None
         return self.penalty_weight * (temperature - 1).square().mean()
 
@@ -110,5 +112,5 @@ class _Softplus(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, r: Tensor) -> Tensor:
-        # F.softplus gives the last few examples of a batch other last bits.
+        # F.softplus rounds the last few examples of a batch differently.
         return self.floor - F.logsigmoid(-(self.offset + self.gain * r))

@@ -7,7 +7,7 @@ from torch import nn
 
 from invspec.layers.factory import PlainLayers
 from invspec.layers.pooling import SpatialMax
-from invspec.layers.rotated_mnist import require_room, seven_layers
+from invspec.layers.rotated_mnist import require_large_enough, seven_layers
 from invspec.layers.standardise import StandardisedNet, StandardisingModel
 from invspec.ops.types import Shape
 
@@ -26,6 +26,6 @@ class Z2CNN(StandardisingModel):
     dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout rate of the maps")
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
-        require_room(shape)
+        require_large_enough(shape)
         net = seven_layers(PlainLayers(), shape[0], self.channels, classes, self.dropout)
         return self.standardised(nn.Sequential(*net, SpatialMax()), shape[0])

@@ -1,6 +1,6 @@
 """Random draws that do not depend on batch size, parts or device.
 
-`PerExample` is for attacks and measures: an example's numbers depend on a key and its index alone.
+`PerExample` is for attacks and measures: an example's numbers depend only on a key and its index.
 `Stream` is for training: one generator, whose state fits in a checkpoint.
 """
 
@@ -31,7 +31,7 @@ class Draws(Protocol):
         ...
 
     def take(self, rows: Tensor) -> Draws:
-        """The draws for a subset of the batch, rows (M,) int64 or (B,) bool."""
+        """The draws for some examples of the batch, rows (M,) int64 or (B,) bool."""
         ...
 
     def named(self, name: str) -> Draws:
@@ -45,7 +45,7 @@ def digest(key: str) -> bytes:
 
 
 class PerExample:
-    """Philox (Salmon et al. 2011): keyed by a text, counted by example index and call number."""
+    """Philox (Salmon et al. 2011), keyed by a string, with example index and call as counter."""
 
     def __init__(self, key: str, index: Tensor, device: torch.device | str = "cpu") -> None:
         self.key, self.index, self.device = key, index.cpu(), torch.device(device)
@@ -69,7 +69,7 @@ class PerExample:
         return self._draw(shape, lambda generator, size: generator.integers(high, size=size))
 
     def take(self, rows: Tensor) -> PerExample:
-        """The draws for a subset of the batch; call numbers stay in step with this object's."""
+        """The draws for some examples of the batch; both objects share their call numbers."""
         taken = PerExample(self.key, self.index[rows.cpu()], self.device)
         taken._calls = self._calls
         return taken
@@ -85,8 +85,8 @@ class PerExample:
         call = self._calls[0]
         self._calls[0] += 1
         generators = (
-            # a draw advances the low words; call and example in the high ones keep draws from
-            # overlapping
+            # a draw advances the low words of the counter; call and example in the high words keep
+            # draws from overlapping
             np.random.Generator(np.random.Philox(key=self._words, counter=[0, 0, call, i]))
             for i in self.index.tolist()
         )
@@ -97,7 +97,7 @@ class PerExample:
 
 
 class Stream:
-    """One generator, seeded by a text. It draws on the CPU, so that a GPU gets the same numbers."""
+    """One generator, seeded by a string. Draws on the CPU, so that a GPU gets the same numbers."""
 
     def __init__(self, key: str, device: torch.device | str = "cpu") -> None:
         self.key, self.device = key, torch.device(device)

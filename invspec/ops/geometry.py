@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Interpolation = Literal["bilinear", "nearest"]
-# Beyond the edge: black, or the image mirrored at the outer side of its edge pixels.
+# Outside the image: black, or the image mirrored at the outer border of its edge pixels.
 Fill = Literal["zero", "reflect"]
 
 
@@ -40,7 +40,7 @@ def transform(
 ) -> Tensor:
     """Rotate each image counter-clockwise, then move it dx pixels right and dy down.
 
-    It is resampled once, so what the rotation moves out of the image can move back in.
+    The image is resampled once, so content that the rotation moves out can move back in.
     x (B, C, H, W); degrees, dx and dy (B,). A rotation that maps the pixel grid onto itself,
     with a translation by whole pixels, only moves pixels. The result for an example does not
     depend on the other examples.
@@ -70,7 +70,7 @@ def _resample(
     angle = torch.deg2rad(degrees.to(x))
     shift = torch.stack([dx.to(x) * 2 / width, dy.to(x) * 2 / height], dim=1)
     cos, sin = angle.cos(), angle.sin()
-    # half sides of two axes differ in length, so the mixed terms carry their ratio
+    # the half sides of the two axes may differ, so the mixed terms contain their ratio
     across = torch.stack([cos, -sin * height / width], dim=1)
     down = torch.stack([sin * width / height, cos], dim=1)
     turn = torch.stack([across, down], dim=1)
@@ -93,7 +93,7 @@ def _shift(x: Tensor, dx: Tensor, dy: Tensor, fill: Fill) -> Tensor:
 
 
 def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:
-    """Where to read the pixels of an axis after a shift (M,), and whether there is one to read.
+    """Where to read the pixels of an axis after a shift (M,), and which of them exist.
 
     Both are (M, length), int64 and bool.
     """

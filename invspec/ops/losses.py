@@ -1,4 +1,4 @@
-"""Per-example losses that attacks climb: logits (B, K) and labels y (B,) int64 to (B,)."""
+"""Per-example losses that attacks maximise: logits (B, K) and labels y (B,) int64 to (B,)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     >>> margin(torch.tensor([[3.0, 1.0, 0.5]]), torch.tensor([0]))
     tensor([-2.])
     """
-    true = y.unsqueeze(1)
-    others = logits.scatter(1, true, -torch.inf)
-    return others.amax(1) - logits.gather(1, true).squeeze(1)
+    label = y.unsqueeze(1)
+    others = logits.scatter(1, label, -torch.inf)
+    return others.amax(1) - logits.gather(1, label).squeeze(1)
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
@@ -38,12 +38,12 @@ def log_odds(logits: Tensor, y: Tensor) -> Tensor:
     >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
     tensor([2.])
     """
-    true = y.unsqueeze(1)
-    return logits.gather(1, true).squeeze(1) - logits.scatter(1, true, -torch.inf).logsumexp(1)
+    label = y.unsqueeze(1)
+    return logits.gather(1, label).squeeze(1) - logits.scatter(1, label, -torch.inf).logsumexp(1)
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
-    """The difference of logits ratio, eq. 6: the margin over the first minus the third logit.
+    """Difference of logits ratio, eq. 6: margin / (z_1 - z_3), with z_i the i-th largest logit.
 
     The loss is invariant to shifting and scaling the logits.
 
@@ -55,7 +55,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
-    """The targeted version, eq. 7: z_target - z_y over z_1 - (z_3 + z_4) / 2, ranked downwards.
+    """The targeted version, eq. 7: (z_target - z_y) / (z_1 - (z_3 + z_4) / 2).
 
     Raises: InvspecError if there are fewer than four classes.
     """
@@ -79,9 +79,9 @@ def confidence(logits: Tensor, y: Tensor) -> Tensor:
 def _largest(logits: Tensor, count: int, loss: str) -> Tensor:
     """The largest logits of each example in descending order, (B, count)."""
     if logits.shape[1] < count:
-        compared = {3: "three", 4: "four"}[count]
+        needed = {3: "three", 4: "four"}[count]
         raise InvspecError(
-            f"the {loss} loss compares {compared} logits, the model has {logits.shape[1]}",
+            f"the {loss} loss needs at least {needed} classes, the model has {logits.shape[1]}",
             hint="use loss: ce",
         )
     return logits.topk(count, dim=1).values

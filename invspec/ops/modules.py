@@ -1,4 +1,4 @@
-"""Facts about torch modules, and a temporary state of them."""
+"""Devices of torch modules, and weights frozen for a while."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 @contextmanager
 def frozen(model: nn.Module) -> Generator[None]:
-    """Freeze the weights of a model; at the end, unfreeze those that were not frozen before."""
+    """Freeze a model's weights, and on exit unfreeze those that were not frozen before."""
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in trainable:
         weight.requires_grad_(False)

@@ -12,7 +12,7 @@ from invspec.ops.types import Norm
 # l0 counts the non-zero entries; it is not a norm.
 Metric = Norm | Literal["l0"]
 ORDERS: dict[Metric, float] = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
-# A linear function rises along a unit step by at most the dual norm of its gradient.
+# A unit step raises a linear function by at most the dual norm of its gradient.
 DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}
 
 
@@ -62,12 +62,11 @@ def _surplus(delta: Tensor, radius: Tensor) -> Tensor:
 
     It is 0 inside the ball. With the magnitudes u in descending order, it is
     (u_1 + ... + u_r - radius) / r, where r is the number of entries that stay non-zero (Duchi et
-    al. 2008). As a function of r this rises up to the right r and falls after it, so that the
-    maximum over r needs no search.
+    al. 2008). As a function of r this is largest at the right r, so it is a maximum over r.
     """
     magnitudes = delta.flatten(1).abs().sort(dim=1, descending=True).values
     ranks = torch.arange(1, magnitudes.shape[1] + 1, device=delta.device)
-    # float64: in float32 the sum over all pixels would round away a small excess over the radius
+    # float64: in float32 the sum over all entries would round away a small excess over the radius
     shares = (magnitudes.cumsum(1, dtype=torch.float64) - radius.flatten(1)) / ranks
     return shares.amax(1).clamp_min(0)
 
@@ -76,7 +75,7 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor
     """The unit step in the given norm along which a loss with gradient (B, ...) rises fastest.
 
     linf: the signs. l2: the unit vector. l1: the signs of the `sparsity` largest entries, divided
-    by sparsity; only sparsity 1 is the steepest, larger values spread the step over several pixels.
+    by sparsity; only sparsity 1 is steepest, larger values spread the step over several entries.
     sparsity may be (B,), one value per example. Where the gradient is 0, the step is 0.
 
     >>> steepest(torch.tensor([[3.0, -4.0]]), "l1")
@@ -86,8 +85,8 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor
         return gradient.sign()
     if norm == "l2":
         # Scale first: the squares of a confident model's gradient would underflow.
-        scaled = _shorten(gradient, "linf")
-        return _shorten(scaled, "l2")
+        scaled = _normalised(gradient, "linf")
+        return _normalised(scaled, "l2")
     flat = gradient.flatten(1)
     if isinstance(sparsity, Tensor):
         counts = per_example(sparsity.clamp_max(flat.shape[1]), gradient)
@@ -98,6 +97,6 @@ def steepest(gradient: Tensor, norm: Norm, sparsity: int | Tensor = 1) -> Tensor
     return torch.zeros_like(flat).scatter_(1, largest, signs).view(gradient.shape)
 
 
-def _shorten(delta: Tensor, norm: Norm) -> Tensor:
-    """delta (B, ...) over its length; 0 stays 0."""
+def _normalised(delta: Tensor, norm: Norm) -> Tensor:
+    """delta (B, ...) divided by its length; 0 stays 0."""
     return delta / per_example(size(delta, norm), delta).clamp_min(torch.finfo(delta.dtype).tiny)

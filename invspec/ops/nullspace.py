@@ -18,7 +18,7 @@ from invspec.ops.types import Bounds
 
 Projection = Literal["one_sided", "two_sided", "none", "printed"]
 
-# Singular values below this share of the largest one belong to the null space.
+# Singular values below this share of the largest belong to the null space.
 RANK = 1e-10
 # Rounds of pinning pixels at their bounds. Images of 3072 pixels with half of them at a bound
 # needed up to 4.
@@ -50,12 +50,12 @@ def project_out(v: Tensor, gradient: Tensor, projection: Projection) -> Tensor:
 def project_out_within(
     v: Tensor, gradient: Tensor, projection: Projection, x: Tensor, bounds: Bounds
 ) -> Tensor:
-    """`project_out` restricted to the pixels of x (B, ...) that can follow without leaving bounds.
+    """`project_out` restricted to the pixels of x (B, ...) that can move without leaving bounds.
 
-    Where x is at a bound and u points beyond it, u becomes 0: such a pixel is left out of v and of
-    the gradient, and s is computed again from the others, until no further pixel would leave. This
-    gives the displacement nearest to v that keeps the box and, to first order, the confidence, by
-    Newton's method on a piecewise linear function of s.
+    Where x is at a bound and u points beyond it, u becomes 0: this pixel is left out of v and of
+    the gradient, and s is computed again from the others, until no further pixel would leave. The
+    result is the displacement nearest to v that stays in the box and, to first order, keeps the
+    confidence; this is Newton's method on a piecewise linear function of s.
     """
     u = project_out(v, gradient, projection)
     if projection in ("none", "printed"):
@@ -105,7 +105,7 @@ def null_component(v: Tensor, basis: Tensor) -> Tensor:
 
 
 def effective_map(w1: Tensor, w2: Tensor, active: Tensor) -> Tensor:
-    """The linear map (K, D) of a two-layer net whose active hidden units are active (h,) bool."""
+    """The linear map (K, D) of a two-layer net on the activation pattern active (h,) bool."""
     return w2[:, active] @ w1[active]
 
 
@@ -114,10 +114,10 @@ def project_held(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The component of v (D,) orthogonal to `always` (K, D) and to the rows (h, D) held.
 
-    to_hold maps a displacement (D,) to the rows that it requires to be held, (h,) bool. These are
-    added to the rows held so far, and v is projected again, until no further row is required: at
-    most h times. Returns the displacement, the rows held (h,) bool, and an orthonormal basis
-    (r, D) of what was projected out.
+    to_hold maps a displacement (D,) to a mask (h,) bool of rows to hold. These are added to the
+    rows held so far, and v is projected again, until no new row is added: at most h times. Returns
+    the displacement, the rows held (h,) bool, and an orthonormal basis (r, D) of the subspace that
+    was projected out.
     """
     held = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     while True:
@@ -135,7 +135,7 @@ def flips(a: Tensor, change: Tensor) -> Tensor:
 
 
 def alpha_max(a: Tensor, change: Tensor) -> Tensor:
-    """The multiple of change (h,) at which the first ReLU of pre-activations a (h,) flips; or inf.
+    """The multiple of change (h,) at which the first ReLU with pre-activation a (h,) flips, or inf.
 
     >>> alpha_max(torch.tensor([1.0, -1.0, 2.0]), torch.tensor([-4.0, -1.0, 1.0]))
     tensor(0.2500)

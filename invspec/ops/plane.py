@@ -1,4 +1,4 @@
-"""Planes through 0 and points of them, and points of triangles."""
+"""Points of planes through 0 and points of triangles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-# share of a point's length: rounding may put it this far from a line through 0
+# a point is on a line through 0 if it is within this share of its length from it
 FLAT = 1e-6
 
 
@@ -15,7 +15,7 @@ FLAT = 1e-6
 
 
 def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
-    """The direction of x and that of the part of other that is orthogonal to x: (2, C, H, W).
+    """The directions of x and of the component of other orthogonal to x: (2, C, H, W).
 
     None where the two points are on a line through 0.
 
@@ -28,7 +28,7 @@ def orthonormal(x: Tensor, other: Tensor) -> Tensor | None:
         return None
     first = x / length
     second = other - (other * first).sum() * first
-    # once more, as rounding leaves a part of x
+    # twice, because rounding leaves a component along x
     second = second - (second * first).sum() * first
     if second.norm() <= FLAT * other.norm():
         return None
@@ -77,7 +77,7 @@ def combined(corners: Tensor, weights: Tensor) -> Tensor:
 
     A weight of 1 gives the corner itself.
     """
-    # products and sums, since a product of matrices may be of less precision
+    # products and sums, since a matrix product may have lower precision
     at = weights.view(*weights.shape, 1, 1, 1)
     terms = (at[:, v] * corners[:, v, None] for v in range(1, 3))
     return sum(terms, at[:, 0] * corners[:, 0, None])

@@ -1,4 +1,4 @@
-"""Models in double precision, where rounding to float32 would spoil a result."""
+"""Models in double precision, for results that rounding to float32 would spoil."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A net in front of another net."""
+"""A net that wraps another net."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class ModelProxy(nn.Module):
-    """Stands in for a net and offers everything that the net offers, such as pixel_std or encode.
+    """Stands in for a net and has all of the net's attributes, such as pixel_std or encode.
 
-    Every call of the net passes through `call`, which a subclass overrides to change the tensors on
-    their way in and out. So does every call of the net's methods that are listed in `routed`.
+    Every call of the net, and of its methods listed in `routed`, passes through `call`, which a
+    subclass overrides to change the tensors that go in and come out.
     """
 
     routed: ClassVar[tuple[str, ...]] = ()

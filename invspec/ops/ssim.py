@@ -11,10 +11,10 @@ WINDOW, DEVIATION, K1, K2 = 11, 1.5, 0.01, 0.03
 
 
 def ssim(x: Tensor, other: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004) of images in [0, 1]: (B, C, H, W) twice to (B,).
+    """Structural similarity (B,) of images in [0, 1], both (B, C, H, W) (Wang et al. 2004).
 
-    The mean over all channels and all places where the 11 x 11 Gaussian window fits; for smaller
-    images the window is cropped. Equal images have 1.
+    The mean over all channels and all positions where the 11 x 11 Gaussian window fits; for smaller
+    images the window is cropped. It is 1 for equal images.
 
     >>> ssim(torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8))
     tensor([9.9990e-05])

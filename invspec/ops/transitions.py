@@ -9,10 +9,10 @@ from torch import Tensor
 from invspec.ops.norms import size
 from invspec.ops.types import Norm
 
-# Perturbations with a smaller linf length count as none.
+# Perturbations with a smaller linf length count as 0.
 UNMOVED = 1e-8
 # Lower bound of LPIPS, which is a divisor.
-LEAST_LPIPS = 1e-6
+MIN_LPIPS = 1e-6
 
 
 def power_transition(delta: Tensor, eps: float, rho: float, norm: Norm = "linf") -> Tensor:
@@ -41,7 +41,7 @@ def sigmoid_transition(delta: Tensor, lpips: Tensor, max_lpips: float, rho: floa
     tensor([1.0000, 0.5000, 0.0474])
     """
     length = size(delta, "linf")
-    weight = torch.sigmoid(rho * length * (max_lpips / lpips.clamp_min(LEAST_LPIPS) - 1))
+    weight = torch.sigmoid(rho * length * (max_lpips / lpips.clamp_min(MIN_LPIPS) - 1))
     return weight.where(length >= UNMOVED, 1)
 
 

@@ -24,5 +24,5 @@ REALS: Range = (-math.inf, math.inf)
 SHARES: Range = (0.0, 1.0)
 
 
-# lengths, and whatever else is not negative
+# non-negative values, such as lengths
 MAGNITUDES: Range = (0.0, math.inf)

@@ -1,4 +1,4 @@
-"""Common parts of the perceptual attacks of Laidlaw et al., which search in a perceptual ball."""
+"""Common parts of the attacks of Laidlaw et al., which search in a perceptual ball."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Projection = Literal["bisection", "newton", "none"]
 
 # Standard deviation of the noise on the start, in pixels.
 _NOISE = 0.01
-# Iterations of the projections, and how much further than its goal newton goes; as published.
+# Iterations of the projections, and how far newton overshoots; as published.
 _BISECTIONS = 10
 _NEWTON_STEPS, _OVERSHOOT = 10, 0.1
 # l2 length in pixels of the finite difference that measures how fast features change.
@@ -37,20 +37,21 @@ _TINY = 1e-8
 
 
 class PerceptualAttack(Attack):
-    """Base class of attacks within max_distance of x; they start from x with Gaussian noise.
+    """Base class of attacks within max_distance of x, which start at x plus Gaussian noise.
 
-    Distances are lengths of differences between features: for laidlaw_* the distance itself; for
-    lpips_*, which are squared, its root. projection brings images outside the ball back in:
-    bisection, to the last of ten bisections of the line to x that is inside; newton, by up to ten
-    steps down the gradient of the distance, which end inside by about a tenth of a unit, and by
-    bisection where these fail; none, not at all, so that the bound is soft.
+    The search measures distances as l2 lengths between features: for laidlaw_* this is the distance
+    itself, for lpips_*, which is squared, its root. projection moves images outside the ball back
+    into it. bisection: to the last point inside, after ten bisections of the line to x. newton: by
+    up to ten steps down the gradient of the distance, which end about a tenth of a unit inside, and
+    by bisection where these fail. none: no projection, so that the bound is soft.
 
     With laidlaw_self, features come from the attacked model, and computing them counts as a pass.
 
-    Needs batch.y, the label to attack. Returns x_adv (B, C, H, W). max_distance 0 skips the model.
+    Needs batch.y, the label to attack. Returns x_adv (B, C, H, W). max_distance 0 returns x without
+    running the model.
 
     Deviates: bisection returns the lower end of its last interval; the published code returns the
-    last midpoint, which may lie outside. The published default is newton. Images are clamped to the
+    last midpoint, which may be outside. The published default is newton. Images are clamped to the
     pixel bounds before the first pass, not after it.
     """
 
@@ -66,7 +67,7 @@ class PerceptualAttack(Attack):
     steps: int = Field(default=20, ge=1, description="number of updates")
     projection: Projection = Field(
         default="bisection",
-        description="how to bring images back into the ball: bisection, newton or none",
+        description="how images return to the ball: bisection, newton or none",
     )
 
     @property
@@ -112,8 +113,8 @@ class PerceptualAttack(Attack):
 class FeatureProbe:
     """Logits and features of images, the distance from x in these features, and their gradients.
 
-    Methods take images (M, C, H, W) and rows (M,) int64, the examples of the batch that they are
-    versions of; None: all examples. The search counts passes through the attacked model.
+    Methods take images (M, C, H, W) and rows (M,) int64, their positions in the batch; None means
+    all examples. The search counts passes through the attacked model.
     """
 
     def __init__(self, search: Search, name: Embedding) -> None:
@@ -138,7 +139,7 @@ class FeatureProbe:
         return self.embedding(images)
 
     def length(self, features: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Distance (M,) of features (M, D) from those of x."""
+        """Distance (M,) from the features of x to features (M, D)."""
         return size(features - (self.reference if rows is None else self.reference[rows]), "l2")
 
     def distance(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -154,7 +155,7 @@ class FeatureProbe:
         return lengths.detach(), torch.autograd.grad(lengths.sum(), leaf)[0]
 
     def gradient(self, loss: Tensor, images: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Gradient (M, C, H, W) of each example's own loss (M,) of its logits; keeps the graph."""
+        """Gradient (M, C, H, W) of each example's own loss (M,); keeps the graph."""
         self.search.passed(backwards=1, positions=rows)
         return torch.autograd.grad(loss.sum(), images, retain_graph=True)[0]
 
@@ -165,7 +166,7 @@ class FeatureProbe:
         return torch.autograd.grad(features, images, change, retain_graph=True)[0]
 
     def _embedded(self, rows: Tensor | None, backwards: int = 0) -> None:
-        """Count a pass for features if they come from the attacked model."""
+        """Count a pass if features come from the attacked model."""
         if self.own:
             self.search.passed(forwards=1, backwards=backwards, positions=rows)
 
@@ -180,7 +181,7 @@ def descend(
 ) -> Tensor:
     """Images (M, C, H, W) moved against the gradient until their features moved by about length.
 
-    features (M, D) are those of the images.
+    features (M, D) are the features of the images.
     """
     direction = gradient / per_example(size(gradient, "l2") + _TINY, gradient)
     ahead = probe.features(images - _AHEAD * direction, rows)
@@ -191,9 +192,9 @@ def descend(
 
 
 def bisect(probe: FeatureProbe, images: Tensor, rows: Tensor, length: float) -> Tensor:
-    """The image farthest along the line from x to images (M, C, H, W) that is within length of x.
+    """The farthest point within length of x on the line from x to images (M, C, H, W).
 
-    Ten bisections; x itself where none of them is within length.
+    Found by ten bisections; x itself where none of their midpoints is within length.
     """
     x = probe.batch.x[rows]
     inside_images, low, high = x, x.new_zeros(len(x)), x.new_ones(len(x))

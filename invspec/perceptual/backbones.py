@@ -24,11 +24,11 @@ from invspec.perceptual.weights import (
     state_dict,
 )
 
-# On CPUs an example's features do not depend on its batch if the batch is a multiple of this.
+# On CPUs an example's features do not depend on its batch if the batch size is a multiple of this.
 ROWS = 16
 
-# Smaller images are padded, in pixels.
-LEAST_SIDE = 32
+# Images with a shorter side, in pixels, are padded.
+MIN_SIDE = 32
 
 
 class Backbone(nn.Module):
@@ -61,7 +61,7 @@ def _coloured(x: Tensor) -> Tensor:
     if x.shape[1] not in (1, 3):
         raise InvspecError(
             f"LPIPS compares images of 1 or 3 channels, found {x.shape[1]}",
-            hint="use distance: laidlaw_self, which compares whatever the model takes",
+            hint="use distance: laidlaw_self, which takes any input of the model",
         )
     return x.expand(-1, 3, -1, -1)
 
@@ -69,13 +69,13 @@ def _coloured(x: Tensor) -> Tensor:
 def _enlarged(x: Tensor) -> Tensor:
     """x, padded with black if it is smaller than 32 pixels."""
     down, across = map(_margin, x.shape[2:])
-    # 0 is black; LPIPS calls it -1.
+    # 0 is black; LPIPS scales images so that black is -1.
     return F.pad(x, (across, across, down, down))
 
 
 def _margin(side: int) -> int:
-    """Pixels added to either end of a side that is too short."""
-    return (LEAST_SIDE - side) // 2 + 1 if side < LEAST_SIDE else 0
+    """Pixels to add at each end of a side that is too short."""
+    return (MIN_SIDE - side) // 2 + 1 if side < MIN_SIDE else 0
 
 
 class Outputs(nn.Sequential):
@@ -97,17 +97,18 @@ class Outputs(nn.Sequential):
 
 @lru_cache
 def backbone(name: BackboneName, device: torch.device) -> Backbone:
-    """The net of that name, without gradients; loaded once per process and device.
+    """The named net with frozen weights, loaded once per process and device.
 
-    Its weights are INVSPEC_DATA/weights/<file> (.pth or .safetensors) if that file exists: the
-    state dict of the net as in torchvision, or of its features. Otherwise those of the ImageNet
-    nets are looked for, and downloaded, as `files.published` says.
+    Weights are read from INVSPEC_DATA/weights/<file> (.pth or .safetensors) if that file exists:
+    the state dict of torchvision's net, or of its features. Otherwise `files.published` finds or
+    downloads the weights of the ImageNet nets.
 
-    alex, squeeze and vgg always are the published weights, so that keys of tasks need not name
-    them. A file with other numbers is refused for alex and squeeze; for vgg, whose digest is
-    unknown, only other shapes are. alexnet_cifar is the user's own: `own_files` gives its digest.
+    alex, squeeze and vgg always have the published weights, so that keys of tasks need not name
+    them. For alex and squeeze, a file with other values is refused; for vgg, whose digest is
+    unknown, only the shapes are checked. alexnet_cifar is the user's own: `own_files` gives its
+    digest.
 
-    Raises: InvspecError if there are no weights, or others.
+    Raises: InvspecError if the weights are missing or not the published ones.
     """
     net = _cifar() if name == "alexnet_cifar" else _imagenet(PUBLISHED[name])
     return net.eval().requires_grad_(False).to(device)

@@ -21,7 +21,7 @@ from invspec.perceptual.backbones import BackboneName, backbone, head_weights
 from invspec.perceptual.features import embedded, own_features
 from invspec.perceptual.weights import own_files
 
-# The distances that are a length between features, or its square.
+# Distances that are an l2 length between features, or its square.
 Embedding = Literal[
     "lpips_alex",
     "lpips_squeeze",
@@ -58,7 +58,7 @@ def describe(name: Distance) -> str:
 
 
 def radius(name: Embedding, bound: float) -> float:
-    """The length between features at which the distance has the value bound.
+    """The length between features at which the distance equals bound.
 
     >>> radius("laidlaw_self", 0.25), radius("lpips_alex", 0.25)
     (0.25, 0.5)
@@ -67,7 +67,7 @@ def radius(name: Embedding, bound: float) -> float:
 
 
 def offline(name: Distance) -> Distance:
-    """The distance for smoke runs: laidlaw_self in place of those that need files of weights."""
+    """The distance for smoke runs: laidlaw_self instead of those that need weight files."""
     return "laidlaw_self" if name.startswith(("lpips_", "laidlaw_alex")) else name
 
 
@@ -93,34 +93,34 @@ def with_offline_distance(method: MethodWithDistance) -> MethodWithDistance:
 
 
 def weights_read(name: Distance) -> dict[str, str]:
-    """Method.reads of the user's own weights. Raises InvspecError if there is no such file."""
+    """Method.reads for the user's own weights. Raises InvspecError if their file is missing."""
     return own_files(_backbone_name(name)) if name.startswith("laidlaw_") else {}
 
 
 @dataclass(frozen=True)
 class ImageDistance:
-    """A distance between images that is computed from their features.
+    """A distance between images, computed from their features.
 
-    features maps images (B, C, H, W) to (B, ...), and between maps two of these to (B,). Both are
-    differentiable.
+    features maps images (B, C, H, W) to features (B, ...), and between maps two such tensors to
+    distances (B,). Both are differentiable.
     """
 
     features: Callable[[Tensor], Tensor]
     between: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, x: Tensor, other: Tensor) -> Tensor:
-        """The distance of each pair of images: (B, C, H, W) twice to (B,)."""
+        """The distance (B,) between each pair of images, both (B, C, H, W)."""
         return self.between(self.features(x), self.features(other))
 
     def around(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        """The distance of other images from x, whose features are computed once, without graph."""
+        """The distance from x; the features of x are computed once, without a graph."""
         with torch.no_grad():
             reference = self.features(x)
         return lambda other: self.between(self.features(other), reference)
 
 
 def distance(name: Distance, model: nn.Module | None = None) -> ImageDistance:
-    """The distance of that name between images in [0, 1]; only laidlaw_self uses the model.
+    """The named distance between images in [0, 1]; only laidlaw_self uses the model.
 
     Raises: InvspecError, when it is first evaluated, if weights are missing or images do not fit.
     """

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from invspec.errors import InvspecError
 
-# Names of torch's activation functions; in-place ones end in an underscore besides.
+# Names of torch's activation functions; in-place ones also end in an underscore.
 ACTIVATIONS = frozenset(
     (
         *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "hardtanh", "hardswish"),
@@ -23,7 +23,7 @@ ACTIVATIONS = frozenset(
 def embedded(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> Tensor:
     """The maps (B, C, ...) of several layers as one vector (B, D) per image.
 
-    The difference of two such vectors has the LPIPS distance as its length. At every position the
+    The LPIPS distance is the length of the difference of two such vectors. At every position the
     channels are scaled to unit length and, if weights (C,) are given, weighted; each map is divided
     by the square root of its number of positions. Two vectors without weights are at most
     2 sqrt(layers) apart.
@@ -42,16 +42,16 @@ def embedded(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) ->
 def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """The logits (B, K) of one pass through the model, and its embedded features (B, D).
 
-    The features are the outputs of the layers that one of its modules lists as feature_layers. If
-    none does, they are the last map of each shape after an activation function, whether a module or
-    a function call. For a VGG net that is relu1_2 to relu5_3; for a residual net the output of each
-    stage; for pre-activation blocks, whose outputs pass no activation, the last map inside the
-    stage's last block. A net without maps is compared by its flat activations (B, D).
+    The features are the outputs of the layers that its modules list as feature_layers. If none
+    does, they are the last map of each shape after an activation function, whether a module or a
+    function call: for a VGG net, relu1_2 to relu5_3; for a residual net, the output of each stage;
+    for pre-activation blocks, whose outputs pass no activation, the last map inside the stage's
+    last block. A net without maps is compared by its flat activations (B, D).
 
-    The model may be wrapped: it is called as it is, and may pad the batch after the examples of x.
-    Its mode, weights and hooks are left alone.
+    The model may be a wrapper that pads the batch after the examples of x. Its mode, weights and
+    hooks are left alone.
 
-    Raises: InvspecError if the model has no activations, as a linear one.
+    Raises: InvspecError if the model has no activations, such as a linear model.
     """
     layers = [
         layer for module in model.modules() for layer in getattr(module, "feature_layers", ())
@@ -64,7 +64,7 @@ def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         maps = _last_of_each_shape(activations.outputs)
     if not maps:
         raise InvspecError(
-            "the model has no activations whose features could be compared",
+            "the model has no activations to compare",
             hint="use a distance other than laidlaw_self",
         )
     return logits, embedded([features[: len(x)].to(logits.dtype) for features in maps])
@@ -95,7 +95,7 @@ def _last_of_each_shape(activations: Sequence[Tensor]) -> list[Tensor]:
 def _outputs_of(
     model: nn.Module, x: Tensor, layers: Sequence[nn.Module]
 ) -> tuple[Tensor, list[Tensor]]:
-    """The logits, and the output of each of these layers on the way."""
+    """The logits, and the output of each of these layers."""
     outputs: list[Tensor] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

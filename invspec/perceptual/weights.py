@@ -1,4 +1,4 @@
-"""The weights behind LPIPS: those that torchvision publishes, the user's own, and digests."""
+"""Weights of the LPIPS backbones: torchvision's and the user's own, with their digests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BackboneName = Literal["alex", "squeeze", "vgg", "alexnet_cifar"]
 class Published:
     """An ImageNet net of torchvision: lpips' class of its convolutions, and its weights.
 
-    sha256 is that of the numbers, in float32 and in the order of the layers; None if it is unknown.
+    sha256 is the digest of the values, in float32 and in layer order; None if it is unknown.
     """
 
     slices: Callable[..., nn.Module]
@@ -50,9 +50,9 @@ PUBLISHED: dict[str, Published] = {
 
 
 def fill_published(layers: nn.Module, published: Published) -> None:
-    """Load the weights of an ImageNet net into layers without numbers.
+    """Load the weights of an ImageNet net into layers on the meta device.
 
-    Raises: InvspecError if there are none, or if the user's file has others.
+    Raises: InvspecError if there are none, or if the user's file has other values.
     """
     url = getattr(models, published.weights).IMAGENET1K_V1.url
     content, path = published_weights(url, published.file)
@@ -62,13 +62,13 @@ def fill_published(layers: nn.Module, published: Published) -> None:
     fill(layers, weights, path, lambda name: name.partition(".")[2])
     if published.sha256 not in (None, _digest(layers)):
         raise InvspecError(
-            f"{path} holds other weights than torchvision's {published.weights}.IMAGENET1K_V1",
-            hint="remove the file, so that torchvision's is downloaded",
+            f"{path} differs from torchvision's {published.weights}.IMAGENET1K_V1",
+            hint="remove the file to download torchvision's",
         )
 
 
 def own_files(name: BackboneName) -> dict[str, str]:
-    """SHA-256 of the user's own file of weights, if any. Raises InvspecError if it is missing."""
+    """SHA-256 of the user's own weight file, if any. Raises InvspecError if it is missing."""
     return {name: sha256(cifar_file())} if name == "alexnet_cifar" else {}
 
 
@@ -92,7 +92,7 @@ def state_dict(path: Path) -> dict[str, Tensor]:
 def fill(
     layers: nn.Module, weights: Mapping[str, Tensor], path: Path, named: Callable[[str], str]
 ) -> None:
-    """Load weights into layers without numbers; `named` gives a parameter's name in the file."""
+    """Load weights into layers on the meta device; `named` gives a tensor's name in the file."""
     shapes = {name: tensor.shape for name, tensor in layers.state_dict().items()}
     for name, shape in shapes.items():
         actual = getattr(weights.get(named(name)), "shape", None)
@@ -106,7 +106,7 @@ def fill(
 
 
 def _require_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The content of a file. Raises InvspecError if it is no dict; `fill` checks its tensors."""
+    """The content of a file. Raises InvspecError if it is not a dict; `fill` checks its tensors."""
     if not isinstance(content, dict):
         raise InvspecError(f"{path} holds a {type(content).__name__}, expected a state dict")
     return cast(dict[str, Tensor], content)
@@ -114,7 +114,7 @@ def _require_dict(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _digest(layers: nn.Module) -> str:
     """SHA-256 of all weights, one after the other."""
-    # of the numbers, because the same weights may come as .pth or as .safetensors
+    # of the values, because the same weights may come as .pth or as .safetensors
     digest = hashlib.sha256()
     for tensor in layers.state_dict().values():
         digest.update(tensor.numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Codes of images as a split: what a classifier of codes is fitted to."""
+"""Splits of codes of images, to which classifiers of codes are fitted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from invspec.kinds import Bijective
 from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.ops.types import REALS, Bounds
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
@@ -23,10 +23,10 @@ Features = Literal["nuisance", "semantic", "all", "pixels"]
 # x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
 Code = Callable[[Tensor], Tensor]
 
-# numbers of codes that are held, 1 GiB; more of them are computed anew in each pass
-HELD = 2**28
+# largest number of code entries held in memory, 1 GiB; more are recomputed in each pass
+MAX_HELD = 2**28
 
-# a dimension whose deviation is this small beside the largest one varies only by rounding
+# a dimension with a deviation below this share of the largest one varies by rounding alone
 NEGLIGIBLE = 1e-6
 
 
@@ -92,11 +92,11 @@ class Encoded(IndexedSplit):
 
 
 def in_memory(codes: Encoded) -> Split:
-    """The same codes, in memory if they are at most HELD numbers."""
+    """The same codes, held in memory if they have at most MAX_HELD entries."""
     (first,) = codes.head(1).batches(1)
-    if len(codes) * first.x.numel() > HELD:
+    if len(codes) * first.x.numel() > MAX_HELD:
         return codes
-    parts = [(batch.x, batch.y) for batch in codes.batches(READ)]
+    parts = [(batch.x, batch.y) for batch in codes.batches(BATCH_SIZE)]
     x, y = (torch.cat(column) for column in zip(*parts, strict=True))
     return TensorSplit(x, y, bounds=REALS, index=codes.index)
 
@@ -104,7 +104,7 @@ def in_memory(codes: Encoded) -> Split:
 def moments(codes: Split) -> tuple[Tensor, Tensor]:
     """Mean and scale (d,) of codes, float32.
 
-    The scale is the deviation of a dimension, or the largest deviation if it is constant.
+    The scale of a dimension is its deviation or, if it is constant, the largest deviation.
 
     Raises: InvspecError where codes are not finite.
     """
@@ -123,5 +123,5 @@ def moments(codes: Split) -> tuple[Tensor, Tensor]:
 
 def _mean(codes: Split, function: Callable[[Tensor], Tensor]) -> Tensor:
     """The mean over examples, in float64, of a function of codes z (B, d)."""
-    sums = [function(batch.x.flatten(1).double()).sum(0) for batch in codes.batches(READ)]
+    sums = [function(batch.x.flatten(1).double()).sum(0) for batch in codes.batches(BATCH_SIZE)]
     return torch.stack(sums).sum(0) / len(codes)

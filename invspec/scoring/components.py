@@ -1,4 +1,4 @@
-"""Principal components of perturbations, of all of them or without a group of the jackknife."""
+"""Principal components of perturbations, of all or without one group of the jackknife."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from invspec.ops.draws import Stream
 from invspec.scoring.jackknife import GROUPS
 
-# perturbations that are held in float64
+# perturbations converted to float64 at a time
 AT_ONCE = 2048
 
 
@@ -21,7 +21,7 @@ AT_ONCE = 2048
 class Components:
     """The leading k principal components in order: vectors (d, k) and values (k,), their variances.
 
-    variance is that of all components.
+    variance is the total over all components.
     """
 
     vectors: Tensor
@@ -53,9 +53,9 @@ class Scatter:
             outer.addmm_(rows.double().T, rows.double())
         return cls(len(vectors), total, outer)
 
-    def less(self, other: Scatter) -> Scatter:
+    def minus(self, other: Scatter) -> Scatter:
         """The sums without the vectors of another scatter."""
-        # float64 sums: a subtraction replaces a pass over all vectors but one group
+        # exact enough in float64, and cheaper than another pass over all other vectors
         return Scatter(self.n - other.n, self.total - other.total, self.outer - other.outer)
 
     def covariance(self, centre: bool) -> Tensor:
@@ -68,8 +68,8 @@ class Scatter:
 class Cloud:
     """One attack's perturbations: rows (n, m), coordinates in an orthonormal basis (d, m).
 
-    The basis spans the rows if there are fewer of them than pixels, which makes the rest
-    cheaper. Else it is None, and the rows are in pixels.
+    With fewer rows than pixels, the basis spans the rows, which makes the rest cheaper. Otherwise
+    it is None and the rows are in pixels.
     """
 
     rows: Tensor
@@ -90,10 +90,10 @@ class Cloud:
     def components(self, k: int, without: int | None = None) -> Components:
         """The leading k components, of all perturbations or without one group.
 
-        A group takes every GROUPS-th example, so that it has all classes.
+        A group is every GROUPS-th example, so that it contains all classes.
         """
         group = self.rows[:0] if without is None else self.rows[without::GROUPS]
-        covariance = self.scatter.less(Scatter.of(group)).covariance(self.centre)
+        covariance = self.scatter.minus(Scatter.of(group)).covariance(self.centre)
         values, vectors = leading(covariance, k)
         # rounding may put an eigenvalue that is 0 below it
         return Components(self._in_pixels(vectors), values.clamp(min=0), covariance.trace().item())
@@ -101,8 +101,7 @@ class Cloud:
     def random_bases(self, draws: int, k: int, rng: Stream) -> Tensor:
         """Orthonormal bases (draws, d, k) of random subspaces.
 
-        They are spanned by normal mixtures of the perturbations, which have exactly their
-        covariance.
+        Each subspace is spanned by normal vectors with exactly the covariance of the perturbations.
         """
         mean = self.centre * self.scatter.total / self.scatter.n
         # The sum of g_i (delta_i - mean) over normal g_i has n times the covariance of the
@@ -114,7 +113,7 @@ class Cloud:
         return torch.linalg.qr(self._in_pixels(mixed.T).T.reshape(draws, k, -1).mT).Q
 
     def _in_pixels(self, vectors: Tensor) -> Tensor:
-        """From coordinates (m, anything) to pixels (d, anything)."""
+        """From coordinates (m, ...) to pixels (d, ...)."""
         return vectors if self.basis is None else self.basis @ vectors
 
 

@@ -9,14 +9,14 @@ import numpy as np
 from scipy.stats import binom, t
 from torch import Tensor
 
-# groups of the jackknife; as many as there are examples if those are fewer
+# number of jackknife groups, unless there are fewer examples
 GROUPS = 20
 
 # value, low, high
-Ends = tuple[float, float, float]
+Estimate = tuple[float, float, float]
 
 
-def jackknife(value: float, without: Sequence[float]) -> Ends:
+def jackknife(value: float, without: Sequence[float]) -> Estimate:
     """A number in [0, 1] with its 95 % interval, from its values without each of g groups."""
     g = len(without)
     # the variance is (g - 1) / g times the sum of squares about the mean; np.var divides by g
@@ -25,8 +25,8 @@ def jackknife(value: float, without: Sequence[float]) -> Ends:
     return value, max(0.0, value - half), min(1.0, value + half)
 
 
-def mean_and_quantile(draws: Tensor) -> tuple[Ends, Ends]:
-    """Mean and 95 % quantile of independent draws (R,), with the intervals that R draws leave."""
+def mean_and_quantile(draws: Tensor) -> tuple[Estimate, Estimate]:
+    """Mean and 95 % quantile of independent draws (R,), each with its 95 % interval."""
     # The mean is taken after sorting, which fixes the order of its sum.
     ordered, count = draws.sort().values, len(draws)
     mean, half = ordered.mean().item(), 1.96 * ordered.std().item() / math.sqrt(count)

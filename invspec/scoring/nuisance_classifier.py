@@ -17,7 +17,7 @@ from invspec.kinds import Measure, Number, plain
 from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.scoring.codes import Code, Encoded, Features, code, in_memory, moments
-from invspec.scoring.pairs import READ, class_count
+from invspec.scoring.pairs import BATCH_SIZE, class_count
 from invspec.training.loop import fit
 from invspec.training.modes import seeded
 from invspec.training.recipe import Recipe
@@ -26,15 +26,15 @@ from invspec.training.recipe import Recipe
 class NuisanceClassifierMeasure(Measure):
     """Base class of measures that fit a nuisance classifier D_nc to the codes of clean images.
 
-    D_nc has three linear layers with ReLU. The net is frozen, in eval mode, and its codes are not
-    augmented. They are standardised by the mean and deviation of each dimension over the training
-    examples. That is affine and invertible, so it changes no information: a dimension that is
-    constant but for rounding is divided by the largest deviation of all, not by its own.
+    D_nc has three linear layers with ReLU. The net is frozen and in eval mode, and images are not
+    augmented. Codes are standardised by the mean and deviation of each dimension over the training
+    examples; a dimension that is constant up to rounding is divided by the largest deviation
+    instead of its own. The map is affine and invertible, so it preserves all information.
 
-    Minibatch descent (adam, one cycle of lr) on the cross-entropy. A share of the training
-    examples is held out; the weights of the epoch with the least cross-entropy on it are kept.
-    Initial weights, held-out examples and order depend on the fields alone, and no training ends
-    early, so that every net is judged by a classifier of the same budget.
+    Training minimises the cross-entropy (adam, one-cycle lr). A share of the training examples is
+    held out; the weights of the epoch with the lowest cross-entropy on it are kept. Initial
+    weights, held-out examples and order depend on the fields alone, and no training ends early, so
+    that every net is judged by a classifier with the same training budget.
     """
 
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
@@ -52,7 +52,7 @@ class NuisanceClassifierMeasure(Measure):
         default=0.1,
         ge=0,
         lt=1,
-        description="share of training examples that selects the epoch; 0: the last epoch",
+        description="share of training examples held out to select the epoch; 0: last epoch",
     )
 
     def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
@@ -63,25 +63,27 @@ class NuisanceClassifierMeasure(Measure):
         device = device_of(model)
         rng = Stream(f"nuisance classifier {json.dumps(self._recipe(features))}")
         codes = in_memory(Encoded(train.clean, code(model, features))).to(device)
-        chosen, learnt = self._divided(codes, rng)
+        held_out, train_codes = self._divide(codes, rng)
         # built on the CPU, so that its first weights do not depend on the device
         with seeded(rng, torch.device("cpu")):
-            net = self._net(learnt, class_count(model, train)).to(device)
+            net = self._net(train_codes, class_count(model, train)).to(device)
         # without held-out examples the weights of the last epoch stay
-        journal = Journal() if chosen is None else BestEpoch(net, chosen)
-        fit(net, learnt, rng, journal, self._training())
+        journal = Journal() if held_out is None else BestEpoch(net, held_out)
+        fit(net, train_codes, rng, journal, self._training())
         if isinstance(journal, BestEpoch):
             net.load_state_dict(journal.weights)
-        return NuisanceClassifier(code(model, features), net.eval().requires_grad_(False), learnt)
+        return NuisanceClassifier(
+            code(model, features), net.eval().requires_grad_(False), train_codes
+        )
 
     def _recipe(self, features: Features) -> dict[str, Any]:
-        """All that a fit depends on, except the net and the examples."""
+        """Everything that a fit depends on, except the net and the examples."""
         return {"features": features} | {
             name: plain(getattr(self, name)) for name in NuisanceClassifierMeasure.model_fields
         }
 
-    def _divided(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
-        """The held-out examples, if any, and those to learn from."""
+    def _divide(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
+        """The held-out examples, if any, and those to fit to."""
         order = rng.permutation(len(codes))
         count = max(round(self.validation * len(codes)), 1) if self.validation else 0
         if len(codes) - count < 1:
@@ -90,15 +92,15 @@ class NuisanceClassifierMeasure(Measure):
                 hint="widen the sample of the first attack",
             )
         # sorted: both parts keep the order of the examples
-        held_out, learnt = (places.sort().values for places in (order[:count], order[count:]))
-        return (codes.take(held_out) if count else None), codes.take(learnt)
+        held_out, rest = (places.sort().values for places in (order[:count], order[count:]))
+        return (codes.take(held_out) if count else None), codes.take(rest)
 
-    def _net(self, learnt: Split, classes: int) -> nn.Sequential:
-        standardise = StandardiseCodes(*moments(learnt))
+    def _net(self, train_codes: Split, classes: int) -> nn.Sequential:
+        standardise = StandardiseCodes(*moments(train_codes))
         widths = (standardise.mean.numel(), self.hidden, self.hidden)
         layers: list[nn.Module] = []
-        for above, below in pairwise(widths):
-            layers += [nn.Linear(above, below), nn.ReLU(), nn.Dropout(self.dropout)]
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(self.dropout)]
         return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
 
     def _training(self) -> Recipe:
@@ -113,11 +115,11 @@ class NuisanceClassifierMeasure(Measure):
 
 @dataclass(frozen=True)
 class NuisanceClassifier:
-    """D_nc on the codes of images; learnt holds the codes to which it was fitted."""
+    """D_nc on the codes of images; train_codes are the codes that it was fitted to."""
 
     code: Code
     net: nn.Module
-    learnt: Split
+    train_codes: Split
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
@@ -125,7 +127,7 @@ class NuisanceClassifier:
         return self.net(self.code(x))
 
     def codes(self, images: Split) -> Split:
-        """The codes of images, as log_probs takes them."""
+        """The codes of images, as input to log_probs."""
         return Encoded(images, self.code)
 
     def log_probs(self, codes: Split) -> tuple[Tensor, Tensor]:
@@ -137,7 +139,8 @@ class NuisanceClassifier:
 def log_probs(net: nn.Module, codes: Split) -> tuple[Tensor, Tensor]:
     """A net's log-probabilities (N, K) float64 of codes, and their labels (N,), on the CPU."""
     batches = [
-        (net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu()) for batch in codes.batches(READ)
+        (net(batch.x).double().log_softmax(1).cpu(), batch.y.cpu())
+        for batch in codes.batches(BATCH_SIZE)
     ]
     log_p, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return log_p, y
@@ -162,16 +165,16 @@ class StandardiseCodes(nn.Module):
 
 
 class BestEpoch(Journal):
-    """Keeps the weights of the epoch with the least cross-entropy on held-out codes."""
+    """Keeps the weights of the epoch with the lowest cross-entropy on held-out codes."""
 
-    def __init__(self, net: nn.Module, chosen: Split) -> None:
-        self.net, self.chosen = net, chosen
+    def __init__(self, net: nn.Module, held_out: Split) -> None:
+        self.net, self.held_out = net, held_out
         self.least, self.weights = float("inf"), dict[str, Tensor]()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Compare this epoch, after which the net is in training mode, with the best one."""
+        """Keep this epoch's weights if they are the best so far. The net stays in training mode."""
         self.net.eval()
-        log_p, y = log_probs(self.net, self.chosen)
+        log_p, y = log_probs(self.net, self.held_out)
         self.net.train()
         loss = -log_p.gather(1, y[:, None]).mean().item()
         if not self.weights or loss < self.least:

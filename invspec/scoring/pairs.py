@@ -24,11 +24,11 @@ from invspec.perceptual.distances import (
 
 Eligible = Literal["correct", "all"]
 
-# images, or pairs of them, that are held at a time
-READ = 256
+# images, or pairs, per batch
+BATCH_SIZE = 256
 
-# numbers of paths that are held at a time, 32 MiB, unless a single path has more
-HELD = 2**23
+# largest number of path entries held at a time, 32 MiB, unless a single path has more
+MAX_HELD = 2**23
 
 
 class PairMeasure(Measure):
@@ -69,7 +69,7 @@ class SuccessMeasure(DistanceMeasure):
     """Base class of measures of success: the final image is near the target."""
 
     max_distance: Number = Field(
-        default=0.03, gt=0, description="a pair at this distance or further has failed"
+        default=0.03, gt=0, description="a pair succeeds below this distance"
     )
 
     @property
@@ -99,12 +99,12 @@ def eligible(examples: Examples, which: Eligible) -> Tensor:
 def confidences(model: nn.Module, x: Tensor, label: Tensor) -> Tensor:
     """The probability of label (M,) for images x (M, C, H, W): (M,) on the device of x.
 
-    READ images at a time.
+    BATCH_SIZE images at a time.
     """
     device = device_of(model)
     parts = [
         model(images.to(device)).softmax(1).gather(1, classes.to(device)[:, None]).squeeze(1)
-        for images, classes in zip(x.split(READ), label.split(READ), strict=True)
+        for images, classes in zip(x.split(BATCH_SIZE), label.split(BATCH_SIZE), strict=True)
     ]
     return torch.cat(parts).to(x.device) if parts else x.new_empty(0)
 
@@ -119,7 +119,7 @@ def class_count(model: nn.Module, examples: Examples) -> int:
 def placed_batches(
     examples: Examples, size: int, *names: str
 ) -> Iterator[tuple[slice, Batch, dict[str, Tensor]]]:
-    """The batches of examples, each with its places among all of them."""
+    """The batches of examples, each with its positions among all examples."""
     done = 0
     for batch, tensors in examples.batches(size, *names):
         yield slice(done, done + len(batch)), batch, tensors
@@ -133,7 +133,7 @@ def placed_batches(
 class Walks:
     """Some pairs with their paths, on the model's device.
 
-    rows are their places among the pairs, batch their clean images x (B, C, H, W). The first
+    rows are their positions among all pairs, batch their clean images x (B, C, H, W). The first
     vertex of path (B, T, C, H, W) is the source. label (B,) is what the model predicts for the
     source, with confidence (B,).
     """
@@ -147,21 +147,21 @@ class Walks:
     confidence: Tensor
 
 
-def demand_path(examples: Examples) -> None:
-    """Raises InvspecError where the attack kept no path."""
+def require_path(examples: Examples) -> None:
+    """Raise InvspecError if the attack kept no path."""
     if not examples.has("path"):
         hint = "set keep_path: true on an attack that walks, such as nspgd"
         raise InvspecError("the attack kept no path", hint=hint)
 
 
 def walked(examples: Examples, device: torch.device, size: int | None = None) -> Iterator[Walks]:
-    """The pairs in order, at most size at a time; as many as HELD allows where size is None.
+    """The pairs in order, at most size at a time, or as many as MAX_HELD allows if size is None.
 
     Raises: InvspecError where the attack kept no path.
     """
-    demand_path(examples)
+    require_path(examples)
     if size is None:
-        size = max(1, HELD // rows_of(examples.tensors, "path", 0, 1).numel())
+        size = max(1, MAX_HELD // rows_of(examples.tensors, "path", 0, 1).numel())
     judged = examples.judged
     for rows, batch, tensors in placed_batches(examples, size, "x_adv", "path"):
         on_cpu = (
@@ -179,11 +179,11 @@ def distances_to_target(
 ) -> Tensor:
     """The distance of each pair's final image, or of its source if clean, to its target: (N,).
 
-    READ pairs at a time.
+    BATCH_SIZE pairs at a time.
     """
     between, device = distance(name, model), device_of(model)
     parts: list[Tensor] = []
-    for batch, tensors in examples.batches(READ, *(() if clean else ("x_adv",))):
+    for batch, tensors in examples.batches(BATCH_SIZE, *(() if clean else ("x_adv",))):
         x = batch.x if clean else tensors["x_adv"]
         parts.append(between(x.to(device), batch.targets.to(device)).double().cpu())
     return torch.cat(parts)

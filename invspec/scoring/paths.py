@@ -1,4 +1,4 @@
-"""Positions along a path, and what a path does: its steps and its confidence."""
+"""Positions along a path, and checks of its steps and its confidence."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from invspec.ops.types import Bounds
 from invspec.scoring.pairs import confidences
 
 
-def shares(vertices: int) -> list[float]:
-    """The share of a path, from 0 to 1, that ends at each of its vertices.
+def path_positions(vertices: int) -> list[float]:
+    """The position t of each vertex of a path, from 0 to 1.
 
-    >>> shares(3)
+    >>> path_positions(3)
     [0.0, 0.5, 1.0]
     """
     return [k / max(vertices - 1, 1) for k in range(vertices)]
@@ -25,13 +25,13 @@ def shares(vertices: int) -> list[float]:
 
 @dataclass(frozen=True)
 class PathCheck:
-    """What paths (B, T, C, H, W) do, one number for each, (B,) float64.
+    """What was found on paths (B, T, C, H, W), each field (B,) float64.
 
-    max_step: the longest step, in l2. jump: the length of the first segment if it is a jump,
-    else 0. min_margin: the least of f(x_i)[label] - (confidence - max_drop) over vertices;
+    max_step: the longest step, in l2. jump: the length of the first segment if it is a jump, else
+    0. min_margin: the least of f(x_i)[label] - (confidence - max_drop) over vertices;
     min_margin_between: the same over interior points of the segments, inf if none was checked.
-    outside: how far a pixel leaves its range. gap: how far a pixel of the path's ends differs
-    from the images that they should be.
+    outside: the largest distance of a pixel from its range. gap: the largest difference of a pixel
+    between the path's ends and the images that they should equal.
     """
 
     max_step: Tensor
@@ -48,7 +48,7 @@ class PathCheck:
         return cls(*(torch.cat([getattr(check, name) for check in checks]).cpu() for name in names))
 
     def extremes(self) -> dict[str, float]:
-        """The longest step and the like over all paths, by name."""
+        """Extremes over all paths, and the median of their longest steps, by name."""
         numbers = {
             "largest_step": self.max_step.max(),
             "median_step": self.max_step.quantile(0.5),
@@ -74,10 +74,10 @@ def verify_path(
 ) -> PathCheck:
     """Retrace paths (B, T, C, H, W): check each vertex and `interior` points of every segment.
 
-    label (B,) and confidence (B,) are what the model predicts for the sources; ends (B, 2, C,
-    H, W) are the source and the image to which the path should lead. The model sees pixels
-    within bounds. With jumps, the first segment leads from the source to the start of the walk,
-    and is judged apart.
+    label (B,) and confidence (B,) are what the model predicts for the sources; ends (B, 2, C, H, W)
+    are the images at which the path should begin and end. The model sees pixels clamped to bounds.
+    With jumps, the first segment leads from the source to the start of the walk, and counts as a
+    jump, not as a step.
     """
     assert path.shape[1] > 1, "a path has a source and an end"
     steps = _lengths(path)
@@ -106,7 +106,7 @@ def _lengths(path: Tensor) -> Tensor:
 
 
 def _gap(path: Tensor, ends: Tensor, bounds: Bounds) -> Tensor:
-    """How far a pixel of a path's first and last image differs from ends (B, 2, C, H, W): (B,)."""
+    """The largest difference of a pixel between a path's ends and ends (B, 2, C, H, W): (B,)."""
     return _furthest(path[:, [0, -1]].clamp(*bounds), ends.clamp(*bounds))
 
 
@@ -135,7 +135,7 @@ def _least_between(
 
     Returns (B,) float64, inf where no point counts.
     """
-    # one place of all segments after the other: all points at once would take many times the memory
+    # one point of every segment at a time: all at once would take `interior` times the memory
     least = [torch.full(label.shape, torch.inf, dtype=torch.float64, device=path.device)]
     for k in range(1, interior + 1):
         points = path[:, :-1].lerp(path[:, 1:], k / (interior + 1))

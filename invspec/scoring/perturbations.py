@@ -11,7 +11,7 @@ from invspec.data import Examples
 from invspec.ops.norms import Metric, size
 
 # images read at a time
-READ = 1024
+BATCH_SIZE = 1024
 
 # dividing by 255 on a GPU may change an unattacked pixel by up to this much
 ROUNDING = 1e-6
@@ -19,7 +19,7 @@ ROUNDING = 1e-6
 
 def distance(attacked: Examples, norm: Metric) -> Tensor:
     """The length of each example's perturbation, (N,)."""
-    # these two were measured when the attack was judged
+    # these two were computed when the attack was judged
     match norm:
         case "linf":
             return attacked.judged.linf
@@ -31,6 +31,8 @@ def distance(attacked: Examples, norm: Metric) -> Tensor:
 
 def perturbations(attacked: Examples) -> Iterator[Tensor]:
     """x_adv - x (B, C, H, W), batch by batch; 0 where they differ by no more than rounding."""
-    for batch, x_adv in zip(attacked.clean.batches(READ), attacked.x_adv.split(READ), strict=True):
+    for batch, x_adv in zip(
+        attacked.clean.batches(BATCH_SIZE), attacked.x_adv.split(BATCH_SIZE), strict=True
+    ):
         same = torch.isclose(x_adv, batch.x, rtol=ROUNDING, atol=ROUNDING)
         yield (x_adv - batch.x).masked_fill(same, 0)

@@ -1,4 +1,4 @@
-"""Which pairs a picture shows, and their images."""
+"""Selection of the pairs that a picture shows, and their images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from invspec.data import Examples
-from invspec.scoring.pairs import READ, placed_batches
+from invspec.scoring.pairs import BATCH_SIZE, placed_batches
 
 
 def pairs_of_one_source_per_class(examples: Examples, among: Tensor) -> Tensor:
-    """For each class the pairs of one source, one pair for each class of targets.
+    """For each class the pairs of one source, one pair per target class.
 
     among (N,) bool says which pairs may be chosen. The source is the first of those with the most
-    classes of targets. Returns the places (M,) of the pairs, rising.
+    target classes. Returns the positions (M,) of the pairs, in rising order.
     """
     rows, pairs = among.nonzero().squeeze(1), examples.pairs
     columns = (column[rows].tolist() for column in (pairs.y, pairs.source, pairs.y_target))
@@ -33,8 +33,8 @@ def pairs_of_one_source_per_class(examples: Examples, among: Tensor) -> Tensor:
 def one_pair_per_source(examples: Examples, among: Tensor, count: int) -> Tensor:
     """One pair of each of the first `count` sources: the n-th source with its n-th target.
 
-    Where a source has fewer than n targets, counting starts again at the first. among (N,) bool
-    says which pairs may be chosen. Returns the places (M,) of the pairs, rising.
+    Where a source has fewer than n targets, counting starts over at the first. among (N,) bool says
+    which pairs may be chosen. Returns the positions (M,) of the pairs, in rising order.
     """
     rows = among.nonzero().squeeze(1)
     by_source: dict[int, list[int]] = {}
@@ -47,7 +47,7 @@ def one_pair_per_source(examples: Examples, among: Tensor, count: int) -> Tensor
 
 @dataclass(frozen=True)
 class Shown:
-    """The images x, x_target and x_adv (M, C, H, W) of some pairs; rows (M,) are their places."""
+    """x, x_target and x_adv (M, C, H, W) of some pairs; rows (M,) are their positions."""
 
     rows: Tensor
     x: Tensor
@@ -56,10 +56,10 @@ class Shown:
 
     @classmethod
     def read(cls, examples: Examples, rows: Tensor) -> Self:
-        """The pairs at rising places; reads no further than the last of them."""
+        """The pairs at positions in rising order; stops reading after the last of them."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         last = int(rows[-1])
-        for places, batch, tensors in placed_batches(examples, READ, "x_adv"):
+        for places, batch, tensors in placed_batches(examples, BATCH_SIZE, "x_adv"):
             here = rows[(rows >= places.start) & (rows < places.stop)] - places.start
             parts.append((batch.x[here], batch.targets[here], tensors["x_adv"][here]))
             if places.stop > last:

@@ -15,17 +15,17 @@ from invspec.flows.invertible import Invertible
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.proxy import ModelProxy
-from invspec.scoring.pairs import READ
+from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import share, share_of_pairs
 
 Images = Iterator[tuple[Tensor, Tensor]]
 
 
 def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
-    """The net and the images x and x_adv (B, C, H, W) in the finest precision that was kept.
+    """The net and the images x and x_adv (B, C, H, W) in the finest precision stored.
 
-    If the attack kept exact images, these are x_adv, and the net is a copy in float64. READ
-    images at a time, on the net's device.
+    If the attack stored exact images, they replace x_adv, and the net is a copy in float64.
+    BATCH_SIZE images at a time, on the net's device.
     """
     if attacked.has("exact"):
         return in_double(model), _images(model, attacked, "exact")
@@ -35,14 +35,14 @@ def finest(model: nn.Module, attacked: Examples) -> tuple[nn.Module, Images]:
 def on_device(attacked: Examples, device: torch.device) -> Examples:
     """The same examples with their clean images on a device.
 
-    Pixels are made there, as for the attack: GPU and CPU divide by 255 differently.
+    Pixels are divided by 255 there, as for the attack, because GPU and CPU round differently.
     """
     return replace(attacked, clean=attacked.clean.to(device))
 
 
 def _images(model: nn.Module, attacked: Examples, name: str) -> Images:
     device = device_of(model)
-    for batch, tensors in on_device(attacked, device).batches(READ, name):
+    for batch, tensors in on_device(attacked, device).batches(BATCH_SIZE, name):
         x_adv = tensors[name].to(device)
         yield batch.x.to(x_adv.dtype), x_adv
 
@@ -56,7 +56,7 @@ def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str,
     modules = {name: module_at(net, name) for name in layers}
 
     def keep(name: str, output: Any) -> None:
-        """Keep a copy, since the next layer may work in place, without the rows of padding."""
+        """Keep a copy without padded rows; a copy, because the next layer may work in place."""
         outputs[name] += [
             part[: len(x)].flatten(1).clone() for part in tensors_of(modules[name], output)
         ]

@@ -1,4 +1,4 @@
-"""Confidence thresholds of classifiers that may reject, and the shares that they give."""
+"""Confidence thresholds of classifiers that may reject, and rates at these thresholds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Floats = NDArray[np.floating]
 # bootstrap draws behind an interval
 REPLICATES = 2000
 
-# linf that rounding may give an image that was not moved
-STILL = 1e-6
+# linf distance that rounding may give an unmoved image
+LINF_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A model's answers to images index (N,): right or not (N,) bool, and their confidence (N,)."""
+    """A model's answers to images index (N,): whether right (N,) bool, and confidence (N,)."""
 
     index: Tensor
     right: Tensor
@@ -57,7 +57,7 @@ class Answers:
 
 
 def answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
-    """The answers to the clean images, which the first attack has, and to each attack's images.
+    """The answers to the first attack's clean images and to every further attack's images.
 
     A single attack gives both.
 
@@ -69,7 +69,7 @@ def answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
             hint="remove sample.targets",
         )
     first, *others = (attacked.judged for attacked in examples)
-    if others and bool((first.linf > STILL).any()):
+    if others and bool((first.linf > LINF_ROUNDING).any()):
         raise InvspecError(
             "the first attack has moved images",
             hint="of: [identity, ...], with identity on the whole split",
@@ -78,17 +78,17 @@ def answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
 
 
 def worst(clean: Answers, attempts: Sequence[Answers]) -> tuple[Answers, Answers]:
-    """The images that all attempts have: their clean answers, and those to the worst attempt.
+    """Clean answers and worst answers for the images that all attempts share.
 
-    That is the most confident wrong answer, or the least confident answer if all are right.
+    The worst answer is the most confident wrong one or, if all are right, the least confident.
     """
     shared = torch.stack([torch.isin(clean.index, attempt.index) for attempt in attempts]).all(0)
     clean = clean.take(shared)
     aligned = [attempt.at(clean.index) for attempt in attempts]
     right = torch.stack([attempt.right for attempt in aligned])
     confidence = torch.stack([attempt.confidence for attempt in aligned])
-    place = torch.where(right, -confidence, confidence).argmax(0, keepdim=True)
-    columns = (column.gather(0, place).squeeze(0) for column in (right, confidence))
+    worst_attempt = torch.where(right, -confidence, confidence).argmax(0, keepdim=True)
+    columns = (column.gather(0, worst_attempt).squeeze(0) for column in (right, confidence))
     return clean, Answers(clean.index, *columns)
 
 
@@ -99,7 +99,7 @@ def worst(clean: Answers, attempts: Sequence[Answers]) -> tuple[Answers, Answers
 class Threshold:
     """A confidence threshold tau.
 
-    If it is estimated, with its bootstrap replicates (R,) and the number n of images behind it.
+    An estimated one has bootstrap replicates (R,) and the number n of images behind it.
     """
 
     value: float
@@ -110,14 +110,14 @@ class Threshold:
     def accepting(cls, share: float, confidences: Floats) -> Self:
         """The largest threshold that accepts at least a share of confidences (n,).
 
-        That is the order statistic at place k = floor((1 - share) n), counted from 0. The order
-        statistic k of a resample of n values is the value at place floor(n U), where U is the same
-        order statistic of n uniform numbers: Beta(k + 1, n - k).
+        That is the order statistic at position k = floor((1 - share) n), counted from 0. The order
+        statistic k of a resample of n values is the value at position floor(n U), where U is the
+        same order statistic of n uniform numbers: Beta(k + 1, n - k).
         """
         ordered, n = np.sort(confidences), len(confidences)
         # 1 - 0.9 is less than 0.1 in floating point
         place = min(math.floor((1 - share) * n + 1e-9), n - 1)
-        # fixed seeds, here and below: an interval belongs to its numbers, not to a run
+        # fixed seeds, here and below, so that equal data give equal intervals
         draws = np.random.default_rng(0).beta(place + 1, n - place, REPLICATES)
         replicates = ordered[np.minimum((n * draws).astype(int), n - 1)]
         return cls(float(ordered[place]), replicates, n)
@@ -134,7 +134,7 @@ class Threshold:
 # which images count, and which are in the denominator, each (N,) bool
 Counts = tuple[Tensor, Tensor]
 
-# of clean answers and of those to attempts, at a threshold
+# from clean answers, answers under attack, and a threshold
 Rate = Callable[[Answers, Answers, float], Counts]
 
 
@@ -155,7 +155,7 @@ def robust_error(clean: Answers, adv: Answers, tau: float) -> Counts:
 
 
 def false_positive(clean: Answers, adv: Answers, tau: float) -> Counts:
-    """FPR: images classified correctly whose attempt is wrong and accepted, among all."""
+    """FPR: images right when clean, but wrong and accepted under attack, among all."""
     return clean.right & ~adv.right & (adv.confidence >= tau), torch.ones_like(clean.right)
 
 
@@ -176,7 +176,7 @@ def _replicates(rate: Rate, clean: Answers, adv: Answers, tau: Threshold) -> Flo
     share to which half an example of each outcome has been added.
     """
     drawn = np.full(REPLICATES, tau.value) if tau.replicates is None else tau.replicates
-    # not the seed of the replicates of tau, which these draws must not follow
+    # another seed than for the replicates of tau, of which these draws are independent
     rng, shares = np.random.default_rng(1), np.full(REPLICATES, np.nan)
     for value in np.unique(drawn).tolist():
         counted, among = rate(clean, adv, value)
@@ -188,7 +188,7 @@ def _replicates(rate: Rate, clean: Answers, adv: Answers, tau: Threshold) -> Flo
 
 
 def _ends(replicates: Floats) -> tuple[float, float]:
-    """The 95 % interval of draws (R,) of a number in [0, 1]; NaN may be any such number."""
+    """The 95 % interval of draws (R,) of a number in [0, 1]; NaN widens both ends."""
     low, high = (
         np.quantile(np.nan_to_num(replicates, nan=worst_case), level, method="nearest")
         for level, worst_case in ((0.025, 0.0), (0.975, 1.0))

@@ -21,8 +21,8 @@ from invspec.search.search import Search
 class Ball:
     """Valid images within eps of x in a norm, for any x (B, C, H, W).
 
-    unit is one unit of eps in pixels, broadcastable to x, if eps is not in pixels: (1, C, 1, 1) for
-    a standardising model.
+    unit is one unit of eps in pixels, broadcastable to x; None if eps is in pixels. It is
+    (1, C, 1, 1) for a standardising model.
     """
 
     norm: Norm
@@ -46,23 +46,23 @@ class Ball:
         return noise.add_(x).clamp_(*self.bounds)
 
     def step(self, x_adv: Tensor, gradient: Tensor, x: Tensor, length: float | Tensor) -> Tensor:
-        """Steepest ascent from x_adv by length, (B,) or a number, and back into the ball."""
+        """Move x_adv along the steepest ascent by length, (B,) or a number, and project it."""
         length = per_example(length, x) if isinstance(length, Tensor) else length
         return self.project(x_adv + length * steepest(gradient, self.norm), x)
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """The nearest image of the ball around x, then of the box, which only shortens."""
+        """Project x_adv onto the ball around x, then clamp it, which does not leave the ball."""
         delta = project(self._measured(x_adv - x), self.eps, self.norm)
         return (x + (delta if self.unit is None else delta * self.unit)).clamp(*self.bounds)
 
     def contains(self, x_adv: Tensor, x: Tensor, slack: float = 0.0) -> Tensor:
-        """Which images (B,) are valid and within eps of x, up to slack in units of eps."""
+        """Which images are valid and within eps + slack of x, (B,) bool; slack in units of eps."""
         low, high = self.bounds
         valid = ((x_adv >= low) & (x_adv <= high)).flatten(1).all(1)
         return valid & (size(self._measured(x_adv - x), self.norm) <= self.eps + slack)
 
     def _measured(self, delta: Tensor) -> Tensor:
-        """A perturbation (B, C, H, W) of pixels in units of eps."""
+        """A perturbation (B, C, H, W) in pixels, converted to units of eps."""
         return delta if self.unit is None else delta / self.unit
 
 
@@ -72,20 +72,23 @@ def at_length(noise: Tensor, length: Tensor, norm: Norm) -> Tensor:
 
 
 def random_direction(x: Tensor, norm: Norm, rng: Draws) -> Tensor:
-    """Noise of the shape of x and of length 1: a scaled uniform draw for linf, else isotropic."""
+    """Noise shaped like x, of length 1: a scaled uniform draw for linf, else isotropic."""
     shape = tuple(x.shape)
     noise = (2 * rng.uniform(shape) - 1 if norm == "linf" else rng.normal(shape)).to(x)
     return noise / per_example(size(noise, norm), noise)
 
 
 def can_move(x: Tensor, gradient: Tensor, bounds: Bounds, gap: float | Tensor = 0.0) -> Tensor:
-    """Pixels more than gap, (B, 1, 1, 1) or a number, from the bound their gradient points to."""
+    """Which entries are more than gap away from the bound that their gradient points to.
+
+    gap is (B, 1, 1, 1) or a number.
+    """
     low, high = bounds
     return torch.where(gradient > 0, x < high - gap, x > low + gap)
 
 
 def eps_0_skips_model(perturb: Callable[..., Perturbed]) -> Callable[..., Perturbed]:
-    """Decorates `perturb` of an attack with a field eps: eps 0 returns x and runs no model."""
+    """Decorator for `perturb` of attacks with eps: eps 0 returns x without running the model."""
 
     @wraps(perturb)
     def skipping(attack: Any, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -1,4 +1,4 @@
-"""Types of fields that several attacks have."""
+"""Types of fields that several attacks share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Label = Annotated[
     Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
 ]
 
-# number of other classes that a minimum-norm attack climbs towards one by one
+# number of other classes that a minimum-norm attack targets one by one
 Rivals = Annotated[
-    int, Field(ge=0, description="likeliest other classes, each climbed towards separately")
+    int, Field(ge=0, description="number of likeliest other classes, each also targeted on its own")
 ]

@@ -1,4 +1,4 @@
-"""Running the attacks of another library: passes counted, generators seeded, no warnings."""
+"""Running attacks of another library: count passes, seed generators, suppress warnings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Counting(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net, self.forwards, self.backwards = net, 0, 0
-        # of this wrapper alone: Foolbox would warn of train mode, and the net keeps its mode
+        # only of this wrapper, since Foolbox warns about train mode; the net keeps its mode
         self.training = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Counting(nn.Module):
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Suppress warnings: those of a foreign library are about its own code."""
+    """Suppress warnings, which concern the other library's own code."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

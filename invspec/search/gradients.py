@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-# logits (B, K) and y (B,) to the value that is climbed, (B,)
+# logits (B, K) and y (B,) to the values to maximise, (B,)
 Objective = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -21,7 +21,7 @@ def input_gradient(model: nn.Module, objective: Objective, x: Tensor, y: Tensor)
     """Gradient (B, C, H, W) of each example's own objective at x."""
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
-        # a sum: a mean would scale an example's gradient by the size of its batch
+        # a sum: a mean would scale an example's gradient with the batch size
         total = objective(model(leaf), y).sum()
     return torch.autograd.grad(total, leaf)[0]
 
@@ -46,7 +46,7 @@ def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:
 
 
 def lead_of(target: Tensor) -> Objective:
-    """The logit of target (B,) less that of the label."""
+    """The objective that is the logit of target (B,) minus that of the label."""
     return lambda logits, y: (
         logits.gather(1, target.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))
     ).squeeze(1)

@@ -19,21 +19,25 @@ from invspec.search.search import Search
 
 
 class MinimalNorm(Attack):
-    """Base class of minimum-norm attacks: the fields that they share.
+    """Base class of minimum-norm attacks, with the fields they share.
 
-    Their result is x for examples that are misclassified already, at distance 0, and where nothing
-    was found: an unchanged prediction marks a failure. At the end, `refine` bisections of the
-    segment from x to the image found look for a nearer adversarial image; for l0, they bisect the
-    number of changed entries and undo the smallest changes first. Each one costs a forward pass.
+    The result is x where x is already misclassified, at distance 0, and where no adversarial image
+    was found: a prediction equal to the label marks a failure. At the end, `refine` bisections of
+    the segment from x to the image found look for a nearer adversarial image; for l0, they bisect
+    the number of changed entries and undo the smallest changes first. Each bisection costs a
+    forward pass.
     """
 
     needs_float32: ClassVar[bool] = True
 
     label: Label = Field(
-        default="true", description="leave the true label, or the one predicted for x"
+        default="true", description="label to attack: true, or predicted by the model"
     )
     refine: int = Field(
-        default=10, ge=0, le=20, description="bisections back towards x; 0: as in the paper"
+        default=10,
+        ge=0,
+        le=20,
+        description="final bisections back towards x; 0: none, as in the paper",
     )
 
 
@@ -41,8 +45,8 @@ class Nearest:
     """The nearest adversarial images found so far, for the active examples of a search.
 
     The score of the search is minus the distance from x in the norm. fallback (M, C, H, W) holds
-    random directions, for gradients that vanish. levels: pixels are rounded to that many
-    equidistant values.
+    random directions that replace vanished gradients. levels: number of equally spaced values to
+    which pixels are rounded.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Nearest:
         norm: Metric,
         levels: int | None = None,
     ) -> Nearest:
-        """The state before the first offer; examples misclassified at x have left, with x."""
+        """The initial state; examples that are already misclassified have left, with result x."""
         # drawn for the whole batch: an example's direction must not depend on which others are
         # active
         fallback = rng.normal(tuple(batch.x.shape)).to(batch.x)
@@ -74,12 +78,12 @@ class Nearest:
 
     @property
     def distance(self) -> Tensor:
-        """Distance (M,) of the nearest image from x, inf where there is none."""
+        """Distance (M,) from x to the nearest adversarial image, inf where none was found."""
         return -self.search.score
 
     @property
     def found(self) -> Tensor:
-        """Whether there is one, (M,) bool."""
+        """Whether an adversarial image was found, (M,) bool."""
         return self.search.score.isfinite()
 
     def offer(self, x_adv: Tensor, adversarial: Tensor) -> None:
@@ -94,7 +98,7 @@ class Nearest:
         return adversarial
 
     def valid(self, x_adv: Tensor) -> Tensor:
-        """The nearest image within the pixel bounds and, if there are any, on the levels."""
+        """The nearest image within the pixel bounds and, if set, on the levels."""
         low, high = self.search.batch.bounds
         x_adv = x_adv.clamp(low, high)
         if self.levels is None:
@@ -104,7 +108,7 @@ class Nearest:
         return (low + spacing * ((x_adv - low) / spacing).round()).clamp(low, high)
 
     def inner(self) -> Nearest:
-        """A search of its own for the active examples, to be merged."""
+        """A separate search on the active examples, whose result `merge` adds."""
         search = Search(self.search.model, self.search.active)
         return Nearest(search, self.norm, self.fallback, self.levels)
 
@@ -116,7 +120,7 @@ class Nearest:
         self.offer(result.x_adv, (result.x_adv != self.search.x).flatten(1).any(1))
 
     def objectives(self, loss: Objective, rivals: int) -> list[Objective]:
-        """What to climb: the loss, then the logit of each of the likeliest other classes.
+        """The objectives to maximise: the loss, then the lead of each likeliest other class.
 
         The loss leads to the class that gains first, which need not be the nearest. Rivals, if
         there are any, cost a forward pass. Empty if no example is active.
@@ -132,7 +136,7 @@ class Nearest:
         ]
 
     def refined(self, bisections: int) -> Perturbed:
-        """The result, after bisections between x, which is not adversarial, and the image found."""
+        """The result, after bisections between x and the adversarial image found."""
         if len(self.search):
             self._bisect(bisections)
         return self.search.result()
@@ -151,9 +155,9 @@ class Nearest:
 
 
 def shrink(delta: Tensor, share: Tensor, norm: Metric) -> Tensor:
-    """A perturbation of share (B,) times the length of delta (B, ...).
+    """Shrink delta (B, ...) to share (B,) of its length.
 
-    For l0 it keeps the largest entries of delta, share of their number.
+    For l0, keep the largest entries of delta: share of their number.
     """
     if norm == "l0":
         return project(delta, share * size(delta, "l0"), "l0")
@@ -167,5 +171,5 @@ def ascent(gradient: Tensor, fallback: Tensor) -> Tensor:
 
 
 def cosine(first: float, last: float, step: int, steps: int) -> float:
-    """Half a period of a cosine, from first at step 0 to last at step `steps`."""
+    """Cosine schedule from first at step 0 to last at step `steps`."""
     return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2

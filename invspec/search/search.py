@@ -18,18 +18,19 @@ from invspec.search.gradients import Objective
 class Search:
     """One attack on a batch of B examples, of which M are still active.
 
-    Every pass through the model goes through a search, which counts it for the active examples:
-    an attack never counts by itself. Examples only ever become inactive (`narrow`); what an
-    attack does with some of them and then with all again is an inner search on `active`, whose
-    result is added by `include`.
+    Every pass through the model goes through a search, which counts it for the active examples;
+    attacks do not count passes themselves. Examples that leave (`narrow`) do not return. To work on
+    some examples and later on all again, an attack runs an inner search on `active`, whose passes
+    are added by `include`.
 
     rows (M,) int64 are the positions of the active examples in the batch; x (M, C, H, W) and
-    y (M,) are theirs, and so are all images passed to and returned by the methods. x_adv
-    (M, C, H, W) is the best image offered so far, score (M,) its score; before, x and -inf.
+    y (M,) are their images and labels, and methods take and return tensors for these examples.
+    x_adv (M, C, H, W) is the best image offered so far, score (M,) its score; before any offer,
+    x and -inf.
 
-    Passes are Python integers, the same for all active examples. They are written to an example's
-    row when it leaves, together with its image: counting launches no kernel and waits for no
-    device, and an attack that keeps all examples to its end pays for none of this.
+    Pass counts are Python integers, the same for all active examples, and are written to an
+    example's row when it leaves, together with its image. So counting launches no kernel and does
+    not wait for the device, and attacks that keep all examples to the end pay nothing.
 
     label predicted replaces y by the model's prediction for x, at the cost of a forward pass.
     vertices: length T of the path (T, B, C, H, W), if one is kept; its first vertex is x.
@@ -93,10 +94,10 @@ class Search:
         self._y = y if self._rows is None else None
 
     def narrow(self, stay: Tensor, x_adv: Tensor | None = None) -> Tensor | None:
-        """Go on with the examples where stay (M,) bool; the others leave with their x_adv.
+        """Keep the examples where stay (M,) bool is true; the others leave with their x_adv.
 
-        x_adv (M, C, H, W) is by default the best image so far. Returns the positions (m,) int64 of
-        those that stay, by which an attack cuts its own tensors; None if no example leaves.
+        x_adv (M, C, H, W) defaults to the best images so far. Returns the positions (m,) int64 of
+        those that stay, to index the attack's own tensors; None if no example leaves.
         """
         # nonzero waits for the device; all that follows is skipped if no example leaves
         leaving = (~stay).nonzero().squeeze(1)
@@ -152,7 +153,7 @@ class Search:
     ) -> None:
         """Count passes of the active examples, or of those at positions (m,) among them.
 
-        Only for passes that are not through the methods above, as those that return features.
+        Only for passes that bypass the methods above, such as those that return features.
         """
         if positions is None:
             self._forwards += forwards
@@ -178,9 +179,9 @@ class Search:
         return self._score
 
     def offer(self, x_adv: Tensor, score: Tensor, among: Tensor | None = None) -> None:
-        """Keep images (M, C, H, W) that score higher (M,) than the best so far.
+        """Keep images (M, C, H, W) whose score (M,) is higher than the best so far.
 
-        among (M,) bool: where an image counts at all.
+        among (M,) bool: only images where it is true are considered.
         """
         # an image whose score is NaN is never kept: comparisons with NaN are false
         score = score.to(self.score)
@@ -189,7 +190,7 @@ class Search:
         self._score = torch.where(better, score, self.score)
 
     def judge(self, objective: Objective, x_adv: Tensor) -> Tensor | None:
-        """Let examples leave that are misclassified at x_adv; offer x_adv for the others.
+        """Offer x_adv, and let examples that are misclassified there leave with it.
 
         Costs a forward pass. Returns the positions of those that stay, as `narrow` does.
         """
@@ -200,7 +201,7 @@ class Search:
         return self.narrow(logits.argmax(1) == self.y, x_adv)
 
     def merge(self, run: Search) -> None:
-        """Take over an inner search on `active`: its passes, ended examples and best images."""
+        """Add an inner search on `active`: its passes, best images and examples that have left."""
         inner = run.result()
         self.include(inner)
         # those that left the run are misclassified: they leave this search too, with that image
@@ -212,13 +213,13 @@ class Search:
         self.narrow(stay, inner.x_adv)
 
     def vertex(self, x_adv: Tensor) -> None:
-        """Add x_adv to the path, if one is kept; those that have left stay where they were."""
+        """Add x_adv to the path, if one is kept; examples that left repeat their last image."""
         if self._path is not None:
             self._results.x_adv[self._here] = x_adv
             self._path.append(self._results.x_adv)
 
     def result(self, x_adv: Tensor | None = None) -> Perturbed:
-        """End the search. x_adv (M, C, H, W) of the active examples: by default the best so far."""
+        """End the search with x_adv (M, C, H, W) for the active examples, by default the best."""
         x_adv = self.x_adv if x_adv is None else x_adv
         if self._written is None and self._path is None:
             return Perturbed.costing(x_adv, self._forwards, self._backwards)
@@ -233,8 +234,8 @@ class Search:
     @property
     def _results(self) -> Perturbed:
         if self._written is None:
-            none = torch.zeros_like(self.batch.y)
-            self._written = Perturbed(self.batch.x.clone(), none, none.clone())
+            zeros = torch.zeros_like(self.batch.y)
+            self._written = Perturbed(self.batch.x.clone(), zeros, zeros.clone())
         return self._written
 
     def _write(self, rows: Tensor | slice, x_adv: Tensor) -> None:
@@ -244,7 +245,7 @@ class Search:
     def _add(self, rows: Tensor | slice, forwards: int | Tensor, backwards: int | Tensor) -> None:
         results = self._results
         for total, passes in ((results.forwards, forwards), (results.backwards, backwards)):
-            # as few kernels as possible: none for 0 passes, and no copy where all rows are meant
+            # as few kernels as possible: none for 0 passes, and no indexing for all rows
             if isinstance(rows, slice):
                 total.add_(passes)
             elif isinstance(passes, Tensor) or passes:
@@ -261,7 +262,7 @@ class Evaluation(NamedTuple):
 
 @dataclass
 class Path:
-    """Images (T, B, C, H, W) on the way, of which the first `length` are known."""
+    """A path (T, B, C, H, W), of which the first `length` vertices are filled in."""
 
     images: Tensor
     length: int = 1
@@ -278,6 +279,6 @@ class Path:
         self.length += 1
 
     def finished(self, x_adv: Tensor) -> Tensor:
-        """The whole path; one that ended early stays at x_adv."""
+        """The whole path; vertices after its end repeat x_adv."""
         self.images[self.length :] = x_adv
         return self.images

@@ -17,13 +17,13 @@ from invspec.search.search import Search
 
 
 class TargetWalk(Attack):
-    """Base class of target walks: the fields that they share, and what their paths promise."""
+    """Base class of target walks: their shared fields, and what their paths promise."""
 
     needs_float32: ClassVar[bool] = True
 
     steps: int = Field(default=100, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
-        default=0.05, ge=0, le=1, description="confidence that may be lost along the walk"
+        default=0.05, ge=0, le=1, description="largest loss of confidence along the walk"
     )
     strict: bool = Field(default=False, description="also refuse a loss of exactly max_drop")
     keep_path: bool = Field(default=False, description="return every image of the walk")
@@ -46,13 +46,14 @@ class TargetWalk(Attack):
 class Walk:
     """The state of a target walk on one batch.
 
-    Of the M active examples it holds x and x_target (M, C, H, W), where they are and where they
-    are going; label and confidence (M,), which the model predicts for the source; doubt (M,), one
-    minus the confidence in that label at x; and gradient (M, C, H, W) of the label's log-odds at x,
-    which is parallel to the gradient of the confidence, and does not vanish where that rounds to 1.
+    For the M active examples, x and x_target (M, C, H, W) are the current images and the targets;
+    label and confidence (M,) are the model's prediction for the source; doubt (M,) is 1 minus the
+    confidence in that label at x; and gradient (M, C, H, W) is that of the label's log-odds at x,
+    which is parallel to the gradient of the confidence, but does not vanish where the confidence
+    rounds to 1.
 
-    clamp_input: x may leave the pixel bounds, and the model, the path and the result get visible
-    (M, C, H, W), which is x clamped. Otherwise every step is clamped, and visible is x.
+    With clamp_input, x may leave the pixel bounds, and the model, the path and the result use
+    visible (M, C, H, W), which is x clamped. Otherwise every step is clamped, and visible is x.
     """
 
     def __init__(
@@ -76,18 +77,18 @@ class Walk:
 
     @property
     def active(self) -> bool:
-        """Whether steps are left, and examples to take them."""
+        """Whether steps and active examples are left."""
         return self.steps_left > 0 and len(self.search) > 0
 
     def jump(self, x: Tensor) -> None:
-        """Set out from x (B, C, H, W) where the confidence allows it, else from the source."""
+        """Start the walk at x (B, C, H, W) where the confidence allows it, else at the source."""
         self._judge(x, wants_gradient=True)
 
     def attempt(self, x: Tensor) -> Tensor:
-        """Step to x (M, C, H, W) where the confidence there allows it; returns where, (M,) bool.
+        """Step to x (M, C, H, W) where the confidence allows it; returns whether, (M,) bool.
 
-        x is changed in place: it is brought into the pixel bounds. The pass that judges it also
-        gives the gradient for the next step; the last step needs none.
+        x is clamped in place. The pass that judges it also gives the gradient for the next step;
+        the last step needs none.
         """
         self.steps_left -= 1
         if not self.clamp_input:
@@ -95,7 +96,7 @@ class Walk:
         return self._judge(x, wants_gradient=self.steps_left > 0)
 
     def narrow(self, stay: Tensor, memory: Tensor) -> Tensor:
-        """Go on with the examples where stay (M,) bool; returns their part of memory (M, ...)."""
+        """Keep the examples where stay (M,) bool; returns their rows of memory (M, ...)."""
         staying = self.search.narrow(stay, self.visible)
         if staying is None:
             return memory

@@ -175,7 +175,7 @@ def test_target_classes_are_in_the_order_of_their_logits_at_x() -> None:
 
 def test_a_loss_of_more_logits_than_classes_is_refused() -> None:
     batch = batch_of()
-    with pytest.raises(InvspecError, match="four logits, the model has 3"):
+    with pytest.raises(InvspecError, match="four classes, the model has 3"):
         APGD(loss="dlr_targeted").perturb(linear(3), batch, draws(batch))
 
 

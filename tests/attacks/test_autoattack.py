@@ -93,7 +93,7 @@ def test_fewer_than_four_classes_are_refused() -> None:
     batch, model = patterns(4), nn.Sequential(nn.Flatten(), nn.Linear(32, 3)).requires_grad_(False)
     with pytest.raises(
         InvspecError,
-        match="the targeted dlr loss of autoattack compares four logits, the model has 3",
+        match="the targeted dlr loss of autoattack needs at least four classes, the model has 3",
     ):
         AutoAttack().perturb(model, batch, draws(batch))
 

@@ -235,7 +235,7 @@ def test_the_first_of_equal_candidates_is_chosen_and_the_last_with_compat(
     batch = Batch(torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, dtype=torch.int64), torch.arange(2))
     candidates = [torch.zeros_like(batch.x), torch.ones_like(batch.x)]
     search = Search(OwnWeights(torch.zeros(2, 16)), batch)
-    x_adv = MSD(compat=compat)._highest(search, batch.x, candidates)
+    x_adv = MSD(compat=compat)._best_candidate(search, batch.x, candidates)
     assert (x_adv == chosen).all()
 
 

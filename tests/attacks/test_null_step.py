@@ -85,7 +85,7 @@ def test_the_largest_alpha_is_exact_whichever_units_are_held() -> None:
     assert {step.sign_flips for step in steps(attack)} == {0}
     weights = Weights.of(trained())
     for x, step in zip(flattened(pairs())[0], steps(attack), strict=True):
-        before, after = (weights.w1 @ image + weights.b1 > 0 for image in (x, x + step.taken))
+        before, after = (weights.w1 @ image + weights.b1 > 0 for image in (x, x + step.delta))
         assert torch.equal(before, after)
     assert all(step.alpha == 1 for step in steps(NullStep(constraint=50.0, alpha="largest")))
 

@@ -184,5 +184,5 @@ def test_a_sweep_is_not_warm_started() -> None:
 
 
 def test_restarts_from_zero_are_refused() -> None:
-    with pytest.raises(ValidationError, match="start zero makes all 3 restarts equal"):
+    with pytest.raises(ValidationError, match="with start zero all 3 restarts are equal"):
         PGDConf(restarts=3)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.attacks.spatial import TOGETHER, Spatial, evenly, worst
+from invspec.attacks.spatial import IMAGES_PER_PASS, Spatial, evenly, worst
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.ops.geometry import transform
@@ -162,14 +162,14 @@ def test_the_grid_is_no_weaker_than_a_random_part_of_it() -> None:
     assert (reached >= loss.amax(1) - 1e-5)[survived].all()
 
 
-@pytest.mark.parametrize("n", [1, 6, TOGETHER + 1])
+@pytest.mark.parametrize("n", [1, 6, IMAGES_PER_PASS + 1])
 def test_many_transforms_of_a_small_batch_share_a_forward_pass(n: int) -> None:
     net, attack = Net(), SMALL
     result = perturbed(attack, batch_of(n), net)
     assert result.forwards.tolist() == [45] * n
     assert not result.backwards.any()
     assert sum(net.sizes) == 45 * n
-    assert len(net.sizes) == -(-45 // max(1, TOGETHER // n))
+    assert len(net.sizes) == -(-45 // max(1, IMAGES_PER_PASS // n))
 
 
 def test_the_predicted_label_costs_one_more_forward_pass() -> None:

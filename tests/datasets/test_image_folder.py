@@ -21,7 +21,7 @@ from invspec.errors import InvspecError
 from invspec.files import streaming
 from invspec.files.decoding import decoded
 from invspec.files.listing import listing
-from invspec.files.streaming import AHEAD, THREADS, StreamedSplit
+from invspec.files.streaming import BATCHES_AHEAD, THREADS, StreamedSplit
 from invspec.kinds import Dataset
 from invspec.ops.draws import Stream
 from invspec.registry import methods
@@ -183,9 +183,9 @@ def test_at_most_a_few_batches_are_read_ahead(tmp_path: Path, opened: list[str])
         photo(tmp_path / "only" / f"{number:02}.png", 24, 24, number)
     batches = folder(tmp_path).load("test").batches(2)
     next(batches)
-    assert len(opened) <= 2 * (1 + AHEAD)
+    assert len(opened) <= 2 * (1 + BATCHES_AHEAD)
     batches.close()  # type: ignore[attr-defined]
-    assert len(opened) <= 2 * (1 + AHEAD)
+    assert len(opened) <= 2 * (1 + BATCHES_AHEAD)
 
 
 # ─ keys ─
@@ -261,7 +261,7 @@ def test_a_missing_folder_is_refused_with_the_line(
     expected = f"{where}: {tmp_path}/birds/train cannot be read: No such file or directory"
     assert (
         told
-        == f"error: {expected}\nhint: expected a folder with a folder of images for each class\n"
+        == f"error: {expected}\nhint: expected a folder with one subfolder of images per class\n"
     )
 
 

@@ -32,7 +32,7 @@ def read(
 @pytest.fixture
 def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every split is too large for memory."""
-    monkeypatch.setattr(spheres, "IN_MEMORY", 0)
+    monkeypatch.setattr(spheres, "MAX_BYTES_IN_MEMORY", 0)
 
 
 def test_the_radius_is_the_label() -> None:
@@ -75,7 +75,7 @@ def test_a_drawn_split_has_the_points_of_one_in_memory() -> None:
     dataset = Spheres(d=5, test=2 * BLOCK + 100)
     drawn = dataset.load("test")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spheres, "IN_MEMORY", 2**29)
+        patch.setattr(spheres, "MAX_BYTES_IN_MEMORY", 2**29)
         held = dataset.load("test")
     assert isinstance(drawn, DrawnSplit)
     assert isinstance(held, TensorSplit)

@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision import transforms
 
 from invspec.errors import InvspecError
-from invspec.files.decoding import LONGEST, decoded
+from invspec.files.decoding import MAX_RATIO, decoded
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 30), (30, 41), (33, 33), (24, 9), (7, 300)])
@@ -40,14 +40,14 @@ def test_deep_pixels_are_refused_and_not_clipped(tmp_path: Path) -> None:
     with pytest.raises(InvspecError) as problem:
         decoded(path, 8, 8)
     assert problem.value.message == f"{path} has pixels of mode I;16, expected 8 bits per channel"
-    assert problem.value.hint == "convert it to 8 bits, with the scale that you intend"
+    assert problem.value.hint == "convert it to 8 bits per channel with the scale that you intend"
 
 
 def test_the_longest_strip_is_read_and_a_longer_one_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    photo(path, 1, LONGEST)
+    photo(path, 1, MAX_RATIO)
     assert decoded(path, 2, 2).shape == (2, 2, 3)
-    photo(path, LONGEST + 1, 1)
+    photo(path, MAX_RATIO + 1, 1)
     with pytest.raises(InvspecError, match=r"a\.png is 101x1, expected at most 100 times as long"):
         decoded(path, 2, 2)
 

@@ -96,7 +96,7 @@ def test_a_digest_does_not_depend_on_where_the_folder_is(root: Path) -> None:
 
 
 def test_a_folder_of_another_layout_is_refused(root: Path, tmp_path: Path) -> None:
-    layout = "expected a folder with a folder of images for each class"
+    layout = "expected a folder with one subfolder of images per class"
     (root / "empty").mkdir()
     for folder, message in (
         (root / "nowhere", "cannot be read: No such file or directory"),

@@ -16,7 +16,7 @@ from invspec.errors import InvspecError
 from invspec.files import streaming
 from invspec.files.decoding import decoded
 from invspec.files.listing import listing
-from invspec.files.streaming import AHEAD, StreamedSplit
+from invspec.files.streaming import BATCHES_AHEAD, StreamedSplit
 
 SIZE, RESIZE, IMAGES = 6, 8, 14
 
@@ -77,7 +77,7 @@ def test_at_most_two_batches_are_decoded_ahead(
     batches: Iterator[Batch] = split.batches(size)
     for read in range(1, 4):
         next(batches)
-        assert read * size <= len(names) <= (read + AHEAD) * size
+        assert read * size <= len(names) <= (read + BATCHES_AHEAD) * size
 
 
 def test_an_empty_split_gives_one_empty_batch_as_a_split_in_memory_does(

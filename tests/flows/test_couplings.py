@@ -11,7 +11,7 @@ from flow_toys import learnt, random_maps
 from torch import nn
 
 from invspec.flows.couplings import (
-    LEAST_H,
+    MIN_H,
     AdditiveCoupling,
     AffineCoupling,
     NormedConv,
@@ -55,7 +55,7 @@ def test_inverting_far_away_codes_does_not_overflow() -> None:
     x = layer.inverse(torch.ones(1, 4, 2, 2))
     assert x.isfinite().all()
     log_det = layer(x)[1]
-    assert log_det.item() == pytest.approx(8 * math.log(1 / (1 + math.exp(-LEAST_H - 2))), rel=1e-5)
+    assert log_det.item() == pytest.approx(8 * math.log(1 / (1 + math.exp(-MIN_H - 2))), rel=1e-5)
 
 
 def test_norms_learn_nothing_while_their_statistics_are_frozen() -> None:

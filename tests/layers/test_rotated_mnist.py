@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from invspec.layers.factory import PlainLayers
-from invspec.layers.rotated_mnist import LEAST, require_room, seven_layers
+from invspec.layers.rotated_mnist import MIN_SIDE, require_large_enough, seven_layers
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (30, 34), (29, 31)])
@@ -28,12 +28,12 @@ def test_the_layers_come_in_units_of_convolution_norm_relu_and_dropout_or_poolin
 
 
 def test_the_smallest_images_leave_one_position_and_smaller_ones_are_refused() -> None:
-    require_room((1, LEAST, LEAST))
+    require_large_enough((1, MIN_SIDE, MIN_SIDE))
     net = seven_layers(PlainLayers(), 1, 3, 5, dropout=0.0)
-    assert net(torch.rand(2, 1, LEAST, LEAST)).shape[2:] == (1, 1)
-    for shape in ((1, LEAST - 1, LEAST), (1, LEAST, LEAST - 1)):
+    assert net(torch.rand(2, 1, MIN_SIDE, MIN_SIDE)).shape[2:] == (1, 1)
+    for shape in ((1, MIN_SIDE - 1, MIN_SIDE), (1, MIN_SIDE, MIN_SIDE - 1)):
         found = f"{shape[1]}x{shape[2]}"
         with pytest.raises(ValueError, match=f"need 28x28 or more, found {found}"):
-            require_room(shape)
+            require_large_enough(shape)
         with pytest.raises(RuntimeError):
             net(torch.rand(2, *shape))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from invspec.layers.table_one import KERNEL, LEAST, TableOne, features
+from invspec.layers.table_one import KERNEL, MIN_SIDE, TableOne, features
 from invspec.ops.types import Shape
 
 
@@ -24,7 +24,7 @@ def test_the_predicted_size_is_that_of_the_last_map(shape: Shape) -> None:
     assert maps.shape == (2, 3, *table.pooled(shape))
 
 
-@pytest.mark.parametrize("shape", [(1, LEAST - 1, LEAST), (1, LEAST, LEAST - 1)])
+@pytest.mark.parametrize("shape", [(1, MIN_SIDE - 1, MIN_SIDE), (1, MIN_SIDE, MIN_SIDE - 1)])
 def test_images_of_which_nothing_is_left_are_refused(shape: Shape) -> None:
     found = f"{shape[1]}x{shape[2]}"
     with pytest.raises(ValueError, match=f"Table needs images of at least 16x16, found {found}"):

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import vgg16_bn
 
 from invspec.layers.factory import PlainLayers
-from invspec.layers.vgg import DEPTHS, SHRINKS, VGG, features
+from invspec.layers.vgg import DEPTHS, DOWNSAMPLING, VGG, features
 from invspec.ops.types import Shape
 
 
@@ -42,7 +42,7 @@ def test_images_of_which_nothing_is_left_are_refused(shape: Shape) -> None:
 
 
 def test_the_image_shrinks_by_2_for_each_block() -> None:
-    assert SHRINKS == 2 ** len(DEPTHS) == 32
+    assert DOWNSAMPLING == 2 ** len(DEPTHS) == 32
 
 
 def test_only_the_first_convolution_reads_an_image() -> None:

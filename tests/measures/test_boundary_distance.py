@@ -19,7 +19,7 @@ from invspec.measures.boundary_distance import (
     MedianBoundaryDistance,
 )
 from invspec.registry.methods import make
-from invspec.scoring.perturbations import READ
+from invspec.scoring.perturbations import BATCH_SIZE
 
 #            four found, of sizes 1 to 4 · a failure · three that are wrong from the start
 PREDICTION, PREDICTION_ADV = [0, 0, 0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 0, 0, 1, 2]
@@ -99,7 +99,7 @@ def test_a_pixel_that_differs_in_the_last_bit_has_not_moved() -> None:
 
 
 def test_images_are_read_in_batches_and_in_their_order() -> None:
-    n = READ + 3
+    n = BATCH_SIZE + 3
     delta = torch.arange(n) / n
     judged = {
         "index": torch.arange(n),

@@ -101,12 +101,12 @@ def test_a_misclassified_source_is_shown_only_if_all_are_eligible():
 def test_only_the_first_classes_are_shown():
     found = grid(classes=2).tensors
     assert found["images"].shape[:2] == found["captions"].shape == found["frames"].shape == (2, 2)
-    with pytest.raises(InvspecError, match="no eligible pair lies within the first 2 classes"):
+    with pytest.raises(InvspecError, match="no eligible pair has both classes among the first 2"):
         grid(examples([(0, 5), (2, 3)]), classes=2)
 
 
 def test_nothing_is_read_beyond_the_last_image_shown(monkeypatch):
-    monkeypatch.setattr("invspec.scoring.pictures.READ", 2)
+    monkeypatch.setattr("invspec.scoring.pictures.BATCH_SIZE", 2)
     read = []
 
     class Counted(dict):

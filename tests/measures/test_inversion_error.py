@@ -99,7 +99,7 @@ def test_decoding_that_overflows_is_refused_with_its_precision() -> None:
         InvspecError, match="decoding overflows in float32 for 3 of 3 images"
     ) as caught:
         values(Bursting(), examples(torch.rand(3, 1, 2, 2)), precisions=("float32",))
-    assert "leave float32 out of precisions" in caught.value.hint
+    assert "remove float32 from precisions" in caught.value.hint
 
 
 def test_only_the_listed_precisions_are_computed() -> None:

@@ -102,5 +102,5 @@ def test_single_examples_are_their_own_units() -> None:
 
 
 def test_an_attack_without_exact_images_is_refused() -> None:
-    with pytest.raises(InvspecError, match="kept no exact images"):
+    with pytest.raises(InvspecError, match="stores no unrounded images"):
         rows(replace(examples(), tensors={"x_adv": EXACT.float()}))

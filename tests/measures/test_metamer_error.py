@@ -10,7 +10,7 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.kinds import Targets
-from invspec.measures.metamer_error import MetamerError, misread
+from invspec.measures.metamer_error import MetamerError, disagreements
 from invspec.perform.pairs import paired
 
 N, CPU = 40, torch.device("cpu")
@@ -78,7 +78,7 @@ def test_the_oracle_alone_sees_metamers_within_the_bounds():
         return torch.stack([x.flatten(1)[:, 2].abs() - 1, torch.zeros(len(x))], dim=1)
 
     beyond = replace(attacked, tensors={"x_adv": x_adv}, oracle=oracle)
-    found = misread(
+    found = disagreements(
         beyond,
         {"logits": Blind(), "always 1": lambda x: x.new_tensor([[0.0, 1]]).expand(len(x), 2)},
         CPU,

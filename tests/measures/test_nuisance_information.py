@@ -164,7 +164,7 @@ def test_the_best_epoch_on_held_out_examples_is_kept():
 def test_codes_that_are_not_held_are_recomputed_with_the_same_result(monkeypatch):
     train, judged = channel(0.0, 0.1, seed=1, n=300), channel(0.0, 0.1, seed=2, n=300)
     here = rows(train, judged)
-    monkeypatch.setattr(codes, "HELD", 0)
+    monkeypatch.setattr(codes, "MAX_HELD", 0)
     anew = rows(train, judged)
     assert {name: row.value for name, row in anew.items()} == pytest.approx(
         {k: r.value for k, r in here.items()}, abs=1e-3

@@ -135,7 +135,7 @@ def test_final_images_are_read_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch
     whole = attacked()
     tensors = OnlySlices(whole.tensors)
     expected = rate(LINF, whole)
-    monkeypatch.setattr(pairs, "READ", 3)
+    monkeypatch.setattr(pairs, "BATCH_SIZE", 3)
     assert rate(LINF, Examples(whole.clean, whole.judged, tensors)) == expected
     assert tensors.most == 3
 

@@ -94,7 +94,7 @@ def test_sources_are_read_across_batches(monkeypatch: pytest.MonkeyPatch) -> Non
     model = Sigmoid(torch.tensor([6.0, 4.0, 3.0, 1.0]))
     pairs = attacked(model, targets=4)
     whole = found(pairs, model)
-    monkeypatch.setattr(triangle, "READ", 3)
+    monkeypatch.setattr(triangle, "BATCH_SIZE", 3)
     assert found(pairs, model) == pytest.approx(whole, abs=1e-6)
 
 

@@ -23,7 +23,7 @@ def test_the_dlr_loss_is_invariant_to_scaling_and_shifting_logits() -> None:
 
 
 def test_the_dlr_loss_needs_three_classes() -> None:
-    with pytest.raises(InvspecError, match="three logits, the model has 2"):
+    with pytest.raises(InvspecError, match="three classes, the model has 2"):
         dlr(LOGITS[:, :2], Y)
 
 
@@ -41,7 +41,7 @@ def test_the_targeted_dlr_loss_is_invariant_to_scaling_and_shifting_logits() -> 
 
 
 def test_the_targeted_dlr_loss_needs_four_classes() -> None:
-    with pytest.raises(InvspecError, match="four logits, the model has 3"):
+    with pytest.raises(InvspecError, match="four classes, the model has 3"):
         dlr_targeted(LOGITS[:, :3], Y, Y)
 
 

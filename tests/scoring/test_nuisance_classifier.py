@@ -15,18 +15,18 @@ def test_draws_depend_on_the_fields_and_not_on_the_net():
     one, other = (NuisanceInformation(**QUICK, dropout=dropout) for dropout in (0.0, 0.1))
     train = channel(0.0, 0.1, seed=1, n=60)
     chosen = [
-        measure.fit(Turned(seed=seed), train, "nuisance").learnt.index
+        measure.fit(Turned(seed=seed), train, "nuisance").train_codes.index
         for measure, seed in ((one, 0), (one, 7))
     ]
     assert torch.equal(*chosen)
-    assert not torch.equal(chosen[0], other.fit(Turned(), train, "nuisance").learnt.index)
+    assert not torch.equal(chosen[0], other.fit(Turned(), train, "nuisance").train_codes.index)
 
 
 def test_a_tenth_is_held_out_and_none_without_validation():
     train = channel(0.0, 0.1, seed=1, n=60)
-    assert len(NuisanceInformation(**QUICK).fit(Turned(), train, "nuisance").learnt) == 54
+    assert len(NuisanceInformation(**QUICK).fit(Turned(), train, "nuisance").train_codes) == 54
     assert (
-        len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").learnt)
+        len(NuisanceInformation(**QUICK, validation=0).fit(Turned(), train, "nuisance").train_codes)
         == 60
     )
 
