@@ -104,8 +104,7 @@ class Store:
             (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
         (folder / "task.json").write_text(canonical(task))
         provenance.write(folder, facts)
-        for path in folder.iterdir():
-            disk.flush(path)
+        disk.flush_all(folder.iterdir())
 
     def made(self, task: Task) -> dict[str, Any]:
         """How an artifact was made: seconds, device, versions... Raises InvspecError like load."""
