@@ -1,7 +1,8 @@
 """The three kinds of task: train a model, perturb examples, score the results.
 
-A task is a frozen value that holds methods and other tasks. Its edges are its fields, and its key
-is the hash of its own canonical JSON. All that can change a number is in the key, and nothing else.
+A task is a frozen value that holds methods and other tasks. The tasks among its fields are its
+dependencies, and its key is the hash of its canonical JSON. The key covers everything that can
+change a number, and nothing else.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Train(_HashedOnce):
 class Perturb(_HashedOnce):
     """Attack a part of a sample and judge the results. Artifact: x_adv and the judged columns.
 
-    after, if any, is the same attack on a smaller set, which runs first. Images that it fooled keep
-    their result; the others are attacked from its result on, then afresh.
+    after, if given, is the same attack on a smaller set, which runs first. Images that it fooled
+    keep their result; the others are attacked starting from its result, then from scratch.
     """
 
     train: Train
@@ -74,8 +75,8 @@ class Perturb(_HashedOnce):
 class Score(_HashedOnce):
     """Reduce one or several attacks, each in its parts, to rows.
 
-    oracle is a second classifier of the same data set, used as ground truth. Artifact: the rows,
-    and tensors for figures.
+    oracle is a second classifier, trained on the same data set and used as ground truth. Artifact:
+    the rows, and tensors for figures.
     """
 
     measure: Measure
@@ -86,7 +87,7 @@ class Score(_HashedOnce):
 
     @property
     def train(self) -> Train:
-        """The training of the model that all attacks are on."""
+        """The training of the attacked model."""
         return self.of[0][0].train
 
 
@@ -155,7 +156,7 @@ def _plain_method(method: Method, generation: int) -> dict[str, Any]:
 
 
 def _without_none(value: Any) -> Any:
-    """JSON without the keys of dicts whose value is None."""
+    """JSON without dict entries whose value is None."""
     if isinstance(value, dict):
         items: dict[str, Any] = value
         return {name: _without_none(item) for name, item in items.items() if item is not None}
@@ -178,7 +179,7 @@ def draw_name(task: Task) -> str:
 
     For a training: data set, model and seed, so that models that differ in their defence start from
     the same weights and see images in the same order. For an attack: its class, sample and seed, so
-    that its settings share their noise. For a score: all that it measures, but not the seed.
+    that its settings share their noise. For a score: everything that it measures, except the seed.
     Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:

@@ -77,14 +77,16 @@ def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Ve
         are computed.
     """
     claims = plan.spec.claims
-    sides = [_sides(plan, number, claim, groups) for number, claim in enumerate(claims)]
+    sides_of = [_sides(plan, number, claim, groups) for number, claim in enumerate(claims)]
     # All groups at once: their replicates are computed together.
-    estimator.prepare(group for pair in sides for side in pair for group in side.values())
-    return [_verdict(claim, pair, estimator) for claim, pair in zip(claims, sides, strict=True)]
+    estimator.prepare(group for sides in sides_of for side in sides for group in side.values())
+    return [
+        _verdict(claim, sides, estimator) for claim, sides in zip(claims, sides_of, strict=True)
+    ]
 
 
 def _sides(plan: Plan, number: int, claim: Claim, groups: Sequence[Group]) -> list[Side]:
-    """The sides of a claim: two for a comparison, else one; none while its rows are unknown."""
+    """The sides of a claim: two for a comparison, else one; [] while its rows are unknown."""
     pick = claim.pick
     of_measure = [group for group in groups if group.coords["measure"] == pick.measure]
     coords = [group.coords for group in of_measure]

@@ -1,9 +1,9 @@
 """Bootstrap estimates and their arithmetic.
 
-A number in a report is an `Estimate`: its value and R bootstrap replicates of it. The weights
-behind the replicates belong to the examples and the seeds, not to the number. Numbers measured on
-the same examples therefore move together, and arithmetic on estimates gives paired differences,
-ratios, areas and rank correlations.
+A number in a report is an `Estimate`: its value and R bootstrap replicates of it. The weights that
+give the replicates are drawn per example and seed, not per number. Numbers measured on the same
+examples therefore vary together, and arithmetic on estimates gives paired differences, ratios,
+areas and rank correlations.
 
 This module does not import torch.
 """

@@ -19,8 +19,8 @@ from invspec.tasks import draw_name
 class Summary:
     """A mean over seeds with its 95 % interval.
 
-    n is the smallest number of units (examples or sources) of a seed; seeds is the number of seeds
-    that are computed, planned_seeds the number of seeds in the plan.
+    n is the smallest number of units (examples or sources) of a seed; seeds is the number of
+    computed seeds, planned_seeds that of the plan.
     """
 
     value: float
@@ -43,7 +43,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates of groups and intervals of readings, computed many at once and remembered.
+    """Estimates of groups and intervals of readings, computed many at once and cached.
 
     Estimates of groups are paired with one another.
     """
@@ -52,7 +52,7 @@ class Estimator:
     known: dict[Reading, Interval] = field(default_factory=dict[Reading, Interval])
 
     def estimate(self, group: Group) -> Estimate:
-        """The mean over the seeds that are computed, with its replicates."""
+        """The mean over the computed seeds, with its replicates."""
         self.prepare([group])
         return self.estimates[group]
 
@@ -76,7 +76,7 @@ class Estimator:
         return self.intervals([reading])[reading]
 
     def intervals(self, readings: Iterable[Reading]) -> dict[Reading, Interval]:
-        """The values of those readings that are computed, with their intervals."""
+        """The values of the computed readings, with their intervals."""
         rows = {reading: reading.row for reading in readings if reading.row is not None}
         new = {reading: row for reading, row in rows.items() if reading not in self.known}
         self.known.update(zip(new, intervals(list(new.values())), strict=True))

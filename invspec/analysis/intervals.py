@@ -25,7 +25,7 @@ Ends = tuple[float, float]
 def interval(row: Row) -> Interval:
     """The number of a row with its interval.
 
-    A measure's own interval stays as it is. Otherwise it depends on the outcomes:
+    An interval given by the measure is kept. Otherwise the outcomes decide which is computed:
 
         share, of 0 and 1                  Wilson
         difference of counts -1, 0 and 1   Agresti and Min
@@ -53,7 +53,7 @@ def _outcomes(row: Row) -> Outcomes:
 
 
 def _closed_form(row: Row) -> Interval | None:
-    """The interval of a row that needs no bootstrap of its own."""
+    """The interval of a row, None if it must be bootstrapped."""
     if row.interval is not None:
         return row.interval
     outcomes = _outcomes(row)
@@ -98,8 +98,8 @@ def wilson(share: float, n: int, level: float = 0.95) -> Ends:
 def agresti_min(values: Floats, level: float = 0.95) -> Ends:
     """Interval of the mean of values (N,) of -1, 0 and 1 (Agresti and Min 2005).
 
-    That is a difference of paired shares: Wald's interval after half an example has been added to
-    each of the four pairs of answers.
+    The mean is a difference of paired shares; the interval is Wald's after adding half an example
+    to each of the four pairs of answers.
     """
     n, ups, downs = len(values), int((values == 1).sum()), int((values == -1).sum())
     centre = (ups - downs) / (n + 2)
@@ -119,10 +119,10 @@ def _quantile(values: Floats, index: Integers, level: float) -> Interval:
 
 
 def order_statistics(values: Floats, level: float) -> Ends:
-    """The two of values (N,) that enclose their quantile with a probability of 95 % or more.
+    """The two of values (N,) that enclose their quantile with a probability of at least 95 %.
 
-    The number of values below a quantile is binomial, whatever their distribution. Where there are
-    too few values the interval is their whole range, for a median below six of them.
+    The number of values below a quantile is binomial, whatever their distribution. With too few
+    values (fewer than six for a median) the interval is their whole range.
     """
     ordered, n = np.sort(values), len(values)
     first, last = (int(binom.ppf(q, n, level)) for q in (0.025, 0.975))
@@ -132,7 +132,7 @@ def order_statistics(values: Floats, level: float) -> Ends:
 def woodruff(values: Floats, source: Integers, level: float) -> Ends:
     """Interval of a quantile of values (P,) over pairs of drawn sources (P,) (Woodruff 1952).
 
-    It takes the interval of the share of pairs below the quantile, and reads its ends as quantiles.
+    It maps the interval of the share of pairs below the quantile back to quantiles.
     """
     below = values <= np.quantile(values, level)
     mean, (index, place) = below.mean(), np.unique(source, return_inverse=True)

@@ -14,7 +14,7 @@ from invspec.tasks import Task
 
 
 class Artifacts(Protocol):
-    """What a report needs of a store."""
+    """The part of a store that a report uses."""
 
     def __contains__(self, task: Task, /) -> bool: ...
 

@@ -24,11 +24,11 @@ Integers = NDArray[np.int64]
 # examples whose weights are drawn together
 _BLOCK = 512
 
-# weights are whole numbers with this mean, so that weighted counts are exact in float32
-_GRAIN = 256
+# weights are integers with this mean, so that weighted counts are exact in float32
+_MEAN_WEIGHT = 256
 
-# numbers of (examples, replicates) that a quantile holds at a time: 32 MiB
-_HELD = 2**22
+# weights (examples, replicates) that a quantile holds at a time: 32 MiB
+_MAX_WEIGHTS = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Repeats:
     """The outcomes of one number, measured once per training seed: values (N,) and index (N,).
 
     The number is the mean of each seed's outcomes, or their quantile at level; range holds the
-    least and largest possible value. name is a whole number that no other number has.
+    smallest and largest possible value. name is an integer unique to this number.
     """
 
     values: Sequence[ArrayLike]
@@ -56,7 +56,7 @@ class Repeats:
 class _Sample:
     """The outcomes of one number for one seed: values (N,) float64 and index (N,).
 
-    possible lists the outcomes of a count, among which half an example of each is added.
+    possible lists the outcomes of a count; half an example of each is added.
     """
 
     values: Floats
@@ -72,14 +72,14 @@ class Resampler:
 
     Examples and seeds are reweighted independently of each other, and the weight of an outcome is
     the product: the pigeonhole bootstrap (Owen 2007) in the form of Owen and Eckles (2012). An
-    example has the weight Exp(1) (the Bayesian bootstrap, Rubin 1981), drawn from its index alone.
+    example has the weight Exp(1) (the Bayesian bootstrap, Rubin 1981), seeded by its index alone.
     So samples that overlap are paired where they overlap, and the weights of any sample, scaled to
     sum 1, are Dirichlet(1, ..., 1). The weights of S seeds are Dirichlet too, with the shape that
     makes the variance over seeds unbiased: s^2 / S.
 
-    A mean of counts also has half an example of each outcome, drawn for this number alone: of 0
-    and 1 in a share, of each pair of two answers in a difference of shares. The interval of a
-    single share is then that of Jeffreys, and eight equal outcomes are not taken for certainty.
+    A mean of counts also gets half an example of each outcome, with weights drawn for this number
+    alone: 0 and 1 for a share, each pair of two answers for a difference of shares. The interval of
+    a single share is then Jeffreys', and eight equal outcomes do not give certainty.
     """
 
     replicates: int = 2000
@@ -117,10 +117,10 @@ class Resampler:
         return self.over_seeds(parts, number.seeds)
 
     def unpaired(self, value: float, low: float, high: float, words: Sequence[int]) -> Estimate:
-        """A number of which only its 95 % interval is known; it is paired with no other number.
+        """A number known only by its 95 % interval; it is paired with no other number.
 
         Its replicates are normal on either side of the value, with the spread that gives this
-        interval back. words are whole numbers >= 0 that name it.
+        interval back. words are integers >= 0 that identify it.
         """
         draws = _generator(self.seed, 2, *words).standard_normal(
             self.replicates
@@ -155,10 +155,10 @@ class Resampler:
         return estimates
 
     def _half_examples(self, sample: _Sample) -> tuple[Floats | float, Floats | float]:
-        """What the half examples of a mean of counts add to the weighted sum, and to the weight."""
+        """What the half examples of a mean of counts add to weighted sum and total weight."""
         if not sample.possible:
             return 0.0, 0.0
-        halves = _GRAIN * _generator(self.seed, 3, *sample.name).standard_gamma(
+        halves = _MEAN_WEIGHT * _generator(self.seed, 3, *sample.name).standard_gamma(
             0.5, (len(sample.possible), self.replicates)
         )
         return np.asarray(sample.possible) @ halves, halves.sum(axis=0)
@@ -178,7 +178,7 @@ class Resampler:
     def _quantile(self, sample: _Sample, level: float) -> Estimate:
         order = sample.values.argsort(kind="stable")
         values, index = sample.values[order], sample.index[order]
-        columns = max(1, _HELD // len(values))
+        columns = max(1, _MAX_WEIGHTS // len(values))
         parts = [
             weighted_quantile(values, self._weights(index, slice(start, start + columns)), level)
             for start in range(0, self.replicates, columns)
@@ -195,7 +195,7 @@ class Resampler:
 
 
 def weighted_quantile(values: Floats, weights: Floats, level: float) -> Floats:
-    """The quantile of rising values (N,) under each column of weights (N, M): (M,).
+    """The quantile of sorted values (N,) under each column of weights (N, M): (M,).
 
     Interpolates linearly, so that equal weights give what numpy.quantile gives.
     """
@@ -224,7 +224,7 @@ def _samples(number: Repeats) -> Iterator[_Sample]:
 
 
 def _possible(values: NDArray[Any], within: Range) -> tuple[float, ...]:
-    """The outcomes of a count, if values (N,) are one: 0 and 1, or a difference of two such."""
+    """The possible outcomes if values (N,) are counts: 0 and 1, or a difference of two; else ()."""
     if within == SHARES and np.isin(values, (0, 1)).all():
         return (0.0, 1.0)
     if within == (-1.0, 1.0) and values.dtype.kind in "biu":
@@ -238,14 +238,14 @@ def _generator(*words: int) -> np.random.Generator:
 
 @lru_cache(maxsize=48)
 def _example_weights(seed: int, block: int, replicates: int) -> Floats:
-    """Weights (_BLOCK, R) of a block of examples: 1, 2, ..., about exponential, mean _GRAIN."""
+    """Weights (_BLOCK, R) of a block: 1, 2, ..., about exponential, with mean _MEAN_WEIGHT."""
     draws = _generator(seed, 0, block).standard_exponential((_BLOCK, replicates), dtype=np.float32)
-    return np.floor(draws * _GRAIN) + 1
+    return np.floor(draws * _MEAN_WEIGHT) + 1
 
 
 @lru_cache(maxsize=32)
 def _seed_weights(seed: int, labels: tuple[int, ...], replicates: int) -> Floats:
-    """Dirichlet weights (S, R) of training seeds, which belong to the labels of these seeds."""
+    """Dirichlet weights (S, R) of training seeds, drawn from the labels of these seeds."""
     # variance s^2 / S over more than two seeds, 0.9 of it over two
     shape = max(len(labels) - 2, 0.1) / len(labels)
     draws = np.stack([_seed_draws(seed, label, replicates) for label in labels])
@@ -255,5 +255,5 @@ def _seed_weights(seed: int, labels: tuple[int, ...], replicates: int) -> Floats
 
 @lru_cache(maxsize=256)
 def _seed_draws(seed: int, label: int, replicates: int) -> Floats:
-    """Uniform draws (R,) of a training seed, off 0 and 1 so that their quantiles are finite."""
+    """Uniform draws (R,) of a training seed, never 0 or 1, so that their quantiles are finite."""
     return _generator(seed, 1, label).uniform(1e-12, 1 - 1e-12, replicates)

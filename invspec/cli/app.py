@@ -1,4 +1,4 @@
-"""The command line: parse, call, print, exit. Each command is a file of its own.
+"""The command line: parse, call, print, exit. Each command has its own file.
 
 Nothing heavy is imported before it is needed: help, completion and `list` answer without torch.
 """

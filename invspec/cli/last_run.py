@@ -39,7 +39,7 @@ def save(store: Store, call: Call) -> None:
 
 
 def load(store: Store) -> Call:
-    """The arguments of the last run. Raises SpecError if there are none that can be read."""
+    """The arguments of the last run. Raises SpecError if they cannot be read."""
     try:
         saved: Any = json.loads((store.root / FILE).read_text())
         folders = [Path(folder) for folder in saved["registry"]]

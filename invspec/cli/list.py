@@ -1,4 +1,4 @@
-"""`invspec list`: the registry for people."""
+"""`invspec list`: show the registry."""
 
 from __future__ import annotations
 

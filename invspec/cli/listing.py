@@ -212,7 +212,7 @@ def _computed(kind: Kind, name: str) -> dict[str, dict[str, Any]]:
 
 
 def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
-    """The required fields or, if there are none, the first whose default YAML can hold."""
+    """The required fields or, if there are none, the first whose default fits into YAML."""
     open_fields = {name: about for name, about in fields.items() if name not in card.params}
     if required := [name for name, about in open_fields.items() if about.is_required()]:
         yield from ((name, "...") for name in required)
@@ -222,7 +222,7 @@ def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
 
 
 def _wants_target(name: str, entry: Mapping[str, Any]) -> bool:
-    """Whether an attack walks to a target image. False if a field is open: then it is unknown."""
+    """Whether an attack walks to a target image; False if a required field is not yet set."""
     from invspec.registry import methods
 
     if "..." in entry.values():
@@ -231,7 +231,7 @@ def _wants_target(name: str, entry: Mapping[str, Any]) -> bool:
 
 
 def _holds_method(value: Any) -> bool:
-    """Whether a value is or contains a method, or a settings object of one."""
+    """Whether a value is or contains a method or another settings object."""
     if isinstance(value, list | tuple):
         return any(map(_holds_method, cast(list[Any], value)))
     return hasattr(value, "model_fields_set")

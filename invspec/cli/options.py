@@ -25,7 +25,7 @@ StoreOption = Annotated[
 ]
 Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's scales")]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="a.b=value, laid over the spec; repeatable")
+    list[str] | None, typer.Option("--set", help="a.b=value, set in the spec; repeatable")
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
 Registry = Annotated[

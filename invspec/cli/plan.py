@@ -1,4 +1,4 @@
-"""`invspec plan`: how many tasks of a spec are done, and what the others will cost."""
+"""`invspec plan`: how many tasks of a spec are done, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan(
 
 
 def show(planned: Plan, store: Store) -> None:
-    """Print how many tasks of each kind are done, and what the others will cost."""
+    """Print how many tasks of each kind are done, and how long the rest will take."""
     from rich.console import Console
 
     from invspec.execution.survey import Survey
@@ -67,7 +67,7 @@ def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
     """Median seconds per task, and the time left; "?" if no task is finished."""
     if not done:
         return "?", "?" if to_come else "-"
-    # imported here: it would slow every start
+    # imported here, because it would slow every command
     import statistics
 
     from invspec.report.format import duration

@@ -21,7 +21,7 @@ from rich.progress import (
 from invspec.execution import events
 from invspec.tasks import Task, Train, label
 
-# seconds after which a run without other news prints how far it is
+# seconds without output after which a run prints how far it is
 QUIET = 30
 
 

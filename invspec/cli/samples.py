@@ -1,4 +1,4 @@
-"""`invspec samples`: a table with a row for every example of every cell."""
+"""`invspec samples`: a table with one row per example of every cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invspec.cli import options
 from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
 
 
-class Columns(StrEnum):
+class TableFormat(StrEnum):
     """Format of the table."""
 
     parquet = "parquet"
@@ -21,7 +21,7 @@ class Columns(StrEnum):
 
 def samples(
     spec: SpecName,
-    format: Annotated[Columns, typer.Option(help="parquet or csv")] = Columns.parquet,
+    format: Annotated[TableFormat, typer.Option(help="parquet or csv")] = TableFormat.parquet,
     output: Annotated[
         Path | None, typer.Option(help="file to write (default: <spec>.parquet or .csv here)")
     ] = None,
@@ -31,7 +31,7 @@ def samples(
     smoke: Smoke = False,
     registry: Registry = None,
 ) -> None:
-    """Write every example of every cell, one row each: its predictions, distances and cost."""
+    """Write one row per example of every cell: its predictions, distances and cost."""
     from invspec.report import samples as long_form
 
     plan = options.planned(spec, scale, set, smoke, registry)

@@ -1,4 +1,4 @@
-"""`invspec validate`: everything that can be wrong with a spec, before anything runs."""
+"""`invspec validate`: find all problems of a spec before anything runs."""
 
 from __future__ import annotations
 

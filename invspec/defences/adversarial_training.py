@@ -16,14 +16,14 @@ class AdversarialTraining(PreparedTraining):
     """Attack each batch on the current model in eval mode, then learn from it in train mode.
 
     Images are attacked after augmentation, in the precision of the training; attacks that need
-    float32, such as those in a ball of features, search in float32.
+    float32, such as those in an LPIPS ball, search in float32.
 
     The first clean_fraction of a batch, rounded to whole images, is not attacked. A ramp scales
-    perturbations by a factor that rises linearly to 1: a short training gets past the plateau on
-    which full-size perturbations would keep it. The paper has neither. The defaults are Madry et
-    al.'s recipe for MNIST: 91 epochs of 55,000 images make their 100,000 updates.
+    perturbations by a factor that rises linearly to 1, so that a short training does not stay on
+    the plateau that full-size perturbations cause. The paper uses neither. The defaults are Madry
+    et al.'s recipe for MNIST: 91 epochs of 55,000 images give their 100,000 updates.
 
-    Deviates: weight_decay applies to all weights; theirs leaves out biases and batch norm.
+    Deviates: weight_decay applies to all weights; theirs excludes biases and batch norm.
     """
 
     epochs: Epochs = 91
@@ -36,6 +36,6 @@ class AdversarialTraining(PreparedTraining):
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked."""
-        # augmented first, so that the ball lies around the image that the model learns
+        # augmented first, so that the ball is centred on the augmented image
         batch, clean = self.augment(batch, rng), self.clean_fraction
         return attack_batch(self.attack, net, batch, progress, rng, ramp=self.ramp, clean=clean)

@@ -28,7 +28,7 @@ class AVG(PreparedTraining):
     attacks.
     """
 
-    # Maini et al.'s recipe for MNIST, but for its piecewise linear lr
+    # Maini et al.'s recipe for MNIST, except for its piecewise linear lr
     epochs: Epochs = 15
     batch_size: BatchSize = 100
     optimiser: Optimiser = "adam"
@@ -36,12 +36,12 @@ class AVG(PreparedTraining):
     attacks: tuple[AttackField, ...] = Field(
         default=UnionMax().attacks,
         min_length=1,
-        description="attacks that the model is trained against, all of them",
+        description="attacks that the model is trained against, each on every batch",
     )
     ramp: Ramp = 0.0
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        """The augmented batch as each attack changes it, one after the other."""
+        """The augmented batch attacked by each attack in turn, x (len(attacks) B, C, H, W)."""
         batch = self.augment(batch, rng)
         attacked = [perturbed(attack, net, batch, rng) for attack in self.attacks]
         x = torch.cat([ramped(batch.x, x_adv, progress, self.ramp) for x_adv in attacked])

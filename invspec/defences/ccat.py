@@ -19,13 +19,13 @@ from invspec.training.prepared import PreparedTraining
 
 
 class CCAT(PreparedTraining):
-    """Train on clean images and on confident errors whose labels fade with the perturbation.
+    """Train on clean and attacked images; labels fade with the size of the perturbation.
 
-    An attacked image of label y has the label weight * onehot(y) + (1 - weight) / K, with
-    weight = (1 - min(1, ||x_adv - x|| / eps)) ** rho in the norm of the attack: from eps on, it is
-    uniform, whether the attack succeeded or not. The loss is the cross-entropy with these
-    probabilities, its mean over the clean and the attacked part of a batch together. The defaults
-    are the recipe for MNIST.
+    An attacked image of label y gets the label weight * onehot(y) + (1 - weight) / K, where the
+    weight is (1 - min(1, ||x_adv - x|| / eps)) ** rho in the norm of the attack: at eps and beyond
+    the label is uniform, whether or not the attack succeeded. The loss is the mean cross-entropy
+    with these probabilities over the whole batch, clean and attacked. The defaults are the recipe
+    for MNIST.
 
     Raises: ValueError if the attack has no ball in pixels.
 
@@ -73,6 +73,6 @@ class CCAT(PreparedTraining):
         return fade_labels(net, clean, attacked, self.label_weight)
 
     def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
-        """The weight that is left of the label, (B,) in [0, 1]."""
+        """The weight of the true label, (B,) in [0, 1]."""
         ball: Any = self.attack
         return power_transition(x_adv - x, ball.eps, self.rho, ball.norm)

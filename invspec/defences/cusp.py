@@ -26,7 +26,7 @@ class CuSP(PreparedTraining):
     `epochs`; milestones are epochs and do not. A stage replaces max_degrees, which must be 0 here,
     and the eps of `attack`. The default stages are the paper's for CIFAR-10.
 
-    The loss is the cross-entropy of the attacked images; CuSPTRADES uses the paper's other one.
+    The loss is the cross-entropy of the attacked images; CuSPTRADES uses the paper's other loss.
     """
 
     epochs: Epochs = 91
@@ -41,10 +41,10 @@ class CuSP(PreparedTraining):
     _stages_decide = model_validator(mode="after")(require_stages_decide)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        """The batch, augmented and attacked as the current stage says."""
+        """The batch, augmented and attacked with the current stage's rotations and eps."""
         stage = stage_at(self.stages, progress)
         attack = stage.limited(self.attack)
-        # rotated first, so that the ball lies around the image that the model learns
+        # rotated first, so that the ball is centred on the rotated image
         batch = stage.rotating(self).augment(batch, rng)
         return attack_batch(
             attack, net, batch, progress, rng, ramp=self.ramp, clean=self.clean_fraction

@@ -33,7 +33,7 @@ class CuSPTRADES(DivergenceTraining):
     card `cusp_trades` has the paper's recipe for CIFAR-10.
     """
 
-    climber: ClassVar[type[Attack]] = PGD
+    attack_class: ClassVar[type[Attack]] = PGD
 
     epochs: Epochs = 91
     batch_size: BatchSize = 50
@@ -42,12 +42,12 @@ class CuSPTRADES(DivergenceTraining):
     attack: InnerAttack = PGD(eps=8 / 255, steps=10, step_size=0.007)
     stages: Stages = CIFAR10_STAGES
 
-    # stages first: an attack without eps is then refused for that
+    # stages first, so that an attack without eps is refused for that reason
     _stages_decide = model_validator(mode="after")(require_stages_decide)
-    _attack_climbs_the_divergence = model_validator(mode="after")(require_divergence_attack)
+    _attack_maximises_the_divergence = model_validator(mode="after")(require_divergence_attack)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        """The images augmented as the stage says, clean and then attacked, x (2 B, C, H, W)."""
+        """Images with the stage's rotations, clean and then attacked, x (2 B, C, H, W)."""
         stage = stage_at(self.stages, progress)
         attack, batch = stage.limited(self.attack), stage.rotating(self).augment(batch, rng)
         return attack_divergence(attack, net, batch, progress, rng, ramp=self.ramp)

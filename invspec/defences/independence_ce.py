@@ -28,37 +28,37 @@ from invspec.training.rival import NuisanceObjective, Rival, nuisance_loss, riva
 
 
 class IndependenceCE(FlowTraining):
-    """Independence cross-entropy (Definition 7): only the logits of a bijection tell the label.
+    """Independence cross-entropy (Definition 7): only a bijection's logits carry the label.
 
     A rival D_nc learns to classify the nuisance z_n. On each batch it first takes nuisance_steps
-    updates on its cross-entropy; then the model, and the prior of the likelihood, take one on
+    updates on its cross-entropy; then the model and the likelihood's prior take one update on
 
         ce_weight * cross-entropy + nuisance_weight * L_nCE + mle_weight * bits per dimension
 
-    where L_nCE = log D_nc(z_n)[y], through the rival as it then is, counts as
+    where L_nCE = log D_nc(z_n)[y] uses the updated rival, in the form that nuisance_objective
+    selects:
 
-        raw              L_nCE itself: it has no lower bound, so the model can decrease it forever
-        clamped          max(L_nCE, -log K) of each example: no gain once the rival is worse than
-                         chance
-        uniform_kl       KL(uniform || D_nc(z_n)), which is least when the rival knows nothing
-        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: in
-                         expectation, with balanced classes, uniform_kl up to a constant
+        raw              L_nCE itself, which has no lower bound: the model can decrease it forever
+        clamped          max(L_nCE, -log K) per example: no gain once the rival is worse than chance
+        uniform_kl       KL(uniform || D_nc(z_n)), smallest when the rival predicts uniformly
+        shuffled_labels  the cross-entropy of D_nc(z_n) with the labels of other examples: if
+                         classes are balanced, uniform_kl in expectation, up to a constant
 
     The rival always learns from the true labels. With nuisance_weight and mle_weight 0 and without
-    dequantisation, this is Standard, update for update: the CE net to compare with.
+    dequantisation, every update equals Standard's: this is the CE baseline.
 
-    The curves are cross_entropy, bits_per_dimension, and nuisance_loss and nuisance_accuracy: the
-    rival's, after its updates, on the batch that it just learnt.
+    The curves are cross_entropy, bits_per_dimension, nuisance_loss and nuisance_accuracy; the last
+    two are the rival's on the current batch, after its updates on it.
 
     raw and clamped have no gradient where the rival is certain and right. The model then cannot
-    start to win against a rival that knows a batch by heart, as happens with many updates on few
-    examples. The other two have one.
+    improve against a rival that has memorised the batch, as happens with many updates on few
+    examples. The other two objectives keep a gradient.
 
     Deviates: Definition 7 prints densities where Lemma 10 has their logarithms, and the
-    log-determinant once for each dimension; here logarithms, and the log-determinant once. In the
-    released script the model minimises the rival's cross-entropy with permuted labels, like
-    shuffled_labels, where Definition 7 minimises L_nCE. The logits of that script pass a batch norm
-    before the cross-entropy; here they do not.
+    log-determinant once for each dimension; this class uses logarithms and counts the
+    log-determinant once. In the released script the model minimises the rival's cross-entropy with
+    permuted labels, like shuffled_labels, where Definition 7 minimises L_nCE. That script applies
+    batch norm to the logits before the cross-entropy; this class does not.
     """
 
     ce_weight: CrossEntropyWeight = 1.0
@@ -72,7 +72,7 @@ class IndependenceCE(FlowTraining):
     )
     nuisance_objective: NuisanceObjective = Field(
         default="clamped",
-        description="what the model minimises against the rival: clamped, raw, uniform_kl or "
+        description="the model's loss against the rival: clamped, raw, uniform_kl or "
         "shuffled_labels",
     )
     nuisance_steps: int = Field(
@@ -93,7 +93,7 @@ class IndependenceCE(FlowTraining):
     )
 
     def objective(self, flow: FlowLoss, code: Code, rng: Stream) -> tuple[LossFunction, Auxiliary]:
-        """The loss with the term of a fresh rival, which is trained beside model and prior."""
+        """The loss with a fresh rival's term; the rival is trained alongside model and prior."""
         rival = self.fresh_rival(code, rng) if self.nuisance_weight else None
         parts: dict[str, Auxiliary] = {"prior": flow.prior, **({"rival": rival} if rival else {})}
         return partial(self.loss, flow, rival), Auxiliaries(parts)
@@ -101,7 +101,7 @@ class IndependenceCE(FlowTraining):
     def fresh_rival(self, code: Code, rng: Stream) -> Rival:
         """A rival for codes like this one, on the same device, with its own optimiser."""
         dimensions, classes = code.nuisance.shape[1], code.semantic.shape[1]
-        # built on the CPU, so that its first weights do not depend on the device
+        # built on the CPU, so that its initial weights do not depend on the device
         with seeded(rng, torch.device("cpu")):
             net = rival_net(
                 (dimensions, *self.nuisance_hidden, classes),
@@ -114,7 +114,7 @@ class IndependenceCE(FlowTraining):
     def loss(
         self, flow: FlowLoss, rival: Rival | None, net: nn.Module, batch: Batch, rng: Stream
     ) -> StepLoss:
-        """The loss of one update of the model; the rival learns first."""
+        """The loss of one update of the model; the rival is updated first."""
         code = Code.of(net, batch.x)
         terms = list(flow.terms(code, batch.y))
         if rival is not None:
@@ -122,7 +122,7 @@ class IndependenceCE(FlowTraining):
         return weighted_sum(terms, code.semantic)
 
     def nuisance_term(self, rival: Rival, code: Code, y: Tensor, rng: Stream) -> Term:
-        """L_nCE through a rival that has just learnt the batch."""
+        """Update the rival on the batch, then compute the objective from its logits."""
         # detached, so that the rival's updates do not reach the model
         rival.learn(code.nuisance.detach(), y, self.nuisance_steps)
         weight = self.nuisance_weight / (code.nuisance.shape[1] if self.per_dim else 1)

@@ -10,17 +10,18 @@ class Likelihood(FlowTraining):
 
     The density of an image is that of its code under the prior times |det J|, where J (D, D) is the
     Jacobian of the code; the log-determinant counts once. The prior is a diagonal Gaussian that
-    starts at mean 0 and deviation 1 and learns with the model, at its learning rate and weight
-    decay. With steps of lr it is slow to reach the deviations of pixels that are always black,
-    about exp(-6); use prior_from_data in a short training.
+    starts at mean 0 and standard deviation 1 and is trained with the model, at the same learning
+    rate and weight decay. It is slow to reach the standard deviation of pixels that are always
+    black, about exp(-6); use prior_from_data in a short training.
 
     The likelihood is measured in bits per dimension, -log2 of the probability of an 8-bit image
-    over D, on the scale of the cross-entropy; the curve bits_per_dimension shows it. For padded
-    images it includes the border, which is always black and takes few bits: the numbers are lower
-    than, and not comparable with, those published for unpadded images.
+    divided by D, a scale similar to the cross-entropy's; the curve bits_per_dimension shows it.
+    Padded images include a border that is always black and takes few bits, so their numbers are
+    lower than those published for unpadded images and not comparable with them.
 
-    A prior over the nuisance alone corresponds to the factorised one of Lemma 10, with free logits.
-    The bits are then not a likelihood of images: scaling up the logits lowers them.
+    A prior over the nuisance alone corresponds to the factorised prior of Lemma 10, with
+    unconstrained logits. The bits are then not a likelihood of images: scaling up the logits lowers
+    them.
 
-    The defaults are the recipe of Jacobsen et al. for MNIST, without its drops of lr.
+    The defaults are the recipe of Jacobsen et al. for MNIST, without its learning-rate drops.
     """

@@ -26,7 +26,7 @@ from invspec.training.prepared import PreparedTraining
 
 
 class FeatureNet(BaseModel, frozen=True, extra="forbid"):
-    """A trained net whose features define a distance; its classes are those of the model."""
+    """A trained net whose features define a distance; it has the model's classes."""
 
     model: ModelField = Field(description="its architecture: use, and the fields of a model")
     file: str = Field(
@@ -44,18 +44,18 @@ class FeatureNet(BaseModel, frozen=True, extra="forbid"):
 class LPIPSCCAT(PreparedTraining):
     """CCAT with labels that fade with LPIPS and with the size in linf.
 
-    The weight that is left of the label is sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)),
-    eq. 4: one half where LPIPS is max_lpips. As in the authors' code, perturbations are CCAT's, in
-    an linf ball whose radius is drawn for each batch, uniform in [min_eps, eps of the attack], and
-    LPIPS is measured on the result. Without min_eps the attack is used as given: with one in an
-    LPIPS ball this is Algorithm 3 as printed, and labels keep at least half of their weight.
+    The true label has weight sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)), eq. 4: one half
+    where LPIPS is max_lpips. As in the authors' code, perturbations are found by CCAT's attack in
+    an linf ball whose radius is drawn uniformly from [min_eps, eps of the attack] for each batch,
+    and LPIPS is measured on the result. Without min_eps the attack is used as given: with an attack
+    in an LPIPS ball this is Algorithm 3 as printed, and labels keep at least half of their weight.
 
-    Distance laidlaw_self compares features of the model in training, in eval mode, or of a robust
-    net given as `features`. A smoke run uses the model in training, which needs no file.
+    Distance laidlaw_self compares features of the model under training, in eval mode, or of a
+    robust net given as `features`. A smoke run uses the model under training, which needs no file.
 
     Raises: InvspecError if a file of weights is missing or does not fit.
 
-    Deviates: an image that is not moved keeps its label; the formula would give it half.
+    Deviates: an unperturbed image keeps its whole label; the formula would halve it.
     """
 
     epochs: Epochs = 40
@@ -72,28 +72,31 @@ class LPIPSCCAT(PreparedTraining):
     min_eps: Pixels | None = Field(
         default=4 / 255,
         ge=0,
-        description="smallest radius drawn for a batch; the attack's eps is the largest; none: no "
+        description="smallest radius drawn for a batch; the attack's eps is the largest; null: no "
         "radius is drawn",
     )
     rho: Number = Field(
         default=100.0, gt=0, description="how fast labels fade: the slope of the transition"
     )
     max_lpips: Number = Field(
-        default=0.03, gt=0, description="distance at which half of the label is left"
+        default=0.03, gt=0, description="LPIPS at which the true label has weight one half"
     )
     distance: Distance = Field(
         default="lpips_alex", description="perceptual distance between two images"
     )
     features: FeatureNet | None = Field(
         default=None,
-        description="distance laidlaw_self: a trained net instead of the model in training",
+        description="distance laidlaw_self: a trained net instead of the model under training",
     )
 
     @model_validator(mode="after")
     def _a_radius_can_be_drawn(self) -> Self:
         largest: Any = getattr(self.attack, "eps", None)
         if self.min_eps is not None and (largest is None or self.min_eps > largest):
-            raise ValueError(f"no radius in [{self.min_eps:g}, {largest}], from min_eps to eps")
+            raise ValueError(
+                f"expected min_eps at most the attack's eps, found min_eps {self.min_eps:g}, "
+                f"eps {largest}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -133,9 +136,9 @@ class LPIPSCCAT(PreparedTraining):
 
     @torch.no_grad()
     def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
-        """The weight that is left of the label, (B,) in [0, 1]."""
+        """The weight of the true label, (B,) in [0, 1]."""
         delta, lpips = x_adv - x, x.new_zeros(len(x))
-        # an image that is not moved keeps its label, whatever its LPIPS
+        # an unperturbed image keeps its label, whatever its LPIPS
         moved = (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
         if len(moved):
             between = distance(self.distance, self._feature_net(net, x))
@@ -154,7 +157,7 @@ class LPIPSCCAT(PreparedTraining):
 @lru_cache(maxsize=2)
 def _loaded(features: FeatureNet, shape: Shape, classes: int, device: torch.device) -> nn.Module:
     """The trained net, loaded once per process and device."""
-    # its initial weights, which are replaced, must not move the training's generator
+    # drawing the initial weights, soon replaced, must not advance the training's generator
     with torch.random.fork_rng([]):
         net = features.model.build(shape, classes)
     load_weights(net, features.file, features.sha256, features.entry)

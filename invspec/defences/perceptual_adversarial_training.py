@@ -32,12 +32,12 @@ WARM_UP_THEN_DROPS = ((0, 0), (0.05, 1), (0.75, 1), (0.75, 0.1), (0.9, 0.1), (0.
 class PerceptualAdversarialTraining(PreparedTraining):
     """Attack the images that the model classifies correctly; learn the others as they are.
 
-    With distance laidlaw_self, the default of the attack Fast-LPA, the ball is one in the features
+    With distance laidlaw_self, the default of the attack Fast-LPA, the ball is measured in features
     of the current model. The learning rate rises over the first 5 of 100 epochs and drops tenfold
     after 75 and 90, at these shares of `epochs`.
 
-    Deviates: the gradient of all weights together is rescaled to the l2 norm max_gradient_norm; the
-    published code clips every entry at 1.
+    Deviates: the gradient of all weights together is rescaled to an l2 norm of at most
+    max_gradient_norm; the published code clips every entry at 1.
     """
 
     epochs: Epochs = 100

@@ -15,11 +15,11 @@ class Pretrained(LoadedWeights):
     """Load a state dict that was trained elsewhere. Nothing in the file can run code.
 
     The file was written by torch.save or, if it is called .safetensors, by safetensors, like the
-    nets in the store. Its names and shapes must be exactly those of the model, or of the net behind
-    its standardisation: published weights start at 0.weight, not at net.0.weight. Mean and standard
-    deviation, which no state dict contains, are the model's fields.
+    nets in the store. Its names and shapes must be exactly those of the model, or of the net inside
+    its standardisation: names in published files start at 0.weight, not at net.0.weight. Mean and
+    standard deviation are fields of the model; the state dict does not contain them.
 
-    The file must have the given SHA-256, because the weights decide every number. A smoke run
+    The file must have the given SHA-256, because every result depends on the weights. A smoke run
     leaves the net untrained and reads no file.
 
     Raises: InvspecError if the file cannot be read, has another SHA-256 or does not fit the net.

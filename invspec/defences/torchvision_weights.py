@@ -22,7 +22,7 @@ class TorchvisionWeights(LoadedWeights):
 
     The file is looked for in $INVSPEC_DATA/weights, then in torch.hub's cache, and otherwise
     downloaded to that cache. Its name ends in the first digits of its SHA-256, which are checked at
-    every read, so that the names of net and weights decide every number. A smoke run leaves the net
+    every read, so the names of net and weights identify the weights. A smoke run leaves the net
     untrained and reads no file.
 
     Raises: InvspecError if the net is not one of torchvision's or has no such weights, or if the
@@ -32,7 +32,7 @@ class TorchvisionWeights(LoadedWeights):
 
     weights: str = Field(
         default="IMAGENET1K_V1",
-        description="which of the net's weights, a name in torchvision's list of them",
+        description="name of the net's weights in torchvision",
     )
 
     @field_validator("weights")
@@ -75,7 +75,7 @@ def _urls(arch: str) -> dict[str, str]:
 
 
 def _without_auxiliary_heads(weights: dict[str, Tensor], arch: str) -> dict[str, Tensor]:
-    # published files hold auxiliary heads, which our nets are built without
+    # published files include auxiliary heads; our nets are built without them
     if arch not in WITH_AUXILIARY_HEADS:
         return weights
     return {name: weight for name, weight in weights.items() if not name.lower().startswith("aux")}

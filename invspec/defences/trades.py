@@ -28,18 +28,18 @@ from invspec.training.fields import (
 
 
 class TRADES(DivergenceTraining):
-    """Cross-entropy of clean images + beta KL(f(x) || f(x_adv)), x_adv maximising the latter.
+    """Cross-entropy of clean images + beta KL(f(x) || f(x_adv)); x_adv maximises the KL.
 
-    The attack, a PGD with labels f(x), climbs the divergence in eval mode from x with normal noise
-    of deviation 0.001. The clean and the attacked half then pass the net in train mode one after
-    the other, so that batch norm sees each by itself, and both arguments of the divergence get
-    gradients. Accuracy in the journal is that on clean images. A Penalised model, such as one with
-    a temperature, adds only the penalty of the half that it sees last: the attacked one.
+    The attack, a PGD with labels f(x), maximises the divergence in eval mode, starting at x plus
+    normal noise of standard deviation 0.001. The clean and the attacked half then go through the
+    net separately, in train mode, so that each has its own batch norm statistics; both arguments of
+    the divergence get gradients. The journal shows accuracy on clean images. A Penalised model,
+    such as one with a temperature, adds only the penalty of the attacked half, which it sees last.
 
     The defaults are the authors' for MNIST; `trades_cifar10` has those for CIFAR-10.
     """
 
-    climber: ClassVar[type[Attack]] = PGD
+    attack_class: ClassVar[type[Attack]] = PGD
 
     epochs: Epochs = 100
     batch_size: BatchSize = 128
@@ -50,7 +50,7 @@ class TRADES(DivergenceTraining):
     milestones: Milestones = (54, 74, 89)
     attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
 
-    _attack_climbs_the_divergence = model_validator(mode="after")(require_divergence_attack)
+    _attack_maximises_the_divergence = model_validator(mode="after")(require_divergence_attack)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented images, clean and then attacked, x (2 B, C, H, W)."""

@@ -15,7 +15,7 @@ from invspec.tasks import Task, key
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The last saved epoch of each unfinished training of the store in root."""
+    """The last saved epoch of each unfinished training in the store at root."""
 
     root: Path
 
@@ -28,9 +28,9 @@ class Checkpoints:
         return sorted((self.root / "checkpoints").glob("*.pt"))
 
     def save(self, task: Task, state: dict[str, Any]) -> None:
-        """Replace the checkpoint of a training. Raises Unwritable; then the last one stays."""
-        # torch.save to a file reports a full disk in words that depend on where it happens;
-        # writing bytes always raises OSError
+        """Replace the checkpoint of a training. Raises Unwritable, and keeps the old one."""
+        # on a full disk torch.save to a file raises various errors; writing bytes always raises
+        # OSError
         buffer = io.BytesIO()
         torch.save(state, buffer)
         path = self.path(task)

@@ -10,7 +10,7 @@ from invspec.errors import SpecError
 
 
 def devices(names: str | None, workers: int | None) -> tuple[str, ...]:
-    """Devices to work on, one entry per worker.
+    """The devices to run on, one entry per worker.
 
     names is a list like "cuda:0,cuda:1", workers a number of CPU workers. The default is every GPU
     or, if there is none, one CPU worker per core.

@@ -73,7 +73,7 @@ def publish(partial: Path, final: Path) -> None:
 
 
 def delete_abandoned(root: Path, older_than: float) -> None:
-    """Delete temporary files that have not changed for some seconds: their process was killed."""
+    """Delete temporary files unchanged for older_than seconds: their process was killed."""
     for partial in (root / "partial").glob("*"):
         # another process may finish or delete it meanwhile, and the store may be read-only
         with suppress(OSError):

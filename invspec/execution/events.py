@@ -85,7 +85,7 @@ class Skipped:
     """The task depends on one that failed or was skipped."""
 
     task: Task
-    because: Task
+    failed_input: Task
 
 
 # what a pool of workers reports, and what a run yields

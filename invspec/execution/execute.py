@@ -14,9 +14,9 @@ from invspec.tasks import Task
 
 
 def execute(goals: Sequence[Task], store: Store, executor: Executor) -> Iterator[Event]:
-    """Compute the goals, and what they need, as far as the store lacks them.
+    """Compute the goals and their dependencies, except those that the store has.
 
-    Closing the iterator stops the workers. Failures of tasks are events.
+    Closing the iterator stops the workers. A task that fails is an event, not an error.
 
     Raises: Unwritable if artifacts cannot be stored.
     """
@@ -36,7 +36,7 @@ def execute(goals: Sequence[Task], store: Store, executor: Executor) -> Iterator
 
 def _run(to_do: Sequence[Task], pool: Pool) -> Iterator[Event]:
     schedule = Schedule(to_do)
-    while schedule.active():
+    while schedule.active:
         yield from schedule.release()
         while schedule.ready and (worker := pool.idle()) is not None:
             task = schedule.pop()

@@ -66,7 +66,7 @@ def _commit() -> str:
 
 
 def _commit_in(git: Path, common: Path) -> str:
-    """The commit of a folder with HEAD; branches lie in the repository's own folder."""
+    """The commit of a folder with HEAD; branches are in the repository's own folder."""
     head = (git / "HEAD").read_text().strip()
     if not head.startswith("ref: "):
         return head

@@ -55,7 +55,7 @@ def _first_with_index(rows: Sequence[Row], place: int, index: Tensor) -> int:
 
 
 def read(json_path: Path, payload: Path) -> tuple[Row, ...]:
-    """The rows of a score. Raises ValueError and the like if its files do not hold any."""
+    """The rows of a score. Raises ValueError and the like if its files hold no valid rows."""
     bodies: list[dict[str, Any]] = json.loads(json_path.read_text())
     with safe_open(payload, framework="pt") as file:
         index_of = cache(lambda place: file.get_tensor(f"{ROW}{place}.index"))

@@ -1,4 +1,4 @@
-"""The order of tasks in a run: after what they need, trainings first, with a limit on attempts."""
+"""Task order of a run: dependencies first, trainings before the rest, at most two attempts."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ class Schedule:
         self._attempts: Counter[Task] = Counter()
         self._unavailable: set[Task] = set()
 
+    @property
     def active(self) -> bool:
-        """Whether any task is neither finished, failed nor skipped."""
+        """Whether any task is not yet finished, failed or skipped."""
         return self._graph.is_active()
 
     def release(self) -> Iterator[Skipped]:
         """Mark tasks as ready once their inputs are done; skip those with a failed input."""
         for task in self._graph.get_ready():
-            because = next((need for need in needs(task) if need in self._unavailable), None)
-            if because is None:
+            failed_input = next((need for need in needs(task) if need in self._unavailable), None)
+            if failed_input is None:
                 self._push(task)
                 continue
             self._unavailable.add(task)
             self._graph.done(task)
-            yield Skipped(task, because)
+            yield Skipped(task, failed_input)
 
     @property
     def ready(self) -> bool:
@@ -49,7 +50,7 @@ class Schedule:
         return bool(self._ready)
 
     def pop(self) -> Task:
-        """Take the ready task that comes first, and count the attempt."""
+        """Take the first ready task, and count the attempt."""
         _, task = heapq.heappop(self._ready)
         self._attempts[task] += 1
         return task
@@ -58,7 +59,7 @@ class Schedule:
         heapq.heappush(self._ready, (self._order[task], task))
 
     def record(self, event: PoolEvent) -> Progress | Retried | Done | Failed:
-        """Note what happened to a task. Returns the event to yield: a lost task is retried once."""
+        """Record an event. Returns the event to yield: a lost task is retried once."""
         outcome = self._after_loss(event) if isinstance(event, Lost) else event
         if isinstance(outcome, Failed):
             self._unavailable.add(outcome.task)

@@ -48,7 +48,7 @@ class Store:
         return Checkpoints(self.root)
 
     def prepare(self) -> None:
-        """Create the folder, or sweep it. Raises Unwritable before any work has begun."""
+        """Create the folder if needed, and sweep it. Raises Unwritable if it cannot be created."""
         with disk.writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         self.sweep()
@@ -138,7 +138,7 @@ class Store:
     def sweep(self, older_than: float = 3600.0) -> None:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
 
-        A partial artifact must be older than some seconds: another process may be writing it.
+        Partial artifacts younger than older_than seconds stay: another process may be writing them.
         """
         disk.delete_abandoned(self.root, older_than)
         for checkpoint in self.checkpoints.paths():
@@ -156,7 +156,7 @@ def _damaged(folder: Path, problem: Exception) -> InvspecError:
 
 
 def _curves(path: Path) -> Curves:
-    """The curves of a training. Raises ValueError and the like if the file does not hold any."""
+    """The curves of a training. Raises ValueError and the like if the file holds none."""
     curves: dict[str, list[float]] = json.loads(path.read_text())
     return {str(name): list(map(float, numbers)) for name, numbers in curves.items()}
 

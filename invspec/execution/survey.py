@@ -10,9 +10,9 @@ from invspec.tasks import Task, needs
 
 @dataclass
 class Survey:
-    """Tasks to compute, each after those that it needs; tasks with an intact or damaged artifact.
+    """Tasks to compute, dependencies first; tasks with an intact or a damaged artifact.
 
-    What an intact artifact was computed from is not looked up.
+    The dependencies of an intact artifact are not looked up.
     """
 
     to_do: dict[Task, None] = field(default_factory=dict[Task, None])

@@ -59,7 +59,7 @@ def _attacked(
 ) -> Columns:
     """Attack a split batch by batch, from the images start (N, C, H, W) if they are given.
 
-    draws names the random numbers.
+    draws is the name that seeds the random draws.
     """
     proxy = searched(net, task.precision)
     judged: list[Columns] = []
@@ -96,8 +96,8 @@ def _within_memory(
 def _empty(net: nn.Module, sample: Split) -> Columns:
     """The columns of zero examples.
 
-    The plan cannot know that a class has fewer examples than the sample asks for, so a part may lie
-    beyond the sample's end.
+    The plan cannot know that a class has fewer examples than the sample asks for, so a part may
+    start beyond the sample's end.
     """
     (batch,) = sample.head(1).batches(1)
     judged = judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
@@ -110,10 +110,10 @@ def _empty(net: nn.Module, sample: Split) -> Columns:
 def _warm_started(
     task: Perturb, smaller: Mapping[str, Tensor], net: Padded, split: Split, runtime: Runtime
 ) -> Columns:
-    """Attack a split after the same attack searched a smaller set, as a ball of a smaller eps.
+    """Attack a split after the same attack searched a smaller set, such as a smaller eps ball.
 
     1. An example fooled within the smaller set is fooled here: its result is copied.
-    2. The others that the net classifies correctly start from their image of the smaller set.
+    2. Other examples that the net classifies correctly start from their image in the smaller set.
     3. Those that are still not fooled are attacked from scratch, with the draws of a separate task.
        So a shared sweep fools at least the examples that separate tasks fool.
 

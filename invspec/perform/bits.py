@@ -15,7 +15,7 @@ from invspec.errors import first_line
 from invspec.ops.types import Shape
 
 PROMISED, BROKEN = "promised", "not promised: "
-# batch size of the check, and that for images of more than LARGE numbers, to save time
+# batch size of the check; FEWER, to save time, for images of more than LARGE values
 EXAMPLES, FEWER = 24, 16
 LARGE = 4096
 # size of the first part. It is odd, so that all rows of the second part are aligned differently
@@ -65,7 +65,7 @@ def _results(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
         logits = net(x)
     if not logits.requires_grad:
         return {"logits": logits}
-    # another weight for each logit, so that differences do not cancel in the sum
+    # a different weight for each logit, so that differences do not cancel in the sum
     weights = torch.linspace(-1, 1, logits.shape[1], device=x.device, dtype=logits.dtype)
     (gradient,) = torch.autograd.grad(
         (logits * weights).sum(), x, allow_unused=True, materialize_grads=True

@@ -21,7 +21,7 @@ class PairedSplit(IndexedSplit):
     """Pairs (P,) of examples of one split.
 
     A batch has the source as x and y, and the target as x_target and y_target. source and target
-    (P,) int64 are positions in images; index (P,) int64 numbers a pair whatever the sample.
+    (P,) int64 are positions in images; index (P,) int64 identifies a pair in every sample.
     """
 
     images: Split
@@ -108,7 +108,7 @@ def _shared_targets(y: Tensor, targets: Targets, classes: int) -> Tensor:
 
 
 def _targets_per_source(positions: Tensor, y: Tensor, targets: Targets) -> Tensor:
-    """Each source's own targets (S, T), none of its class, drawn from its position alone."""
+    """Each source's own targets (S, T), of other classes; its position alone seeds the draw."""
     drawn: list[Tensor] = []
     for position in positions.tolist():
         order = torch.from_numpy(_generator(targets.seed, position).permutation(len(y)))

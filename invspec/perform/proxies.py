@@ -75,7 +75,7 @@ def searched(net: Padded, precision: Precision) -> Padded:
 
 
 def bits_promise(task: Perturb, runtime: Runtime) -> str:
-    """Whether batch size changes no bit of what the attack sees of its net, in words."""
+    """`bits.promise` for the net that the task's attack searches on."""
     return _bits_promise(task.train, task.precision, runtime)
 
 

@@ -31,7 +31,7 @@ class Plan:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """Every task that the cells need, each once, in an order in which it can be run."""
+        """Every task that the cells need, once each, dependencies first."""
         ordered: dict[Task, None] = {}
         for cell in self.cells:
             _collect(cell.goal, ordered)
@@ -85,7 +85,7 @@ def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
 
 
 def _words(cell: Cell, label: Scalar) -> str:
-    """A label followed by the swept fields that the cell has of it: pgd eps 0.1."""
+    """A label followed by its swept fields in the cell: pgd eps 0.1."""
     prefix = f"{label}."
     swept = (
         f"{name.removeprefix(prefix)} {value:g}"

@@ -16,7 +16,7 @@ _NUMBER = TypeAdapter[float](Number)
 
 @cache
 def number(value: Scalar | None) -> float | None:
-    """A coordinate as a number if it is one or is written as one (8/255); a bool is not."""
+    """A coordinate as a number, also if it is text such as 8/255; None for others and bools."""
     if value is None or isinstance(value, bool):
         return None
     try:
@@ -26,7 +26,7 @@ def number(value: Scalar | None) -> float | None:
 
 
 def same(first: Scalar, second: Scalar) -> bool:
-    """Whether two coordinates are equal: as numbers if both are."""
+    """Whether two coordinates are equal, compared as numbers if both are numbers."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     numbers = number(first), number(second)
@@ -78,5 +78,5 @@ def listing(values: Mapping[str, Sequence[Scalar | None]]) -> str:
 
 
 def without(coords: Mapping[str, Scalar], names: Collection[str]) -> dict[str, Scalar]:
-    """All coordinates but those named."""
+    """All coordinates except those named."""
     return {name: value for name, value in coords.items() if name not in names}

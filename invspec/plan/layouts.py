@@ -23,7 +23,7 @@ def legend_names(legend: str | None) -> list[str]:
 
 
 def may_be_row_coordinate(layout: Layout, name: str) -> bool:
-    """Whether this may be a coordinate of the measure's rows, unknown until a score exists."""
+    """Whether a name may be a coordinate of the measure's rows, unknown until a score exists."""
     return name.startswith(f"{layout.of}.")
 
 
@@ -48,8 +48,8 @@ def arrange(
     differing = coordinates.varying(cells, but=("seed", "measure", columns))
     rows = tuple(differing) if layout.rows is None else layout.rows
     known = planned.coordinates(layout.of)
-    of_rows = (name for name in differing if name not in known and name not in rows)
-    return (*rows, *of_rows), columns
+    row_coordinates = (name for name in differing if name not in known and name not in rows)
+    return (*rows, *row_coordinates), columns
 
 
 def _columns(spec: Spec, layout: Layout, cells: Sequence[Mapping[str, Scalar]]) -> str:

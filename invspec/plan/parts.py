@@ -1,4 +1,4 @@
-"""The perturb tasks of an attack: its sample cut into parts, its sweep run from small to large."""
+"""The perturb tasks of an attack: its sample is cut into parts, its sweep runs upwards."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from invspec.plan.sizes import size
 from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.tasks import Part, Perturb, Precision, Train
 
-# Examples in one perturb task. Long attacks are cut into parts that several devices can share.
-PART = 2_000
+# Maximum number of examples in one perturb task: parts of an attack can run on several devices.
+MAX_EXAMPLES = 2_000
 
-# Most numbers in the images of one part: 256 MiB, held a few times; 445 images of ImageNet.
-IMAGES = 2**26
+# Maximum number of values in the images of one part: 256 MiB, held a few times; 445 ImageNet
+# images.
+MAX_IMAGE_VALUES = 2**26
 
-# Most numbers in the paths of one part: 2.3 GiB, held twice; 200 images of CIFAR, 1,000 steps.
-PATHS = 200 * 1_002 * 3 * 32 * 32
+# Maximum number of values in the paths of one part: 2.3 GiB, held twice; 1,000 steps of 200 CIFAR
+# images.
+MAX_PATH_VALUES = 200 * 1_002 * 3 * 32 * 32
 
-# Most attacks in a row that each start from the one before. A longer sweep begins anew, because
-# tasks nest and Python limits the depth of recursion.
-CHAIN = 50
+# Maximum length of a chain of attacks in which each starts from the previous one. A longer sweep
+# starts a new chain, because tasks nest and Python limits the depth of recursion.
+MAX_CHAIN = 50
 
 
 class Attacked:
@@ -38,7 +40,7 @@ class Attacked:
         self._built: dict[tuple[Train, int, Part], Perturb] = {}
 
     def parts(self, train: Train, variant: Variant, entry: Resolved) -> tuple[Perturb, ...]:
-        """One value of an attack's sweep on one trained model, in its parts."""
+        """The perturb tasks of one value of an attack's sweep on one trained model."""
         total = size(train.dataset, entry.sample)
         most = part_size(train.dataset, cast(Attack, variant.method))
         return tuple(
@@ -63,20 +65,20 @@ class Attacked:
 
 
 def part_size(dataset: Dataset, attack: Attack) -> int:
-    """Most examples in one perturb task: fewer if images are large or if their paths are kept.
+    """Maximum number of examples in one perturb task; smaller for large images or kept paths.
 
     A part is held in memory.
     """
-    numbers, most = math.prod(dataset.shape), IMAGES
+    numbers, most = math.prod(dataset.shape), MAX_IMAGE_VALUES
     if attack.path_vertices:
-        numbers, most = numbers * attack.path_vertices, PATHS
-    return min(PART, max(1, most // numbers))
+        numbers, most = numbers * attack.path_vertices, MAX_PATH_VALUES
+    return min(MAX_EXAMPLES, max(1, most // numbers))
 
 
 def _predecessors(entry: Resolved) -> dict[int, Variant]:
     """The variant after which each one runs, by id: the same attack on the next smaller set.
 
-    An attack with eps 0 comes before no other: that one would start at x instead of at random.
+    An attack with eps 0 starts no chain: the next one would start at x instead of at random.
     """
     field = cast(Attack, entry.variants[0].method).sweep_field
     if field is None or entry.independent:
@@ -90,6 +92,6 @@ def _predecessors(entry: Resolved) -> dict[int, Variant]:
     for chain in chains.values():
         chain.sort(key=lambda variant: getattr(variant.method, field))
         for place, (smaller, larger) in enumerate(pairwise(chain), start=1):
-            if place % CHAIN:
+            if place % MAX_CHAIN:
                 before[id(larger)] = smaller
     return before

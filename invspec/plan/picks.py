@@ -12,7 +12,7 @@ Cells = Iterable[CellCoords]
 
 
 def sides(pick: Pick) -> dict[str, Coords]:
-    """The places that a pick compares, by key: `of` and `to`; of other picks one, `at`."""
+    """The places that a pick compares, by key: `of` and `to`; other picks have one, `at`."""
     if isinstance(pick, Compare):
         return {"of": pick.of, "to": pick.to}
     return {"at": {}}
@@ -31,7 +31,7 @@ def has(coords: Mapping[str, Scalar], names: Iterable[str]) -> bool:
 def row_names(pick: Pick, cells: Sequence[Mapping[str, Scalar]]) -> set[str]:
     """The coordinates in a pick that only the rows of its measure can have.
 
-    Which rows a measure has is not known before it is computed, so that any such name may be right.
+    The rows of a measure are unknown before it is computed, so any such name may be right.
     """
     names = {*pick.at, *axes(pick), *(name for side in sides(pick).values() for name in side)}
     known = {name for coords in cells for name in coords}
@@ -39,6 +39,6 @@ def row_names(pick: Pick, cells: Sequence[Mapping[str, Scalar]]) -> set[str]:
 
 
 def at_side(pick: Pick, key: str, cells: Cells, unknown: Collection[str]) -> list[CellCoords]:
-    """The cells at one side of a pick, as far as that can be told without the unknown names."""
+    """The cells at one side of a pick; coordinates with unknown names are ignored."""
     place = coordinates.without({**pick.at, **sides(pick)[key]}, unknown)
     return [coords for coords in cells if coordinates.matches(coords, place)]

@@ -10,9 +10,9 @@ from invspec.spec.resolved import Spec
 
 
 def plan(spec: Spec) -> Plan:
-    """Multiply a spec out.
+    """Expand a spec into cells.
 
-    Raises: SpecError if labels do not fit, if that gives too many cells, or if data that must be
+    Raises: SpecError if labels do not fit, if there are too many cells, or if data that must be
     counted is missing.
     """
     try:

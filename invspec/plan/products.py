@@ -69,7 +69,7 @@ def _scores(
 def _inputs(
     spec: Spec, measure: Resolved, train: Train, attacked: Attacked
 ) -> Iterator[tuple[Coords, tuple[tuple[Perturb, ...], ...]]]:
-    """What one score of a measure reads: for each of its attacks, or of its sweep, all parts."""
+    """The parts of all attacks that a score reads, with coordinates; one item per score."""
     attacks = [spec.entries["attacks"][label] for label in measure.of]
     if takes_sweep(measure):
         attack = attacks[0]

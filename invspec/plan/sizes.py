@@ -5,8 +5,8 @@ from __future__ import annotations
 from invspec.kinds import Dataset, Sample, Targets
 
 
-def most(targets: Targets, sources: int, classes: int) -> int:
-    """Upper bound on the pairs of this many sources; exact if each class has enough targets."""
+def max_pairs(targets: Targets, sources: int, classes: int) -> int:
+    """Upper bound on the pairs of `sources` sources; exact if each class has enough targets."""
     if targets.indices:
         return sources * len(targets.indices)
     return sources * (targets.each or (targets.per_class or 0) * (classes - 1))
@@ -20,4 +20,6 @@ def size(dataset: Dataset, sample: Sample) -> int:
     else:
         limit = sample.limit or total
     sources = min(total, limit)
-    return sources if sample.targets is None else most(sample.targets, sources, dataset.classes)
+    return (
+        sources if sample.targets is None else max_pairs(sample.targets, sources, dataset.classes)
+    )

@@ -26,21 +26,21 @@ def explain(
 def _by_path(
     errors: Sequence[ErrorDetails], written: Mapping[str, Any]
 ) -> dict[Path, list[ErrorDetails]]:
-    """Errors by their place in what was written. The alternatives of a union share one place."""
-    chosen: dict[Path, list[ErrorDetails]] = {}
-    around: set[Path] = set()
+    """Errors grouped by their path in what was written; alternatives of a union share a path."""
+    by_path: dict[Path, list[ErrorDetails]] = {}
+    ancestors: set[Path] = set()
     for error in _without_missing_misspelt(errors):
         path = _as_written(error["loc"], written)
         if error["type"] == "missing":
             path = (*path, error["loc"][-1])
         outer = [path[:length] for length in range(len(path))]
-        if path in chosen:
-            chosen[path].append(error)
-        # an error around or inside another comes from a further alternative of the same union
-        elif path not in around and not chosen.keys() & outer:
-            chosen[path] = [error]
-            around.update(outer)
-    return chosen
+        if path in by_path:
+            by_path[path].append(error)
+        # an error around or inside another comes from another alternative of the same union
+        elif path not in ancestors and not by_path.keys() & outer:
+            by_path[path] = [error]
+            ancestors.update(outer)
+    return by_path
 
 
 def _without_missing_misspelt(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
@@ -110,7 +110,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _unknown(word: str, owner: type[BaseModel]) -> SpecError:
-    """A key that its owner, a method or a part of a spec, does not have."""
+    """The error for a key that its owner, a method or a part of a spec, does not have."""
     known = [field.alias or name for name, field in owner.model_fields.items()]
     if not issubclass(owner, Method):
         return SpecError(f"unknown key {word!r}", hint=suggest(word, known), path=(word,))
@@ -145,7 +145,7 @@ _EXPECTED_TYPE = {
 
 
 def _expected(error: ErrorDetails) -> str:
-    """What would have been right."""
+    """What the field accepts, in words."""
     limits = {
         name: f"{limit:g}" if isinstance(limit, float) else limit
         for name, limit in error.get("ctx", {}).items()
@@ -158,7 +158,7 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it, cut if it is long."""
+    """A value as text for a message, shortened if it is long."""
     if value is None:
         return "nothing"
     text = str(value).lower() if isinstance(value, bool) else repr(value)

@@ -21,29 +21,29 @@ from invspec.registry.renames import refuse_old_names, unannotated
 def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
     """The method of this name with these parameters.
 
-    Raises: SpecError whose path points at the parameter that is wrong.
+    Raises: SpecError whose path points to the wrong parameter.
     """
     cls, defaults = resolve(kind, name), card(kind, name).params
     try:
         return cls.model_validate({**defaults, **params})
     except ValidationError as problem:
         wrong = explain(problem, cls, {**defaults, **params})
-    of_card = set(defaults) - set(params)
+    from_card = set(defaults) - set(params)
     refuse(
-        _at_card(kind, name, problem) if set(problem.path[:1]) & of_card else problem
+        _at_card(kind, name, problem) if set(problem.path[:1]) & from_card else problem
         for problem in wrong
     )
-    raise AssertionError("a validation error without a problem")
+    raise AssertionError("a ValidationError without errors")
 
 
 def _at_card(kind: Kind, name: str, problem: SpecError) -> SpecError:
-    """The same problem, found in the parameters of a card."""
+    """The same problem, located in the parameters of a card."""
     where = f"{names(kind)[name]}: params.{'.'.join(map(str, problem.path))}"
     return SpecError(problem.message, where=where, hint=problem.hint)
 
 
 def smoke(method: Method) -> Method:
-    """The cheapest version of a method that runs all of its code; of a data set, its stand-in."""
+    """The cheapest version of a method that runs all its code; for a data set, its stand-in."""
     if isinstance(method, Dataset):
         return make("dataset", *method.stand_in)
     return method.smoke()
@@ -51,7 +51,7 @@ def smoke(method: Method) -> Method:
 
 @cache
 def resolve(kind: Kind, name: str) -> type[Method]:
-    """The class of a name. Imports it, and only what cards name is ever imported.
+    """The class behind a name. Imports it; only modules named on cards are ever imported.
 
     Raises: SpecError if the card's target is not a class of this kind.
     """
@@ -64,7 +64,7 @@ def resolve(kind: Kind, name: str) -> type[Method]:
 
 
 def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
-    """The class that a target names on a card of this registry folder."""
+    """The class named by the target of a card in this registry folder."""
     module, _, attribute = target.partition(":")
     if not (attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise SpecError("not of the form module:Class", hint="like invspec.attacks.pgd:PGD")

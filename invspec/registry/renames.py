@@ -13,7 +13,7 @@ from pydantic import PydanticUserError
 from invspec.errors import SpecError, first_line
 from invspec.kinds import Method
 
-# What has replaced a name, by kind.
+# Replacements of old names, by kind.
 RENAMES: dict[str, dict[str, str]] = {
     "attack": {
         "delicate": "`needs_float32`",
@@ -31,7 +31,7 @@ RENAMES: dict[str, dict[str, str]] = {
 
 
 def refuse_old_names(cls: type[Method]) -> None:
-    """Raises: SpecError if a class from outside invspec, or a base of it, sets an old name."""
+    """Raises: SpecError if a class from outside invspec, or one of its bases, sets an old name."""
     renamed = RENAMES.get(cls.kind, {})
     for base in cls.__mro__:
         if base.__module__.split(".")[0] == "invspec":
@@ -42,7 +42,7 @@ def refuse_old_names(cls: type[Method]) -> None:
 
 
 def unannotated(problem: PydanticUserError) -> SpecError:
-    """What to say of a class attribute without a type, which pydantic refuses at import."""
+    """The error for a class attribute without a type, which pydantic refuses at import."""
     attribute = re.search(r"`(\w+) = ", str(problem))
     if attribute is None:
         return SpecError(f"cannot be imported: {first_line(problem)}")

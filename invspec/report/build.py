@@ -1,4 +1,4 @@
-"""Build tables: arrange the groups of readings as each layout says."""
+"""Build tables: arrange groups of readings by the layouts of a spec."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def tables(plan: Plan, store: Artifacts) -> tuple[Table, ...]:
-    """A table for each layout, from what the store has."""
+    """A table for each layout, from the results in the store."""
     groups = readings.groups(readings.collect(plan, store))
     return Builder(plan, groups, Estimator(), store).tables()
 

@@ -1,4 +1,4 @@
-"""A whole report as a value: what every format of it shows."""
+"""A whole report as a value, which every format shows."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ REMARK = "bands reach from the lowest to the highest seed"
 def tables(plan: Plan, store: Artifacts) -> Iterator[Table]:
     """The training curves of a plan, for each data set, model and defence.
 
-    Each quantity (loss, accuracy, ...) has a table; those of one training stand side by side.
+    Each quantity (loss, accuracy, ...) has a table; those of one training are drawn side by side.
     """
     groups: dict[RowLabels, dict[Train, Coords]] = {}
     for cell in plan.cells:
@@ -53,7 +53,7 @@ def _table(
     runs: Sequence[tuple[Coords, Sequence[float]]],
     figure: FigureKind,
 ) -> Table:
-    """One quantity of some trainings; a line for trainings that differ only in their seed."""
+    """One quantity of some trainings, with one line for those that differ only in their seed."""
     rows = tuple(coordinates.varying((coords for coords, _ in runs), but=("seed",)))
     curves: dict[RowLabels, list[Sequence[float]]] = {}
     for coords, curve in runs:

@@ -1,4 +1,4 @@
-"""What figures draw: the pictures that scores store, as matrices, image grids and regions."""
+"""Pictures stored by scores, as arrays for figures: matrices, image grids and regions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from invspec.spec.schema import FigureKind, Scalar
 
 Array = NDArray[Any]
 
-# What a score must keep for a kind of figure.
+# What a score must store for a kind of figure.
 NEEDED: dict[FigureKind, str] = {
     "heatmap": "matrix",
     "matrix": "matrix of target classes by source classes",
@@ -32,10 +32,10 @@ NEEDED: dict[FigureKind, str] = {
 class Drawing:
     """The picture of one score as arrays: a matrix or a grid of images.
 
-    values is a matrix (R, C) or images (R, C, channels, H, W), NaN where there is none. For images:
-    captions (R, C) are the numbers below them, frames (R, C) bool says which are framed, bars
-    (R, C, K) are drawn above them, NaN where there are none. headings label the columns and sides
-    the rows; without them the labels are class numbers.
+    values is a matrix (R, C) or images (R, C, channels, H, W), NaN where one is missing. For
+    images: captions (R, C) are the numbers below them, frames (R, C) bool says which are framed,
+    bars (R, C, K) are drawn above them, NaN where there are none. headings label the columns and
+    sides the rows; without them the labels are class numbers.
     """
 
     values: Array
@@ -67,11 +67,11 @@ class RegionDrawing(Drawing):
 def collect_drawings(
     kind: FigureKind, groups: Sequence[Group], names: Sequence[str], store: Artifacts
 ) -> dict[tuple[Scalar | None, ...], Drawing]:
-    """The drawing of each score, by those of the coordinates names that cells have.
+    """The drawing of each score, keyed by its cell's values of the coordinates in names.
 
-    Over seeds, matrices are averaged; of images and regions only the first seed is shown.
+    Matrices are averaged over seeds; images and regions are those of the first seed.
 
-    Raises: SpecError if a score keeps no picture of this kind.
+    Raises: SpecError if a score stores no picture of this kind.
     """
     by_labels: dict[tuple[Scalar | None, ...], Drawing] = {}
     for group in groups:
@@ -102,7 +102,7 @@ def _drawing(kind: FigureKind, readings: Sequence[Reading], store: Artifacts) ->
         case _:
             measure = readings[0].coords["measure"]
             hint = "figure: none shows the table alone"
-            raise SpecError(f"{measure} keeps no {NEEDED[kind]}", hint=hint, path=("figure",))
+            raise SpecError(f"{measure} stores no {NEEDED[kind]}", hint=hint, path=("figure",))
 
 
 def _images(grid: ImageGrid, score: Artifact) -> Drawing:
@@ -118,7 +118,7 @@ def _images(grid: ImageGrid, score: Artifact) -> Drawing:
 
 
 def _headings(score: Artifact, columns: int) -> tuple[str, ...]:
-    """The coordinates of a score's rows if there is one for each column of its images."""
+    """The coordinates of a score's rows if there is one per column of its images, else ()."""
     rows = score.rows or ()
     values = tuple(str(value) for row in rows for value in row.where.values())
     return values if len(values) == len(rows) == columns else ()
@@ -141,7 +141,7 @@ def _regions(planes: data.Regions, score: Artifact) -> RegionDrawing:
 
 
 def mean(matrices: Sequence[Array]) -> Array:
-    """The mean of matrices (R, C) at each entry, over those that have a value there."""
+    """The mean of matrices (R, C) at each entry, ignoring NaN."""
     stacked = np.stack(matrices)
     present = ~np.isnan(stacked)
     total, count = np.where(present, stacked, 0).sum(axis=0), present.sum(axis=0)

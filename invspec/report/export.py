@@ -27,8 +27,8 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
 
     forwards and backwards are the mean passes per example in the attacks. seconds_train,
     seconds_perturb and seconds_score are the time of the tasks behind the cell; other cells may
-    share them. Attacks of a sweep that start from the next smaller value record only what they
-    added to it.
+    share them. Attacks of a sweep that start from the next smaller value count only their own
+    passes.
     """
     goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}

@@ -19,7 +19,7 @@ from invspec.tasks import Task, verb
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts for the foot of a report.
+    """Facts for the end of a report.
 
     seconds: by kind of task. versions: all distinct devices, versions and commits. finished: when
     the last task finished. bits: whether results depend on batch size, empty if not checked.

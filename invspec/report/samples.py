@@ -24,7 +24,7 @@ FLOATS = ("confidence", "confidence_adv", "linf", "l2")
 
 
 def write(planned: Plan, store: Store, path: Path, format: str) -> int:
-    """Write one row for each example and attack that is computed; give the number of rows.
+    """Write one row per example of each computed attack. Returns the number of rows.
 
     format: parquet or csv. The file appears only once it is complete.
 
@@ -87,7 +87,7 @@ def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
 
 
 def _type(value: Any) -> pa.DataType:
-    # bool first: it is an int, too
+    # bool first, because a bool is an int
     for kind, column_type in ((bool, pa.bool_()), (int, pa.int64()), (float, pa.float64())):
         if isinstance(value, kind):
             return column_type

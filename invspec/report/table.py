@@ -13,10 +13,10 @@ from invspec.spec.schema import FigureKind, Scalar
 # The values of the row coordinates; None where a row has no such coordinate.
 RowLabels = tuple[Scalar | None, ...]
 
-# Shares are drawn on the axis 0 to 1, but only if their intervals reach beyond this: small
-# distances also lie in [0, 1] and would be squeezed to its lower edge.
+# Shares are drawn on the axis 0 to 1, but only if an interval reaches beyond this: small distances
+# are also in [0, 1] and would be squeezed to its lower edge.
 LARGE_SHARE = 0.5
-SHARE_DECIMALS, MOST_DECIMALS = 3, 6
+SHARE_DECIMALS, MAX_DECIMALS = 3, 6
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Table:
     """One measure laid out in rows and columns.
 
     rows and columns name coordinates, headings gives them with their units, column_values are the
-    values along the columns. fixed holds the coordinates that the layout fixes. drawings are what
-    the scores keep for the figure, by the coordinates that differ between them. metric names the
+    values along the columns. fixed holds the coordinates that the layout fixes. drawings are the
+    pictures of the scores, keyed by the coordinates that differ between them. metric names the
     distance that the measure uses, remark explains the figure. against, for a plane, is the table
     of the second measure, with the same rows.
     """
@@ -61,7 +61,7 @@ class Table:
 
     @property
     def is_share(self) -> bool:
-        """Whether all intervals lie in [0, 1] and at least one reaches its upper half."""
+        """Whether all intervals are within [0, 1] and at least one reaches the upper half."""
         numbers = self.numbers
         in_range = all(number.low >= 0 and number.high <= 1 for number in numbers)
         return in_range and max((number.high for number in numbers), default=0.0) > LARGE_SHARE
@@ -73,4 +73,4 @@ class Table:
         if self.is_share or not margins:
             return SHARE_DECIMALS
         median = margins[len(margins) // 2]
-        return min(max(1 - math.floor(math.log10(median)), 0), MOST_DECIMALS)
+        return min(max(1 - math.floor(math.log10(median)), 0), MAX_DECIMALS)

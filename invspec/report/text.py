@@ -136,7 +136,7 @@ def _split_heading(heading: str) -> Text:
 
 
 def _column_runs(table: Table, width: int) -> Iterator[range]:
-    """The columns, in runs that fit beside the row labels."""
+    """Runs of columns that fit beside the row labels."""
     labels = 0
     for position, name in enumerate(table.rows):
         heading = _split_heading(table.headings[name]).plain.split("\n")
@@ -170,7 +170,7 @@ def _foot(report: Report) -> Iterator[Text]:
 
 
 def provenance_lines(facts: Provenance) -> list[str]:
-    """What was computed, on what, in what time, and the command that repeats it."""
+    """What was computed, with which versions, in what time, and the command that repeats it."""
     tasks = [
         f"{facts.done:,} of {facts.tasks:,} tasks",
         f"seeds {', '.join(map(str, facts.seeds))}",

@@ -19,7 +19,7 @@ class Pick(Section):
     """Cells of one measure at the coordinates in `at`, reduced over the coordinates in `over`.
 
     Seeds are always averaged. `area` is the area under the profile divided by its width,
-    `magnitude` the greatest absolute value.
+    `magnitude` the largest absolute value.
     """
 
     measure: str
@@ -41,7 +41,7 @@ class Trend(Pick):
 
 
 class Bound(Section):
-    """The range in which a number must lie. `near` needs `within`."""
+    """The range that a number must be in. `near` needs `within`."""
 
     above: Number | None = None
     below: Number | None = None
@@ -62,7 +62,7 @@ class Bound(Section):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The open interval in which the number must lie."""
+        """The open interval that the number must be in."""
         low = -math.inf if self.above is None else self.above
         high = math.inf if self.below is None else self.below
         if self.near is not None and self.within is not None:
@@ -70,20 +70,23 @@ class Bound(Section):
         return low, high
 
 
-# The forms of a claim, and the statistics that each of them has.
+# The forms of a claim, and the statistics of each.
 _STATISTICS: dict[str, tuple[Statistic, ...]] = {
     "value": ("value",),
     "compare": ("difference", "ratio"),
     "trend": ("correlation",),
 }
 
-_SHORT = {"rising": {"correlation": {"above": 0.0}}, "falling": {"correlation": {"below": 0.0}}}
+_SHORTHANDS = {
+    "rising": {"correlation": {"above": 0.0}},
+    "falling": {"correlation": {"below": 0.0}},
+}
 
 
 def _expectation(value: Any) -> Any:
     """`rising` and `falling` are short for a correlation above and below 0."""
-    if isinstance(value, str) and value in _SHORT:
-        return _SHORT[value]
+    if isinstance(value, str) and value in _SHORTHANDS:
+        return _SHORTHANDS[value]
     if not isinstance(value, dict) or len(cast(dict[str, Any], value)) != 1:
         wanted = "rising, falling, or one statistic, like {value: {above: 0.5}}"
         raise ValueError(f"expected {wanted}, found {messages.shown(value)}")
@@ -133,5 +136,5 @@ class Claim(Section):
 
     @property
     def pick(self) -> Pick:
-        """The pick of the one form that is there."""
+        """The pick of the claim's form."""
         return getattr(self, self.form)

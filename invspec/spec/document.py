@@ -80,7 +80,7 @@ def _child(parent: Any, path: Steps, place: str) -> Any:
     if isinstance(parent, dict):
         hint = suggest(str(part), map(str, parent))
     elif isinstance(parent, list):
-        hint = f"it is a list of length {len(parent)}, counted from 0"
+        hint = f"it is a list of length {len(parent)}, indexed from 0"
     else:
         hint = f"{'.'.join(map(str, path[:-1]))} has no keys"
     raise SpecError(f"the spec has no {'.'.join(map(str, path))}", where=place, hint=hint)

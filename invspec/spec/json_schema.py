@@ -12,7 +12,7 @@ from invspec.registry.cards import Kind
 from invspec.spec.labels import PARTS, Label, Labels
 from invspec.spec.schema import Written
 
-# The keys of entries that are not fields of their methods, beside `use`.
+# The keys of entries that are not fields of their methods, besides `use`.
 _KEYS: dict[str, dict[str, Any]] = {
     "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
     "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
@@ -40,7 +40,7 @@ def text() -> str:
 
 
 def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one part; labels that are names of cards are completed."""
+    """The schema of one part; editors complete names of cards as labels."""
     summaries = {name: cards.card(kind, name).summary for name in cards.names(kind)}
     names = [{"const": name, "description": summary} for name, summary in summaries.items()]
     return {

@@ -16,7 +16,7 @@ Coords = dict[str, Scalar]
 
 LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
-# The parts of a spec that hold methods, and the kind of these.
+# The parts of a spec that hold methods, and the kind of each.
 PARTS: dict[str, Kind] = {
     "datasets": "dataset",
     "models": "model",

@@ -14,7 +14,7 @@ FigureKind = Literal[
 
 
 class Against(Section):
-    """The cells of a second measure, one for each cell of a layout."""
+    """The second measure of a plane, with one cell for each cell of the layout."""
 
     of: str
     at: Coords = Field(default={})
@@ -26,20 +26,20 @@ class Layout(Section):
     rows and columns name the coordinates that run down and across. figure is one of:
     profile: a line with its interval for each row, a panel for each value of the first row
     coordinate.
-    beside: the same, as a further panel of the layout before.
+    beside: the same, as another panel in the figure of the previous layout.
     band: from the lowest to the highest value of the last row coordinate; a band for each value of
     the row coordinate before it, a panel for each combination of the others. Columns are numbers.
     plane: a point for each row, this measure on the x axis and that of `against` on the y axis.
     matrix: for each score with a `matrix`, a panel of target classes by source classes, with
     numbers in its cells.
     images: for each score with `images`, a grid of them with confidences below, originals framed.
-    Its columns are source classes or, for scores with several rows, what these differ in.
-    regions: for each plane in `regions`, a row of panels, one a classifier: the class of each
-    point, and circles on which the class is known.
+    Its columns are source classes or, for scores with several rows, the coordinate of these rows.
+    regions: for each plane in `regions`, a row of panels, one per classifier: the class predicted
+    at each point, and circles on which the true class is known.
     heatmap: the first matrix of any kind that a score has.
     none: the table alone.
 
-    legend is the text of a line, in which {name} is replaced by a coordinate of its row:
+    legend is the legend entry of a line, in which {name} is replaced by a coordinate of its row:
     "{rotations.max_degrees}/0".
     """
 

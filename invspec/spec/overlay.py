@@ -20,7 +20,7 @@ from invspec.spec.resolved import Spec
 def find(name: str) -> Path:
     """The path of a spec, given as a path or as the name of one that ships with invspec.
 
-    Raises: SpecError with the nearest name.
+    Raises: SpecError that suggests the nearest name.
     """
     if (path := Path(name)).suffix or len(path.parts) != 1 or os.path.lexists(name):
         return path

@@ -1,4 +1,4 @@
-"""YAML events to values with their lines.
+"""Build values and their line numbers from YAML events.
 
 It reads the parser's events, not its objects, so that nesting, aliases and tags are bounded before
 anything is built: no text, however wrong or hostile, ends in a traceback or takes long.
@@ -22,7 +22,8 @@ Steps = tuple[str | int, ...]
 
 MAX_DEPTH, MAX_VALUES = 32, 50_000
 
-# Most digits of a number. Arithmetic on more is slow, and Python refuses to print them.
+# Maximum number of digits of a number: arithmetic on longer ones is slow, and Python refuses to
+# print them.
 MAX_DIGITS = 100
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
@@ -35,7 +36,8 @@ _resolver, _constructor = Resolver(), SafeConstructor()
 class _OpenCollection:
     """A mapping or sequence that has begun and not ended.
 
-    before: number of values read when it began; key: of the next value; height: levels inside.
+    before: number of values read when it began; key: that of the next value; height: levels of
+    nesting inside.
     """
 
     values: dict[str, Any] | list[Any]
@@ -68,7 +70,7 @@ class Reader:
         self._line = 1
 
     def read(self, events: Iterator[yaml.Event]) -> None:
-        """Read all events. Raises: SpecError at the first that a spec may not have."""
+        """Read all events. Raises: SpecError at the first that a spec may not contain."""
         handlers: dict[type[yaml.Event], Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.AliasEvent: self._alias,
@@ -149,7 +151,7 @@ class Reader:
         self._put(replace(target, value=copy.deepcopy(target.value)), None)
 
     def _check_depth(self, height: int) -> None:
-        """Refuse nesting that is too deep with a value of this height here."""
+        """Refuse a value of this height if it would be nested too deep here."""
         if len(self._open) + height > MAX_DEPTH:
             message = f"expected at most {MAX_DEPTH} levels of nesting, found more"
             raise self._error(message, "aliases count as written out")

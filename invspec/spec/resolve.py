@@ -17,14 +17,14 @@ from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Entry, Written
 
-# The keys of an entry that only entries of one part can have.
+# Keys that only entries of one part can have, and that part.
 _OWNERS = {"of": "measures", "oracle": "measures", "sample": "attacks", "independent": "attacks"}
 
 
 def resolve(source: Document) -> Spec:
     """Validate the values of a document and look every name up in the registry.
 
-    Whether labels and methods fit each other is for `plan.validation` to say.
+    `plan.validation` checks whether labels and methods fit each other.
 
     Raises: SpecError with file and line, or several of them as SpecErrors.
     """
@@ -63,11 +63,11 @@ def _validated(values: Any) -> Written:
     except ValidationError as problem:
         wrong = messages.explain(problem, Written, keys)
     refuse(wrong)
-    raise AssertionError("a validation error without a problem")
+    raise AssertionError("a ValidationError without errors")
 
 
 def _fill(entries: dict[str, dict[str, Resolved]], written: Written) -> Iterator[SpecError]:
-    """Fill in the entries of a spec; yield what is wrong with the others."""
+    """Fill in the valid entries of a spec; yield the problems of the others."""
     if written.paper is not None and written.paper not in papers():
         hint = suggest(written.paper, papers())
         yield SpecError(f"no paper has the key {written.paper!r}", hint=hint, path=("paper",))

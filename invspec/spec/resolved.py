@@ -51,7 +51,7 @@ class Resolved:
 class Spec:
     """A spec with valid methods. entries["attacks"]["pgd"] is an entry.
 
-    options are those of the command line that changed it: --scale laptop, --set a.b=c, --smoke.
+    options are the command-line options that changed it: --scale laptop, --set a.b=c, --smoke.
     """
 
     title: str
@@ -80,7 +80,7 @@ class Spec:
     def smoke(self) -> Spec:
         """The cheapest version that runs all of its code.
 
-        It has generated images, 8 examples, one seed, one epoch and two steps.
+        It uses generated images, 8 examples, one seed, one epoch and two steps.
         """
         entries = {
             part: {label: entry.smoke() for label, entry in entries.items()}

@@ -50,7 +50,7 @@ class Entry(Section):
     """A labelled method: its name in the registry, its fields, and how the spec uses it.
 
     A measure is `of` attacks and may need an `oracle`. An attack has a `sample`; if it is
-    `independent`, each value of a sweep over the size of its searched set runs by itself.
+    `independent`, values of a sweep over the size of its searched set do not share results.
     """
 
     use: str | None = None
@@ -77,7 +77,7 @@ Entries = dict[Label, Annotated[Entry, BeforeValidator(_entry)]]
 
 
 class TrainLine(Section):
-    """Every product of these labels is trained.
+    """Every combination of these labels is trained.
 
     `measures` restricts what is measured on the trained models (default: all measures).
     """

@@ -15,7 +15,7 @@ from invspec.spec.labels import PARTS, Scalar
 from invspec.spec.resolved import Variant
 from invspec.spec.schema import Entry, Written
 
-# Most methods of all entries together.
+# Maximum number of methods of all entries together.
 MAX_VARIANTS = 10_000
 
 
@@ -27,7 +27,7 @@ class Sweep(NamedTuple):
 
 
 def size_problems(written: Written) -> Iterator[SpecError]:
-    """Sweeps that are not lists, or that multiply to too many methods to be written out."""
+    """Sweeps that are not lists, or that give too many methods together."""
     count = 0
     for part in PARTS:
         for label, entry in getattr(written, part).items():
@@ -72,7 +72,7 @@ def variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
 
 
 def _in_sweep(problem: SpecError, sweeps: list[Sweep], positions: Sequence[int]) -> SpecError:
-    """The same problem at the value of the sweep that it comes from."""
+    """The same problem, located at the value of the sweep that caused it."""
     path = problem.path
     for sweep, position in zip(sweeps, positions, strict=True):
         length = len(sweep.path)
@@ -104,13 +104,13 @@ def _values(fields: dict[str, Any], path: Steps) -> list[Any]:
 
 
 def _with(fields: dict[str, Any], path: Steps, value: Any) -> dict[str, Any]:
-    """A copy of nested fields in which the one at path is value."""
+    """A copy of nested fields with the value at path replaced."""
     first = cast(str, path[0])
     return {**fields, first: value if len(path) == 1 else _with(fields[first], path[1:], value)}
 
 
 def _coordinate(method: Method, fields: Mapping[str, Any], path: Steps) -> Scalar:
-    """A swept field as a coordinate: its value; of a method, its name in the registry."""
+    """A swept field as a coordinate: its value or, for a method, its name in the registry."""
     value, written = cast(Any, method), cast(Any, fields)
     for name in path:
         value, written = getattr(value, str(name), None), written[name]

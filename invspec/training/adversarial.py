@@ -27,13 +27,13 @@ Ramp = Annotated[
 
 
 def perturbed(attack: Attack, net: nn.Module, batch: Batch, rng: Stream) -> Tensor:
-    """x_adv (B, C, H, W) that an attack finds on the net as it is now, in eval mode."""
+    """x_adv (B, C, H, W) that an attack finds on the current net, in eval mode."""
     with attackable(net):
         return attack.perturb(net_for(attack, net), batch, rng).x_adv
 
 
 def ramped(x: Tensor, x_adv: Tensor, progress: float, ramp: float) -> Tensor:
-    """x_adv; while progress is below ramp, a point on the line from x to it, both (B, C, H, W)."""
+    """x_adv (B, C, H, W), moved towards x while progress is below ramp."""
     return torch.lerp(x, x_adv, progress / ramp) if progress < ramp else x_adv
 
 
@@ -47,7 +47,7 @@ def attack_batch(
     ramp: float = 0.0,
     clean: float = 0.0,
 ) -> Batch:
-    """The batch, attacked except for its first images: the share clean, rounded to whole images."""
+    """The batch, attacked except for its first round(clean * B) images."""
     # batches are shuffled, so the first images are random ones
     first = round(clean * len(batch))
     if first == len(batch):

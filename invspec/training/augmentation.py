@@ -20,17 +20,17 @@ from invspec.training.fields import Dequantise, Share
 
 
 class Augmentation(BaseModel):
-    """Fields of a recipe that change its images, and the change itself.
+    """Fields of a recipe that set the augmentation of images, and the augmentation itself.
 
     In this order: enlarge a random box to the whole image, shift, mirror, rotate, change the
-    contrast, dequantise. All of it is drawn anew for every image and epoch; what is switched off
-    draws nothing.
+    contrast, dequantise. All of these are drawn anew for every image and epoch; those switched off
+    draw nothing.
     """
 
     resized_crop: tuple[Share, Share] | None = Field(
         default=None,
-        description="crop a random box and resize it to the whole image (bilinear): least and "
-        "greatest share of the area, [0.08, 1] for ImageNet; its sides are 3:4 to 4:3",
+        description="crop a random box and resize it to the whole image (bilinear): smallest "
+        "and largest share of the area, [0.08, 1] for ImageNet; aspect ratios are 3:4 to 4:3",
     )
     crop: int = Field(
         default=0,
@@ -60,7 +60,7 @@ class Augmentation(BaseModel):
     def _boxes_from_small_to_large(self) -> Self:
         crop = self.resized_crop
         if crop is not None and crop[0] > crop[1]:
-            raise ValueError(f"expected resized_crop as [least, greatest], found {list(crop)}")
+            raise ValueError(f"expected resized_crop as [smallest, largest], found {list(crop)}")
         return self
 
     def augment(self, batch: Batch, rng: Stream) -> Batch:
@@ -81,11 +81,11 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     """Enlarge a random box of each image of x (B, C, H, W) to the whole image, bilinear.
 
     The box's share of the area is uniform between the two shares, the logarithm of its aspect
-    ratio, relative to the image's, between those of 3:4 and 4:3. Its position is uniform. A side
-    longer than the image is cut to the image.
+    ratio, relative to the image's, uniform between log 3/4 and log 4/3. Its position is uniform. A
+    side longer than the image is cut to the image.
 
     Deviates from the usual recipe for ImageNet, which cuts the box from the photo: here it is cut
-    from the image of the data set, the photo's centre.
+    from the data set's image, the centre of the photo.
     """
     area, aspect, across, down = rng.uniform((len(x), 4)).to(x.device).unbind(1)
     area, aspect = shares[0] + (shares[1] - shares[0]) * area, (4 / 3) ** (2 * aspect - 1)
@@ -99,10 +99,10 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def shifted(x: Tensor, most: int, rng: Stream) -> Tensor:
-    """Shift each image of x (B, C, H, W) by -most..most pixels each way, padding with zeros."""
-    (size, _, height, width), padded = x.shape, F.pad(x, [most] * 4)
-    down, across = rng.integers(2 * most + 1, (2, size, 1)).to(x.device)
+def shifted(x: Tensor, max_shift: int, rng: Stream) -> Tensor:
+    """Shift each image of x (B, C, H, W) by up to max_shift pixels each way, padding with 0."""
+    (size, _, height, width), padded = x.shape, F.pad(x, [max_shift] * 4)
+    down, across = rng.integers(2 * max_shift + 1, (2, size, 1)).to(x.device)
     rows = down + torch.arange(height, device=x.device)
     columns = across + torch.arange(width, device=x.device)
     images = torch.arange(size, device=x.device)[:, None, None]
@@ -117,16 +117,16 @@ def mirrored(x: Tensor, rng: Stream) -> Tensor:
     return torch.where(per_example(chosen, x), x.flip(3), x)
 
 
-def contrasted(x: Tensor, most: float, bounds: Bounds, rng: Stream) -> Tensor:
+def contrasted(x: Tensor, contrast: float, bounds: Bounds, rng: Stream) -> Tensor:
     """Scale each image of x (B, C, H, W) about its mean, then clamp it to bounds.
 
-    The factor is uniform in [1 - most, 1 + most].
+    The factor is uniform in [1 - contrast, 1 + contrast].
     """
-    factor = per_example(1 + most * (2 * rng.uniform((len(x),)).to(x.device) - 1), x)
+    factor = per_example(1 + contrast * (2 * rng.uniform((len(x),)).to(x.device) - 1), x)
     mean = x.mean((1, 2, 3), keepdim=True)
     return (mean + factor * (x - mean)).clamp(*bounds)
 
 
 def dequantised(x: Tensor, rng: Stream) -> Tensor:
-    """Images of 256 levels k / 255, each made uniform in [k, k + 1) / 256 for a density model."""
+    """Spread the 256 levels k / 255 uniformly over [k, k + 1) / 256, for a density model."""
     return (255 * x + rng.uniform(tuple(x.shape)).to(x.device)) / 256

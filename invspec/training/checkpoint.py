@@ -15,7 +15,7 @@ from invspec.training.auxiliary import Auxiliary
 
 @dataclass
 class Checkpoint:
-    """The state of a training after an epoch; history has the mean numbers of every epoch."""
+    """The state of a training after an epoch; history has the means of every epoch."""
 
     model: nn.Module
     auxiliary: Auxiliary

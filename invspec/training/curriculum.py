@@ -13,7 +13,7 @@ from invspec.training.augmentation import Augmentation
 
 
 class Stage(BaseModel):
-    """Rotations and eps from one share of the training on."""
+    """Rotations and eps that apply from a share of the training onwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,7 +35,7 @@ class Stage(BaseModel):
 def _in_order(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
     starts = [stage.start for stage in stages]
     if starts[:1] != [0] or any(later <= earlier for earlier, later in pairwise(starts)):
-        raise ValueError(f"stages start at {starts}; expected 0 and then rising shares")
+        raise ValueError(f"stages start at {starts}; expected increasing shares, the first 0")
     return stages
 
 
@@ -45,7 +45,7 @@ Stages = Annotated[
     Field(description="the curriculum: start, a share of the training; max_degrees; eps"),
 ]
 
-# Kamath et al.'s for CIFAR-10: stages begin where lr drops, with epochs 75 and 90 of 120
+# Kamath et al.'s for CIFAR-10: stages begin where lr drops, at epochs 75 and 90 of 120
 CIFAR10_STAGES = (
     Stage(start=0, max_degrees=120, eps=2 / 255),
     Stage(start=74 / 120, max_degrees=150, eps=4 / 255),
@@ -54,16 +54,16 @@ CIFAR10_STAGES = (
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
-    """The stage when the share progress, in (0, 1), of all updates is done."""
+    """The current stage; progress, in (0, 1), is the share of updates done."""
     return [stage for stage in stages if stage.start <= progress][-1]
 
 
 class Staged(Protocol):
-    """A training whose rotations and eps the stages set."""
+    """A training with stages that set its rotations and eps."""
 
     @property
     def max_degrees(self) -> float:
-        """Rotations of its own, which must be 0."""
+        """The training's own rotations, which must be 0."""
         ...
 
     @property

@@ -23,18 +23,18 @@ Beta = Annotated[
     Number, Field(ge=0, description="weight of the divergence, 1 / lambda in the paper")
 ]
 
-# Standard deviation of the noise at the start: at x itself the divergence is 0, without a gradient
+# Standard deviation of the noise at the start: at x, the divergence and its gradient are 0
 START_NOISE = 0.001
 
 
 class DivergenceTraining(PreparedTraining):
-    """Base class of trainings with the loss of TRADES; `prepare` ends in `attack_divergence`.
+    """Base class of trainings with TRADES' loss; their `prepare` ends in `attack_divergence`.
 
-    A subclass validates itself by `require_divergence_attack`, after its own checks.
+    A subclass registers `require_divergence_attack` as a validator, after its own checks.
     """
 
-    # the class of attack that can climb the divergence, PGD; this room may not import attacks
-    climber: ClassVar[type[Attack]]
+    # the attack that can maximise the divergence, PGD; `training` must not import `attacks`
+    attack_class: ClassVar[type[Attack]]
 
     attack: InnerAttack
     clean_fraction: CleanFraction = 0.0
@@ -50,11 +50,11 @@ ByDivergence = TypeVar("ByDivergence", bound=DivergenceTraining)
 
 
 def require_divergence_attack(training: ByDivergence) -> ByDivergence:
-    """The training. Raises ValueError unless its attack can climb the divergence."""
+    """The training. Raises ValueError unless its attack can maximise the divergence."""
     attack, clean_fraction = training.attack, training.clean_fraction
-    # the attack gets soft labels and a start of its own, which other settings would not use
+    # the attack is given soft labels and a start, which other settings would ignore
     required = {"loss": "ce", "label": "true", "restarts": 1}
-    if not isinstance(attack, training.climber) or any(
+    if not isinstance(attack, training.attack_class) or any(
         getattr(attack, name) != value for name, value in required.items()
     ):
         raise ValueError(
@@ -63,7 +63,7 @@ def require_divergence_attack(training: ByDivergence) -> ByDivergence:
         )
     if clean_fraction:
         raise ValueError(
-            f"TRADES learns every image both clean and attacked; clean_fraction must be 0, found "
+            f"TRADES learns from clean and attacked images; clean_fraction must be 0, found "
             f"{clean_fraction:g}"
         )
     return training
@@ -72,10 +72,10 @@ def require_divergence_attack(training: ByDivergence) -> ByDivergence:
 def attack_divergence(
     attack: Attack, net: nn.Module, batch: Batch, progress: float, rng: Stream, *, ramp: float
 ) -> Batch:
-    """The clean images and then the attacked ones, x (2 B, C, H, W); y (B,) belongs to both.
+    """The clean images and then the attacked ones, x (2 B, C, H, W); y (B,) labels both halves.
 
-    An attack on the cross-entropy with the labels f(x) climbs KL(f(x) || .): the two differ by a
-    constant.
+    An attack that maximises the cross-entropy with soft labels f(x) maximises KL(f(x) || .): they
+    differ by a constant.
     """
     start = batch.x + START_NOISE * rng.normal(tuple(batch.x.shape)).to(batch.x)
     with attackable(net):
@@ -88,7 +88,7 @@ def attack_divergence(
 def trades_loss(net: nn.Module, batch: Batch, rng: Stream, *, beta: float) -> StepLoss:
     """Cross-entropy of the clean half + beta KL(f(x) || f(x_adv)); both arguments get gradients.
 
-    The halves pass the net one after the other, so that batch norm sees each by itself.
+    The halves go through the net separately, so that each has its own batch norm statistics.
     """
     clean, adv = (net(x) for x in batch.x.chunk(2))
     # kl_div takes its arguments in reverse: this is KL(clean || adv)

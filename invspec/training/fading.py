@@ -12,14 +12,14 @@ from invspec.ops.transitions import faded
 from invspec.search.gradients import logits_of
 from invspec.training.modes import attackable
 
-# From net, x and x_adv (B, C, H, W) to the weight that is left of the label, (B,) in [0, 1]
+# From net, x and x_adv (B, C, H, W) to the weight of the true label, (B,) in [0, 1]
 LabelWeight = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def fade_labels(net: nn.Module, clean: Batch, attacked: Batch, label_weight: LabelWeight) -> Batch:
     """The attacked batch with labels weight * onehot(y) + (1 - weight) / K, (B, K).
 
-    The net is read in eval mode with frozen weights, and no gradient passes through the weight.
+    The net runs in eval mode with frozen weights; no gradient flows through the label weight.
     """
     with attackable(net):
         # the batch does not say how many classes there are

@@ -16,9 +16,7 @@ Share = Annotated[Number, Field(gt=0, le=1)]
 Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]
 BatchSize = Annotated[int, Field(ge=1, description="examples per update")]
 Optimiser = Annotated[OptimiserName, Field(description="sgd, adam or adamax")]
-LearningRate = Annotated[
-    Number, Field(gt=0, description="learning rate; with a schedule, the highest")
-]
+LearningRate = Annotated[Number, Field(gt=0, description="learning rate; a schedule scales it")]
 Momentum = Annotated[
     float,
     Field(ge=0, lt=1, description="momentum of sgd; adam and adamax use betas 0.9, 0.999"),
@@ -49,7 +47,7 @@ Decay = Annotated[
 ]
 Knots = Annotated[
     tuple[tuple[Number, Number], ...],
-    Field(description="schedule piecewise: pairs of a share of the updates and the factor of lr"),
+    Field(description="schedule piecewise: pairs of the share of updates and the factor of lr"),
 ]
 Dequantise = Annotated[
     bool,

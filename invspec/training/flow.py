@@ -1,4 +1,4 @@
-"""Training a bijection as a flow: the likelihood of images under a learnt prior of their codes."""
+"""Training a bijection as a flow: the likelihood of images under a learnt prior over codes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ PriorOver = Annotated[
 PriorFromData = Annotated[
     bool,
     Field(
-        description="start the prior at mean and deviation of the first batch's codes, not at 0 "
-        "and 1"
+        description="start the prior at mean and standard deviation of the first batch's codes, "
+        "not at 0 and 1"
     ),
 ]
 LastInClosedForm = Annotated[
@@ -52,10 +52,10 @@ LastInClosedForm = Annotated[
     ),
 ]
 
-# images of a pass that only reads codes
+# batch size where only codes are computed
 IMAGES_PER_PASS = 256
-# least deviation of a prior that starts at the data, where some pixels never change
-LEAST_STD = 1e-3
+# smallest standard deviation of a prior that starts from data: some pixels never change
+MIN_STD = 1e-3
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def code_of_first(model: nn.Module, data: Split) -> Code:
 
 
 class DiagonalGaussian(nn.Module):
-    """Independent normal densities of the dimensions of z, with learnt means and deviations.
+    """A Gaussian over z with a diagonal covariance; means and standard deviations are learnt.
 
-    They start at 0 and 1 or, from_data, at those of the first batch, with deviations of LEAST_STD
-    or more.
+    They start at 0 and 1, or if from_data at those of the first batch, with standard deviations of
+    at least MIN_STD.
     """
 
     waiting: Tensor
@@ -96,16 +96,16 @@ class DiagonalGaussian(nn.Module):
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(dimensions))
         self.log_std = nn.Parameter(torch.zeros(dimensions))
-        # a buffer, so that a resumed training does not start the prior again
+        # a buffer, so that a resumed training does not restart the prior
         self.register_buffer("waiting", torch.tensor(from_data))
 
     @torch.no_grad()
     def start_at(self, z: Tensor) -> None:
-        """Take mean and deviation from a batch z (B, d)."""
+        """Set mean and standard deviation to those of a batch z (B, d)."""
         # correction 0, because a batch may be one image
         std, mean = torch.std_mean(z, dim=0, correction=0)
         self.mean.copy_(mean)
-        self.log_std.copy_(std.clamp_min(LEAST_STD).log())
+        self.log_std.copy_(std.clamp_min(MIN_STD).log())
         self.waiting.fill_(False)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -144,9 +144,9 @@ class Term:
 
 
 def weighted_sum(terms: Iterable[Term], logits: Tensor) -> StepLoss:
-    """The loss that is the weighted sum of some terms."""
+    """The weighted sum of terms, as a loss."""
     terms = list(terms)
-    # a tensor even if all weights are 0, so that there is no term
+    # starts at a tensor: if all weights are 0, there are no terms
     value = sum((term.weight * term.value for term in terms), start=logits.new_zeros(()))
     metrics = {name: number for term in terms for name, number in term.metrics.items()}
     return StepLoss(value, logits, metrics)
@@ -188,7 +188,7 @@ def require_last_map(model: nn.Module) -> BijectiveNet:
 
 
 def fit_last_map(model: nn.Module, data: Split) -> None:
-    """Set the last map so that unaugmented images are likeliest under a Gaussian per class."""
+    """Fit the last map to unaugmented images: maximum likelihood under a Gaussian per class."""
     images = (batch.x for batch in data.to(device_of(model)).batches(IMAGES_PER_PASS))
     with attackable(model):
         require_last_map(model).fit_last(images)

@@ -58,7 +58,7 @@ class FlowTraining(Recipe, Defence):
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         """Fit the model, and the prior with it."""
-        # before training, because this is a mistake in the spec
+        # checked before training, because it is a mistake in the spec
         if self.last_in_closed_form:
             require_last_map(model)
         code = code_of_first(model, data)
@@ -71,5 +71,5 @@ class FlowTraining(Recipe, Defence):
         return curves
 
     def objective(self, flow: FlowLoss, code: Code, rng: Stream) -> tuple[LossFunction, Auxiliary]:
-        """The loss, and what is trained beside the model; code gives the sizes of its parts."""
+        """The loss and the auxiliary trained with the model; code gives the sizes of its parts."""
         return flow, flow.prior

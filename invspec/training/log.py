@@ -18,7 +18,8 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 class Log:
     """The numbers of every update of an epoch.
 
-    They stay on the device and are read a few times a second, because reading waits for the device.
+    They stay on the device and are read a few times a second, because each read waits for the
+    device.
     """
 
     def __init__(self, journal: Journal, epoch: int, steps: int, total: int) -> None:
@@ -38,7 +39,7 @@ class Log:
             self.report()
 
     def report(self) -> None:
-        """Pass what is new on to the journal. Raises InvspecError if a loss is not finite."""
+        """Pass new numbers to the journal. Raises InvspecError if a loss is not finite."""
         if not self.unread:
             return
         # waits for the device, once for all updates since the last report
@@ -67,7 +68,10 @@ class Log:
 
 
 def correct(logits: Tensor, y: Tensor) -> Tensor:
-    """Which predictions are right, (B,). Of probabilities (B, K), every class of the largest is."""
+    """Which predictions are right, (B,).
+
+    If y holds probabilities (B, K), every class with the largest counts as right.
+    """
     prediction = logits.argmax(1)
     if y.ndim == 1:
         return prediction == y

@@ -1,9 +1,9 @@
-"""The one training loop.
+"""The training loop that all defences share.
 
 A defence has the fields of a Recipe and calls `fit`. It composes three things: the recipe, the
 preparation of each batch (`prepare`), and the loss. By default `prepare` only augments, and the
-loss is the cross-entropy. `PreparedTraining` (prepared.py) is the base class of defences that only
-prepare batches in another way. A new one looks like this:
+loss is the cross-entropy. `PreparedTraining` (prepared.py) is the base class of defences that
+differ only in `prepare`. A new one looks like this:
 
     class Noisy(PreparedTraining):
         '''Train on images with normal noise.'''
@@ -40,7 +40,7 @@ from invspec.training.precision import InPrecision
 from invspec.training.recipe import Recipe
 
 # From net, batch, progress and draws to the batch to learn from: x (B, C, H, W) and y, (B,) int64
-# or probabilities (B, K). progress, in (0, 1), is the share of all updates that is done.
+# or probabilities (B, K). progress, in (0, 1), is the share of updates done.
 Prepare = Callable[[nn.Module, Batch, float, Stream], Batch]
 
 
@@ -58,7 +58,7 @@ def fit(
     """Train model and auxiliary in place. Returns the mean of each logged number per epoch."""
     prepare = prepare or (lambda net, batch, progress, rng: recipe.augment(batch, rng))
     net, device = InPrecision(model, recipe.precision), device_of(model)
-    # once: batches of a split in memory are then cut on the device
+    # moved once: batches of a split in memory are then sliced on the device
     data = recipe.selected(data).to(device)
     weights = [*trainable(model), *auxiliary.parameters()]
     optimiser = recipe.new_optimiser(weights)
@@ -68,7 +68,7 @@ def fit(
     model.train()
     for epoch in range(len(checkpoint.history), recipe.epochs):
         log = Log(journal, epoch, steps, total=recipe.epochs * steps)
-        # forked: the same order whatever else a defence draws
+        # forked, so that the order does not depend on what else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
         # one seed per epoch, so that a resumed training draws the same dropout masks
         with seeded(rng, device):
@@ -79,7 +79,7 @@ def fit(
                 step_loss = with_penalty(loss(net, prepared, rng), model)
                 optimiser.zero_grad()
                 step_loss.value.backward()
-                recipe.shorten_gradient(weights)
+                recipe.clip_gradient(weights)
                 recipe.set_learning_rate(optimiser, progress)
                 optimiser.step()
                 log.add(step_loss, prepared.y)

@@ -16,10 +16,10 @@ from invspec.training.fields import Precision
 class InPrecision(ModelProxy):
     """A model in the precision of its training: the same weights, float32 in and out.
 
-    bfloat16 is torch's autocast inside. Images are passed channels-last: on a CPU with AVX-512 that
-    took 0.70 to 0.99 of the time in float32, and 0.53 to 0.98 in bfloat16, from LeNet to VGG16. The
-    encoders of a bijection go the same way. Everything else that the model offers (pixel_std,
-    decode) is passed on unchanged, in float32.
+    In bfloat16 the net runs under torch's autocast. Images are passed channels-last: on a CPU with
+    AVX-512 that took 0.70 to 0.99 of the time in float32, and 0.53 to 0.98 in bfloat16, from LeNet
+    to VGG16. A bijection's encoders are called likewise. Everything else that the model offers
+    (pixel_std, decode) is passed on unchanged, in float32.
     """
 
     routed = ENCODERS

@@ -65,7 +65,7 @@ class Recipe(LearningRateSchedule, Augmentation):
         for group in optimiser.param_groups:
             group["lr"] = self.learning_rate(progress)
 
-    def shorten_gradient(self, weights: Iterable[nn.Parameter]) -> None:
+    def clip_gradient(self, weights: Iterable[nn.Parameter]) -> None:
         """Rescale the gradient of all weights together to at most max_gradient_norm."""
         if self.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(weights, self.max_gradient_norm)

@@ -19,13 +19,13 @@ NuisanceObjective = Literal["clamped", "raw", "uniform_kl", "shuffled_labels"]
 
 @dataclass(frozen=True)
 class Rival:
-    """A classifier D_nc of nuisances with an optimiser of its own; an Auxiliary of the training."""
+    """A classifier D_nc of nuisances with its own optimiser; implements `Auxiliary`."""
 
     net: nn.Module
     optimiser: torch.optim.Optimizer
 
     def learn(self, nuisance: Tensor, y: Tensor, steps: int) -> None:
-        """Take some updates on one batch, nuisance (B, D - K) and y (B,)."""
+        """Take `steps` updates on one batch, nuisance (B, D - K) and y (B,)."""
         for _ in range(steps):
             loss = F.cross_entropy(self.net(nuisance), y)
             self.optimiser.zero_grad()
@@ -38,7 +38,7 @@ class Rival:
         return torch.func.functional_call(self.net, frozen, nuisance)
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """No weights for the model's optimiser."""
+        """Empty: the rival has its own optimiser."""
         return iter(())
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,16 +63,16 @@ def rival_net(widths: Sequence[int], *, standardised: bool, dropout: float) -> n
 
 def nuisance_loss(objective: NuisanceObjective, logits: Tensor, y: Tensor, rng: Stream) -> Tensor:
     """The model's loss, a scalar in nats, given the rival's logits (B, K) and labels y (B,)."""
-    log_probs, chance = logits.log_softmax(1), -math.log(logits.shape[1])
-    true = log_probs.gather(1, y[:, None])
+    log_probs, log_chance = logits.log_softmax(1), -math.log(logits.shape[1])
+    log_prob_y = log_probs.gather(1, y[:, None])
     match objective:
         case "raw":
-            return true.mean()
+            return log_prob_y.mean()
         case "clamped":
-            # each example by itself: one that the rival gets wrong cannot make up for another
-            return true.clamp_min(chance).mean()
+            # clamped per example: an example that the rival gets wrong cannot make up for another
+            return log_prob_y.clamp_min(log_chance).mean()
         case "uniform_kl":
             # KL(uniform || D) = -log K - mean over classes of log D
-            return chance - log_probs.mean()
+            return log_chance - log_probs.mean()
         case "shuffled_labels":
             return F.cross_entropy(logits, y[rng.permutation(len(y)).to(y.device)])

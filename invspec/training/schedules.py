@@ -22,8 +22,8 @@ from invspec.training.fields import (
 class LearningRateSchedule(BaseModel):
     """Fields of a recipe that set the learning rate, and the rate itself.
 
-    It depends on the share of updates done and on nothing else, so that a resumed training follows
-    the same schedule.
+    The rate depends only on the share of updates done, so that a resumed training follows the same
+    schedule.
     """
 
     epochs: Epochs = 50
@@ -43,7 +43,7 @@ class LearningRateSchedule(BaseModel):
             )
         if list(self.milestones) != sorted({m for m in self.milestones if 0 < m < self.epochs}):
             raise ValueError(
-                f"milestones {list(self.milestones)} are not rising epochs below {self.epochs}"
+                f"milestones {list(self.milestones)} are not increasing epochs below {self.epochs}"
             )
         return self
 
@@ -62,13 +62,13 @@ class LearningRateSchedule(BaseModel):
             or any(factor < 0 for _, factor in self.knots)
         ):
             raise ValueError(
-                f"knots are at {shares}; expected rising shares from 0 to 1, with factors of 0 or "
-                "more"
+                f"knots are at {shares}; expected shares that increase from 0 to 1, with "
+                "factors of 0 or more"
             )
         return self
 
     def learning_rate(self, progress: float) -> float:
-        """The learning rate when the share progress, in (0, 1), of all updates is done."""
+        """The learning rate; progress, in (0, 1), is the share of updates done."""
         return self.lr * self._factor(progress)
 
     def _factor(self, progress: float) -> float:
@@ -82,8 +82,7 @@ class LearningRateSchedule(BaseModel):
             case "one_cycle":
                 return (1 - progress) / (1 - self.warmup)
             case "milestones":
-                # progress is taken mid-update, so the first update after a milestone is already
-                # beyond it
+                # progress is that of mid-update, so the first update after a milestone is beyond it
                 return self.decay ** sum(
                     progress * self.epochs > epoch for epoch in self.milestones
                 )

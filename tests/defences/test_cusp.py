@@ -73,7 +73,7 @@ def test_stages_may_be_written_in_a_spec() -> None:
     "stages", [STAGES[1:], (STAGES[0], STAGES[2], STAGES[1]), (STAGES[0], STAGES[0]), ()]
 )
 def test_stages_start_at_0_and_rise(stages: tuple[Stage, ...]) -> None:
-    with pytest.raises(ValidationError, match="expected 0 and then rising shares"):
+    with pytest.raises(ValidationError, match="expected increasing shares, the first 0"):
         CuSP(stages=stages)
 
 

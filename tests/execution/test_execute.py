@@ -108,7 +108,7 @@ def test_a_failed_task_skips_what_needs_it_and_nothing_else(tmp_path, message, b
     assert [task for task in last if last[task] != "Done" and task not in (bad, *dependents)] == []
     assert {last[task] for task in GOALS} == {"Done"}
     skipped = [event for event in happened if isinstance(event, events.Skipped)]
-    assert all(event.because in (bad, *dependents) for event in skipped)
+    assert all(event.failed_input in (bad, *dependents) for event in skipped)
 
 
 def test_the_full_traceback_of_a_defect_is_in_a_file(tmp_path):

@@ -15,7 +15,7 @@ from invspec.kinds import Sample, Targets
 from invspec.perform.pairs import paired
 from invspec.perform.samples import chosen
 from invspec.perform.score import examples
-from invspec.plan.sizes import most, size
+from invspec.plan.sizes import max_pairs, size
 
 CLASSES = 3
 IMAGES = TensorSplit(torch.rand(12, 1, 2, 2), torch.arange(12) % CLASSES)
@@ -40,12 +40,12 @@ def test_targets_are_of_other_classes_and_indices_are_unique(targets):
     assert (batch.y != batch.y_target).all()
     assert torch.equal(batch.x, IMAGES.pixels[batch.ends[:, 0]])
     assert torch.equal(batch.x_target, IMAGES.pixels[batch.ends[:, 1]])
-    assert len(set(batch.index.tolist())) == len(split) <= most(targets, len(IMAGES), CLASSES)
+    assert len(set(batch.index.tolist())) == len(split) <= max_pairs(targets, len(IMAGES), CLASSES)
 
 
 def test_targets_per_class_are_shared_by_all_sources_of_other_classes():
     batch = pairs_of(paired(IMAGES, IMAGES, Targets(per_class=2), CLASSES))
-    assert len(batch) == most(Targets(per_class=2), 12, CLASSES) == 12 * 2 * 2
+    assert len(batch) == max_pairs(Targets(per_class=2), 12, CLASSES) == 12 * 2 * 2
     drawn = batch.ends[:, 1].unique()
     assert IMAGES.y[drawn].bincount().tolist() == [2, 2, 2]
     for source in range(12):

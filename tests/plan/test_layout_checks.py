@@ -70,7 +70,7 @@ def test_a_legend_names_rows_and_tells_every_line_apart(problems, legend, messag
 @pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: matrix}\n"])
 def test_only_a_profile_can_have_a_panel_beside_it(problems, figure):
     (result,) = problems(SWEEPS + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
-    assert "figure: expected a profile in the layout before, found" in result
+    assert "figure: expected a profile in the previous layout, found" in result
 
 
 PLANE = """

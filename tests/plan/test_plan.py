@@ -17,7 +17,7 @@ from invspec import tasks
 from invspec.errors import SpecError
 from invspec.plan import planner, validation
 from invspec.plan.cells import Plan
-from invspec.plan.parts import PART
+from invspec.plan.parts import MAX_EXAMPLES
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Train, key, needs
 
@@ -144,10 +144,18 @@ def test_one_training_serves_every_attack_and_one_attack_every_measure() -> None
     ("test", "sample", "parts"),
     [
         (3, {}, [(0, 3)]),
-        (2 * PART + 1, {}, [(0, PART), (PART, 2 * PART), (2 * PART, 2 * PART + 1)]),
-        (2 * PART, {}, [(0, PART), (PART, 2 * PART)]),
-        (5 * PART, {"limit": 10}, [(0, 10)]),
-        (5 * PART, {"per_class": 201}, [(0, PART), (PART, 2010)]),
+        (
+            2 * MAX_EXAMPLES + 1,
+            {},
+            [
+                (0, MAX_EXAMPLES),
+                (MAX_EXAMPLES, 2 * MAX_EXAMPLES),
+                (2 * MAX_EXAMPLES, 2 * MAX_EXAMPLES + 1),
+            ],
+        ),
+        (2 * MAX_EXAMPLES, {}, [(0, MAX_EXAMPLES), (MAX_EXAMPLES, 2 * MAX_EXAMPLES)]),
+        (5 * MAX_EXAMPLES, {"limit": 10}, [(0, 10)]),
+        (5 * MAX_EXAMPLES, {"per_class": 201}, [(0, MAX_EXAMPLES), (MAX_EXAMPLES, 2010)]),
         (7, {"per_class": 201}, [(0, 7)]),
     ],
 )
@@ -583,13 +591,13 @@ def test_a_long_sweep_begins_anew_after_fifty_values() -> None:
 
 def test_every_part_follows_the_same_part_at_a_smaller_value() -> None:
     pgd = {"eps": {"sweep": [0.1, 0.2]}}
-    data = {"fake": {"test": 2 * PART}}
+    data = {"fake": {"test": 2 * MAX_EXAMPLES}}
     cells = planned(
         datasets=data, attacks={**BASE["attacks"], "pgd": pgd}, measures={"accuracy": {"of": "pgd"}}
     ).cells
     assert [part.after.part for part in cells[1].goal.of[0] if part.after] == [
-        (0, PART),
-        (PART, 2 * PART),
+        (0, MAX_EXAMPLES),
+        (MAX_EXAMPLES, 2 * MAX_EXAMPLES),
     ]
 
 

@@ -133,7 +133,7 @@ def test_an_overlay_onto_a_spec_without_keys_is_refused() -> None:
         document.parse("[a]", "x.yaml").overlay("title", 1, "--set")
     assert (
         str(caught.value)
-        == "--set: the spec has no title\nhint: it is a list of length 1, counted from 0"
+        == "--set: the spec has no title\nhint: it is a list of length 1, indexed from 0"
     )
     with pytest.raises(SpecError, match="expected keys in the spec, found a single value"):
         document.parse("a", "x.yaml").overlay("title", 1, "--set")

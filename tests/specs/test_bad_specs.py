@@ -291,8 +291,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a panel beside no profile": (
         BASE + "report:\n  - {of: accuracy, figure: beside}\n",
-        "x.yaml:15: report.0.figure: expected a profile in the layout before, found no layout\n"
-        "hint: `figure: profile` starts a figure of its own",
+        "x.yaml:15: report.0.figure: expected a profile in the previous layout, found no layout\n"
+        "hint: `figure: profile` starts a new figure",
     ),
     "a legend with an unknown coordinate": (
         BASE + "report:\n  - {of: accuracy, legend: '{eps}/0'}\n",
@@ -579,7 +579,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         with_(datasets=f"  fake: {{test: {10**15}}}"),
         "x.yaml:9: attacks.pgd: expected at most 2,000,000 tasks, found more: "
         "1,000,000,000,000,000 examples in each of 1 cells\n"
-        "hint: take fewer examples by `sample: {{limit: ...}}`",
+        "hint: take fewer examples with `sample: {{limit: ...}}`",
     ),
     # ─ YAML ─
     "a key twice": (
@@ -904,9 +904,9 @@ SETTINGS = {
     "attacks.pdg.eps=3": "--set: the spec has no attacks.pdg\nhint: did you mean pgd? (known: pgd)",
     "seeds.0=3": "--set: the spec has no seeds\n"
     "hint: known: attacks, datasets, defences, measures, models, scales, title, train",
-    "train.1=3": "--set: the spec has no train.1\nhint: it is a list of length 1, counted from 0",
-    "train.x=3": "--set: the spec has no train.x\nhint: it is a list of length 1, counted from 0",
-    "train.-1=3": "--set: the spec has no train.-1\nhint: it is a list of length 1, counted from 0",
+    "train.1=3": "--set: the spec has no train.1\nhint: it is a list of length 1, indexed from 0",
+    "train.x=3": "--set: the spec has no train.x\nhint: it is a list of length 1, indexed from 0",
+    "train.-1=3": "--set: the spec has no train.-1\nhint: it is a list of length 1, indexed from 0",
     "title.a=3": "--set: title.a: expected keys in title, found a single value",
     "attacks.3=4": f"--set: attacks.3: {LABEL} '3'",
     "3=4": "--set: 3: unknown key '3'\nhint: known: {keys}",

@@ -38,7 +38,7 @@ def test_one_stage_may_last_the_whole_training() -> None:
 @pytest.mark.parametrize("starts", [(), (0.1,), (0, 0), (0, 0.5, 0.25)])
 def test_stages_begin_at_0_and_rise(starts: tuple[float, ...]) -> None:
     with pytest.raises(
-        ValidationError, match=r"stages start at \[.*\]; expected 0 and then rising"
+        ValidationError, match=r"stages start at \[.*\]; expected increasing shares"
     ):
         TypeAdapter(Stages).validate_python(tuple(stages_at(*starts)))
 

@@ -99,7 +99,7 @@ def test_the_divergence_is_the_mean_over_the_batch() -> None:
 class Training(DivergenceTraining):
     """Climbs the divergence by PGD."""
 
-    climber = PGD
+    attack_class = PGD
 
     _checked = model_validator(mode="after")(require_divergence_attack)
 

@@ -78,7 +78,7 @@ def test_a_long_gradient_is_rescaled_as_one_vector_and_a_short_one_is_left() -> 
     for limit, expected in ((None, [3.0, 4.0]), (10, [3.0, 4.0]), (1, [0.6, 0.8])):
         for weight, gradient in zip(weights, (3.0, 4.0), strict=True):
             weight.grad = torch.tensor([gradient])
-        Recipe(max_gradient_norm=limit).shorten_gradient(weights)
+        Recipe(max_gradient_norm=limit).clip_gradient(weights)
         assert [weight.grad.item() for weight in weights] == pytest.approx(expected, rel=1e-5)
 
 
@@ -86,5 +86,5 @@ def test_a_weight_without_a_gradient_is_passed_over() -> None:
     model = linear()
     bias = model.get_parameter("1.bias")
     bias.grad = torch.tensor([3.0, 4.0])
-    Recipe(max_gradient_norm=1).shorten_gradient(model.parameters())
+    Recipe(max_gradient_norm=1).clip_gradient(model.parameters())
     assert bias.grad.tolist() == pytest.approx([0.6, 0.8], rel=1e-5)

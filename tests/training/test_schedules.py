@@ -42,7 +42,7 @@ def test_milestones_and_their_schedule_come_together() -> None:
 
 @pytest.mark.parametrize("milestones", [(50,), (-3, 1), (0,), (1, 1), (2, 1)])
 def test_milestones_are_rising_epochs_of_the_training(milestones: tuple[int, ...]) -> None:
-    with pytest.raises(ValidationError, match="are not rising epochs below 3"):
+    with pytest.raises(ValidationError, match="are not increasing epochs below 3"):
         Recipe(epochs=3, schedule="milestones", milestones=milestones)
 
 
@@ -57,5 +57,5 @@ def test_knots_and_their_schedule_come_together() -> None:
     "knots", [((0, 1), (0.5, 1)), ((0, 1), (0.7, 1), (0.5, 1), (1, 1)), ((0, 1), (1, -1))]
 )
 def test_knots_span_the_training_in_order(knots: tuple[tuple[float, float], ...]) -> None:
-    with pytest.raises(ValidationError, match="expected rising shares from 0 to 1"):
+    with pytest.raises(ValidationError, match="expected shares that increase from 0 to 1"):
         Recipe(schedule="piecewise", knots=knots)

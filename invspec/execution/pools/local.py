@@ -26,7 +26,7 @@ class LocalExecutor:
     batch_size: int | None = None
 
     def open(self, root: Path, tasks: int) -> WorkerPool:
-        """Start the workers, but no more than there are tasks."""
+        """Start the workers, at most one per task."""
         return WorkerPool([self.config(device, root) for device in self.devices[:tasks]])
 
     def config(self, device: str, root: Path) -> WorkerConfig:
@@ -42,7 +42,7 @@ class WorkerPool:
         names = [config.device for config in configs]
         if len(configs) > 1:
             names = [f"{device}#{i}" for i, device in enumerate(names)]
-        # with processes no worker waits for another's Python code; a thread starts seconds faster
+        # processes do not wait for each other's Python code; a thread starts seconds faster
         kind = WorkerThread if names == ["cpu"] else WorkerProcess
         self.workers: dict[str, Worker] = {
             name: kind(name, config) for name, config in zip(names, configs, strict=True)

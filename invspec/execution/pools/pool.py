@@ -14,7 +14,7 @@ class Pool(Protocol):
     """Workers of one run, known by name. Each performs one task at a time.
 
     Only tasks travel to workers. A worker reads inputs from the store and writes its artifact
-    there, so that a task may be performed twice.
+    there, so performing a task twice is harmless.
     """
 
     def idle(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Cross-checks of a plan. They yield every problem, so that a user can mend all of them at once."""
+"""Cross-checks of a plan. They yield every problem, so that a user can fix all of them at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invspec.plan.validation import claims, files, layouts, models, targets
 
 
 def problems(planned: Plan) -> Iterator[SpecError]:
-    """Everything that can be found wrong before anything is run, with file and line."""
+    """All problems that can be found before a run, with file and line."""
     spec = planned.spec
     for checked in (
         claims.problems(planned),

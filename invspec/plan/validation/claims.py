@@ -1,4 +1,4 @@
-"""Claims must pick cells, and one cell at each point."""
+"""Claims must pick cells, exactly one at each point."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pick_problems(pick: Pick, cells: Cells, path: Steps, unknown: set[str]) -> l
 def _side_problems(
     pick: Pick, key: str, cells: Cells, path: Steps, unknown: set[str]
 ) -> list[SpecError]:
-    """What is wrong with one side of a pick, on its own."""
+    """What is wrong with one side of a pick, regardless of the other."""
     side = picks.sides(pick)[key]
     if twice := sorted(set(pick.at) & set(side)):
         return [
@@ -82,7 +82,7 @@ def _axis_problems(pick: Pick, name: str, cells: Cells, path: Steps) -> Iterator
 
 
 def _must_be_numeric(pick: Pick, name: str) -> bool:
-    """Whether a trend runs along a coordinate, or it is the width of an area."""
+    """Whether a coordinate is the axis of a trend or of an area."""
     return (isinstance(pick, Trend) and name == pick.along) or pick.over.get(name) == "area"
 
 
@@ -108,7 +108,7 @@ def _ambiguities(pick: Pick, cells: Cells, path: Steps, unknown: set[str]) -> It
 def _pairing_problems(
     pick: Pick, cells: Cells, path: Steps, unknown: set[str]
 ) -> Iterator[SpecError]:
-    """Points at which one of two sides has no cell."""
+    """Points at which only one of two sides has a cell."""
     axes = [name for name in picks.axes(pick) if name not in unknown]
     points = [
         {

@@ -14,7 +14,7 @@ from invspec.spec.schema import Oracle
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
-    """Everything that would keep a spec from being multiplied out."""
+    """All problems that prevent expanding a spec into cells."""
     for label, measure in spec.entries["measures"].items():
         yield from _measure_problems(spec, label, measure)
     yield from _train_problems(spec)
@@ -69,7 +69,7 @@ def _train_problems(spec: Spec) -> Iterator[SpecError]:
 
 
 def _shared_labels(spec: Spec) -> Iterator[SpecError]:
-    """Swept entries of two parts with one label, whose coordinates would have one name."""
+    """Swept entries of two parts with the same label: their coordinates would share a name."""
     part_of: dict[str, str] = {}
     for part in PARTS:
         for label, entry in spec.entries[part].items():

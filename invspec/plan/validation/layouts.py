@@ -1,4 +1,4 @@
-"""Layouts must show every cell in a place of its own."""
+"""Layouts must give every cell its own place."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from invspec.spec.schema import FigureKind, Layout, Scalar
 
 Cells = Sequence[Mapping[str, Scalar]]
 
-# Figures to which a further panel can be added.
+# Figures to which another panel can be added.
 _WITH_PANELS: tuple[FigureKind, ...] = ("profile", "beside")
 
 
 def problems(planned: Plan) -> Iterator[SpecError]:
-    """Everything wrong with the layouts of a spec, as far as that shows before anything is run."""
+    """All problems of a spec's layouts that can be found before a run."""
     before: FigureKind | None = None
     for number, layout in enumerate(planned.spec.report):
         if layout.figure == "beside" and before not in _WITH_PANELS:
-            message = f"expected a profile in the layout before, found {before or 'no layout'}"
-            hint = "`figure: profile` starts a figure of its own"
+            message = f"expected a profile in the previous layout, found {before or 'no layout'}"
+            hint = "`figure: profile` starts a new figure"
             yield SpecError(message, hint=hint, path=("report", number, "figure"))
         for problem in _layout_problems(planned, layout):
             yield problem.within("report", number)

@@ -14,12 +14,12 @@ from invspec.registry.messages import shown
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Oracle, TrainLine
 
-# Numbers in a sketch that is given memory, 256 MiB. Meta tensors need imports that take seconds.
+# A sketch with fewer values, 256 MiB, gets memory: meta tensors need imports that take seconds.
 SMALL = 2**26
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
-    """Methods that do not fit, at the line of `train` where they meet.
+    """Methods that do not fit, located at the line of `train` that combines them.
 
     Builds every model once, without weights.
     """
@@ -120,7 +120,7 @@ def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
 
 
 def _trainers(label: str, defence: Method) -> Iterator[tuple[str, Method]]:
-    """A defence and its attacks, and what messages call them."""
+    """A defence and its attacks, with their names in messages."""
     yield f"defence {label}", defence
     for attack in _attacks_in(defence):
         yield f"attack of defence {label}", attack
@@ -145,7 +145,7 @@ def _sketch(dataset: Dataset, model: Model, name: str) -> Any:
         message = f"{name}: {first_line(problem)}"
         raise SpecError(message, hint=f"its images are {shape}", path=("model",)) from None
     except Exception as problem:
-        # whatever the code of a user's model raises
+        # the code of a user's model can raise anything
         last = traceback.extract_tb(problem.__traceback__)[-1]
         message = f"{name}: {type(problem).__name__}: {first_line(problem)}"
         hint = f"raised in {last.filename}:{last.lineno}"
@@ -158,7 +158,7 @@ def _sketch(dataset: Dataset, model: Model, name: str) -> Any:
 
 
 def _built(model: Model, dataset: Dataset) -> Any:
-    """The net that a model builds. Raises: SpecError if it is no net."""
+    """The net that a model builds. Raises: SpecError if it is not a net."""
     import torch
 
     net: Any = model.sketch(dataset.shape, dataset.classes)
@@ -169,7 +169,7 @@ def _built(model: Model, dataset: Dataset) -> Any:
 
 
 def _logits(net: Any, dataset: Dataset) -> Any:
-    """What the net gives for one black image. Raises: SpecError if it is no tensor."""
+    """The net's logits for one black image. Raises: SpecError if they are not a matrix."""
     import torch
 
     device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
@@ -182,7 +182,7 @@ def _logits(net: Any, dataset: Dataset) -> Any:
 
 
 def _in_memory(net: Any) -> Any:
-    """A small sketch with memory behind it; a large one stays on the meta device."""
+    """A small sketch in memory; a large one stays on the meta device."""
     tensors = [*net.parameters(), *net.buffers()]
     small = sum(tensor.numel() for tensor in tensors) < SMALL
     return net.to_empty(device="cpu") if small and any(map(_is_meta, tensors)) else net
@@ -193,7 +193,7 @@ def _is_meta(tensor: Any) -> bool:
 
 
 def _mismatch(method: Method, user: str, net: Any, model: str) -> Iterator[SpecError]:
-    """A model that lacks what a method needs of it."""
+    """The error if a model lacks what a method needs."""
     protocol = method.accepts
     if protocol is not None and not isinstance(net, protocol):
         meaning = (protocol.__doc__ or protocol.__name__).splitlines()[0].rstrip(".")

@@ -30,12 +30,12 @@ def problems(spec: Spec) -> Iterator[SpecError]:
             if parts * count > MAX_PARTS:
                 work = f"{most:,} examples in each of {count:,} cells"
                 message = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
-                hint = "take fewer examples by `sample: {limit: ...}`"
+                hint = "take fewer examples with `sample: {limit: ...}`"
                 yield SpecError(message, hint=hint, path=("attacks", label))
 
 
 def _part_count(data: Resolved, attack: Resolved) -> tuple[int, int]:
-    """Most parts and most examples that an attack has on one variant of a data set."""
+    """The largest numbers of parts and of examples of an attack on a variant of a data set."""
     datasets = [cast(Dataset, variant.method) for variant in data.variants]
     attacks = [cast(Attack, variant.method) for variant in attack.variants]
     counts = [size(dataset, attack.sample) for dataset in datasets]

@@ -11,7 +11,7 @@ from invspec.spec.resolved import Resolved, Spec
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
-    """Attacks without targets that walk to one, or that a measure of pairs reads last."""
+    """Attacks without targets that need them, or that a measure of pairs reads last."""
     for label, entry in spec.entries["attacks"].items():
         if entry.sample.targets is not None:
             continue
@@ -28,7 +28,7 @@ def problems(spec: Spec) -> Iterator[SpecError]:
 
 
 def _measures_of_pairs(spec: Spec, label: str) -> Iterator[str]:
-    """The measures of pairs whose last attack this is."""
+    """The measures of pairs that read this attack last."""
     for name, measure in spec.entries["measures"].items():
         if label in measure.of[-1:] and _wants_target(measure):
             yield name

@@ -17,12 +17,12 @@ from invspec.report.figures.grids import PAGE_WIDTH, Drawings, hide_unused, titl
 from invspec.report.format import decimal
 from invspec.report.style import FAINT, GRID, INK, PALETTE
 
-# A grid with more columns than this has a row of the figure to itself.
-MOST_COLUMNS_BESIDE = 12
+# A grid with more columns than this takes a whole row of the figure.
+MAX_COLUMNS_BESIDE = 12
 FRAME = PALETTE[2][0]
 # Inches.
 LARGEST_IMAGE, CAPTION_HEIGHT, BARS_HEIGHT = 1.0, 0.17, 0.3
-# Points between a grid and its title: room for one line of headings, or for two.
+# Points between a grid and its title: space for one line of headings, or for two.
 ONE_LINE, TWO_LINES = 15, 27
 # Small images are enlarged to about this many pixels, because some viewers blur small images.
 ENLARGED = 96
@@ -31,9 +31,9 @@ ENLARGED = 96
 def draw(drawings: Drawings, framed: bool) -> Figure:
     """A grid of images for each score, two grids side by side if they are narrow."""
     columns = max(drawing.values.shape[1] for drawing in drawings.values())
-    across = min(len(drawings), 2 if columns <= MOST_COLUMNS_BESIDE else 1)
-    room = PAGE_WIDTH / max(across, 1.25) - 0.45
-    sheets = [Sheet.of(drawing, room) for drawing in drawings.values()]
+    across = min(len(drawings), 2 if columns <= MAX_COLUMNS_BESIDE else 1)
+    max_width = PAGE_WIDTH / max(across, 1.25) - 0.45
+    sheets = [Sheet.of(drawing, max_width) for drawing in drawings.values()]
     width, height = max(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets)
     down = math.ceil(len(sheets) / across)
     size = ((width + 0.45) * across, (height + 0.65) * down + (0.55 if framed else 0.15))
@@ -49,8 +49,8 @@ def draw(drawings: Drawings, framed: bool) -> Figure:
 class Sheet:
     """A grid of images and its geometry, in inches.
 
-    image_width and image_height are the size of one image; below is the room for its caption,
-    above the room for its bars, gap the space between images.
+    image_width and image_height are the size of one image; below is the space for its caption,
+    above the space for its bars, gap the space between images.
     """
 
     drawing: Drawing
@@ -61,10 +61,10 @@ class Sheet:
     gap: float = 0.06
 
     @classmethod
-    def of(cls, drawing: Drawing, room: float) -> Sheet:
-        """Images as large as fit into room inches, up to an inch."""
+    def of(cls, drawing: Drawing, max_width: float) -> Sheet:
+        """A sheet at most max_width inches wide, of images at most an inch wide."""
         _, columns, _, height, width = drawing.values.shape
-        image_width = min(LARGEST_IMAGE, room / columns - cls.gap)
+        image_width = min(LARGEST_IMAGE, max_width / columns - cls.gap)
         below = 0.0 if drawing.captions is None else CAPTION_HEIGHT
         above = 0.0 if drawing.bars is None else BARS_HEIGHT
         return cls(drawing, image_width, image_width * height / width, below, above)

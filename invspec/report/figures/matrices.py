@@ -18,7 +18,7 @@ from invspec.report.style import GRID, HEAT, INK
 # Steps of the colour scale; each is a CSS variable of a page.
 LEVELS = 64
 # With more classes than this the cells are too narrow for a number.
-MOST_NUMBERS = 20
+MAX_NUMBERS = 20
 # Inches: a cell of a numbered matrix, a heat map.
 CELL, HEATMAP = 0.36, 2.1
 
@@ -55,7 +55,7 @@ def matrices(drawings: Drawings, framed: bool) -> Figure:
     """A panel for each matrix of target by source classes, with numbers in its cells."""
     shapes = [drawing.values.shape for drawing in drawings.values()]
     rows, columns = (max(sizes) for sizes in zip(*shapes, strict=True))
-    cell = min(CELL, CELL * MOST_NUMBERS / max(rows, columns) / 2)
+    cell = min(CELL, CELL * MAX_NUMBERS / max(rows, columns) / 2)
     return _draw(drawings, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
 
 
@@ -130,7 +130,7 @@ def _label_classes(axes: Axes, values: Array) -> None:
 
 
 def _tick_step(values: Array) -> int:
-    return math.ceil(max(values.shape) / MOST_NUMBERS)
+    return math.ceil(max(values.shape) / MAX_NUMBERS)
 
 
 def _write_numbers(axes: Axes, values: Array, scale: Normalize) -> None:

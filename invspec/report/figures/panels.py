@@ -11,8 +11,8 @@ from invspec.plan.layouts import legend_names
 from invspec.report.style import LineStyle, line_styles
 from invspec.report.table import Line, RowLabels, Table
 
-# More values than this of the first row coordinate share one panel.
-MOST_PANELS = 6
+# With more values than this of the first row coordinate, all lines share one panel.
+MAX_PANELS = 6
 
 
 def is_profile(table: Table) -> bool:
@@ -37,7 +37,7 @@ def panels_of(table: Table) -> dict[str, list[Line]]:
         return {"": list(table.lines)}
     names = [shown(line.labels[0]) for line in table.lines]
     is_numeric = any(number(line.labels[0]) is not None for line in table.lines)
-    if is_numeric or not 2 <= len(set(names)) <= MOST_PANELS:
+    if is_numeric or not 2 <= len(set(names)) <= MAX_PANELS:
         return {"": list(table.lines)}
     return _by_title(table, names)
 

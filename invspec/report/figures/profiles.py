@@ -29,7 +29,7 @@ from invspec.report.table import RowLabels, Table
 
 # Inches.
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH = 3.1, 2.5, 1.7
-MOST_ACROSS = 3
+MAX_ACROSS = 3
 # Letters that fit side by side below a panel.
 TICK_LETTERS = 28
 # Tick labels closer than this share of the axis would touch.
@@ -61,7 +61,7 @@ def _grid(
     tables: Sequence[Table], panels: int, legend_beside: bool, framed: bool
 ) -> tuple[Figure, Any]:
     """An empty figure and its grid of axes."""
-    across = min(panels, MOST_ACROSS)
+    across = min(panels, MAX_ACROSS)
     down = math.ceil(panels / across)
     stretch = 1.35 if panels == 1 else 1.15 if len(tables) > 1 else 1.0
     width = PANEL_WIDTH * across * stretch + (LEGEND_WIDTH if legend_beside else 0.0)

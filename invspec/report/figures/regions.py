@@ -17,7 +17,7 @@ from invspec.report.style import CLASSES, FAINT, INK, LEGEND, PAGE
 
 # Inches: the side of a panel, the width of the legend beside the panels.
 SIDE, LEGEND_WIDTH = 1.75, 1.4
-MOST_ACROSS = 4
+MAX_ACROSS = 4
 # Points: circles, and their misclassified arcs.
 THIN, THICK = 1.2, 3.4
 # Points between a dot and its name; an arrowhead at the edge needs more, to clear the outer circle.
@@ -28,7 +28,7 @@ def draw(drawings: Drawings, framed: bool) -> Figure:
     """A block for each score, a row of panels for each plane, a panel for each classifier."""
     planes = [drawing for drawing in drawings.values() if isinstance(drawing, RegionDrawing)]
     rows, columns = (max(plane.values.shape[axis] for plane in planes) for axis in (0, 1))
-    across = min(len(planes), max(MOST_ACROSS // columns, 1))
+    across = min(len(planes), max(MAX_ACROSS // columns, 1))
     down = math.ceil(len(planes) / across)
     names = titles(drawings)
     block_height = rows * (SIDE + 0.4) + (0.25 if any(names) else 0.0)
@@ -97,8 +97,8 @@ def _draw_circle(axes: Axes, radius: float, label: int, wrong: Array) -> None:
 def _draw_point(axes: Axes, name: str, place: Array, extent: float) -> None:
     """Draw a dot with its name, or an arrowhead at the edge if the point lies outside the panel.
 
-    The name of a dot near the middle points outwards, of any other inwards. A point outside has
-    its distance from the middle in its name.
+    The name of a dot near the middle is on its outer side, that of any other on its inner side. The
+    name of a point outside includes its distance from the middle.
     """
     (x, y), length = place.tolist(), math.hypot(*place)
     marker, distance = cast(Any, "o"), NAME_DISTANCE
@@ -127,7 +127,7 @@ def _write_name(
 
 
 def _alignment(direction: float, backward: str, forward: str) -> str:
-    """The side of a text that is nearest to the point which it names."""
+    """The side of a text that faces the point it names."""
     return "center" if abs(direction) < 0.4 else forward if direction > 0 else backward
 
 

@@ -36,10 +36,10 @@ from invspec.report.provenance import Provenance
 from invspec.report.table import Table
 from invspec.tasks import key
 
-# Long headings may be broken here.
+# Marks where a long heading may be broken.
 BREAK = "\N{ZERO WIDTH SPACE}"
-# Rows of the table of all numbers; more would make the page slow.
-MOST_RECORDS = 2_000
+# Maximum number of rows in the table of all numbers; more would make the page slow.
+MAX_RECORDS = 2_000
 
 
 def write(report: Report, folder: Path) -> Path:
@@ -89,7 +89,7 @@ def text(report: Report) -> str:
         command=report.provenance.command,
         spec_text=provenance.spec_text(spec),
         records=_records(report),
-        is_cut=len(report.readings) > MOST_RECORDS,
+        is_cut=len(report.readings) > MAX_RECORDS,
     )
 
 
@@ -115,7 +115,7 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
 
 
 def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
-    """Tables as the template needs them; tables that share a figure have it at the first."""
+    """Tables for the template; a figure of several tables belongs to the first of them."""
     groups = enumerate(draw.group(tables))
     figures = {id(group[0]): draw.inline(group, f"{prefix}{place}") for place, group in groups}
     return (_table(table, figures.get(id(table))) for table in tables)
@@ -138,7 +138,7 @@ def _table(table: Table, svg: str | None) -> dict[str, Any]:
 
 
 def _lines(table: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
-    """Row labels, and for each number its value, its margin and the text to show on hovering."""
+    """Row labels, and for each number its value, its margin and its tooltip."""
     for labels, line in zip(merged_labels(table), table.lines, strict=True):
         yield (
             labels,
@@ -174,7 +174,7 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
 
 
 def _records(report: Report) -> list[dict[str, str]]:
-    readings = report.readings[:MOST_RECORDS]
+    readings = report.readings[:MAX_RECORDS]
     intervals = report.estimator.intervals(readings)
     return [_record(reading, intervals.get(reading)) for reading in readings]
 

@@ -32,9 +32,9 @@ def test_a_layout_beside_another_shares_its_figure(pair):
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        (MATRIX, "keeps no matrix of target classes by source classes"),
-        (IMAGES, "keeps no images"),
-        (REGIONS, "keeps no regions of planes"),
+        (MATRIX, "stores no matrix of target classes by source classes"),
+        (IMAGES, "stores no images"),
+        (REGIONS, "stores no regions of planes"),
     ],
 )
 def test_a_figure_of_something_that_scores_do_not_keep_is_refused(laid, layout, message):

@@ -84,5 +84,7 @@ def test_a_heat_map_draws_the_matrix_that_a_measure_keeps(planned, toy_store):
 
 def test_a_heat_map_of_a_measure_without_a_matrix_is_refused(planned, toy_store):
     plan = planned(CLAIMS + HEATMAP)
-    with pytest.raises(SpecError, match=r"toy.yaml:\d+: report.0.figure: accuracy keeps no matrix"):
+    with pytest.raises(
+        SpecError, match=r"toy.yaml:\d+: report.0.figure: accuracy stores no matrix"
+    ):
         build.tables(plan, toy_store(plan, outcomes))
