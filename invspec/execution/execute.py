@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from invspec.execution.events import Cached, Damaged, Event, Started, Surveyed
+from invspec.execution.events import Cached, Damaged, Event, Started, Surveyed, WorkerEvent
 from invspec.execution.pools.pool import Executor, Pool
 from invspec.execution.schedule import Schedule
 from invspec.execution.store import Store
@@ -42,4 +42,5 @@ def _run(to_do: Sequence[Task], pool: Pool) -> Iterator[Event]:
             task = schedule.pop()
             pool.give(worker, task)
             yield Started(task, worker)
-        yield from map(schedule.record, pool.events())
+        for event in pool.events():
+            yield event if isinstance(event, WorkerEvent) else schedule.record(event)

@@ -1,4 +1,4 @@
-"""Task order of a run: dependencies first, trainings before the rest, at most two attempts."""
+"""Task order of a run: dependencies first, trainings before the rest; how often to try again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from graphlib import TopologicalSorter
 
-from invspec.execution.events import Done, Failed, Lost, PoolEvent, Progress, Retried, Skipped
+from invspec.execution.events import Done, Failed, Lost, Progress, Retried, Skipped, TaskEvent
 from invspec.tasks import Task, Train, needs
 
 # a worker that dies costs its task one retry; a task that kills two workers fails
 ATTEMPTS = 2
+# losses that the task is not to blame for, as of a preempted machine, after which it fails, too
+MACHINE_LOSSES = 5
 
 
 class Schedule:
@@ -26,6 +28,7 @@ class Schedule:
         self._graph.prepare()
         self._ready: list[tuple[tuple[bool, int], Task]] = []
         self._attempts: Counter[Task] = Counter()
+        self._machine_losses: Counter[Task] = Counter()
         self._unavailable: set[Task] = set()
 
     @property
@@ -58,8 +61,8 @@ class Schedule:
     def _push(self, task: Task) -> None:
         heapq.heappush(self._ready, (self._order[task], task))
 
-    def record(self, event: PoolEvent) -> Progress | Retried | Done | Failed:
-        """Record an event. Returns the event to yield: a lost task is retried once."""
+    def record(self, event: TaskEvent) -> Progress | Retried | Done | Failed:
+        """Record an event. Returns the event to yield: a lost task may be retried."""
         outcome = self._after_loss(event) if isinstance(event, Lost) else event
         if isinstance(outcome, Failed):
             self._unavailable.add(outcome.task)
@@ -68,8 +71,18 @@ class Schedule:
         return outcome
 
     def _after_loss(self, event: Lost) -> Retried | Failed:
-        if self._attempts[event.task] < ATTEMPTS:
-            self._push(event.task)
-            return Retried(event.task, event.reason)
+        task = event.task
+        if event.by_machine:
+            self._attempts[task] -= 1
+            self._machine_losses[task] += 1
+            if self._machine_losses[task] <= MACHINE_LOSSES:
+                return self._retry(task, event.reason)
+            return Failed(task, f"{event.reason}, after {MACHINE_LOSSES} other losses")
+        if self._attempts[task] < ATTEMPTS:
+            return self._retry(task, event.reason)
         hint = "if it ran out of memory, lower --batch-size"
-        return Failed(event.task, f"{event.reason} in each of {ATTEMPTS} attempts\nhint: {hint}")
+        return Failed(task, f"{event.reason} in each of {ATTEMPTS} attempts\nhint: {hint}")
+
+    def _retry(self, task: Task, reason: str) -> Retried:
+        self._push(task)
+        return Retried(task, reason)

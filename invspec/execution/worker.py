@@ -1,7 +1,9 @@
-"""A worker: receives tasks through a pipe and saves their artifacts in the store."""
+"""A worker: receives tasks through a channel and saves their artifacts in the store."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 import traceback
 from collections.abc import Generator, Mapping
@@ -10,24 +12,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from invspec.errors import InvspecError, first_line
+from invspec.execution.channel import Channel, PipeChannel
 from invspec.execution.disk import Unwritable
+from invspec.execution.messages import ENDING, Message
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
 from invspec.perform import dispatch, proxies
 from invspec.registry import cards
 from invspec.tasks import Perturb, Task, Train, key
-
-# A message of a worker about its current task, one of
-#   ("progress", done, total, numbers)   as in events.Progress
-#   ("done", seconds)
-#   ("failed", reason)                   reason may end with a hint
-#   ("unwritable", reason)               the store is full or read-only
-Message = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -40,35 +36,46 @@ class WorkerConfig:
     registries: tuple[Path, ...] = ()
 
 
-def serve(pipe: Connection, config: WorkerConfig) -> None:
-    """Perform tasks from the pipe until it closes or None arrives."""
+def serve(channel: Channel, config: WorkerConfig) -> bool:
+    """Perform tasks from the channel until the run ends.
+
+    Returns False if the worker itself ended: its device failed, or it refused a task.
+    """
     device = torch.device(config.device)
 
     def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
-        pipe.send(("progress", done, total, numbers))
+        channel.send(("progress", done, total, dict(numbers)))
 
     runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
-    with reproducible(device):
-        while (task := _next(pipe)) is not None:
-            try:
-                pipe.send(perform(task, runtime))
-            except OSError:
-                # the run has ended and closed its end of the pipe
-                return
+    try:
+        channel.send(("joined", platform.node(), device_name(device)))
+        with reproducible(device):
+            while (message := _next_message(channel, runtime)) is not None:
+                channel.send(message)
+                if message[0] in ENDING:
+                    return False
+    except OSError:
+        # the run has ended and closed its end of the channel
+        pass
+    return True
 
 
 def serve_process(pipe: Connection, config: WorkerConfig) -> None:
     """`serve` as the main function of a process, which must read the user's cards itself."""
     for folder in config.registries:
         cards.add(folder)
-    serve(pipe, config)
+    if not serve(PipeChannel(pipe), config):
+        # libraries of a failed device may hang when they are unloaded
+        os._exit(1)
 
 
-def _next(pipe: Connection) -> Task | None:
+def _next_message(channel: Channel, runtime: StoreRuntime) -> Message | None:
+    """Perform the next task. Returns the last message about it; None if the run has ended."""
     try:
-        return pipe.recv()
-    except (EOFError, OSError):
-        return None
+        task = channel.receive()
+    except InvspecError as problem:
+        return ("refused", str(problem))
+    return None if task is None else perform(task, runtime)
 
 
 def perform(task: Task, runtime: StoreRuntime) -> Message:
@@ -92,11 +99,20 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
         # a progress message found the pipe closed: the run has ended, the task did not fail
         raise
     except (Exception, SystemExit) as problem:
+        if is_device_fault(problem):
+            return ("faulty", f"{type(problem).__name__}: {first_line(problem)}")
         # a method that calls sys.exit must not end its worker
         return ("failed", _save_traceback(task, problem, runtime.store))
     if isinstance(task, Train):
         runtime.store.checkpoints.delete(task)
     return ("done", seconds)
+
+
+def is_device_fault(problem: BaseException) -> bool:
+    """Whether an error leaves the device of this process unusable, as most errors of CUDA do."""
+    if isinstance(problem, torch.OutOfMemoryError):
+        return False
+    return isinstance(problem, torch.AcceleratorError) or "CUDA error" in str(problem)
 
 
 def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:

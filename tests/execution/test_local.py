@@ -34,13 +34,14 @@ def ended(tmp_path):
     assert isinstance(worker, WorkerThread)
     worker.pipe.send(None)
     worker._thread.join(timeout=10)
+    assert worker.pipe.recv()[0] == "joined"
     yield pool
     pool.close()
 
 
 def test_a_worker_that_ended_while_idle_is_started_again(ended):
     ended.give("cpu", train())
-    while isinstance(event := ended.events()[0], events.Progress):
+    while isinstance(event := ended.events()[0], events.Progress | events.WorkerJoined):
         pass
     assert isinstance(event, events.Done)
     assert ended.idle() == "cpu"
@@ -48,7 +49,8 @@ def test_a_worker_that_ended_while_idle_is_started_again(ended):
 
 def test_a_thread_that_ended_midway_has_lost_its_task(ended):
     ended.workers["cpu"].task = train()
-    assert ended.events() == [events.Lost(train(), "worker cpu ended")]
+    reason = "worker cpu ended"
+    assert ended.events() == [events.WorkerLost("cpu", reason), events.Lost(train(), reason)]
     assert ended.idle() == "cpu"
 
 

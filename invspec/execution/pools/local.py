@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from invspec.execution.disk import Unwritable
-from invspec.execution.events import Done, Failed, Lost, PoolEvent, Progress
+from invspec.execution.events import PoolEvent
+from invspec.execution.messages import ENDING, LAST, events_of, lost
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
 from invspec.execution.worker import WorkerConfig
 from invspec.registry import cards
-from invspec.tasks import Task
+from invspec.tasks import Task, key
 
 # examples that an attack gets at once, unless --batch-size is given
 CPU_BATCH, GPU_BATCH = 128, 1024
@@ -57,10 +57,10 @@ class WorkerPool:
         chosen = self.workers[worker]
         chosen.task = task
         try:
-            chosen.pipe.send(task)
+            chosen.pipe.send((task, key(task)))
         except OSError:
             chosen.start()
-            chosen.pipe.send(task)
+            chosen.pipe.send((task, key(task)))
 
     def events(self) -> list[PoolEvent]:
         """Wait for a message of any busy worker, for a second at most."""
@@ -68,7 +68,12 @@ class WorkerPool:
         if not busy:
             return []
         waiting = wait(list(busy), timeout=1.0)
-        return [_receive(busy[pipe]) for pipe in waiting if isinstance(pipe, Connection)]
+        return [
+            event
+            for pipe in waiting
+            if isinstance(pipe, Connection)
+            for event in _receive(busy[pipe])
+        ]
 
     def close(self) -> None:
         """Stop all workers."""
@@ -76,26 +81,17 @@ class WorkerPool:
             worker.stop()
 
 
-def _receive(worker: Worker) -> PoolEvent:
-    """Read a message of a busy worker as an event."""
+def _receive(worker: Worker) -> list[PoolEvent]:
+    """Read a message of a busy worker as events."""
     task = worker.task
-    assert task is not None, f"message from idle worker {worker.name}"
     try:
         message = worker.pipe.recv()
     except (EOFError, OSError):
         worker.task = None
-        return Lost(task, worker.cause_of_death())
-    match message:
-        case ("progress", done, total, numbers):
-            return Progress(task, done, total, numbers)
-        case ("done", seconds):
-            worker.task = None
-            return Done(task, seconds)
-        case ("failed", reason):
-            worker.task = None
-            return Failed(task, reason)
-        case ("unwritable", reason):
-            # no other artifact could be stored either
-            raise Unwritable(reason)
-        case _:
-            raise AssertionError(f"unknown message {message!r} from worker {worker.name}")
+        return lost(worker.name, task, worker.cause_of_death())
+    if message[0] in LAST:
+        worker.task = None
+    if message[0] in ENDING:
+        # the next task starts it again
+        worker.stop()
+    return events_of(message, worker.name, task)

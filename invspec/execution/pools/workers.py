@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from invspec.execution.channel import PipeChannel
 from invspec.execution.worker import WorkerConfig, serve, serve_process
 from invspec.tasks import Task
 
@@ -51,7 +52,7 @@ class WorkerThread(Worker):
 
     def _launch(self, pipe: Connection) -> None:
         self._thread = threading.Thread(
-            target=serve, args=(pipe, self.config), name=self.name, daemon=True
+            target=serve, args=(PipeChannel(pipe), self.config), name=self.name, daemon=True
         )
         self._thread.start()
 
