@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+from invspec.cli.options import (
+    DEFAULT_STORE,
+    Data,
+    Registry,
+    Scale,
+    Set,
+    Smoke,
+    SpecName,
+    StoreOption,
+)
 from invspec.errors import SpecError
 
 Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
@@ -21,7 +28,6 @@ Workers = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
 ]
-Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 
 
 def run(
@@ -37,8 +43,7 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run what is missing, with live progress, then report."""
-    if data is not None:
-        os.environ["INVSPEC_DATA"] = str(data.resolve())
+    options.set_data(data)
     if devices is not None and workers is not None:
         raise SpecError(
             "cannot be combined with --devices",
