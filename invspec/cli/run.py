@@ -21,6 +21,9 @@ Workers = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
 ]
+Patience = Annotated[
+    int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
+]
 Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 
 
@@ -29,6 +32,7 @@ def run(
     devices: Devices = None,
     workers: Workers = None,
     batch_size: BatchSize = None,
+    patience: Patience = 120,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
@@ -50,7 +54,7 @@ def run(
 
         plan = options.planned(spec, scale, set, smoke, registry)
         finished = options.store_at(store, create=True)
-        failed = session.run(plan, finished, devices, workers, batch_size)
+        failed = session.run(plan, finished, devices, workers, batch_size, patience)
         last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
         session.show(plan, finished, "rich", None)
     except KeyboardInterrupt:
