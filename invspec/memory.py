@@ -18,8 +18,9 @@ T = TypeVar("T")
 # 1 x 1 convolutions with another library.
 BLOCK = 16
 
-# words of the errors of CUDA and its libraries that say the same as torch.OutOfMemoryError
-WORDS = ("out of memory", "ALLOC_FAILED")
+# words of the errors that say the same as torch.OutOfMemoryError: those of CUDA and its libraries,
+# and that of torch on a CPU
+WORDS = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 _undivided: ContextVar[bool] = ContextVar("undivided", default=False)
 
@@ -81,8 +82,13 @@ def pieces(
             start, done = stop, stop >= rows
             continue
         # after the except block, whose exception holds the frames that hold the memory
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        release()
+
+
+def release() -> None:
+    """Give memory that torch keeps for later back to the device."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def in_pieces(compute: Callable[..., Any], *tensors: Tensor, limit: Limit) -> Any:
@@ -135,7 +141,7 @@ def observed(compute: Callable[[Tensor], T], net: nn.Module, x: Tensor) -> T:
 
     A net in training sees whole batches: its statistics may hang on them.
     """
-    if any(weight.requires_grad for weight in net.parameters()):
+    if has_graph(x) or any(weight.requires_grad for weight in net.parameters()):
         return compute(x)
 
     def once(images: Tensor) -> T:

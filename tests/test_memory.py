@@ -111,6 +111,12 @@ def test_lack_of_memory_is_recognised(problem, lacking):
     assert is_lacking(problem) == lacking
 
 
+def test_lack_of_a_cpus_memory_is_recognised():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_lacking(caught.value)
+
+
 def test_limits_of_different_computations_are_apart():
     limits = Limits()
     limits.of("attack", 1).most = 4

@@ -71,7 +71,7 @@ def _page(console: Console, kind: Kind, name: str) -> None:
     for heading in ("field", "default", "type", "meaning"):
         table.add_column(heading, overflow="fold")
     for field, about in fields.items():
-        cells = (field, _default(card, field, about), _type(about), about.description or "")
+        cells = (field, _default(card, field, about), _type(about), _meaning(about))
         table.add_row(*map(escape, cells))
     if fields:
         console.print(table)
@@ -148,13 +148,26 @@ _WORDS = {float: "number", int: "whole number", bool: "true | false", str: "text
 
 
 def _type(about: FieldInfo) -> str:
-    limits = [
-        f"{sign} {getattr(constraint, name):g}"
+    limits = {
+        name: f"{getattr(constraint, name):g}"
         for constraint in about.metadata
-        for name, sign in _SIGNS.items()
+        for name in _SIGNS
         if hasattr(constraint, name)
-    ]
-    return " ".join([_words(about.annotation), *limits])
+    }
+    if limits.keys() == {"ge", "le"}:
+        return f"{_words(about.annotation)} {limits['ge']} to {limits['le']}"
+    signed = ", ".join(f"{_SIGNS[name]} {limit}" for name, limit in limits.items())
+    return f"{_words(about.annotation)} {signed}".rstrip()
+
+
+def _meaning(about: FieldInfo) -> str:
+    """The description of a field and its unit."""
+    from invspec.kinds.units import annotated_unit
+
+    unit = annotated_unit(about)
+    # descriptions that already name their unit say it once
+    unit = "" if unit and unit.split()[0] in (about.description or "") else unit
+    return f"{about.description or ''}{f' ({unit})' if unit else ''}"
 
 
 def _words(annotation: Any) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+from invspec.cli.options import (
+    DEFAULT_STORE,
+    Data,
+    Registry,
+    Scale,
+    Set,
+    Smoke,
+    SpecName,
+    StoreOption,
+)
 from invspec.errors import SpecError
 
 Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
@@ -24,7 +31,6 @@ BatchSize = Annotated[
 Patience = Annotated[
     int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
 ]
-Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 
 
 def run(
@@ -41,8 +47,7 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run what is missing, with live progress, then report."""
-    if data is not None:
-        os.environ["INVSPEC_DATA"] = str(data.resolve())
+    options.set_data(data)
     if devices is not None and workers is not None:
         raise SpecError(
             "cannot be combined with --devices",

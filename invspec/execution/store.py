@@ -59,7 +59,7 @@ class Store:
         return self._at(verb(task), key(task))
 
     def _at(self, kind: str, digest: str) -> Path:
-        return self.root / kind / digest[:2] / digest
+        return self.root.joinpath(kind, digest[:2], digest)
 
     def __contains__(self, task: Task) -> bool:
         return self.folder(task).is_dir()

@@ -9,7 +9,7 @@ WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 @runtime_checkable
 class HasTorchvisionArch(Protocol):
-    """A net built by torchvision, as by the models torchvision, vgg19 and resnet50_imagenet."""
+    """A net built by torchvision (models torchvision, vgg19, resnet50_imagenet)."""
 
     @property
     def arch(self) -> str:

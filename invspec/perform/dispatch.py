@@ -23,6 +23,7 @@ def perform(task: Task, runtime: Runtime) -> Artifact:
         if not memory.is_lacking(problem):
             raise
     # after the except block, whose exception holds the frames that hold the memory
+    memory.release()
     raise _no_memory(task)
 
 

@@ -173,8 +173,7 @@ def test_validate_refuses_other_nets_and_unknown_weights(
     assert call("validate", path) == 2
     assert capsys.readouterr().err == (
         f"error: {path}:7: train.0: defence torchvision_weights does not fit model linear\n"
-        "hint: it needs a net built by torchvision: that of the models torchvision, vgg19 and "
-        "resnet50_imagenet\n"
+        "hint: it needs a net built by torchvision (models torchvision, vgg19, resnet50_imagenet)\n"
     )
     path.write_text(
         PUBLISHED.replace("MODEL", "torchvision").replace(

@@ -110,7 +110,7 @@ def spec(attacks: Any, measures: Any, **changes: Any) -> Path:
         "title": "a model of my own",
         "datasets": {"fake": FAKE},
         "models": {"own": {}, "linear": {}},
-        "defences": {"own_weights": {}, "standard": {"epochs": 1, "lr": 0.1}},
+        "defences": {"own_weights": {}, "standard": {"epochs": 10, "lr": 0.1}},
         "attacks": attacks,
         "measures": measures,
         "train": [{"dataset": "fake", "model": "own", "defence": "own_weights"}],

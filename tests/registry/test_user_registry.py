@@ -81,7 +81,7 @@ def test_a_users_attack_is_two_files(
     assert "tasks: 10 computed" in message.err
     rows = [line for line in message.out.splitlines() if line.startswith("fake,")]
     assert len(rows) == 4
-    assert "number ≥ 0 ≤ 1" in message.out
+    assert "number 0 to 1 " in message.out
     assert package() == before
 
 
