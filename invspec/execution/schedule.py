@@ -64,14 +64,14 @@ class Schedule:
                 yield from self._release(task)
 
     def _release(self, task: Task) -> Iterator[Skipped | Cached | Outdated]:
-        failed_input = next((need for need in needs(task) if need in self._unavailable), None)
         if task in self._unsure:
-            # an input that could not be computed again leaves the artifact as it was
-            if failed_input or not (problem := self._changed(task)):
+            # an input that could not be computed again has not changed
+            if not (problem := self._changed(task)):
                 self._graph.done(task)
                 yield Cached(task)
                 return
             yield Outdated(task, problem, during_run=True)
+        failed_input = next((need for need in needs(task) if need in self._unavailable), None)
         if failed_input is None:
             self._push(task)
             return

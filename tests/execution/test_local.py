@@ -187,6 +187,8 @@ def test_a_task_that_runs_out_of_memory_is_tried_again_alone_on_its_device(tmp_p
     (lost,) = [event for event in happened if isinstance(event, events.WorkerLost)]
     (worker,) = [e.worker for e in happened if isinstance(e, events.Started) and e.task == greedy]
     assert lost.reason == f"made room for a task of {worker}, which ran out of memory"
+    done = tasks_of(events.Done, happened)
+    assert done.index(greedy) <= 3, "it waited for tasks that started after it ran out of memory"
     # from then on, nothing starts before it is done
     middle = happened[happened.index(lost) : happened.index(done_of(greedy, happened))]
     assert tasks_of(events.Started, middle) == []

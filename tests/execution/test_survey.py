@@ -130,6 +130,17 @@ def test_a_child_whose_training_cannot_be_computed_again_stays(store, monkeypatc
     assert (last[train()], last[OTHER], last[SCORE]) == ("Failed", "Skipped", "Cached")
 
 
+def test_a_child_of_a_changed_training_whose_attack_fails_does_not_stay(store, monkeypatch):
+    edit_weights(monkeypatch)
+    lose(store, train())
+    monkeypatch.setattr(toys.Shift, "perturb", lambda *arguments: 1 / 0)
+    happened = run([SCORE, OTHER], store.root)
+    assert set(tasks_of(events.Outdated, happened)) == {SHIFT, SCORE}
+    last = outcome(happened)
+    assert (last[train()], last[SHIFT], last[SCORE]) == ("Done", "Failed", "Skipped")
+    assert SCORE not in store
+
+
 def test_what_an_outdated_task_reads_is_compared_with_its_digests_first(store, monkeypatch):
     edit_weights(monkeypatch)
     lose(store, train())
