@@ -23,6 +23,7 @@ class Choice:
     per_device: int = 1
     batch_size: int | None = None
     address: str | None = None
+    patience: float = 120
 
     def executor(self) -> Executor:
         """The executor. Raises SpecError if options contradict each other or name nothing."""
@@ -52,10 +53,12 @@ def _local(choice: Choice) -> Executor:
     from invspec.execution.pools.local import LocalExecutor
 
     names = devices(choice.devices, choice.workers, choice.per_device)
-    return LocalExecutor(names, choice.batch_size)
+    return LocalExecutor(names, choice.batch_size, choice.patience)
 
 
 def _ray(choice: Choice) -> Executor:
     from invspec.execution.pools.ray import RayExecutor
 
-    return RayExecutor(choice.address, choice.workers, choice.per_device, choice.batch_size)
+    return RayExecutor(
+        choice.address, choice.workers, choice.per_device, choice.batch_size, choice.patience
+    )

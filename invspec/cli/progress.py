@@ -73,6 +73,8 @@ class Lines:
                 return f"worker {worker} is lost: {reason}"
             case events.Damaged(task, problem):
                 return f"damaged: {self.name(task)}: {problem}"
+            case events.Outdated(task, problem):
+                return f"outdated: {self.name(task)}: {problem}"
             case events.Done() if time.monotonic() - self._printed > QUIET:
                 return f"{self.counts['Done']} tasks done in {time.monotonic() - self.start:.0f} s"
             case _:
@@ -114,6 +116,7 @@ class Live(Lines):
         )
         self.run_bar = self.progress.add_task("all tasks", total=None, numbers="")
         self.bars: dict[Task, TaskID] = {}
+        self.to_do = 0
 
     def __enter__(self) -> Live:
         self.progress.start()
@@ -127,7 +130,11 @@ class Live(Lines):
         super().handle(event)
         match event:
             case events.Surveyed(to_do):
+                self.to_do = to_do
                 self.progress.update(self.run_bar, total=to_do)
+            case events.Outdated(during_run=True):
+                self.to_do += 1
+                self.progress.update(self.run_bar, total=self.to_do)
             case events.Started(task):
                 self.bars[task] = self.progress.add_task(self.name(task), total=1, numbers="")
             case events.Progress(task, done, total, numbers):

@@ -33,6 +33,9 @@ Address = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
 ]
+Patience = Annotated[
+    int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
+]
 
 
 def run(
@@ -43,6 +46,7 @@ def run(
     executor: Engine = "local",
     address: Address = None,
     batch_size: BatchSize = None,
+    patience: Patience = 120,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
@@ -52,7 +56,7 @@ def run(
 ) -> None:
     """Run what is missing, with live progress, then report."""
     options.set_data(data)
-    choice = Choice(executor, devices, workers, per_device, batch_size, address)
+    choice = Choice(executor, devices, workers, per_device, batch_size, address, patience)
     try:
         from invspec.cli import last_run, session
 

@@ -31,6 +31,18 @@ class Damaged:
 
 
 @dataclass(frozen=True)
+class Outdated:
+    """The task's artifact was made from an input that has changed; it is computed again.
+
+    during_run: the input was recomputed in this run, so Surveyed did not count the task.
+    """
+
+    task: Task
+    problem: str
+    during_run: bool = False
+
+
+@dataclass(frozen=True)
 class WorkerJoined:
     """A worker is ready for tasks, on a device of a host."""
 
@@ -113,5 +125,5 @@ class Skipped:
 WorkerEvent = WorkerJoined | WorkerLost
 TaskEvent = Progress | Lost | Done | Failed
 PoolEvent = WorkerEvent | TaskEvent
-RunEvent = Surveyed | Cached | Damaged | Started | Retried | Skipped
+RunEvent = Surveyed | Cached | Damaged | Outdated | Started | Retried | Skipped
 Event = RunEvent | WorkerEvent | Progress | Done | Failed

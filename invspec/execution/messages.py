@@ -21,6 +21,9 @@ from invspec.tasks import Task
 #   ("progress", done, total, numbers)   as in events.Progress
 #   ("done", seconds)
 #   ("failed", reason)                   reason may end with a hint
+#   ("no_memory", reason)                as "failed"; where workers share a device, the task is
+#                                        worth another try alone (pools/sharing.py)
+#   ("alive",)                           a sign of life in the middle of a task: no event
 #   ("faulty", reason)                   its device is in an unusable state: the worker ends
 #   ("refused", reason)                  the worker cannot work for this run, and ends
 #   ("unwritable", reason)               the store is full or read-only
@@ -28,7 +31,7 @@ Message = tuple[Any, ...]
 
 # messages after which a worker ends, and after which it has no task
 ENDING = ("faulty", "refused")
-LAST = ("done", "failed", *ENDING)
+LAST = ("done", "failed", "no_memory", *ENDING)
 
 
 def events_of(message: Message, worker: str, task: Task | None) -> list[PoolEvent]:
@@ -39,6 +42,8 @@ def events_of(message: Message, worker: str, task: Task | None) -> list[PoolEven
     match message:
         case ("joined", str(host), str(device)):
             return [WorkerJoined(worker, host, device)]
+        case ("alive",):
+            return []
         case ("unwritable", str(reason)):
             raise Unwritable(reason)
         case _:
@@ -52,7 +57,7 @@ def _of_task(message: Message, worker: str, task: Task) -> list[PoolEvent]:
             return [Progress(task, done, total, numbers)]
         case ("done", float(seconds)):
             return [Done(task, seconds)]
-        case ("failed", str(reason)):
+        case ("failed" | "no_memory", str(reason)):
             return [Failed(task, reason)]
         case ("faulty", str(reason)):
             return lost(worker, task, f"{worker}: {reason}")

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from graphlib import TopologicalSorter
 
-from invspec.execution.events import Done, Failed, Lost, Progress, Retried, Skipped, TaskEvent
+from invspec.execution.events import (
+    Cached,
+    Done,
+    Failed,
+    Lost,
+    Outdated,
+    Progress,
+    Retried,
+    Skipped,
+    TaskEvent,
+)
 from invspec.tasks import Task, Train, needs
 
 # a worker that dies costs its task one retry; a task that kills two workers fails
@@ -17,13 +27,24 @@ MACHINE_LOSSES = 5
 
 
 class Schedule:
-    """The unfinished tasks of a run; skips those that depend on a failed task."""
+    """The unfinished tasks of a run; skips those that depend on a failed task.
 
-    def __init__(self, to_do: Sequence[Task]) -> None:
+    unsure tasks have artifacts. Once their inputs are computed, changed(task) says which of them
+    has changed, and the task is computed again; if it is empty, the artifact stays.
+    """
+
+    def __init__(
+        self,
+        to_do: Collection[Task],
+        unsure: Collection[Task] = (),
+        changed: Callable[[Task], str] = lambda task: "",
+    ) -> None:
+        self._unsure, self._changed = unsure, changed
+        tasks = [*to_do, *unsure]
         # trainings first: they are long, and everything else waits for them
-        self._order = {task: (not isinstance(task, Train), i) for i, task in enumerate(to_do)}
+        self._order = {task: (not isinstance(task, Train), i) for i, task in enumerate(tasks)}
         self._graph = TopologicalSorter(
-            {task: [need for need in needs(task) if need in self._order] for task in to_do}
+            {task: [need for need in needs(task) if need in self._order] for task in tasks}
         )
         self._graph.prepare()
         self._ready: list[tuple[tuple[bool, int], Task]] = []
@@ -36,16 +57,27 @@ class Schedule:
         """Whether any task is not yet finished, failed or skipped."""
         return self._graph.is_active()
 
-    def release(self) -> Iterator[Skipped]:
+    def release(self) -> Iterator[Skipped | Cached | Outdated]:
         """Mark tasks as ready once their inputs are done; skip those with a failed input."""
-        for task in self._graph.get_ready():
-            failed_input = next((need for need in needs(task) if need in self._unavailable), None)
-            if failed_input is None:
-                self._push(task)
-                continue
-            self._unavailable.add(task)
-            self._graph.done(task)
-            yield Skipped(task, failed_input)
+        while tasks := self._graph.get_ready():
+            for task in tasks:
+                yield from self._release(task)
+
+    def _release(self, task: Task) -> Iterator[Skipped | Cached | Outdated]:
+        if task in self._unsure:
+            # an input that could not be computed again has not changed
+            if not (problem := self._changed(task)):
+                self._graph.done(task)
+                yield Cached(task)
+                return
+            yield Outdated(task, problem, during_run=True)
+        failed_input = next((need for need in needs(task) if need in self._unavailable), None)
+        if failed_input is None:
+            self._push(task)
+            return
+        self._unavailable.add(task)
+        self._graph.done(task)
+        yield Skipped(task, failed_input)
 
     @property
     def ready(self) -> bool:

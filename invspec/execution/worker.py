@@ -15,10 +15,12 @@ from pathlib import Path
 
 import torch
 
+from invspec import memory
 from invspec.errors import InvspecError, first_line
 from invspec.execution.channel import Channel, PipeChannel
 from invspec.execution.disk import Unwritable
 from invspec.execution.messages import ENDING, Message
+from invspec.execution.pulse import PULSE, Shared, pulse
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
 from invspec.perform import dispatch, proxies
@@ -28,12 +30,16 @@ from invspec.tasks import Perturb, Task, Train, key
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """The device of a worker, the store in root, and folders of the user's cards."""
+    """The device of a worker, the store in root, and folders of the user's cards.
+
+    While it performs a task, it sends a sign of life every `pulse` seconds.
+    """
 
     device: str
     batch_size: int
     root: Path
     registries: tuple[Path, ...] = ()
+    pulse: float = PULSE
 
 
 def serve(channel: Channel, config: WorkerConfig) -> bool:
@@ -41,7 +47,7 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
 
     Returns False if the worker itself ended: its device failed, or it refused a task.
     """
-    device = torch.device(config.device)
+    device, channel = torch.device(config.device), Shared(channel)
 
     def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
         channel.send(("progress", done, total, dict(numbers)))
@@ -50,7 +56,7 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
     try:
         channel.send(("joined", platform.node(), device_name(device)))
         with reproducible(device):
-            while (message := _next_message(channel, runtime)) is not None:
+            while (message := _next_message(channel, runtime, config.pulse)) is not None:
                 channel.send(message)
                 if message[0] in ENDING:
                     return False
@@ -69,13 +75,16 @@ def serve_process(pipe: Connection, config: WorkerConfig) -> None:
         os._exit(1)
 
 
-def _next_message(channel: Channel, runtime: StoreRuntime) -> Message | None:
+def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Message | None:
     """Perform the next task. Returns the last message about it; None if the run has ended."""
     try:
         task = channel.receive()
     except InvspecError as problem:
         return ("refused", str(problem))
-    return None if task is None else perform(task, runtime)
+    if task is None:
+        return None
+    with pulse(channel, seconds):
+        return perform(task, runtime)
 
 
 def perform(task: Task, runtime: StoreRuntime) -> Message:
@@ -86,6 +95,7 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
         seconds = time.monotonic() - start
         facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
         facts |= {
+            "inputs": runtime.inputs(task),
             "seconds": round(seconds, 3),
             "device": device_name(runtime.device),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -93,6 +103,8 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
         runtime.store.save(task, artifact, **facts)
     except Unwritable as problem:
         return ("unwritable", str(problem))
+    except dispatch.NoMemory as problem:
+        return ("no_memory", str(problem))
     except InvspecError as problem:
         return ("failed", str(problem))
     except BrokenPipeError:
@@ -110,7 +122,7 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
 
 def is_device_fault(problem: BaseException) -> bool:
     """Whether an error leaves the device of this process unusable, as most errors of CUDA do."""
-    if isinstance(problem, torch.OutOfMemoryError):
+    if memory.is_lacking(problem):
         return False
     return isinstance(problem, torch.AcceleratorError) or "CUDA error" in str(problem)
 

@@ -44,6 +44,9 @@ LINES = {
     "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(
         SCORE, "rows.json"
     ),
+    "outdated: Accuracy on Linear · Standard · seed 0: its input": events.Outdated(
+        SCORE, "its input"
+    ),
 }
 
 
@@ -96,6 +99,16 @@ def test_the_summary_counts_events():
     printed(view, happened)
     counts = "2 computed, 1 found in the store, 1 failed, 1 skipped"
     assert view.summary().startswith(f"tasks: {counts} · ")
+
+
+def test_tasks_that_turn_out_to_be_outdated_lengthen_the_bar():
+    view = live()
+    with view:
+        view.handle(events.Surveyed(2))
+        view.handle(events.Outdated(SHIFT, "counted before"))
+        assert view.progress.tasks[0].total == 2
+        view.handle(events.Outdated(SCORE, "its input has changed", during_run=True))
+        assert view.progress.tasks[0].total == 3
 
 
 def test_bars_come_and_go_with_their_tasks():

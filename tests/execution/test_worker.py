@@ -136,3 +136,24 @@ def test_made_names_the_device_and_the_time(tmp_path):
     assert made["device"] == device_name(torch.device("cpu")) == "cpu"
     assert made["seconds"] >= 0
     assert made["finished"].endswith("+00:00")
+
+
+def test_made_names_the_digests_of_what_a_task_read(tmp_path):
+    runtime, store = runtime_of(tmp_path), Store(tmp_path)
+    for task in (train(), SHIFT):
+        assert perform(task, runtime)[0] == "done"
+    assert store.made(train())["inputs"] == {}
+    digest = store.made(train())["sha256"]["model.safetensors"]
+    assert store.made(SHIFT)["inputs"] == {key(train()): digest}
+
+
+@pytest.mark.parametrize("problem", ["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"])
+def test_a_task_that_lacks_memory_is_no_failure_of_the_device(tmp_path, monkeypatch, problem):
+    def perturb_without_memory(self, model, batch, rng):
+        raise RuntimeError(problem)
+
+    monkeypatch.setattr(toys.Shift, "perturb", perturb_without_memory)
+    perform(train(), runtime_of(tmp_path))
+    kind, reason = perform(SHIFT, runtime_of(tmp_path))
+    assert kind == "no_memory"
+    assert reason.startswith("one example does not fit into the device's memory\nhint: ")

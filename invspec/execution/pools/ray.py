@@ -23,6 +23,7 @@ from invspec.execution.channel import Channel
 from invspec.execution.events import PoolEvent
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.local import CPU_BATCH, GPU_BATCH
+from invspec.execution.pulse import PATIENCE, Patience, between_signs
 from invspec.execution.worker import WorkerConfig, serve
 from invspec.registry import cards
 from invspec.tasks import Task
@@ -112,6 +113,7 @@ class RayExecutor:
     workers: int | None = None
     per_device: int = 1
     batch_size: int | None = None
+    patience: float = PATIENCE
 
     def open(self, root: Path, tasks: int) -> RayPool:
         """Join the cluster and ask it for workers, no more than there are tasks.
@@ -134,8 +136,9 @@ class RayExecutor:
                 hint="give fewer --workers, or more --per-device on GPUs",
             )
         batch_size = self.batch_size or (GPU_BATCH if gpus else CPU_BATCH)
-        config = WorkerConfig(device, batch_size, root, cards.added())
-        return RayPool(ray, config, min(slots, tasks), needs)
+        pause = between_signs(self.patience)
+        config = WorkerConfig(device, batch_size, root, cards.added(), pause)
+        return RayPool(ray, config, min(slots, tasks), needs, Patience(self.patience))
 
     def _connect(self, ray: Any) -> None:
         if ray.is_initialized():
@@ -178,6 +181,7 @@ class RayPool:
     config: WorkerConfig
     slots: int
     needs: dict[str, float]
+    patience: Patience
     workers: dict[str, _Worker] = field(default_factory=dict[str, _Worker])
 
     def __post_init__(self) -> None:
@@ -202,6 +206,7 @@ class RayPool:
         chosen.task = task
         perform = chosen.actor.perform.options(num_returns="streaming")
         chosen.ref = perform.remote(wire.to_json(task))
+        self.patience.watch(worker, joined=True)
 
     def events(self) -> list[PoolEvent]:
         """Wait for messages of workers that join or work, for a second at most."""
@@ -212,6 +217,8 @@ class RayPool:
         refs = [worker.ref for worker in waiting.values()]
         ready, _ = self.ray.wait(refs, num_returns=1, timeout=PAUSE, fetch_local=False)
         events = [event for ref in ready for event in self._read(waiting[id(ref)])]
+        for name in self.patience.exhausted():
+            events += self._lose(self.workers[name], self.patience.reason, killed=True)
         return events or self._without_workers()
 
     def _read(self, worker: _Worker) -> list[PoolEvent]:
@@ -224,7 +231,9 @@ class RayPool:
         except self.ray.exceptions.RayError as problem:
             return self._lose(worker, type(problem).__name__)
         task = worker.task
+        self.patience.heard(worker.name)
         if message[0] in LAST:
+            self.patience.forget(worker.name)
             worker.task = worker.ref = None
         events = events_of(message, worker.name, task)
         if message[0] == "refused":
@@ -239,11 +248,12 @@ class RayPool:
         worker.joined, worker.ref = True, None
         return events_of(tuple(message), worker.name, None)
 
-    def _lose(self, worker: _Worker, reason: str) -> list[PoolEvent]:
+    def _lose(self, worker: _Worker, reason: str, *, killed: bool = False) -> list[PoolEvent]:
         """The events of a lost worker, for which another is asked."""
         task, joined = worker.task, worker.joined
+        self.patience.forget(worker.name)
         # a process that dies on a node that lives is the task's fault
-        by_machine = worker.node not in self._nodes() or "Unavailable" in reason
+        by_machine = not killed and (worker.node not in self._nodes() or "Unavailable" in reason)
         self._replace(worker)
         if not joined:
             return []
