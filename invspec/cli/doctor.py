@@ -20,7 +20,7 @@ def doctor(
     from rich.table import Table
     from rich.text import Text
 
-    from invspec.cli import checkup
+    from invspec.execution import checkup
 
     options.set_data(data)
     options.add_registries(registry)

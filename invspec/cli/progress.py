@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ class Lines:
         self.console, self.names = console, names or {}
         self.counts: Counter[str] = Counter()
         self.reasons: set[str] = set()
+        # workers on this machine come and go without a line
+        self.host, self.remote = platform.node(), set[str]()
         self.start = self._printed = time.monotonic()
 
     def __enter__(self) -> Lines:
@@ -62,6 +65,12 @@ class Lines:
                 return f"failed: {self.name(task)}: {self._reason(message)}"
             case events.Retried(task, reason):
                 return f"retrying: {self.name(task)}: {reason}"
+            case events.WorkerJoined(worker, host, device) if host != self.host:
+                self.remote.add(worker)
+                return f"worker {worker} joined: {device} on {host}"
+            case events.WorkerLost(worker, reason) if worker in self.remote:
+                self.remote.discard(worker)
+                return f"worker {worker} is lost: {reason}"
             case events.Damaged(task, problem):
                 return f"damaged: {self.name(task)}: {problem}"
             case events.Outdated(task, problem):

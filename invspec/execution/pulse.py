@@ -19,6 +19,11 @@ STARTING = 60.0
 MOST = 2.0
 
 
+def pulse_within(patience: float) -> float:
+    """The seconds between two signs of life of which a patient run expects several."""
+    return min(PULSE, patience / 4)
+
+
 class Shared:
     """A channel that several threads of a worker use."""
 

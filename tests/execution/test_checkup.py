@@ -5,8 +5,7 @@ import os
 import pytest
 from workbench import call
 
-from invspec.cli import checkup
-from invspec.execution import disk
+from invspec.execution import checkup, disk
 
 
 @pytest.fixture

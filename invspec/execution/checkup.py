@@ -20,7 +20,6 @@ from invspec import cpu
 from invspec.execution import disk
 from invspec.execution.devices import cores
 from invspec.execution.provenance import versions
-from invspec.files import folder
 from invspec.registry import cards
 
 Outcome = Literal["ok", "note", "bad"]
@@ -96,11 +95,12 @@ def _engines() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    root = folder.given()
-    if root is None:
+    named = os.environ.get("INVSPEC_DATA")
+    if not named:
         hint = "set INVSPEC_DATA or --data to use a folder of your own"
         yield Finding("data", "note", "INVSPEC_DATA is not set: data sets are downloaded", hint)
         return
+    root = Path(named)
     if not root.is_dir():
         yield Finding("data", "bad", f"no folder {root}", "correct INVSPEC_DATA or --data")
         return
