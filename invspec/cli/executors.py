@@ -23,7 +23,7 @@ class Choice:
     per_device: int = 1
     batch_size: int | None = None
     address: str | None = None
-    patience: float = 120.0
+    patience: float = 120
 
     def executor(self) -> Executor:
         """The executor. Raises SpecError if options contradict each other or name nothing."""

@@ -19,8 +19,8 @@ STARTING = 60.0
 MOST = 2.0
 
 
-def pulse_within(patience: float) -> float:
-    """The seconds between two signs of life of which a patient run expects several."""
+def between_signs(patience: float) -> float:
+    """Seconds between two signs of life: a run hears several before its patience ends."""
     return min(PULSE, patience / 4)
 
 

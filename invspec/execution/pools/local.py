@@ -12,7 +12,7 @@ from invspec.execution.events import PoolEvent, WorkerLost
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
-from invspec.execution.pulse import PATIENCE, Patience, pulse_within
+from invspec.execution.pulse import PATIENCE, Patience, between_signs
 from invspec.execution.worker import WorkerConfig
 from invspec.registry import cards
 from invspec.tasks import Task
@@ -40,8 +40,8 @@ class LocalExecutor:
     def config(self, device: str, root: Path) -> WorkerConfig:
         """The settings of a worker on a device, for the store in root."""
         batch_size = self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
-        pulse = pulse_within(self.patience)
-        return WorkerConfig(device, batch_size, root, cards.added(), pulse)
+        pause = between_signs(self.patience)
+        return WorkerConfig(device, batch_size, root, cards.added(), pause)
 
 
 class WorkerPool:

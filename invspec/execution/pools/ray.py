@@ -23,7 +23,7 @@ from invspec.execution.channel import Channel
 from invspec.execution.events import PoolEvent
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.local import CPU_BATCH, GPU_BATCH
-from invspec.execution.pulse import PATIENCE, Patience, pulse_within
+from invspec.execution.pulse import PATIENCE, Patience, between_signs
 from invspec.execution.worker import WorkerConfig, serve
 from invspec.registry import cards
 from invspec.tasks import Task
@@ -106,8 +106,7 @@ class RayExecutor:
     """Runs tasks on a Ray cluster; without an address, on one that it starts on this machine.
 
     workers is the number of slots, by default one for each GPU or, without any, for each CPU.
-    per_device slots share a GPU. A worker that gives no sign of life for `patience` seconds is
-    replaced.
+    per_device slots share a GPU.
     """
 
     address: str | None = None
@@ -137,8 +136,8 @@ class RayExecutor:
                 hint="give fewer --workers, or more --per-device on GPUs",
             )
         batch_size = self.batch_size or (GPU_BATCH if gpus else CPU_BATCH)
-        pulse = pulse_within(self.patience)
-        config = WorkerConfig(device, batch_size, root, cards.added(), pulse)
+        pause = between_signs(self.patience)
+        config = WorkerConfig(device, batch_size, root, cards.added(), pause)
         return RayPool(ray, config, min(slots, tasks), needs, Patience(self.patience))
 
     def _connect(self, ray: Any) -> None:
@@ -182,7 +181,7 @@ class RayPool:
     config: WorkerConfig
     slots: int
     needs: dict[str, float]
-    patience: Patience = field(default_factory=lambda: Patience(PATIENCE))
+    patience: Patience
     workers: dict[str, _Worker] = field(default_factory=dict[str, _Worker])
 
     def __post_init__(self) -> None:
@@ -207,7 +206,7 @@ class RayPool:
         chosen.task = task
         perform = chosen.actor.perform.options(num_returns="streaming")
         chosen.ref = perform.remote(wire.to_json(task))
-        self.patience.watch(worker)
+        self.patience.watch(worker, joined=True)
 
     def events(self) -> list[PoolEvent]:
         """Wait for messages of workers that join or work, for a second at most."""
@@ -219,7 +218,7 @@ class RayPool:
         ready, _ = self.ray.wait(refs, num_returns=1, timeout=PAUSE, fetch_local=False)
         events = [event for ref in ready for event in self._read(waiting[id(ref)])]
         for name in self.patience.exhausted():
-            events += self._lose(self.workers[name], self.patience.reason)
+            events += self._lose(self.workers[name], self.patience.reason, killed=True)
         return events or self._without_workers()
 
     def _read(self, worker: _Worker) -> list[PoolEvent]:
@@ -234,8 +233,8 @@ class RayPool:
         task = worker.task
         self.patience.heard(worker.name)
         if message[0] in LAST:
-            worker.task = worker.ref = None
             self.patience.forget(worker.name)
+            worker.task = worker.ref = None
         events = events_of(message, worker.name, task)
         if message[0] == "refused":
             # another one would refuse, too
@@ -249,18 +248,18 @@ class RayPool:
         worker.joined, worker.ref = True, None
         return events_of(tuple(message), worker.name, None)
 
-    def _lose(self, worker: _Worker, reason: str) -> list[PoolEvent]:
+    def _lose(self, worker: _Worker, reason: str, *, killed: bool = False) -> list[PoolEvent]:
         """The events of a lost worker, for which another is asked."""
         task, joined = worker.task, worker.joined
+        self.patience.forget(worker.name)
         # a process that dies on a node that lives is the task's fault
-        by_machine = worker.node not in self._nodes() or "Unavailable" in reason
+        by_machine = not killed and (worker.node not in self._nodes() or "Unavailable" in reason)
         self._replace(worker)
         if not joined:
             return []
         return lost(worker.name, task, f"{worker.name}: {reason}", by_machine=by_machine)
 
     def _replace(self, worker: _Worker) -> None:
-        self.patience.forget(worker.name)
         # it may still run, cut off from the cluster: what it then stores is the same
         self.ray.kill(worker.actor)
         self._ask(worker.name)
