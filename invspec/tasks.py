@@ -173,6 +173,12 @@ def _key(task: Task, generation: int) -> str:
     return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
 
 
+def forget() -> None:
+    """Forget all keys: a process keeps what it has hashed, also of files that have changed since."""
+    _key.cache_clear()
+    _plain_method.cache_clear()
+
+
 @cache
 def draw_name(task: Task) -> str:
     """The text that seeds the random draws of a task.

@@ -150,6 +150,16 @@ def test_a_defect_is_a_failure_and_not_a_lost_worker(two_nodes, tmp_path):
     assert not [event for event in happened if isinstance(event, events.WorkerLost)]
 
 
+def test_a_frozen_worker_is_given_up_and_one_without_progress_is_not(two_nodes, tmp_path):
+    frozen = perturb(toys.Freezes(marker=str(tmp_path / "marker")))
+    slow = perturb(toys.Sleeps(seconds=20))
+    happened = run_on_ray(two_nodes, [frozen, slow], tmp_path / "ray", patience=10.0)
+    assert outcome(happened) == dict.fromkeys([train(), frozen, slow], "Done")
+    (retried,) = (event for event in happened if isinstance(event, events.Retried))
+    assert retried.task == frozen
+    assert retried.reason.endswith(": was silent for 10 s")
+
+
 def test_workers_that_do_not_fit_are_refused_at_once(two_nodes, tmp_path):
     message = "7 workers do not fit: the cluster has 2 CPUs and 0 GPUs on 3 nodes"
     with pytest.raises(InvspecError, match=message):
