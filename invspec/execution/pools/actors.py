@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from invspec.errors import InvspecError
-from invspec.execution import wire
 from invspec.execution.events import Lost, PoolEvent, WorkerLost
-from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
+from invspec.execution.messages import ENDING, LAST, Message, events_of
+from invspec.execution.pools.actor import Actor
 from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.slots import PAUSE, Placed, appears
 from invspec.execution.pulse import Patience
@@ -23,30 +22,6 @@ from invspec.tasks import Task
 SOON, LATER = 1.0, 30.0
 # seconds without any worker after which a run gives up: if it never had one, and if all were lost
 NO_START, NO_RETURN = 120.0, 600.0
-
-
-@dataclass
-class Actor:
-    """A slot. ref is what the run waits for: how the actor joins, or the messages about a task.
-
-    refusal is why the slot cannot work for this run, if so; again, when to ask for an actor; and
-    made_room_for, the slot that has the GPU alone meanwhile.
-    """
-
-    name: str
-    handle: Any = None
-    ref: Any = None
-    node: str = ""
-    joined: bool = False
-    task: Task | None = None
-    refusal: str = ""
-    again: float = 0.0
-    made_room_for: str = ""
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it has joined and may get tasks."""
-        return self.joined and not self.refusal
 
 
 class ActorPool:
@@ -74,9 +49,7 @@ class ActorPool:
 
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle worker."""
-        actor = self.actors[worker]
-        actor.task = task
-        actor.ref = actor.handle.perform.options(num_returns="streaming").remote(wire.to_json(task))
+        self.actors[worker].perform(task)
         self.patience.watch(worker)
 
     def events(self) -> list[PoolEvent]:
@@ -102,26 +75,13 @@ class ActorPool:
         """Stop all actors. The connection stays, for a further run of this process."""
         for actor in self.actors.values():
             with suppress(self.ray.exceptions.RayError):
-                self._kill(actor)
+                actor.end(self.ray)
 
     # ─ actors come and go ─
 
     def _ask(self) -> None:
-        """Ask for actors whose time has come. They join once Ray has placed them."""
         for actor in self.actors.values():
-            if actor.handle is None and time.monotonic() >= actor.again:
-                actor.handle, actor.refusal = self.start(), ""
-                actor.ref = actor.handle.enter.remote()
-
-    def _kill(self, actor: Actor, again: float = 0.0) -> None:
-        """End an actor, and ask for another one after some seconds.
-
-        It may still run, cut off from the cluster: what it then stores is the same.
-        """
-        if actor.handle is not None:
-            self.ray.kill(actor.handle)
-        actor.handle = actor.ref = None
-        actor.joined, actor.again = False, time.monotonic() + again
+            actor.ask(self.start)
 
     def _join(self, actor: Actor) -> list[PoolEvent]:
         placed: Placed = self.ray.get(actor.ref)
@@ -187,7 +147,7 @@ class ActorPool:
             reason = f"{actor.name} refuses the task: {refusal}"
             return [*self._bar(actor, refusal), Lost(task, reason, by_machine=True)]
         if message[0] in ENDING:
-            self._kill(actor)
+            actor.end(self.ray)
         return events_of(message, actor.name, task)
 
     def _release(self, actor: Actor) -> None:
@@ -203,7 +163,7 @@ class ActorPool:
         """The events of an actor that died, as Ray says."""
         if getattr(problem, "actor_init_failed", False):
             actor.refusal = str(problem).strip().splitlines()[-1]
-            self._kill(actor, LATER)
+            actor.end(self.ray, LATER)
             return self._announce(actor, actor.refusal)
         # a process that dies on a node that lives is the task's fault; Ray notices the end of a
         # node later than the end of the connection to it
@@ -216,9 +176,11 @@ class ActorPool:
         """The events of a lost worker, for which another is asked."""
         task, joined = actor.task, actor.joined
         self._release(actor)
-        self._kill(actor, 0.0 if joined else SOON)
-        reason = f"worker {actor.name}: {reason}"
-        return lost(actor.name, task, reason, by_machine=by_machine) if joined else []
+        actor.end(self.ray, 0.0 if joined else SOON)
+        gone: list[PoolEvent] = [WorkerLost(actor.name, reason)] if joined else []
+        if task is None:
+            return gone
+        return [*gone, Lost(task, f"worker {actor.name}: {reason}", by_machine)]
 
     def _nodes(self) -> set[str]:
         return {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
@@ -260,7 +222,7 @@ class ActorPool:
         others = [self.actors[name] for name in self.sharing.others(actor.name)]
         ended = [other for other in others if other.joined]
         for other in ended:
-            self._kill(other, math.inf)
+            other.end(self.ray, math.inf)
             other.made_room_for = actor.name
         self.give(actor.name, actor.task)
         reason = f"made room for a task of {actor.name}, which ran out of memory"

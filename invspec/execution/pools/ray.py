@@ -151,7 +151,7 @@ def _connect(ray: Any, address: str) -> None:
         place = "on this machine" if address == "local" else f"at {address}"
         raise InvspecError(
             f"no Ray cluster {place}: {' '.join(str(problem).split())}",
-            hint="run on a node of a cluster that `ray start` made, or correct --address",
+            hint="run on a machine of the cluster, with its token, or `ray start --head` first",
         ) from None
 
 

@@ -12,7 +12,7 @@ from workbench import perturb, toys, train
 
 from invspec.errors import InvspecError
 from invspec.execution import events
-from invspec.execution.pools import actors, slots
+from invspec.execution.pools import actor, actors, slots
 from invspec.execution.pools.actors import ActorPool
 from invspec.execution.pools.slots import Placed
 from invspec.execution.pulse import Patience
@@ -108,6 +108,7 @@ def clock(monkeypatch):
 
     pretended = SimpleNamespace(monotonic=lambda: now.seconds, sleep=sleep)
     monkeypatch.setattr(actors, "time", pretended)
+    monkeypatch.setattr(actor, "time", pretended)
     monkeypatch.setattr(slots, "time", pretended)
     return now
 
@@ -153,7 +154,9 @@ def test_a_lost_task_is_to_blame_only_if_its_node_lives(cluster, problem, node_l
     if not node_lives:
         cluster.alive.discard("n1")
     gone, lost = pool.events()
-    assert gone.worker == "ray#0"
+    reason = "its node was lost" if by_machine else "ActorDiedError"
+    assert gone == events.WorkerLost("ray#0", reason)
+    assert lost.reason == f"worker ray#0: {reason}"
     assert (lost.task, lost.by_machine) == (TASK, by_machine)
     assert cluster.killed == [cluster.handles[0]]
     assert pool.idle() is None
