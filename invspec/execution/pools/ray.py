@@ -171,4 +171,4 @@ def _check_reachable(address: str) -> None:
         raise ValueError("Ray Client cannot stream messages; expected host:port of its head")
     host, _, port = address.rpartition(":")
     if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=CONNECT).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
