@@ -48,6 +48,21 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+def key_words(key: str) -> tuple[int, int]:
+    """Philox has a key of 128 bits: half of the digest."""
+    first, second = np.frombuffer(digest(key)[:16], dtype=np.uint64).tolist()
+    return first, second
+
+
+def bits(key: str, call: int, row: int, count: int, device: torch.device) -> Tensor:
+    """int64 (count,) of 64 random bits each, by key, call and row; the same on every device."""
+    if belongs_on_device(device, 1, count):
+        start = torch.full((1,), row, device=device)
+        return philox.words(philox.Counters(key_words(key), call, start), count)[0]
+    generator = np.random.Philox(key=np.array(key_words(key), np.uint64), counter=[0, 0, call, row])
+    return moved(torch.from_numpy(generator.random_raw(count).view(np.int64)), device)
+
+
 # What PerExample's loop costs on the host, in microseconds, and what Philox costs in tensors: about
 # 260 operations, whatever the number of examples.
 PER_EXAMPLE, PER_NUMBER, IN_TENSORS = 16, 0.022, 2000
@@ -78,8 +93,7 @@ class PerExample:
 
     def __init__(self, key: str, index: Tensor, device: torch.device | str = "cpu") -> None:
         self.key, self.index, self.device = key, index.cpu(), torch.device(device)
-        # Philox has a key of 128 bits: half of the digest
-        self._words = np.frombuffer(digest(key)[:16], dtype=np.uint64)
+        self._words = np.array(key_words(key), np.uint64)
         # A list, so that `take` can share it: call numbers then stay in step.
         self._calls = [0]
 
@@ -140,9 +154,8 @@ class PerExample:
         self, shape: tuple[int, ...], sample: Callable[[philox.Counters, int], Tensor]
     ) -> Tensor:
         call, count = self._next_call(shape), math.prod(shape[1:])
-        first, second = self._words.tolist()
         rows = moved(self.index, self.device).split(max(1, AT_ONCE // max(1, count)))
-        drawn = [sample(philox.Counters((first, second), call, part), count) for part in rows]
+        drawn = [sample(philox.Counters(key_words(self.key), call, part), count) for part in rows]
         return torch.cat(drawn).view(shape)
 
 

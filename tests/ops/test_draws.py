@@ -231,3 +231,17 @@ def test_numbers_are_copied_to_a_gpu_without_waiting(monkeypatch):
     )
     moved(torch.zeros(2), torch.device("cuda"))
     assert copies == [((torch.device("cuda"),), {"non_blocking": True})]
+
+
+def test_bits_are_the_same_on_every_device(in_tensors, monkeypatch):
+    computed = draws.bits("key", 3, 2**33, 101, torch.device("cpu"))
+    monkeypatch.setattr(draws, "belongs_on_device", lambda *size: False)
+    assert torch.equal(draws.bits("key", 3, 2**33, 101, torch.device("cpu")), computed)
+
+
+def test_bits_differ_by_key_call_and_row():
+    drawn = [
+        draws.bits(*which, 4, torch.device("cpu"))
+        for which in (("a", 0, 0), ("b", 0, 0), ("a", 1, 0), ("a", 0, 1))
+    ]
+    assert len(torch.stack(drawn).unique(dim=0)) == 4
