@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from invspec.errors import InvspecError, first_line
+from invspec.execution.determinism import reproducible, settle
 from invspec.execution.disk import Unwritable
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
@@ -50,6 +50,7 @@ def serve(pipe: Connection, config: WorkerConfig) -> None:
     runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
     with reproducible(device):
         while (task := _next(pipe)) is not None:
+            settle(device)
             try:
                 pipe.send(perform(task, runtime))
             except OSError:
@@ -114,21 +115,3 @@ def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
 def device_name(device: torch.device) -> str:
     """The device as made.json names it: the model of a GPU, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-@contextmanager
-def reproducible(device: torch.device) -> Generator[None, None, None]:
-    """Use one CPU thread per task, so that the number of workers changes no result.
-
-    On a GPU, compute float32 products in float32 rather than TF32.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        # the benchmark may choose another algorithm, with other rounding, each time
-        torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
