@@ -25,8 +25,8 @@ from invspec.execution.runtime import StoreJournal
 StoreJournal.pause, session.show = 0, lambda *_: None
 main()
 """
-# the longest that one run may take; its rate is then known, too
-SECONDS = 45
+# how long a run is waited for, and how long one is timed: its rate is known sooner
+PATIENCE, TIMED = 120, 45
 
 
 class Run:
@@ -41,10 +41,10 @@ class Run:
             call, env=environment, stdout=self.log, stderr=self.log, start_new_session=True
         )
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = PATIENCE) -> None:
         """Wait until the run has ended. Raises RuntimeError with its last words if it failed."""
         try:
-            code = self.process.wait(SECONDS)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
@@ -54,7 +54,7 @@ class Run:
 
     def wait_for_checkpoint(self) -> None:
         """Wait until a training has saved an epoch, or the run has ended."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < end:
             if list(self.store.glob("checkpoints/*.pt")):
                 return
@@ -115,10 +115,10 @@ def throughput(device: str, folder: Path, quick: bool) -> Iterator[Finding]:
         started = Run(folder, f"workers-{workers}", spec, *placement(device, workers))
         start = time.monotonic()
         try:
-            started.wait()
+            started.wait(TIMED)
             note = "" if has_per_device() else "by naming the device several times"
         except subprocess.TimeoutExpired:
-            note = f"stopped after {SECONDS} s"
+            note = f"stopped after {TIMED} s"
         minutes = (time.monotonic() - start) / 60
         done = len(list(started.store.glob("*/??/*/made.json")))
         yield Finding("throughput", f"workers: {workers}", done / minutes, "tasks/min", note=note)

@@ -39,7 +39,7 @@ def equal(section: str, name: str, holds: bool) -> Finding:
 
 
 def collected(sections: dict[str, Section], seconds: float) -> list[Finding]:
-    """The findings of all sections. One that raises fails alone; what would come late is left out."""
+    """The findings of all sections. One that raises fails alone; late findings are left out."""
     found: list[Finding] = []
     end = time.monotonic() + seconds
     for name, section in sections.items():
