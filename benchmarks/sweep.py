@@ -21,6 +21,7 @@ from subjects import has_data
 from invspec import tasks
 from invspec.analysis.intervals import intervals
 from invspec.data import Journal
+from invspec.memory import Limits
 from invspec.perform import dispatch
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
@@ -55,6 +56,7 @@ class Runtime:
     """A runtime that keeps artifacts in memory and records the seconds of each task."""
 
     batch_size: int = 250
+    limits: Limits = field(default_factory=Limits)
     artifacts: dict[Task, Artifact] = field(default_factory=dict[Task, Artifact])
     seconds: dict[Task, float] = field(default_factory=dict[Task, float])
 

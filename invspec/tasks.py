@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from invspec import sources
-from invspec.kinds import Attack, Dataset, Defence, Measure, Model, Sample, outline, plain
+from invspec.kinds import Attack, Dataset, Defence, Measure, Method, Model, Sample, outline, plain
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -22,8 +22,27 @@ Precision = Literal["float32", "bfloat16"]
 Part = tuple[int, int]
 
 
+class _HashedOnce:
+    """Base class of tasks: each computes its hash once, as tasks nest in chains of up to 50.
+
+    Dictionaries compare by identity first, so a plan holds each task once.
+    """
+
+    def __hash__(self) -> int:
+        try:
+            return self.__dict__["_hash"]
+        except KeyError:
+            number = hash(tuple(getattr(self, field.name) for field in fields(self)))  # pyright: ignore[reportArgumentType]  # a dataclass
+            self.__dict__["_hash"] = number
+            return number
+
+    def __getstate__(self) -> dict[str, Any]:
+        # hashes of text differ between processes
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
+
 @dataclass(frozen=True)
-class Train:
+class Train(_HashedOnce):
     """Fit one model. Artifact: its weights, and curves such as that of its loss."""
 
     dataset: Dataset
@@ -31,9 +50,11 @@ class Train:
     defence: Defence
     seed: int
 
+    __hash__ = _HashedOnce.__hash__
+
 
 @dataclass(frozen=True)
-class Perturb:
+class Perturb(_HashedOnce):
     """Attack a part of a sample and judge the results. Artifact: x_adv and the judged columns.
 
     after, if given, is the same attack on a smaller set, which runs first. Images that it fooled
@@ -47,9 +68,11 @@ class Perturb:
     precision: Precision = "float32"
     after: Perturb | None = None
 
+    __hash__ = _HashedOnce.__hash__
+
 
 @dataclass(frozen=True)
-class Score:
+class Score(_HashedOnce):
     """Reduce one or several attacks, each in its parts, to rows.
 
     oracle is a second classifier, trained on the same data set and used as ground truth. Artifact:
@@ -59,6 +82,8 @@ class Score:
     measure: Measure
     of: tuple[tuple[Perturb, ...], ...]
     oracle: Train | None = None
+
+    __hash__ = _HashedOnce.__hash__
 
     @property
     def train(self) -> Train:
@@ -121,7 +146,15 @@ def _plain(value: Any) -> Any:
         return key(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Method):
+        return _plain_method(value, sources.generation())  # pyright: ignore[reportArgumentType]  # frozen: hashable
     return plain(value)
+
+
+# a plan has many tasks of few methods
+@lru_cache(maxsize=10_000)
+def _plain_method(method: Method, generation: int) -> dict[str, Any]:
+    return _without_none(plain(method))
 
 
 def _without_none(value: Any) -> Any:
@@ -140,6 +173,12 @@ def key(task: Task) -> str:
 @cache
 def _key(task: Task, generation: int) -> str:
     return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
+
+
+def forget() -> None:
+    """Forget all keys: a process keeps what it has hashed, even where files have changed since."""
+    _key.cache_clear()
+    _plain_method.cache_clear()
 
 
 @cache

@@ -39,9 +39,9 @@ from invspec.tasks import (
     MACHINERY,
     Perturb,
     Score,
-    _key,
     canonical,
     draw_name,
+    forget,
     key,
     label,
     needs,
@@ -148,11 +148,16 @@ def test_defaults_are_in_the_key_and_names_are_not():
 def test_raising_the_version_of_a_method_changes_the_key(monkeypatch):
     before = key(perturb(toys.Shift()))
     monkeypatch.setattr(toys.Shift, "version", 2)
-    _key.cache_clear()
+    forget_keys()
     try:
         assert key(perturb(toys.Shift())) != before
     finally:
-        _key.cache_clear()
+        forget_keys()
+
+
+def forget_keys():
+    """Compute keys, and the texts of methods in them, anew."""
+    forget()
 
 
 def test_a_task_needs_what_its_fields_hold():

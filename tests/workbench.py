@@ -23,6 +23,7 @@ from invspec.datasets.torchvision_images import TorchvisionImages
 from invspec.defences.standard import Standard
 from invspec.kinds import Attack, Defence, Measure, Sample
 from invspec.measures.accuracy import Accuracy
+from invspec.memory import Limits
 from invspec.models.linear import Linear
 from invspec.models.small_conv import SmallConv
 from invspec.ops.draws import Stream
@@ -45,7 +46,7 @@ class Memory:
     """A Runtime that computes artifacts on demand and keeps them in a dict."""
 
     def __init__(self, batch_size: int = 8) -> None:
-        self.device, self.batch_size = torch.device("cpu"), batch_size
+        self.device, self.batch_size, self.limits = torch.device("cpu"), batch_size, Limits()
         self.kept: dict[Task, Artifact] = {}
         self.told: list[tuple[int, int]] = []
 

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from invspec import __version__
+from invspec.cli import doctor, plan, report, run, samples, schema, store, validate
 from invspec.cli import list as listing
-from invspec.cli import plan, report, run, samples, schema, store, validate
 from invspec.errors import InvspecError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(validate.validate)
 app.command()(plan.plan)
 app.command("list")(listing.list_)
 app.command()(schema.schema)
+app.command()(doctor.doctor)
 app.command()(samples.samples)
 app.add_typer(store.app, name="store")
 

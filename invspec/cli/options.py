@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,10 +29,17 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="a.b=value, set in the spec; repeatable")
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
+Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 Registry = Annotated[
     list[Path] | None,
     typer.Option("--registry", help="folder of your own cards and classes; repeatable"),
 ]
+
+
+def set_data(folder: Path | None) -> None:
+    """Use a folder of data in this process and its workers."""
+    if folder is not None:
+        os.environ["INVSPEC_DATA"] = str(folder.resolve())
 
 
 def add_registries(folders: Iterable[Path] | None) -> None:

@@ -38,9 +38,9 @@ def show(planned: Plan, store: Store) -> None:
 
     from invspec.execution.survey import Survey
 
-    survey = Survey()
+    survey = Survey(store)
     for cell in planned.cells:
-        survey.visit(cell.goal, store)
+        survey.visit(cell.goal)
     console = Console(highlight=False)
     console.print(_table(planned, store, survey))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
@@ -57,7 +57,7 @@ def _table(planned: Plan, store: Store, survey: Survey) -> Table:
     headings = ("task", "method", "model", "all", "done", "seconds per task", "time left")
     table = Table(*headings, box=None, pad_edge=False)
     for kind, tasks in by_kind.items():
-        done = [task for task in tasks if task in store and task not in survey.damaged]
+        done = [task for task in tasks if task in store and task not in survey.to_do]
         to_come = sum(task in survey.to_do for task in tasks)
         table.add_row(*kind, str(len(tasks)), str(len(done)), *_cost(done, to_come, store))
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ class Lines:
         self.console, self.names = console, names or {}
         self.counts: Counter[str] = Counter()
         self.reasons: set[str] = set()
+        # workers on this machine come and go without a line
+        self.host, self.remote = platform.node(), set[str]()
         self.start = self._printed = time.monotonic()
 
     def __enter__(self) -> Lines:
@@ -62,8 +65,16 @@ class Lines:
                 return f"failed: {self.name(task)}: {self._reason(message)}"
             case events.Retried(task, reason):
                 return f"retrying: {self.name(task)}: {reason}"
+            case events.WorkerJoined(worker, host, device) if host != self.host:
+                self.remote.add(worker)
+                return f"worker {worker} joined: {device} on {host}"
+            case events.WorkerLost(worker, reason) if worker in self.remote:
+                self.remote.discard(worker)
+                return f"worker {worker} is lost: {reason}"
             case events.Damaged(task, problem):
                 return f"damaged: {self.name(task)}: {problem}"
+            case events.Outdated(task, problem):
+                return f"outdated: {self.name(task)}: {problem}"
             case events.Done() if time.monotonic() - self._printed > QUIET:
                 return f"{self.counts['Done']} tasks done in {time.monotonic() - self.start:.0f} s"
             case _:
@@ -105,6 +116,7 @@ class Live(Lines):
         )
         self.run_bar = self.progress.add_task("all tasks", total=None, numbers="")
         self.bars: dict[Task, TaskID] = {}
+        self.to_do = 0
 
     def __enter__(self) -> Live:
         self.progress.start()
@@ -118,7 +130,11 @@ class Live(Lines):
         super().handle(event)
         match event:
             case events.Surveyed(to_do):
+                self.to_do = to_do
                 self.progress.update(self.run_bar, total=to_do)
+            case events.Outdated(during_run=True):
+                self.to_do += 1
+                self.progress.update(self.run_bar, total=self.to_do)
             case events.Started(task):
                 self.bars[task] = self.progress.add_task(self.name(task), total=1, numbers="")
             case events.Progress(task, done, total, numbers):

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
-from invspec.errors import SpecError
+from invspec.cli.executors import Choice
+from invspec.cli.options import (
+    DEFAULT_STORE,
+    Data,
+    Registry,
+    Scale,
+    Set,
+    Smoke,
+    SpecName,
+    StoreOption,
+)
 
 Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="number of CPU workers, one thread each (default: cores)"),
+    typer.Option(min=1, help="number of workers (default: one per GPU, else one per core)"),
+]
+PerDevice = Annotated[int, typer.Option(min=1, help="number of workers that share a GPU")]
+Engine = Annotated[str, typer.Option("--executor", help="local, or ray: a Ray cluster")]
+Address = Annotated[
+    str | None, typer.Option(help="host:port of a Ray cluster (default: one on this machine)")
 ]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
 ]
-Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
+Patience = Annotated[
+    int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
+]
 
 
 def run(
     spec: SpecName,
     devices: Devices = None,
     workers: Workers = None,
+    per_device: PerDevice = 1,
+    executor: Engine = "local",
+    address: Address = None,
     batch_size: BatchSize = None,
+    patience: Patience = 120,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
@@ -37,20 +55,14 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run what is missing, with live progress, then report."""
-    if data is not None:
-        os.environ["INVSPEC_DATA"] = str(data.resolve())
-    if devices is not None and workers is not None:
-        raise SpecError(
-            "cannot be combined with --devices",
-            where="--workers",
-            hint="--devices cpu,cpu starts two CPU workers",
-        )
+    options.set_data(data)
+    choice = Choice(executor, devices, workers, per_device, batch_size, address, patience)
     try:
         from invspec.cli import last_run, session
 
         plan = options.planned(spec, scale, set, smoke, registry)
         finished = options.store_at(store, create=True)
-        failed = session.run(plan, finished, devices, workers, batch_size)
+        failed = session.run(plan, finished, choice.executor())
         last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
         session.show(plan, finished, "rich", None)
     except KeyboardInterrupt:

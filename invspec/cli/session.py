@@ -9,9 +9,8 @@ from rich.console import Console
 
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
-from invspec.execution.devices import devices as listed_devices
 from invspec.execution.execute import execute
-from invspec.execution.pools.local import LocalExecutor
+from invspec.execution.pools.pool import Executor
 from invspec.execution.store import Store
 from invspec.plan import validation
 from invspec.plan.cells import Plan
@@ -22,12 +21,9 @@ def check(planned: Plan) -> None:
     validation.check(planned)
 
 
-def run(
-    planned: Plan, store: Store, devices: str | None, workers: int | None, batch_size: int | None
-) -> int:
+def run(planned: Plan, store: Store, executor: Executor) -> int:
     """Compute what the store lacks, with progress on stderr. Returns the number of failed tasks."""
     check(planned)
-    executor = LocalExecutor(listed_devices(devices, workers), batch_size)
     goals = [cell.goal for cell in planned.cells]
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+from itertools import cycle, islice
 
 import torch
 
 from invspec.errors import SpecError
 
 
-def devices(names: str | None, workers: int | None) -> tuple[str, ...]:
+def devices(names: str | None, workers: int | None, per_device: int = 1) -> tuple[str, ...]:
     """The devices to run on, one entry per worker.
 
-    names is a list like "cuda:0,cuda:1", workers a number of CPU workers. The default is every GPU
-    or, if there is none, one CPU worker per core.
+    names is a list like "cuda:0,cuda:1"; without it, workers is the number of workers, which take
+    the GPUs in turn. The default is per_device workers on every GPU or, if there is none, one CPU
+    worker per core.
     """
     if names is not None:
         listed = tuple(name.strip() for name in names.split(","))
         for name in listed:
             _check_device(name)
-        return listed
-    if workers is None and torch.cuda.is_available():
-        return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+        return listed if set(listed) == {"cpu"} else listed * per_device
+    if torch.cuda.is_available():
+        cards = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+        return tuple(islice(cycle(cards), workers or len(cards) * per_device))
     return ("cpu",) * (workers or cores())
 
 

@@ -31,6 +31,35 @@ class Damaged:
 
 
 @dataclass(frozen=True)
+class Outdated:
+    """The task's artifact was made from an input that has changed; it is computed again.
+
+    during_run: the input was recomputed in this run, so Surveyed did not count the task.
+    """
+
+    task: Task
+    problem: str
+    during_run: bool = False
+
+
+@dataclass(frozen=True)
+class WorkerJoined:
+    """A worker is ready for tasks, on a device of a host."""
+
+    worker: str
+    host: str
+    device: str
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker ended or was given up. Its task, if it had one, is reported by Lost."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Started:
     """A worker received the task."""
 
@@ -50,10 +79,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker died before it finished the task. The run then yields Retried or Failed."""
+    """The worker was lost before it finished the task. The run then yields Retried or Failed.
+
+    by_machine: the task is not to blame, as when a machine was lost or a worker refused the task.
+    """
 
     task: Task
     reason: str
+    by_machine: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,5 +122,8 @@ class Skipped:
 
 
 # what a pool of workers reports, and what a run yields
-PoolEvent = Progress | Lost | Done | Failed
-Event = Surveyed | Cached | Damaged | Started | Progress | Retried | Done | Failed | Skipped
+WorkerEvent = WorkerJoined | WorkerLost
+TaskEvent = Progress | Lost | Done | Failed
+PoolEvent = WorkerEvent | TaskEvent
+RunEvent = Surveyed | Cached | Damaged | Outdated | Started | Retried | Skipped
+Event = RunEvent | WorkerEvent | Progress | Done | Failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,24 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """The content of made.json. Raises OSError or ValueError if it cannot be read."""
     return json.loads((folder / FILE).read_text())
+
+
+@dataclass(frozen=True)
+class Record:
+    """The digest of an artifact's tensors, and of those of its inputs, by key."""
+
+    digest: str
+    inputs: Mapping[str, str]
+
+
+def record(folder: Path, payload: str) -> Record:
+    """What made.json says of digests. Without inputs, as before invspec wrote them, it has none.
+
+    Raises: OSError, KeyError and the like if it cannot be read.
+    """
+    made = read(folder)
+    inputs: dict[str, str] = made.get("inputs", {})
+    return Record(made["sha256"][payload], dict(inputs))
 
 
 def flaws(folder: Path) -> list[str]:

@@ -10,8 +10,9 @@ import torch
 
 from invspec.data import Journal
 from invspec.execution.store import Store
+from invspec.memory import Limits
 from invspec.perform.runtime import Artifact
-from invspec.tasks import Task, Train
+from invspec.tasks import Task, Train, key, needs
 
 # done, total, and numbers like the latest loss
 Report = Callable[[int, int, Mapping[str, float]], None]
@@ -25,11 +26,24 @@ class StoreRuntime:
 
     def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
+        self.limits = Limits()
+        # digests of what was loaded, by key
+        self._loaded: dict[str, str] = {}
         self._reported = -self.pause
 
     def load(self, task: Task) -> Artifact:
         """The stored artifact of a finished task."""
+        # first its digest: if another run replaced it between the two, the digest is the old one,
+        # and the next survey sees that
+        digest = self.store.digest(task)
+        if digest is not None:
+            self._loaded[key(task)] = digest
         return self.store.load(task)
+
+    def inputs(self, task: Task) -> dict[str, str]:
+        """The digests of the artifacts that a task needs, as they were when they were loaded."""
+        keys = map(key, needs(task))
+        return {name: self._loaded[name] for name in keys if name in self._loaded}
 
     def journal(self, task: Train) -> Journal:
         """A journal that saves checkpoints in the store."""

@@ -23,6 +23,7 @@ from invspec.data import Curves
 from invspec.errors import InvspecError
 from invspec.execution import disk, provenance, rows
 from invspec.execution.checkpoints import Checkpoints
+from invspec.execution.provenance import Record
 from invspec.execution.tensors import StoredTensors
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, canonical, key, verb
@@ -58,7 +59,7 @@ class Store:
         return self._at(verb(task), key(task))
 
     def _at(self, kind: str, digest: str) -> Path:
-        return self.root / kind / digest[:2] / digest
+        return self.root.joinpath(kind, digest[:2], digest)
 
     def __contains__(self, task: Task) -> bool:
         return self.folder(task).is_dir()
@@ -104,8 +105,7 @@ class Store:
             (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
         (folder / "task.json").write_text(canonical(task))
         provenance.write(folder, facts)
-        for path in folder.iterdir():
-            disk.flush(path)
+        disk.flush_all(folder.iterdir())
 
     def made(self, task: Task) -> dict[str, Any]:
         """How an artifact was made: seconds, device, versions... Raises InvspecError like load."""
@@ -115,14 +115,26 @@ class Store:
         except (OSError, ValueError) as problem:
             raise _damaged(folder, problem) from None
 
+    def digest(self, task: Task) -> str | None:
+        """The digest of an artifact's tensors, None if there is no readable artifact."""
+        record = self.record(task)
+        return None if record is None else record.digest
+
+    def record(self, task: Task) -> Record | None:
+        """What an artifact was made from, None if there is no readable artifact."""
+        try:
+            return provenance.record(self.folder(task), PAYLOAD[verb(task)])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
     def flaws(self, task: Task) -> list[str] | None:
         """What is wrong with a task's artifact: [] if it is intact, None if it does not exist."""
         folder = self.folder(task)
         return provenance.flaws(folder) if folder.is_dir() else None
 
-    def move_aside(self, folder: Path) -> Path:
-        """Move a damaged folder to <root>/damaged. Returns its new path."""
-        target = self.root / "damaged" / f"{folder.name}-{uuid.uuid4().hex[:8]}"
+    def move_aside(self, folder: Path, reason: str = "damaged") -> Path:
+        """Move a folder that is damaged or outdated to <root>/<reason>. Returns its new path."""
+        target = self.root / reason / f"{folder.name}-{uuid.uuid4().hex[:8]}"
         with disk.writing(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             # another process may have moved it first

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from invspec.memory import observed
 from invspec.ops.norms import size
 from invspec.ops.ssim import ssim
 from invspec.perceptual.backbones import BackboneName, backbone, head_weights
@@ -139,11 +140,20 @@ def _backbone_name(name: Distance) -> BackboneName:
 
 
 def _weighted(name: BackboneName, x: Tensor) -> Tensor:
-    return embedded(backbone(name, x.device)(x), head_weights(name, x.device))
+    weights = head_weights(name, x.device)
+    return _in_pieces(name, lambda maps: embedded(maps, weights), x)
 
 
 def _unweighted(name: BackboneName, x: Tensor) -> Tensor:
-    return embedded(backbone(name, x.device)(x))
+    return _in_pieces(name, embedded, x)
+
+
+def _in_pieces(
+    name: BackboneName, embed: Callable[[tuple[Tensor, ...]], Tensor], x: Tensor
+) -> Tensor:
+    """The embedded maps of a backbone, for as many images at once as fit into memory."""
+    net = backbone(name, x.device)
+    return observed(lambda images: embed(net(images)), net, x)
 
 
 def _euclidean(features: Tensor, others: Tensor) -> Tensor:

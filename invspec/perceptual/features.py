@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from invspec.errors import InvspecError
+from invspec.memory import observed
 
 # Names of torch's activation functions; in-place ones also end in an underscore.
 ACTIVATIONS = frozenset(
@@ -53,6 +54,10 @@ def own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises: InvspecError if the model has no activations, such as a linear model.
     """
+    return observed(lambda images: _own_features(model, images), model, x)
+
+
+def _own_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     layers = [
         layer for module in model.modules() for layer in getattr(module, "feature_layers", ())
     ]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import Batch, Perturbed, Split
-from invspec.errors import InvspecError
 from invspec.kinds import Attack
+from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
 from invspec.perform.proxies import Padded, deployed, searched
@@ -62,12 +62,15 @@ def _attacked(
     draws is the name that seeds the random draws.
     """
     proxy = searched(net, task.precision)
+    limit = runtime.limits.of(
+        type(task.attack), task.train.model, task.train.dataset.shape, task.precision
+    )
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
-        for piece, perturbed in _within_memory(task.attack, proxy, batch, draws):
+        for piece, perturbed in _within_memory(task.attack, proxy, batch, draws, limit):
             judged.append(judge(net, piece, perturbed))
             done += len(piece)
             runtime.progress(done, len(split))
@@ -75,22 +78,18 @@ def _attacked(
 
 
 def _within_memory(
-    attack: Attack, net: nn.Module, batch: Batch, draws: str
+    attack: Attack, net: nn.Module, batch: Batch, draws: str, limit: Limit
 ) -> Iterator[tuple[Batch, Perturbed]]:
-    """Attack a batch or, if it does not fit into memory, its halves."""
-    try:
-        rng = PerExample(draws, batch.index, batch.x.device)
-        yield batch, checked(attack.perturb(net, batch, rng), Perturbed, attack)
-        return
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise InvspecError(
-                "one example does not fit into the device's memory",
-                hint="choose a smaller model or another --devices",
-            ) from None
-    middle = len(batch) // 2
-    for rows in (torch.arange(middle), torch.arange(middle, len(batch))):
-        yield from _within_memory(attack, net, batch.take(rows), draws)
+    """Attack a batch or, if it does not fit into memory, pieces of it."""
+
+    def search(rows: slice) -> tuple[Batch, Perturbed]:
+        positions = torch.arange(len(batch))[rows]
+        piece = batch if len(positions) == len(batch) else batch.take(positions)
+        rng = PerExample(draws, piece.index, piece.x.device)
+        return piece, checked(attack.perturb(net, piece, rng), Perturbed, attack)
+
+    for _, result in pieces(search, len(batch), limit):
+        yield result
 
 
 def _empty(net: nn.Module, sample: Split) -> Columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,39 +11,52 @@ import torch
 from torch import Tensor, nn
 
 from invspec.kinds import BATCHED
+from invspec.memory import BLOCK, Limit, in_pieces
 from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
 from invspec.tasks import Perturb, Precision, Train
 
-# On CPUs batches of any multiple of this run the same kernels. For fewer images, torch computes
-# 1 x 1 convolutions with another library.
-BLOCK = 16
-
 
 class Padded(ModelProxy):
     """A net whose batches are padded to a multiple of BLOCK, so that batch size changes no number.
 
-    The last row is repeated. Both directions of a bijection are padded, too.
+    The last row is repeated. Both directions of a bijection are padded, too. A batch that needs no
+    graph and does not fit into memory is computed in pieces of at most limit.most rows.
     """
 
     routed = BATCHED
 
+    def __init__(self, net: nn.Module, limit: Limit | None = None) -> None:
+        super().__init__(net)
+        self.limit = limit or Limit()
+
     def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
         """Call the function on padded tensors (B, ...), and cut its results back to B rows."""
-        rows = len(next(iter((*tensors, *named.values()))))
-        missing = -rows % BLOCK
-        if not missing:
-            return function(*tensors, **named)
 
-        def padded(x: Tensor) -> Tensor:
-            return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+        def compute(*values: Tensor) -> Any:
+            names = dict(zip(named, values[len(tensors) :], strict=True))
+            return _padded(function, values[: len(tensors)], names)
 
-        results = function(*map(padded, tensors), **{name: padded(x) for name, x in named.items()})
-        if isinstance(results, Tensor):
-            return results[:rows]
-        return tuple(result[:rows] for result in results)
+        return in_pieces(compute, *tensors, *named.values(), limit=self.limit)
+
+
+def _padded(
+    function: Callable[..., Any], tensors: Sequence[Tensor], named: Mapping[str, Tensor]
+) -> Any:
+    rows = len(next(iter((*tensors, *named.values()))))
+    missing = -rows % BLOCK
+    if not missing:
+        return function(*tensors, **named)
+
+    def padded(x: Tensor) -> Tensor:
+        return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])
+
+    results = function(*map(padded, tensors), **{name: padded(x) for name, x in named.items()})
+    if isinstance(results, Tensor):
+        return results[:rows]
+    return tuple(result[:rows] for result in results)
 
 
 class Bfloat16(ModelProxy):
@@ -66,12 +79,13 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     """The trained net of a task, padded, on the device of the runtime."""
     net = fresh(task)
     net.load_state_dict(dict(runtime.load(task).tensors))
-    return Padded(task.model.deploy(net).to(runtime.device))
+    limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
+    return Padded(task.model.deploy(net).to(runtime.device), limit)
 
 
 def searched(net: Padded, precision: Precision) -> Padded:
     """The net in the precision in which an attack searches."""
-    return net if precision == "float32" else Padded(Bfloat16(net.net))
+    return net if precision == "float32" else Padded(Bfloat16(net.net), net.limit)
 
 
 def bits_promise(task: Perturb, runtime: Runtime) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invspec.data import Curves, Journal, Row
+from invspec.memory import Limits
 from invspec.tasks import Task, Train
 
 
@@ -33,6 +34,11 @@ class Runtime(Protocol):
     @property
     def batch_size(self) -> int:
         """Number of examples that an attack gets at once."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """Batch sizes that fit into the device's memory, remembered for later tasks."""
         ...
 
     def load(self, task: Task) -> Artifact:

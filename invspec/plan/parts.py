@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
-from invspec.kinds import Attack, Dataset
+from invspec.kinds import Attack, Dataset, Method
 from invspec.plan.sizes import size
 from invspec.spec.resolved import Resolved, Spec, Variant
-from invspec.tasks import Part, Perturb, Train
+from invspec.tasks import Part, Perturb, Precision, Train
 
 # Maximum number of examples in one perturb task: parts of an attack can run on several devices.
 MAX_EXAMPLES = 2_000
@@ -27,14 +27,41 @@ MAX_PATH_VALUES = 200 * 1_002 * 3 * 32 * 32
 MAX_CHAIN = 50
 
 
-def parts_of(train: Train, variant: Variant, entry: Resolved, spec: Spec) -> tuple[Perturb, ...]:
-    """The perturb tasks of one value of an attack's sweep on one trained model."""
-    total, chain = size(train.dataset, entry.sample), _chain(variant, entry)
-    most = part_size(train.dataset, cast(Attack, variant.method))
-    return tuple(
-        _perturb(train, chain, entry, (start, min(start + most, total)), spec)
-        for start in range(0, total, most)
-    )
+class Attacked:
+    """The perturb tasks of a spec, each built once.
+
+    Measures and longer chains share them as objects, which makes them quick to look up.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._precision: Precision = spec.precision
+        # of entries and variants by identity: the spec holds them, and they cannot be hashed
+        self._before: dict[int, dict[int, Variant]] = {}
+        self._built: dict[tuple[Train, int, Part], Perturb] = {}
+
+    def parts(self, train: Train, variant: Variant, entry: Resolved) -> tuple[Perturb, ...]:
+        """The perturb tasks of one value of an attack's sweep on one trained model."""
+        total = size(train.dataset, entry.sample)
+        most = part_size(train.dataset, cast(Attack, variant.method))
+        return tuple(
+            self._perturb(train, variant, entry, (start, min(start + most, total)))
+            for start in range(0, total, most)
+        )
+
+    def _perturb(self, train: Train, variant: Variant, entry: Resolved, part: Part) -> Perturb:
+        place = (train, id(variant), part)
+        if place not in self._built:
+            before = self._order(entry).get(id(variant))
+            after = None if before is None else self._perturb(train, before, entry, part)
+            attack = cast(Attack, variant.method)
+            precision = "float32" if attack.needs_float32 else self._precision
+            self._built[place] = Perturb(train, attack, entry.sample, part, precision, after)
+        return self._built[place]
+
+    def _order(self, entry: Resolved) -> dict[int, Variant]:
+        if id(entry) not in self._before:
+            self._before[id(entry)] = _predecessors(entry)
+        return self._before[id(entry)]
 
 
 def part_size(dataset: Dataset, attack: Attack) -> int:
@@ -48,27 +75,23 @@ def part_size(dataset: Dataset, attack: Attack) -> int:
     return min(MAX_EXAMPLES, max(1, most // numbers))
 
 
-def _perturb(
-    train: Train, chain: Sequence[Attack], entry: Resolved, part: Part, spec: Spec
-) -> Perturb:
-    """The task of a chain's last attack, which runs after those of the others."""
-    *before, attack = chain
-    after = _perturb(train, before, entry, part, spec) if before else None
-    precision = "float32" if attack.needs_float32 else spec.precision
-    return Perturb(train, attack, entry.sample, part, precision, after)
-
-
-def _chain(variant: Variant, entry: Resolved) -> list[Attack]:
-    """This attack, after those of its sweep that search a subset of its set, smallest first.
+def _predecessors(entry: Resolved) -> dict[int, Variant]:
+    """The variant after which each one runs, by id: the same attack on the next smaller set.
 
     An attack with eps 0 starts no chain: the next one would start at x instead of at random.
     """
-    attack = cast(Attack, variant.method)
-    if (field := attack.sweep_field) is None or entry.independent or not getattr(attack, field):
-        return [attack]
-    alike = {field: getattr(attack, field)}
-    others = (cast(Attack, other.method) for other in entry.variants)
-    within = [other for other in others if other.model_copy(update=alike) == attack]
-    within = [other for other in within if 0 < getattr(other, field) <= alike[field]]
-    within.sort(key=lambda other: getattr(other, field))
-    return within[-((len(within) - 1) % MAX_CHAIN + 1) :]
+    field = cast(Attack, entry.variants[0].method).sweep_field
+    if field is None or entry.independent:
+        return {}
+    chains: dict[Method, list[Variant]] = {}
+    for variant in entry.variants:
+        if getattr(variant.method, field):
+            alike = variant.method.model_copy(update={field: 1.0})
+            chains.setdefault(alike, []).append(variant)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    before: dict[int, Variant] = {}
+    for chain in chains.values():
+        chain.sort(key=lambda variant: getattr(variant.method, field))
+        for place, (smaller, larger) in enumerate(pairwise(chain), start=1):
+            if place % MAX_CHAIN:
+                before[id(larger)] = smaller
+    return before

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from invspec.kinds import Dataset, Defence, Measure, Model
 from invspec.plan.cells import Cell
-from invspec.plan.parts import parts_of
+from invspec.plan.parts import Attacked
 from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.schema import Coords, Oracle, TrainLine
 from invspec.tasks import Perturb, Score, Train
@@ -16,10 +16,11 @@ from invspec.tasks import Perturb, Score, Train
 
 def cells_of(spec: Spec) -> Iterator[Cell]:
     """Every cell of a spec. Lines of `train` that overlap give the same cell more than once."""
+    attacked = Attacked(spec)
     for line in spec.train:
         for coords, train in _trainings(spec, line):
             for name in measures_of(spec, line):
-                for where, goal in _scores(spec, name, train):
+                for where, goal in _scores(spec, name, train, attacked):
                     yield Cell({**coords, **where, "measure": name, "seed": train.seed}, goal)
 
 
@@ -53,28 +54,30 @@ def _trainings(spec: Spec, line: TrainLine) -> Iterator[tuple[Coords, Train]]:
         yield {**where_d, **where_m, **where_f}, task
 
 
-def _scores(spec: Spec, name: str, train: Train) -> Iterator[tuple[Coords, Score]]:
+def _scores(
+    spec: Spec, name: str, train: Train, attacked: Attacked
+) -> Iterator[tuple[Coords, Score]]:
     measure = spec.entries["measures"][name]
     oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train)
     for variant, (where, of) in itertools.product(
-        measure.variants, list(_attacked(spec, measure, train))
+        measure.variants, list(_inputs(spec, measure, train, attacked))
     ):
         coords: Coords = {"attack": "+".join(measure.of), **where, **variant.coords}
         yield coords, Score(cast(Measure, variant.method), of, oracle)
 
 
-def _attacked(
-    spec: Spec, measure: Resolved, train: Train
+def _inputs(
+    spec: Spec, measure: Resolved, train: Train, attacked: Attacked
 ) -> Iterator[tuple[Coords, tuple[tuple[Perturb, ...], ...]]]:
     """The parts of all attacks that a score reads, with coordinates; one item per score."""
     attacks = [spec.entries["attacks"][label] for label in measure.of]
     if takes_sweep(measure):
         attack = attacks[0]
-        yield {}, tuple(parts_of(train, variant, attack, spec) for variant in attack.variants)
+        yield {}, tuple(attacked.parts(train, variant, attack) for variant in attack.variants)
         return
     for chosen in itertools.product(*(entry.variants for entry in attacks)):
         pairs = zip(chosen, attacks, strict=True)
-        yield _joined(chosen), tuple(parts_of(train, *pair, spec) for pair in pairs)
+        yield _joined(chosen), tuple(attacked.parts(train, *pair) for pair in pairs)
 
 
 def _joined(variants: Iterable[Variant]) -> Coords:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from invspec.analysis.estimator import Summary
 from invspec.report.drawings import Drawing
@@ -54,19 +55,19 @@ class Table:
     remark: str = "95 % intervals"
     against: Table | None = None
 
-    @property
+    @cached_property
     def numbers(self) -> list[Summary]:
         """All numbers that are present."""
         return [number for line in self.lines for number in line.numbers if number is not None]
 
-    @property
+    @cached_property
     def is_share(self) -> bool:
         """Whether all intervals are within [0, 1] and at least one reaches the upper half."""
         numbers = self.numbers
         in_range = all(number.low >= 0 and number.high <= 1 for number in numbers)
         return in_range and max((number.high for number in numbers), default=0.0) > LARGE_SHARE
 
-    @property
+    @cached_property
     def decimals(self) -> int:
         """Decimals to print: three for shares, else two significant digits of the median margin."""
         margins = sorted(number.margin for number in self.numbers if 0 < number.margin < math.inf)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Judged, JudgedPairs, Row
 from invspec.errors import InvspecError, suggest
 from invspec.flows.invertible import Invertible
+from invspec.memory import observed
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.proxy import ModelProxy
@@ -52,6 +53,10 @@ def activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str,
 
     Raises: InvspecError where a layer does not exist, or gives no tensor.
     """
+    return observed(lambda images: _activations(net, layers, images), net, x)
+
+
+def _activations(net: nn.Module, layers: tuple[str, ...], x: Tensor) -> dict[str, Tensor]:
     outputs: dict[str, list[Tensor]] = {name: [] for name in layers}
     modules = {name: module_at(net, name) for name in layers}
 

@@ -1,6 +1,7 @@
 """Progress: which events print a line, and which bars move."""
 
 import io
+import platform
 
 import pytest
 from rich.console import Console
@@ -42,6 +43,9 @@ LINES = {
     "retrying: Shift 0-20 on Linear · Standard · seed 0: it died": events.Retried(SHIFT, "it died"),
     "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(
         SCORE, "rows.json"
+    ),
+    "outdated: Accuracy on Linear · Standard · seed 0: its input": events.Outdated(
+        SCORE, "its input"
     ),
 }
 
@@ -97,6 +101,16 @@ def test_the_summary_counts_events():
     assert view.summary().startswith(f"tasks: {counts} · ")
 
 
+def test_tasks_that_turn_out_to_be_outdated_lengthen_the_bar():
+    view = live()
+    with view:
+        view.handle(events.Surveyed(2))
+        view.handle(events.Outdated(SHIFT, "counted before"))
+        assert view.progress.tasks[0].total == 2
+        view.handle(events.Outdated(SCORE, "its input has changed", during_run=True))
+        assert view.progress.tasks[0].total == 3
+
+
 def test_bars_come_and_go_with_their_tasks():
     view = live()
     with view:
@@ -116,3 +130,15 @@ def test_bars_come_and_go_with_their_tasks():
         assert (view.progress.tasks, run_bar.completed) == ([run_bar], 3)
     line = "failed: Shift 0-20 on Linear · Standard · seed 0: no luck"
     assert line in view.console.file.getvalue()
+
+
+def test_workers_on_other_machines_are_named_when_they_join_and_are_lost():
+    happened = [
+        events.WorkerJoined("ray#0", "node7", "cpu"),
+        events.WorkerJoined("cpu", platform.node(), "cpu"),
+        events.WorkerLost("cpu", "worker cpu ended"),
+        events.WorkerLost("ray#0", "its node is gone"),
+    ]
+    assert printed(lines(), happened) == (
+        "worker ray#0 joined: cpu on node7\nworker ray#0 is lost: its node is gone\n"
+    )

@@ -34,10 +34,10 @@ def done(toy, tmp_path):
 
 
 def test_a_run_returns_the_number_of_failed_tasks(toy, tmp_path, capsys):
-    assert session.run(toy, Store(tmp_path), "cpu", None, None) == 0
+    assert session.run(toy, Store(tmp_path), LocalExecutor()) == 0
     assert "tasks: 3 computed · " in capsys.readouterr().err
     broken = planned(tiny(attacks={"breaks": {}}, measures={"accuracy": {"of": "breaks"}}))
-    assert session.run(broken, Store(tmp_path), "cpu", None, None) == 1
+    assert session.run(broken, Store(tmp_path), LocalExecutor()) == 1
     # the training is in the store
     assert "tasks: 1 found in the store, 1 failed, 1 skipped" in capsys.readouterr().err
 
@@ -48,7 +48,7 @@ def test_a_run_on_a_terminal_shows_bars_and_ends_with_the_summary(
     monkeypatch.setattr(
         session, "Console", lambda **options: Console(**options, force_terminal=True, width=120)
     )
-    assert session.run(toy, Store(tmp_path), "cpu", None, None) == 0
+    assert session.run(toy, Store(tmp_path), LocalExecutor()) == 0
     assert "tasks: 3 computed" in capsys.readouterr().err
 
 
@@ -59,7 +59,7 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_anything_runs(tm
     with registered():
         toy = planned(content)
     with pytest.raises(SpecError, match="StdCNN needs images of at least 16x16"):
-        session.run(toy, Store(tmp_path), "cpu", None, None)
+        session.run(toy, Store(tmp_path), LocalExecutor())
     assert list(tmp_path.iterdir()) == []
 
 

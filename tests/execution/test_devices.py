@@ -16,7 +16,8 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert devices.devices(None, None) == ("cuda:0", "cuda:1")
     assert devices.devices("cuda:1,cuda", None) == ("cuda:1", "cuda")
-    assert devices.devices(None, 2) == ("cpu", "cpu")
+    assert devices.devices(None, 3) == ("cuda:0", "cuda:1", "cuda:0")
+    assert devices.devices("cpu,cpu", None) == ("cpu", "cpu")
 
 
 @pytest.mark.parametrize(

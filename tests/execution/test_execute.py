@@ -70,9 +70,9 @@ def test_a_survey_looks_each_task_up_once(tmp_path):
             visited.append(task)
             return super().flaws(task)
 
-    survey = Survey()
+    survey = Survey(Counting(tmp_path))
     for goal in GOALS + GOALS:
-        survey.visit(goal, Counting(tmp_path))
+        survey.visit(goal)
     assert len(visited) == len(set(visited)) == len(survey.to_do) == 8
 
 

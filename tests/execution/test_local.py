@@ -1,16 +1,20 @@
 """The local executor: how many workers, of which kind, and what happens when one dies."""
 
 import multiprocessing
+import os
+import signal
+from pathlib import Path
 
 import pytest
 import torch
-from runs import GOALS, outcome, run, tasks_of
+from runs import GOALS, SHIFT, outcome, run, tasks_of
 from workbench import perturb, score, toys, train
 
 from invspec.execution import events
 from invspec.execution.execute import execute
+from invspec.execution.pools import workers
 from invspec.execution.pools.local import LocalExecutor, WorkerPool
-from invspec.execution.pools.workers import WorkerThread
+from invspec.execution.pools.workers import WorkerProcess, WorkerThread
 from invspec.execution.store import Store
 from invspec.tasks import needs
 
@@ -34,21 +38,25 @@ def ended(tmp_path):
     assert isinstance(worker, WorkerThread)
     worker.pipe.send(None)
     worker._thread.join(timeout=10)
+    assert worker.pipe.recv()[0] == "joined"
     yield pool
     pool.close()
 
 
-def test_a_worker_that_ended_while_idle_is_started_again(ended):
+def test_a_thread_that_ended_while_idle_is_replaced_by_a_process(ended):
     ended.give("cpu", train())
-    while isinstance(event := ended.events()[0], events.Progress):
-        pass
-    assert isinstance(event, events.Done)
+    assert isinstance(ended.workers["cpu"], WorkerProcess)
+    happened = []
+    while not (happened and isinstance(happened[-1], events.Done)):
+        happened += ended.events()
+    assert isinstance(happened[0], events.WorkerJoined)
     assert ended.idle() == "cpu"
 
 
 def test_a_thread_that_ended_midway_has_lost_its_task(ended):
     ended.workers["cpu"].task = train()
-    assert ended.events() == [events.Lost(train(), "worker cpu ended")]
+    reason = "worker cpu ended"
+    assert ended.events() == [events.WorkerLost("cpu", reason), events.Lost(train(), reason)]
     assert ended.idle() == "cpu"
 
 
@@ -105,6 +113,100 @@ def test_two_processes_compute_the_same_as_one_thread(crowd, tmp_path):
         first, second = Store(crowd[0]).load(task), Store(tmp_path).load(task)
         assert first.rows == second.rows
         assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
+
+
+# ─ faults ─
+
+
+def poisoned(folder, **settings):
+    """The events of a run of 30 tasks, in which one worker's device fails at its sixth task."""
+    marker = str(folder / "marker")
+    goals = [perturb(toys.Poisons(number=number, marker=marker)) for number in range(30)]
+    happened = run(goals, folder / "store", **settings)
+    assert Path(marker).exists()
+    return happened
+
+
+def assert_costs_one_retry(happened):
+    assert set(outcome(happened).values()) == {"Done"}
+    assert len(outcome(happened)) == 31
+    (retried,) = [event for event in happened if isinstance(event, events.Retried)]
+    (lost,) = [event for event in happened if isinstance(event, events.WorkerLost)]
+    reason = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    assert retried.reason == lost.reason == f"{lost.worker}: {reason}"
+
+
+def test_a_worker_whose_device_failed_costs_one_retry_in_thirty_tasks(tmp_path):
+    happened = poisoned(tmp_path, devices=("cpu", "cpu"))
+    assert_costs_one_retry(happened)
+    joined = [event.worker for event in happened if isinstance(event, events.WorkerJoined)]
+    assert set(joined) == {"cpu#0", "cpu#1"}
+
+
+def test_after_a_fault_in_this_process_a_process_of_its_own_does_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr(toys.Poison, "taken", False)
+    monkeypatch.setattr(toys.Poison, "performed", 0)
+    assert_costs_one_retry(poisoned(tmp_path))
+    # this process is still unusable, so the rest ran elsewhere
+    assert toys.Poison.taken
+
+
+def test_a_frozen_worker_is_replaced_and_one_without_progress_is_not(tmp_path):
+    frozen = perturb(toys.Freezes(marker=str(tmp_path / "marker")))
+    # sends no progress for twice as long as a silent worker is waited for
+    slow = perturb(toys.Sleeps(seconds=8))
+    happened = run([frozen, slow], tmp_path / "store", devices=("cpu", "cpu"), patience=4.0)
+    assert outcome(happened) == dict.fromkeys([train(), frozen, slow], "Done")
+    (retried,) = [event for event in happened if isinstance(event, events.Retried)]
+    assert retried.task == frozen
+    assert retried.reason.endswith(" was silent for 4 s")
+    lost = [event for event in happened if isinstance(event, events.WorkerLost)]
+    assert [event.reason for event in lost] == [retried.reason]
+
+
+def test_a_frozen_worker_does_not_outlive_its_pool(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "TIMEOUT", 1)
+    process = WorkerProcess("cpu#0", LocalExecutor().config("cpu", tmp_path))
+    os.kill(process._process.pid, signal.SIGSTOP)
+    os.waitpid(process._process.pid, os.WUNTRACED)
+    process.stop()
+    assert process._process.exitcode == -signal.SIGKILL
+
+
+# ─ memory ─
+
+
+def test_a_task_that_runs_out_of_memory_is_tried_again_alone_on_its_device(tmp_path):
+    (tmp_path / "held").mkdir()
+    held, marker = str(tmp_path / "held"), str(tmp_path / "marker")
+    greedy = perturb(toys.NeedsAll(folder=held, marker=marker))
+    others = [perturb(toys.Occupies(number=number, folder=held)) for number in range(6)]
+    happened = run([greedy, *others], tmp_path / "store", devices=("cpu", "cpu"))
+    assert outcome(happened) == dict.fromkeys([train(), greedy, *others], "Done")
+    assert tasks_of(events.Started, happened).count(greedy) == 1
+    (lost,) = [event for event in happened if isinstance(event, events.WorkerLost)]
+    (worker,) = [e.worker for e in happened if isinstance(e, events.Started) and e.task == greedy]
+    assert lost.reason == f"made room for a task of {worker}, which ran out of memory"
+    done = tasks_of(events.Done, happened)
+    assert done.index(greedy) <= 3, "it waited for tasks that started after it ran out of memory"
+    # from then on, nothing starts before it is done
+    middle = happened[happened.index(lost) : happened.index(done_of(greedy, happened))]
+    assert tasks_of(events.Started, middle) == []
+
+
+def done_of(task, happened):
+    return next(
+        event for event in happened if isinstance(event, events.Done) and event.task == task
+    )
+
+
+def test_a_task_that_does_not_fit_alone_fails(tmp_path):
+    folder, marker = str(tmp_path), str(tmp_path / "marker")
+    greedy = perturb(toys.NeedsAll(folder=folder, marker=marker, quiet=True))
+    happened = run([greedy, SHIFT], tmp_path / "store", devices=("cpu", "cpu"))
+    (failed,) = [event for event in happened if isinstance(event, events.Failed)]
+    assert failed.message.startswith("one example does not fit into the device's memory\nhint: ")
+    assert outcome(happened) == {train(): "Done", greedy: "Failed", SHIFT: "Done"}
 
 
 def test_closing_the_iterator_midway_stops_the_processes(tmp_path):

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -110,6 +111,109 @@ class Dies(Attack):
                 Path(self.marker).touch()
             os.kill(os.getpid(), 9)
         return Perturbed.costing(batch.x, forwards=0, backwards=0)
+
+
+def happens_now(marker: str) -> bool:
+    """Whether this is the first call with this marker file, in any process."""
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+class Poison:
+    """The state of a process whose device has failed: every later task fails, too."""
+
+    performed, taken = 0, False
+
+
+class Poisons(Attack):
+    """After some tasks of a process the device fails, once in a run, and stays unusable there."""
+
+    number: int = Field(default=0, description="tells tasks from one another")
+    healthy: int = Field(default=5, description="tasks of a process before it")
+    marker: str = Field(default="", description="file that says that it happened")
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        Poison.performed += 1
+        if Poison.performed > self.healthy and happens_now(self.marker):
+            Poison.taken = True
+        if Poison.taken:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return Perturbed.costing(batch.x, forwards=0, backwards=0)
+
+
+class Freezes(Attack):
+    """Stop the process, once: it neither ends nor continues."""
+
+    marker: str = Field(default="", description="file that says that it happened")
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        if happens_now(self.marker):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return Perturbed.costing(batch.x, forwards=0, backwards=0)
+
+
+class Occupies(Attack):
+    """Hold memory for a while; a file in the folder says so."""
+
+    number: int = Field(default=0, description="tells tasks from one another")
+    folder: str = Field(default="", description="a file for each task that holds memory")
+    seconds: float = Field(default=0.5, description="seconds a batch")
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        held = Path(self.folder, str(self.number))
+        held.touch()
+        time.sleep(self.seconds)
+        held.unlink()
+        return Perturbed.costing(batch.x, forwards=0, backwards=0)
+
+
+class NeedsAll(Attack):
+    """Need the memory of the whole device: fail while another task holds some.
+
+    The first attempt, unless the device is quiet, waits for such a task.
+    """
+
+    folder: str = Field(default="", description="a file for each task that holds memory")
+    marker: str = Field(default="", description="file that says that there was an attempt")
+    quiet: bool = Field(default=False, description="there is no other task")
+
+    def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        end = time.monotonic() + 60
+        if happens_now(self.marker):
+            while (
+                not self.quiet and not any(Path(self.folder).iterdir()) and time.monotonic() < end
+            ):
+                time.sleep(0.01)
+        if self.quiet or any(Path(self.folder).iterdir()):
+            raise torch.OutOfMemoryError("toy memory is full")
+        return Perturbed.costing(batch.x, forwards=0, backwards=0)
+
+
+class HeavyNet(nn.Module):
+    """A linear net that runs out of memory for more than `most` rows, 0 for no limit."""
+
+    most: ClassVar[int] = 0
+
+    def __init__(self, pixels: int, classes: int) -> None:
+        super().__init__()
+        self.last = nn.Linear(pixels, classes)
+        self.rows: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rows.append(len(x))
+        if 0 < self.most < len(x):
+            raise torch.OutOfMemoryError("toy memory is full")
+        return self.last(x.flatten(1))
+
+
+class Heavy(Model):
+    """A net of which few rows fit into memory."""
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return HeavyNet(shape[0] * shape[1] * shape[2], classes)
 
 
 class Sleeps(Attack):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from invspec.execution.disk import Unwritable
-from invspec.execution.events import Done, Failed, Lost, PoolEvent, Progress
+from invspec.execution.events import PoolEvent, WorkerLost
+from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
+from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
+from invspec.execution.pulse import PATIENCE, Patience, between_signs
 from invspec.execution.worker import WorkerConfig
 from invspec.registry import cards
 from invspec.tasks import Task
@@ -20,25 +23,31 @@ CPU_BATCH, GPU_BATCH = 128, 1024
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Runs tasks on this machine: one worker for each entry of devices."""
+    """Runs tasks on this machine: one worker for each entry of devices.
+
+    A worker that gives no sign of life for `patience` seconds is replaced.
+    """
 
     devices: tuple[str, ...] = ("cpu",)
     batch_size: int | None = None
+    patience: float = PATIENCE
 
     def open(self, root: Path, tasks: int) -> WorkerPool:
         """Start the workers, at most one per task."""
-        return WorkerPool([self.config(device, root) for device in self.devices[:tasks]])
+        configs = [self.config(device, root) for device in self.devices[:tasks]]
+        return WorkerPool(configs, self.patience)
 
     def config(self, device: str, root: Path) -> WorkerConfig:
         """The settings of a worker on a device, for the store in root."""
         batch_size = self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
-        return WorkerConfig(device, batch_size, root, cards.added())
+        pause = between_signs(self.patience)
+        return WorkerConfig(device, batch_size, root, cards.added(), pause)
 
 
 class WorkerPool:
     """A Pool of threads or processes on this machine."""
 
-    def __init__(self, configs: Sequence[WorkerConfig]) -> None:
+    def __init__(self, configs: Sequence[WorkerConfig], patience: float = PATIENCE) -> None:
         names = [config.device for config in configs]
         if len(configs) > 1:
             names = [f"{device}#{i}" for i, device in enumerate(names)]
@@ -47,55 +56,96 @@ class WorkerPool:
         self.workers: dict[str, Worker] = {
             name: kind(name, config) for name, config in zip(names, configs, strict=True)
         }
+        self.patience = Patience(patience)
+        self.sharing = Sharing({name: w.config.device for name, w in self.workers.items()})
 
     def idle(self) -> str | None:
-        """The name of a worker without a task, None if all are busy."""
-        return next((name for name, worker in self.workers.items() if worker.task is None), None)
+        """The name of a worker without a task that may get one, None if there is none."""
+        idle = (name for name, worker in self.workers.items() if worker.task is None)
+        return next((name for name in idle if self.sharing.is_open(name)), None)
 
     def give(self, worker: str, task: Task) -> None:
-        """Send a task to an idle worker. If it has died, it is started again first."""
+        """Send a task to an idle worker. If it has ended, another one replaces it first."""
+        try:
+            self.workers[worker].send(task)
+        except OSError:
+            self.workers[worker] = WorkerProcess(worker, self.workers[worker].config)
+            self.workers[worker].send(task)
         chosen = self.workers[worker]
         chosen.task = task
-        try:
-            chosen.pipe.send(task)
-        except OSError:
-            chosen.start()
-            chosen.pipe.send(task)
+        if isinstance(chosen, WorkerProcess):
+            self.patience.watch(worker, joined=chosen.joined)
 
     def events(self) -> list[PoolEvent]:
-        """Wait for a message of any busy worker, for a second at most."""
-        busy = {worker.pipe: worker for worker in self.workers.values() if worker.task is not None}
-        if not busy:
-            return []
-        waiting = wait(list(busy), timeout=1.0)
-        return [_receive(busy[pipe]) for pipe in waiting if isinstance(pipe, Connection)]
+        """Wait for a message of any working worker, for a second at most."""
+        happened = [event for name in self._next_alone() for event in self._give_alone(name)]
+        working = {worker.pipe: worker for worker in self._working()}
+        if not working:
+            return happened
+        for pipe in wait(list(working), timeout=1.0):
+            if isinstance(pipe, Connection):
+                happened += self._receive(working[pipe])
+        silent = (self.workers[name] for name in self.patience.exhausted())
+        return [*happened, *chain.from_iterable(map(self._give_up, silent))]
 
     def close(self) -> None:
         """Stop all workers."""
         for worker in self.workers.values():
             worker.stop()
 
+    def _working(self) -> Iterator[Worker]:
+        for name, worker in self.workers.items():
+            if worker.task is not None and not self.sharing.waits(name):
+                yield worker
 
-def _receive(worker: Worker) -> PoolEvent:
-    """Read a message of a busy worker as an event."""
-    task = worker.task
-    assert task is not None, f"message from idle worker {worker.name}"
-    try:
-        message = worker.pipe.recv()
-    except (EOFError, OSError):
+    def _release(self, worker: Worker) -> None:
+        """Take the task from a worker that finished or lost it."""
         worker.task = None
-        return Lost(task, worker.cause_of_death())
-    match message:
-        case ("progress", done, total, numbers):
-            return Progress(task, done, total, numbers)
-        case ("done", seconds):
-            worker.task = None
-            return Done(task, seconds)
-        case ("failed", reason):
-            worker.task = None
-            return Failed(task, reason)
-        case ("unwritable", reason):
-            # no other artifact could be stored either
-            raise Unwritable(reason)
-        case _:
-            raise AssertionError(f"unknown message {message!r} from worker {worker.name}")
+        self.sharing.release(worker.name)
+        self.patience.forget(worker.name)
+
+    def _receive(self, worker: Worker) -> list[PoolEvent]:
+        """Read a message of a working worker as events."""
+        task = worker.task
+        try:
+            message: Message = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._release(worker)
+            return lost(worker.name, task, worker.cause_of_death())
+        self.patience.heard(worker.name)
+        worker.joined |= message[0] == "joined"
+        if message[0] == "no_memory" and self.sharing.wait(worker.name):
+            self.patience.forget(worker.name)
+            return []
+        if message[0] in LAST:
+            self._release(worker)
+        if message[0] in ENDING:
+            # the next task starts another one
+            worker.stop()
+        return events_of(message, worker.name, task)
+
+    def _give_up(self, worker: Worker) -> list[PoolEvent]:
+        """Kill a silent worker."""
+        assert isinstance(worker, WorkerProcess), f"a thread is watched: {worker.name}"
+        task = worker.task
+        self._release(worker)
+        worker.kill()
+        return lost(worker.name, task, f"worker {worker.name} {self.patience.reason}")
+
+    def _next_alone(self) -> list[str]:
+        return self.sharing.next([worker.name for worker in self._working()])
+
+    def _give_alone(self, name: str) -> list[PoolEvent]:
+        """Try a task again that ran out of memory, on a device that nobody else uses.
+
+        The device's other workers end, since even an idle one keeps nets and a part of the memory.
+        """
+        task = self.workers[name].task
+        assert task is not None, f"worker {name} waits without a task"
+        others = [self.workers[other] for other in self.sharing.others(name)]
+        ended = [other for other in others if not other.pipe.closed]
+        for other in ended:
+            other.stop()
+        self.give(name, task)
+        reason = f"made room for a task of {name}, which ran out of memory"
+        return [WorkerLost(other.name, reason) for other in ended]

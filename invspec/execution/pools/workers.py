@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from invspec.execution.channel import PipeChannel
 from invspec.execution.worker import WorkerConfig, serve, serve_process
-from invspec.tasks import Task
+from invspec.tasks import Task, key
 
 # spawned, not forked: CUDA does not work in forked processes
 CONTEXT = multiprocessing.get_context("spawn")
@@ -21,17 +22,18 @@ TIMEOUT = 10
 
 
 class Worker(ABC):
-    """A running worker. task is None while it is idle."""
+    """A running worker. task is None while it is idle; joined, once it said that it is ready."""
 
     def __init__(self, name: str, config: WorkerConfig) -> None:
         self.name, self.config = name, config
         self.task: Task | None = None
-        self.start()
-
-    def start(self) -> None:
-        """Start, or start again after the worker died."""
+        self.joined = False
         self.pipe, worker_end = CONTEXT.Pipe()
         self._launch(worker_end)
+
+    def send(self, task: Task) -> None:
+        """Send a task. Raises OSError if the worker has ended."""
+        self.pipe.send((task, key(task)))
 
     @abstractmethod
     def _launch(self, pipe: Connection) -> None:
@@ -47,11 +49,15 @@ class Worker(ABC):
 
 
 class WorkerThread(Worker):
-    """A worker in this process: it starts at once and shares the data sets in memory."""
+    """A worker in this process: it starts at once and shares the data sets in memory.
+
+    It lives as long as this process, so nobody waits for its signs of life. If a task leaves it
+    unusable, so may be this process: the next worker of that name is a process of its own.
+    """
 
     def _launch(self, pipe: Connection) -> None:
         self._thread = threading.Thread(
-            target=serve, args=(pipe, self.config), name=self.name, daemon=True
+            target=serve, args=(PipeChannel(pipe), self.config), name=self.name, daemon=True
         )
         self._thread.start()
 
@@ -78,9 +84,17 @@ class WorkerProcess(Worker):
         pipe.close()
 
     def stop(self) -> None:
-        """Terminate the process."""
+        """Terminate the process or, if it does not react, kill it."""
         self.pipe.close()
         self._process.terminate()
+        self._process.join(TIMEOUT)
+        if self._process.is_alive():
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process, even if it hangs."""
+        self.pipe.close()
+        self._process.kill()
         self._process.join(TIMEOUT)
 
     def cause_of_death(self) -> str:

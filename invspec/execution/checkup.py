@@ -1,0 +1,157 @@
+"""The checks of `invspec doctor`. Each yields what it found, and what to do where it is not ok."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from invspec import cpu
+from invspec.execution import disk
+from invspec.execution.devices import cores
+from invspec.execution.provenance import versions
+from invspec.registry import cards
+
+Outcome = Literal["ok", "note", "bad"]
+
+# Optional packages and what needs them.
+EXTRAS = {
+    "foolbox": "the attack foolbox",
+    "timm": "the model timm",
+    "ray": "--executor ray",
+    "submitit": "--executor slurm",
+}
+# Files of the data sets of the example specs, relative to INVSPEC_DATA.
+DATA = {
+    "MNIST": "MNIST/raw/train-images-idx3-ubyte*",
+    "CIFAR-10": "cifar-10-batches-py/data_batch_1",
+    "LPIPS": "weights/*lpips*",
+}
+# Free space below which a run may soon fail, and clock differences that matter to leases.
+FEW_BYTES, MAX_SKEW = 2 * 2**30, 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of a check: ok, a note on something that only some runs need, or bad."""
+
+    subject: str
+    outcome: Outcome
+    text: str
+    hint: str = ""
+
+
+def examine(store: Path) -> Iterator[Finding]:
+    """All findings on this machine, the user's data and the store's folder."""
+    yield from _versions()
+    yield from _devices()
+    yield from _engines()
+    yield from _data()
+    yield from _registry()
+    yield from _store(store)
+
+
+def _versions() -> Iterator[Finding]:
+    known = versions()
+    text = f"invspec {known['invspec']} (commit {known['commit'][:12]}), torch {known['torch']}"
+    yield Finding("versions", "ok", f"{text}, Python {platform.python_version()}")
+
+
+def _devices() -> Iterator[Finding]:
+    mode = os.environ.get(cpu.VARIABLE)
+    text = f"{cores()} cores, {platform.machine()}, {cpu.VARIABLE} {mode or 'not set'}"
+    if cpu.ensure_prepared():
+        yield Finding("CPU", "ok", text)
+    else:
+        hint = "import invspec before torch, so that batch size changes no result"
+        yield Finding("CPU", "note", text, hint)
+    if not torch.cuda.is_available():
+        yield Finding("GPU", "note", "none that torch can use", "runs use CPU workers")
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        memory = facts.total_memory / 2**30
+        yield Finding("GPU", "ok", f"cuda:{index}: {facts.name}, {memory:.0f} GiB")
+
+
+def _engines() -> Iterator[Finding]:
+    for package, use in EXTRAS.items():
+        if importlib.util.find_spec(package) is None:
+            hint = f"only for {use}: install the package {package}"
+            yield Finding(package, "note", "not installed", hint)
+        else:
+            yield Finding(package, "ok", importlib.metadata.version(package))
+    if shutil.which("sbatch"):
+        yield Finding("slurm", "ok", shutil.which("sbatch") or "")
+
+
+def _data() -> Iterator[Finding]:
+    named = os.environ.get("INVSPEC_DATA")
+    if not named:
+        hint = "set INVSPEC_DATA or --data to use a folder of your own"
+        yield Finding("data", "note", "INVSPEC_DATA is not set: data sets are downloaded", hint)
+        return
+    root = Path(named)
+    if not root.is_dir():
+        yield Finding("data", "bad", f"no folder {root}", "correct INVSPEC_DATA or --data")
+        return
+    for name, pattern in DATA.items():
+        present = any(root.glob(pattern))
+        hint = "" if present else f"expected {pattern} in {root}, for specs that use it"
+        text = f"{name} in {root}" if present else f"no {name} in {root}"
+        yield Finding("data", "ok" if present else "note", text, hint)
+
+
+def _registry() -> Iterator[Finding]:
+    for kind in cards.KINDS:
+        for path in cards.names(kind).values():
+            if not path.is_file():
+                yield Finding("registry", "bad", f"{path} cannot be read")
+    counts = ", ".join(f"{len(cards.names(kind))} {kind}s" for kind in cards.KINDS)
+    yield Finding("registry", "ok", counts.replace("datasets", "data sets"))
+
+
+def _store(store: Path) -> Iterator[Finding]:
+    root = store.resolve()
+    if not root.is_dir():
+        yield Finding("store", "note", f"no folder {root}", "`invspec run` creates it")
+        return
+    try:
+        seconds, skew = _probe(root)
+    except OSError as problem:
+        hint = "choose another --store, or make it writable"
+        yield Finding("store", "bad", f"{root} cannot be written: {problem.strerror}", hint)
+        return
+    free = shutil.disk_usage(root).free
+    hint = "" if free > FEW_BYTES else "free some space, or choose another --store"
+    text = f"{root}: {free / 2**30:.0f} GiB free, {seconds * 1e3:.0f} ms to save a file safely"
+    yield Finding("store", "note" if hint else "ok", text, hint)
+    if abs(skew) > MAX_SKEW:
+        text = f"its clock differs from this machine's by {skew:.0f} s"
+        yield Finding("store", "note", text, "set the clocks of both machines by NTP")
+
+
+def _probe(root: Path) -> tuple[float, float]:
+    """Seconds to write, flush and rename a file, and by how much the store's clock is ahead."""
+    name = uuid.uuid4().hex
+    partial, final = disk.temporary(root, name), root / "partial" / f"{name}.probe"
+    start = time.perf_counter()
+    try:
+        partial.write_text(name)
+        disk.flush(partial)
+        partial.rename(final)
+        disk.flush(final.parent)
+        assert final.read_text() == name, f"{final} does not hold what was written"
+        return time.perf_counter() - start, final.stat().st_mtime - time.time()
+    finally:
+        partial.unlink(missing_ok=True)
+        final.unlink(missing_ok=True)

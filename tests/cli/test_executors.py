@@ -1,0 +1,45 @@
+"""The executor that the options of `run` choose, and options that contradict each other."""
+
+import pytest
+import torch
+
+from invspec.cli.executors import Choice
+from invspec.errors import SpecError
+from invspec.execution.devices import devices
+from invspec.execution.pools.local import LocalExecutor
+
+
+def test_the_default_is_this_machine():
+    assert Choice(workers=3, batch_size=5).executor() == LocalExecutor(("cpu",) * 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message", "hint"),
+    [
+        (Choice("rai"), "--executor: no executor 'rai'", "did you mean ray?"),
+        (Choice(devices="cpu", workers=2), "--workers: cannot be combined", "--devices cpu,cpu"),
+        (Choice(address="head:6379"), "--address: needs another executor", "--executor ray"),
+        (Choice("ray", devices="cpu"), "--devices: is for --executor local", "--per-device"),
+    ],
+)
+def test_contradictions_are_refused(choice, message, hint):
+    with pytest.raises(SpecError) as caught:
+        choice.executor()
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("names", "workers", "per_device", "expected"),
+    [
+        (None, None, 1, "cuda:0 cuda:1"),
+        (None, None, 2, "cuda:0 cuda:1 cuda:0 cuda:1"),
+        (None, 3, 2, "cuda:0 cuda:1 cuda:0"),
+        ("cuda:1", None, 2, "cuda:1 cuda:1"),
+        ("cpu,cpu", None, 4, "cpu cpu"),
+    ],
+)
+def test_workers_share_the_gpus(monkeypatch, names, workers, per_device, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert " ".join(devices(names, workers, per_device)) == expected

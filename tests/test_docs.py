@@ -1,0 +1,64 @@
+"""The commands and manifests in docs/ are valid."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+from workbench import ROOT
+
+from invspec.cli.executors import ENGINES
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of every invspec command in a page's shell blocks."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[line.index("invspec") + 1 :] for line in words if "invspec" in line]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_take_the_options_that_exist(page) -> None:
+    source = (ROOT / "invspec" / "cli" / "run.py").read_text()
+    shared = (ROOT / "invspec" / "cli" / "options.py").read_text()
+    for words in commands(page.read_text(encoding="utf-8")):
+        assert words[0] in ("run", "report", "plan", "doctor", "store")
+        for option in (word for word in words if word.startswith("--")):
+            name = option.removeprefix("--").replace("-", "_")
+            assert f"{name}:" in source or f'"{option}"' in source + shared
+        if "--executor" in words:
+            assert words[words.index("--executor") + 1] in ENGINES
+
+
+def test_the_kuberay_manifest_runs_invspec_on_volumes_that_all_pods_share() -> None:
+    (manifest,) = blocks(RAY, "yaml")
+    job: dict[str, Any] = yaml.safe_load(manifest)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    words = shlex.split(job["spec"]["entrypoint"])
+    assert words[:2] == ["invspec", "run"]
+    store = words[words.index("--store") + 1]
+    cluster = job["spec"]["rayClusterSpec"]
+    pods = [
+        cluster["headGroupSpec"]["template"],
+        *(group["template"] for group in cluster["workerGroupSpecs"]),
+    ]
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        claims = {
+            volume["name"]: volume["persistentVolumeClaim"] for volume in pod["spec"]["volumes"]
+        }
+        assert store in mounted
+        assert claims[mounted[store]]["claimName"] == "invspec-store"
+        assert container["env"] == [{"name": "INVSPEC_DATA", "value": "/data"}]
+        assert "/data" in mounted
