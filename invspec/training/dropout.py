@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from invspec.ops.draws import bits
 
@@ -30,14 +29,19 @@ def _depth(layer: Any, x: Tensor) -> tuple[int, ...]:
     return (len(x) if layer.mode == "row" else 1, *[1] * (x.ndim - 1))
 
 
-# The shape of a layer's mask. A subclass may drop otherwise, so that only these types count.
-SHAPES: dict[type[nn.Module], Callable[[Any, Tensor], tuple[int, ...]]] = {
-    nn.Dropout: _units,
-    nn.Dropout1d: _channels,
-    nn.Dropout2d: _channels,
-    nn.Dropout3d: _channels,
-    StochasticDepth: _depth,
+# The shape of a layer's mask, by the name of its class: most nets do not need torchvision, which
+# takes long to import. A subclass may drop otherwise, so that only these classes count.
+SHAPES: dict[str, Callable[[Any, Tensor], tuple[int, ...]]] = {
+    "torch.nn.modules.dropout.Dropout": _units,
+    "torch.nn.modules.dropout.Dropout1d": _channels,
+    "torch.nn.modules.dropout.Dropout2d": _channels,
+    "torch.nn.modules.dropout.Dropout3d": _channels,
+    "torchvision.ops.stochastic_depth.StochasticDepth": _depth,
 }
+
+
+def _name(layer: nn.Module) -> str:
+    return f"{type(layer).__module__}.{type(layer).__qualname__}"
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Masked:
         """Drop units of x (B, ...) in training; x itself in eval mode."""
         if not self.layer.training or not self.layer.p:
             return x
-        shape = SHAPES[type(self.layer)](self.layer, x)
+        shape = SHAPES[_name(self.layer)](self.layer, x)
         words = -(-math.prod(shape) // UNITS_PER_WORD)
         drawn = bits(self.key, self.calls, self.place, words, x.device)
         self.calls += 1
@@ -80,7 +84,7 @@ def own_masks(modules: Iterable[nn.Module], seed: int) -> Generator[None]:
 
 
 def _is_dropout(layer: nn.Module) -> bool:
-    return type(layer) in SHAPES and "forward" not in vars(layer)
+    return _name(layer) in SHAPES and "forward" not in vars(layer)
 
 
 def mask(drawn: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from recipes import Recording, Resumed, convolutional, grey, trained, weights
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
+from workbench import environment
 
 from invspec.data import Journal
 from invspec.defences.standard import Standard
@@ -77,7 +80,9 @@ def test_all_units_are_dropped_at_rate_1_and_none_at_0_or_in_eval_mode() -> None
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
+        (nn.Dropout1d(), (8, 6, 1, 1)),
         (nn.Dropout2d(), (8, 6, 1, 1)),
+        (nn.Dropout3d(), (8, 6, 1, 1)),
         (StochasticDepth(0.5, "row"), (8, 1, 1, 1)),
         (StochasticDepth(0.5, "batch"), (1, 1, 1, 1)),
     ],
@@ -163,3 +168,9 @@ def test_auxiliaries_drop_by_the_trainings_draws() -> None:
     )
     assert found
     assert all(found)
+
+
+def test_a_training_does_not_import_torchvision() -> None:
+    # it would add a second to the start of every worker
+    code = "import sys, invspec.defences.standard; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
