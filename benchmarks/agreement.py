@@ -16,6 +16,7 @@ from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
 from invspec.errors import InvspecError, first_line
 from invspec.kinds import Attack, Defence, Model, Sample, Targets
+from invspec.memory import Limits
 from invspec.models.firevnet import FiRevNet
 from invspec.models.stdcnn import StdCNN
 from invspec.models.two_layer import TwoLayer
@@ -61,7 +62,7 @@ class Memory:
     """A Runtime on a device that keeps artifacts in a dict."""
 
     def __init__(self, device: torch.device, kept: dict[Task, Artifact] | None = None) -> None:
-        self.device, self.batch_size = device, EXAMPLES
+        self.device, self.batch_size, self.limits = device, EXAMPLES, Limits()
         self.kept = kept or {}
 
     def load(self, task: Task) -> Artifact:
