@@ -17,9 +17,13 @@ class Surveyed:
 
 @dataclass(frozen=True)
 class Cached:
-    """The store has an intact artifact of the task."""
+    """The store has an intact artifact of the task.
+
+    by_another_run: another run computed it after Surveyed, which counted the task.
+    """
 
     task: Task
+    by_another_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,14 @@ class WorkerLost:
 
     worker: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Another run computes the task; this one waits for its artifact. holder is that process."""
+
+    task: Task
+    holder: str
 
 
 @dataclass(frozen=True)
@@ -125,5 +137,5 @@ class Skipped:
 WorkerEvent = WorkerJoined | WorkerLost
 TaskEvent = Progress | Lost | Done | Failed
 PoolEvent = WorkerEvent | TaskEvent
-RunEvent = Surveyed | Cached | Damaged | Outdated | Started | Retried | Skipped
+RunEvent = Surveyed | Cached | Damaged | Outdated | Waiting | Started | Retried | Skipped
 Event = RunEvent | WorkerEvent | Progress | Done | Failed
