@@ -99,12 +99,16 @@ def delete_abandoned(root: Path, older_than: float, spared: Container[str] = ())
     Those whose name, as given to `temporary`, is in spared stay.
     """
     for partial in (root / "partial").glob("*"):
-        if partial.name.rpartition("-")[0] in spared:
-            continue
-        # another process may finish or delete it meanwhile, and the store may be read-only
-        with suppress(OSError):
-            if time.time() - partial.stat().st_mtime > older_than:
-                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        if partial.name.rpartition("-")[0] not in spared:
+            delete_if_older(partial, older_than)
+
+
+def delete_if_older(path: Path, seconds: float) -> None:
+    """Delete a file or folder that was unchanged for some seconds, if it can be deleted."""
+    # another process may finish or delete it meanwhile, and the store may be read-only
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > seconds:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sha256(path: Path) -> str:

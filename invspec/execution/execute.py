@@ -125,7 +125,8 @@ class _Run:
                 yield Waiting(task, self.claims.holder(task))
             return
         self.store.refresh(task)
-        yield from self._examine(task)
+        if task in self.unsure or task in self.store:
+            yield from self._examine(task)
         if task in self.store:
             self.claims.release(task)
             yield schedule.finish(Cached(task, by_another_run=task not in self.unsure))
@@ -149,7 +150,8 @@ class _Run:
         if isinstance(event, WorkerEvent):
             return event
         outcome = schedule.record(event)
-        if isinstance(outcome, Done):
+        if isinstance(outcome, Done) and outcome.task not in self.store:
+            # for the report, which does not wait
             self.store.refresh(outcome.task)
         if isinstance(outcome, Done | Failed | Retried):
             self.claims.release(outcome.task)

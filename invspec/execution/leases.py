@@ -176,14 +176,15 @@ def leases(root: Path) -> Iterator[Lease]:
             yield lease
 
 
-def sweep(root: Path, is_finished: Callable[[str], bool]) -> None:
-    """Delete what killed runs left: leases of finished tasks, and lonely successors."""
+def sweep(root: Path, older_than: float, is_finished: Callable[[str], bool]) -> None:
+    """Delete what killed runs left: leases of finished tasks, and lonely successors.
+
+    Those younger than older_than seconds stay: a run may be about to compute a damaged one again.
+    """
     for path in (root / FOLDER).glob("*.json"):
         first = exclusive.first(path)
         if is_finished(first.stem) or not first.exists():
-            # the store may be read-only
-            with suppress(OSError):
-                path.unlink()
+            disk.delete_if_older(path, older_than)
 
 
 def _path(root: Path, name: str) -> Path:

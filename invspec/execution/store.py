@@ -182,9 +182,9 @@ class Store:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
 
         Partial artifacts younger than older_than seconds stay, and those of claimed tasks: another
-        process may be writing them. Claims of finished tasks are deleted, too.
+        process may be writing them. Older claims of finished tasks are deleted, too.
         """
-        leases.sweep(self.root, self._is_finished)
+        leases.sweep(self.root, older_than, self._is_finished)
         disk.delete_abandoned(self.root, older_than, {lease.key for lease in self.leases()})
         for checkpoint in self.checkpoints.paths():
             if self._at("train", checkpoint.stem).is_dir():

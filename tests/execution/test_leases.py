@@ -274,13 +274,17 @@ def test_a_process_that_lives_has_not_ended():
 # ─ in the store ─
 
 
-def test_sweeping_deletes_the_leases_of_finished_tasks_only(tmp_path, others):
+def test_sweeping_deletes_old_leases_of_finished_tasks_only(tmp_path, others):
     run, store = others(), Store(tmp_path)
     run.claim(train())
     run.claim(TASK)
     lonely = exclusive.successor(path_of(tmp_path, perturb(toys.Shift())), b"gone")
     lonely.touch()
     store.save(train(), Artifact({}))
+    store.sweep()
+    assert len(list((tmp_path / "leases").iterdir())) == 3
+    for path in (tmp_path / "leases").iterdir():
+        os.utime(path, (0, 0))
     store.sweep()
     assert list((tmp_path / "leases").iterdir()) == [path_of(tmp_path)]
 
