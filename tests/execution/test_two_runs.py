@@ -29,6 +29,7 @@ from workbench import (
 from invspec.execution import events, execute
 from invspec.execution.leases import Leases
 from invspec.execution.pools.local import LocalExecutor
+from invspec.execution.schedule import Schedule
 from invspec.execution.store import VERBS, Store
 from invspec.tasks import key, needs
 
@@ -92,18 +93,18 @@ def test_a_task_that_failed_elsewhere_is_tried_once_here(tmp_path):
     assert outcome(happened) == {train(): "Done", bad: "Failed", score(bad): "Skipped"}
 
 
-def test_waiting_costs_a_task_no_attempt(tmp_path):
-    dying = perturb(toys.Dies(marker=str(tmp_path / "died")))
-    with Leases(tmp_path) as other:
-        other.claim(dying)
-        happened = []
-        for event in execute.execute([dying], Store(tmp_path), LocalExecutor(("cpu", "cpu"))):
-            happened.append(event)
-            if isinstance(event, events.Waiting):
-                time.sleep(0.2)
-                other.release(dying)
-    assert tasks_of(events.Retried, happened) == [dying]
-    assert outcome(happened)[dying] == "Done"
+def test_waiting_costs_a_task_no_attempt():
+    schedule = Schedule([train()])
+    assert list(schedule.release()) == []
+    for is_new in (True, False, False):
+        assert schedule.defer(schedule.pop()) == is_new
+        assert schedule.waits
+        schedule.resume()
+        assert not schedule.waits
+    for outcome_of_loss in (events.Retried, events.Failed):
+        task = schedule.pop()
+        assert isinstance(schedule.record(events.Lost(task, "it died")), outcome_of_loss)
+    assert not schedule.active
 
 
 def test_the_tasks_of_a_silent_run_are_taken_over(tmp_path):
@@ -181,11 +182,25 @@ def logging(store, task, artifact, **facts):
     save(store, task, artifact, **facts)
 Store.save = logging
 """
+# computes one task, and never stores it
+HANGING = """
+import time
+log = Store.save
+def hanging(store, task, artifact, **facts):
+    if getattr(getattr(task, "attack", None), "by", 0) == 0.5:
+        (store.root / "hangs").touch()
+        time.sleep(600)
+    log(store, task, artifact, **facts)
+Store.save = hanging
+"""
 # as if it ran on another machine: nobody here can see that its process ended
 ELSEWHERE = """
 from invspec.execution import leases
 leases.machine = lambda: "another machine"
 """
+
+
+HELD = {"held": {"use": "shift", "by": 0.5}}
 
 
 class Runs:
@@ -210,6 +225,10 @@ class Runs:
         lines = (self.store / "saves.log").read_text().splitlines()
         return [(line.split()[0], line.split()[1]) for line in lines]
 
+    def claims(self, run: subprocess.Popen[str]) -> set[str]:
+        """Keys of the tasks that a run has claimed."""
+        return {lease.key for lease in Store(self.store).leases() if lease.pid == run.pid}
+
     def finished(self) -> set[str]:
         folders = (path for kind in VERBS for path in (self.store / kind).glob("??/*"))
         return {path.name for path in folders}
@@ -231,7 +250,7 @@ def rows(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_two_runs_started_together_compute_each_task_once(tmp_path, capsys) -> None:
+def test_two_runs_started_together_compute_each_task_once(tmp_path) -> None:
     runs = Runs(tmp_path, spec_of(8))
     both = [runs.start() for _ in range(2)]
     outputs = [process.communicate(timeout=240) for process in both]
@@ -249,38 +268,38 @@ def test_two_runs_started_together_compute_each_task_once(tmp_path, capsys) -> N
     assert list((runs.store / "leases").iterdir()) == []
     with registered():
         assert call("run", runs.spec, "--store", tmp_path / "alone", "--devices", "cpu") == 0
-    assert report_of(capsys.readouterr().out) == first
     assert rows(runs.store) == rows(tmp_path / "alone")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preamble", [ELSEWHERE, ""], ids=["elsewhere", "here"])
-def test_the_other_run_finishes_if_one_is_killed_while_it_holds_claims(tmp_path, preamble) -> None:
-    runs = Runs(tmp_path, spec_of(1, long={"use": "sleeps", "seconds": 3.0}))
-    killed = runs.start(preamble, lease=3)
-    until(lambda: len(runs.finished()) >= 1 and list((runs.store / "leases").glob("*")))
+def test_the_other_run_finishes_if_one_is_killed_while_it_holds_a_claim(tmp_path, preamble) -> None:
+    runs = Runs(tmp_path, spec_of(1, **HELD))
+    killed = runs.start(preamble + HANGING, lease=3)
+    until(lambda: (runs.store / "hangs").exists())
+    (held,) = runs.claims(killed)
     other = runs.start(lease=3)
-    until(lambda: killed.poll() is not None or has_claimed(runs.store, killed.pid))
+    # all but the attack and its score
+    until(lambda: len(runs.finished()) == PER_SEED)
+    assert other.poll() is None
     killed.send_signal(signal.SIGKILL)
+    start = time.monotonic()
     killed.communicate()
     _, err = other.communicate(timeout=120)
     assert other.returncode == 0, err
+    if preamble == ELSEWHERE:
+        assert time.monotonic() - start >= 2
     assert len(runs.finished()) == PER_SEED + 2
+    assert [process for process, name in runs.saves() if name == held] == [str(other.pid)]
+    assert len(runs.saves()) == PER_SEED + 2
     assert list((runs.store / "leases").iterdir()) == []
-    names = [name for _, name in runs.saves()]
-    # killed between its save and the end of its claim, or in the middle: stored once at any rate
-    assert len(names) - len(set(names)) <= 1
-
-
-def has_claimed(store: Path, pid: int) -> bool:
-    return any(lease.pid == pid for lease in Store(store).leases())
 
 
 @pytest.mark.slow
 def test_a_frozen_run_wakes_up_and_ends_well(tmp_path) -> None:
     runs = Runs(tmp_path, spec_of(2))
     frozen = runs.start(lease=2)
-    until(lambda: runs.store.exists() and has_claimed(runs.store, frozen.pid))
+    until(lambda: runs.claims(frozen))
     frozen.send_signal(signal.SIGSTOP)
     other = runs.start(lease=2)
     _, err = other.communicate(timeout=120)
@@ -309,7 +328,7 @@ def test_an_interrupted_run_gives_its_claims_back(tmp_path) -> None:
     runs = Runs(tmp_path, spec_of(1))
     handler = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = runs.start(handler)
-    until(lambda: runs.store.exists() and has_claimed(runs.store, process.pid))
+    until(lambda: runs.claims(process))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
