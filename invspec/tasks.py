@@ -146,7 +146,9 @@ def _plain(value: Any) -> Any:
         return key(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return _plain_method(value, sources.generation()) if isinstance(value, Method) else plain(value)
+    if isinstance(value, Method):
+        return _plain_method(value, sources.generation())  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    return plain(value)
 
 
 # a plan has many tasks of few methods
@@ -171,6 +173,12 @@ def key(task: Task) -> str:
 @cache
 def _key(task: Task, generation: int) -> str:
     return hashlib.sha256(canonical(task).encode()).hexdigest()[:40]
+
+
+def forget() -> None:
+    """Forget all keys: a process keeps what it has hashed, even where files have changed since."""
+    _key.cache_clear()
+    _plain_method.cache_clear()
 
 
 @cache

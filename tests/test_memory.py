@@ -87,11 +87,11 @@ def test_frames_of_a_failed_attempt_are_gone_before_the_next():
     finalised = []
 
     def compute(piece):
-        held = Large()
+        held = [Large()]
         alive.clear()
         if piece.stop - piece.start > 4:
             raise torch.OutOfMemoryError("toy memory is full")
-        return len(finalised), held is not None
+        return len(finalised), bool(held)
 
     (_, (gone, _)), *_ = pieces(compute, 8, Limit())
     assert gone == 1

@@ -39,10 +39,9 @@ from invspec.tasks import (
     MACHINERY,
     Perturb,
     Score,
-    _key,
-    _plain_method,
     canonical,
     draw_name,
+    forget,
     key,
     label,
     needs,
@@ -158,8 +157,7 @@ def test_raising_the_version_of_a_method_changes_the_key(monkeypatch):
 
 def forget_keys():
     """Compute keys, and the texts of methods in them, anew."""
-    _key.cache_clear()
-    _plain_method.cache_clear()
+    forget()
 
 
 def test_a_task_needs_what_its_fields_hold():

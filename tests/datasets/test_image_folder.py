@@ -25,7 +25,7 @@ from invspec.files.streaming import BATCHES_AHEAD, THREADS, StreamedSplit
 from invspec.kinds import Dataset
 from invspec.ops.draws import Stream
 from invspec.registry import methods
-from invspec.tasks import Train, canonical
+from invspec.tasks import Train, canonical, forget
 
 SIZES = {"heron": [(40, 30), (30, 40), (33, 33)], "adder": [(64, 31)], "newt": [(31, 64), (50, 50)]}
 
@@ -196,6 +196,7 @@ def key_of(data: Dataset) -> str:
 
     task = train(dataset=data)
     assert isinstance(task, Train)
+    forget()
     return canonical(task)
 
 

@@ -17,7 +17,7 @@ def findings(tmp_path):
 
 
 def outcomes(findings, subject):
-    return [finding.outcome for text, finding in findings.items() if finding.subject == subject]
+    return [finding.outcome for finding in findings.values() if finding.subject == subject]
 
 
 def test_versions_devices_registry_and_store_are_named(tmp_path, capsys):

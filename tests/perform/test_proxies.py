@@ -1,5 +1,7 @@
 """Where memory lacks, judging, scores and measures see smaller batches, with the same bits."""
 
+from typing import Any
+
 import pytest
 import torch
 from workbench import Memory, perturb, score, toys, train
@@ -68,7 +70,7 @@ def test_an_attack_remembers_its_halved_batch_for_later_tasks(monkeypatch):
     runtime = Memory(batch_size=100)
     tensors = runtime.load(perturb(toys.Ascent(), HEAVY, (0, 100))).tensors
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
-    rows = net_of(runtime).net.rows
+    rows: Any = net_of(runtime).net.rows
     assert rows[:3] == [112, 64, 32]
     rows.clear()
     runtime.load(perturb(toys.Ascent(steps=6), HEAVY, (0, 100)))

@@ -465,8 +465,7 @@ def test_a_file_that_a_method_reads_must_be_there(
     keys: list[set[str]] = []
     for content in (b"once", b"retrained"):
         (tmp_path / "weights" / "alexnet_cifar.safetensors").write_bytes(content)
-        tasks._key.cache_clear()  # a process keeps what it has hashed
-        tasks._plain_method.cache_clear()
+        tasks.forget()
         keys.append({tasks.key(task) for task in planned(attacks=attacks).tasks})
     assert (
         len(keys[0] - keys[1]) == 2

@@ -91,3 +91,14 @@ def test_a_defect_is_a_failure_and_not_a_lost_worker(cluster, tmp_path):
     happened = list(execute(goals, Store(tmp_path), RayExecutor(address=cluster.address)))
     assert [event.message for event in happened if isinstance(event, events.Failed)] != []
     assert not [event for event in happened if isinstance(event, events.WorkerLost)]
+
+
+def test_a_frozen_worker_is_given_up_and_one_without_progress_is_not(cluster, tmp_path):
+    frozen = perturb(toys.Freezes(marker=str(tmp_path / "marker")))
+    slow = perturb(toys.Sleeps(seconds=20))
+    executor = RayExecutor(address=cluster.address, patience=10.0)
+    happened = list(execute([frozen, slow], Store(tmp_path / "ray"), executor))
+    assert outcome(happened) == dict.fromkeys([train(), frozen, slow], "Done")
+    (retried,) = [event for event in happened if isinstance(event, events.Retried)]
+    assert retried.task == frozen
+    assert retried.reason.endswith(": was silent for 10 s")
