@@ -19,8 +19,10 @@ from invspec.data import Interval, Outcomes, Row
 from invspec.errors import InvspecError
 from invspec.execution import disk, tensors
 from invspec.execution.disk import Unwritable
+from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import VERBS, Store, unneeded
 from invspec.execution.tensors import StoredTensors
+from invspec.execution.worker import perform
 from invspec.perform.runtime import Artifact
 from invspec.tasks import canonical, key
 
@@ -409,3 +411,14 @@ def test_tensors_are_read_on_access_from_a_file_that_is_opened_once(filled, open
 def test_the_rows_of_a_score_and_its_tensors_come_from_one_file(filled, opened):
     filled.load(SCORE).tensors["matrix"]
     assert opened[1] == ["tensors.safetensors"]
+
+
+def test_a_score_opens_the_tensors_of_each_input_once(tmp_path, opened):
+    def runtime():
+        return StoreRuntime(Store(tmp_path), torch.device("cpu"), 8, lambda *report: None)
+
+    for task in (train(), SHIFT):
+        assert perform(task, runtime())[0] == "done"
+    opened[1].clear()
+    assert perform(SCORE, runtime())[0] == "done"
+    assert sorted(opened[1]) == ["examples.safetensors", "model.safetensors"]
