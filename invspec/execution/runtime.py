@@ -16,6 +16,8 @@ from invspec.tasks import Task, Train, key, needs
 
 # done, total, and numbers like the latest loss
 Report = Callable[[int, int, Mapping[str, float]], None]
+# name of the seconds spent so far, which a checkpoint holds beside the state of its training
+SECONDS = "invspec.seconds"
 
 
 class StoreRuntime:
@@ -30,6 +32,20 @@ class StoreRuntime:
         # digests of what was loaded, by key
         self._loaded: dict[str, str] = {}
         self._reported = -self.pause
+        self.begin()
+
+    def begin(self) -> None:
+        """Start to count the seconds of a task."""
+        self._began, self._earlier = time.monotonic(), 0.0
+
+    def resume_after(self, seconds: float) -> None:
+        """Count what a killed process had spent on the task until its last checkpoint."""
+        self._earlier = seconds
+
+    @property
+    def seconds(self) -> float:
+        """What the task has taken so far, without work that was lost."""
+        return self._earlier + time.monotonic() - self._began
 
     def load(self, task: Task) -> Artifact:
         """The stored artifact of a finished task; waits if another machine has just finished it."""
@@ -72,13 +88,17 @@ class StoreJournal(Journal):
 
     def resume(self) -> dict[str, Any] | None:
         """The last checkpoint of the training, if there is one."""
-        return self.runtime.store.checkpoints.load(self.task)
+        state = self.runtime.store.checkpoints.load(self.task)
+        if state is not None:
+            # older checkpoints do not have it
+            self.runtime.resume_after(state.pop(SECONDS, 0.0))
+        return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a checkpoint, unless it is too soon."""
         if (start := time.monotonic()) < self._due:
             return
-        self.runtime.store.checkpoints.save(self.task, state)
+        self.runtime.store.checkpoints.save(self.task, {**state, SECONDS: self.runtime.seconds})
         end = time.monotonic()
         self._due = end + max(self.pause, (end - start) * (1 / self.share - 1))
 

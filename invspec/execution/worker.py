@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,10 +90,10 @@ def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Mes
 
 def perform(task: Task, runtime: StoreRuntime) -> Message:
     """Perform a task and save its artifact. Returns the last message about it."""
-    start = time.monotonic()
+    runtime.begin()
     try:
         artifact = dispatch.perform(task, runtime)
-        seconds = time.monotonic() - start
+        seconds = runtime.seconds
         facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
         facts |= {
             "inputs": runtime.inputs(task),
