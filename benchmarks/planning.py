@@ -5,7 +5,7 @@
 A spec is multiplied out to a number of cells; then its plan is checked and named, an empty store
 is surveyed, and the tasks run on a pool whose workers finish at once and store nothing. With
 --chains, the sweep's attacks start from one another, 50 in a row. Times are CPU seconds of this
-process; memory is its peak.
+process, the last one also in wall time; memory is its peak, so far.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def measure(name: str, content: dict[str, Any]) -> None:
         clock.stop("run")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in clock.times.items())
-    total = sum(clock.times.values())
-    print(f"{name}, {tasks:,} tasks: {times}; in all {total:.1f} s, peak {peak:,.0f} MB")
+    total = f"{sum(clock.times.values()):.1f} s ({clock.wall():.1f} s of wall time)"
+    print(f"{name}, {tasks:,} tasks: {times}; in all {total}, peak {peak:,.0f} MB", flush=True)
 
 
 def run(plan: Plan, store: Store) -> Any:
@@ -118,11 +118,15 @@ class Clock:
 
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
-        self._last = time.process_time()
+        self._last, self._began = time.process_time(), time.monotonic()
 
     def stop(self, step: str) -> None:
         now = time.process_time()
         self.times[step], self._last = now - self._last, now
+
+    def wall(self) -> float:
+        """Seconds of wall time since the start."""
+        return time.monotonic() - self._began
 
 
 if __name__ == "__main__":

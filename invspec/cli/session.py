@@ -40,10 +40,12 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report in a format. On the terminal, also write its page and print the path."""
+    from invspec.analysis.snapshot import Snapshot
     from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
-    report, name = contents.report(planned, store), planned.spec.name
+    seen = Snapshot(store)
+    report, name = contents.report(planned, seen), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":
@@ -54,9 +56,9 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
-            _deliver(export.csv_text(report, store), output, f"{name}.csv")
+            _deliver(export.csv_text(report, seen), output, f"{name}.csv")
         case "json":
-            _deliver(export.json_text(report, store), output, f"{name}.json")
+            _deliver(export.json_text(report, seen), output, f"{name}.json")
         case _:
             hint = "expected rich, csv, json, latex or html"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)

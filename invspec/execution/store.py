@@ -57,9 +57,10 @@ class Store:
 
     def folder(self, task: Task) -> Path:
         """The folder of a task's artifact, whether or not it exists."""
-        return self._at(verb(task), key(task))
+        return self.at(verb(task), key(task))
 
-    def _at(self, kind: str, digest: str) -> Path:
+    def at(self, kind: str, digest: str) -> Path:
+        """The folder of a verb and a key."""
         return self.root.joinpath(kind, digest[:2], digest)
 
     def __contains__(self, task: Task) -> bool:
@@ -168,15 +169,20 @@ class Store:
     def folders(self) -> Iterator[tuple[str, Path]]:
         """The verb and folder of every finished task."""
         for kind in VERBS:
-            for folder in sorted((self.root / kind).glob("??/*/")):
+            for folder in self.finished(kind):
                 yield kind, folder
+
+    def finished(self, kind: str) -> Iterator[Path]:
+        """The folders of the finished tasks of a verb, by key; listed as they are asked for."""
+        for shard in sorted((self.root / kind).glob("??/")):
+            yield from sorted(shard.glob("*/"))
 
     def leases(self) -> list[Lease]:
         """The claims of runs, alive or not."""
         return list(leases.leases(self.root))
 
     def _is_finished(self, digest: str) -> bool:
-        return any(self._at(kind, digest).is_dir() for kind in VERBS)
+        return any(self.at(kind, digest).is_dir() for kind in VERBS)
 
     def sweep(self, older_than: float = 3600.0) -> None:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
@@ -187,7 +193,7 @@ class Store:
         leases.sweep(self.root, older_than, self._is_finished)
         disk.delete_abandoned(self.root, older_than, {lease.key for lease in self.leases()})
         for checkpoint in self.checkpoints.paths():
-            if self._at("train", checkpoint.stem).is_dir():
+            if self.at("train", checkpoint.stem).is_dir():
                 # the store may be read-only
                 with suppress(OSError):
                     checkpoint.unlink()
