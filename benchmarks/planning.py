@@ -103,10 +103,7 @@ def measure(name: str, content: dict[str, Any]) -> None:
         for _ in events:
             pass
         clock.stop("run")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in clock.times.items())
-    total = f"{sum(clock.times.values()):.1f} s ({clock.wall():.1f} s of wall time)"
-    print(f"{name}, {tasks:,} tasks: {times}; in all {total}, peak {peak:,.0f} MB", flush=True)
+    print(f"{name}, {tasks:,} tasks: {clock.summary()}", flush=True)
 
 
 def run(plan: Plan, store: Store) -> Any:
@@ -124,9 +121,12 @@ class Clock:
         now = time.process_time()
         self.times[step], self._last = now - self._last, now
 
-    def wall(self) -> float:
-        """Seconds of wall time since the start."""
-        return time.monotonic() - self._began
+    def summary(self) -> str:
+        """The time of each step and of all, and the peak of memory."""
+        steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.times.items())
+        total, wall = sum(self.times.values()), time.monotonic() - self._began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return f"{steps}; in all {total:.1f} s ({wall:.1f} s of wall time), peak {peak:,.0f} MB"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import resource
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -76,9 +75,8 @@ def artifact(task: Task, number: int) -> Artifact:
         case Train():
             return Artifact({"w": torch.zeros(3)}, curves={"loss": [1.0, 0.5]})
         case Perturb():
-            passes = torch.full((EXAMPLES,), 2)
-            index = torch.arange(EXAMPLES)
-            return Artifact({"index": index, "forwards": passes, "backwards": passes})
+            passes = {name: torch.full((EXAMPLES,), 2) for name in ("forwards", "backwards")}
+            return Artifact({"index": torch.arange(EXAMPLES), **passes})
         case _:
             index = torch.arange(EXAMPLES)
             return Artifact({}, (share(index < number % (EXAMPLES + 1), index),))
@@ -96,7 +94,7 @@ def report(content: dict[str, Any], root: Path, folder: Path) -> str:
     clock.stop("page with figures")
     export.json_text(made, store)
     clock.stop("json")
-    return summary(clock)
+    return clock.summary()
 
 
 def estimate(content: dict[str, Any], root: Path) -> str:
@@ -113,14 +111,7 @@ def estimate(content: dict[str, Any], root: Path) -> str:
     expected = forecast(survey.to_do, [task for task in plan.tasks if task in store], store)
     assert expected.estimate(survey.to_do, "cpu").unlike == 0
     clock.stop("estimate")
-    return summary(clock)
-
-
-def summary(clock: Clock) -> str:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in clock.times.items())
-    total = f"{sum(clock.times.values()):.1f} s ({clock.wall():.1f} s of wall time)"
-    return f"{times}; in all {total}, peak {peak:,.0f} MB"
+    return clock.summary()
 
 
 if __name__ == "__main__":
