@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,15 @@ class Store:
 
     def at(self, kind: str, digest: str) -> Path:
         """The folder of a verb and a key."""
-        return self.root.joinpath(kind, digest[:2], digest)
+        return _folder(self.root, kind, digest)
 
     def __contains__(self, task: Task) -> bool:
         return self.folder(task).is_dir()
 
     def refresh(self, task: Task) -> None:
         """See what other machines did to a task's artifact, even on a network file system."""
-        folder = self.folder(task)
-        disk.look_again((folder.parents[1], folder.parent))
+        folders = f"{self.root}/{verb(task)}"
+        disk.look_again((folders, f"{folders}/{key(task)[:2]}"))
 
     def wait_for(self, task: Task, seconds: float) -> None:
         """Wait for the artifact of a task that another machine finished.
@@ -197,6 +198,12 @@ class Store:
                 # the store may be read-only
                 with suppress(OSError):
                     checkpoint.unlink()
+
+
+# asked for several times while a task is begun and ended, and slow to build
+@lru_cache(maxsize=1_000)
+def _folder(root: Path, kind: str, digest: str) -> Path:
+    return Path(f"{root}/{kind}/{digest[:2]}/{digest}")
 
 
 def _damaged(folder: Path, problem: Exception) -> InvspecError:
