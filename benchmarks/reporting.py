@@ -87,6 +87,7 @@ def report(content: dict[str, Any], root: Path, folder: Path) -> str:
     plan, store = planned(content), Snapshot(Store(root))
     clock.stop("plan")
     made = contents.report(plan, store)
+    assert made.missing == 0, f"{root} lacks {made.missing} results: expected a store of this sweep"
     clock.stop("report")
     text.show(made, Console(file=io.StringIO(), highlight=False))
     clock.stop("text")
