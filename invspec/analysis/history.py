@@ -18,8 +18,9 @@ from invspec.analysis.likeness import (
     described,
     work,
 )
+from invspec.errors import InvspecError
 from invspec.execution.store import Store
-from invspec.kinds import plain
+from invspec.kinds import Dataset, plain
 from invspec.tasks import Perturb, Score, Task, Train
 
 # Maximum number of other tasks of a verb that are looked at. Keys are hashes, so that the first
@@ -61,9 +62,12 @@ class Descriptions:
         return self._trainings[task]
 
     def _examples(self, task: Train) -> int:
+        """The number of training examples; 1 if the defence has no epochs, as it loads weights."""
+        if not hasattr(task.defence, "epochs"):
+            return 1
         name = self._describe(task.dataset).exact
         if name not in self.counts:
-            self.counts[name] = task.dataset.count("train")
+            self.counts[name] = _count(task.dataset)
         most: int | None = getattr(task.defence, "examples", None)
         return min(self.counts[name], most or self.counts[name])
 
@@ -88,6 +92,14 @@ class Descriptions:
         if id(value) not in self._described:
             self._described[id(value)] = (value, described(plain(value)))
         return self._described[id(value)][1]
+
+
+def _count(dataset: Dataset) -> int:
+    """The number of training examples, 0 if they are missing: the run will say so."""
+    try:
+        return dataset.count("train")
+    except InvspecError:
+        return 0
 
 
 @dataclass
@@ -137,13 +149,20 @@ class History:
         return json.loads((self.store.at(verb, key) / "task.json").read_text())
 
     def _training(self, body: Any) -> Training:
-        dataset, defence = self._describe(body["dataset"]), body["defence"]
-        stated = (
-            self.counts.get(dataset.exact, body["dataset"]["fields"].get("train")),
-            defence["fields"].get("examples"),
+        defence = body["defence"]
+        return Training(
+            self._describe(body["dataset"]),
+            self._describe(body["model"]),
+            self._describe(defence),
+            self._examples(body["dataset"], defence["fields"]),
         )
-        examples = min(int(number) for number in stated if number is not None)
-        return Training(dataset, self._describe(body["model"]), self._describe(defence), examples)
+
+    def _examples(self, dataset: Any, settings: Any) -> int:
+        if "epochs" not in settings:
+            return 1
+        name = self._describe(dataset).exact
+        stated = (self.counts.get(name, dataset["fields"].get("train")), settings.get("examples"))
+        return min(int(number) for number in stated if number is not None)
 
     def _search(self, body: Any) -> Search:
         start, stop = body["part"]

@@ -10,6 +10,8 @@ from invspec.analysis.history import Descriptions, History
 from invspec.attacks.pgd import PGD
 from invspec.datasets.digits import Digits
 from invspec.defences.standard import Standard
+from invspec.defences.untrained import Untrained
+from invspec.errors import InvspecError
 from invspec.execution.store import Store
 from invspec.kinds import Sample, Targets
 from invspec.perform.runtime import Artifact
@@ -53,6 +55,26 @@ def test_a_training_on_unknown_data_may_say_its_examples_itself(tmp_path):
     task = train(dataset=Digits(), defence=Standard(epochs=2, lr=0.1, examples=3))
     (work,) = works(stored(tmp_path, task), "train").values()
     assert work.amount == 2 * 3
+
+
+class Missing(Digits):
+    """Data whose training images are not there."""
+
+    def count(self, split):
+        raise InvspecError("no folder train")
+
+
+def test_missing_training_data_are_no_error():
+    work = Descriptions().work(train(dataset=Missing()))
+    assert work.amount == 1
+
+
+def test_loading_weights_needs_no_training_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(Digits, "count", None)
+    task = train(dataset=Digits(), defence=Untrained())
+    expected = Descriptions().work(task)
+    assert expected.amount == 1
+    assert works(stored(tmp_path, task), "train") == {key(task): expected}
 
 
 def test_known_tasks_are_left_out(tmp_path):
