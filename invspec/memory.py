@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +85,26 @@ def pieces(
         release()
 
 
+class Cache(Protocol):
+    """Holds memory that is not needed."""
+
+    def release(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+_caches: WeakSet[Cache] = WeakSet()
+
+
+def frees(cache: Cache) -> None:
+    """Have a cache release its memory whenever memory lacks."""
+    _caches.add(cache)
+
+
 def release() -> None:
-    """Give memory that torch keeps for later back to the device."""
+    """Give memory that caches and torch keep for later back to the device."""
+    for cache in list(_caches):
+        cache.release()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
@@ -133,6 +151,11 @@ def undivided() -> Generator[None, None, None]:
         _undivided.reset(token)
 
 
+def is_undivided() -> bool:
+    """Whether somebody looks at passes through nets from outside."""
+    return _undivided.get()
+
+
 _of_nets: WeakKeyDictionary[nn.Module, Limit] = WeakKeyDictionary()
 
 
@@ -141,11 +164,11 @@ def observed(compute: Callable[[Tensor], T], net: nn.Module, x: Tensor) -> T:
 
     A net in training sees whole batches: its statistics may hang on them.
     """
-    if has_graph(x) or any(weight.requires_grad for weight in net.parameters()):
-        return compute(x)
 
     def once(images: Tensor) -> T:
         with undivided():
             return compute(images)
 
+    if has_graph(x) or any(weight.requires_grad for weight in net.parameters()):
+        return once(x)
     return in_pieces(once, x, limit=_of_nets.setdefault(net, Limit()))
