@@ -26,10 +26,14 @@ _undivided: ContextVar[bool] = ContextVar("undivided", default=False)
 
 
 class Limit:
-    """The most rows of a batch that fit into memory, None as long as all did."""
+    """The most rows of a batch that fit into memory, None as long as all did.
+
+    is_measured: whether most was estimated before the first batch.
+    """
 
     def __init__(self) -> None:
         self.most: int | None = None
+        self.is_measured = False
 
     def halve(self, rows: int, block: int) -> bool:
         """Remember that rows are too many. Returns False, and forgets all, if none are fewer."""
@@ -42,9 +46,13 @@ class Limit:
 
 
 class Limits:
-    """The limits of a worker, by what is computed."""
+    """The limits of a worker, by what is computed.
 
-    def __init__(self) -> None:
+    share is the part of its device's memory that the worker may take.
+    """
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
         self._limits: defaultdict[tuple[object, ...], Limit] = defaultdict(Limit)
 
     def of(self, *computation: object) -> Limit:
