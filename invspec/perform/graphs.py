@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -21,6 +21,9 @@ from invspec import memory
 from invspec.errors import first_line
 from invspec.perform.bits import same_bits
 from invspec.perform.recording import Passes, Recorder
+
+# where a weight or buffer is, how often it was changed in place, and whether it is trained
+Weight = tuple[int, int, bool]
 
 # passes of a shape before it is recorded, and shapes of a net that are recorded
 EAGER, MOST = 5, 8
@@ -37,14 +40,6 @@ class Kind(NamedTuple):
     settings: Hashable
 
 
-class Weight(NamedTuple):
-    """Where a weight or buffer is, and how often it has been changed in place."""
-
-    address: int
-    version: int
-    requires_grad: bool
-
-
 class Graphs:
     """A net for which passes of shapes that repeat are replayed.
 
@@ -58,7 +53,14 @@ class Graphs:
         self._passes: dict[Kind, Passes | None] = {}
         self._calls: Counter[Kind] = Counter()
         self._off = False
+        # asked at every pass, so in the fastest form: net.parameters() takes ten times as long
         self._modules = list(net.modules())
+        self._tables = [
+            table
+            for module in self._modules
+            for table in (module._parameters, module._buffers)  # pyright: ignore[reportPrivateUsage]
+            if table
+        ]
         self._hooks = [hooks for module in self._modules for hooks in _hooks_of(module)]
         self._weights: list[Weight] = []
         memory.frees(self)
@@ -86,8 +88,8 @@ class Graphs:
         """The recorded passes that can be replayed for x."""
         if self._off or not self._allows(x):
             return None
-        weights = [*self._state()]
-        if any(weight.requires_grad for weight in weights):
+        weights = self._state()
+        if any(is_trained for _, _, is_trained in weights):
             return None
         if weights != self._weights:
             self._weights = weights
@@ -117,14 +119,14 @@ class Graphs:
             and not any(module.training for module in self._modules)
         )
 
-    def _state(self) -> Iterator[Weight]:
+    def _state(self) -> list[Weight]:
         """The state of all weights and buffers."""
-        for module in self._modules:
-            # net.parameters() takes ten times as long
-            for tensors in (module._parameters, module._buffers):  # pyright: ignore[reportPrivateUsage]
-                for tensor in tensors.values():
-                    if tensor is not None:
-                        yield Weight(tensor.data_ptr(), tensor._version, tensor.requires_grad)
+        return [
+            (tensor.data_ptr(), tensor._version, tensor.requires_grad)
+            for table in self._tables
+            for tensor in table.values()
+            if tensor is not None
+        ]
 
     # ─ recording ─
 
