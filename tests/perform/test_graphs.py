@@ -317,6 +317,14 @@ def test_a_net_that_gives_other_results_each_time_is_not_replayed(own: nn.Module
     assert replays(graphs, lambda: graphs(images())) == 0
 
 
+def test_a_net_that_draws_numbers_draws_the_same_ones() -> None:
+    drawn: list[list[Tensor]] = []
+    for model in (Noisy().eval(), Graphs(Noisy().eval(), Tape())):
+        torch.manual_seed(0)
+        drawn.append([model(images()) for _ in range(EAGER + 3)])
+    assert all(torch.equal(*pair) for pair in zip(*drawn, strict=True))
+
+
 class Refusing(Tape):
     """Cannot record, because the net waits for the device or for another reason."""
 
