@@ -111,6 +111,13 @@ def needs(task: Task) -> tuple[Task, ...]:
             return (task.train, *oracle, *(part for parts in task.of for part in parts))
 
 
+def needs_device(task: Task) -> bool:
+    """Whether a task runs a net, rather than only read what attacks stored."""
+    if not isinstance(task, Score):
+        return True
+    return task.measure.wants_model or task.oracle is not None
+
+
 def verb(task: Task) -> str:
     """train, perturb or score: the task's folder in the store."""
     return type(task).__name__.lower()

@@ -49,11 +49,11 @@ class Choice:
 
 
 def _local(choice: Choice) -> Executor:
-    from invspec.execution.devices import devices
+    from invspec.execution.devices import devices, spares
     from invspec.execution.pools.local import LocalExecutor
 
     names = devices(choice.devices, choice.workers, choice.per_device)
-    return LocalExecutor(names, choice.batch_size, choice.patience)
+    return LocalExecutor(names, choice.batch_size, choice.patience, spares(names))
 
 
 def _ray(choice: Choice) -> Executor:

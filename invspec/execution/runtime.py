@@ -29,9 +29,16 @@ class StoreRuntime:
     # seconds between two reports, and to wait for the artifact of a finished task
     pause, patience = 0.1, 30.0
 
-    def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
+    def __init__(
+        self,
+        store: Store,
+        device: torch.device,
+        batch_size: int,
+        report: Report,
+        share: float = 1.0,
+    ) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
-        self.limits, self.writer = Limits(), Writer()
+        self.limits, self.writer = Limits(share), Writer()
         # digests of what was loaded, by key
         self._loaded: dict[str, str] = {}
         self._reported = -self.pause

@@ -40,7 +40,8 @@ T = TypeVar("T")
 class WorkerConfig:
     """The device of a worker, the store in root, and folders of the user's cards.
 
-    While it performs a task, it sends a sign of life every `pulse` seconds.
+    While it performs a task, it sends a sign of life every `pulse` seconds. share is the part of
+    the device's memory that it may take.
     """
 
     device: str
@@ -48,6 +49,7 @@ class WorkerConfig:
     root: Path
     registries: tuple[Path, ...] = ()
     pulse: float = PULSE
+    share: float = 1.0
 
 
 def serve(channel: Channel, config: WorkerConfig) -> bool:
@@ -60,7 +62,8 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
     def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
         channel.send(("progress", done, total, dict(numbers)))
 
-    runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
+    store = Store(config.root)
+    runtime = StoreRuntime(store, device, config.batch_size, report, config.share)
     try:
         # before the device's name is asked for, which starts CUDA
         with reproducible(device):

@@ -48,17 +48,20 @@ class Recipe(LearningRateSchedule, Augmentation):
         self, weights: Iterable[nn.Parameter], lr: float | None = None
     ) -> torch.optim.Optimizer:
         """A fresh optimiser; lr defaults to the recipe's."""
-        lr = self.lr if lr is None else lr
+        weights = list(weights)
+        lr, decay = self.lr if lr is None else lr, self.weight_decay
+        fused = True if have_fused_updates(weights) else None
         match self.optimiser:
             case "sgd":
                 return torch.optim.SGD(
-                    weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay
+                    weights, lr=lr, momentum=self.momentum, weight_decay=decay, fused=fused
                 )
             # weight_decay is added to the gradient: this is not AdamW
             case "adam":
-                return torch.optim.Adam(weights, lr=lr, weight_decay=self.weight_decay)
+                return torch.optim.Adam(weights, lr=lr, weight_decay=decay, fused=fused)
+            # torch has no fused one; on a GPU it updates many weights with one kernel unasked
             case "adamax":
-                return torch.optim.Adamax(weights, lr=lr, weight_decay=self.weight_decay)
+                return torch.optim.Adamax(weights, lr=lr, weight_decay=decay)
 
     def set_learning_rate(self, optimiser: torch.optim.Optimizer, progress: float) -> None:
         """Set the learning rate of an update."""
@@ -69,3 +72,12 @@ class Recipe(LearningRateSchedule, Augmentation):
         """Rescale the gradient of all weights together to at most max_gradient_norm."""
         if self.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(weights, self.max_gradient_norm)
+
+
+def have_fused_updates(weights: Iterable[nn.Parameter]) -> bool:
+    """Whether an update of all weights is one kernel, rather than several for each of them.
+
+    Only on GPUs: such kernels are deterministic, but round in another order, and the bits of
+    trainings on a CPU stay as they are.
+    """
+    return all(weight.is_cuda for weight in weights)
