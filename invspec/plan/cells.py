@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Scalar
 from invspec.tasks import Score, Task, needs
@@ -24,10 +25,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A spec and all of its cells."""
+    """A spec and all of its cells.
+
+    questions are those that it asks where the spec says `precision: auto`; the tasks have answers.
+    """
 
     spec: Spec
     cells: tuple[Cell, ...]
+    questions: tuple[Question, ...] = ()
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
