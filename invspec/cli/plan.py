@@ -29,13 +29,15 @@ def plan(
     registry: Registry = None,
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
-    show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
+    finished = options.store_at(store)
+    show(options.planned(spec, scale, set, smoke, registry, finished), finished)
 
 
 def show(planned: Plan, store: Store) -> None:
     """Print how many tasks of each kind are done, and how long the rest will take."""
     from rich.console import Console
 
+    from invspec.execution.choices import Choices
     from invspec.execution.survey import Survey
 
     survey = Survey(store)
@@ -45,6 +47,8 @@ def show(planned: Plan, store: Store) -> None:
     console.print(_table(planned, store, survey))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    for sentence in Choices(store.root).sentences(planned.answers):
+        print(sentence)
 
 
 def _table(planned: Plan, store: Store, survey: Survey) -> Table:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from invspec.kinds import Precision
 from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Scalar
@@ -27,12 +28,12 @@ class Cell:
 class Plan:
     """A spec and all of its cells.
 
-    questions are those that it asks where the spec says `precision: auto`; the tasks have answers.
+    answers are the precisions of its tasks where the spec says auto.
     """
 
     spec: Spec
     cells: tuple[Cell, ...]
-    questions: tuple[Question, ...] = ()
+    answers: Mapping[Question, Precision] = field(default_factory=dict[Question, Precision])
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

@@ -27,5 +27,4 @@ def plan(spec: Spec, answer: Answer = float32) -> Plan:
     # overlapping lines of `train` give one cell
     precisions = Precisions(float32 if spec.is_smoke else answer, spec.precision)
     cells = {tuple(sorted(cell.coords.items())): cell for cell in cells_of(spec, precisions)}
-    questions = () if spec.is_smoke else tuple(precisions.answers)
-    return Plan(spec, tuple(cells.values()), questions)
+    return Plan(spec, tuple(cells.values()), {} if spec.is_smoke else precisions.answers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from invspec.kinds import Dataset, Defence, HasPrecision, Model, Precision, Shape
 from invspec.tasks import Train
@@ -12,12 +12,15 @@ from invspec.tasks import Train
 # what is computed in the precision: updates of a training, or steps of attacks on the trained net
 Work = Literal["training", "search"]
 
+# what a spec says of its attacks
+SearchPrecision = Literal["float32", "bfloat16", "auto"]
+
 
 @dataclass(frozen=True)
 class Question:
     """In which precision a model computes a step on images of a shape.
 
-    train: the first training that asks, in float32.
+    train: the first training of the model that asks.
     """
 
     work: Work
@@ -42,8 +45,9 @@ def float32(question: Question) -> Precision:
 class Precisions:
     """Puts the answers into the tasks of a plan. Each question is asked once."""
 
-    def __init__(self, answer: Answer, search: Literal["float32", "bfloat16", "auto"]) -> None:
-        self._answer, self._search = answer, search
+    def __init__(self, answer: Answer, search: SearchPrecision) -> None:
+        self._answer = answer
+        self._search: SearchPrecision = search
         self.answers: dict[Question, Precision] = {}
 
     def train(self, dataset: Dataset, model: Model, defence: Defence, seed: int) -> Train:
@@ -58,9 +62,9 @@ class Precisions:
         """The precision in which attacks search on a trained net."""
         if self._search != "auto":
             return self._search
-        precision = self._ask("search", train)
-        assert precision != "tf32", "attacks search in float32 or bfloat16"
-        return precision
+        if self._ask("search", train) == "bfloat16":
+            return "bfloat16"
+        return "float32"
 
     def _ask(self, work: Work, train: Train) -> Precision:
         question = Question(work, train.model, train.dataset.shape, train)
@@ -75,4 +79,4 @@ def is_auto(defence: Defence) -> bool:
 
 
 def _in(defence: Defence, precision: Precision) -> Defence:
-    return cast(Defence, defence.model_copy(update={"precision": precision}))
+    return defence.model_copy(update={"precision": precision})

@@ -65,8 +65,7 @@ def products(precision: PrecisionName) -> Generator[None]:
 @contextmanager
 def searchable(net: nn.Module, attack: Attack) -> Generator[nn.Module]:
     """The net that an inner attack searches on: in float32 if the attack needs it."""
-    lowered = isinstance(net, InPrecision) and net.precision != "float32"
-    if attack.needs_float32 and lowered:
+    if attack.needs_float32 and isinstance(net, InPrecision) and net.precision != "float32":
         with multiplying_in_tf32(False):
             # a new module is in train mode, whatever the net's mode
             yield InPrecision(net.net, "float32").train(net.training)
