@@ -25,18 +25,20 @@ def check(planned: Plan) -> None:
 
 
 def settled(
-    planned: Plan, store: Store, device: Callable[[], str], measure: Measure = choices.measure
+    planned: Plan, store: Store, device: Callable[[], str], measure: Measure | None = None
 ) -> Plan:
     """The plan once every precision is chosen. What the store does not know is measured first."""
     chosen = Choices(store.root)
-    if not (open_ones := [question for question in planned.answers if not chosen.read(question)]):
-        return planned
-    check(planned)
-    for question in open_ones:
+    unknown = [question for question in planned.answers if chosen.read(question) is None]
+    if unknown:
+        check(planned)
+    for question in unknown:
         print(f"measuring in which precision to {question}", file=sys.stderr)
-        chosen.settle(question, device(), measure)
-    for sentence in chosen.sentences(open_ones):
+        chosen.settle(question, device(), measure or choices.measure)
+    for sentence in chosen.sentences(unknown):
         print(sentence, file=sys.stderr)
+    if all(chosen.answer(question) == known for question, known in planned.answers.items()):
+        return planned
     return planner.plan(planned.spec, chosen.answer)
 
 

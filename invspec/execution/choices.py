@@ -87,10 +87,8 @@ class Choices:
         """The choice, None if there is none. Raises InvspecError if its file is damaged."""
         path = self.path(question)
         if not path.exists():
-            return None
-        if not disk.appears(lambda: _parsed(path) is not None, PATIENCE):
-            raise InvspecError(f"{path} is damaged", hint="delete it; the next run measures again")
-        return _parsed(path)
+            disk.look_again((self.root, path.parent))
+        return _content(path) if path.exists() else None
 
     def answer(self, question: Question) -> Precision:
         """The precision that was chosen; float32 as long as none was."""
@@ -117,7 +115,7 @@ class Choices:
                 disk.flush_all((path, path.parent))
                 return choice
         # another run was first
-        return self.read(question) or choice
+        return _content(path)
 
 
 def _subject(question: Question) -> dict[str, Any]:
@@ -127,6 +125,15 @@ def _subject(question: Question) -> dict[str, Any]:
         "model": plain(question.model),
         "shape": list(question.shape),
     }
+
+
+def _content(path: Path) -> Choice:
+    """The choice in a file that exists."""
+    if not disk.appears(lambda: _parsed(path) is not None, PATIENCE):
+        raise InvspecError(f"{path} is damaged", hint="delete it; the next run measures again")
+    choice = _parsed(path)
+    assert choice is not None, f"{path} lost its content"
+    return choice
 
 
 def _parsed(path: Path) -> Choice | None:
