@@ -109,7 +109,7 @@ class Score(_HashedOnce):
 Task = Train | Perturb | Score
 
 # Versions of the machinery's own part in artifacts: initial weights, sampling, padding, judging.
-# Raise one when equal tasks of its type give other numbers than before. Version 1 of a training drew
+# Raise one when equal tasks of its type give other numbers than before. Version 1 of trainings drew
 # dropout masks from the generator of the device.
 MACHINERY = {"train": 2, "perturb": 1, "score": 2}
 
