@@ -14,7 +14,18 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 from invspec import sources
-from invspec.kinds import Attack, Dataset, Defence, Measure, Method, Model, Sample, outline, plain
+from invspec.kinds import (
+    Attack,
+    Dataset,
+    Defence,
+    HasPrecision,
+    Measure,
+    Method,
+    Model,
+    Sample,
+    outline,
+    plain,
+)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -51,6 +62,10 @@ class Train(_HashedOnce):
     seed: int
 
     __hash__ = _HashedOnce.__hash__
+
+    def __post_init__(self) -> None:
+        if isinstance(self.defence, HasPrecision):
+            assert self.defence.precision != "auto", "a plan chooses the precision of a training"
 
 
 @dataclass(frozen=True)

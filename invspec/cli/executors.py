@@ -30,6 +30,12 @@ class Choice:
         self._check()
         return _ray(self) if self.engine == "ray" else _local(self)
 
+    def first_device(self) -> str:
+        """The device of this machine on which a run measures what specs leave open."""
+        from invspec.execution.devices import devices
+
+        return devices(self.devices, workers=None)[0]
+
     def _check(self) -> None:
         if self.engine not in ENGINES:
             hint = suggest(self.engine, ENGINES, "expected")

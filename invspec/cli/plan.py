@@ -29,7 +29,8 @@ def plan(
     registry: Registry = None,
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
-    show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
+    finished = options.store_at(store)
+    show(options.planned(spec, scale, set, smoke, registry, finished), finished)
 
 
 def show(planned: Plan, store: Store) -> None:
@@ -38,6 +39,7 @@ def show(planned: Plan, store: Store) -> None:
 
     from invspec.analysis.forecast import forecast
     from invspec.cli import hours
+    from invspec.execution.choices import Choices
     from invspec.execution.survey import Survey
 
     survey = Survey(store)
@@ -51,6 +53,8 @@ def show(planned: Plan, store: Store) -> None:
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
     for line in hours.lines(expected):
         console.print(line)
+    for sentence in Choices(store.root).sentences(planned.answers):
+        print(sentence)
 
 
 def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:

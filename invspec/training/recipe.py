@@ -15,9 +15,10 @@ from invspec.training.fields import (
     MaxGradientNorm,
     Momentum,
     Optimiser,
-    Precision,
+    PrecisionName,
     WeightDecay,
 )
+from invspec.training.precision import InPrecision
 from invspec.training.schedules import LearningRateSchedule
 
 
@@ -34,11 +35,17 @@ class Recipe(LearningRateSchedule, Augmentation):
     examples: int | None = Field(
         default=None, ge=1, description="train on the first examples only; default: all"
     )
-    precision: Precision = Field(
+    precision: PrecisionName = Field(
         default="float32",
-        description="precision of passes through the model; weights, loss, updates and attacks "
-        "that need it always use float32",
+        description="precision of passes through the model: float32, tf32 (float32 with products "
+        "in TF32 on GPUs), bfloat16, or auto (the fastest that agrees with float32, measured once "
+        "for each store, model and image shape); weights, updates and attacks that need it always "
+        "use float32",
     )
+
+    def proxy(self, model: nn.Module) -> InPrecision:
+        """The model as the training calls it."""
+        return InPrecision(model, self.precision)
 
     def selected(self, data: Split) -> Split:
         """The examples to train on."""

@@ -4,6 +4,7 @@ import pytest
 from workbench import planned, registered, tiny
 
 from invspec.cli import plan
+from invspec.execution.choices import Choice, Choices
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
@@ -95,3 +96,16 @@ def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
     assert lines[4][0] == "1"
     assert " ".join(lines[5]).endswith("from 1 task in the store")
+
+
+def test_a_plan_tells_what_was_chosen_and_what_is_open(tmp_path, capsys):
+    low = Choice("bfloat16", {"float32": 66.0, "bfloat16": 41.0}, (), 8, "cpu", "2.14.1", "today")
+    with registered():
+        toy = planned(tiny(precision="auto", defences={"standard": {"precision": "auto"}}))
+    trained, _ = toy.answers
+    Choices(tmp_path).settle(trained, "cpu", lambda question, device: low)
+    plan.show(toy, Store(tmp_path))
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "precision: bfloat16 to train Linear on 1x4x4 (measured 41 against 66 ms a step)",
+        "precision: auto to attack Linear on 1x4x4 (measured by a run; float32 until then)",
+    ]
