@@ -53,10 +53,14 @@ class WorkerJoined:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker ended or was given up. Its task, if it had one, is reported by Lost."""
+    """A worker ended or was given up. Its task, if it had one, is reported by Lost.
+
+    refused: it could not work for this run, as with other versions; it may never have joined.
+    """
 
     worker: str
     reason: str
+    refused: bool = False
 
 
 @dataclass(frozen=True)

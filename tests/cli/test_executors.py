@@ -18,7 +18,16 @@ def test_the_default_is_this_machine():
     [
         (Choice("rai"), "--executor: no executor 'rai'", "did you mean ray?"),
         (Choice(devices="cpu", workers=2), "--workers: cannot be combined", "--devices cpu,cpu"),
-        (Choice(address="head:6379"), "--address: needs another executor", "--executor ray"),
+        (Choice(address="head:6379"), "--address: needs the executor ray", "--executor ray"),
+        (
+            Choice("slurm", address="head:6379"),
+            "--address: needs the executor ray",
+            "--executor ray",
+        ),
+        (Choice(gres="gpu:1"), "--gres: needs the executor slurm", "--executor slurm"),
+        (Choice("ray", time="1:00:00"), "--time: needs the executor slurm", "--executor slurm"),
+        (Choice("slurm", per_device=2), "--per-device: is not for --executor slurm", "shard:1"),
+        (Choice("slurm", time="soon"), "--time: no time 'soon'", "HH:MM:SS"),
         (Choice("ray", devices="cpu"), "--devices: is for --executor local", "--per-device"),
     ],
 )
