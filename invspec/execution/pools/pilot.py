@@ -88,7 +88,8 @@ def run(file: Path, job: str) -> int:
     )
     serving.start()
     _wait(serving, home)
-    return outcome[0] if outcome else 0
+    # without an outcome, it works on for a run that has ended, or it broke
+    return outcome[0] if outcome else int(not serving.is_alive())
 
 
 def leave(code: int) -> None:

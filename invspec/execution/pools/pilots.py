@@ -21,6 +21,8 @@ from invspec.tasks import Task
 
 # seconds between two looks at the jobs while some have no pilot: usually, and after a loss
 LOOK, SOON = 15.0, 2.0
+# seconds to wait for messages
+PAUSE = 1.0
 # pilots lost in a row, without a task done, after which no more jobs replace them
 FRUITLESS = 5
 
@@ -102,7 +104,7 @@ class PilotPool:
         """
         happened: list[PoolEvent] = []
         ends = {pilot.line.fileno(): pilot for pilot in self.pilots.values()}
-        for ready in wait([self.home.bell, *ends], timeout=1.0):
+        for ready in wait([self.home.bell, *ends], timeout=PAUSE):
             happened += self._read(ends[ready]) if isinstance(ready, int) else self._welcome()
         for name in self.patience.exhausted():
             happened += self._give_up(self.pilots[name])
@@ -172,7 +174,7 @@ class PilotPool:
         except ValueError as problem:
             return self._give_up(pilot, f"sent {problem}")
         except (EOFError, OSError) as problem:
-            return self._lose(pilot, str(problem) or "its job ended or was interrupted")
+            return self._lose(pilot, _reason(problem))
         self.patience.heard(pilot.name)
         try:
             return self._understand(pilot, message)
@@ -246,3 +248,16 @@ class PilotPool:
             return InvspecError(f"no pilot can work for this run: {refusals[-1]}")
         words = self.jobs.last_words(self.ended[-1])
         return InvspecError("no pilot is left: all jobs have ended" + (words and f": {words}"))
+
+
+def _reason(problem: Exception) -> str:
+    """Why a line ended, in words."""
+    match problem:
+        case EOFError() | ConnectionError():
+            return "its job ended or was interrupted"
+        case TimeoutError():
+            return "its node does not answer"
+        case BlockingIOError():
+            return "it stopped in the middle of a message"
+        case _:
+            return str(problem)
