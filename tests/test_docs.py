@@ -10,7 +10,10 @@ import pytest
 import yaml
 from workbench import ROOT
 
-from invspec.cli.executors import ENGINES
+from invspec.cli.executors import ENGINES, Choice
+from invspec.execution.pools.actors import NO_RETURN, NO_START
+from invspec.execution.pools.ray import RayExecutor
+from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
@@ -62,3 +65,32 @@ def test_the_kuberay_manifest_runs_invspec_on_volumes_that_all_pods_share() -> N
         assert claims[mounted[store]]["claimName"] == "invspec-store"
         assert container["env"] == [{"name": "INVSPEC_DATA", "value": "/data"}]
         assert "/data" in mounted
+
+
+def test_the_head_of_the_kuberay_cluster_computes_nothing_and_its_pods_have_cpus() -> None:
+    cluster = yaml.safe_load(blocks(RAY, "yaml")[0])["spec"]["rayClusterSpec"]
+    assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
+    (group,) = cluster["workerGroupSpecs"]
+    (container,) = group["template"]["spec"]["containers"]
+    assert int(container["resources"]["limits"]["cpu"]) >= 1
+    # the run counts its workers when it starts
+    assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
+
+
+def test_the_entrypoint_of_the_manifest_chooses_ray() -> None:
+    job = yaml.safe_load(blocks(RAY, "yaml")[0])["spec"]
+    words = shlex.split(job["entrypoint"])
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert set(options) == {"--executor", "--address", "--store"}
+    executor = Choice(options["--executor"], address=options["--address"]).executor()
+    assert executor == RayExecutor("auto", patience=Choice().patience)
+    assert ROOT.joinpath("specs", f"{words[2]}.yaml").is_file()
+
+
+def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
+    text = " ".join(RAY.split())
+    words = {2: "two", 5: "five"}
+    assert f"up to {words[MACHINE_LOSSES]} times: it starts again" in text
+    assert f"kills its process** has {words[ATTEMPTS]} tries" in text
+    ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
+    assert ends in text

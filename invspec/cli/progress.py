@@ -68,6 +68,9 @@ class Lines:
             case events.WorkerJoined(worker, host, device) if host != self.host:
                 self.remote.add(worker)
                 return f"worker {worker} joined: {device} on {host}"
+            case events.WorkerLost(worker, reason, refused=True):
+                self.remote.discard(worker)
+                return f"worker {worker} is not used: {reason}"
             case events.WorkerLost(worker, reason) if worker in self.remote:
                 self.remote.discard(worker)
                 return f"worker {worker} is lost: {reason}"

@@ -142,3 +142,8 @@ def test_workers_on_other_machines_are_named_when_they_join_and_are_lost():
     assert printed(lines(), happened) == (
         "worker ray#0 joined: cpu on node7\nworker ray#0 is lost: its node is gone\n"
     )
+
+
+def test_a_worker_that_cannot_be_used_is_named_even_if_it_never_joined():
+    refused = events.WorkerLost("ray#3", "node7 has torch 2.13", refused=True)
+    assert printed(lines(), [refused]) == "worker ray#3 is not used: node7 has torch 2.13\n"

@@ -15,12 +15,19 @@ class Sharing:
     """
 
     def __init__(self, devices: Mapping[str, Hashable]) -> None:
-        self._devices = devices
+        self._devices: dict[str, Hashable] = {}
         self._workers: dict[Hashable, list[str]] = defaultdict(list)
         for worker, device in devices.items():
-            self._workers[device].append(worker)
+            self.place(worker, device)
         self._waiting: dict[Hashable, list[str]] = {}
         self._alone: dict[Hashable, str] = {}
+
+    def place(self, worker: str, device: Hashable) -> None:
+        """A worker is on a device now; one of a cluster may have been on another before."""
+        if worker in self._devices:
+            self._workers[self._devices[worker]].remove(worker)
+        self._devices[worker] = device
+        self._workers[device].append(worker)
 
     def others(self, worker: str) -> list[str]:
         """The other workers of a worker's device."""
@@ -28,15 +35,18 @@ class Sharing:
 
     def wait(self, worker: str) -> bool:
         """Let a worker's task wait for its device. Returns False if it had the device alone."""
-        device = self._devices[worker]
-        if self._alone.get(device) == worker or not self.others(worker):
+        if self.is_alone(worker) or not self.others(worker):
             return False
-        self._waiting.setdefault(device, []).append(worker)
+        self._waiting.setdefault(self._devices[worker], []).append(worker)
         return True
 
     def waits(self, worker: str) -> bool:
         """Whether a worker's task waits for its device."""
         return worker in self._waiting.get(self._devices[worker], ())
+
+    def is_alone(self, worker: str) -> bool:
+        """Whether a worker's task has its device for itself after it waited."""
+        return self._alone.get(self._devices[worker]) == worker
 
     def is_open(self, worker: str) -> bool:
         """Whether a worker may get a task: no task waits for its device, or has it alone."""
@@ -63,6 +73,5 @@ class Sharing:
 
     def release(self, worker: str) -> None:
         """A worker has no task any more."""
-        device = self._devices[worker]
-        if self._alone.get(device) == worker:
-            del self._alone[device]
+        if worker in self._devices and self.is_alone(worker):
+            del self._alone[self._devices[worker]]
