@@ -45,6 +45,6 @@ class PairSwap(Attack):
         # coordinate 0 and, in an even dimension, the last one have no partner
         end = 1 + 2 * ((flat.shape[1] - 1) // 2)
         swapped[:, 1:end:2], swapped[:, 2:end:2] = flat[:, 2:end:2], flat[:, 1:end:2]
-        coin = rng.named("pair_swap").integers(2, (len(batch),)).bool()
+        coin = rng.named("pair_swap").integers(2, (len(batch),)).bool().to(flat.device)
         x_adv = swapped.where(per_example(coin, flat), flat)
         return Perturbed.costing(x_adv.view_as(batch.x), forwards=0, backwards=0)

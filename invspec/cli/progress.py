@@ -78,6 +78,8 @@ class Lines:
                 return f"damaged: {self.name(task)}: {problem}"
             case events.Outdated(task, problem):
                 return f"outdated: {self.name(task)}: {problem}"
+            case events.Waiting(task, holder) if isinstance(task, Train):
+                return f"waiting: {self.name(task)}: {holder} computes it"
             case events.Done() if time.monotonic() - self._printed > QUIET:
                 return f"{self.counts['Done']} tasks done in {time.monotonic() - self.start:.0f} s"
             case _:
@@ -148,7 +150,7 @@ class Live(Lines):
                 self.progress.advance(self.run_bar)
             case events.Retried(task):
                 self.progress.remove_task(self.bars.pop(task))
-            case events.Skipped():
+            case events.Skipped() | events.Cached(by_another_run=True):
                 self.progress.advance(self.run_bar)
             case _:
                 pass

@@ -49,6 +49,9 @@ BatchSize = Annotated[
 Patience = Annotated[
     int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
 ]
+Lease = Annotated[
+    float, typer.Option(min=1, help="seconds until the tasks of another, silent run are taken over")
+]
 
 
 def run(
@@ -65,6 +68,7 @@ def run(
     host: Host = None,
     batch_size: BatchSize = None,
     patience: Patience = 120,
+    lease: Lease = 60,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
@@ -93,7 +97,7 @@ def run(
 
         plan = options.planned(spec, scale, set, smoke, registry)
         finished = options.store_at(store, create=True)
-        failed = session.run(plan, finished, choice.executor())
+        failed = session.run(plan, finished, choice.executor(), lease)
         last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
         session.show(plan, finished, "rich", None)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
+from invspec.execution import leases
 from invspec.execution.execute import execute
 from invspec.execution.pools.pool import Executor
 from invspec.execution.store import Store
@@ -21,14 +22,17 @@ def check(planned: Plan) -> None:
     validation.check(planned)
 
 
-def run(planned: Plan, store: Store, executor: Executor) -> int:
-    """Compute what the store lacks, with progress on stderr. Returns the number of failed tasks."""
+def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.SECONDS) -> int:
+    """Compute what the store lacks, with progress on stderr. Returns the number of failed tasks.
+
+    lease: seconds after which the tasks of another, silent run are taken over.
+    """
     check(planned)
     goals = [cell.goal for cell in planned.cells]
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)
     with progress:
-        for event in execute(goals, store, executor):
+        for event in execute(goals, store, executor, lease):
             progress.handle(event)
     console.print(progress.summary())
     return progress.counts["Failed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ app = typer.Typer(
 
 @app.command("ls")
 def ls(store: StoreOption = DEFAULT_STORE) -> None:
-    """Count stored tasks and megabytes, by kind of task."""
+    """Count stored tasks and megabytes, by kind of task, and the tasks that runs compute."""
     show_sizes(options.store_at(store))
 
 
@@ -41,6 +42,9 @@ def show_sizes(store: Store) -> None:
     for verb, folder_sizes in sizes.items():
         table.add_row(verb, f"{len(folder_sizes):,}", f"{sum(folder_sizes) / 1e6:,.1f}")
     Console(highlight=False).print(table)
+    holders = Counter(lease.holder for lease in store.leases())
+    for holder, number in holders.items():
+        print(f"{holder} has claimed {number:,} tasks")
 
 
 @app.command()
@@ -75,7 +79,7 @@ def gc(
     ] = False,
     registry: Registry = None,
 ) -> None:
-    """Delete stored tasks that none of these specs needs."""
+    """Delete stored tasks that neither these specs need nor a task that a run computes now."""
     from invspec.execution.store import unneeded
 
     options.add_registries(registry)

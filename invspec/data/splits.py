@@ -40,13 +40,13 @@ class Batch:
 
     def take(self, rows: Tensor) -> Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
+        # one copy for all tensors; index and ends are on the CPU wherever the images are
+        there, on_cpu = rows.to(self.x.device), rows.cpu()
         optional = {name: getattr(self, name) for name in ("start", "x_target", "y_target")}
-        taken = {name: tensor[rows] for name, tensor in optional.items() if tensor is not None}
-        # index and ends are on the CPU wherever the images are.
-        on_cpu = rows.cpu()
+        taken = {name: tensor[there] for name, tensor in optional.items() if tensor is not None}
         ends = None if self.ends is None else self.ends[on_cpu]
         return replace(
-            self, x=self.x[rows], y=self.y[rows], index=self.index[on_cpu], ends=ends, **taken
+            self, x=self.x[there], y=self.y[there], index=self.index[on_cpu], ends=ends, **taken
         )
 
     @property

@@ -138,12 +138,22 @@ class LPIPSCCAT(PreparedTraining):
     def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
         """The weight of the true label, (B,) in [0, 1]."""
         delta, lpips = x_adv - x, x.new_zeros(len(x))
-        # an unperturbed image keeps its label, whatever its LPIPS
-        moved = (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
+        moved = self._moved(delta)
         if len(moved):
             between = distance(self.distance, self._feature_net(net, x))
             lpips[moved] = between(x[moved], x_adv[moved]).to(lpips)
         return sigmoid_transition(delta, lpips, self.max_lpips, self.rho)
+
+    def _moved(self, delta: Tensor) -> Tensor:
+        """Positions (M,) of images whose LPIPS is needed; an unperturbed one keeps its label.
+
+        To ask a device which images moved is to wait for it; there, these are all that the attack
+        got.
+        """
+        if delta.device.type == "cpu":
+            return (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
+        first = round(self.clean_fraction * len(delta))
+        return torch.arange(first, len(delta), device=delta.device)
 
     def _feature_net(self, net: nn.Module, x: Tensor) -> nn.Module:
         """The net whose features distance laidlaw_self compares."""

@@ -63,7 +63,9 @@ class PerceptualAdversarialTraining(PreparedTraining):
                 self.attack, net, batch, progress, rng, ramp=self.ramp, clean=self.clean_fraction
             )
         with attackable(net):
-            rows = (logits_of(net, batch.x).argmax(1) == batch.y).nonzero().squeeze(1)
+            correct = logits_of(net, batch.x).argmax(1) == batch.y
+        # on the CPU, where `take` wants them too: one wait for the device, not two
+        rows = correct.cpu().nonzero().squeeze(1)
         if not len(rows):
             return batch
         x = batch.x.clone()

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +61,27 @@ def flush_all(paths: Iterable[Path]) -> None:
         list(threads.map(flush, paths))
 
 
+def look_again(folders: Iterable[Path]) -> None:
+    """Make a network file system ask its server for the names in folders, the outer ones first.
+
+    It remembers for up to a minute which names a folder has and lacks, unless the folder is opened.
+    """
+    for folder in folders:
+        with suppress(OSError):
+            os.close(os.open(folder, os.O_RDONLY))
+
+
+def appears(seen: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something that another machine wrote, for some seconds at most."""
+    end, pause = time.monotonic() + seconds, 0.02
+    while not seen():
+        if (remaining := end - time.monotonic()) <= 0:
+            return False
+        time.sleep(min(pause, remaining))
+        pause = min(2 * pause, 1.0)
+    return True
+
+
 def publish(partial: Path, final: Path) -> None:
     """Rename a finished folder. If another process published its equal copy first, keep that."""
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +93,22 @@ def publish(partial: Path, final: Path) -> None:
     flush(final.parent)
 
 
-def delete_abandoned(root: Path, older_than: float) -> None:
-    """Delete temporary files unchanged for older_than seconds: their process was killed."""
+def delete_abandoned(root: Path, older_than: float, spared: Container[str] = ()) -> None:
+    """Delete temporary files unchanged for older_than seconds: their process was killed.
+
+    Those whose name, as given to `temporary`, is in spared stay.
+    """
     for partial in (root / "partial").glob("*"):
-        # another process may finish or delete it meanwhile, and the store may be read-only
-        with suppress(OSError):
-            if time.time() - partial.stat().st_mtime > older_than:
-                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        if partial.name.rpartition("-")[0] not in spared:
+            delete_if_older(partial, older_than)
+
+
+def delete_if_older(path: Path, seconds: float) -> None:
+    """Delete a file or folder that was unchanged for some seconds, if it can be deleted."""
+    # another process may finish or delete it meanwhile, and the store may be read-only
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > seconds:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sha256(path: Path) -> str:

@@ -17,9 +17,13 @@ class Surveyed:
 
 @dataclass(frozen=True)
 class Cached:
-    """The store has an intact artifact of the task."""
+    """The store has an intact artifact of the task.
+
+    by_another_run: another run computed it after Surveyed, which counted the task.
+    """
 
     task: Task
+    by_another_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ class WorkerLost:
     worker: str
     reason: str
     refused: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Another run computes the task; this one waits for its artifact. holder is that process."""
+
+    task: Task
+    holder: str
 
 
 @dataclass(frozen=True)
@@ -129,5 +141,5 @@ class Skipped:
 WorkerEvent = WorkerJoined | WorkerLost
 TaskEvent = Progress | Lost | Done | Failed
 PoolEvent = WorkerEvent | TaskEvent
-RunEvent = Surveyed | Cached | Damaged | Outdated | Started | Retried | Skipped
+RunEvent = Surveyed | Cached | Damaged | Outdated | Waiting | Started | Retried | Skipped
 Event = RunEvent | WorkerEvent | Progress | Done | Failed

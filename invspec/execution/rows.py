@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from invspec.data import Interval, Outcomes, Row
@@ -54,22 +53,22 @@ def _first_with_index(rows: Sequence[Row], place: int, index: Tensor) -> int:
     return place
 
 
-def read(json_path: Path, payload: Path) -> tuple[Row, ...]:
-    """The rows of a score. Raises ValueError and the like if its files hold no valid rows."""
+def read(json_path: Path, tensor: Callable[[str], Tensor]) -> tuple[Row, ...]:
+    """The rows of a score, with its tensors by name.
+
+    Raises: ValueError and the like if its files hold no valid rows.
+    """
     bodies: list[dict[str, Any]] = json.loads(json_path.read_text())
-    with safe_open(payload, framework="pt") as file:
-        index_of = cache(lambda place: file.get_tensor(f"{ROW}{place}.index"))
-        return tuple(
-            Row(
-                _outcomes(body, file.get_tensor(f"{ROW}{place}.values"), index_of)
-                if "index" in body
-                else None,
-                body.get("level"),
-                Interval(**body["interval"]) if "interval" in body else None,
-                body["where"],
-            )
-            for place, body in enumerate(bodies)
+    index_of = cache(lambda place: tensor(f"{ROW}{place}.index"))
+    return tuple(
+        Row(
+            _outcomes(body, tensor(f"{ROW}{place}.values"), index_of) if "index" in body else None,
+            body.get("level"),
+            Interval(**body["interval"]) if "interval" in body else None,
+            body["where"],
         )
+        for place, body in enumerate(bodies)
+    )
 
 
 def _outcomes(body: Mapping[str, Any], values: Tensor, index_of: IndexReader) -> Outcomes:

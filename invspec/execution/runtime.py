@@ -21,8 +21,8 @@ Report = Callable[[int, int, Mapping[str, float]], None]
 class StoreRuntime:
     """perform.runtime.Runtime on a store. Reports progress at most ten times per second."""
 
-    # seconds between two reports
-    pause = 0.1
+    # seconds between two reports, and to wait for the artifact of a finished task
+    pause, patience = 0.1, 30.0
 
     def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
@@ -32,7 +32,8 @@ class StoreRuntime:
         self._reported = -self.pause
 
     def load(self, task: Task) -> Artifact:
-        """The stored artifact of a finished task."""
+        """The stored artifact of a finished task; waits if another machine has just finished it."""
+        self.store.wait_for(task, self.patience)
         # first its digest: if another run replaced it between the two, the digest is the old one,
         # and the next survey sees that
         digest = self.store.digest(task)
@@ -58,13 +59,16 @@ class StoreRuntime:
 
 
 class StoreJournal(Journal):
-    """Reports a training's progress, and saves checkpoints at most every `pause` seconds."""
+    """Reports a training's progress, and saves checkpoints.
 
-    pause = 5.0
+    They are at least `pause` seconds apart, and so far that they take at most `share` of the time.
+    """
+
+    pause, share = 5.0, 0.05
 
     def __init__(self, runtime: StoreRuntime, task: Train) -> None:
         self.runtime, self.task = runtime, task
-        self._saved = time.monotonic()
+        self._due = time.monotonic() + self.pause
 
     def resume(self) -> dict[str, Any] | None:
         """The last checkpoint of the training, if there is one."""
@@ -72,9 +76,11 @@ class StoreJournal(Journal):
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a checkpoint, unless it is too soon."""
-        if time.monotonic() - self._saved >= self.pause:
-            self.runtime.store.checkpoints.save(self.task, state)
-            self._saved = time.monotonic()
+        if (start := time.monotonic()) < self._due:
+            return
+        self.runtime.store.checkpoints.save(self.task, state)
+        end = time.monotonic()
+        self._due = end + max(self.pause, (end - start) * (1 / self.share - 1))
 
     def step(self, done: int, total: int, **numbers: float) -> None:
         """Report progress."""

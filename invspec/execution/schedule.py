@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from graphlib import TopologicalSorter
+from typing import TypeVar
 
 from invspec.execution.events import (
     Cached,
     Done,
     Failed,
     Lost,
-    Outdated,
     Progress,
     Retried,
     Skipped,
@@ -26,20 +26,18 @@ ATTEMPTS = 2
 MACHINE_LOSSES = 5
 
 
+# the last event of a task
+Outcome = TypeVar("Outcome", bound=Cached | Done | Failed | Skipped)
+
+
 class Schedule:
     """The unfinished tasks of a run; skips those that depend on a failed task.
 
-    unsure tasks have artifacts. Once their inputs are computed, changed(task) says which of them
-    has changed, and the task is computed again; if it is empty, the artifact stays.
+    unsure tasks have artifacts, so that they are not skipped before someone looked at these.
     """
 
-    def __init__(
-        self,
-        to_do: Collection[Task],
-        unsure: Collection[Task] = (),
-        changed: Callable[[Task], str] = lambda task: "",
-    ) -> None:
-        self._unsure, self._changed = unsure, changed
+    def __init__(self, to_do: Collection[Task], unsure: Collection[Task] = ()) -> None:
+        self._unsure = unsure
         tasks = [*to_do, *unsure]
         # trainings first: they are long, and everything else waits for them
         self._order = {task: (not isinstance(task, Train), i) for i, task in enumerate(tasks)}
@@ -51,33 +49,34 @@ class Schedule:
         self._attempts: Counter[Task] = Counter()
         self._machine_losses: Counter[Task] = Counter()
         self._unavailable: set[Task] = set()
+        # tasks that another run has: those to look at later, and all that ever were
+        self._deferred: list[Task] = []
+        self._elsewhere: set[Task] = set()
 
     @property
     def active(self) -> bool:
         """Whether any task is not yet finished, failed or skipped."""
         return self._graph.is_active()
 
-    def release(self) -> Iterator[Skipped | Cached | Outdated]:
+    def release(self) -> Iterator[Skipped]:
         """Mark tasks as ready once their inputs are done; skip those with a failed input."""
         while tasks := self._graph.get_ready():
             for task in tasks:
-                yield from self._release(task)
+                skipped = self.skipped(task)
+                if skipped is None or task in self._unsure:
+                    self._push(task)
+                else:
+                    yield self.finish(skipped)
 
-    def _release(self, task: Task) -> Iterator[Skipped | Cached | Outdated]:
-        if task in self._unsure:
-            # an input that could not be computed again has not changed
-            if not (problem := self._changed(task)):
-                self._graph.done(task)
-                yield Cached(task)
-                return
-            yield Outdated(task, problem, during_run=True)
+    def skipped(self, task: Task) -> Skipped | None:
+        """That a task is skipped, if an input failed or was skipped."""
         failed_input = next((need for need in needs(task) if need in self._unavailable), None)
-        if failed_input is None:
-            self._push(task)
-            return
-        self._unavailable.add(task)
-        self._graph.done(task)
-        yield Skipped(task, failed_input)
+        return None if failed_input is None else Skipped(task, failed_input)
+
+    @property
+    def waits(self) -> bool:
+        """Whether no task could start now, but another run may finish one of the deferred."""
+        return bool(self._deferred) and not self._ready
 
     @property
     def ready(self) -> bool:
@@ -90,16 +89,32 @@ class Schedule:
         self._attempts[task] += 1
         return task
 
+    def defer(self, task: Task) -> bool:
+        """Put a task that another run has back until `resume`. Returns whether it is new there."""
+        self._attempts[task] -= 1
+        self._deferred.append(task)
+        is_new = task not in self._elsewhere
+        self._elsewhere.add(task)
+        return is_new
+
+    def resume(self) -> None:
+        """Mark deferred tasks as ready."""
+        while self._deferred:
+            self._push(self._deferred.pop())
+
     def _push(self, task: Task) -> None:
         heapq.heappush(self._ready, (self._order[task], task))
 
     def record(self, event: TaskEvent) -> Progress | Retried | Done | Failed:
         """Record an event. Returns the event to yield: a lost task may be retried."""
         outcome = self._after_loss(event) if isinstance(event, Lost) else event
-        if isinstance(outcome, Failed):
+        return self.finish(outcome) if isinstance(outcome, Done | Failed) else outcome
+
+    def finish(self, outcome: Outcome) -> Outcome:
+        """Record the last event of a task, and return it."""
+        if isinstance(outcome, Failed | Skipped):
             self._unavailable.add(outcome.task)
-        if isinstance(outcome, Done | Failed):
-            self._graph.done(outcome.task)
+        self._graph.done(outcome.task)
         return outcome
 
     def _after_loss(self, event: Lost) -> Retried | Failed:

@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 
 from invspec.data import Curves
 from invspec.errors import InvspecError
-from invspec.execution import disk, provenance, rows
+from invspec.execution import disk, leases, provenance, rows
 from invspec.execution.checkpoints import Checkpoints
+from invspec.execution.leases import Lease
 from invspec.execution.provenance import Record
 from invspec.execution.tensors import StoredTensors
 from invspec.perform.runtime import Artifact
@@ -64,6 +65,28 @@ class Store:
     def __contains__(self, task: Task) -> bool:
         return self.folder(task).is_dir()
 
+    def refresh(self, task: Task) -> None:
+        """See what other machines did to a task's artifact, even on a network file system."""
+        folder = self.folder(task)
+        disk.look_again((folder.parents[1], folder.parent))
+
+    def wait_for(self, task: Task, seconds: float) -> None:
+        """Wait for the artifact of a task that another machine finished.
+
+        Raises: InvspecError if it does not appear within some seconds.
+        """
+
+        def seen() -> bool:
+            if task not in self:
+                self.refresh(task)
+            return task in self
+
+        if not disk.appears(seen, seconds):
+            raise InvspecError(
+                f"{self.folder(task)} of a finished task has not appeared within {seconds:.0f} s",
+                hint="expected --store to be the same folder on all machines of the run",
+            )
+
     def load(self, task: Task) -> Artifact:
         """The artifact of a finished task. Raises InvspecError if its files cannot be read."""
         folder = self.folder(task)
@@ -71,7 +94,7 @@ class Store:
             payload = folder / PAYLOAD[verb(task)]
             if verb(task) == "score":
                 tensors = StoredTensors(payload, hidden=rows.ROW)
-                return Artifact(tensors, rows.read(folder / "rows.json", payload))
+                return Artifact(tensors, rows.read(folder / "rows.json", tensors.read))
             curves = _curves(folder / "curves.json") if verb(task) == "train" else None
             return Artifact(StoredTensors(payload), curves=curves)
         except (
@@ -148,12 +171,21 @@ class Store:
             for folder in sorted((self.root / kind).glob("??/*/")):
                 yield kind, folder
 
+    def leases(self) -> list[Lease]:
+        """The claims of runs, alive or not."""
+        return list(leases.leases(self.root))
+
+    def _is_finished(self, digest: str) -> bool:
+        return any(self._at(kind, digest).is_dir() for kind in VERBS)
+
     def sweep(self, older_than: float = 3600.0) -> None:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
 
-        Partial artifacts younger than older_than seconds stay: another process may be writing them.
+        Partial artifacts younger than older_than seconds stay, and those of claimed tasks: another
+        process may be writing them. Older claims of finished tasks are deleted, too.
         """
-        disk.delete_abandoned(self.root, older_than)
+        leases.sweep(self.root, older_than, self._is_finished)
+        disk.delete_abandoned(self.root, older_than, {lease.key for lease in self.leases()})
         for checkpoint in self.checkpoints.paths():
             if self._at("train", checkpoint.stem).is_dir():
                 # the store may be read-only
@@ -175,6 +207,12 @@ def _curves(path: Path) -> Curves:
 
 
 def unneeded(store: Store, needed: Iterable[Task]) -> list[Path]:
-    """Folders of finished tasks that are not among the needed ones."""
+    """Folders of finished tasks that are not among the needed ones, and that no run works with."""
     needed_folders = {store.folder(task) for task in needed}
-    return [folder for _, folder in store.folders() if folder not in needed_folders]
+    claims = store.leases()
+    in_use = {name for lease in claims for name in (lease.key, *lease.needs)}
+    return [
+        folder
+        for _, folder in store.folders()
+        if folder not in needed_folders and folder.name not in in_use
+    ]

@@ -55,6 +55,10 @@ class Survey:
                 if task not in self.to_do and task not in self.unsure:
                     self._settle(task)
 
+    def is_current(self, task: Task) -> bool:
+        """Whether the artifact of a visited task is still the one that was looked at."""
+        return self.store.record(task) == self._record(task)
+
     def _settle(self, task: Task) -> None:
         if not any(need in self.to_do or need in self.unsure for need in needs(task)):
             return

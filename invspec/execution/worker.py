@@ -6,8 +6,7 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -18,6 +17,7 @@ import torch
 from invspec import memory
 from invspec.errors import InvspecError, first_line
 from invspec.execution.channel import Channel, PipeChannel
+from invspec.execution.determinism import reproducible, settle
 from invspec.execution.disk import Unwritable
 from invspec.execution.messages import ENDING, Message
 from invspec.execution.pulse import PULSE, Shared, pulse
@@ -54,8 +54,9 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
 
     runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
     try:
-        channel.send(("joined", platform.node(), device_name(device)))
+        # before the device's name is asked for, which starts CUDA
         with reproducible(device):
+            channel.send(("joined", platform.node(), device_name(device)))
             while (message := _next_message(channel, runtime, config.pulse)) is not None:
                 channel.send(message)
                 if message[0] in ENDING:
@@ -83,6 +84,7 @@ def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Mes
         return ("refused", str(problem))
     if task is None:
         return None
+    settle(runtime.device)
     with pulse(channel, seconds):
         return perform(task, runtime)
 
@@ -142,21 +144,3 @@ def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
 def device_name(device: torch.device) -> str:
     """The device as made.json names it: the model of a GPU, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-@contextmanager
-def reproducible(device: torch.device) -> Generator[None, None, None]:
-    """Use one CPU thread per task, so that the number of workers changes no result.
-
-    On a GPU, compute float32 products in float32 rather than TF32.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        # the benchmark may choose another algorithm, with other rounding, each time
-        torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

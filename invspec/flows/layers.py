@@ -16,6 +16,7 @@ from invspec.flows.invertible import (
     zero_log_det,
 )
 from invspec.ops.dct import dct_matrix
+from invspec.ops.modules import HostFlags
 from invspec.ops.types import Shape
 
 # Added to the standard deviation that actnorm divides by, as in Glow.
@@ -82,13 +83,14 @@ class ChannelReversal(Invertible):
         return y.flip(1)
 
 
-class ActNorm(Invertible):
+class ActNorm(HostFlags, Invertible):
     """(x + bias) * exp(log_scale) per channel.
 
     The first batch in training mode sets both, so that its output has mean 0 and deviation 1.
     `initialised` is a buffer, so that a loaded net is not initialised again.
     """
 
+    host_flags = ("initialised",)
     initialised: Tensor
 
     def __init__(self, channels: int) -> None:

@@ -51,6 +51,8 @@ class DecisionPlane(NuisanceClassifierMeasure):
     pairs, where no pair spans a plane, and where D_nc cannot be fitted.
     """
 
+    # Version 1 drew dropout masks from the generator of the device.
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
 
     hidden: int = Field(default=1000, ge=1, description="units of each of the two hidden layers")

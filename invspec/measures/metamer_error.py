@@ -29,7 +29,8 @@ class MetamerError(NuisanceClassifierMeasure):
     """
 
     # Version 1 showed the oracle metamers beyond the pixel bounds.
-    version: ClassVar[int] = 2
+    # Version 2 drew dropout masks from the generator of the device.
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_target: ClassVar[bool] = True
     wants_oracle: ClassVar[bool] = True

@@ -43,6 +43,8 @@ class NuisanceInformation(NuisanceClassifierMeasure):
     Raises: InvspecError where there are too few examples to fit to, or where codes are not finite.
     """
 
+    # Version 1 drew dropout masks from the generator of the device.
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
 
     features: Features = Field(

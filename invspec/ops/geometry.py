@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invspec.ops.norms import per_example
+
 Interpolation = Literal["bilinear", "nearest"]
 # Outside the image: black, or the image mirrored at the outer border of its edge pixels.
 Fill = Literal["zero", "reflect"]
@@ -44,18 +46,27 @@ def transform(
     x (B, C, H, W); degrees, dx and dy (B,). A rotation that maps the pixel grid onto itself,
     with a translation by whole pixels, only moves pixels. The result for an example does not
     depend on the other examples.
+
+    Never waits for a device. Motions given on the CPU are sorted there, which is faster; those on
+    a device are computed both ways.
     """
     height, width = x.shape[-2:]
     period = 90 if height == width else 180
     exact = (degrees % period == 0) & (dx == dx.round()) & (dy == dy.round())
-    moved = torch.empty_like(x)
-    if not exact.all():
-        rows = ~exact
-        moved[rows] = _resample(x[rows], degrees[rows], dx[rows], dy[rows], interpolation, fill)
-    for quarters in range(4):
-        rows = exact & (degrees % 360 == 90 * quarters)
-        if rows.any():
-            moved[rows] = _shift(torch.rot90(x[rows], quarters, (2, 3)), dx[rows], dy[rows], fill)
+    if exact.device.type != "cpu" and len(x):
+        moved = _move(x, degrees, dx, dy, exact, fill)
+        return moved.where(
+            per_example(exact, x), _resample(x, degrees, dx, dy, interpolation, fill)
+        )
+    if exact.all():
+        return _move(x, degrees, dx, dy, exact, fill)
+    if not exact.any():
+        return _resample(x, degrees, dx, dy, interpolation, fill)
+    moved, rows, others = torch.empty_like(x), *(part.nonzero()[:, 0] for part in (exact, ~exact))
+    moved[rows] = _move(x[rows], degrees[rows], dx[rows], dy[rows], exact[rows], fill)
+    moved[others] = _resample(
+        x[others], degrees[others], dx[others], dy[others], interpolation, fill
+    )
     return moved
 
 
@@ -67,8 +78,9 @@ def _resample(
     Coordinates are in half image sides, with y pointing down.
     """
     height, width = x.shape[-2:]
-    angle = torch.deg2rad(degrees.to(x))
-    shift = torch.stack([dx.to(x) * 2 / width, dy.to(x) * 2 / height], dim=1)
+    degrees, dx, dy = torch.stack([degrees, dx, dy]).to(x).unbind()
+    angle = torch.deg2rad(degrees)
+    shift = torch.stack([dx * 2 / width, dy * 2 / height], dim=1)
     cos, sin = angle.cos(), angle.sin()
     # the half sides of the two axes may differ, so the mixed terms contain their ratio
     across = torch.stack([cos, -sin * height / width], dim=1)
@@ -82,14 +94,35 @@ def _resample(
     return F.grid_sample(x, grid, mode=interpolation, padding_mode=padding, align_corners=False)
 
 
-def _shift(x: Tensor, dx: Tensor, dy: Tensor, fill: Fill) -> Tensor:
-    """Move each image by whole pixels."""
-    row, in_rows = _source(x.shape[2], dy.to(x.device), fill)
-    column, in_columns = _source(x.shape[3], dx.to(x.device), fill)
-    example = torch.arange(len(x), device=x.device)[:, None, None]
-    # Indexing around the channel slice puts the channels last.
-    read = x[example, :, row[:, :, None], column[:, None, :]].movedim(3, 1)
+def _move(x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, exact: Tensor, fill: Fill) -> Tensor:
+    """Turn each image by quarters and move it by whole pixels, where exact (B,) is true.
+
+    Other images stay as they are.
+    """
+    channels, height, width = x.shape[1:]
+    row, in_rows = _source(height, dy.where(exact, 0).to(x.device), fill)
+    column, in_columns = _source(width, dx.where(exact, 0).to(x.device), fill)
+    turns = _turns(height, width).to(degrees.device)[(degrees % 360).where(exact, 0).long() // 90]
+    start, down, across = turns.to(x.device)[:, :, None].unbind(1)
+    places = (start + down * row)[:, :, None] + (across * column)[:, None, :]
+    read = x.flatten(2).gather(2, places.flatten(1)[:, None].expand(-1, channels, -1)).view(x.shape)
     return read.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)
+
+
+def _turns(height: int, width: int) -> Tensor:
+    """Where the pixels of an image after 0 to 3 quarter turns come from, (4, 3) int64.
+
+    In the flattened image, pixel (row, column) comes from start + down * row + across * column.
+    """
+    last = height * width - 1
+    return torch.tensor(
+        [
+            [0, width, 1],
+            [width - 1, -1, width],
+            [last, -width, -1],
+            [last - width + 1, 1, -width],
+        ]
+    )
 
 
 def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:

@@ -1,18 +1,35 @@
-"""Devices of torch modules, and weights frozen for a while."""
+"""Devices of torch modules, flags that stay on the CPU, and weights frozen for a while."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import ClassVar, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def device_of(model: nn.Module) -> torch.device:
     """The device of the model's weights; the CPU if it has none."""
     weight = next(model.parameters(), None)
     return torch.device("cpu") if weight is None else weight.device
+
+
+class HostFlags(nn.Module):
+    """Base class of modules with buffers, `host_flags`, that stay on the CPU.
+
+    Code that branches on such a buffer at every pass would otherwise wait for the device each time.
+    """
+
+    host_flags: ClassVar[tuple[str, ...]] = ()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert everything else; torch calls this for `to`, `cuda`, `half` and such."""
+        flags = {name: self._buffers[name] for name in self.host_flags}
+        super()._apply(fn, recurse)
+        self._buffers.update(flags)
+        return self
 
 
 @contextmanager

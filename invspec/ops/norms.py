@@ -38,7 +38,10 @@ def project(delta: Tensor, eps: float | Tensor, norm: Metric) -> Tensor:
     >>> project(torch.tensor([[3.0, -4.0]]), 2.0, "l1")
     tensor([[ 0.5000, -1.5000]])
     """
-    radius = per_example(torch.as_tensor(eps, dtype=delta.dtype, device=delta.device), delta)
+    # filled in place: a number that became a tensor on the host would be copied to the device
+    radius = per_example(
+        eps.to(delta) if isinstance(eps, Tensor) else delta.new_full((1,), eps), delta
+    )
     if norm == "linf":
         return torch.clamp(delta, -radius, radius)
     if norm == "l2":

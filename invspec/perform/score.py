@@ -39,6 +39,9 @@ class Joined(Mapping[str, Tensor]):
         """The row at which each part begins, and the number of all rows."""
         return list(itertools.accumulate((len(part["index"]) for part in self.parts), initial=0))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.parts[0]
+
     def __getitem__(self, name: str) -> Tensor:
         return torch.cat([part[name] for part in self.parts])
 

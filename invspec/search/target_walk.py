@@ -133,8 +133,9 @@ class Walk:
         return accepted
 
     def _move(self, accepted: Tensor, x: Tensor, doubt: Tensor, gradient: Tensor) -> None:
-        # in most steps all are accepted, and nothing has to be selected
-        if not accepted.all():
+        # in most steps all are accepted, and nothing has to be selected; but to ask a device is to
+        # wait for it
+        if accepted.device.type != "cpu" or not accepted.all():
             where = per_example(accepted, x)
             x = torch.where(where, x, self.x)
             gradient = torch.where(where, gradient, self.gradient)

@@ -74,7 +74,8 @@ class Augmentation(BaseModel):
 
     def _rotated(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
-        return rotate(x, degrees.to(x.device), interpolation=self.interpolation, fill=self.fill)
+        # left on the CPU, where `rotate` sorts angles without waiting for a device
+        return rotate(x, degrees, interpolation=self.interpolation, fill=self.fill)
 
 
 def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:

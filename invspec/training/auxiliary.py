@@ -16,6 +16,10 @@ class Auxiliary(Protocol):
         """Weights that the model's optimiser also updates."""
         ...
 
+    def modules(self) -> Iterator[nn.Module]:
+        """All of its modules, whose dropout masks the training draws."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed training needs, including optimisers of its own."""
         ...
@@ -35,6 +39,11 @@ class Auxiliaries:
         """The weights of all parts, in order."""
         for part in self.parts.values():
             yield from part.parameters()
+
+    def modules(self) -> Iterator[nn.Module]:
+        """The modules of all parts, in order."""
+        for part in self.parts.values():
+            yield from part.modules()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of each part, by name."""

@@ -17,7 +17,7 @@ from invspec.errors import InvspecError
 from invspec.flows.bijective_net import BijectiveNet
 from invspec.kinds import Bijective, Number
 from invspec.ops.draws import Stream
-from invspec.ops.modules import device_of
+from invspec.ops.modules import HostFlags, device_of
 from invspec.training.loss import StepLoss
 from invspec.training.modes import attackable
 
@@ -83,13 +83,14 @@ def code_of_first(model: nn.Module, data: Split) -> Code:
         return Code.of(model, batch.x)
 
 
-class DiagonalGaussian(nn.Module):
+class DiagonalGaussian(HostFlags):
     """A Gaussian over z with a diagonal covariance; means and standard deviations are learnt.
 
     They start at 0 and 1, or if from_data at those of the first batch, with standard deviations of
     at least MIN_STD.
     """
 
+    host_flags = ("waiting",)
     waiting: Tensor
 
     def __init__(self, dimensions: int, from_data: bool = False) -> None:

@@ -33,6 +33,7 @@ from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.training.auxiliary import NO_AUXILIARY, Auxiliary
 from invspec.training.checkpoint import Checkpoint
+from invspec.training.dropout import own_masks
 from invspec.training.log import Log
 from invspec.training.loss import LossFunction, cross_entropy, with_penalty
 from invspec.training.modes import seeded
@@ -61,6 +62,7 @@ def fit(
     # moved once: batches of a split in memory are then sliced on the device
     data = recipe.selected(data).to(device)
     weights = [*trainable(model), *auxiliary.parameters()]
+    modules = [*model.modules(), *auxiliary.modules()]
     optimiser = recipe.new_optimiser(weights)
     checkpoint = Checkpoint(model, auxiliary, optimiser, rng)
     checkpoint.restore(journal.resume())
@@ -71,7 +73,7 @@ def fit(
         # forked, so that the order does not depend on what else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
         # one seed per epoch, so that a resumed training draws the same dropout masks
-        with seeded(rng, device):
+        with seeded(rng, device) as seed, own_masks(modules, seed):
             for step, batch in enumerate(data.batches(recipe.batch_size, shuffle=order)):
                 # the middle of the update, so that progress is never 0 or 1
                 progress = (epoch + (step + 0.5) / steps) / recipe.epochs

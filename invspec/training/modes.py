@@ -13,12 +13,13 @@ from invspec.ops.modules import frozen
 
 
 @contextmanager
-def seeded(rng: Stream, device: torch.device) -> Generator[None]:
-    """Seed torch's global generators, which dropout draws from, and restore them at the end."""
+def seeded(rng: Stream, device: torch.device) -> Generator[int]:
+    """Seed torch's global generators, and restore them at the end. Yields the seed, from rng."""
+    seed = int(rng.integers(2**62, (1,)).item())
     # without a list of devices, fork_rng would copy the state of every GPU
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(rng.integers(2**62, (1,)).item()))
-        yield
+        torch.manual_seed(seed)
+        yield seed
 
 
 @contextmanager

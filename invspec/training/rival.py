@@ -41,6 +41,10 @@ class Rival:
         """Empty: the rival has its own optimiser."""
         return iter(())
 
+    def modules(self) -> Iterator[nn.Module]:
+        """The modules of its net."""
+        return self.net.modules()
+
     def state_dict(self) -> dict[str, Any]:
         """The states of net and optimiser."""
         return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}

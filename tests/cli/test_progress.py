@@ -41,6 +41,9 @@ LINES = {
         SHIFT, "no [bold]luck"
     ),
     "retrying: Shift 0-20 on Linear · Standard · seed 0: it died": events.Retried(SHIFT, "it died"),
+    "waiting: train Linear · Standard · seed 0: process 7 on node computes it": events.Waiting(
+        train(), "process 7 on node"
+    ),
     "damaged: Accuracy on Linear · Standard · seed 0: rows.json": events.Damaged(
         SCORE, "rows.json"
     ),
@@ -60,6 +63,8 @@ def test_important_events_print_a_line(line, event):
     [
         events.Surveyed(3),
         events.Cached(SHIFT),
+        events.Cached(SHIFT, by_another_run=True),
+        events.Waiting(SHIFT, "process 7 on node"),
         events.Started(SHIFT, "cpu"),
         events.Progress(SHIFT, 1, 2),
         events.Done(SHIFT, 0.1),
@@ -109,6 +114,16 @@ def test_tasks_that_turn_out_to_be_outdated_lengthen_the_bar():
         assert view.progress.tasks[0].total == 2
         view.handle(events.Outdated(SCORE, "its input has changed", during_run=True))
         assert view.progress.tasks[0].total == 3
+
+
+def test_a_task_that_another_run_computed_moves_the_bar_of_all_tasks():
+    view = live()
+    with view:
+        view.handle(events.Surveyed(2))
+        view.handle(events.Cached(train()))
+        assert view.progress.tasks[0].completed == 0
+        view.handle(events.Cached(SHIFT, by_another_run=True))
+        assert view.progress.tasks[0].completed == 1
 
 
 def test_bars_come_and_go_with_their_tasks():

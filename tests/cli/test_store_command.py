@@ -1,15 +1,19 @@
 """`invspec store`: sizes, damage, and what no spec needs."""
 
+import os
 import shutil
 from typing import Any
 
 import pytest
-from workbench import call, perturb, registered, score, tiny, toys, train, written
+import yaml
+from workbench import call, perturb, planned, registered, score, tiny, toys, train, written
 
 from invspec.cli import store as command
 from invspec.execution.execute import execute
+from invspec.execution.leases import Leases
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
+from invspec.tasks import needs
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +50,17 @@ def test_tasks_are_counted_by_kind(scored, tmp_path, capsys):
     assert [row[:2] for row in rows()] == [["train", "1"], ["perturb", "1"], ["score", "1"]]
     command.show_sizes(Store(tmp_path / "nowhere"))
     assert [row[1:] for row in rows()] == [["0", "0.0"]] * 3
+
+
+def test_claims_are_counted_by_process(scored, capsys):
+    with Leases(scored.root) as run:
+        run.claim(train(seed=1))
+        run.claim(train(seed=2))
+        command.show_sizes(scored)
+    expected = f"process {os.getpid()} on {os.uname().nodename} has claimed 2 tasks"
+    assert capsys.readouterr().out.splitlines()[-1] == expected
+    command.show_sizes(scored)
+    assert "claimed" not in capsys.readouterr().out
 
 
 def test_verify_names_moves_and_counts_damaged_artifacts(scored, capsys):
@@ -118,6 +133,19 @@ def test_a_run_detects_damage_itself(ran, capsys):
     assert err.count("damaged: ") == 1
     assert "rows.json: SHA-256 is" in err
     assert {path for path, time in modified(root).items() if before[path] != time} == {victim}
+
+
+def test_gc_spares_what_a_run_computes_from(ran, tmp_path, capsys):
+    spec, root = ran
+    narrow = written(tmp_path, tiny(), "narrow")
+    cells = planned(yaml.safe_load(spec.read_text())).cells
+    goal = next(cell.goal for cell in cells if isinstance(cell.goal.measure, toys.Gap))
+    with Leases(root) as run:
+        run.claim(goal)
+        assert call("store", "gc", narrow, "--store", root, "--yes") == 0
+        assert all(task in Store(root) for task in (goal, *needs(goal)))
+    assert call("store", "gc", narrow, "--store", root, "--yes") == 0
+    assert goal not in Store(root)
 
 
 def test_gc_deletes_what_no_scale_needs(ran, tmp_path, capsys):

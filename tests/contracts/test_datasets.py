@@ -3,37 +3,20 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
+from dataset_cards import SPLITS, complete, made
 
 from invspec.data import Split
 from invspec.errors import InvspecError
-from invspec.kinds import Dataset, SplitName
-from invspec.registry import cards, methods
-
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-
-
-def complete(name: str) -> bool:
-    """Whether a card says all that its class requires: image_folder is nothing without a folder."""
-    fields = methods.resolve("dataset", name).model_fields
-    return {field for field, about in fields.items() if about.is_required()} <= set(
-        cards.card("dataset", name).params
-    )
-
+from invspec.kinds import SplitName
+from invspec.registry import cards
 
 each_card = pytest.mark.parametrize(
     "name", [name for name in cards.names("dataset") if complete(name)]
 )
 each_split = pytest.mark.parametrize("split", SPLITS)
-
-
-def made(name: str) -> Dataset:
-    dataset = methods.make("dataset", name, {})
-    assert isinstance(dataset, Dataset)
-    return dataset
 
 
 @cache

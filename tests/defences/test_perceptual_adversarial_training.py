@@ -125,5 +125,6 @@ def robust_accuracy(defence: Defence) -> float:
 def test_it_makes_a_net_harder_to_fool_than_standard_training() -> None:
     recipe: Any = {"epochs": 8, "batch_size": 16, "lr": 0.05}
     inner = FastLPA(max_distance=1, distance="l2", steps=4)
-    assert robust_accuracy(PerceptualAdversarialTraining(attack=inner, **recipe)) > 0.8
+    # with 16 keys of the draws: 0.78 to 1.00 against 0.33 to 0.50
+    assert robust_accuracy(PerceptualAdversarialTraining(attack=inner, **recipe)) > 0.7
     assert robust_accuracy(Standard(**recipe)) < 0.6

@@ -40,7 +40,10 @@ def spec_of(seeds: int) -> dict[str, Any]:
     )
 
 
-SAVE_EVERY_EPOCH = "from invspec.execution.runtime import StoreJournal; StoreJournal.pause = 0; "
+SAVE_EVERY_EPOCH = """
+from invspec.execution.runtime import StoreJournal
+StoreJournal.pause, StoreJournal.share = 0, 1
+"""
 
 
 class Runs:

@@ -1,10 +1,16 @@
 """The runtime of workers: rare reports, and trainings that continue after a kill."""
 
+import itertools
+import threading
+import time
+
 import pytest
 import torch
 from workbench import toys, train
 
 from invspec.defences.standard import Standard
+from invspec.errors import InvspecError
+from invspec.execution.checkpoints import Checkpoints
 from invspec.execution.runtime import StoreJournal, StoreRuntime
 from invspec.execution.store import Store
 from invspec.execution.worker import perform
@@ -36,6 +42,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("model", [{}, {"model": toys.Tied()}], ids=["linear", "tied"])
 def test_a_killed_training_continues_to_the_same_bytes(tmp_path, monkeypatch, model):
     monkeypatch.setattr(StoreJournal, "pause", 0.0)
+    monkeypatch.setattr(StoreJournal, "share", 1.0)
     task = train(defence=Standard(epochs=5, batch_size=5, lr=0.1, crop=1, flip=True), **model)
     perform(task, runtime_of(tmp_path / "undisturbed"))
 
@@ -66,10 +73,56 @@ def test_short_epochs_do_not_all_save_a_checkpoint(tmp_path):
     journal = runtime_of(tmp_path).journal(task)
     journal.save({"epoch": 1})
     assert journal.resume() is None
-    journal._saved -= StoreJournal.pause
+    journal._due = 0
     journal.save({"epoch": 2})
     journal.save({"epoch": 3})
     assert journal.resume() == {"epoch": 2}
+
+
+@pytest.mark.parametrize(
+    ("cost", "checkpoints"), [(0.125, 200), (10.0, 6)], ids=["cheap", "costly"]
+)
+def test_checkpoints_are_five_seconds_apart_and_take_a_twentieth_of_the_time(
+    tmp_path, monkeypatch, cost, checkpoints
+):
+    now = 0.0
+    saved = []
+
+    def save(self, task, state):
+        nonlocal now
+        now += cost
+        saved.append(now)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(Checkpoints, "save", save)
+    journal = runtime_of(tmp_path).journal(train())
+    while now < 1020:
+        now += 0.5
+        journal.save({})
+    pauses = [after - before - cost for before, after in itertools.pairwise(saved)]
+    assert min(pauses) >= 5
+    assert cost * (len(saved) - 1) <= 0.05 * (saved[-1] - saved[0])
+    assert abs(len(saved) - checkpoints) <= 0.1 * checkpoints
+
+
+def test_the_artifact_of_another_machine_is_waited_for(tmp_path):
+    perform(train(), runtime_of(tmp_path))
+    folder = Store(tmp_path).folder(train())
+    folder.rename(tmp_path / "late")
+    timer = threading.Timer(0.5, (tmp_path / "late").rename, [folder])
+    timer.start()
+    loaded = runtime_of(tmp_path).load(train())
+    timer.join()
+    assert set(loaded.tensors) == set(Store(tmp_path).load(train()).tensors)
+
+
+def test_an_artifact_that_never_appears_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(StoreRuntime, "patience", 0.1)
+    with pytest.raises(
+        InvspecError,
+        match=r"of a finished task has not appeared within 0 s\nhint: expected --store to be",
+    ):
+        runtime_of(tmp_path).load(train())
 
 
 def test_a_damaged_checkpoint_starts_the_training_over(tmp_path):

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from workbench import perturb, score, toys, train
 
 from invspec.data import Interval, Outcomes, Row
 from invspec.errors import InvspecError
-from invspec.execution import disk
+from invspec.execution import disk, tensors
 from invspec.execution.disk import Unwritable
+from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import VERBS, Store, unneeded
 from invspec.execution.tensors import StoredTensors
+from invspec.execution.worker import perform
 from invspec.perform.runtime import Artifact
 from invspec.tasks import canonical, key
 
@@ -374,9 +377,48 @@ def test_folders_of_tasks_that_are_not_needed(filled):
     assert unneeded(filled, [train(), SHIFT, SCORE]) == []
 
 
-def test_tensors_are_read_on_access(filled):
-    opened = StoredTensors(filled.folder(SHIFT) / "examples.safetensors")
-    assert list(opened) == ["index", "x_adv"]
-    (filled.folder(SHIFT) / "examples.safetensors").unlink()
-    with pytest.raises(FileNotFoundError):
-        opened["index"]
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of tensors that are read from files, and of the files that are opened."""
+    read, files = [], []
+
+    class Spy:
+        def __init__(self, path, framework):
+            files.append(path.name)
+            self.file = safe_open(path, framework)
+            self.keys, self.get_slice = self.file.keys, self.file.get_slice
+
+        def get_tensor(self, name):
+            read.append(name)
+            return self.file.get_tensor(name)
+
+    monkeypatch.setattr(tensors, "safe_open", Spy)
+    return read, files
+
+
+def test_tensors_are_read_on_access_from_a_file_that_is_opened_once(filled, opened):
+    stored = filled.load(SHIFT).tensors
+    assert list(stored) == ["index", "x_adv"]
+    assert "index" in stored
+    assert "path" not in stored
+    assert opened == ([], ["examples.safetensors"])
+    for _ in range(2):
+        assert torch.equal(stored["x_adv"], ATTACKED.tensors["x_adv"])
+        assert torch.equal(stored.rows("x_adv", 1, 3), ATTACKED.tensors["x_adv"][1:3])
+    assert opened == (["x_adv", "x_adv"], ["examples.safetensors"])
+
+
+def test_the_rows_of_a_score_and_its_tensors_come_from_one_file(filled, opened):
+    filled.load(SCORE).tensors["matrix"]
+    assert opened[1] == ["tensors.safetensors"]
+
+
+def test_a_score_opens_the_tensors_of_each_input_once(tmp_path, opened):
+    def runtime():
+        return StoreRuntime(Store(tmp_path), torch.device("cpu"), 8, lambda *report: None)
+
+    for task in (train(), SHIFT):
+        assert perform(task, runtime())[0] == "done"
+    opened[1].clear()
+    assert perform(SCORE, runtime())[0] == "done"
+    assert sorted(opened[1]) == ["examples.safetensors", "model.safetensors"]

@@ -9,6 +9,7 @@ import torch
 from runs import SHIFT
 from workbench import perturb, registered, score, toys, train
 
+from invspec.execution import worker
 from invspec.execution.channel import PipeChannel
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
@@ -17,7 +18,6 @@ from invspec.execution.worker import (
     device_name,
     is_device_fault,
     perform,
-    reproducible,
     serve,
     serve_process,
 )
@@ -119,15 +119,21 @@ def test_faults_of_a_device_are_told_from_lack_of_memory_and_from_defects(proble
 # ─ device ─
 
 
-def test_tasks_run_on_one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        with reproducible(torch.device("cpu")):
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+def test_what_a_plug_in_changed_is_set_again_for_the_next_task(tmp_path, monkeypatch):
+    found = list[tuple[int, str]]()
+
+    def change(task, runtime):
+        found.append((torch.get_num_threads(), torch.backends.cudnn.conv.fp32_precision))
+        torch.set_num_threads(2)
+        torch.backends.fp32_precision = "tf32"
+        return ("done", 0.0)
+
+    monkeypatch.setattr(worker, "perform", change)
+    ours, theirs = Pipe()
+    for message in (assigned(train()), assigned(train()), None):
+        ours.send(message)
+    serve(PipeChannel(theirs), WorkerConfig("cpu", 8, tmp_path))
+    assert found == [(1, "ieee")] * 2
 
 
 def test_made_names_the_device_and_the_time(tmp_path):

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invspec.ops.draws import PerExample, Stream
+from invspec.ops import draws
+from invspec.ops.draws import PerExample, Stream, belongs_on_device, moved
 
 KINDS = {
     "uniform": lambda rng, n: rng.uniform((n, 2, 3)),
@@ -161,3 +162,86 @@ def test_a_streams_draws_do_not_belong_to_examples():
     assert rng.take(torch.tensor([0])) is rng
     assert rng.named("angles") is rng
     assert sorted(rng.permutation(20).tolist()) == list(range(20))
+
+
+# ─ numbers computed on the device ─
+
+
+@pytest.fixture
+def in_tensors(monkeypatch):
+    """PerExample as on a GPU; returns its class as on a CPU."""
+    monkeypatch.setattr(draws, "belongs_on_device", lambda *size: True)
+    monkeypatch.setattr(draws, "AT_ONCE", 100)
+
+    class OnCPU(PerExample):
+        def _on_device(self, shape):
+            return False
+
+    return OnCPU
+
+
+DRAWN = [
+    lambda rng, n: rng.uniform((n, 3, 5)),
+    lambda rng, n: rng.uniform((n,)),
+    lambda rng, n: rng.normal((n, 7)),
+    lambda rng, n: rng.integers(3 * 2**30, (n, 9)),
+    lambda rng, n: rng.integers(2**40, (n, 2)),
+    lambda rng, n: rng.named("angles").integers(10, (n,)),
+]
+
+
+def test_numbers_computed_on_the_device_are_those_of_the_host(in_tensors):
+    index = torch.tensor([5, 0, 2**40, 7, 2**62])
+    there, here = PerExample("key", index), in_tensors("key", index)
+    for draw in DRAWN * 2:
+        computed, expected = draw(there, 5), draw(here, 5)
+        assert computed.dtype == expected.dtype
+        assert torch.equal(computed, expected)
+
+
+@pytest.mark.parametrize(
+    "rows", [torch.tensor([3, 1]), torch.tensor([False, True, False, False, True])]
+)
+def test_a_subset_computed_on_the_device_keeps_its_draws(in_tensors, rows):
+    there, here = (kind("key", torch.arange(5)) for kind in (PerExample, in_tensors))
+    for draw in DRAWN:
+        assert torch.equal(draw(there.take(rows), 2), draw(here, 5)[rows])
+
+
+def test_draws_for_another_batch_size_are_refused_on_the_device(in_tensors):
+    with pytest.raises(AssertionError, match="draws for 3 examples of 4"):
+        PerExample("key", torch.arange(4)).uniform((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("device", "examples", "numbers", "expected"),
+    [("cpu", 10**6, 10**9, False), ("cuda", 8, 8 * 784, False), ("cuda", 1024, 1024, True)],
+)
+def test_numbers_are_computed_on_a_gpu_where_a_loop_would_be_slow(
+    device, examples, numbers, expected
+):
+    assert belongs_on_device(torch.device(device), examples, numbers) == expected
+
+
+def test_numbers_are_copied_to_a_gpu_without_waiting(monkeypatch):
+    copies = list[tuple[object, ...]]()
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda drawn: drawn)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda drawn, *call, **options: copies.append((call, options)) or drawn
+    )
+    moved(torch.zeros(2), torch.device("cuda"))
+    assert copies == [((torch.device("cuda"),), {"non_blocking": True})]
+
+
+def test_bits_are_the_same_on_every_device(in_tensors, monkeypatch):
+    computed = draws.bits("key", 3, 2**33, 101, torch.device("cpu"))
+    monkeypatch.setattr(draws, "belongs_on_device", lambda *size: False)
+    assert torch.equal(draws.bits("key", 3, 2**33, 101, torch.device("cpu")), computed)
+
+
+def test_bits_differ_by_key_call_and_row():
+    drawn = [
+        draws.bits(*which, 4, torch.device("cpu"))
+        for which in (("a", 0, 0), ("b", 0, 0), ("a", 1, 0), ("a", 0, 1))
+    ]
+    assert len(torch.stack(drawn).unique(dim=0)) == 4

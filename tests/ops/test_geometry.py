@@ -175,6 +175,38 @@ def test_the_identity_and_quarter_turns_with_whole_pixels_are_exact() -> None:
     assert torch.equal(moved[1, :, :26, 2:], torch.rot90(x[1], 1, (1, 2))[:, 2:, :26])
 
 
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize(("height", "width", "period"), [(6, 6, 90), (5, 8, 180)])
+def test_exact_motions_turn_and_then_cut_from_the_padded_image(
+    height: int, width: int, period: int, fill: Fill
+) -> None:
+    motions = [
+        (float(degrees), dx, dy)
+        for degrees in range(-360, 361, period)
+        for dx, dy in ((0, 0), (2, -1), (-3, 4))
+    ]
+    x = images(len(motions), height, width)
+    degrees, dx, dy = torch.tensor(motions).unbind(1)
+    for image, moved, (turn, right, below) in zip(
+        x, transform(x, degrees, dx, dy, fill=fill), motions, strict=True
+    ):
+        turned = torch.rot90(image, int(turn // 90), (1, 2)).numpy()
+        mode = "constant" if fill == "zero" else "symmetric"
+        padded = np.pad(turned, ((0, 0), (4, 4), (4, 4)), mode=mode)
+        expected = padded[:, 4 - below :, 4 - right :][:, :height, :width]
+        assert np.array_equal(moved.numpy(), expected)
+
+
+def test_a_batch_may_be_empty() -> None:
+    assert rotate(images(0), torch.zeros(0)).shape == (0, 2, 28, 28)
+
+
+def test_moved_images_are_contiguous_as_their_source_is() -> None:
+    x, degrees = images(3), torch.tensor([0.0, 90.0, 12.0])
+    for part in (degrees[:2], degrees[2:], degrees):
+        assert rotate(x[: len(part)], part).is_contiguous()
+
+
 def test_gradients_pass_through_a_rotation() -> None:
     x = images(2).requires_grad_()
     (gradient,) = torch.autograd.grad(rotate(x, torch.tensor([90.0, 20.0])).sum(), x)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from invspec.ops.modules import device_of, frozen
+from invspec.ops.modules import HostFlags, device_of, frozen
 
 
 def test_a_module_without_weights_is_on_the_cpu() -> None:
@@ -28,3 +28,26 @@ def test_frozen_weights_are_unfrozen_after_a_failure_unless_they_were_frozen_bef
     with pytest.raises(RuntimeError), frozen(net):
         raise RuntimeError
     assert (net.weight.requires_grad, net.bias.requires_grad) == (True, False)
+
+
+class Flagged(HostFlags):
+    host_flags = ("ready",)
+    ready: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.register_buffer("ready", torch.tensor(False))
+
+
+def test_flags_stay_on_the_cpu_when_the_rest_moves() -> None:
+    moved = nn.Sequential(Flagged()).to("meta")[0]
+    assert moved.weight.is_meta
+    assert not moved.ready.is_meta
+
+
+def test_a_flag_is_part_of_the_state() -> None:
+    first, again = Flagged(), Flagged()
+    first.ready.fill_(True)
+    again.load_state_dict(first.state_dict())
+    assert again.ready

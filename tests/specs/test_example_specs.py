@@ -11,34 +11,18 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from smoke_specs import LARGE, QUICK, SPECS
 from workbench import call
 
 from invspec.cli import session
 from invspec.kinds import Measure
 from invspec.plan import planner
 from invspec.plan.cells import Plan
-from invspec.registry.cards import shipped
 from invspec.spec import document, overlay, resolve
 from invspec.spec.resolved import Spec
 from invspec.tasks import key
 
-SPECS = sorted(shipped("specs").glob("*.yaml"))
 SCALES = [(path, scale) for path in SPECS for scale in document.read(path).values.get("scales", {})]
-# specs whose smoke run takes less than twenty seconds
-QUICK = {"quickstart"}
-# specs whose nets take up to half an hour on two cores even for eight images
-LARGE = {
-    "jacobsen_imagenet",
-    "kamath_cifar",
-    "kamath_iclr2020",
-    "kamath_tradeoff",
-    "lpips_ccat",
-    "lst",
-    "nspgd_logit_space",
-    "nspgd_paths",
-    "nspgd_tables",
-}
-
 every_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 
 

@@ -1,0 +1,66 @@
+"""The benchmark of a GPU runs on a CPU, and its findings can fail."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workbench import ROOT, environment
+
+BENCHMARKS = ROOT / "benchmarks"
+SECTIONS = {"draws", "bits", "agreement", "PGD", "CCAT", "throughput"}
+
+
+@pytest.fixture
+def findings(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("findings")
+
+
+def test_a_number_beyond_its_limit_fails(findings: Any) -> None:
+    held = [findings.at_most("a", "b", value, 0.5).holds for value in (0.5, 0.6, float("nan"))]
+    assert held == [True, False, False]
+
+
+def test_a_section_that_raises_fails_alone(findings: Any) -> None:
+    def broken() -> Iterator[Any]:
+        yield findings.equal("broken", "first", True)
+        raise RuntimeError("trouble")
+
+    found = findings.collected({"broken": broken, "next": lambda: []}, seconds=60)
+    assert [(f.section, f.name, f.holds) for f in found] == [
+        ("broken", "first", True),
+        ("broken", "stopped", False),
+        ("broken", "duration", None),
+        ("next", "duration", None),
+    ]
+
+
+def test_what_would_come_late_is_left_out_and_said(findings: Any) -> None:
+    found = findings.collected({"late": lambda: [findings.equal("late", "a", True)]}, seconds=-1)
+    assert [f.name for f in found] == ["the rest", "duration"]
+
+
+def test_no_benchmark_hides_a_package_that_torch_imports() -> None:
+    assert not (BENCHMARKS / "cuda.py").exists()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_runs_on_a_cpu(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    call = [sys.executable, str(BENCHMARKS / "gpu.py"), "--quick", "--out", str(out)]
+    ran = subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment())
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(out.read_text())["findings"]
+    assert {finding["section"] for finding in found} == SECTIONS
+    assert [finding for finding in found if finding["holds"] is False] == []
+    assert {finding["name"] for finding in found if finding["section"] == "bits"} >= {
+        "two runs",
+        "killed and resumed",
+    }
