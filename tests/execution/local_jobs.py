@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import suppress
 
-import pytest
-
-from invspec.execution.pools import slurm
+from invspec.execution.pools.jobs import State
+from invspec.execution.pools.slurm_jobs import SlurmJobs
 
 
-class LocalJobs(slurm.SlurmJobs):
+class LocalJobs(SlurmJobs):
     """Jobs that run at once."""
 
     cluster = "local"
+    commands = ()
 
-    def alive(self) -> set[str]:
-        return {name for name, job in self.jobs.items() if not job.done()}
+    def states(self) -> dict[str, State]:
+        return {name: _state(job) for name, job in self.jobs.items()}
 
     def cancel(self, job: str) -> None:
         self.jobs[job].cancel()
 
     def cancel_all(self) -> None:
         # pilots end by themselves when the run hangs up
-        if not self._all_ended(10):
-            for job in self.alive():
-                self.cancel(job)
-            assert self._all_ended(10), f"jobs {self.alive()} do not end"
+        if not self._all_ended(20):
+            for job in self.jobs.values():
+                job.cancel()
+            assert self._all_ended(20), f"jobs do not end: {self.states()}"
 
     def _all_ended(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
-        while self.alive() and time.monotonic() < end:
+        while not all(state.is_over for state in self.states().values()):
+            if time.monotonic() > end:
+                return False
             time.sleep(0.05)
-        return not self.alive()
+        return True
+
+
+def _state(job) -> State:
+    code = job._process.poll()
+    if code is None:
+        return State.RUNNING
+    return State.CRASHED if code else State.STOPPED

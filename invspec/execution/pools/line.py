@@ -40,7 +40,7 @@ class Line:
 
     def receive(self) -> Message:
         """Wait for a message. Raises OSError or EOFError at the end, ValueError if it is none."""
-        text = self._connection.recv_bytes(self.limit)
+        text = self._read()
         try:
             message = json.loads(text)
         except RecursionError:
@@ -48,6 +48,17 @@ class Line:
         if not (isinstance(message, list) and message and isinstance(message[0], str)):
             raise ValueError(f"no message: {text[:40]!r}")
         return tuple(message)
+
+    def _read(self) -> bytes:
+        try:
+            return self._connection.recv_bytes(self.limit)
+        except BlockingIOError:
+            raise ValueError("half a message") from None
+        except OSError as problem:
+            # an error of the system has a number, that of a length that is too large has none
+            if problem.errno is not None:
+                raise
+            raise ValueError(f"a message of more than {self.limit} bytes") from None
 
     def close(self) -> None:
         """Close this end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import select
 import sys
 import threading
@@ -30,14 +31,22 @@ from invspec.tasks import Task
 CONNECT, AGAIN = 60.0, 2.0
 
 
-def settings(root: Path, registries: tuple[Path, ...], batch_size: int | None, pulse: float) -> Any:
-    """What a pilot must know of the run, as JSON holds it."""
+def settings(
+    root: Path,
+    registries: tuple[Path, ...],
+    batch_size: int | None,
+    pulse: float,
+    *,
+    gpu: bool = False,
+) -> dict[str, Any]:
+    """What a pilot must know of the run, as JSON holds it. gpu: it must have one."""
     terms = Terms.of_this_process()
     return {
         "root": str(root),
         "registries": [str(folder) for folder in registries],
         "batch_size": batch_size,
         "pulse": pulse,
+        "gpu": gpu,
         "versions": dict(terms.versions),
         "data": terms.data,
     }
@@ -109,7 +118,8 @@ def _call(facts: Mapping[str, Any]) -> Line:
         except AuthenticationError:
             raise InvspecError(f"another program answers at {host}:{port}") from None
         except (OSError, EOFError) as problem:
-            if time.monotonic() > end:
+            # where nobody listens, the run has ended
+            if isinstance(problem, ConnectionRefusedError) or time.monotonic() > end:
                 hint = "does the run still exist? Its --host must be an address that nodes reach"
                 raise InvspecError(f"no run at {host}:{port}: {problem}", hint=hint) from None
         time.sleep(AGAIN)
@@ -125,9 +135,10 @@ def _wait(serving: threading.Thread, home: Line) -> None:
 
 def _serve(home: Line, facts: Mapping[str, Any], job: str) -> int:
     """Join and perform tasks. Returns an exit code: 1 if the worker itself ended."""
-    config, channel = _config(facts), SocketChannel(home)
+    channel = SocketChannel(home)
     with suppress(OSError):
         try:
+            config = _config(facts)
             mark = admit(config, Terms(facts["versions"], facts["data"]))
         except (InvspecError, OSError) as problem:
             print(problem, file=sys.stderr)
@@ -144,7 +155,11 @@ def _serve(home: Line, facts: Mapping[str, Any], job: str) -> int:
 
 
 def _config(facts: Mapping[str, Any]) -> WorkerConfig:
+    """The settings of this worker. Raises InvspecError if it lacks a GPU that it must have."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if facts["gpu"] and device == "cpu":
+        hint = "check --gres, and that torch is built for the node's CUDA"
+        raise InvspecError(f"torch finds no GPU on {platform.node()}", hint=hint)
     batch_size = facts["batch_size"] or (GPU_BATCH if device == "cuda" else CPU_BATCH)
     registries = tuple(map(Path, facts["registries"]))
     return WorkerConfig(device, batch_size, Path(facts["root"]), registries, facts["pulse"])

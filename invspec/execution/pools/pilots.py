@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Protocol
 
-from invspec.errors import InvspecError
 from invspec.execution import wire
 from invspec.execution.events import PoolEvent, WorkerLost
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.home import Home
+from invspec.execution.pools.jobs import Jobs, Roster, State
 from invspec.execution.pools.line import Line
 from invspec.execution.pools.slots import appears
 from invspec.execution.pulse import Patience
 from invspec.tasks import Task
 
-# seconds between two looks at the jobs while some have no pilot: usually, and after a loss
-LOOK, SOON = 15.0, 2.0
 # seconds to wait for messages
 PAUSE = 1.0
-# pilots lost in a row, without a task done, after which no more jobs replace them
-FRUITLESS = 5
-
-
-class Jobs(Protocol):
-    """The batch system, which runs jobs whose pilots call home. They are known by their ids."""
-
-    def submit(self, number: int) -> list[str]:
-        """Submit jobs. Raises InvspecError if the batch system refuses them."""
-        ...
-
-    def alive(self) -> set[str] | None:
-        """The jobs that run, or that wait to run (again); None if the system does not answer."""
-        ...
-
-    def cancel(self, job: str) -> None:
-        """End a job for good."""
-        ...
-
-    def last_words(self, job: str) -> str:
-        """The last line that a job printed about its end, empty if it printed nothing."""
-        ...
-
-    def close(self, keep: bool) -> None:
-        """Cancel all jobs that are left. Delete what they printed, unless it is to be kept."""
-        ...
+# seconds that a job may take to end after its pilot has gone
+ENDS = 60.0
 
 
 @dataclass
@@ -68,18 +40,18 @@ class Pilot:
 
 
 class PilotPool:
-    """A Pool of pilots. A job whose pilot was lost is replaced, unless it is requeued."""
+    """A Pool of pilots. A job whose pilot was lost is replaced, unless it is requeued.
+
+    A task whose pilot has gone waits until the batch system says how the job ended: only a process
+    that crashed is the task's fault.
+    """
 
     def __init__(self, home: Home, jobs: Jobs, root: Path, number: int, patience: Patience) -> None:
-        self.home, self.jobs, self.root, self.patience = home, jobs, root, patience
+        self.home, self.root, self.patience = home, root, patience
+        self.roster = Roster(jobs, number)
         self.pilots: dict[str, Pilot] = {}
-        # jobs that may still call, that have ended, that ever joined, and that were refused and why
-        self.open = set(jobs.submit(number))
-        self.ended: list[str] = []
-        self.served: set[str] = set()
-        self.refusals: dict[str, str] = {}
-        self._fruitless = self._missing = 0
-        self._next_look = time.monotonic() + SOON
+        # by job: pilots with a task whose line ended, why, and how long to wait for the job's end
+        self._gone: dict[str, tuple[Pilot, str, float]] = {}
 
     def idle(self) -> str | None:
         """The name of a pilot without a task, None if there is none."""
@@ -108,8 +80,10 @@ class PilotPool:
             happened += self._read(ends[ready]) if isinstance(ready, int) else self._welcome()
         for name in self.patience.exhausted():
             happened += self._give_up(self.pilots[name])
-        if time.monotonic() >= self._next_look:
-            self._look()
+        answered = self.roster.look({pilot.job for pilot in self.pilots.values()})
+        happened += [event for job in list(self._gone) for event in self._settle(job, answered)]
+        if not happened:
+            self.roster.check()
         return happened
 
     def close(self) -> None:
@@ -117,7 +91,7 @@ class PilotPool:
         self.home.close()
         for pilot in self.pilots.values():
             pilot.line.close()
-        self.jobs.close(keep=bool(self.ended))
+        self.roster.jobs.close(keep=bool(self.roster.ended))
 
     # ─ pilots come ─
 
@@ -133,15 +107,22 @@ class PilotPool:
             case _:
                 line.close()
                 return []
-        if job not in self.open or job in self.refusals:
+        if not self.roster.admits(job):
             line.close()
             return []
         # a job that was requeued may come back before its end was noticed
-        before = self.pilots.get(pilot.name)
-        gone = [] if before is None else self._lose(before, "its job was started again")
+        gone = self._supersede(pilot)
         self.pilots[pilot.name] = pilot
         self.patience.watch(pilot.name, joined=False)
         return [*gone, *(self._refuse(pilot, refusal) if refusal else [])]
+
+    def _supersede(self, pilot: Pilot) -> list[PoolEvent]:
+        """Lose the pilot that a job had before."""
+        reason = "its job was started again"
+        if before := self.pilots.get(pilot.name):
+            return self._lose(before, reason)
+        before, *_ = self._gone.pop(pilot.job, (None,))
+        return [] if before is None else lost(before.name, before.task, reason, by_machine=True)
 
     def _join(self, pilot: Pilot, message: Message) -> list[PoolEvent]:
         mark = self.root / "partial" / Path(pilot.mark).name
@@ -151,13 +132,12 @@ class PilotPool:
         mark.unlink(missing_ok=True)
         self.patience.forget(pilot.name)
         pilot.joined = True
-        self.served.add(pilot.job)
+        self.roster.served.add(pilot.job)
         return events_of(message, pilot.name, None)
 
     def _refuse(self, pilot: Pilot, refusal: str) -> list[PoolEvent]:
         """Use no pilot of this job any more."""
-        is_new = refusal not in self.refusals.values()
-        self.refusals[pilot.job] = refusal
+        is_new = self.roster.refuse(pilot.job, refusal)
         self._drop(pilot)
         first = refusal.splitlines()[0]
         return [WorkerLost(pilot.name, first, refused=True)] if is_new else []
@@ -174,7 +154,7 @@ class PilotPool:
         except ValueError as problem:
             return self._give_up(pilot, f"sent {problem}")
         except (EOFError, OSError) as problem:
-            return self._lose(pilot, _reason(problem))
+            return self._part(pilot, _reason(problem))
         self.patience.heard(pilot.name)
         try:
             return self._understand(pilot, message)
@@ -186,25 +166,49 @@ class PilotPool:
             return self._join(pilot, message)
         events, task = events_of(message, pilot.name, pilot.task), pilot.task
         if message[0] == "refused":
-            self.refusals[pilot.job] = str(message[1])
+            self.roster.refuse(pilot.job, str(message[1]))
         if message[0] == "done":
-            self._fruitless = 0
+            self.roster.succeeded()
         if message[0] in LAST and task is not None:
             pilot.task = None
             self.patience.forget(pilot.name)
         if message[0] in ENDING:
-            self._fruitless += 1
+            self.roster.lost()
             self._drop(pilot)
         return events
 
     def _give_up(self, pilot: Pilot, reason: str | None = None) -> list[PoolEvent]:
         """Lose a pilot that is silent or not what it should be, and end its job."""
         events = self._lose(pilot, reason or self.patience.reason)
-        self.jobs.cancel(pilot.job)
+        self.roster.jobs.cancel(pilot.job)
         return events
 
+    def _part(self, pilot: Pilot, reason: str) -> list[PoolEvent]:
+        """Lose a pilot whose line has ended. Its task, if it has one, waits for the verdict."""
+        if pilot.task is None:
+            return self._lose(pilot, reason)
+        self._gone[pilot.job] = pilot, reason, time.monotonic() + ENDS
+        self._drop(pilot)
+        return []
+
+    def _settle(self, job: str, answered: bool) -> list[PoolEvent]:
+        """The loss of a task whose pilot has gone, once it is known how the job ended."""
+        pilot, reason, end = self._gone[job]
+        state = self.roster.state(job) if answered else State.RUNNING
+        if state is State.RUNNING and time.monotonic() < end:
+            self.roster.look_soon()
+            return []
+        del self._gone[job]
+        if state is State.CRASHED:
+            words = self.roster.jobs.death(job)
+            return lost(pilot.name, pilot.task, state.value + (words and f": {words}"))
+        self.roster.lost()
+        known = reason if state is State.RUNNING else state.value
+        return lost(pilot.name, pilot.task, known, by_machine=True)
+
     def _lose(self, pilot: Pilot, reason: str) -> list[PoolEvent]:
-        self._fruitless += 1
+        """Lose a pilot by no fault of its task."""
+        self.roster.lost()
         task, joined = pilot.task, pilot.joined
         self._drop(pilot)
         return lost(pilot.name, task, reason, by_machine=True) if joined else []
@@ -214,40 +218,7 @@ class PilotPool:
         self.patience.forget(pilot.name)
         pilot.line.close()
         self.pilots.pop(pilot.name, None)
-        self._next_look = min(self._next_look, time.monotonic() + SOON)
-
-    # ─ jobs end ─
-
-    def _look(self) -> None:
-        """Replace jobs that have ended. Raises InvspecError if none is left."""
-        self._next_look = time.monotonic() + LOOK
-        away = self.open - {pilot.job for pilot in self.pilots.values()}
-        if away and (alive := self.jobs.alive()) is not None:
-            ended = away - alive
-            self.open -= ended
-            self.ended += sorted(ended)
-            self._missing += len(ended & self.served - set(self.refusals))
-        if self._missing and self._fruitless <= FRUITLESS:
-            self._replace()
-        if not self.open:
-            raise self._no_pilot()
-
-    def _replace(self) -> None:
-        try:
-            self.open |= set(self.jobs.submit(self._missing))
-        except InvspecError:
-            # the batch system may accept them later, while others work
-            if not self.open:
-                raise
-            return
-        self._missing = 0
-
-    def _no_pilot(self) -> InvspecError:
-        refusals: Sequence[str] = list(self.refusals.values())
-        if refusals:
-            return InvspecError(f"no pilot can work for this run: {refusals[-1]}")
-        words = self.jobs.last_words(self.ended[-1])
-        return InvspecError("no pilot is left: all jobs have ended" + (words and f": {words}"))
+        self.roster.look_soon()
 
 
 def _reason(problem: Exception) -> str:
@@ -257,7 +228,5 @@ def _reason(problem: Exception) -> str:
             return "its job ended or was interrupted"
         case TimeoutError():
             return "its node does not answer"
-        case BlockingIOError():
-            return "it stopped in the middle of a message"
         case _:
             return str(problem)

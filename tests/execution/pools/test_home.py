@@ -119,13 +119,17 @@ def test_a_crowd_of_silent_strangers_is_hung_up_and_pilots_get_in(
     assert len(arrivals(listening)) == 1
 
 
+def drip(opened, sent):
+    for byte in sent:
+        opened.send(bytes([byte]))
+        time.sleep(0.1)
+
+
 def test_a_stranger_that_sends_byte_by_byte_is_hung_up_in_time(listening, stranger, monkeypatch):
     monkeypatch.setattr(home, "HANDSHAKE", 0.5)
     opened, start = stranger(), time.monotonic()
     with pytest.raises(OSError, match=r"reset|pipe"):
-        for byte in struct.pack("!i", 200) + b"x" * 200:
-            opened.send(bytes([byte]))
-            time.sleep(0.1)
+        drip(opened, struct.pack("!i", 200) + b"x" * 200)
     assert time.monotonic() - start < 10
 
 

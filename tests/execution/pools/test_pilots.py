@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from itertools import count
 from typing import ClassVar
@@ -12,19 +13,21 @@ from workbench import perturb, toys
 from invspec.errors import InvspecError
 from invspec.execution import events, wire
 from invspec.execution.disk import Unwritable
-from invspec.execution.pools import line, pilots
+from invspec.execution.pools import jobs, line, pilots
 from invspec.execution.pools.home import Home
-from invspec.execution.pools.pilots import FRUITLESS, PilotPool
+from invspec.execution.pools.jobs import FRUITLESS, State
+from invspec.execution.pools.pilots import PilotPool
 from invspec.execution.pulse import Patience
 
 TASK = perturb(toys.Shift())
 
 
 class Queue:
-    """A batch system: jobs live until a test ends them."""
+    """A batch system: jobs live until a test ends them. It may say more of some of them."""
 
     def __init__(self):
         self.numbers, self.living, self.cancelled = count(1), set(), []
+        self.said: dict[str, State] = {}
         self.away, self.full, self.kept = False, False, None
 
     def submit(self, number):
@@ -34,8 +37,8 @@ class Queue:
         self.living |= set(names)
         return names
 
-    def alive(self):
-        return None if self.away else set(self.living)
+    def states(self):
+        return None if self.away else dict.fromkeys(self.living, State.RUNNING) | self.said
 
     def cancel(self, job):
         self.cancelled.append(job)
@@ -43,6 +46,9 @@ class Queue:
 
     def last_words(self, job):
         return f"last words of {job}"
+
+    def death(self, job):
+        return f"{job} died"
 
     def close(self, keep):
         self.kept = keep
@@ -76,8 +82,8 @@ def queue():
 @pytest.fixture
 def pool(queue, tmp_path, monkeypatch):
     """A pool of two jobs that looks at its jobs all the time."""
-    monkeypatch.setattr(pilots, "LOOK", 0.0)
-    monkeypatch.setattr(pilots, "SOON", 0.0)
+    monkeypatch.setattr(jobs, "LOOK", 0.0)
+    monkeypatch.setattr(jobs, "SOON", 0.0)
     monkeypatch.setattr(pilots, "PAUSE", 0.1)
     pool = PilotPool(Home("127.0.0.1"), queue, tmp_path, 2, Patience(60))
     yield pool
@@ -93,6 +99,13 @@ def next_events(pool):
         if happened := pool.events():
             return happened
     raise AssertionError("nothing happens")
+
+
+def run_on(pool):
+    """Wait for what a pool does by itself."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        pool.events()
 
 
 def joined(pool, job):
@@ -127,19 +140,71 @@ def test_a_pilot_joins_and_performs_a_task(pool):
     assert pool.idle() == "slurm#1"
 
 
-def test_a_pilot_whose_line_ends_loses_its_task_by_no_fault_of_the_task(pool):
+@pytest.mark.parametrize("state", [State.PENDING, State.STOPPED])
+def test_a_job_that_was_interrupted_loses_its_task_by_no_fault_of_the_task(pool, queue, state):
     pilot = joined(pool, "1")
     pool.give("slurm#1", TASK)
+    queue.said["1"] = state
     pilot.line.close()
-    assert next_events(pool) == lost(TASK, "its job ended or was interrupted")
+    assert next_events(pool) == lost(TASK, state.value)
     assert pool.idle() is None
 
 
-def test_a_task_given_to_a_pilot_that_has_just_gone_is_lost_later(pool):
+def test_a_job_that_the_batch_system_has_forgotten_was_ended(pool, queue):
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    queue.living.discard("1")
+    pilot.line.close()
+    assert next_events(pool) == lost(TASK, "its job was ended")
+
+
+def test_a_process_that_crashed_is_the_fault_of_its_task(pool, queue):
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    queue.said["1"] = State.CRASHED
+    pilot.line.close()
+    reason = "its process crashed: 1 died"
+    assert next_events(pool) == [events.WorkerLost("slurm#1", reason), events.Lost(TASK, reason)]
+
+
+def test_a_task_waits_until_the_batch_system_says_how_the_job_ended(pool, queue):
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    pilot.line.close()
+    for _ in range(3):
+        assert pool.events() == []
+    queue.said["1"] = State.CRASHED
+    assert next_events(pool)[0].reason == "its process crashed: 1 died"
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_job_that_does_not_end_in_time_is_lost_by_no_fault_of_its_task(
+    pool, queue, monkeypatch, away
+):
+    monkeypatch.setattr(pilots, "ENDS", 0.3)
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    queue.away = away
+    pilot.line.close()
+    assert next_events(pool) == lost(TASK, "its job ended or was interrupted")
+
+
+def test_a_job_that_was_started_again_before_its_state_was_known_has_lost_its_task(pool):
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    pilot.line.close()
+    assert pool.events() == []
+    Pilot(pool, "1").join()
+    assert next_events(pool) == lost(TASK, "its job was started again")
+    assert next_events(pool) == [events.WorkerJoined("slurm#1", "node7", "cpu")]
+
+
+def test_a_task_given_to_a_pilot_that_has_just_gone_is_lost_later(pool, queue):
     pilot = joined(pool, "1")
     pilot.line.close()
     pool.give("slurm#1", TASK)
-    assert next_events(pool) == lost(TASK, "its job ended or was interrupted")
+    queue.said["1"] = State.PENDING
+    assert next_events(pool) == lost(TASK, State.PENDING.value)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +236,25 @@ def test_a_message_of_an_idle_pilot_about_a_task_ends_it(pool, queue):
     assert queue.cancelled == ["1"]
 
 
-def test_an_oversized_message_loses_the_pilot_only(pool):
+def test_an_oversized_message_loses_the_pilot_only(pool, queue):
     pilot, other = joined(pool, "1"), joined(pool, "2")
     pool.give("slurm#1", TASK)
     pilot.line.send(("failed", "x" * line.PILOT_LIMIT))
-    assert next_events(pool)[1] == events.Lost(TASK, "bad message length", by_machine=True)
+    reason = f"sent a message of more than {line.PILOT_LIMIT} bytes"
+    assert next_events(pool) == lost(TASK, reason)
+    assert queue.cancelled == ["1"]
     assert pool.idle() == "slurm#2"
     pool.give("slurm#2", TASK)
     assert other.line.receive()[0] == "task"
+
+
+def test_a_pilot_that_stops_in_the_middle_of_a_message_is_given_up(pool, queue):
+    pilot = joined(pool, "1")
+    pool.give("slurm#1", TASK)
+    line._set_timeouts(pool.pilots["slurm#1"].line.fileno(), receive=1)
+    pilot.line._connection._send(struct.pack("!i", 100) + b"half")
+    assert next_events(pool) == lost(TASK, "sent half a message")
+    assert queue.cancelled == ["1"]
 
 
 def test_a_silent_pilot_is_given_up_and_its_job_ends(pool, queue):
@@ -300,7 +376,7 @@ def test_a_job_that_ends_after_it_joined_is_replaced(pool, queue):
 
 def test_jobs_that_end_before_they_join_are_not_replaced_and_the_last_one_is_quoted(pool, queue):
     queue.living.clear()
-    with pytest.raises(InvspecError, match="no pilot is left: .*: last words of 2") as caught:
+    with pytest.raises(InvspecError, match=r"no pilot is left: .*: last words of 2") as caught:
         next_events(pool)
     assert "\n" not in str(caught.value)
 
@@ -331,19 +407,19 @@ def test_a_replacement_that_is_refused_ends_the_run_if_nothing_else_is_left(pool
     queue.living.clear()
     pilot.line.close()
     with pytest.raises(InvspecError, match="no more jobs"):
-        for _ in range(5):
-            pool.events()
+        run_on(pool)
 
 
 def test_jobs_that_only_ever_die_are_not_replaced_for_ever(pool, queue):
     queue.living.discard("2")
+    for job in ("1", *map(str, range(3, 3 + FRUITLESS))):
+        pilot = joined(pool, job)
+        queue.living.discard(job)
+        pilot.line.close()
+        next_events(pool)
+        pool.events() if queue.living else None
     with pytest.raises(InvspecError, match="no pilot is left"):
-        for job in ("1", *map(str, range(3, 20))):
-            pilot = joined(pool, job)
-            queue.living.discard(job)
-            pilot.line.close()
-            next_events(pool)
-            pool.events()
+        pool.events()
     assert next(queue.numbers) == 3 + FRUITLESS
 
 
@@ -352,6 +428,6 @@ def test_the_end_hangs_up_and_keeps_what_jobs_printed_only_after_trouble(pool, q
     pool.close()
     assert is_hung_up(pilot)
     assert queue.kept is False
-    pool.ended.append("2")
+    pool.roster.ended.append("2")
     pool.close()
     assert queue.kept is True
