@@ -79,18 +79,18 @@ def run(
     """Run what is missing, with live progress, then report."""
     options.set_data(data)
     choice = Choice(
-        executor,
-        devices,
-        workers,
-        per_device,
-        batch_size,
-        address,
-        patience,
-        partition,
-        time,
-        gres,
-        account,
-        host,
+        engine=executor,
+        devices=devices,
+        workers=workers,
+        per_device=per_device,
+        batch_size=batch_size,
+        address=address,
+        patience=patience,
+        partition=partition,
+        time=time,
+        gres=gres,
+        account=account,
+        host=host,
     )
     try:
         from invspec.cli import last_run, session

@@ -7,6 +7,13 @@ from invspec.cli.executors import Choice
 from invspec.errors import SpecError
 from invspec.execution.devices import devices
 from invspec.execution.pools.local import LocalExecutor
+from invspec.execution.pools.slurm import SlurmExecutor
+
+
+def test_the_options_of_slurm_reach_its_executor():
+    choice = Choice("slurm", workers=4, partition="long", time="1-2", gres="gpu:1", account="lab")
+    assert choice.executor() == SlurmExecutor(4, "long", 26 * 60, "gpu:1", "lab", patience=120)
+    assert Choice("slurm", host="login2").executor() == SlurmExecutor(host="login2", patience=120)
 
 
 def test_the_default_is_this_machine():

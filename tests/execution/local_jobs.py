@@ -9,13 +9,15 @@ from invspec.execution.pools.slurm_jobs import SlurmJobs
 
 
 class LocalJobs(SlurmJobs):
-    """Jobs that run at once."""
+    """Jobs that run at once. They do not say whether their process crashed."""
 
     cluster = "local"
     commands = ()
 
     def states(self) -> dict[str, State]:
-        return {name: _state(job) for name, job in self.jobs.items()}
+        return {
+            name: State.STOPPED if job.done() else State.RUNNING for name, job in self.jobs.items()
+        }
 
     def cancel(self, job: str) -> None:
         self.jobs[job].cancel()
@@ -34,10 +36,3 @@ class LocalJobs(SlurmJobs):
                 return False
             time.sleep(0.05)
         return True
-
-
-def _state(job) -> State:
-    code = job._process.poll()
-    if code is None:
-        return State.RUNNING
-    return State.CRASHED if code else State.STOPPED

@@ -264,7 +264,8 @@ class Recording(Journal):
     def __init__(self, journal: Journal, log: Path) -> None:
         self.resume, self.step = journal.resume, journal.step
         self.journal, self.log = journal, log
-        self.journal.pause = 0.0
+        # the store's journal would leave most states out
+        vars(journal).update(pause=0.0, share=1.0, _due=0.0)
 
     def save(self, state: dict[str, Any]) -> None:
         self.journal.save(state)

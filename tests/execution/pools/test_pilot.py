@@ -103,6 +103,13 @@ def test_a_pilot_that_lacks_what_the_run_needs_refuses(
     assert refusal in capsys.readouterr().err
 
 
+def test_a_pilot_that_must_have_a_gpu_and_has_none_refuses(file, listening, monkeypatch):
+    monkeypatch.setattr(pilot.torch.cuda, "is_available", lambda: False)
+    flight = Flight(file(gpu=True), listening)
+    assert "torch finds no GPU on " in flight.greeting[3]
+    assert flight.end() == [1]
+
+
 def test_a_task_with_another_key_is_refused_and_ends_the_pilot(file, listening):
     flight = Flight(file(), listening)
     with registered():
