@@ -12,11 +12,15 @@ from workbench import ROOT
 
 from invspec.cli.executors import ENGINES, Choice
 from invspec.execution.pools.actors import NO_RETURN, NO_START
+from invspec.execution.pools.jobs import FRUITLESS
 from invspec.execution.pools.ray import RayExecutor
+from invspec.execution.pools.slurm import MINUTES, SlurmExecutor
 from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
+SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
+WORDS = {2: "two", 5: "five"}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -89,8 +93,32 @@ def test_the_entrypoint_of_the_manifest_chooses_ray() -> None:
 
 def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
     text = " ".join(RAY.split())
-    words = {2: "two", 5: "five"}
-    assert f"up to {words[MACHINE_LOSSES]} times: it starts again" in text
-    assert f"kills its process** has {words[ATTEMPTS]} tries" in text
+    assert f"up to {WORDS[MACHINE_LOSSES]} times: it starts again" in text
+    assert f"kills its process** has {WORDS[ATTEMPTS]} tries" in text
     ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
     assert ends in text
+
+
+def test_the_page_on_slurm_has_the_numbers_of_the_code() -> None:
+    text = " ".join(SLURM.split())
+    assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
+    assert f"unless {WORDS[FRUITLESS]} were lost in a row" in text
+    assert f"as with more memory than the job has, has {WORDS[ATTEMPTS]} tries" in text
+    assert f"(default: {MINUTES} minutes)" in text
+
+
+def test_the_commands_of_the_page_on_slurm_choose_its_executor() -> None:
+    first, second, *_ = commands(SLURM)
+    assert chosen(first) == SlurmExecutor(workers=8, minutes=240, patience=Choice().patience)
+    assert chosen(second) == SlurmExecutor(
+        workers=4, partition="gpu", gres="gpu:1", account="lab", patience=Choice().patience
+    )
+
+
+def chosen(words: list[str]) -> Any:
+    """The executor that the options of a command choose."""
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    assert options.pop("--store") == "/shared/store"
+    named = {name.removeprefix("--"): value for name, value in options.items()}
+    workers = int(named.pop("workers"))
+    return Choice(named.pop("executor"), workers=workers, **named).executor()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -17,6 +19,7 @@ from workbench import (
     ROOT,
     TINY,
     TOYS,
+    call,
     command,
     environment,
     perturb,
@@ -263,12 +266,12 @@ def test_the_command_runs_in_jobs(slurm, tmp_path):
 def test_a_run_that_ends_in_the_middle_leaves_no_jobs(slurm, tmp_path, how):
     content = {**TINY, "attacks": {"sleeps": {"seconds": 600}}}
     content["measures"] = {"accuracy": {"of": "sleeps"}}
-    call = [
+    words = [
         *COMMAND, "run", written(tmp_path, content), "--executor", "slurm", "--registry", TOYS,
         "--store", tmp_path / "store", "--workers", 3, "--host", "127.0.0.1",
     ]  # fmt: skip
     with (tmp_path / "output").open("wb") as output:
-        running = subprocess.Popen(list(map(str, call)), env=environment(), stderr=output)
+        running = subprocess.Popen(list(map(str, words)), env=environment(), stderr=output)
     try:
         await_words(tmp_path / "output", "train linear")
         # two run, and one waits for a node
@@ -277,6 +280,41 @@ def test_a_run_that_ends_in_the_middle_leaves_no_jobs(slurm, tmp_path, how):
         running.send_signal(how)
         running.wait(60)
     await_empty_queue()
+
+
+def test_the_job_array_of_the_documentation_shares_a_store(slurm, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "slurm.md").read_text()
+    (script,) = re.findall(r"^```sh\n(#!/bin/bash\n.*?)^```$", page, re.M | re.S)
+    spec = written(tmp_path, {**TINY, "seeds": [0, 1, 2, 3]})
+    changes = {
+        "0-23%8": "0-2%2",
+        "invspec-%A_%a.log": str(tmp_path / "%a.log"),
+        "run kamath_tradeoff": f"run {spec} --registry {TOYS}",
+        "/shared/store": str(tmp_path / "array"),
+    }
+    for words, replacement in changes.items():
+        assert words in script
+        script = script.replace(words, replacement)
+    (tmp_path / "array.sh").write_text(script)
+    program = tmp_path / "invspec"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    ask("sbatch", tmp_path / "array.sh")
+    await_empty_queue()
+    logs = [(tmp_path / f"{job}.log").read_text() for job in range(3)]
+    # each of the 12 tasks was computed by one of the jobs
+    computed = [int(number) for log in logs for number in re.findall(r"(\d+) computed", log)]
+    assert sum(computed) == 12
+    assert all("a toy" in log for log in logs)
+    call("run", spec, "--registry", TOYS, "--store", tmp_path / "local")
+    assert payloads(tmp_path / "array") == payloads(tmp_path / "local") != {}
+
+
+def test_variables_of_sbatch_reach_the_jobs(slurm, tmp_path, monkeypatch):
+    monkeypatch.setenv("SBATCH_CONSTRAINT", "nothing_like_this")
+    with pytest.raises(InvspecError, match=r"Slurm takes no jobs: .*[Ii]nvalid feature"):
+        list(execute([train()], Store(tmp_path), executor()))
 
 
 def await_words(path, words):
