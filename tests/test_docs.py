@@ -12,7 +12,7 @@ from workbench import ROOT
 
 from invspec.cli.executors import ENGINES, Choice
 from invspec.execution.pools.actors import NO_RETURN, NO_START
-from invspec.execution.pools.jobs import FRUITLESS
+from invspec.execution.pools.jobs import BRIEF, FRUITLESS
 from invspec.execution.pools.ray import RayExecutor
 from invspec.execution.pools.slurm import MINUTES, SlurmExecutor
 from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
@@ -102,7 +102,8 @@ def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
 def test_the_page_on_slurm_has_the_numbers_of_the_code() -> None:
     text = " ".join(SLURM.split())
     assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
-    assert f"unless {WORDS[FRUITLESS]} were lost in a row" in text
+    bound = f"{WORDS[FRUITLESS]} were lost in a row, each within {BRIEF / 60:.0f} minutes"
+    assert bound in text
     assert f"as with more memory than the job has, has {WORDS[ATTEMPTS]} tries" in text
     assert f"(default: {MINUTES} minutes)" in text
 

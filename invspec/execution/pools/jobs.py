@@ -11,8 +11,9 @@ from invspec.errors import InvspecError
 
 # seconds between two looks at the jobs while some have no pilot: usually, and after a loss
 LOOK, SOON = 15.0, 2.0
-# pilots lost in a row, without a task done, after which no more jobs replace them
-FRUITLESS = 5
+# pilots lost in a row, each in less than some seconds and without a task done, after which no more
+# jobs replace them
+FRUITLESS, BRIEF = 5, 600.0
 
 
 class State(Enum):
@@ -82,9 +83,9 @@ class Roster:
         self.refusals[job] = reason
         return is_new
 
-    def lost(self) -> None:
-        """A pilot was lost by no fault of its task."""
-        self._fruitless += 1
+    def lost(self, seconds: float) -> None:
+        """A pilot was lost some seconds after it came, by no fault of its task."""
+        self._fruitless = self._fruitless + 1 if seconds < BRIEF else 0
 
     def succeeded(self) -> None:
         """A pilot has done a task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -32,6 +32,12 @@ class Pilot:
     mark: str
     joined: bool = False
     task: Task | None = None
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it called."""
+        return time.monotonic() - self.since
 
     @property
     def name(self) -> str:
@@ -173,7 +179,7 @@ class PilotPool:
             pilot.task = None
             self.patience.forget(pilot.name)
         if message[0] in ENDING:
-            self.roster.lost()
+            self.roster.lost(pilot.age)
             self._drop(pilot)
         return events
 
@@ -202,13 +208,13 @@ class PilotPool:
         if state is State.CRASHED:
             words = self.roster.jobs.death(job)
             return lost(pilot.name, pilot.task, state.value + (words and f": {words}"))
-        self.roster.lost()
+        self.roster.lost(pilot.age)
         known = reason if state is State.RUNNING else state.value
         return lost(pilot.name, pilot.task, known, by_machine=True)
 
     def _lose(self, pilot: Pilot, reason: str) -> list[PoolEvent]:
         """Lose a pilot by no fault of its task."""
-        self.roster.lost()
+        self.roster.lost(pilot.age)
         task, joined = pilot.task, pilot.joined
         self._drop(pilot)
         return lost(pilot.name, task, reason, by_machine=True) if joined else []

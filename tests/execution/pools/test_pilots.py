@@ -423,6 +423,18 @@ def test_jobs_that_only_ever_die_are_not_replaced_for_ever(pool, queue):
     assert next(queue.numbers) == 3 + FRUITLESS
 
 
+def test_jobs_that_serve_for_a_while_are_replaced_as_often_as_they_end(pool, queue, monkeypatch):
+    monkeypatch.setattr(jobs, "BRIEF", 0.0)
+    queue.living.discard("2")
+    for job in ("1", *map(str, range(3, 3 + 2 * FRUITLESS))):
+        pilot = joined(pool, job)
+        queue.living.discard(job)
+        pilot.line.close()
+        next_events(pool)
+        pool.events()
+    assert len(queue.living) == 1
+
+
 def test_the_end_hangs_up_and_keeps_what_jobs_printed_only_after_trouble(pool, queue):
     pilot = joined(pool, "1")
     pool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -36,6 +37,7 @@ from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.pools.slurm import SlurmExecutor
 from invspec.execution.store import Store
+from invspec.registry import cards, methods
 
 pytestmark = pytest.mark.slow
 
@@ -245,6 +247,30 @@ def test_pilots_that_do_not_find_the_run_end_it_with_their_words(slurm, tmp_path
     with pytest.raises(InvspecError, match=r"no pilot is left: .*: another program answers"):
         list(execute([train()], Store(tmp_path), executor(workers=1)))
     await_empty_queue()
+
+
+def edited_once_surveyed(happened, path):
+    """The events of a run; when it has its keys, a file is edited, which workers read later."""
+    for event in happened:
+        if isinstance(event, events.Surveyed):
+            with path.open("a") as file:
+                file.write("\n# another version\n")
+        yield event
+
+
+def test_jobs_with_another_registry_are_refused_and_both_keys_named(slurm, tmp_path):
+    folder = shutil.copytree(TOYS, tmp_path / "toys", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOYS / "toy_methods.py", folder / "toy_jobs.py")
+    (folder / "attack" / "other.yaml").write_text("target: toy_jobs:Shift\nsummary: toy\n")
+    cards.add(folder)
+    goals = [perturb(methods.make("attack", "other", {}))]
+    happening = execute(goals, Store(tmp_path / "slurm"), executor())
+    try:
+        with pytest.raises(InvspecError, match="no pilot can work for this run: ") as caught:
+            list(edited_once_surveyed(happening, folder / "toy_jobs.py"))
+    finally:
+        cards._added.remove(folder.resolve())
+    assert re.search("the task has the key [0-9a-f]{12} here and [0-9a-f]{12}", str(caught.value))
 
 
 # ─ the command ─
