@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,9 +60,6 @@ class IndependenceCE(FlowTraining):
     permuted labels, like shuffled_labels, where Definition 7 minimises L_nCE. That script applies
     batch norm to the logits before the cross-entropy; this class does not.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     ce_weight: CrossEntropyWeight = 1.0
     prior: PriorOver = "nuisance"

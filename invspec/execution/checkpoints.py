@@ -29,16 +29,16 @@ class Checkpoints:
 
     def save(self, task: Task, state: dict[str, Any]) -> None:
         """Replace the checkpoint of a training. Raises Unwritable, and keeps the old one."""
-        # on a full disk torch.save to a file raises various errors; writing bytes always raises
-        # OSError
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
+        self.write(task, packed(state))
+
+    def write(self, task: Task, content: memoryview) -> None:
+        """Like save, for a state that is packed already."""
         path = self.path(task)
         with disk.writing(self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = disk.temporary(self.root, path.stem)
             try:
-                partial.write_bytes(buffer.getbuffer())
+                partial.write_bytes(content)
                 disk.flush(partial)
                 partial.replace(path)
             finally:
@@ -59,3 +59,11 @@ class Checkpoints:
     def delete(self, task: Task) -> None:
         """Delete the checkpoint of a training, if it has one."""
         self.path(task).unlink(missing_ok=True)
+
+
+def packed(state: dict[str, Any]) -> memoryview:
+    """A copy of a training's state as the content of a file."""
+    # on a full disk torch.save to a file raises various errors; writing bytes always raises OSError
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()

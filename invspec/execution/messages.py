@@ -19,6 +19,8 @@ from invspec.tasks import Task
 # One of
 #   ("joined", host, device)             the worker is ready
 #   ("progress", done, total, numbers)   as in events.Progress
+#   ("computed",)                        its artifact is being written, and another task may come:
+#                                        no event; a pool need not make use of it
 #   ("done", seconds)
 #   ("failed", reason)                   reason may end with a hint
 #   ("no_memory", reason)                as "failed"; where workers share a device, the task is
@@ -42,7 +44,7 @@ def events_of(message: Message, worker: str, task: Task | None) -> list[PoolEven
     match message:
         case ("joined", str(host), str(device)):
             return [WorkerJoined(worker, host, device)]
-        case ("alive",):
+        case ("alive",) | ("computed",):
             return []
         case ("unwritable", str(reason)):
             raise Unwritable(reason)
@@ -60,16 +62,14 @@ def _of_task(message: Message, worker: str, task: Task) -> list[PoolEvent]:
         case ("failed" | "no_memory", str(reason)):
             return [Failed(task, reason)]
         case ("faulty", str(reason)):
-            return lost(worker, task, f"{worker}: {reason}")
+            return lost(worker, task, reason=f"{worker}: {reason}")
         case ("refused", str(reason)):
-            return lost(worker, task, f"{worker} refuses the task: {reason}", by_machine=True)
+            refusal = f"{worker} refuses the task: {reason}"
+            return lost(worker, task, reason=refusal, by_machine=True)
         case _:
             raise AssertionError(f"unknown message {message!r} from worker {worker}")
 
 
-def lost(
-    worker: str, task: Task | None, reason: str, *, by_machine: bool = False
-) -> list[PoolEvent]:
-    """The events of a worker that ended, perhaps in the middle of a task."""
-    of_task = [] if task is None else [Lost(task, reason, by_machine)]
-    return [WorkerLost(worker, reason), *of_task]
+def lost(worker: str, *tasks: Task, reason: str, by_machine: bool = False) -> list[PoolEvent]:
+    """The events of a worker that ended, perhaps in the middle of tasks."""
+    return [WorkerLost(worker, reason), *(Lost(task, reason, by_machine) for task in tasks)]

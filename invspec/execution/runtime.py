@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 
 from invspec.data import Journal
+from invspec.execution.checkpoints import packed
 from invspec.execution.store import Store
+from invspec.execution.writer import Writer
 from invspec.memory import Limits
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, Train, key, needs
@@ -26,7 +29,7 @@ class StoreRuntime:
 
     def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
-        self.limits = Limits()
+        self.limits, self.writer = Limits(), Writer()
         # digests of what was loaded, by key
         self._loaded: dict[str, str] = {}
         self._reported = -self.pause
@@ -59,7 +62,7 @@ class StoreRuntime:
 
 
 class StoreJournal(Journal):
-    """Reports a training's progress, and saves checkpoints.
+    """Reports a training's progress, and saves checkpoints while it goes on.
 
     They are at least `pause` seconds apart, and so far that they take at most `share` of the time.
     """
@@ -75,10 +78,13 @@ class StoreJournal(Journal):
         return self.runtime.store.checkpoints.load(self.task)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Save a checkpoint, unless it is too soon."""
-        if (start := time.monotonic()) < self._due:
-            return
-        self.runtime.store.checkpoints.save(self.task, state)
+        """Save a checkpoint, unless it is too soon. Raises Unwritable if the last one failed."""
+        start, writer = time.monotonic(), self.runtime.writer
+        if start >= self._due and not writer.is_busy:
+            writer.submit(partial(self._write, start, packed(state)))
+
+    def _write(self, start: float, content: memoryview) -> None:
+        self.runtime.store.checkpoints.write(self.task, content)
         end = time.monotonic()
         self._due = end + max(self.pause, (end - start) * (1 / self.share - 1))
 

@@ -1,4 +1,7 @@
-"""A worker: receives tasks through a channel and saves their artifacts in the store."""
+"""A worker: receives tasks through a channel and saves their artifacts in the store.
+
+An artifact is saved while the next task is computed, if the run sends one.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,8 +30,11 @@ from invspec.execution.pulse import PULSE, Shared, pulse
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
 from invspec.perform import dispatch, proxies
+from invspec.perform.runtime import Artifact
 from invspec.registry import cards
 from invspec.tasks import Perturb, Task, Train, key
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,20 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
         # before the device's name is asked for, which starts CUDA
         with reproducible(device):
             channel.send(("joined", platform.node(), device_name(device)))
-            while (message := _next_message(channel, runtime, config.pulse)) is not None:
-                channel.send(message)
-                if message[0] in ENDING:
+            while (outcome := _next_outcome(channel, runtime, config.pulse)) is not None:
+                if isinstance(outcome, Computed):
+                    runtime.writer.submit(partial(_save, outcome, runtime, channel, config.pulse))
+                    channel.send(("computed",))
+                    continue
+                # messages about a task come after those about earlier tasks
+                runtime.writer.wait()
+                channel.send(outcome)
+                if outcome[0] in ENDING:
                     return False
     except OSError:
         # the run has ended and closed its end of the channel
         pass
+    runtime.writer.wait()
     return True
 
 
@@ -76,8 +92,23 @@ def serve_process(pipe: Connection, config: WorkerConfig) -> None:
         os._exit(1)
 
 
-def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Message | None:
-    """Perform the next task. Returns the last message about it; None if the run has ended."""
+@dataclass(frozen=True)
+class Computed:
+    """The artifact of a task, which took some seconds, and facts about it for made.json."""
+
+    task: Task
+    artifact: Artifact
+    seconds: float
+    facts: Mapping[str, Any]
+
+
+def _next_outcome(
+    channel: Shared, runtime: StoreRuntime, seconds: float
+) -> Computed | Message | None:
+    """Compute the next task. Returns its artifact or the last message; None if the run has ended.
+
+    Sends a sign of life every few seconds.
+    """
     try:
         task = channel.receive()
     except InvspecError as problem:
@@ -86,23 +117,58 @@ def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Mes
         return None
     settle(runtime.device)
     with pulse(channel, seconds):
-        return perform(task, runtime)
+        return _guarded(task, runtime, _compute)
+
+
+def _save(computed: Computed, runtime: StoreRuntime, channel: Shared, seconds: float) -> None:
+    """Save an artifact, and send the last message about its task."""
+    with pulse(channel, seconds):
+        message = save(computed, runtime)
+    # the run may have ended; the next message notices it, too
+    with suppress(OSError):
+        channel.send(message)
 
 
 def perform(task: Task, runtime: StoreRuntime) -> Message:
     """Perform a task and save its artifact. Returns the last message about it."""
+    outcome = _guarded(task, runtime, _compute)
+    return save(outcome, runtime) if isinstance(outcome, Computed) else outcome
+
+
+def save(computed: Computed, runtime: StoreRuntime) -> Message:
+    """Save an artifact. Returns the last message about its task."""
+
+    def save_artifact(task: Task, runtime: StoreRuntime) -> Message:
+        runtime.store.save(task, computed.artifact, **computed.facts)
+        if isinstance(task, Train):
+            runtime.store.checkpoints.delete(task)
+        return ("done", computed.seconds)
+
+    return _guarded(computed.task, runtime, save_artifact)
+
+
+def _compute(task: Task, runtime: StoreRuntime) -> Computed:
     start = time.monotonic()
+    artifact = dispatch.perform(task, runtime)
+    seconds = time.monotonic() - start
+    # a checkpoint that could not be written ends the run
+    runtime.writer.wait()
+    facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
+    facts |= {
+        "inputs": runtime.inputs(task),
+        "seconds": round(seconds, 3),
+        "device": device_name(runtime.device),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Computed(task, artifact, seconds, facts)
+
+
+def _guarded(
+    task: Task, runtime: StoreRuntime, work: Callable[[Task, StoreRuntime], T]
+) -> T | Message:
+    """What a piece of work returns or, if it fails, the last message about the task."""
     try:
-        artifact = dispatch.perform(task, runtime)
-        seconds = time.monotonic() - start
-        facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
-        facts |= {
-            "inputs": runtime.inputs(task),
-            "seconds": round(seconds, 3),
-            "device": device_name(runtime.device),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        runtime.store.save(task, artifact, **facts)
+        return work(task, runtime)
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except dispatch.NoMemory as problem:
@@ -117,9 +183,6 @@ def perform(task: Task, runtime: StoreRuntime) -> Message:
             return ("faulty", f"{type(problem).__name__}: {first_line(problem)}")
         # a method that calls sys.exit must not end its worker
         return ("failed", _save_traceback(task, problem, runtime.store))
-    if isinstance(task, Train):
-        runtime.store.checkpoints.delete(task)
-    return ("done", seconds)
 
 
 def is_device_fault(problem: BaseException) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -37,9 +36,6 @@ class AlexNetCIFAR(StandardisingModel):
     Deviates: pixels are standardised by the mean and deviation of CIFAR-10; the published code uses
     those of ImageNet.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     mean: Mean = CIFAR10_MEAN
     std: Std = CIFAR10_STD

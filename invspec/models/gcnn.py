@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from invspec.equivariant.model import (
@@ -33,9 +31,6 @@ class GCNN(EquivariantModel, TableOne):
     but with 38 coefficients where 36 would do (26,750 parameters in the convolutions instead of
     25,350).
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     head: Head = "flatten"
 

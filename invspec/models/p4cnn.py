@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 from torch import nn
 
@@ -25,9 +23,6 @@ class P4CNN(EquivariantModel):
     Deviates: kernels come from e2cnn's basis, which spans Cohen and Welling's with a few more
     coefficients.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     channels: int = Field(default=10, ge=1, description="fields of every convolution but the last")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout rate of the maps")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from invspec.layers.standardise import StandardisedNet
@@ -13,9 +11,6 @@ from invspec.ops.types import Shape
 
 class StdCNN(TableOne):
     """Four unpadded 3 x 3 convolutions, two max-poolings, two linear layers; no batch norm."""
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         height, width = self.pooled(shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
@@ -28,9 +28,6 @@ class TimmModel(StandardisingModel):
 
     Raises: InvspecError if timm is not installed, ValueError if it has no such net.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     arch: str = Field(
         default="resnet18", min_length=1, description="name of the net, one of timm.list_models()"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pydantic import Field, field_validator
@@ -42,9 +42,6 @@ class TorchvisionModel(StandardisingModel):
     The weights are torchvision's initial ones. The defence torchvision_weights loads the published
     weights, the defence pretrained loads weights from a file.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     arch: str = Field(
         default="resnet18", description="name of the net, one of torchvision.models.list_models()"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 from torch import nn
 
@@ -21,9 +19,6 @@ class Z2CNN(StandardisingModel):
     The logits are the maxima over the positions of the last map, which has one position for 28 x 28
     images.
     """
-
-    # Version 1 drew dropout masks from the generator of the device.
-    version: ClassVar[int] = 2
 
     channels: int = Field(
         default=20, ge=1, description="channels of every convolution but the last"

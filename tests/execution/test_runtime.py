@@ -50,6 +50,7 @@ def test_a_killed_training_continues_to_the_same_bytes(tmp_path, monkeypatch, mo
 
     def save_and_die(journal, state):
         save(journal, state)
+        journal.runtime.writer.wait()
         if len(state["history"]) == 2:
             raise Killed
 
@@ -70,11 +71,13 @@ def test_a_killed_training_continues_to_the_same_bytes(tmp_path, monkeypatch, mo
 
 def test_short_epochs_do_not_all_save_a_checkpoint(tmp_path):
     task = train(defence=Standard(epochs=5, batch_size=8, lr=0.1))
-    journal = runtime_of(tmp_path).journal(task)
+    runtime = runtime_of(tmp_path)
+    journal = runtime.journal(task)
     journal.save({"epoch": 1})
     assert journal.resume() is None
     journal._due = 0
     journal.save({"epoch": 2})
+    runtime.writer.wait()
     journal.save({"epoch": 3})
     assert journal.resume() == {"epoch": 2}
 
@@ -88,17 +91,19 @@ def test_checkpoints_are_five_seconds_apart_and_take_a_twentieth_of_the_time(
     now = 0.0
     saved = []
 
-    def save(self, task, state):
+    def write(self, task, content):
         nonlocal now
         now += cost
         saved.append(now)
 
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    monkeypatch.setattr(Checkpoints, "save", save)
-    journal = runtime_of(tmp_path).journal(train())
+    monkeypatch.setattr(Checkpoints, "write", write)
+    runtime = runtime_of(tmp_path)
+    journal = runtime.journal(train())
     while now < 1020:
         now += 0.5
         journal.save({})
+        runtime.writer.wait()
     pauses = [after - before - cost for before, after in itertools.pairwise(saved)]
     assert min(pauses) >= 5
     assert cost * (len(saved) - 1) <= 0.05 * (saved[-1] - saved[0])

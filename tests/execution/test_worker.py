@@ -21,6 +21,7 @@ from invspec.execution.worker import (
     serve,
     serve_process,
 )
+from invspec.perform.runtime import Artifact
 from invspec.registry.cards import names
 from invspec.tasks import key
 
@@ -45,7 +46,9 @@ def test_a_worker_serves_until_its_pipe_closes(tmp_path):
     assert ours.recv() == ("joined", platform.node(), "cpu")
     while (message := ours.recv())[0] == "progress":
         pass
-    assert message[0] == "done"
+    assert message == ("computed",)
+    assert ours.recv()[0] == "done"
+    assert train() in Store(tmp_path)
     ours.close()
     thread.join(timeout=10)
     assert not thread.is_alive()
@@ -126,9 +129,9 @@ def test_what_a_plug_in_changed_is_set_again_for_the_next_task(tmp_path, monkeyp
         found.append((torch.get_num_threads(), torch.backends.cudnn.conv.fp32_precision))
         torch.set_num_threads(2)
         torch.backends.fp32_precision = "tf32"
-        return ("done", 0.0)
+        return Artifact({})
 
-    monkeypatch.setattr(worker, "perform", change)
+    monkeypatch.setattr(worker.dispatch, "perform", change)
     ours, theirs = Pipe()
     for message in (assigned(train()), assigned(train()), None):
         ours.send(message)

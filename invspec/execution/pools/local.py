@@ -57,10 +57,12 @@ class WorkerPool:
             name: kind(name, config) for name, config in zip(names, configs, strict=True)
         }
         self.patience = Patience(patience)
+        # events of workers that were replaced
+        self._buried: list[PoolEvent] = []
         self.sharing = Sharing({name: w.config.device for name, w in self.workers.items()})
 
     def idle(self) -> str | None:
-        """The name of a worker without a task that may get one, None if there is none."""
+        """The name of a worker that may get a task, None if there is none."""
         idle = (name for name, worker in self.workers.items() if worker.task is None)
         return next((name for name in idle if self.sharing.is_open(name)), None)
 
@@ -69,7 +71,7 @@ class WorkerPool:
         try:
             self.workers[worker].send(task)
         except OSError:
-            self.workers[worker] = WorkerProcess(worker, self.workers[worker].config)
+            self._replace(self.workers[worker])
             self.workers[worker].send(task)
         chosen = self.workers[worker]
         chosen.task = task
@@ -78,7 +80,8 @@ class WorkerPool:
 
     def events(self) -> list[PoolEvent]:
         """Wait for a message of any working worker, for a second at most."""
-        happened = [event for name in self._next_alone() for event in self._give_alone(name)]
+        happened, self._buried = self._buried, []
+        happened += [event for name in self._next_alone() for event in self._give_alone(name)]
         working = {worker.pipe: worker for worker in self._working()}
         if not working:
             return happened
@@ -95,42 +98,62 @@ class WorkerPool:
 
     def _working(self) -> Iterator[Worker]:
         for name, worker in self.workers.items():
-            if worker.task is not None and not self.sharing.waits(name):
+            if worker.tasks and not self.sharing.waits(name):
                 yield worker
-
-    def _release(self, worker: Worker) -> None:
-        """Take the task from a worker that finished or lost it."""
-        worker.task = None
-        self.sharing.release(worker.name)
-        self.patience.forget(worker.name)
 
     def _receive(self, worker: Worker) -> list[PoolEvent]:
         """Read a message of a working worker as events."""
-        task = worker.task
         try:
             message: Message = worker.pipe.recv()
         except (EOFError, OSError):
-            self._release(worker)
-            return lost(worker.name, task, worker.cause_of_death())
+            return self._bury(worker)
         self.patience.heard(worker.name)
         worker.joined |= message[0] == "joined"
         if message[0] == "no_memory" and self.sharing.wait(worker.name):
             self.patience.forget(worker.name)
             return []
+        task = worker.task if message[0] == "progress" else next(iter(worker.tasks), None)
+        if message[0] == "computed":
+            worker.saving = self._take(worker)
         if message[0] in LAST:
-            self._release(worker)
+            self._end_oldest(worker)
         if message[0] in ENDING:
             # the next task starts another one
             worker.stop()
         return events_of(message, worker.name, task)
 
+    def _take(self, worker: Worker) -> Task | None:
+        """Take the task that a worker computes from it: its device is free for another one."""
+        task, worker.task = worker.task, None
+        self.sharing.release(worker.name)
+        return task
+
+    def _end_oldest(self, worker: Worker) -> None:
+        """Take the oldest task from a worker, which finished or failed."""
+        if worker.saving is None:
+            self._take(worker)
+        worker.saving = None
+        if worker.task is None:
+            self.patience.forget(worker.name)
+
+    def _bury(self, worker: Worker, reason: str | None = None) -> list[PoolEvent]:
+        """The events of a worker that has ended, with all its tasks."""
+        tasks = worker.tasks
+        while worker.tasks:
+            self._end_oldest(worker)
+        return lost(worker.name, *tasks, reason=reason or worker.cause_of_death())
+
+    def _replace(self, worker: Worker) -> None:
+        """Start a process in the place of a worker that ended, perhaps while it saved."""
+        if worker.saving is not None:
+            self._buried += lost(worker.name, worker.saving, reason=worker.cause_of_death())
+        self.workers[worker.name] = WorkerProcess(worker.name, worker.config)
+
     def _give_up(self, worker: Worker) -> list[PoolEvent]:
         """Kill a silent worker."""
         assert isinstance(worker, WorkerProcess), f"a thread is watched: {worker.name}"
-        task = worker.task
-        self._release(worker)
         worker.kill()
-        return lost(worker.name, task, f"worker {worker.name} {self.patience.reason}")
+        return self._bury(worker, f"worker {worker.name} {self.patience.reason}")
 
     def _next_alone(self) -> list[str]:
         return self.sharing.next([worker.name for worker in self._working()])

@@ -11,14 +11,14 @@ from invspec.tasks import Task
 
 
 class Pool(Protocol):
-    """Workers of one run, known by name. Each performs one task at a time.
+    """Workers of one run, known by name. Each computes one task at a time.
 
     Only tasks travel to workers. A worker reads inputs from the store and writes its artifact
     there, so performing a task twice is harmless.
     """
 
     def idle(self) -> str | None:
-        """The name of a worker without a task, None if there is none."""
+        """The name of a worker that may get a task, None if there is none."""
         ...
 
     def give(self, worker: str, task: Task) -> None:
@@ -28,7 +28,8 @@ class Pool(Protocol):
     def events(self) -> Sequence[PoolEvent]:
         """Wait for messages of busy workers, for about a second at most.
 
-        A worker is idle again after its Lost, Done or Failed. Raises: Unwritable.
+        A worker is idle again after its Lost, Done or Failed, or while it saves what it computed.
+        Raises: Unwritable.
         """
         ...
 

@@ -22,11 +22,15 @@ TIMEOUT = 10
 
 
 class Worker(ABC):
-    """A running worker. task is None while it is idle; joined, once it said that it is ready."""
+    """A running worker. task is what it computes, saving what it computed before; None for nothing.
+
+    joined says whether it said that it is ready.
+    """
 
     def __init__(self, name: str, config: WorkerConfig) -> None:
         self.name, self.config = name, config
         self.task: Task | None = None
+        self.saving: Task | None = None
         self.joined = False
         self.pipe, worker_end = CONTEXT.Pipe()
         self._launch(worker_end)
@@ -34,6 +38,11 @@ class Worker(ABC):
     def send(self, task: Task) -> None:
         """Send a task. Raises OSError if the worker has ended."""
         self.pipe.send((task, key(task)))
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that would be lost with it, the oldest first."""
+        return [task for task in (self.saving, self.task) if task is not None]
 
     @abstractmethod
     def _launch(self, pipe: Connection) -> None:

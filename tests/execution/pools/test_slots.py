@@ -10,6 +10,7 @@ from invspec.execution import wire
 from invspec.execution.pools import slots
 from invspec.execution.pools.slots import QueueChannel, Slot, Terms, admit, appears, check_versions
 from invspec.execution.provenance import versions
+from invspec.execution.runtime import StoreRuntime
 from invspec.execution.worker import WorkerConfig
 
 
@@ -26,7 +27,9 @@ def config(root, *registries):
 TERMS = Terms.of_this_process()
 
 
-def test_a_slot_joins_and_streams_the_messages_of_a_task(tmp_path, cards_of_toys):
+def test_a_slot_joins_and_streams_the_messages_of_a_task(tmp_path, cards_of_toys, monkeypatch):
+    # the task fails, because the net that it attacks is not in the store
+    monkeypatch.setattr(StoreRuntime, "patience", 0)
     slot = Slot(config(tmp_path), TERMS)
     message, mark = slot.join()
     assert message[0] == "joined"
