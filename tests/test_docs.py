@@ -14,8 +14,10 @@ from invspec.cli.executors import ENGINES, Choice
 from invspec.execution.determinism import CUBLAS, CUBLAS_SETTINGS
 from invspec.execution.devices import SPARES
 from invspec.execution.pools.actors import NO_RETURN, NO_START
+from invspec.execution.pools.jobs import BRIEF, FRUITLESS
 from invspec.execution.pools.local import GPU_BATCH
 from invspec.execution.pools.ray import RayExecutor
+from invspec.execution.pools.slurm import MINUTES, SlurmExecutor
 from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
 from invspec.memory import BLOCK
 from invspec.perform.cuda_graphs import VARIABLE
@@ -25,6 +27,8 @@ from invspec.perform.room import PART
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 GPU = " ".join((ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").split())
 RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
+SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
+WORDS = {2: "two", 5: "five"}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -97,9 +101,8 @@ def test_the_entrypoint_of_the_manifest_chooses_ray() -> None:
 
 def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
     text = " ".join(RAY.split())
-    words = {2: "two", 5: "five"}
-    assert f"up to {words[MACHINE_LOSSES]} times: it starts again" in text
-    assert f"kills its process** has {words[ATTEMPTS]} tries" in text
+    assert f"up to {WORDS[MACHINE_LOSSES]} times: it starts again" in text
+    assert f"kills its process** has {WORDS[ATTEMPTS]} tries" in text
     ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
     assert ends in text
 
@@ -121,3 +124,29 @@ def test_the_page_on_gpus_has_the_numbers_of_the_code() -> None:
 def test_readme_names_every_page() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES if f"(docs/{page.name})" not in readme] == []
+
+
+def test_the_page_on_slurm_has_the_numbers_of_the_code() -> None:
+    text = " ".join(SLURM.split())
+    assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
+    bound = f"{WORDS[FRUITLESS]} were lost in a row, each within {BRIEF / 60:.0f} minutes"
+    assert bound in text
+    assert f"as with more memory than the job has, has {WORDS[ATTEMPTS]} tries" in text
+    assert f"(default: {MINUTES} minutes)" in text
+
+
+def test_the_commands_of_the_page_on_slurm_choose_its_executor() -> None:
+    first, second, *_ = commands(SLURM)
+    assert chosen(first) == SlurmExecutor(workers=8, minutes=240, patience=Choice().patience)
+    assert chosen(second) == SlurmExecutor(
+        workers=4, partition="gpu", gres="gpu:1", account="lab", patience=Choice().patience
+    )
+
+
+def chosen(words: list[str]) -> Any:
+    """The executor that the options of a command choose."""
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    assert options.pop("--store") == "/shared/store"
+    named = {name.removeprefix("--"): value for name, value in options.items()}
+    workers = int(named.pop("workers"))
+    return Choice(named.pop("executor"), workers=workers, **named).executor()

@@ -10,7 +10,16 @@ from invspec.errors import SpecError, suggest
 if TYPE_CHECKING:
     from invspec.execution.pools.pool import Executor
 
-ENGINES = ("local", "ray")
+ENGINES = ("local", "ray", "slurm")
+# options that some engines alone understand
+SPECIFIC = {
+    "address": "ray",
+    "partition": "slurm",
+    "time": "slurm",
+    "gres": "slurm",
+    "account": "slurm",
+    "host": "slurm",
+}
 
 
 @dataclass(frozen=True)
@@ -24,11 +33,16 @@ class Choice:
     batch_size: int | None = None
     address: str | None = None
     patience: float = 120
+    partition: str | None = None
+    time: str | None = None
+    gres: str | None = None
+    account: str | None = None
+    host: str | None = None
 
     def executor(self) -> Executor:
         """The executor. Raises SpecError if options contradict each other or name nothing."""
         self._check()
-        return _ray(self) if self.engine == "ray" else _local(self)
+        return {"local": _local, "ray": _ray, "slurm": _slurm}[self.engine](self)
 
     def first_device(self) -> str:
         """The device of this machine on which a run measures what specs leave open."""
@@ -46,9 +60,13 @@ class Choice:
                 where="--workers",
                 hint="--devices cpu,cpu starts two CPU workers",
             )
-        if self.address is not None and self.engine == "local":
-            hint = "add --executor ray"
-            raise SpecError("needs another executor than local", where="--address", hint=hint)
+        for option, engine in SPECIFIC.items():
+            if getattr(self, option) is not None and self.engine != engine:
+                text, hint = f"needs the executor {engine}", f"add --executor {engine}"
+                raise SpecError(text, where=f"--{option}", hint=hint)
+        if self.per_device > 1 and self.engine == "slurm":
+            hint = "--gres shard:1 shares a GPU, where the cluster has shards"
+            raise SpecError("is not for --executor slurm", where="--per-device", hint=hint)
         if self.devices is not None and self.engine != "local":
             hint = "give --workers and --per-device: the cluster chooses the devices"
             raise SpecError("is for --executor local", where="--devices", hint=hint)
@@ -67,4 +85,19 @@ def _ray(choice: Choice) -> Executor:
 
     return RayExecutor(
         choice.address, choice.workers, choice.per_device, choice.batch_size, choice.patience
+    )
+
+
+def _slurm(choice: Choice) -> Executor:
+    from invspec.execution.pools.slurm import MINUTES, SlurmExecutor, minutes
+
+    return SlurmExecutor(
+        workers=choice.workers or 1,
+        partition=choice.partition,
+        minutes=MINUTES if choice.time is None else minutes(choice.time),
+        gres=choice.gres,
+        account=choice.account,
+        host=choice.host,
+        batch_size=choice.batch_size,
+        patience=choice.patience,
     )

@@ -23,12 +23,25 @@ from invspec.cli.options import (
 Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="number of workers (default: one per GPU, else one per core)"),
+    typer.Option(
+        min=1, help="number of workers (default: one per GPU, else one per core; 1 on slurm)"
+    ),
 ]
 PerDevice = Annotated[int, typer.Option(min=1, help="number of workers that share a GPU")]
-Engine = Annotated[str, typer.Option("--executor", help="local, or ray: a Ray cluster")]
+Engine = Annotated[
+    str, typer.Option("--executor", help="local, ray: a Ray cluster, or slurm: jobs of Slurm")
+]
 Address = Annotated[
     str | None, typer.Option(help="host:port of a Ray cluster (default: one on this machine)")
+]
+Partition = Annotated[str | None, typer.Option(help="Slurm's partition (default: the site's)")]
+Time = Annotated[
+    str | None, typer.Option(help="time limit of a Slurm job, which then continues as another (60)")
+]
+Gres = Annotated[str | None, typer.Option(help="resources of a Slurm job, such as gpu:1")]
+Account = Annotated[str | None, typer.Option(help="Slurm's account")]
+Host = Annotated[
+    str | None, typer.Option(help="name or address of this machine that Slurm's nodes can reach")
 ]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
@@ -48,6 +61,11 @@ def run(
     per_device: PerDevice = 1,
     executor: Engine = "local",
     address: Address = None,
+    partition: Partition = None,
+    time: Time = None,
+    gres: Gres = None,
+    account: Account = None,
+    host: Host = None,
     batch_size: BatchSize = None,
     patience: Patience = 120,
     lease: Lease = 60,
@@ -60,7 +78,20 @@ def run(
 ) -> None:
     """Run what is missing, with live progress, then report."""
     options.set_data(data)
-    choice = Choice(executor, devices, workers, per_device, batch_size, address, patience)
+    choice = Choice(
+        engine=executor,
+        devices=devices,
+        workers=workers,
+        per_device=per_device,
+        batch_size=batch_size,
+        address=address,
+        patience=patience,
+        partition=partition,
+        time=time,
+        gres=gres,
+        account=account,
+        host=host,
+    )
     try:
         from invspec.cli import last_run, session
 

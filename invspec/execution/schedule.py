@@ -22,7 +22,8 @@ from invspec.tasks import Task, Train, needs, needs_device
 
 # a worker that dies costs its task one retry; a task that kills two workers fails
 ATTEMPTS = 2
-# losses that the task is not to blame for, as of a preempted machine, after which it fails, too
+# losses that the task is not to blame for, as of a preempted machine, after which it fails, too;
+# only those count since which it has come no further than before
 MACHINE_LOSSES = 5
 
 
@@ -49,6 +50,9 @@ class Schedule:
         self._ready: dict[bool, list[tuple[tuple[bool, int], Task]]] = {True: [], False: []}
         self._attempts: Counter[Task] = Counter()
         self._machine_losses: Counter[Task] = Counter()
+        # how far a task ever came, and how far it had come at its last loss
+        self._furthest: Counter[Task] = Counter()
+        self._before: Counter[Task] = Counter()
         self._unavailable: set[Task] = set()
         # tasks that another run has: those to look at later, and all that ever were
         self._deferred: list[Task] = []
@@ -115,6 +119,8 @@ class Schedule:
 
     def record(self, event: TaskEvent) -> Progress | Retried | Done | Failed:
         """Record an event. Returns the event to yield: a lost task may be retried."""
+        if isinstance(event, Progress):
+            self._furthest[event.task] = max(self._furthest[event.task], event.done)
         outcome = self._after_loss(event) if isinstance(event, Lost) else event
         return self.finish(outcome) if isinstance(outcome, Done | Failed) else outcome
 
@@ -129,7 +135,7 @@ class Schedule:
         task = event.task
         if event.by_machine:
             self._attempts[task] -= 1
-            self._machine_losses[task] += 1
+            self._count_machine_loss(task)
             if self._machine_losses[task] <= MACHINE_LOSSES:
                 return self._retry(task, event.reason)
             return Failed(task, f"{event.reason}, after {MACHINE_LOSSES} other losses")
@@ -137,6 +143,13 @@ class Schedule:
             return self._retry(task, event.reason)
         hint = "if it ran out of memory, lower --batch-size"
         return Failed(task, f"{event.reason} in each of {ATTEMPTS} attempts\nhint: {hint}")
+
+    def _count_machine_loss(self, task: Task) -> None:
+        """Count a loss. A task that comes further each time may be lost as often as it takes."""
+        if self._furthest[task] > self._before[task]:
+            self._before[task] = self._furthest[task]
+            self._machine_losses[task] = 0
+        self._machine_losses[task] += 1
 
     def _retry(self, task: Task, reason: str) -> Retried:
         self._push(task)

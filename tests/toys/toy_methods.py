@@ -249,6 +249,30 @@ class Resting(Journal):
         time.sleep(self.nap)
 
 
+class Recorded(Plodding):
+    """Plodding that keeps every state, and writes a line with its process for each."""
+
+    log: str = Field(default="", description="file of the lines")
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        return super().train(model, data, rng, Recording(journal, Path(self.log)))
+
+
+class Recording(Journal):
+    """Another journal, which writes a line into a file after each state that it keeps."""
+
+    def __init__(self, journal: Journal, log: Path) -> None:
+        self.resume, self.step = journal.resume, journal.step
+        self.journal, self.log = journal, log
+        # the store's journal would leave most states out
+        vars(journal).update(pause=0.0, share=1.0, _due=0.0)
+
+    def save(self, state: dict[str, Any]) -> None:
+        self.journal.save(state)
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
 class TiedNet(nn.Module):
     """Two names for one weight, in a row."""
 
