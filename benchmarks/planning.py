@@ -76,6 +76,9 @@ class InstantPool:
     def idle(self) -> str | None:
         return "instant" if self.task is None else None
 
+    def spare(self) -> str | None:
+        return None
+
     def give(self, worker: str, task: Task) -> None:
         self.task = task
 
