@@ -34,6 +34,11 @@ class Pilot:
     task: Task | None = None
     since: float = field(default_factory=time.monotonic)
 
+    def lost(self, reason: str, *, by_machine: bool = False) -> list[PoolEvent]:
+        """The events of its loss, and of that of its task."""
+        tasks = () if self.task is None else (self.task,)
+        return lost(self.name, *tasks, reason=reason, by_machine=by_machine)
+
     @property
     def age(self) -> float:
         """Seconds since it called."""
@@ -128,7 +133,7 @@ class PilotPool:
         if before := self.pilots.get(pilot.name):
             return self._lose(before, reason)
         before, *_ = self._gone.pop(pilot.job, (None,))
-        return [] if before is None else lost(before.name, before.task, reason, by_machine=True)
+        return [] if before is None else before.lost(reason, by_machine=True)
 
     def _join(self, pilot: Pilot, message: Message) -> list[PoolEvent]:
         mark = self.root / "partial" / Path(pilot.mark).name
@@ -207,17 +212,16 @@ class PilotPool:
         del self._gone[job]
         if state is State.CRASHED:
             words = self.roster.jobs.death(job)
-            return lost(pilot.name, pilot.task, state.value + (words and f": {words}"))
+            return pilot.lost(state.value + (words and f": {words}"))
         self.roster.lost(pilot.age)
         known = reason if state is State.RUNNING else state.value
-        return lost(pilot.name, pilot.task, known, by_machine=True)
+        return pilot.lost(known, by_machine=True)
 
     def _lose(self, pilot: Pilot, reason: str) -> list[PoolEvent]:
         """Lose a pilot by no fault of its task."""
         self.roster.lost(pilot.age)
-        task, joined = pilot.task, pilot.joined
         self._drop(pilot)
-        return lost(pilot.name, task, reason, by_machine=True) if joined else []
+        return pilot.lost(reason, by_machine=True) if pilot.joined else []
 
     def _drop(self, pilot: Pilot) -> None:
         """Hang up. The next look finds whether its job has ended."""
