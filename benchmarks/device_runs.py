@@ -16,6 +16,7 @@ import yaml
 from findings import Finding, equal
 
 from invspec.cli.run import run
+from invspec.perform.cuda_graphs import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 # every epoch is saved, so that a run can be killed after the first; the report is left out
@@ -26,16 +27,19 @@ StoreJournal.pause, session.show = 0, lambda *_: None
 main()
 """
 # how long a run is waited for, and how long one is timed: its rate is known sooner
-PATIENCE, TIMED = 120, 45
+PATIENCE, TIMED = 120, 25
 
 
 class Run:
     """`invspec run` of a spec in a store below folder, in a group of processes."""
 
-    def __init__(self, folder: Path, name: str, spec: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, spec: Path, *options: str, graphs: bool = True
+    ) -> None:
         self.store = folder / name
         call = [sys.executable, "-c", MAIN, "run", str(spec), "--store", str(self.store), *options]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
+        environment[VARIABLE] = "on" if graphs else "off"
         self.log = (folder / f"{name}.log").open("a+")
         self.process = subprocess.Popen(
             call, env=environment, stdout=self.log, stderr=self.log, start_new_session=True
@@ -74,15 +78,17 @@ class Run:
         return {str(path.relative_to(self.store)): path.read_bytes() for path in paths}
 
 
-def spec_of(folder: Path, name: str, seeds: int, epochs: int) -> Path:
-    """Trainings on digits, each with an attack and a score; the net has dropout."""
+def spec_of(
+    folder: Path, name: str, seeds: int, epochs: int, steps: tuple[int, ...] = (20,)
+) -> Path:
+    """Trainings on digits, each with attacks of some steps and a score; the net has dropout."""
     content: dict[str, Any] = {
         "title": name,
         "seeds": list(range(seeds)),
         "datasets": {"digits": {}},
         "models": {"stdcnn": {}},
         "defences": {"standard": {"epochs": epochs, "lr": 0.05}},
-        "attacks": {"pgd": {"eps": 0.1, "steps": 20}},
+        "attacks": {"pgd": {"eps": 0.1, "step_size": 0.01, "steps": {"sweep": list(steps)}}},
         "measures": {"robust_accuracy": {"of": "pgd"}},
         "train": [{"dataset": "digits", "model": "stdcnn", "defence": "standard"}],
     }
@@ -109,19 +115,31 @@ def equal_bits(device: str, folder: Path, quick: bool) -> Iterator[Finding]:
 
 
 def throughput(device: str, folder: Path, quick: bool) -> Iterator[Finding]:
-    """Tasks per minute with several workers on one device, start included."""
-    spec = spec_of(folder, "tasks", 2 if quick else 24, 1 if quick else 40)
+    """Tasks per minute with several workers on one device, with CUDA graphs and without.
+
+    The start of the workers is included.
+    """
+    steps = (2, 3) if quick else (40, 60, 80, 100)
+    spec = spec_of(folder, "tasks", 1 if quick else 8, 1 if quick else 10, steps)
     for workers in (2,) if quick else (1, 4, 8):
-        started = Run(folder, f"workers-{workers}", spec, *placement(device, workers))
-        start = time.monotonic()
-        try:
-            started.wait(TIMED)
-            note = "" if has_per_device() else "by naming the device several times"
-        except subprocess.TimeoutExpired:
-            note = f"stopped after {TIMED} s"
-        minutes = (time.monotonic() - start) / 60
-        done = len(list(started.store.glob("*/??/*/made.json")))
-        yield Finding("throughput", f"workers: {workers}", done / minutes, "tasks/min", note=note)
+        for graphs in (True, False):
+            yield _rate(device, folder, spec, workers, graphs)
+
+
+def _rate(device: str, folder: Path, spec: Path, workers: int, graphs: bool) -> Finding:
+    name = f"workers: {workers}{'' if graphs else ', without graphs'}"
+    options = placement(device, workers)
+    folder_name = f"workers-{workers}-{'graphs' if graphs else 'passes'}"
+    started = Run(folder, folder_name, spec, *options, graphs=graphs)
+    start = time.monotonic()
+    try:
+        started.wait(TIMED)
+        note = "" if has_per_device() else "by naming the device several times"
+    except subprocess.TimeoutExpired:
+        note = f"stopped after {TIMED} s"
+    minutes = (time.monotonic() - start) / 60
+    done = len(list(started.store.glob("*/??/*/made.json")))
+    return Finding("throughput", name, done / minutes, "tasks/min", note=note)
 
 
 def placement(device: str, workers: int) -> tuple[str, ...]:

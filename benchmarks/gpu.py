@@ -3,11 +3,13 @@
     python benchmarks/gpu.py [--device cuda:0] [--out gpu.json] [--quick]
 
 Draws on the device must equal those of the CPU. Models, attacks and defences must agree with the
-CPU. A training must give the same bits twice, and when it is killed and resumed. Then the speed is
-measured: tasks per minute with several workers, PGD relative to a bare loop, and an epoch of CCAT.
-It ends within 8 minutes, and leaves out what would come later. --quick runs
-all of the code on the CPU in less than a minute; its numbers mean nothing. (As cuda.py this file
-would hide the package cuda, which torch imports.)
+CPU. A training must give the same bits twice, and when it is killed and resumed. PGD on replayed
+passes must give the same images. Then the speed is measured: tasks per minute with several workers,
+with CUDA graphs and without, PGD relative to a bare loop, and an epoch of CCAT.
+
+It ends within 8 minutes, and leaves out what would come later. --quick runs all of the code on the
+CPU in about a minute; its numbers mean nothing. (As cuda.py this file would hide the package cuda,
+which torch imports.)
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from agreement import agreement
 from device_runs import equal_bits, throughput
 from findings import Finding, Section, collected, equal, show, write
 from timing import CONSOLE, Case, bare, lenet_case, machine, random_batch, resnet_case
-from torch import Tensor
+from torch import Tensor, nn
 
 import invspec
 from invspec.attacks.pgd import PGD
@@ -36,8 +38,12 @@ from invspec.data import Journal
 from invspec.datasets.fake import Fake
 from invspec.execution.determinism import reproducible
 from invspec.kinds import Defence, Model
+from invspec.memory import Limit
 from invspec.ops import draws
 from invspec.ops.draws import Draws, PerExample, Stream
+from invspec.perform.cuda_graphs import recorder_on
+from invspec.perform.proxies import Padded
+from invspec.perform.room import card_on, fit
 from invspec.registry.methods import make
 
 # nothing starts later than this, and nothing takes more than a minute: it all ends within 8 minutes
@@ -160,19 +166,32 @@ def pgd(device: torch.device, quick: bool) -> Iterator[Finding]:
 
 def _ratio(case: Case, device: torch.device, rounds: int) -> Iterator[Finding]:
     attack = PGD(eps=case.eps, step_size=case.step_size, steps=case.steps)
+    # with CUDA graphs, where the device has them
+    replayed = Padded(case.net, recorder=recorder_on(device))
 
-    def attacked() -> object:
+    def attacked(net: nn.Module) -> Tensor:
         rng = PerExample("pgd", case.batch.index, device)
-        return attack.perturb(case.net, case.batch, rng)
+        return attack.perturb(net, case.batch, rng).x_adv
 
-    def limit() -> object:
-        return bare(case.net, case)
-
-    pairs = [(timed(attacked, device), timed(limit, device)) for _ in range(rounds + 1)][1:]
-    own, alone = (statistics.median(column) for column in zip(*pairs, strict=True))
-    images = len(case.batch) * case.steps / own
-    yield Finding("PGD", f"{case.name}: time over limit", own / alone, note=f"n {len(case.batch)}")
-    yield Finding("PGD", f"{case.name}: image steps", images, "/s", note=f"{case.steps} steps")
+    contestants: dict[str, Callable[[], object]] = {
+        "PGD": lambda: attacked(case.net),
+        "PGD replayed": lambda: attacked(replayed),
+        "limit": lambda: bare(case.net, case),
+    }
+    rows = [[timed(run, device) for run in contestants.values()] for _ in range(rounds + 1)][1:]
+    seconds = dict(zip(contestants, map(statistics.median, zip(*rows, strict=True)), strict=True))
+    note = f"n {len(case.batch)}, {case.steps} steps"
+    for name in ("PGD", "PGD replayed"):
+        ratio = seconds[name] / seconds["limit"]
+        images = len(case.batch) * case.steps / seconds[name]
+        yield Finding("PGD", f"{case.name}: {name}, time over limit", ratio, note=note)
+        yield Finding("PGD", f"{case.name}: {name}, image steps", images, "/s", note=note)
+    same = torch.equal(attacked(case.net), attacked(replayed))
+    yield equal("PGD", f"{case.name}: replayed images", same)
+    limit = Limit()
+    fit(limit, case.net, case.batch.x, card_on(device, share=1.0))
+    if limit.most is not None:
+        yield Finding("PGD", f"{case.name}: examples that fit", limit.most)
 
 
 def ccat(device: torch.device, quick: bool) -> Iterator[Finding]:

@@ -5,7 +5,7 @@
 A spec is multiplied out to a number of cells; then its plan is checked and named, an empty store
 is surveyed, and the tasks run on a pool whose workers finish at once and store nothing. With
 --chains, the sweep's attacks start from one another, 50 in a row. Times are CPU seconds of this
-process; memory is its peak.
+process, the last one also in wall time; memory is its peak, so far.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ class InstantPool:
     def idle(self) -> str | None:
         return "instant" if self.task is None else None
 
+    def spare(self) -> str | None:
+        return None
+
     def give(self, worker: str, task: Task) -> None:
         self.task = task
 
@@ -103,10 +106,7 @@ def measure(name: str, content: dict[str, Any]) -> None:
         for _ in events:
             pass
         clock.stop("run")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    times = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in clock.times.items())
-    total = sum(clock.times.values())
-    print(f"{name}, {tasks:,} tasks: {times}; in all {total:.1f} s, peak {peak:,.0f} MB")
+    print(f"{name}, {tasks:,} tasks: {clock.summary()}", flush=True)
 
 
 def run(plan: Plan, store: Store) -> Any:
@@ -118,11 +118,18 @@ class Clock:
 
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
-        self._last = time.process_time()
+        self._last, self._began = time.process_time(), time.monotonic()
 
     def stop(self, step: str) -> None:
         now = time.process_time()
         self.times[step], self._last = now - self._last, now
+
+    def summary(self) -> str:
+        """The time of each step and of all, and the peak of memory."""
+        steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in self.times.items())
+        total, wall = sum(self.times.values()), time.monotonic() - self._began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return f"{steps}; in all {total:.1f} s ({wall:.1f} s of wall time), peak {peak:,.0f} MB"
 
 
 if __name__ == "__main__":

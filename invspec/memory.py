@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,14 @@ _undivided: ContextVar[bool] = ContextVar("undivided", default=False)
 
 
 class Limit:
-    """The most rows of a batch that fit into memory, None as long as all did."""
+    """The most rows of a batch that fit into memory, None as long as all did.
+
+    is_measured: whether most was estimated before the first batch.
+    """
 
     def __init__(self) -> None:
         self.most: int | None = None
+        self.is_measured = False
 
     def halve(self, rows: int, block: int) -> bool:
         """Remember that rows are too many. Returns False, and forgets all, if none are fewer."""
@@ -42,9 +46,13 @@ class Limit:
 
 
 class Limits:
-    """The limits of a worker, by what is computed."""
+    """The limits of a worker, by what is computed.
 
-    def __init__(self) -> None:
+    share is the part of its device's memory that the worker may take.
+    """
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
         self._limits: defaultdict[tuple[object, ...], Limit] = defaultdict(Limit)
 
     def of(self, *computation: object) -> Limit:
@@ -85,8 +93,26 @@ def pieces(
         release()
 
 
+class Cache(Protocol):
+    """Holds memory that is not needed."""
+
+    def release(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+_caches: WeakSet[Cache] = WeakSet()
+
+
+def frees(cache: Cache) -> None:
+    """Have a cache release its memory whenever memory lacks."""
+    _caches.add(cache)
+
+
 def release() -> None:
-    """Give memory that torch keeps for later back to the device."""
+    """Give memory that caches and torch keep for later back to the device."""
+    for cache in list(_caches):
+        cache.release()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
@@ -133,6 +159,11 @@ def undivided() -> Generator[None, None, None]:
         _undivided.reset(token)
 
 
+def is_undivided() -> bool:
+    """Whether somebody looks at passes through nets from outside."""
+    return _undivided.get()
+
+
 _of_nets: WeakKeyDictionary[nn.Module, Limit] = WeakKeyDictionary()
 
 
@@ -141,11 +172,11 @@ def observed(compute: Callable[[Tensor], T], net: nn.Module, x: Tensor) -> T:
 
     A net in training sees whole batches: its statistics may hang on them.
     """
-    if has_graph(x) or any(weight.requires_grad for weight in net.parameters()):
-        return compute(x)
 
     def once(images: Tensor) -> T:
         with undivided():
             return compute(images)
 
+    if has_graph(x) or any(weight.requires_grad for weight in net.parameters()):
+        return once(x)
     return in_pieces(once, x, limit=_of_nets.setdefault(net, Limit()))

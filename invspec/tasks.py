@@ -14,7 +14,18 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 
 from invspec import sources
-from invspec.kinds import Attack, Dataset, Defence, Measure, Method, Model, Sample, outline, plain
+from invspec.kinds import (
+    Attack,
+    Dataset,
+    Defence,
+    HasPrecision,
+    Measure,
+    Method,
+    Model,
+    Sample,
+    outline,
+    plain,
+)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -51,6 +62,10 @@ class Train(_HashedOnce):
     seed: int
 
     __hash__ = _HashedOnce.__hash__
+
+    def __post_init__(self) -> None:
+        if isinstance(self.defence, HasPrecision):
+            assert self.defence.precision != "auto", "a plan chooses the precision of a training"
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,13 @@ def needs(task: Task) -> tuple[Task, ...]:
         case Score():
             oracle = () if task.oracle is None else (task.oracle,)
             return (task.train, *oracle, *(part for parts in task.of for part in parts))
+
+
+def needs_device(task: Task) -> bool:
+    """Whether a task runs a net, rather than only read what attacks stored."""
+    if not isinstance(task, Score):
+        return True
+    return task.measure.wants_model or task.oracle is not None
 
 
 def verb(task: Task) -> str:

@@ -64,3 +64,16 @@ def test_the_benchmark_of_a_gpu_runs_on_a_cpu(tmp_path: Path) -> None:
         "two runs",
         "killed and resumed",
     }
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_reports_fills_a_store_and_finds_all_of_it(tmp_path: Path) -> None:
+    script = [sys.executable, str(BENCHMARKS / "reporting.py"), "--store", str(tmp_path / "store")]
+    ran = subprocess.run(
+        [*script, "--cells", "200"], capture_output=True, text=True, timeout=300, env=environment()
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [line.split(":")[0] for line in ran.stdout.splitlines()] == [
+        "200 cells",
+        "200 other cells",
+    ]

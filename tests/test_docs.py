@@ -11,13 +11,21 @@ import yaml
 from workbench import ROOT
 
 from invspec.cli.executors import ENGINES, Choice
+from invspec.execution.determinism import CUBLAS, CUBLAS_SETTINGS
+from invspec.execution.devices import SPARES
 from invspec.execution.pools.actors import NO_RETURN, NO_START
 from invspec.execution.pools.jobs import BRIEF, FRUITLESS
+from invspec.execution.pools.local import GPU_BATCH
 from invspec.execution.pools.ray import RayExecutor
 from invspec.execution.pools.slurm import MINUTES, SlurmExecutor
 from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
+from invspec.memory import BLOCK
+from invspec.perform.cuda_graphs import VARIABLE
+from invspec.perform.graphs import EAGER, MOST
+from invspec.perform.room import PART
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+GPU = " ".join((ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").split())
 RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
 SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
 WORDS = {2: "two", 5: "five"}
@@ -97,6 +105,25 @@ def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
     assert f"kills its process** has {WORDS[ATTEMPTS]} tries" in text
     ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
     assert ends in text
+
+
+def test_the_page_on_gpus_has_the_numbers_of_the_code() -> None:
+    assert PART == 2 / 5
+    for words in (
+        f"at most {GPU_BATCH:,} examples at once",
+        f"a backward pass of {BLOCK} images",
+        "into two fifths of what is free",
+        f"after {EAGER} ordinary passes, for at most {MOST} shapes of a net",
+        f"Up to {SPARES} further cores",
+        f"`{VARIABLE}=off`",
+        f"`{CUBLAS}={CUBLAS_SETTINGS[0]}`",
+    ):
+        assert words in GPU
+
+
+def test_readme_names_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if f"(docs/{page.name})" not in readme] == []
 
 
 def test_the_page_on_slurm_has_the_numbers_of_the_code() -> None:

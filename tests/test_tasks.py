@@ -319,6 +319,11 @@ def test_an_attack_that_changes_the_shape_fails_an_assertion():
 # ─ precision ──────────────────────────────────────────────────────────────────────────
 
 
+def test_no_training_leaves_its_precision_open():
+    with pytest.raises(AssertionError, match="a plan chooses the precision"):
+        train(defence=Standard(precision="auto"))
+
+
 def test_a_search_in_bfloat16_is_judged_in_float32():
     runtime = Memory()
     low = runtime.load(perturb(toys.Ascent(steps=3), precision="bfloat16")).tensors

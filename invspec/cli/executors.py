@@ -44,6 +44,12 @@ class Choice:
         self._check()
         return {"local": _local, "ray": _ray, "slurm": _slurm}[self.engine](self)
 
+    def first_device(self) -> str:
+        """The device of this machine on which a run measures what specs leave open."""
+        from invspec.execution.devices import devices
+
+        return devices(self.devices, workers=None)[0]
+
     def _check(self) -> None:
         if self.engine not in ENGINES:
             hint = suggest(self.engine, ENGINES, "expected")
@@ -67,11 +73,11 @@ class Choice:
 
 
 def _local(choice: Choice) -> Executor:
-    from invspec.execution.devices import devices
+    from invspec.execution.devices import devices, spares
     from invspec.execution.pools.local import LocalExecutor
 
     names = devices(choice.devices, choice.workers, choice.per_device)
-    return LocalExecutor(names, choice.batch_size, choice.patience)
+    return LocalExecutor(names, choice.batch_size, choice.patience, spares(names))
 
 
 def _ray(choice: Choice) -> Executor:

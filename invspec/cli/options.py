@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
+    from invspec.plan.precisions import Answer
 
 DEFAULT_STORE = Path("store")
 
@@ -64,14 +65,26 @@ def planned(
     settings: Sequence[str] | None,
     smoke: bool,
     registry: Iterable[Path] | None,
+    store: Store | None = None,
 ) -> Plan:
-    """The plan of a spec with its overlays. Raises SpecError if the spec is wrong."""
+    """The plan of a spec with its overlays. Raises SpecError if the spec is wrong.
+
+    Where the spec says `precision: auto`, a store gives the choices that were made for it.
+    """
     from invspec.plan import planner
     from invspec.spec import overlay
 
     add_registries(registry)
     resolved = overlay.load(overlay.find(spec), scale, settings or ())
-    return planner.plan(resolved.smoke() if smoke else resolved)
+    chosen = resolved.smoke() if smoke else resolved
+    return planner.plan(chosen) if store is None else planner.plan(chosen, answers(store))
+
+
+def answers(store: Store) -> Answer:
+    """The precisions that were chosen for a store, for the planner."""
+    from invspec.execution.choices import Choices
+
+    return Choices(store.root).answer
 
 
 def store_at(root: Path, create: bool = False) -> Store:

@@ -11,8 +11,8 @@ from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, Spec
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from invspec.analysis.forecast import Forecast
     from invspec.execution.store import Store
-    from invspec.execution.survey import Survey
     from invspec.plan.cells import Plan
     from invspec.tasks import Task
 
@@ -29,51 +29,51 @@ def plan(
     registry: Registry = None,
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
-    show(options.planned(spec, scale, set, smoke, registry), options.store_at(store))
+    finished = options.store_at(store)
+    show(options.planned(spec, scale, set, smoke, registry, finished), finished)
 
 
 def show(planned: Plan, store: Store) -> None:
     """Print how many tasks of each kind are done, and how long the rest will take."""
     from rich.console import Console
 
+    from invspec.analysis.forecast import forecast
+    from invspec.cli import hours
+    from invspec.execution.choices import Choices
     from invspec.execution.survey import Survey
 
     survey = Survey(store)
     for cell in planned.cells:
         survey.visit(cell.goal)
+    finished = [task for task in planned.tasks if task in store]
+    expected = forecast(survey.to_do, finished, store)
     console = Console(highlight=False)
-    console.print(_table(planned, store, survey))
+    console.print(_table(planned, finished, expected))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    for line in hours.lines(expected):
+        console.print(line)
+    for sentence in Choices(store.root).sentences(planned.answers):
+        print(sentence)
 
 
-def _table(planned: Plan, store: Store, survey: Survey) -> Table:
-    """A row for each kind of task. The time left is estimated from the finished tasks."""
+def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:
+    """A row for each kind of task: how many are done, and the time left on each device."""
     from rich.table import Table
+
+    from invspec.cli import hours
 
     by_kind: dict[Kind, list[Task]] = defaultdict(list)
     for task in planned.tasks:
         by_kind[_kind(task)].append(task)
-    headings = ("task", "method", "model", "all", "done", "seconds per task", "time left")
+    intact = {task for task in finished if task not in expected.works}
+    headings = ("task", "method", "model", "all", "done", *hours.headings(expected))
     table = Table(*headings, box=None, pad_edge=False)
     for kind, tasks in by_kind.items():
-        done = [task for task in tasks if task in store and task not in survey.to_do]
-        to_come = sum(task in survey.to_do for task in tasks)
-        table.add_row(*kind, str(len(tasks)), str(len(done)), *_cost(done, to_come, store))
+        to_come = [task for task in tasks if task in expected.works]
+        done = sum(task in intact for task in tasks)
+        table.add_row(*kind, str(len(tasks)), str(done), *hours.cells(expected, to_come))
     return table
-
-
-def _cost(done: list[Task], to_come: int, store: Store) -> tuple[str, str]:
-    """Median seconds per task, and the time left; "?" if no task is finished."""
-    if not done:
-        return "?", "?" if to_come else "-"
-    # imported here, because it would slow every command
-    import statistics
-
-    from invspec.report.format import duration
-
-    seconds = statistics.median([store.made(task)["seconds"] for task in done])
-    return f"{seconds:.1f}", duration(seconds * to_come) if to_come else "-"
 
 
 def _kind(task: Task) -> Kind:

@@ -39,7 +39,7 @@ def report(
 
     finished = options.store_at(store)
     if spec is None:
-        plan = options.planned(*last_run.load(finished))
+        plan = options.planned(*last_run.load(finished), finished)
     else:
-        plan = options.planned(spec, scale, set, smoke, registry)
+        plan = options.planned(spec, scale, set, smoke, registry, finished)
     session.show(plan, finished, format.value, output)

@@ -95,9 +95,11 @@ def run(
     try:
         from invspec.cli import last_run, session
 
-        plan = options.planned(spec, scale, set, smoke, registry)
         finished = options.store_at(store, create=True)
-        failed = session.run(plan, finished, choice.executor(), lease)
+        plan = options.planned(spec, scale, set, smoke, registry, finished)
+        engine = choice.executor()
+        plan = session.settled(plan, finished, choice.first_device)
+        failed = session.run(plan, finished, engine, lease)
         last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
         session.show(plan, finished, "rich", None)
     except KeyboardInterrupt:

@@ -34,7 +34,8 @@ def samples(
     """Write one row per example of every cell: its predictions, distances and cost."""
     from invspec.report import samples as long_form
 
-    plan = options.planned(spec, scale, set, smoke, registry)
+    finished = options.store_at(store)
+    plan = options.planned(spec, scale, set, smoke, registry, finished)
     path = output or Path(f"{plan.spec.name}.{format.value}")
-    count = long_form.write(plan, options.store_at(store), path, format.value)
+    count = long_form.write(plan, finished, path, format.value)
     print(f"{path}: {count:,} rows")

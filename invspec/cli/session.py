@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError
-from invspec.execution import leases
+from invspec.execution import choices, leases
+from invspec.execution.choices import Choices, Measure
 from invspec.execution.execute import execute
 from invspec.execution.pools.pool import Executor
 from invspec.execution.store import Store
-from invspec.plan import validation
+from invspec.plan import planner, validation
 from invspec.plan.cells import Plan
 
 
 def check(planned: Plan) -> None:
     """Raise all problems of a plan before anything runs."""
     validation.check(planned)
+
+
+def settled(
+    planned: Plan, store: Store, device: Callable[[], str], measure: Measure | None = None
+) -> Plan:
+    """The plan once every precision is chosen. What the store does not know is measured first."""
+    chosen = Choices(store.root)
+    unknown = [question for question in planned.answers if chosen.read(question) is None]
+    if unknown:
+        check(planned)
+    for question in unknown:
+        print(f"measuring in which precision to {question}", file=sys.stderr)
+        chosen.settle(question, device(), measure or choices.measure)
+    for sentence in chosen.sentences(unknown):
+        print(sentence, file=sys.stderr)
+    if all(chosen.answer(question) == known for question, known in planned.answers.items()):
+        return planned
+    return planner.plan(planned.spec, chosen.answer)
 
 
 def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.SECONDS) -> int:
@@ -40,10 +60,12 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
 
 def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
     """Write a report in a format. On the terminal, also write its page and print the path."""
+    from invspec.analysis.snapshot import Snapshot
     from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
-    report, name = contents.report(planned, store), planned.spec.name
+    seen = Snapshot(store)
+    report, name = contents.report(planned, seen), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":
@@ -54,9 +76,9 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
-            _deliver(export.csv_text(report, store), output, f"{name}.csv")
+            _deliver(export.csv_text(report, seen), output, f"{name}.csv")
         case "json":
-            _deliver(export.json_text(report, store), output, f"{name}.json")
+            _deliver(export.json_text(report, seen), output, f"{name}.json")
         case _:
             hint = "expected rich, csv, json, latex or html"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)

@@ -84,7 +84,9 @@ def gc(
 
     options.add_registries(registry)
     finished = options.store_at(store)
-    needed_tasks = {task for spec in specs for plan in _scales(spec) for task in plan.tasks}
+    needed_tasks = {
+        task for spec in specs for plan in _scales(spec, finished) for task in plan.tasks
+    }
     folders = unneeded(finished, needed_tasks)
     size = sum(path.stat().st_size for folder in folders for path in folder.iterdir())
     for folder in folders:
@@ -97,13 +99,13 @@ def gc(
     print(f"{len(folders):,} tasks, {size / 1e6:,.1f} MB {fate}; {needed:,} kept")
 
 
-def _scales(name: str) -> Iterator[Plan]:
+def _scales(name: str, store: Store) -> Iterator[Plan]:
     """The plans of a spec at its own scale and at each of the others."""
     from invspec.plan import planner
     from invspec.spec import overlay
 
     path = overlay.find(name)
-    spec = overlay.load(path)
-    yield planner.plan(spec)
+    spec, answer = overlay.load(path), options.answers(store)
+    yield planner.plan(spec, answer)
     for scale in spec.scales:
-        yield planner.plan(overlay.load(path, scale))
+        yield planner.plan(overlay.load(path, scale), answer)

@@ -5,40 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import torch
 from torch import backends
+
+from invspec.ops.switches import PRECISION, TF32, Switch, unchanged
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 # the two settings under which cuBLAS is deterministic, the faster one first
 CUBLAS_SETTINGS = (":4096:8", ":16:8")
 
-
-class Switch(NamedTuple):
-    """An attribute of torch and the value that it has while a task runs."""
-
-    owner: Any
-    name: str
-    value: Any
-
-
-# Products of float32 have old switches and newer ones; a plug-in may have set either. The old ones
-# come first, because setting them changes newer ones, too.
-TF32 = (
-    Switch(backends.cuda.matmul, "allow_tf32", False),
-    Switch(backends.cudnn, "allow_tf32", False),
-)
-# general ones first, because each sets what is under it; torch before 2.9 has none of them
-PRECISION = tuple(
-    Switch(owner, "fp32_precision", "ieee")
-    for owner in (
-        *(backends, backends.cudnn, backends.mkldnn, backends.cuda.matmul),
-        *(getattr(backends.cudnn, name, None) for name in ("conv", "rnn")),
-        *(getattr(backends.mkldnn, name, None) for name in ("matmul", "conv", "rnn")),
-    )
-    if hasattr(owner, "fp32_precision")
-)
 CUDNN = (
     # the benchmark may choose another algorithm, with other rounding, each time
     Switch(backends.cudnn, "benchmark", False),
@@ -69,7 +45,7 @@ def settle(device: torch.device) -> None:
     """Apply the settings. A worker does so before each task, because plug-ins may change them."""
     torch.set_num_threads(1)
     for switch in _switches(device):
-        setattr(switch.owner, switch.name, switch.value)
+        switch.set()
     if device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -78,26 +54,15 @@ def settle(device: torch.device) -> None:
 def _unchanged(device: torch.device) -> Generator[None]:
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     environment = os.environ.get(CUBLAS)
-    values = [(switch, _value(switch)) for switch in _switches(device)]
     try:
-        yield
+        with unchanged(_switches(device)):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(mode)
         os.environ.pop(CUBLAS, None)
         os.environ.update({} if environment is None else {CUBLAS: environment})
-        for switch, value in values:
-            if value is not None:
-                setattr(switch.owner, switch.name, value)
 
 
 def _switches(device: torch.device) -> tuple[Switch, ...]:
     return (*TF32, *PRECISION, *(CUDNN if device.type == "cuda" else ()))
-
-
-def _value(switch: Switch) -> Any:
-    """None if it cannot be read: torch refuses the old switches where the newer ones differ."""
-    try:
-        return getattr(switch.owner, switch.name)
-    except RuntimeError:
-        return None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 import torch
 
 from invspec.errors import SpecError
+
+# such tasks take milliseconds
+SPARES = 2
 
 
 def devices(names: str | None, workers: int | None, per_device: int = 1) -> tuple[str, ...]:
@@ -26,6 +30,13 @@ def devices(names: str | None, workers: int | None, per_device: int = 1) -> tupl
         cards = tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
         return tuple(islice(cycle(cards), workers or len(cards) * per_device))
     return ("cpu",) * (workers or cores())
+
+
+def spares(devices: Sequence[str]) -> int:
+    """The number of CPU workers beside those of GPUs, for tasks that need no device."""
+    if all(device == "cpu" for device in devices):
+        return 0
+    return max(0, min(SPARES, cores() - len(devices)))
 
 
 def cores() -> int:

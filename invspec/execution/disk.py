@@ -61,7 +61,7 @@ def flush_all(paths: Iterable[Path]) -> None:
         list(threads.map(flush, paths))
 
 
-def look_again(folders: Iterable[Path]) -> None:
+def look_again(folders: Iterable[Path | str]) -> None:
     """Make a network file system ask its server for the names in folders, the outer ones first.
 
     It remembers for up to a minute which names a folder has and lacks, unless the folder is opened.

@@ -104,11 +104,19 @@ class _Run:
         while schedule.active:
             self._look_at_other_runs(schedule)
             yield from schedule.release()
-            while schedule.ready and (worker := self.pool.idle()) is not None:
-                yield from self._begin(schedule.pop(), worker, schedule)
+            while (start := self._next(schedule)) is not None:
+                yield from self._begin(*start, schedule)
                 yield from schedule.release()
             for event in self.pool.events():
                 yield self._record(event, schedule)
+
+    def _next(self, schedule: Schedule) -> tuple[Task, str] | None:
+        """The next task and a worker for it, None if none can start."""
+        if schedule.ready_without_device and (worker := self.pool.spare()) is not None:
+            return schedule.pop(without_device=True), worker
+        if schedule.ready and (worker := self.pool.idle()) is not None:
+            return schedule.pop(), worker
+        return None
 
     def _look_at_other_runs(self, schedule: Schedule) -> None:
         """Try deferred tasks again, at most once in PAUSE seconds. Waits if nothing else runs."""

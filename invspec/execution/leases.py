@@ -188,7 +188,8 @@ def sweep(root: Path, older_than: float, is_finished: Callable[[str], bool]) -> 
 
 
 def _path(root: Path, name: str) -> Path:
-    return root / FOLDER / f"{name}.json"
+    # one path, not three: this is called several times for each task
+    return Path(f"{root}/{FOLDER}/{name}.json")
 
 
 def _parsed(name: str, content: bytes) -> Lease | None:

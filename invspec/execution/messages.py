@@ -70,6 +70,9 @@ def _of_task(message: Message, worker: str, task: Task) -> list[PoolEvent]:
             raise AssertionError(f"unknown message {message!r} from worker {worker}")
 
 
-def lost(worker: str, *tasks: Task, reason: str, by_machine: bool = False) -> list[PoolEvent]:
+def lost(
+    worker: str, *tasks: Task | None, reason: str, by_machine: bool = False
+) -> list[PoolEvent]:
     """The events of a worker that ended, perhaps in the middle of tasks."""
-    return [WorkerLost(worker, reason), *(Lost(task, reason, by_machine) for task in tasks)]
+    of_tasks = [Lost(task, reason, by_machine) for task in tasks if task is not None]
+    return [WorkerLost(worker, reason), *of_tasks]

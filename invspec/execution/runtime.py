@@ -19,6 +19,8 @@ from invspec.tasks import Task, Train, key, needs
 
 # done, total, and numbers like the latest loss
 Report = Callable[[int, int, Mapping[str, float]], None]
+# name of the seconds spent so far, which a checkpoint holds beside the state of its training
+SECONDS = "invspec.seconds"
 
 
 class StoreRuntime:
@@ -27,12 +29,33 @@ class StoreRuntime:
     # seconds between two reports, and to wait for the artifact of a finished task
     pause, patience = 0.1, 30.0
 
-    def __init__(self, store: Store, device: torch.device, batch_size: int, report: Report) -> None:
+    def __init__(
+        self,
+        store: Store,
+        device: torch.device,
+        batch_size: int,
+        report: Report,
+        share: float = 1.0,
+    ) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
-        self.limits, self.writer = Limits(), Writer()
+        self.limits, self.writer = Limits(share), Writer()
         # digests of what was loaded, by key
         self._loaded: dict[str, str] = {}
         self._reported = -self.pause
+        self.begin()
+
+    def begin(self) -> None:
+        """Start to count the seconds of a task."""
+        self._began, self._earlier = time.monotonic(), 0.0
+
+    def resume_after(self, seconds: float) -> None:
+        """Count what a killed process had spent on the task until its last checkpoint."""
+        self._earlier = seconds
+
+    @property
+    def seconds(self) -> float:
+        """What the task has taken so far, without work that was lost."""
+        return self._earlier + time.monotonic() - self._began
 
     def load(self, task: Task) -> Artifact:
         """The stored artifact of a finished task; waits if another machine has just finished it."""
@@ -75,13 +98,18 @@ class StoreJournal(Journal):
 
     def resume(self) -> dict[str, Any] | None:
         """The last checkpoint of the training, if there is one."""
-        return self.runtime.store.checkpoints.load(self.task)
+        state = self.runtime.store.checkpoints.load(self.task)
+        if state is not None:
+            # older checkpoints do not have it
+            self.runtime.resume_after(state.pop(SECONDS, 0.0))
+        return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Save a checkpoint, unless it is too soon. Raises Unwritable if the last one failed."""
         start, writer = time.monotonic(), self.runtime.writer
         if start >= self._due and not writer.is_busy:
-            writer.submit(partial(self._write, start, packed(state)))
+            content = packed({**state, SECONDS: self.runtime.seconds})
+            writer.submit(partial(self._write, start, content))
 
     def _write(self, start: float, content: memoryview) -> None:
         self.runtime.store.checkpoints.write(self.task, content)

@@ -18,7 +18,7 @@ from invspec.execution.events import (
     Skipped,
     TaskEvent,
 )
-from invspec.tasks import Task, Train, needs
+from invspec.tasks import Task, Train, needs, needs_device
 
 # a worker that dies costs its task one retry; a task that kills two workers fails
 ATTEMPTS = 2
@@ -46,7 +46,8 @@ class Schedule:
             {task: [need for need in needs(task) if need in self._order] for task in tasks}
         )
         self._graph.prepare()
-        self._ready: list[tuple[tuple[bool, int], Task]] = []
+        # those that need a device, and those that do not
+        self._ready: dict[bool, list[tuple[tuple[bool, int], Task]]] = {True: [], False: []}
         self._attempts: Counter[Task] = Counter()
         self._machine_losses: Counter[Task] = Counter()
         # how far a task ever came, and how far it had come at its last loss
@@ -80,16 +81,23 @@ class Schedule:
     @property
     def waits(self) -> bool:
         """Whether no task could start now, but another run may finish one of the deferred."""
-        return bool(self._deferred) and not self._ready
+        return bool(self._deferred) and not self.ready
 
     @property
     def ready(self) -> bool:
         """Whether a task could start now."""
-        return bool(self._ready)
+        return any(self._ready.values())
 
-    def pop(self) -> Task:
-        """Take the first ready task, and count the attempt."""
-        _, task = heapq.heappop(self._ready)
+    @property
+    def ready_without_device(self) -> bool:
+        """Whether a task that needs no device could start now."""
+        return bool(self._ready[False])
+
+    def pop(self, without_device: bool = False) -> Task:
+        """Take the first ready task, or the first that needs no device, and count the attempt."""
+        kinds = (False,) if without_device else (True, False)
+        heaps = (self._ready[kind] for kind in kinds if self._ready[kind])
+        _, task = heapq.heappop(min(heaps, key=lambda heap: heap[0][0]))
         self._attempts[task] += 1
         return task
 
@@ -107,7 +115,7 @@ class Schedule:
             self._push(self._deferred.pop())
 
     def _push(self, task: Task) -> None:
-        heapq.heappush(self._ready, (self._order[task], task))
+        heapq.heappush(self._ready[needs_device(task)], (self._order[task], task))
 
     def record(self, event: TaskEvent) -> Progress | Retried | Done | Failed:
         """Record an event. Returns the event to yield: a lost task may be retried."""

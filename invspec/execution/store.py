@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,19 @@ class Store:
 
     def folder(self, task: Task) -> Path:
         """The folder of a task's artifact, whether or not it exists."""
-        return self._at(verb(task), key(task))
+        return self.at(verb(task), key(task))
 
-    def _at(self, kind: str, digest: str) -> Path:
-        return self.root.joinpath(kind, digest[:2], digest)
+    def at(self, kind: str, digest: str) -> Path:
+        """The folder of a verb and a key."""
+        return _folder(self.root, kind, digest)
 
     def __contains__(self, task: Task) -> bool:
         return self.folder(task).is_dir()
 
     def refresh(self, task: Task) -> None:
         """See what other machines did to a task's artifact, even on a network file system."""
-        folder = self.folder(task)
-        disk.look_again((folder.parents[1], folder.parent))
+        folders = f"{self.root}/{verb(task)}"
+        disk.look_again((folders, f"{folders}/{key(task)[:2]}"))
 
     def wait_for(self, task: Task, seconds: float) -> None:
         """Wait for the artifact of a task that another machine finished.
@@ -168,15 +170,20 @@ class Store:
     def folders(self) -> Iterator[tuple[str, Path]]:
         """The verb and folder of every finished task."""
         for kind in VERBS:
-            for folder in sorted((self.root / kind).glob("??/*/")):
+            for folder in self.finished(kind):
                 yield kind, folder
+
+    def finished(self, kind: str) -> Iterator[Path]:
+        """The folders of the finished tasks of a verb, by key; listed as they are asked for."""
+        for shard in sorted((self.root / kind).glob("??/")):
+            yield from sorted(shard.glob("*/"))
 
     def leases(self) -> list[Lease]:
         """The claims of runs, alive or not."""
         return list(leases.leases(self.root))
 
     def _is_finished(self, digest: str) -> bool:
-        return any(self._at(kind, digest).is_dir() for kind in VERBS)
+        return any(self.at(kind, digest).is_dir() for kind in VERBS)
 
     def sweep(self, older_than: float = 3600.0) -> None:
         """Delete what killed processes left: checkpoints of finished trainings, partial artifacts.
@@ -187,10 +194,16 @@ class Store:
         leases.sweep(self.root, older_than, self._is_finished)
         disk.delete_abandoned(self.root, older_than, {lease.key for lease in self.leases()})
         for checkpoint in self.checkpoints.paths():
-            if self._at("train", checkpoint.stem).is_dir():
+            if self.at("train", checkpoint.stem).is_dir():
                 # the store may be read-only
                 with suppress(OSError):
                     checkpoint.unlink()
+
+
+# asked for several times while a task is begun and ended, and slow to build
+@lru_cache(maxsize=1_000)
+def _folder(root: Path, kind: str, digest: str) -> Path:
+    return Path(f"{root}/{kind}/{digest[:2]}/{digest}")
 
 
 def _damaged(folder: Path, problem: Exception) -> InvspecError:

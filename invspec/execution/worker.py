@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -41,7 +40,8 @@ T = TypeVar("T")
 class WorkerConfig:
     """The device of a worker, the store in root, and folders of the user's cards.
 
-    While it performs a task, it sends a sign of life every `pulse` seconds.
+    While it performs a task, it sends a sign of life every `pulse` seconds. share is the part of
+    the device's memory that it may take.
     """
 
     device: str
@@ -49,6 +49,7 @@ class WorkerConfig:
     root: Path
     registries: tuple[Path, ...] = ()
     pulse: float = PULSE
+    share: float = 1.0
 
 
 def serve(channel: Channel, config: WorkerConfig) -> bool:
@@ -61,7 +62,8 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
     def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
         channel.send(("progress", done, total, dict(numbers)))
 
-    runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
+    store = Store(config.root)
+    runtime = StoreRuntime(store, device, config.batch_size, report, config.share)
     try:
         # before the device's name is asked for, which starts CUDA
         with reproducible(device):
@@ -148,9 +150,9 @@ def save(computed: Computed, runtime: StoreRuntime) -> Message:
 
 
 def _compute(task: Task, runtime: StoreRuntime) -> Computed:
-    start = time.monotonic()
+    runtime.begin()
     artifact = dispatch.perform(task, runtime)
-    seconds = time.monotonic() - start
+    seconds = runtime.seconds
     # a checkpoint that could not be written ends the run
     runtime.writer.wait()
     facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}

@@ -11,6 +11,7 @@ from invspec.kinds.measure import Measure
 from invspec.kinds.method import Method, outline, plain
 from invspec.kinds.model import Model
 from invspec.kinds.numbers import Confidence, Degrees, Number, Pixels
+from invspec.kinds.precision import HasPrecision, Precision
 from invspec.kinds.protocols import (
     BATCHED,
     ENCODERS,
@@ -33,6 +34,7 @@ __all__ = [
     "Dataset",
     "Defence",
     "Degrees",
+    "HasPrecision",
     "Measure",
     "Method",
     "Model",
@@ -40,6 +42,7 @@ __all__ = [
     "Number",
     "Penalised",
     "Pixels",
+    "Precision",
     "Sample",
     "Shape",
     "SplitName",

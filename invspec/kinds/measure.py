@@ -19,6 +19,8 @@ class Measure(Method):
     takes: least and greatest number of attacks in `of`.
     takes_sweep: it takes one attack and scores all of its sweep at once, in the order of the spec.
     Other measures score each value of a sweep separately.
+    wants_model: it calls the model. False for one that reads only what attacks stored: it gets no
+    net, and may run without a device.
     wants_target: its last attack must run on pairs of a source and a target.
     wants_oracle: it calls examples.oracle, a second classifier used as ground truth, which the
     spec must name.
@@ -27,6 +29,7 @@ class Measure(Method):
     kind: ClassVar[str] = "measure"
     takes: ClassVar[tuple[int, int]] = (1, 1)
     takes_sweep: ClassVar[bool] = False
+    wants_model: ClassVar[bool] = True
     wants_target: ClassVar[bool] = False
     wants_oracle: ClassVar[bool] = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import nn
 
@@ -12,6 +14,8 @@ from invspec.scoring.rows import share
 
 class Accuracy(Measure):
     """Share of correct predictions after the attack; after `identity`, the clean accuracy."""
+
+    wants_model: ClassVar[bool] = False
 
     clean: bool = Field(default=False, description="judge the clean images instead")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from invspec.data import Examples, Scored
@@ -16,6 +18,8 @@ class AccuracyGap(Measure):
     raises accuracy. An example counts 1 if it is right only before the attack, -1 if it is right
     only after it, and 0 otherwise. The interval is Agresti and Min's (2005).
     """
+
+    wants_model: ClassVar[bool] = False
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -36,6 +36,7 @@ class AreaUnderProfile(Measure):
     """
 
     takes_sweep: ClassVar[bool] = True
+    wants_model: ClassVar[bool] = False
 
     share: Share = Field(
         default="rate_of_invariance",

@@ -22,6 +22,8 @@ METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
 class BoundaryMeasure(CountedMeasure):
     """Base class of measures of an attack that looks for the nearest adversarial image."""
 
+    wants_model: ClassVar[bool] = False
+
     among: Among = Field(
         default="correct",
         description="correctly classified examples, or all: the others are at distance 0",

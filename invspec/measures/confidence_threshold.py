@@ -19,6 +19,7 @@ class Thresholded(Measure):
     """Base class of measures of a classifier that answers only at a confidence of tau or more."""
 
     takes: ClassVar[tuple[int, int]] = (1, 64)
+    wants_model: ClassVar[bool] = False
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "the measures robust_error (rerr), thresholded_error (err), "
         "false_positive_rate (fpr), true_positive_rate (tpr) and rejection_threshold replace it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import nn
 
@@ -15,6 +17,8 @@ class FoolingRate(CountedMeasure):
 
     Raises: InvspecError where among is correct and no example is classified correctly.
     """
+
+    wants_model: ClassVar[bool] = False
 
     complement: bool = Field(default=False, description="report 1 - rate: the rate of invariance")
     among: Among = Field(

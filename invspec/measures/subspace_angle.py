@@ -56,6 +56,7 @@ class SubspaceAngle(Measure):
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
+    wants_model: ClassVar[bool] = False
 
     components: int = Field(default=10, ge=1, description="dimension k of each subspace")
     centre: bool = Field(default=True, description="subtract the mean perturbation first")

@@ -53,6 +53,7 @@ class Theorem1(Measure):
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
+    wants_model: ClassVar[bool] = False
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         shifted, swapped = examples

@@ -15,6 +15,7 @@ from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
 from invspec.perform.proxies import Padded, deployed, searched
 from invspec.perform.results import checked
+from invspec.perform.room import card_on, fit
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.tasks import Perturb, draw_name
@@ -65,9 +66,11 @@ def _attacked(
     limit = runtime.limits.of(
         type(task.attack), task.train.model, task.train.dataset.shape, task.precision
     )
+    card = card_on(runtime.device, runtime.limits.share)
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
+        fit(limit, proxy, batch.x, card)
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
         for piece, perturbed in _within_memory(task.attack, proxy, batch, draws, limit):

@@ -53,7 +53,7 @@ def _dependence(net: nn.Module, x: Tensor) -> str | None:
     whole_batch = _results(net, x)
     parts = [_results(net, x[start:stop].clone()) for start, stop in pairwise((0, CUT, len(x)))]
     for name, expected in whole_batch.items():
-        if not _same_bits(torch.cat([part[name] for part in parts]), expected):
+        if not same_bits(torch.cat([part[name] for part in parts]), expected):
             return f"{name} change when a batch is split"
     return None
 
@@ -73,7 +73,7 @@ def _results(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {"logits": logits.detach(), "input gradients": gradient}
 
 
-def _same_bits(a: Tensor, b: Tensor) -> bool:
+def same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal bit by bit, so that NaN equals NaN."""
     return a.shape == b.shape and torch.equal(
         a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from invspec.kinds import BATCHED
 from invspec.memory import BLOCK, Limit, in_pieces
+from invspec.ops.modules import device_of
 from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits
+from invspec.perform.cuda_graphs import recorder_on
+from invspec.perform.graphs import Graphs
+from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
 from invspec.tasks import Perturb, Precision, Train
@@ -23,17 +27,23 @@ class Padded(ModelProxy):
     """A net whose batches are padded to a multiple of BLOCK, so that batch size changes no number.
 
     The last row is repeated. Both directions of a bijection are padded, too. A batch that needs no
-    graph and does not fit into memory is computed in pieces of at most limit.most rows.
+    graph and does not fit into memory is computed in pieces of at most limit.most rows. Where there
+    is a recorder, passes to the logits are replayed if their shape repeats.
     """
 
     routed = BATCHED
 
-    def __init__(self, net: nn.Module, limit: Limit | None = None) -> None:
+    def __init__(
+        self, net: nn.Module, limit: Limit | None = None, recorder: Recorder | None = None
+    ) -> None:
         super().__init__(net)
         self.limit = limit or Limit()
+        self.graphs = None if recorder is None else Graphs(net, recorder)
 
     def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
         """Call the function on padded tensors (B, ...), and cut its results back to B rows."""
+        if self.graphs is not None and function is self.net:
+            function = self.graphs
 
         def compute(*values: Tensor) -> Any:
             names = dict(zip(named, values[len(tensors) :], strict=True))
@@ -80,12 +90,15 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     net = fresh(task)
     net.load_state_dict(dict(runtime.load(task).tensors))
     limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
-    return Padded(task.model.deploy(net).to(runtime.device), limit)
+    net = task.model.deploy(net).to(runtime.device)
+    return Padded(net, limit, recorder_on(runtime.device))
 
 
 def searched(net: Padded, precision: Precision) -> Padded:
     """The net in the precision in which an attack searches."""
-    return net if precision == "float32" else Padded(Bfloat16(net.net), net.limit)
+    if precision == "float32":
+        return net
+    return Padded(Bfloat16(net.net), net.limit, recorder_on(device_of(net)))
 
 
 def bits_promise(task: Perturb, runtime: Runtime) -> str:

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from invspec.data import Examples, Scored, judged_from, rows_of
+from invspec.errors import InvspecError
 from invspec.kinds import plain
 from invspec.perform.proxies import deployed
 from invspec.perform.results import checked
@@ -67,11 +69,29 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     )
 
 
+class Absent(nn.Module):
+    """In place of the net, for measures that do not want it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refuse to compute."""
+        raise _refusal("the measure calls the model")
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse attributes of nets. An AttributeError would look as if the net had none."""
+        raise _refusal(f"the measure reads {name} of the model")
+
+
+def _refusal(use: str) -> InvspecError:
+    hint = "set wants_model = True in its class"
+    return InvspecError(f"{use}, which it said not to want", hint=hint)
+
+
 def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks."""
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
-    result = task.measure.score(deployed(task.train, runtime), *attacked)
+    model = deployed(task.train, runtime) if task.measure.wants_model else Absent()
+    result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
     # a file of tensors refuses views of one memory
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}

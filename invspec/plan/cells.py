@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from invspec.kinds import Precision
+from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Scalar
 from invspec.tasks import Score, Task, needs
@@ -24,10 +26,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A spec and all of its cells."""
+    """A spec and all of its cells.
+
+    answers are the precisions of its tasks where the spec says auto.
+    """
 
     spec: Spec
     cells: tuple[Cell, ...]
+    answers: Mapping[Question, Precision] = field(default_factory=dict[Question, Precision])
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import cast
 
 from invspec.kinds import Attack, Dataset, Method
+from invspec.plan.precisions import Precisions
 from invspec.plan.sizes import size
-from invspec.spec.resolved import Resolved, Spec, Variant
-from invspec.tasks import Part, Perturb, Precision, Train
+from invspec.spec.resolved import Resolved, Variant
+from invspec.tasks import Part, Perturb, Train
 
 # Maximum number of examples in one perturb task: parts of an attack can run on several devices.
 MAX_EXAMPLES = 2_000
@@ -33,8 +34,8 @@ class Attacked:
     Measures and longer chains share them as objects, which makes them quick to look up.
     """
 
-    def __init__(self, spec: Spec) -> None:
-        self._precision: Precision = spec.precision
+    def __init__(self, precisions: Precisions) -> None:
+        self.precisions = precisions
         # of entries and variants by identity: the spec holds them, and they cannot be hashed
         self._before: dict[int, dict[int, Variant]] = {}
         self._built: dict[tuple[Train, int, Part], Perturb] = {}
@@ -54,7 +55,7 @@ class Attacked:
             before = self._order(entry).get(id(variant))
             after = None if before is None else self._perturb(train, before, entry, part)
             attack = cast(Attack, variant.method)
-            precision = "float32" if attack.needs_float32 else self._precision
+            precision = "float32" if attack.needs_float32 else self.precisions.search(train)
             self._built[place] = Perturb(train, attack, entry.sample, part, precision, after)
         return self._built[place]
 

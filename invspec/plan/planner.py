@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from invspec.errors import SpecError, refuse
 from invspec.plan.cells import Plan
+from invspec.plan.precisions import Answer, Precisions, float32
 from invspec.plan.products import cells_of
 from invspec.plan.validation import files, labels, sizes
 from invspec.spec.resolved import Spec
 
 
-def plan(spec: Spec) -> Plan:
+def plan(spec: Spec, answer: Answer = float32) -> Plan:
     """Expand a spec into cells.
+
+    answer: the precision of a model wherever the spec says auto. A smoke run takes float32.
 
     Raises: SpecError if labels do not fit, if there are too many cells, or if data that must be
     counted is missing.
@@ -22,5 +25,6 @@ def plan(spec: Spec) -> Plan:
     except SpecError as problem:
         raise spec.source.locate(problem) from None
     # overlapping lines of `train` give one cell
-    cells = {tuple(sorted(cell.coords.items())): cell for cell in cells_of(spec)}
-    return Plan(spec, tuple(cells.values()))
+    precisions = Precisions(float32 if spec.is_smoke else answer, spec.precision)
+    cells = {tuple(sorted(cell.coords.items())): cell for cell in cells_of(spec, precisions)}
+    return Plan(spec, tuple(cells.values()), {} if spec.is_smoke else precisions.answers)

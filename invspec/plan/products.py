@@ -9,16 +9,17 @@ from typing import Any, cast
 from invspec.kinds import Dataset, Defence, Measure, Model
 from invspec.plan.cells import Cell
 from invspec.plan.parts import Attacked
+from invspec.plan.precisions import Precisions
 from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.schema import Coords, Oracle, TrainLine
 from invspec.tasks import Perturb, Score, Train
 
 
-def cells_of(spec: Spec) -> Iterator[Cell]:
+def cells_of(spec: Spec, precisions: Precisions) -> Iterator[Cell]:
     """Every cell of a spec. Lines of `train` that overlap give the same cell more than once."""
-    attacked = Attacked(spec)
+    attacked = Attacked(precisions)
     for line in spec.train:
-        for coords, train in _trainings(spec, line):
+        for coords, train in _trainings(spec, line, precisions):
             for name in measures_of(spec, line):
                 for where, goal in _scores(spec, name, train, attacked):
                     yield Cell({**coords, **where, "measure": name, "seed": train.seed}, goal)
@@ -43,14 +44,17 @@ def takes_sweep(measure: Resolved) -> bool:
     return cast(Measure, measure.variants[0].method).takes_sweep
 
 
-def _trainings(spec: Spec, line: TrainLine) -> Iterator[tuple[Coords, Train]]:
+def _trainings(
+    spec: Spec, line: TrainLine, precisions: Precisions
+) -> Iterator[tuple[Coords, Train]]:
     axes = (
         variants_of(spec, part, getattr(line, part)) for part in ("dataset", "model", "defence")
     )
     for ((where_d, data), (where_m, model), (where_f, defence)), seed in itertools.product(
         itertools.product(*axes), spec.seeds
     ):
-        task = Train(cast(Dataset, data), cast(Model, model), cast(Defence, defence), seed)
+        methods = cast(Dataset, data), cast(Model, model), cast(Defence, defence)
+        task = precisions.train(*methods, seed)
         yield {**where_d, **where_m, **where_f}, task
 
 
@@ -58,7 +62,7 @@ def _scores(
     spec: Spec, name: str, train: Train, attacked: Attacked
 ) -> Iterator[tuple[Coords, Score]]:
     measure = spec.entries["measures"][name]
-    oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train)
+    oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train, attacked)
     for variant, (where, of) in itertools.product(
         measure.variants, list(_inputs(spec, measure, train, attacked))
     ):
@@ -84,8 +88,8 @@ def _joined(variants: Iterable[Variant]) -> Coords:
     return {name: value for variant in variants for name, value in variant.coords.items()}
 
 
-def _oracle(spec: Spec, oracle: Oracle, train: Train) -> Train:
+def _oracle(spec: Spec, oracle: Oracle, train: Train, attacked: Attacked) -> Train:
     """The oracle's training, on the same data and from the same seed."""
     model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
     methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return Train(train.dataset, *methods, train.seed)
+    return attacked.precisions.train(train.dataset, *methods, train.seed)

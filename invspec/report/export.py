@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
+from torch import Tensor
+
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
@@ -49,20 +51,24 @@ def _cost(goal: Score, store: Artifacts) -> dict[str, Any]:
     seconds = {
         f"seconds_{verb}": provenance.seconds(store, behind) for verb, behind in tasks.items()
     }
-    passes = {name: _passes(goal.of, name, store) for name in PASSES}
-    return {**passes, **seconds, "key": key(goal)}
+    return {**_passes(goal.of, store), **seconds, "key": key(goal)}
 
 
-def _passes(attacks: Sequence[Sequence[Perturb]], name: str, store: Artifacts) -> float | None:
+def _passes(attacks: Sequence[Sequence[Perturb]], store: Artifacts) -> dict[str, float | None]:
     """Mean passes per example, summed over the attacks; None if one is not computed."""
-    total = 0.0
+    totals: dict[str, float | None] = dict.fromkeys(PASSES, 0.0)
     for parts in attacks:
         if not all(task in store for task in parts):
-            return None
-        counts = [store.load(task).tensors[name] for task in parts]
-        examples = max(sum(len(count) for count in counts), 1)
-        total += sum(float(count.sum()) for count in counts) / examples
-    return total
+            return dict.fromkeys(PASSES)
+        loaded = [store.load(task).tensors for task in parts]
+        for name in PASSES:
+            totals[name] = (totals[name] or 0.0) + _mean([part[name] for part in loaded])
+    return totals
+
+
+def _mean(counts: Sequence[Tensor]) -> float:
+    examples = max(sum(len(count) for count in counts), 1)
+    return sum(float(count.sum()) for count in counts) / examples
 
 
 def csv_text(report: Report, store: Artifacts) -> str:

@@ -14,7 +14,7 @@ from invspec.perform.bits import BROKEN, PROMISED
 from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
-from invspec.tasks import Task, verb
+from invspec.tasks import Perturb, Task, verb
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Provenance:
     """Facts for the end of a report.
 
     seconds: by kind of task. versions: all distinct devices, versions and commits. finished: when
-    the last task finished. bits: whether results depend on batch size, empty if not checked.
+    the last task finished. chosen: the precisions that the spec leaves to a measurement. bits:
+    whether results depend on batch size, empty if not checked.
     """
 
     done: int
@@ -31,6 +32,7 @@ class Provenance:
     versions: dict[str, tuple[str, ...]]
     finished: str
     precision: str
+    chosen: tuple[str, ...]
     bits: str
     seeds: tuple[int, ...]
     command: str
@@ -55,11 +57,20 @@ def gather(plan: Plan, store: Artifacts) -> Provenance:
         seconds={kind: _seconds_of(kind, made) for kind in ("train", "perturb", "score")},
         versions={name: values for name, values in versions.items() if values},
         finished=max(distinct("finished"), default=""),
-        precision=plan.spec.precision,
+        precision=_precision(plan),
+        chosen=tuple(f"{precision} to {question}" for question, precision in plan.answers.items()),
         bits=_bits(made),
         seeds=plan.spec.seeds,
         command=command(plan.spec),
     )
+
+
+def _precision(plan: Plan) -> str:
+    """The precision in which attacks search, or several of them where it was chosen per model."""
+    if plan.spec.precision != "auto":
+        return plan.spec.precision
+    names = {task.precision for task in plan.tasks if isinstance(task, Perturb)}
+    return " and ".join(sorted(names))
 
 
 def _seconds_of(kind: str, made: dict[Task, dict[str, Any]]) -> float:

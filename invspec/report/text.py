@@ -178,5 +178,6 @@ def provenance_lines(facts: Provenance) -> list[str]:
     ]
     times = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
-    lines = [tasks, [facts.bits], times, versions, [facts.command]]
+    chosen = [f"precision auto: {', '.join(facts.chosen)}"] if facts.chosen else []
+    lines = [tasks, chosen, [facts.bits], times, versions, [facts.command]]
     return [" · ".join(line) for line in lines if any(line)]

@@ -57,7 +57,7 @@ class Spec:
     title: str
     paper: str | None
     seeds: tuple[int, ...]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     entries: Mapping[str, Mapping[str, Resolved]]
     train: tuple[TrainLine, ...]
     claims: tuple[Claim, ...]
@@ -69,8 +69,13 @@ class Spec:
     def name(self) -> str:
         """The name of its reports: that of its file, with the scale and `smoke` appended."""
         scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
-        smoke = ["smoke"] if "--smoke" in self.options else []
+        smoke = ["smoke"] if self.is_smoke else []
         return "-".join([Path(self.source.name).stem, *scale, *smoke])
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether it is the version that `smoke` returned."""
+        return "--smoke" in self.options
 
     @property
     def scales(self) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ class Written(Section):
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     datasets: Entries
     models: Entries
     defences: Entries

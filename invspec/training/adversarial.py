@@ -14,7 +14,7 @@ from invspec.kinds import Attack
 from invspec.ops.draws import Stream
 from invspec.registry.fields import AttackField
 from invspec.training.modes import attackable
-from invspec.training.precision import net_for
+from invspec.training.precision import searchable
 
 InnerAttack = Annotated[AttackField, Field(description="attack that the model is trained against")]
 CleanFraction = Annotated[
@@ -28,8 +28,8 @@ Ramp = Annotated[
 
 def perturbed(attack: Attack, net: nn.Module, batch: Batch, rng: Stream) -> Tensor:
     """x_adv (B, C, H, W) that an attack finds on the current net, in eval mode."""
-    with attackable(net):
-        return attack.perturb(net_for(attack, net), batch, rng).x_adv
+    with attackable(net), searchable(net, attack) as searched:
+        return attack.perturb(searched, batch, rng).x_adv
 
 
 def ramped(x: Tensor, x_adv: Tensor, progress: float, ramp: float) -> Tensor:

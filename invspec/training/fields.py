@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invspec.kinds import Number
+from invspec.kinds import Number, Precision
 
 OptimiserName = Literal["sgd", "adam", "adamax"]
 ScheduleName = Literal["constant", "cosine", "one_cycle", "milestones", "exponential", "piecewise"]
-Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal[Precision, "auto"]
 Share = Annotated[Number, Field(gt=0, le=1)]
 
 Epochs = Annotated[int, Field(ge=1, description="passes over the training examples")]

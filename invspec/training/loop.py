@@ -37,7 +37,7 @@ from invspec.training.dropout import own_masks
 from invspec.training.log import Log
 from invspec.training.loss import LossFunction, cross_entropy, with_penalty
 from invspec.training.modes import seeded
-from invspec.training.precision import InPrecision
+from invspec.training.precision import products
 from invspec.training.recipe import Recipe
 
 # From net, batch, progress and draws to the batch to learn from: x (B, C, H, W) and y, (B,) int64
@@ -58,7 +58,7 @@ def fit(
 ) -> Curves:
     """Train model and auxiliary in place. Returns the mean of each logged number per epoch."""
     prepare = prepare or (lambda net, batch, progress, rng: recipe.augment(batch, rng))
-    net, device = InPrecision(model, recipe.precision), device_of(model)
+    net, device = recipe.proxy(model), device_of(model)
     # moved once: batches of a split in memory are then sliced on the device
     data = recipe.selected(data).to(device)
     weights = [*trainable(model), *auxiliary.parameters()]
@@ -73,7 +73,7 @@ def fit(
         # forked, so that the order does not depend on what else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
         # one seed per epoch, so that a resumed training draws the same dropout masks
-        with seeded(rng, device) as seed, own_masks(modules, seed):
+        with products(recipe.precision), seeded(rng, device) as seed, own_masks(modules, seed):
             for step, batch in enumerate(data.batches(recipe.batch_size, shuffle=order)):
                 # the middle of the update, so that progress is never 0 or 1
                 progress = (epoch + (step + 0.5) / steps) / recipe.epochs

@@ -15,9 +15,10 @@ from invspec.training.fields import (
     MaxGradientNorm,
     Momentum,
     Optimiser,
-    Precision,
+    PrecisionName,
     WeightDecay,
 )
+from invspec.training.precision import InPrecision
 from invspec.training.schedules import LearningRateSchedule
 
 
@@ -34,11 +35,17 @@ class Recipe(LearningRateSchedule, Augmentation):
     examples: int | None = Field(
         default=None, ge=1, description="train on the first examples only; default: all"
     )
-    precision: Precision = Field(
+    precision: PrecisionName = Field(
         default="float32",
-        description="precision of passes through the model; weights, loss, updates and attacks "
-        "that need it always use float32",
+        description="precision of passes through the model: float32, tf32 (float32 with products "
+        "in TF32 on GPUs), bfloat16, or auto (the fastest that agrees with float32, measured once "
+        "for each store, model and image shape); weights, updates and attacks that need it always "
+        "use float32",
     )
+
+    def proxy(self, model: nn.Module) -> InPrecision:
+        """The model as the training calls it."""
+        return InPrecision(model, self.precision)
 
     def selected(self, data: Split) -> Split:
         """The examples to train on."""
@@ -48,17 +55,20 @@ class Recipe(LearningRateSchedule, Augmentation):
         self, weights: Iterable[nn.Parameter], lr: float | None = None
     ) -> torch.optim.Optimizer:
         """A fresh optimiser; lr defaults to the recipe's."""
-        lr = self.lr if lr is None else lr
+        weights = list(weights)
+        lr, decay = self.lr if lr is None else lr, self.weight_decay
+        fused = True if have_fused_updates(weights) else None
         match self.optimiser:
             case "sgd":
                 return torch.optim.SGD(
-                    weights, lr=lr, momentum=self.momentum, weight_decay=self.weight_decay
+                    weights, lr=lr, momentum=self.momentum, weight_decay=decay, fused=fused
                 )
             # weight_decay is added to the gradient: this is not AdamW
             case "adam":
-                return torch.optim.Adam(weights, lr=lr, weight_decay=self.weight_decay)
+                return torch.optim.Adam(weights, lr=lr, weight_decay=decay, fused=fused)
+            # torch has no fused one; on a GPU it updates many weights with one kernel unasked
             case "adamax":
-                return torch.optim.Adamax(weights, lr=lr, weight_decay=self.weight_decay)
+                return torch.optim.Adamax(weights, lr=lr, weight_decay=decay)
 
     def set_learning_rate(self, optimiser: torch.optim.Optimizer, progress: float) -> None:
         """Set the learning rate of an update."""
@@ -69,3 +79,12 @@ class Recipe(LearningRateSchedule, Augmentation):
         """Rescale the gradient of all weights together to at most max_gradient_norm."""
         if self.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(weights, self.max_gradient_norm)
+
+
+def have_fused_updates(weights: Iterable[nn.Parameter]) -> bool:
+    """Whether an update of all weights is one kernel, rather than several for each of them.
+
+    Only on GPUs: such kernels are deterministic, but round in another order, and the bits of
+    trainings on a CPU stay as they are.
+    """
+    return all(weight.is_cuda for weight in weights)

@@ -8,10 +8,12 @@ from workbench import planned, registered, tiny
 
 from invspec.cli import session
 from invspec.errors import InvspecError, SpecError
+from invspec.execution.choices import Choice
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.plan.cells import Plan
+from invspec.tasks import key
 
 Done = tuple[Plan, Store]
 
@@ -61,6 +63,58 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_anything_runs(tm
     with pytest.raises(SpecError, match="StdCNN needs images of at least 16x16"):
         session.run(toy, Store(tmp_path), LocalExecutor())
     assert list(tmp_path.iterdir()) == []
+
+
+# ─ precisions that a spec leaves open ─
+
+
+LOW = Choice("bfloat16", {"float32": 66.0, "bfloat16": 41.0}, (), 8, "cpu", "2.14.1", "today")
+OPEN = tiny(
+    precision="auto",
+    defences={"standard": {"epochs": 1, "batch_size": 8, "lr": 0.1, "precision": "auto"}},
+)
+
+
+class Measuring:
+    """Chooses bfloat16, and counts the questions."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, question, device):
+        self.asked.append((str(question), device))
+        return LOW
+
+
+def test_a_run_measures_what_the_store_does_not_know_and_then_nothing(tmp_path, capsys):
+    measuring, store = Measuring(), Store(tmp_path)
+    with registered():
+        first = session.settled(planned(OPEN), store, lambda: "cpu", measuring)
+        second = session.settled(planned(OPEN), store, lambda: "cpu", measuring)
+    assert measuring.asked == [
+        ("train Linear on 1x4x4", "cpu"),
+        ("attack Linear on 1x4x4", "cpu"),
+    ]
+    assert set(first.answers.values()) == {"bfloat16"}
+    assert [*map(key, first.tasks)] == [*map(key, second.tasks)]
+    assert "bfloat16 to train Linear on 1x4x4 (measured 41 against" in capsys.readouterr().err
+
+
+def test_a_plan_without_open_precisions_is_returned_as_it_is(toy, tmp_path):
+    assert session.settled(toy, Store(tmp_path), lambda: "cpu", Measuring()) is toy
+
+
+def test_a_spec_that_cannot_run_is_refused_before_anything_is_measured(tmp_path):
+    measuring = Measuring()
+    line = {"dataset": "fake", "model": "stdcnn", "defence": "standard"}
+    with registered(), pytest.raises(SpecError, match="StdCNN needs images of at least 16x16"):
+        session.settled(
+            planned({**OPEN, "models": {"stdcnn": {}}, "train": [line]}),
+            Store(tmp_path),
+            lambda: "cpu",
+            measuring,
+        )
+    assert measuring.asked == []
 
 
 # ─ showing ─

@@ -95,8 +95,11 @@ class Turned(nn.Module):
         return self.encode(x)[0]
 
 
-def score(name, device="cpu"):
-    """The measure's scores with nets on a device; judged examples are on the CPU, as in a run."""
+def score(name, device="cpu", absent=None):
+    """The measure's scores with nets on a device; judged examples are on the CPU, as in a run.
+
+    absent: what the measure gets in place of a net.
+    """
     measure = make("measure", name, {})
     if "distance" in type(measure).model_fields:
         measure = measure.model_copy(update={"distance": "rmse"})  # which needs no weights
@@ -112,7 +115,7 @@ def score(name, device="cpu"):
     else:
         model = Turned() if measure.accepts is Bijective else model
         of = sweep(one) if measure.takes_sweep else [one] * measure.takes[0]
-    model = model.to(device)
+    model = model.to(device) if absent is None else absent
     of = [replace(taken, oracle=moved(taken.oracle, device)) for taken in of]
     return measure.score(model, *of)
 

@@ -5,6 +5,9 @@ import torch
 from measure_toys import MEASURES, N, score
 from shown import shown
 
+from invspec.perform.score import Absent
+from invspec.registry.methods import resolve
+
 
 @pytest.fixture(autouse=True)
 def _seeded():
@@ -46,3 +49,18 @@ def test_the_same_examples_give_the_same_score(name):
     first = score(name)
     torch.manual_seed(0)
     assert score(name).rows == first.rows
+
+
+READERS = [name for name in MEASURES if not resolve("measure", name).wants_model]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_measure_that_does_not_want_the_model_scores_without_one(name):
+    torch.manual_seed(0)
+    first = score(name, absent=Absent())
+    torch.manual_seed(0)
+    assert score(name).rows == first.rows
+
+
+def test_measures_of_stored_outcomes_do_not_want_the_model():
+    assert {"accuracy", "fooling_rate", "robust_error", "subspace_angle"} <= set(READERS)

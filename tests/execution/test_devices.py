@@ -21,6 +21,20 @@ def test_devices(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("names", "cores", "expected"),
+    [
+        (("cpu", "cpu"), 64, 0),
+        (("cuda:0",), 64, 2),
+        (("cuda:0", "cuda:1"), 3, 1),
+        (("cuda:0",), 1, 0),
+    ],
+)
+def test_gpus_leave_cores_for_tasks_that_need_none(monkeypatch, names, cores, expected):
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    assert devices.spares(names) == expected
+
+
+@pytest.mark.parametrize(
     "names", ["gpu", "", "cpu,", "cuda:9", "cuda:x", "cpu:", "cpu:1", "cuda:-1", "mps"]
 )
 def test_an_unknown_device_is_a_clear_error(names):

@@ -15,7 +15,10 @@ from invspec.execution.pools import local
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
 from invspec.execution.survey import Survey
-from invspec.tasks import key, needs
+from invspec.measures.accuracy_gap import AccuracyGap
+from invspec.measures.fooling_rate import FoolingRate
+from invspec.measures.top_k_error import TopKError
+from invspec.tasks import Score, key, needs
 
 # ─ what runs ─
 
@@ -172,8 +175,11 @@ class FakePool:
     def idle(self):
         return next((name for name, task in self.tasks.items() if task is None), None)
 
+    def spare(self) -> str | None:
+        return None
+
     def give(self, worker, task):
-        assert self.tasks[worker] is None
+        assert self.tasks.get(worker) is None
         self.tasks[worker] = task
 
     def events(self):
@@ -193,6 +199,36 @@ def test_a_run_needs_nothing_but_a_pool(tmp_path):
     assert all(done.index(need) < done.index(task) for task in done for need in needs(task))
     assert {event.worker for event in happened if isinstance(event, events.Started)} == {"a", "b"}
     assert pool.closed
+
+
+class PoolWithSpare(FakePool):
+    """A third worker is for tasks that need no device."""
+
+    def spare(self):
+        return None if self.tasks.get("spare") else "spare"
+
+    def idle(self):
+        return next((name for name in ("a", "b") if self.tasks[name] is None), None)
+
+
+def test_tasks_that_need_no_device_go_to_spare_workers_first(tmp_path):
+    reading, calling = score(SHIFT), score(SHIFT, measure=TopKError(k=2))
+    pool = PoolWithSpare(lambda task: events.Done(task, 1.0))
+    happened = list(execute([*GOALS, reading, calling], Store(tmp_path), pool))
+    started = {event.task: event.worker for event in happened if isinstance(event, events.Started)}
+    assert started[reading] == "spare"
+    assert all(isinstance(task, Score) for task, name in started.items() if name == "spare")
+    assert started[calling] != "spare"
+    assert len(tasks_of(events.Done, happened)) == 9
+
+
+def test_tasks_that_need_no_device_also_go_to_other_workers(tmp_path):
+    # the three scores of the goals are ready at once
+    pool = PoolWithSpare(lambda task: events.Done(task, 1.0))
+    ready = [score(SHIFT), score(SHIFT, measure=FoolingRate()), score(SHIFT, measure=AccuracyGap())]
+    happened = list(execute(ready, Store(tmp_path), pool))
+    started = {event.task: event.worker for event in happened if isinstance(event, events.Started)}
+    assert {started[task] for task in ready} == {"spare", "a", "b"}
 
 
 def test_a_lost_task_is_retried_once_then_fails_with_a_hint(tmp_path):

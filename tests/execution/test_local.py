@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,38 @@ def test_batches_are_larger_on_a_gpu_unless_their_size_is_given(tmp_path):
     assert LocalExecutor(batch_size=5).config("cuda:0", tmp_path).batch_size == 5
 
 
+def test_workers_of_one_gpu_share_its_memory(tmp_path):
+    executor = LocalExecutor(("cuda:0", "cuda:1", "cuda:0", "cuda:0", "cuda:0"))
+    shares = [executor.config(device, tmp_path).share for device in ("cuda:0", "cuda:1")]
+    assert shares == [0.25, 1]
+
+
 def test_there_are_no_more_workers_than_tasks(tmp_path):
     happened = run([train()], tmp_path, devices=("cpu", "cpu", "cpu"))
     assert [event.worker for event in happened if isinstance(event, events.Started)] == ["cpu"]
+
+
+def test_a_spare_worker_starts_with_its_first_task_and_changes_no_bit(tmp_path):
+    expected = run(GOALS, tmp_path / "alone")
+    happened = run(GOALS, tmp_path / "spare", spares=1)
+    started = [event for event in happened if isinstance(event, events.Started)]
+    assert {event.worker for event in started} == {"cpu", "spare#0"}
+    assert all(event.task in GOALS for event in started if event.worker == "spare#0")
+    assert outcome(happened) == outcome(expected)
+    files = [
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.safetensors")}
+        for root in (tmp_path / "alone", tmp_path / "spare")
+    ]
+    assert files[0] == files[1]
+    assert len(files[0]) == 8
+
+
+def test_spare_workers_that_get_no_task_are_not_started(tmp_path):
+    executor = LocalExecutor(spares=2)
+    with closing(executor.open(tmp_path, 1)) as pool:
+        assert list(pool.workers) == ["cpu"]
+        assert pool.idle() == "cpu"
+        assert pool.spare() == "spare#0"
 
 
 @pytest.fixture

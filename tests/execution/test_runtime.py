@@ -14,6 +14,10 @@ from invspec.execution.checkpoints import Checkpoints
 from invspec.execution.runtime import StoreJournal, StoreRuntime
 from invspec.execution.store import Store
 from invspec.execution.worker import perform
+from invspec.ops.draws import Stream
+from invspec.perform.train import fresh
+from invspec.training.auxiliary import NO_AUXILIARY
+from invspec.training.checkpoint import Checkpoint
 
 
 def runtime_of(root, reports=None):
@@ -67,6 +71,32 @@ def test_a_killed_training_continues_to_the_same_bytes(tmp_path, monkeypatch, mo
     assert reports[0][0] == 15
     assert weights(tmp_path / "killed", task) == weights(tmp_path / "undisturbed", task)
     assert checkpoints.load(task) is None
+
+
+def test_a_resumed_training_counts_the_seconds_before_the_kill(tmp_path):
+    store, task = Store(tmp_path), train(defence=Standard(epochs=2, batch_size=8, lr=0.1))
+    killed = runtime_of(tmp_path)
+    journal = killed.journal(task)
+    journal._due = 0
+    killed.resume_after(1000.0)
+    net = fresh(task)
+    optimiser = task.defence.new_optimiser(net.parameters())
+    journal.save(Checkpoint(net, NO_AUXILIARY, optimiser, Stream("killed")).state())
+    killed.writer.wait()
+
+    resumed = runtime_of(tmp_path)
+    assert perform(task, resumed)[1] > 1000
+    assert 1000 < store.made(task)["seconds"] < 1100
+    # the next task of the same worker starts from zero
+    perform(train(seed=1), resumed)
+    assert store.made(train(seed=1))["seconds"] < 100
+
+
+def test_a_checkpoint_of_an_older_version_counts_no_seconds(tmp_path):
+    runtime = runtime_of(tmp_path)
+    runtime.store.checkpoints.save(train(), {"history": []})
+    assert runtime.journal(train()).resume() == {"history": []}
+    assert runtime.seconds < 100
 
 
 def test_short_epochs_do_not_all_save_a_checkpoint(tmp_path):

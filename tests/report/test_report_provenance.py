@@ -4,9 +4,10 @@ import pytest
 from report_toys import half
 from toy_specs import SWEEPS
 
+from invspec.plan import planner
 from invspec.report import contents, provenance, text
 from invspec.report.export import json_text
-from invspec.spec import overlay
+from invspec.spec import document, overlay, resolve
 from invspec.tasks import Perturb
 
 CHECKED = "results do not depend on batch size (checked)"
@@ -47,6 +48,26 @@ def test_the_foot_states_once_whether_batch_size_matters(
     assert lines.count(sentence) == (sentence != "")
     assert "" not in lines
     assert json.loads(json_text(report, store))["provenance"]["bits"] == sentence
+
+
+def test_the_foot_names_the_precisions_that_the_spec_left_open(toy_store):
+    def answer(question):
+        return "bfloat16" if type(question.model).__name__ == "LeNet" else "float32"
+
+    spec = resolve.resolve(document.parse("precision: auto" + SWEEPS, "toy.yaml"))
+    plan = planner.plan(spec, answer)
+    report = contents.report(plan, toy_store(plan, half))
+    first, second, *_ = text.provenance_lines(report.provenance)
+    assert first.endswith("attacks in bfloat16 and float32")
+    assert second == (
+        "precision auto: float32 to attack Linear on 1x28x28, bfloat16 to attack LeNet on 1x28x28"
+    )
+
+
+def test_the_foot_of_a_spec_that_leaves_nothing_open_has_no_such_line(planned, toy_store):
+    plan = planned(SWEEPS)
+    report = contents.report(plan, toy_store(plan, half))
+    assert not any("auto" in line for line in text.provenance_lines(report.provenance))
 
 
 def test_the_command_repeats_scale_and_settings(tmp_path):

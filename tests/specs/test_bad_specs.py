@@ -494,7 +494,12 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "an unknown precision": (
         BASE + "precision: float16\n",
-        "x.yaml:14: precision: expected 'float32' or 'bfloat16', found 'float16'",
+        "x.yaml:14: precision: expected 'float32', 'bfloat16' or 'auto', found 'float16'",
+    ),
+    "an unknown precision of a training": (
+        BASE.replace("standard: {}", "standard: {precision: fp16}"),
+        "x.yaml:7: defences.standard.precision: "
+        "expected 'float32', 'tf32', 'bfloat16' or 'auto', found 'fp16'",
     ),
     "a sample of none": (
         attack("{sample: {limit: 0}}"),

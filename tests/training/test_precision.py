@@ -1,23 +1,27 @@
-"""Training in bfloat16: inside the model alone, and with attacks that need float32."""
+"""Training in bfloat16 and TF32: for the model, and with attacks that need float32."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from recipes import Recording, Resumed, convolutional, grey, trained, weights
-from torch import Tensor, nn
+from torch import Tensor, backends, nn
 
 from invspec.attacks.pgd import PGD
 from invspec.attacks.ppgd import PPGD
 from invspec.data import Batch
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.avg import AVG
+from invspec.defences.standard import Standard
+from invspec.errors import InvspecError
+from invspec.execution.determinism import reproducible
 from invspec.kinds import Attack
 from invspec.models.stdcnn import StdCNN
 from invspec.ops.draws import Stream
-from invspec.training.precision import InPrecision
+from invspec.training.precision import InPrecision, products
 
 LOW = AdversarialTraining(
     epochs=3,
@@ -76,7 +80,7 @@ def test_bfloat16_learns_nearly_what_float32_learns() -> None:
     assert (low - full).norm() < 0.3 * (full - start).norm()
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_a_resumed_training_ends_at_the_same_weights(precision: str) -> None:
     recipe, journal = LOW.model_copy(update={"precision": precision}), Recording()
     first, second = (weights(trained(recipe, grey(), convolutional(), journal)) for _ in range(2))
@@ -106,3 +110,80 @@ def test_a_bijection_is_encoded_in_the_precision_of_the_training() -> None:
     semantic, nuisance = net.encode(torch.rand(2, 1, 2, 2))
     assert dtypes == [torch.bfloat16]
     assert (semantic.dtype, nuisance.dtype) == (torch.float32, torch.float32)
+
+
+# ─ TF32 ─
+
+
+def in_tf32() -> bool:
+    """Whether a GPU would multiply in TF32 now."""
+    return bool(backends.cuda.matmul.allow_tf32 and backends.cudnn.allow_tf32)
+
+
+class Asking(nn.Linear):
+    """Notes forward and backward whether a GPU would multiply in TF32."""
+
+    def __init__(self) -> None:
+        super().__init__(64, 3)
+        self.answers: list[bool] = []
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.answers.append(in_tf32())
+        logits = super().forward(input)
+        logits.register_hook(lambda gradient: self.answers.append(in_tf32()))
+        return logits
+
+
+@pytest.fixture
+def float32() -> Iterator[None]:
+    """The switches as a run sets them."""
+    with reproducible(torch.device("cpu")):
+        yield
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("float32", False), ("tf32", True), ("bfloat16", False)]
+)
+def test_tf32_is_on_forward_and_backward_and_off_afterwards(precision: str, expected: bool) -> None:
+    net = Asking()
+    defence = Standard(epochs=1, batch_size=16, precision=precision)  # pyright: ignore[reportArgumentType]
+    trained(defence, grey(), nn.Sequential(nn.Flatten(), net))
+    assert net.answers == [expected] * 6  # three updates
+    assert not in_tf32()
+
+
+@pytest.mark.usefixtures("float32")
+def test_tf32_is_off_after_a_training_that_fails() -> None:
+    with pytest.raises(InvspecError, match="the loss is nan"):
+        trained(
+            Standard(epochs=2, batch_size=8, lr=1e38, precision="tf32"), grey(), convolutional()
+        )
+    assert not in_tf32()
+
+
+@pytest.mark.usefixtures("float32")
+@pytest.mark.parametrize(
+    "attack", [PPGD(steps=1), PGD(eps=0.02, steps=1)], ids=["needs_float32", "other"]
+)
+def test_inner_attacks_that_need_float32_are_kept_from_tf32(attack: Attack) -> None:
+    model, answers = convolutional(), set[bool]()
+    model[2].register_forward_hook(lambda module, inputs, output: answers.add(in_tf32()))
+    defence = AdversarialTraining(attack=attack, precision="tf32")
+    batch = Batch(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]), torch.arange(4))
+    with products("tf32"):
+        defence.prepare(defence.proxy(model).train(), batch, 0.5, Stream("key"))
+        assert in_tf32()
+    assert answers == {not attack.needs_float32}
+
+
+def test_on_a_cpu_tf32_gives_the_bits_of_float32_under_another_key() -> None:
+    low, full = (LOW.model_copy(update={"precision": name}) for name in ("tf32", "float32"))
+    found = (weights(trained(defence, grey(), convolutional())) for defence in (low, full))
+    assert torch.equal(*found)
+    assert low.identity != full.identity
+
+
+def test_no_training_starts_with_its_precision_open() -> None:
+    with pytest.raises(AssertionError, match="a plan chooses the precision"):
+        trained(Standard(epochs=1, precision="auto"), grey(), convolutional())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from recipes import linear, points
 from torch import nn
 
+from invspec.training import recipe
 from invspec.training.recipe import Recipe
 
 
@@ -27,13 +29,75 @@ def test_the_first_examples_are_selected_or_all() -> None:
     [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamax", torch.optim.Adamax)],
 )
 def test_an_optimiser_has_the_settings_of_the_recipe(name: Any, kind: type) -> None:
-    recipe = Recipe(optimiser=name, lr=0.25, momentum=0.5, weight_decay=0.125)
-    optimiser = recipe.new_optimiser([weight_of()])
+    chosen = Recipe(optimiser=name, lr=0.25, momentum=0.5, weight_decay=0.125)
+    optimiser = chosen.new_optimiser([weight_of()])
     assert type(optimiser) is kind
     (group,) = optimiser.param_groups
     assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
     assert group.get("momentum", 0.5) == 0.5
     assert group.get("betas", (0.9, 0.999)) == (0.9, 0.999)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamax"])
+def test_updates_on_a_cpu_are_not_fused(name: Any) -> None:
+    (group,) = Recipe(optimiser=name).new_optimiser([weight_of()]).param_groups
+    assert not group.get("fused")
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_updates_on_a_gpu_are_fused(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "have_fused_updates", lambda weights: True)
+    (group,) = Recipe(optimiser=name).new_optimiser(iter([weight_of()])).param_groups
+    assert group["fused"] is True
+
+
+class OnCard:
+    is_cuda = True
+
+
+def test_updates_are_fused_if_all_weights_are_on_a_gpu() -> None:
+    here: Any = OnCard()
+    assert recipe.have_fused_updates([here, here])
+    assert not recipe.have_fused_updates([here, weight_of()])
+
+
+def updated(optimiser: torch.optim.Optimizer, weights: list[nn.Parameter]) -> list[nn.Parameter]:
+    """The weights after five updates."""
+    for step in range(5):
+        for i, weight in enumerate(weights):
+            weight.grad = torch.full_like(weight, 1.0 + i + step)
+        optimiser.step()
+    return weights
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamax"])
+def test_fused_updates_are_the_same_up_to_rounding(
+    name: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[list[nn.Parameter]] = []
+    for fused in (False, True):
+        monkeypatch.setattr(recipe, "have_fused_updates", lambda _, fused=fused: fused)
+        weights = [weight_of(), weight_of(2.0)]
+        chosen = Recipe(optimiser=name, lr=0.1, weight_decay=0.01)
+        results.append(updated(chosen.new_optimiser(weights), weights))
+    for expected, weight in zip(*results, strict=True):
+        # a few roundings of float32
+        torch.testing.assert_close(weight, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_fused_optimiser_continues_from_its_state(
+    name: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "have_fused_updates", lambda weights: True)
+    chosen = Recipe(optimiser=name, lr=0.1)
+    weights = [weight_of()]
+    optimiser = chosen.new_optimiser(weights)
+    updated(optimiser, weights)
+    resumed = [nn.Parameter(weight.detach().clone()) for weight in weights]
+    other = chosen.new_optimiser(resumed)
+    other.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    assert torch.equal(updated(other, resumed)[0], updated(optimiser, weights)[0])
 
 
 def test_another_learning_rate_may_be_given() -> None:

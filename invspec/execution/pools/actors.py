@@ -47,6 +47,10 @@ class ActorPool:
         free = (actor for actor in self.actors.values() if actor.is_usable and actor.task is None)
         return next((actor.name for actor in free if self.sharing.is_open(actor.name)), None)
 
+    def spare(self) -> str | None:
+        """All workers of a cluster are alike."""
+        return None
+
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle worker."""
         self.actors[worker].perform(task)

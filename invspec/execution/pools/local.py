@@ -17,7 +17,8 @@ from invspec.execution.worker import WorkerConfig
 from invspec.registry import cards
 from invspec.tasks import Task
 
-# examples that an attack gets at once, unless --batch-size is given
+# examples that an attack gets at once, unless --batch-size is given; on a GPU, fewer if they would
+# not fit into the worker's share of its memory
 CPU_BATCH, GPU_BATCH = 128, 1024
 
 
@@ -25,29 +26,38 @@ CPU_BATCH, GPU_BATCH = 128, 1024
 class LocalExecutor:
     """Runs tasks on this machine: one worker for each entry of devices.
 
-    A worker that gives no sign of life for `patience` seconds is replaced.
+    A worker that gives no sign of life for `patience` seconds is replaced. spares is the number of
+    further workers, on the CPU, for tasks that need no device.
     """
 
     devices: tuple[str, ...] = ("cpu",)
     batch_size: int | None = None
     patience: float = PATIENCE
+    spares: int = 0
 
     def open(self, root: Path, tasks: int) -> WorkerPool:
         """Start the workers, at most one per task."""
         configs = [self.config(device, root) for device in self.devices[:tasks]]
-        return WorkerPool(configs, self.patience)
+        spares = [self.config("cpu", root)] * self.spares
+        return WorkerPool(configs, self.patience, spares)
 
     def config(self, device: str, root: Path) -> WorkerConfig:
         """The settings of a worker on a device, for the store in root."""
         batch_size = self.batch_size or (CPU_BATCH if device == "cpu" else GPU_BATCH)
         pause = between_signs(self.patience)
-        return WorkerConfig(device, batch_size, root, cards.added(), pause)
+        share = 1 / max(1, self.devices.count(device))
+        return WorkerConfig(device, batch_size, root, cards.added(), pause, share)
 
 
 class WorkerPool:
     """A Pool of threads or processes on this machine."""
 
-    def __init__(self, configs: Sequence[WorkerConfig], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        configs: Sequence[WorkerConfig],
+        patience: float = PATIENCE,
+        spares: Sequence[WorkerConfig] = (),
+    ) -> None:
         names = [config.device for config in configs]
         if len(configs) > 1:
             names = [f"{device}#{i}" for i, device in enumerate(names)]
@@ -60,14 +70,31 @@ class WorkerPool:
         # events of workers that were replaced
         self._buried: list[PoolEvent] = []
         self.sharing = Sharing({name: w.config.device for name, w in self.workers.items()})
+        # started with their first task: each takes seconds, and many runs have no task for them
+        self.spares = {f"spare#{i}": config for i, config in enumerate(spares)}
+        for name in self.spares:
+            self.sharing.place(name, name)
 
     def idle(self) -> str | None:
         """The name of a worker that may get a task, None if there is none."""
         idle = (name for name, worker in self.workers.items() if worker.task is None)
-        return next((name for name in idle if self.sharing.is_open(name)), None)
+        return next((name for name in idle if self._may_work(name)), None)
+
+    def _may_work(self, name: str) -> bool:
+        """Whether a worker may get any task."""
+        return name not in self.spares and self.sharing.is_open(name)
+
+    def spare(self) -> str | None:
+        """The name of a worker without a device and without a task, None if there is none."""
+        return next((name for name in self.spares if not self._has_task(name)), None)
+
+    def _has_task(self, name: str) -> bool:
+        return name in self.workers and self.workers[name].task is not None
 
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle worker. If it has ended, another one replaces it first."""
+        if worker not in self.workers:
+            self.workers[worker] = WorkerProcess(worker, self.spares[worker])
         try:
             self.workers[worker].send(task)
         except OSError:

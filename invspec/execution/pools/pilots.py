@@ -34,11 +34,6 @@ class Pilot:
     task: Task | None = None
     since: float = field(default_factory=time.monotonic)
 
-    def lost(self, reason: str, *, by_machine: bool = False) -> list[PoolEvent]:
-        """The events of its loss, and of that of its task."""
-        tasks = () if self.task is None else (self.task,)
-        return lost(self.name, *tasks, reason=reason, by_machine=by_machine)
-
     @property
     def age(self) -> float:
         """Seconds since it called."""
@@ -68,6 +63,10 @@ class PilotPool:
         """The name of a pilot without a task, None if there is none."""
         free = (pilot for pilot in self.pilots.values() if pilot.joined and pilot.task is None)
         return next((pilot.name for pilot in free), None)
+
+    def spare(self) -> str | None:
+        """All pilots are alike."""
+        return None
 
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle pilot. If that fails, the pilot is lost at the next events()."""
@@ -132,8 +131,10 @@ class PilotPool:
         reason = "its job was started again"
         if before := self.pilots.get(pilot.name):
             return self._lose(before, reason)
-        before, *_ = self._gone.pop(pilot.job, (None,))
-        return [] if before is None else before.lost(reason, by_machine=True)
+        if pilot.job not in self._gone:
+            return []
+        before, *_ = self._gone.pop(pilot.job)
+        return lost(before.name, before.task, reason=reason, by_machine=True)
 
     def _join(self, pilot: Pilot, message: Message) -> list[PoolEvent]:
         mark = self.root / "partial" / Path(pilot.mark).name
@@ -212,16 +213,18 @@ class PilotPool:
         del self._gone[job]
         if state is State.CRASHED:
             words = self.roster.jobs.death(job)
-            return pilot.lost(state.value + (words and f": {words}"))
+            reason = state.value + (words and f": {words}")
+            return lost(pilot.name, pilot.task, reason=reason)
         self.roster.lost(pilot.age)
         known = reason if state is State.RUNNING else state.value
-        return pilot.lost(known, by_machine=True)
+        return lost(pilot.name, pilot.task, reason=known, by_machine=True)
 
     def _lose(self, pilot: Pilot, reason: str) -> list[PoolEvent]:
         """Lose a pilot by no fault of its task."""
         self.roster.lost(pilot.age)
+        task, joined = pilot.task, pilot.joined
         self._drop(pilot)
-        return pilot.lost(reason, by_machine=True) if pilot.joined else []
+        return lost(pilot.name, task, reason=reason, by_machine=True) if joined else []
 
     def _drop(self, pilot: Pilot) -> None:
         """Hang up. The next look finds whether its job has ended."""

@@ -21,6 +21,13 @@ class Pool(Protocol):
         """The name of a worker that may get a task, None if there is none."""
         ...
 
+    def spare(self) -> str | None:
+        """The name of a worker without a device and without a task, None if there is none.
+
+        It gets only tasks that need no device, which may also go to any other worker.
+        """
+        ...
+
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle worker."""
         ...

@@ -76,7 +76,8 @@ class RayExecutor:
         slots = capacity.check(self.workers or capacity.slots)
         batch_size = self.batch_size or (GPU_BATCH if capacity.gpus else CPU_BATCH)
         pause = between_signs(self.patience)
-        config = WorkerConfig(capacity.device, batch_size, root, cards.added(), pause)
+        share = 1 / self.per_device if capacity.gpus else 1.0
+        config = WorkerConfig(capacity.device, batch_size, root, cards.added(), pause, share)
         start = _starter(ray, capacity.needs(), config)
         return ActorPool(ray, start, root, min(slots, tasks), Patience(self.patience))
 

@@ -162,6 +162,8 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
     yield "precision", f"attacks in {facts.precision}, predictions judged in float32"
+    if facts.chosen:
+        yield "precision auto", ", ".join(facts.chosen)
     if facts.bits:
         yield "batch size", facts.bits
     if facts.total:

@@ -1,0 +1,88 @@
+"""The words of `invspec plan` about time: what the tasks to do will take, and how it is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from invspec.analysis.forecast import Estimate, Forecast, Seconds
+from invspec.analysis.history import MOST_OTHERS
+from invspec.analysis.likeness import CLOSENESS, Closeness
+from invspec.execution.devices import devices
+from invspec.execution.worker import device_name
+from invspec.report.format import duration
+from invspec.tasks import Task
+
+UNKNOWN, NOTHING = "?", "-"
+DIFFERENCE: dict[Closeness, str] = {
+    "seed": "in the seed only",
+    "scale": "in the scale",
+    "settings": "in settings",
+    "kind": "in more",
+}
+
+
+def headings(expected: Forecast) -> list[str]:
+    """The headings of the columns of times."""
+    return [f"left on {device}" for device in expected.devices] or ["time left"]
+
+
+def cells(expected: Forecast, to_come: Sequence[Task]) -> list[str]:
+    """What some tasks will take on each device; "+ ?" if some have no like task."""
+    if not to_come:
+        return [NOTHING] * len(headings(expected))
+    return [_cell(expected.estimate(to_come, device)) for device in expected.devices] or [UNKNOWN]
+
+
+def _cell(estimate: Estimate) -> str:
+    known = [duration(estimate.seconds.median)] if estimate.like else []
+    return " + ".join([*known, *([UNKNOWN] if estimate.unlike else [])])
+
+
+def lines(expected: Forecast) -> Iterator[str]:
+    """The compute time of all tasks to do on each device, and what it is estimated from."""
+    if not expected.works:
+        return
+    if not expected.devices:
+        yield "no task in the store is like those to do: nothing to estimate their time from"
+    slots = _slots()
+    for device in expected.devices:
+        yield from _device_lines(expected, device, slots[device])
+    if expected.is_cut:
+        yield f"the store has more tasks: {MOST_OTHERS:,} of each kind were looked at"
+
+
+def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
+    estimate = expected.estimate(expected.works, device)
+    yield (
+        f"{device}: {duration(estimate.seconds.median)} of compute "
+        f"({_range(estimate.seconds)}), from {_tasks(estimate.basis)} in the store"
+    )
+    differences = [
+        f"{estimate.like[closeness]:,} {DIFFERENCE[closeness]}"
+        for closeness in CLOSENESS
+        if closeness in estimate.like
+    ]
+    yield f"  tasks that differ from the closest ones there: {', '.join(differences)}"
+    if estimate.unlike:
+        counts = f"{estimate.unlike:,} of {len(expected.works):,} tasks"
+        yield f"  {counts} have no like task in the store; not counted"
+    if slots:
+        seconds = duration(expected.wall_seconds(device, slots))
+        workers = "1 worker" if slots == 1 else f"{slots} workers"
+        yield f"  at best {seconds} on {workers} of this machine"
+
+
+def _range(seconds: Seconds) -> str:
+    return f"{duration(seconds.low)} to {duration(seconds.high)}"
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count:,} tasks"
+
+
+def _slots() -> Counter[str]:
+    """How many workers `run` starts on each kind of device of this machine."""
+    import torch
+
+    return Counter(device_name(torch.device(name)) for name in devices(None, None))
