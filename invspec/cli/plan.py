@@ -45,6 +45,22 @@ def show(planned: Plan, store: Store) -> None:
     console.print(_table(planned, store, survey))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    for line in _threads(planned):
+        console.print(line)
+
+
+def _threads(planned: Plan) -> list[str]:
+    """A line for each number of threads, other than one, that trainings ask for."""
+    from collections import Counter
+
+    from invspec.execution.threads import own_threads
+
+    numbers = Counter(map(own_threads, planned.tasks))
+    return [
+        f"trainings on {threads} threads, which is in their keys: {count:,}"
+        for threads, count in sorted(numbers.items())
+        if threads != 1
+    ]
 
 
 def _table(planned: Plan, store: Store, survey: Survey) -> Table:

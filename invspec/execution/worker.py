@@ -23,6 +23,7 @@ from invspec.execution.messages import ENDING, Message
 from invspec.execution.pulse import PULSE, Shared, pulse
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
+from invspec.execution.threads import Allowance, SpareThreads, own_threads
 from invspec.perform import dispatch, proxies
 from invspec.registry import cards
 from invspec.tasks import Perturb, Task, Train, key
@@ -42,8 +43,8 @@ class WorkerConfig:
     pulse: float = PULSE
 
 
-def serve(channel: Channel, config: WorkerConfig) -> bool:
-    """Perform tasks from the channel until the run ends.
+def serve(channel: Channel, config: WorkerConfig, allowance: Allowance | None = None) -> bool:
+    """Perform tasks from the channel until the run ends, on idle cores too where it allows them.
 
     Returns False if the worker itself ended: its device failed, or it refused a task.
     """
@@ -53,11 +54,12 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
         channel.send(("progress", done, total, dict(numbers)))
 
     runtime = StoreRuntime(Store(config.root), device, config.batch_size, report)
+    spare = SpareThreads(allowance)
     try:
         # before the device's name is asked for, which starts CUDA
         with reproducible(device):
             channel.send(("joined", platform.node(), device_name(device)))
-            while (message := _next_message(channel, runtime, config.pulse)) is not None:
+            while message := _next_message(channel, runtime, spare, config.pulse):
                 channel.send(message)
                 if message[0] in ENDING:
                     return False
@@ -67,16 +69,20 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
     return True
 
 
-def serve_process(pipe: Connection, config: WorkerConfig) -> None:
+def serve_process(
+    pipe: Connection, config: WorkerConfig, allowance: Allowance | None = None
+) -> None:
     """`serve` as the main function of a process, which must read the user's cards itself."""
     for folder in config.registries:
         cards.add(folder)
-    if not serve(PipeChannel(pipe), config):
+    if not serve(PipeChannel(pipe), config, allowance):
         # libraries of a failed device may hang when they are unloaded
         os._exit(1)
 
 
-def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Message | None:
+def _next_message(
+    channel: Shared, runtime: StoreRuntime, spare: SpareThreads, seconds: float
+) -> Message | None:
     """Perform the next task. Returns the last message about it; None if the run has ended."""
     try:
         task = channel.receive()
@@ -84,18 +90,25 @@ def _next_message(channel: Shared, runtime: StoreRuntime, seconds: float) -> Mes
         return ("refused", str(problem))
     if task is None:
         return None
-    settle(runtime.device)
-    with pulse(channel, seconds):
-        return perform(task, runtime)
+    settle(runtime.device, own_threads(task))
+    try:
+        with pulse(channel, seconds):
+            return perform(task, runtime, spare)
+    finally:
+        torch.set_num_threads(1)
 
 
-def perform(task: Task, runtime: StoreRuntime) -> Message:
+def perform(task: Task, runtime: StoreRuntime, spare: SpareThreads | None = None) -> Message:
     """Perform a task and save its artifact. Returns the last message about it."""
+    spare = spare or SpareThreads()
     start = time.monotonic()
     try:
-        artifact = dispatch.perform(task, runtime)
+        with spare.during(task, runtime.device):
+            artifact = dispatch.perform(task, runtime)
         seconds = time.monotonic() - start
         facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
+        threads = max(own_threads(task), spare.used)
+        facts |= {"threads": threads} if threads != 1 else {}
         facts |= {
             "inputs": runtime.inputs(task),
             "seconds": round(seconds, 3),

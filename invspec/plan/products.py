@@ -50,7 +50,8 @@ def _trainings(spec: Spec, line: TrainLine) -> Iterator[tuple[Coords, Train]]:
     for ((where_d, data), (where_m, model), (where_f, defence)), seed in itertools.product(
         itertools.product(*axes), spec.seeds
     ):
-        task = Train(cast(Dataset, data), cast(Model, model), cast(Defence, defence), seed)
+        threads = spec.entries["defences"][str(where_f["defence"])].threads
+        task = Train(cast(Dataset, data), cast(Model, model), cast(Defence, defence), seed, threads)
         yield {**where_d, **where_m, **where_f}, task
 
 
@@ -88,4 +89,4 @@ def _oracle(spec: Spec, oracle: Oracle, train: Train) -> Train:
     """The oracle's training, on the same data and from the same seed."""
     model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
     methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return Train(train.dataset, *methods, train.seed)
+    return Train(train.dataset, *methods, train.seed, defence.threads)

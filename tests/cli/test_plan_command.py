@@ -76,3 +76,16 @@ def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
     lines = table(capsys.readouterr().out)
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
     assert lines[-1][0] == "1"
+
+
+def test_a_plan_tells_which_trainings_have_several_threads(tmp_path, capsys):
+    spread = {"use": "standard", "threads": 2}
+    with registered():
+        content = tiny(
+            defences={"standard": {}, "spread": spread},
+            train=[{"dataset": "fake", "model": "linear", "defence": ["standard", "spread"]}],
+            seeds=[0, 1],
+        )
+        plan.show(planned(content), Store(tmp_path))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "trainings on 2 threads, which is in their keys: 2"

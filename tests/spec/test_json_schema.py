@@ -127,6 +127,7 @@ GOOD = document.read(shipped("specs") / "quickstart.yaml")
 ACCEPTED: dict[str, tuple[str, Any]] = {
     "an empty entry": ("attacks.pgd", None),
     "a label that is no name": ("attacks.mine", {"use": "pgd"}),
+    "a training on two threads": ("defences.rotations.threads", 2),
     "a list of labels": ("measures.accuracy.of", ["none"]),
     "a fraction in a bound": ("claims.0.expect", {"difference": {"above": "8/255"}}),
     "a word for a correlation": ("claims.0.expect", "rising"),
@@ -147,6 +148,7 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "no attacks": ("attacks", {}),
     "an entry that is a text": ("attacks.pgd", "fgsm"),
     "a misspelt key of a sample": ("attacks.pgd.sample", {"limt": 3}),
+    "no threads": ("defences.rotations.threads", 0),
     "no train lines": ("train", []),
     "a train line without a model": ("train.0", {"dataset": "digits", "defence": "rotations"}),
     "a negative seed": ("seeds", [-1]),

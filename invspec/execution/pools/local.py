@@ -8,8 +8,10 @@ from itertools import chain
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from invspec.execution.devices import cores
 from invspec.execution.events import PoolEvent, WorkerLost
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
+from invspec.execution.pools.cores import Cores
 from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
 from invspec.execution.pulse import PATIENCE, Patience, between_signs
@@ -25,6 +27,7 @@ CPU_BATCH, GPU_BATCH = 128, 1024
 class LocalExecutor:
     """Runs tasks on this machine: one worker for each entry of devices.
 
+    Where fewer tasks run than there are CPU workers, each may use several of the cores.
     A worker that gives no sign of life for `patience` seconds is replaced.
     """
 
@@ -35,7 +38,8 @@ class LocalExecutor:
     def open(self, root: Path, tasks: int) -> WorkerPool:
         """Start the workers, at most one per task."""
         configs = [self.config(device, root) for device in self.devices[:tasks]]
-        return WorkerPool(configs, self.patience)
+        slots = len(self.devices) if set(self.devices) == {"cpu"} else None
+        return WorkerPool(configs, self.patience, Cores(cores(), slots))
 
     def config(self, device: str, root: Path) -> WorkerConfig:
         """The settings of a worker on a device, for the store in root."""
@@ -47,7 +51,12 @@ class LocalExecutor:
 class WorkerPool:
     """A Pool of threads or processes on this machine."""
 
-    def __init__(self, configs: Sequence[WorkerConfig], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        configs: Sequence[WorkerConfig],
+        patience: float = PATIENCE,
+        cores: Cores | None = None,
+    ) -> None:
         names = [config.device for config in configs]
         if len(configs) > 1:
             names = [f"{device}#{i}" for i, device in enumerate(names)]
@@ -57,10 +66,13 @@ class WorkerPool:
             name: kind(name, config) for name, config in zip(names, configs, strict=True)
         }
         self.patience = Patience(patience)
+        self.cores = cores or Cores(1, None)
         self.sharing = Sharing({name: w.config.device for name, w in self.workers.items()})
 
     def idle(self) -> str | None:
         """The name of a worker without a task that may get one, None if there is none."""
+        if not self.cores.are_left(self._tasks()):
+            return None
         idle = (name for name, worker in self.workers.items() if worker.task is None)
         return next((name for name in idle if self.sharing.is_open(name)), None)
 
@@ -73,6 +85,7 @@ class WorkerPool:
             self.workers[worker].send(task)
         chosen = self.workers[worker]
         chosen.task = task
+        self._share_cores()
         if isinstance(chosen, WorkerProcess):
             self.patience.watch(worker, joined=chosen.joined)
 
@@ -101,8 +114,17 @@ class WorkerPool:
     def _release(self, worker: Worker) -> None:
         """Take the task from a worker that finished or lost it."""
         worker.task = None
+        self._share_cores()
         self.sharing.release(worker.name)
         self.patience.forget(worker.name)
+
+    def _tasks(self) -> list[Task]:
+        return [worker.task for worker in self.workers.values() if worker.task is not None]
+
+    def _share_cores(self) -> None:
+        share = self.cores.share(self._tasks())
+        for worker in self.workers.values():
+            worker.allowance.value = share
 
     def _receive(self, worker: Worker) -> list[PoolEvent]:
         """Read a message of a working worker as events."""

@@ -28,6 +28,8 @@ class Worker(ABC):
         self.name, self.config = name, config
         self.task: Task | None = None
         self.joined = False
+        # read by the worker at any time, so that threads come and go in the middle of a task
+        self.allowance = CONTEXT.RawValue("i", 1)
         self.pipe, worker_end = CONTEXT.Pipe()
         self._launch(worker_end)
 
@@ -57,7 +59,10 @@ class WorkerThread(Worker):
 
     def _launch(self, pipe: Connection) -> None:
         self._thread = threading.Thread(
-            target=serve, args=(PipeChannel(pipe), self.config), name=self.name, daemon=True
+            target=serve,
+            name=self.name,
+            daemon=True,
+            args=(PipeChannel(pipe), self.config, self.allowance),
         )
         self._thread.start()
 
@@ -76,7 +81,10 @@ class WorkerProcess(Worker):
 
     def _launch(self, pipe: Connection) -> None:
         self._process = CONTEXT.Process(
-            target=serve_process, args=(pipe, self.config), name=self.name, daemon=True
+            target=serve_process,
+            args=(pipe, self.config, self.allowance),
+            name=self.name,
+            daemon=True,
         )
         with _no_interrupts():
             self._process.start()
