@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -58,6 +59,7 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                 yield from () if value == wanted else (at,)
             case (
                 "minimum"
+                | "maximum"
                 | "exclusiveMaximum"
                 | "minLength"
                 | "maxLength"
@@ -110,8 +112,9 @@ def entries(value: Any) -> dict[str, Any]:
 
 
 def within(value: Any, word: str, limit: float) -> bool:
-    if word in ("minimum", "exclusiveMaximum"):
-        return not is_a(value, "number") or (value >= limit if word == "minimum" else value < limit)
+    orders = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMaximum": operator.lt}
+    if word in orders:
+        return not is_a(value, "number") or orders[word](value, limit)
     size = len(value) if isinstance(value, str | list | dict) else limit
     return size >= limit if word.startswith("min") else size <= limit
 
