@@ -13,13 +13,13 @@ change a bit.
 from __future__ import annotations
 
 # before torch, so that MKL computes products in its reproducible mode
-import invspec  # noqa: F401  # isort: skip
+import invspec  # isort: skip
 
 import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
@@ -62,7 +62,7 @@ def main() -> int:
     options = arguments()
     held = True
     with reproducible(torch.device("cpu")):
-        print(f"{machine()}; {options.threads} threads\n")
+        print(f"{machine()}; invspec {invspec.__version__}; {options.threads} threads\n")
         print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
         for name in options.nets:
             bits, idle, ratios = measured(name, options.threads, options.rounds)
@@ -104,7 +104,7 @@ def measured(name: str, count: int, rounds: int) -> tuple[list[bool], list[bool]
 
 
 @contextmanager
-def eager(pays: float) -> Iterator[None]:
+def eager(pays: float) -> Generator[None]:
     """Operations are proven when they come a second time; `pays` as in threads.PAYS."""
     before = threads.RECURRENCES, threads.PAYS
     threads.RECURRENCES, threads.PAYS = 2, pays

@@ -47,9 +47,8 @@ RECURRENCES = 30
 AGAIN = 1000
 # signatures of operations to remember
 MOST = 10_000
-# several threads must take at most this share of the time of one
+# several threads must take less than this share of the time of one
 PAYS = 0.9
-ROUNDS = 2
 
 Arguments = tuple[Any, ...]
 Named = Mapping[str, Any]
@@ -111,7 +110,7 @@ class SpareThreads(TorchDispatchMode):
         """Compute an operation."""
         named = kwargs or {}
         threads = self.allowance.value
-        if threads < 2 or func not in CANDIDATES or not _is_large(args):
+        if threads < 2 or func not in CANDIDATES or not _is_fit(args):
             return func(*args, **named)
         way = self._way(func, args, named, threads)
         if way is None:
@@ -146,15 +145,13 @@ def proven(func: Any, args: Arguments, named: Named, threads: int) -> Way | None
     """The first way that gives the bits of one thread, on noise; None if there is none."""
     try:
         expected = _on_noise(single, func, args, named, 1)
-        ways = (
-            way
-            for way in _ways_of(func, args)
-            if _same_bits(_on_noise(way, func, args, named, threads), expected)
-        )
-        return next(ways, None)
+        for way in _ways_of(func, args):
+            if _same_bits(_on_noise(way, func, args, named, threads), expected):
+                return way
     except RuntimeError:
         # as where memory lacks for a second set of operands
-        return None
+        pass
+    return None
 
 
 def _ways_of(func: Any, args: Arguments) -> list[Way]:
@@ -192,7 +189,7 @@ def _pays(way: Way, func: Any, args: Arguments, named: Named, threads: int) -> b
         way(func, operands, options, threads)
         return time.perf_counter() - start
 
-    rounds = [(seconds(way), seconds(single)) for _ in range(ROUNDS)]
+    rounds = [(seconds(way), seconds(single)) for _ in range(2)]
     spent, alone = map(min, zip(*rounds, strict=True))
     return spent < PAYS * alone
 
@@ -226,16 +223,20 @@ def _noise(values: Any) -> Any:
 
 
 def _same_bits(a: Any, b: Any) -> bool:
-    tensors = zip(tree_leaves(a), tree_leaves(b), strict=True)
-    return all(torch.equal(_bytes(x), _bytes(y)) for x, y in tensors if isinstance(x, Tensor))
+    def bytes_of(results: Any) -> list[Tensor]:
+        tensors = [value for value in tree_leaves(results) if isinstance(value, Tensor)]
+        return [tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in tensors]
+
+    return all(map(torch.equal, bytes_of(a), bytes_of(b)))
 
 
-def _bytes(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def _is_large(args: Iterable[Any]) -> bool:
-    return any(isinstance(value, Tensor) and value.numel() >= LARGE for value in args)
+def _is_fit(args: Iterable[Any]) -> bool:
+    """Whether an operation has a large operand, and only operands that noise can replace."""
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    return any(tensor.numel() >= LARGE for tensor in tensors) and all(
+        tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_complex()
+        for tensor in tensors
+    )
 
 
 def _signature(values: Iterable[Any]) -> Arguments:

@@ -133,6 +133,32 @@ def test_other_operations_are_never_tried() -> None:
     assert spare._records == {}
 
 
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.eye(256).to_sparse(),
+        torch.zeros(256, 256, dtype=torch.complex64),
+        torch.zeros(256, 256, device="meta"),
+    ],
+    ids=["sparse", "complex", "meta"],
+)
+def test_tensors_that_noise_cannot_replace_keep_one_thread(x: Tensor) -> None:
+    spare = SpareThreads(Alone(2))
+    with spare:
+        for _ in range(4):
+            torch.mm(x, torch.ones(256, 256, dtype=x.dtype, device=x.device))
+    assert spare._records == {}
+
+
+def test_functional_transforms_run_on_idle_cores() -> None:
+    spare, x, weight = SpareThreads(Alone(2)), torch.rand(64, 1, 24, 24), torch.rand(8, 1, 3, 3)
+    gradients = torch.func.vmap(torch.func.grad(lambda x: F.conv2d(x[None], weight).pow(2).sum()))
+    with spare:
+        found = [gradients(x) for _ in range(4)]
+    assert all(torch.equal(gradient, gradients(x)) for gradient in found)
+    assert spare.used == 2
+
+
 def test_small_and_rare_operations_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "RECURRENCES", 30)
     spare, small, large = SpareThreads(Alone(2)), torch.rand(9), torch.rand(threads.LARGE)
