@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -54,12 +54,16 @@ class _HashedOnce:
 
 @dataclass(frozen=True)
 class Train(_HashedOnce):
-    """Fit one model. Artifact: its weights, and curves such as that of its loss."""
+    """Fit one model. Artifact: its weights, and curves such as that of its loss.
+
+    threads is the number of CPU threads that share its sums, and so round them.
+    """
 
     dataset: Dataset
     model: Model
     defence: Defence
     seed: int
+    threads: int = field(default=1, metadata={"omit_default": True})
 
     __hash__ = _HashedOnce.__hash__
 
@@ -157,11 +161,17 @@ def _net(train: Train) -> str:
 def canonical(task: Task) -> str:
     """The text that is hashed. It holds nested tasks as their keys.
 
-    None is left out, so that a new field that is None by default changes no key.
+    None is left out, so that a new field that is None by default changes no key; so is the default
+    of a field that says so.
     """
-    body = {field.name: _plain(getattr(task, field.name)) for field in fields(task)}
+    parts = (part for part in fields(task) if not _is_omitted(task, part))
+    body = {part.name: _plain(getattr(task, part.name)) for part in parts}
     text = {"task": type(task).__name__, "machinery": MACHINERY[verb(task)], **body}
     return json.dumps(_without_none(text), sort_keys=True, allow_nan=False)
+
+
+def _is_omitted(task: Task, part: Field[Any]) -> bool:
+    return "omit_default" in part.metadata and getattr(task, part.name) == part.default
 
 
 def _plain(value: Any) -> Any:

@@ -61,7 +61,13 @@ def one_thread():
 # ─ keys ───────────────────────────────────────────────────────────────────────────────
 
 OTHER = {
-    "train": {"dataset": Fake(), "model": StdCNN(), "defence": Standard(lr=0.2), "seed": 1},
+    "train": {
+        "dataset": Fake(),
+        "model": StdCNN(),
+        "defence": Standard(lr=0.2),
+        "seed": 1,
+        "threads": 2,
+    },
     "perturb": {
         "train": train(seed=1),
         "attack": toys.Shift(by=0.5),
@@ -90,7 +96,10 @@ def test_every_field_changes_the_key(task, field):
 shifts = st.builds(toys.Shift, by=st.floats(0, 1))
 climbs = st.builds(PGD, eps=st.floats(0, 1), steps=st.integers(1, 99), restarts=st.integers(1, 3))
 trainings = st.builds(
-    train, seed=st.integers(0, 99), defence=st.builds(Standard, epochs=st.integers(1, 9))
+    train,
+    seed=st.integers(0, 99),
+    defence=st.builds(Standard, epochs=st.integers(1, 9)),
+    threads=st.integers(1, 3),
 )
 samples = st.builds(
     Sample, split=st.sampled_from(["train", "val", "test"]), limit=st.none() | st.integers(1, 9)
@@ -116,13 +125,24 @@ def test_the_hashed_text_is_readable_and_holds_nested_tasks_as_their_keys(task):
     body = json.loads(canonical(task))
     assert body.pop("task") == type(task).__name__
     assert body.pop("machinery") == MACHINERY[verb(task)]
-    named = {field.name for field in dataclasses.fields(task)}
-    assert set(body) == {name for name in named if getattr(task, name) is not None}
+    named = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+    one_thread = named.get("threads") == 1
+    given = {name for name, value in named.items() if value is not None}
+    assert set(body) == given - ({"threads"} if one_thread else set())
     assert all(
         key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ())
     )
     assert len(key(task)) == 40
     assert int(key(task), 16) >= 0
+
+
+def test_threads_change_a_key_but_no_draw():
+    assert key(train(threads=1)) == key(train())
+    assert '"threads": 2' in canonical(train(threads=2))
+    shared = [perturb(toys.Shift(), train(threads=threads)) for threads in (1, 2)]
+    assert key(shared[0]) != key(shared[1])
+    for one, two in ((train(), train(threads=2)), shared, map(score, shared)):
+        assert draw_name(one) == draw_name(two)
 
 
 def test_a_nested_task_is_its_key():

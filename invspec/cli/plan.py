@@ -51,10 +51,24 @@ def show(planned: Plan, store: Store) -> None:
     console.print(_table(planned, finished, expected))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
-    for line in hours.lines(expected):
+    for line in (*hours.lines(expected), *_threads(planned)):
         console.print(line)
     for sentence in Choices(store.root).sentences(planned.answers):
         print(sentence)
+
+
+def _threads(planned: Plan) -> list[str]:
+    """A line for each number of threads, other than one, that trainings ask for."""
+    from collections import Counter
+
+    from invspec.execution.threads import own_threads
+
+    numbers = Counter(map(own_threads, planned.tasks))
+    return [
+        f"trainings on {threads} threads, which is in their keys: {count:,}"
+        for threads, count in sorted(numbers.items())
+        if threads != 1
+    ]
 
 
 def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:

@@ -28,10 +28,11 @@ CUDNN = (
 def reproducible(device: torch.device) -> Generator[None]:
     """Compute the same bits each time. The settings of before are restored at the end.
 
-    A task uses one CPU thread, so that the number of workers changes no result, and computes
-    products of float32 in float32. On a GPU it uses deterministic kernels. Operations that have
-    none run all the same, and torch warns of them: an error would rule out nets with adaptive
-    pooling, such as VGG, and gradients through rotations and resized images.
+    A task uses one CPU thread, unless its key names another number, so that the number of workers
+    changes no result, and computes products of float32 in float32. On a GPU it uses deterministic
+    kernels. Operations that have none run all the same, and torch warns of them: an error would
+    rule out nets with adaptive pooling, such as VGG, and gradients through rotations and resized
+    images.
     """
     with _unchanged(device):
         if device.type == "cuda" and os.environ.get(CUBLAS) not in CUBLAS_SETTINGS:
@@ -41,9 +42,12 @@ def reproducible(device: torch.device) -> Generator[None]:
         yield
 
 
-def settle(device: torch.device) -> None:
-    """Apply the settings. A worker does so before each task, because plug-ins may change them."""
-    torch.set_num_threads(1)
+def settle(device: torch.device, threads: int = 1) -> None:
+    """Apply the settings. A worker does so before each task, because plug-ins may change them.
+
+    As many threads run as asked for, even on fewer cores: their number decides on the bits.
+    """
+    torch.set_num_threads(threads)
     for switch in _switches(device):
         switch.set()
     if device.type == "cuda":

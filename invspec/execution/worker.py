@@ -28,6 +28,7 @@ from invspec.execution.messages import ENDING, Message
 from invspec.execution.pulse import PULSE, Shared, pulse
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
+from invspec.execution.threads import Allowance, SpareThreads, own_threads
 from invspec.perform import dispatch, proxies
 from invspec.perform.runtime import Artifact
 from invspec.registry import cards
@@ -52,8 +53,8 @@ class WorkerConfig:
     share: float = 1.0
 
 
-def serve(channel: Channel, config: WorkerConfig) -> bool:
-    """Perform tasks from the channel until the run ends.
+def serve(channel: Channel, config: WorkerConfig, allowance: Allowance | None = None) -> bool:
+    """Perform tasks from the channel until the run ends, on idle cores too where it allows them.
 
     Returns False if the worker itself ended: its device failed, or it refused a task.
     """
@@ -64,11 +65,12 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
 
     store = Store(config.root)
     runtime = StoreRuntime(store, device, config.batch_size, report, config.share)
+    spare = SpareThreads(allowance)
     try:
         # before the device's name is asked for, which starts CUDA
         with reproducible(device):
             channel.send(("joined", platform.node(), device_name(device)))
-            while (outcome := _next_outcome(channel, runtime, config.pulse)) is not None:
+            while (outcome := _next_outcome(channel, runtime, spare, config.pulse)) is not None:
                 if isinstance(outcome, Computed):
                     runtime.writer.submit(partial(_save, outcome, runtime, channel, config.pulse))
                     channel.send(("computed",))
@@ -85,11 +87,13 @@ def serve(channel: Channel, config: WorkerConfig) -> bool:
     return True
 
 
-def serve_process(pipe: Connection, config: WorkerConfig) -> None:
+def serve_process(
+    pipe: Connection, config: WorkerConfig, allowance: Allowance | None = None
+) -> None:
     """`serve` as the main function of a process, which must read the user's cards itself."""
     for folder in config.registries:
         cards.add(folder)
-    if not serve(PipeChannel(pipe), config):
+    if not serve(PipeChannel(pipe), config, allowance):
         # libraries of a failed device may hang when they are unloaded
         os._exit(1)
 
@@ -105,7 +109,7 @@ class Computed:
 
 
 def _next_outcome(
-    channel: Shared, runtime: StoreRuntime, seconds: float
+    channel: Shared, runtime: StoreRuntime, spare: SpareThreads, seconds: float
 ) -> Computed | Message | None:
     """Compute the next task. Returns its artifact or the last message; None if the run has ended.
 
@@ -117,9 +121,12 @@ def _next_outcome(
         return ("refused", str(problem))
     if task is None:
         return None
-    settle(runtime.device)
-    with pulse(channel, seconds):
-        return _guarded(task, runtime, _compute)
+    settle(runtime.device, own_threads(task))
+    try:
+        with pulse(channel, seconds):
+            return compute(task, runtime, spare)
+    finally:
+        torch.set_num_threads(1)
 
 
 def _save(computed: Computed, runtime: StoreRuntime, channel: Shared, seconds: float) -> None:
@@ -131,46 +138,57 @@ def _save(computed: Computed, runtime: StoreRuntime, channel: Shared, seconds: f
         channel.send(message)
 
 
-def perform(task: Task, runtime: StoreRuntime) -> Message:
+def perform(task: Task, runtime: StoreRuntime, spare: SpareThreads | None = None) -> Message:
     """Perform a task and save its artifact. Returns the last message about it."""
-    outcome = _guarded(task, runtime, _compute)
+    outcome = compute(task, runtime, spare or SpareThreads())
     return save(outcome, runtime) if isinstance(outcome, Computed) else outcome
 
 
-def save(computed: Computed, runtime: StoreRuntime) -> Message:
-    """Save an artifact. Returns the last message about its task."""
+def compute(task: Task, runtime: StoreRuntime, spare: SpareThreads) -> Computed | Message:
+    """Perform a task. Returns its artifact or, if it fails, the last message about it."""
 
-    def save_artifact(task: Task, runtime: StoreRuntime) -> Message:
-        runtime.store.save(task, computed.artifact, **computed.facts)
-        if isinstance(task, Train):
-            runtime.store.checkpoints.delete(task)
-        return ("done", computed.seconds)
+    def computed() -> Computed:
+        runtime.begin()
+        with spare.during(task, runtime.device):
+            artifact = dispatch.perform(task, runtime)
+        seconds = runtime.seconds
+        # a checkpoint that could not be written ends the run
+        runtime.writer.wait()
+        facts = _facts(task, runtime, max(own_threads(task), spare.used), seconds)
+        return Computed(task, artifact, seconds, facts)
 
-    return _guarded(computed.task, runtime, save_artifact)
+    return _guarded(task, runtime.store, computed)
 
 
-def _compute(task: Task, runtime: StoreRuntime) -> Computed:
-    runtime.begin()
-    artifact = dispatch.perform(task, runtime)
-    seconds = runtime.seconds
-    # a checkpoint that could not be written ends the run
-    runtime.writer.wait()
+def _facts(task: Task, runtime: StoreRuntime, threads: int, seconds: float) -> dict[str, Any]:
     facts = {"bits": proxies.bits_promise(task, runtime)} if isinstance(task, Perturb) else {}
-    facts |= {
+    return {
+        **facts,
+        **({"threads": threads} if threads != 1 else {}),
         "inputs": runtime.inputs(task),
         "seconds": round(seconds, 3),
         "device": device_name(runtime.device),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Computed(task, artifact, seconds, facts)
 
 
-def _guarded(
-    task: Task, runtime: StoreRuntime, work: Callable[[Task, StoreRuntime], T]
-) -> T | Message:
-    """What a piece of work returns or, if it fails, the last message about the task."""
+def save(computed: Computed, runtime: StoreRuntime) -> Message:
+    """Save an artifact. Returns the last message about its task."""
+    task, store = computed.task, runtime.store
+
+    def saved() -> Message:
+        store.save(task, computed.artifact, **computed.facts)
+        if isinstance(task, Train):
+            store.checkpoints.delete(task)
+        return ("done", computed.seconds)
+
+    return _guarded(task, store, saved)
+
+
+def _guarded(task: Task, store: Store, work: Callable[[], T]) -> T | Message:
+    """What a piece of work returns or, if it fails, the last message about its task."""
     try:
-        return work(task, runtime)
+        return work()
     except Unwritable as problem:
         return ("unwritable", str(problem))
     except dispatch.NoMemory as problem:
@@ -184,7 +202,7 @@ def _guarded(
         if is_device_fault(problem):
             return ("faulty", f"{type(problem).__name__}: {first_line(problem)}")
         # a method that calls sys.exit must not end its worker
-        return ("failed", _save_traceback(task, problem, runtime.store))
+        return ("failed", _save_traceback(task, problem, store))
 
 
 def is_device_fault(problem: BaseException) -> bool:

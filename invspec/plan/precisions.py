@@ -50,13 +50,15 @@ class Precisions:
         self._search: SearchPrecision = search
         self.answers: dict[Question, Precision] = {}
 
-    def train(self, dataset: Dataset, model: Model, defence: Defence, seed: int) -> Train:
+    def train(
+        self, dataset: Dataset, model: Model, defence: Defence, seed: int, threads: int = 1
+    ) -> Train:
         """A training. If its precision is auto, it gets the answer."""
         if not is_auto(defence):
-            return Train(dataset, model, defence, seed)
-        task = Train(dataset, model, _in(defence, "float32"), seed)
+            return Train(dataset, model, defence, seed, threads)
+        task = Train(dataset, model, _in(defence, "float32"), seed, threads)
         precision = self._ask("training", task)
-        return Train(dataset, model, _in(defence, precision), seed)
+        return Train(dataset, model, _in(defence, precision), seed, threads)
 
     def search(self, train: Train) -> Literal["float32", "bfloat16"]:
         """The precision in which attacks search on a trained net."""

@@ -54,7 +54,8 @@ def _trainings(
         itertools.product(*axes), spec.seeds
     ):
         methods = cast(Dataset, data), cast(Model, model), cast(Defence, defence)
-        task = precisions.train(*methods, seed)
+        threads = spec.entries["defences"][str(where_f["defence"])].threads
+        task = precisions.train(*methods, seed, threads)
         yield {**where_d, **where_m, **where_f}, task
 
 
@@ -92,4 +93,4 @@ def _oracle(spec: Spec, oracle: Oracle, train: Train, attacked: Attacked) -> Tra
     """The oracle's training, on the same data and from the same seed."""
     model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
     methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return attacked.precisions.train(train.dataset, *methods, train.seed)
+    return attacked.precisions.train(train.dataset, *methods, train.seed, defence.threads)

@@ -10,11 +10,12 @@ from pydantic import TypeAdapter
 from invspec.registry import cards
 from invspec.registry.cards import Kind
 from invspec.spec.labels import PARTS, Label, Labels
-from invspec.spec.schema import Written
+from invspec.spec.schema import Threads, Written
 
 # The keys of entries that are not fields of their methods, besides `use`.
 _KEYS: dict[str, dict[str, Any]] = {
     "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
+    "defences": {"threads": TypeAdapter(Threads).json_schema()},
     "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
 }
 

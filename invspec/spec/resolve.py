@@ -18,7 +18,13 @@ from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Entry, Written
 
 # Keys that only entries of one part can have, and that part.
-_OWNERS = {"of": "measures", "oracle": "measures", "sample": "attacks", "independent": "attacks"}
+_OWNERS = {
+    "of": "measures",
+    "oracle": "measures",
+    "sample": "attacks",
+    "independent": "attacks",
+    "threads": "defences",
+}
 
 
 def resolve(source: Document) -> Spec:
@@ -93,6 +99,7 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         entry.of or (),
         bool(entry.independent),
         entry.oracle,
+        entry.threads or 1,
     )
 
 

@@ -31,6 +31,7 @@ class Resolved:
     of: tuple[str, ...]
     independent: bool = False
     oracle: Oracle | None = None
+    threads: int = 1
 
     @property
     def coords(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 # The keys of an entry that are not fields of its method.
-_OWN_KEYS = ("use", "of", "oracle", "sample", "independent")
+_OWN_KEYS = ("use", "of", "oracle", "sample", "independent", "threads")
 
 
 class Oracle(Section):
@@ -46,11 +46,15 @@ class Oracle(Section):
     defence: str
 
 
+Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
+
+
 class Entry(Section):
     """A labelled method: its name in the registry, its fields, and how the spec uses it.
 
     A measure is `of` attacks and may need an `oracle`. An attack has a `sample`; if it is
-    `independent`, values of a sweep over the size of its searched set do not share results.
+    `independent`, values of a sweep over the size of its searched set do not share results. A
+    defence may train on several `threads`.
     """
 
     use: str | None = None
@@ -58,6 +62,7 @@ class Entry(Section):
     oracle: Oracle | None = None
     sample: Sample | None = None
     independent: Annotated[bool, Field(strict=True)] | None = None
+    threads: Threads | None = None
     fields: dict[str, Any] = Field(default={})
 
 

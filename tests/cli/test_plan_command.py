@@ -109,3 +109,16 @@ def test_a_plan_tells_what_was_chosen_and_what_is_open(tmp_path, capsys):
         "precision: bfloat16 to train Linear on 1x4x4 (measured 41 against 66 ms a step)",
         "precision: auto to attack Linear on 1x4x4 (measured by a run; float32 until then)",
     ]
+
+
+def test_a_plan_tells_which_trainings_have_several_threads(tmp_path, capsys):
+    spread = {"use": "standard", "threads": 2}
+    with registered():
+        content = tiny(
+            defences={"standard": {}, "spread": spread},
+            train=[{"dataset": "fake", "model": "linear", "defence": ["standard", "spread"]}],
+            seeds=[0, 1],
+        )
+        plan.show(planned(content), Store(tmp_path))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "trainings on 2 threads, which is in their keys: 2"

@@ -12,12 +12,16 @@ import torch
 from runs import GOALS, SHIFT, outcome, run, tasks_of
 from workbench import perturb, score, toys, train
 
-from invspec.execution import events, worker
+from invspec.attacks.pgd import PGD
+from invspec.datasets.fake import Fake
+from invspec.defences.adversarial_training import AdversarialTraining
+from invspec.execution import events, threads, worker
 from invspec.execution.execute import execute
-from invspec.execution.pools import workers
+from invspec.execution.pools import local, workers
 from invspec.execution.pools.local import LocalExecutor, WorkerPool
 from invspec.execution.pools.workers import WorkerProcess, WorkerThread
 from invspec.execution.store import Store
+from invspec.models.stdcnn import StdCNN
 from invspec.tasks import needs
 
 
@@ -243,6 +247,76 @@ def test_a_frozen_worker_does_not_outlive_its_pool(tmp_path, monkeypatch):
     os.waitpid(process._process.pid, os.WUNTRACED)
     process.stop()
     assert process._process.exitcode == -signal.SIGKILL
+
+
+# ─ cores ─
+
+
+@pytest.fixture
+def two_idle_cores(monkeypatch):
+    """Operations are proven when they come a second time, and pay."""
+    monkeypatch.setattr(local, "cores", lambda: 2)
+    monkeypatch.setattr(threads, "RECURRENCES", 2)
+    monkeypatch.setattr(threads, "PAYS", float("inf"))
+
+
+CONVOLVED = train(
+    dataset=Fake(shape=(1, 16, 16), classes=3, train=96, test=32),
+    model=StdCNN(),
+    defence=AdversarialTraining(
+        epochs=2, batch_size=32, attack=PGD(eps=0.1, steps=3), lr=0.05, momentum=0.9
+    ),
+)
+
+
+def test_idle_cores_change_no_byte_of_a_payload(tmp_path, two_idle_cores):
+    attacked = perturb(PGD(eps=0.2, steps=5), CONVOLVED, part=(0, 32))
+    for goal in (CONVOLVED, attacked):
+        # of a single task each, so that it runs in this process
+        run([goal], tmp_path / "one")
+        run([goal], tmp_path / "two", devices=("cpu", "cpu"))
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    for task in (CONVOLVED, attacked):
+        assert ("threads" in one.made(task), two.made(task)["threads"]) == (False, 2)
+        files = {path.name: path.read_bytes() for path in one.folder(task).iterdir()}
+        del files["made.json"]
+        assert len(files) >= 2
+        assert files == {name: (two.folder(task) / name).read_bytes() for name in files}
+
+
+def test_a_single_device_is_a_single_core(tmp_path, two_idle_cores):
+    run([CONVOLVED], tmp_path, devices=("cpu",))
+    assert "threads" not in Store(tmp_path).made(CONVOLVED)
+
+
+def test_a_training_has_the_threads_of_its_key_and_the_next_task_has_one(tmp_path, monkeypatch):
+    found, perform = [], worker.perform
+
+    def watched(task, runtime, spare):
+        found.append(torch.get_num_threads())
+        return perform(task, runtime, spare)
+
+    monkeypatch.setattr(worker, "perform", watched)
+    spread = train(threads=2)
+    run([spread, perturb(toys.Shift(), spread)], tmp_path)
+    assert found == [2, 1]
+    store = Store(tmp_path)
+    assert store.made(spread)["threads"] == 2
+    assert "threads" not in store.made(perturb(toys.Shift(), spread))
+    assert torch.get_num_threads() == 1
+
+
+def test_no_task_starts_on_cores_that_a_training_has(tmp_path):
+    executor = LocalExecutor(devices=("cpu", "cpu"))
+    pool = executor.open(tmp_path, tasks=2)
+    try:
+        pool.give("cpu#0", train(threads=2))
+        assert pool.idle() is None
+        while not any(isinstance(event, events.Done) for event in pool.events()):
+            pass
+        assert pool.idle() == "cpu#0"
+    finally:
+        pool.close()
 
 
 # ─ memory ─

@@ -125,7 +125,7 @@ def test_faults_of_a_device_are_told_from_lack_of_memory_and_from_defects(proble
 def test_what_a_plug_in_changed_is_set_again_for_the_next_task(tmp_path, monkeypatch):
     found = list[tuple[int, str]]()
 
-    def change(task, runtime):
+    def change(task, runtime, spare):
         found.append((torch.get_num_threads(), torch.backends.cudnn.conv.fp32_precision))
         torch.set_num_threads(2)
         torch.backends.fp32_precision = "tf32"

@@ -608,3 +608,18 @@ def test_a_measure_that_takes_a_sweep_has_one_cell_for_it() -> None:
     ).cells
     assert "pgd.eps" not in cell.coords
     assert [cast(Any, parts[0].attack).eps for parts in cell.goal.of] == [0.1, 0.2, 0.3]
+
+
+def test_trainings_and_oracles_have_the_threads_of_their_defence() -> None:
+    measures = {"shown": {**ORACLE, "oracle": {"model": "linear", "defence": "spread"}}}
+    defences = {"standard": {}, "spread": {"use": "standard", "threads": 2}}
+    (one,), (two,) = (
+        planned(
+            measures=measures, defences=defences, train=[{**BASE["train"][0], "defence": name}]
+        ).cells
+        for name in defences
+    )
+    assert (one.goal.train.threads, two.goal.train.threads) == (1, 2)
+    for cell in (one, two):
+        assert cell.goal.oracle is not None
+        assert cell.goal.oracle.threads == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -58,6 +59,7 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                 yield from () if value == wanted else (at,)
             case (
                 "minimum"
+                | "maximum"
                 | "exclusiveMaximum"
                 | "minLength"
                 | "maxLength"
@@ -110,8 +112,9 @@ def entries(value: Any) -> dict[str, Any]:
 
 
 def within(value: Any, word: str, limit: float) -> bool:
-    if word in ("minimum", "exclusiveMaximum"):
-        return not is_a(value, "number") or (value >= limit if word == "minimum" else value < limit)
+    orders = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMaximum": operator.lt}
+    if word in orders:
+        return not is_a(value, "number") or orders[word](value, limit)
     size = len(value) if isinstance(value, str | list | dict) else limit
     return size >= limit if word.startswith("min") else size <= limit
 
@@ -127,6 +130,7 @@ GOOD = document.read(shipped("specs") / "quickstart.yaml")
 ACCEPTED: dict[str, tuple[str, Any]] = {
     "an empty entry": ("attacks.pgd", None),
     "a label that is no name": ("attacks.mine", {"use": "pgd"}),
+    "a training on two threads": ("defences.rotations.threads", 2),
     "a list of labels": ("measures.accuracy.of", ["none"]),
     "a fraction in a bound": ("claims.0.expect", {"difference": {"above": "8/255"}}),
     "a word for a correlation": ("claims.0.expect", "rising"),
@@ -147,6 +151,7 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "no attacks": ("attacks", {}),
     "an entry that is a text": ("attacks.pgd", "fgsm"),
     "a misspelt key of a sample": ("attacks.pgd.sample", {"limt": 3}),
+    "no threads": ("defences.rotations.threads", 0),
     "no train lines": ("train", []),
     "a train line without a model": ("train.0", {"dataset": "digits", "defence": "rotations"}),
     "a negative seed": ("seeds", [-1]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from spec_toys import resolved, variants
 
 from invspec.attacks.pgd import PGD
 from invspec.attacks.random_rotation import RandomRotation
+from invspec.errors import SpecError
 from invspec.kinds import Sample
+from invspec.spec import document, resolve
 
 
 def test_an_entry_is_the_method_of_its_label_with_its_defaults() -> None:
@@ -29,3 +32,50 @@ def test_a_sample_belongs_to_its_entry_and_not_to_its_method() -> None:
         "attacks"
     ]["pgd"]
     assert (entry.sample, entry.variants[0].method) == (Sample(split="val", per_class=2), PGD())
+
+
+def test_threads_belong_to_a_defence_and_not_to_its_method() -> None:
+    defences = resolved(
+        defences={"standard": {"threads": 2}, "spread": {"use": "standard"}}
+    ).entries["defences"]
+    assert [entry.threads for entry in defences.values()] == [2, 1]
+    assert defences["standard"].variants == defences["spread"].variants
+
+
+SPEC = """\
+title: toy
+datasets: {fake: {}}
+models:
+  linear: MODEL
+defences:
+  standard:
+    threads: THREADS
+attacks: {pgd: {}}
+measures: {accuracy: {of: pgd}}
+train: [{dataset: fake, model: linear, defence: standard}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("threads", "model", "message"),
+    [
+        ("0", "{}", "toy.yaml:7: defences.standard.threads: expected at least 1, found 0"),
+        (
+            "true",
+            "{}",
+            "toy.yaml:7: defences.standard.threads: expected a whole number, found true",
+        ),
+        (
+            "2",
+            "{threads: 2}",
+            "toy.yaml:4: models.linear.threads: `threads` is a key of defences, ",
+        ),
+    ],
+)
+def test_a_wrong_number_of_threads_is_an_error_at_its_line(
+    threads: str, model: str, message: str
+) -> None:
+    text = SPEC.replace("THREADS", threads).replace("MODEL", model)
+    with pytest.raises(SpecError) as problem:
+        resolve.resolve(document.parse(text, "toy.yaml"))
+    assert message in str(problem.value)

@@ -8,8 +8,10 @@ from itertools import chain
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from invspec.execution.devices import cores
 from invspec.execution.events import PoolEvent, WorkerLost
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
+from invspec.execution.pools.cores import Cores
 from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
 from invspec.execution.pulse import PATIENCE, Patience, between_signs
@@ -26,8 +28,9 @@ CPU_BATCH, GPU_BATCH = 128, 1024
 class LocalExecutor:
     """Runs tasks on this machine: one worker for each entry of devices.
 
-    A worker that gives no sign of life for `patience` seconds is replaced. spares is the number of
-    further workers, on the CPU, for tasks that need no device.
+    A worker that gives no sign of life for `patience` seconds is replaced. Where fewer tasks run
+    than there are CPU workers, each may use several of the cores. spares is the number of further
+    workers, on the CPU, for tasks that need no device.
     """
 
     devices: tuple[str, ...] = ("cpu",)
@@ -39,7 +42,8 @@ class LocalExecutor:
         """Start the workers, at most one per task."""
         configs = [self.config(device, root) for device in self.devices[:tasks]]
         spares = [self.config("cpu", root)] * self.spares
-        return WorkerPool(configs, self.patience, spares)
+        slots = len(self.devices) if set(self.devices) == {"cpu"} else None
+        return WorkerPool(configs, self.patience, spares, Cores(cores(), slots))
 
     def config(self, device: str, root: Path) -> WorkerConfig:
         """The settings of a worker on a device, for the store in root."""
@@ -57,6 +61,7 @@ class WorkerPool:
         configs: Sequence[WorkerConfig],
         patience: float = PATIENCE,
         spares: Sequence[WorkerConfig] = (),
+        cores: Cores | None = None,
     ) -> None:
         names = [config.device for config in configs]
         if len(configs) > 1:
@@ -67,6 +72,7 @@ class WorkerPool:
             name: kind(name, config) for name, config in zip(names, configs, strict=True)
         }
         self.patience = Patience(patience)
+        self.cores = cores or Cores(1, None)
         # events of workers that were replaced
         self._buried: list[PoolEvent] = []
         self.sharing = Sharing({name: w.config.device for name, w in self.workers.items()})
@@ -77,6 +83,8 @@ class WorkerPool:
 
     def idle(self) -> str | None:
         """The name of a worker that may get a task, None if there is none."""
+        if not self.cores.are_left(self._tasks()):
+            return None
         idle = (name for name, worker in self.workers.items() if worker.task is None)
         return next((name for name in idle if self._may_work(name)), None)
 
@@ -102,6 +110,7 @@ class WorkerPool:
             self.workers[worker].send(task)
         chosen = self.workers[worker]
         chosen.task = task
+        self._share_cores()
         if isinstance(chosen, WorkerProcess):
             self.patience.watch(worker, joined=chosen.joined)
 
@@ -128,6 +137,14 @@ class WorkerPool:
             if worker.tasks and not self.sharing.waits(name):
                 yield worker
 
+    def _tasks(self) -> list[Task]:
+        return [worker.task for worker in self.workers.values() if worker.task is not None]
+
+    def _share_cores(self) -> None:
+        share = self.cores.share(self._tasks())
+        for worker in self.workers.values():
+            worker.allowance.value = share
+
     def _receive(self, worker: Worker) -> list[PoolEvent]:
         """Read a message of a working worker as events."""
         try:
@@ -152,6 +169,7 @@ class WorkerPool:
     def _take(self, worker: Worker) -> Task | None:
         """Take the task that a worker computes from it: its device is free for another one."""
         task, worker.task = worker.task, None
+        self._share_cores()
         self.sharing.release(worker.name)
         return task
 

@@ -32,6 +32,8 @@ class Worker(ABC):
         self.task: Task | None = None
         self.saving: Task | None = None
         self.joined = False
+        # read by the worker at any time, so that threads come and go in the middle of a task
+        self.allowance = CONTEXT.RawValue("i", 1)
         self.pipe, worker_end = CONTEXT.Pipe()
         self._launch(worker_end)
 
@@ -66,7 +68,10 @@ class WorkerThread(Worker):
 
     def _launch(self, pipe: Connection) -> None:
         self._thread = threading.Thread(
-            target=serve, args=(PipeChannel(pipe), self.config), name=self.name, daemon=True
+            target=serve,
+            name=self.name,
+            daemon=True,
+            args=(PipeChannel(pipe), self.config, self.allowance),
         )
         self._thread.start()
 
@@ -85,7 +90,10 @@ class WorkerProcess(Worker):
 
     def _launch(self, pipe: Connection) -> None:
         self._process = CONTEXT.Process(
-            target=serve_process, args=(pipe, self.config), name=self.name, daemon=True
+            target=serve_process,
+            args=(pipe, self.config, self.allowance),
+            name=self.name,
+            daemon=True,
         )
         with _no_interrupts():
             self._process.start()
