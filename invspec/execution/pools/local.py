@@ -79,13 +79,11 @@ class WorkerPool:
     def give(self, worker: str, task: Task) -> None:
         """Send a task to an idle worker. If it has ended, another one replaces it first."""
         try:
-            self.workers[worker].send(task)
+            self._send(self.workers[worker], task)
         except OSError:
             self.workers[worker] = WorkerProcess(worker, self.workers[worker].config)
-            self.workers[worker].send(task)
+            self._send(self.workers[worker], task)
         chosen = self.workers[worker]
-        chosen.task = task
-        self._share_cores()
         if isinstance(chosen, WorkerProcess):
             self.patience.watch(worker, joined=chosen.joined)
 
@@ -117,6 +115,12 @@ class WorkerPool:
         self._share_cores()
         self.sharing.release(worker.name)
         self.patience.forget(worker.name)
+
+    def _send(self, worker: Worker, task: Task) -> None:
+        worker.task = task
+        # before the task, which looks for idle cores as it starts
+        self._share_cores()
+        worker.send(task)
 
     def _tasks(self) -> list[Task]:
         return [worker.task for worker in self.workers.values() if worker.task is not None]
