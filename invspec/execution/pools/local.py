@@ -104,13 +104,11 @@ class WorkerPool:
         if worker not in self.workers:
             self.workers[worker] = WorkerProcess(worker, self.spares[worker])
         try:
-            self.workers[worker].send(task)
+            self._send(self.workers[worker], task)
         except OSError:
             self._replace(self.workers[worker])
-            self.workers[worker].send(task)
+            self._send(self.workers[worker], task)
         chosen = self.workers[worker]
-        chosen.task = task
-        self._share_cores()
         if isinstance(chosen, WorkerProcess):
             self.patience.watch(worker, joined=chosen.joined)
 
@@ -136,6 +134,12 @@ class WorkerPool:
         for name, worker in self.workers.items():
             if worker.tasks and not self.sharing.waits(name):
                 yield worker
+
+    def _send(self, worker: Worker, task: Task) -> None:
+        worker.task = task
+        # before the task, which looks for idle cores as it starts
+        self._share_cores()
+        worker.send(task)
 
     def _tasks(self) -> list[Task]:
         return [worker.task for worker in self.workers.values() if worker.task is not None]
