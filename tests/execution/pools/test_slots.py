@@ -10,7 +10,6 @@ from invspec.execution import wire
 from invspec.execution.pools import slots
 from invspec.execution.pools.slots import QueueChannel, Slot, Terms, admit, appears, check_versions
 from invspec.execution.provenance import versions
-from invspec.execution.runtime import StoreRuntime
 from invspec.execution.worker import WorkerConfig
 
 
@@ -27,16 +26,14 @@ def config(root, *registries):
 TERMS = Terms.of_this_process()
 
 
-def test_a_slot_joins_and_streams_the_messages_of_a_task(tmp_path, cards_of_toys, monkeypatch):
-    # the task fails, because the net that it attacks is not in the store
-    monkeypatch.setattr(StoreRuntime, "patience", 0)
+def test_a_slot_joins_and_streams_the_messages_of_a_task(tmp_path, cards_of_toys):
     slot = Slot(config(tmp_path), TERMS)
     message, mark = slot.join()
     assert message[0] == "joined"
     assert (tmp_path / mark).is_file()
     *before, last = slot.perform(wire.to_json(train()))
     assert last[0] == "done"
-    assert {message[0] for message in before} <= {"progress", "alive"}
+    assert {message[0] for message in before} <= {"progress", "alive", "computed"}
 
 
 def test_a_slot_whose_worker_breaks_says_so(tmp_path, monkeypatch):
