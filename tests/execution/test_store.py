@@ -23,6 +23,8 @@ from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import VERBS, Store, unneeded
 from invspec.execution.tensors import StoredTensors
 from invspec.execution.worker import perform
+from invspec.measures.accuracy import Accuracy
+from invspec.measures.top_k_error import TopKError
 from invspec.perform.runtime import Artifact
 from invspec.tasks import canonical, key
 
@@ -419,6 +421,7 @@ def test_a_score_opens_the_tensors_of_each_input_once(tmp_path, opened):
 
     for task in (train(), SHIFT):
         assert perform(task, runtime())[0] == "done"
-    opened[1].clear()
-    assert perform(SCORE, runtime())[0] == "done"
-    assert sorted(opened[1]) == ["examples.safetensors", "model.safetensors"]
+    for measure, files in ((Accuracy(), []), (TopKError(k=2), ["model.safetensors"])):
+        opened[1].clear()
+        assert perform(score(SHIFT, measure=measure), runtime())[0] == "done"
+        assert sorted(opened[1]) == ["examples.safetensors", *files]
