@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
@@ -68,6 +69,7 @@ def cluster() -> Generator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         configuration = _configure(folder)
+        stack.callback(_kill_steps, configuration)
         stack.enter_context(_daemon(folder, *_munged(folder)))
         stack.enter_context(_daemon(folder, "slurmctld", "-D", "-f", str(configuration)))
         for node in ("node1", "node2"):
@@ -170,3 +172,13 @@ def _clear(configuration: Path) -> None:
     end = time.monotonic() + 30
     while _ask(configuration, "squeue", "-h") and time.monotonic() < end:
         time.sleep(0.2)
+
+
+def _kill_steps(configuration: Path) -> None:
+    """Kill what is left of interrupted jobs, whose controller is gone."""
+    mark = f"SLURM_CONF={configuration}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        # a process that has just ended has no files, or none that can be read
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)

@@ -46,7 +46,7 @@ EPOCHS = 60
 
 
 @pytest.fixture(scope="module")
-def slurm():
+def machines():
     """A cluster of two nodes of one CPU, for this process and its children."""
     pytest.importorskip("submitit")
     if reason := slurm_cluster.lacking():
@@ -55,8 +55,13 @@ def slurm():
         patch.setenv("SLURM_CONF", str(configuration))
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(TOYS)]))
         patch.delenv("INVSPEC_DATA", raising=False)
-        with registered():
-            yield configuration
+        yield configuration
+
+
+@pytest.fixture
+def slurm(machines):
+    with registered():
+        yield machines
 
 
 def executor(**options):
@@ -333,7 +338,7 @@ def test_the_job_array_of_the_documentation_shares_a_store(slurm, tmp_path, monk
     computed = [int(number) for log in logs for number in re.findall(r"(\d+) computed", log)]
     assert sum(computed) == 12
     assert all("a toy" in log for log in logs)
-    call("run", spec, "--registry", TOYS, "--store", tmp_path / "local")
+    assert call("run", spec, "--registry", TOYS, "--store", tmp_path / "local") == 0
     assert payloads(tmp_path / "array") == payloads(tmp_path / "local") != {}
 
 
