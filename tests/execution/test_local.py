@@ -290,16 +290,16 @@ def test_a_single_device_is_a_single_core(tmp_path, two_idle_cores):
 
 
 def test_a_training_has_the_threads_of_its_key_and_the_next_task_has_one(tmp_path, monkeypatch):
-    found, perform = [], worker.perform
+    threads_of_tasks, compute = [], worker.compute
 
     def watched(task, runtime, spare):
-        found.append(torch.get_num_threads())
-        return perform(task, runtime, spare)
+        threads_of_tasks.append(torch.get_num_threads())
+        return compute(task, runtime, spare)
 
-    monkeypatch.setattr(worker, "perform", watched)
+    monkeypatch.setattr(worker, "compute", watched)
     spread = train(threads=2)
     run([spread, perturb(toys.Shift(), spread)], tmp_path)
-    assert found == [2, 1]
+    assert threads_of_tasks == [2, 1]
     store = Store(tmp_path)
     assert store.made(spread)["threads"] == 2
     assert "threads" not in store.made(perturb(toys.Shift(), spread))

@@ -123,10 +123,10 @@ def test_faults_of_a_device_are_told_from_lack_of_memory_and_from_defects(proble
 
 
 def test_what_a_plug_in_changed_is_set_again_for_the_next_task(tmp_path, monkeypatch):
-    found = list[tuple[int, str]]()
+    settings = list[tuple[int, str]]()
 
-    def change(task, runtime, spare):
-        found.append((torch.get_num_threads(), torch.backends.cudnn.conv.fp32_precision))
+    def change(task, runtime):
+        settings.append((torch.get_num_threads(), torch.backends.cudnn.conv.fp32_precision))
         torch.set_num_threads(2)
         torch.backends.fp32_precision = "tf32"
         return Artifact({})
@@ -136,7 +136,7 @@ def test_what_a_plug_in_changed_is_set_again_for_the_next_task(tmp_path, monkeyp
     for message in (assigned(train()), assigned(train()), None):
         ours.send(message)
     serve(PipeChannel(theirs), WorkerConfig("cpu", 8, tmp_path))
-    assert found == [(1, "ieee")] * 2
+    assert settings == [(1, "ieee")] * 2
 
 
 def test_made_names_the_device_and_the_time(tmp_path):

@@ -12,6 +12,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from invspec.execution.channel import PipeChannel
+from invspec.execution.threads import Allowance, Alone
 from invspec.execution.worker import WorkerConfig, serve, serve_process
 from invspec.tasks import Task, key
 
@@ -32,8 +33,7 @@ class Worker(ABC):
         self.task: Task | None = None
         self.saving: Task | None = None
         self.joined = False
-        # read by the worker at any time, so that threads come and go in the middle of a task
-        self.allowance = CONTEXT.RawValue("i", 1)
+        self.allowance = shared_allowance()
         self.pipe, worker_end = CONTEXT.Pipe()
         self._launch(worker_end)
 
@@ -57,6 +57,17 @@ class Worker(ABC):
     @abstractmethod
     def cause_of_death(self) -> str:
         """How the worker ended, in words."""
+
+
+def shared_allowance() -> Allowance:
+    """A number that a worker reads at any time, so that threads come and go within a task.
+
+    Where the disk has no room for it, it stays 1.
+    """
+    try:
+        return CONTEXT.RawValue("i", 1)
+    except OSError:
+        return Alone()
 
 
 class WorkerThread(Worker):
