@@ -87,7 +87,7 @@ class Choices:
         """The choice, None if there is none. Raises InvspecError if its file is damaged."""
         path = self.path(question)
         if not path.exists():
-            disk.look_again((self.root, path.parent))
+            disk.look_again(str(path.parent), str(self.root))
         return _content(path) if path.exists() else None
 
     def answer(self, question: Question) -> Precision:

@@ -61,14 +61,22 @@ def flush_all(paths: Iterable[Path]) -> None:
         list(threads.map(flush, paths))
 
 
-def look_again(folders: Iterable[Path | str]) -> None:
-    """Make a network file system ask its server for the names in folders, the outer ones first.
+def look_again(folder: str, root: str) -> None:
+    """Make a network file system ask its server for the names in a folder of a folder root.
 
     It remembers for up to a minute which names a folder has and lacks, unless the folder is opened.
     """
-    for folder in folders:
-        with suppress(OSError):
-            os.close(os.open(folder, os.O_RDONLY))
+    if not _opens(folder) and _opens(root):
+        # root may lack it, or only seem to
+        _opens(folder)
+
+
+def _opens(folder: str) -> bool:
+    try:
+        os.close(os.open(folder, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def appears(seen: Callable[[], bool], seconds: float) -> bool:

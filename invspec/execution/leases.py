@@ -33,6 +33,8 @@ from invspec.tasks import Task, key, needs
 FOLDER = "leases"
 # seconds without a change after which a lease is stale, and how often it is renewed in that time
 SECONDS, RENEWALS = 60.0, 4
+# seconds after writing a lease in which no run, however short its patience, can have taken it over
+FRESH = 0.5
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Leases:
             "machine": machine(),
         }
         self._counter = 0
-        # what this run wrote into the leases that it holds, by key
-        self._held: dict[str, bytes] = {}
+        # what this run wrote into the leases that it holds, and when, by key
+        self._held: dict[str, tuple[bytes, float]] = {}
         self._lock, self._ended = threading.Lock(), threading.Event()
         # what leases of others say, and since when
         self._watched: dict[str, tuple[list[bytes], float]] = {}
@@ -101,6 +103,7 @@ class Leases:
         name = key(task)
         if name in self._held:
             return True
+        written = self._clock()
         content = self._content(needs=[key(need) for need in needs(task)])
         with disk.writing(self.root):
             path = _path(self.root, name)
@@ -108,7 +111,7 @@ class Leases:
                 return False
         self._watched.pop(name, None)
         with self._lock:
-            self._held[name] = content
+            self._held[name] = content, written
         return True
 
     def release(self, task: Task) -> None:
@@ -137,18 +140,20 @@ class Leases:
 
     def _rewrite(self, name: str) -> None:
         """Write the counter into a lease, unless another run has taken it over."""
-        before = self._held.get(name)
-        if before is None:
+        if name not in self._held:
             return
+        (before, _), written = self._held[name], self._clock()
         after = self._content(needs=json.loads(before)["needs"])
         if exclusive.rewrite(_path(self.root, name), before, after):
-            self._held[name] = after
+            self._held[name] = after, written
 
     def _release(self, name: str) -> None:
         with self._lock:
-            content, path = self._held.pop(name, None), _path(self.root, name)
+            content, written = self._held.pop(name, (None, 0.0))
+            path = _path(self.root, name)
+            is_fresh = self._clock() - written < FRESH
             with suppress(OSError):
-                if content is not None and exclusive.read(path) == content:
+                if content is not None and (is_fresh or exclusive.read(path) == content):
                     path.unlink()
 
     def _take_over(self, path: Path, content: bytes) -> bool:

@@ -70,7 +70,7 @@ class Store:
     def refresh(self, task: Task) -> None:
         """See what other machines did to a task's artifact, even on a network file system."""
         folders = f"{self.root}/{verb(task)}"
-        disk.look_again((folders, f"{folders}/{key(task)[:2]}"))
+        disk.look_again(f"{folders}/{key(task)[:2]}", folders)
 
     def wait_for(self, task: Task, seconds: float) -> None:
         """Wait for the artifact of a task that another machine finished.

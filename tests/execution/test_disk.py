@@ -52,7 +52,7 @@ def test_what_never_appears_is_given_up_in_time():
 
 
 def test_looking_again_at_folders_that_do_not_exist_is_no_error(tmp_path):
-    disk.look_again([tmp_path, tmp_path / "nowhere"])
+    disk.look_again(str(tmp_path / "nowhere"), str(tmp_path))
 
 
 def test_temporary_files_of_spared_names_are_not_deleted(tmp_path):
