@@ -18,19 +18,20 @@ from pathlib import Path
 TRIES = 3
 
 
-def create(path: Path, content: bytes) -> bool:
+def create(path: Path | str, content: bytes) -> bool:
     """Create a file exclusively. Returns False if it exists."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         return create(path, content)
     try:
         os.write(descriptor, content)
     except OSError:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         raise
     finally:
         os.close(descriptor)

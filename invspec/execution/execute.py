@@ -133,9 +133,11 @@ class _Run:
                 yield Waiting(task, self.claims.holder(task))
             return
         self.store.refresh(task)
-        if task in self.unsure or task in self.store:
+        is_stored = task in self.store
+        if is_stored or task in self.unsure:
             yield from self._examine(task)
-        if task in self.store:
+            is_stored = task in self.store
+        if is_stored:
             self.claims.release(task)
             yield schedule.finish(Cached(task, by_another_run=task not in self.unsure))
         elif (skipped := schedule.skipped(task)) is not None:

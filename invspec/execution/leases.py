@@ -107,7 +107,7 @@ class Leases:
         content = self._content(needs=[key(need) for need in needs(task)])
         with disk.writing(self.root):
             path = _path(self.root, name)
-            if not exclusive.create(path, content) and not self._take_over(path, content):
+            if not exclusive.create(path, content) and not self._take_over(Path(path), content):
                 return False
         self._watched.pop(name, None)
         with self._lock:
@@ -120,7 +120,7 @@ class Leases:
 
     def holder(self, task: Task) -> str:
         """Who holds the lease of a task, in words."""
-        lease = _parsed(key(task), exclusive.read(_path(self.root, key(task))) or b"")
+        lease = _parsed(key(task), exclusive.read(Path(_path(self.root, key(task)))) or b"")
         return "another run" if lease is None else lease.holder
 
     def renew(self) -> None:
@@ -144,7 +144,7 @@ class Leases:
             return
         (before, _), written = self._held[name], self._clock()
         after = self._content(needs=json.loads(before)["needs"])
-        if exclusive.rewrite(_path(self.root, name), before, after):
+        if exclusive.rewrite(Path(_path(self.root, name)), before, after):
             self._held[name] = after, written
 
     def _release(self, name: str) -> None:
@@ -153,8 +153,8 @@ class Leases:
             path = _path(self.root, name)
             is_fresh = self._clock() - written < FRESH
             with suppress(OSError):
-                if content is not None and (is_fresh or exclusive.read(path) == content):
-                    path.unlink()
+                if content is not None and (is_fresh or exclusive.read(Path(path)) == content):
+                    os.unlink(path)
 
     def _take_over(self, path: Path, content: bytes) -> bool:
         chain = exclusive.chain(path)
@@ -192,9 +192,9 @@ def sweep(root: Path, older_than: float, is_finished: Callable[[str], bool]) -> 
             disk.delete_if_older(path, older_than)
 
 
-def _path(root: Path, name: str) -> Path:
-    # one path, not three: this is called several times for each task
-    return Path(f"{root}/{FOLDER}/{name}.json")
+def _path(root: Path, name: str) -> str:
+    # a string: paths are slow to build, and every task has a lease
+    return f"{root}/{FOLDER}/{name}.json"
 
 
 def _parsed(name: str, content: bytes) -> Lease | None:
