@@ -101,7 +101,7 @@ def test_the_entrypoint_of_the_manifest_chooses_ray() -> None:
 
 def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
     text = " ".join(RAY.split())
-    assert f"up to {WORDS[MACHINE_LOSSES]} times: it starts again" in text
+    assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
     assert f"kills its process** has {WORDS[ATTEMPTS]} tries" in text
     ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
     assert ends in text
