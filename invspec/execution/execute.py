@@ -6,9 +6,10 @@ that another one has claimed.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from invspec.execution import leases
@@ -57,12 +58,25 @@ def execute(
     if not survey.to_do:
         yield from cached
         return
-    with Leases(store.root, lease) as claims:
+    with Leases(store.root, lease) as claims, _old_objects_kept():
         yield from _set_aside(survey, claims)
         yield from cached
         tasks = len(survey.to_do) + len(survey.unsure)
         with closing(executor.open(store.root, tasks)) as pool:
             yield from _Run(store, claims, survey.unsure, pool).events(survey.to_do)
+
+
+@contextmanager
+def _old_objects_kept() -> Generator[None]:
+    """Inside the block, the garbage collector does not look at the objects that exist already.
+
+    A large plan has millions of them. All stay alive, and each full collection would visit them.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _set_aside(survey: Survey, claims: Leases) -> Iterator[Damaged | Outdated]:
