@@ -31,11 +31,12 @@ TF32 = (
     Switch(backends.cuda.matmul, "allow_tf32", False),
     Switch(backends.cudnn, "allow_tf32", False),
 )
-# the newer ones, general ones first, because each sets what is under it
+# the newer ones, general ones first, because each sets what is under it; that of mkldnn before all
+# others, because torch 2.14 sets the most general one in its place
 PRECISION = tuple(
     Switch(owner, "fp32_precision", "ieee")
     for owner in (
-        *(backends, backends.cudnn, backends.mkldnn, backends.cuda.matmul),
+        *(backends.mkldnn, backends, backends.cudnn, backends.cuda.matmul),
         *(getattr(backends.cudnn, name, None) for name in ("conv", "rnn")),
         *(getattr(backends.mkldnn, name, None) for name in ("matmul", "conv", "rnn")),
     )

@@ -95,6 +95,23 @@ def test_all_settings_are_restored(device: torch.device, precision: str) -> None
     assert settings() == before
 
 
+@pytest.mark.parametrize("general", ["none", "tf32", "ieee"])
+def test_a_precision_that_mkldnn_has_for_itself_does_not_become_the_general_one(
+    general: str,
+) -> None:
+    # what torch.backends.mkldnn.flags does at its end
+    set_own = torch._C._set_fp32_precision_setter  # pyright: ignore[reportAttributeAccessIssue]
+    set_own("mkldnn", "all", "ieee")
+    try:
+        backends.fp32_precision = general  # pyright: ignore[reportAttributeAccessIssue]
+        before = settings()
+        with reproducible(CPU):
+            assert settings() == {**before, **FLOAT32, "threads": 1}
+        assert settings() == before
+    finally:
+        set_own("mkldnn", "all", "none")
+
+
 def test_the_newer_switches_overrule_no_task() -> None:
     with reproducible(CUDA):
         backends.fp32_precision = "tf32"  # pyright: ignore[reportAttributeAccessIssue]
