@@ -51,8 +51,20 @@ def test_what_never_appears_is_given_up_in_time():
     assert len(looks) <= 6
 
 
-def test_looking_again_at_folders_that_do_not_exist_is_no_error(tmp_path):
-    disk.look_again(str(tmp_path / "nowhere"), str(tmp_path))
+def test_a_folder_is_looked_at_once_and_its_root_only_if_it_lacks_it(tmp_path, monkeypatch):
+    opened, system_open = [], os.open
+
+    def watched(path, flags):
+        opened.append(path)
+        return system_open(path, flags)
+
+    monkeypatch.setattr(disk.os, "open", watched)
+    here, nowhere, root = str(tmp_path / "here"), str(tmp_path / "nowhere"), str(tmp_path)
+    (tmp_path / "here").mkdir()
+    disk.look_again(here, root)
+    assert opened == [here]
+    disk.look_again(nowhere, root)
+    assert opened[1:] == [nowhere, root, nowhere]
 
 
 def test_temporary_files_of_spared_names_are_not_deleted(tmp_path):

@@ -1,6 +1,6 @@
 """A worker in the middle of a task gives signs of life; a run notices where they end."""
 
-import time
+import threading
 from multiprocessing import Pipe
 
 import pytest
@@ -17,20 +17,6 @@ from invspec.execution.worker import WorkerConfig, perform, serve
 
 def runtime_of(root):
     return StoreRuntime(Store(root), torch.device("cpu"), 8, lambda done, total, numbers: None)
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -94,8 +80,16 @@ def test_signs_of_life_are_sent_while_a_task_runs_and_not_afterwards():
 def test_a_task_goes_on_where_nobody_hears_its_signs_of_life():
     ours, theirs = Pipe()
     ours.close()
-    with pulse(Shared(PipeChannel(theirs)), 0.01):
-        time.sleep(0.05)
+    tried = threading.Event()
+
+    class Unheard(PipeChannel):
+        def send(self, message):
+            tried.set()
+            super().send(message)
+
+    with pulse(Shared(Unheard(theirs)), 0.01):
+        assert tried.wait(10)
+    assert not any(thread.name == "pulse" for thread in threading.enumerate())
 
 
 def test_a_sign_of_life_is_no_event():

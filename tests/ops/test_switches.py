@@ -83,10 +83,17 @@ def test_the_switches_of_cpu_libraries_stay_as_they_are() -> None:
 
 
 def test_switches_that_cannot_be_read_are_left_alone() -> None:
+    written = list[str]()
+
     class Refusing:
         @property
         def mode(self) -> str:
             raise RuntimeError
 
-    with unchanged([Switch(Refusing(), "mode", "on")]):
-        pass
+        @mode.setter
+        def mode(self, value: str) -> None:
+            written.append(value)
+
+    with unchanged([Switch(owner := Refusing(), "mode", "on")]):
+        owner.mode = "on"
+    assert written == ["on"]

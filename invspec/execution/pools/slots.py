@@ -144,9 +144,4 @@ def check_versions(expected: Mapping[str, str], host: str) -> None:
 
 def appears(path: Path, seconds: float | None = None) -> bool:
     """Whether a path exists, which a network file system may show late."""
-    end = time.monotonic() + (LAG if seconds is None else seconds)
-    while not path.exists():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
+    return disk.appears(path.exists, LAG if seconds is None else seconds)

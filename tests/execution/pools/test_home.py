@@ -20,13 +20,6 @@ from invspec.execution.pools.home import Home, own_address
 
 
 @pytest.fixture
-def listening():
-    listening = Home("127.0.0.1")
-    yield listening
-    listening.close()
-
-
-@pytest.fixture
 def call(listening):
     """Lets a pilot in that knows the key, and returns its end."""
     opened = []

@@ -12,15 +12,7 @@ from workbench import perturb, registered, toys, train
 from invspec.errors import InvspecError
 from invspec.execution import wire
 from invspec.execution.pools import home, pilot, slots
-from invspec.execution.pools.home import Home
 from invspec.execution.store import Store
-
-
-@pytest.fixture
-def listening():
-    listening = Home("127.0.0.1")
-    yield listening
-    listening.close()
 
 
 @pytest.fixture
