@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from runs import GOALS, outcome, tasks_of
+from runs import GOALS, edited_once_surveyed, outcome, tasks_of
 from workbench import ROOT, TINY, TOYS, command, perturb, registered, score, toys, train, written
 
 from invspec.datasets.image_folder import ImageFolder
@@ -200,15 +200,6 @@ def test_a_node_with_other_data_refuses_and_the_others_do_its_work(
     assert started.count(refused.worker) == 1
 
 
-def edited_once_surveyed(happened, path):
-    """The events of a run; when it has its keys, a file is edited, which workers read later."""
-    for event, *_ in happened:
-        if isinstance(event, events.Surveyed):
-            with path.open("a") as file:
-                file.write("\n# another version\n")
-        yield event
-
-
 def test_workers_with_another_registry_are_refused_and_both_keys_named(two_nodes, tmp_path):
     folder = shutil.copytree(TOYS, tmp_path / "toys", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TOYS / "toy_methods.py", folder / "toy_others.py")
@@ -218,7 +209,7 @@ def test_workers_with_another_registry_are_refused_and_both_keys_named(two_nodes
     running = on_ray(two_nodes, goals, tmp_path / "ray")
     try:
         with pytest.raises(InvspecError, match="no worker can work for this run: ") as caught:
-            list(edited_once_surveyed(running, folder / "toy_others.py"))
+            list(edited_once_surveyed((event for event, *_ in running), folder / "toy_others.py"))
     finally:
         cards._added.remove(folder.resolve())
     assert re.search("the task has the key [0-9a-f]{12} here and [0-9a-f]{12}", str(caught.value))

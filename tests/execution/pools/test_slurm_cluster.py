@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import slurm_cluster
-from runs import GOALS, outcome, tasks_of
+from runs import GOALS, edited_once_surveyed, outcome, tasks_of
 from workbench import (
     COMMAND,
     ROOT,
@@ -252,15 +252,6 @@ def test_pilots_that_do_not_find_the_run_end_it_with_their_words(slurm, tmp_path
     with pytest.raises(InvspecError, match=r"no pilot is left: .*: another program answers"):
         list(execute([train()], Store(tmp_path), executor(workers=1)))
     await_empty_queue()
-
-
-def edited_once_surveyed(happened, path):
-    """The events of a run; when it has its keys, a file is edited, which workers read later."""
-    for event in happened:
-        if isinstance(event, events.Surveyed):
-            with path.open("a") as file:
-                file.write("\n# another version\n")
-        yield event
 
 
 def test_jobs_with_another_registry_are_refused_and_both_keys_named(slurm, tmp_path):
