@@ -219,6 +219,8 @@ def test_a_real_net_is_measured(work: Any) -> None:
     assert (choice.device, choice.batch_size, choice.disagree) == ("cpu", 8, ())
 
 
+# an earlier test of this process may have ended its resource tracker, which is started anew
+@pytest.mark.filterwarnings("ignore:resource_tracker:UserWarning")
 @pytest.mark.slow
 def test_a_process_measures_the_nets_of_users(tmp_path: Path) -> None:
     with registered():

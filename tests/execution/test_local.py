@@ -191,6 +191,17 @@ def test_a_worker_that_ends_while_it_saves_has_lost_that_task(ended, is_noticed)
     assert ended.idle() == (None if is_noticed == "by the next task" else "cpu")
 
 
+def test_a_task_that_was_only_being_saved_is_not_to_blame_for_the_next_one(ended):
+    ended.workers["cpu"].saving = SHIFT
+    ended.workers["cpu"].task = train()
+    reason = "worker cpu ended"
+    assert ended.events() == [
+        events.WorkerLost("cpu", reason),
+        events.Lost(train(), reason),
+        events.Lost(SHIFT, reason, by_machine=True),
+    ]
+
+
 # ─ faults ─
 
 

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from invspec.execution.devices import cores
-from invspec.execution.events import PoolEvent, WorkerLost
+from invspec.execution.events import Lost, PoolEvent, WorkerLost
 from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.cores import Cores
 from invspec.execution.pools.sharing import Sharing
@@ -187,10 +187,14 @@ class WorkerPool:
 
     def _bury(self, worker: Worker, reason: str | None = None) -> list[PoolEvent]:
         """The events of a worker that has ended, with all its tasks."""
-        tasks = worker.tasks
+        saved, computed = worker.saving, worker.task
         while worker.tasks:
             self._end_oldest(worker)
-        return lost(worker.name, *tasks, reason=reason or worker.cause_of_death())
+        reason = reason or worker.cause_of_death()
+        if saved is None or computed is None:
+            return lost(worker.name, saved, computed, reason=reason)
+        # a task that was only being saved is not to blame for what the next one did
+        return [*lost(worker.name, computed, reason=reason), Lost(saved, reason, by_machine=True)]
 
     def _replace(self, worker: Worker) -> None:
         """Start a process in the place of a worker that ended, perhaps while it saved."""
