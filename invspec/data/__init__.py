@@ -12,6 +12,7 @@ from invspec.data.attacked import (
     judged_from,
     rows_of,
 )
+from invspec.data.finding import Finding
 from invspec.data.journal import Curves, Journal
 from invspec.data.pictures import ClassMatrix, ImageGrid, Matrix, Picture, Regions
 from invspec.data.scored import Interval, Outcomes, Row, Scored
@@ -26,6 +27,7 @@ __all__ = [
     "ClassMatrix",
     "Curves",
     "Examples",
+    "Finding",
     "ImageGrid",
     "IndexedSplit",
     "Interval",

@@ -1,10 +1,11 @@
-"""The five kinds of method, types of their fields, and what they may require of a model.
+"""The six kinds of method, types of their fields, and what they may require of a model.
 
 Users' own methods import from here, so these names stay. It does not import torch, so that a spec
 can be read and refused quickly.
 """
 
 from invspec.kinds.attack import Attack
+from invspec.kinds.check import Check
 from invspec.kinds.dataset import Dataset, SplitName
 from invspec.kinds.defence import Defence
 from invspec.kinds.measure import Measure
@@ -30,6 +31,7 @@ __all__ = [
     "Attack",
     "Bijective",
     "Bounds",
+    "Check",
     "Confidence",
     "Dataset",
     "Defence",
