@@ -17,7 +17,8 @@ from invspec.registry.cards import KINDS, card, names
 
 # floors, the lowest first; a room may import from lower floors of its tower and from the ground
 GROUND = (
-    ("errors", "cpu", "sources", "memory"),
+    ("errors", "cpu", "digests", "imports", "memory"),
+    ("sources",),
     ("ops",),
     ("data",),
     ("kinds",),

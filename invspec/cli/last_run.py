@@ -25,6 +25,7 @@ class Call(NamedTuple):
     set: list[str] | None
     smoke: bool
     registry: Sequence[Path] | None
+    data: Path | None = None
 
 
 def save(store: Store, call: Call) -> None:
@@ -33,6 +34,7 @@ def save(store: Store, call: Call) -> None:
     absolute = {
         "spec": str(spec.resolve()) if spec.exists() else call.spec,
         "registry": [str(folder.resolve()) for folder in call.registry or ()],
+        "data": str(call.data.resolve()) if call.data else None,
     }
     with disk.writing(store.root):
         (store.root / FILE).write_text(json.dumps({**call._asdict(), **absolute}, indent=1))
@@ -43,7 +45,9 @@ def load(store: Store) -> Call:
     try:
         saved: Any = json.loads((store.root / FILE).read_text())
         folders = [Path(folder) for folder in saved["registry"]]
-        return Call(saved["spec"], saved["scale"], saved["set"], saved["smoke"], folders)
+        # earlier versions did not store it
+        data = Path(saved["data"]) if saved.get("data") else None
+        return Call(saved["spec"], saved["scale"], saved["set"], saved["smoke"], folders, data)
     except (OSError, ValueError, KeyError, TypeError):
         message, hint = f"no last run in {store.root}", "name a spec: invspec report SPEC"
         raise SpecError(message, hint=hint) from None

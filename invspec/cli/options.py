@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
     from invspec.plan.precisions import Answer
+    from invspec.report.provenance import Call
 
 DEFAULT_STORE = Path("store")
 
@@ -41,6 +42,14 @@ def set_data(folder: Path | None) -> None:
     """Use a folder of data in this process and its workers."""
     if folder is not None:
         os.environ["INVSPEC_DATA"] = str(folder.resolve())
+
+
+def call(registry: Iterable[Path] | None, store: Path, data: Path | None) -> Call:
+    """The folders of a command as they were given, for the command that a report prints."""
+    from invspec.report.provenance import Call
+
+    given = str(data) if data is not None else os.environ.get("INVSPEC_DATA")
+    return Call(tuple(map(str, registry or ())), str(store), given)
 
 
 def add_registries(folders: Iterable[Path] | None) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, StoreOption
+from invspec.cli.options import DEFAULT_STORE, Data, Registry, Scale, Set, Smoke, StoreOption
 
 
 class Format(StrEnum):
@@ -28,6 +28,7 @@ def report(
     ] = None,
     format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
+    data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     scale: Scale = None,
     set: Set = None,
@@ -38,8 +39,11 @@ def report(
     from invspec.cli import last_run, session
 
     finished = options.store_at(store)
-    if spec is None:
-        plan = options.planned(*last_run.load(finished), finished)
-    else:
-        plan = options.planned(spec, scale, set, smoke, registry, finished)
-    session.show(plan, finished, format.value, output)
+    asked = last_run.Call(spec, scale, set, smoke, registry) if spec else last_run.load(finished)
+    data = data or asked.data
+    folders = options.call(asked.registry, store, data)
+    options.set_data(data)
+    plan = options.planned(
+        asked.spec, asked.scale, asked.set, asked.smoke, asked.registry, finished
+    )
+    session.show(plan, finished, format.value, output, folders)

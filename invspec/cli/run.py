@@ -77,6 +77,7 @@ def run(
     registry: Registry = None,
 ) -> None:
     """Run what is missing, with live progress, then report."""
+    folders = options.call(registry, store, data)
     options.set_data(data)
     choice = Choice(
         engine=executor,
@@ -100,8 +101,8 @@ def run(
         engine = choice.executor()
         plan = session.settled(plan, finished, choice.first_device)
         failed = session.run(plan, finished, engine, lease)
-        last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry))
-        session.show(plan, finished, "rich", None)
+        last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry, data))
+        session.show(plan, finished, "rich", None, folders)
     except KeyboardInterrupt:
         message = "interrupted; finished work is kept, and the same command continues from there"
         print(message, file=sys.stderr)

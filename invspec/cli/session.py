@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -17,6 +18,9 @@ from invspec.execution.pools.pool import Executor
 from invspec.execution.store import Store
 from invspec.plan import planner, validation
 from invspec.plan.cells import Plan
+
+if TYPE_CHECKING:
+    from invspec.report.provenance import Call
 
 
 def check(planned: Plan) -> None:
@@ -58,14 +62,19 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
     return progress.counts["Failed"]
 
 
-def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
-    """Write a report in a format. On the terminal, also write its page and print the path."""
+def show(
+    planned: Plan, store: Store, format: str, output: Path | None, call: Call | None = None
+) -> None:
+    """Write a report in a format. On the terminal, also write its page and print the path.
+
+    call: the folders that the command was given.
+    """
     from invspec.analysis.snapshot import Snapshot
     from invspec.report import contents, export, latex, text
     from invspec.report.pages import render
 
     seen = Snapshot(store)
-    report, name = contents.report(planned, seen), planned.spec.name
+    report, name = contents.report(planned, seen, call), planned.spec.name
     page = output or store.root / "reports" / name
     match format:
         case "rich":

@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, StoreOption
+from invspec.cli.options import DEFAULT_STORE, Data, Registry, StoreOption
+from invspec.errors import SpecError
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
+
+OUTCOMES = {"agrees": "agree", "differs": "differ", "not judged": "not judged"}
 
 app = typer.Typer(
     help="List stored results, verify them, delete those that no spec needs.",
@@ -48,9 +53,66 @@ def show_sizes(store: Store) -> None:
 
 
 @app.command()
-def verify(store: StoreOption = DEFAULT_STORE) -> None:
+def verify(
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="compute rows and judged columns again")
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="with --rejudge: this many tasks of each kind, drawn at random"),
+    ] = None,
+    data: Data = None,
+    store: StoreOption = DEFAULT_STORE,
+    registry: Registry = None,
+) -> None:
     """Compare every artifact with its digests; move damaged ones aside."""
-    raise typer.Exit(1 if count_damaged(options.store_at(store)) else 0)
+    if sample is not None and not rejudge:
+        raise SpecError("needs --rejudge", where="--sample")
+    options.set_data(data)
+    options.add_registries(registry)
+    finished = options.store_at(store)
+    wrong = count_damaged(finished)
+    if rejudge:
+        wrong += count_different(finished, sample)
+    raise typer.Exit(1 if wrong else 0)
+
+
+def count_different(store: Store, sample: int | None) -> int:
+    """Judge artifacts again; name those that differ, and stay. Returns their number."""
+    import torch
+
+    from invspec.execution.devices import devices
+    from invspec.execution.rejudge import Judge
+
+    judge = Judge(store, torch.device(devices(None, workers=1)[0]))
+    counts, unjudged = Counter[str](), Counter[str]()
+    for judgement in judge.judged(_drawn(store, sample)):
+        counts[judgement.outcome] += 1
+        if judgement.outcome == "differs":
+            print(f"differs: {judgement.kind} {judgement.key}: {'; '.join(judgement.reasons)}")
+        elif judgement.outcome == "not judged":
+            unjudged[f"{judgement.kind}: {'; '.join(judgement.reasons)}"] += 1
+    for reason, number in unjudged.items():
+        print(f"not judged: {number:,} {reason}")
+    words = (f"{counts[outcome]:,} {word}" for outcome, word in OUTCOMES.items())
+    hint = "; `invspec reproduce` tells which numbers are right" if counts["differs"] else ""
+    print(f"judged again: {', '.join(words)}{hint}")
+    return counts["differs"]
+
+
+def _drawn(store: Store, sample: int | None) -> list[tuple[str, Path]]:
+    """All artifacts, or some of each kind, which nobody can foresee."""
+    folders = list(store.folders())
+    if sample is None:
+        return folders
+    drawn = SystemRandom().sample(folders, len(folders))
+    chosen: list[tuple[str, Path]] = []
+    taken: Counter[str] = Counter()
+    for verb, folder in drawn:
+        if taken[verb] < sample:
+            taken[verb] += 1
+            chosen.append((verb, folder))
+    return sorted(chosen)
 
 
 def count_damaged(store: Store) -> int:

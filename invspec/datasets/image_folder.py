@@ -28,10 +28,11 @@ class ImageFolder(Dataset):
     Only names and labels are held in memory. A few threads decode each batch shortly before it is
     used, so that memory does not grow with the number of images.
 
-    If classes and counts are not given, they are counted, and the names and sizes of all files
-    become part of the key of every task, so that other images give other results. Give both for a
-    published data set: its keys then need no files, and a folder with other counts is refused when
-    it is read.
+    If classes and counts are not given, they are counted, and the names and contents of all files
+    become part of the key of every task, so that other images give other results. Contents are
+    hashed once and remembered in ~/.cache/invspec until a file's size, times or inode change. Give
+    both for a published data set: its keys then need no files, and a folder with other counts is
+    refused when it is read.
 
     In Python and YAML the field for the number of classes is classes.
 

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 
 from invspec import __version__
-from invspec.execution import disk
+from invspec.execution import disk, surroundings
 
 FILE = "made.json"
 
 
 def write(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write made.json: facts, versions, and the digest of every other file in the folder."""
+    """Write made.json: facts, versions, surroundings, and the digest of every other file."""
     digests = {path.name: disk.sha256(path) for path in sorted(folder.iterdir())}
-    made = {**facts, **versions(), "sha256": digests}
+    made = {**facts, **versions(), **surroundings.facts(), "sha256": digests}
     (folder / FILE).write_text(json.dumps(made, indent=1) + "\n")
 
 

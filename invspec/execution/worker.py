@@ -21,6 +21,7 @@ import torch
 
 from invspec import memory
 from invspec.errors import InvspecError, first_line
+from invspec.execution import surroundings
 from invspec.execution.channel import Channel, PipeChannel
 from invspec.execution.determinism import reproducible, settle
 from invspec.execution.disk import Unwritable
@@ -149,6 +150,7 @@ def compute(task: Task, runtime: StoreRuntime, spare: SpareThreads) -> Computed 
 
     def computed() -> Computed:
         runtime.begin()
+        surroundings.begin_peak(runtime.device)
         with spare.during(task, runtime.device):
             artifact = dispatch.perform(task, runtime)
         seconds = runtime.seconds
@@ -168,6 +170,7 @@ def _facts(task: Task, runtime: StoreRuntime, threads: int, seconds: float) -> d
         "inputs": runtime.inputs(task),
         "seconds": round(seconds, 3),
         "device": device_name(runtime.device),
+        **surroundings.peak(runtime.device),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

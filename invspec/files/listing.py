@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from invspec import digests
 from invspec.errors import InvspecError
+from invspec.files.folder import cache
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -69,8 +71,27 @@ def listing(root: Path) -> Listing:
 
 
 def fingerprint(root: Path) -> str:
-    """SHA-256 of the names and sizes of all images below root. Raises as `listing` does."""
-    return _fingerprint(root, _modified(root))
+    """SHA-256 of the names and contents of all images below root.
+
+    Contents are read once, and again where a file's size, times or inode have changed.
+
+    Raises: InvspecError as `listing` does, or if an image cannot be read.
+    """
+    images, sha256 = listing(root), hashlib.sha256()
+    paths = [images.path(position) for position in range(len(images))]
+    try:
+        contents = digests.of_all([os.fspath(path) for path in paths], _memory(root))
+    except OSError as problem:
+        raise InvspecError(f"{problem.filename} cannot be read: {problem.strerror}") from None
+    for path, content in zip(paths, contents, strict=True):
+        sha256.update(f"{os.fsencode(path.relative_to(root))!r} {content}\n".encode())
+    return sha256.hexdigest()
+
+
+def _memory(root: Path) -> Path:
+    """The file that remembers the digests of the images below root."""
+    name = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:40]
+    return cache() / "digests" / f"{name}.json"
 
 
 def _modified(root: Path) -> tuple[int, ...]:
@@ -108,12 +129,3 @@ def _images(folder: Path) -> NDArray[np.bytes_]:
         )
     # bytes, because a file name need not be valid text
     return np.array(sorted(names), dtype=np.bytes_)
-
-
-@lru_cache(maxsize=8)
-def _fingerprint(root: Path, modified: tuple[int, ...]) -> str:
-    images, digest = _listing(root, modified), hashlib.sha256()
-    for position in range(len(images)):
-        path = images.path(position)
-        digest.update(f"{os.fsencode(path.relative_to(root))!r} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()

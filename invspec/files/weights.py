@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 
+from invspec import digests
 from invspec.errors import InvspecError, first_line
 
 
@@ -58,17 +58,11 @@ def checked(path: Path, sha256: str, hint: str = "") -> bytes:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits, cached until its mtime or size changes.
+    """The SHA-256 of a file, 64 hexadecimal digits; read again only if the file has changed.
 
     Raises: InvspecError if it cannot be read.
     """
     try:
-        state = path.stat()
+        return digests.sha256(path)
     except OSError as problem:
         raise InvspecError(f"{path} cannot be read: {problem.strerror}") from None
-    return _sha256(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache
-def _sha256(path: Path, time: int, size: int) -> str:
-    return hashlib.sha256(content_of(path)).hexdigest()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, cast, get_args
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from invspec.kinds.units import annotated_unit
-from invspec.sources import source_of
+from invspec.sources import files_in, source_of
 
 # Upper limits of fields in a smoke run, by name.
 _SMOKE = {"epochs": 1, "steps": 2, "restarts": 1}
@@ -91,17 +91,19 @@ class Method(BaseModel):
         """What identifies it in a task's key: kind and class, version, all fields, files read.
 
         Class names of invspec are unique within a kind, so that moving a file changes no key.
-        Other classes add their module and the digest of their code.
+        Other classes add their module, the digest of their code, and the files that fields name.
 
         Raises: InvspecError if a file that it reads is missing.
         """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        reads = {**files_in(fields, type(self)), **self.reads}
         return {
             "class": f"{self.kind}:{type(self).__qualname__}",
             "version": self.version,
-            "fields": {name: plain(getattr(self, name)) for name in type(self).model_fields},
+            "fields": {name: plain(value) for name, value in fields.items()},
             **source_of(type(self)),
             # left out where empty, so that a method without files keeps its key
-            **({"reads": dict(self.reads)} if self.reads else {}),
+            **({"reads": reads} if reads else {}),
         }
 
     @property

@@ -13,7 +13,7 @@ from invspec.plan.cells import Plan
 from invspec.plan.validation import layouts
 from invspec.report import curves, provenance
 from invspec.report.build import Builder
-from invspec.report.provenance import Provenance
+from invspec.report.provenance import Call, Provenance
 from invspec.report.table import Table
 
 
@@ -35,8 +35,10 @@ class Report:
         return len({id(reading.cell) for reading in self.readings if reading.row is None})
 
 
-def report(plan: Plan, store: Artifacts) -> Report:
+def report(plan: Plan, store: Artifacts, call: Call | None = None) -> Report:
     """Read the store once and compute everything that a report shows.
+
+    call: the folders that the command was given, to be repeated in the printed one.
 
     Raises: SpecError if a layout or a claim does not fit the plan.
     """
@@ -50,5 +52,5 @@ def report(plan: Plan, store: Artifacts) -> Report:
         tables=Builder(plan, groups, estimator, store).tables(),
         trainings=tuple(curves.tables(plan, store)),
         verdicts=tuple(claims.judged(plan, groups, estimator)),
-        provenance=provenance.gather(plan, store),
+        provenance=provenance.gather(plan, store, call),
     )

@@ -17,6 +17,7 @@ from invspec.report.format import (
     value_and_margin,
 )
 from invspec.report.table import Table
+from invspec.report.text import provenance_lines
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -66,7 +67,13 @@ def text(report: Report) -> str:
     title = escape(report.plan.spec.title)
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
     claims = [_claims(report.verdicts)] if report.verdicts else []
-    return "\n\n".join([head, *claims, *map(_table, report.tables)]) + "\n"
+    foot = _comment([*provenance_lines(report.provenance), report.provenance.command])
+    return "\n\n".join([head, *claims, *map(_table, report.tables), foot]) + "\n"
+
+
+def _comment(lines: Sequence[str]) -> str:
+    """Lines as LaTeX comments; a setting may hold line breaks of its own."""
+    return "\n".join(f"% {part}" for line in lines for part in line.splitlines())
 
 
 def _float(caption: str, columns: str, lines: Sequence[str]) -> str:

@@ -41,6 +41,8 @@ def show(report: Report, console: Console) -> None:
     """Print a report."""
     for part in _parts(report, console.width):
         console.print(part)
+    # in one line, however long, so that it can be copied
+    console.print(Text(report.provenance.command, style="dim"), soft_wrap=True)
 
 
 def _parts(report: Report, width: int) -> Iterator[RenderableType]:
@@ -170,7 +172,7 @@ def _foot(report: Report) -> Iterator[Text]:
 
 
 def provenance_lines(facts: Provenance) -> list[str]:
-    """What was computed, with which versions, in what time, and the command that repeats it."""
+    """What was computed, with which versions, on which machines, and in what time."""
     tasks = [
         f"{facts.done:,} of {facts.tasks:,} tasks",
         f"seeds {', '.join(map(str, facts.seeds))}",
@@ -178,6 +180,14 @@ def provenance_lines(facts: Provenance) -> list[str]:
     ]
     times = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
+    around = [f"{name} {', '.join(values)}" for name, values in facts.surroundings.items()]
     chosen = [f"precision auto: {', '.join(facts.chosen)}"] if facts.chosen else []
-    lines = [tasks, chosen, [facts.bits], times, versions, [facts.command]]
+    around += memory(facts)
+    lines = [tasks, chosen, [facts.bits], times, versions, around]
     return [" · ".join(line) for line in lines if any(line)]
+
+
+def memory(facts: Provenance) -> list[str]:
+    """The memory that the largest task took, on the host and on a GPU, where it is known."""
+    peaks = {"memory": facts.peak_memory, "GPU memory": facts.peak_device_memory}
+    return [f"at most {peak / 1e9:.1f} GB of {name}" for name, peak in peaks.items() if peak]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from invspec import digests
 from invspec.errors import InvspecError
 from invspec.files.listing import class_names, fingerprint, listing
 
@@ -76,17 +77,57 @@ def test_a_listing_is_cached_until_a_file_is_added_or_removed(root: Path) -> Non
     assert len(listing(root)) == 7
 
 
-def test_a_digest_changes_with_names_and_sizes(root: Path) -> None:
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of its own, for what is remembered."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+def test_a_digest_changes_with_names_and_contents(root: Path) -> None:
     seen = [fingerprint(root)]
     assert fingerprint(root) == seen[0]
     (root / "heron" / "z.jpeg").rename(root / "heron" / "y.jpeg")
     os.utime(root / "heron", ns=(1, 1))
     seen.append(fingerprint(root))
-    (root / "heron" / "y.jpeg").write_bytes(b"larger image")
-    os.utime(root / "heron", ns=(2, 2))
+    (root / "heron" / "y.jpeg").write_bytes(b"IMAGE")
     seen.append(fingerprint(root))
     assert len(set(seen)) == 3
     assert all(len(digest) == 64 for digest in seen)
+
+
+def test_an_image_edited_in_place_with_its_old_times_changes_the_digest(root: Path) -> None:
+    path = root / "adder" / "deep" / "2.webp"
+    before, times = fingerprint(root), path.stat()
+    path.write_bytes(b"imagE")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert fingerprint(root) != before
+
+
+def test_two_images_that_change_places_change_the_digest(root: Path) -> None:
+    touch(root, "newt/a.png")
+    (root / "newt" / "a.png").write_bytes(b"other")
+    before = fingerprint(root)
+    (root / "newt" / "a.png").rename(root / "newt" / "c.png")
+    (root / "newt" / "b.JPG").rename(root / "newt" / "a.png")
+    (root / "newt" / "c.png").rename(root / "newt" / "b.JPG")
+    assert fingerprint(root) != before
+
+
+def test_contents_are_remembered_for_the_next_process(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "SETTLED", -(10**18))
+    before = fingerprint(root)
+    (memory,) = (home / ".cache" / "invspec" / "digests").iterdir()
+    assert memory.suffix == ".json"
+
+    def unwanted(path: str) -> str:
+        raise AssertionError(f"{path} is read again")
+
+    monkeypatch.setattr(digests, "read", unwanted)
+    assert fingerprint(root) == before
 
 
 def test_a_digest_does_not_depend_on_where_the_folder_is(root: Path) -> None:

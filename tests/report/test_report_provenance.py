@@ -1,12 +1,19 @@
+import dataclasses
+import io
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 from report_toys import half
+from rich.console import Console
 from toy_specs import SWEEPS
 
 from invspec.plan import planner
-from invspec.report import contents, provenance, text
+from invspec.report import contents, latex, provenance, text
 from invspec.report.export import json_text
+from invspec.report.pages import render
+from invspec.report.provenance import Call
 from invspec.spec import document, overlay, resolve
 from invspec.tasks import Perturb
 
@@ -73,8 +80,92 @@ def test_the_foot_of_a_spec_that_leaves_nothing_open_has_no_such_line(planned, t
 def test_the_command_repeats_scale_and_settings(tmp_path):
     path = tmp_path / "toy.yaml"
     path.write_text(SWEEPS + "scales:\n  small: {seeds: [0]}\n")
-    assert provenance.command(overlay.load(path)) == f"invspec run {path}"
+    assert provenance.command(overlay.load(path), Call()) == f"invspec run {path}"
     small = overlay.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
     options = "--scale small --set attacks.pgd.steps=10 --smoke"
-    assert provenance.command(small) == f"invspec run {path} {options}"
+    assert provenance.command(small, Call()) == f"invspec run {path} {options}"
     assert small.name == "toy-small-smoke"
+
+
+def test_the_command_gives_the_folders_that_it_was_given_quoted_for_a_shell(planned):
+    spec = planned(SWEEPS).spec
+    call = Call(("my cards", "more"), store="it's mine", data="$HOME/data")
+    words = ["--registry", "my cards", "--registry", "more", "--store", "it's mine"]
+    command = provenance.command(spec, call)
+    assert shlex.split(command) == ["invspec", "run", "toy.yaml", *words, "--data", "$HOME/data"]
+
+
+def test_a_spec_whose_name_looks_like_an_option_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.yaml").write_text(SWEEPS)
+    assert provenance.command(overlay.load(Path("./-x.yaml")), Call()) == "invspec run ./-x.yaml"
+
+
+MADE = {
+    "commit": "abc",
+    "edited": True,
+    "torch": "2.9.1",
+    "python": "3.12.3",
+    "numpy": "2.3.0",
+    "torchvision": "0.24.1",
+    "cpu": "Some CPU @ 2 GHz",
+    "os": "Linux-6.1",
+    "peak_memory": 1_230_000_000,
+}
+
+
+@pytest.fixture
+def report(planned, toy_store, monkeypatch):
+    """A report whose first task was made on another machine than the rest."""
+    plan = planned(SWEEPS)
+    store, made = toy_store(plan, half), toy_store.made
+    first = plan.tasks[0]
+
+    def elsewhere(self, task):
+        other = {"edited": False, "cpu": "Other CPU", "peak_memory": 5} if task == first else {}
+        return {**made(self, task), **MADE, **other}
+
+    monkeypatch.setattr(toy_store, "made", elsewhere)
+    return contents.report(plan, store, Call(store="s")), store
+
+
+def test_every_format_names_versions_machines_memory_and_the_command(report):
+    made, store = report
+    console = Console(file=io.StringIO(), width=80)
+    text.show(made, console)
+    formats = {
+        "rich": " ".join(console.file.getvalue().split()),
+        "json": json_text(made, store),
+        "latex": latex.text(made),
+        "html": render.text(made),
+    }
+    facts = ["3.12.3", "2.3.0", "0.24.1", "Linux-6.1", "abc (edited)", "Other CPU", "Some CPU"]
+    for name, shown in formats.items():
+        assert [fact for fact in facts if fact not in shown] == [], name
+        assert "invspec run toy.yaml --store s" in shown, name
+    assert json.loads(formats["json"])["provenance"]["peak_memory"] == 1_230_000_000
+    for name in ("rich", "latex", "html"):
+        assert "1.2 GB of memory" in formats[name]
+
+
+def test_latex_ends_in_comments_that_print_nothing(report):
+    made, _ = report
+    foot = latex.text(made).rpartition("\n\n")[2]
+    assert all(line.startswith("% ") for line in foot.splitlines())
+    assert foot.endswith("% invspec run toy.yaml --store s\n")
+
+
+def test_a_setting_of_several_lines_stays_a_comment(report):
+    made, _ = report
+    facts = dataclasses.replace(made.provenance, command="invspec run --set 'title=a\nb'")
+    foot = latex.text(dataclasses.replace(made, provenance=facts)).rpartition("\n\n")[2]
+    assert foot.endswith("% invspec run --set 'title=a\n% b'\n")
+
+
+def test_a_long_command_is_one_line_of_the_terminal(report):
+    made, _ = report
+    command = f"invspec run toy.yaml --store {'deep/' * 60}"
+    facts = dataclasses.replace(made.provenance, command=command)
+    console = Console(file=io.StringIO(), width=80)
+    text.show(dataclasses.replace(made, provenance=facts), console)
+    assert console.file.getvalue().splitlines()[-1] == command

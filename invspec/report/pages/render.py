@@ -34,6 +34,7 @@ from invspec.report.format import (
 from invspec.report.pages.gauges import gauge
 from invspec.report.provenance import Provenance
 from invspec.report.table import Table
+from invspec.report.text import memory
 from invspec.tasks import key
 
 # Marks where a long heading may be broken.
@@ -169,8 +170,10 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     if facts.total:
         kinds = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
         yield "compute time", f"{duration(facts.total)} ({kinds})"
-    for name, values in facts.versions.items():
+    for name, values in {**facts.versions, **facts.surroundings}.items():
         yield name, ", ".join(values)
+    if peaks := memory(facts):
+        yield "memory", ", ".join(peaks)
     if facts.finished:
         yield "finished", facts.finished
 
