@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
+from invspec.files.digests import Sha256
 from invspec.files.state_dicts import load_weights
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Stream
@@ -32,9 +33,7 @@ class FeatureNet(BaseModel, frozen=True, extra="forbid"):
     file: str = Field(
         min_length=1, description="its weights: a path relative to INVSPEC_DATA, or absolute"
     )
-    sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
-    )
+    sha256: Sha256
     entry: str = Field(
         default="",
         description="entry of the file that holds the state dict; default: the whole file",

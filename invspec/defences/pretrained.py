@@ -6,7 +6,8 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Curves, Journal, Split
-from invspec.files.state_dicts import load_weights
+from invspec.files.digests import Sha256
+from invspec.files.state_dicts import load_weights, require_weights
 from invspec.ops.draws import Stream
 from invspec.training.loaded import LoadedWeights
 
@@ -14,28 +15,32 @@ from invspec.training.loaded import LoadedWeights
 class Pretrained(LoadedWeights):
     """Load a state dict that was trained elsewhere. Nothing in the file can run code.
 
-    The file was written by torch.save or, if it is called .safetensors, by safetensors, like the
-    nets in the store. Its names and shapes must be exactly those of the model, or of the net inside
-    its standardisation: names in published files start at 0.weight, not at net.0.weight. Mean and
-    standard deviation are fields of the model; the state dict does not contain them.
+    The file was written by torch.save or by safetensors, like the nets in the store. Its names and
+    shapes must be those of the model, or of the net inside its standardisation: names in published
+    files start at 0.weight, not at net.0.weight. One prefix that all names share, such as `module.`
+    of DataParallel or `_orig_mod.` of torch.compile, is taken off; the counters of batch
+    normalisation, num_batches_tracked, may be missing. Mean and standard deviation are fields of
+    the model; the state dict does not contain them.
 
     The file must have the given SHA-256, because every result depends on the weights. A smoke run
     leaves the net untrained and reads no file.
 
-    Raises: InvspecError if the file cannot be read, has another SHA-256 or does not fit the net.
+    Raises: InvspecError if the file cannot be read, has another SHA-256, does not fit the net or
+    holds numbers that are not finite.
     """
 
     file: str = Field(
         min_length=1, description="path of the file, relative to INVSPEC_DATA or absolute"
     )
-    sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
-    )
+    sha256: Sha256
     entry: str = Field(
         default="",
         description="entry of the file that holds the state dict, e.g. state_dict.0; "
         "default: the whole file",
     )
+
+    def require_files(self, sketch: nn.Module) -> None:
+        require_weights(sketch, self.file, self.sha256, self.entry)
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         load_weights(model, self.file, self.sha256, self.entry)

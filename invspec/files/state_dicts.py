@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from invspec.errors import InvspecError, suggest
+from invspec.files import weights as files
 from invspec.files.folder import located
+from invspec.files.names import Match, match
 from invspec.files.weights import checked, loaded
 from invspec.layers.standardise import StandardisedNet
+
+# Names that a message lists at most.
+MAX_NAMES = 4
+# Levels of nesting in which a message looks for state dicts.
+MAX_DEPTH = 3
 
 
 def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
@@ -20,17 +28,121 @@ def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> N
     fill(model, state_dict_at(entry, loaded(checked(path, sha256), path), path), path)
 
 
+def require_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
+    """Check, before anything runs, that `load_weights` can fill this sketch of a model.
+
+    A file is read once, however often it is checked, until its time or size changes.
+
+    Raises: InvspecError that `load_weights` would raise.
+    """
+    path = located(file)
+    if (digest := files.sha256(path)) != sha256:
+        # raises what the run would raise
+        checked(path, sha256)
+    outline = _outline(path, digest, entry)
+    _renamed(_target(model, outline.weights), outline.weights, path)
+    if outline.nan:
+        raise _not_finite(path, outline.nan)
+
+
+class Outline(NamedTuple):
+    """The state dict in a file with shapes only, on the meta device, and a name that has NaN."""
+
+    weights: dict[str, Tensor]
+    nan: str
+
+
+@lru_cache
+def _outline(path: Path, sha256: str, entry: str) -> Outline:
+    weights = state_dict_at(entry, loaded(checked(path, sha256), path), path)
+    nan = next((name for name, weight in weights.items() if _has_nan(weight)), "")
+    return Outline({name: weight.to("meta") for name, weight in weights.items()}, nan)
+
+
+def _has_nan(weight: Tensor) -> bool:
+    return not weight.is_quantized and bool(weight.isnan().any())
+
+
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load a state dict, read from path, into the model or the net behind its standardisation.
 
-    Raises: InvspecError if names or shapes differ.
+    Names may have one more prefix than those of the net, such as `module.`, or one fewer; counters
+    of batch normalisation may be missing.
+
+    Raises: InvspecError if names or shapes differ, or if a weight is not finite.
     """
-    net = model
+    net = _target(model, weights)
+    own = net.state_dict()
+    renamed = _renamed(net, weights, path)
+    for name, weight in renamed.items():
+        _require_numbers(weight, own[name], name, path)
+    net.load_state_dict({**own, **renamed})
+
+
+def _target(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The model, or the net behind its standardisation if the names fit that better."""
     # published weights start at 0.weight, the store's own at net.0.weight
-    if isinstance(model, StandardisedNet) and weights.keys() != model.state_dict().keys():
-        net = model.net
-    _require_fit(net.state_dict(), weights, path)
-    net.load_state_dict(weights)
+    if not isinstance(model, StandardisedNet):
+        return model
+    whole, inner = (match(weights, net.state_dict()) for net in (model, model.net))
+    return model if whole.is_complete and not inner.is_complete else model.net
+
+
+def _renamed(net: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The weights under the names of the net. Raises InvspecError if names or shapes differ."""
+    own = net.state_dict()
+    names = match(weights, own)
+    if not names.is_complete:
+        raise _other_names(names, weights, own, path)
+    renamed = names.renamed(weights)
+    wrong = [
+        f"{name}: found {tuple(weight.shape)}, the model has {tuple(own[name].shape)}"
+        for name, weight in renamed.items()
+        if weight.shape != own[name].shape
+    ]
+    if wrong:
+        raise InvspecError(
+            f"{path} does not fit the model: {_first(wrong, '; ')}",
+            hint="is this the architecture of the weights?",
+        )
+    return renamed
+
+
+def _other_names(
+    names: Match, weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
+) -> InvspecError:
+    prefix = f" (with {names.strip}* taken as *)" if names.strip else ""
+    hint = "is this the architecture of the weights?"
+    if not names.missing and len(names.extra) < len(weights):
+        hint = "remove what is no weight of this net, or choose the model that has these names"
+    return InvspecError(
+        f"{path} does not fit the model{prefix}: names missing in the file: "
+        f"{_first(names.missing)}; names unknown to the model: {_first(names.extra)}",
+        hint=hint,
+    )
+
+
+def _require_numbers(weight: Tensor, own: Tensor, name: str, path: Path) -> None:
+    """Raises InvspecError if a weight is not plain finite numbers once it is in the net."""
+    if weight.is_quantized or weight.is_complex() != own.is_complex():
+        kind = str(weight.dtype).removeprefix("torch.")
+        message = f"{path}: {name} is {kind}, the model has {str(own.dtype).removeprefix('torch.')}"
+        raise InvspecError(message, hint="save the weights as floating-point numbers")
+    cast_weight = weight.to(own.dtype)
+    # masks of a net may be infinite by design
+    if not (cast_weight.isfinite() | (cast_weight == own.to(cast_weight.device))).all():
+        raise _not_finite(path, name)
+
+
+def _not_finite(path: Path, name: str) -> InvspecError:
+    return InvspecError(
+        f"{path}: {name} holds values that are NaN or infinite",
+        hint="the file was saved like that: take an earlier checkpoint of the training, or fetch "
+        "the file again",
+    )
+
+
+# ─ entries ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
@@ -48,13 +160,40 @@ def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
             )
         value = children[step]
         steps.append(step)
-    if not isinstance(value, dict) or not all(isinstance(item, Tensor) for item in value.values()):
-        kind, names = type(value).__name__, _first_names(_children(value))
-        raise InvspecError(
-            f"{path}: {entry or 'the file'} is not a state dict: found {kind} with {names}",
-            hint="set entry to the state dict within the file, e.g. state_dict or state_dict.0",
-        )
-    return cast(dict[str, Tensor], dict(value))
+    if not _is_state_dict(value):
+        raise _no_state_dict(entry, value, content, path)
+    return cast(dict[str, Tensor], {str(name): weight for name, weight in value.items()})
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(item, Tensor) for item in cast(dict[Any, Any], value).values())
+    )
+
+
+def _no_state_dict(entry: str, value: Any, content: Any, path: Path) -> InvspecError:
+    place, children = entry or "the file", _children(value)
+    others = [name for name, item in children.items() if not isinstance(item, Tensor)]
+    found = f"{type(value).__name__} with {_first(list(children))}"
+    if isinstance(value, dict) and 0 < len(others) < len(children):
+        found = f"{_first(others)} beside tensors"
+    known = list(_state_dicts(content, "", MAX_DEPTH))
+    examples = f": {_first(known)}" if known else ", e.g. state_dict or state_dict.0"
+    return InvspecError(
+        f"{path}: {place} is not a state dict: found {found}",
+        hint=f"set entry to the state dict within the file{examples}",
+    )
+
+
+def _state_dicts(value: Any, place: str, depth: int) -> Iterator[str]:
+    """The entries of a file's content that are state dicts."""
+    if place and _is_state_dict(value):
+        yield place
+    elif depth:
+        for name, child in _children(value).items():
+            yield from _state_dicts(child, f"{place}.{name}" if place else name, depth - 1)
 
 
 def _children(value: Any) -> dict[str, Any]:
@@ -64,24 +203,7 @@ def _children(value: Any) -> dict[str, Any]:
     return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _require_fit(net: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Raises InvspecError if names or shapes differ."""
-    hint = "is this the architecture of the weights?"
-    if net.keys() != weights.keys():
-        missing = _first_names([name for name in net if name not in weights])
-        extra = _first_names([name for name in weights if name not in net])
-        raise InvspecError(
-            f"{path} does not fit the model: names missing in the file: {missing}; names unknown "
-            f"to the model: {extra}",
-            hint=hint,
-        )
-    for name, weight in weights.items():
-        if weight.shape != net[name].shape:
-            shapes = f"found {tuple(weight.shape)}, the model has {tuple(net[name].shape)}"
-            raise InvspecError(f"{path} does not fit the model: {name}: {shapes}", hint=hint)
-
-
-def _first_names(names: Mapping[str, Any] | list[str]) -> str:
-    """The first four names, for a message."""
-    first = list(names)[:4]
-    return ", ".join([*first, *(["..."] if len(names) > 4 else [])]) or "nothing"
+def _first(items: Mapping[str, Any] | tuple[str, ...] | list[str], separator: str = ", ") -> str:
+    """The first items, for a message."""
+    first = list(items)[:MAX_NAMES]
+    return separator.join([*first, *(["..."] if len(items) > MAX_NAMES else [])]) or "nothing"

@@ -19,6 +19,12 @@ class Defence(Method):
 
     kind: ClassVar[str] = "defence"
 
+    def require_files(self, sketch: nn.Module) -> None:
+        """Raise InvspecError if a file that `train` reads is missing or does not fit the model.
+
+        Called before anything runs, with a model without weights. By default no file is read.
+        """
+
     @abstractmethod
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         """Fit the model in place, on the device of its weights.

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
+from invspec.files.digests import Sha256
 from invspec.files.folder import located
 from invspec.files.programs import load_program
 from invspec.files.weights import checked
@@ -42,9 +43,7 @@ class ExportedProgram(StandardisingModel):
     file: str = Field(
         min_length=1, description="path of the .pt2 file, absolute or relative to INVSPEC_DATA"
     )
-    sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file, 64 hexadecimal digits"
-    )
+    sha256: Sha256
     mean: Mean = (0.0,)
     std: Std = (1.0,)
 

@@ -125,6 +125,48 @@ def test_float64_weights_are_loaded_as_float32(tmp_path: Path) -> None:
     assert same(net(1), load(path, net(2)))
 
 
+@pytest.mark.parametrize(
+    ("prefix", "entry"),
+    [("module.", ""), ("_orig_mod.", ""), ("model.", "state_dict"), ("module._orig_mod.", "net")],
+)
+def test_the_prefix_of_a_wrapper_is_taken_off(tmp_path: Path, prefix: str, entry: str) -> None:
+    state = {prefix + name: weight for name, weight in net(1).state_dict().items()}
+    content = {entry: state, "epoch": 3} if entry else state
+    assert same(net(1), load(saved(tmp_path, content), net(2), entry))
+
+
+@pytest.mark.parametrize("form", ["{}", " {} ", "sha256:{}", "SHA256: {}", "{}\n"])
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_a_digest_is_taken_as_tools_print_it(form: str, case: Any) -> None:
+    digest = 32 * "5e"
+    assert Pretrained(file="a.pth", sha256=form.format(case(digest))).sha256 == digest
+
+
+def test_a_file_is_checked_on_a_sketch_before_a_run(tmp_path: Path) -> None:
+    model = SmallConv(mean=(0.5,), std=(0.25,))
+    shape = (1, 12, 12)
+    path = saved(tmp_path, model.build(shape, CLASSES).state_dict())
+    sketch = model.sketch(shape, CLASSES)
+    Pretrained(file=str(path), sha256=digest(path)).require_files(sketch)
+    with pytest.raises(InvspecError, match="has other content"):
+        Pretrained(file=str(path), sha256=64 * "0").require_files(sketch)
+    with pytest.raises(InvspecError, match="cannot be read"):
+        Pretrained(file=f"{path}x", sha256=64 * "0").require_files(sketch)
+    with pytest.raises(InvspecError, match=r"found \(3, \d+\), the model has \(5, \d+\)"):
+        Pretrained(file=str(path), sha256=digest(path)).require_files(model.sketch(shape, 5))
+
+
+def test_nan_in_a_file_is_named_and_blamed_on_no_training(tmp_path: Path) -> None:
+    state = net().state_dict()
+    state["1.bias"][0] = torch.nan
+    path = saved(tmp_path, state)
+    problem = refusal(path)
+    assert "1.bias holds values that are NaN or infinite" in problem.message
+    assert "lower lr" not in problem.hint
+    with pytest.raises(InvspecError, match=r"1\.bias holds values that are NaN"):
+        Pretrained(file=str(path), sha256=digest(path)).require_files(net())
+
+
 def test_a_smoke_run_reads_no_file() -> None:
     assert Pretrained(file="nowhere.pth", sha256=64 * "0").smoke() == Untrained()
 
@@ -213,10 +255,10 @@ def test_an_entry_that_is_not_a_state_dict_is_refused(
 
 
 def test_other_names_are_refused_both_ways(tmp_path: Path) -> None:
-    state = {f"module.{name}": weight for name, weight in net().state_dict().items()}
+    state = {f"fc.{name[2:]}s": weight for name, weight in net().state_dict().items()}
     message = refusal(saved(tmp_path, state)).message
     assert "names missing in the file: 1.weight, 1.bias; " in message
-    assert "names unknown to the model: module.1.weight, module.1.bias" in message
+    assert "names unknown to the model: fc.weights, fc.biass" in message
 
 
 def test_other_shapes_are_refused_by_name(tmp_path: Path) -> None:
@@ -231,8 +273,8 @@ def test_a_refused_file_leaves_the_net_alone(tmp_path: Path) -> None:
     assert same(net(2), ours)
 
 
-@pytest.mark.parametrize("sha256", ["", "12ab", 64 * "G", 65 * "0", 64 * "A"])
-def test_a_digest_has_64_small_hexadecimal_digits(sha256: str) -> None:
+@pytest.mark.parametrize("sha256", ["", "12ab", 64 * "G", 65 * "0", "md5:" + 64 * "a"])
+def test_a_digest_has_64_hexadecimal_digits(sha256: str) -> None:
     with pytest.raises(ValidationError, match="sha256"):
         Pretrained(file="weights.pth", sha256=sha256)
 

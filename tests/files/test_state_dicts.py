@@ -96,10 +96,6 @@ def test_weights_are_filled_into_the_net_behind_a_standardisation() -> None:
             "names missing in the file: bias; names unknown to the model: nothing",
         ),
         (
-            {**WEIGHTS, **{name: torch.ones(1) for name in "vwxyz"}},
-            "names missing in the file: nothing; names unknown to the model: v, w, x, y, ...",
-        ),
-        (
             {**WEIGHTS, "bias": torch.ones(3)},
             "bias: found (3,), the model has (2,)",
         ),
@@ -115,6 +111,74 @@ def test_weights_of_another_net_are_refused_and_leave_the_net_alone(
         "is this the architecture of the weights?",
     )
     assert torch.equal(net.weight, before)
+
+
+def test_names_beside_the_weights_are_refused_by_name() -> None:
+    extra = {name: torch.ones(1) for name in "vwxyz"}
+    for names, listed in (("vw", "v, w"), ("vwxyz", "v, w, x, y, ...")):
+        weights = {**WEIGHTS, **{name: extra[name] for name in names}}
+        message, hint = refused(fill, nn.Linear(3, 2), weights, PATH)
+        assert message.endswith(
+            f"missing in the file: nothing; names unknown to the model: {listed}"
+        )
+        assert hint.startswith("remove what is no weight of this net")
+
+
+def test_all_shapes_that_differ_are_named() -> None:
+    weights = {"weight": torch.ones(3, 2), "bias": torch.ones(1)}
+    message, _ = refused(fill, nn.Linear(3, 2), weights, PATH)
+    assert message.endswith(
+        "weight: found (3, 2), the model has (2, 3); bias: found (1,), the model has (2,)"
+    )
+
+
+def test_counters_of_batch_norm_may_be_missing_and_keep_the_value_of_the_net() -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    weights = {name: item + 1 for name, item in net.state_dict().items() if "num_b" not in name}
+    fill(net, {f"module.{name}": item for name, item in weights.items()}, PATH)
+    assert all(torch.equal(net.state_dict()[name], item) for name, item in weights.items())
+    assert net.state_dict()["1.num_batches_tracked"] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_other_precisions_are_taken(dtype: torch.dtype) -> None:
+    net = nn.Linear(3, 2)
+    fill(net, {name: weight.to(dtype) for name, weight in WEIGHTS.items()}, PATH)
+    assert torch.equal(net.weight, WEIGHTS["weight"])
+    assert net.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_in_the_net_are_refused(value: float) -> None:
+    weights = {**WEIGHTS, "bias": torch.tensor([0, value], dtype=torch.float64)}
+    message, hint = refused(fill, nn.Linear(3, 2), weights, PATH)
+    assert message == "a.pth: bias holds values that are NaN or infinite"
+    assert "lr" not in hint
+
+
+def test_a_mask_that_is_infinite_in_the_net_too_is_taken() -> None:
+    net = nn.Linear(3, 2)
+    net.register_buffer("mask", torch.tensor([0, -torch.inf]))
+    fill(net, {**WEIGHTS, "mask": torch.tensor([0, -torch.inf])}, PATH)
+    with pytest.raises(InvspecError, match="mask holds values"):
+        fill(net, {**WEIGHTS, "mask": torch.tensor([-torch.inf, 0])}, PATH)
+
+
+def test_numbers_that_the_net_cannot_hold_are_refused() -> None:
+    weights = {**WEIGHTS, "bias": torch.ones(2, dtype=torch.complex64)}
+    message, _ = refused(fill, nn.Linear(3, 2), weights, PATH)
+    assert message == "a.pth: bias is complex64, the model has float32"
+
+
+def test_the_hint_lists_the_state_dicts_in_the_file() -> None:
+    content = {"ema": {"net": WEIGHTS}, "last": [WEIGHTS], "epoch": 3}
+    _, hint = refused(state_dict_at, "", content, PATH)
+    assert hint == "set entry to the state dict within the file: ema.net, last.0"
+
+
+def test_what_is_not_a_tensor_is_named() -> None:
+    message, _ = refused(state_dict_at, "", {**WEIGHTS, "epoch": 3, "acc": 0.9}, PATH)
+    assert message == "a.pth: the file is not a state dict: found epoch, acc beside tensors"
 
 
 def test_weights_are_loaded_from_an_entry_of_a_file_of_the_data_folder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
 from io import BytesIO
@@ -26,12 +27,10 @@ def saved(content: Any) -> bytes:
     return file.getvalue()
 
 
-def test_the_suffix_tells_safetensors_from_files_of_torch() -> None:
-    for content, name in (
-        (safetensors.torch.save(WEIGHTS), "a.safetensors"),
-        (saved(WEIGHTS), "a.pth"),
-        (saved(WEIGHTS), "a"),
-    ):
+def test_the_content_tells_safetensors_from_files_of_torch_whatever_the_suffix() -> None:
+    contents = saved(WEIGHTS), safetensors.torch.save(WEIGHTS)
+    names = "a.pth", "a", "a.pth.tar", "a.safetensors", "a.SAFETENSORS"
+    for content, name in itertools.product(contents, names):
         read = loaded(content, Path(name))
         assert read.keys() == WEIGHTS.keys()
         assert all(torch.equal(read[name], tensor) for name, tensor in WEIGHTS.items())
@@ -63,7 +62,7 @@ def test_a_file_that_could_run_code_is_refused_and_runs_none(tmp_path: Path) -> 
         with pytest.raises(InvspecError) as problem:
             loaded(content, Path("a.pth"))
         assert problem.value.message.startswith("a.pth cannot be loaded as weights: ")
-        assert problem.value.hint.startswith("expected a state dict, not a whole net")
+        assert "save the state dict alone" in problem.value.hint
         assert "\n" not in problem.value.message
     assert not trace.exists()
 
@@ -86,9 +85,10 @@ def test_a_missing_file_is_refused_with_the_hint(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_if_its_digest_begins_with_the_digits(tmp_path: Path) -> None:
-    path, digest = tmp_path / "a.pth", hashlib.sha256(b"content").hexdigest()
-    path.write_bytes(b"content")
-    assert checked(path, digest) == checked(path, digest[:8]) == b"content"
+    content = b"\x80content"
+    path, digest = tmp_path / "a.pth", hashlib.sha256(content).hexdigest()
+    path.write_bytes(content)
+    assert checked(path, digest) == checked(path, digest[:8]) == content
     with pytest.raises(InvspecError) as problem:
         checked(path, digest[1:])
     assert problem.value.message == (
@@ -105,3 +105,23 @@ def test_a_digest_is_that_of_the_content_whatever_the_times_say(tmp_path: Path) 
         path.write_bytes(content)
         os.utime(path, ns=(time, time))
         assert sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_page_in_place_of_the_file_is_named_and_its_digest_is_not_offered(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    path.write_text("<!DOCTYPE html><html>sign in</html>")
+    with pytest.raises(InvspecError, match="is not the file expected: it is a web page") as problem:
+        checked(path, "00")
+    assert "write sha256" not in problem.value.hint
+
+
+def test_folders_and_dangling_links_of_git_annex_are_named(tmp_path: Path) -> None:
+    link = tmp_path / "a.pth"
+    link.symlink_to(".git/annex/objects/xX/zZ/SHA256E-s9--00.pth/SHA256E-s9--00.pth")
+    for read in (content_of, sha256):
+        with pytest.raises(InvspecError, match="link of git-annex") as problem:
+            read(link)
+        assert "git annex get" in problem.value.hint
+    with pytest.raises(InvspecError, match="Is a directory") as problem:
+        content_of(tmp_path)
+    assert problem.value.hint == "name the file of weights, not its folder"
