@@ -15,7 +15,7 @@ from invspec.data import Split
 from invspec.errors import InvspecError
 from invspec.kinds import BATCHED, Method
 from invspec.memory import BLOCK, Limit, in_pieces
-from invspec.ops.modules import device_of
+from invspec.ops.modules import device_of, moved
 from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits, soundness
 from invspec.perform.cuda_graphs import recorder_on
@@ -104,7 +104,7 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     net = fresh(task)
     net.load_state_dict(dict(runtime.load(task).tensors))
     limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
-    net = task.model.deploy(net).to(runtime.device)
+    net = moved(task.model.deploy(net), runtime.device)
     return Padded(net, limit, recorder_on(runtime.device))
 
 

@@ -12,6 +12,7 @@ from invspec.data import Split
 from invspec.errors import InvspecError, first_line
 from invspec.ops.draws import Stream, digest
 from invspec.ops.generators import seeded, seeded_by
+from invspec.ops.modules import moved
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
@@ -51,7 +52,7 @@ def train(task: Train, runtime: Runtime) -> Artifact:
     """
     # a Dataset is frozen, and so hashable
     data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]
-    net = fresh(task).to(runtime.device)
+    net = moved(fresh(task), runtime.device)
     masks = _not_finite(net)
     rng = Stream("training " + draw_name(task))
     with seeded(f"training {draw_name(task)}"):
@@ -116,7 +117,7 @@ def _require_restored(
             f"{first_line(problem)}",
             hint="a training must not add, remove or resize weights",
         ) from None
-    restored = restored.to(batch.x.device)
+    restored = moved(restored, batch.x.device)
     expected, found = (_logits(task, model, batch.x) for model in (net, restored))
     difference = (expected - found).abs().nan_to_num().amax()
     if not difference <= TOLERANCE * expected.abs().nan_to_num().amax():
