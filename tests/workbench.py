@@ -49,6 +49,7 @@ class Memory:
         self.device, self.batch_size, self.limits = torch.device("cpu"), batch_size, Limits()
         self.kept: dict[Task, Artifact] = {}
         self.told: list[tuple[int, int]] = []
+        self.warnings: list[str] = []
 
     def load(self, task: Task) -> Artifact:
         if task not in self.kept:
@@ -57,6 +58,9 @@ class Memory:
 
     def journal(self, task: Train) -> Journal:
         return Journal()
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
     def progress(self, done: int, total: int) -> None:
         self.told.append((done, total))

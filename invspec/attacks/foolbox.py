@@ -24,10 +24,11 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
+from invspec.ops.generators import seeded_by
 from invspec.ops.modules import frozen
 from invspec.search.ball import eps_0_skips_model
 from invspec.search.fields import Label
-from invspec.search.foreign import Counting, all_seeded, quiet
+from invspec.search.foreign import Counting, quiet
 from invspec.search.gradients import logits_of
 
 Scalar = Annotated[StrictBool | StrictInt | Number | str | None, Field(union_mode="left_to_right")]
@@ -140,7 +141,7 @@ class Foolbox(Attack):
         y = prediction if self.label == "predicted" else batch.y
         x_adv = batch.x
         if self.eps is not None or prediction == y:
-            with all_seeded(seed):
+            with seeded_by(seed):
                 x_adv = self._run(counting, batch, y)
         return Perturbed.costing(x_adv, counting.forwards, counting.backwards)
 

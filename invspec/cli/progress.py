@@ -63,6 +63,9 @@ class Lines:
                 return f"{self.name(task)}: {seconds:.0f} s"
             case events.Failed(task, message):
                 return f"failed: {self.name(task)}: {self._reason(message)}"
+            case events.Warned(task, message) if message not in self.reasons:
+                self.reasons.add(message)
+                return f"warning: {self.name(task)}: {message}"
             case events.Retried(task, reason):
                 return f"retrying: {self.name(task)}: {reason}"
             case events.WorkerJoined(worker, host, device) if host != self.host:

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from invspec.errors import InvspecError
 from invspec.ops.draws import Stream
 from invspec.ops.types import Bounds
 
@@ -159,7 +160,9 @@ class LazySplit(IndexedSplit):
 class TensorSplit(IndexedSplit):
     """A split held in memory: y (N,), and pixels (N, C, H, W).
 
-    Pixels are uint8 in 0..255, or float and used unchanged. index defaults to 0 .. N - 1.
+    Pixels are uint8 in 0..255, or float32 and used unchanged. index defaults to 0 .. N - 1.
+
+    Raises: InvspecError if there are not as many images as labels.
     """
 
     pixels: Tensor
@@ -168,7 +171,12 @@ class TensorSplit(IndexedSplit):
     index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), kw_only=True)
 
     def __post_init__(self) -> None:
-        assert len(self.pixels) == len(self.y), f"{len(self.pixels)} images, {len(self.y)} labels"
+        for name, value in (("pixels", self.pixels), ("y", self.y)):
+            _require_tensor(name, value)
+        if len(self.pixels) != len(self.y):
+            raise InvspecError(
+                f"a split has {len(self.pixels)} images and {len(self.y)} labels, expected as many"
+            )
         if len(self.index) != len(self.y):
             object.__setattr__(self, "index", torch.arange(len(self.y)))
 
@@ -193,3 +201,11 @@ class TensorSplit(IndexedSplit):
             # one batch at a time: a whole split in float32 would take four times its memory
             x = x / 255 if x.dtype == torch.uint8 else x
             yield Batch(x, self.y[rows], self.index[positions], self.bounds)
+
+
+def _require_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise InvspecError(
+            f"{name} of a split is a {type(value).__name__}, expected a torch.Tensor",
+            hint="convert an array by torch.from_numpy",
+        )

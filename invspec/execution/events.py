@@ -94,6 +94,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """The task is computed, but its result has a weakness; message says which."""
+
+    task: Task
+    message: str
+
+
+@dataclass(frozen=True)
 class Lost:
     """The worker was lost before it finished the task. The run then yields Retried or Failed.
 
@@ -139,7 +147,7 @@ class Skipped:
 
 # what a pool of workers reports, and what a run yields
 WorkerEvent = WorkerJoined | WorkerLost
-TaskEvent = Progress | Lost | Done | Failed
+TaskEvent = Progress | Warned | Lost | Done | Failed
 PoolEvent = WorkerEvent | TaskEvent
 RunEvent = Surveyed | Cached | Damaged | Outdated | Waiting | Started | Retried | Skipped
-Event = RunEvent | WorkerEvent | Progress | Done | Failed
+Event = RunEvent | WorkerEvent | Progress | Warned | Done | Failed

@@ -11,6 +11,7 @@ from invspec.execution.events import (
     Lost,
     PoolEvent,
     Progress,
+    Warned,
     WorkerJoined,
     WorkerLost,
 )
@@ -19,6 +20,7 @@ from invspec.tasks import Task
 # One of
 #   ("joined", host, device)             the worker is ready
 #   ("progress", done, total, numbers)   as in events.Progress
+#   ("warned", message)               the result of the task will have a weakness
 #   ("computed",)                        its artifact is being written, and another task may come:
 #                                        no event; a pool need not make use of it
 #   ("done", seconds)
@@ -31,6 +33,8 @@ from invspec.tasks import Task
 #   ("unwritable", reason)               the store is full or read-only
 Message = tuple[Any, ...]
 
+# messages about the task that is being computed, while another may still be saved
+DURING = ("progress", "warned")
 # messages after which a worker ends, and after which it has no task
 ENDING = ("faulty", "refused")
 LAST = ("done", "failed", "no_memory", *ENDING)
@@ -57,6 +61,8 @@ def _of_task(message: Message, worker: str, task: Task) -> list[PoolEvent]:
     match message:
         case ("progress", int(done), int(total), dict(numbers)):
             return [Progress(task, done, total, numbers)]
+        case ("warned", str(text)):
+            return [Warned(task, text)]
         case ("done", float(seconds)):
             return [Done(task, seconds)]
         case ("failed" | "no_memory", str(reason)):

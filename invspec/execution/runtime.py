@@ -19,6 +19,7 @@ from invspec.tasks import Task, Train, key, needs
 
 # done, total, and numbers like the latest loss
 Report = Callable[[int, int, Mapping[str, float]], None]
+Warn = Callable[[str], None]
 # name of the seconds spent so far, which a checkpoint holds beside the state of its training
 SECONDS = "invspec.seconds"
 
@@ -36,9 +37,11 @@ class StoreRuntime:
         batch_size: int,
         report: Report,
         share: float = 1.0,
+        warn: Warn | None = None,
     ) -> None:
         self.store, self.device, self.batch_size, self.report = store, device, batch_size, report
         self.limits, self.writer = Limits(share), Writer()
+        self._warn = warn
         # digests of what was loaded, by key
         self._loaded: dict[str, str] = {}
         self._reported = -self.pause
@@ -75,6 +78,11 @@ class StoreRuntime:
     def journal(self, task: Train) -> Journal:
         """A journal that saves checkpoints in the store."""
         return StoreJournal(self, task)
+
+    def warn(self, message: str) -> None:
+        """Report a weakness of the result."""
+        if self._warn is not None:
+            self._warn(message)
 
     def progress(self, done: int, total: int, **numbers: float) -> None:
         """Report that done of total steps or examples are finished, unless it is too soon."""

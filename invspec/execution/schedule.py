@@ -17,6 +17,7 @@ from invspec.execution.events import (
     Retried,
     Skipped,
     TaskEvent,
+    Warned,
 )
 from invspec.tasks import Task, Train, needs, needs_device
 
@@ -117,7 +118,7 @@ class Schedule:
     def _push(self, task: Task) -> None:
         heapq.heappush(self._ready[needs_device(task)], (self._order[task], task))
 
-    def record(self, event: TaskEvent) -> Progress | Retried | Done | Failed:
+    def record(self, event: TaskEvent) -> Progress | Warned | Retried | Done | Failed:
         """Record an event. Returns the event to yield: a lost task may be retried."""
         if isinstance(event, Progress):
             self._furthest[event.task] = max(self._furthest[event.task], event.done)

@@ -64,8 +64,11 @@ def serve(channel: Channel, config: WorkerConfig, allowance: Allowance | None = 
     def report(done: int, total: int, numbers: Mapping[str, float]) -> None:
         channel.send(("progress", done, total, dict(numbers)))
 
+    def warn(message: str) -> None:
+        channel.send(("warned", message))
+
     store = Store(config.root)
-    runtime = StoreRuntime(store, device, config.batch_size, report, config.share)
+    runtime = StoreRuntime(store, device, config.batch_size, report, config.share, warn)
     spare = SpareThreads(allowance)
     try:
         # before the device's name is asked for, which starts CUDA

@@ -16,6 +16,15 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu") if weight is None else weight.device
 
 
+def moved(net: nn.Module, device: torch.device) -> nn.Module:
+    """The net on a device, with tensors that are neither parameters nor buffers."""
+    for module in net.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):
+                setattr(module, name, value.to(device))
+    return net.to(device)
+
+
 class HostFlags(nn.Module):
     """Base class of modules with buffers, `host_flags`, that stay on the CPU.
 

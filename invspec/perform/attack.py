@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,15 @@ from invspec.data import Batch, Perturbed, Split
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
+from invspec.ops.generators import seeded
 from invspec.perform.judge import judge
-from invspec.perform.proxies import Padded, deployed, searched
+from invspec.perform.promises import Subject, require_images, require_perturbed
+from invspec.perform.proxies import Padded, left_alone, searched, sound
 from invspec.perform.results import checked
 from invspec.perform.room import card_on, fit
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
+from invspec.perform.words import words
 from invspec.tasks import Perturb, draw_name
 
 # judged columns and x_adv of some examples, each (N, ...)
@@ -28,17 +32,22 @@ COSTS = ("forwards", "backwards")
 
 
 def perturb(task: Perturb, runtime: Runtime) -> Artifact:
-    """Attack one part of a sample and judge the result."""
+    """Attack one part of a sample and judge the result.
+
+    Raises: InvspecError if the net is no function of the image, or if the net or the attack breaks
+        a promise of its kind.
+    """
     sample = chosen(task.train.dataset, task.sample).to(runtime.device)
-    net = deployed(task.train, runtime)
+    net = sound(task.train, sample, runtime)
     start, stop = task.part
     split = sample.take(torch.arange(start, min(stop, len(sample))))
     if not len(split):
-        return Artifact(_empty(net, sample))
-    if task.after is None:
-        return Artifact(_from_scratch(task, net, split, runtime))
-    smaller = runtime.load(task.after).tensors
-    return Artifact(_warm_started(task, smaller, net, split, runtime))
+        return Artifact(_empty(task, net, sample))
+    with left_alone(task.train, task.attack, runtime):
+        if task.after is None:
+            return Artifact(_from_scratch(task, net, split, runtime))
+        smaller = runtime.load(task.after).tensors
+        return Artifact(_warm_started(task, smaller, net, split, runtime))
 
 
 def fooled(columns: Mapping[str, Tensor]) -> Tensor:
@@ -67,42 +76,75 @@ def _attacked(
         type(task.attack), task.train.model, task.train.dataset.shape, task.precision
     )
     card = card_on(runtime.device, runtime.limits.share)
+    subject = Subject.of(task.train)
+    subject = Subject.of(task.train)
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
+        require_images(batch, subject)
         fit(limit, proxy, batch.x, card)
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
-        for piece, perturbed in _within_memory(task.attack, proxy, batch, draws, limit):
-            judged.append(judge(net, piece, perturbed))
+        for piece, copy, perturbed, drawn_from in _within_memory(
+            task.attack, proxy, batch, draws, limit
+        ):
+            require_perturbed(perturbed, copy, piece, task.attack, net, subject)
+            if drawn_from and not net.is_random:
+                runtime.warn(_draws_globally(task.attack, drawn_from))
+            with seeded(f"judging {draws} {int(piece.index[0])}"):
+                judged.append(judge(net, piece, perturbed, subject))
             done += len(piece)
             runtime.progress(done, len(split))
     return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 
+def _draws_globally(attack: Attack, generators: list[str]) -> str:
+    return (
+        f"{words(attack)} draws from the global generator of {', '.join(generators)}, so that its "
+        "results repeat only at the same --batch-size\nhint: draw from rng, which perturb is given"
+    )
+
+
+class Attacked(NamedTuple):
+    """A batch, the copy of it that an attack got, and the attack's result.
+
+    drawn_from names the global generators that were drawn from.
+    """
+
+    batch: Batch
+    copy: Batch
+    perturbed: Perturbed
+    drawn_from: list[str]
+
+
 def _within_memory(
     attack: Attack, net: nn.Module, batch: Batch, draws: str, limit: Limit
-) -> Iterator[tuple[Batch, Perturbed]]:
+) -> Iterator[Attacked]:
     """Attack a batch or, if it does not fit into memory, pieces of it."""
 
-    def search(rows: slice) -> tuple[Batch, Perturbed]:
+    def search(rows: slice) -> Attacked:
         positions = torch.arange(len(batch))[rows]
         piece = batch if len(positions) == len(batch) else batch.take(positions)
+        # what an attack does to its images must not change those that are judged
+        copy = replace(piece, x=piece.x.clone(), y=piece.y.clone())
         rng = PerExample(draws, piece.index, piece.x.device)
-        return piece, checked(attack.perturb(net, piece, rng), Perturbed, attack)
+        with seeded(f"attacking {draws} {int(piece.index[0])}") as moved:
+            perturbed = checked(attack.perturb(net, copy, rng), Perturbed, attack)
+            return Attacked(piece, copy, perturbed, moved())
 
     for _, result in pieces(search, len(batch), limit):
         yield result
 
 
-def _empty(net: nn.Module, sample: Split) -> Columns:
+def _empty(task: Perturb, net: nn.Module, sample: Split) -> Columns:
     """The columns of zero examples.
 
     The plan cannot know that a class has fewer examples than the sample asks for, so a part may
     start beyond the sample's end.
     """
     (batch,) = sample.head(1).batches(1)
-    judged = judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
+    nothing = Perturbed.costing(batch.x, forwards=0, backwards=0)
+    judged = judge(net, batch, nothing, Subject.of(task.train))
     return {name: column[:0] for name, column in judged.items()}
 
 

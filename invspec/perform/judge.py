@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from invspec.data import JUDGED, PAIRED, Batch, Perturbed
-from invspec.errors import InvspecError
+from invspec.perform.promises import Subject, require_logits
 
 
 @torch.no_grad()
-def judge(net: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tensor]:
+def judge(
+    net: nn.Module, batch: Batch, perturbed: Perturbed, subject: Subject
+) -> dict[str, Tensor]:
     """Predictions, confidences, distances and costs of every example, and its images, on the CPU.
 
     Returns the judged columns (B,), those of PAIRED for pairs, x_adv (B, C, H, W) and, where the
     attack gives them, path (B, T, C, H, W) and exact (B, C, H, W). net and images are float32,
-    whatever the precision of the search.
+    whatever the precision of the search. perturbed keeps the promises of attacks.
 
-    Raises: InvspecError if a pixel is not finite.
+    A label is the largest logit: the softmax rounds small differences away. A confidence is the
+    largest softmax probability.
+
+    Raises: InvspecError if a logit is not finite or the logits are not (B, K).
     """
-    x_adv = perturbed.x_adv.detach().float()
-    assert x_adv.shape == batch.x.shape, (
-        f"attack changed the shape {tuple(batch.x.shape)} to {tuple(x_adv.shape)}"
-    )
-    if not x_adv.isfinite().all():
-        raise InvspecError(
-            "the attack returned pixels that are not finite",
-            hint="check that the model's logits are finite",
-        )
-    columns = {**_columns(net, batch, x_adv, perturbed), "x_adv": x_adv}
+    x_adv = perturbed.x_adv.detach()
+    columns = {**_columns(net, batch, x_adv, perturbed, subject), "x_adv": x_adv}
     if perturbed.path is not None:
         # examples come first, as in every stored tensor
         columns["path"] = perturbed.path.transpose(0, 1)
@@ -39,18 +35,18 @@ def judge(net: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tenso
 
 
 def _columns(
-    net: nn.Module, batch: Batch, x_adv: Tensor, perturbed: Perturbed
+    net: nn.Module, batch: Batch, x_adv: Tensor, perturbed: Perturbed, subject: Subject
 ) -> dict[str, Tensor]:
-    confidence, prediction = F.softmax(net(batch.x), dim=1).max(dim=1)
-    confidence_adv, prediction_adv = F.softmax(net(x_adv), dim=1).max(dim=1)
+    logits = require_logits(net(batch.x), batch, subject, "clean")
+    logits_adv = require_logits(net(x_adv), batch, subject, "attacked")
     delta = (x_adv - batch.x).flatten(1)
     columns = {
         "index": batch.index,
         "y": batch.y,
-        "prediction": prediction,
-        "prediction_adv": prediction_adv,
-        "confidence": confidence,
-        "confidence_adv": confidence_adv,
+        "prediction": logits.argmax(1),
+        "prediction_adv": logits_adv.argmax(1),
+        "confidence": logits.softmax(1).amax(1),
+        "confidence_adv": logits_adv.softmax(1).amax(1),
         "linf": delta.abs().amax(dim=1),
         "l2": delta.norm(dim=1),
         "forwards": perturbed.forwards,

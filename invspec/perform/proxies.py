@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from invspec.kinds import BATCHED
+from invspec.data import Split
+from invspec.errors import InvspecError
+from invspec.kinds import BATCHED, Method
 from invspec.memory import BLOCK, Limit, in_pieces
-from invspec.ops.modules import device_of
+from invspec.ops.modules import device_of, moved
 from invspec.ops.proxy import ModelProxy
-from invspec.perform import bits
+from invspec.perform import bits, soundness
 from invspec.perform.cuda_graphs import recorder_on
 from invspec.perform.graphs import Graphs
 from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
+from invspec.perform.soundness import Findings
 from invspec.perform.train import fresh
+from invspec.perform.untouched import Changed, untouched
+from invspec.perform.words import words
 from invspec.tasks import Perturb, Precision, Train
 
 
@@ -38,7 +44,15 @@ class Padded(ModelProxy):
     ) -> None:
         super().__init__(net)
         self.limit = limit or Limit()
+        # what is known about the net as a function of the image
+        self.findings: Findings | None = None
         self.graphs = None if recorder is None else Graphs(net, recorder)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the net is known to draw random numbers."""
+        flaw = None if self.findings is None else self.findings.flaw
+        return flaw is not None and flaw.is_random
 
     def call(self, function: Callable[..., Any], *tensors: Tensor, **named: Tensor) -> Any:
         """Call the function on padded tensors (B, ...), and cut its results back to B rows."""
@@ -90,8 +104,43 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     net = fresh(task)
     net.load_state_dict(dict(runtime.load(task).tensors))
     limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
-    net = task.model.deploy(net).to(runtime.device)
+    net = moved(task.model.deploy(net), runtime.device)
     return Padded(net, limit, recorder_on(runtime.device))
+
+
+def sound(task: Train, images: Split, runtime: Runtime) -> Padded:
+    """The deployed net of a task, if it is a function of the image alone.
+
+    images is what it will be asked about; it is judged by the first few of them, once. A warning
+    tells of a net that draws from seeded generators.
+
+    Raises: InvspecError if the net is not a function of the image.
+    """
+    net = deployed(task, runtime)
+    if net.findings is None:
+        (batch,) = images.head(BLOCK).batches(BLOCK)
+        net.findings = soundness.examine(net, batch.x) if len(batch) else soundness.Findings()
+    flaw = net.findings.flaw
+    if flaw is not None:
+        sentence = f"net {words(task.model)} {flaw.message}"
+        if not flaw.is_random:
+            raise InvspecError(sentence, hint=flaw.hint)
+        runtime.warn(f"{sentence}\nhint: {flaw.hint}")
+    return net
+
+
+@contextmanager
+def left_alone(task: Train, user: Method, runtime: Runtime) -> Generator[None]:
+    """Refuse a user of the deployed net that changes it. Raises: Changed."""
+    net = deployed(task, runtime)
+    own = net.findings.own_changes if net.findings else frozenset[str]()
+    try:
+        with untouched(net.net, words(user), own):
+            yield
+    except Changed:
+        # other tasks of this process must not get it
+        deployed.cache_clear()
+        raise
 
 
 def searched(net: Padded, precision: Precision) -> Padded:

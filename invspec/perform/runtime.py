@@ -49,6 +49,10 @@ class Runtime(Protocol):
         """Reports the progress of a training and saves its checkpoints."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Report that the result of the task will have a weakness."""
+        ...
+
     def progress(self, done: int, total: int) -> None:
         """Report that done of total examples are finished."""
         ...

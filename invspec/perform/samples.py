@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 
 import torch
 
 from invspec.data import Split
-from invspec.kinds import Dataset, Sample, SplitName
+from invspec.kinds import Dataset, Sample, SplitName, outline
+from invspec.ops.generators import seeded
 from invspec.perform.pairs import paired
+from invspec.perform.splits import require_sound
 
 
 @lru_cache(maxsize=4)
 def read_split(dataset: Dataset, split: SplitName) -> Split:
-    """A loaded split, cached for the next task of this process."""
-    return dataset.load(split)
+    """A loaded split, cached for the next task of this process.
+
+    Raises: InvspecError if it does not fit what the data set says without loading.
+    """
+    with seeded(f"load {split} {json.dumps(outline(dataset), sort_keys=True)}"):
+        loaded = dataset.load(split)
+    require_sound(loaded, dataset, split)
+    return loaded
 
 
 def chosen(dataset: Dataset, sample: Sample) -> Split:

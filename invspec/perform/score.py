@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -11,14 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored, judged_from, rows_of
+from invspec.data import Examples, Row, Scored, Split, judged_from, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import plain
-from invspec.perform.proxies import deployed
+from invspec.ops.generators import seeded
+from invspec.perform.proxies import deployed, left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
-from invspec.tasks import Perturb, Score
+from invspec.perform.words import words
+from invspec.tasks import Perturb, Score, draw_name
+
+# outcomes may be out of their range by this much, as sums of shares do
+ROUNDING = 1e-6
 
 
 class Joined(Mapping[str, Tensor]):
@@ -87,12 +93,48 @@ def _refusal(use: str) -> InvspecError:
 
 
 def score(task: Score, runtime: Runtime) -> Artifact:
-    """Apply a measure to the examples of its attacks."""
+    """Apply a measure to the examples of its attacks.
+
+    Raises: InvspecError if the measure changes a net, or a number is none.
+    """
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
-    attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
-    model = deployed(task.train, runtime) if task.measure.wants_model else Absent()
-    result = task.measure.score(model, *attacked)
+    attacked = [replace(examples(parts, runtime), oracle=oracle) for parts in task.of]
+    with _model(task, attacked[0].clean, runtime) as model, seeded(f"scoring {draw_name(task)}"):
+        result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
+    for row in scored.rows:
+        _require_numbers(row, words(task.measure))
     # a file of tensors refuses views of one memory
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))
+
+
+@contextmanager
+def _model(task: Score, images: Split, runtime: Runtime) -> Generator[nn.Module]:
+    """The net of a score, which a measure must leave as it is."""
+    if not task.measure.wants_model:
+        yield Absent()
+        return
+    net = sound(task.train, images, runtime)
+    with left_alone(task.train, task.measure, runtime):
+        yield net
+
+
+def _require_numbers(row: Row, measure: str) -> None:
+    """A row's numbers must be numbers, and its outcomes within their range."""
+    if row.interval is not None:
+        low, value, high = row.interval.low, row.interval.value, row.interval.high
+        if not low <= value <= high:
+            raise InvspecError(
+                f"{measure} returned {value:g} with the interval [{low:g}, {high:g}], expected a "
+                "number within its interval"
+            )
+    if row.outcomes is not None and len(row.outcomes):
+        least, most = torch.aminmax(row.outcomes.values.double())
+        low, high = row.outcomes.range
+        if not low - ROUNDING <= least <= most <= high + ROUNDING:
+            raise InvspecError(
+                f"{measure} returned outcomes from {least:g} to {most:g}, expected {low:g} to "
+                f"{high:g}",
+                hint="a NaN is most likely a division by 0: leave such examples out",
+            )

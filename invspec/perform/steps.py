@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from invspec import memory
 from invspec.kinds import HasPrecision, Precision
+from invspec.ops.modules import moved
 from invspec.ops.switches import multiplying_in_tf32
 from invspec.perform.proxies import Bfloat16
 from invspec.perform.train import fresh
@@ -94,7 +95,7 @@ class Comparison:
 
 def training_steps(train: Train, device: torch.device) -> list[Step]:
     """A step of a training in each precision that its device may be faster in."""
-    net = fresh(train).to(device).train()
+    net = moved(fresh(train), device).train()
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     lower: tuple[Precision, ...] = ("tf32", "bfloat16") if device.type == "cuda" else ("bfloat16",)
     return [
@@ -104,7 +105,7 @@ def training_steps(train: Train, device: torch.device) -> list[Step]:
 
 def search_steps(train: Train, device: torch.device) -> list[Step]:
     """A step of an attack on a trained net, in each precision in which attacks search."""
-    net = train.model.deploy(fresh(train)).to(device)
+    net = moved(train.model.deploy(fresh(train)), device)
     return [Step(net, "float32", None), Step(Bfloat16(net).eval(), "bfloat16", None)]
 
 

@@ -2,46 +2,141 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Mapping
+from typing import Any
 
-from invspec.errors import InvspecError
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Split
+from invspec.errors import InvspecError, first_line
 from invspec.ops.draws import Stream, digest
+from invspec.ops.generators import seeded, seeded_by
+from invspec.ops.modules import moved
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
+from invspec.perform.words import words
 from invspec.tasks import Train, draw_name
+
+# largest difference between the logits of a trained net and those of its stored weights, as a share
+# of the largest logit
+TOLERANCE = 1e-3
+# images on which they are compared
+FEW = 4
 
 
 def fresh(task: Train) -> nn.Module:
     """The untrained net, on the CPU. Its initial weights depend on data set, model and seed."""
     seed = int.from_bytes(digest("weights " + draw_name(task))[:8], "big") >> 1
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = task.model.build(task.dataset.shape, task.dataset.classes)
-    return checked(net, nn.Module, task.model)
+    with seeded_by(seed):
+        net = checked(
+            task.model.build(task.dataset.shape, task.dataset.classes), nn.Module, task.model
+        )
+        if any(map(is_lazy, [*net.parameters(), *net.buffers()])):
+            # layers that take their sizes from the first images
+            _start(net, torch.zeros(2, *task.dataset.shape))
+    return net
+
+
+@torch.no_grad()
+def _start(net: nn.Module, x: Tensor) -> None:
+    net.eval()(x)
+    net.train()
 
 
 def train(task: Train, runtime: Runtime) -> Artifact:
-    """Train a net from its initial weights."""
+    """Train a net from its initial weights.
+
+    Raises: InvspecError if a weight is not finite, or if the weights do not give the trained net.
+    """
     # a Dataset is frozen, and so hashable
     data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]
-    net = fresh(task).to(runtime.device)
+    net = moved(fresh(task), runtime.device)
+    masks = _not_finite(net)
     rng = Stream("training " + draw_name(task))
-    curves = task.defence.train(net, data, rng, runtime.journal(task))
-    return Artifact(_weights(net), curves=curves)
+    with seeded(f"training {draw_name(task)}"):
+        curves = task.defence.train(net, data, rng, runtime.journal(task))
+    weights = _weights(net, masks)
+    _require_restored(task, net, weights, data)
+    return Artifact(weights, curves=curves)
 
 
-def _weights(net: nn.Module) -> dict[str, torch.Tensor]:
-    """The trained weights, on the CPU. Raises InvspecError if one is not finite."""
+def _not_finite(net: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers that are not finite before the training, such as masks of -inf."""
+    return {
+        name: value.detach().cpu().clone()
+        for name, value in _tensors(net.state_dict()).items()
+        if not value.isfinite().all()
+    }
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A state dict of tensors. Raises: InvspecError."""
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise InvspecError(
+                f"the net's state dict has {name}, a {type(value).__name__}, expected tensors",
+                hint="keep it as a buffer, or have the constructor make it",
+            )
+    return dict(state)
+
+
+def _weights(net: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The trained weights, on the CPU.
+
+    Raises: InvspecError if one is not finite that was finite before.
+    """
     # cloned, because safetensors refuses tied weights that share memory
     weights = {
         name: weight.detach().cpu().contiguous().clone()
-        for name, weight in net.train().state_dict().items()
+        for name, weight in _tensors(net.train().state_dict()).items()
     }
     for name, weight in weights.items():
-        if not weight.isfinite().all():
+        bad = ~weight.isfinite()
+        if name in masks and masks[name].shape == weight.shape:
+            bad &= masks[name].isfinite()
+        if bad.any():
             raise InvspecError(
                 f"training left weights that are not finite ({name})", hint="lower lr"
             )
     return weights
+
+
+def _require_restored(
+    task: Train, net: nn.Module, weights: Mapping[str, Tensor], images: Split
+) -> None:
+    """The stored weights must give the net that was trained, judged by a few images."""
+    (batch,) = images.head(FEW).batches(FEW)
+    restored = fresh(task)
+    try:
+        restored.load_state_dict(dict(weights))
+    except RuntimeError as problem:
+        raise InvspecError(
+            f"the weights of net {words(task.model)} do not fit the net that it builds: "
+            f"{first_line(problem)}",
+            hint="a training must not add, remove or resize weights",
+        ) from None
+    restored = moved(restored, batch.x.device)
+    expected, found = (_logits(task, model, batch.x) for model in (net, restored))
+    difference = (expected - found).abs().nan_to_num().amax()
+    if not difference <= TOLERANCE * expected.abs().nan_to_num().amax():
+        raise InvspecError(
+            f"net {words(task.model)} gives other logits once its weights are stored and loaded: "
+            "it has learned something that its state dict does not hold",
+            hint="keep what it learns in parameters and buffers (register_buffer)",
+        )
+
+
+@torch.no_grad()
+def _logits(task: Train, net: nn.Module, x: Tensor) -> Tensor:
+    """The logits of the net once it is deployed, with the same draws each time."""
+    with seeded("restored"):
+        return task.model.deploy(net)(x.clone()).double()
+
+
+def is_lazy(weight: Tensor) -> bool:
+    """Whether a weight has no shape yet, as those of nn.LazyLinear."""
+    return isinstance(
+        weight, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
+    )

@@ -48,7 +48,7 @@ class Plan:
         """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0."""
         names: dict[Task, str] = {}
         for cell in self.cells:
-            for task, name in _named(cell):
+            for task, name in _named(cell, self.spec):
                 names.setdefault(task, name)
         return names
 
@@ -72,10 +72,12 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
         ordered[task] = None
 
 
-def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
-    """The tasks of a cell with their names."""
+def _named(cell: Cell, spec: Spec) -> Iterator[tuple[Task, str]]:
+    """The tasks of a cell with their names, which tell of its data set where there are several."""
     seed = f"seed {cell.goal.train.seed}"
     model, defence = (_words(cell, cell.coords[part]) for part in ("model", "defence"))
+    if sum(len(entry.variants) for entry in spec.entries["datasets"].values()) > 1:
+        model += f", {_words(cell, cell.coords['dataset'])}"
     trained = f"{model}, {defence}, {seed}"
     yield cell.goal.train, f"train {trained}"
     labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)

@@ -1,14 +1,11 @@
-"""Running attacks of another library: count passes, seed generators, suppress warnings."""
+"""Running attacks of another library: count passes, suppress warnings."""
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 
@@ -42,19 +39,3 @@ def quiet() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-@contextmanager
-def all_seeded(seed: int) -> Generator[None]:
-    """Seed the global generators of torch, numpy and Python; restore their states afterwards."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_splits import split_of
 
 from invspec.data import TensorSplit
+from invspec.errors import InvspecError
 from invspec.ops.draws import Stream
 
 
@@ -77,7 +78,7 @@ def test_a_split_on_another_device_keeps_its_index_on_the_cpu():
 
 
 def test_the_numbers_of_images_and_labels_must_agree():
-    with pytest.raises(AssertionError, match="2 images, 3 labels"):
+    with pytest.raises(InvspecError, match="2 images and 3 labels"):
         TensorSplit(torch.zeros(2, 1, 1, 1), torch.zeros(3))
 
 

@@ -13,6 +13,7 @@ from workbench import Memory, perturb, toys, train
 from invspec.datasets.fake import Fake
 from invspec.memory import BLOCK, Limit, Limits
 from invspec.perform import attack
+from invspec.perform.proxies import deployed
 from invspec.perform.room import PART, CudaCard, card_on, fit
 
 WIDE = train(dataset=Fake(shape=(1, 4, 4), classes=3, train=24, test=100), model=toys.Heavy())
@@ -125,7 +126,7 @@ def test_an_attack_starts_with_the_batch_that_fits(monkeypatch: pytest.MonkeyPat
     runtime.limits = Limits(share=0.25)
     tensors = runtime.load(task).tensors
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
-    rows: Any = attack.deployed(WIDE, runtime).net.rows
+    rows: Any = deployed(WIDE, runtime).net.rows
     assert max(rows) == 32
     assert shares == [0.25]
 

@@ -13,7 +13,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.top_k_error import TopKError
-from invspec.perform import score as performed
+from invspec.perform import proxies
 from invspec.scoring.rows import share
 
 SHIFT = perturb(toys.Shift(), train(seed=3))
@@ -25,15 +25,15 @@ def test_a_net_is_built_for_measures_that_want_it(
 ) -> None:
     runtime, built = Memory(), []
     runtime.load(SHIFT)
-    deployed = performed.deployed
+    deployed = proxies.deployed
 
     def counted(*task: object) -> nn.Module:
         built.append(task)
         return deployed(*task)
 
-    monkeypatch.setattr(performed, "deployed", counted)
+    monkeypatch.setattr(proxies, "deployed", counted)
     runtime.load(score(SHIFT, measure=measure))
-    assert len(built) == nets
+    assert len(set(built)) == nets
 
 
 class Pretending(Measure):

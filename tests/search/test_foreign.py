@@ -1,16 +1,13 @@
-"""What runs another library's attack: passes are counted, and generators are contained."""
+"""What runs another library's attack: passes are counted, and warnings suppressed."""
 
 from __future__ import annotations
 
-import random
 import warnings
 
-import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from invspec.search.foreign import Counting, all_seeded, quiet
+from invspec.search.foreign import Counting, quiet
 
 
 def test_passes_are_counted_by_example() -> None:
@@ -26,24 +23,6 @@ def test_the_wrapped_net_keeps_its_mode() -> None:
     net = nn.Linear(3, 2).train()
     assert not Counting(net).training
     assert net.training
-
-
-def test_all_generators_are_seeded_and_restored_after_a_failure() -> None:
-    def draws() -> tuple[float, float, float]:
-        return torch.rand(()).item(), random.random(), float(np.random.rand())
-
-    with all_seeded(3):
-        expected = draws()
-    torch.manual_seed(5)
-    random.seed(5)
-    np.random.seed(5)
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    with all_seeded(3):
-        assert draws() == expected
-    with pytest.raises(RuntimeError), all_seeded(3):
-        raise RuntimeError
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == states[1:]
 
 
 def test_warnings_are_suppressed() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from invspec.execution.devices import cores
 from invspec.execution.events import Lost, PoolEvent, WorkerLost
-from invspec.execution.messages import ENDING, LAST, Message, events_of, lost
+from invspec.execution.messages import DURING, ENDING, LAST, Message, events_of, lost
 from invspec.execution.pools.cores import Cores
 from invspec.execution.pools.sharing import Sharing
 from invspec.execution.pools.workers import Worker, WorkerProcess, WorkerThread
@@ -160,7 +160,7 @@ class WorkerPool:
         if message[0] == "no_memory" and self.sharing.wait(worker.name):
             self.patience.forget(worker.name)
             return []
-        task = worker.task if message[0] == "progress" else next(iter(worker.tasks), None)
+        task = worker.task if message[0] in DURING else next(iter(worker.tasks), None)
         if message[0] == "computed":
             worker.saving = self._take(worker)
         if message[0] in LAST:

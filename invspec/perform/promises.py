@@ -1,0 +1,185 @@
+"""Promises of attacks and nets, verified for every batch that is judged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from invspec.data import Batch, Perturbed
+from invspec.errors import InvspecError
+from invspec.kinds import Attack, Standardised
+from invspec.ops.norms import ORDERS, size
+from invspec.perform.splits import SLACK, require_in_bounds
+from invspec.perform.words import words
+from invspec.tasks import Train
+
+# an image may be further from x than eps by this share
+EXCESS = 1e-5
+# the rounding error of a float32 pixel, as a share of the largest pixel
+ROUNDING = 2.0**-23
+
+
+class Subject(NamedTuple):
+    """A net and its data set, in the words of messages, and the number of classes."""
+
+    net: str
+    dataset: str
+    classes: int
+
+    @classmethod
+    def of(cls, train: Train) -> Subject:
+        """The subject of the attacks on a trained net."""
+        return cls(words(train.model), words(train.dataset), train.dataset.classes)
+
+
+def require_images(batch: Batch, subject: Subject) -> None:
+    """Clean images must be finite and within their bounds. Raises: InvspecError."""
+    try:
+        require_in_bounds(batch.x, batch.bounds)
+    except InvspecError as problem:
+        raise InvspecError(f"{subject.dataset}: {problem.message}", hint=problem.hint) from None
+
+
+def require_logits(logits: object, batch: Batch, subject: Subject, images: str) -> Tensor:
+    """Logits must be finite numbers (B, K). images says which ones they are of.
+
+    Raises: InvspecError.
+    """
+    if not isinstance(logits, Tensor):
+        raise InvspecError(f"net {subject.net} returned a {type(logits).__name__}, expected logits")
+    expected = (len(batch), subject.classes)
+    if logits.shape != expected or not logits.is_floating_point():
+        raise InvspecError(
+            f"net {subject.net} returned {_kind(logits)} for {len(batch)} images of "
+            f"{subject.dataset}, expected logits {expected}",
+            hint="return one row of logits per image",
+        )
+    _refuse(
+        ~logits.isfinite().all(1),
+        batch,
+        f"net {subject.net} gives logits that are not finite (NaN or infinite) on {{}} {images} "
+        f"images of {subject.dataset}",
+        "look for divisions by 0, logarithms and exponentials in its forward",
+    )
+    return logits
+
+
+def require_perturbed(
+    perturbed: Perturbed,
+    given: Batch,
+    batch: Batch,
+    attack: Attack,
+    net: nn.Module,
+    subject: Subject,
+) -> None:
+    """What an attack made of a batch. given is the copy of the batch that the attack had.
+
+    Raises: InvspecError if the attack changed what it was given, or if its result has another
+        shape or dtype, has pixels that are not finite, leaves the bounds or the ball, or counts
+        its passes in another form than (B,) int64.
+    """
+    name, data = words(attack), subject.dataset
+    if not (torch.equal(given.x, batch.x) and torch.equal(given.y, batch.y)):
+        raise InvspecError(
+            f"{name} changed the images or labels of its batch in place",
+            hint="write x_adv = batch.x + delta, or start from batch.x.clone()",
+        )
+    x_adv = _images(perturbed.x_adv, batch.x, name).detach()
+    _refuse(
+        ~x_adv.isfinite().flatten(1).all(1),
+        batch,
+        f"{name} returned pixels that are not finite for {{}} images of {data}",
+        "check that the model's logits are finite",
+    )
+    if not attack.leaves_bounds:
+        _require_bounds(x_adv, batch, name, data)
+    _require_ball(x_adv, batch, attack, net, data)
+    for field in ("forwards", "backwards"):
+        _require_counts(getattr(perturbed, field), len(batch), f"{field} of {name}")
+
+
+def _images(x_adv: object, x: Tensor, name: str) -> Tensor:
+    if not isinstance(x_adv, Tensor):
+        raise InvspecError(f"x_adv of {name} is a {type(x_adv).__name__}, expected a Tensor")
+    if (x_adv.shape, x_adv.dtype) != (x.shape, x.dtype):
+        raise InvspecError(
+            f"{name} returned {_kind(x_adv)}, expected {_kind(x)}",
+            hint="return float images in the range of batch.x" if x_adv.dtype != x.dtype else "",
+        )
+    if x_adv.device != x.device:
+        raise InvspecError(f"{name} returned images on {x_adv.device}, expected {x.device}")
+    return x_adv
+
+
+def _require_bounds(x_adv: Tensor, batch: Batch, name: str, data: str) -> None:
+    low, high = batch.bounds
+    slack = SLACK * max(1.0, *(abs(bound) for bound in batch.bounds if abs(bound) < torch.inf))
+    least, most = x_adv.flatten(1).aminmax(dim=1)
+    outside = (least < low - slack) | (most > high + slack)
+    if bool(outside.any()):
+        found = f"from {least.min():g} to {most.max():g}"
+        _refuse(
+            outside,
+            batch,
+            f"{name} returned pixels {found} for {{}} images of {data}, expected {low:g} to "
+            f"{high:g}",
+            "end with x_adv.clamp(*batch.bounds), or set leaves_bounds = True in its class",
+        )
+
+
+def _require_ball(x_adv: Tensor, batch: Batch, attack: Attack, net: nn.Module, data: str) -> None:
+    """An attack with fields eps and norm must stay in its ball."""
+    eps, norm = getattr(attack, "eps", None), getattr(attack, "norm", None)
+    if not isinstance(eps, int | float) or norm not in ORDERS:
+        return
+    unit = _unit(attack, net)
+    length = size((x_adv - batch.x) / unit, norm)
+    slack = torch.zeros_like(length)
+    if norm != "l0":
+        largest = batch.x.flatten(1).abs().amax(1).clamp_min(1)
+        values = batch.x[0].numel() ** (1 / ORDERS[norm])
+        slack = 2 * ROUNDING * largest * values / unit.min()
+    excess = length > eps * (1 + EXCESS) + slack
+    _refuse(
+        excess,
+        batch,
+        f"{words(attack)} moved {{}} images of {data} by up to {length.max():g}, expected at "
+        f"most eps {eps:g} in {norm}",
+        "project the perturbation onto the ball, as invspec.ops.norms.project does",
+    )
+
+
+def _unit(attack: Attack, net: nn.Module) -> Tensor:
+    """One unit of eps in pixels, (1, C, 1, 1) or a scalar."""
+    if getattr(attack, "eps_space", "pixel") == "standardised":
+        assert isinstance(net, Standardised), "planning ensures a standardising model"
+        return net.pixel_std.view(1, -1, 1, 1)
+    return torch.ones(())
+
+
+def _require_counts(passes: object, rows: int, name: str) -> None:
+    """Passes of each example must be whole numbers (B,)."""
+    if isinstance(passes, Tensor) and passes.shape == (rows,) and passes.dtype == torch.int64:
+        return
+    found = _kind(passes) if isinstance(passes, Tensor) else f"a {type(passes).__name__}"
+    raise InvspecError(
+        f"{name} is {found}, expected int64 ({rows},)",
+        hint="return Perturbed.costing(x_adv, forwards=..., backwards=...)",
+    )
+
+
+def _refuse(bad: Tensor, batch: Batch, message: str, hint: str) -> None:
+    """Raise if an example is bad (B,); {} in the message becomes the number of those."""
+    if not bool(bad.any()):
+        return
+    rows = bad.nonzero().flatten().tolist()
+    noun = "image" if batch.ends is None else "pair"
+    first = f"{noun} {int(batch.index[rows[0]])} is the first"
+    counted = message.replace("{}", f"{len(rows)} of {len(batch)}")
+    raise InvspecError(f"{counted}; {first}", hint=hint)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
