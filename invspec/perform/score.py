@@ -18,6 +18,7 @@ from invspec.perform.proxies import deployed
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
+from invspec.perform.selection import correct_in_all, taken, worst
 from invspec.tasks import Perturb, Score
 
 
@@ -65,8 +66,22 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
         judged_from(tensors),
         tensors,
         plain(attack)["fields"],
-        path_promise=attack.path_promise,
+        # a path made on another net keeps no promise on this one
+        path_promise=None if parts[0].source else attack.path_promise,
     )
+
+
+def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Examples]:
+    """What a measure reads: an attack, or the worst of several, on the examples that count."""
+    counting = None
+    if task.correct_in is not None:
+        counting = correct_in_all([examples(parts, runtime) for parts in task.correct_in])
+    for start in range(0, len(task.of), task.worst_of):
+        group = task.of[start : start + task.worst_of]
+        attacks = [examples(parts, runtime) for parts in group]
+        if len(attacks) > 1:
+            attacks = [worst(attacks, [task.measure.damage(model, one) for one in attacks])]
+        yield from attacks if counting is None else [taken(one, counting) for one in attacks]
 
 
 class Absent(nn.Module):
@@ -89,8 +104,8 @@ def _refusal(use: str) -> InvspecError:
 def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks."""
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
-    attacked = (replace(examples(parts, runtime), oracle=oracle) for parts in task.of)
     model = deployed(task.train, runtime) if task.measure.wants_model else Absent()
+    attacked = (replace(one, oracle=oracle) for one in _inputs(task, model, runtime))
     result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
     # a file of tensors refuses views of one memory
