@@ -17,6 +17,7 @@ from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits
 from invspec.perform.cuda_graphs import recorder_on
 from invspec.perform.graphs import Graphs
+from invspec.perform.random_nets import Averaged
 from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
 from invspec.perform.train import fresh
@@ -91,14 +92,19 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     net.load_state_dict(dict(runtime.load(task).tensors))
     limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
     net = task.model.deploy(net).to(runtime.device)
+    if passes := task.model.random_passes:
+        return Padded(Averaged(net, passes), limit)
     return Padded(net, limit, recorder_on(runtime.device))
 
 
 def searched(net: Padded, precision: Precision) -> Padded:
-    """The net in the precision in which an attack searches."""
+    """The net in the precision in which an attack searches; a random one draws in every pass."""
+    inner, recorder = net.net, recorder_on(device_of(net))
+    if is_random := isinstance(inner, Averaged):
+        inner, recorder = inner.net, None
     if precision == "float32":
-        return net
-    return Padded(Bfloat16(net.net), net.limit, recorder_on(device_of(net)))
+        return Padded(inner, net.limit) if is_random else net
+    return Padded(Bfloat16(inner), net.limit, recorder)
 
 
 def bits_promise(task: Perturb, runtime: Runtime) -> str:
