@@ -24,6 +24,7 @@ class Worst(Mapping[str, Tensor]):
 
     def __init__(self, attacks: Sequence[Mapping[str, Tensor]], choice: Tensor) -> None:
         self.attacks, self.choice = attacks, choice
+        self.names = [name for name in attacks[0] if name in (*JUDGED, *PAIRED, "x_adv")]
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows [start, stop) of a tensor; reads no others."""
@@ -43,15 +44,15 @@ class Worst(Mapping[str, Tensor]):
         return joined
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in tuple(self):
+        if name not in self.names:
             raise KeyError(name)
         return self._joined(name, slice(None), lambda of: of[name])
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self.attacks[0] if name in (*JUDGED, *PAIRED, "x_adv"))
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(tuple(self))
+        return len(self.names)
 
 
 class Taken(Mapping[str, Tensor]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -121,25 +121,29 @@ class Search:
         passes, surplus = divmod(len(x), max(len(self), 1))
         assert not surplus, f"{len(x)} images of {len(self)} active examples"
         self.passed(forwards=passes * self.eot)
-        return mean_of(self.eot, lambda: gradients.logits_of(self.model, x))
+        return mean([gradients.logits_of(self.model, x) for _ in range(self.eot)])
 
     def gradient(self, objective: Objective, x: Tensor) -> Tensor:
         """Gradient (M, C, H, W) of each example's own objective at x."""
         self.passed(forwards=self.eot, backwards=self.eot)
-        return mean_of(self.eot, lambda: gradients.input_gradient(self.model, objective, x, self.y))
+        slopes = [
+            gradients.input_gradient(self.model, objective, x, self.y) for _ in range(self.eot)
+        ]
+        return mean(slopes)
 
     def logits_and_gradient(self, objective: Objective, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (M, K) at x, and the gradient (M, C, H, W) of each example's own objective."""
-        self.passed(forwards=1, backwards=1)
-        return gradients.logits_and_gradient(self.model, objective, x, self.y)
+        self.passed(forwards=self.eot, backwards=self.eot)
+        passes = [
+            gradients.logits_and_gradient(self.model, objective, x, self.y) for _ in range(self.eot)
+        ]
+        logits, slopes = zip(*passes, strict=True)
+        return mean(logits), mean(slopes)
 
     def evaluate(self, objective: Objective, x: Tensor, *, gradient: bool = True) -> Evaluation:
         """Logits, objective and gradient at x; no backward pass if the gradient is not needed."""
-        first, *others = (self._evaluate(objective, x, gradient) for _ in range(self.eot))
-        if not others:
-            return first
-        means = (torch.stack(values).mean(0) for values in zip(first, *others, strict=True))
-        return Evaluation(*means)
+        passes = [self._evaluate(objective, x, gradient) for _ in range(self.eot)]
+        return Evaluation(*map(mean, zip(*passes, strict=True)))
 
     def _evaluate(self, objective: Objective, x: Tensor, gradient: bool) -> Evaluation:
         """One pass of `evaluate`."""
@@ -264,12 +268,9 @@ class Search:
                 total[rows] += passes
 
 
-def mean_of(passes: int, once: Callable[[], Tensor]) -> Tensor:
-    """The mean of what a function returns in several passes."""
-    total = once()
-    for _ in range(passes - 1):
-        total = total + once()
-    return total / passes if passes > 1 else total
+def mean(passes: Sequence[Tensor]) -> Tensor:
+    """The mean of what several passes gave; of one, its very bits."""
+    return passes[0] if len(passes) == 1 else torch.stack(tuple(passes)).mean(0)
 
 
 class Evaluation(NamedTuple):
