@@ -114,5 +114,7 @@ def bits_promise(task: Perturb, runtime: Runtime) -> str:
 
 @lru_cache(maxsize=64)
 def _bits_promise(train: Train, precision: Precision, runtime: Runtime) -> str:
+    if train.model.random_passes:
+        return bits.BROKEN + "the net draws random numbers"
     net = searched(deployed(train, runtime), precision)
     return bits.promise(net, train.dataset.shape, runtime.device)

@@ -1,7 +1,8 @@
 """Several attacks in place of one: which values of their sweeps belong together.
 
 Attacks that sweep fields of one name have one axis in common, on which the field has the same value
-in all of them. Every other swept field is an axis of its own.
+in all of them. It is called after the first of these attacks, like pgd.eps. Every other swept field
+is an axis of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from invspec.plan import coordinates
 from invspec.spec.resolved import Resolved, Variant
-from invspec.spec.schema import Scalar
+from invspec.spec.schema import Coords, Scalar
 
 # what one combination of variants shares: swept fields, without the labels of the attacks
 Shared = dict[str, Scalar]
@@ -60,17 +61,15 @@ def combinations(attacks: Sequence[Resolved]) -> list[tuple[Variant, ...]]:
     return [chosen for chosen, _ in combined]
 
 
-def repeated(attacks: Sequence[Resolved]) -> dict[str, tuple[str, ...]]:
-    """Coordinates of attacks that sweep the same field: each with the others on its axis."""
-    by_field: dict[str, list[str]] = {}
-    for attack in attacks:
-        for name in attack.coords:
-            by_field.setdefault(field_of(name), []).append(name)
-    return {
-        name: tuple(other for other in names if other != name)
-        for names in by_field.values()
-        for name in names
-    }
+def joined(variants: Sequence[Variant]) -> Coords:
+    """The coordinates of a combination: those of the first attack that sweeps each field."""
+    coords: Coords = {}
+    known: set[str] = set()
+    for variant in variants:
+        own = {name: at for name, at in variant.coords.items() if field_of(name) not in known}
+        coords |= own
+        known |= {field_of(name) for name in own}
+    return coords
 
 
 def _fields(variant: Variant) -> Shared:

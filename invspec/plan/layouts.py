@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from invspec.plan import alignment, coordinates
+from invspec.plan import coordinates
 from invspec.plan.cells import Plan
-from invspec.plan.products import is_worst_case
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Layout, Scalar
 
@@ -47,7 +46,7 @@ def arrange(
     """
     columns = layout.columns or _columns(planned.spec, layout, cells)
     differing = coordinates.varying(cells, but=("seed", "measure", columns))
-    rows = layout.rows or _distinct(differing, columns, _repeated(planned.spec, layout))
+    rows = tuple(differing) if layout.rows is None else layout.rows
     known = planned.coordinates(layout.of)
     row_coordinates = (name for name in differing if name not in known and name not in rows)
     return (*rows, *row_coordinates), columns
@@ -58,32 +57,8 @@ def _columns(spec: Spec, layout: Layout, cells: Sequence[Mapping[str, Scalar]]) 
     measure = spec.entries["measures"][layout.of]
     swept = [name for attack in measure.of for name in spec.entries["attacks"][attack].coords]
     candidates = (*reversed(swept), *reversed(measure.coords), "model")
-    taken = _with_repeated(layout.rows or (), _repeated(spec, layout))
-    differing = coordinates.varying(cells)
+    differing, taken = coordinates.varying(cells), layout.rows or ()
     return next((name for name in candidates if name in differing and name not in taken), "attack")
-
-
-def _repeated(spec: Spec, layout: Layout) -> Mapping[str, tuple[str, ...]]:
-    """Coordinates that are one axis of several attacks, each with the others."""
-    measure = spec.entries["measures"][layout.of]
-    if not is_worst_case(measure):
-        return {}
-    return alignment.repeated([spec.entries["attacks"][label] for label in measure.of])
-
-
-def _with_repeated(names: Iterable[str], repeated: Mapping[str, tuple[str, ...]]) -> set[str]:
-    return {other for name in names for other in (name, *repeated.get(name, ()))}
-
-
-def _distinct(
-    names: Iterable[str], columns: str, repeated: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
-    """The names that run down: one for each axis that does not run across."""
-    kept: list[str] = []
-    for name in names:
-        if name not in _with_repeated((columns, *kept), repeated):
-            kept.append(name)
-    return tuple(kept)
 
 
 def second_measure_layout(planned: Plan, layout: Layout, rows: tuple[str, ...]) -> Layout:

@@ -105,7 +105,7 @@ def _scores(
         for read in _inputs(spec, measure)
     ]
     for variant, (read, of, correct_in) in itertools.product(measure.variants, inputs):
-        where = {} if takes_sweep(measure) else _joined(read)
+        where = {} if takes_sweep(measure) else _joined(measure, read)
         coords: Coords = {"attack": attack_label(measure), **where, **variant.coords}
         yield coords, Score(cast(Measure, variant.method), of, oracle, worst_of, correct_in), read
 
@@ -128,8 +128,11 @@ def _inputs(spec: Spec, measure: Resolved) -> list[Input]:
     return [tuple(itertools.chain(*read))] if takes_sweep(measure) else read
 
 
-def _joined(read: Input) -> Coords:
-    return {name: value for _, variant in read for name, value in variant.coords.items()}
+def _joined(measure: Resolved, read: Input) -> Coords:
+    variants = [variant for _, variant in read]
+    if is_worst_case(measure):
+        return alignment.joined(variants)
+    return {name: value for variant in variants for name, value in variant.coords.items()}
 
 
 def _parts(

@@ -57,7 +57,16 @@ def test_three_attacks_share_one_axis() -> None:
     swept = {"eps": sweep(0.1, 0.2, 0.3)}
     attacks = entries(pgd=swept, apgd=swept, square=swept)
     assert len(coords(attacks)) == alignment.count(attacks) == 3
-    assert alignment.repeated(attacks)["pgd.eps"] == ("apgd.eps", "square.eps")
+
+
+def test_an_axis_is_called_after_the_first_attack_on_it() -> None:
+    attacks = entries(
+        pgd={"eps": sweep(0.1, 0.2)},
+        apgd={"eps": sweep(0.2, 0.1), "steps": sweep(5, 10)},
+        square={"queries": sweep(50, 100)},
+    )
+    names = {tuple(alignment.joined(chosen)) for chosen in alignment.combinations(attacks)}
+    assert names == {("pgd.eps", "apgd.steps", "square.queries")}
 
 
 def test_attacks_without_sweeps_are_one_combination() -> None:

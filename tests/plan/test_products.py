@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from plan_toys import BASE, planned
 
-from invspec.plan import layouts
+from invspec.plan import layouts, validation
 from invspec.tasks import Perturb, Train, key, needs
 
 SWEEP = {"sweep": [0.1, 0.2]}
@@ -23,7 +23,7 @@ def test_the_worst_of_several_attacks_is_one_score_for_each_value_of_their_sweep
             "model": "linear",
             "defence": "standard",
             "attack": "worst of pgd, apgd, square",
-            **dict.fromkeys(["pgd.eps", "apgd.eps", "square.eps"], eps),
+            "pgd.eps": eps,
             "measure": "robust",
             "seed": 0,
         }
@@ -53,17 +53,14 @@ def test_attacks_in_place_of_one_share_their_tasks_with_measures_of_one() -> Non
     assert {key(task) for task in alone.tasks} < {key(task) for task in together.tasks}
 
 
-def test_one_axis_of_several_attacks_is_one_coordinate_of_a_table() -> None:
-    plan = planned(attacks=THREE, measures=WORST, models={"linear": {}, "mlp": {}}, train=[
-        {**BASE["train"][0], "model": ["linear", "mlp"]}
-    ])  # fmt: skip
+def test_one_axis_of_several_attacks_is_one_coordinate_of_tables_and_claims() -> None:
+    trend = {"measure": "robust", "along": "pgd.eps"}
+    plan = planned(
+        attacks=THREE, measures=WORST, claims=[{"says": "it", "trend": trend, "expect": "falling"}]
+    )
+    validation.check(plan)
     (layout,) = layouts.layouts(plan)
-    cells = [cell.coords for cell in plan.cells]
-    assert layouts.arrange(plan, layout, cells) == (("model",), "square.eps")
-    turned = layout.model_copy(update={"columns": "model"})
-    assert layouts.arrange(plan, turned, cells) == (("pgd.eps",), "model")
-    named = layout.model_copy(update={"rows": ("apgd.eps",)})
-    assert layouts.arrange(plan, named, cells) == (("apgd.eps",), "model")
+    assert layouts.arrange(plan, layout, [cell.coords for cell in plan.cells]) == ((), "pgd.eps")
 
 
 # ─ transfer ───────────────────────────────────────────────────────────────────────────────────
