@@ -78,6 +78,9 @@ class Perturb(_HashedOnce):
 
     after, if given, is the same attack on a smaller set, which runs first. Images that it fooled
     keep their result; the others are attacked starting from its result, then from scratch.
+
+    source, if given, is the same attack on another net: a transfer attack, whose images are only
+    judged here.
     """
 
     train: Train
@@ -86,6 +89,7 @@ class Perturb(_HashedOnce):
     part: Part
     precision: Precision = "float32"
     after: Perturb | None = None
+    source: Perturb | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -94,13 +98,18 @@ class Perturb(_HashedOnce):
 class Score(_HashedOnce):
     """Reduce one or several attacks, each in its parts, to rows.
 
-    oracle is a second classifier, trained on the same data set and used as ground truth. Artifact:
-    the rows, and tensors for figures.
+    oracle is a second classifier, trained on the same data set and used as ground truth. If
+    worst_of is above 1, that many attacks in a row stand for one: each example counts with the
+    worst of their results. correct_in, if given, is one of the attacks on several nets: only
+    examples count whose clean image all of these nets classify correctly. Artifact: the rows, and
+    tensors for figures.
     """
 
     measure: Measure
     of: tuple[tuple[Perturb, ...], ...]
     oracle: Train | None = None
+    worst_of: int = field(default=1, metadata={"omit_default": True})
+    correct_in: tuple[tuple[Perturb, ...], ...] | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -125,10 +134,12 @@ def needs(task: Task) -> tuple[Task, ...]:
         case Train():
             return ()
         case Perturb():
-            return (task.train,) if task.after is None else (task.train, task.after)
+            others = (other for other in (task.after, task.source) if other is not None)
+            return (task.train, *others)
         case Score():
             oracle = () if task.oracle is None else (task.oracle,)
-            return (task.train, *oracle, *(part for parts in task.of for part in parts))
+            attacks = (*task.of, *(task.correct_in or ()))
+            return (task.train, *oracle, *(part for parts in attacks for part in parts))
 
 
 def needs_device(task: Task) -> bool:

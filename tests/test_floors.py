@@ -62,7 +62,7 @@ COMPOSED: dict[str, set[str]] = {
     "attacks.square": {"attacks.autoattack"},
     "attacks.union_max": {"defences.avg"},
     "datasets.torchvision_images": {"datasets.human_invariance"},
-    "models.mlp": {"models.temperature"},
+    "models.mlp": {"models.noisy", "models.temperature"},
 }
 MOST_COMPOSED = 20
 

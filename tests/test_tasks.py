@@ -75,11 +75,14 @@ OTHER = {
         "part": (0, 10),
         "precision": "bfloat16",
         "after": perturb(toys.Shift(by=0.125)),
+        "source": perturb(toys.Shift(), train(seed=1)),
     },
     "score": {
         "measure": Accuracy(clean=True),
         "of": ((perturb(Identity()),),),
         "oracle": train(seed=1),
+        "worst_of": 2,
+        "correct_in": ((perturb(toys.Shift()),),),
     },
 }
 TASKS = {"train": train(), "perturb": perturb(toys.Shift()), "score": score(perturb(toys.Shift()))}
@@ -126,9 +129,9 @@ def test_the_hashed_text_is_readable_and_holds_nested_tasks_as_their_keys(task):
     assert body.pop("task") == type(task).__name__
     assert body.pop("machinery") == MACHINERY[verb(task)]
     named = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
-    one_thread = named.get("threads") == 1
+    defaults = {name for name in ("threads", "worst_of") if named.get(name) == 1}
     given = {name for name, value in named.items() if value is not None}
-    assert set(body) == given - ({"threads"} if one_thread else set())
+    assert set(body) == given - defaults
     assert all(
         key(need) in canonical(task) for need in (needs(task) if isinstance(task, Perturb) else ())
     )

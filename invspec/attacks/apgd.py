@@ -16,6 +16,7 @@ from invspec.ops.draws import Draws
 from invspec.ops.losses import cross_entropy, dlr, dlr_targeted
 from invspec.ops.norms import per_example
 from invspec.search.ball import Ball, eps_0_skips_model, random_direction
+from invspec.search.fields import Eot
 from invspec.search.gradients import Objective, likeliest_others
 from invspec.search.search import Evaluation, Search
 
@@ -69,10 +70,11 @@ class APGD(Attack):
         ge=1,
         description="loss dlr_targeted: number of target classes, at most classes - 1",
     )
+    eot: Eot = None
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        search, ball = Search(model, batch), Ball(self.norm, self.eps, batch.bounds)
+        search, ball = Search(model, batch, eot=self.eot), Ball(self.norm, self.eps, batch.bounds)
         logits = search.logits(batch.x)
         search.narrow(logits.argmax(1) == batch.y)
         for run, target in enumerate(self._targets(logits, batch.y)):

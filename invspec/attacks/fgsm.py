@@ -11,7 +11,7 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.search.fields import EpsSpace, Label
+from invspec.search.fields import Eot, EpsSpace, Label
 
 
 class FGSM(Attack):
@@ -32,6 +32,7 @@ class FGSM(Attack):
     eps_space: EpsSpace = Field(
         default="pixel", description="units of eps: pixels, or the model's standardised input"
     )
+    eot: Eot = None
 
     @property
     def accepts(self) -> type | None:
@@ -54,4 +55,5 @@ class FGSM(Attack):
             random_start=False,
             label=self.label,
             eps_space=self.eps_space,
+            eot=self.eot,
         )

@@ -16,7 +16,7 @@ from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import project, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move, eps_0_skips_model
-from invspec.search.fields import EpsSpace, Label
+from invspec.search.fields import Eot, EpsSpace, Label
 from invspec.search.search import Search
 
 # one update: x_adv, which is changed in place, and the gradient there
@@ -74,6 +74,7 @@ class PGD(Attack):
         default="pixel", description="units of eps: pixels, or the model's standardised input"
     )
     sparsity: int = Field(default=1, ge=1, description="norm l1: entries moved in one update")
+    eot: Eot = None
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -103,7 +104,7 @@ class PGD(Attack):
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        search = Search(model, batch, self.label)
+        search = Search(model, batch, self.label, eot=self.eot)
         unit = self._unit(model, batch.x)
         ball = Ball(self.norm, self.eps, batch.bounds, unit)
         for restart in range(self.restarts):

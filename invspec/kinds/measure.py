@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from invspec.kinds.method import Method
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from invspec.data import Examples, Scored
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Measure(Method):
     """One or several numbers computed from the results of attacks.
 
-    takes: least and greatest number of attacks in `of`.
+    takes: least and greatest number of attacks in `of`. A measure of one attack that overrides
+    `damage` takes several in place of one, and gets the worst of their results for each example.
     takes_sweep: it takes one attack and scores all of its sweep at once, in the order of the spec.
     Other measures score each value of a sweep separately.
     wants_model: it calls the model. False for one that reads only what attacks stored: it gets no
@@ -46,3 +47,11 @@ class Measure(Method):
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         """Score the examples of one or several attacks on one model."""
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        """How bad each result of an attack is for the model, (N,): the larger, the worse.
+
+        Of several attacks in place of one, each example counts with the result of most damage. A
+        measure for which no result is worse than another does not override this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no worst case")

@@ -17,6 +17,16 @@ class Model(Method):
 
     kind: ClassVar[str] = "model"
 
+    @property
+    def random_passes(self) -> int:
+        """Passes over which predictions are averaged, for a net that draws random numbers; else 0.
+
+        Such a net draws anew in every pass, from torch's global generator. This is what attacks
+        see; judging and measures see the mean probabilities of this many passes, whose draws depend
+        on the image alone.
+        """
+        return 0
+
     @abstractmethod
     def build(self, shape: Shape, classes: int) -> nn.Module:
         """A fresh net. Its initial weights come from torch's generator, which the caller seeds."""

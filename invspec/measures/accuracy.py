@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.scoring.damage import by_label
 from invspec.scoring.rows import share
 
 
@@ -24,3 +25,6 @@ class Accuracy(Measure):
         judged = attacked.judged
         correct = judged.correct if self.clean else judged.correct_adv
         return Scored([share(correct, judged.index)])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return by_label(attacked.judged)

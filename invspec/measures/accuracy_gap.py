@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.scoring.damage import by_label
 from invspec.scoring.rows import mean
 
 
@@ -26,3 +27,6 @@ class AccuracyGap(Measure):
         judged = attacked.judged
         lost = judged.correct.long() - judged.correct_adv.long()
         return Scored([mean(lost, judged.index, within=(-1.0, 1.0))])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return by_label(attacked.judged)

@@ -14,6 +14,7 @@ from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, plain
 from invspec.ops.types import SHARES
+from invspec.scoring.damage import by_change, by_label
 from invspec.scoring.rows import mean
 
 Share = Literal["rate_of_invariance", "robust_accuracy"]
@@ -54,6 +55,10 @@ class AreaUnderProfile(Measure):
         )
         heights = torch.stack([self._kept(attacked.judged) for attacked in examples]).double()
         return Scored([mean(mean_heights(heights, positions), index, within=SHARES)])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        worse = by_change if self.share == "rate_of_invariance" else by_label
+        return worse(attacked.judged)
 
     def _kept(self, judged: Judged) -> Tensor:
         return ~judged.changed if self.share == "rate_of_invariance" else judged.correct_adv

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -43,6 +44,9 @@ class BoundaryFailures(BoundaryMeasure):
         judged = examples[0].judged
         judged = judged.take(counted(judged, self.among))
         return Scored([share(~reached(judged), judged.index)])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return reached(attacked.judged).double()
 
 
 class BoundaryDistance(BoundaryMeasure):
@@ -83,9 +87,15 @@ class BoundaryDistance(BoundaryMeasure):
                 "classified examples",
                 hint="give it more steps, or measure boundary_failures",
             )
+        return self._lengths(attacked)[hits], judged.index[hits]
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return torch.where(reached(attacked.judged), -self._lengths(attacked), -torch.inf)
+
+    def _lengths(self, attacked: Examples) -> Tensor:
+        """The length of each perturbation, (N,) float64."""
         # a misclassified example is at distance 0, whatever the attack did to it
-        lengths = distance(attacked, self._norm(attacked)) * judged.correct
-        return lengths[hits].double(), judged.index[hits]
+        return distance(attacked, self._norm(attacked)).double() * attacked.judged.correct
 
     def _norm(self, attacked: Examples) -> Metric:
         norm = self.norm or attacked.settings.get("norm")

@@ -34,6 +34,9 @@ class TargetDistanceMeasure(DistanceMeasure):
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
         return distances[rows], attacked.pairs.source[rows]
 
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return -distances_to_target(attacked, model, self.distance)
+
 
 class FinalDistance(TargetDistanceMeasure):
     """Quantiles over pairs of the distance from the final image to the target, one row each.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.scoring.among import Among, CountedMeasure, counted
+from invspec.scoring.damage import by_change
 from invspec.scoring.rows import share
 
 
@@ -30,3 +31,6 @@ class FoolingRate(CountedMeasure):
         judged = judged.take(counted(judged, self.among))
         outcomes = ~judged.changed if self.complement else judged.changed
         return Scored([share(outcomes, judged.index)])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return by_change(attacked.judged)

@@ -35,8 +35,23 @@ class TopKError(Measure):
         ]
         return Scored([share(torch.cat(missed), attacked.judged.index)])
 
+    @torch.no_grad()
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        device = device_of(model)
+        return torch.cat(
+            [
+                rivals(model(tensors["x_adv"].to(device)), batch.y.to(device)).cpu()
+                for batch, tensors in attacked.batches(BATCH_SIZE, "x_adv")
+            ]
+        )
+
     def _missed(self, logits: Tensor, y: Tensor) -> Tensor:
         """Whether each label y (B,) is not among the k largest of logits (B, K)."""
-        own = logits.gather(1, y[:, None])
-        # counts NaN as larger; the label's own logit is not smaller than itself
-        return (~(logits < own)).sum(1) - 1 >= self.k
+        return rivals(logits, y) >= self.k
+
+
+def rivals(logits: Tensor, y: Tensor) -> Tensor:
+    """The number of other logits (B, K) that are not smaller than that of label y (B,): (B,)."""
+    own = logits.gather(1, y[:, None])
+    # counts NaN as larger; the label's own logit is not smaller than itself
+    return (~(logits < own)).sum(1) - 1

@@ -45,6 +45,10 @@ class Temperature(Model):
         default=0.001, ge=0, description="weight of mean((T - 1)^2) in the loss"
     )
 
+    @property
+    def random_passes(self) -> int:
+        return self.model.random_passes
+
     def build(self, shape: Shape, classes: int) -> TemperedNet:
         net = self.model.build(shape, classes + 1)
         link = _Softplus(self.floor) if self.mode == "softplus" else nn.Identity()

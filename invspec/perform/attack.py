@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed, Split
+from invspec.data import Batch, Perturbed, Split, rows_of
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
@@ -30,6 +30,9 @@ Columns = dict[str, Tensor]
 # columns that add up over the searches of one task; the others hold the last search's result
 COSTS = ("forwards", "backwards")
 
+# what an attack makes, before it is judged
+MADE = {column.name for column in fields(Perturbed)}
+
 
 def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     """Attack one part of a sample and judge the result.
@@ -43,6 +46,8 @@ def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     split = sample.take(torch.arange(start, min(stop, len(sample))))
     if not len(split):
         return Artifact(_empty(task, net, sample))
+    if task.source is not None:
+        return Artifact(_transferred(task, task.source, net, split, runtime))
     with left_alone(task.train, task.attack, runtime):
         if task.after is None:
             return Artifact(_from_scratch(task, net, split, runtime))
@@ -95,6 +100,25 @@ def _attacked(
                 judged.append(judge(net, piece, perturbed, subject))
             done += len(piece)
             runtime.progress(done, len(split))
+    return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
+
+
+def _transferred(
+    task: Perturb, source: Perturb, net: Padded, split: Split, runtime: Runtime
+) -> Columns:
+    """Judge images that the same attack made on another net, at the cost that it had there."""
+    made = runtime.load(source).tensors
+    subject, judged = Subject.of(task.train), list[Columns]()
+    done = 0
+    for batch in split.batches(runtime.batch_size):
+        rows = (done, done + len(batch))
+        tensors = {name: rows_of(made, name, *rows).to(batch.x.device) for name in MADE & {*made}}
+        if "path" in tensors:
+            tensors["path"] = tensors["path"].transpose(0, 1)
+        require_images(batch, subject)
+        judged.append(judge(net, batch, Perturbed(**tensors), subject))
+        done += len(batch)
+        runtime.progress(done, len(split))
     return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 

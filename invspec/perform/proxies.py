@@ -20,6 +20,7 @@ from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits, soundness
 from invspec.perform.cuda_graphs import recorder_on
 from invspec.perform.graphs import Graphs
+from invspec.perform.random_nets import Averaged
 from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
 from invspec.perform.soundness import Findings
@@ -51,6 +52,8 @@ class Padded(ModelProxy):
     @property
     def is_random(self) -> bool:
         """Whether the net is known to draw random numbers."""
+        if isinstance(self.net, Averaged):
+            return True
         flaw = None if self.findings is None else self.findings.flaw
         return flaw is not None and flaw.is_random
 
@@ -105,6 +108,8 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
     net.load_state_dict(dict(runtime.load(task).tensors))
     limit = runtime.limits.of(Padded, task.model, task.dataset.shape)
     net = moved(task.model.deploy(net), runtime.device)
+    if passes := task.model.random_passes:
+        return Padded(Averaged(net, passes), limit)
     return Padded(net, limit, recorder_on(runtime.device))
 
 
@@ -144,10 +149,13 @@ def left_alone(task: Train, user: Method, runtime: Runtime) -> Generator[None]:
 
 
 def searched(net: Padded, precision: Precision) -> Padded:
-    """The net in the precision in which an attack searches."""
+    """The net in the precision in which an attack searches; a random one draws in every pass."""
+    inner, recorder = net.net, recorder_on(device_of(net))
+    if is_random := isinstance(inner, Averaged):
+        inner, recorder = inner.net, None
     if precision == "float32":
-        return net
-    return Padded(Bfloat16(net.net), net.limit, recorder_on(device_of(net)))
+        return Padded(inner, net.limit) if is_random else net
+    return Padded(Bfloat16(inner), net.limit, recorder)
 
 
 def bits_promise(task: Perturb, runtime: Runtime) -> str:
@@ -157,5 +165,7 @@ def bits_promise(task: Perturb, runtime: Runtime) -> str:
 
 @lru_cache(maxsize=64)
 def _bits_promise(train: Train, precision: Precision, runtime: Runtime) -> str:
+    if train.model.random_passes:
+        return bits.BROKEN + "the net draws random numbers"
     net = searched(deployed(train, runtime), precision)
     return bits.promise(net, train.dataset.shape, runtime.device)

@@ -20,6 +20,7 @@ from invspec.perform.proxies import deployed, left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
+from invspec.perform.selection import correct_in_all, taken, worst
 from invspec.perform.words import words
 from invspec.tasks import Perturb, Score, draw_name
 
@@ -71,8 +72,22 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
         judged_from(tensors),
         tensors,
         plain(attack)["fields"],
-        path_promise=attack.path_promise,
+        # a path made on another net keeps no promise on this one
+        path_promise=None if parts[0].source else attack.path_promise,
     )
+
+
+def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Examples]:
+    """What a measure reads: an attack, or the worst of several, on the examples that count."""
+    counting = None
+    if task.correct_in is not None:
+        counting = correct_in_all([examples(parts, runtime) for parts in task.correct_in])
+    for start in range(0, len(task.of), task.worst_of):
+        group = task.of[start : start + task.worst_of]
+        attacks = [examples(parts, runtime) for parts in group]
+        if len(attacks) > 1:
+            attacks = [worst(attacks, [task.measure.damage(model, one) for one in attacks])]
+        yield from attacks if counting is None else [taken(one, counting) for one in attacks]
 
 
 class Absent(nn.Module):
@@ -98,8 +113,9 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     Raises: InvspecError if the measure changes a net, or a number is none.
     """
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
-    attacked = [replace(examples(parts, runtime), oracle=oracle) for parts in task.of]
-    with _model(task, attacked[0].clean, runtime) as model, seeded(f"scoring {draw_name(task)}"):
+    images = chosen(task.train.dataset, task.of[0][0].sample)
+    with _model(task, images, runtime) as model, seeded(f"scoring {draw_name(task)}"):
+        attacked = [replace(one, oracle=oracle) for one in _inputs(task, model, runtime)]
         result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
     for row in scored.rows:

@@ -102,8 +102,8 @@ def _random(draws: list[str]) -> Flaw:
     return Flaw(
         f"draws random numbers ({', '.join(draws)}), so that the same image gets other logits in "
         "each pass",
-        "its numbers repeat only at the same --batch-size; dropout that is meant for training "
-        "alone must be off in eval mode",
+        "its numbers repeat only at the same --batch-size; turn off dropout that is meant for "
+        "training, or return from the model's `random_passes` over how many passes to average",
         is_random=True,
     )
 

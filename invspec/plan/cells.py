@@ -10,18 +10,28 @@ from invspec.kinds import Precision
 from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Scalar
-from invspec.tasks import Score, Task, needs
+from invspec.tasks import Perturb, Score, Task, needs
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """An attack that a cell is of: its label, and the coordinates of its variant."""
+
+    label: str
+    coords: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)
 class Cell:
     """One number of the report and the task that computes it.
 
-    coords holds labels and swept values, like {"model": "gcnn", "pgd.eps": 0.1, "seed": 0}.
+    coords holds labels and swept values, like {"model": "gcnn", "pgd.eps": 0.1, "seed": 0}. attacks
+    are those that the goal is of.
     """
 
     coords: Mapping[str, Scalar]
     goal: Score
+    attacks: tuple[Attacked, ...]
 
 
 @dataclass(frozen=True)
@@ -80,26 +90,33 @@ def _named(cell: Cell, spec: Spec) -> Iterator[tuple[Task, str]]:
         model += f", {_words(cell, cell.coords['dataset'])}"
     trained = f"{model}, {defence}, {seed}"
     yield cell.goal.train, f"train {trained}"
-    labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
-    if count > len(labels):  # the measure takes a whole sweep
-        labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
-    for label, parts in zip(labels, cell.goal.of, strict=True):
-        words = _words(cell, label)
+    for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
+        words, source = _words(attack, attack.label), spec.entries["attacks"][attack.label].source
         for part in parts:
-            yield part, f"{words} {part.part[0]}-{part.part[1]} on {trained}"
+            if part.source is None or source is None:
+                yield part, f"{words} {_range(part)} on {trained}"
+                continue
+            made_on = f"{source.model}, {source.defence}"
+            yield part.source.train, f"train {made_on}, {seed}"
+            yield part.source, f"{words} {_range(part)} on {made_on}, {seed}"
+            yield part, f"{words} {_range(part)} from {made_on} on {trained}"
     if cell.goal.oracle is not None:
         yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, {seed}"
     yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
 
 
-def _words(cell: Cell, label: Scalar) -> str:
-    """A label followed by its swept fields in the cell: pgd eps 0.1."""
+def _range(part: Perturb) -> str:
+    return f"{part.part[0]}-{part.part[1]}"
+
+
+def _words(place: Cell | Attacked, label: Scalar) -> str:
+    """A label followed by its swept fields: pgd eps 0.1."""
     prefix = f"{label}."
     swept = (
         f"{name.removeprefix(prefix)} {value:g}"
         if isinstance(value, float)
         else f"{name.removeprefix(prefix)} {value}"
-        for name, value in cell.coords.items()
+        for name, value in place.coords.items()
         if name.startswith(prefix)
     )
     return " ".join([str(label), *swept])

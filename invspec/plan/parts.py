@@ -1,4 +1,8 @@
-"""The perturb tasks of an attack: its sample is cut into parts, its sweep runs upwards."""
+"""The perturb tasks of an attack: its sample is cut into parts, its sweep runs upwards.
+
+A transfer attack has two for each part: one on the net where its images are made, and one that
+judges them on the attacked net.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ MAX_PATH_VALUES = 200 * 1_002 * 3 * 32 * 32
 MAX_CHAIN = 50
 
 
-class Attacked:
+class Attacks:
     """The perturb tasks of a spec, each built once.
 
     Measures and longer chains share them as objects, which makes them quick to look up.
@@ -39,15 +43,34 @@ class Attacked:
         # of entries and variants by identity: the spec holds them, and they cannot be hashed
         self._before: dict[int, dict[int, Variant]] = {}
         self._built: dict[tuple[Train, int, Part], Perturb] = {}
+        self._moved: dict[tuple[Train, Train, int, Part], Perturb] = {}
 
-    def parts(self, train: Train, variant: Variant, entry: Resolved) -> tuple[Perturb, ...]:
-        """The perturb tasks of one value of an attack's sweep on one trained model."""
+    def parts(
+        self, train: Train, variant: Variant, entry: Resolved, source: Train | None = None
+    ) -> tuple[Perturb, ...]:
+        """The perturb tasks of one value of an attack's sweep on one trained model.
+
+        source is the model on which a transfer attack makes its images. On that model itself it is
+        an ordinary attack.
+        """
         total = size(train.dataset, entry.sample)
         most = part_size(train.dataset, cast(Attack, variant.method))
-        return tuple(
-            self._perturb(train, variant, entry, (start, min(start + most, total)))
+        made_on = source or train
+        made = tuple(
+            self._perturb(made_on, variant, entry, (start, min(start + most, total)))
             for start in range(0, total, most)
         )
+        if made_on == train:
+            return made
+        return tuple(self._transferred(train, variant, perturb) for perturb in made)
+
+    def _transferred(self, train: Train, variant: Variant, made: Perturb) -> Perturb:
+        place = (train, made.train, id(variant), made.part)
+        if place not in self._moved:
+            self._moved[place] = Perturb(
+                train, made.attack, made.sample, made.part, made.precision, source=made
+            )
+        return self._moved[place]
 
     def _perturb(self, train: Train, variant: Variant, entry: Resolved, part: Part) -> Perturb:
         place = (train, id(variant), part)

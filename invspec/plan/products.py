@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from invspec.kinds import Dataset, Defence, Measure, Model
-from invspec.plan.cells import Cell
-from invspec.plan.parts import Attacked
+from invspec.plan import alignment
+from invspec.plan.cells import Attacked, Cell
+from invspec.plan.parts import Attacks
 from invspec.plan.precisions import Precisions
 from invspec.spec.resolved import Resolved, Spec, Variant
-from invspec.spec.schema import Coords, Oracle, TrainLine
+from invspec.spec.schema import Coords, Net, TrainLine
 from invspec.tasks import Perturb, Score, Train
 
 
 def cells_of(spec: Spec, precisions: Precisions) -> Iterator[Cell]:
     """Every cell of a spec. Lines of `train` that overlap give the same cell more than once."""
-    attacked = Attacked(precisions)
+    attacks = Attacks(precisions)
+    nets = _nets(spec, precisions)
     for line in spec.train:
         for coords, train in _trainings(spec, line, precisions):
             for name in measures_of(spec, line):
-                for where, goal in _scores(spec, name, train, attacked):
-                    yield Cell({**coords, **where, "measure": name, "seed": train.seed}, goal)
+                measured = nets[name][train.dataset, train.seed]
+                for place, goal, read in _scores(spec, name, train, attacks, measured):
+                    where = {**coords, **place, "measure": name, "seed": train.seed}
+                    yield Cell(where, goal, tuple(Attacked(of, one.coords) for of, one in read))
 
 
 def measures_of(spec: Spec, line: TrainLine) -> tuple[str, ...]:
@@ -44,6 +49,27 @@ def takes_sweep(measure: Resolved) -> bool:
     return cast(Measure, measure.variants[0].method).takes_sweep
 
 
+def is_worst_case(measure: Resolved) -> bool:
+    """Whether several attacks stand for one, with the worst of their results for each example."""
+    return len(measure.of) > 1 and cast(Measure, measure.variants[0].method).takes[1] == 1
+
+
+# The trainings under a measure, by its label, their data set and their seed.
+Nets = dict[str, dict[tuple[Dataset, int], dict[Train, None]]]
+
+
+def _nets(spec: Spec, precisions: Precisions) -> Nets:
+    """All trainings under each measure with `correct_in_all`; no others."""
+    nets: Nets = defaultdict(lambda: defaultdict(dict))
+    for line in spec.train:
+        named = measures_of(spec, line)
+        names = [name for name in named if spec.entries["measures"][name].correct_in_all]
+        for _, train in _trainings(spec, line, precisions) if names else ():
+            for name in names:
+                nets[name][train.dataset, train.seed][train] = None
+    return nets
+
+
 def _trainings(
     spec: Spec, line: TrainLine, precisions: Precisions
 ) -> Iterator[tuple[Coords, Train]]:
@@ -59,38 +85,68 @@ def _trainings(
         yield {**where_d, **where_m, **where_f}, task
 
 
+# Variants of attacks that one score reads, with the labels of their entries.
+Input = tuple[tuple[str, Variant], ...]
+
+
 def _scores(
-    spec: Spec, name: str, train: Train, attacked: Attacked
-) -> Iterator[tuple[Coords, Score]]:
+    spec: Spec, name: str, train: Train, attacks: Attacks, nets: Iterable[Train]
+) -> Iterator[tuple[Coords, Score, Input]]:
+    """The scores of a measure on one net; nets are those that `correct_in_all` compares."""
     measure = spec.entries["measures"][name]
-    oracle = None if measure.oracle is None else _oracle(spec, measure.oracle, train, attacked)
-    for variant, (where, of) in itertools.product(
-        measure.variants, list(_inputs(spec, measure, train, attacked))
-    ):
-        coords: Coords = {"attack": "+".join(measure.of), **where, **variant.coords}
-        yield coords, Score(cast(Measure, variant.method), of, oracle)
+    oracle = None if measure.oracle is None else _net(spec, measure.oracle, train, attacks)
+    worst_of = len(measure.of) if is_worst_case(measure) else 1
+    inputs = [
+        (
+            read,
+            tuple(_parts(spec, read, train, attacks)),
+            tuple(next(_parts(spec, read, net, attacks)) for net in nets) or None,
+        )
+        for read in _inputs(spec, measure)
+    ]
+    for variant, (read, of, correct_in) in itertools.product(measure.variants, inputs):
+        where = {} if takes_sweep(measure) else _joined(measure, read)
+        coords: Coords = {"attack": attack_label(measure), **where, **variant.coords}
+        yield coords, Score(cast(Measure, variant.method), of, oracle, worst_of, correct_in), read
 
 
-def _inputs(
-    spec: Spec, measure: Resolved, train: Train, attacked: Attacked
-) -> Iterator[tuple[Coords, tuple[tuple[Perturb, ...], ...]]]:
-    """The parts of all attacks that a score reads, with coordinates; one item per score."""
+def attack_label(measure: Resolved) -> str:
+    """The attacks of a measure as a coordinate."""
+    if is_worst_case(measure):
+        return f"worst of {', '.join(measure.of)}"
+    return "+".join(measure.of)
+
+
+def _inputs(spec: Spec, measure: Resolved) -> list[Input]:
+    """What each score of a measure reads; a measure of a whole sweep reads all of it."""
     attacks = [spec.entries["attacks"][label] for label in measure.of]
-    if takes_sweep(measure):
-        attack = attacks[0]
-        yield {}, tuple(attacked.parts(train, variant, attack) for variant in attack.variants)
-        return
-    for chosen in itertools.product(*(entry.variants for entry in attacks)):
-        pairs = zip(chosen, attacks, strict=True)
-        yield _joined(chosen), tuple(attacked.parts(train, *pair) for pair in pairs)
+    if is_worst_case(measure):
+        combinations = alignment.combinations(attacks)
+    else:
+        combinations = list(itertools.product(*(attack.variants for attack in attacks)))
+    read = [tuple(zip(measure.of, combination, strict=True)) for combination in combinations]
+    return [tuple(itertools.chain(*read))] if takes_sweep(measure) else read
 
 
-def _joined(variants: Iterable[Variant]) -> Coords:
+def _joined(measure: Resolved, read: Input) -> Coords:
+    variants = [variant for _, variant in read]
+    if is_worst_case(measure):
+        return alignment.joined(variants)
     return {name: value for variant in variants for name, value in variant.coords.items()}
 
 
-def _oracle(spec: Spec, oracle: Oracle, train: Train, attacked: Attacked) -> Train:
-    """The oracle's training, on the same data and from the same seed."""
-    model, defence = spec.entries["models"][oracle.model], spec.entries["defences"][oracle.defence]
+def _parts(
+    spec: Spec, read: Input, train: Train, attacks: Attacks
+) -> Iterator[tuple[Perturb, ...]]:
+    """The attacks of a score on one net, each in parts."""
+    for label, variant in read:
+        entry = spec.entries["attacks"][label]
+        source = None if entry.source is None else _net(spec, entry.source, train, attacks)
+        yield attacks.parts(train, variant, entry, source)
+
+
+def _net(spec: Spec, net: Net, train: Train, attacks: Attacks) -> Train:
+    """The training of an oracle or a source, on the same data and from the same seed as train."""
+    model, defence = spec.entries["models"][net.model], spec.entries["defences"][net.defence]
     methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return attacked.precisions.train(train.dataset, *methods, train.seed, defence.threads)
+    return attacks.precisions.train(train.dataset, *methods, train.seed, defence.threads)

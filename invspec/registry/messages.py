@@ -98,7 +98,8 @@ def _as_written(path: Iterable[str | int], written: Any) -> Path:
 def _owner(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:
     """The model that has the keys at a path."""
     for step in path:
-        field = model.model_fields.get(str(step))
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        field = fields.get(str(step))
         model = (_model_in(field.annotation) if field else None) or model
     return model
 

@@ -58,9 +58,8 @@ class Builder:
         column_values = tuple(dict.fromkeys(group.coords.get(columns) for group in selected))
         cells = self._cells(selected, rows, columns)
         drawings = collect_drawings(layout.figure, selected, (*rows, columns), self.store)
-        attacks = " and ".join(spec.entries["measures"][layout.of].of)
         table = Table(
-            title=layout.title or f"{layout.of} under {attacks}",
+            title=layout.title or f"{layout.of} under {captions.attacks(spec, layout.of)}",
             summary=captions.summary(spec, layout.of),
             measure=layout.of,
             rows=rows,

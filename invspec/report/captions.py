@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
 from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import shown
+from invspec.plan.products import is_worst_case
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
 from invspec.report.table import Table
@@ -14,6 +15,7 @@ from invspec.spec.resolved import Spec
 from invspec.spec.schema import FigureKind, Layout
 
 INTERVALS = "95 % intervals"
+ALIKE = "only examples count that all nets under this measure classify correctly"
 REMARKS: dict[FigureKind, str] = {
     "band": "bands reach from the lowest to the highest {edges}",
     "matrix": "above each matrix: the mean of its cells{means}; cells without a value are grey",
@@ -30,11 +32,25 @@ CONFIDENCE = {
 
 
 def summary(spec: Spec, measure: str) -> str:
-    """The summary on the card of a measure; empty if it has no card."""
+    """The summary on the card of a measure, if it has one, and which examples count."""
     document = spec.source.values
     entry = document.get("measures", {}).get(measure) if isinstance(document, dict) else None
     name = entry.get("use", measure) if isinstance(entry, dict) else measure
-    return cards.card("measure", name).summary if name in cards.names("measure") else ""
+    text = cards.card("measure", name).summary if name in cards.names("measure") else ""
+    among = ALIKE if spec.entries["measures"][measure].correct_in_all else ""
+    return "; ".join(filter(None, (text, among)))
+
+
+def attacks(spec: Spec, measure: str) -> str:
+    """The attacks of a measure: pgd (made on lenet, standard), or the worst of pgd, square."""
+    entry = spec.entries["measures"][measure]
+    labels = [_attack(spec, label) for label in entry.of]
+    return f"the worst of {', '.join(labels)}" if is_worst_case(entry) else " and ".join(labels)
+
+
+def _attack(spec: Spec, label: str) -> str:
+    source = spec.entries["attacks"][label].source
+    return label if source is None else f"{label} (made on {source.model}, {source.defence})"
 
 
 def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], drawings: Iterable[Drawing]) -> str:

@@ -58,22 +58,19 @@ def _attacks(planned: Plan) -> list[tuple[Perturb, Coords]]:
     """All perturb tasks with their coordinates; a task with several labels occurs once for each."""
     attacks: dict[tuple[Perturb, str], tuple[Perturb, Coords]] = {}
     for cell in planned.cells:
-        labels = str(cell.coords["attack"]).split("+")
-        measured = _swept(planned, "measures", [str(cell.coords["measure"])])
-        for label, parts in zip(labels, cell.goal.of, strict=True):
-            others = _swept(planned, "attacks", [other for other in labels if other != label])
-            # Coordinates of the measure and of other attacks say nothing about an example.
-            hidden = {"measure", *measured, *others}
-            own = {name: value for name, value in cell.coords.items() if name not in hidden}
-            coords = {**own, "attack": label}
+        # coordinates of the measure and of other attacks say nothing about an example
+        others = {name for attack in cell.attacks for name in attack.coords}
+        hidden = {"measure", *others, *_swept(planned, str(cell.coords["measure"]))}
+        shared = {name: value for name, value in cell.coords.items() if name not in hidden}
+        for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
+            coords = {**shared, **attack.coords, "attack": attack.label}
             attacks |= {(part, repr(coords)): (part, coords) for part in parts}
     return list(attacks.values())
 
 
-def _swept(planned: Plan, kind: str, labels: list[str]) -> set[str]:
-    """The swept coordinates of some entries of the spec."""
-    entries = (planned.spec.entries[kind][label] for label in labels)
-    return {name for entry in entries for variant in entry.variants for name in variant.coords}
+def _swept(planned: Plan, measure: str) -> set[str]:
+    """The swept coordinates of a measure."""
+    return set(planned.spec.entries["measures"][measure].coords)
 
 
 def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:

@@ -80,6 +80,9 @@ class SuccessMeasure(DistanceMeasure):
         """Whether each pair's final image is nearer to its target than max_distance, (N,) bool."""
         return distances_to_target(attacked, model, self.distance) < self.max_distance
 
+    def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
+        return -distances_to_target(attacked, model, self.distance)
+
 
 def eligible(examples: Examples, which: Eligible) -> Tensor:
     """The pairs whose source is classified correctly, or all of them: (N,) bool.

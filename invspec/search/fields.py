@@ -14,6 +14,15 @@ Label = Annotated[
     Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
 ]
 
+# passes whose mean stands for one pass
+Eot = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="passes averaged into one, for nets that draw random numbers; default: 1",
+    ),
+]
+
 # number of other classes that a minimum-norm attack targets one by one
 Rivals = Annotated[
     int, Field(ge=0, description="number of likeliest other classes, each also targeted on its own")

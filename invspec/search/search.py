@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ class Search:
     not wait for the device, and attacks that keep all examples to the end pay nothing.
 
     label predicted replaces y by the model's prediction for x, at the cost of a forward pass.
+    eot: for a model that draws random numbers, logits, objectives and gradients are means of this
+    many passes, each of which is counted (expectation over transformation, Athalye et al. 2018).
     vertices: length T of the path (T, B, C, H, W), if one is kept; its first vertex is x.
     """
 
@@ -42,8 +45,9 @@ class Search:
         batch: Batch,
         label: Label = "true",
         vertices: int | None = None,
+        eot: int | None = None,
     ) -> None:
-        self.model, self.batch = model, batch
+        self.model, self.batch, self.eot = model, batch, eot or 1
         self._rows: Tensor | None = None  # None: all examples of the batch
         self._x: Tensor | None = batch.x
         self._y: Tensor | None = batch.y
@@ -116,21 +120,33 @@ class Search:
         """Logits (M, K) without a graph. x may hold k images of each example: k passes."""
         passes, surplus = divmod(len(x), max(len(self), 1))
         assert not surplus, f"{len(x)} images of {len(self)} active examples"
-        self.passed(forwards=passes)
-        return gradients.logits_of(self.model, x)
+        self.passed(forwards=passes * self.eot)
+        return mean([gradients.logits_of(self.model, x) for _ in range(self.eot)])
 
     def gradient(self, objective: Objective, x: Tensor) -> Tensor:
         """Gradient (M, C, H, W) of each example's own objective at x."""
-        self.passed(forwards=1, backwards=1)
-        return gradients.input_gradient(self.model, objective, x, self.y)
+        self.passed(forwards=self.eot, backwards=self.eot)
+        slopes = [
+            gradients.input_gradient(self.model, objective, x, self.y) for _ in range(self.eot)
+        ]
+        return mean(slopes)
 
     def logits_and_gradient(self, objective: Objective, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (M, K) at x, and the gradient (M, C, H, W) of each example's own objective."""
-        self.passed(forwards=1, backwards=1)
-        return gradients.logits_and_gradient(self.model, objective, x, self.y)
+        self.passed(forwards=self.eot, backwards=self.eot)
+        passes = [
+            gradients.logits_and_gradient(self.model, objective, x, self.y) for _ in range(self.eot)
+        ]
+        logits, slopes = zip(*passes, strict=True)
+        return mean(logits), mean(slopes)
 
     def evaluate(self, objective: Objective, x: Tensor, *, gradient: bool = True) -> Evaluation:
         """Logits, objective and gradient at x; no backward pass if the gradient is not needed."""
+        passes = [self._evaluate(objective, x, gradient) for _ in range(self.eot)]
+        return Evaluation(*map(mean, zip(*passes, strict=True)))
+
+    def _evaluate(self, objective: Objective, x: Tensor, gradient: bool) -> Evaluation:
+        """One pass of `evaluate`."""
         leaf = x.detach().requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             logits = self.forward(leaf)
@@ -250,6 +266,11 @@ class Search:
                 total.add_(passes)
             elif isinstance(passes, Tensor) or passes:
                 total[rows] += passes
+
+
+def mean(passes: Sequence[Tensor]) -> Tensor:
+    """The mean of what several passes gave; of one, its very bits."""
+    return passes[0] if len(passes) == 1 else torch.stack(tuple(passes)).mean(0)
 
 
 class Evaluation(NamedTuple):

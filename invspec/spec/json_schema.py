@@ -14,9 +14,18 @@ from invspec.spec.schema import Threads, Written
 
 # The keys of entries that are not fields of their methods, besides `use`.
 _KEYS: dict[str, dict[str, Any]] = {
-    "attacks": {"sample": {"$ref": "#/$defs/Sample"}, "independent": {"type": "boolean"}},
+    "attacks": {
+        "sample": {"$ref": "#/$defs/Sample"},
+        "from": {"$ref": "#/$defs/Source"},
+        "independent": {"type": "boolean"},
+    },
     "defences": {"threads": TypeAdapter(Threads).json_schema()},
-    "measures": {"of": TypeAdapter(Labels).json_schema(), "oracle": {"$ref": "#/$defs/Oracle"}},
+    "measures": {
+        "of": TypeAdapter(Labels).json_schema(),
+        "union": {"type": "boolean"},
+        "correct_in_all": {"type": "boolean"},
+        "oracle": {"$ref": "#/$defs/Oracle"},
+    },
 }
 
 

@@ -20,8 +20,11 @@ from invspec.spec.schema import Entry, Written
 # Keys that only entries of one part can have, and that part.
 _OWNERS = {
     "of": "measures",
+    "union": "measures",
+    "correct_in_all": "measures",
     "oracle": "measures",
     "sample": "attacks",
+    "from": "attacks",
     "independent": "attacks",
     "threads": "defences",
 }
@@ -100,11 +103,15 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         bool(entry.independent),
         entry.oracle,
         entry.threads or 1,
+        entry.source,
+        bool(entry.union),
+        bool(entry.correct_in_all),
     )
 
 
 def _misplaced_keys(part: str, entry: Entry) -> Iterator[SpecError]:
     for key, owner in _OWNERS.items():
-        if getattr(entry, key) is not None and part != owner:
+        value = entry.source if key == "from" else getattr(entry, key)
+        if value is not None and part != owner:
             message = f"`{key}` is a key of {owner}, found it in {part}"
             yield SpecError(message, hint="remove it", path=(key,))

@@ -11,7 +11,7 @@ from invspec.kinds import Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
 from invspec.spec.labels import Scalar
-from invspec.spec.schema import Claim, Layout, Oracle, TrainLine
+from invspec.spec.schema import Claim, Layout, Oracle, Source, TrainLine
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Resolved:
     independent: bool = False
     oracle: Oracle | None = None
     threads: int = 1
+    source: Source | None = None
+    union: bool = False
+    correct_in_all: bool = False
 
     @property
     def coords(self) -> tuple[str, ...]:
@@ -45,7 +48,8 @@ class Resolved:
         )
         targets = self.sample.targets and Targets(each=2)
         few = self.sample.model_copy(update={"limit": 8, "per_class": None, "targets": targets})
-        return replace(self, variants=variants, sample=few)
+        # nets of one epoch may classify no image correctly in common
+        return replace(self, variants=variants, sample=few, correct_in_all=False)
 
 
 @dataclass(frozen=True)

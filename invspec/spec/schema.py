@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from invspec.kinds import Sample
 from invspec.registry import messages
@@ -25,10 +25,12 @@ __all__ = [
     "Label",
     "Labels",
     "Layout",
+    "Net",
     "Oracle",
     "Pick",
     "Reduction",
     "Scalar",
+    "Source",
     "Statistic",
     "TrainLine",
     "Trend",
@@ -36,32 +38,62 @@ __all__ = [
 ]
 
 # The keys of an entry that are not fields of its method.
-_OWN_KEYS = ("use", "of", "oracle", "sample", "independent", "threads")
+_OWN_KEYS = (
+    "use",
+    "of",
+    "union",
+    "correct_in_all",
+    "oracle",
+    "sample",
+    "from",
+    "independent",
+    "threads",
+)
 
 
-class Oracle(Section):
-    """A second classifier that a measure uses as ground truth: labels of a model and a defence."""
+class Net(Section):
+    """Base class of sections that name a net of the spec, by its model and its defence."""
 
     model: str
     defence: str
 
 
+class Oracle(Net):
+    """A second classifier that a measure uses as ground truth: labels of a model and a defence."""
+
+
+class Source(Net):
+    """The net on which a transfer attack makes its images: labels of a model and a defence."""
+
+
 Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class Entry(Section):
     """A labelled method: its name in the registry, its fields, and how the spec uses it.
 
-    A measure is `of` attacks and may need an `oracle`. An attack has a `sample`; if it is
-    `independent`, values of a sweep over the size of its searched set do not share results. A
-    defence may train on several `threads`.
+    A measure is `of` attacks and may need an `oracle`. Several attacks in place of one mean the
+    worst of their results for each example; with `union` these attacks may search different sets.
+    With `correct_in_all` only examples count that all nets under the measure classify correctly. An
+    attack has a `sample`; with `from` it makes its images on another net. If it is `independent`,
+    values of a sweep over the size of its searched set do not share results. A defence may train on
+    several `threads`.
     """
+
+    # `from` is a keyword of Python
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True
+    )
 
     use: str | None = None
     of: Labels | None = None
+    union: Flag | None = None
+    correct_in_all: Flag | None = None
     oracle: Oracle | None = None
     sample: Sample | None = None
-    independent: Annotated[bool, Field(strict=True)] | None = None
+    source: Source | None = Field(default=None, alias="from")
+    independent: Flag | None = None
     threads: Threads | None = None
     fields: dict[str, Any] = Field(default={})
 

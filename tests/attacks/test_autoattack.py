@@ -10,8 +10,9 @@ from torch import nn
 from invspec.attacks.autoattack import AutoAttack
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, SpecError
 from invspec.ops.draws import PerExample
+from invspec.registry.methods import make
 
 CHEAP = {"steps": 10, "queries": 60}
 
@@ -101,3 +102,18 @@ def test_fewer_than_four_classes_are_refused() -> None:
 def test_a_smoke_run_is_cheap() -> None:
     smoke = AutoAttack().smoke()
     assert (smoke.steps, smoke.targets, smoke.queries) == (2, 2, 10)
+
+
+@pytest.mark.parametrize(
+    ("suite", "classes", "needed"), [("standard", 3, "four"), ("rand", 2, "three")]
+)
+def test_too_few_classes_are_named(suite: Any, classes: int, needed: str) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(32, classes))
+    batch = Batch(torch.zeros(2, 2, 4, 4), torch.zeros(2, dtype=torch.int64), torch.arange(2))
+    with pytest.raises(InvspecError, match=f"at least {needed} classes, the model has {classes}"):
+        AutoAttack(suite=suite).perturb(net, batch, draws(batch))
+
+
+def test_the_name_of_other_tools_is_known() -> None:
+    with pytest.raises(SpecError, match="it is called suite: standard or rand"):
+        make("attack", "autoattack", {"version": "rand"})

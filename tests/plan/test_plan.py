@@ -12,29 +12,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_toys import BASE, planned
 
 from invspec import tasks
 from invspec.errors import SpecError
 from invspec.plan import planner, validation
-from invspec.plan.cells import Plan
 from invspec.plan.parts import MAX_EXAMPLES
 from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Train, key, needs
-
-BASE: dict[str, Any] = {
-    "title": "toy",
-    "datasets": {"fake": {}},
-    "models": {"linear": {}},
-    "defences": {"standard": {}},
-    "attacks": {"pgd": {}, "none": {"use": "identity"}},
-    "measures": {"accuracy": {"of": "pgd"}, "clean": {"use": "accuracy", "of": "none"}},
-    "train": [{"dataset": "fake", "model": "linear", "defence": "standard"}],
-}
-
-
-def planned(**changes: Any) -> Plan:
-    return planner.plan(resolve.resolve(document.Document("x.yaml", {**BASE, **changes})))
-
 
 # ─ cells ──────────────────────────────────────────────────────────────────────────────
 

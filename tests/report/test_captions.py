@@ -57,3 +57,36 @@ def test_captions_name_the_distance_and_its_threshold(planned, toy_store):
 def test_measures_without_a_distance_have_no_metric(laid):
     (table,) = build.tables(*laid(MATRIX, matrix))
     assert table.metric == ""
+
+
+SEVERAL = """
+title: Toy
+datasets: {digits: {}}
+models: {linear: {}, lenet: {}}
+defences: {standard: {}}
+attacks: {pgd: {}, apgd: {}, moved: {use: pgd, from: {model: lenet, defence: standard}}}
+measures:
+  worst: {use: accuracy, of: [pgd, apgd]}
+  transfer: {use: fooling_rate, of: moved, correct_in_all: true}
+  rejected: {use: robust_error, of: [pgd, apgd]}
+train: [{dataset: digits, model: [linear, lenet], defence: standard}]
+"""
+
+
+def test_titles_say_how_several_attacks_count_and_where_their_images_are_made(planned, toy_store):
+    plan = planned(SEVERAL)
+    worst, transfer, rejected = build.tables(
+        plan, toy_store(plan, lambda coords: np.arange(10) < 5)
+    )
+    assert worst.title == "worst under the worst of pgd, apgd"
+    assert transfer.title == "transfer under moved (made on lenet, standard)"
+    assert rejected.title == "rejected under pgd and apgd"
+
+
+def test_a_summary_says_that_only_images_count_that_all_nets_know(planned, toy_store):
+    plan = planned(SEVERAL)
+    worst, transfer, _ = build.tables(plan, toy_store(plan, lambda coords: np.arange(10) < 5))
+    assert "all nets" not in worst.summary
+    assert transfer.summary.endswith(
+        "; only examples count that all nets under this measure classify correctly"
+    )

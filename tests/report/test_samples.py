@@ -165,3 +165,43 @@ def test_scores_agree_with_the_rows(ran: Ran, tmp_path):
         share = torch.tensor([row[column] == row["y"] for row in mine]).double().mean().item()
         (row,) = shown(kept.load(cell.goal).rows or ())
         assert row.value == pytest.approx(share)
+
+
+def rows_of(content, folder):
+    """The rows of a spec, computed in a store of its own."""
+    toy, kept = planned(content), Store(folder / "store")
+    list(execute([cell.goal for cell in toy.cells], kept, LocalExecutor()))
+    samples.write(toy, kept, folder / "out.parquet", "parquet")
+    return pyarrow.parquet.read_table(folder / "out.parquet").to_pylist()
+
+
+def test_attacks_in_place_of_one_are_named_one_by_one(ran: Ran, tmp_path):
+    swept = {"by": {"sweep": [0.25, 0.5]}}
+    attacks = {"shift": swept, "other": {"use": "shift", **swept}}
+    measures = {"worst": {"use": "accuracy", "of": ["shift", "other"]}}
+    rows = rows_of(tiny(attacks=attacks, measures=measures), tmp_path)
+    assert {(row["attack"], row["shift.by"], row["other.by"]) for row in rows} == {
+        ("shift", 0.25, None),
+        ("shift", 0.5, None),
+        ("other", None, 0.25),
+        ("other", None, 0.5),
+    }
+    assert len(rows) == 4 * 20
+
+
+def test_every_value_of_a_sweep_that_one_score_reads_has_its_rows(ran: Ran, tmp_path):
+    attacks = {"shift": {"by": {"sweep": [0.25, 0.5, 0.75]}}}
+    measures = {"area": {"use": "area_under_profile", "of": "shift"}}
+    rows = rows_of(tiny(attacks=attacks, measures=measures), tmp_path)
+    assert {row["shift.by"] for row in rows} == {0.25, 0.5, 0.75}
+    assert len(rows) == 3 * 20
+
+
+def test_the_rows_of_a_transfer_attack_are_those_of_the_attacked_net(ran: Ran, tmp_path):
+    content = tiny(
+        models={"linear": {}, "mlp": {}},
+        attacks={"moved": {"use": "shift", "from": {"model": "mlp", "defence": "standard"}}},
+        measures={"accuracy": {"of": "moved"}},
+    )
+    rows = rows_of(content, tmp_path)
+    assert [(row["model"], row["attack"]) for row in rows] == [("linear", "moved")] * 20

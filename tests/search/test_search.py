@@ -217,3 +217,47 @@ def test_the_batch_itself_is_not_changed(leave: bool) -> None:
     search.narrow(torch.tensor([leave, True]))
     search.result()
     assert torch.equal(batch.x, images(0.1, 0.2))
+
+
+class Wavering(nn.Module):
+    """Logits whose slope is 1, 2, 3 and so on from pass to pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        rising = self.passes * x.flatten(1)[:, :1]
+        return torch.cat([-rising, rising], dim=1)
+
+
+def test_several_passes_give_their_mean() -> None:
+    batch = batch_of(0.1, 0.2)
+    # the mean slope of three passes is 2, and the margin of class 1 over 0 has twice that slope
+    expected = torch.full((2, 1, 1, 1), 4.0)
+    assert Search(Wavering(), batch, eot=3).gradient(margin, batch.x).equal(expected)
+    assert Search(Wavering(), batch, eot=3).logits_and_gradient(margin, batch.x)[1].equal(expected)
+    evaluation = Search(Wavering(), batch, eot=3).evaluate(margin, batch.x)
+    assert evaluation.gradient.equal(expected)
+    torch.testing.assert_close(evaluation.value, torch.tensor([0.4, 0.8]))
+    for logits in (evaluation.logits, Search(Wavering(), batch, eot=3).logits(batch.x)):
+        torch.testing.assert_close(logits[:, 1], torch.tensor([0.2, 0.4]))
+
+
+def test_each_of_several_passes_is_counted() -> None:
+    search = Search(Wavering(), batch_of(0.1, 0.2), eot=5)
+    search.logits(search.x)
+    search.gradient(margin, search.x)
+    search.logits_and_gradient(margin, search.x)
+    search.evaluate(margin, search.x)
+    search.evaluate(margin, search.x, gradient=False)
+    assert counts(search.result()) == ([25, 25], [15, 15])
+
+
+def test_a_single_pass_keeps_its_bits() -> None:
+    batch = batch_of(0.1, 0.3)
+    for eot in (None, 1):
+        search = Search(Threshold(), batch, eot=eot)
+        assert search.logits(batch.x).equal(Threshold()(batch.x))
+        assert counts(search.result()) == ([1, 1], [0, 0])

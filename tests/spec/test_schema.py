@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from spec_toys import BASE
 
 from invspec.kinds import Sample
-from invspec.spec.schema import Entry, Oracle, Written
+from invspec.spec.schema import Entry, Oracle, Source, Written
 
 
 def written(**changes: Any) -> Written:
@@ -25,6 +25,14 @@ def test_an_entry_is_split_into_its_own_keys_and_the_fields_of_its_method() -> N
     assert written(measures={"mine": keys}).measures["mine"] == Entry(
         of=("pgd",), oracle=Oracle(model="linear", defence="standard"), fields={"level": 0.9}
     )
+    keys = {"of": ["pgd", "apgd"], "union": True, "correct_in_all": True, "clean": True}
+    assert written(measures={"mine": keys}).measures["mine"] == Entry(
+        of=("pgd", "apgd"), union=True, correct_in_all=True, fields={"clean": True}
+    )
+    keys = {"from": {"model": "linear", "defence": "standard"}, "source": "a field"}
+    assert written(attacks={"mine": keys}).attacks["mine"] == Entry(
+        source=Source(model="linear", defence="standard"), fields={"source": "a field"}
+    )
 
 
 def test_an_empty_entry_has_no_fields() -> None:
@@ -37,9 +45,13 @@ def test_an_entry_that_is_not_keys_is_refused(entry: object, found: str) -> None
         written(attacks={"pgd": entry})
 
 
-def test_a_bool_is_needed_where_one_is_meant() -> None:
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [("attacks", "independent"), ("measures", "union"), ("measures", "correct_in_all")],
+)
+def test_a_bool_is_needed_where_one_is_meant(part: str, key: str) -> None:
     with pytest.raises(ValidationError, match="valid boolean"):
-        written(attacks={"pgd": {"independent": 1}})
+        written(**{part: {"pgd": {key: 1}}})
 
 
 def test_seeds_default_to_0_and_are_distinct_whole_numbers() -> None:

@@ -7,10 +7,11 @@ from typing import cast
 
 from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure
+from invspec.plan.products import is_worst_case
+from invspec.plan.validation.attacks import has_worst_case, net_problems
 from invspec.spec.document import Steps
 from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec
-from invspec.spec.schema import Oracle
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
@@ -25,33 +26,26 @@ def _measure_problems(spec: Spec, label: str, measure: Resolved) -> Iterator[Spe
     path = ("measures", label)
     method = cast(Measure, measure.variants[0].method)
     least, most = method.takes
-    if not least <= len(measure.of) <= most:
+    if not (
+        least <= len(measure.of) <= most or (is_worst_case(measure) and has_worst_case(method))
+    ):
         count = f"{least}" if least == most else f"{least} to {most}"
         noun = "attack" if most == 1 else "attacks"
         message = f"{type(method).__name__} takes {count} {noun}, found {len(measure.of)}"
-        at = (*path, "of") if measure.of else path
-        yield SpecError(message, hint="write `of: [label of an attack]`", path=at)
+        hint = "write `of: [label of an attack]`"
+        if is_worst_case(measure):
+            hint = "measure them one by one: it has no worst case over several attacks"
+        yield SpecError(message, hint=hint, path=(*path, "of") if measure.of else path)
     for attack in dict.fromkeys(measure.of):
         yield from _unknown(attack, spec.entries["attacks"], "attack", (*path, "of"))
     if measure.oracle is not None and method.wants_oracle:
-        yield from _oracle_problems(spec, measure.oracle, (*path, "oracle"))
+        yield from net_problems(spec, measure.oracle, "oracle", (*path, "oracle"))
     elif measure.oracle is not None:
         message = f"{type(method).__name__} takes no oracle"
         yield SpecError(message, hint="remove it", path=(*path, "oracle"))
     elif method.wants_oracle:
         hint = "write `oracle: {model: label, defence: label}`, a second classifier as ground truth"
         yield SpecError(f"{type(method).__name__} needs an oracle", hint=hint, path=path)
-
-
-def _oracle_problems(spec: Spec, oracle: Oracle, path: Steps) -> Iterator[SpecError]:
-    """An oracle must be one model with one training."""
-    for noun, label in (("model", oracle.model), ("defence", oracle.defence)):
-        entries = spec.entries[noun + "s"]
-        yield from _unknown(label, entries, noun, (*path, noun))
-        if label in entries and len(entries[label].variants) > 1:
-            message = f"an oracle must be one model; {noun} {label} is swept"
-            hint = f"add a {noun} without a sweep for the oracle"
-            yield SpecError(message, hint=hint, path=(*path, noun))
 
 
 def _train_problems(spec: Spec) -> Iterator[SpecError]:

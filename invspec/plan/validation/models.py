@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from invspec.errors import InvspecError, SpecError, first_line
 from invspec.kinds import Attack, Dataset, Method, Model
+from invspec.plan import alignment
 from invspec.plan.products import measures_of, takes_sweep, variants_of
 from invspec.registry.messages import shown
 from invspec.spec.resolved import Spec
-from invspec.spec.schema import Oracle, TrainLine
+from invspec.spec.schema import Net, TrainLine
 
 # A sketch with fewer values, 256 MiB, gets memory: meta tensors need imports that take seconds.
 SMALL = 2**26
@@ -26,6 +27,7 @@ def problems(spec: Spec) -> Iterator[SpecError]:
     Builds every model once, without weights where it works without.
     """
     yield from _oracle_problems(spec)
+    yield from _source_problems(spec)
     for number, line in enumerate(spec.train):
         for problem in _line_problems(spec, line):
             yield problem.within("train", number)
@@ -52,8 +54,11 @@ def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
     """Measures that take a whole sweep need an attack that has one."""
     for name in measures_of(spec, line):
         measure = spec.entries["measures"][name]
-        if takes_sweep(measure) and len(spec.entries["attacks"][measure.of[0]].variants) < 2:
-            message = f"measure {name} needs a sweep, found none in attack {measure.of[0]}"
+        attacks = [spec.entries["attacks"][label] for label in measure.of]
+        if takes_sweep(measure) and alignment.count(attacks) < 2:
+            noun = "attack" if len(attacks) == 1 else "attacks"
+            found = f"found none in {noun} {' and '.join(measure.of)}"
+            message = f"measure {name} needs a sweep, {found}"
             path = ("measures",) if line.measures else ()
             yield SpecError(message, hint="sweep a field of the attack", path=path)
 
@@ -77,36 +82,56 @@ def _no_target(label: str) -> SpecError:
 
 def _oracle_problems(spec: Spec) -> Iterator[SpecError]:
     """Oracles that do not fit the data they are used on, or their own training."""
-    uses = {
-        (name, label): None
-        for line in spec.train
-        for name in measures_of(spec, line)
-        for label in line.dataset
-    }
-    for name, label in uses:
-        if (oracle := spec.entries["measures"][name].oracle) is None:
-            continue
-        for variant in spec.entries["datasets"][label].variants:
-            dataset = cast(Dataset, variant.method)
-            for problem in _oracle_mismatches(spec, oracle, dataset, label):
+    for line in spec.train:
+        for name in measures_of(spec, line):
+            if (oracle := spec.entries["measures"][name].oracle) is None:
+                continue
+            for problem in _net_problems(spec, oracle, line.dataset, ()):
                 message = f"the oracle of measure {name}: {problem.message}"
                 yield SpecError(message, hint=problem.hint, path=("measures", name, "oracle"))
 
 
-def _oracle_mismatches(
-    spec: Spec, oracle: Oracle, dataset: Dataset, label: str
+def _source_problems(spec: Spec) -> Iterator[SpecError]:
+    """Nets that do not fit the attack that makes its images on them, their data or training."""
+    uses = {
+        (label, line.dataset): None
+        for line in spec.train
+        for name in measures_of(spec, line)
+        for label in spec.entries["measures"][name].of
+    }
+    for label, datasets in uses:
+        entry = spec.entries["attacks"][label]
+        if entry.source is None:
+            continue
+        attacks = [(f"attack {label}", variant.method) for variant in entry.variants]
+        for problem in _net_problems(spec, entry.source, datasets, attacks):
+            message = f"the source of attack {label}: {problem.message}"
+            yield SpecError(message, hint=problem.hint, path=("attacks", label, "from"))
+
+
+def _net_problems(
+    spec: Spec, net: Net, datasets: Iterable[str], users: Iterable[tuple[str, Method]]
 ) -> Iterator[SpecError]:
-    model = cast(Model, spec.entries["models"][oracle.model].variants[0].method)
-    defence = spec.entries["defences"][oracle.defence].variants[0].method
+    """What is wrong with a net that a spec names, on each of these data sets."""
+    for label in datasets:
+        for variant in spec.entries["datasets"][label].variants:
+            yield from _net_mismatches(spec, net, cast(Dataset, variant.method), label, users)
+
+
+def _net_mismatches(
+    spec: Spec, net: Net, dataset: Dataset, label: str, users: Iterable[tuple[str, Method]]
+) -> Iterator[SpecError]:
+    model = cast(Model, spec.entries["models"][net.model].variants[0].method)
+    defence = spec.entries["defences"][net.defence].variants[0].method
     try:
-        net = _sketch(dataset, model, f"{oracle.model} on {label}")
+        sketch = _sketch(dataset, model, f"{net.model} on {label}")
     except SpecError as problem:
         yield problem
         return
     if _wants_target(defence):
-        yield _no_target(oracle.defence)
-    for user, method in _trainers(oracle.defence, defence):
-        yield from _mismatch(method, user, net, oracle.model)
+        yield _no_target(net.defence)
+    for user, method in (*_trainers(net.defence, defence), *users):
+        yield from _mismatch(method, user, sketch, net.model)
 
 
 def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
@@ -114,7 +139,9 @@ def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
     for where, defence in variants_of(spec, "defence", line.defence):
         yield from _trainers(str(where["defence"]), defence)
     names = measures_of(spec, line)
-    attacks = (label for name in names for label in spec.entries["measures"][name].of)
+    read = (label for name in names for label in spec.entries["measures"][name].of)
+    # a transfer attack uses the model of its source alone
+    attacks = (label for label in read if spec.entries["attacks"][label].source is None)
     for part, noun, labels in (("attacks", "attack", attacks), ("measures", "measure", names)):
         for label in dict.fromkeys(labels):
             for variant in spec.entries[part][label].variants:

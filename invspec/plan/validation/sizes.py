@@ -8,8 +8,9 @@ from typing import cast
 
 from invspec.errors import SpecError
 from invspec.kinds import Attack, Dataset
+from invspec.plan import alignment
 from invspec.plan.parts import part_size
-from invspec.plan.products import measures_of, takes_sweep
+from invspec.plan.products import is_worst_case, measures_of, takes_sweep
 from invspec.plan.sizes import size
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import TrainLine
@@ -54,12 +55,18 @@ def _cell_count(spec: Spec, line: TrainLine) -> int:
         return sum(len(spec.entries[part][label].variants) for label in labels)
 
     measures = (spec.entries["measures"][label] for label in measures_of(spec, line))
-    scores = sum(
-        len(measure.variants)
-        * (1 if takes_sweep(measure) else math.prod(count("attacks", [at]) for at in measure.of))
-        for measure in measures
-    )
+    scores = sum(len(measure.variants) * _input_count(spec, measure) for measure in measures)
     trained = math.prod(
         count(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence")
     )
     return trained * scores
+
+
+def _input_count(spec: Spec, measure: Resolved) -> int:
+    """The number of scores of a measure for one of its variants on one net."""
+    attacks = [spec.entries["attacks"][label] for label in measure.of]
+    if takes_sweep(measure):
+        return 1
+    if is_worst_case(measure):
+        return alignment.count(attacks)
+    return math.prod(len(attack.variants) for attack in attacks)
