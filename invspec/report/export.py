@@ -15,7 +15,7 @@ from torch import Tensor
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
-from invspec.report import provenance
+from invspec.report import captions, provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
 from invspec.tasks import Perturb, Score, key, needs
@@ -123,6 +123,9 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "below": below,
         "published": verdict.published,
         "missing_scores": verdict.missing_scores,
+        "reason": captions.reason(verdict),
+        "premises": [_verdict_record(premise) for premise in verdict.premises],
+        "alternatives": [_verdict_record(alternative) for alternative in verdict.alternatives],
     }
 
 

@@ -13,6 +13,7 @@ from invspec.report.format import (
     expectation,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -91,10 +92,11 @@ def _claims(verdicts: Sequence[Verdict]) -> str:
 
 
 def _claim(verdict: Verdict) -> str:
+    said = filter(None, (verdict.claim.says, captions.reason(verdict)))
     cells = (
-        verdict.claim.says,
+        "; ".join(said),
         verdict.claim.source or "",
-        verdict.statistic,
+        statistic(verdict),
         *statistic_and_interval(verdict),
         expectation(verdict),
         published(verdict),

@@ -21,6 +21,7 @@ from invspec.report.format import (
     expectation,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -31,6 +32,7 @@ COLOURS: dict[Outcome, str] = {
     "holds": "bold green",
     "fails": "bold red",
     "undecided": "bold yellow",
+    "not testable": "bold",
     "missing": "dim",
 }
 # Blanks after a column: its padding and the divider of the box.
@@ -88,15 +90,17 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
 
 
 def _claim(verdict: Verdict) -> Text:
-    sentence, source = Text(verdict.claim.says), verdict.claim.source
-    return sentence.append(f"\n{source}", style="dim") if source else sentence
+    sentence = Text(verdict.claim.says)
+    for remark in filter(None, (verdict.claim.source, captions.reason(verdict))):
+        sentence.append(f"\n{remark}", style="dim")
+    return sentence
 
 
 def _measured(verdict: Verdict) -> Text:
     if verdict.outcome == "missing":
         return Text(f"{MISSING}\n{captions.missing_scores(verdict)}", style="dim")
     value, interval = statistic_and_interval(verdict)
-    return Text(f"{verdict.statistic} {value}").append(f"\n{interval}", style="dim")
+    return Text(f"{statistic(verdict)} {value}").append(f"\n{interval}", style="dim")
 
 
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────

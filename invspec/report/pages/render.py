@@ -28,6 +28,7 @@ from invspec.report.format import (
     interval,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -100,14 +101,16 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
         "says": verdict.claim.says,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
-        "statistic": verdict.statistic,
+        "mark": verdict.outcome.replace(" ", "-"),
+        "reason": captions.reason(verdict),
+        "statistic": statistic(verdict),
         "value": value,
         "interval": around,
         "expected": expected,
         "published": published(verdict),
         "missing": captions.missing_scores(verdict) if verdict.missing_scores else "",
         "gauge": gauge(verdict),
-        "words": f"{verdict.statistic} {value}, 95 % interval {around}, expected {expected}",
+        "words": f"{statistic(verdict)} {value}, 95 % interval {around}, expected {expected}",
     }
 
 
