@@ -36,7 +36,23 @@ class Quantile(Section):
     quantile: Annotated[Number, Field(gt=0, lt=1)]
 
 
-Reduction = Literal["mean", "median", "area", "least", "greatest", "magnitude"] | Quantile
+def _explained(model: type[BaseModel], value: Mapping[str, Any]) -> BaseModel:
+    """The value as a model; its mistakes as SpecErrors, which keep their hints."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as problem:
+        errors = list(messages.explain(problem, model, value))
+    raise messages.NestedError(errors[0] if len(errors) == 1 else SpecErrors(errors))
+
+
+def _reduction(value: Any) -> Any:
+    return _explained(Quantile, cast(dict[str, Any], value)) if isinstance(value, dict) else value
+
+
+Reduction = Annotated[
+    Literal["mean", "median", "area", "least", "greatest", "magnitude"] | Quantile,
+    BeforeValidator(_reduction),
+]
 
 
 class Pick(Section):
@@ -63,15 +79,6 @@ class Trend(Pick):
     """A pick for each value of the coordinate `along`, and their rank correlation with it."""
 
     along: str
-
-
-def _explained(model: type[BaseModel], value: Mapping[str, Any]) -> BaseModel:
-    """The value as a model; its mistakes as SpecErrors, which keep their hints."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as problem:
-        errors = list(messages.explain(problem, model, value))
-    raise messages.NestedError(errors[0] if len(errors) == 1 else SpecErrors(errors))
 
 
 def _number(value: Any) -> Any:

@@ -21,8 +21,11 @@ def problems(planned: Plan) -> Iterator[SpecError]:
     """The problems with a plan's claims that can be found before a run."""
     cells = picks.by_measure(cell.coords for cell in planned.cells)
     for number in range(len(planned.spec.claims)):
-        for statement in picks.statements(planned.spec, number):
-            yield from _planned_problems(planned, statement.node, cells)
+        yield from _distinct(
+            problem
+            for statement in picks.statements(planned.spec, number)
+            for problem in _planned_problems(planned, statement.node, cells)
+        )
 
 
 def _planned_problems(planned: Plan, node: Node, cells: Mapping[str, Cells]) -> Iterable[SpecError]:
@@ -50,7 +53,7 @@ def node_problems(
 
 
 def _distinct(found: Iterable[SpecError]) -> list[SpecError]:
-    """Problems without those that two leaves share."""
+    """Problems without those that several leaves or alternatives share."""
     return list({(problem.path, str(problem)): problem for problem in found}.values())
 
 
