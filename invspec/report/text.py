@@ -12,7 +12,7 @@ from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
 from invspec.plan.coordinates import shown
-from invspec.report import captions, provenance
+from invspec.report import beside, captions, provenance
 from invspec.report.contents import Report
 from invspec.report.format import (
     MISSING,
@@ -115,6 +115,25 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
         yield Padding(_block(table, columns), (1, 0, 0, 0))
     yield Text("")
     yield Text(captions.caption(table), style="dim")
+    if table.comparisons:
+        yield Text(f"\n{beside.title(table)}", style="bold")
+        yield Padding(_beside(table), (1, 0, 0, 0))
+        yield Text("")
+        yield Text(beside.caption(table), style="dim")
+
+
+def _beside(table: Table) -> Grid:
+    """Our numbers beside the paper's."""
+    grid = _grid()
+    for name in beside.coordinates(table):
+        grid.add_column(_split_heading(name), overflow="fold", vertical="top")
+    for name in ("ours", "paper", "difference"):
+        grid.add_column(name, no_wrap=True, justify="right")
+    grid.add_column("agrees", no_wrap=True)
+    for labels, (ours, paper, difference, interval, agrees) in beside.rows(table):
+        texts = [Text(ours), Text(paper), _cell(difference, interval), Text(agrees)]
+        grid.add_row(*map(Text, labels), *texts)
+    return grid
 
 
 def _block(table: Table, columns: range) -> Grid:

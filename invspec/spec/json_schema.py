@@ -26,6 +26,8 @@ def text() -> str:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for name in ("Claim", "Premise", "Alternative"):
         _allow_short_forms(schema["$defs"][name]["properties"])
+    cells = schema["$defs"]["PublishedTable"]["properties"]["values"]["anyOf"][0]
+    cells["additionalProperties"] = {"anyOf": [{"type": ["number", "string"]}, {"type": "object"}]}
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",

@@ -15,6 +15,7 @@ from invspec.spec.labels import Coords, Labels, Section
 from invspec.spec.reader import Steps
 
 Count = Annotated[int, Field(ge=1, strict=True)]
+Several = Annotated[int, Field(ge=2, strict=True)]
 
 
 class Published(Section):
@@ -27,7 +28,7 @@ class Published(Section):
     value: Number
     n: Count | None = None
     sd: Annotated[Number, Field(ge=0)] | None = None
-    seeds: Count | None = None
+    seeds: Several | None = None
     source: str | None = None
 
     @model_validator(mode="after")
@@ -42,13 +43,17 @@ class Published(Section):
         return self
 
     @property
-    def standard_error(self) -> float:
-        """The standard error of the paper's number: of its test examples and its trainings."""
-        # half an example is added to each side, so that shares of 0 and 1 have an error, too
-        share = (self.value * self.n + 0.5) / (self.n + 1) if self.n is not None else 0.0
-        examples = share * (1 - share) / self.n if self.n is not None else 0.0
-        trainings = self.sd**2 / self.seeds if self.sd is not None and self.seeds else 0.0
-        return math.sqrt(examples + trainings)
+    def error_of_examples(self) -> float:
+        """The standard error that its test examples give it; half an example is added each way."""
+        if self.n is None:
+            return 0.0
+        share = (self.value * self.n + 0.5) / (self.n + 1)
+        return math.sqrt(share * (1 - share) / self.n)
+
+    @property
+    def error_of_trainings(self) -> float:
+        """The standard error that its trainings give it."""
+        return self.sd / math.sqrt(self.seeds) if self.sd is not None and self.seeds else 0.0
 
 
 def _number(value: Any) -> Any:
@@ -76,7 +81,7 @@ class PublishedTable(Section):
 
     n: Count | None = None
     sd: Annotated[Number, Field(ge=0)] | None = None
-    seeds: Count | None = None
+    seeds: Several | None = None
     source: str | None = None
     within: Annotated[Number, Field(ge=0)] = 0.0
     cells: tuple[PublishedCell, ...] = ()
@@ -93,14 +98,17 @@ class PublishedTable(Section):
         return self
 
     @property
-    def written_out(self) -> tuple[PublishedCell, ...]:
-        """All cells, with what applies to all of them."""
-        listed = [(("cells", place), cell) for place, cell in enumerate(self.cells)]
-        nested = _nested(self.values or {}, self.by or (), {}, ("values",))
-        return tuple(self._with_defaults(cell, path) for path, cell in (*listed, *nested))
+    def written_out(self) -> dict[Steps, PublishedCell]:
+        """All cells by their path in the table, with what applies to all of them."""
+        listed: dict[Steps, PublishedCell] = {
+            ("cells", place): cell for place, cell in enumerate(self.cells)
+        }
+        nested = dict(_nested(self.values, self.by, {}, ("values",))) if self.by else {}
+        return {path: self._with_defaults(cell, path) for path, cell in (listed | nested).items()}
 
     def _with_defaults(self, cell: PublishedCell, path: Steps) -> PublishedCell:
-        shared = {name: getattr(self, name) for name in ("n", "sd", "seeds", "source")}
+        names = ("n", "sd", "seeds", "source")
+        shared = {name: getattr(self, name) for name in names if name in self.model_fields_set}
         given = {name: getattr(cell, name) for name in cell.model_fields_set}
         return _cell({**shared, **given}, path)
 

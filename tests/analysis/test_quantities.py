@@ -324,10 +324,10 @@ def test_a_difference_of_differences_is_their_arithmetic(counts):
 
 
 def test_short_forms_are_the_nested_ones(judge):
-    pick = {"measure": "robustness", "at": {"pgd.eps": 0.1}}
+    place = {"pgd.eps": 0.1, "model": "linear"}
     sides = [{"defence": "rotations", "rotations.max_degrees": 180}, {"defence": "plain"}]
-    short = {**pick, "at": {**pick["at"], "model": "linear"}, "of": sides[0], "to": sides[1]}
-    nested = [{**pick, "at": {**pick["at"], "model": "linear", **side}} for side in sides]
+    short = {"measure": "robustness", "at": place, "of": sides[0], "to": sides[1]}
+    nested = [{"measure": "robustness", "at": {**place, **side}} for side in sides]
 
     def shares(coords):
         return 0.3 + 0.001 * coords.get("rotations.max_degrees", 50)

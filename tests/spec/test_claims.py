@@ -183,5 +183,5 @@ def test_a_published_number_may_have_a_sampling_error() -> None:
     known = Claim.model_validate({**keys, "published": {"value": 0.5, "n": 100}})
     assert plain.published is not None
     assert known.published is not None
-    assert (plain.published.value, plain.published.standard_error) == (0.5, 0)
-    assert known.published.standard_error == pytest.approx(0.05)
+    assert (plain.published.value, plain.published.error_of_examples) == (0.5, 0)
+    assert known.published.error_of_examples == pytest.approx(0.05)

@@ -16,7 +16,7 @@ from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
-from invspec.report import captions, provenance
+from invspec.report import beside, captions, provenance
 from invspec.report.contents import Report
 from invspec.report.figures import draw
 from invspec.report.format import (
@@ -137,6 +137,18 @@ def _table(table: Table, svg: str | None) -> dict[str, Any]:
         "column_headings": column_headings(table),
         "lines": list(_lines(table)),
         "caption": captions.caption(table),
+        "beside": _beside(table) if table.comparisons else None,
+    }
+
+
+def _beside(table: Table) -> dict[str, Any]:
+    """Our numbers beside the paper's."""
+    return {
+        "title": beside.title(table),
+        "names": beside.coordinates(table),
+        "numbers": beside.NUMBERS,
+        "rows": list(beside.rows(table)),
+        "caption": beside.caption(table),
     }
 
 
