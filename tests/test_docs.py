@@ -23,11 +23,14 @@ from invspec.memory import BLOCK
 from invspec.perform.cuda_graphs import VARIABLE
 from invspec.perform.graphs import EAGER, MOST
 from invspec.perform.room import PART
+from invspec.spec.numbers import WORDS as WORDS_OF_NUMBERS
+from invspec.spec.schema import Claim, Layout
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 GPU = " ".join((ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").split())
 RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
 SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
+GRAMMAR = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 WORDS = {2: "two", 5: "five"}
 
 
@@ -53,6 +56,23 @@ def test_commands_take_the_options_that_exist(page) -> None:
             assert f"{name}:" in source or f'"{option}"' in source + shared
         if "--executor" in words:
             assert words[words.index("--executor") + 1] in ENGINES
+
+
+def test_the_examples_of_claims_and_published_tables_are_valid() -> None:
+    *examples, layouts = map(yaml.safe_load, blocks(GRAMMAR, "yaml"))
+    words = {
+        claim.statistic
+        for example in examples
+        for claim in map(Claim.model_validate, example)
+        for claim in claim.alternatives
+    }
+    assert {"value", "difference", "greatest_step", "correlation", "dominance"} <= words
+    for layout in map(Layout.model_validate, layouts["report"]):
+        assert layout.published is not None
+
+
+def test_every_word_of_a_number_is_in_the_table_of_operations() -> None:
+    assert all(f"`{word}: " in GRAMMAR for word in WORDS_OF_NUMBERS)
 
 
 def test_the_kuberay_manifest_runs_invspec_on_volumes_that_all_pods_share() -> None:

@@ -75,3 +75,33 @@ def trend(expect, **pick):
         },
         "expect": expect,
     }
+
+
+# Nets of two models and two defences, one of them swept, and measures that share coordinates.
+TRADE_OFF = """
+title: Toy
+seeds: [0]
+datasets: {digits: {}}
+models: {linear: {}, lenet: {}}
+defences:
+  rotations: {use: rotation_augmentation, max_degrees: {sweep: [0, 180]}}
+  plain: {use: standard, lr: 0.02}
+attacks:
+  none: {use: identity}
+  pgd: {eps: {sweep: [0, 0.1, 0.2]}}
+  other: {use: pgd, steps: 3, eps: {sweep: [0, 0.1, 0.2]}}
+  rotation: {use: random_rotation, max_degrees: {sweep: [0, 90, 180]}}
+measures:
+  accuracy: {of: none}
+  robustness: {use: rate_of_invariance, of: pgd}
+  weaker: {use: rate_of_invariance, of: other}
+  invariance: {use: rate_of_invariance, of: rotation}
+  rotated: {use: robust_accuracy, of: rotation}
+train:
+  - {dataset: digits, model: [linear, lenet], defence: [rotations, plain]}
+claims:
+"""
+
+
+def trade_off(*claims):
+    return TRADE_OFF + "".join(f"  - {json.dumps({'says': 'it', **claim})}\n" for claim in claims)

@@ -80,27 +80,27 @@ def lift(function: Callable[[Floats], Floats], *parts: Estimate | float) -> Esti
     return Estimate(float(values[0]), values[1:])
 
 
-def least(estimates: Sequence[Estimate]) -> Estimate:
+def least(estimates: Sequence[Estimate | float]) -> Estimate:
     """The smallest of several numbers."""
     return lift(lambda v: v.min(axis=0), *estimates)
 
 
-def greatest(estimates: Sequence[Estimate]) -> Estimate:
+def greatest(estimates: Sequence[Estimate | float]) -> Estimate:
     """The largest of several numbers."""
     return lift(lambda v: v.max(axis=0), *estimates)
 
 
-def magnitude(estimates: Sequence[Estimate]) -> Estimate:
+def magnitude(estimates: Sequence[Estimate | float]) -> Estimate:
     """The largest absolute value of several numbers."""
     return lift(lambda v: np.abs(v).max(axis=0), *estimates)
 
 
-def average(estimates: Sequence[Estimate]) -> Estimate:
+def average(estimates: Sequence[Estimate | float]) -> Estimate:
     """The mean of several numbers."""
     return lift(lambda v: v.mean(axis=0), *estimates)
 
 
-def area(estimates: Sequence[Estimate], at: Sequence[float]) -> Estimate:
+def area(estimates: Sequence[Estimate | float], at: Sequence[float]) -> Estimate:
     """Mean height of the profile through (at, estimates).
 
     That is the area under it by the trapezoid rule, divided by its width.
@@ -113,19 +113,18 @@ def area(estimates: Sequence[Estimate], at: Sequence[float]) -> Estimate:
     )
 
 
-def spearman(positions: Sequence[float], estimates: Sequence[Estimate]) -> Estimate:
-    """Rank correlation of the estimates with their positions; 0 if either is constant.
+def spearman(first: Sequence[Estimate | float], second: Sequence[Estimate | float]) -> Estimate:
+    """Rank correlation of numbers with as many others; 0 if either are constant.
 
-    Ties have their mean rank.
+    Ties have their mean rank. Positions on an axis are plain numbers.
     """
-    x = _centred_ranks(np.asarray(positions, dtype=float)[:, None])
 
     def correlation(values: Floats) -> Floats:
-        y = _centred_ranks(values)
+        x, y = map(_centred_ranks, np.split(values, 2))
         size = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
         return np.where(size == 0, 0, (x * y).sum(axis=0) / np.where(size == 0, 1, size))
 
-    return lift(correlation, *estimates)
+    return lift(correlation, *first, *second)
 
 
 def _centred_ranks(values: Floats) -> Floats:

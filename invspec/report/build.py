@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
 from invspec.analysis import readings
 from invspec.analysis.estimator import Estimator, Summary
+from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts, Group
-from invspec.errors import SpecError
+from invspec.errors import SpecError, refuse
 from invspec.plan import coordinates, layouts
 from invspec.plan.cells import Plan
+from invspec.plan.validation.published import published_problems
 from invspec.report import captions, units
 from invspec.report.drawings import collect_drawings
 from invspec.report.table import Line, RowLabels, Table
@@ -77,6 +79,7 @@ class Builder:
             drawings=drawings,
             remark=captions.remark(spec, layout, rows, drawings.values()),
             against=self._against(layout, rows, cells.keys()),
+            comparisons=tuple(self._comparisons(layout, selected)),
         )
         _check_band(table)
         return table
@@ -90,6 +93,20 @@ class Builder:
             labels = tuple(group.coords.get(name) for name in rows)
             cells.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
         return cells
+
+    def _comparisons(self, layout: Layout, selected: Sequence[Group]) -> Iterator[Comparison]:
+        """The paper's numbers for cells of a table, each beside ours."""
+        if layout.published is None:
+            return
+        is_computed = any(group.present for group in selected)
+        coords = [group.coords for group in selected]
+        refuse(published_problems(layout, coords, is_computed=is_computed))
+        within = layout.published.within
+        for paper in layout.published.written_out.values():
+            there = [group for group in selected if coordinates.matches(group.coords, paper.at)]
+            group = there[0] if there else None
+            numbers = self.estimator.summaries(there)
+            yield Comparison(paper, numbers.get(group) if group else None, within, group)
 
     def _against(
         self, layout: Layout, rows: tuple[str, ...], row_labels: Set[RowLabels]

@@ -10,6 +10,7 @@ from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
+from invspec.report.format import expectation, statistic_and_interval
 from invspec.report.table import Table
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import FigureKind, Layout
@@ -104,6 +105,34 @@ def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
         for outcome, count in counts.items()
         if count
     ]
+
+
+def reason(verdict: Verdict) -> str:
+    """What a verdict rests on besides its statistic: a premise, or one of its alternatives."""
+    failed = [p for p in verdict.premises if p.outcome in ("fails", "undecided")]
+    if verdict.outcome == "not testable" and failed:
+        premise = min(failed, key=lambda p: p.outcome != "fails")
+        value, around = statistic_and_interval(premise)
+        said = premise.claim.says or premise_words(premise)
+        verb = "fails" if premise.outcome == "fails" else "is undecided"
+        return f"the premise {verb}: {said} ({value}, {around})"
+    outcomes = [alternative.outcome for alternative in verdict.alternatives]
+    if verdict.outcome == "holds" and outcomes:
+        return f"it is: {_alternative(verdict.alternatives[outcomes.index('holds')])}"
+    return "; ".join(
+        f"{_alternative(alternative)}: {alternative.outcome}"
+        for alternative in verdict.alternatives
+    )
+
+
+def premise_words(premise: Verdict) -> str:
+    """A premise that has no sentence of its own: accuracy above 0.9."""
+    return f"{' and '.join(premise.claim.measures)} {expectation(premise)}"
+
+
+def _alternative(verdict: Verdict) -> str:
+    source = f" ({verdict.claim.source})" if verdict.claim.source else ""
+    return f"{verdict.claim.says}{source}"
 
 
 def missing_cells(missing: int, total: int) -> str:

@@ -13,14 +13,17 @@ from typing import Any, cast
 from torch import Tensor
 
 from invspec.analysis.claims import Verdict
+from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
-from invspec.report import provenance
+from invspec.report import captions, provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
+from invspec.report.table import Table
 from invspec.tasks import Perturb, Score, key, needs
 
 VALUES = ("value", "low", "high", "n")
+BESIDE = ("published", "difference", "difference_low", "difference_high", "agrees")
 PASSES = ("forwards", "backwards")
 
 
@@ -35,10 +38,36 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
     goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
     intervals = report.estimator.intervals(report.readings)
+    compared = _compared(report)
+    empty = dict.fromkeys(BESIDE if compared else ())
     return [
-        {**reading.coords, **_values(intervals.get(reading)), **costs[reading.cell.goal]}
+        {
+            **reading.coords,
+            **_values(intervals.get(reading)),
+            **compared.get(id(reading), empty),
+            **costs[reading.cell.goal],
+        }
         for reading in report.readings
     ]
+
+
+def _compared(report: Report) -> dict[int, dict[str, Any]]:
+    """The paper's number beside each reading that has one: the mean over its seeds is compared."""
+    return {
+        id(reading): _beside(comparison)
+        for table in report.tables
+        for comparison in table.comparisons
+        if comparison.group is not None
+        for reading in comparison.group.readings
+    }
+
+
+def _beside(comparison: Comparison) -> dict[str, Any]:
+    if not comparison.is_comparable:
+        return {**dict.fromkeys(BESIDE), "published": comparison.paper.value}
+    low, high = comparison.interval
+    values = (comparison.paper.value, comparison.difference, low, high, comparison.agrees)
+    return dict(zip(BESIDE, values, strict=True))
 
 
 def _values(interval: Interval | None) -> dict[str, Any]:
@@ -85,7 +114,8 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Coordinates first, those that every cell has before the others; then the numbers."""
     names = dict.fromkeys(name for row in rows for name in row)
     seconds = (name for name in names if name.startswith("seconds_"))
-    numbers = (*VALUES, *PASSES, *seconds, "key")
+    beside = (name for name in BESIDE if name in names)
+    numbers = (*VALUES, *beside, *PASSES, *seconds, "key")
     coordinates = [name for name in names if name not in numbers]
     # sorted is stable: within both halves the order of the spec remains.
     return [
@@ -103,9 +133,38 @@ def json_text(report: Report, store: Artifacts) -> str:
         "paper": spec.paper,
         "claims": [_verdict_record(verdict) for verdict in report.verdicts],
         "cells": records(report, store),
+        "published": [_table_record(table) for table in report.tables if table.comparisons],
         "provenance": asdict(report.provenance),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _table_record(table: Table) -> dict[str, Any]:
+    """A table of the paper beside ours."""
+    outcomes = [comparison.agrees for comparison in table.comparisons]
+    return {
+        "title": table.title,
+        "measure": table.measure,
+        "within": table.comparisons[0].within,
+        "agree": outcomes.count(True),
+        "disagree": outcomes.count(False),
+        "missing": outcomes.count(None),
+        "cells": [_cell_record(comparison) for comparison in table.comparisons],
+    }
+
+
+def _cell_record(comparison: Comparison) -> dict[str, Any]:
+    paper, ours = comparison.paper, comparison.ours
+    numbers = asdict(ours) if ours is not None else dict[str, Any]()
+    return {
+        "at": paper.at,
+        **{f"ours_{name}": numbers.get(name) for name in ("value", "low", "high", "n", "seeds")},
+        **_beside(comparison),
+        "published_n": paper.n,
+        "published_sd": paper.sd,
+        "published_seeds": paper.seeds,
+        "source": paper.source,
+    }
 
 
 def _verdict_record(verdict: Verdict) -> dict[str, Any]:
@@ -123,6 +182,9 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "below": below,
         "published": verdict.published,
         "missing_scores": verdict.missing_scores,
+        "reason": captions.reason(verdict),
+        "premises": [_verdict_record(premise) for premise in verdict.premises],
+        "alternatives": [_verdict_record(alternative) for alternative in verdict.alternatives],
     }
 
 

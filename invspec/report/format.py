@@ -83,6 +83,11 @@ def statistic_and_interval(verdict: Verdict) -> tuple[str, str]:
     return measured(verdict.value), interval(verdict.low, verdict.high)
 
 
+def statistic(verdict: Verdict) -> str:
+    """The name of a claim's statistic: difference, least step."""
+    return verdict.statistic.replace("_", " ")
+
+
 def expectation(verdict: Verdict) -> str:
     """The range that a claim expects: above 0.5, within 0.1 of 0.8."""
     bound = verdict.claim.bound

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
-from invspec.report import captions
+from invspec.report import beside, captions
 from invspec.report.contents import Report
 from invspec.report.format import (
     column_headings,
     expectation,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -67,8 +68,9 @@ def text(report: Report) -> str:
     title = escape(report.plan.spec.title)
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
     claims = [_claims(report.verdicts)] if report.verdicts else []
+    compared = [_beside(table) for table in report.tables if table.comparisons]
     foot = _comment([*provenance_lines(report.provenance), report.provenance.command])
-    return "\n\n".join([head, *claims, *map(_table, report.tables), foot]) + "\n"
+    return "\n\n".join([head, *claims, *map(_table, report.tables), *compared, foot]) + "\n"
 
 
 def _comment(lines: Sequence[str]) -> str:
@@ -98,10 +100,11 @@ def _claims(verdicts: Sequence[Verdict]) -> str:
 
 
 def _claim(verdict: Verdict) -> str:
+    said = filter(None, (verdict.claim.says, captions.reason(verdict)))
     cells = (
-        verdict.claim.says,
+        "; ".join(said),
         verdict.claim.source or "",
-        verdict.statistic,
+        statistic(verdict),
         *statistic_and_interval(verdict),
         expectation(verdict),
         published(verdict),
@@ -115,6 +118,19 @@ def _table(table: Table) -> str:
     sentences = filter(None, [table.title, summary, captions.caption(table)])
     columns = "l" * len(table.rows) + "r" * len(table.column_values)
     return _float(escape(". ".join(sentences) + "."), columns, list(_lines(table)))
+
+
+def _beside(table: Table) -> str:
+    """Our numbers beside the paper's."""
+    names = beside.coordinates(table)
+    headings = map(escape, (*names, *beside.NUMBERS))
+    rows = (
+        _row([*map(escape, labels), *map(escape, numbers)])
+        for labels, numbers in beside.rows(table)
+    )
+    lines = [r"\toprule", _row(list(headings)), r"\midrule", *rows, r"\bottomrule"]
+    sentences = (table.title, beside.title(table), beside.caption(table))
+    return _float(escape(". ".join(sentences) + "."), "l" * len(names) + "rrrll", lines)
 
 
 def _lines(table: Table) -> Iterator[str]:

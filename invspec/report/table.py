@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from invspec.analysis.estimator import Summary
+from invspec.analysis.published import Comparison
 from invspec.report.drawings import Drawing
 from invspec.spec.schema import FigureKind, Scalar
 
@@ -36,7 +37,7 @@ class Table:
     values along the columns. fixed holds the coordinates that the layout fixes. drawings are the
     pictures of the scores, keyed by the coordinates that differ between them. metric names the
     distance that the measure uses, remark explains the figure. against, for a plane, is the table
-    of the second measure, with the same rows.
+    of the second measure, with the same rows. comparisons are the paper's numbers beside ours.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Table:
     metric: str = ""
     remark: str = "95 % intervals"
     against: Table | None = None
+    comparisons: tuple[Comparison, ...] = ()
 
     @cached_property
     def numbers(self) -> list[Summary]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
 from invspec.plan.coordinates import shown
-from invspec.report import captions, provenance
+from invspec.report import beside, captions, provenance
 from invspec.report.contents import Report
 from invspec.report.format import (
     MISSING,
@@ -21,6 +21,7 @@ from invspec.report.format import (
     expectation,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -31,6 +32,7 @@ COLOURS: dict[Outcome, str] = {
     "holds": "bold green",
     "fails": "bold red",
     "undecided": "bold yellow",
+    "not testable": "bold",
     "missing": "dim",
 }
 # Blanks after a column: its padding and the divider of the box.
@@ -90,15 +92,17 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
 
 
 def _claim(verdict: Verdict) -> Text:
-    sentence, source = Text(verdict.claim.says), verdict.claim.source
-    return sentence.append(f"\n{source}", style="dim") if source else sentence
+    sentence = Text(verdict.claim.says)
+    for remark in filter(None, (verdict.claim.source, captions.reason(verdict))):
+        sentence.append(f"\n{remark}", style="dim")
+    return sentence
 
 
 def _measured(verdict: Verdict) -> Text:
     if verdict.outcome == "missing":
         return Text(f"{MISSING}\n{captions.missing_scores(verdict)}", style="dim")
     value, interval = statistic_and_interval(verdict)
-    return Text(f"{verdict.statistic} {value}").append(f"\n{interval}", style="dim")
+    return Text(f"{statistic(verdict)} {value}").append(f"\n{interval}", style="dim")
 
 
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────
@@ -113,6 +117,25 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
         yield Padding(_block(table, columns), (1, 0, 0, 0))
     yield Text("")
     yield Text(captions.caption(table), style="dim")
+    if table.comparisons:
+        yield Text(f"\n{beside.title(table)}", style="bold")
+        yield Padding(_beside(table), (1, 0, 0, 0))
+        yield Text("")
+        yield Text(beside.caption(table), style="dim")
+
+
+def _beside(table: Table) -> Grid:
+    """Our numbers beside the paper's."""
+    grid = _grid()
+    for name in beside.coordinates(table):
+        grid.add_column(_split_heading(name), overflow="fold", vertical="top")
+    for name in ("ours", "paper", "difference"):
+        grid.add_column(name, no_wrap=True, justify="right")
+    grid.add_column("agrees", no_wrap=True)
+    for labels, (ours, paper, difference, interval, agrees) in beside.rows(table):
+        texts = [Text(ours), Text(paper), _cell(difference, interval), Text(agrees)]
+        grid.add_row(*map(Text, labels), *texts)
+    return grid
 
 
 def _block(table: Table, columns: range) -> Grid:

@@ -2,139 +2,212 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, Self, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from invspec.kinds import Number
+from invspec.errors import SpecError
 from invspec.registry import messages
-from invspec.spec.labels import Coords, Section
+from invspec.spec import chance
+from invspec.spec.bounds import Bound, Expectation, Statistic
+from invspec.spec.labels import Section
+from invspec.spec.numbers import Compare, Measured, Operation, Pick, Trend
+from invspec.spec.published import PaperNumber
+from invspec.spec.reader import Steps
+from invspec.spec.trees import Node, tree
 
-Reduction = Literal["mean", "area", "least", "greatest", "magnitude"]
-Statistic = Literal["value", "difference", "ratio", "correlation"]
+Form = Literal["value", "compare", "trend"]
 
-
-class Pick(Section):
-    """Cells of one measure at the coordinates in `at`, reduced over the coordinates in `over`.
-
-    Seeds are always averaged. `area` is the area under the profile divided by its width,
-    `magnitude` the largest absolute value.
-    """
-
-    measure: str
-    at: Coords = Field(default={})
-    over: dict[str, Reduction] = Field(default={})
-
-
-class Compare(Pick):
-    """Two picks, at `of` and at `to`: the first minus the second, or divided by it."""
-
-    of: Coords
-    to: Coords
-
-
-class Trend(Pick):
-    """A pick for each value of the coordinate `along`, and their rank correlation with it."""
-
-    along: str
-
-
-class Bound(Section):
-    """The range that a number must be in. `near` needs `within`."""
-
-    above: Number | None = None
-    below: Number | None = None
-    near: Number | None = None
-    within: Annotated[Number, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if (self.near is None) != (self.within is None):
-            alone = "near" if self.within is None else "within"
-            raise ValueError(f"expected near and within together, found {alone} alone")
-        if self.above is None and self.below is None and self.near is None:
-            raise ValueError("expected above, below, or near with within, found none of them")
-        low, high = self.range
-        if low >= high:
-            raise ValueError(f"no number is both above {low:g} and below {high:g}")
-        return self
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The open interval that the number must be in."""
-        low = -math.inf if self.above is None else self.above
-        high = math.inf if self.below is None else self.below
-        if self.near is not None and self.within is not None:
-            low, high = max(low, self.near - self.within), min(high, self.near + self.within)
-        return low, high
-
-
-# The forms of a claim, and the statistics of each.
-_STATISTICS: dict[str, tuple[Statistic, ...]] = {
+# The forms of a claim, and the statistics of each; a value that is an operation has its word, too.
+_STATISTICS: dict[Form, tuple[Statistic, ...]] = {
     "value": ("value",),
     "compare": ("difference", "ratio"),
-    "trend": ("correlation",),
-}
-
-_SHORTHANDS = {
-    "rising": {"correlation": {"above": 0.0}},
-    "falling": {"correlation": {"below": 0.0}},
+    "trend": ("correlation", "least_step", "greatest_step"),
 }
 
 
-def _expectation(value: Any) -> Any:
-    """`rising` and `falling` are short for a correlation above and below 0."""
-    if isinstance(value, str) and value in _SHORTHANDS:
-        return _SHORTHANDS[value]
-    if not isinstance(value, dict) or len(cast(dict[str, Any], value)) != 1:
-        wanted = "rising, falling, or one statistic, like {value: {above: 0.5}}"
-        raise ValueError(f"expected {wanted}, found {messages.shown(value)}")
-    return cast(dict[str, Any], value)
+@dataclass(frozen=True)
+class Statement:
+    """A claim without premises and alternatives, and its number as a tree."""
+
+    claim: Claim
+    node: Node
 
 
-class Claim(Section):
-    """A sentence of a paper and the number that would confirm it.
+class Measurable(Section):
+    """One of the forms of a number, and what is expected of it; either may be left out."""
 
-    `published` is the paper's own number.
-    """
-
-    says: str
     source: str | None = None
-    published: Number | None = None
-    value: Pick | None = None
+    published: PaperNumber | None = None
+    value: Measured | None = None
     compare: Compare | None = None
     trend: Trend | None = None
-    expect: Annotated[dict[Statistic, Bound], BeforeValidator(_expectation)]
-
-    @model_validator(mode="after")
-    def _has_one_form(self) -> Self:
-        forms = [form for form in _STATISTICS if getattr(self, form) is not None]
-        if len(forms) != 1:
-            listed = " and ".join(forms) or "none"
-            raise ValueError(f"expected one of value, compare and trend, found {listed}")
-        if self.statistic not in _STATISTICS[forms[0]]:
-            wanted = " or ".join(_STATISTICS[forms[0]])
-            message = f"a {forms[0]} claim expects a bound on its {wanted}, found {self.statistic}"
-            raise ValueError(message)
-        return self
+    expect: Expectation | None = None
 
     @property
-    def statistic(self) -> Statistic:
-        """The statistic that the bound is on."""
-        return next(iter(self.expect))
+    def forms(self) -> list[Form]:
+        """Those of value, compare and trend that are given."""
+        return [form for form in _STATISTICS if getattr(self, form) is not None]
+
+    @property
+    def form(self) -> Form:
+        """value, compare or trend."""
+        return self.forms[0]
+
+    @property
+    def pick(self) -> Pick | Operation:
+        """The number of the claim's form."""
+        return getattr(self, self.form)
 
     @property
     def bound(self) -> Bound:
         """The bound on the statistic."""
-        return self.expect[self.statistic]
+        assert self.expect is not None, "checked when the claim was read"
+        (bound,) = self.expect.values()
+        return bound
 
     @property
-    def form(self) -> str:
-        """value, compare or trend."""
-        return next(form for form in _STATISTICS if getattr(self, form) is not None)
+    def statistic(self) -> Statistic:
+        """The statistic that the bound is on."""
+        assert self.expect is not None, "checked when the claim was read"
+        (statistic,) = self.expect
+        operation = self.pick
+        if statistic == "value" and isinstance(operation, Operation):
+            return operation.word
+        return statistic
 
     @property
-    def pick(self) -> Pick:
-        """The pick of the claim's form."""
-        return getattr(self, self.form)
+    def measures(self) -> tuple[str, ...]:
+        """The measures of its number, once each."""
+        leaves = self.node(()).leaves
+        return tuple(dict.fromkeys(leaf.measure for leaf in leaves))
+
+    def node(self, path: Steps) -> Node:
+        """The number as a tree; path is where the form is written."""
+        return tree(self.pick, self.statistic, path)
+
+    def check_complete(self) -> None:
+        """Raises ValueError unless there are one form and a bound on one of its statistics."""
+        if len(self.forms) != 1:
+            listed = " and ".join(self.forms) or "none"
+            raise ValueError(f"expected one of value, compare and trend, found {listed}")
+        if self.expect is None:
+            raise messages.NestedError(SpecError("is missing", path=("expect",)))
+        (found,), wanted = self.expect, _STATISTICS[self.form]
+        if isinstance(self.pick, Operation):
+            wanted = (self.pick.word, *wanted)
+        if found not in wanted:
+            listed = " or ".join(wanted)
+            message = f"a {self.form} claim expects a bound on its {listed}, found {found}"
+            raise ValueError(message)
+        if problem := chance.problem(self.node((self.form,)), self.bound.range):
+            raise messages.NestedError(problem.within("expect"))
+
+
+class Premise(Measurable):
+    """What must be true of the nets for a claim to be tested."""
+
+    says: str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        self.check_complete()
+        return self
+
+    def as_claim(self) -> Claim:
+        """The premise as a claim of its own."""
+        keys = dict[str, Any](self)
+        return Claim.model_construct(None, **{**keys, "says": self.says or ""})
+
+
+class Alternative(Measurable):
+    """One of several exclusive statements; what it does not say is taken from its claim."""
+
+    says: str
+
+
+def _premises(value: Any) -> Any:
+    """A single premise counts as a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
+class Claim(Measurable):
+    """A sentence of a paper and the number that would confirm it.
+
+    `published` is the paper's own number. `given` are premises, `one_of` exclusive alternatives.
+    """
+
+    says: str
+    given: Annotated[tuple[Premise, ...], BeforeValidator(_premises)] = ()
+    one_of: Annotated[tuple[Alternative, ...], Field(min_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.one_of is None:
+            self.check_complete()
+            return self
+        for number, alternative in enumerate(self.alternatives):
+            try:
+                alternative.check_complete()
+            except messages.NestedError as problem:
+                raise messages.NestedError(problem.error.within("one_of", number)) from None
+            except ValueError as problem:
+                error = SpecError(str(problem), path=("one_of", number))
+                raise messages.NestedError(error) from None
+        _check_exclusive(self.alternatives)
+        return self
+
+    @property
+    def alternatives(self) -> tuple[Claim, ...]:
+        """A complete claim for each alternative; the claim itself if it has none."""
+        if self.one_of is None:
+            return (self,)
+        return tuple(map(self._completed, self.one_of))
+
+    def _completed(self, alternative: Alternative) -> Claim:
+        own = {name: getattr(alternative, name) for name in alternative.model_fields_set}
+        forms = set[str]() if alternative.forms else set(self.forms)
+        shared = {
+            name: getattr(self, name)
+            for name in (*forms, "source", "expect", "published")
+            if name not in own
+        }
+        return Claim.model_construct(None, **{**shared, **own})
+
+    def premises(self, number: int) -> tuple[Statement, ...]:
+        """A statement for each premise; number is the claim's place in the spec."""
+        return tuple(
+            Statement(premise.as_claim(), premise.node(("claims", number, "given", place, form)))
+            for place, premise in enumerate(self.given)
+            for form in premise.forms
+        )
+
+    def statements(self, number: int) -> tuple[Statement, ...]:
+        """A statement for each alternative; number is the claim's place in the spec."""
+        path: Steps = ("claims", number)
+        paths = [
+            (*path, "one_of", place) if alternative.forms else path
+            for place, alternative in enumerate(self.one_of or ())
+        ] or [path]
+        return tuple(
+            Statement(claim, claim.node((*at, claim.form)))
+            for claim, at in zip(self.alternatives, paths, strict=True)
+        )
+
+
+def _check_exclusive(alternatives: Sequence[Claim]) -> None:
+    """Raises NestedError if two alternatives expect the same number in ranges that overlap."""
+    for number, second in enumerate(alternatives):
+        for first in alternatives[:number]:
+            if (first.statistic, first.pick) != (second.statistic, second.pick):
+                continue
+            low = max(first.bound.range[0], second.bound.range[0])
+            high = min(first.bound.range[1], second.bound.range[1])
+            if low < high:
+                both = f"{first.says!r} and {second.says!r}"
+                message = f"{both} expect the same number, and both allow {low:g} to {high:g}"
+                hint = "exclusive alternatives need ranges that do not overlap"
+                error = SpecError(message, hint=hint, path=("one_of", number, "expect"))
+                raise messages.NestedError(error)

@@ -33,10 +33,10 @@ def text() -> str:
     """The schema as JSON."""
     schema: dict[str, Any] = Written.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    claim = schema["$defs"]["Claim"]["properties"]
-    claim["expect"] = {
-        "anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]
-    }
+    for name in ("Claim", "Premise", "Alternative"):
+        _allow_short_forms(schema["$defs"][name]["properties"])
+    cells = schema["$defs"]["PublishedTable"]["properties"]["values"]["anyOf"][0]
+    cells["additionalProperties"] = {"anyOf": [{"type": ["number", "string"]}, {"type": "object"}]}
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",
@@ -47,6 +47,29 @@ def text() -> str:
     for part, kind in PARTS.items():
         schema["properties"][part] = _entries(part, kind, label)
     return json.dumps(schema, indent=2)
+
+
+def _allow_short_forms(claim: dict[str, Any]) -> None:
+    """Allow what validators of a claim write out: rising, a plain number, a single premise."""
+    statistics, *_ = claim["expect"]["anyOf"]
+    every_step = {
+        "type": "object",
+        "properties": {"every_step": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Bound"}]}},
+        "required": ["every_step"],
+        "additionalProperties": False,
+    }
+    monotone = {
+        "type": "object",
+        "properties": {"rising": every_step, "falling": every_step},
+        "additionalProperties": False,
+        "maxProperties": 1,
+    }
+    words = {"enum": ["rising", "falling"]}
+    claim["expect"] = {"anyOf": [words, {**statistics, "maxProperties": 1}, monotone]}
+    claim["published"] = {"anyOf": [*claim["published"]["anyOf"], {"type": ["number", "string"]}]}
+    if "given" in claim:
+        premise = {"$ref": "#/$defs/Premise"}
+        claim["given"] = {"anyOf": [premise, {"type": "array", "items": premise}]}
 
 
 def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:

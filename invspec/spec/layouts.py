@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from invspec.spec.labels import Coords, Labels, Section
+from invspec.spec.published import PublishedTable
 
 FigureKind = Literal[
     "profile", "beside", "band", "matrix", "images", "regions", "heatmap", "plane", "none"
@@ -41,6 +42,8 @@ class Layout(Section):
 
     legend is the legend entry of a line, in which {name} is replaced by a coordinate of its row:
     "{rotations.max_degrees}/0".
+
+    published are the paper's numbers for the cells of the table.
     """
 
     of: str
@@ -51,6 +54,7 @@ class Layout(Section):
     figure: FigureKind = "profile"
     legend: str | None = None
     against: Against | None = None
+    published: PublishedTable | None = None
 
     @model_validator(mode="after")
     def _only_a_plane_has_a_second_measure(self) -> Self:

@@ -9,9 +9,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from invspec.kinds import Sample
 from invspec.registry import messages
-from invspec.spec.claims import Bound, Claim, Compare, Pick, Reduction, Statistic, Trend
+from invspec.spec.bounds import Bound, Statistic
+from invspec.spec.claims import Claim
 from invspec.spec.labels import PARTS, Coords, Label, Labels, Scalar, Section
 from invspec.spec.layouts import Against, FigureKind, Layout
+from invspec.spec.numbers import Compare, Operation, Pick, Reduction, Trend
 
 __all__ = [
     "PARTS",
@@ -26,6 +28,7 @@ __all__ = [
     "Labels",
     "Layout",
     "Net",
+    "Operation",
     "Oracle",
     "Pick",
     "Reduction",

@@ -134,7 +134,7 @@ def test_over_reduces_a_coordinate(judge, reduction, expected):
         return first({0: 900, 0.1: 100}.get(coords["pgd.eps"], 500))
 
     at = {"rotations.max_degrees": 90}
-    (verdict,) = judge(outcomes, value({"above": 0}, at=at, over={"pgd.eps": reduction}))
+    (verdict,) = judge(outcomes, value({"above": 0.05}, at=at, over={"pgd.eps": reduction}))
     assert verdict.value == pytest.approx(expected)
 
 
@@ -144,8 +144,8 @@ def test_a_comparison_over_a_coordinate_reduces_the_differences(judge):
         return first(500 + (gap if coords.get("rotations.max_degrees") == 180 else 0))
 
     asked = [
-        compare({"below": 1}, at={}, over={"pgd.eps": reduction})
-        for reduction in ("least", "magnitude")
+        compare(bound, at={}, over={"pgd.eps": reduction})
+        for reduction, bound in (("least", {"above": -1}), ("magnitude", {"below": 1}))
     ]
     assert [verdict.value for verdict in judge(outcomes, *asked)] == pytest.approx([-0.3, 0.3])
 
@@ -162,7 +162,7 @@ def test_several_coordinates_are_reduced_in_the_order_they_are_given(judge):
     at = {"defence": "rotations"}
     swapped = dict(reversed(over.items()))
     one, other = judge(
-        outcomes, value({"above": 0}, at, over=over), value({"above": 0}, at, over=swapped)
+        outcomes, value({"above": 0.05}, at, over=over), value({"above": 0.05}, at, over=swapped)
     )
     assert (one.value, other.value) == (pytest.approx(0.1), pytest.approx(0.1))
 

@@ -1,7 +1,7 @@
 """Claims that do not fit a plan are refused before a run, with their place and a hint."""
 
 import pytest
-from toy_specs import CELL, compare, spec, trend, value
+from toy_specs import CELL, compare, spec, trade_off, trend, value
 
 from invspec.errors import SpecError
 from invspec.plan import validation
@@ -113,4 +113,160 @@ def test_every_problem_of_every_claim_is_reported(planned):
         "toy.yaml:16: claims.0.value.at.pgd.eps",
         "toy.yaml:16: claims.0.value.at.pgd.step",
         "toy.yaml:17: claims.1.trend.along",
+    ]
+
+
+ROBUSTNESS, INVARIANCE = {"measure": "robustness"}, {"measure": "invariance"}
+AT = {"model": "linear", "defence": "plain"}
+NET = {"across": ["model", "defence"]}
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (
+            {"difference": [{"measure": "robustnes"}, INVARIANCE]},
+            ["value.difference.0.measure: no measure 'robustnes'", "did you mean robustness?"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, {**INVARIANCE, "at": {"pgd.eps": 0}}], "at": AT},
+            ["value.difference.1.at.pgd.eps: no coordinate 'pgd.eps'"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, INVARIANCE], "at": {**AT, "pgd.eps": 0.1}},
+            ["value.at.pgd.eps: no coordinate 'pgd.eps'"],
+        ),
+        (
+            {"difference": [{**ROBUSTNESS, "at": {"model": "lenet"}}, 1], "at": AT},
+            ["value.difference.0.at.model: given in both `at` and `at`", "give one"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, 0.5], "at": AT},
+            ["value.difference.0: ambiguous: several cells match, with pgd.eps (0, 0.1, 0.2)"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, 0.5], "at": AT, "over": {"pgd.esp": "mean"}},
+            ["value.over.pgd.esp: no coordinate 'pgd.esp'", "did you mean pgd.eps?"],
+        ),
+        (
+            {
+                "difference": [{**ROBUSTNESS, "at": {"pgd.eps": 0}}, 0.5],
+                "at": AT,
+                "over": {"pgd.eps": "mean"},
+            },
+            ["value.over.pgd.eps: every part fixes or reduces pgd.eps", "leave it free in one"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, 0.5], "at": AT, "over": {"seed": "mean"}},
+            ["value.over.seed: cannot run along `seed`: seeds are always averaged"],
+        ),
+        (
+            {"difference": [ROBUSTNESS, INVARIANCE], "over": {"measure": "mean"}},
+            ["value.over.measure: cannot run along `measure`: each pick is of one measure"],
+        ),
+        (
+            {"least_step": ROBUSTNESS, "at": {**AT, "pgd.eps": 0}, "along": "pgd.eps"},
+            ["value.along: expected several values of pgd.eps, found one: 0"],
+        ),
+        (
+            {"least_step": ROBUSTNESS, "along": "model", "at": {"defence": "plain", "pgd.eps": 0}},
+            ["value.along: expected numbers for model, found linear, lenet"],
+        ),
+        (
+            {
+                "difference": [
+                    {**ROBUSTNESS, "at": {"model": "linear", "pgd.eps": 0}},
+                    {**INVARIANCE, "at": {"rotation.max_degrees": 0}},
+                ],
+                "over": {"model": "mean", "defence": "mean", "rotations.max_degrees": "mean"},
+                "at": {"defence": "plain"},
+            },
+            ["value.over.defence: every part fixes or reduces defence"],
+        ),
+        (
+            {"correlation": [ROBUSTNESS, INVARIANCE], **NET},
+            ["value.correlation.0: ambiguous", "pgd.eps (0, 0.1, 0.2)"],
+        ),
+        (
+            {
+                "correlation": [
+                    {**ROBUSTNESS, "at": {"pgd.eps": 0}},
+                    {**INVARIANCE, "at": {"rotation.max_degrees": 0}},
+                ],
+                "at": AT,
+                "across": "rotations.max_degrees",
+            },
+            ["value.across: expected several points across rotations.max_degrees, found one"],
+        ),
+        (
+            {
+                "correlation": [
+                    {**ROBUSTNESS, "at": {"pgd.eps": 0, "model": "lenet"}},
+                    {**INVARIANCE, "at": {"rotation.max_degrees": 0}},
+                ],
+                **NET,
+            },
+            ["value.across: the parts must have the same points, but only some vary along model"],
+        ),
+        (
+            {
+                "dominance": [
+                    {**ROBUSTNESS, "over": {"pgd.eps": "mean"}},
+                    {**INVARIANCE, "over": {"rotation.max_degrees": "mean"}},
+                ],
+                "across": ["modl"],
+            },
+            ["value.across: no coordinate 'modl'", "did you mean model?"],
+        ),
+    ],
+)
+def test_a_nested_number_that_matches_no_cells_is_refused_at_its_place(planned, number, expected):
+    claim = {"value": number, "expect": {"value": {"above": -9, "below": 9}}}
+    plan = planned(trade_off(claim))
+    with pytest.raises(SpecError) as caught:
+        validation.check(plan)
+    for part in expected:
+        assert part in str(caught.value)
+    assert str(caught.value).startswith("toy.yaml:")
+
+
+def test_parts_with_different_values_of_a_coordinate_are_not_paired(planned):
+    text = trade_off(
+        {
+            "value": {
+                "difference": [
+                    {**ROBUSTNESS, "as": {"pgd.eps": "eps"}},
+                    {"measure": "weaker", "as": {"other.eps": "eps"}},
+                ],
+                "at": AT,
+                "over": {"eps": "magnitude"},
+            },
+            "expect": {"value": {"below": 0.1}},
+        }
+    )
+    validation.check(planned(text))
+    other = text.replace(
+        "steps: 3, eps: {sweep: [0, 0.1, 0.2]}", "steps: 3, eps: {sweep: [0, 0.3]}"
+    )
+    with pytest.raises(SpecError, match="the parts are paired, but only one of them has a cell at"):
+        validation.check(planned(other))
+
+
+def test_premises_and_alternatives_are_checked_at_their_places(planned):
+    wrong = {"value": {"measure": "accurcy", "at": AT}, "expect": {"value": {"above": 0.1}}}
+    right = {"measure": "accuracy", "at": AT}
+    bounds = [{"value": {"above": 0.5}}, {"value": {"below": 0.5}}]
+    text = trade_off(
+        {"value": right, "expect": bounds[0], "given": [wrong]},
+        {"one_of": [{"says": "a", **wrong}, {"says": "b", "value": right, "expect": bounds[1]}]},
+        {
+            "value": {**right, "at": {"model": "lenett"}},
+            "one_of": [{"says": "a", "expect": bounds[0]}, {"says": "b", "expect": bounds[1]}],
+        },
+    )
+    places = [problem.where.split(": ")[1] for problem in validation.problems(planned(text))]
+    assert places == [
+        "claims.0.given.0.value.measure",
+        "claims.1.one_of.0.value.measure",
+        "claims.2.value.at.model",
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from invspec.spec.schema import Bound, Claim
+from invspec.spec.schema import Claim
 
 FORMS = {
     "value": (
@@ -54,28 +54,6 @@ def test_a_claim_has_one_form_one_statistic_and_one_range(
     assert (claim.statistic, claim.bound.range) == (statistic, range_)
 
 
-def test_the_limits_of_a_bound_are_combined() -> None:
-    assert Bound(above=0.1, below=0.9).range == (0.1, 0.9)
-    assert Bound(near=0.5, within=0.3, above=0.4).range == (0.4, 0.8)
-    with pytest.raises(ValueError, match=r"no number is both above 0\.5 and below 0\.5"):
-        Bound(above=0.5, below=0.5)
-
-
-@pytest.mark.parametrize(
-    ("bound", "message"),
-    [
-        ({}, "expected above, below, or near with within, found none of them"),
-        ({"near": 1}, "expected near and within together, found near alone"),
-        ({"within": 1}, "expected near and within together, found within alone"),
-        ({"near": 1, "within": 0.5, "above": 1.5}, r"no number is both above 1\.5 and below 1\.5"),
-        ({"near": 1, "within": 0}, "greater than 0"),
-    ],
-)
-def test_a_bound_that_is_no_range_is_refused(bound: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Bound.model_validate(bound)
-
-
 VALUE, TREND = {"measure": "a"}, {"measure": "a", "along": "x"}
 
 
@@ -107,3 +85,103 @@ def test_a_claim_whose_form_and_bound_do_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Claim.model_validate({"says": "so", **written})
+
+
+def test_every_step_is_a_bound_on_the_least_or_the_greatest_step() -> None:
+    def expected(expect: Any) -> tuple[str, tuple[float, float]]:
+        claim = Claim.model_validate({"says": "so", "trend": TREND, "expect": expect})
+        return claim.statistic, claim.bound.range
+
+    assert expected({"rising": {"every_step": True}}) == ("least_step", (0, math.inf))
+    assert expected({"falling": {"every_step": True}}) == ("greatest_step", (-math.inf, 0))
+    assert expected({"rising": {"every_step": {"above": -0.1}}}) == ("least_step", (-0.1, math.inf))
+    assert expected({"rising": {"every_step": False}}) == expected("rising")
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ({"rising": True}, r"expected {every_step: true} in rising, found true"),
+        ({"rising": {"each_step": True}}, r"expected {every_step: true} in rising"),
+        ({"rising": {"every_step": 1}}, r"expected true, or the least step as {above: -0\.01}"),
+        ({"rising": {"every_step": {"below": 0}}}, r"the least step as {above: -0\.01}"),
+        ({"falling": {"every_step": {"above": 0}}}, r"the least step as {below: 0\.01}"),
+    ],
+)
+def test_a_wrong_every_step_is_refused(expect: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Claim.model_validate({"says": "so", "trend": TREND, "expect": expect})
+
+
+ABOVE, BELOW = {"value": {"above": 0.5}}, {"value": {"below": 0.5}}
+
+
+def test_an_alternative_takes_what_it_does_not_say_from_its_claim() -> None:
+    claim = Claim.model_validate(
+        {
+            "says": "so",
+            "source": "both",
+            "value": VALUE,
+            "expect": ABOVE,
+            "one_of": [
+                {"says": "a"},
+                {"says": "b", "expect": BELOW, "source": "second"},
+                {"says": "c", "trend": TREND, "expect": "rising"},
+            ],
+        }
+    )
+    first, second, third = claim.alternatives
+    assert (first.form, first.statistic, first.source) == ("value", "value", "both")
+    assert (second.bound.range, second.source) == ((-math.inf, 0.5), "second")
+    assert (third.form, third.statistic) == ("trend", "correlation")
+    paths = [statement.node.path for statement in claim.statements(3)]
+    assert paths == [
+        ("claims", 3, "value"),
+        ("claims", 3, "value"),
+        ("claims", 3, "one_of", 2, "trend"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"one_of": [{"says": "a"}]}, "at least 2"),
+        (
+            {"value": VALUE, "one_of": [{"says": "a", "expect": ABOVE}, {"says": "b"}]},
+            "is missing",
+        ),
+        (
+            {"expect": ABOVE, "one_of": [{"says": "a", "value": VALUE}, {"says": "b"}]},
+            "expected one of value, compare and trend, found none",
+        ),
+        (
+            {
+                "value": VALUE,
+                "one_of": [
+                    {"says": "a", "expect": ABOVE},
+                    {"says": "b", "expect": {"value": {"below": 0.6}}},
+                ],
+            },
+            "'a' and 'b' expect the same number, and both allow 0.5 to 0.6",
+        ),
+        ({"value": VALUE}, "is missing"),
+        ({"value": VALUE, "expect": ABOVE, "given": [{"value": VALUE}]}, "is missing"),
+        ({"value": VALUE, "expect": ABOVE, "published": {"value": 0.5, "sd": 1}}, "found sd alone"),
+        ({"value": VALUE, "expect": ABOVE, "published": {"value": 3, "n": 5}}, "a share in"),
+    ],
+)
+def test_incomplete_claims_premises_and_alternatives_are_refused(
+    written: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Claim.model_validate({"says": "so", **written})
+
+
+def test_a_published_number_may_have_a_sampling_error() -> None:
+    keys = {"says": "so", "value": VALUE, "expect": ABOVE}
+    plain = Claim.model_validate({**keys, "published": "1/2"})
+    known = Claim.model_validate({**keys, "published": {"value": 0.5, "n": 100}})
+    assert plain.published is not None
+    assert known.published is not None
+    assert (plain.published.value, plain.published.error_of_examples) == (0.5, 0)
+    assert known.published.error_of_examples == pytest.approx(0.05)

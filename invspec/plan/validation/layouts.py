@@ -15,6 +15,7 @@ from invspec.plan.layouts import (
     second_measure_layout,
 )
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
+from invspec.plan.validation.published import published_problems
 from invspec.spec.schema import FigureKind, Layout, Scalar
 
 Cells = Sequence[Mapping[str, Scalar]]
@@ -47,6 +48,7 @@ def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
         *_shared_places(planned, layout, inside),
         *_legend_problems(planned, layout, inside),
         *_plane_problems(planned, layout, inside),
+        *published_problems(layout, inside, is_computed=False),
     ]
 
 

@@ -16,7 +16,7 @@ from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
-from invspec.report import captions, provenance
+from invspec.report import beside, captions, provenance
 from invspec.report.contents import Report
 from invspec.report.figures import draw
 from invspec.report.format import (
@@ -28,6 +28,7 @@ from invspec.report.format import (
     interval,
     merged_labels,
     published,
+    statistic,
     statistic_and_interval,
     value_and_margin,
 )
@@ -101,14 +102,16 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
         "says": verdict.claim.says,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
-        "statistic": verdict.statistic,
+        "mark": verdict.outcome.replace(" ", "-"),
+        "reason": captions.reason(verdict),
+        "statistic": statistic(verdict),
         "value": value,
         "interval": around,
         "expected": expected,
         "published": published(verdict),
         "missing": captions.missing_scores(verdict) if verdict.missing_scores else "",
         "gauge": gauge(verdict),
-        "words": f"{verdict.statistic} {value}, 95 % interval {around}, expected {expected}",
+        "words": f"{statistic(verdict)} {value}, 95 % interval {around}, expected {expected}",
     }
 
 
@@ -135,6 +138,18 @@ def _table(table: Table, svg: str | None) -> dict[str, Any]:
         "column_headings": column_headings(table),
         "lines": list(_lines(table)),
         "caption": captions.caption(table),
+        "beside": _beside(table) if table.comparisons else None,
+    }
+
+
+def _beside(table: Table) -> dict[str, Any]:
+    """Our numbers beside the paper's."""
+    return {
+        "title": beside.title(table),
+        "names": beside.coordinates(table),
+        "numbers": beside.NUMBERS,
+        "rows": list(beside.rows(table)),
+        "caption": beside.caption(table),
     }
 
 
