@@ -18,6 +18,7 @@ from invspec.data import Interval
 from invspec.report import provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
+from invspec.report.reproduction import recipe
 from invspec.tasks import Perturb, Score, key, needs
 
 VALUES = ("value", "low", "high", "n")
@@ -95,7 +96,7 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def json_text(report: Report, store: Artifacts) -> str:
-    """Claims with their verdicts, all records and the provenance, as JSON."""
+    """Claims with verdicts, all records, the provenance, and how to make it again, as JSON."""
     spec = report.plan.spec
     body = {
         "title": spec.title,
@@ -104,6 +105,7 @@ def json_text(report: Report, store: Artifacts) -> str:
         "claims": [_verdict_record(verdict) for verdict in report.verdicts],
         "cells": records(report, store),
         "provenance": asdict(report.provenance),
+        "recipe": recipe(report.plan, report.call),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
