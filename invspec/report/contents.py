@@ -28,6 +28,7 @@ class Report:
     trainings: tuple[Table, ...]
     verdicts: tuple[Verdict, ...]
     provenance: Provenance
+    call: Call
 
     @property
     def missing(self) -> int:
@@ -53,4 +54,5 @@ def report(plan: Plan, store: Artifacts, call: Call | None = None) -> Report:
         trainings=tuple(curves.tables(plan, store)),
         verdicts=tuple(claims.judged(plan, groups, estimator)),
         provenance=provenance.gather(plan, store, call),
+        call=call or Call(),
     )

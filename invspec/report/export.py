@@ -19,6 +19,7 @@ from invspec.data import Interval
 from invspec.report import captions, provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
+from invspec.report.reproduction import recipe
 from invspec.report.table import Table
 from invspec.tasks import Perturb, Score, key, needs
 
@@ -125,7 +126,7 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def json_text(report: Report, store: Artifacts) -> str:
-    """Claims with their verdicts, all records and the provenance, as JSON."""
+    """Claims with verdicts, all records, the provenance, and how to make it again, as JSON."""
     spec = report.plan.spec
     body = {
         "title": spec.title,
@@ -135,6 +136,7 @@ def json_text(report: Report, store: Artifacts) -> str:
         "cells": records(report, store),
         "published": [_table_record(table) for table in report.tables if table.comparisons],
         "provenance": asdict(report.provenance),
+        "recipe": recipe(report.plan, report.call),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

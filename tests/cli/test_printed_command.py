@@ -81,7 +81,8 @@ def test_folders_of_the_environment_are_repeated_as_options(work, capsys, monkey
 
 
 def test_a_report_of_the_last_run_prints_the_command_of_that_run(work, capsys, monkeypatch):
-    assert call("run", "toy.yaml", "--registry", "my cards", "--data", "in") == 0
+    words = ["toy.yaml", "--registry", "my cards", "--data", "in"]
+    assert call("run", *words, "--devices", "cpu") == 0
     capsys.readouterr()
     monkeypatch.delenv("INVSPEC_DATA", raising=False)
     assert call("report") == 0
