@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from invspec.errors import InvspecError, SpecError, first_line
@@ -189,7 +189,11 @@ def _with_weights(model: Model, dataset: Dataset) -> Any:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        net = model.deploy(_checked(model.build(dataset.shape, dataset.classes), model))
+        net = _checked(model.build(dataset.shape, dataset.classes), model)
+        if any(map(torch.nn.parameter.is_lazy, _tensors(net))):
+            # layers that take their sizes from the first images
+            _require_logits(net.eval(), dataset)
+        net = model.deploy(net)
         _require_logits(net, dataset)
     return net
 
@@ -198,9 +202,13 @@ def _fits_in_memory(attempt: list[Any]) -> bool:
     """Whether a net with weights may be built: its size is unknown or at most LARGEST."""
     import torch
 
-    lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
-    tensors = [t for net in attempt for t in (*net.parameters(), *net.buffers())]
-    return sum(tensor.numel() for tensor in tensors if not isinstance(tensor, lazy)) <= LARGEST
+    tensors = [tensor for net in attempt for tensor in _tensors(net)]
+    sized = [tensor for tensor in tensors if not torch.nn.parameter.is_lazy(tensor)]
+    return sum(tensor.numel() for tensor in sized) <= LARGEST
+
+
+def _tensors(net: Any) -> list[Any]:
+    return [*net.parameters(), *net.buffers()]
 
 
 def _checked(net: object, model: Model) -> Any:
@@ -222,7 +230,7 @@ def _require_logits(net: Any, dataset: Dataset) -> None:
         logits: Any = net(torch.zeros(2, *dataset.shape, device=device))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 2:
         is_tensor = isinstance(logits, torch.Tensor)
-        output = f"shape {tuple(logits.shape)} for 2 images" if is_tensor else shown(logits)
+        output = f"shape {tuple(logits.shape)} for 2 images" if is_tensor else _form(logits)
         message = f"forward returned {output}, expected logits of shape (B, {dataset.classes})"
         raise SpecError(message, hint="return one row of logits per image")
     if not logits.is_floating_point():
@@ -234,9 +242,21 @@ def _require_logits(net: Any, dataset: Dataset) -> None:
         raise SpecError(f"expected {dataset.classes} logits, one per class, found {found}")
 
 
+def _form(output: Any) -> str:
+    """What a net returned in place of a tensor."""
+    kind = type(output).__name__
+    if isinstance(output, Mapping):
+        entries: Mapping[Any, Any] = output
+        return f"a {kind} with {', '.join(map(str, list(entries)[:3]))}"
+    if isinstance(output, tuple | list):
+        items: Sequence[Any] = output
+        return f"a {kind} of {len(items)}"
+    return "nothing" if output is None else f"a {kind}"
+
+
 def _in_memory(net: Any) -> Any:
     """A small sketch in memory; a large one stays on the meta device."""
-    tensors = [*net.parameters(), *net.buffers()]
+    tensors = _tensors(net)
     small = sum(tensor.numel() for tensor in tensors) < SMALL
     return net.to_empty(device="cpu") if small and any(map(_is_meta, tensors)) else net
 
