@@ -45,4 +45,7 @@ class Measure(Method):
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        """Score the examples of one or several attacks on one model."""
+        """Score the examples of one or several attacks on one model, which it leaves as it is.
+
+        Outcomes are numbers within their range. The global generators are seeded meanwhile.
+        """
