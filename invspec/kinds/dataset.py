@@ -44,8 +44,8 @@ class Dataset(Method):
         """Read a split.
 
         Its images have the shape and are within the bounds of the data set, its labels are 0 to
-        K - 1, and it has as many examples as `count` says; this is verified when it is read. Reading
-        it again gives the same. The global generators are seeded meanwhile.
+        K - 1, and it has as many examples as `count` says. Reading it again gives the same. This is
+        verified when it is read; the global generators are seeded meanwhile.
 
         Raises: InvspecError if the data is missing or damaged.
         """
