@@ -36,7 +36,7 @@ def seeded_by(seed: int) -> Generator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices):
-        # torch.manual_seed takes a millisecond where CUDA has not started, and more memory each time
+        # torch.manual_seed takes milliseconds and memory where CUDA has not started
         torch.default_generator.manual_seed(seed)
         if devices:
             torch.cuda.manual_seed_all(seed)

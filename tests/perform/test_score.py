@@ -71,7 +71,7 @@ class Mine(Measure):
         index = examples[0].judged.index
         match self.way:
             case "nan":
-                return Scored([share(torch.full((len(index),), torch.nan), index)])
+                return Scored([mean(torch.full((len(index),), torch.nan), index)])
             case "range":
                 return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
             case "interval":
