@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from workbench import Memory, perturb, score, toys, train
 
-from invspec.data import Examples, Interval, Row, Scored
+from invspec.data import Examples, Interval, Outcomes, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.measures.accuracy import Accuracy
@@ -71,7 +71,7 @@ class Mine(Measure):
         index = examples[0].judged.index
         match self.way:
             case "nan":
-                return Scored([mean(torch.full((len(index),), torch.nan), index)])
+                return Scored([Row(Outcomes(torch.full((len(index),), torch.nan), index))])
             case "range":
                 return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
             case "interval":
