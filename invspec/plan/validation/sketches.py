@@ -135,7 +135,7 @@ def _form(output: Any) -> str:
     if isinstance(output, tuple | list):
         items: Sequence[Any] = output
         return f"a {kind} of {len(items)}"
-    return "nothing" if output is None else f"a {kind}"
+    return shown(output) if output is None or isinstance(output, int | float) else f"a {kind}"
 
 
 def _in_memory(net: Any) -> Any:
