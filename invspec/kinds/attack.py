@@ -52,4 +52,13 @@ class Attack(Method):
 
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        """Attack batch.x. Must leave the model's weights, their .grad and its mode unchanged."""
+        """Attack batch.x.
+
+        Must leave batch and model as they are: images, labels, weights, buffers, .grad, modes,
+        requires_grad and hooks. x_adv has the shape and dtype of batch.x and is finite. It is
+        within batch.bounds, unless leaves_bounds says otherwise, and within eps of batch.x, if the
+        attack has fields eps and norm. All of this is verified in a run.
+
+        Draws come from rng, so that they do not depend on the batch. The global generators are
+        seeded for each batch; a run warns of an attack that draws from them.
+        """

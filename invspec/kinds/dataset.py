@@ -41,7 +41,14 @@ class Dataset(Method):
 
     @abstractmethod
     def load(self, split: SplitName) -> Split:
-        """Read a split. Raises: InvspecError if the data is missing or damaged."""
+        """Read a split.
+
+        Its images have the shape and are within the bounds of the data set, its labels are 0 to
+        K - 1, and it has as many examples as `count` says. Reading it again gives the same. This is
+        verified when it is read; the global generators are seeded meanwhile.
+
+        Raises: InvspecError if the data is missing or damaged.
+        """
 
     @property
     def stand_in(self) -> tuple[str, dict[str, Any]]:

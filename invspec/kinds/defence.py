@@ -27,7 +27,7 @@ class Defence(Method):
 
     @abstractmethod
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
-        """Fit the model in place, on the device of its weights.
+        """Fit the model in place, on the device of its weights, whose precision it keeps.
 
         Returns curves by name, one number per epoch.
 

@@ -46,7 +46,10 @@ class Measure(Method):
 
     @abstractmethod
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        """Score the examples of one or several attacks on one model."""
+        """Score the examples of one or several attacks on one model, which it leaves as it is.
+
+        Outcomes are numbers within their range. The global generators are seeded meanwhile.
+        """
 
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         """How bad each result of an attack is for the model, (N,): the larger, the worse.

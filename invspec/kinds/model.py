@@ -29,10 +29,16 @@ class Model(Method):
 
     @abstractmethod
     def build(self, shape: Shape, classes: int) -> nn.Module:
-        """A fresh net. Its initial weights come from torch's generator, which the caller seeds."""
+        """A fresh net. Its initial weights come from the global generators, which are seeded.
+
+        What it learns is in parameters and buffers: nothing else is stored.
+        """
 
     def sketch(self, shape: Shape, classes: int) -> nn.Module:
-        """A net of the right shapes without weights, to check before a run what fits it."""
+        """A net of the right shapes without weights, to check before a run what fits it.
+
+        If it fails, or cannot compute logits, the net is built with weights instead.
+        """
         # imported here: reading a spec must not import torch, which takes seconds
         import torch
 
@@ -40,5 +46,9 @@ class Model(Method):
             return self.build(shape, classes)
 
     def deploy(self, net: nn.Module) -> nn.Module:
-        """The trained net as attacks and measures get it: eval mode, weights without gradients."""
+        """The trained net as attacks and measures get it: eval mode, weights without gradients.
+
+        It must leave its images as they are, and answer an image alike in every batch; a run
+        verifies this, and warns of a net that draws random numbers.
+        """
         return net.eval().requires_grad_(False)

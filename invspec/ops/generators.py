@@ -36,7 +36,10 @@ def seeded_by(seed: int) -> Generator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        # torch.manual_seed takes milliseconds and memory where CUDA has not started
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         try:

@@ -8,12 +8,25 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from invspec.ops.types import Shape
 
 
 def device_of(model: nn.Module) -> torch.device:
     """The device of the model's weights; the CPU if it has none."""
     weight = next(model.parameters(), None)
     return torch.device("cpu") if weight is None else weight.device
+
+
+@torch.no_grad()
+def with_sizes(net: nn.Module, shape: Shape) -> nn.Module:
+    """The net after layers that take their sizes from images, as nn.LazyLinear, have seen some."""
+    if any(map(is_lazy, [*net.parameters(), *net.buffers()])):
+        was_training = net.training
+        net.eval()(torch.zeros(2, *shape))
+        net.train(was_training)
+    return net
 
 
 def moved(net: nn.Module, device: torch.device) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import NamedTuple
 
@@ -96,7 +97,8 @@ def _attacked(
             require_perturbed(perturbed, copy, piece, task.attack, net, subject)
             if drawn_from and not net.is_random:
                 runtime.warn(_draws_globally(task.attack, drawn_from))
-            with seeded(f"judging {draws} {int(piece.index[0])}"):
+            name = f"judging {draws} {int(piece.index[0])}"
+            with seeded(name) if net.is_random else nullcontext():
                 judged.append(judge(net, piece, perturbed, subject))
             done += len(piece)
             runtime.progress(done, len(split))

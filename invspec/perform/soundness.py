@@ -119,6 +119,9 @@ def _pass(net: nn.Module, x: Tensor) -> tuple[Any, bool]:
     """Logits of x, and whether the pass changed the images."""
     given = x.clone()
     logits = net(given)
+    if isinstance(logits, Tensor):
+        # it may be memory that the next pass uses again
+        logits = logits.clone()
     return logits, not torch.equal(given.nan_to_num(), x.nan_to_num())
 
 

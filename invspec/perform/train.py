@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import Split
-from invspec.errors import InvspecError, first_line
+from invspec.errors import MAX_LINE, InvspecError
 from invspec.ops.draws import Stream, digest
 from invspec.ops.generators import seeded, seeded_by
-from invspec.ops.modules import moved
+from invspec.ops.modules import moved, with_sizes
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
@@ -33,16 +33,7 @@ def fresh(task: Train) -> nn.Module:
         net = checked(
             task.model.build(task.dataset.shape, task.dataset.classes), nn.Module, task.model
         )
-        if any(map(is_lazy, [*net.parameters(), *net.buffers()])):
-            # layers that take their sizes from the first images
-            _start(net, torch.zeros(2, *task.dataset.shape))
-    return net
-
-
-@torch.no_grad()
-def _start(net: nn.Module, x: Tensor) -> None:
-    net.eval()(x)
-    net.train()
+        return with_sizes(net, task.dataset.shape)
 
 
 def train(task: Train, runtime: Runtime) -> Artifact:
@@ -53,10 +44,11 @@ def train(task: Train, runtime: Runtime) -> Artifact:
     # a Dataset is frozen, and so hashable
     data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]
     net = moved(fresh(task), runtime.device)
-    masks = _not_finite(net)
+    masks, dtypes = _not_finite(net), _dtypes(net)
     rng = Stream("training " + draw_name(task))
     with seeded(f"training {draw_name(task)}"):
         curves = task.defence.train(net, data, rng, runtime.journal(task))
+    _require_precision(net, dtypes)
     weights = _weights(net, masks)
     _require_restored(task, net, weights, data)
     return Artifact(weights, curves=curves)
@@ -69,6 +61,21 @@ def _not_finite(net: nn.Module) -> dict[str, Tensor]:
         for name, value in _tensors(net.state_dict()).items()
         if not value.isfinite().all()
     }
+
+
+def _dtypes(net: nn.Module) -> dict[str, torch.dtype]:
+    return {name: value.dtype for name, value in _tensors(net.state_dict()).items()}
+
+
+def _require_precision(net: nn.Module, expected: Mapping[str, torch.dtype]) -> None:
+    """Weights must keep their precision: a lower one would not be that of the stored net."""
+    for name, dtype in _dtypes(net).items():
+        if dtype != expected.get(name, dtype):
+            found, wanted = (str(kind).removeprefix("torch.") for kind in (dtype, expected[name]))
+            raise InvspecError(
+                f"after the training, weights are {found}, expected {wanted} ({name})",
+                hint="end with model.to(dtype) as it was",
+            )
 
 
 def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -114,7 +121,7 @@ def _require_restored(
     except RuntimeError as problem:
         raise InvspecError(
             f"the weights of net {words(task.model)} do not fit the net that it builds: "
-            f"{first_line(problem)}",
+            f"{' '.join(str(problem).split())[:MAX_LINE]}",
             hint="a training must not add, remove or resize weights",
         ) from None
     restored = moved(restored, batch.x.device)
@@ -133,10 +140,3 @@ def _logits(task: Train, net: nn.Module, x: Tensor) -> Tensor:
     """The logits of the net once it is deployed, with the same draws each time."""
     with seeded("restored"):
         return task.model.deploy(net)(x.clone()).double()
-
-
-def is_lazy(weight: Tensor) -> bool:
-    """Whether a weight has no shape yet, as those of nn.LazyLinear."""
-    return isinstance(
-        weight, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
-    )

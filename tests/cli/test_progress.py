@@ -36,6 +36,7 @@ def live():
 
 
 LINES = {
+    "warning: Shift 0-20 on Linear · Standard · seed 0: it draws": events.Warned(SHIFT, "it draws"),
     "train Linear · Standard · seed 0: 12 s": events.Done(train(), 12.3),
     "failed: Shift 0-20 on Linear · Standard · seed 0: no [bold]luck": events.Failed(
         SHIFT, "no [bold]luck"
@@ -83,6 +84,11 @@ def test_a_reason_is_printed_once():
     assert first.endswith("seed 0: no data")
     assert second.endswith("seed 0: no luck")
     assert third.endswith("seed 0: for the same reason")
+
+
+def test_a_warning_is_printed_once():
+    first, again = events.Warned(SHIFT, "it draws"), events.Warned(SCORE, "it draws")
+    assert printed(lines(), [first, again]).count("it draws") == 1
 
 
 def test_after_half_a_minute_of_silence_the_count_is_printed(monkeypatch):

@@ -11,6 +11,8 @@ from workbench import perturb, registered, score, toys, train
 
 from invspec.execution import worker
 from invspec.execution.channel import PipeChannel
+from invspec.execution.events import Warned
+from invspec.execution.messages import events_of
 from invspec.execution.runtime import StoreRuntime
 from invspec.execution.store import Store
 from invspec.execution.worker import (
@@ -166,3 +168,29 @@ def test_a_task_that_lacks_memory_is_no_failure_of_the_device(tmp_path, monkeypa
     kind, reason = perform(SHIFT, runtime_of(tmp_path))
     assert kind == "no_memory"
     assert reason.startswith("one example does not fit into the device's memory\nhint: ")
+
+
+# ─ warnings ─
+
+
+class Draws(toys.Shift):
+    """Draws from the generator that all code shares."""
+
+    def perturb(self, model, batch, rng):
+        torch.rand(3)
+        return super().perturb(model, batch, rng)
+
+
+def test_a_worker_tells_of_weaknesses_of_a_result(tmp_path):
+    perform(train(), runtime_of(tmp_path))
+    ours, theirs = Pipe()
+    for message in (assigned(perturb(Draws())), None):
+        ours.send(message)
+    serve(PipeChannel(theirs), WorkerConfig("cpu", 20, tmp_path))
+    told = []
+    while ours.poll():
+        told.append(ours.recv())
+    ((_, warning),) = [message for message in told if message[0] == "warned"]
+    assert warning.startswith("Draws draws from the global generator of torch")
+    (event,) = events_of(("warned", warning), "worker", train())
+    assert event == Warned(train(), warning)

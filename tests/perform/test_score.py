@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 from workbench import Memory, perturb, score, toys, train
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, Interval, Outcomes, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.top_k_error import TopKError
 from invspec.perform import proxies
-from invspec.scoring.rows import share
+from invspec.scoring.rows import mean, share
 
 SHIFT = perturb(toys.Shift(), train(seed=3))
 
@@ -57,3 +60,57 @@ class Pretending(Measure):
 def test_a_measure_that_uses_the_model_unasked_is_refused(asks: str, words: str) -> None:
     with pytest.raises(InvspecError, match=f"{words}.*\n.*wants_model = True"):
         Memory().load(score(SHIFT, measure=Pretending(asks=asks)))
+
+
+class Mine(Measure):
+    """Any measure of the model."""
+
+    way: str
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        index = examples[0].judged.index
+        match self.way:
+            case "nan":
+                return Scored([Row(Outcomes(torch.full((len(index),), torch.nan), index))])
+            case "range":
+                return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
+            case "interval":
+                return Scored([Row(interval=Interval(0.5, 0.6, 0.7, 3))])
+            case "unknown":
+                return Scored([Row(interval=Interval(torch.nan, 0.0, 1.0, 3))])
+            case "mode":
+                model.train()
+            case "weights":
+                next(model.parameters()).data.mul_(0.5)
+            case "draws":
+                drawn = torch.rand(len(index)) * float(np.random.rand()) * random.random()
+                return Scored([mean(drawn, index)])
+            case _:
+                pass
+        return Scored([mean(torch.zeros(len(index)), index)])
+
+
+def scored(way: str) -> tuple[Row, ...]:
+    return Memory().load(score(SHIFT, measure=Mine(way=way))).rows or ()
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("nan", r"Mine \(way nan\) returned outcomes from nan to nan"),
+        ("range", r"Mine \(way range\) returned outcomes from 3 to 3, expected 0 to 1"),
+        ("interval", r"returned 0.5 with the interval \[0.6, 0.7\]"),
+        ("unknown", r"returned nan with the interval \[0, 1\]"),
+        ("mode", r"Mine \(way mode\) changed the net that it was given: mode of "),
+        ("weights", r"Mine \(way weights\) changed the net that it was given: .*weight"),
+    ],
+)
+def test_a_measure_that_breaks_a_promise_is_refused(way: str, message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        scored(way)
+
+
+def test_draws_of_a_measure_from_global_generators_repeat() -> None:
+    state = torch.get_rng_state()
+    assert scored("draws") == scored("draws")
+    assert torch.equal(torch.get_rng_state(), state)

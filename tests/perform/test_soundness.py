@@ -20,6 +20,8 @@ IMAGES = torch.rand(24, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 class Net(nn.Module):
     """A small net with something done to its images first."""
 
+    change: Callable[[Tensor], Tensor]
+
     def __init__(self, change: Callable[[Tensor], Tensor] = lambda x: x) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):

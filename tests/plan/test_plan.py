@@ -518,6 +518,18 @@ train: [{dataset: fake, model: net, defence: turned}]
     ]
 
 
+def test_tasks_are_named_by_their_data_set_where_there_are_several() -> None:
+    names = planned(
+        datasets={"fake": {"classes": {"sweep": [3, 4]}}},
+        train=[{"dataset": "fake", "model": "linear", "defence": "standard"}],
+    ).names
+    assert "train linear, fake classes 3, standard, seed 0" in names.values()
+    assert any(
+        name.endswith("on linear, fake classes 4, standard, seed 0") for name in names.values()
+    )
+    assert "train linear, standard, seed 0" in planned().names.values()
+
+
 # ─ sweeps whose values share work ─────────────────────────────────────────────────────
 
 

@@ -235,7 +235,7 @@ def test_an_attack_for_other_nets_is_refused_in_a_measure(
         ),
         (
             "return Net(lambda x: x)",
-            "own on digits: forward returned shape (1, 1, 28, 28), expected logits of shape",
+            "own on digits: forward returned shape (2, 1, 28, 28) for 2 images, expected",
         ),
         ("return Net(lambda x: x.nothing)", "own on digits: AttributeError: 'Tensor' object has"),
     ],

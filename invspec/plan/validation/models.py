@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from invspec.errors import InvspecError, SpecError, first_line
+from invspec.errors import SpecError
 from invspec.kinds import Attack, Dataset, Method, Model
 from invspec.plan import alignment
 from invspec.plan.products import measures_of, takes_sweep, variants_of
-from invspec.registry.messages import shown
+from invspec.plan.validation.sketches import sketched
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Net, TrainLine
-
-# A sketch with fewer values, 256 MiB, gets memory: meta tensors need imports that take seconds.
-SMALL = 2**26
-# the most values of a net that is built with weights to see whether it works, 4 GiB
-LARGEST = 2**30
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
@@ -42,7 +36,7 @@ def _line_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
     for (where, dataset), (named, model) in pairs:
         label = str(named["model"])
         try:
-            net = _sketch(dataset, model, f"{label} on {where['dataset']}")
+            net = sketched(dataset, model, f"{label} on {where['dataset']}")
         except SpecError as problem:
             yield problem
             continue
@@ -124,7 +118,7 @@ def _net_mismatches(
     model = cast(Model, spec.entries["models"][net.model].variants[0].method)
     defence = spec.entries["defences"][net.defence].variants[0].method
     try:
-        sketch = _sketch(dataset, model, f"{net.model} on {label}")
+        sketch = sketched(dataset, model, f"{net.model} on {label}")
     except SpecError as problem:
         yield problem
         return
@@ -157,119 +151,6 @@ def _trainers(label: str, defence: Method) -> Iterator[tuple[str, Method]]:
 
 def _attacks_in(defence: Method) -> Iterator[Attack]:
     return (value for value in vars(defence).values() if isinstance(value, Attack))
-
-
-def _sketch(dataset: Dataset, model: Model, name: str) -> Any:
-    """The model for this data set, without weights where that works.
-
-    Raises: SpecError if it cannot be built, or gives no logits.
-    """
-    attempt: list[Any] = []
-    try:
-        return _drawn(model, dataset, attempt)
-    except SpecError as problem:
-        # a sketch has answered: weights would not change the form of its answer
-        raise _named(problem, name) from None
-    except InvspecError as problem:
-        raise _named(problem, name) from None
-    except Exception as problem:
-        # some nets work only with weights: those that compute with tensors in their constructor, or
-        # have tensors that are neither parameters nor buffers
-        if not _fits_in_memory(attempt):
-            raise _refusal(problem, dataset, name) from None
-    try:
-        return _with_weights(model, dataset)
-    except InvspecError as problem:
-        raise _named(problem, name) from None
-    except Exception as problem:
-        # the code of a user's model can raise anything
-        raise _refusal(problem, dataset, name) from None
-
-
-def _named(problem: InvspecError, name: str) -> SpecError:
-    return SpecError(f"{name}: {problem.message}", hint=problem.hint, path=("model",))
-
-
-def _refusal(problem: Exception, dataset: Dataset, name: str) -> SpecError:
-    """What torch, or the code of a user's model, has raised."""
-    shape = "x".join(map(str, dataset.shape))
-    # torch raises the last two for sizes past 64 bits
-    if isinstance(problem, ValueError | RuntimeError | TypeError | OverflowError):
-        message = f"{name}: {first_line(problem)}"
-        return SpecError(message, hint=f"its images are {shape}", path=("model",))
-    last = traceback.extract_tb(problem.__traceback__)[-1]
-    message = f"{name}: {type(problem).__name__}: {first_line(problem)}"
-    return SpecError(message, hint=f"raised in {last.filename}:{last.lineno}", path=("model",))
-
-
-def _drawn(model: Model, dataset: Dataset, attempt: list[Any]) -> Any:
-    """The deployed net without weights, once it has given logits. attempt gets the net before."""
-    net = _checked(model.sketch(dataset.shape, dataset.classes), model)
-    attempt.append(net)
-    net = _in_memory(model.deploy(net))
-    _require_logits(net, dataset)
-    return net
-
-
-def _with_weights(model: Model, dataset: Dataset) -> Any:
-    """The deployed net with weights, which are drawn from a generator of their own."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        net = model.deploy(_checked(model.build(dataset.shape, dataset.classes), model))
-        _require_logits(net, dataset)
-    return net
-
-
-def _fits_in_memory(attempt: list[Any]) -> bool:
-    """Whether a net with weights may be built: its size is unknown or at most LARGEST."""
-    import torch
-
-    lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
-    tensors = [t for net in attempt for t in (*net.parameters(), *net.buffers())]
-    return sum(tensor.numel() for tensor in tensors if not isinstance(tensor, lazy)) <= LARGEST
-
-
-def _checked(net: object, model: Model) -> Any:
-    """The net that a model builds. Raises: SpecError if it is not a net."""
-    import torch
-
-    if isinstance(net, torch.nn.Module):
-        return net
-    message = f"{type(model).__name__}.build returned {shown(net)}, expected a torch.nn.Module"
-    raise SpecError(message, hint="end build with `return net`")
-
-
-def _require_logits(net: Any, dataset: Dataset) -> None:
-    """Two black images must give two rows of logits. Raises: SpecError."""
-    import torch
-
-    device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        logits: Any = net(torch.zeros(2, *dataset.shape, device=device))
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 2:
-        is_tensor = isinstance(logits, torch.Tensor)
-        output = f"shape {tuple(logits.shape)} for 2 images" if is_tensor else shown(logits)
-        message = f"forward returned {output}, expected logits of shape (B, {dataset.classes})"
-        raise SpecError(message, hint="return one row of logits per image")
-    if not logits.is_floating_point():
-        dtype = str(logits.dtype).removeprefix("torch.")
-        hint = "return logits, not the predicted class"
-        raise SpecError(f"forward returned {dtype}, expected floating-point logits", hint=hint)
-    if logits.shape[1] != dataset.classes:
-        found = logits.shape[1]
-        raise SpecError(f"expected {dataset.classes} logits, one per class, found {found}")
-
-
-def _in_memory(net: Any) -> Any:
-    """A small sketch in memory; a large one stays on the meta device."""
-    tensors = [*net.parameters(), *net.buffers()]
-    small = sum(tensor.numel() for tensor in tensors) < SMALL
-    return net.to_empty(device="cpu") if small and any(map(_is_meta, tensors)) else net
-
-
-def _is_meta(tensor: Any) -> bool:
-    return tensor.is_meta
 
 
 def _mismatch(method: Method, user: str, net: Any, model: str) -> Iterator[SpecError]:
