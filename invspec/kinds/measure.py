@@ -48,6 +48,11 @@ class Measure(Method):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         """Score the examples of one or several attacks on one model."""
 
+    @classmethod
+    def has_worst_case(cls) -> bool:
+        """Whether it says which result of an attack is worse than another."""
+        return cls.damage is not Measure.damage
+
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         """How bad each result of an attack is for the model, (N,): the larger, the worse.
 

@@ -18,7 +18,7 @@ from invspec.data import Interval
 from invspec.report import provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
-from invspec.tasks import Perturb, Score, key, needs
+from invspec.tasks import Perturb, Score, key
 
 VALUES = ("value", "low", "high", "n")
 PASSES = ("forwards", "backwards")
@@ -46,7 +46,8 @@ def _values(interval: Interval | None) -> dict[str, Any]:
 
 
 def _cost(goal: Score, store: Artifacts) -> dict[str, Any]:
-    attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
+    judged = [part for parts in goal.of for part in parts]
+    attacks = [*judged, *(part.source for part in judged if part.source is not None)]
     tasks = {"train": [goal.train], "perturb": attacks, "score": [goal]}
     seconds = {
         f"seconds_{verb}": provenance.seconds(store, behind) for verb, behind in tasks.items()
