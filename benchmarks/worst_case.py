@@ -70,7 +70,9 @@ def measured(case: Case, images: int, store: Store) -> dict[str, float]:
     list(execute([cell.goal for cell in plan.cells], store, LocalExecutor()))
     accuracies: dict[str, float] = {}
     for cell in plan.cells:
-        (row,) = store.load(cell.goal).rows
+        rows = store.load(cell.goal).rows
+        assert rows is not None
+        (row,) = rows
         assert row.outcomes is not None
         accuracies[str(cell.coords["measure"])] = float(row.outcomes.values.double().mean())
     return accuracies
