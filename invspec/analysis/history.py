@@ -79,7 +79,7 @@ class Descriptions:
                 self._describe(task.attack),
                 self._describe(task.sample),
                 task.precision,
-                task.after is not None,
+                _start(task.after is not None, task.source is not None),
                 stop - start,
             )
         return self._searches[task]
@@ -92,6 +92,11 @@ class Descriptions:
         if id(value) not in self._described:
             self._described[id(value)] = (value, described(plain(value)))
         return self._described[id(value)][1]
+
+
+def _start(has_smaller: bool, has_source: bool) -> str:
+    """From what an attack starts, as a Search names it."""
+    return "moved" if has_source else "smaller" if has_smaller else ""
 
 
 def _count(dataset: Dataset) -> int:
@@ -171,7 +176,7 @@ class History:
             self._describe(body["attack"]),
             self._describe(body["sample"]),
             body["precision"],
-            "after" in body,
+            _start("after" in body, "source" in body),
             stop - start,
         )
 

@@ -60,13 +60,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Search:
-    """The parts of an attack on some examples. starts: it starts from another attack's result."""
+    """The parts of an attack on some examples.
+
+    starts: "smaller" if it starts from its result in a smaller set, "moved" if it only judges the
+    images of another net, else empty.
+    """
 
     training: Training
     attack: Described
     sample: Described
     precision: str
-    starts: bool
+    starts: str
     examples: int
 
 
@@ -120,7 +124,7 @@ def _training_texts(parts: Training) -> tuple[Likeness, ...]:
 
 def _search_texts(parts: Search) -> tuple[Likeness, ...]:
     attack, sample, training = parts.attack, parts.sample, _training_texts(parts.training)
-    how = (parts.precision, str(parts.starts))
+    how = (parts.precision, parts.starts)
     return (
         (*training[0], attack.exact, sample.exact, *how),
         (*training[1], attack.unscaled, sample.unscaled, *how),

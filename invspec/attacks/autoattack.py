@@ -42,7 +42,8 @@ class AutoAttack(Attack):
     Raises: InvspecError if the model has fewer classes than the dlr loss needs: four for the
     targeted one, three for the one of suite rand.
 
-    Deviates from the authors' code: with at most `targets` classes, all classes but y are targets.
+    Deviates from the authors' code: with at most `targets` classes, all classes but y are targets;
+    with eot, the logits that decide whether an image is misclassified are means, too.
     """
 
     sweep_field: ClassVar[str | None] = "eps"

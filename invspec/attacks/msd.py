@@ -15,6 +15,7 @@ from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move
+from invspec.search.fields import Eot
 from invspec.search.search import Search
 
 
@@ -79,6 +80,7 @@ class MSD(Attack):
         default=False,
         description="as the authors' code: l1 moves no entry at 0 or 1; losses below 0 are ignored",
     )
+    eot: Eot = None
 
     @model_validator(mode="after")
     def _sparsity_in_order(self) -> Self:
@@ -88,7 +90,7 @@ class MSD(Attack):
         return self
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        search, objective = Search(model, batch), LOSSES[self.loss]
+        search, objective = Search(model, batch, eot=self.eot), LOSSES[self.loss]
         settings = [ball for ball in self.balls if ball.eps > 0]
         if not settings:
             return search.result()

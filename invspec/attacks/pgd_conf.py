@@ -16,6 +16,7 @@ from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, size, steepest
 from invspec.ops.types import Norm
 from invspec.search.ball import Ball, at_length, eps_0_skips_model
+from invspec.search.fields import Eot
 from invspec.search.search import Search
 
 Place = Literal["zero", "uniform_norm", "gaussian"]
@@ -65,6 +66,7 @@ class PGDConf(Attack):
         description="first image: zero (x), uniform_norm, gaussian, or random (one of the three)",
     )
     restarts: int = Field(default=1, ge=1, description="number of runs; the best is kept")
+    eot: Eot = None
 
     @model_validator(mode="after")
     def _restarts_that_differ(self) -> Self:
@@ -76,7 +78,7 @@ class PGDConf(Attack):
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
-        search, ball = Search(model, batch), Ball(self.norm, self.eps, batch.bounds)
+        search, ball = Search(model, batch, eot=self.eot), Ball(self.norm, self.eps, batch.bounds)
         for _ in range(self.restarts):
             x_adv, value = self._climb(search, ball, self._start(batch.x, ball, rng))
             search.offer(x_adv, value)

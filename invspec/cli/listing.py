@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from invspec.kinds import Attack, Method
+    from invspec.kinds import Attack, Measure, Method
     from invspec.registry.cards import Card, Kind
 
 Fields = dict[str, "FieldInfo"]  # by the names that a spec uses
@@ -75,9 +75,20 @@ def _page(console: Console, kind: Kind, name: str) -> None:
         table.add_row(*map(escape, cells))
     if fields:
         console.print(table)
+    if kind == "measure":
+        console.print(_attacks_read(cast("type[Measure]", method)), markup=False)
     console.print("\nin a spec:", markup=False)
     for line in example(kind, name).splitlines():
         console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _attacks_read(measure: type[Measure]) -> str:
+    """The number of attacks in `of`."""
+    least, most = measure.takes
+    if most > 1:
+        return f"of {least} attacks" if least == most else f"of {least} to {most} attacks"
+    several = "; of several, each example counts with the worst result"
+    return f"of one attack{several if measure.has_worst_case() else ''}"
 
 
 def fields_of(method: type[Method]) -> Fields:

@@ -51,6 +51,11 @@ class Measure(Method):
         Outcomes are numbers within their range. The global generators are seeded meanwhile.
         """
 
+    @classmethod
+    def has_worst_case(cls) -> bool:
+        """Whether it says which result of an attack is worse than another."""
+        return cls.damage is not Measure.damage
+
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         """How bad each result of an attack is for the model, (N,): the larger, the worse.
 

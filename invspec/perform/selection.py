@@ -92,7 +92,7 @@ def worst(attacks: Sequence[Examples], damages: Sequence[Tensor]) -> Examples:
         for name, value in first.settings.items()
         if all(name in other.settings and other.settings[name] == value for other in others)
     }
-    judged = judged_from(tensors)
+    judged = judged_from(Worst([vars(attacked.judged) for attacked in attacks], choice))
     return replace(first, judged=judged, tensors=tensors, settings=settings, path_promise=None)
 
 

@@ -43,7 +43,7 @@ def summary(spec: Spec, measure: str) -> str:
 
 
 def attacks(spec: Spec, measure: str) -> str:
-    """The attacks of a measure: pgd (made on lenet, standard), or the worst of pgd, square."""
+    """The attacks of a measure in words: the worst of pgd, moved (made on lenet, standard)."""
     entry = spec.entries["measures"][measure]
     labels = [_attack(spec, label) for label in entry.of]
     return f"the worst of {', '.join(labels)}" if is_worst_case(entry) else " and ".join(labels)

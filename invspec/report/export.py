@@ -21,7 +21,7 @@ from invspec.report.contents import Report
 from invspec.report.format import expectation
 from invspec.report.reproduction import recipe
 from invspec.report.table import Table
-from invspec.tasks import Perturb, Score, key, needs
+from invspec.tasks import Perturb, Score, key
 
 VALUES = ("value", "low", "high", "n")
 BESIDE = ("published", "difference", "difference_low", "difference_high", "agrees")
@@ -76,7 +76,8 @@ def _values(interval: Interval | None) -> dict[str, Any]:
 
 
 def _cost(goal: Score, store: Artifacts) -> dict[str, Any]:
-    attacks = [task for task in needs(goal) if isinstance(task, Perturb)]
+    judged = [part for parts in goal.of for part in parts]
+    attacks = [*judged, *(part.source for part in judged if part.source is not None)]
     tasks = {"train": [goal.train], "perturb": attacks, "score": [goal]}
     seconds = {
         f"seconds_{verb}": provenance.seconds(store, behind) for verb, behind in tasks.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from invspec.kinds import Sample
 from invspec.registry import messages
@@ -84,17 +84,13 @@ class Entry(Section):
     several `threads`.
     """
 
-    # `from` is a keyword of Python
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True
-    )
-
     use: str | None = None
     of: Labels | None = None
     union: Flag | None = None
     correct_in_all: Flag | None = None
     oracle: Oracle | None = None
     sample: Sample | None = None
+    # `from` is a keyword of Python
     source: Source | None = Field(default=None, alias="from")
     independent: Flag | None = None
     threads: Threads | None = None

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from invspec.attacks.apgd import APGD
 from invspec.attacks.autoattack import AutoAttack
 from invspec.attacks.fgsm import FGSM
+from invspec.attacks.msd import MSD, BallSettings
 from invspec.attacks.pgd import PGD
+from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
@@ -22,11 +24,13 @@ ATTACKS: list[Attack] = [
     PGD(eps=EPS, steps=5, restarts=2, eot=20),
     PGD(eps=2, norm="l2", steps=10, eot=20),
     FGSM(eps=EPS, eot=20),
+    PGDConf(eps=EPS, steps=10, step_size=0.03, eot=20),
+    MSD(balls=(BallSettings(norm="linf", eps=EPS),), steps=10, eot=20),
     APGD(eps=EPS, steps=10, eot=20),
     APGD(eps=EPS, steps=10, loss="dlr_targeted", targets=2, eot=20),
     AutoAttack(eps=EPS, steps=10, suite="rand"),
 ]
-NAMES = ["pgd", "restarts", "l2", "fgsm", "apgd", "apgd_targeted", "rand"]
+NAMES = ["pgd", "restarts", "l2", "fgsm", "conf", "msd", "apgd", "apgd_targeted", "rand"]
 
 
 class NoisyLinear(nn.Module):
@@ -66,7 +70,7 @@ def left(attack: Attack, batch: Batch) -> float:
     return float(net.margin(result.x_adv, batch.y).mean())
 
 
-@pytest.mark.parametrize("attack", ATTACKS[:4], ids=NAMES[:4])
+@pytest.mark.parametrize("attack", ATTACKS[:6], ids=NAMES[:6])
 def test_a_mean_of_passes_finds_what_one_noisy_pass_does_not(attack: Attack, batch: Batch) -> None:
     once = attack.model_copy(update={"eot": None})
     start = float(NoisyLinear(0).margin(batch.x, batch.y).mean())
@@ -80,7 +84,7 @@ def test_every_pass_is_counted(attack: Attack, batch: Batch) -> None:
     assert net.passes == result.forwards.sum() > 0
 
 
-@pytest.mark.parametrize("attack", ATTACKS[:6], ids=NAMES[:6])
+@pytest.mark.parametrize("attack", ATTACKS[:8], ids=NAMES[:8])
 def test_for_a_net_without_draws_a_mean_of_passes_changes_next_to_nothing(
     attack: Attack, batch: Batch
 ) -> None:

@@ -95,8 +95,8 @@ class Turned(nn.Module):
         return self.encode(x)[0]
 
 
-def score(name, device="cpu", absent=None):
-    """The measure's scores with nets on a device; judged examples are on the CPU, as in a run.
+def inputs(name, device="cpu", absent=None):
+    """The measure with a net on a device, and the examples that it reads, on the CPU as in a run.
 
     absent: what the measure gets in place of a net.
     """
@@ -117,6 +117,12 @@ def score(name, device="cpu", absent=None):
         of = sweep(one) if measure.takes_sweep else [one] * measure.takes[0]
     model = model.to(device) if absent is None else absent
     of = [replace(taken, oracle=moved(taken.oracle, device)) for taken in of]
+    return measure, model, of
+
+
+def score(name, device="cpu", absent=None):
+    """The measure's scores."""
+    measure, model, of = inputs(name, device, absent)
     return measure.score(model, *of)
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from measure_toys import MEASURES, N, score
+from measure_toys import MEASURES, N, inputs, score
 from shown import shown
 
 from invspec.perform.score import Absent
+from invspec.perform.selection import worst
 from invspec.registry.methods import resolve
 
 
@@ -64,3 +65,25 @@ def test_a_measure_that_does_not_want_the_model_scores_without_one(name):
 
 def test_measures_of_stored_outcomes_do_not_want_the_model():
     assert {"accuracy", "fooling_rate", "robust_error", "subspace_angle"} <= set(READERS)
+
+
+WORST = [name for name in MEASURES if resolve("measure", name).has_worst_case()]
+
+
+def test_these_measures_have_a_worst_case():
+    assert {"accuracy", "fooling_rate", "top_k_error", "boundary_distance", "success_rate"} <= {
+        *WORST
+    }
+    assert not {"robust_error", "image_grid", "brittleness", "path_validity"} & {*WORST}
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_a_worst_case_ranks_every_result_and_can_be_scored(name):
+    measure, model, of = inputs(name)
+    assert measure.takes[1] == 1
+    net = model if measure.wants_model else Absent()
+    damage = measure.damage(net, of[0])
+    assert damage.shape == of[0].judged.index.shape
+    assert not damage.isnan().any()
+    twice = [worst([attacked, attacked], [damage, damage]) for attacked in of]
+    assert measure.score(net, *twice).rows == measure.score(net, *of).rows

@@ -23,6 +23,22 @@ def test_the_tasks_of_a_spec_are_read_back(name):
         assert needs(copied) == needs(task)
 
 
+SEVERAL = tiny(
+    models={"linear": {}, "mlp": {}},
+    attacks={"pgd": {}, "moved": {"use": "pgd", "from": {"model": "mlp", "defence": "standard"}}},
+    measures={"worst": {"use": "accuracy", "of": ["pgd", "moved"], "correct_in_all": True}},
+    train=[{"dataset": "fake", "model": ["linear", "mlp"], "defence": "standard"}],
+)
+
+
+def test_the_worst_of_an_attack_and_a_transfer_attack_is_read_back():
+    for task in planned(SEVERAL).tasks:
+        copied = from_json(to_json(task))
+        assert copied == task
+        assert key(copied) == key(task)
+        assert needs(copied) == needs(task)
+
+
 def test_users_methods_are_read_where_their_folder_is_registered():
     task = score(perturb(toys.Shift(by=0.5), sample=Sample(limit=3)))
     with registered():

@@ -44,6 +44,7 @@ def test_an_identity_changes_with_the_class_the_version_and_every_field() -> Non
         "random_start": False,
     }
     other |= {"restarts": 2, "loss": "margin", "label": "predicted", "eps_space": "standardised"}
+    other |= {"eot": 3}
     changed = [PGD(**{name: value}).identity for name, value in other.items()]
     changed.append(PGD(norm="l1", sparsity=2).identity)
     assert set(PGD.model_fields) == {*other, "sparsity"}

@@ -101,8 +101,10 @@ def test_batch_size_changes_no_judged_number(batch_size: int) -> None:
 
 def test_measures_see_the_net_that_judged() -> None:
     runtime, attacked = Memory(), perturb(PGD(eps=0.1, steps=3), NOISY)
-    (row,) = runtime.load(score(attacked, measure=TopKError(k=1))).rows
+    rows = runtime.load(score(attacked, measure=TopKError(k=1))).rows
     judged = runtime.load(attacked).tensors
+    assert rows is not None
+    (row,) = rows
     assert row.outcomes is not None
     assert row.outcomes.values.equal(judged["prediction_adv"] != judged["y"])
 

@@ -130,7 +130,9 @@ ATTACKS = (toys.Shift(by=0.5), toys.Noise(), PGD(eps=0.03, steps=5))
 
 
 def outcomes(task: Score) -> Tensor:
-    (row,) = Memory().load(task).rows
+    rows = Memory().load(task).rows
+    assert rows is not None
+    (row,) = rows
     assert row.outcomes is not None
     return row.outcomes.values
 
@@ -179,7 +181,9 @@ def test_nets_are_compared_on_the_images_that_both_classify_correctly() -> None:
     assert 0 < known.sum() < min(int(result.judged.correct.sum()) for result in results)
     for net, result in zip(nets, results, strict=True):
         task = replace(score(net, measure=FoolingRate()), correct_in=common)
-        (row,) = Memory().load(task).rows
+        rows = Memory().load(task).rows
+        assert rows is not None
+        (row,) = rows
         assert row.outcomes is not None
         assert row.outcomes.index.equal(result.judged.index[known])
         assert row.outcomes.values.equal(result.judged.changed[known])

@@ -30,9 +30,9 @@ def test_an_entry_is_split_into_its_own_keys_and_the_fields_of_its_method() -> N
         of=("pgd", "apgd"), union=True, correct_in_all=True, fields={"clean": True}
     )
     keys = {"from": {"model": "linear", "defence": "standard"}, "source": "a field"}
-    assert written(attacks={"mine": keys}).attacks["mine"] == Entry(
-        source=Source(model="linear", defence="standard"), fields={"source": "a field"}
-    )
+    entry = written(attacks={"mine": keys}).attacks["mine"]
+    assert entry.source == Source(model="linear", defence="standard")
+    assert entry.fields == {"source": "a field"}
 
 
 def test_an_empty_entry_has_no_fields() -> None:

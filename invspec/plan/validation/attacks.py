@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from invspec.errors import SpecError, suggest
-from invspec.kinds import Attack, Measure
+from invspec.kinds import Attack
 from invspec.plan import alignment, coordinates
 from invspec.plan.products import is_worst_case
 from invspec.spec.document import Steps
@@ -46,11 +46,6 @@ def net_problems(spec: Spec, net: Net, noun: str, path: Steps) -> Iterator[SpecE
             message = f"{article} {noun} must be one model; {part} {label} is swept"
             hint = f"add a {part} without a sweep for the {noun}"
             yield SpecError(message, hint=hint, path=(*path, part))
-
-
-def has_worst_case(measure: Measure) -> bool:
-    """Whether a measure says which of several results is the worst."""
-    return type(measure).damage is not Measure.damage
 
 
 def _worst_case_problems(spec: Spec, measure: Resolved, path: Steps) -> Iterator[SpecError]:

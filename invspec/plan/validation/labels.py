@@ -8,7 +8,7 @@ from typing import cast
 from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure
 from invspec.plan.products import is_worst_case
-from invspec.plan.validation.attacks import has_worst_case, net_problems
+from invspec.plan.validation.attacks import net_problems
 from invspec.spec.document import Steps
 from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec
@@ -27,7 +27,7 @@ def _measure_problems(spec: Spec, label: str, measure: Resolved) -> Iterator[Spe
     method = cast(Measure, measure.variants[0].method)
     least, most = method.takes
     if not (
-        least <= len(measure.of) <= most or (is_worst_case(measure) and has_worst_case(method))
+        least <= len(measure.of) <= most or (is_worst_case(measure) and method.has_worst_case())
     ):
         count = f"{least}" if least == most else f"{least} to {most}"
         noun = "attack" if most == 1 else "attacks"
