@@ -35,13 +35,15 @@ def save(store: Store, call: Call) -> None:
         "registry": [str(folder.resolve()) for folder in call.registry or ()],
     }
     with disk.writing(store.root):
-        (store.root / FILE).write_text(json.dumps({**call._asdict(), **absolute}, indent=1))
+        (store.root / FILE).write_text(
+            json.dumps({**call._asdict(), **absolute}, indent=1), encoding="utf-8"
+        )
 
 
 def load(store: Store) -> Call:
     """The arguments of the last run. Raises SpecError if they cannot be read."""
     try:
-        saved: Any = json.loads((store.root / FILE).read_text())
+        saved: Any = json.loads((store.root / FILE).read_text(encoding="utf-8"))
         folders = [Path(folder) for folder in saved["registry"]]
         return Call(saved["spec"], saved["scale"], saved["set"], saved["smoke"], folders)
     except (OSError, ValueError, KeyError, TypeError):

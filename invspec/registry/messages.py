@@ -75,7 +75,15 @@ def _explained(
             _expected(error) for error in same if error["type"] != "value_error"
         )
         message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
-        yield SpecError(message, path=path)
+        yield SpecError(message, hint=_bool_hint(first["input"]), path=path)
+
+
+def _bool_hint(value: Any) -> str:
+    """What to do about a word that YAML reads as true or false where text is expected."""
+    if not isinstance(value, bool):
+        return ""
+    words = "yes, on and true" if value else "no, off and false"
+    return f"YAML reads {words} as {str(value).lower()}; quote the word if it is text"
 
 
 def _as_written(path: Iterable[str | int], written: Any) -> Path:
