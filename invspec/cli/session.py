@@ -76,13 +76,12 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
 
     seen = Snapshot(store)
     report, name = contents.report(planned, seen), planned.spec.name
-    page = output or store.root / "reports" / name
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
-            print(f"page: {render.write(report, page)}")
+            print(f"page: {render.write(report, output or _shelf(planned, store))}")
         case "html":
-            print(render.write(report, page))
+            print(render.write(report, output or _shelf(planned, store)))
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
@@ -96,6 +95,13 @@ def show(planned: Plan, store: Store, format: str, output: Path | None) -> None:
         case _:
             hint = "expected rich, csv, json, latex or html"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
+
+
+def _shelf(planned: Plan, store: Store) -> Path:
+    """The folder of the plan's page in the store."""
+    from invspec.report.pages import shelf
+
+    return shelf.folder(planned.spec, store.root / "reports")
 
 
 def _deliver(text: str, output: Path | None, name: str) -> None:

@@ -45,10 +45,14 @@ class Plan:
 
     @cached_property
     def names(self) -> dict[Task, str]:
-        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0."""
+        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0.
+
+        With several data sets each name has its own: train stdcnn (mnist), ...
+        """
         names: dict[Task, str] = {}
+        datasets = {_words(cell, cell.coords["dataset"]) for cell in self.cells}
         for cell in self.cells:
-            for task, name in _named(cell):
+            for task, name in _named(cell, with_dataset=len(datasets) > 1):
                 names.setdefault(task, name)
         return names
 
@@ -72,11 +76,13 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
         ordered[task] = None
 
 
-def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
+def _named(cell: Cell, with_dataset: bool) -> Iterator[tuple[Task, str]]:
     """The tasks of a cell with their names."""
     seed = f"seed {cell.goal.train.seed}"
-    model, defence = (_words(cell, cell.coords[part]) for part in ("model", "defence"))
-    trained = f"{model}, {defence}, {seed}"
+    parts = ("dataset", "model", "defence")
+    dataset, model, defence = (_words(cell, cell.coords[part]) for part in parts)
+    data = f" ({dataset})" if with_dataset else ""
+    trained = f"{model}{data}, {defence}, {seed}"
     yield cell.goal.train, f"train {trained}"
     labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
     if count > len(labels):  # the measure takes a whole sweep
@@ -86,7 +92,7 @@ def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
         for part in parts:
             yield part, f"{words} {part.part[0]}-{part.part[1]} on {trained}"
     if cell.goal.oracle is not None:
-        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, {seed}"
+        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
     yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
 
 

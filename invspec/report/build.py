@@ -71,7 +71,7 @@ class Builder:
                 for labels, row in _in_spec_order(cells)
             ),
             headings={name: units.heading(spec, name) for name in (*rows, columns)},
-            fixed=dict(layout.at),
+            fixed={**self._only_dataset(selected, (*rows, columns)), **layout.at},
             figure=layout.figure,
             legend=layout.legend,
             metric=units.metric(spec, layout),
@@ -91,6 +91,13 @@ class Builder:
             labels = tuple(group.coords.get(name) for name in rows)
             cells.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
         return cells
+
+    def _only_dataset(self, selected: Sequence[Group], shown: Sequence[str]) -> dict[str, Scalar]:
+        """The data set of a table, where the spec has several and no label says which."""
+        datasets = {group.coords["dataset"] for group in selected}
+        several = len(self.plan.coordinates()["dataset"]) > 1
+        is_named = "dataset" in shown or len(datasets) != 1
+        return {"dataset": datasets.pop()} if several and not is_named else {}
 
     def _against(
         self, layout: Layout, rows: tuple[str, ...], row_labels: Set[RowLabels]

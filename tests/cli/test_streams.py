@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Standard streams of narrow encodings, full disks and closed pipes."""
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ attacks: {pgd: {eps: {sweep: [2/255, 0.1]}, steps: 2, sample: {limit: 8}}}
 measures: {accuracy: {of: pgd}}
 train: [{dataset: fake, model: linear, defence: standard}]
 claims:
-  - {says: "Genauigkeit fällt † ≥ ε", compare: {measure: accuracy, of: {pgd.eps: 0.1}, to: {pgd.eps: 2/255}}, expect: {difference: {below: 0}}}
+  - says: "Genauigkeit fällt † ≥ ε"
+    compare: {measure: accuracy, of: {pgd.eps: 0.1}, to: {pgd.eps: 2/255}}
+    expect: {difference: {below: 0}}
 """
 MAIN = "from invspec.cli.app import main; main()"
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

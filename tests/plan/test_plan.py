@@ -533,6 +533,34 @@ train: [{dataset: fake, model: net, defence: turned}]
     ]
 
 
+@pytest.mark.parametrize(
+    ("datasets", "labels", "named"),
+    [
+        ("{a: {use: fake}}", "a", [""]),
+        ("{a: {use: fake}, b: {use: fake, classes: 4}}", "[a, b]", [" (a)", " (b)"]),
+        ("{a: {use: fake, classes: {sweep: [3, 4]}}}", "a", [" (a classes 3)", " (a classes 4)"]),
+        # the second is not used
+        ("{a: {use: fake}, b: {use: fake, classes: 4}}", "a", [""]),
+    ],
+)
+def test_tasks_name_their_data_set_where_there_are_several(datasets, labels, named):
+    text = f"""
+title: toy
+datasets: {datasets}
+models: {{net: {{use: linear}}}}
+defences: {{plain: {{use: standard}}}}
+attacks: {{pgd: {{}}}}
+measures: {{accuracy: {{of: pgd}}}}
+train: [{{dataset: {labels}, model: net, defence: plain}}]
+"""
+    names = planner.plan(resolve.resolve(document.parse(text, "toy.yaml"))).names.values()
+    trained = [name for name in names if name.startswith("train ")]
+    assert trained == [f"train net{data}, plain, seed 0" for data in named]
+    assert {name for name in names if name.startswith("accuracy")} == {
+        f"accuracy on net{data}, plain, seed 0" for data in named
+    }
+
+
 # ─ sweeps whose values share work ─────────────────────────────────────────────────────
 
 

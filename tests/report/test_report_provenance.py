@@ -1,5 +1,7 @@
 import json
 
+import re
+
 import pytest
 from report_toys import half
 from toy_specs import SWEEPS
@@ -77,4 +79,4 @@ def test_the_command_repeats_scale_and_settings(tmp_path):
     small = overlay.load(path, scale="small", settings=["attacks.pgd.steps=10"]).smoke()
     options = "--scale small --set attacks.pgd.steps=10 --smoke"
     assert provenance.command(small) == f"invspec run {path} {options}"
-    assert small.name == "toy-small-smoke"
+    assert re.fullmatch("toy-small-[0-9a-f]{8}-smoke", small.name)
