@@ -151,7 +151,7 @@ class History:
         return parts
 
     def _body(self, verb: str, key: str) -> Any:
-        return json.loads((self.store.at(verb, key) / "task.json").read_text())
+        return json.loads((self.store.at(verb, key) / "task.json").read_text(encoding="utf-8"))
 
     def _training(self, body: Any) -> Training:
         defence = body["defence"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import cross_entropy, dlr, dlr_targeted
+from invspec.ops.losses import cross_entropy, dlr, dlr_targeted, least_classes
 from invspec.ops.norms import per_example
 from invspec.search.ball import Ball, eps_0_skips_model, random_direction
 from invspec.search.fields import Eot
@@ -71,6 +71,10 @@ class APGD(Attack):
         description="loss dlr_targeted: number of target classes, at most classes - 1",
     )
     eot: Eot = None
+
+    @property
+    def least_classes(self) -> int:
+        return least_classes(self.loss)
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

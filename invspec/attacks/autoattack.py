@@ -69,6 +69,10 @@ class AutoAttack(Attack):
         few = {"queries": min(self.queries, 10), "targets": min(self.targets, 2)}
         return super().smoke().model_copy(update=few)
 
+    @property
+    def least_classes(self) -> int:
+        return max(attack.least_classes for attack in self.stages)
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, eot=self._eot)

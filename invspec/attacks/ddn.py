@@ -11,7 +11,7 @@ from torch import nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss
+from invspec.ops.losses import LOSSES, Loss, least_classes
 from invspec.ops.norms import per_example, size, steepest
 from invspec.search.fields import Rivals
 from invspec.search.gradients import Objective
@@ -52,6 +52,10 @@ class DDN(MinimalNorm):
     )
     steps: int = Field(default=100, ge=1, description="number of updates")
     rivals: Rivals = 0
+
+    @property
+    def least_classes(self) -> int:
+        return least_classes(self.loss)
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm, self.levels)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss
+from invspec.ops.losses import LOSSES, Loss, least_classes
 from invspec.ops.norms import per_example, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move
@@ -88,6 +88,10 @@ class MSD(Attack):
         if not 1 <= least <= most:
             raise ValueError(f"expected sparsity as [least, most], found [{least}, {most}]")
         return self
+
+    @property
+    def least_classes(self) -> int:
+        return least_classes(self.loss)
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, objective = Search(model, batch, eot=self.eot), LOSSES[self.loss]

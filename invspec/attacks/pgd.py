@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels, Standardised
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss
+from invspec.ops.losses import LOSSES, Loss, least_classes
 from invspec.ops.norms import project, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move, eps_0_skips_model
@@ -101,6 +101,10 @@ class PGD(Attack):
         if name in ("eps", "step_size") and self.eps_space == "standardised":
             return "standardised pixels"
         return super().unit_of(name)
+
+    @property
+    def least_classes(self) -> int:
+        return least_classes(self.loss)
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

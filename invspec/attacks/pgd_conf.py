@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss
+from invspec.ops.losses import LOSSES, Loss, least_classes
 from invspec.ops.norms import per_example, size, steepest
 from invspec.ops.types import Norm
 from invspec.search.ball import Ball, at_length, eps_0_skips_model
@@ -75,6 +75,10 @@ class PGDConf(Attack):
                 f"with start zero all {self.restarts} restarts are equal; set another start"
             )
         return self
+
+    @property
+    def least_classes(self) -> int:
+        return least_classes(self.loss)
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -10,7 +10,7 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss
+from invspec.ops.losses import LOSSES, Loss, least_classes
 from invspec.registry.fields import AttackField
 from invspec.search.search import Search
 
@@ -53,6 +53,11 @@ class UnionMax(Attack):
     @property
     def wants_target(self) -> bool:
         return any(attack.wants_target for attack in self.attacks)
+
+    @property
+    def least_classes(self) -> int:
+        compared = least_classes(self.loss) if len(self.attacks) > 1 else 2
+        return max(compared, *(attack.least_classes for attack in self.attacks))
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch)

@@ -5,16 +5,30 @@ Nothing heavy is imported before it is needed: help, completion and `list` answe
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 from typing import Annotated
 
 import typer
 
 from invspec import __version__
-from invspec.cli import doctor, plan, report, reproduce, run, samples, schema, store, validate
+from invspec.cli import (
+    doctor,
+    plan,
+    report,
+    reproduce,
+    run,
+    samples,
+    schema,
+    store,
+    streams,
+    validate,
+)
 from invspec.cli import list as listing
 from invspec.errors import InvspecError
+
+# Errors of writing to a stream.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)
 
 app = typer.Typer(
     help="Is this classifier too sensitive, too invariant, or both?",
@@ -35,7 +49,11 @@ app.add_typer(store.app, name="store")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 a task failed, 2 bad spec or option, 130 interrupted."""
+    """Run a command and exit: 0 done, 1 a task failed, 2 bad spec or option, 130 interrupted.
+
+    Also 1 if the output cannot be written: the pipe was closed, or its disk is full.
+    """
+    streams.prepare()
     try:
         try:
             app(arguments, prog_name="invspec")
@@ -47,7 +65,13 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"error: {part}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence_stdout()
+        sys.exit(1)
+    except OSError as problem:
+        if problem.errno not in UNWRITABLE or problem.filename is not None:
+            raise
+        streams.silence_stdout()
+        print(f"error: cannot write the output: {problem.strerror}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -37,13 +37,15 @@ def save(store: Store, call: Call) -> None:
         "data": str(call.data.resolve()) if call.data else None,
     }
     with disk.writing(store.root):
-        (store.root / FILE).write_text(json.dumps({**call._asdict(), **absolute}, indent=1))
+        (store.root / FILE).write_text(
+            json.dumps({**call._asdict(), **absolute}, indent=1), encoding="utf-8"
+        )
 
 
 def load(store: Store) -> Call:
     """The arguments of the last run. Raises SpecError if they cannot be read."""
     try:
-        saved: Any = json.loads((store.root / FILE).read_text())
+        saved: Any = json.loads((store.root / FILE).read_text(encoding="utf-8"))
         folders = [Path(folder) for folder in saved["registry"]]
         # earlier versions did not store it
         data = Path(saved["data"]) if saved.get("data") else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="a.b=value, set in the spec; repeatable")
 ]
 Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
+Strict = Annotated[bool, typer.Option("--strict", help="refuse doubtful settings, too")]
 Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 Registry = Annotated[
     list[Path] | None,
@@ -105,3 +107,9 @@ def store_at(root: Path, create: bool = False) -> Store:
     if not root.exists() and not create:
         raise SpecError(f"no folder {root}", where="--store", hint="`invspec run` creates it")
     return Store(root.resolve())
+
+
+def warn(doubts: Iterable[SpecError]) -> None:
+    """Print each distinct warning once, on stderr."""
+    for text in dict.fromkeys(map(str, doubts)):
+        print(f"warning: {text}", file=sys.stderr)

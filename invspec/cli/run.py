@@ -18,6 +18,7 @@ from invspec.cli.options import (
     Smoke,
     SpecName,
     StoreOption,
+    Strict,
 )
 
 Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one worker on each")]
@@ -75,6 +76,7 @@ def run(
     set: Set = None,
     smoke: Smoke = False,
     registry: Registry = None,
+    strict: Strict = False,
 ) -> None:
     """Run what is missing, with live progress, then report."""
     folders = options.call(registry, store, data)
@@ -98,6 +100,7 @@ def run(
 
         finished = options.store_at(store, create=True)
         plan = options.planned(spec, scale, set, smoke, registry, finished)
+        session.doubt(plan, strict)
         engine = choice.executor()
         plan = session.settled(plan, finished, choice.first_device)
         failed = session.run(plan, finished, engine, lease)

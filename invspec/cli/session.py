@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from invspec.cli import options, streams
 from invspec.cli.progress import Lines, Live
-from invspec.errors import InvspecError, SpecError
+from invspec.errors import InvspecError, SpecError, refuse
 from invspec.execution import choices, leases
 from invspec.execution.choices import Choices, Measure
 from invspec.execution.execute import execute
@@ -23,9 +25,17 @@ if TYPE_CHECKING:
     from invspec.report.provenance import Call
 
 
-def check(planned: Plan) -> None:
-    """Raise all problems of a plan before anything runs."""
-    validation.check(planned)
+def check(planned: Plan, store: Store | None = None) -> None:
+    """Raise all problems of a plan before anything runs. What a store has needs no files."""
+    validation.check(planned, lambda train: store is not None and train in store)
+
+
+def doubt(planned: Plan, strict: bool) -> None:
+    """Print the doubtful settings of a plan on stderr or, if strict, raise them."""
+    doubts = validation.warnings(planned)
+    if strict:
+        refuse(doubts)
+    options.warn(doubts)
 
 
 def settled(
@@ -35,7 +45,7 @@ def settled(
     chosen = Choices(store.root)
     unknown = [question for question in planned.answers if chosen.read(question) is None]
     if unknown:
-        check(planned)
+        check(planned, store)
     for question in unknown:
         print(f"measuring in which precision to {question}", file=sys.stderr)
         chosen.settle(question, device(), measure or choices.measure)
@@ -51,7 +61,7 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
 
     lease: seconds after which the tasks of another, silent run are taken over.
     """
-    check(planned)
+    check(planned, store)
     goals = [cell.goal for cell in planned.cells]
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)
@@ -75,22 +85,32 @@ def show(
 
     seen = Snapshot(store)
     report, name = contents.report(planned, seen, call), planned.spec.name
-    page = output or store.root / "reports" / name
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
-            print(f"page: {render.write(report, page)}")
+            print(f"page: {render.write(report, output or _shelf(planned, store))}")
         case "html":
-            print(render.write(report, page))
+            print(render.write(report, output or _shelf(planned, store)))
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
             _deliver(export.csv_text(report, seen), output, f"{name}.csv")
         case "json":
-            _deliver(export.json_text(report, seen), output, f"{name}.json")
+            content = export.json_text(report, seen)
+            if output is None and not streams.can_encode(content):
+                # escapes lose nothing, as other characters would
+                content = json.dumps(json.loads(content), indent=1) + "\n"
+            _deliver(content, output, f"{name}.json")
         case _:
             hint = "expected rich, csv, json, latex or html"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
+
+
+def _shelf(planned: Plan, store: Store) -> Path:
+    """The folder of the plan's page in the store."""
+    from invspec.report.pages import shelf
+
+    return shelf.folder(planned.spec, store.root / "reports")
 
 
 def _deliver(text: str, output: Path | None, name: str) -> None:

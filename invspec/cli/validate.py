@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import Registry, Scale, Set, Smoke
+from invspec.cli.options import Registry, Scale, Set, Smoke, Strict
 from invspec.errors import SpecError, refuse
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def validate(
     set: Set = None,
     smoke: Smoke = False,
     registry: Registry = None,
+    strict: Strict = False,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
 
@@ -39,7 +40,11 @@ def validate(
     problems: list[SpecError] = []
     for spec in specs:
         checked = list(plans(spec))
+        doubts = [doubt for plan in checked for doubt in _doubts(plan)]
         wrong = [problem for plan in checked for problem in _problems(plan)]
+        wrong += doubts if strict else []
+        if not strict:
+            options.warn(doubts)
         if not wrong and not isinstance(checked[0], SpecError):
             print(f"{spec}: {_summary(checked[0])}")
         problems += wrong
@@ -50,6 +55,12 @@ def _problems(plan: Plan | SpecError) -> Iterable[SpecError]:
     from invspec.plan import validation
 
     return plan.problems if isinstance(plan, SpecError) else validation.problems(plan)
+
+
+def _doubts(plan: Plan | SpecError) -> Iterable[SpecError]:
+    from invspec.plan import validation
+
+    return () if isinstance(plan, SpecError) else validation.warnings(plan)
 
 
 def _summary(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.files.digests import Sha256
-from invspec.files.state_dicts import load_weights
+from invspec.files.state_dicts import load_weights, require_weights
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
@@ -110,6 +110,11 @@ class LPIPSCCAT(PreparedTraining):
 
     def smoke(self) -> Self:
         return with_offline_distance(super().smoke()).model_copy(update={"features": None})
+
+    def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
+        if (net := self.features) is not None:
+            features = net.model.sketch(shape, classes)
+            require_weights(features, net.file, net.sha256, net.entry)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
         """The augmented batch, attacked within a drawn radius, with faded labels."""

@@ -9,6 +9,7 @@ from invspec.data import Curves, Journal, Split
 from invspec.files.digests import Sha256
 from invspec.files.state_dicts import load_weights, require_weights
 from invspec.ops.draws import Stream
+from invspec.ops.types import Shape
 from invspec.training.loaded import LoadedWeights
 
 
@@ -19,7 +20,8 @@ class Pretrained(LoadedWeights):
     shapes must be those of the model, or of the net inside its standardisation: names in published
     files start at 0.weight, not at net.0.weight. One prefix that all names share, such as `module.`
     of DataParallel or `_orig_mod.` of torch.compile, is taken off; the counters of batch
-    normalisation, num_batches_tracked, may be missing. Mean and standard deviation are fields of
+    normalisation, num_batches_tracked, may be missing. Names under another prefix are selected by
+    `entry`. Mean and standard deviation are fields of
     the model; the state dict does not contain them.
 
     The file must have the given SHA-256, because every result depends on the weights. A smoke run
@@ -36,10 +38,10 @@ class Pretrained(LoadedWeights):
     entry: str = Field(
         default="",
         description="entry of the file that holds the state dict, e.g. state_dict.0; "
-        "default: the whole file",
+        "or the prefix of the names to take; default: the whole file",
     )
 
-    def require_files(self, sketch: nn.Module) -> None:
+    def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
         require_weights(sketch, self.file, self.sha256, self.entry)
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:

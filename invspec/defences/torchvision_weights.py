@@ -10,10 +10,11 @@ from torchvision import models
 
 from invspec.data import Curves, Journal, Split
 from invspec.errors import InvspecError, suggest
-from invspec.files.published import published_weights
-from invspec.files.state_dicts import fill, state_dict_at
+from invspec.files.published import FETCH_AGAIN, local_file, published_weights
+from invspec.files.state_dicts import fill, outline_of, require_fit, state_dict_at
 from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, HasTorchvisionArch
 from invspec.ops.draws import Stream
+from invspec.ops.types import Shape
 from invspec.training.loaded import LoadedWeights
 
 
@@ -46,6 +47,15 @@ class TorchvisionWeights(LoadedWeights):
     @property
     def accepts(self) -> type:
         return HasTorchvisionArch
+
+    def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
+        # `accepts` refuses other nets
+        if not isinstance(sketch, HasTorchvisionArch):
+            return
+        if (local := local_file(published(sketch.arch, self.weights))) is not None:
+            path, digits = local
+            weights = outline_of(path, digits, hint=FETCH_AGAIN).weights
+            require_fit(sketch, _without_auxiliary_heads(weights, sketch.arch), path)
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         if not isinstance(model, HasTorchvisionArch):

@@ -146,11 +146,11 @@ def _probe(root: Path) -> tuple[float, float]:
     partial, final = disk.temporary(root, name), root / "partial" / f"{name}.probe"
     start = time.perf_counter()
     try:
-        partial.write_text(name)
+        partial.write_text(name, encoding="utf-8")
         disk.flush(partial)
         partial.rename(final)
         disk.flush(final.parent)
-        assert final.read_text() == name, f"{final} does not hold what was written"
+        assert final.read_text(encoding="utf-8") == name, f"{final} does not hold what was written"
         return time.perf_counter() - start, final.stat().st_mtime - time.time()
     finally:
         partial.unlink(missing_ok=True)

@@ -21,12 +21,12 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write made.json: facts, versions, surroundings, and the digest of every other file."""
     digests = {path.name: disk.sha256(path) for path in sorted(folder.iterdir())}
     made = {**facts, **versions(), **surroundings.facts(), "sha256": digests}
-    (folder / FILE).write_text(json.dumps(made, indent=1) + "\n")
+    (folder / FILE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> dict[str, Any]:
     """The content of made.json. Raises OSError or ValueError if it cannot be read."""
-    return json.loads((folder / FILE).read_text())
+    return json.loads((folder / FILE).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def _commit() -> str:
     try:
         if git.is_file():
             # a worktree: the file names its folder, which names the repository's own
-            git = Path(git.read_text().removeprefix("gitdir: ").strip())
-            return _commit_in(git, git / (git / "commondir").read_text().strip())
+            git = Path(git.read_text(encoding="utf-8").removeprefix("gitdir: ").strip())
+            return _commit_in(git, git / (git / "commondir").read_text(encoding="utf-8").strip())
         return _commit_in(git, git)
     except OSError:
         return "none"
@@ -86,11 +86,13 @@ def _commit() -> str:
 
 def _commit_in(git: Path, common: Path) -> str:
     """The commit of a folder with HEAD; branches are in the repository's own folder."""
-    head = (git / "HEAD").read_text().strip()
+    head = (git / "HEAD").read_text(encoding="utf-8").strip()
     if not head.startswith("ref: "):
         return head
     branch = head.removeprefix("ref: ")
     if (common / branch).is_file():
-        return (common / branch).read_text().strip()
-    packed = (line.split() for line in (common / "packed-refs").read_text().splitlines())
+        return (common / branch).read_text(encoding="utf-8").strip()
+    packed = (
+        line.split() for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines()
+    )
     return next((fields[0] for fields in packed if fields[1:] == [branch]), "none")

@@ -58,7 +58,7 @@ def read(json_path: Path, tensor: Callable[[str], Tensor]) -> tuple[Row, ...]:
 
     Raises: ValueError and the like if its files hold no valid rows.
     """
-    bodies: list[dict[str, Any]] = json.loads(json_path.read_text())
+    bodies: list[dict[str, Any]] = json.loads(json_path.read_text(encoding="utf-8"))
     index_of = cache(lambda place: tensor(f"{ROW}{place}.index"))
     return tuple(
         Row(

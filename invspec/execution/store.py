@@ -127,11 +127,15 @@ class Store:
         bodies, outcomes = rows.written(artifact.rows or ())
         save_file({**artifact.tensors, **outcomes}, folder / PAYLOAD[verb(task)])
         if artifact.rows is not None:
-            (folder / "rows.json").write_text(json.dumps(bodies, indent=1, allow_nan=False) + "\n")
+            (folder / "rows.json").write_text(
+                json.dumps(bodies, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            )
         if artifact.curves is not None:
             curves = {name: list(numbers) for name, numbers in artifact.curves.items()}
-            (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False) + "\n")
-        (folder / "task.json").write_text(canonical(task))
+            (folder / "curves.json").write_text(
+                json.dumps(curves, allow_nan=False) + "\n", encoding="utf-8"
+            )
+        (folder / "task.json").write_text(canonical(task), encoding="utf-8")
         provenance.write(folder, facts)
         disk.flush_all(folder.iterdir())
 
@@ -218,7 +222,7 @@ def _damaged(folder: Path, problem: Exception) -> InvspecError:
 
 def _curves(path: Path) -> Curves:
     """The curves of a training. Raises ValueError and the like if the file holds none."""
-    curves: dict[str, list[float]] = json.loads(path.read_text())
+    curves: dict[str, list[float]] = json.loads(path.read_text(encoding="utf-8"))
     return {str(name): list(map(float, numbers)) for name, numbers in curves.items()}
 
 

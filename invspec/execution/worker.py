@@ -224,7 +224,7 @@ def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
     path = store.root / "failures" / f"{key(task)}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc())
+        path.write_text(traceback.format_exc(), encoding="utf-8")
     except OSError:
         return message
     return f"{message}\nhint: full traceback in {path}"

@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Attributes under which DataParallel, torch.compile and trainers keep a net.
+WRAPPERS = {"module", "_orig_mod", "model", "backbone"}
+
 # A counter of batch normalisation that files of old versions of torch lack; no output depends on it
 # unless momentum is None.
 COUNTER = "num_batches_tracked"
@@ -31,8 +34,13 @@ class Match:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every name has its partner."""
-        return not self.missing and not self.extra
+        """Whether every name has its partner, and wrappers explain the prefix of the file."""
+        return not self.missing and not self.extra and self.is_wrapped
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the file's prefix consists of names that wrappers give; also if it is empty."""
+        return set(self.strip.split(".")[:-1]) <= WRAPPERS
 
     def renamed(self, weights: Mapping[str, T]) -> dict[str, T]:
         """The weights under the names of the net, without those that are extra."""
@@ -46,12 +54,20 @@ class Match:
 def match(weights: Collection[str], net: Collection[str]) -> Match:
     """The best match of names, of all that differ by one prefix on either side.
 
-    Wrappers add prefixes: DataParallel `module.`, torch.compile `_orig_mod.`, trainers the
-    attribute that holds the net. As all other names must be equal, any prefix is safe.
+    It may be incomplete, and is then only good for a message.
     """
-    strip, add = max(
+    best = max(
         _prefixes(weights, net), key=lambda pair: (_count(weights, net, *pair), -len("".join(pair)))
     )
+    return _matched(weights, net, *best)
+
+
+def match_as_written(weights: Collection[str], net: Collection[str]) -> Match:
+    """The match of equal names."""
+    return _matched(weights, net, "", "")
+
+
+def _matched(weights: Collection[str], net: Collection[str], strip: str, add: str) -> Match:
     found = {add + name.removeprefix(strip) for name in weights if name.startswith(strip)}
     known = set(net)
     # a name that is averaged is known by its wrapper's prefix

@@ -27,6 +27,8 @@ from invspec.files.weights import checked, content_of, loaded
 # at least eight, as torch.hub itself requires
 DIGITS = re.compile(r"-([0-9a-f]{8,})\.pth$")
 
+FETCH_AGAIN = "delete it, so that it is downloaded again"
+
 # torch.save's first, because it is the format of the published files
 SUFFIXES = (".pth", ".safetensors")
 
@@ -46,14 +48,25 @@ def published_weights(url: str, our_name: str = "") -> tuple[Any, Path]:
     if our_name and (own := user_file(our_name)):
         return loaded(content_of(own), own), own
     path = _located(url, our_name)
-    content = checked(path, _digits(path.name), hint="delete it, so that it is downloaded again")
+    content = checked(path, _digits(path.name), hint=FETCH_AGAIN)
     return loaded(content, path), path
+
+
+def local_file(url: str) -> tuple[Path, str] | None:
+    """The local file of a URL and the first digits of its SHA-256; None before its download."""
+    name = url.rpartition("/")[2]
+    path = _first_file(_in_data(name), _cached(name))
+    return None if path is None else (path, _digits(name))
+
+
+def _cached(name: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def _located(url: str, our_name: str) -> Path:
     """The local file of a URL under torchvision's name, downloaded if necessary."""
     name = url.rpartition("/")[2]
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    cached = _cached(name)
     return _first_file(_in_data(name), cached) or _downloaded(url, cached, our_name)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.errors import InvspecError, suggest
 from invspec.files import weights as files
 from invspec.files.folder import located
-from invspec.files.names import Match, match
+from invspec.files.names import Match, match, match_as_written
 from invspec.files.weights import checked, loaded
 from invspec.layers.standardise import StandardisedNet
 
@@ -36,11 +36,8 @@ def require_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -
     Raises: InvspecError that `load_weights` would raise.
     """
     path = located(file)
-    if (digest := files.sha256(path)) != sha256:
-        # raises what the run would raise
-        checked(path, sha256)
-    outline = _outline(path, digest, entry)
-    _renamed(_target(model, outline.weights), outline.weights, path)
+    outline = outline_of(path, sha256, entry)
+    require_fit(model, outline.weights, path)
     if outline.nan:
         raise _not_finite(path, outline.nan)
 
@@ -50,6 +47,22 @@ class Outline(NamedTuple):
 
     weights: dict[str, Tensor]
     nan: str
+
+
+def outline_of(path: Path, sha256: str, entry: str = "", hint: str = "") -> Outline:
+    """The outline of a file whose SHA-256 begins with these digits, read once until it changes.
+
+    Raises: InvspecError if it cannot be read, has another digest or no state dict there.
+    """
+    if not (digest := files.sha256(path)).startswith(sha256):
+        # raises, with the digest that was found
+        checked(path, sha256, hint)
+    return _outline(path, digest, entry)
+
+
+def require_fit(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Raises InvspecError if `fill` would refuse the names or shapes of these weights."""
+    _renamed(_target(model, weights), weights, path)
 
 
 @lru_cache
@@ -113,7 +126,12 @@ def _other_names(
 ) -> InvspecError:
     prefix = f" (with {names.strip}* taken as *)" if names.strip else ""
     hint = "is this the architecture of the weights?"
-    if not names.missing and len(names.extra) < len(weights):
+    if names.strip and not names.missing:
+        # of a flat file, an entry selects the names below it
+        hint = f"to load the names under {names.strip} alone, add {names.strip[:-1]} to entry"
+        if not names.is_wrapped:
+            prefix, names = "", match_as_written(weights, own)
+    elif not names.missing and len(names.extra) < len(weights):
         hint = "remove what is no weight of this net, or choose the model that has these names"
     return InvspecError(
         f"{path} does not fit the model{prefix}: names missing in the file: "
@@ -153,6 +171,9 @@ def state_dict_at(entry: str, content: Any, path: Path) -> dict[str, Tensor]:
     value, steps = content, list[str]()
     for step in entry.split(".") if entry else ():
         children = _children(value)
+        if step not in children:
+            # the part of a net in a flat state dict: net for net.0.weight
+            children = {step: _below(step, children)} if _below(step, children) else children
         if step not in children:
             place = ".".join(steps) or "the file"
             raise InvspecError(
@@ -201,6 +222,16 @@ def _children(value: Any) -> dict[str, Any]:
     if isinstance(value, list | tuple):
         value = dict(enumerate(value))
     return {str(name): item for name, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _below(step: str, children: Mapping[str, Any]) -> dict[str, Any]:
+    """The children whose names begin with a step and a dot, without these."""
+    prefix = f"{step}."
+    return {
+        name.removeprefix(prefix): item
+        for name, item in children.items()
+        if name.startswith(prefix)
+    }
 
 
 def _first(items: Mapping[str, Any] | tuple[str, ...] | list[str], separator: str = ", ") -> str:

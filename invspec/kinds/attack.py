@@ -50,6 +50,11 @@ class Attack(Method):
         """What holds for every path that the attack keeps; None if nothing is promised."""
         return None
 
+    @property
+    def least_classes(self) -> int:
+        """The least number of classes of a data set on which it can be used."""
+        return 2
+
     @abstractmethod
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         """Attack batch.x.

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from invspec.kinds.method import Method
+from invspec.ops.types import Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,10 +20,11 @@ class Defence(Method):
 
     kind: ClassVar[str] = "defence"
 
-    def require_files(self, sketch: nn.Module) -> None:
+    def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
         """Raise InvspecError if a file that `train` reads is missing or does not fit the model.
 
-        Called before anything runs, with a model without weights. By default no file is read.
+        Called before anything runs, with the model without weights and the shape and classes of the
+        data. By default no file is read.
         """
 
     @abstractmethod

@@ -65,6 +65,15 @@ def dlr_targeted(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     return lead.squeeze(1) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + 1e-12)
 
 
+def least_classes(loss: str) -> int:
+    """The least number of classes that a loss of this name compares.
+
+    >>> least_classes("dlr_targeted"), least_classes("ce")
+    (4, 2)
+    """
+    return {"dlr": 3, "dlr_targeted": 4}.get(loss, 2)
+
+
 def confidence(logits: Tensor, y: Tensor) -> Tensor:
     """Log of the largest probability of a class other than y.
 

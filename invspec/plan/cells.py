@@ -55,10 +55,14 @@ class Plan:
 
     @cached_property
     def names(self) -> dict[Task, str]:
-        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0."""
+        """Every task in the words of the spec: train stdcnn, rotations max_degrees 180, seed 0.
+
+        With several data sets each name has its own: train stdcnn (mnist), ...
+        """
         names: dict[Task, str] = {}
+        datasets = {_words(cell, cell.coords["dataset"]) for cell in self.cells}
         for cell in self.cells:
-            for task, name in _named(cell, self.spec):
+            for task, name in _named(cell, self.spec, with_dataset=len(datasets) > 1):
                 names.setdefault(task, name)
         return names
 
@@ -82,13 +86,13 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
         ordered[task] = None
 
 
-def _named(cell: Cell, spec: Spec) -> Iterator[tuple[Task, str]]:
-    """The tasks of a cell with their names, which tell of its data set where there are several."""
+def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, str]]:
+    """The tasks of a cell with their names."""
     seed = f"seed {cell.goal.train.seed}"
-    model, defence = (_words(cell, cell.coords[part]) for part in ("model", "defence"))
-    if sum(len(entry.variants) for entry in spec.entries["datasets"].values()) > 1:
-        model += f", {_words(cell, cell.coords['dataset'])}"
-    trained = f"{model}, {defence}, {seed}"
+    parts = ("dataset", "model", "defence")
+    dataset, model, defence = (_words(cell, cell.coords[part]) for part in parts)
+    data = f" ({dataset})" if with_dataset else ""
+    trained = f"{model}{data}, {defence}, {seed}"
     yield cell.goal.train, f"train {trained}"
     for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
         words, source = _words(attack, attack.label), spec.entries["attacks"][attack.label].source
@@ -96,12 +100,12 @@ def _named(cell: Cell, spec: Spec) -> Iterator[tuple[Task, str]]:
             if part.source is None or source is None:
                 yield part, f"{words} {_range(part)} on {trained}"
                 continue
-            made_on = f"{source.model}, {source.defence}"
+            made_on = f"{source.model}{data}, {source.defence}"
             yield part.source.train, f"train {made_on}, {seed}"
             yield part.source, f"{words} {_range(part)} on {made_on}, {seed}"
             yield part, f"{words} {_range(part)} from {made_on} on {trained}"
     if cell.goal.oracle is not None:
-        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, {seed}"
+        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
     yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
 
 

@@ -68,14 +68,25 @@ def _explained(
     elif first["type"] == "extra_forbidden":
         yield _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
     elif first["type"] == "value_error":
-        yield SpecError(str(cause), path=path)
+        hint = _bool_hint(first["input"]) if "label" in str(cause) else ""
+        yield SpecError(str(cause), hint=hint, path=path)
     else:
         same = [error for error in errors if error["input"] is first["input"]]
         expected = dict.fromkeys(
             _expected(error) for error in same if error["type"] != "value_error"
         )
         message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
-        yield SpecError(message, path=path)
+        is_of_words = any(word == "text" or word.startswith("'") for word in expected)
+        hint = _bool_hint(first["input"]) if is_of_words else ""
+        yield SpecError(message, hint=hint, path=path)
+
+
+def _bool_hint(value: Any) -> str:
+    """What to do about a word that YAML reads as true or false where text is expected."""
+    if not isinstance(value, bool):
+        return ""
+    words = "yes, on and true" if value else "no, off and false"
+    return f"YAML reads {words} as {str(value).lower()}; quote the word if it is text"
 
 
 def _as_written(path: Iterable[str | int], written: Any) -> Path:

@@ -72,7 +72,7 @@ class Builder:
                 for labels, row in _in_spec_order(cells)
             ),
             headings={name: units.heading(spec, name) for name in (*rows, columns)},
-            fixed=dict(layout.at),
+            fixed={**self._only_dataset(selected, (*rows, columns)), **layout.at},
             figure=layout.figure,
             legend=layout.legend,
             metric=units.metric(spec, layout),
@@ -107,6 +107,13 @@ class Builder:
             group = there[0] if there else None
             numbers = self.estimator.summaries(there)
             yield Comparison(paper, numbers.get(group) if group else None, within, group)
+
+    def _only_dataset(self, selected: Sequence[Group], shown: Sequence[str]) -> dict[str, Scalar]:
+        """The data set of a table, where the spec has several and no label says which."""
+        datasets = {group.coords["dataset"] for group in selected}
+        several = len(self.plan.coordinates()["dataset"]) > 1
+        is_named = "dataset" in shown or len(datasets) != 1
+        return {"dataset": datasets.pop()} if several and not is_named else {}
 
     def _against(
         self, layout: Layout, rows: tuple[str, ...], row_labels: Set[RowLabels]

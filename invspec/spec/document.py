@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import re
 from dataclasses import dataclass, field
@@ -95,13 +96,16 @@ def read(path: Path) -> Document:
         if len(content) > MAX_BYTES:
             message = f"expected at most {MAX_BYTES:,} bytes, found more"
             raise SpecError(message, where=str(path), hint="a spec is a short YAML file")
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except OSError as problem:
         message = f"cannot be read: {problem.strerror}"
         raise SpecError(message, where=str(path), hint="expected a YAML file") from None
     except UnicodeDecodeError as problem:
         message = f"not UTF-8 text: invalid byte at position {problem.start}"
-        raise SpecError(message, where=str(path), hint="a spec is YAML text") from None
+        hint = "a spec is YAML text in UTF-8"
+        if problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            message, hint = "UTF-16 text, expected UTF-8", "save it as UTF-8"
+        raise SpecError(message, where=str(path), hint=hint) from None
     return parse(text, str(path))
 
 

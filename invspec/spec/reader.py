@@ -7,6 +7,7 @@ anything is built: no text, however wrong or hostile, ends in a traceback or tak
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,9 @@ MAX_DIGITS = 100
 
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")}
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+
+# 010 is 8 in YAML 1.1 and 10 in YAML 1.2; 08 is text in the one and 8 in the other.
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]{1,100}")
 
 _resolver, _constructor = Resolver(), SafeConstructor()
 
@@ -95,6 +99,7 @@ class Reader:
             top.key = self._key(value, event.value, top)
             self.places[(*top.path, top.key)] = self._place()
             return
+        self._refuse_octal(event)
         self._put(_CompleteValue(value, 1, 0), event.anchor)
 
     def _value(self, event: yaml.ScalarEvent) -> Any:
@@ -113,6 +118,13 @@ class Reader:
         except ValueError:
             message = f"{event.value!r} looks like a number but is not one"
             raise self._error(message, "quote it") from None
+
+    def _refuse_octal(self, event: yaml.ScalarEvent) -> None:
+        """Refuse 010, which versions of YAML read as 8 or as 10; keys and quoted text are text."""
+        if event.implicit[0] and _LEADING_ZERO.fullmatch(event.value):
+            message = f"{event.value} begins with 0: some readers of YAML take it for octal"
+            decimal = int(event.value.replace("_", ""))
+            raise self._error(message, f"write {decimal}, or quote it if it is text")
 
     def _key(self, value: Any, written: str, top: _OpenCollection) -> str:
         if isinstance(value, bool):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +54,12 @@ class Resolved:
         return replace(self, variants=variants, sample=few, correct_in_all=False)
 
 
+def _digest(settings: Mapping[str, str]) -> str:
+    """A few digits that stand for settings in the name of a file."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 @dataclass(frozen=True)
 class Spec:
     """A spec with valid methods. entries["attacks"]["pgd"] is an entry.
@@ -72,10 +80,18 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """The name of its reports: that of its file, with the scale and `smoke` appended."""
+        """The name of its reports: that of its file, then scale, digest of settings, `smoke`."""
         scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
+        settings = [_digest(self.settings)] if self.settings else []
         smoke = ["smoke"] if self.is_smoke else []
-        return "-".join([Path(self.source.name).stem, *scale, *smoke])
+        return "-".join([Path(self.source.name).stem, *scale, *settings, *smoke])
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The values of --set by their dotted paths."""
+        pairs = zip(self.options, self.options[1:], strict=False)
+        texts = (text.partition("=") for option, text in pairs if option == "--set")
+        return {dotted: value for dotted, _, value in texts}
 
     @property
     def is_smoke(self) -> bool:

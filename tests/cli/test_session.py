@@ -1,8 +1,10 @@
 """Runs and reports as the command line shows them."""
 
+import hashlib
 import json
 
 import pytest
+import torch
 from rich.console import Console
 from workbench import planned, registered, tiny
 
@@ -12,7 +14,9 @@ from invspec.execution.choices import Choice
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
+from invspec.plan import planner
 from invspec.plan.cells import Plan
+from invspec.spec import document, resolve
 from invspec.tasks import key
 
 Done = tuple[Plan, Store]
@@ -152,3 +156,27 @@ def test_a_report_that_cannot_be_written_is_one_message(done: Done, tmp_path, fo
 def test_an_unknown_format_is_refused(done: Done):
     with pytest.raises(SpecError, match="no format 'pdf'"):
         session.show(*done, "pdf", None)
+
+
+def test_a_finished_training_needs_its_file_of_weights_no_more(tmp_path, monkeypatch):
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    weights = {"1.weight": torch.zeros(3, 16), "1.bias": torch.zeros(3)}
+    path = tmp_path / "w.pth"
+    torch.save(weights, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = f"""
+title: toy
+datasets: {{fake: {{shape: [1, 4, 4], classes: 3, train: 8, test: 8}}}}
+models: {{linear: {{}}}}
+defences: {{loaded: {{use: pretrained, file: w.pth, sha256: {digest.upper()}}}}}
+attacks: {{none: {{use: identity}}}}
+measures: {{accuracy: {{of: none}}}}
+train: [{{dataset: fake, model: linear, defence: loaded}}]
+"""
+    plan = planner.plan(resolve.resolve(document.parse(text, "toy.yaml")))
+    store = Store(tmp_path / "store")
+    assert session.run(plan, store, LocalExecutor()) == 0
+    path.unlink()
+    assert session.run(plan, store, LocalExecutor()) == 0
+    with pytest.raises(SpecError, match="cannot be read"):
+        session.run(plan, Store(tmp_path / "another"), LocalExecutor())

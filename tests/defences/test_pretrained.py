@@ -147,13 +147,15 @@ def test_a_file_is_checked_on_a_sketch_before_a_run(tmp_path: Path) -> None:
     shape = (1, 12, 12)
     path = saved(tmp_path, model.build(shape, CLASSES).state_dict())
     sketch = model.sketch(shape, CLASSES)
-    Pretrained(file=str(path), sha256=digest(path)).require_files(sketch)
+    Pretrained(file=str(path), sha256=digest(path)).require_files(sketch, shape, CLASSES)
     with pytest.raises(InvspecError, match="has other content"):
-        Pretrained(file=str(path), sha256=64 * "0").require_files(sketch)
+        Pretrained(file=str(path), sha256=64 * "0").require_files(sketch, shape, CLASSES)
     with pytest.raises(InvspecError, match="cannot be read"):
-        Pretrained(file=f"{path}x", sha256=64 * "0").require_files(sketch)
+        Pretrained(file=f"{path}x", sha256=64 * "0").require_files(sketch, shape, CLASSES)
     with pytest.raises(InvspecError, match=r"found \(3, \d+\), the model has \(5, \d+\)"):
-        Pretrained(file=str(path), sha256=digest(path)).require_files(model.sketch(shape, 5))
+        Pretrained(file=str(path), sha256=digest(path)).require_files(
+            model.sketch(shape, 5), shape, 5
+        )
 
 
 def test_nan_in_a_file_is_named_and_blamed_on_no_training(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_nan_in_a_file_is_named_and_blamed_on_no_training(tmp_path: Path) -> Non
     assert "1.bias holds values that are NaN or infinite" in problem.message
     assert "lower lr" not in problem.hint
     with pytest.raises(InvspecError, match=r"1\.bias holds values that are NaN"):
-        Pretrained(file=str(path), sha256=digest(path)).require_files(net())
+        Pretrained(file=str(path), sha256=digest(path)).require_files(net(), SHAPE, CLASSES)
 
 
 def test_a_smoke_run_reads_no_file() -> None:

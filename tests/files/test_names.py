@@ -14,9 +14,9 @@ def prefixed(prefix: str, names: list[str] = NET) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "module.", "_orig_mod.", "model.", "net.", "backbone.", "module._orig_mod.x."]
+    "prefix", ["", "module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.model."]
 )
-def test_one_prefix_on_either_side_is_matched(prefix: str) -> None:
+def test_the_prefix_of_wrappers_on_either_side_is_matched(prefix: str) -> None:
     for weights, net in ((prefixed(prefix), NET), (NET, prefixed(prefix))):
         found = match(weights, net)
         assert found.is_complete
@@ -27,6 +27,15 @@ def test_one_prefix_on_either_side_is_matched(prefix: str) -> None:
 def test_different_prefixes_of_both_sides_are_matched() -> None:
     found = match(prefixed("module."), prefixed("backbone.net."))
     assert (found.strip, found.add, found.is_complete) == ("module.", "backbone.net.", True)
+
+
+@pytest.mark.parametrize("prefix", ["net.", "encoder.", "module.student."])
+def test_other_prefixes_are_seen_and_not_taken(prefix: str) -> None:
+    found = match(prefixed(prefix), NET)
+    assert (found.strip, found.missing, found.extra) == (prefix, (), ())
+    assert not found.is_complete
+    # there is no other way to say that the model has a prefix
+    assert match(NET, prefixed(prefix)).is_complete
 
 
 def test_a_layer_named_like_a_wrapper_keeps_its_name() -> None:

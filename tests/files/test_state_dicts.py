@@ -124,6 +124,25 @@ def test_names_beside_the_weights_are_refused_by_name() -> None:
         assert hint.startswith("remove what is no weight of this net")
 
 
+def test_a_prefix_of_no_wrapper_is_refused_and_taken_as_entry() -> None:
+    weights = {f"net.{name}": item for name, item in WEIGHTS.items()}
+    message, hint = refused(fill, nn.Linear(3, 2), weights, PATH)
+    assert message.endswith(
+        "the file: weight, bias; names unknown to the model: net.weight, net.bias"
+    )
+    assert hint == "to load the names under net. alone, add net to entry"
+    fill(nn.Linear(3, 2), state_dict_at("net", weights, PATH), PATH)
+
+
+def test_names_beside_a_wrapped_net_are_refused_and_left_out_by_an_entry() -> None:
+    weights = {f"model.{name}": item for name, item in WEIGHTS.items()} | {"loss.w": torch.ones(1)}
+    message, hint = refused(fill, nn.Linear(3, 2), weights, PATH)
+    assert message.endswith("missing in the file: nothing; names unknown to the model: loss.w")
+    assert hint == "to load the names under model. alone, add model to entry"
+    content = {"state_dict": weights}
+    fill(nn.Linear(3, 2), state_dict_at("state_dict.model", content, PATH), PATH)
+
+
 def test_all_shapes_that_differ_are_named() -> None:
     weights = {"weight": torch.ones(3, 2), "bias": torch.ones(1)}
     message, _ = refused(fill, nn.Linear(3, 2), weights, PATH)

@@ -518,16 +518,32 @@ train: [{dataset: fake, model: net, defence: turned}]
     ]
 
 
-def test_tasks_are_named_by_their_data_set_where_there_are_several() -> None:
-    names = planned(
-        datasets={"fake": {"classes": {"sweep": [3, 4]}}},
-        train=[{"dataset": "fake", "model": "linear", "defence": "standard"}],
-    ).names
-    assert "train linear, fake classes 3, standard, seed 0" in names.values()
-    assert any(
-        name.endswith("on linear, fake classes 4, standard, seed 0") for name in names.values()
-    )
-    assert "train linear, standard, seed 0" in planned().names.values()
+@pytest.mark.parametrize(
+    ("datasets", "labels", "named"),
+    [
+        ("{a: {use: fake}}", "a", [""]),
+        ("{a: {use: fake}, b: {use: fake, classes: 4}}", "[a, b]", [" (a)", " (b)"]),
+        ("{a: {use: fake, classes: {sweep: [3, 4]}}}", "a", [" (a classes 3)", " (a classes 4)"]),
+        # the second is not used
+        ("{a: {use: fake}, b: {use: fake, classes: 4}}", "a", [""]),
+    ],
+)
+def test_tasks_name_their_data_set_where_there_are_several(datasets, labels, named):
+    text = f"""
+title: toy
+datasets: {datasets}
+models: {{net: {{use: linear}}}}
+defences: {{plain: {{use: standard}}}}
+attacks: {{pgd: {{}}}}
+measures: {{accuracy: {{of: pgd}}}}
+train: [{{dataset: {labels}, model: net, defence: plain}}]
+"""
+    names = planner.plan(resolve.resolve(document.parse(text, "toy.yaml"))).names.values()
+    trained = [name for name in names if name.startswith("train ")]
+    assert trained == [f"train net{data}, plain, seed 0" for data in named]
+    assert {name for name in names if name.startswith("accuracy")} == {
+        f"accuracy on net{data}, plain, seed 0" for data in named
+    }
 
 
 # ─ sweeps whose values share work ─────────────────────────────────────────────────────

@@ -102,3 +102,28 @@ def test_a_layout_of_the_spec_replaces_the_default(tables):
     assert (table.title, table.rows) == ("Mine", ("rotations.max_degrees",))
     assert table.column_values == ("rotations", "plain")
     assert "pgd.eps 8/255" in caption(table)
+
+
+TWO = """
+title: Two
+seeds: [0]
+datasets: {digits: {}, more: {use: digits}}
+models: {linear: {}}
+defences: {plain: {use: standard}}
+attacks: {none: {use: identity}}
+measures: {accuracy: {of: none}, other: {use: accuracy, of: none}}
+train:
+  - {dataset: [digits, more], model: linear, defence: plain, measures: accuracy}
+  - {dataset: more, model: linear, defence: plain, measures: other}
+"""
+
+
+def test_a_table_names_its_data_set_where_the_spec_has_several(tables):
+    both, one = tables(TWO)
+    assert "dataset" in (*both.rows, both.columns)
+    assert "dataset" not in caption(both)
+    assert "dataset more" in caption(one)
+
+
+def test_a_table_of_the_only_data_set_does_not_name_it(tables):
+    assert not any("dataset" in caption(table) for table in tables())

@@ -75,6 +75,19 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert document.read(path).values == {"a": 1}
 
 
+def test_text_in_utf_16_as_powershell_writes_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes("a: 1\n".encode("utf-16"))
+    with pytest.raises(SpecError, match="UTF-16 text, expected UTF-8"):
+        document.read(path)
+
+
+def test_a_setting_that_begins_with_zero_is_refused() -> None:
+    with pytest.raises(SpecError, match="010 begins with 0") as problem:
+        document.scalar("010", "--set")
+    assert problem.value.where == "--set"
+
+
 def test_keys_that_are_not_words_are_quoted_in_messages() -> None:
     read = document.parse("'a b': {'\\n': 1}", "x.yaml")
     assert (

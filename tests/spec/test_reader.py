@@ -23,7 +23,16 @@ def refusal(text: str) -> str:
         ("-3", -3),
         ("1_000", 1000),
         ("0x1F", 31),
-        ("010", 8),
+        ("0", 0),
+        ("-0", 0),
+        ("0.10", 0.1),
+        ("00.5", 0.5),
+        ("'010'", "010"),
+        ("010/255", "010/255"),  # text, which methods read as ten
+        ("0o17", "0o17"),
+        ("0b11", 3),
+        ("1:30", "1:30"),
+        ("1.5e3", "1.5e3"),
         ("0.1", 0.1),
         (".5", 0.5),
         ("1e-3", "1e-3"),  # YAML 1.1 wants a dot; methods read the text as a number
@@ -45,6 +54,18 @@ def refusal(text: str) -> str:
 def test_scalars_are_text_numbers_bools_or_null(written: str, value: object) -> None:
     read = document.parse(f"a: {written}", "x.yaml").values["a"]
     assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize("written", ["010", "00", "08", "-010", "+07", "0_10", "0777"])
+def test_a_number_that_begins_with_zero_is_refused(written: str) -> None:
+    for text in (f"a: 1\nb: {written}", f"a: 1\nb: [{written}]", f"a: 1\nb: {{c: {written}}}"):
+        assert refusal(text).startswith(f"x.yaml:2: {written} begins with 0: ")
+    decimal = int(written.replace("_", ""))
+    assert refusal(f"b: {written}").endswith(f"hint: write {decimal}, or quote it if it is text")
+
+
+def test_a_key_that_begins_with_zero_is_text() -> None:
+    assert document.parse("010: 1", "x.yaml").values == {"010": 1}
 
 
 def test_keys_are_text() -> None:

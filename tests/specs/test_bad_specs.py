@@ -667,11 +667,31 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "Latin-1": (
         b"title: caf\xe9\n",
-        "x.yaml: not UTF-8 text: invalid byte at position 10\nhint: a spec is YAML text",
+        "x.yaml: not UTF-8 text: invalid byte at position 10\nhint: a spec is YAML text in UTF-8",
     ),
     "UTF-16": (
         "title: toy\n".encode("utf-16"),
-        "x.yaml: not UTF-8 text: invalid byte at position 0\nhint: a spec is YAML text",
+        "x.yaml: UTF-16 text, expected UTF-8\nhint: save it as UTF-8",
+    ),
+    "a title that YAML reads as false": (
+        BASE.replace("title: toy", "title: off"),
+        "x.yaml:1: title: expected text, found false\n"
+        "hint: YAML reads no, off and false as false; quote the word if it is text",
+    ),
+    "a label that YAML reads as false": (
+        with_(measures="  accuracy: {of: no}"),
+        "x.yaml:11: measures.accuracy.of: expected a label or a list of labels, found false\n"
+        "hint: YAML reads no, off and false as false; quote the word if it is text",
+    ),
+    "a choice that YAML reads as true": (
+        attack("{norm: on}"),
+        "x.yaml:9: attacks.pgd.norm: expected 'linf', 'l2' or 'l1', found true\n"
+        "hint: YAML reads yes, on and true as true; quote the word if it is text",
+    ),
+    "an octal number": (
+        "title: toy\nseeds: [0, 010]\n",
+        "x.yaml:2: 010 begins with 0: some readers of YAML take it for octal\n"
+        "hint: write 10, or quote it if it is text",
     ),
     "an empty file": (
         "",

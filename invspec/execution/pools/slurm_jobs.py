@@ -157,7 +157,7 @@ class SlurmJobs:
     def _log(self, job: str) -> tuple[list[str], list[str]]:
         """The lines that a job's process printed, and those of Slurm; without hints."""
         try:
-            text = Path(self.jobs[job].paths.stderr).read_text(errors="replace")
+            text = Path(self.jobs[job].paths.stderr).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return [], []
         lines = [line.strip() for line in text.splitlines()]

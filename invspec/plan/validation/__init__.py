@@ -6,16 +6,21 @@ from collections.abc import Iterator
 
 from invspec.errors import SpecError, refuse
 from invspec.plan.cells import Plan
-from invspec.plan.validation import claims, files, layouts, models, targets
+from invspec.plan.validation import claims, files, layouts, models, settings, targets
+from invspec.plan.validation.files import IsDone
 
 
-def problems(planned: Plan) -> Iterator[SpecError]:
-    """All problems that can be found before a run, with file and line."""
+def problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[SpecError]:
+    """All problems that can be found before a run, with file and line.
+
+    is_done says whether a training is in the store: its files of weights are not needed again.
+    """
     spec = planned.spec
     for checked in (
         claims.problems(planned),
         layouts.problems(planned),
         files.problems(spec, *spec.entries),
+        files.weight_problems(planned, is_done),
         targets.problems(spec),
         models.problems(spec),
     ):
@@ -23,6 +28,12 @@ def problems(planned: Plan) -> Iterator[SpecError]:
             yield spec.source.locate(problem)
 
 
-def check(planned: Plan) -> None:
+def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
     """Raises: SpecError, or SpecErrors if there is more than one problem."""
-    refuse(problems(planned))
+    refuse(problems(planned, is_done))
+
+
+def warnings(planned: Plan) -> list[SpecError]:
+    """Settings that can run and are hardly meant, with file and line."""
+    located = map(planned.spec.source.locate, settings.warnings(planned.spec))
+    return list({str(warning): warning for warning in located}.values())

@@ -1,12 +1,17 @@
-"""Files that methods read must exist, because their digests are part of keys."""
+"""Files that methods read: data, whose digests are part of keys, and weights of trained nets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from invspec.errors import InvspecError, SpecError
-from invspec.kinds import plain
+from invspec.kinds import Defence, plain
+from invspec.plan.cells import Cell, Plan
 from invspec.spec.resolved import Spec
+from invspec.tasks import Train
+
+# Whether a training is already in the store, so that its files are read no more.
+IsDone = Callable[[Train], bool]
 
 
 def problems(spec: Spec, *parts: str) -> Iterator[SpecError]:
@@ -17,3 +22,40 @@ def problems(spec: Spec, *parts: str) -> Iterator[SpecError]:
                 plain(tuple(variant.method for variant in entry.variants))
             except InvspecError as problem:
                 yield SpecError(problem.message, hint=problem.hint, path=(part, label))
+
+
+def weight_problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[SpecError]:
+    """Files of trainings still to do that are missing or do not fit the nets that load them."""
+    seen: set[object] = set()
+    for cell in planned.cells:
+        for label, train in _trainings(planned.spec, cell):
+            parts = train.dataset, train.model, train.defence
+            if parts not in seen and _reads_files(train.defence) and not is_done(train):
+                yield from _misfits(label, train)
+            seen.add(parts)
+
+
+def _trainings(spec: Spec, cell: Cell) -> Iterator[tuple[str, Train]]:
+    """The trainings behind a cell, with the labels of their defences."""
+    yield str(cell.coords["defence"]), cell.goal.train
+    if cell.goal.oracle is not None:
+        oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
+        assert oracle is not None, "a score has an oracle that its measure has not"
+        yield oracle.defence, cell.goal.oracle
+
+
+def _reads_files(defence: Defence) -> bool:
+    return type(defence).require_files is not Defence.require_files
+
+
+def _misfits(label: str, train: Train) -> Iterator[SpecError]:
+    shape, classes = train.dataset.shape, train.dataset.classes
+    try:
+        sketch = train.model.sketch(shape, classes)
+    # `models` says what is wrong with a model
+    except Exception:
+        return
+    try:
+        train.defence.require_files(sketch, shape, classes)
+    except InvspecError as problem:
+        yield SpecError(problem.message, hint=problem.hint, path=("defences", label))

@@ -42,6 +42,7 @@ def _line_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
             continue
         for user, method in _users(spec, line):
             yield from _mismatch(method, user, net, label)
+            yield from _too_few_classes(method, user, dataset, str(where["dataset"]))
 
 
 def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
@@ -126,6 +127,7 @@ def _net_mismatches(
         yield _no_target(net.defence)
     for user, method in (*_trainers(net.defence, defence), *users):
         yield from _mismatch(method, user, sketch, net.model)
+        yield from _too_few_classes(method, user, dataset, label)
 
 
 def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
@@ -160,3 +162,14 @@ def _mismatch(method: Method, user: str, net: Any, model: str) -> Iterator[SpecE
         meaning = (protocol.__doc__ or protocol.__name__).splitlines()[0].rstrip(".")
         hint = f"it needs {meaning[0].lower()}{meaning[1:]}"
         yield SpecError(f"{user} does not fit model {model}", hint=hint)
+
+
+def _too_few_classes(
+    method: Method, user: str, dataset: Dataset, label: str
+) -> Iterator[SpecError]:
+    """The error if an attack compares more classes than the data have."""
+    if isinstance(method, Attack) and method.least_classes > dataset.classes:
+        found = f"{label} has {dataset.classes}"
+        message = f"{user} needs at least {method.least_classes} classes, {found}"
+        hint = "choose another attack" + (", or loss: ce" if hasattr(method, "loss") else "")
+        yield SpecError(message, hint=hint)
