@@ -45,12 +45,16 @@ def show(planned: Plan, store: Store) -> None:
     survey = Survey(store)
     for cell in planned.cells:
         survey.visit(cell.goal)
+    survey.settle()
     finished = [task for task in planned.tasks if task in store]
     expected = forecast(survey.to_do, finished, store)
     console = Console(highlight=False)
     console.print(_table(planned, finished, expected))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    if survey.unsure:
+        count = f"{len(survey.unsure):,} more if an input, which is to do, comes out changed"
+        console.print(count)
     for line in (*hours.lines(expected), *_threads(planned)):
         console.print(line)
     for sentence in Choices(store.root).sentences(planned.answers):
