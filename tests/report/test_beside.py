@@ -154,7 +154,7 @@ def test_a_published_table_that_does_not_fit_is_refused_at_its_place(reported, p
     assert "toy.yaml:" in str(caught.value)
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_comparison_fits_the_terminal(reported, width):
     terminal = io.StringIO()
     text.show(reported()[0], Console(file=terminal, width=width, highlight=False))
