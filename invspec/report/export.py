@@ -40,7 +40,7 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
     costs = {goal: _cost(goal, store) for goal in goals}
     intervals = report.estimator.intervals(report.readings)
     compared = _compared(report)
-    empty = dict.fromkeys(BESIDE if compared else ())
+    empty: dict[str, Any] = dict.fromkeys(BESIDE if compared else ())
     return [
         {
             **reading.coords,

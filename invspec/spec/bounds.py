@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from invspec.errors import SpecError, suggest
 from invspec.kinds import Number
 from invspec.registry import messages
 from invspec.spec.labels import Section
@@ -61,7 +62,13 @@ def _expectation(value: Any) -> Any:
         wanted = "rising, falling, or one statistic, like {value: {above: 0.5}}"
         raise ValueError(f"expected {wanted}, found {messages.shown(value)}")
     ((word, bound),) = cast(dict[str, Any], value).items()
-    return _monotone(word, bound) if word in _SHORTHANDS else value
+    if word in _SHORTHANDS:
+        return _monotone(word, bound)
+    if word not in get_args(Statistic):
+        words = (*get_args(Statistic), *_SHORTHANDS)
+        error = SpecError(f"unknown statistic {word!r}", hint=suggest(word, words), path=(word,))
+        raise messages.NestedError(error)
+    return value
 
 
 def _monotone(word: str, value: Any) -> dict[Statistic, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from invspec.errors import SpecError, SpecErrors
+from invspec.errors import SpecError, SpecErrors, suggest
 from invspec.kinds import Number
 from invspec.registry import messages
 from invspec.spec.labels import Coords, Labels, Section
@@ -45,14 +46,22 @@ def _explained(model: type[BaseModel], value: Mapping[str, Any]) -> BaseModel:
     raise messages.NestedError(errors[0] if len(errors) == 1 else SpecErrors(errors))
 
 
+ReductionWord = Literal["mean", "median", "area", "least", "greatest", "magnitude"]
+
+
 def _reduction(value: Any) -> Any:
-    return _explained(Quantile, cast(dict[str, Any], value)) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return _explained(Quantile, cast(dict[str, Any], value))
+    words = get_args(ReductionWord)
+    if not isinstance(value, Quantile) and value not in words:
+        wanted = f"{', '.join(words)} or {{quantile: 0.9}}"
+        hint = suggest(str(value), words)
+        message = f"expected {wanted}, found {messages.shown(value)}"
+        raise messages.NestedError(SpecError(message, hint=hint))
+    return value
 
 
-Reduction = Annotated[
-    Literal["mean", "median", "area", "least", "greatest", "magnitude"] | Quantile,
-    BeforeValidator(_reduction),
-]
+Reduction = Annotated[ReductionWord | Quantile, BeforeValidator(_reduction)]
 
 
 class Pick(Section):
@@ -82,10 +91,11 @@ class Trend(Pick):
 
 
 def _number(value: Any) -> Any:
-    """A mapping with a measure is a pick, any other an operation; the rest are plain numbers."""
+    """A mapping with the word of an operation is one, any other a pick; the rest are numbers."""
     if isinstance(value, dict):
         keys = cast(dict[str, Any], value)
-        return _explained(Pick if "measure" in keys else Operation, keys)
+        is_operation = any(get_close_matches(key, WORDS, n=1, cutoff=0.8) for key in keys)
+        return _explained(Operation if is_operation else Pick, keys)
     return _measured(value) if isinstance(value, list | tuple) or value is None else value
 
 

@@ -88,6 +88,18 @@ class PublishedTable(Section):
     by: Labels | None = None
     values: dict[str, Any] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _share(cls, value: Any) -> Any:
+        """Give every listed cell what applies to all of them."""
+        if not isinstance(value, dict):
+            return value
+        keys = cast(dict[str, Any], value)
+        cells = keys.get("cells")
+        if not isinstance(cells, list):
+            return keys
+        return {**keys, "cells": [_with(_shared(keys), cell) for cell in cast(list[Any], cells)]}
+
     @model_validator(mode="after")
     def _has_cells(self) -> Self:
         if (self.by is None) != (self.values is None):
@@ -103,29 +115,34 @@ class PublishedTable(Section):
         listed: dict[Steps, PublishedCell] = {
             ("cells", place): cell for place, cell in enumerate(self.cells)
         }
-        nested = dict(_nested(self.values, self.by, {}, ("values",))) if self.by else {}
-        return {path: self._with_defaults(cell, path) for path, cell in (listed | nested).items()}
+        if not self.by:
+            return listed
+        written = {name: getattr(self, name) for name in self.model_fields_set}
+        return listed | dict(_nested(self.values, self.by, _shared(written), {}, ("values",)))
 
-    def _with_defaults(self, cell: PublishedCell, path: Steps) -> PublishedCell:
-        names = ("n", "sd", "seeds", "source")
-        shared = {name: getattr(self, name) for name in names if name in self.model_fields_set}
-        given = {name: getattr(cell, name) for name in cell.model_fields_set}
-        return _cell({**shared, **given}, path)
+
+def _shared(keys: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a table that apply to its cells."""
+    return {name: keys[name] for name in ("n", "sd", "seeds", "source") if name in keys}
+
+
+def _with(shared: dict[str, Any], cell: Any) -> Any:
+    return {**shared, **cast(dict[str, Any], cell)} if isinstance(cell, dict) else cell
 
 
 def _nested(
-    values: Any, by: tuple[str, ...], at: Coords, path: Steps
+    values: Any, by: tuple[str, ...], shared: dict[str, Any], at: Coords, path: Steps
 ) -> Iterator[tuple[Steps, PublishedCell]]:
     """The numbers in nested values, with the coordinates that lead to them."""
     if not by:
-        number = cast(dict[str, Any], values) if isinstance(values, dict) else {"value": values}
-        yield path, _cell({**number, "at": at}, path)
+        number = values if isinstance(values, dict) else {"value": values}
+        yield path, _cell({**_with(shared, number), "at": at}, path)
         return
     if not isinstance(values, dict):
         message = f"expected keys for the values of {by[0]}, found {messages.shown(values)}"
         raise messages.NestedError(SpecError(message, path=path))
     for key, inner in cast(dict[str, Any], values).items():
-        yield from _nested(inner, by[1:], {**at, by[0]: key}, (*path, key))
+        yield from _nested(inner, by[1:], shared, {**at, by[0]: key}, (*path, key))
 
 
 def _cell(keys: dict[str, Any], path: Steps) -> PublishedCell:

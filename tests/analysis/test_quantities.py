@@ -360,24 +360,15 @@ def test_a_nested_claim_is_missing_until_all_its_scores_are_computed(planned, to
     assert (verdict.outcome, verdict.missing_scores) == ("missing", 1)
 
 
-def test_the_mean_over_a_swept_draw_averages_its_scores(planned, toy_store):
-    swept = (
-        spec(
-            {
-                "says": "it",
-                "value": {
-                    "measure": "robustness",
-                    "at": {"defence": "plain", "pgd.eps": 0.1},
-                    "over": {"pgd.draw_name": "mean"},
-                },
-                "expect": {"value": WIDE},
-            }
-        )
-        .replace("pgd: {eps:", "pgd: {steps: {sweep: [1, 2]}, eps:")
-        .replace("draw_name", "steps")
-    )
-    plan = planned(swept)
-    store = toy_store(plan, lambda coords: first(400 * coords["pgd.steps"]))
+def test_the_mean_over_a_swept_field_averages_its_scores(planned, toy_store):
+    pick = {
+        "measure": "robustness",
+        "at": {"defence": "plain", "pgd.eps": 0.1},
+        "over": {"pgd.restarts": "mean"},
+    }
+    text = spec({"says": "it", **number(pick)})
+    plan = planned(text.replace("pgd: {eps:", "pgd: {restarts: {sweep: [1, 2]}, eps:"))
+    store = toy_store(plan, lambda coords: first(400 * coords["pgd.restarts"]))
     (verdict,) = claims.judge(plan, store)
     assert verdict.value == pytest.approx(0.6)
 

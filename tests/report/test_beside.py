@@ -152,3 +152,11 @@ def test_a_published_table_that_does_not_fit_is_refused_at_its_place(reported, p
         reported(published)
     assert message in str(caught.value)
     assert "toy.yaml:" in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_comparison_fits_the_terminal(reported, width):
+    terminal = io.StringIO()
+    text.show(reported()[0], Console(file=terminal, width=width, highlight=False))
+    assert max(map(len, terminal.getvalue().splitlines())) <= width
+    assert "…" not in terminal.getvalue()

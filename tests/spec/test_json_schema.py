@@ -63,7 +63,9 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                 | "exclusiveMaximum"
                 | "minLength"
                 | "maxLength"
+                | "exclusiveMinimum"
                 | "minItems"
+                | "maxItems"
                 | "minProperties"
                 | "maxProperties"
             ):
@@ -76,6 +78,13 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                     fault
                     for number, item in parts
                     for fault in faults(item, wanted, f"{at}.{number}")
+                )
+            case "prefixItems":
+                parts = zip(value, wanted, strict=False) if isinstance(value, list) else ()
+                yield from (
+                    fault
+                    for number, (item, first) in enumerate(parts)
+                    for fault in faults(item, first, f"{at}.{number}")
                 )
             case "required":
                 yield from (
@@ -112,7 +121,12 @@ def entries(value: Any) -> dict[str, Any]:
 
 
 def within(value: Any, word: str, limit: float) -> bool:
-    orders = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMaximum": operator.lt}
+    orders = {
+        "minimum": operator.ge,
+        "exclusiveMinimum": operator.gt,
+        "maximum": operator.le,
+        "exclusiveMaximum": operator.lt,
+    }
     if word in orders:
         return not is_a(value, "number") or orders[word](value, limit)
     size = len(value) if isinstance(value, str | list | dict) else limit
@@ -135,6 +149,30 @@ ACCEPTED: dict[str, tuple[str, Any]] = {
     "a fraction in a bound": ("claims.0.expect", {"difference": {"above": "8/255"}}),
     "a word for a correlation": ("claims.0.expect", "rising"),
     "a scale": ("scales", {"laptop": {"seeds": [0], "attacks.pgd.steps": 3}}),
+    "every step": ("claims.0.expect", {"rising": {"every_step": {"above": -0.01}}}),
+    "a nested number": (
+        "claims.0.value",
+        {"difference": [{"measure": "a"}, {"sum": [{"measure": "b"}, 1]}]},
+    ),
+    "a quantile": ("claims.0.value", {"measure": "a", "over": {"x": {"quantile": 0.9}}}),
+    "a renamed coordinate": ("claims.0.value", {"measure": "a", "as": {"pgd.eps": "eps"}}),
+    "a premise": ("claims.0.given", {"value": {"measure": "a"}, "expect": {"value": {"above": 1}}}),
+    "premises": (
+        "claims.0.given",
+        [{"value": {"measure": "a"}, "expect": {"value": {"above": 1}}}],
+    ),
+    "alternatives": ("claims.0.one_of", [{"says": "a"}, {"says": "b", "expect": "rising"}]),
+    "a published number": ("claims.0.published", 0.5),
+    "a published number with its error": ("claims.0.published", {"value": 0.5, "n": 100}),
+    "a published table": (
+        "report",
+        [
+            {
+                "of": "a",
+                "published": {"n": 9, "by": "model", "values": {"a": 0.5, "b": {"value": 1}}},
+            }
+        ],
+    ),
     "a layout": ("report", [{"of": "accuracy", "rows": "model", "columns": "pgd.eps"}]),
 }
 
@@ -158,6 +196,10 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a true seed": ("seeds", [True]),
     "a misspelt trend": ("claims.0.expect", "risng"),
     "two statistics": ("claims.0.expect", {"difference": {"above": 0}, "ratio": {"above": 1}}),
+    "a misspelt operation": ("claims.0.value", {"diference": [{"measure": "a"}, 1]}),
+    "an unknown reduction": ("claims.0.value", {"measure": "a", "over": {"x": "aera"}}),
+    "a single alternative": ("claims.0.one_of", [{"says": "a"}]),
+    "a premise without a bound that is known": ("claims.0.given", {"expect": {"valeu": {}}}),
     "a bound that is a word": ("claims.0.expect", {"difference": {"above": "much"}}),
     "a scale with a slash": ("scales", {"a/b": {}}),
 }

@@ -48,7 +48,8 @@ def refusal(value: Any) -> str:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "value: expected one of difference, ratio, sum, least, greatest, correlation"),
+        ({}, "value.measure: is missing"),
+        ({"at": {}}, "value.measure: is missing"),
         ({"difference": [A, B], "ratio": [A, B]}, "found difference and ratio"),
         ({"difference": [A]}, "value.difference: expected at least two numbers, found 1"),
         ({"difference": [A, B, A]}, "value.difference: expected a list of at most 2"),
@@ -58,7 +59,7 @@ def refusal(value: Any) -> str:
         ({"sum": [A, {"measur": "a"}]}, "sum.1.measur: unknown key 'measur'"),
         ({"diference": [A, B]}, "hint: did you mean difference?"),
         ({"difference": [A, {"ratio": [A, {**B, "ot": {}}]}]}, "difference.1.ratio.1.ot: unknown"),
-        ({**A, "over": {"x": "average"}}, "value.over.x: expected 'mean', 'median', 'area'"),
+        ({**A, "over": {"x": "average"}}, "value.over.x: expected mean, median, area, least"),
         ({**A, "over": {"x": {"quantile": 1}}}, "over.x.quantile: expected less than 1, found 1"),
         ({**A, "over": {"x": {"quantil": 0.5}}}, "over.x"),
         ({"least_step": A}, "value.along: is missing"),

@@ -249,12 +249,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a claim": (
         claim("sayz: a, value: {measure: accuracy}, expect: {value: {above: 0}}"),
         "x.yaml:15: claims.0.sayz: unknown key 'sayz'\n"
-        "hint: did you mean says? (known: compare, expect, published, says, source, trend, value)",
+        "hint: did you mean says? (known: compare, expect, given, one_of, published, says, source, "
+        "trend, value)",
     ),
     "a misspelt key of a pick": (
         claim("says: a, value: {measur: accuracy}, expect: {value: {above: 0}}"),
         "x.yaml:15: claims.0.value.measur: unknown key 'measur'\n"
-        "hint: did you mean measure? (known: at, measure, over)",
+        "hint: did you mean measure? (known: as, at, measure, over)",
     ),
     "a misspelt bound": (
         value("{value: {abvoe: 0}}"),
@@ -264,8 +265,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a misspelt key of a layout": (
         BASE + "report:\n  - {of: accuracy, colums: model}\n",
         "x.yaml:15: report.0.colums: unknown key 'colums'\n"
-        "hint: did you mean columns? (known: against, at, columns, figure, legend, of, rows, "
-        "title)",
+        "hint: did you mean columns? (known: against, at, columns, figure, legend, of, published, "
+        "rows, title)",
     ),
     "no title": (
         BASE.replace("title: toy\n", ""),
@@ -789,8 +790,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a misspelt statistic": (
         value("{valeu: {above: 0}}"),
-        "x.yaml:15: claims.0.expect.valeu: expected 'value', 'difference', 'ratio' or "
-        "'correlation', found 'valeu'",
+        "x.yaml:15: claims.0.expect.valeu: unknown statistic 'valeu'\n"
+        "hint: did you mean value? (known: correlation, difference, dominance, falling, greatest, "
+        "greatest_step, least, least_step, ratio, rising, sum, value)",
     ),
     "a misspelt trend": (
         value("risng"),
@@ -863,7 +865,31 @@ BAD: dict[str, tuple[str | bytes, str]] = {
             "0}}"
         ),
         "x.yaml:15: claims.0.value.over.pgd.eps: "
-        "expected 'mean', 'area', 'least', 'greatest' or 'magnitude', found 'aera'",
+        "expected mean, median, area, least, greatest, magnitude or {{quantile: 0.9}}, "
+        "found 'aera'\n"
+        "hint: did you mean area? (known: area, greatest, least, magnitude, mean, median)",
+    ),
+    "a misspelt operation": (
+        claim("says: a, value: {diference: [{measure: accuracy}, 1]}, expect: {value: {below: 1}}"),
+        "x.yaml:15: claims.0.value.diference: unknown key 'diference'\n"
+        "hint: did you mean difference? (known: across, along, at, correlation, difference, "
+        "dominance, greatest, greatest_step, least, least_step, over, ratio, sum)",
+    ),
+    "an extreme above 0": (
+        claim(
+            "says: a, value: {measure: accuracy, over: {pgd.eps: greatest}}, expect: {value: "
+            "{above: 0}}"
+        ),
+        "x.yaml:15: claims.0.expect: chance alone puts the greatest of several noisy numbers "
+        "above 0\nhint: give a margin, like above: 0.02, or compare a fixed pair",
+    ),
+    "alternatives that overlap": (
+        claim(
+            "says: a, value: {measure: accuracy}, one_of: [{says: b, expect: {value: {above: "
+            "0.5}}}, {says: c, expect: {value: {below: 0.6}}}]"
+        ),
+        "x.yaml:15: claims.0.one_of.1.expect: 'b' and 'c' expect the same number, and both allow "
+        "0.5 to 0.6\nhint: exclusive alternatives need ranges that do not overlap",
     ),
     "a comparison with nothing": (
         claim(

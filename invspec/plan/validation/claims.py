@@ -153,7 +153,7 @@ class Check:
             for own in coords
         }
         yield from name_problems(name, sorted(known), node.where(name))
-        if name in known:
+        if name in known and name not in node.across:
             message, hint = f"every part fixes or reduces {name}", "leave it free in one of them"
             yield SpecError(message, hint=hint, path=node.where(name))
 
