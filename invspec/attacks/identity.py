@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from invspec.data import Batch, Perturbed
@@ -11,6 +13,8 @@ from invspec.ops.draws import Draws
 
 class Identity(Attack):
     """Return every image unchanged, so that measures of attacked images also work on clean ones."""
+
+    uses_gradients: ClassVar[bool] = False
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return Perturbed.costing(batch.x, forwards=0, backwards=0)

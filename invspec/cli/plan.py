@@ -95,7 +95,7 @@ def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:
 
 
 def _kind(task: Task) -> Kind:
-    from invspec.tasks import Perturb, Score, Train
+    from invspec.tasks import Examine, Perturb, Score, Train
 
     match task:
         case Train():
@@ -104,3 +104,5 @@ def _kind(task: Task) -> Kind:
             return "perturb", type(task.attack).__name__, type(task.train.model).__name__
         case Score():
             return "score", type(task.measure).__name__, ""
+        case Examine():
+            return "examine", type(task.check).__name__, type(task.train.model).__name__
