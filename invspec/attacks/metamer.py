@@ -36,7 +36,6 @@ class Metamer(Attack):
     first is x, encoded and decoded.
     """
 
-    uses_gradients: ClassVar[bool] = False
     needs_float32: ClassVar[bool] = True
     leaves_bounds: ClassVar[bool] = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field
@@ -52,8 +52,6 @@ class NullStep(Attack):
     pixels move. The paper's step is neither clamped nor limited to the displacement for which its
     bound holds.
     """
-
-    uses_gradients: ClassVar[bool] = False
 
     constraint: Constraint = Field(
         default="active_set",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import nn
 
@@ -24,8 +23,6 @@ class MeanShift(Attack):
     Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
-    uses_gradients: ClassVar[bool] = False
-
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         length = batch.x[0].numel()
         pairs = max((length - 1) // 2, 1)
@@ -42,8 +39,6 @@ class PairSwap(Attack):
     This is r in the theorem. Each example's coin is the same for every model. Coordinate 0 stays,
     as does a last coordinate without a partner. Returns x_adv (B, C, H, W).
     """
-
-    uses_gradients: ClassVar[bool] = False
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         flat, swapped = batch.x.flatten(1), batch.x.flatten(1).clone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -37,8 +37,6 @@ class Spatial(Attack):
 
     Needs batch.y if label is true. Returns x_adv (B, C, H, W).
     """
-
-    uses_gradients: ClassVar[bool] = False
 
     method: Literal["grid", "worst_of_k"] = Field(
         default="grid", description="try a grid, or k random transforms"

@@ -25,7 +25,6 @@ class SphereShift(Attack):
     Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
-    uses_gradients: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = True
 
     outer: Number = Field(

@@ -37,7 +37,7 @@ class Check(Method):
 
         Only asked of checks about attacks.
         """
-        return attack.uses_gradients
+        return attack.gradient_loss is not None
 
     @abstractmethod
     def examine(
