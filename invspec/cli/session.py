@@ -48,11 +48,10 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
     lease: seconds after which the tasks of another, silent run are taken over.
     """
     check(planned)
-    goals = [cell.goal for cell in planned.cells]
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)
     with progress:
-        for event in execute(goals, store, executor, lease):
+        for event in execute(planned.goals, store, executor, lease):
             progress.handle(event)
     console.print(progress.summary())
     return progress.counts["Failed"]
