@@ -22,7 +22,7 @@ from invspec.errors import SpecError, first_line, suggest
 T = TypeVar("T", "Card", "Paper")
 
 
-Kind = Literal["dataset", "model", "defence", "attack", "measure"]
+Kind = Literal["dataset", "model", "defence", "attack", "measure", "check"]
 
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
