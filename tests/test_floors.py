@@ -23,14 +23,14 @@ GROUND = (
     ("kinds",),
     ("registry",),
 )
-CARDED = ("datasets", "models", "defences", "attacks", "measures")
+CARDED = ("datasets", "models", "defences", "attacks", "measures", "checks")
 METHODS = (
     ("layers",),
     ("files",),
     ("search", "flows", "equivariant"),
     ("perceptual",),
     ("training",),
-    ("scoring",),
+    ("scoring", "diagnostics"),
     CARDED,
 )
 MACHINERY = (

@@ -32,9 +32,6 @@ class Gradient(ImageCheck):
     )
     steps: int = Field(default=40, ge=1, description="updates of the ascent on the margin")
 
-    def applies(self, attack: Attack) -> bool:
-        return attack.gradient_loss is not None
-
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
         assert attack.gradient_loss is not None

@@ -45,12 +45,16 @@ def show(planned: Plan, store: Store) -> None:
     survey = Survey(store)
     for cell in planned.cells:
         survey.visit(cell.goal)
+    survey.settle()
     finished = [task for task in planned.tasks if task in store]
     expected = forecast(survey.to_do, finished, store)
     console = Console(highlight=False)
     console.print(_table(planned, finished, expected))
     tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
     console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    if survey.unsure:
+        count = f"{len(survey.unsure):,} more if an input, which is to do, comes out changed"
+        console.print(count)
     for line in (*hours.lines(expected), *_threads(planned)):
         console.print(line)
     for sentence in Choices(store.root).sentences(planned.answers):
@@ -91,7 +95,7 @@ def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:
 
 
 def _kind(task: Task) -> Kind:
-    from invspec.tasks import Perturb, Score, Train
+    from invspec.tasks import Examine, Perturb, Score, Train
 
     match task:
         case Train():
@@ -100,3 +104,5 @@ def _kind(task: Task) -> Kind:
             return "perturb", type(task.attack).__name__, type(task.train.model).__name__
         case Score():
             return "score", type(task.measure).__name__, ""
+        case Examine():
+            return "examine", type(task.check).__name__, type(task.train.model).__name__

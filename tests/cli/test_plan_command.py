@@ -1,5 +1,7 @@
 """`invspec plan`: which tasks are done, and what the others will cost."""
 
+import shutil
+
 import pytest
 from workbench import planned, registered, tiny
 
@@ -96,6 +98,17 @@ def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
     assert lines[4][0] == "1"
     assert " ".join(lines[5]).endswith("from 1 task in the store")
+
+
+def test_a_plan_counts_what_is_to_do_only_if_an_input_comes_out_changed(toy, tmp_path, capsys):
+    store = ran([cell.goal for cell in toy.cells], tmp_path)
+    of_one_net = [cell.goal for cell in toy.cells if cell.coords["seed"] == 0]
+    for task in (of_one_net[0], of_one_net[0].of[0][0], of_one_net[0].train):
+        shutil.rmtree(store.folder(task))
+    plan.show(toy, Store(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert "3 of 10 tasks to do for 4 cells" in lines
+    assert "2 more if an input, which is to do, comes out changed" in lines
 
 
 def test_a_plan_tells_what_was_chosen_and_what_is_open(tmp_path, capsys):
