@@ -14,7 +14,7 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import margin
+from invspec.ops.losses import Loss, margin
 from invspec.search.ball import eps_0_skips_model
 from invspec.search.search import Search
 
@@ -50,6 +50,11 @@ class AutoAttack(Attack):
     def smoke(self) -> Self:
         few = {"queries": min(self.queries, 10), "targets": min(self.targets, 2)}
         return super().smoke().model_copy(update=few)
+
+    @property
+    def gradient_loss(self) -> Loss:
+        # that of its strongest stage with gradients
+        return "dlr"
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -53,6 +53,10 @@ class DDN(MinimalNorm):
     steps: int = Field(default=100, ge=1, description="number of updates")
     rivals: Rivals = 0
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm, self.levels)
         for objective in nearest.objectives(LOSSES[self.loss], self.rivals):

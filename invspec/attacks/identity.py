@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import nn
 
 from invspec.data import Batch, Perturbed
@@ -14,13 +12,9 @@ from invspec.ops.draws import Draws
 class Identity(Attack):
     """Return every image unchanged, so that measures of attacked images also work on clean ones."""
 
-<<<<<<< HEAD
     @property
     def gradient_loss(self) -> None:
         return None
-=======
-    uses_gradients: ClassVar[bool] = False
->>>>>>> checks
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return Perturbed.costing(batch.x, forwards=0, backwards=0)

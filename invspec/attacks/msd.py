@@ -87,6 +87,10 @@ class MSD(Attack):
             raise ValueError(f"expected sparsity as [least, most], found [{least}, {most}]")
         return self
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, objective = Search(model, batch), LOSSES[self.loss]
         settings = [ball for ball in self.balls if ball.eps > 0]

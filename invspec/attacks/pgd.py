@@ -101,6 +101,10 @@ class PGD(Attack):
             return "standardised pixels"
         return super().unit_of(name)
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, self.label)

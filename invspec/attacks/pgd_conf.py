@@ -74,6 +74,10 @@ class PGDConf(Attack):
             )
         return self
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, ball = Search(model, batch), Ball(self.norm, self.eps, batch.bounds)

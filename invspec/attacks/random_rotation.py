@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 from torch import nn
 
@@ -21,8 +19,6 @@ class RandomRotation(Attack):
 
     Deviates: the authors use nearest-neighbour resampling; the default here is bilinear.
     """
-
-    uses_gradients: ClassVar[bool] = False
 
     max_degrees: Degrees = Field(
         default=180.0, ge=0, le=180, description="half-width of the range of angles"

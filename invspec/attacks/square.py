@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -48,8 +48,6 @@ class Square(Attack):
     Deviates from the authors' code, not from the paper: each example draws its own squares, and
     they may reach the last row and column.
     """
-
-    uses_gradients: ClassVar[bool] = False
 
     eps: Pixels = Field(default=0.3, ge=0, description="radius of the ball")
     norm: Literal["linf", "l2"] = Field(default="linf", description="shape of the ball: linf or l2")

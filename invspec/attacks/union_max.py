@@ -54,6 +54,10 @@ class UnionMax(Attack):
     def wants_target(self) -> bool:
         return any(attack.wants_target for attack in self.attacks)
 
+    @property
+    def gradient_loss(self) -> Loss | None:
+        return next((loss for attack in self.attacks if (loss := attack.gradient_loss)), None)
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch)
         attacks = [attack for attack in self.attacks if getattr(attack, "eps", None) != 0]

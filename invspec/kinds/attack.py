@@ -29,15 +29,12 @@ class Attack(Method):
     float32 whatever the precision of the spec.
 
     leaves_bounds: pixels of the results may be out of bounds, as those of metamers are.
-
-    uses_gradients: it follows gradients of the model, so that it fails where they mislead.
     """
 
     kind: ClassVar[str] = "attack"
     sweep_field: ClassVar[str | None] = None
     needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
-    uses_gradients: ClassVar[bool] = True
 
     @property
     def gradient_loss(self) -> Loss | None:
