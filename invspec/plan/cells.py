@@ -73,9 +73,8 @@ class Plan:
             for task, name in _named(cell):
                 names.setdefault(task, name)
         for examination in self.examinations:
-            names.setdefault(
-                examination.goal, f"check {examination.check} of {subject(examination)}"
-            )
+            name = f"check {examination.check} of {subject(examination)}"
+            names.setdefault(examination.goal, name)
         return names
 
     def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from invspec.kinds import Attack
@@ -16,6 +16,8 @@ from invspec.tasks import Examine, Perturb, Train
 IMAGES = 256
 
 Parts = tuple[Perturb, ...]
+# the parts of each value of an attack's sweep, with its coordinates
+Variants = dict[Parts, Coords]
 
 
 @dataclass
@@ -23,9 +25,7 @@ class _Net:
     """A trained net: its coordinates, and the attacks on it by label, each with its variants."""
 
     coords: Coords
-    attacks: dict[str, dict[Parts, Coords]] = field(
-        default_factory=dict[str, "dict[Parts, Coords]"]
-    )
+    attacks: dict[str, Variants] = field(default_factory=dict[str, Variants])
 
 
 def examinations(spec: Spec, cells: Iterable[Cell]) -> tuple[Examination, ...]:
@@ -74,10 +74,8 @@ def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
 def _net_coords(spec: Spec, cell: Cell) -> Coords:
     """The labels of a cell's net, its swept fields and its seed."""
     labels = {part: str(cell.coords[part]) for part in ("dataset", "model", "defence")}
-    swept = [
-        name for part, label in labels.items() for name in spec.entries[f"{part}s"][label].coords
-    ]
-    names = (*labels, *swept, "seed")
+    entries = (spec.entries[f"{part}s"][label] for part, label in labels.items())
+    names = (*labels, *(name for entry in entries for name in entry.coords), "seed")
     return {name: cell.coords[name] for name in names}
 
 
@@ -102,7 +100,7 @@ def _attack(parts: Parts) -> Attack:
     return parts[0].attack
 
 
-def _median(variants: Mapping[Parts, Coords]) -> tuple[Parts, Coords]:
+def _median(variants: Variants) -> tuple[Parts, Coords]:
     """The variant in the middle of a sweep, by the size of what it searches if that is swept."""
 
     def size(parts: Parts) -> float:
