@@ -109,8 +109,13 @@ class Health:
 
     def of_reading(self, reading: Reading) -> list[Record]:
         """The failed examinations that put a number in doubt."""
-        failures = self.failures.get(reading.cell.goal.train, ())
-        return [record for record in failures if _concerns(record, reading.cell, self.spec)]
+        goal = reading.cell.goal
+        own = self.failures.get(goal.train, ())
+        of_oracle = self.failures.get(goal.oracle, ()) if goal.oracle else ()
+        return [
+            *(record for record in own if _concerns(record, reading.cell, self.spec)),
+            *(record for record in of_oracle if _doubts_everything(record)),
+        ]
 
     def shifts(self, group: Group) -> Shifts:
         """By how much the mean over seeds may fall and rise."""
@@ -186,9 +191,9 @@ def _record(examination: Examination, store: Artifacts) -> Record:
 
 def _concerns(record: Record, cell: Cell, spec: Spec) -> bool:
     """Whether a failed examination of a cell's net puts the cell's number in doubt."""
-    label, check = record.examination.attack, record.examination.goal.check
-    if label is None and check.doubts == "everything":
+    if _doubts_everything(record):
         return True
+    label = record.examination.attack
     if cell.goal.measure.bound == "exact":
         return False
     attacks = zip(attacks_of(spec, cell), (parts[0].attack for parts in cell.goal.of), strict=True)
@@ -196,6 +201,12 @@ def _concerns(record: Record, cell: Cell, spec: Spec) -> bool:
         searches(attack) and (attack.gradient_loss is not None if label is None else label == name)
         for (name, _), attack in attacks
     )
+
+
+def _doubts_everything(record: Record) -> bool:
+    """Whether a failure puts every number of the net in doubt."""
+    examination = record.examination
+    return examination.attack is None and examination.goal.check.doubts == "everything"
 
 
 def _shifts(reading: Reading, record: Record) -> Shifts:

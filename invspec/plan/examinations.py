@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from invspec.kinds import Attack
+from invspec.kinds import Attack, Sample
 from invspec.plan import coordinates
 from invspec.plan.cells import Cell, Examination
 from invspec.spec.resolved import Spec
@@ -22,9 +22,13 @@ Variants = dict[Parts, Coords]
 
 @dataclass
 class _Net:
-    """A trained net: its coordinates, and the attacks on it by label, each with its variants."""
+    """A trained net: its coordinates, the sample that numbers rest on, and the attacks by label.
+
+    A net that is only an oracle is under no attack.
+    """
 
     coords: Coords
+    sample: Sample
     attacks: dict[str, Variants] = field(default_factory=dict[str, Variants])
 
 
@@ -43,10 +47,9 @@ def examinations(spec: Spec, cells: Iterable[Cell]) -> tuple[Examination, ...]:
 
 
 def _of_net(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
-    first = next(iter(next(iter(net.attacks.values()))))
-    sample = first[0].sample.model_copy(update={"targets": None})
+    sample = net.sample.model_copy(update={"targets": None})
     for label, check in spec.checks.items():
-        if not check.about_attack:
+        if not check.about_attack and (net.attacks or check.doubts == "everything"):
             yield Examination(label, net.coords, Examine(check, train, (), sample, IMAGES))
 
 
@@ -65,7 +68,10 @@ def _of_attacks(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
 def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
     nets: dict[Train, _Net] = {}
     for cell in cells:
-        net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell)))
+        sample = cell.goal.of[0][0].sample
+        if cell.goal.oracle is not None:
+            nets.setdefault(cell.goal.oracle, _Net(_oracle_coords(spec, cell), sample))
+        net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell), sample))
         for (label, coords), parts in zip(attacks_of(spec, cell), cell.goal.of, strict=True):
             net.attacks.setdefault(label, {}).setdefault(parts, coords)
     return nets
@@ -77,6 +83,13 @@ def _net_coords(spec: Spec, cell: Cell) -> Coords:
     entries = (spec.entries[f"{part}s"][label] for part, label in labels.items())
     names = (*labels, *(name for entry in entries for name in entry.coords), "seed")
     return {name: cell.coords[name] for name in names}
+
+
+def _oracle_coords(spec: Spec, cell: Cell) -> Coords:
+    oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
+    assert oracle is not None, "the score has an oracle"
+    fixed = {name: cell.coords[name] for name in ("dataset", "seed")}
+    return {**fixed, "model": oracle.model, "defence": oracle.defence}
 
 
 def attacks_of(spec: Spec, cell: Cell) -> list[tuple[str, Coords]]:

@@ -12,8 +12,8 @@ from invspec.plan.cells import subject
 from invspec.report.format import duration, measured, short
 from invspec.report.provenance import Provenance
 
-# reasons that a caption gives at most
-MAX_REASONS = 3
+# reasons that a caption gives at most, and failures that a report lists
+MAX_REASONS, MAX_NOTES = 3, 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def headline(health: Health) -> str:
     if not statuses:
         return "Health: not checked"
     total = len(health.nets)
-    parts = [f"{statuses['passes']:,} of {total:,} net{'' if total == 1 else 's'} pass"]
+    words = "net passes" if total == 1 else "nets pass"
+    parts = [f"{statuses['passes']:,} of {total:,} {words}"]
     if statuses["fails"]:
         parts.append(f"{statuses['fails']:,} fail{'s' if statuses['fails'] == 1 else ''}")
     if statuses["not checked"]:
@@ -73,6 +74,9 @@ def notes(health: Health) -> list[str]:
         f"{status}: {reason} ({check}): {_subjects(subjects)}"
         for (status, check, reason), subjects in told.items()
     ]
+    more = len(sentences) - MAX_NOTES
+    if more > 0:
+        sentences[MAX_NOTES:] = [f"and {more:,} more, which `invspec check` lists"]
     missing = sum(record.finding is None for record in health.records)
     ran = f"{missing:,} of {len(health.records):,} checks have not been run"
     return [*sentences, *([f"not checked: {ran}"] if missing else [])]

@@ -44,7 +44,7 @@ def test_it_prints_a_line_for_each_check_with_reasons_and_hints(
     assert any("finite" in line and "passes" in line for line in lines)
     assert "fails: stated of shift on linear, standard, seed 0: the toy is unwell" in lines
     assert "hint: mend the toy" in lines
-    assert "Health: 0 of 1 net pass, 1 fails" in lines
+    assert "Health: 0 of 1 net passes, 1 fails" in lines
     assert any(line.startswith("checks took ") for line in lines)
 
 
@@ -69,7 +69,7 @@ def test_it_uses_an_attack_that_a_run_has_made(
     assert all(goal in store for goal in goals)
     assert {type(need) for goal in goals for need in needs(goal)} >= {Perturb}
     assert len(list(store.finished("perturb"))) == 1
-    assert "Health: 0 of 1 net pass" in capsys.readouterr().out
+    assert "Health: 0 of 1 net passes" in capsys.readouterr().out
 
 
 def test_a_crash_of_a_check_is_an_exit_code_and_never_passes(
@@ -78,7 +78,7 @@ def test_a_crash_of_a_check_is_an_exit_code_and_never_passes(
     assert checked(tmp_path, {**SPEC, "checks": ["crashes"]}) == 1
     out = capsys.readouterr().out
     assert "not checked" in out
-    assert "Health: 0 of 1 net pass, 1 not checked in full" in out
+    assert "Health: 0 of 1 net passes, 1 not checked in full" in out
 
 
 def test_checks_none_leaves_nothing_to_do(
@@ -93,7 +93,7 @@ def test_a_run_with_a_failing_check_ends_with_0_and_a_line_on_stderr(
 ) -> None:
     assert checked(tmp_path, SPEC, verb="run") == 0
     captured = capsys.readouterr()
-    expected = "health: 0 of 1 net pass, 1 fails: the toy is unwell (stated)"
+    expected = "health: 0 of 1 net passes, 1 fails: the toy is unwell (stated)"
     assert expected in captured.err.splitlines()
     assert "the toy is unwell" in captured.out
     examined = [task for task in planned(SPEC).tasks if isinstance(task, Examine)]

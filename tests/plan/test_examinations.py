@@ -116,3 +116,23 @@ def test_an_examination_has_a_name() -> None:
     assert "check finite of linear, standard, seed 0" in names
     assert "check gradient of pgd eps 0.3 on mlp, standard, seed 1" in names
     assert cast(int, len(names)) == len(plan.examinations)
+
+
+ORACLE: dict[str, Any] = {
+    "attacks": {"metamer": {"sample": {"limit": 20, "targets": {"each": 1}}}},
+    "models": {"rev": {"use": "linear"}, "mlp": {}},
+    "measures": {"label": {"use": "metamer_label", "of": "metamer"}},
+    "train": [{"dataset": "fake", "model": "rev", "defence": "standard"}],
+    "checks": ["finite", "unbounded"],
+}
+
+
+def test_an_oracle_is_checked_for_what_doubts_everything() -> None:
+    oracle = {"model": "mlp", "defence": "standard"}
+    measures = {"label": {"use": "metamer_label", "of": "metamer", "oracle": oracle}}
+    found = planned(**{**ORACLE, "measures": measures}, seeds=[0]).examinations
+    assert sorted((e.check, e.net["model"]) for e in found) == [
+        ("finite", "mlp"),
+        ("finite", "rev"),
+        ("unbounded", "rev"),
+    ]
