@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from invspec.attacks.square import Square
 from invspec.data import Finding
+from invspec.diagnostics.ascent import withstand
 from invspec.diagnostics.balls import ball_of, has_ball
 from invspec.diagnostics.findings import at_most, survivors_of
 from invspec.diagnostics.gradients import logits_at
 from invspec.diagnostics.image_check import Chosen, ImageCheck
 from invspec.diagnostics.steps import random_signs
 from invspec.kinds import Attack
+from invspec.ops.losses import margin
 from invspec.search.ball import Ball
 
 
@@ -23,12 +25,13 @@ class BlackBox(ImageCheck):
     """Attacks without gradients break no image that withstands an attack with gradients.
 
     Random points of the ball and, for norms linf and l2, Square are tried on the images that
-    withstood the attack.
+    withstood the attack and gradient ascent on the margin in its ball.
     """
 
     about_attack: ClassVar[bool] = True
 
     queries: int = Field(default=300, ge=1, description="queries of Square")
+    steps: int = Field(default=40, ge=1, description="updates of the ascent on the margin")
     draws: int = Field(default=16, ge=0, description="random points of the ball")
     threshold: float = Field(
         default=0.005, ge=0, lt=1, description="largest share of images that only these break"
@@ -39,20 +42,23 @@ class BlackBox(ImageCheck):
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
-        ball, flags = ball_of(attack, model, chosen.batch.bounds), chosen.standing.clone()
-        survivors = chosen.survivors
+        ball, survivors = ball_of(attack, model, chosen.batch.bounds), chosen.survivors
+        flags = torch.zeros_like(chosen.standing)
         if not len(survivors):
             return at_most(self.threshold, flags, "", "")
+        start = ball.start(survivors.batch.x, survivors.rng)
+        climbed = withstand(model, survivors.batch, ball, start, self.steps, margin)
         noisy = self._withstand_noise(model, survivors, ball)
-        standing = noisy.clone()
-        standing[noisy] = self._withstand_square(model, survivors.take(noisy), ball)
-        flags[chosen.standing] = ~standing
-        broken, by_noise = int((~standing).sum()), int((~noisy).sum())
+        standing = climbed & noisy
+        standing[standing.clone()] = self._withstand_square(model, survivors.take(standing), ball)
+        flags[chosen.standing] = broken = climbed & ~standing
+        by_noise = not (broken & noisy).any()
         return at_most(
             self.threshold,
             flags,
-            f"{'noise breaks' if by_noise == broken else f'{self.queries} queries of square break'}"
-            f" {broken} of the {len(survivors)} images that withstood the attack",
+            f"{'random noise' if by_noise else f'square with {self.queries} queries'} breaks"
+            f" {int(broken.sum())} of {int(climbed.sum())} images that withstood attacks with"
+            " gradients",
             "add `use: square`, or report autoattack",
             survivors_of(standing),
         )
