@@ -54,7 +54,7 @@ def test_tasks_are_counted_by_kind(scored, tmp_path, capsys):
         ["examine", "0"],
     ]
     command.show_sizes(Store(tmp_path / "nowhere"))
-    assert [row[1:] for row in rows()] == [["0", "0.0"]] * 3
+    assert [row[1:] for row in rows()] == [["0", "0.0"]] * 4
 
 
 def test_claims_are_counted_by_process(scored, capsys):
