@@ -306,14 +306,16 @@ def test_a_trend_over_numbers_that_may_be_lower_is_undecided() -> None:
     (sound,) = judge(lambda examination: PASSES, along_eps(100), trend("rising"))
     (verdict,) = judge(broken("gradient"), along_eps(100), trend("rising"))
     assert (sound.outcome, verdict.outcome) == ("holds", "undecided")
+    assert verdict.low is not None
     assert verdict.low < 0
 
 
 def test_a_trend_that_holds_wherever_the_numbers_are_still_holds() -> None:
     # the number at eps 0 is sure, and above all that the others may be
     (verdict,) = judge(broken("gradient"), along_eps(-100), trend("falling"))
-    assert verdict.outcome == "holds"
-    assert verdict.high > verdict.value == -1
+    assert (verdict.outcome, verdict.value) == ("holds", -1)
+    assert verdict.high is not None
+    assert verdict.high > -1
 
 
 def test_many_doubtful_numbers_of_a_mean_move_together() -> None:
