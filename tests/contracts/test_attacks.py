@@ -160,5 +160,7 @@ def test_an_attack_says_whether_it_follows_gradients(name: str) -> None:
 @every_attack
 def test_a_shipped_attack_does_not_leave_its_loss_to_the_base_class(name: str) -> None:
     assert any(
-        "gradient_loss" in vars(base) for base in type(attack_of(name)).__mro__ if base is not Attack
+        "gradient_loss" in vars(base)
+        for base in type(attack_of(name)).__mro__
+        if base is not Attack
     )
