@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
-from invspec.analysis import quantities, readings
+from invspec.analysis import health, quantities, readings
 from invspec.analysis.estimator import Estimator
+from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
 from invspec.plan.cells import Plan
@@ -19,7 +21,10 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a claim: its statistic with a 95 % interval, or the missing scores."""
+    """The outcome of a claim: its statistic with a 95 % interval, or the missing scores.
+
+    doubts are the reasons for which its numbers are in doubt; the interval then is the hull.
+    """
 
     claim: Claim
     outcome: Outcome
@@ -27,6 +32,7 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     missing_scores: int = 0
+    doubts: tuple[str, ...] = ()
 
     @property
     def statistic(self) -> Statistic:
@@ -58,11 +64,14 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
 
 def judge(plan: Plan, store: Artifacts) -> list[Verdict]:
     """A verdict on each claim, in the order of the spec."""
-    return judged(plan, readings.groups(readings.collect(plan, store)), Estimator())
+    groups = readings.groups(readings.collect(plan, store))
+    return judged(plan, groups, Estimator(), health.health(plan, store))
 
 
-def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Verdict]:
-    """A verdict on each claim, from groups of readings.
+def judged(
+    plan: Plan, groups: Sequence[Group], estimator: Estimator, health: Health
+) -> list[Verdict]:
+    """A verdict on each claim, from groups of readings and what the checks found.
 
     Raises: SpecError if several rows of a measure match a claim, which is only known once they
         are computed.
@@ -74,13 +83,16 @@ def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Ve
     # All groups at once: their replicates are computed together.
     estimator.prepare(group for sides in sides_of for side in sides for group in side.values())
     return [
-        _verdict(claim, sides, estimator) for claim, sides in zip(claims, sides_of, strict=True)
+        _verdict(claim, sides, estimator, health)
+        for claim, sides in zip(claims, sides_of, strict=True)
     ]
 
 
-def _verdict(claim: Claim, sides: Sequence[Side], estimator: Estimator) -> Verdict:
+def _verdict(claim: Claim, sides: Sequence[Side], estimator: Estimator, health: Health) -> Verdict:
     missing = sum(group.missing for side in sides for group in side.values())
     if missing or not sides:
         return Verdict(claim, "missing", missing_scores=max(missing, 1))
-    value, low, high = quantities.statistic(claim, sides, estimator)
-    return Verdict(claim, decide(low, high, claim.bound.range), value, low, high)
+    used = [group for side in sides for group in side.values()]
+    value, low, high = health.hull(partial(quantities.statistic, claim, sides), used, estimator)
+    outcome = decide(low, high, claim.bound.range)
+    return Verdict(claim, outcome, value, low, high, doubts=health.reasons(used))

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from invspec import __version__
-from invspec.cli import doctor, plan, report, run, samples, schema, store, validate
+from invspec.cli import check, doctor, plan, report, run, samples, schema, store, validate
 from invspec.cli import list as listing
 from invspec.errors import InvspecError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(report.report)
+app.command()(check.check)
 app.command()(validate.validate)
 app.command()(plan.plan)
 app.command("list")(listing.list_)

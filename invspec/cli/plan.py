@@ -43,8 +43,8 @@ def show(planned: Plan, store: Store) -> None:
     from invspec.execution.survey import Survey
 
     survey = Survey(store)
-    for cell in planned.cells:
-        survey.visit(cell.goal)
+    for goal in planned.goals:
+        survey.visit(goal)
     survey.settle()
     finished = [task for task in planned.tasks if task in store]
     expected = forecast(survey.to_do, finished, store)

@@ -9,8 +9,8 @@ from functools import cached_property
 from invspec.kinds import Precision
 from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
-from invspec.spec.schema import Scalar
-from invspec.tasks import Score, Task, needs
+from invspec.spec.schema import Coords, Scalar
+from invspec.tasks import Examine, Score, Task, needs
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,23 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Examination:
+    """A check, by its label, of a net or of an attack on it, and the task that applies it.
+
+    net holds the coordinates of the net: labels, swept fields and seed. attack is the label of the
+    attack, None for a check of the net; swept holds the coordinates of the examined variant.
+    """
+
+    check: str
+    net: Coords
+    goal: Examine
+    attack: str | None = None
+    swept: Coords = field(default_factory=dict[str, Scalar])
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A spec and all of its cells.
+    """A spec, all of its cells, and what is examined of the nets and attacks behind them.
 
     answers are the precisions of its tasks where the spec says auto.
     """
@@ -34,13 +49,20 @@ class Plan:
     spec: Spec
     cells: tuple[Cell, ...]
     answers: Mapping[Question, Precision] = field(default_factory=dict[Question, Precision])
+    examinations: tuple[Examination, ...] = ()
+
+    @property
+    def goals(self) -> list[Task]:
+        """What a run computes: the scores of the cells, then the examinations."""
+        scores = (cell.goal for cell in self.cells)
+        return [*scores, *(examination.goal for examination in self.examinations)]
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """Every task that the cells need, once each, dependencies first."""
+        """Every task that a run needs, once each, dependencies first; examinations come last."""
         ordered: dict[Task, None] = {}
-        for cell in self.cells:
-            _collect(cell.goal, ordered)
+        for goal in self.goals:
+            _collect(goal, ordered)
         return tuple(ordered)
 
     @cached_property
@@ -50,6 +72,9 @@ class Plan:
         for cell in self.cells:
             for task, name in _named(cell):
                 names.setdefault(task, name)
+        for examination in self.examinations:
+            name = f"check {examination.check} of {subject(examination)}"
+            names.setdefault(examination.goal, name)
         return names
 
     def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:
@@ -65,6 +90,20 @@ class Plan:
         return {name: list(ordered) for name, ordered in values.items()}
 
 
+def net_words(net: Coords) -> str:
+    """A net in the words of the spec: stdcnn, rotations max_degrees 180, seed 0."""
+    model, defence = (_words(net, net[part]) for part in ("model", "defence"))
+    return f"{model}, {defence}, seed {net['seed']}"
+
+
+def subject(examination: Examination) -> str:
+    """What is examined: pgd eps 0.1 on stdcnn, rotations, seed 0."""
+    net = net_words(examination.net)
+    if examination.attack is None:
+        return net
+    return f"{_words(examination.swept, examination.attack)} on {net}"
+
+
 def _collect(task: Task, ordered: dict[Task, None]) -> None:
     if task not in ordered:
         for need in needs(task):
@@ -74,30 +113,28 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
 
 def _named(cell: Cell) -> Iterator[tuple[Task, str]]:
     """The tasks of a cell with their names."""
-    seed = f"seed {cell.goal.train.seed}"
-    model, defence = (_words(cell, cell.coords[part]) for part in ("model", "defence"))
-    trained = f"{model}, {defence}, {seed}"
+    seed, trained = f"seed {cell.goal.train.seed}", net_words({**cell.coords})
     yield cell.goal.train, f"train {trained}"
     labels, count = str(cell.coords["attack"]).split("+"), len(cell.goal.of)
     if count > len(labels):  # the measure takes a whole sweep
         labels = [f"{labels[0]} {place} of {count}" for place in range(1, count + 1)]
     for label, parts in zip(labels, cell.goal.of, strict=True):
-        words = _words(cell, label)
+        words = _words(cell.coords, label)
         for part in parts:
             yield part, f"{words} {part.part[0]}-{part.part[1]} on {trained}"
     if cell.goal.oracle is not None:
         yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}, {seed}"
-    yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
+    yield cell.goal, f"{_words(cell.coords, cell.coords['measure'])} on {trained}"
 
 
-def _words(cell: Cell, label: Scalar) -> str:
-    """A label followed by its swept fields in the cell: pgd eps 0.1."""
+def _words(coords: Mapping[str, Scalar], label: Scalar) -> str:
+    """A label followed by its swept fields: pgd eps 0.1."""
     prefix = f"{label}."
     swept = (
         f"{name.removeprefix(prefix)} {value:g}"
         if isinstance(value, float)
         else f"{name.removeprefix(prefix)} {value}"
-        for name, value in cell.coords.items()
+        for name, value in coords.items()
         if name.startswith(prefix)
     )
     return " ".join([str(label), *swept])

@@ -107,6 +107,11 @@ def names(kind: Kind) -> dict[str, Path]:
     return dict(sorted(paths.items()))
 
 
+def shipped_names(kind: Kind) -> list[str]:
+    """The names of a kind that ship with invspec, sorted."""
+    return sorted(path.stem for path in (shipped("registry") / kind).glob("*.yaml"))
+
+
 @cache
 def card(kind: Kind, name: str) -> Card:
     """The card of a name. Raises: SpecError with the nearest name if there is none."""

@@ -9,6 +9,8 @@ from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import shown
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
+from invspec.report.format import DAGGER
+from invspec.report.health import why
 from invspec.report.table import Table
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import FigureKind, Layout
@@ -57,8 +59,10 @@ def caption(table: Table) -> str:
     metric = [table.metric] if table.metric else []
     is_partial = any(number.is_partial for number in table.numbers)
     star = ["* some seeds are missing"] if is_partial else []
+    reasons = dict.fromkeys(reason for number in table.numbers for reason in number.doubts)
+    doubts = [f"{DAGGER} in doubt: {why(tuple(reasons))}"] if reasons else []
     margin = "± is the longer arm of the 95 % confidence interval"
-    return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star])
+    return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star, *doubts])
 
 
 def sample_sizes(numbers: Iterable[Summary]) -> str:
@@ -88,6 +92,14 @@ def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
         for outcome, count in counts.items()
         if count
     ]
+
+
+def doubt(verdict: Verdict) -> str:
+    """Why the numbers of a claim are in doubt; empty if they are not."""
+    if not verdict.doubts:
+        return ""
+    word = "undecided" if verdict.outcome == "undecided" else "in doubt"
+    return f"{word}: {why(verdict.doubts)}"
 
 
 def missing_cells(missing: int, total: int) -> str:

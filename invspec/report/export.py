@@ -15,7 +15,7 @@ from torch import Tensor
 from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
-from invspec.report import provenance
+from invspec.report import health, provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
 from invspec.tasks import Perturb, Score, key, needs
@@ -30,13 +30,18 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
     forwards and backwards are the mean passes per example in the attacks. seconds_train,
     seconds_perturb and seconds_score are the time of the tasks behind the cell; other cells may
     share them. Attacks of a sweep that start from the next smaller value count only their own
-    passes.
+    passes. doubts says which checks failed; low and high then are those of the hull.
     """
     goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
-    intervals = report.estimator.intervals(report.readings)
+    intervals = report.health.intervals(report.readings, report.estimator)
     return [
-        {**reading.coords, **_values(intervals.get(reading)), **costs[reading.cell.goal]}
+        {
+            **reading.coords,
+            **_values(intervals.get(reading)),
+            "doubts": "; ".join(dict.fromkeys(r.reason for r in report.health.of_reading(reading))),
+            **costs[reading.cell.goal],
+        }
         for reading in report.readings
     ]
 
@@ -85,7 +90,7 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Coordinates first, those that every cell has before the others; then the numbers."""
     names = dict.fromkeys(name for row in rows for name in row)
     seconds = (name for name in names if name.startswith("seconds_"))
-    numbers = (*VALUES, *PASSES, *seconds, "key")
+    numbers = (*VALUES, "doubts", *PASSES, *seconds, "key")
     coordinates = [name for name in names if name not in numbers]
     # sorted is stable: within both halves the order of the spec remains.
     return [
@@ -103,6 +108,10 @@ def json_text(report: Report, store: Artifacts) -> str:
         "paper": spec.paper,
         "claims": [_verdict_record(verdict) for verdict in report.verdicts],
         "cells": records(report, store),
+        "health": {
+            "headline": health.headline(report.health),
+            "checks": health.records(report.health),
+        },
         "provenance": asdict(report.provenance),
     }
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -123,6 +132,7 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "below": below,
         "published": verdict.published,
         "missing_scores": verdict.missing_scores,
+        "doubts": list(verdict.doubts),
     }
 
 

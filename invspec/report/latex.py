@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
-from invspec.report import captions
+from invspec.report import captions, health
 from invspec.report.contents import Report
 from invspec.report.format import (
     column_headings,
@@ -41,6 +41,7 @@ _ESCAPES = {
     "\N{EM DASH}": "---",
     "\N{MIDDLE DOT}": r"$\cdot$",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{DAGGER}": r"$\dagger$",
     "\N{DEGREE SIGN}": r"$^\circ$",
 }
 _CLAIM_HEADINGS = (
@@ -66,7 +67,9 @@ def text(report: Report) -> str:
     title = escape(report.plan.spec.title)
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
     claims = [_claims(report.verdicts)] if report.verdicts else []
-    return "\n\n".join([head, *claims, *map(_table, report.tables)]) + "\n"
+    words = [health.headline(report.health), *health.notes(report.health)]
+    state = "\n\n".join(rf"\noindent {escape(sentence)}." for sentence in words)
+    return "\n\n".join([head, state, *claims, *map(_table, report.tables)]) + "\n"
 
 
 def _float(caption: str, columns: str, lines: Sequence[str]) -> str:
@@ -100,6 +103,9 @@ def _claim(verdict: Verdict) -> str:
         published(verdict),
         verdict.outcome,
     )
+    doubt = captions.doubt(verdict)
+    if doubt:
+        cells = (f"{cells[0]} ({doubt})", *cells[1:])
     return _row([escape(cell) for cell in cells])
 
 

@@ -16,6 +16,8 @@ from invspec.registry.cards import papers
 from invspec.spec.resolved import Spec
 from invspec.tasks import Perturb, Task, verb
 
+KINDS = ("train", "perturb", "score", "examine")
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -54,7 +56,7 @@ def gather(plan: Plan, store: Artifacts) -> Provenance:
     return Provenance(
         done=len(made),
         tasks=len(plan.tasks),
-        seconds={kind: _seconds_of(kind, made) for kind in ("train", "perturb", "score")},
+        seconds={kind: _seconds_of(kind, made) for kind in KINDS},
         versions={name: values for name, values in versions.items() if values},
         finished=max(distinct("finished"), default=""),
         precision=_precision(plan),

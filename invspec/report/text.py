@@ -12,7 +12,7 @@ from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
 from invspec.plan.coordinates import shown
-from invspec.report import captions, provenance
+from invspec.report import captions, health, provenance
 from invspec.report.contents import Report
 from invspec.report.format import (
     MISSING,
@@ -47,6 +47,9 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     yield Text(f"\n{report.plan.spec.title}", style="bold")
     if citation := provenance.citation(report.plan.spec):
         yield Text(citation, style="dim")
+    yield Text(f"\n{health.headline(report.health)}", style="bold")
+    for note in health.notes(report.health):
+        yield Text(note)
     if report.verdicts:
         tally = captions.tally(report.verdicts)
         counts = ", ".join(f"{count} {word}" for _, count, word in tally)
@@ -89,7 +92,10 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
 
 def _claim(verdict: Verdict) -> Text:
     sentence, source = Text(verdict.claim.says), verdict.claim.source
-    return sentence.append(f"\n{source}", style="dim") if source else sentence
+    if source:
+        sentence.append(f"\n{source}", style="dim")
+    doubt = captions.doubt(verdict)
+    return sentence.append(f"\n{doubt}") if doubt else sentence
 
 
 def _measured(verdict: Verdict) -> Text:
@@ -165,7 +171,8 @@ def _foot(report: Report) -> Iterator[Text]:
     if report.missing:
         sentence = captions.missing_cells(report.missing, len(report.plan.cells))
         yield Text(sentence, style="bold")
-    for line in provenance_lines(report.provenance):
+    cost = health.cost(report.health, report.provenance)
+    for line in (*provenance_lines(report.provenance), *([cost] if cost else [])):
         yield Text(line, style="dim")
 
 
