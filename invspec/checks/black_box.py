@@ -34,7 +34,7 @@ class BlackBox(ImageCheck):
     steps: int = Field(default=40, ge=1, description="updates of the ascent on the margin")
     draws: int = Field(default=16, ge=0, description="random points of the ball")
     threshold: float = Field(
-        default=0.005, ge=0, lt=1, description="largest share of images that only these break"
+        default=0.02, ge=0, lt=1, description="largest share of images that only these break"
     )
 
     def applies(self, attack: Attack) -> bool:
@@ -46,8 +46,8 @@ class BlackBox(ImageCheck):
         flags = torch.zeros_like(chosen.standing)
         if not len(survivors):
             return at_most(self.threshold, flags, "", "")
-        start = ball.start(survivors.batch.x, survivors.rng)
-        climbed = withstand(model, survivors.batch, ball, start, self.steps, margin)
+        batch = survivors.batch
+        climbed = withstand(model, batch, ball, batch.x, self.steps, margin)
         noisy = self._withstand_noise(model, survivors, ball)
         standing = climbed & noisy
         standing[standing.clone()] = self._withstand_square(model, survivors.take(standing), ball)

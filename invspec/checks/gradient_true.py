@@ -30,7 +30,7 @@ class GradientTrue(ImageCheck):
     least: float = Field(default=0.5, gt=0, description="least change, relative to the prediction")
     most: float = Field(default=2.0, gt=0, description="largest change, relative to the prediction")
     threshold: float = Field(
-        default=0.5, ge=0, lt=1, description="largest share of images with a wrong prediction"
+        default=0.25, ge=0, lt=1, description="largest share of images with a wrong prediction"
     )
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:

@@ -29,7 +29,7 @@ class LossGap(ImageCheck):
     most_steps: int = Field(default=100, ge=1, description="largest number of updates")
     steps: int = Field(default=40, ge=1, description="updates, if the attack has no such number")
     threshold: float = Field(
-        default=0.05, ge=0, lt=1, description="largest share of images that only the margin breaks"
+        default=0.1, ge=0, lt=1, description="largest share of images that only the margin breaks"
     )
 
     def applies(self, attack: Attack) -> bool:

@@ -180,7 +180,6 @@ MASKS: dict[str, Mask] = {
     "sin(1000 x)": lambda net, x: net(x + 0.02 * torch.sin(1000 * x)),
     "rippled logits": lambda net, x: net(x) + 0.5 * spread(net(x)) * ripples(x, 1e4),
     "wrong sign": lambda net, x: 2 * net(x).detach() - net(x),
-    "no graph": lambda net, x: net(x.detach()),
 }
 # what makes a net no function of its input, and the check that says so
 BROKEN: dict[str, tuple[Mask, str]] = {
@@ -199,7 +198,7 @@ BROKEN: dict[str, tuple[Mask, str]] = {
         ),
         "finite",
     ),
-    "NaN gradients": (lambda net, x: net(x) + 0 * x.clamp(max=0).sqrt().sum(), "finite"),
+    "NaN gradients": (lambda net, x: net(x) + 0 * (x - x.detach()).pow(0.5).mean(), "finite"),
     "dead": (lambda net, x: 0 * net(x) + torch.arange(10.0), "alive"),
 }
 HONEST: dict[str, Mask] = {
