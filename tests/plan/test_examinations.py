@@ -12,7 +12,7 @@ from invspec.plan.cells import Plan, subject
 from invspec.plan.examinations import IMAGES, small
 from invspec.plan.parts import MAX_EXAMPLES
 from invspec.spec import document, resolve
-from invspec.tasks import Examine, Perturb, Score, needs
+from invspec.tasks import Examine, Perturb, Score, key, needs
 
 BASE: dict[str, Any] = {
     "title": "toy",
@@ -96,6 +96,24 @@ def test_a_check_of_a_net_sees_the_sample_without_targets() -> None:
     samples = [e.goal.sample for e in plan.examinations if e.attack is None]
     assert samples == [Sample(limit=50)] * len(samples)
     assert samples
+
+
+def test_the_order_of_a_spec_does_not_choose_what_is_examined() -> None:
+    def backwards(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: backwards(item) for key, item in reversed(value.items())}
+        return value[::-1] if isinstance(value, list) else value
+
+    parts = ("attacks", "measures", "models", "checks", "seeds")
+    turned = planned(**{part: backwards(BASE[part]) for part in parts})
+    assert {key(e.goal) for e in turned.examinations} == {
+        key(e.goal) for e in planned().examinations
+    }
+
+
+def test_a_net_is_checked_on_the_largest_sample_of_its_attacks() -> None:
+    samples = [e.goal.sample for e in planned().examinations if e.attack is None]
+    assert samples == [Sample()] * 4
 
 
 def test_examinations_come_after_all_scores() -> None:
