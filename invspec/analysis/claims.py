@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from invspec.analysis import health, quantities, readings
+from invspec.analysis import health, hulls, quantities, readings
 from invspec.analysis.estimator import Estimator
 from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
@@ -93,6 +93,8 @@ def _verdict(claim: Claim, sides: Sequence[Side], estimator: Estimator, health: 
     if missing or not sides:
         return Verdict(claim, "missing", missing_scores=max(missing, 1))
     used = [group for side in sides for group in side.values()]
-    value, low, high = health.hull(partial(quantities.statistic, claim, sides), used, estimator)
+    value, low, high = hulls.hull(
+        health, partial(quantities.statistic, claim, sides), used, estimator
+    )
     outcome = decide(low, high, claim.bound.range)
     return Verdict(claim, outcome, value, low, high, doubts=health.reasons(used))

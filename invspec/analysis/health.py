@@ -7,33 +7,23 @@ at its worst: what a stronger attack left or, if none was tried, the end of the 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator, Summary
 from invspec.analysis.readings import Artifacts, Group, Reading
 from invspec.data import Finding, Interval
 from invspec.ops.types import REALS, SHARES
-from invspec.plan.cells import Cell, Examination, Plan, net_words
+from invspec.plan.cells import Cell, Examination, Plan
 from invspec.plan.examinations import attacks_of, searches
 from invspec.spec.resolved import Spec
 from invspec.tasks import Train
 
-# a statistic of a claim and both ends of its interval
-Ends = tuple[float, float, float]
-Statistic = Callable[[Estimator], Ends]
 # by how much numbers may be off: the largest shift down and the largest shift up
 Shifts = tuple[float, float]
-
-# Largest number of combinations of extremes that are all tried.
-MAX_CORNERS = 243
-# Combinations of values between the extremes, where rank correlations may have theirs.
-BETWEEN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +73,12 @@ class Health:
         return failures
 
     @cached_property
-    def nets(self) -> dict[str, str]:
-        """Each net in words, and whether it passes, fails or is not checked in full."""
-        statuses: dict[str, set[str]] = {}
+    def nets(self) -> dict[Train, str]:
+        """Whether each net passes, fails or is not checked in full."""
+        statuses: dict[Train, set[str]] = {}
         for record in self.records:
             if record.gates:
-                statuses.setdefault(net_words(record.examination.net), set()).add(record.status)
+                statuses.setdefault(record.examination.goal.train, set()).add(record.status)
         rank = ("fails", "not checked")
         return {
             net: next((status for status in rank if status in seen), "passes")
@@ -140,7 +130,7 @@ class Health:
         if not (reasons := self.reasons([group])):
             return summary
         down, up = self.shifts(group)
-        low, high = _clipped(group, summary.low + down), _clipped(group, summary.high + up)
+        low, high = clipped(group, summary.low + down), clipped(group, summary.high + up)
         return replace(summary, low=low, high=high, doubts=reasons)
 
     def intervals(
@@ -155,22 +145,8 @@ class Health:
         if not (down or up):
             return number
         group = Group(reading.coords, (reading,))
-        low, high = _clipped(group, number.low + down), _clipped(group, number.high + up)
+        low, high = clipped(group, number.low + down), clipped(group, number.high + up)
         return replace(number, low=low, high=high)
-
-    def hull(self, statistic: Statistic, groups: Iterable[Group], estimator: Estimator) -> Ends:
-        """The value of a statistic with the hull of its intervals over what the numbers may be."""
-        face = statistic(estimator)
-        shifts = {group: self.shifts(group) for group in groups if self.doubts(group)}
-        doubtful = {group: both for group, both in shifts.items() if any(both)}
-        if not doubtful:
-            return face
-        chosen = _choices(doubtful, lambda moved: statistic(_moved(estimator, moved)), face)
-        ends = [face, *(statistic(_moved(estimator, moved)) for moved in chosen)]
-        # a statistic that is NaN, as 0 / 0 is, may be anything
-        low = min(-np.inf if np.isnan(low) else low for _, low, _ in ends)
-        high = max(np.inf if np.isnan(high) else high for _, _, high in ends)
-        return face[0], float(low), float(high)
 
 
 def health(plan: Plan, store: Artifacts) -> Health:
@@ -213,8 +189,9 @@ def _shifts(reading: Reading, record: Record) -> Shifts:
     """By how much a number may fall and rise because of a failure."""
     assert reading.row is not None, "a reading without a row is in no doubt"
     assert record.finding is not None, "a failure has a finding"
-    value, (least, most) = _value(reading), _range(reading)
-    opened = least - value, most - value
+    value, (least, most) = _value(reading), range_of(reading)
+    # infinite numbers have no further to go
+    opened = 0.0 if value == least else least - value, 0.0 if value == most else most - value
     bound = reading.cell.goal.measure.bound
     if record.examination.goal.check.doubts == "everything" or bound not in ("upper", "lower"):
         return opened
@@ -234,7 +211,8 @@ def _value(reading: Reading) -> float:
     return float(np.mean(values) if row.level is None else np.quantile(values, row.level))
 
 
-def _range(reading: Reading) -> tuple[float, float]:
+def range_of(reading: Reading) -> tuple[float, float]:
+    """Least and largest value of a reading's number."""
     outcomes = None if reading.row is None else reading.row.outcomes
     return REALS if outcomes is None else outcomes.range
 
@@ -244,65 +222,7 @@ def _mean(values: Iterable[float]) -> float:
     return sum(listed) / max(len(listed), 1)
 
 
-def _clipped(group: Group, value: float) -> float:
-    least, most = _range(group.present[0])
+def clipped(group: Group, value: float) -> float:
+    """A value within the range of a group's numbers."""
+    least, most = range_of(group.present[0])
     return min(max(value, least), most)
-
-
-# ─ statistics of several numbers ──────────────────────────────────────────────────────────────────
-
-Moved = Mapping[Group, float]
-
-
-def _choices(
-    doubtful: Mapping[Group, Shifts], statistic: Callable[[Moved], Ends], face: Ends
-) -> Iterator[Moved]:
-    """Combinations of shifts among which the statistic has its extremes."""
-    options = {group: [0.0, *filter(None, both)] for group, both in doubtful.items()}
-    yield from _between(options)
-    if np.prod([len(shifts) for shifts in options.values()], dtype=float) <= MAX_CORNERS:
-        corners = itertools.product(*options.values())
-        yield from (dict(zip(options, corner, strict=True)) for corner in corners)
-        return
-    # too many: statistics are monotone in each number, so each one's direction is tried alone
-    down: dict[Group, float] = {}
-    up: dict[Group, float] = {}
-    for group, shifts in options.items():
-        for shift in shifts[1:]:
-            _, low, high = statistic({group: shift})
-            if low < face[1]:
-                down[group] = shift
-            if high > face[2]:
-                up[group] = shift
-    yield from (down, up)
-    yield {group: shifts[1] for group, shifts in options.items()}
-    yield {group: shifts[-1] for group, shifts in options.items()}
-
-
-def _between(options: Mapping[Group, Sequence[float]]) -> Iterator[Moved]:
-    """Random combinations of shifts between 0 and the extremes."""
-    generator = np.random.default_rng(0)
-    for _ in range(BETWEEN):
-        parts = generator.random(len(options))
-        yield {
-            group: part * shifts[int(generator.integers(1, len(shifts)))]
-            for part, (group, shifts) in zip(parts, options.items(), strict=True)
-        }
-
-
-def _moved(estimator: Estimator, shifts: Moved) -> Estimator:
-    """An estimator in whose estimates and intervals some numbers are shifted."""
-    estimates, known = dict(estimator.estimates), dict(estimator.known)
-    for group, shift in shifts.items():
-        if not shift:
-            continue
-        own, (least, most) = estimator.estimate(group), _range(group.present[0])
-        replicates = np.clip(own.replicates + shift, least, most)
-        estimates[group] = Estimate(min(max(own.point + shift, least), most), replicates)
-        if len(group.present) == 1:
-            number = estimator.interval(group.present[0])
-            value, low, high = (
-                _clipped(group, end + shift) for end in (number.value, number.low, number.high)
-            )
-            known[group.present[0]] = Interval(value, low, high, number.n)
-    return replace(estimator, estimates=estimates, known=known)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from invspec.kinds import Attack, Sample
 from invspec.plan import coordinates
 from invspec.plan.cells import Cell, Examination
+from invspec.plan.sizes import size
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Coords
 from invspec.tasks import Examine, Perturb, Train
@@ -22,13 +23,13 @@ Variants = dict[Parts, Coords]
 
 @dataclass
 class _Net:
-    """A trained net: its coordinates, the sample that numbers rest on, and the attacks by label.
+    """A trained net: its coordinates, the samples that its numbers rest on, the attacks by label.
 
-    A net that is only an oracle is under no attack.
+    A net that is only an oracle is under no attack. Samples are by their text.
     """
 
     coords: Coords
-    sample: Sample
+    samples: dict[str, Sample] = field(default_factory=dict[str, Sample])
     attacks: dict[str, Variants] = field(default_factory=dict[str, Variants])
 
 
@@ -47,10 +48,16 @@ def examinations(spec: Spec, cells: Iterable[Cell]) -> tuple[Examination, ...]:
 
 
 def _of_net(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
-    sample = net.sample.model_copy(update={"targets": None})
+    sample = _largest(train, net.samples)
     for label, check in spec.checks.items():
         if not check.about_attack and (net.attacks or check.doubts == "everything"):
             yield Examination(label, net.coords, Examine(check, train, (), sample, IMAGES))
+
+
+def _largest(train: Train, samples: Mapping[str, Sample]) -> Sample:
+    """The sample of the most examples: the order of a spec must not choose what is examined."""
+    alone = (sample.model_copy(update={"targets": None}) for sample in samples.values())
+    return max(alone, key=lambda sample: (size(train.dataset, sample), sample.model_dump_json()))
 
 
 def _of_attacks(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
@@ -68,10 +75,13 @@ def _of_attacks(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
 def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
     nets: dict[Train, _Net] = {}
     for cell in cells:
-        sample = cell.goal.of[0][0].sample
+        samples = [parts[0].sample for parts in cell.goal.of]
+        by_text = {sample.model_dump_json(): sample for sample in samples}
         if cell.goal.oracle is not None:
-            nets.setdefault(cell.goal.oracle, _Net(_oracle_coords(spec, cell), sample))
-        net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell), sample))
+            oracle = nets.setdefault(cell.goal.oracle, _Net(_oracle_coords(spec, cell)))
+            oracle.samples |= by_text
+        net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell)))
+        net.samples |= by_text
         for (label, coords), parts in zip(attacks_of(spec, cell), cell.goal.of, strict=True):
             net.attacks.setdefault(label, {}).setdefault(parts, coords)
     return nets
@@ -116,11 +126,12 @@ def _attack(parts: Parts) -> Attack:
 def _median(variants: Variants) -> tuple[Parts, Coords]:
     """The variant in the middle of a sweep, by the size of what it searches if that is swept."""
 
-    def size(parts: Parts) -> float:
-        attack = _attack(parts)
-        return coordinates.number(getattr(attack, attack.sweep_field or "eps", None)) or 0.0
+    def place(item: tuple[Parts, Coords]) -> tuple[float, str]:
+        attack, coords = _attack(item[0]), item[1]
+        searched = coordinates.number(getattr(attack, attack.sweep_field or "eps", None))
+        return searched or 0.0, str(sorted(coords.items()))
 
-    ordered = sorted(variants.items(), key=lambda item: size(item[0]))
+    ordered = sorted(variants.items(), key=place)
     return ordered[len(ordered) // 2]
 
 

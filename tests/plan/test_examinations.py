@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -12,7 +12,7 @@ from invspec.plan.cells import Plan, subject
 from invspec.plan.examinations import IMAGES, small
 from invspec.plan.parts import MAX_EXAMPLES
 from invspec.spec import document, resolve
-from invspec.tasks import Examine, Perturb, Score, needs
+from invspec.tasks import Examine, Perturb, Score, key, needs
 
 BASE: dict[str, Any] = {
     "title": "toy",
@@ -93,8 +93,27 @@ def test_a_check_of_a_net_sees_the_sample_without_targets() -> None:
     attacks = {"nspgd": {"sample": {"limit": 50, "targets": {"each": 1}}}}
     measures = {"success_rate": {"of": "nspgd"}}
     plan = planned(attacks=attacks, measures=measures)
-    samples = {e.goal.sample for e in plan.examinations if e.attack is None}
-    assert samples == {Sample(limit=50)}
+    samples = [e.goal.sample for e in plan.examinations if e.attack is None]
+    assert samples == [Sample(limit=50)] * len(samples)
+    assert samples
+
+
+def test_the_order_of_a_spec_does_not_choose_what_is_examined() -> None:
+    def backwards(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: backwards(item) for key, item in reversed(value.items())}
+        return value[::-1] if isinstance(value, list) else value
+
+    parts = ("attacks", "measures", "models", "checks", "seeds")
+    turned = planned(**{part: backwards(BASE[part]) for part in parts})
+    assert {key(e.goal) for e in turned.examinations} == {
+        key(e.goal) for e in planned().examinations
+    }
+
+
+def test_a_net_is_checked_on_the_largest_sample_of_its_attacks() -> None:
+    samples = [e.goal.sample for e in planned().examinations if e.attack is None]
+    assert samples == [Sample()] * 4
 
 
 def test_examinations_come_after_all_scores() -> None:
@@ -115,7 +134,7 @@ def test_an_examination_has_a_name() -> None:
     names = {plan.names[e.goal] for e in plan.examinations}
     assert "check finite of linear, standard, seed 0" in names
     assert "check gradient of pgd eps 0.3 on mlp, standard, seed 1" in names
-    assert cast(int, len(names)) == len(plan.examinations)
+    assert len(names) == len(plan.examinations)
 
 
 ORACLE: dict[str, Any] = {

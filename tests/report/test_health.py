@@ -179,17 +179,17 @@ def test_one_line_on_stderr_names_the_first_failure() -> None:
 
 @pytest.mark.parametrize("format", ["rich", "csv", "json", "latex", "html"])
 def test_every_format_prints_that_line(
-    format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    format: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan, toy = made(sick)
+    monkeypatch.setattr(Store, "__contains__", lambda store, task: task in toy)
+    monkeypatch.setattr(Store, "load", lambda store, task: toy.load(task))
+    monkeypatch.setattr(Store, "made", lambda store, task: toy.made(task))
 
-    class OnDisk(Store):
-        """A store whose artifacts are those of the toy."""
-
-        __contains__ = toy.__contains__
-        load, made = toy.load, toy.made
-
-    session.show(plan, OnDisk(tmp_path), format, tmp_path)
+    session.show(plan, Store(tmp_path), format, tmp_path)
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if line.startswith("health: ")] == [
         health.alarm(reported(sick).health)
