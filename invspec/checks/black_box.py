@@ -31,10 +31,10 @@ class BlackBox(ImageCheck):
     about_attack: ClassVar[bool] = True
 
     queries: int = Field(default=300, ge=1, description="queries of Square")
-    steps: int = Field(default=40, ge=1, description="updates of the ascent on the margin")
+    steps: int = Field(default=80, ge=1, description="updates of the ascent on the margin")
     draws: int = Field(default=16, ge=0, description="random points of the ball")
     threshold: float = Field(
-        default=0.02, ge=0, lt=1, description="largest share of images that only these break"
+        default=0.03, ge=0, lt=1, description="largest share of images that only these break"
     )
 
     def applies(self, attack: Attack) -> bool:
