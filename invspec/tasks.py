@@ -1,4 +1,4 @@
-"""The three kinds of task: train a model, perturb examples, score the results.
+"""The four kinds of task: train a model, perturb examples, score the results, examine both.
 
 A task is a frozen value that holds methods and other tasks. The tasks among its fields are its
 dependencies, and its key is the hash of its canonical JSON. The key covers everything that can
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from invspec import sources
 from invspec.kinds import (
     Attack,
+    Check,
     Dataset,
     Defence,
     HasPrecision,
@@ -119,13 +120,30 @@ class Score(_HashedOnce):
         return self.of[0][0].train
 
 
-Task = Train | Perturb | Score
+@dataclass(frozen=True)
+class Examine(_HashedOnce):
+    """Check a net or, if `of` has parts, an attack on it. Artifact: the finding.
+
+    A check of a net sees `images` clean images, spread over the sample. A check of an attack sees
+    the first `images` of its results; `of` holds the parts that have them.
+    """
+
+    check: Check
+    train: Train
+    of: tuple[Perturb, ...]
+    sample: Sample
+    images: int
+
+    __hash__ = _HashedOnce.__hash__
+
+
+Task = Train | Perturb | Score | Examine
 
 # Versions of the machinery's own part in artifacts: initial weights, sampling, padding, judging.
 # Raise one when equal tasks of its type give other numbers than before. Version 1 of trainings drew
 # dropout masks from the generator of the device; version 1 of attacks took labels from the softmax,
 # and did not seed the global generators.
-MACHINERY = {"train": 2, "perturb": 2, "score": 2}
+MACHINERY = {"train": 2, "perturb": 2, "score": 2, "examine": 1}
 
 
 def needs(task: Task) -> tuple[Task, ...]:
@@ -140,6 +158,8 @@ def needs(task: Task) -> tuple[Task, ...]:
             oracle = () if task.oracle is None else (task.oracle,)
             attacks = (*task.of, *(task.correct_in or ()))
             return (task.train, *oracle, *(part for parts in attacks for part in parts))
+        case Examine():
+            return (task.train, *task.of)
 
 
 def needs_device(task: Task) -> bool:
@@ -150,7 +170,7 @@ def needs_device(task: Task) -> bool:
 
 
 def verb(task: Task) -> str:
-    """train, perturb or score: the task's folder in the store."""
+    """train, perturb, score or examine: the task's folder in the store."""
     return type(task).__name__.lower()
 
 
@@ -164,6 +184,9 @@ def label(task: Task) -> str:
             return f"{type(task.attack).__name__} {start}-{stop} on {_net(task.train)}"
         case Score():
             return f"{type(task.measure).__name__} on {_net(task.train)}"
+        case Examine():
+            attack = f"{type(task.of[0].attack).__name__} on " if task.of else ""
+            return f"{type(task.check).__name__} of {attack}{_net(task.train)}"
 
 
 def _net(train: Train) -> str:
@@ -187,7 +210,7 @@ def _is_omitted(task: Task, part: Field[Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Train | Perturb | Score):
+    if isinstance(value, Train | Perturb | Score | Examine):
         return key(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -233,6 +256,7 @@ def draw_name(task: Task) -> str:
     For a training: data set, model and seed, so that models that differ in their defence start from
     the same weights and see images in the same order. For an attack: its class, sample and seed, so
     that its settings share their noise. For a score: everything that it measures, except the seed.
+    For an examination: the check, and the class of the attack, so that all nets get the same draws.
     Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:
@@ -253,4 +277,7 @@ def draw_name(task: Task) -> str:
                 if net is not None
             ]
             name = {"measure": outline(task.measure), "of": attacks, "nets": nets}
+        case Examine():
+            attack = outline(task.of[0].attack)["class"] if task.of else None
+            name = {"check": outline(task.check), "attack": attack}
     return json.dumps({verb(task): _without_none(name)}, sort_keys=True)

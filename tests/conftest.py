@@ -11,12 +11,13 @@ from invspec import cpu  # before torch, so that it can prepare MKL
 import pytest
 import torch
 
+from invspec.data import Finding
 from invspec.perform.runtime import Artifact
 from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.scoring.rows import share
 from invspec.spec import document, resolve
-from invspec.tasks import Perturb, Score, Task, Train
+from invspec.tasks import Examine, Perturb, Score, Task, Train
 
 assert cpu.ensure_prepared(), "torch was imported before invspec"
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
@@ -33,6 +34,7 @@ class ToyStore:
 
     def __init__(self, planned: Plan, outcomes: Outcomes) -> None:
         self.scores: dict[Task, Artifact] = {}
+        self.findings: dict[Task, Finding] = {}
         self.behind: set[Task] = set()
         for cell in planned.cells:
             found = outcomes(cell.coords)
@@ -50,7 +52,7 @@ class ToyStore:
         return Artifact({}, (share(torch.as_tensor(found), torch.arange(len(found))),))
 
     def __contains__(self, task: Task, /) -> bool:
-        return task in self.scores or task in self.behind
+        return task in self.scores or task in self.behind or task in self.findings
 
     def load(self, task: Task) -> Artifact:
         match task:
@@ -64,10 +66,12 @@ class ToyStore:
                 return Artifact(
                     {}, curves={"loss": [2.0 + task.seed, 1.0, 0.5], "accuracy": [0.3, 0.6, 0.8]}
                 )
+            case Examine():
+                return Artifact(finding=self.findings[task])
 
     def made(self, task: Task) -> dict[str, Any]:
         assert task in self
-        seconds = {Train: 60.0, Perturb: 5.0, Score: 0.5}[type(task)]
+        seconds = {Train: 60.0, Perturb: 5.0, Score: 0.5, Examine: 2.0}[type(task)]
         bits = {"bits": "promised"} if isinstance(task, Perturb) else {}
         finished = "2026-01-02T03:04:05+00:00"
         return {

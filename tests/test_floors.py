@@ -24,14 +24,14 @@ GROUND = (
     ("kinds",),
     ("registry",),
 )
-CARDED = ("datasets", "models", "defences", "attacks", "measures")
+CARDED = ("datasets", "models", "defences", "attacks", "measures", "checks")
 METHODS = (
     ("layers",),
     ("files",),
     ("search", "flows", "equivariant"),
     ("perceptual",),
     ("training",),
-    ("scoring",),
+    ("scoring", "diagnostics"),
     CARDED,
 )
 MACHINERY = (
@@ -53,13 +53,14 @@ COMPOSED: dict[str, set[str]] = {
     "attacks.pgd": {
         "attacks.fgsm",
         "attacks.union_max",
+        "checks.silent",
         "defences.adversarial_training",
         "defences.cusp",
         "defences.cusp_trades",
         "defences.trades",
     },
     "attacks.pgd_conf": {"defences.ccat", "defences.lpips_ccat"},
-    "attacks.square": {"attacks.autoattack"},
+    "attacks.square": {"attacks.autoattack", "checks.black_box"},
     "attacks.union_max": {"defences.avg"},
     "datasets.torchvision_images": {"datasets.human_invariance"},
     "models.mlp": {"models.noisy", "models.temperature"},

@@ -110,6 +110,7 @@ TINY = {
     "defences": {"standard": {"epochs": 1, "batch_size": 8, "lr": 0.1}},
     "attacks": {"shift": {"by": 0.25}},
     "measures": {"accuracy": {"of": "shift"}},
+    "checks": "none",
     "train": [{"dataset": "fake", "model": "linear", "defence": "standard"}],
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
-from invspec.analysis import quantities, readings
+from invspec.analysis import health, hulls, quantities, readings
 from invspec.analysis.estimator import Estimator
+from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
 from invspec.plan import picks
@@ -24,7 +26,8 @@ class Verdict:
     """The outcome of a claim: its statistic with a 95 % interval, or the missing scores.
 
     premises and alternatives are the verdicts on those of the claim. A claim with alternatives has
-    the statistic of the one that it rests on.
+    the statistic of the one that it rests on. doubts are the reasons for which its numbers are in
+    doubt; the interval then is the hull.
     """
 
     claim: Claim
@@ -35,6 +38,7 @@ class Verdict:
     missing_scores: int = 0
     premises: tuple[Verdict, ...] = ()
     alternatives: tuple[Verdict, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def statistic(self) -> Statistic:
@@ -66,11 +70,14 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
 
 def judge(plan: Plan, store: Artifacts) -> list[Verdict]:
     """A verdict on each claim, in the order of the spec."""
-    return judged(plan, readings.groups(readings.collect(plan, store)), Estimator())
+    groups = readings.groups(readings.collect(plan, store))
+    return judged(plan, groups, Estimator(), health.health(plan, store))
 
 
-def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Verdict]:
-    """A verdict on each claim, from groups of readings.
+def judged(
+    plan: Plan, groups: Sequence[Group], estimator: Estimator, health: Health
+) -> list[Verdict]:
+    """A verdict on each claim, from groups of readings and what the checks found.
 
     Raises: SpecError if several rows of a measure match a claim, which is only known once they
         are computed.
@@ -87,18 +94,26 @@ def judged(plan: Plan, groups: Sequence[Group], estimator: Estimator) -> list[Ve
         group for sides in sides_of.values() for side in sides for group in side.values()
     )
     return [
-        settled(claim, [_verdict(each, sides_of[id(each)], estimator) for each in statements])
+        settled(
+            claim, [_verdict(each, sides_of[id(each)], estimator, health) for each in statements]
+        )
         for claim, statements in zip(spec.claims, asked, strict=True)
     ]
 
 
-def _verdict(statement: Statement, sides: Sequence[Side], estimator: Estimator) -> Verdict:
+def _verdict(
+    statement: Statement, sides: Sequence[Side], estimator: Estimator, health: Health
+) -> Verdict:
     missing = sum(group.missing for side in sides for group in side.values())
     claim = statement.claim
     if missing or not sides:
         return Verdict(claim, "missing", missing_scores=max(missing, 1))
-    value, low, high = quantities.statistic(statement.node, sides, estimator)
-    return Verdict(claim, decide(low, high, claim.bound.range), value, low, high)
+    used = [group for side in sides for group in side.values()]
+    value, low, high = hulls.hull(
+        health, partial(quantities.statistic, statement.node, sides), used, estimator
+    )
+    outcome = decide(low, high, claim.bound.range)
+    return Verdict(claim, outcome, value, low, high, doubts=health.reasons(used))
 
 
 # ─ premises and alternatives ──────────────────────────────────────────────────────────────────────

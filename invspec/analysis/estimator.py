@@ -20,7 +20,8 @@ class Summary:
     """A mean over seeds with its 95 % interval.
 
     n is the smallest number of units (examples or sources) of a seed; seeds is the number of
-    computed seeds, planned_seeds that of the plan.
+    computed seeds, planned_seeds that of the plan. doubts are the reasons for which the number is
+    in doubt; low and high then are those of the hull.
     """
 
     value: float
@@ -29,6 +30,7 @@ class Summary:
     n: int
     seeds: int
     planned_seeds: int
+    doubts: tuple[str, ...] = ()
 
     @property
     def margin(self) -> float:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from invspec.analysis.likeness import (
     Described,
+    Examination,
     Scoring,
     Search,
     Training,
@@ -21,7 +22,7 @@ from invspec.analysis.likeness import (
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
 from invspec.kinds import Dataset, plain
-from invspec.tasks import Perturb, Score, Task, Train
+from invspec.tasks import Examine, Perturb, Score, Task, Train
 
 # Maximum number of other tasks of a verb that are looked at. Keys are hashes, so that the first
 # ones are a random sample.
@@ -50,6 +51,8 @@ class Descriptions:
                 return work(self._search(task))
             case Score():
                 return work(self._scoring(task))
+            case Examine():
+                return work(self._examination(task))
 
     def _training(self, task: Train) -> Training:
         if task not in self._trainings:
@@ -87,6 +90,11 @@ class Descriptions:
     def _scoring(self, task: Score) -> Scoring:
         searches = tuple(self._search(part) for parts in task.of for part in parts)
         return Scoring(self._describe(task.measure), searches, task.oracle is not None)
+
+    def _examination(self, task: Examine) -> Examination:
+        attack = self._describe(task.of[0].attack) if task.of else None
+        check, training = self._describe(task.check), self._training(task.train)
+        return Examination(check, training, attack, task.images)
 
     def _describe(self, value: Any) -> Described:
         if id(value) not in self._described:
@@ -137,10 +145,12 @@ class History:
             with suppress(*UNREADABLE):
                 yield folder, work(self._parts(verb, folder.name))
 
-    def _parts(self, verb: str, key: str) -> Training | Search | Scoring:
+    def _parts(self, verb: str, key: str) -> Training | Search | Scoring | Examination:
         """The parts of a task. Others name trainings and attacks, so these are kept."""
         if verb == "score":
             return self._scoring(self._body(verb, key))
+        if verb == "examine":
+            return self._examination(self._body(verb, key))
         if key not in self._known:
             # so that what cannot be read is not read again
             self._known[key] = None
@@ -186,6 +196,15 @@ class History:
             self._describe(body["measure"]),
             tuple(cast(Search, search) for search in searches),
             "oracle" in body,
+        )
+
+    def _examination(self, body: Any) -> Examination:
+        of = [cast(Search, self._parts("perturb", part)) for part in body["of"]]
+        return Examination(
+            self._describe(body["check"]),
+            cast(Training, self._parts("train", body["train"])),
+            of[0].attack if of else None,
+            int(body["images"]),
         )
 
     def _describe(self, body: Any) -> Described:

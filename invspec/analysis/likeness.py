@@ -83,6 +83,16 @@ class Scoring:
     has_oracle: bool
 
 
+@dataclass(frozen=True)
+class Examination:
+    """The parts of an examination: the net, the attack on it if it is about one, the images."""
+
+    check: Described
+    training: Training
+    attack: Described | None
+    examples: int
+
+
 def described(body: Any) -> Described:
     """Describe a plain value, as a task's canonical text holds it."""
     return Described(_text(body), _text(body, PASSES + SIZES), _text(_kinds(body)), passes(body))
@@ -97,7 +107,7 @@ def passes(body: Any) -> float:
     return own * (1 + sum(map(passes, _methods(fields))))
 
 
-def work(parts: Training | Search | Scoring) -> Work:
+def work(parts: Training | Search | Scoring | Examination) -> Work:
     """The likenesses and the amount of work of a task."""
     match parts:
         case Training():
@@ -107,6 +117,8 @@ def work(parts: Training | Search | Scoring) -> Work:
         case Scoring():
             examples = sum(search.examples for search in parts.searches)
             amount, texts = examples * parts.measure.passes, _scoring_texts(parts)
+        case Examination():
+            amount, texts = parts.examples * parts.check.passes, _examination_texts(parts)
     verb = type(parts).__name__
     named = zip(CLOSENESS, texts, strict=True)
     return Work(tuple((close, verb, *text) for close, text in named), max(amount, 1.0))
@@ -145,6 +157,17 @@ def _scoring_texts(parts: Scoring) -> tuple[Likeness, ...]:
         (*training[1], measure.unscaled, oracle, *unscaled),
         (*training[2][:2], measure.kinds, oracle),
         (*training[3][:2], measure.kinds, oracle),
+    )
+
+
+def _examination_texts(parts: Examination) -> tuple[Likeness, ...]:
+    check, training, attack = parts.check, _training_texts(parts.training), parts.attack
+    exact, unscaled, kinds = (attack.exact, attack.unscaled, attack.kinds) if attack else ("",) * 3
+    return (
+        (*training[0], check.exact, exact),
+        (*training[1], check.unscaled, unscaled),
+        (*training[2][:2], check.kinds, kinds),
+        (*training[3][:2], check.kinds, kinds),
     )
 
 

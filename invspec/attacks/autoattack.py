@@ -15,7 +15,7 @@ from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import margin
+from invspec.ops.losses import Loss, margin
 from invspec.search.ball import eps_0_skips_model
 from invspec.search.fields import Eot
 from invspec.search.search import Search
@@ -72,6 +72,11 @@ class AutoAttack(Attack):
     @property
     def least_classes(self) -> int:
         return max(attack.least_classes for attack in self.stages)
+
+    @property
+    def gradient_loss(self) -> Loss:
+        # that of its strongest stage with gradients
+        return "dlr"
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -57,6 +57,10 @@ class DDN(MinimalNorm):
     def least_classes(self) -> int:
         return least_classes(self.loss)
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm, self.levels)
         for objective in nearest.objectives(LOSSES[self.loss], self.rivals):

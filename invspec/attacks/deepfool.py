@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Number
 from invspec.ops.draws import Draws
+from invspec.ops.losses import Loss
 from invspec.ops.norms import DUAL, per_example, size, steepest
 from invspec.ops.types import Norm
 from invspec.search.gradients import likeliest_others
@@ -49,6 +50,10 @@ class DeepFool(MinimalNorm):
     candidates: int = Field(
         default=10, ge=1, description="number of likeliest other classes considered"
     )
+
+    @property
+    def gradient_loss(self) -> Loss:
+        return "margin"
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm)

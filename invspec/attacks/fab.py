@@ -12,6 +12,7 @@ from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.hyperplanes import step_to_hyperplane
+from invspec.ops.losses import Loss
 from invspec.ops.norms import per_example, size
 from invspec.ops.types import Bounds
 from invspec.search.ball import eps_0_skips_model, random_direction
@@ -60,6 +61,10 @@ class FAB(Attack):
     targets: int = Field(
         default=9, ge=1, description="number of target classes, at most classes - 1"
     )
+
+    @property
+    def gradient_loss(self) -> Loss:
+        return "margin"
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -11,6 +11,7 @@ from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
+from invspec.ops.losses import Loss
 from invspec.search.fields import Eot, EpsSpace, Label
 
 
@@ -40,6 +41,10 @@ class FGSM(Attack):
 
     def unit_of(self, name: str) -> str:
         return self._pgd.unit_of(name)
+
+    @property
+    def gradient_loss(self) -> Loss | None:
+        return self._pgd.gradient_loss
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return self._pgd.perturb(model, batch, rng)

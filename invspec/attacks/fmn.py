@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import margin
+from invspec.ops.losses import Loss, margin
 from invspec.ops.norms import DUAL, Metric, project, size
 from invspec.ops.types import Norm
 from invspec.search.fields import Rivals
@@ -45,6 +45,10 @@ class FMN(MinimalNorm):
         default=0.05, gt=0, lt=1, description="relative change of the radius in the first update"
     )
     rivals: Rivals = 0
+
+    @property
+    def gradient_loss(self) -> Loss:
+        return "margin"
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm)

@@ -25,6 +25,7 @@ from invspec.errors import InvspecError, suggest
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
 from invspec.ops.generators import seeded_by
+from invspec.ops.losses import Loss
 from invspec.ops.modules import frozen
 from invspec.search.ball import eps_0_skips_model
 from invspec.search.fields import Label
@@ -116,6 +117,10 @@ class Foolbox(Attack):
         if "steps" not in inspect.signature(attacks()[self.attack]).parameters:
             return self
         return self.model_copy(update={"params": Arguments(self.params, steps=2)})
+
+    @property
+    def gradient_loss(self) -> Loss:
+        return "ce"
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -12,5 +12,9 @@ from invspec.ops.draws import Draws
 class Identity(Attack):
     """Return every image unchanged, so that measures of attacked images also work on clean ones."""
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return Perturbed.costing(batch.x, forwards=0, backwards=0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import total_variation
+from invspec.ops.losses import Loss, total_variation
 from invspec.search.search import Search
 
 
@@ -92,6 +92,10 @@ class LogitSpace(Attack):
     @property
     def wants_target(self) -> bool:
         return self.start == "target"
+
+    @property
+    def gradient_loss(self) -> Loss:
+        return "confidence" if self.objective == "confidence" else "margin"
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch)

@@ -60,6 +60,10 @@ class Metamer(Attack):
     def path_vertices(self) -> int:
         return self.steps + 1 if self.keep_path else 0
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     @torch.no_grad()
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, net = Search(model, batch), cast(Bijective, in_double(model))

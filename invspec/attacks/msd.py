@@ -93,6 +93,10 @@ class MSD(Attack):
     def least_classes(self) -> int:
         return least_classes(self.loss)
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, objective = Search(model, batch, eot=self.eot), LOSSES[self.loss]
         settings = [ball for ball in self.balls if ball.eps > 0]

@@ -74,6 +74,10 @@ class NullStep(Attack):
     def wants_target(self) -> bool:
         return True
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         weights = Weights.of(cast(TwoLayer, model))
         images = [

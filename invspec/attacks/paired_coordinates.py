@@ -23,6 +23,10 @@ class MeanShift(Attack):
     Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         length = batch.x[0].numel()
         pairs = max((length - 1) // 2, 1)
@@ -39,6 +43,10 @@ class PairSwap(Attack):
     This is r in the theorem. Each example's coin is the same for every model. Coordinate 0 stays,
     as does a last coordinate without a partner. Returns x_adv (B, C, H, W).
     """
+
+    @property
+    def gradient_loss(self) -> None:
+        return None
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         flat, swapped = batch.x.flatten(1), batch.x.flatten(1).clone()

@@ -106,6 +106,10 @@ class PGD(Attack):
     def least_classes(self) -> int:
         return least_classes(self.loss)
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, self.label, eot=self.eot)

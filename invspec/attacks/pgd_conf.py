@@ -80,6 +80,10 @@ class PGDConf(Attack):
     def least_classes(self) -> int:
         return least_classes(self.loss)
 
+    @property
+    def gradient_loss(self) -> Loss:
+        return self.loss
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, ball = Search(model, batch, eot=self.eot), Ball(self.norm, self.eps, batch.bounds)

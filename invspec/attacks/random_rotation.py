@@ -32,6 +32,10 @@ class RandomRotation(Attack):
     )
     draw: int = Field(default=0, ge=0, description="index of an independent set of angles")
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         u = 2 * rng.named(f"random_rotation/{self.draw}").uniform((len(batch),)) - 1
         rotated = rotate(batch.x, self.max_degrees * u, self.interpolation, self.fill)

@@ -78,6 +78,10 @@ class Spatial(Attack):
         few = {"rotations": min(3, self.rotations), "shifts": min(3, self.shifts), "k": 2}
         return self.model_copy(update=few)
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, self.label)
         transforms = self._grid(batch.x) if self.method == "grid" else self._drawn(batch.x, rng)

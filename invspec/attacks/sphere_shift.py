@@ -33,6 +33,10 @@ class SphereShift(Attack):
         description="radius of the outer sphere of the data set: 1.3 for spheres_gilmer",
     )
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         shifted = self._shifted(batch.x.flatten(1)).view_as(batch.x)
         x_adv = shifted.where(per_example(batch.y == 0, batch.x), batch.x)

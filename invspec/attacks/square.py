@@ -68,6 +68,10 @@ class Square(Attack):
     def smoke(self) -> Self:
         return super().smoke().model_copy(update={"queries": min(self.queries, 10)})
 
+    @property
+    def gradient_loss(self) -> None:
+        return None
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, ball = Search(model, batch), Ball(self.norm, self.eps, batch.bounds)

@@ -59,6 +59,10 @@ class UnionMax(Attack):
         compared = least_classes(self.loss) if len(self.attacks) > 1 else 2
         return max(compared, *(attack.least_classes for attack in self.attacks))
 
+    @property
+    def gradient_loss(self) -> Loss | None:
+        return next((loss for attack in self.attacks if (loss := attack.gradient_loss)), None)
+
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch)
         attacks = [attack for attack in self.attacks if getattr(attack, "eps", None) != 0]

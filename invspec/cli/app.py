@@ -13,6 +13,7 @@ import typer
 
 from invspec import __version__
 from invspec.cli import (
+    check,
     doctor,
     plan,
     report,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(report.report)
+app.command()(check.check)
 app.command()(reproduce.reproduce)
 app.command()(validate.validate)
 app.command()(plan.plan)

@@ -43,8 +43,8 @@ def show(planned: Plan, store: Store) -> None:
     from invspec.execution.survey import Survey
 
     survey = Survey(store)
-    for cell in planned.cells:
-        survey.visit(cell.goal)
+    for goal in planned.goals:
+        survey.visit(goal)
     survey.settle()
     finished = [task for task in planned.tasks if task in store]
     expected = forecast(survey.to_do, finished, store)
@@ -95,7 +95,7 @@ def _table(planned: Plan, finished: list[Task], expected: Forecast) -> Table:
 
 
 def _kind(task: Task) -> Kind:
-    from invspec.tasks import Perturb, Score, Train
+    from invspec.tasks import Examine, Perturb, Score, Train
 
     match task:
         case Train():
@@ -104,3 +104,5 @@ def _kind(task: Task) -> Kind:
             return "perturb", type(task.attack).__name__, type(task.train.model).__name__
         case Score():
             return "score", type(task.measure).__name__, ""
+        case Examine():
+            return "examine", type(task.check).__name__, type(task.train.model).__name__

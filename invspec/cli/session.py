@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,8 @@ from invspec.execution.execute import execute
 from invspec.execution.pools.pool import Executor
 from invspec.execution.store import Store
 from invspec.plan import planner, validation
-from invspec.plan.cells import Plan
+from invspec.plan.cells import Examination, Plan
+from invspec.plan.examinations import small
 
 if TYPE_CHECKING:
     from invspec.report.provenance import Call
@@ -62,14 +65,38 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
     lease: seconds after which the tasks of another, silent run are taken over.
     """
     check(planned, store)
-    goals = [cell.goal for cell in planned.cells]
+    return _compute(planned, store, executor, lease)
+
+
+def _compute(planned: Plan, store: Store, executor: Executor, lease: float) -> int:
     console = Console(stderr=True, highlight=False)
     progress = (Live if console.is_terminal else Lines)(console, planned.names)
     with progress:
-        for event in execute(goals, store, executor, lease):
+        for event in execute(planned.goals, store, executor, lease):
             progress.handle(event)
     console.print(progress.summary())
     return progress.counts["Failed"]
+
+
+def examine(planned: Plan, store: Store, executor: Executor) -> int:
+    """Run the checks of a plan alone, and print what they found. Returns the failed tasks.
+
+    Attacks that the store lacks run on the images of their checks only.
+    """
+    from invspec.cli import checks
+
+    examinations = tuple(map(partial(_affordable, store=store), planned.examinations))
+    alone = replace(planned, cells=(), examinations=examinations)
+    check(planned, store)
+    failed = _compute(alone, store, executor, leases.SECONDS)
+    checks.show(alone, store)
+    return failed
+
+
+def _affordable(examination: Examination, store: Store) -> Examination:
+    goal = examination.goal
+    is_stored = goal in store or all(part in store for part in goal.of)
+    return examination if is_stored else small(examination)
 
 
 def show(
@@ -80,11 +107,13 @@ def show(
     call: the folders that the command was given.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, export, latex, text
+    from invspec.report import contents, export, health, latex, text
     from invspec.report.pages import render
 
     seen = Snapshot(store)
     report, name = contents.report(planned, seen, call), planned.spec.name
+    if alarm := health.alarm(report.health):
+        print(alarm, file=sys.stderr)
     match format:
         case "rich":
             text.show(report, Console(highlight=False))

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 from invspec.data import Curves
 from invspec.errors import InvspecError
-from invspec.execution import disk, leases, provenance, rows
+from invspec.execution import disk, findings, leases, provenance, rows
 from invspec.execution.checkpoints import Checkpoints
 from invspec.execution.leases import Lease
 from invspec.execution.provenance import Record
@@ -31,12 +31,13 @@ from invspec.execution.tensors import StoredTensors
 from invspec.perform.runtime import Artifact
 from invspec.tasks import Task, canonical, key, verb
 
-VERBS = ("train", "perturb", "score")
-# the file of tensors in a folder of each verb
+VERBS = ("train", "perturb", "score", "examine")
+# the file that holds the result, in a folder of each verb
 PAYLOAD = {
     "train": "model.safetensors",
     "perturb": "examples.safetensors",
     "score": "tensors.safetensors",
+    "examine": "finding.json",
 }
 
 
@@ -97,6 +98,8 @@ class Store:
         folder = self.folder(task)
         try:
             payload = folder / PAYLOAD[verb(task)]
+            if verb(task) == "examine":
+                return Artifact(finding=findings.read(payload))
             if verb(task) == "score":
                 tensors = StoredTensors(payload, hidden=rows.ROW)
                 return Artifact(tensors, rows.read(folder / "rows.json", tensors.read))
@@ -124,8 +127,12 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
 
     def _write(self, folder: Path, task: Task, artifact: Artifact, facts: dict[str, Any]) -> None:
+        payload = folder / PAYLOAD[verb(task)]
         bodies, outcomes = rows.written(artifact.rows or ())
-        save_file({**artifact.tensors, **outcomes}, folder / PAYLOAD[verb(task)])
+        if artifact.finding is not None:
+            findings.write(payload, artifact.finding)
+        else:
+            save_file({**artifact.tensors, **outcomes}, payload)
         if artifact.rows is not None:
             (folder / "rows.json").write_text(
                 json.dumps(bodies, indent=1, allow_nan=False) + "\n", encoding="utf-8"
@@ -148,7 +155,7 @@ class Store:
             raise _damaged(folder, problem) from None
 
     def digest(self, task: Task) -> str | None:
-        """The digest of an artifact's tensors, None if there is no readable artifact."""
+        """The digest of an artifact's result, None if there is no readable artifact."""
         record = self.record(task)
         return None if record is None else record.digest
 

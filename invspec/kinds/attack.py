@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from invspec.data import Batch, PathPromise, Perturbed
     from invspec.ops.draws import Draws
+    from invspec.ops.losses import Loss
 
 
 class Attack(Method):
@@ -34,6 +35,14 @@ class Attack(Method):
     sweep_field: ClassVar[str | None] = None
     needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
+
+    @property
+    def gradient_loss(self) -> Loss | None:
+        """The loss whose input gradients it follows, or the one that vanishes where its own does.
+
+        None if it uses no gradients. Checks see whether those gradients can be trusted.
+        """
+        return "ce"
 
     @property
     def wants_target(self) -> bool:

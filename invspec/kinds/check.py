@@ -33,8 +33,11 @@ class Check(Method):
     doubts: ClassVar[Doubts] = "attacks"
 
     def applies(self, attack: Attack) -> bool:
-        """Whether an attack can fail it. Only asked of checks about attacks."""
-        return True
+        """Whether an attack can fail it: by default one that follows gradients.
+
+        Only asked of checks about attacks.
+        """
+        return attack.gradient_loss is not None
 
     @abstractmethod
     def examine(
@@ -43,5 +46,6 @@ class Check(Method):
         """Examine model, which returns logits (B, K), on examples of at most a few hundred images.
 
         attack is the one that made the examples, None for a check of a net. rng draws for each of
-        the N examples. Must leave the model's weights, their .grad and its mode unchanged.
+        the N examples; rng.take gives the draws of some. Images are on the CPU or on the device of
+        the model. Must leave the model's weights, their .grad and its mode unchanged.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from invspec.kinds.method import Method
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from invspec.data import Examples, Scored
+
+
+Bound = Literal["upper", "lower", "exact"]
 
 
 class Measure(Method):
@@ -33,6 +36,15 @@ class Measure(Method):
     wants_model: ClassVar[bool] = True
     wants_target: ClassVar[bool] = False
     wants_oracle: ClassVar[bool] = False
+
+    @property
+    def bound(self) -> Bound | None:
+        """What its numbers say of the truth where an attack is too weak.
+
+        Robust accuracy is an upper bound: a stronger attack can only lower it. "exact" if the
+        numbers do not depend on the attack, None if a stronger one may move them either way.
+        """
+        return None
 
     @property
     def distance_label(self) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.kinds.measure import Bound
 from invspec.scoring.damage import by_label
 from invspec.scoring.rows import share
 
@@ -19,6 +20,10 @@ class Accuracy(Measure):
     wants_model: ClassVar[bool] = False
 
     clean: bool = Field(default=False, description="judge the clean images instead")
+
+    @property
+    def bound(self) -> Bound:
+        return "exact" if self.clean else "upper"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

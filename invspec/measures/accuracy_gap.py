@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.kinds.measure import Bound
 from invspec.scoring.damage import by_label
 from invspec.scoring.rows import mean
 
@@ -21,6 +22,10 @@ class AccuracyGap(Measure):
     """
 
     wants_model: ClassVar[bool] = False
+
+    @property
+    def bound(self) -> Bound:
+        return "lower"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

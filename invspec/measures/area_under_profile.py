@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, plain
+from invspec.kinds.measure import Bound
 from invspec.ops.types import SHARES
 from invspec.scoring.damage import by_change, by_label
 from invspec.scoring.rows import mean
@@ -46,6 +47,10 @@ class AreaUnderProfile(Measure):
     along: str | None = Field(
         default=None, description="the swept setting; default: the only one that differs"
     )
+
+    @property
+    def bound(self) -> Bound:
+        return "upper"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         swept = [dict(settings(plain(dict(attacked.settings)))) for attacked in examples]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
+from invspec.kinds.measure import Bound
 from invspec.ops.norms import Metric
 from invspec.ops.types import MAGNITUDES
 from invspec.scoring.among import Among, CountedMeasure, counted
@@ -39,6 +40,10 @@ class BoundaryFailures(BoundaryMeasure):
 
     Raises: InvspecError where no example is classified correctly.
     """
+
+    @property
+    def bound(self) -> Bound:
+        return "upper"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged
@@ -71,6 +76,10 @@ class BoundaryDistance(BoundaryMeasure):
     norm: Metric | None = Field(
         default=None, description="norm of the distance; default: the attack's"
     )
+
+    @property
+    def bound(self) -> Bound:
+        return "upper"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])

@@ -11,6 +11,7 @@ from torch import nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
+from invspec.kinds.measure import Bound
 from invspec.scoring import thresholds
 from invspec.scoring.thresholds import Answers, Rate, Threshold, answers, rate_row, worst
 
@@ -63,6 +64,10 @@ class ThresholdedRate(Thresholded):
 
     rate: ClassVar[Rate]
     on_attempts: ClassVar[bool]
+
+    @property
+    def bound(self) -> Bound:
+        return "lower" if self.on_attempts else "exact"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         clean, attempts = answers(examples)
@@ -135,6 +140,10 @@ class TruePositiveRate(ThresholdedRate):
 
 class RejectionThreshold(Thresholded):
     """The threshold tau of robust_error; n is the number of images that it comes from."""
+
+    @property
+    def bound(self) -> Bound:
+        return "exact"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         clean, _ = answers(examples)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Number
+from invspec.kinds.measure import Bound
 from invspec.scoring.pairs import DistanceMeasure, distances_to_target, eligible
 from invspec.scoring.rows import mean_of_pairs, quantile
 
@@ -33,6 +34,10 @@ class TargetDistanceMeasure(DistanceMeasure):
             # avoids 0 / 0 for a source equal to its target
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
         return distances[rows], attacked.pairs.source[rows]
+
+    @property
+    def bound(self) -> Bound:
+        return "upper"
 
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         return -distances_to_target(attacked, model, self.distance)

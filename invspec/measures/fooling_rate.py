@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
+from invspec.kinds.measure import Bound
 from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.damage import by_change
 from invspec.scoring.rows import share
@@ -25,6 +26,10 @@ class FoolingRate(CountedMeasure):
     among: Among = Field(
         default="all", description="all examples, or those classified correctly clean"
     )
+
+    @property
+    def bound(self) -> Bound:
+        return "upper" if self.complement else "lower"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import ClassMatrix, Examples, Scored
+from invspec.kinds.measure import Bound
 from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import weighted_share_of_pairs
@@ -44,6 +45,10 @@ class SuccessRate(SuccessMeasure):
     average: Literal["cells", "pairs"] = Field(
         default="cells", description="mean over the cells of the matrix, or over pairs"
     )
+
+    @property
+    def bound(self) -> Bound:
+        return "lower"
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

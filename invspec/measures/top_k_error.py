@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
+from invspec.kinds.measure import Bound
 from invspec.ops.modules import device_of
 from invspec.scoring.rows import share
 
@@ -25,6 +26,10 @@ class TopKError(Measure):
     """
 
     k: int = Field(default=1, ge=1, description="number of guesses, k")
+
+    @property
+    def bound(self) -> Bound:
+        return "lower"
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

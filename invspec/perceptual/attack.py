@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Draws
+from invspec.ops.losses import Loss
 from invspec.ops.norms import per_example, size
 from invspec.perceptual.distances import (
     Embedding,
@@ -77,6 +78,10 @@ class PerceptualAttack(Attack):
     @abstractmethod
     def _search(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:
         """Adversarial images (B, C, H, W), starting from x_adv, which may be changed in place."""
+
+    @property
+    def gradient_loss(self) -> Loss | None:
+        return "margin"
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch)

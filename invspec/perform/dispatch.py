@@ -5,10 +5,11 @@ from __future__ import annotations
 from invspec import memory
 from invspec.errors import InvspecError
 from invspec.perform.attack import perturb
+from invspec.perform.check import examine
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.score import score
 from invspec.perform.train import train
-from invspec.tasks import Perturb, Score, Task, Train
+from invspec.tasks import Examine, Perturb, Score, Task, Train
 
 
 class NoMemory(InvspecError):
@@ -35,6 +36,8 @@ def _perform(task: Task, runtime: Runtime) -> Artifact:
             return perturb(task, runtime)
         case Score():
             return score(task, runtime)
+        case Examine():
+            return examine(task, runtime)
 
 
 def _no_memory(task: Task) -> NoMemory:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from invspec.data import Curves, Journal, Row
+from invspec.data import Curves, Finding, Journal, Row
 from invspec.memory import Limits
 from invspec.tasks import Task, Train
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """The result of a task. Only scores have rows, only trainings have curves."""
+    """The result of a task. Scores have rows, trainings curves, examinations a finding alone."""
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     rows: tuple[Row, ...] | None = None
     curves: Curves | None = None
+    finding: Finding | None = None
 
 
 class Runtime(Protocol):

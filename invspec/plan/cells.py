@@ -9,8 +9,8 @@ from functools import cached_property
 from invspec.kinds import Precision
 from invspec.plan.precisions import Question
 from invspec.spec.resolved import Spec
-from invspec.spec.schema import Scalar
-from invspec.tasks import Perturb, Score, Task, needs
+from invspec.spec.schema import Coords, Scalar
+from invspec.tasks import Examine, Perturb, Score, Task, needs
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,23 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Examination:
+    """A check, by its label, of a net or of an attack on it, and the task that applies it.
+
+    net holds the coordinates of the net: labels, swept fields and seed. attack is the label of the
+    attack, None for a check of the net; swept holds the coordinates of the examined variant.
+    """
+
+    check: str
+    net: Coords
+    goal: Examine
+    attack: str | None = None
+    swept: Coords = field(default_factory=dict[str, Scalar])
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A spec and all of its cells.
+    """A spec, all of its cells, and what is examined of the nets and attacks behind them.
 
     answers are the precisions of its tasks where the spec says auto.
     """
@@ -44,14 +59,27 @@ class Plan:
     spec: Spec
     cells: tuple[Cell, ...]
     answers: Mapping[Question, Precision] = field(default_factory=dict[Question, Precision])
+    examinations: tuple[Examination, ...] = ()
+
+    @property
+    def goals(self) -> list[Task]:
+        """What a run computes: the scores of the cells, then the examinations."""
+        scores = (cell.goal for cell in self.cells)
+        return [*scores, *(examination.goal for examination in self.examinations)]
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """Every task that the cells need, once each, dependencies first."""
+        """Every task that a run needs, once each, dependencies first; examinations come last."""
         ordered: dict[Task, None] = {}
-        for cell in self.cells:
-            _collect(cell.goal, ordered)
+        for goal in self.goals:
+            _collect(goal, ordered)
         return tuple(ordered)
+
+    @cached_property
+    def has_datasets(self) -> bool:
+        """Whether its nets are of several data sets, so that names say which."""
+        nets = (*(c.coords for c in self.cells), *(e.net for e in self.examinations))
+        return len({_words(net, net["dataset"]) for net in nets}) > 1
 
     @cached_property
     def names(self) -> dict[Task, str]:
@@ -60,10 +88,12 @@ class Plan:
         With several data sets each name has its own: train stdcnn (mnist), ...
         """
         names: dict[Task, str] = {}
-        datasets = {_words(cell, cell.coords["dataset"]) for cell in self.cells}
         for cell in self.cells:
-            for task, name in _named(cell, self.spec, with_dataset=len(datasets) > 1):
+            for task, name in _named(cell, self.spec, self.has_datasets):
                 names.setdefault(task, name)
+        for examination in self.examinations:
+            name = f"check {examination.check} of {subject(examination, self.has_datasets)}"
+            names.setdefault(examination.goal, name)
         return names
 
     def coordinates(self, measure: str | None = None) -> dict[str, list[Scalar]]:
@@ -79,6 +109,24 @@ class Plan:
         return {name: list(ordered) for name, ordered in values.items()}
 
 
+def net_words(net: Mapping[str, Scalar], with_dataset: bool) -> str:
+    """A net in the words of the spec: stdcnn (mnist), rotations max_degrees 180, seed 0."""
+    model, defence = (_words(net, net[part]) for part in ("model", "defence"))
+    return f"{model}{_data(net, with_dataset)}, {defence}, seed {net['seed']}"
+
+
+def _data(net: Mapping[str, Scalar], with_dataset: bool) -> str:
+    return f" ({_words(net, net['dataset'])})" if with_dataset else ""
+
+
+def subject(examination: Examination, with_dataset: bool) -> str:
+    """What is examined: pgd eps 0.1 on stdcnn, rotations, seed 0."""
+    net = net_words(examination.net, with_dataset)
+    if examination.attack is None:
+        return net
+    return f"{_words(examination.swept, examination.attack)} on {net}"
+
+
 def _collect(task: Task, ordered: dict[Task, None]) -> None:
     if task not in ordered:
         for need in needs(task):
@@ -88,14 +136,12 @@ def _collect(task: Task, ordered: dict[Task, None]) -> None:
 
 def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, str]]:
     """The tasks of a cell with their names."""
-    seed = f"seed {cell.goal.train.seed}"
-    parts = ("dataset", "model", "defence")
-    dataset, model, defence = (_words(cell, cell.coords[part]) for part in parts)
-    data = f" ({dataset})" if with_dataset else ""
-    trained = f"{model}{data}, {defence}, {seed}"
+    seed, trained = f"seed {cell.goal.train.seed}", net_words(cell.coords, with_dataset)
+    data = _data(cell.coords, with_dataset)
     yield cell.goal.train, f"train {trained}"
     for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
-        words, source = _words(attack, attack.label), spec.entries["attacks"][attack.label].source
+        words = _words(attack.coords, attack.label)
+        source = spec.entries["attacks"][attack.label].source
         for part in parts:
             if part.source is None or source is None:
                 yield part, f"{words} {_range(part)} on {trained}"
@@ -106,21 +152,21 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
             yield part, f"{words} {_range(part)} from {made_on} on {trained}"
     if cell.goal.oracle is not None:
         yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
-    yield cell.goal, f"{_words(cell, cell.coords['measure'])} on {trained}"
+    yield cell.goal, f"{_words(cell.coords, cell.coords['measure'])} on {trained}"
 
 
 def _range(part: Perturb) -> str:
     return f"{part.part[0]}-{part.part[1]}"
 
 
-def _words(place: Cell | Attacked, label: Scalar) -> str:
+def _words(coords: Mapping[str, Scalar], label: Scalar) -> str:
     """A label followed by its swept fields: pgd eps 0.1."""
     prefix = f"{label}."
     swept = (
         f"{name.removeprefix(prefix)} {value:g}"
         if isinstance(value, float)
         else f"{name.removeprefix(prefix)} {value}"
-        for name, value in place.coords.items()
+        for name, value in coords.items()
         if name.startswith(prefix)
     )
     return " ".join([str(label), *swept])

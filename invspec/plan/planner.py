@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from invspec.errors import SpecError, refuse
 from invspec.plan.cells import Plan
+from invspec.plan.examinations import examinations
 from invspec.plan.precisions import Answer, Precisions, float32
 from invspec.plan.products import cells_of
 from invspec.plan.validation import attacks, files, labels, sizes
@@ -27,5 +28,7 @@ def plan(spec: Spec, answer: Answer = float32) -> Plan:
         raise spec.source.locate(problem) from None
     # overlapping lines of `train` give one cell
     precisions = Precisions(float32 if spec.is_smoke else answer, spec.precision)
-    cells = {tuple(sorted(cell.coords.items())): cell for cell in cells_of(spec, precisions)}
-    return Plan(spec, tuple(cells.values()), {} if spec.is_smoke else precisions.answers)
+    by_coords = {tuple(sorted(cell.coords.items())): cell for cell in cells_of(spec, precisions)}
+    cells = tuple(by_coords.values())
+    answers = {} if spec.is_smoke else precisions.answers
+    return Plan(spec, cells, answers, examinations(spec, cells))

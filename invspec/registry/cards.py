@@ -22,7 +22,7 @@ from invspec.errors import SpecError, first_line, suggest
 T = TypeVar("T", "Card", "Paper")
 
 
-Kind = Literal["dataset", "model", "defence", "attack", "measure"]
+Kind = Literal["dataset", "model", "defence", "attack", "measure", "check"]
 
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -105,6 +105,11 @@ def names(kind: Kind) -> dict[str, Path]:
     for folder in reversed(_folders()):
         paths |= {path.stem: path for path in (folder / kind).glob("*.yaml")}
     return dict(sorted(paths.items()))
+
+
+def shipped_names(kind: Kind) -> list[str]:
+    """The names of a kind that ship with invspec, sorted."""
+    return sorted(path.stem for path in (shipped("registry") / kind).glob("*.yaml"))
 
 
 @cache

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
-from invspec.analysis import readings
+from invspec.analysis import health, readings
 from invspec.analysis.estimator import Estimator, Summary
+from invspec.analysis.health import Health
 from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts, Group
 from invspec.errors import SpecError, refuse
@@ -25,7 +26,7 @@ T = TypeVar("T")
 def tables(plan: Plan, store: Artifacts) -> tuple[Table, ...]:
     """A table for each layout, from the results in the store."""
     groups = readings.groups(readings.collect(plan, store))
-    return Builder(plan, groups, Estimator(), store).tables()
+    return Builder(plan, groups, Estimator(), store, health.health(plan, store)).tables()
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Builder:
     groups: Sequence[Group]
     estimator: Estimator
     store: Artifacts
+    health: Health
 
     def tables(self) -> tuple[Table, ...]:
         """A table for each layout."""
@@ -87,7 +89,7 @@ class Builder:
     def _cells(
         self, selected: Sequence[Group], rows: tuple[str, ...], columns: str
     ) -> dict[RowLabels, dict[Scalar | None, Summary | None]]:
-        numbers = self.estimator.summaries(selected)
+        numbers = self.health.summaries(selected, self.estimator)
         cells: dict[RowLabels, dict[Scalar | None, Summary | None]] = {}
         for group in selected:
             labels = tuple(group.coords.get(name) for name in rows)

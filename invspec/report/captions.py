@@ -10,7 +10,8 @@ from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
-from invspec.report.format import expectation, statistic_and_interval
+from invspec.report.format import DAGGER, expectation, statistic_and_interval
+from invspec.report.health import why
 from invspec.report.table import Table
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import FigureKind, Layout
@@ -74,8 +75,10 @@ def caption(table: Table) -> str:
     metric = [table.metric] if table.metric else []
     is_partial = any(number.is_partial for number in table.numbers)
     star = ["* some seeds are missing"] if is_partial else []
+    reasons = dict.fromkeys(reason for number in table.numbers for reason in number.doubts)
+    doubts = [f"{DAGGER} in doubt: {why(tuple(reasons))}"] if reasons else []
     margin = "± is the longer arm of the 95 % confidence interval"
-    return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star])
+    return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star, *doubts])
 
 
 def sample_sizes(numbers: Iterable[Summary]) -> str:
@@ -133,6 +136,14 @@ def premise_words(premise: Verdict) -> str:
 def _alternative(verdict: Verdict) -> str:
     source = f" ({verdict.claim.source})" if verdict.claim.source else ""
     return f"{verdict.claim.says}{source}"
+
+
+def doubt(verdict: Verdict) -> str:
+    """Why the numbers of a claim are in doubt; empty if they are not."""
+    if not verdict.doubts:
+        return ""
+    word = "undecided" if verdict.outcome == "undecided" else "in doubt"
+    return f"{word}: {why(verdict.doubts)}"
 
 
 def missing_cells(missing: int, total: int) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from invspec.analysis import claims, readings
+from invspec.analysis import claims, health, readings
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Estimator
+from invspec.analysis.health import Health
 from invspec.analysis.readings import Artifacts, Reading
 from invspec.errors import refuse
 from invspec.plan.cells import Plan
@@ -19,7 +20,7 @@ from invspec.report.table import Table
 
 @dataclass(frozen=True)
 class Report:
-    """Tables, training curves, verdicts and provenance of a plan."""
+    """Tables, training curves, verdicts, health and provenance of a plan."""
 
     plan: Plan
     readings: tuple[Reading, ...]
@@ -29,6 +30,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     provenance: Provenance
     call: Call
+    health: Health
 
     @property
     def missing(self) -> int:
@@ -46,13 +48,15 @@ def report(plan: Plan, store: Artifacts, call: Call | None = None) -> Report:
     refuse(plan.spec.source.locate(problem) for problem in layouts.problems(plan))
     rows = readings.collect(plan, store)
     groups, estimator = readings.groups(rows), Estimator()
+    examined = health.health(plan, store)
     return Report(
         plan=plan,
         readings=tuple(rows),
         estimator=estimator,
-        tables=Builder(plan, groups, estimator, store).tables(),
+        tables=Builder(plan, groups, estimator, store, examined).tables(),
         trainings=tuple(curves.tables(plan, store)),
-        verdicts=tuple(claims.judged(plan, groups, estimator)),
+        verdicts=tuple(claims.judged(plan, groups, estimator, examined)),
         provenance=provenance.gather(plan, store, call),
         call=call or Call(),
+        health=examined,
     )

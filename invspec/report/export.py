@@ -16,7 +16,7 @@ from invspec.analysis.claims import Verdict
 from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
-from invspec.report import captions, provenance
+from invspec.report import captions, health, provenance
 from invspec.report.contents import Report
 from invspec.report.format import expectation
 from invspec.report.reproduction import recipe
@@ -34,11 +34,11 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
     forwards and backwards are the mean passes per example in the attacks. seconds_train,
     seconds_perturb and seconds_score are the time of the tasks behind the cell; other cells may
     share them. Attacks of a sweep that start from the next smaller value count only their own
-    passes.
+    passes. doubts says which checks failed; low and high then are those of the hull.
     """
     goals = dict.fromkeys(reading.cell.goal for reading in report.readings)
     costs = {goal: _cost(goal, store) for goal in goals}
-    intervals = report.estimator.intervals(report.readings)
+    intervals = report.health.intervals(report.readings, report.estimator)
     compared = _compared(report)
     empty: dict[str, Any] = dict.fromkeys(BESIDE if compared else ())
     return [
@@ -46,6 +46,7 @@ def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
             **reading.coords,
             **_values(intervals.get(reading)),
             **compared.get(id(reading), empty),
+            "doubts": "; ".join(dict.fromkeys(r.reason for r in report.health.of_reading(reading))),
             **costs[reading.cell.goal],
         }
         for reading in report.readings
@@ -117,7 +118,7 @@ def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for row in rows for name in row)
     seconds = (name for name in names if name.startswith("seconds_"))
     beside = (name for name in BESIDE if name in names)
-    numbers = (*VALUES, *beside, *PASSES, *seconds, "key")
+    numbers = (*VALUES, *beside, "doubts", *PASSES, *seconds, "key")
     coordinates = [name for name in names if name not in numbers]
     # sorted is stable: within both halves the order of the spec remains.
     return [
@@ -136,6 +137,10 @@ def json_text(report: Report, store: Artifacts) -> str:
         "claims": [_verdict_record(verdict) for verdict in report.verdicts],
         "cells": records(report, store),
         "published": [_table_record(table) for table in report.tables if table.comparisons],
+        "health": {
+            "headline": health.headline(report.health),
+            "checks": health.records(report.health),
+        },
         "provenance": asdict(report.provenance),
         "recipe": recipe(report.plan, report.call),
     }
@@ -188,6 +193,7 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "reason": captions.reason(verdict),
         "premises": [_verdict_record(premise) for premise in verdict.premises],
         "alternatives": [_verdict_record(alternative) for alternative in verdict.alternatives],
+        "doubts": list(verdict.doubts),
     }
 
 

@@ -11,6 +11,7 @@ from invspec.report.table import Table
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "·"
+DAGGER = "\N{DAGGER}"
 # Float32 sums leave residues of this size where the exact value is 0.
 ROUNDING = 1e-8
 
@@ -60,13 +61,13 @@ def interval(low: float, high: float, decimals: int = 3) -> str:
 def value_and_margin(number: Summary | None, decimals: int) -> tuple[str, str]:
     """A number and the larger half-width of its interval: ("0.983", "±0.004").
 
-    A missing number is a dot; a star marks missing seeds. Numbers without an interval, such as
-    counts, have no margin: ("270", ""). If both value and margin would round to 0, both are
-    scientific: ("5e-06", "±2e-07").
+    A missing number is a dot; a star marks missing seeds, a dagger a number in doubt. Numbers
+    without an interval, such as counts, have no margin: ("270", ""). If both value and margin would
+    round to 0, both are scientific: ("5e-06", "±2e-07").
     """
     if number is None:
         return MISSING, ""
-    star = "*" if number.is_partial else ""
+    star = ("*" if number.is_partial else "") + (DAGGER if number.doubts else "")
     if number.value and max(abs(number.value), number.margin) < 0.5 * 10.0**-decimals:
         margin = f"±{scientific(number.margin)}" if number.margin else ""
         return scientific(number.value), margin + star

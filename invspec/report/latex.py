@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
-from invspec.report import beside, captions
+from invspec.report import beside, captions, health
 from invspec.report.contents import Report
 from invspec.report.format import (
     column_headings,
@@ -43,6 +43,7 @@ _ESCAPES = {
     "\N{EM DASH}": "---",
     "\N{MIDDLE DOT}": r"$\cdot$",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{DAGGER}": r"$\dagger$",
     "\N{DEGREE SIGN}": r"$^\circ$",
 }
 _CLAIM_HEADINGS = (
@@ -69,8 +70,11 @@ def text(report: Report) -> str:
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
     claims = [_claims(report.verdicts)] if report.verdicts else []
     compared = [_beside(table) for table in report.tables if table.comparisons]
+    words = [health.headline(report.health), *health.notes(report.health)]
+    state = "\n\n".join(rf"\noindent {escape(sentence)}." for sentence in words)
     foot = _comment([*provenance_lines(report.provenance), report.provenance.command])
-    return "\n\n".join([head, *claims, *map(_table, report.tables), *compared, foot]) + "\n"
+    tables = map(_table, report.tables)
+    return "\n\n".join([head, state, *claims, *tables, *compared, foot]) + "\n"
 
 
 def _comment(lines: Sequence[str]) -> str:
@@ -110,6 +114,9 @@ def _claim(verdict: Verdict) -> str:
         published(verdict),
         verdict.outcome,
     )
+    doubt = captions.doubt(verdict)
+    if doubt:
+        cells = (f"{cells[0]} ({doubt})", *cells[1:])
     return _row([escape(cell) for cell in cells])
 
 

@@ -44,6 +44,9 @@ class Call:
         return [*registries, *store, *(["--data", self.data] if self.data else [])]
 
 
+KINDS = ("train", "perturb", "score", "examine")
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Facts for the end of a report.
@@ -88,7 +91,7 @@ def gather(plan: Plan, store: Artifacts, call: Call | None = None) -> Provenance
     return Provenance(
         done=len(made),
         tasks=len(plan.tasks),
-        seconds={kind: _seconds_of(kind, made) for kind in ("train", "perturb", "score")},
+        seconds={kind: _seconds_of(kind, made) for kind in KINDS},
         versions={name: values for name, values in versions.items() if values},
         surroundings={name: values for name, values in around.items() if values},
         peak_memory=_most("peak_memory", made),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
 from invspec.plan.coordinates import shown
-from invspec.report import beside, captions, provenance
+from invspec.report import beside, captions, health, provenance
 from invspec.report.contents import Report
 from invspec.report.format import (
     MISSING,
@@ -51,6 +51,9 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     yield Text(f"\n{report.plan.spec.title}", style="bold")
     if citation := provenance.citation(report.plan.spec):
         yield Text(citation, style="dim")
+    yield Text(f"\n{health.headline(report.health)}", style="bold")
+    for note in health.notes(report.health):
+        yield Text(note)
     if report.verdicts:
         tally = captions.tally(report.verdicts)
         counts = ", ".join(f"{count} {word}" for _, count, word in tally)
@@ -95,7 +98,8 @@ def _claim(verdict: Verdict) -> Text:
     sentence = Text(verdict.claim.says)
     for remark in filter(None, (verdict.claim.source, captions.reason(verdict))):
         sentence.append(f"\n{remark}", style="dim")
-    return sentence
+    doubt = captions.doubt(verdict)
+    return sentence.append(f"\n{doubt}") if doubt else sentence
 
 
 def _measured(verdict: Verdict) -> Text:
@@ -190,7 +194,8 @@ def _foot(report: Report) -> Iterator[Text]:
     if report.missing:
         sentence = captions.missing_cells(report.missing, len(report.plan.cells))
         yield Text(sentence, style="bold")
-    for line in provenance_lines(report.provenance):
+    cost = health.cost(report.health, report.provenance)
+    for line in (*provenance_lines(report.provenance), *([cost] if cost else [])):
         yield Text(line, style="dim")
 
 

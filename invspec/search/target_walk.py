@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Attack, Confidence
-from invspec.ops.losses import log_odds
+from invspec.ops.losses import Loss, log_odds
 from invspec.ops.norms import per_example
 from invspec.search.search import Search
 
@@ -27,6 +27,10 @@ class TargetWalk(Attack):
     )
     strict: bool = Field(default=False, description="also refuse a loss of exactly max_drop")
     keep_path: bool = Field(default=False, description="return every image of the walk")
+
+    @property
+    def gradient_loss(self) -> Loss | None:
+        return "confidence"
 
     @property
     def wants_target(self) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
 
 from invspec.errors import SpecError, refuse, suggest
-from invspec.kinds import Sample
-from invspec.registry import messages
-from invspec.registry.cards import card, papers
+from invspec.kinds import Check, Sample
+from invspec.registry import messages, methods
+from invspec.registry.cards import card, papers, shipped_names
 from invspec.spec import sweeps
 from invspec.spec.document import Document
 from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Entry, Written
+
+# stands for all checks that ship with invspec
+DEFAULT = "default"
 
 # Keys that only entries of one part can have, and that part.
 _OWNERS = {
@@ -47,7 +50,8 @@ def _resolve(source: Document) -> Spec:
     written = _validated(source.values)
     refuse(sweeps.size_problems(written))
     entries: dict[str, dict[str, Resolved]] = {part: {} for part in PARTS}
-    refuse(_fill(entries, written))
+    checks: dict[str, Check] = {}
+    refuse([*_fill(entries, written), *_fill_checks(checks, written.checks)])
     return Spec(
         written.title,
         written.paper,
@@ -58,6 +62,7 @@ def _resolve(source: Document) -> Spec:
         written.claims,
         written.report,
         source,
+        checks=checks,
     )
 
 
@@ -107,6 +112,26 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         bool(entry.union),
         bool(entry.correct_in_all),
     )
+
+
+def _fill_checks(
+    checks: dict[str, Check], entries: Mapping[str, Entry] | None
+) -> Iterator[SpecError]:
+    """Fill in the checks of a spec: all that ship with invspec, unless it says otherwise."""
+    for label, entry in ({DEFAULT: Entry()} if entries is None else entries).items():
+        try:
+            if label == DEFAULT and entry == Entry():
+                own = set(entries or ())
+                checks |= {name: _check(name) for name in shipped_names("check") if name not in own}
+            else:
+                refuse(_misplaced_keys("checks", entry))
+                checks[label] = _check(entry.use or label, entry.fields)
+        except SpecError as problem:
+            yield problem.within("checks", label)
+
+
+def _check(name: str, fields: Mapping[str, Any] | None = None) -> Check:
+    return cast(Check, methods.make("check", name, dict(fields or {})))
 
 
 def _misplaced_keys(part: str, entry: Entry) -> Iterator[SpecError]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from invspec.kinds import Method, Sample, Targets
+from invspec.kinds import Check, Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
 from invspec.spec.labels import Scalar
@@ -62,7 +62,7 @@ def _digest(settings: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec with valid methods. entries["attacks"]["pgd"] is an entry.
+    """A spec with valid methods. entries["attacks"]["pgd"] is an entry. checks are by label.
 
     options are the command-line options that changed it: --scale laptop, --set a.b=c, --smoke.
     """
@@ -77,6 +77,7 @@ class Spec:
     report: tuple[Layout, ...]
     source: Document
     options: tuple[str, ...] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
 
     @property
     def name(self) -> str:
@@ -112,5 +113,11 @@ class Spec:
             part: {label: entry.smoke() for label, entry in entries.items()}
             for part, entries in self.entries.items()
         }
-        options = (*self.options, "--smoke")
-        return replace(self, seeds=self.seeds[:1], entries=entries, options=options)
+        checks = {label: check.smoke() for label, check in self.checks.items()}
+        return replace(
+            self,
+            seeds=self.seeds[:1],
+            entries=entries,
+            checks=checks,
+            options=(*self.options, "--smoke"),
+        )

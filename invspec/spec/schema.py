@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from invspec.kinds import Sample
 from invspec.registry import messages
@@ -112,6 +112,35 @@ def _entry(value: Any) -> Any:
 Entries = dict[Label, Annotated[Entry, BeforeValidator(_entry)]]
 
 
+def _checks(value: Any) -> Any:
+    """Checks by label: `none`, a list of names and entries, or entries as in other parts."""
+    if value == "none":
+        return {}
+    if isinstance(value, dict) or value is None:
+        return cast(Any, value)
+    if not isinstance(value, list) or not value:
+        wanted = "none, or a list of checks like [default, {use: gradient}]"
+        raise ValueError(f"expected {wanted}, found {messages.shown(value)}")
+    labelled: dict[str, Any] = {}
+    for item in cast(list[Any], value):
+        label = cast(dict[str, Any], item).get("use") if isinstance(item, dict) else item
+        if not isinstance(label, str):
+            raise ValueError(
+                f"expected the name of a check or {{use: name}}, found {messages.shown(item)}"
+            )
+        if label in labelled:
+            raise ValueError(f"expected distinct checks, found {label} more than once")
+        labelled[label] = item if isinstance(item, dict) else None
+    return labelled
+
+
+_CHECKS: dict[str, Any] = {
+    "anyOf": [{"const": "none"}, {"type": "array", "minItems": 1}, {"type": "object"}],
+    "description": "none, or checks of nets and attacks; default: all that ship with invspec",
+}
+Checks = Annotated[Entries | None, BeforeValidator(_checks), WithJsonSchema(_CHECKS)]
+
+
 class TrainLine(Section):
     """Every combination of these labels is trained.
 
@@ -140,6 +169,7 @@ class Written(Section):
     attacks: Entries
     measures: Entries
     train: Annotated[tuple[TrainLine, ...], Field(min_length=1)]
+    checks: Checks = None
     claims: tuple[Claim, ...] = ()
     report: tuple[Layout, ...] = ()
     scales: dict[Label, dict[str, Any]] = Field(default={})

@@ -1,7 +1,7 @@
 """What tasks will take, from the times of like tasks in a store."""
 
 import pytest
-from workbench import perturb, score, train
+from workbench import perturb, score, toys, train
 
 from invspec.analysis import forecast as module
 from invspec.analysis.forecast import Seconds, forecast
@@ -10,7 +10,9 @@ from invspec.attacks.pgd import PGD
 from invspec.defences.standard import Standard
 from invspec.execution import provenance
 from invspec.execution.store import Store
+from invspec.kinds import Sample
 from invspec.perform.runtime import Artifact
+from invspec.tasks import Examine
 
 CPU, CARD = "cpu", "NVIDIA H200"
 
@@ -43,6 +45,14 @@ def test_an_empty_store_says_nothing(store):
 def test_a_task_takes_what_another_seed_took(store):
     took(store, train(), 6.0)
     assert forecast([train(seed=1)], [train()], store).seconds(train(seed=1), CPU) == all_equal(6.0)
+
+
+def test_an_examination_takes_what_that_of_another_seed_took(store):
+    first, second = (Examine(toys.Stated(), train(seed=seed), (), Sample(), 64) for seed in (0, 1))
+    took(store, train(), 6.0)
+    took(store, first, 2.0)
+    assert forecast([second], [first], store).seconds(second, CPU) == all_equal(2.0)
+    assert forecast([second], [], store).seconds(second, CPU) == all_equal(2.0)
 
 
 def test_tasks_of_other_plans_count_too(store):

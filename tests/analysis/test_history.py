@@ -15,10 +15,12 @@ from invspec.errors import InvspecError
 from invspec.execution.store import Store
 from invspec.kinds import Sample, Targets
 from invspec.perform.runtime import Artifact
-from invspec.tasks import key, needs, verb
+from invspec.tasks import Examine, key, needs, verb
 
 SMALL = perturb(PGD(eps=0.1), sample=Sample(limit=9, targets=Targets(each=2)), precision="bfloat16")
 LARGE = perturb(PGD(eps=0.2), sample=SMALL.sample, precision="bfloat16", after=SMALL)
+OF_NET = Examine(toys.Crashes(), train(), (), Sample(limit=9), 256)
+OF_ATTACK = Examine(toys.Stated(), train(), (SMALL,), SMALL.sample, 256)
 SCORE = score(LARGE, perturb(toys.Shift(by=0.5)))
 
 
@@ -37,7 +39,7 @@ def works(store, kind, **changes):
     return {folder.name: work for folder, work in past.others(kind, changes.pop("known", ()))}
 
 
-@pytest.mark.parametrize("task", [train(), SMALL, LARGE, SCORE], ids=verb)
+@pytest.mark.parametrize("task", [train(), SMALL, LARGE, SCORE, OF_NET, OF_ATTACK], ids=verb)
 def test_the_work_of_a_stored_task_is_that_of_the_task(tmp_path, task):
     store = stored(tmp_path, task)
     assert works(store, verb(task))[key(task)] == Descriptions().work(task)

@@ -22,6 +22,7 @@ models: {linear: {}}
 defences: {standard: {epochs: 1, batch_size: 8, lr: 0.1}}
 attacks: {pgd: {steps: 2, eps: {sweep: [0.0, 0.1]}}}
 measures: {accuracy: {of: pgd}}
+checks: none
 train: [{dataset: fake, model: linear, defence: standard}]
 scales: {small: {seeds: [3], attacks.pgd.eps: 0.2}}
 """
@@ -172,7 +173,7 @@ def test_validate_looks_into_every_scale(ask) -> None:
     Path("toy.yaml").write_text(SPEC.replace("0.2}}", "0.2}, large: {attacks.pgd.eps: -1}}"))
     answer = ask("validate", "toy.yaml")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("error: toy.yaml:8: attacks.pgd.eps: ")
+    assert answer.err.startswith("error: toy.yaml:9: attacks.pgd.eps: ")
 
 
 def test_scale_then_settings_then_smoke_overlay_a_spec(ask) -> None:

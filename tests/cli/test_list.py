@@ -215,7 +215,7 @@ def test_square_brackets_are_no_markup(page_of, monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_kind_is_refused_with_the_nearest(kind: str, page_of) -> None:
     with pytest.raises(SpecError) as caught:
         page_of(kind)
-    hint = "did you mean attack? (known: attack, dataset, defence, measure, model)"
+    hint = "did you mean attack? (known: attack, check, dataset, defence, measure, model)"
     assert str(caught.value) == f"no kind is named {kind!r}\nhint: {hint}"
 
 

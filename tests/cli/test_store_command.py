@@ -47,9 +47,14 @@ def test_tasks_are_counted_by_kind(scored, tmp_path, capsys):
         return [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
 
     command.show_sizes(scored)
-    assert [row[:2] for row in rows()] == [["train", "1"], ["perturb", "1"], ["score", "1"]]
+    assert [row[:2] for row in rows()] == [
+        ["train", "1"],
+        ["perturb", "1"],
+        ["score", "1"],
+        ["examine", "0"],
+    ]
     command.show_sizes(Store(tmp_path / "nowhere"))
-    assert [row[1:] for row in rows()] == [["0", "0.0"]] * 3
+    assert [row[1:] for row in rows()] == [["0", "0.0"]] * 4
 
 
 def test_claims_are_counted_by_process(scored, capsys):

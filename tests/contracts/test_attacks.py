@@ -13,6 +13,7 @@ from torch import Tensor
 from invspec.data import Batch
 from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
+from invspec.ops.losses import LOSSES
 from invspec.perform.proxies import Padded
 from invspec.search.ball import Ball
 
@@ -145,3 +146,21 @@ def test_the_answer_for_an_example_does_not_depend_on_its_batch(name: str) -> No
     together = attacked(150)
     for batch_size in (7, 64):
         assert torch.equal(attacked(batch_size), together)
+
+
+@every_attack
+def test_an_attack_says_whether_it_follows_gradients(name: str) -> None:
+    attack, model = attack_of(name), deployed(name)
+    batch = composed(model, "correct")
+    attack.perturb(model, batch, PerExample("task", batch.index))
+    assert (attack.gradient_loss is not None) == (model.passes.backwards > 0)
+    assert attack.gradient_loss in (None, *LOSSES)
+
+
+@every_attack
+def test_a_shipped_attack_does_not_leave_its_loss_to_the_base_class(name: str) -> None:
+    assert any(
+        "gradient_loss" in vars(base)
+        for base in type(attack_of(name)).__mro__
+        if base is not Attack
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from invspec.plan import planner
 from invspec.spec import overlay
-from invspec.tasks import Perturb, Score, Train, canonical, key, label
+from invspec.tasks import Examine, Perturb, Score, Train, canonical, key, label
 
 HERE = Path(__file__).parent
 TASKS = planner.plan(overlay.load(HERE / "tiny.yaml")).tasks
@@ -33,7 +33,9 @@ def test_the_keys_of_a_tiny_spec(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [Train, Perturb, Score], ids=lambda kind: kind.__name__.lower())
+@pytest.mark.parametrize(
+    "kind", [Train, Perturb, Score, Examine], ids=lambda kind: kind.__name__.lower()
+)
 def test_the_text_that_is_hashed(kind: type, tmp_path: Path) -> None:
     last = [task for task in TASKS if isinstance(task, kind)][-1]
     assert_golden(f"tiny.{kind.__name__.lower()}.json", canonical(last) + "\n", tmp_path)

@@ -508,6 +508,7 @@ models: {net: {use: linear}}
 defences: {turned: {use: rotation_augmentation, max_degrees: {sweep: [0, 60]}}}
 attacks: {pgd: {eps: {sweep: [0.1]}}}
 measures: {accuracy: {of: pgd}}
+checks: none
 train: [{dataset: fake, model: net, defence: turned}]
 """
     names = planner.plan(resolve.resolve(document.parse(text, "toy.yaml"))).names

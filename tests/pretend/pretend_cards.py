@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import attack_toys
+import check_toys
 import dataset_cards
 import defence_toys
 import measure_toys
@@ -62,6 +63,11 @@ def scored(name: str, device: str) -> Any:
     return measure_toys.score(name, device)
 
 
+def examined(name: str, device: str) -> Any:
+    """The finding of a check."""
+    return check_toys.found(name, device=device)
+
+
 def read(name: str, device: str) -> Any:
     """The first batches of every split of a data set, in order and shuffled."""
     dataset = dataset_cards.made(name)
@@ -74,6 +80,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "defence": trained,
     "model": passed,
     "measure": scored,
+    "check": examined,
     "dataset": read,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attack_toys import ATTACKS
+from check_toys import CHECKS
 from dataset_cards import complete
 from dataset_cards import made as dataset
 from defence_toys import DEFENCES
@@ -24,6 +25,7 @@ NAMES = {
     "defence": [*DEFENCES, "untrained"],
     "model": [name for name in cards.names("model") if name not in ELSEWHERE],
     "measure": MEASURES,
+    "check": CHECKS,
     "dataset": [
         name
         for name in cards.names("dataset")

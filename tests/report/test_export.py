@@ -27,7 +27,7 @@ def test_json_holds_verdicts_cells_and_provenance(planned, toy_store):
         "{says: it, value: {measure: accuracy, at: {model: linear, defence: plain}}, "
         "expect: {value: {above: 0.1}}}"
     )
-    plan = planned(SWEEPS + f"claims:\n  - {claim}\n")
+    plan = planned(SWEEPS + f"checks: none\nclaims:\n  - {claim}\n")
     store = toy_store(plan, half)
     read = json.loads(json_text(report(plan, store), store))
     assert [claim["outcome"] for claim in read["claims"]] == ["holds"]

@@ -31,6 +31,7 @@ measures:
   accuracy: {of: pgd}
 train:
   - {dataset: fake, model: linear, defence: standard}
+checks: none
 """
 
 

@@ -9,15 +9,26 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Batch, Curves, Examples, Journal, Perturbed, Scored, Split, TensorSplit
+from invspec.data import (
+    Batch,
+    Curves,
+    Examples,
+    Finding,
+    Interval,
+    Journal,
+    Perturbed,
+    Scored,
+    Split,
+    TensorSplit,
+)
 from invspec.defences.standard import Standard
-from invspec.kinds import Attack, Dataset, Measure, Model, SplitName
+from invspec.kinds import Attack, Check, Dataset, Measure, Model, SplitName
 from invspec.ops.draws import Draws, Stream
 from invspec.ops.types import Shape
 from invspec.scoring.rows import mean
@@ -333,3 +344,28 @@ class Uneven(Dataset):
     def load(self, split: SplitName) -> TensorSplit:
         pixels = Stream(f"uneven {split}").uniform((self.n, *self.shape))
         return TensorSplit(pixels, (torch.arange(self.n) > 2).long())
+
+
+class Stated(Check):
+    """Find what its field says of an attack, and how many images it saw."""
+
+    about_attack: ClassVar[bool] = True
+
+    status: Literal["passes", "fails"] = Field(default="passes", description="the finding")
+    images: int = Field(default=1000, description="images that it looks at")
+
+    def examine(
+        self, model: nn.Module, attack: Attack | None, examples: Examples, rng: Draws
+    ) -> Finding:
+        n = min(self.images, len(examples.judged.index))
+        reason, hint = ("the toy is unwell", "mend the toy") if self.status == "fails" else ("", "")
+        return Finding(self.status, Interval(0.5, 0.25, 0.75, n), 0.125, reason, hint)
+
+
+class Crashes(Check):
+    """Raise an error instead of finding anything."""
+
+    def examine(
+        self, model: nn.Module, attack: Attack | None, examples: Examples, rng: Draws
+    ) -> Finding:
+        raise ValueError("toy trouble")

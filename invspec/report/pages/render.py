@@ -16,7 +16,7 @@ from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
-from invspec.report import beside, captions, provenance
+from invspec.report import beside, captions, health, provenance
 from invspec.report.contents import Report
 from invspec.report.figures import draw
 from invspec.report.format import (
@@ -83,11 +83,13 @@ def text(report: Report) -> str:
         citation=provenance.citation(spec),
         tally=captions.tally(report.verdicts),
         missing=missing if report.missing else "",
+        health=health.headline(report.health),
+        notes=health.notes(report.health),
         claims=[_claim(verdict) for verdict in report.verdicts],
         tables=list(_tables(report.tables, "figure")),
         trainings=[item for item in _tables(report.trainings, "training") if item["svg"]],
         dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
-        facts=list(_facts(report.provenance)),
+        facts=list(_facts(report.provenance, health.cost(report.health, report.provenance))),
         command=report.provenance.command,
         spec_text=provenance.spec_text(spec),
         records=_records(report),
@@ -110,6 +112,7 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
         "expected": expected,
         "published": published(verdict),
         "missing": captions.missing_scores(verdict) if verdict.missing_scores else "",
+        "doubt": captions.doubt(verdict),
         "gauge": gauge(verdict),
         "words": f"{statistic(verdict)} {value}, 95 % interval {around}, expected {expected}",
     }
@@ -174,7 +177,7 @@ def _tooltip(number: Summary | None, decimals: int) -> str:
 # ─ provenance ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
+def _facts(facts: Provenance, checks: str) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
     yield "seeds", ", ".join(map(str, facts.seeds))
     yield "precision", f"attacks in {facts.precision}, predictions judged in float32"
@@ -185,6 +188,8 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
     if facts.total:
         kinds = ", ".join(f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items())
         yield "compute time", f"{duration(facts.total)} ({kinds})"
+    if checks:
+        yield "checks", checks
     for name, values in {**facts.versions, **facts.surroundings}.items():
         yield name, ", ".join(values)
     if peaks := memory(facts):
@@ -195,7 +200,7 @@ def _facts(facts: Provenance) -> Iterator[tuple[str, str]]:
 
 def _records(report: Report) -> list[dict[str, str]]:
     readings = report.readings[:MAX_RECORDS]
-    intervals = report.estimator.intervals(readings)
+    intervals = report.health.intervals(readings, report.estimator)
     return [_record(reading, intervals.get(reading)) for reading in readings]
 
 

@@ -1,0 +1,59 @@
+"""Whether another loss breaks images that withstand the attack's own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from invspec.data import Finding
+from invspec.diagnostics.ascent import withstand
+from invspec.diagnostics.balls import ball_of, has_ball
+from invspec.diagnostics.findings import at_most, survivors_of
+from invspec.diagnostics.image_check import Chosen, ImageCheck
+from invspec.kinds import Attack
+from invspec.ops.losses import LOSSES, margin
+
+
+class LossGap(ImageCheck):
+    """PGD on the margin breaks few images that PGD on the attack's own loss does not.
+
+    Both run in the attack's ball from one start, for as many steps as the attack, on the images
+    that withstood it.
+    """
+
+    about_attack: ClassVar[bool] = True
+
+    most_steps: int = Field(default=100, ge=1, description="largest number of updates")
+    steps: int = Field(default=40, ge=1, description="updates, if the attack has no such number")
+    threshold: float = Field(
+        default=0.1, ge=0, lt=1, description="largest share of images that only the margin breaks"
+    )
+
+    def applies(self, attack: Attack) -> bool:
+        return attack.gradient_loss in ("ce", "confidence") and has_ball(attack)
+
+    def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
+        assert attack is not None
+        assert attack.gradient_loss is not None
+        survivors, flags = chosen.survivors, torch.zeros_like(chosen.standing)
+        if not len(survivors):
+            return at_most(self.threshold, flags, "", "")
+        ball = ball_of(attack, model, chosen.batch.bounds)
+        start = ball.start(survivors.batch.x, survivors.rng)
+        steps = min(getattr(attack, "steps", self.steps), self.most_steps)
+        by_own, by_margin = (
+            withstand(model, survivors.batch, ball, start, steps, loss)
+            for loss in (LOSSES[attack.gradient_loss], margin)
+        )
+        flags[chosen.standing] = only_margin = by_own & ~by_margin
+        return at_most(
+            self.threshold,
+            flags,
+            f"PGD on the margin breaks {int(only_margin.sum())} of the {len(survivors)} images that"
+            f" withstood the attack, and that withstand PGD on its loss, {attack.gradient_loss}",
+            "try the margin loss: `loss: margin`",
+            survivors_of(by_own & by_margin),
+        )

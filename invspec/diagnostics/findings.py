@@ -1,0 +1,50 @@
+"""Findings on shares of images."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from invspec.data import Finding, Interval
+from invspec.ops.shares import wilson
+
+# the hint where gradients do not lead to adversarial images
+MISLEADING = (
+    "gradients may be cut off, rounded away or shattered: rely on an attack without gradients,"
+    " such as square"
+)
+# a share of zero images
+UNKNOWN = Interval(0.0, 0.0, 1.0, 0)
+
+
+def share_of(flags: Tensor) -> Interval:
+    """The share of flags (N,) bool that are true, with its Wilson interval."""
+    n = len(flags)
+    if not n:
+        return UNKNOWN
+    share = flags.float().mean().item()
+    return Interval(share, *wilson(share, n), n)
+
+
+def skipped(reason: str) -> Finding:
+    """The finding of a check that does not apply."""
+    return Finding("skipped", UNKNOWN, 0.0, reason)
+
+
+def at_most(
+    threshold: float, flags: Tensor, reason: str, hint: str, survivors: float | None = None
+) -> Finding:
+    """Fail if the share of flags (N,) bool, with its whole interval, is above the threshold."""
+    measured = share_of(flags)
+    if measured.low <= threshold:
+        return Finding("passes", measured, threshold, survivors=survivors)
+    return Finding("fails", measured, threshold, reason, hint, survivors)
+
+
+def survivors_of(standing: Tensor) -> float | None:
+    """The lower end of the share of images that are standing (N,) bool; None if N is 0."""
+    return share_of(standing).low if len(standing) else None
+
+
+def counted(flags: Tensor) -> str:
+    """How many of flags (N,) bool are true, as in 3 of 64 images."""
+    return f"{int(flags.sum())} of {len(flags)} images"

@@ -1,0 +1,148 @@
+"""What the checks found, in words: a headline, a line for each failure, and the cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from invspec.analysis.health import Health, Record
+from invspec.plan.cells import subject
+from invspec.report.format import duration, measured, short
+from invspec.report.provenance import Provenance
+
+# reasons that a caption gives at most, and failures that a report lists
+MAX_REASONS, MAX_NOTES = 3, 10
+
+
+@dataclass(frozen=True)
+class Line:
+    """A failed check in words. status: fails or warns."""
+
+    status: str
+    subject: str
+    check: str
+    value: str
+    threshold: str
+    reason: str
+    hint: str
+
+
+def headline(health: Health) -> str:
+    """How many nets pass: Health: 3 of 4 nets pass, 1 fails."""
+    if health.is_off:
+        return "Health: not checked (checks: none)"
+    statuses = Counter(health.nets.values())
+    if not statuses:
+        return "Health: not checked"
+    total = len(health.nets)
+    words = "net passes" if total == 1 else "nets pass"
+    parts = [f"{statuses['passes']:,} of {total:,} {words}"]
+    if statuses["fails"]:
+        parts.append(f"{statuses['fails']:,} fail{'s' if statuses['fails'] == 1 else ''}")
+    if statuses["not checked"]:
+        parts.append(f"{statuses['not checked']:,} not checked in full")
+    return f"Health: {', '.join(parts)}"
+
+
+def lines(health: Health) -> list[Line]:
+    """The failed checks, those that gate first."""
+    failed = [record for record in health.records if record.status in ("fails", "warns")]
+    several = len(health.spec.entries["datasets"]) > 1
+    return [_line(record, several) for record in sorted(failed, key=lambda item: not item.gates)]
+
+
+def _line(record: Record, names_dataset: bool) -> Line:
+    finding, examination = record.finding, record.examination
+    assert finding is not None, "a failed check has a finding"
+    value, threshold = measured(finding.measured.value), short(finding.threshold)
+    data = f", {examination.net['dataset']}" if names_dataset else ""
+    about = f"{subject(examination)}{data}"
+    return Line(
+        record.status, about, examination.check, value, threshold, finding.reason, finding.hint
+    )
+
+
+def notes(health: Health) -> list[str]:
+    """Sentences for a report: failures that gate, counts of warnings, and checks that did not run.
+
+    Equal reasons are told once, with the number of nets and attacks that they are about.
+    """
+    told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for line in lines(health):
+        told[line.status, line.check, line.reason].append(line.subject)
+    sentences = [
+        f"{status}: {reason} ({check}): {_subjects(subjects)}"
+        for (status, check, reason), subjects in told.items()
+    ]
+    more = len(sentences) - MAX_NOTES
+    if more > 0:
+        sentences[MAX_NOTES:] = [f"and {more:,} more, which `invspec check` lists"]
+    missing = sum(record.finding is None for record in health.records)
+    ran = f"{missing:,} of {len(health.records):,} checks have not been run"
+    return [*sentences, *([f"not checked: {ran}"] if missing else [])]
+
+
+def _subjects(subjects: Sequence[str]) -> str:
+    more = len(subjects) - 1
+    return subjects[0] + (f" and {more:,} more" if more else "")
+
+
+def alarm(health: Health) -> str:
+    """One line for stderr if a check that gates failed; else empty."""
+    failed = [line for line in lines(health) if line.status == "fails"]
+    if not failed:
+        return ""
+    first, more = failed[0], len(failed) - 1
+    others = f", and {more:,} more" if more else ""
+    words = headline(health)
+    return f"{words[0].lower()}{words[1:]}: {first.reason} ({first.check}){others}"
+
+
+def why(reasons: Sequence[str]) -> str:
+    """Reasons in a caption, the first few."""
+    more = len(reasons) - MAX_REASONS
+    others = [f"{more:,} more"] if more > 0 else []
+    return "; ".join([*reasons[:MAX_REASONS], *others])
+
+
+def cost(health: Health, facts: Provenance) -> str:
+    """The time spent in checks, its share, and that of each check; empty if none ran."""
+    seconds: dict[str, float] = defaultdict(float)
+    for record in health.records:
+        seconds[record.examination.check] += record.seconds or 0.0
+    total = sum(seconds.values())
+    if not total:
+        return ""
+    share = f", {total / facts.total:.1%} of the time" if facts.total else ""
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent)
+    return f"checks took {duration(total)}{share} ({by_check})"
+
+
+def records(health: Health) -> list[dict[str, Any]]:
+    """One record for each examination; numbers are None if it was not run."""
+    return [_record(record) for record in health.records]
+
+
+def _record(record: Record) -> dict[str, Any]:
+    finding, examination = record.finding, record.examination
+    number = None if finding is None else finding.measured
+    return {
+        "net": dict(examination.net),
+        "attack": examination.attack,
+        "at": dict(examination.swept),
+        "check": examination.check,
+        "gates": record.gates,
+        "value": None if number is None else number.value,
+        "low": None if number is None else number.low,
+        "high": None if number is None else number.high,
+        "n": None if number is None else number.n,
+        "threshold": None if finding is None else finding.threshold,
+        "status": record.status,
+        "reason": "" if finding is None else finding.reason,
+        "hint": "" if finding is None else finding.hint,
+        "survivors": None if finding is None else finding.survivors,
+        "seconds": record.seconds,
+    }

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from attack_toys import Toy
+
+from invspec.attacks.fab import FAB
+from invspec.attacks.identity import Identity
+from invspec.attacks.msd import MSD
+from invspec.attacks.pgd import PGD
+from invspec.attacks.union_max import UnionMax
+from invspec.diagnostics.balls import ball_of, balls_of, has_ball
+from invspec.kinds import Attack
+
+BOX = (0.0, 1.0)
+
+
+def test_a_ball_has_the_norm_and_radius_of_the_attack() -> None:
+    ball = ball_of(PGD(eps=0.1, norm="l2"), Toy(), BOX)
+    assert (ball.norm, ball.eps, ball.bounds, ball.unit) == ("l2", 0.1, BOX, None)
+
+
+def test_a_standardised_ball_is_measured_in_the_units_of_the_net() -> None:
+    model = Toy()
+    ball = ball_of(PGD(eps=0.1, eps_space="standardised"), model, BOX)
+    assert torch.equal(ball.unit.flatten(), model.pixel_std)
+
+
+@pytest.mark.parametrize("attack", [Identity(), PGD(eps=0), FAB()], ids=["none", "0", "minimal"])
+def test_an_attack_without_a_radius_has_no_ball(attack: Attack) -> None:
+    assert not has_ball(attack)
+
+
+def test_a_union_is_searched_in_its_first_ball_and_judged_by_all() -> None:
+    assert ball_of(MSD(), Toy(), BOX).norm == "l1"
+    assert [ball.norm for ball in balls_of(MSD(), Toy())] == ["l1", "l2", "linf"]
+    assert [ball.norm for ball in balls_of(UnionMax(), Toy())] == ["linf", "l2", "l1"]
