@@ -63,6 +63,11 @@ class Health:
         default_factory=dict[Group, "tuple[Record, ...]"], compare=False
     )
 
+    @property
+    def names_datasets(self) -> bool:
+        """Whether the spec has several data sets, so that names of nets say which."""
+        return len(self.spec.entries["datasets"]) > 1
+
     @cached_property
     def failures(self) -> Mapping[Train, Sequence[Record]]:
         """The failed examinations that gate, by net."""

@@ -50,7 +50,7 @@ def _table(found: Health) -> Table:
         table.add_column(heading, no_wrap=True, justify="right")
     above = ""
     for record in found.records:
-        about = subject(record.examination)
+        about = subject(record.examination, found.names_datasets)
         table.add_row(Text("" if about == above else about), *_cells(record))
         above = about
     return table

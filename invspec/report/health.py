@@ -49,16 +49,15 @@ def headline(health: Health) -> str:
 def lines(health: Health) -> list[Line]:
     """The failed checks, those that gate first."""
     failed = [record for record in health.records if record.status in ("fails", "warns")]
-    several = len(health.spec.entries["datasets"]) > 1
-    return [_line(record, several) for record in sorted(failed, key=lambda item: not item.gates)]
+    ordered = sorted(failed, key=lambda record: not record.gates)
+    return [_line(record, health.names_datasets) for record in ordered]
 
 
 def _line(record: Record, names_dataset: bool) -> Line:
     finding, examination = record.finding, record.examination
     assert finding is not None, "a failed check has a finding"
     value, threshold = measured(finding.measured.value), short(finding.threshold)
-    data = f", {examination.net['dataset']}" if names_dataset else ""
-    about = f"{subject(examination)}{data}"
+    about = subject(examination, names_dataset)
     return Line(
         record.status, about, examination.check, value, threshold, finding.reason, finding.hint
     )
