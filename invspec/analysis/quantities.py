@@ -8,7 +8,6 @@ from invspec.analysis import estimates
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator
 from invspec.analysis.readings import Group
-from invspec.data import Interval
 from invspec.errors import SpecError, refuse
 from invspec.plan import coordinates, picks
 from invspec.plan.cells import Plan
@@ -44,13 +43,9 @@ def sides_of(plan: Plan, number: int, claim: Claim, groups: Sequence[Group]) -> 
     ]
 
 
-def statistic(
-    claim: Claim, sides: Sequence[Side], estimator: Estimator
-) -> tuple[float, float, float]:
-    """The statistic of a claim and both ends of its 95 % interval."""
+def statistic(claim: Claim, sides: Sequence[Side], estimator: Estimator) -> Estimate:
+    """The statistic of a claim."""
     pick = claim.pick
-    if claim.value is not None and not pick.over and (own := _single_interval(sides[0], estimator)):
-        return own.value, own.low, own.high
     profiles = [
         {point: estimator.estimate(group) for point, group in side.items()} for side in sides
     ]
@@ -67,13 +62,7 @@ def statistic(
         result = estimates.spearman(positions, list(reduced.values()))
     else:
         (result,) = reduced.values()
-    return result.point, *result.interval()
-
-
-def _single_interval(side: Side, estimator: Estimator) -> Interval | None:
-    """The interval of a single row, which needs no average over seeds."""
-    rows = [reading for group in side.values() for reading in group.readings]
-    return estimator.interval(rows[0]) if len(rows) == 1 else None
+    return result
 
 
 def _compared(statistic: Statistic, first: Estimate, second: Estimate) -> Estimate:

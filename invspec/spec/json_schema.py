@@ -28,6 +28,9 @@ def text() -> str:
     claim["expect"] = {
         "anyOf": [{"enum": ["rising", "falling"]}, {**claim["expect"], "maxProperties": 1}]
     }
+    seeds = schema["properties"]["seeds"]
+    paired = {"type": "object", "properties": {"paired": seeds}, "required": ["paired"]}
+    schema["properties"]["seeds"] = {"anyOf": [seeds, {**paired, "additionalProperties": False}]}
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",

@@ -65,6 +65,7 @@ class Spec:
     report: tuple[Layout, ...]
     source: Document
     options: tuple[str, ...] = ()
+    seeds_paired: bool = False
 
     @property
     def name(self) -> str:
