@@ -29,7 +29,8 @@ class Summary:
     """A mean over seeds with its 95 % interval.
 
     n is the smallest number of units (examples or sources) of a seed; seeds is the number of
-    computed seeds, planned_seeds that of the plan.
+    computed seeds, planned_seeds that of the plan. df are the degrees of freedom of the variance
+    between trainings, None where the interval does not hold it.
     """
 
     value: float
@@ -38,6 +39,7 @@ class Summary:
     n: int
     seeds: int
     planned_seeds: int
+    df: float | None = None
 
     @property
     def margin(self) -> float:
@@ -100,10 +102,9 @@ class Estimator:
         """The estimate with the chance of training; else a single reading keeps its interval."""
         deviation = self.deviations.get(group)
         if deviation is None:
-            if len(group.present) > 1:
+            if len(group.present) != 1:
                 return estimate
-            (reading,) = group.present
-            own = self.interval(reading)
+            own = self.interval(group.present[0])
             return replace(estimate, point=own.value, ends=(own.low, own.high))
         with np.errstate(invalid="ignore"):
             moved = np.clip(estimate.replicates + deviation.replicates, *_range(group))
@@ -161,7 +162,8 @@ class Estimator:
             return Summary(own.value, own.low, own.high, own.n, seeds, planned)
         estimate = self.estimates[group]
         n = min(unit_count(reading) for reading in group.present)
-        return Summary(estimate.point, *estimate.interval(), n, seeds, planned)
+        df = self.deviations[group].df if group in self.deviations else None
+        return Summary(estimate.point, *estimate.interval(), n, seeds, planned, df)
 
 
 def _blocks(groups: Sequence[Group]) -> Iterator[list[Group]]:

@@ -168,7 +168,7 @@ class Resampler:
         Half examples make those of a share wide enough, unless there is a single unit.
         """
         n = len(sample.values)
-        if sample.is_count or (sample.possible and n > 1):
+        if sample.is_count or (sample.possible and n > 1) or math.isinf(point):
             return replicates
         if n == 1:
             ends = np.asarray(sample.range)

@@ -25,9 +25,9 @@ _SIMPLE = ("value", "difference", "ratio", "sum")
 
 def net_kind(train: Train) -> NetKind:
     """Where the chance of a net lies."""
-    if train.model.weights == "none":
+    if train.model.weights_from == "none":
         return "closed_form"
-    is_published = "published" in (train.model.weights, train.defence.weights)
+    is_published = "published" in (train.model.weights_from, train.defence.weights_from)
     return "published" if is_published else "trained"
 
 

@@ -14,7 +14,7 @@ from invspec.ops.draws import Stream
 class Untrained(Defence):
     """Train nothing: for nets at their initial weights and for classifiers without weights."""
 
-    weights: ClassVar[Literal["trained", "initial", "published"]] = "initial"
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "initial"
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         return {}

@@ -20,7 +20,7 @@ class Defence(Method):
     kind: ClassVar[str] = "defence"
 
     # where the weights of its nets come from; published ones are the same for every seed
-    weights: ClassVar[Literal["trained", "initial", "published"]] = "trained"
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "trained"
 
     @abstractmethod
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:

@@ -18,7 +18,7 @@ class Model(Method):
     kind: ClassVar[str] = "model"
 
     # where its weights come from: drawn for every seed, a published file, or it has none
-    weights: ClassVar[Literal["drawn", "published", "none"]] = "drawn"
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "drawn"
 
     @abstractmethod
     def build(self, shape: Shape, classes: int) -> nn.Module:

@@ -39,7 +39,7 @@ class ExportedProgram(StandardisingModel):
     program; ValueError if the program takes images of another shape or a fixed number of them.
     """
 
-    weights: ClassVar[Literal["drawn", "published", "none"]] = "published"
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "published"
 
     file: str = Field(
         min_length=1, description="path of the .pt2 file, absolute or relative to INVSPEC_DATA"

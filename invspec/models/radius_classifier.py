@@ -22,7 +22,7 @@ class RadiusClassifier(Model):
     without changing its output. The logits are (middle - r, r - middle).
     """
 
-    weights: ClassVar[Literal["drawn", "published", "none"]] = "none"
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "none"
 
     inner: Number = Field(
         default=1.0, ge=0, description="radius of the sphere of label 0, as in the data set"

@@ -22,7 +22,7 @@ class SignClassifier(Model):
     `shuffled_gaussians`, has label 0.
     """
 
-    weights: ClassVar[Literal["drawn", "published", "none"]] = "none"
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "none"
 
     over: Literal["first", "sum_odd", "odd_minus_even"] = Field(
         default="sum_odd", description="which sum: first, sum_odd or odd_minus_even"

@@ -3,8 +3,8 @@
 Pairs that share a source or a target are not independent of each other. Their outcomes are put
 together source by source, and target by target, and intervals vary both.
 
-Every constructor of outcomes raises InvspecError where there are none, or one is not finite; a
-quantile may have infinite ones.
+Every constructor of outcomes raises InvspecError where there are none, or one is not finite;
+distances and quantiles may be infinite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from invspec.data import Interval, Judged, JudgedPairs, Outcomes, Row
 from invspec.errors import InvspecError
-from invspec.ops.types import REALS, SHARES, Range
+from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
 
 # ─ independent examples ───────────────────────────────────────────────────────────────────────
 
@@ -33,6 +33,12 @@ def mean(values: Tensor, index: Tensor, within: Range = REALS, **where: str | fl
     within holds the least and largest possible mean: the number and its interval stay in it.
     """
     return Row(_outcomes(values, _distinct(index), within), where=where)
+
+
+def mean_distance(values: Tensor, index: Tensor, **where: str | float) -> Row:
+    """The mean of distances (N,) >= 0 of the examples index (N,); infinite if one of them is."""
+    outcomes = _outcomes(values, _distinct(index), MAGNITUDES, may_be_infinite=True)
+    return Row(outcomes, where=where)
 
 
 def quantile(values: Tensor, units: Tensor | Judged, level: float, **where: str | float) -> Row:

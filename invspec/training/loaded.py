@@ -11,7 +11,7 @@ from invspec.registry.methods import make
 class LoadedWeights(Defence):
     """Base class of defences that read the weights of a net from a file."""
 
-    weights: ClassVar[Literal["trained", "initial", "published"]] = "published"
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "published"
 
     # the file may be large, far away or missing, so a smoke run uses another defence
     def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]
