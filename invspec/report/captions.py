@@ -132,8 +132,8 @@ def correction(verdicts: Sequence[Verdict]) -> str:
         return ""
     return (
         f"verdicts are corrected for {tested} claims (Holm): the chance of any false one is at "
-        f"most 5 %; without the correction, up to {false_verdicts(verdicts):.2g} false "
-        f"{'one is' if tested <= 20 else 'ones are'} to be expected"
+        f"most 5 %; without the correction, up to {false_verdicts(verdicts):.2g} false verdicts "
+        "are to be expected"
     )
 
 

@@ -1,6 +1,6 @@
 """How often do the intervals of a report cover the truth, and how often is a verdict false?
 
-    python benchmarks/coverage.py [--trials 400]
+    python benchmarks/coverage_of_intervals.py [--trials 400]
 
 Reports are simulated with known truths: nets with a true share each, which varies between trainings
 by a known amount, measured on the same examples. Estimates, verdicts and the correction are those
