@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from invspec.kinds.method import Method
 
@@ -18,6 +18,9 @@ class Defence(Method):
     """A training method."""
 
     kind: ClassVar[str] = "defence"
+
+    # where the weights of its nets come from; published ones are the same for every seed
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "trained"
 
     @abstractmethod
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:

@@ -42,7 +42,8 @@ def report(plan: Plan, store: Artifacts) -> Report:
     """
     refuse(plan.spec.source.locate(problem) for problem in layouts.problems(plan))
     rows = readings.collect(plan, store)
-    groups, estimator = readings.groups(rows), Estimator()
+    groups = readings.groups(rows)
+    estimator = Estimator(groups, plan.spec.seeds_paired)
     return Report(
         plan=plan,
         readings=tuple(rows),

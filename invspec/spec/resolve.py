@@ -55,6 +55,7 @@ def _resolve(source: Document) -> Spec:
         written.claims,
         written.report,
         source,
+        seeds_paired=written.seeds_paired,
     )
 
 

@@ -65,11 +65,17 @@ class Spec:
     report: tuple[Layout, ...]
     source: Document
     options: tuple[str, ...] = ()
+    seeds_paired: bool = False
+
+    @property
+    def scale(self) -> str | None:
+        """The name of the scale that it runs at; None for the full size."""
+        return self.options[1] if self.options[:1] == ("--scale",) else None
 
     @property
     def name(self) -> str:
         """The name of its reports: that of its file, with the scale and `smoke` appended."""
-        scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
+        scale = () if self.scale is None else (self.scale,)
         smoke = ["smoke"] if self.is_smoke else []
         return "-".join([Path(self.source.name).stem, *scale, *smoke])
 
