@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
 from invspec.analysis import health, hulls, quantities, readings
-from invspec.analysis.estimator import Estimator
+from invspec.analysis.estimates import Estimate
+from invspec.analysis.estimator import Estimator, unit_count
 from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
+from invspec.analysis.scopes import Scope, compares_nets, net_kind, nets_of
+from invspec.analysis.significance import LEVEL, Need, holm, need, p_value, spread
 from invspec.plan import picks
 from invspec.plan.cells import Plan
 from invspec.spec.claims import Statement
@@ -25,9 +29,12 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 class Verdict:
     """The outcome of a claim: its statistic with a 95 % interval, or the missing scores.
 
-    premises and alternatives are the verdicts on those of the claim. A claim with alternatives has
-    the statistic of the one that it rests on. doubts are the reasons for which its numbers are in
-    doubt; the interval then is the hull.
+    outcome is the one after Holm's correction over the report, raw the one of the interval alone,
+    with their p-values. scope says what the verdict speaks of, nets how many nets it rests on.
+    needs is what would decide an undecided claim; only_trend says that it is undecided because a
+    trend across nets of a single seed is never decided. premises and alternatives are the verdicts
+    on those of the claim; a claim with alternatives has the statistic of the one that it rests on.
+    doubts are the reasons for which its numbers are in doubt; the interval then is the hull.
     """
 
     claim: Claim
@@ -36,9 +43,23 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     missing_scores: int = 0
+    raw: Outcome = "missing"
+    p: float | None = None
+    corrected_p: float | None = None
+    scope: Scope = "trainings"
+    nets: int = 0
+    seeds: int = 0
+    df: float = math.inf
+    needs: Need | None = None
+    only_trend: bool = False
     premises: tuple[Verdict, ...] = ()
     alternatives: tuple[Verdict, ...] = ()
     doubts: tuple[str, ...] = ()
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it holds or fails."""
+        return self.outcome in ("holds", "fails")
 
     @property
     def statistic(self) -> Statistic:
@@ -71,7 +92,8 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
 def judge(plan: Plan, store: Artifacts) -> list[Verdict]:
     """A verdict on each claim, in the order of the spec."""
     groups = readings.groups(readings.collect(plan, store))
-    return judged(plan, groups, Estimator(), health.health(plan, store))
+    estimator = Estimator(groups, plan.spec.seeds_paired)
+    return judged(plan, groups, estimator, health.health(plan, store))
 
 
 def judged(
@@ -93,27 +115,131 @@ def judged(
     estimator.prepare(
         group for sides in sides_of.values() for side in sides for group in side.values()
     )
+    tests = {
+        id(statement): _tested(statement, sides_of[id(statement)], estimator, health)
+        for statements in asked
+        for statement in statements
+    }
+    return _settled(spec.claims, [[tests[id(one)] for one in statements] for statements in asked])
+
+
+def _settled(claims: Sequence[Claim], tests: Sequence[Sequence[_Test]]) -> list[Verdict]:
+    """The verdicts on claims; alternatives are corrected for their number, premises are not."""
+    counts = [len(claim.given) for claim in claims]
+    alternatives = [own[count:] for own, count in zip(tests, counts, strict=True)]
+    corrected = iter(_corrected([test for own in alternatives for test in own]))
     return [
         settled(
-            claim, [_verdict(each, sides_of[id(each)], estimator, health) for each in statements]
+            claim,
+            [*(test.verdict for test in own[:count]), *(next(corrected) for _ in own[count:])],
         )
-        for claim, statements in zip(spec.claims, asked, strict=True)
+        for claim, own, count in zip(claims, tests, counts, strict=True)
     ]
 
 
-def _verdict(
+# ─ one claim ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A verdict before the correction, with its estimate and number of images."""
+
+    verdict: Verdict
+    estimate: Estimate | None = None
+    images: int = 0
+
+
+def _tested(
     statement: Statement, sides: Sequence[Side], estimator: Estimator, health: Health
-) -> Verdict:
-    missing = sum(group.missing for side in sides for group in side.values())
+) -> _Test:
     claim = statement.claim
-    if missing or not sides:
-        return Verdict(claim, "missing", missing_scores=max(missing, 1))
-    used = [group for side in sides for group in side.values()]
-    value, low, high = hulls.hull(
-        health, partial(quantities.statistic, statement.node, sides), used, estimator
+    groups = [group for side in sides for group in side.values()]
+    missing = sum(group.missing for group in groups)
+    if missing or not groups:
+        return _Test(Verdict(claim, "missing", missing_scores=max(missing, 1)))
+    statistic = partial(quantities.statistic, statement.node, sides)
+    ways = hulls.extremes(health, statistic, groups, estimator)
+    estimate, (low, high) = ways[0], hulls.ends(ways)
+    scope = _scope(groups, estimator)
+    only_trend = scope == "nets" and compares_nets(claim.statistic, groups)
+    raw = "undecided" if only_trend else decide(low, high, claim.bound.range)
+    p = None if only_trend else _p(claim, ways, raw)
+    verdict = Verdict(
+        claim,
+        raw,
+        estimate.point,
+        low,
+        high,
+        raw=raw,
+        p=p,
+        scope=scope,
+        nets=len(nets_of(groups)),
+        seeds=min(len(group.present) for group in groups),
+        df=spread(estimate).total_df,
+        only_trend=only_trend,
+        doubts=health.reasons(groups),
     )
-    outcome = decide(low, high, claim.bound.range)
-    return Verdict(claim, outcome, value, low, high, doubts=health.reasons(used))
+    readings_of = [reading for group in groups for reading in group.present]
+    return _Test(verdict, estimate, min(map(unit_count, readings_of)))
+
+
+def _p(claim: Claim, ways: Sequence[Estimate], raw: Outcome) -> float:
+    """The p-value where the numbers that may be are least favourable; 1 if they decide nothing."""
+    if raw == "undecided" and len(ways) > 1:
+        return 1.0
+    by_ranks = claim.statistic == "correlation"
+    return max(p_value(way, claim.bound.range, by_ranks=by_ranks) for way in ways)
+
+
+def _scope(groups: Sequence[Group], estimator: Estimator) -> Scope:
+    """All trainings where the chance of each is in its interval, or where there is none."""
+    covers_all = all(
+        net_kind(net) == "closed_form"
+        or (net_kind(net) == "trained" and group in estimator.deviations)
+        for group in groups
+        for net in nets_of([group])
+    )
+    return "trainings" if covers_all else "nets"
+
+
+# ─ all claims ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _corrected(tests: Sequence[_Test]) -> list[Verdict]:
+    """The verdicts after Holm's correction for the number of claims that were tested."""
+    tested = [place for place, test in enumerate(tests) if test.verdict.p is not None]
+    corrected = dict(
+        zip(tested, holm([tests[place].verdict.p or 0.0 for place in tested]), strict=True)
+    )
+    decided = sum(p <= LEVEL for p in corrected.values())
+    level = LEVEL / max(len(tested) - decided, 1)
+    return [_headline(test, corrected.get(place), level) for place, test in enumerate(tests)]
+
+
+def _headline(test: _Test, corrected_p: float | None, level: float) -> Verdict:
+    verdict = test.verdict
+    if test.estimate is None:
+        return verdict
+    is_sure = corrected_p is not None and corrected_p <= LEVEL
+    outcome = verdict.raw if is_sure else "undecided"
+    needs = None
+    # more images or seeds cannot lift a doubt
+    if outcome == "undecided" and not verdict.doubts:
+        needs = _needs(test, level)
+    return replace(verdict, outcome=outcome, corrected_p=corrected_p, needs=needs)
+
+
+def _needs(test: _Test, level: float) -> Need | None:
+    assert test.estimate is not None, "a projection needs a number"
+    if test.verdict.only_trend:
+        return Need(seeds=2)
+    bound = test.verdict.claim.bound.range
+    return need(test.estimate, bound, test.verdict.seeds, test.images, level)
+
+
+def false_verdicts(verdicts: Sequence[Verdict]) -> float:
+    """How many false verdicts to expect at most before the correction: 5 % of those tested."""
+    return LEVEL * sum(verdict.p is not None for verdict in verdicts)
 
 
 # ─ premises and alternatives ──────────────────────────────────────────────────────────────────────
@@ -128,11 +254,13 @@ def settled(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
     verdict = replace(_chosen(claim, verdicts[len(claim.given) :]), premises=premises)
     outcomes = [premise.outcome for premise in premises]
     if "fails" in outcomes:
-        return replace(verdict, outcome="not testable", missing_scores=0)
+        return replace(verdict, outcome="not testable", missing_scores=0, needs=None)
     if "missing" in (verdict.outcome, *outcomes):
         missing = sum(each.missing_scores for each in (verdict, *premises))
         return Verdict(verdict.claim, "missing", missing_scores=missing, premises=premises)
-    return replace(verdict, outcome="not testable") if "undecided" in outcomes else verdict
+    if "undecided" in outcomes:
+        return replace(verdict, outcome="not testable", needs=None)
+    return verdict
 
 
 def _chosen(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:

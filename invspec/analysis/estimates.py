@@ -1,15 +1,16 @@
-"""Bootstrap estimates and their arithmetic.
+"""Estimates and their arithmetic.
 
-A number in a report is an `Estimate`: its value and R bootstrap replicates of it. The weights that
-give the replicates are drawn per example and seed, not per number. Numbers measured on the same
-examples therefore vary together, and arithmetic on estimates gives paired differences, ratios,
-areas and rank correlations.
+A number in a report is an `Estimate`: its value and R replicates of it. Weights are drawn per
+example and deviations of trainings per net, not per number. Numbers measured on the same examples
+or nets therefore vary together, and arithmetic on estimates gives paired differences, ratios, areas
+and rank correlations.
 
 This module does not import torch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,19 +22,32 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A number and its bootstrap replicates (R,).
+    """A number and its replicates (R,), in which examples and trainings vary.
 
-    Arithmetic on estimates of the same Resampler is paired.
+    In the replicates of fixed, the trainings are those at hand and only examples vary; None if they
+    are the replicates themselves. df are the degrees of freedom of the variance between trainings.
+    ends are the 95 % interval of a number that has one in closed form. Arithmetic on estimates of
+    the same Resampler is paired.
     """
 
     point: float
     replicates: Floats
+    fixed: Floats | None = None
+    df: float = math.inf
+    ends: tuple[float, float] | None = None
+
+    @property
+    def of_these_nets(self) -> Estimate:
+        """The number of the trainings at hand, without the chance of training."""
+        return self if self.fixed is None else Estimate(self.point, self.fixed)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Percentile interval, widened to include the point.
 
         Replicates that are NaN (0 / 0) count as -inf at the low end and as inf at the high end.
         """
+        if self.ends is not None and level == 0.95:
+            return self.ends
         ends = (((1 - level) / 2, -np.inf), ((1 + level) / 2, np.inf))
         low, high = (
             np.quantile(
@@ -66,18 +80,38 @@ class Estimate:
 
 def lift(function: Callable[[Floats], Floats], *parts: Estimate | float) -> Estimate:
     """Apply a function of L numbers, values (L, M) to (M,), to the points and to each replicate."""
-    sizes = {len(part.replicates) for part in parts if isinstance(part, Estimate)}
+    known = [part for part in parts if isinstance(part, Estimate)]
+    sizes = {len(part.replicates) for part in known}
     assert len(sizes) == 1, f"estimates of different resamplers, with {sorted(sizes)} replicates"
     (size,) = sizes
-    columns = [
-        np.append(part.point, part.replicates)
-        if isinstance(part, Estimate)
-        else np.full(1 + size, part)
-        for part in parts
-    ]
+    replicates = _applied(function, size, [_replicates(part) for part in parts])
+    point = _applied(function, 1, [_point(part) for part in parts])
+    fixed = None
+    if any(part.fixed is not None for part in known):
+        fixed = _applied(function, size, [_fixed(part) for part in parts])
+    return Estimate(float(point[0]), replicates, fixed, min(part.df for part in known))
+
+
+def _applied(
+    function: Callable[[Floats], Floats], size: int, columns: Sequence[Floats | float]
+) -> Floats:
+    stacked = np.stack([np.broadcast_to(np.asarray(column), (size,)) for column in columns])
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = function(np.stack(columns))
-    return Estimate(float(values[0]), values[1:])
+        return function(stacked)
+
+
+def _point(part: Estimate | float) -> float:
+    return part.point if isinstance(part, Estimate) else part
+
+
+def _replicates(part: Estimate | float) -> Floats | float:
+    return part.replicates if isinstance(part, Estimate) else part
+
+
+def _fixed(part: Estimate | float) -> Floats | float:
+    if not isinstance(part, Estimate):
+        return part
+    return part.replicates if part.fixed is None else part.fixed
 
 
 def least(estimates: Sequence[Estimate | float]) -> Estimate:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 
-from invspec.analysis.estimates import Estimate
-from invspec.analysis.intervals import AT_ONCE, RESAMPLER, interval, intervals
+import numpy as np
+
+from invspec.analysis.estimates import Estimate, average
+from invspec.analysis.intervals import AT_ONCE, RESAMPLER, interval, intervals, repeats
 from invspec.analysis.readings import Group, Reading
 from invspec.analysis.resampling import Repeats
+from invspec.analysis.scopes import net_kind, net_name
+from invspec.analysis.trainings import Chance, Deviation, Repetition
 from invspec.data import Interval, Outcomes
+from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
 from invspec.tasks import draw_name
+
+CHANCE = Chance(RESAMPLER.replicates, RESAMPLER.seed)
 
 
 @dataclass(frozen=True)
@@ -20,8 +29,9 @@ class Summary:
     """A mean over seeds with its 95 % interval.
 
     n is the smallest number of units (examples or sources) of a seed; seeds is the number of
-    computed seeds, planned_seeds that of the plan. doubts are the reasons for which the number is
-    in doubt; low and high then are those of the hull.
+    computed seeds, planned_seeds that of the plan. df are the degrees of freedom of the variance
+    between trainings, None where the interval does not hold it. doubts are the reasons for which
+    the number is in doubt; low and high then are those of the hull.
     """
 
     value: float
@@ -30,6 +40,7 @@ class Summary:
     n: int
     seeds: int
     planned_seeds: int
+    df: float | None = None
     doubts: tuple[str, ...] = ()
 
     @property
@@ -47,11 +58,26 @@ class Summary:
 class Estimator:
     """Estimates of groups and intervals of readings, computed many at once and cached.
 
-    Estimates of groups are paired with one another.
+    Estimates of groups are paired with one another. groups are all of the report: the variance
+    between trainings is pooled over them. seeds_paired says that nets which differ only in their
+    defence are paired seed by seed.
     """
 
+    groups: Sequence[Group] = field(default_factory=list[Group])
+    seeds_paired: bool = False
     estimates: dict[Group, Estimate] = field(default_factory=dict[Group, Estimate])
     known: dict[Reading, Interval] = field(default_factory=dict[Reading, Interval])
+
+    @cached_property
+    def deviations(self) -> Mapping[Group, Deviation]:
+        """By how much the mean over seeds of each group may deviate, where that is known."""
+        present = [group for group in self.groups if group.present]
+        # no group of a single seed has a variance, and reading all values takes time
+        if all(len(group.present) == 1 for group in present):
+            return {}
+        numbers = [self._repetition(group) for group in present]
+        found = zip(present, CHANCE.deviations(numbers), strict=True)
+        return {group: deviation for group, deviation in found if deviation is not None}
 
     def estimate(self, group: Group) -> Estimate:
         """The mean over the computed seeds, with its replicates."""
@@ -66,12 +92,48 @@ class Estimator:
             if group.present and group not in self.estimates
         ]
         means = [group for group in new if _has_outcomes(group) and _level(group) is None]
+        over_examples: dict[Group, Estimate] = {}
         for block in _blocks(means):
-            repeats = [_repeats(group) for group in block]
-            self.estimates.update(zip(block, RESAMPLER.all_means(repeats), strict=True))
+            numbers = [_repeats(group) for group in block]
+            over_examples.update(zip(block, RESAMPLER.all_means(numbers), strict=True))
         for group in new:
-            if group not in self.estimates:
-                self.estimates[group] = _single_estimate(group)
+            estimate = over_examples.get(group) or _single_estimate(group)
+            self.estimates[group] = self._with_trainings(group, estimate)
+
+    def _with_trainings(self, group: Group, estimate: Estimate) -> Estimate:
+        """The estimate with the chance of training; else a single reading keeps its interval."""
+        deviation = self.deviations.get(group)
+        if deviation is None:
+            if len(group.present) != 1:
+                return estimate
+            own = self.interval(group.present[0])
+            return replace(estimate, point=own.value, ends=(own.low, own.high))
+        with np.errstate(invalid="ignore"):
+            moved = np.clip(estimate.replicates + deviation.replicates, *_range(group))
+        return Estimate(estimate.point, moved, estimate.replicates, deviation.df)
+
+    def _repetition(self, group: Group) -> Repetition:
+        first = group.present[0]
+        train = first.cell.goal.train
+        values = np.array([self._value(reading) for reading in group.present])
+        net = replace(train, seed=0)
+        return Repetition(
+            pool=(type(train.dataset), net_kind(train)),
+            net=net_name(net),
+            setting=_setting(first),
+            measure=str(first.coords["measure"]),
+            values=values,
+            seeds=tuple(_seeds(group)),
+            unit=_unit(float(values.mean()), _range(group), unit_count(first)),
+            block=draw_name(net) if self.seeds_paired else None,
+        )
+
+    def _value(self, reading: Reading) -> float:
+        row = reading.row
+        assert row is not None, "the reading is not computed"
+        if row.outcomes is not None and row.level is None and row.interval is None:
+            return float(row.outcomes.values.double().mean())
+        return self.interval(reading).value
 
     def interval(self, reading: Reading) -> Interval:
         """The value of a computed reading with its interval."""
@@ -85,20 +147,25 @@ class Estimator:
         return {reading: self.known[reading] for reading in rows}
 
     def summaries(self, groups: Sequence[Group]) -> dict[Group, Summary]:
-        """A summary of each group that has computed readings; one seed keeps its own interval."""
-        self.prepare(group for group in groups if len(group.present) > 1)
-        singles = (group.present for group in groups if len(group.present) == 1)
-        self.intervals(reading for (reading,) in singles)
-        return {group: self._summary(group) for group in groups if group.present}
+        """A summary of each group that has computed readings; one net keeps its own interval."""
+        present = [group for group in groups if group.present]
+        several = [group for group in present if self._varies(group)]
+        self.prepare(several)
+        self.intervals(group.present[0] for group in present if not self._varies(group))
+        return {group: self._summary(group) for group in present}
+
+    def _varies(self, group: Group) -> bool:
+        return len(group.present) > 1 or group in self.deviations
 
     def _summary(self, group: Group) -> Summary:
         seeds, planned = len(group.present), len(group.readings)
-        if seeds == 1:
+        if not self._varies(group):
             own = self.interval(group.present[0])
             return Summary(own.value, own.low, own.high, own.n, seeds, planned)
         estimate = self.estimates[group]
-        n = min(_unit_count(reading) for reading in group.present)
-        return Summary(estimate.point, *estimate.interval(), n, seeds, planned)
+        n = min(unit_count(reading) for reading in group.present)
+        df = self.deviations[group].df if group in self.deviations else None
+        return Summary(estimate.point, *estimate.interval(), n, seeds, planned, df)
 
 
 def _blocks(groups: Sequence[Group]) -> Iterator[list[Group]]:
@@ -130,7 +197,7 @@ def _outcomes(reading: Reading) -> Outcomes:
     return reading.row.outcomes
 
 
-def _unit_count(reading: Reading) -> int:
+def unit_count(reading: Reading) -> int:
     """The number of independent units (examples or sources) behind a reading."""
     assert reading.row is not None, "the reading is not computed"
     own = reading.row.interval
@@ -144,14 +211,32 @@ def _single_estimate(group: Group) -> Estimate:
 
 def _repeats(group: Group) -> Repeats:
     outcomes = [_outcomes(reading) for reading in group.present]
-    return Repeats(
-        [seed.values for seed in outcomes],
-        [seed.index for seed in outcomes],
-        _seeds(group),
-        _name(group.present[0]),
-        outcomes[0].range,
-        _level(group),
-    )
+    return repeats(outcomes, _name(group.present[0]), _level(group))
+
+
+def _setting(reading: Reading) -> Hashable:
+    """What was measured: the measure, its attacks, its oracle and the row."""
+    goal = reading.cell.goal
+    attacks = tuple((parts[0].attack, parts[0].sample) for parts in goal.of if parts)
+    oracle = None if goal.oracle is None else replace(goal.oracle, seed=0)
+    where = () if reading.row is None else tuple(sorted(reading.row.where.items()))
+    return goal.measure, attacks, oracle, where
+
+
+def _range(group: Group) -> Range:
+    row = group.present[0].row
+    return REALS if row is None or row.outcomes is None else row.outcomes.range
+
+
+def _unit(value: float, within: Range, n: int) -> float:
+    """The size in which a number varies between trainings, up to a factor.
+
+    A share p varies like sqrt(p (1 - p)), and a length like itself.
+    """
+    if within == SHARES:
+        share = (value * n + 0.5) / (n + 1)
+        return math.sqrt(share * (1 - share))
+    return value if within == MAGNITUDES and value > 0 and math.isfinite(value) else 1.0
 
 
 def _unpaired(group: Group) -> Estimate:
@@ -165,7 +250,7 @@ def _unpaired(group: Group) -> Estimate:
     estimates = [
         RESAMPLER.unpaired(number.value, number.low, number.high, [name]) for number in numbers
     ]
-    return RESAMPLER.over_seeds(estimates, _seeds(group))
+    return average(estimates)
 
 
 def _seeds(group: Group) -> list[int]:

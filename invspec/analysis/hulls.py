@@ -10,13 +10,12 @@ import numpy as np
 
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator
-from invspec.analysis.health import Health, Shifts, clipped, range_of
+from invspec.analysis.health import Health, Shifts, range_of
 from invspec.analysis.readings import Group
-from invspec.data import Interval
 
-# a statistic of a claim and both ends of its interval
-Ends = tuple[float, float, float]
-Statistic = Callable[[Estimator], Ends]
+# the statistic of a claim from the numbers of an estimator
+Statistic = Callable[[Estimator], Estimate]
+Ends = tuple[float, float]
 # by how much some numbers are shifted
 Moved = Mapping[Group, float]
 
@@ -26,10 +25,10 @@ MAX_CORNERS = 243
 BETWEEN = 32
 
 
-def hull(
+def extremes(
     health: Health, statistic: Statistic, groups: Iterable[Group], estimator: Estimator
-) -> Ends:
-    """The value of a statistic of some groups, with the hull of its intervals.
+) -> list[Estimate]:
+    """A statistic of some groups: at face value, then with numbers in doubt shifted.
 
     Every number in doubt is tried at its extremes, and at some values between them.
     """
@@ -37,17 +36,22 @@ def hull(
     shifts = {group: health.shifts(group) for group in groups if health.doubts(group)}
     doubtful = {group: both for group, both in shifts.items() if any(both)}
     if not doubtful:
-        return face
-    chosen = _choices(doubtful, lambda moved: statistic(_moved(estimator, moved)), face)
-    ends = [face, *(statistic(_moved(estimator, moved)) for moved in chosen)]
-    # a statistic that is NaN, as 0 / 0 is, may be anything
-    low = min(-np.inf if np.isnan(low) else low for _, low, _ in ends)
-    high = max(np.inf if np.isnan(high) else high for _, _, high in ends)
-    return face[0], float(low), float(high)
+        return [face]
+    moved = _choices(doubtful, lambda shifted: statistic(_moved(estimator, shifted)), ends([face]))
+    return [face, *(statistic(_moved(estimator, shifted)) for shifted in moved)]
+
+
+def ends(ways: Sequence[Estimate]) -> Ends:
+    """The hull of the intervals of a statistic. One that is NaN, as 0 / 0 is, may be anything."""
+    intervals = [way.interval() for way in ways]
+    return (
+        float(min(-np.inf if np.isnan(low) else low for low, _ in intervals)),
+        float(max(np.inf if np.isnan(high) else high for _, high in intervals)),
+    )
 
 
 def _choices(
-    doubtful: Mapping[Group, Shifts], statistic: Callable[[Moved], Ends], face: Ends
+    doubtful: Mapping[Group, Shifts], statistic: Callable[[Moved], Estimate], face: Ends
 ) -> Iterator[Moved]:
     """Combinations of shifts among which the statistic has its extremes."""
     options = {group: [0.0, *filter(None, both)] for group, both in doubtful.items()}
@@ -61,10 +65,10 @@ def _choices(
     up: dict[Group, float] = {}
     for group, shifts in options.items():
         for shift in shifts[1:]:
-            _, low, high = statistic({group: shift})
-            if low < face[1]:
+            low, high = ends([statistic({group: shift})])
+            if low < face[0]:
                 down[group] = shift
-            if high > face[2]:
+            if high > face[1]:
                 up[group] = shift
     yield from (down, up)
     yield {group: shifts[1] for group, shifts in options.items()}
@@ -83,18 +87,24 @@ def _between(options: Mapping[Group, Sequence[float]]) -> Iterator[Moved]:
 
 
 def _moved(estimator: Estimator, shifts: Moved) -> Estimator:
-    """An estimator in whose estimates and intervals some numbers are shifted."""
-    estimates, known = dict(estimator.estimates), dict(estimator.known)
-    for group, shift in shifts.items():
-        if not shift:
-            continue
-        own, (least, most) = estimator.estimate(group), range_of(group.present[0])
-        replicates = np.clip(own.replicates + shift, least, most)
-        estimates[group] = Estimate(min(max(own.point + shift, least), most), replicates)
-        if len(group.present) == 1:
-            number = estimator.interval(group.present[0])
-            value, low, high = (
-                clipped(group, end + shift) for end in (number.value, number.low, number.high)
-            )
-            known[group.present[0]] = Interval(value, low, high, number.n)
-    return replace(estimator, estimates=estimates, known=known)
+    """An estimator in whose estimates some numbers are shifted."""
+    shifted = {
+        group: _shifted(estimator.estimate(group), shift, range_of(group.present[0]))
+        for group, shift in shifts.items()
+        if shift
+    }
+    return replace(estimator, estimates={**estimator.estimates, **shifted})
+
+
+def _shifted(own: Estimate, shift: float, within: Ends) -> Estimate:
+    """A number that is shifted as far as its range allows, with its replicates and interval."""
+    low, high = own.interval()
+    return Estimate(
+        float(np.clip(own.point + shift, *within)),
+        np.clip(own.replicates + shift, *within),
+        None if own.fixed is None else np.clip(own.fixed + shift, *within),
+        own.df,
+        (float(np.clip(low + shift, *within)), float(np.clip(high + shift, *within)))
+        if own.ends
+        else None,
+    )

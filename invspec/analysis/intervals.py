@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom
 
 from invspec.analysis.estimates import Floats
-from invspec.analysis.resampling import Integers, Repeats, Resampler
+from invspec.analysis.resampling import Integers, Repeats, Resampler, quantile
 from invspec.data import Interval, Outcomes, Row
 from invspec.ops.shares import wilson
 from invspec.ops.types import SHARES
@@ -28,11 +29,11 @@ def interval(row: Row) -> Interval:
 
     An interval given by the measure is kept. Otherwise the outcomes decide which is computed:
 
-        share, of 0 and 1                  Wilson
+        share of examples                  Wilson
         difference of counts -1, 0 and 1   Agresti and Min
         other mean                         Bayesian bootstrap, within the range
         quantile over examples             order statistics
-        quantile over pairs of sources     Woodruff, over sources
+        quantile over pairs                Woodruff, over sources and targets
     """
     return intervals([row])[0]
 
@@ -58,22 +59,34 @@ def _closed_form(row: Row) -> Interval | None:
     if row.interval is not None:
         return row.interval
     outcomes = _outcomes(row)
-    values = outcomes.values.numpy().astype(np.float64)
     if row.level is not None:
-        return _quantile(values, outcomes.index.numpy(), row.level)
+        return _quantile(outcomes, row.level)
+    if outcomes.values.is_floating_point():
+        return None
+    values = outcomes.values.numpy().astype(np.float64)
     mean = values.mean().item()
-    if outcomes.range == SHARES and np.isin(values, (0, 1)).all():
+    if outcomes.range == SHARES:
         return Interval(mean, *wilson(mean, len(values)), len(values))
-    if outcomes.range == (-1.0, 1.0) and not outcomes.values.is_floating_point():
+    if outcomes.range == (-1.0, 1.0):
         return Interval(mean, *agresti_min(values), len(values))
     return None
 
 
+def repeats(seeds: Sequence[Outcomes], name: int = 0, level: float | None = None) -> Repeats:
+    """The outcomes of one number, measured once per training seed."""
+    second = [one.second for one in seeds if one.second is not None]
+    return Repeats(
+        [one.values for one in seeds],
+        [one.index for one in seeds],
+        name,
+        seeds[0].range,
+        level,
+        repeats(second, name, level) if len(second) == len(seeds) else None,
+    )
+
+
 def _bootstrapped(means: Sequence[Outcomes]) -> list[Interval]:
-    numbers = [
-        Repeats([outcomes.values], [outcomes.index], [0], range=outcomes.range)
-        for outcomes in means
-    ]
+    numbers = [repeats([outcomes]) for outcomes in means]
     return [
         Interval(estimate.point, *estimate.interval(), len(outcomes))
         for outcomes, estimate in zip(means, RESAMPLER.all_means(numbers), strict=True)
@@ -100,9 +113,14 @@ def agresti_min(values: Floats, level: float = 0.95) -> Ends:
 # ─ quantiles ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _quantile(values: Floats, index: Integers, level: float) -> Interval:
-    value, n = float(np.quantile(values, level)), len(np.unique(index))
-    ends = order_statistics(values, level) if n == len(values) else woodruff(values, index, level)
+def _quantile(outcomes: Outcomes, level: float) -> Interval:
+    values = outcomes.values.numpy().astype(np.float64)
+    value, n = quantile(values, level), len(outcomes.index.unique())
+    units = [outcomes.index, *([] if outcomes.second is None else [outcomes.second.index])]
+    if n == len(values) and len(units) == 1:
+        ends = order_statistics(values, level)
+    else:
+        ends = woodruff(values, [unit.numpy() for unit in units], level)
     return Interval(value, min(ends[0], value), max(ends[1], value), n)
 
 
@@ -117,21 +135,24 @@ def order_statistics(values: Floats, level: float) -> Ends:
     return float(ordered[max(first - 1, 0)]), float(ordered[min(last, n - 1)])
 
 
-def woodruff(values: Floats, source: Integers, level: float) -> Ends:
-    """Interval of a quantile of values (P,) over pairs of drawn sources (P,) (Woodruff 1952).
+def woodruff(values: Floats, units: Sequence[Integers], level: float) -> Ends:
+    """Interval of a quantile of values (P,) over pairs of drawn units, each (P,) (Woodruff 1952).
 
     It maps the interval of the share of pairs below the quantile back to quantiles.
     """
-    below = values <= np.quantile(values, level)
-    mean, (index, place) = below.mean(), np.unique(source, return_inverse=True)
-    # the share of pairs as a mean over sources: see scoring.rows.by_source
-    added = np.bincount(place, weights=below - mean) * len(index) / len(values)
-    share = _share_over_sources(mean + added, index)
-    levels = np.clip([level + share.low - mean, level + share.high - mean], 0, 1)
-    low, high = np.quantile(values, levels).tolist()
+    below = values <= quantile(values, level)
+    arms = np.array([_arms_of_share(below, unit) for unit in units])
+    lower, upper = np.sqrt((arms**2).sum(axis=0))
+    levels = np.clip([level - lower, level + upper], 0, 1)
+    low, high = (quantile(values, float(end)) for end in levels)
     return low, high
 
 
-def _share_over_sources(values: Floats, index: Integers) -> Interval:
-    estimate = RESAMPLER.means([values], [index], within=SHARES)
-    return Interval(estimate.point, *estimate.interval(), len(index))
+def _arms_of_share(below: NDArray[np.bool_], unit: Integers) -> tuple[float, float]:
+    """How far the interval of a share (P,) over units (P,) reaches below and above it."""
+    mean, (index, place) = below.mean(), np.unique(unit, return_inverse=True)
+    # the share of pairs as a mean over units: see scoring.rows.by_source
+    added = np.bincount(place, weights=below - mean) * len(index) / len(below)
+    estimate = RESAMPLER.means([mean + added], [index], within=SHARES)
+    low, high = estimate.interval()
+    return estimate.point - low, high - estimate.point

@@ -11,7 +11,6 @@ from invspec.analysis import estimates
 from invspec.analysis.estimates import Estimate, Floats
 from invspec.analysis.estimator import Estimator
 from invspec.analysis.readings import Group
-from invspec.data import Interval
 from invspec.errors import SpecError, refuse
 from invspec.plan import coordinates, picks
 from invspec.plan.cells import Plan
@@ -47,20 +46,7 @@ def sides_of(plan: Plan, node: Node, groups: Sequence[Group]) -> list[Side]:
     return _sides(node, Wanted(), iter(by_leaf))
 
 
-def statistic(
-    node: Node, sides: Sequence[Side], estimator: Estimator
-) -> tuple[float, float, float]:
-    """The statistic of a claim and both ends of its 95 % interval.
-
-    A single row that is not averaged over seeds keeps its own interval.
-    """
-    if own := _single_interval(node, sides, estimator):
-        return own.value, own.low, own.high
-    result = estimate(node, sides, estimator)
-    return result.point, *result.interval()
-
-
-def estimate(node: Node, sides: Sequence[Side], estimator: Estimator) -> Estimate:
+def statistic(node: Node, sides: Sequence[Side], estimator: Estimator) -> Estimate:
     """The statistic of a claim with its replicates; what shares examples is paired.
 
     A replicate in which 0 is divided by 0 is NaN, and remains so in everything made of it.
@@ -98,14 +84,6 @@ def _side(leaf: Leaf, wanted: Wanted, groups: Sequence[Group]) -> Side:
     axes = picks.varying_axes(leaf, wanted, [group.coords for group in there])
     on_axes = [group for group in there if picks.has_all(leaf, group.coords, axes, wanted)]
     return Profile(axes, {picks.point(leaf, group.coords, axes): group for group in on_axes})
-
-
-def _single_interval(node: Node, sides: Sequence[Side], estimator: Estimator) -> Interval | None:
-    """The interval of a single row, if the statistic is its value."""
-    if node.word != "value" or node.over:
-        return None
-    rows = [reading for group in sides[0].values() for reading in group.readings]
-    return estimator.interval(rows[0]) if len(rows) == 1 else None
 
 
 # ─ nodes ──────────────────────────────────────────────────────────────────────────────────────────

@@ -1,21 +1,22 @@
-"""Bootstrap replicates of means and quantiles over examples and training seeds.
+"""Bootstrap replicates of means and quantiles over examples.
 
 This module does not import torch unless it is handed tensors.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv
+from scipy.stats import t
 
-from invspec.analysis.estimates import Estimate, Floats
+from invspec.analysis.estimates import Estimate, Floats, average
+from invspec.analysis.trainings import generator
 from invspec.errors import InvspecError
 from invspec.ops.types import REALS, SHARES, Range
 
@@ -27,6 +28,9 @@ _BLOCK = 512
 # weights are integers with this mean, so that weighted counts are exact in float32
 _MEAN_WEIGHT = 256
 
+# added to the index of second units, so that their weights are drawn apart from those of first ones
+_SECOND = 2**40
+
 # weights (examples, replicates) that a quantile holds at a time: 32 MiB
 _MAX_WEIGHTS = 2**22
 
@@ -36,50 +40,50 @@ class Repeats:
     """The outcomes of one number, measured once per training seed: values (N,) and index (N,).
 
     The number is the mean of each seed's outcomes, or their quantile at level; range holds the
-    smallest and largest possible value. name is an integer unique to this number.
+    smallest and largest possible value. name is an integer unique to this number. second, for
+    outcomes of pairs, is the same number by the second unit of the pairs.
     """
 
     values: Sequence[ArrayLike]
     index: Sequence[ArrayLike]
-    seeds: Sequence[int]
     name: int = 0
     range: Range = REALS
     level: float | None = None
+    second: Repeats | None = None
 
     def __post_init__(self) -> None:
-        assert len(self.values) == len(self.index) == len(self.seeds) > 0, (
-            "expected values, index and seed for each training seed"
-        )
+        assert len(self.values) == len(self.index) > 0, "expected values and index for each seed"
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """The outcomes of one number for one seed: values (N,) float64 and index (N,).
+    """The outcomes of one number, values (N,) float64 and index (N,).
 
-    possible lists the outcomes of a count; half an example of each is added.
+    possible lists the outcomes of a count, or of a share; half an example of each is added.
+    is_count says that each outcome is counted, not measured.
     """
 
     values: Floats
     index: Integers
     range: Range
-    name: tuple[int, int]
+    name: int
     possible: tuple[float, ...]
+    is_count: bool
 
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws the bootstrap replicates of means and quantiles over examples and training seeds.
+    """Draws the bootstrap replicates of means and quantiles over examples.
 
-    Examples and seeds are reweighted independently of each other, and the weight of an outcome is
-    the product: the pigeonhole bootstrap (Owen 2007) in the form of Owen and Eckles (2012). An
-    example has the weight Exp(1) (the Bayesian bootstrap, Rubin 1981), seeded by its index alone.
-    So samples that overlap are paired where they overlap, and the weights of any sample, scaled to
-    sum 1, are Dirichlet(1, ..., 1). The weights of S seeds are Dirichlet too, with the shape that
-    makes the variance over seeds unbiased: s^2 / S.
+    An example has the weight Exp(1) (the Bayesian bootstrap, Rubin 1981), seeded by its index
+    alone. So samples that overlap are paired where they overlap, and the weights of any sample,
+    scaled to sum 1, are Dirichlet(1, ..., 1). Pairs vary with their sources and, independently,
+    with their targets, and the effects of both add (Owen 2007).
 
-    A mean of counts also gets half an example of each outcome, with weights drawn for this number
-    alone: 0 and 1 for a share, each pair of two answers for a difference of shares. The interval of
-    a single share is then Jeffreys', and eight equal outcomes do not give certainty.
+    A share also gets half an example of each outcome, 0 and 1, and a difference of shares half an
+    example of each pair of two answers, with weights drawn for this number alone. The interval of
+    a share is then Jeffreys', and eight equal outcomes do not give certainty. Means of measured
+    values have a t interval's width for their number of units; a single unit tells nothing.
     """
 
     replicates: int = 2000
@@ -89,32 +93,44 @@ class Resampler:
         self,
         values: Sequence[ArrayLike],
         index: Sequence[ArrayLike],
-        seeds: Sequence[int] = (),
         within: Range = REALS,
     ) -> Estimate:
         """The mean over examples, then over seeds: values and index are an array (N,) per seed.
 
-        seeds are 0, 1, ... unless given. Raises: InvspecError where a seed has no example.
+        Raises: InvspecError where a seed has no example.
         """
-        return self.all_means([Repeats(values, index, seeds or range(len(values)), range=within)])[
-            0
-        ]
+        return self.all_means([Repeats(values, index, range=within)])[0]
 
     def all_means(self, numbers: Sequence[Repeats]) -> list[Estimate]:
         """`means` of many numbers at once, as fast as one matrix product."""
-        if not numbers:
-            return []
-        per_seed = iter(self._over_examples([s for number in numbers for s in _samples(number)]))
+        first = self._means_over_first(numbers)
+        pairs = [number.second for number in numbers if number.second is not None]
+        second = iter(self._means_over_first([_apart(number) for number in pairs]))
         return [
-            self.over_seeds([next(per_seed) for _ in number.seeds], number.seeds)
-            for number in numbers
+            estimate if number.second is None else _added(estimate, next(second), number.range)
+            for number, estimate in zip(numbers, first, strict=True)
         ]
 
     def quantile(self, number: Repeats) -> Estimate:
-        """The quantile of a number over its examples, or over pairs of sources; then over seeds."""
+        """The quantile of a number over its examples, or over pairs; then over seeds."""
         assert number.level is not None, "a quantile without a level"
-        parts = [self._quantile(sample, number.level) for sample in _samples(number)]
-        return self.over_seeds(parts, number.seeds)
+        second = None if number.second is None else _apart(number.second)
+        parts = [
+            self._quantile(
+                np.asarray(values, dtype=np.float64),
+                [np.asarray(index), *([] if second is None else [np.asarray(second.index[seed])])],
+                number.level,
+            )
+            for seed, (values, index) in enumerate(zip(number.values, number.index, strict=True))
+        ]
+        return average(parts)
+
+    def _means_over_first(self, numbers: Sequence[Repeats]) -> list[Estimate]:
+        if not numbers:
+            return []
+        samples = [list(_samples(number)) for number in numbers]
+        estimates = iter(self._over_examples([sample for group in samples for sample in group]))
+        return [average([next(estimates) for _ in group]) for group in samples]
 
     def unpaired(self, value: float, low: float, high: float, words: Sequence[int]) -> Estimate:
         """A number known only by its 95 % interval; it is paired with no other number.
@@ -122,19 +138,10 @@ class Resampler:
         Its replicates are normal on either side of the value, with the spread that gives this
         interval back. words are integers >= 0 that identify it.
         """
-        draws = _generator(self.seed, 2, *words).standard_normal(
+        draws = generator(self.seed, 2, *words).standard_normal(
             self.replicates
         ) / NormalDist().inv_cdf(0.975)
         return Estimate(value, value + draws * np.where(draws < 0, value - low, high - value))
-
-    def over_seeds(self, estimates: Sequence[Estimate], seeds: Sequence[int]) -> Estimate:
-        """The mean over seeds, with replicates over examples and seeds."""
-        if len(seeds) == 1:
-            return estimates[0]
-        replicates = np.stack([estimate.replicates for estimate in estimates])
-        weights = _seed_weights(self.seed, tuple(seeds), self.replicates)
-        point = float(np.mean([estimate.point for estimate in estimates]))
-        return Estimate(point, (weights * replicates).sum(axis=0))
 
     def _over_examples(self, samples: Sequence[_Sample]) -> list[Estimate]:
         """The mean of each sample, with replicates over examples."""
@@ -147,18 +154,32 @@ class Resampler:
         estimates: list[Estimate] = []
         for sample, total, place in zip(samples, weighted, places, strict=True):
             values, counts = self._half_examples(sample)
-            replicates = (total + values) / (weight[place] + counts)
             point = sample.values.mean().item()
+            replicates = (total + values) / (weight[place] + counts)
+            replicates = self._widened(sample, point, replicates)
             estimates.append(
                 Estimate(float(np.clip(point, *sample.range)), np.clip(replicates, *sample.range))
             )
         return estimates
 
+    def _widened(self, sample: _Sample, point: float, replicates: Floats) -> Floats:
+        """Replicates (R,) of a mean of measured values, as wide as a t interval.
+
+        Half examples make those of a share wide enough, unless there is a single unit.
+        """
+        n = len(sample.values)
+        if sample.is_count or (sample.possible and n > 1) or math.isinf(point):
+            return replicates
+        if n == 1:
+            ends = np.asarray(sample.range)
+            return ends[generator(self.seed, 6, sample.name).integers(0, 2, self.replicates)]
+        return point + _widening(n) * (replicates - point)
+
     def _half_examples(self, sample: _Sample) -> tuple[Floats | float, Floats | float]:
         """What the half examples of a mean of counts add to weighted sum and total weight."""
         if not sample.possible:
             return 0.0, 0.0
-        halves = _MEAN_WEIGHT * _generator(self.seed, 3, *sample.name).standard_gamma(
+        halves = _MEAN_WEIGHT * generator(self.seed, 3, sample.name).standard_gamma(
             0.5, (len(sample.possible), self.replicates)
         )
         return np.asarray(sample.possible) @ halves, halves.sum(axis=0)
@@ -175,15 +196,15 @@ class Resampler:
             sums += dense[:, column] @ _example_weights(self.seed, block, self.replicates)
         return sums
 
-    def _quantile(self, sample: _Sample, level: float) -> Estimate:
-        order = sample.values.argsort(kind="stable")
-        values, index = sample.values[order], sample.index[order]
+    def _quantile(self, values: Floats, units: Sequence[Integers], level: float) -> Estimate:
+        order = values.argsort(kind="stable")
         columns = max(1, _MAX_WEIGHTS // len(values))
-        parts = [
-            weighted_quantile(values, self._weights(index, slice(start, start + columns)), level)
-            for start in range(0, self.replicates, columns)
-        ]
-        return Estimate(float(np.quantile(values, level)), np.concatenate(parts))
+        parts: list[Floats] = []
+        for start in range(0, self.replicates, columns):
+            part = slice(start, start + columns)
+            weights = [self._weights(unit[order], part).astype(np.float64) for unit in units]
+            parts.append(weighted_quantile(values[order], np.prod(weights, axis=0), level))
+        return Estimate(quantile(values, level), np.concatenate(parts))
 
     def _weights(self, index: Integers, columns: slice) -> Floats:
         """The weights (N, M) of examples index (N,) in some of the replicates."""
@@ -194,10 +215,16 @@ class Resampler:
         return np.stack([blocks[place // _BLOCK][place % _BLOCK] for place in index.tolist()])
 
 
+def quantile(values: Floats, level: float) -> float:
+    """What numpy.quantile gives, for values (N,) that may be infinite, too."""
+    return float(weighted_quantile(np.sort(values), np.ones((len(values), 1)), level)[0])
+
+
 def weighted_quantile(values: Floats, weights: Floats, level: float) -> Floats:
     """The quantile of sorted values (N,) under each column of weights (N, M): (M,).
 
-    Interpolates linearly, so that equal weights give what numpy.quantile gives.
+    Interpolates linearly, so that equal weights give what numpy.quantile gives. Next to an infinite
+    value it is infinite.
     """
     steps = (weights[1:].astype(np.float64) + weights[:-1]) / 2
     places = np.concatenate([np.zeros_like(steps[:1]), steps.cumsum(axis=0)])
@@ -206,54 +233,59 @@ def weighted_quantile(values: Floats, weights: Floats, level: float) -> Floats:
     goal = level * places[-1]
     below = np.clip((places <= goal).sum(axis=0) - 1, 0, len(values) - 2)
     low, high = (np.take_along_axis(places, at[None], axis=0)[0] for at in (below, below + 1))
-    return values[below] + (goal - low) / (high - low) * (values[below + 1] - values[below])
+    share = (goal - low) / (high - low)
+    with np.errstate(invalid="ignore"):
+        between = values[below] + share * (values[below + 1] - values[below])
+    at_end = np.where(share == 0, values[below], values[below + 1])
+    return np.where(np.isfinite(between), between, at_end)
 
 
 def _samples(number: Repeats) -> Iterator[_Sample]:
-    for values, index, seed in zip(number.values, number.index, number.seeds, strict=True):
-        array = np.asarray(values, dtype=np.float64)
-        if not len(array):
-            raise InvspecError("a mean over zero examples")
-        yield _Sample(
-            array,
-            np.asarray(index, dtype=np.int64),
-            number.range,
-            (number.name, seed),
-            _possible(np.asarray(values), number.range),
-        )
+    """The outcomes of each seed; if all seeds have the same examples, their means over seeds."""
+    arrays = [np.asarray(values) for values in number.values]
+    index = [np.asarray(places, dtype=np.int64) for places in number.index]
+    if not all(map(len, arrays)):
+        raise InvspecError("a mean over zero examples")
+    is_count = all(array.dtype.kind in "biu" for array in arrays)
+    if all(np.array_equal(places, index[0]) for places in index):
+        arrays, index = [np.stack(arrays).mean(axis=0, dtype=np.float64)], index[:1]
+    for array, places in zip(arrays, index, strict=True):
+        values = array.astype(np.float64)
+        possible = _possible(number.range, is_count)
+        yield _Sample(values, places, number.range, number.name, possible, is_count)
 
 
-def _possible(values: NDArray[Any], within: Range) -> tuple[float, ...]:
-    """The possible outcomes if values (N,) are counts: 0 and 1, or a difference of two; else ()."""
-    if within == SHARES and np.isin(values, (0, 1)).all():
+def _possible(within: Range, is_count: bool) -> tuple[float, ...]:
+    """The possible outcomes of a share: 0 and 1, or a difference of two; () of other means."""
+    if within == SHARES:
         return (0.0, 1.0)
-    if within == (-1.0, 1.0) and values.dtype.kind in "biu":
-        return (-1.0, 0.0, 0.0, 1.0)
-    return ()
+    return (-1.0, 0.0, 0.0, 1.0) if within == (-1.0, 1.0) and is_count else ()
 
 
-def _generator(*words: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+def _apart(number: Repeats) -> Repeats:
+    """A number by its second unit, whose weights are independent of those of first units.
+
+    The half examples of a share are added once, with the first unit.
+    """
+    index = [np.asarray(places, dtype=np.int64) + _SECOND for places in number.index]
+    return replace(number, index=index, range=REALS)
+
+
+def _added(first: Estimate, second: Estimate, within: Range) -> Estimate:
+    """The effects of two units on one number, added."""
+    replicates = first.replicates + (second.replicates - second.point)
+    return Estimate(first.point, np.clip(replicates, *within))
+
+
+@cache
+def _widening(n: int) -> float:
+    """By how much a Bayesian bootstrap over n units is narrower than a t interval."""
+    normal = NormalDist().inv_cdf(0.975)
+    return float(t.ppf(0.975, n - 1)) / normal * math.sqrt((n + 1) / (n - 1))
 
 
 @lru_cache(maxsize=48)
 def _example_weights(seed: int, block: int, replicates: int) -> Floats:
     """Weights (_BLOCK, R) of a block: 1, 2, ..., about exponential, with mean _MEAN_WEIGHT."""
-    draws = _generator(seed, 0, block).standard_exponential((_BLOCK, replicates), dtype=np.float32)
+    draws = generator(seed, 0, block).standard_exponential((_BLOCK, replicates), dtype=np.float32)
     return np.floor(draws * _MEAN_WEIGHT) + 1
-
-
-@lru_cache(maxsize=32)
-def _seed_weights(seed: int, labels: tuple[int, ...], replicates: int) -> Floats:
-    """Dirichlet weights (S, R) of training seeds, drawn from the labels of these seeds."""
-    # variance s^2 / S over more than two seeds, 0.9 of it over two
-    shape = max(len(labels) - 2, 0.1) / len(labels)
-    draws = np.stack([_seed_draws(seed, label, replicates) for label in labels])
-    weights = gammaincinv(shape, draws)
-    return weights / weights.sum(axis=0)
-
-
-@lru_cache(maxsize=256)
-def _seed_draws(seed: int, label: int, replicates: int) -> Floats:
-    """Uniform draws (R,) of a training seed, never 0 or 1, so that their quantiles are finite."""
-    return _generator(seed, 1, label).uniform(1e-12, 1 - 1e-12, replicates)

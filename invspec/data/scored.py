@@ -18,12 +18,14 @@ class Outcomes:
 
     A unit is an example, or the source of pairs. index names it within its split, so that numbers
     measured on the same units can be paired. range holds the least and largest possible mean.
-    Values are bool or whole numbers where they count something, else float64.
+    Values are bool or whole numbers where they count something, else float64. second, for pairs, is
+    the same number by their second unit, the target.
     """
 
     values: Tensor
     index: Tensor
     range: Range = REALS
+    second: Outcomes | None = None
 
     def __post_init__(self) -> None:
         shapes = (tuple(self.values.shape), tuple(self.index.shape))
@@ -40,6 +42,7 @@ class Outcomes:
             and self.values.dtype == other.values.dtype
             and torch.equal(self.values, other.values)
             and torch.equal(self.index, other.index)
+            and self.second == other.second
         )
 
 

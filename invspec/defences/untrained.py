@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from torch import nn
 
 from invspec.data import Curves, Journal, Split
@@ -11,6 +13,8 @@ from invspec.ops.draws import Stream
 
 class Untrained(Defence):
     """Train nothing: for nets at their initial weights and for classifiers without weights."""
+
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "initial"
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         return {}

@@ -25,7 +25,7 @@ def written(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], dict[str, Tensor
     """Rows as rows.json holds them, and the tensors with their outcomes.
 
     Row i has the tensors row.i.values and row.i.index, or names the earlier row whose index it
-    shares.
+    shares; for pairs also row.i.second.values and row.i.second.index.
     """
     bodies: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
@@ -39,6 +39,10 @@ def written(rows: Sequence[Row]) -> tuple[list[dict[str, Any]], dict[str, Tensor
             # JSON has no infinity: an open end is null
             ends = [end if math.isfinite(end) else None for end in row.outcomes.range]
             body |= {"level": row.level, "range": ends, "index": index}
+            if (second := row.outcomes.second) is not None:
+                body["second"] = True
+                tensors[f"{ROW}{place}.second.index"] = second.index.contiguous().clone()
+                tensors[f"{ROW}{place}.second.values"] = second.values.contiguous().clone()
         if row.interval is not None:
             body["interval"] = asdict(row.interval)
         bodies.append(body)
@@ -62,7 +66,7 @@ def read(json_path: Path, tensor: Callable[[str], Tensor]) -> tuple[Row, ...]:
     index_of = cache(lambda place: tensor(f"{ROW}{place}.index"))
     return tuple(
         Row(
-            _outcomes(body, tensor(f"{ROW}{place}.values"), index_of) if "index" in body else None,
+            _outcomes(body, f"{ROW}{place}", tensor, index_of) if "index" in body else None,
             body.get("level"),
             Interval(**body["interval"]) if "interval" in body else None,
             body["where"],
@@ -71,7 +75,12 @@ def read(json_path: Path, tensor: Callable[[str], Tensor]) -> tuple[Row, ...]:
     )
 
 
-def _outcomes(body: Mapping[str, Any], values: Tensor, index_of: IndexReader) -> Outcomes:
+def _outcomes(
+    body: Mapping[str, Any], name: str, tensor: Callable[[str], Tensor], index_of: IndexReader
+) -> Outcomes:
     low, high = body["range"]
     ends = (-math.inf if low is None else low, math.inf if high is None else high)
-    return Outcomes(values, index_of(body["index"]), ends)
+    second = None
+    if body.get("second"):
+        second = Outcomes(tensor(f"{name}.second.values"), tensor(f"{name}.second.index"), ends)
+    return Outcomes(tensor(f"{name}.values"), index_of(body["index"]), ends, second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from invspec.kinds.method import Method
 from invspec.ops.types import Shape
@@ -19,6 +19,9 @@ class Defence(Method):
     """A training method."""
 
     kind: ClassVar[str] = "defence"
+
+    # where the weights of its nets come from; published ones are the same for every seed
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "trained"
 
     def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
         """Raise InvspecError if a file that `train` reads is missing or does not fit the model.

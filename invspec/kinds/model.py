@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from invspec.kinds.method import Method
 from invspec.ops.types import Shape
@@ -16,6 +16,9 @@ class Model(Method):
     """A net from pixels (B, C, H, W) in [0, 1] to logits (B, K); it includes any normalisation."""
 
     kind: ClassVar[str] = "model"
+
+    # where its weights come from: drawn for every seed, a published file, or it has none
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "drawn"
 
     @property
     def random_passes(self) -> int:

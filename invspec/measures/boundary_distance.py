@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,10 +13,9 @@ from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
 from invspec.kinds.measure import Bound
 from invspec.ops.norms import Metric
-from invspec.ops.types import MAGNITUDES
 from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.perturbations import distance
-from invspec.scoring.rows import mean, quantile, share
+from invspec.scoring.rows import mean_distance, quantile, share
 
 METRICS: tuple[Metric, ...] = ("linf", "l2", "l1", "l0")
 
@@ -35,8 +34,8 @@ class BoundaryMeasure(CountedMeasure):
 class BoundaryFailures(BoundaryMeasure):
     """Share of correctly classified examples for which the attack found no adversarial image.
 
-    Report it beside boundary_distance, which leaves out these examples, the furthest from the
-    boundary. With `among: all` misclassified examples count as found.
+    Report it beside boundary_distance, which is infinite where there is one. With `among: all`
+    misclassified examples count as found.
 
     Raises: InvspecError where no example is classified correctly.
     """
@@ -57,17 +56,19 @@ class BoundaryFailures(BoundaryMeasure):
 class BoundaryDistance(BoundaryMeasure):
     """Mean distance from x to the adversarial image that an attack found.
 
-    Covers the correctly classified examples whose label the attack changed; boundary_failures is
-    the share of the others. With `among: all` misclassified examples count too, at distance 0. The
-    measure is only as good as the attack: use one that minimises the distance, such as ddn, fmn or
-    deepfool. Norm l0 counts entries. The interval is from a bootstrap over examples.
+    Covers the correctly classified examples. One whose label the attack did not change is further
+    away than the attack reached: its distance is infinite, and so is the mean. boundary_failures is
+    the share of these; failures: omit leaves them out, which makes the mean smaller than it is.
+    With `among: all` misclassified examples count too, at distance 0. The measure is only as good
+    as the attack: use one that minimises the distance, such as ddn, fmn or deepfool. Norm l0 counts
+    entries. The interval is from a bootstrap over examples.
 
     Raises: InvspecError where no example is classified correctly, where no adversarial image was
     found, and where norm is neither set nor among the attack's settings.
     """
 
-    # Version 1 had all three measures, chosen by `statistic`.
-    version: ClassVar[int] = 2
+    # Version 1 had all three measures, chosen by `statistic`; 2 left out failures.
+    version: ClassVar[int] = 3
     replaced: ClassVar[Mapping[str, str]] = {
         "statistic": "the measures boundary_distance (mean), median_boundary_distance and "
         "boundary_failures replace it"
@@ -76,6 +77,9 @@ class BoundaryDistance(BoundaryMeasure):
     norm: Metric | None = Field(
         default=None, description="norm of the distance; default: the attack's"
     )
+    failures: Literal["infinite", "omit"] = Field(
+        default="infinite", description="examples without an adversarial image: infinite, or omit"
+    )
 
     @property
     def bound(self) -> Bound:
@@ -83,7 +87,7 @@ class BoundaryDistance(BoundaryMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])
-        return Scored([mean(distances, index, MAGNITUDES)])
+        return Scored([mean_distance(distances, index)])
 
     def distances(self, attacked: Examples) -> tuple[Tensor, Tensor]:
         """The distances (M,) float64 of the examples that count, and their index (M,)."""
@@ -96,7 +100,9 @@ class BoundaryDistance(BoundaryMeasure):
                 "classified examples",
                 hint="give it more steps, or measure boundary_failures",
             )
-        return self._lengths(attacked)[hits], judged.index[hits]
+        counted_rows = hits if self.failures == "omit" else rows
+        lengths = self._lengths(attacked).where(hits, torch.inf)
+        return lengths[counted_rows], judged.index[counted_rows]
 
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         return torch.where(reached(attacked.judged), -self._lengths(attacked), -torch.inf)
@@ -125,8 +131,8 @@ class MedianBoundaryDistance(BoundaryDistance):
     Raises: InvspecError as boundary_distance does.
     """
 
-    # version 2 of the parent class changed the mean only
-    version: ClassVar[int] = 1
+    # version 1 left out failures; version 2 of the parent class changed the mean only
+    version: ClassVar[int] = 2
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])

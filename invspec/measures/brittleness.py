@@ -60,11 +60,11 @@ class Brittleness(CountedMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = counted(attacked.judged, self.among)
-        unit = attacked.judged.unit[rows]
+        pairs = attacked.judged.take(rows)
         columns = torch.cat(list(self._confidences(model, attacked)))[rows].unbind(1)
         return Scored(
             [
-                mean_of_pairs(column, unit, SHARES, linf=linf)
+                mean_of_pairs(column, pairs, SHARES, linf=linf)
                 for column, linf in zip(columns, self.sizes, strict=True)
             ]
         )

@@ -127,10 +127,10 @@ class Equiconfidence(SphereMeasure):
             ]
         ).cpu()
         places = product(self.vertex_numbers(quantiles.shape[1]), self.radii, self.quantiles)
-        source = attacked.pairs.source[rows]
+        pairs = attacked.pairs.take(rows)
         return Scored(
             [
-                mean_of_pairs(column, source, SHARES, vertex=vertex, radius=radius, quantile=level)
+                mean_of_pairs(column, pairs, SHARES, vertex=vertex, radius=radius, quantile=level)
                 for column, (vertex, radius, level) in zip(
                     quantiles.flatten(1).unbind(1), places, strict=True
                 )
@@ -167,10 +167,10 @@ class RealisedNorm(SphereMeasure):
             ]
         ).cpu()
         places = product(self.vertex_numbers(lengths.shape[1]), self.radii)
-        source = attacked.pairs.source[rows]
+        pairs = attacked.pairs.take(rows)
         return Scored(
             [
-                mean_of_pairs(column, source, MAGNITUDES, vertex=vertex, radius=radius)
+                mean_of_pairs(column, pairs, MAGNITUDES, vertex=vertex, radius=radius)
                 for column, (vertex, radius) in zip(
                     lengths.flatten(1).unbind(1), places, strict=True
                 )

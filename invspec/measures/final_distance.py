@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, JudgedPairs, Scored
 from invspec.kinds import Number
 from invspec.kinds.measure import Bound
 from invspec.scoring.pairs import DistanceMeasure, distances_to_target, eligible
@@ -25,15 +25,15 @@ class TargetDistanceMeasure(DistanceMeasure):
         default=False, description="divide by the distance from the source to the target"
     )
 
-    def distances(self, model: nn.Module, attacked: Examples) -> tuple[Tensor, Tensor]:
-        """The distances (P,) float64 of the pairs that count, and their sources (P,)."""
+    def distances(self, model: nn.Module, attacked: Examples) -> tuple[Tensor, JudgedPairs]:
+        """The distances (P,) float64 of the pairs that count, and their judged columns."""
         rows = eligible(attacked, self.eligible)
         distances = distances_to_target(attacked, model, self.distance)
         if self.relative:
             initial = distances_to_target(attacked, model, self.distance, clean=True)
             # avoids 0 / 0 for a source equal to its target
             distances = distances / initial.clamp_min(torch.finfo(torch.float32).tiny)
-        return distances[rows], attacked.pairs.source[rows]
+        return distances[rows], attacked.pairs.take(rows)
 
     @property
     def bound(self) -> Bound:
@@ -48,7 +48,7 @@ class FinalDistance(TargetDistanceMeasure):
 
     A success rate counts the pairs below a threshold; quantiles also show how many are close to it.
     With relative, 1 means no progress, and 0 that the target was reached. Intervals are Woodruff's
-    over sources, as pairs that share a source are not independent.
+    over sources and targets, as pairs that share one are not independent.
 
     Raises: InvspecError where no pair is eligible.
     """
@@ -64,8 +64,8 @@ class FinalDistance(TargetDistanceMeasure):
     )
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
-        distances, source = self.distances(model, examples[0])
-        rows = [quantile(distances, source, level, quantile=level) for level in self.quantiles]
+        distances, pairs = self.distances(model, examples[0])
+        rows = [quantile(distances, pairs, level, quantile=level) for level in self.quantiles]
         return Scored(rows)
 
 
@@ -73,7 +73,7 @@ class MeanFinalDistance(TargetDistanceMeasure):
     """Mean over pairs of the distance from the final image to the target.
 
     With relative, 1 means no progress, and 0 that the target was reached. The interval is from a
-    bootstrap over sources.
+    bootstrap over sources and targets.
 
     Raises: InvspecError where no pair is eligible.
     """

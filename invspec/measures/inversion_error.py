@@ -48,7 +48,7 @@ class InversionError(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        unit = attacked.judged.unit
+        judged = attacked.judged
         rows: list[Row] = []
         for precision in self.precisions:
             errors = inversion_errors(model, attacked, DTYPES[precision])
@@ -57,9 +57,9 @@ class InversionError(Measure):
                     f"decoding overflows in {precision} for {overflows} of {len(errors)} images",
                     hint=f"remove {precision} from precisions",
                 )
-            largest, n = errors.max().item(), len(unit.unique())
+            largest, n = errors.max().item(), len(judged.unit.unique())
             rows += [
-                mean_of_pairs(errors, unit, MAGNITUDES, quantity=precision),
+                mean_of_pairs(errors, judged, MAGNITUDES, quantity=precision),
                 exact(largest, n, quantity=f"largest_{precision}"),
             ]
         return Scored(rows)

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, Judged, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
@@ -45,13 +45,13 @@ class LogitGap(Measure):
         (attacked,) = examples
         if not attacked.has("exact"):
             raise InvspecError("this attack stores no unrounded images", hint="use metamer")
-        unit = attacked.judged.unit
+        judged = attacked.judged
         rows: list[Row] = []
         for name, values in self._quantities(model, attacked).items():
             if name in GAPS:
-                rows += gap_rows(name, values, unit)
+                rows += gap_rows(name, values, judged)
             else:
-                rows.append(share_of_pairs(values, unit, quantity=name))
+                rows.append(share_of_pairs(values, judged, quantity=name))
         return Scored(rows)
 
     @torch.no_grad()
@@ -77,10 +77,10 @@ class LogitGap(Measure):
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def gap_rows(name: str, gaps: Tensor, unit: Tensor) -> tuple[Row, Row]:
+def gap_rows(name: str, gaps: Tensor, judged: Judged) -> tuple[Row, Row]:
     """The mean of gaps (N,) over examples, and their maximum."""
-    mean = mean_of_pairs(gaps, unit, MAGNITUDES, quantity=name)
-    largest = exact(gaps.max().item(), len(unit.unique()), quantity=f"largest_{name}")
+    mean = mean_of_pairs(gaps, judged, MAGNITUDES, quantity=name)
+    largest = exact(gaps.max().item(), len(judged.unit.unique()), quantity=f"largest_{name}")
     return mean, largest
 
 

@@ -23,13 +23,13 @@ class MeanTemperature(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
-        unit = attacked.judged.unit
+        judged = attacked.judged
         temperature = cast(Callable[[Tensor], Tensor] | None, getattr(model, "temperature", None))
         if temperature is None:
-            return Scored([mean_of_pairs(torch.ones(len(unit)), unit)])
+            return Scored([mean_of_pairs(torch.ones(len(judged.unit)), judged)])
         with torch.no_grad():
             parts = [temperature(x.to(device_of(model))).cpu() for x in self._images(attacked)]
-        return Scored([mean_of_pairs(torch.cat(parts), unit)])
+        return Scored([mean_of_pairs(torch.cat(parts), judged)])
 
     def _images(self, attacked: Examples) -> Iterator[Tensor]:
         for batch, tensors in attacked.batches(BATCH_SIZE, *(() if self.clean else ("x_adv",))):

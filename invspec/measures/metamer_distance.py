@@ -38,12 +38,12 @@ class MetamerDistance(DistanceMeasure):
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
         to_source, to_target = self._distances(model, attacked)[rows].unbind(1)
-        source = attacked.pairs.source[rows]
+        pairs = attacked.pairs.take(rows)
         return Scored(
             [
-                mean_of_pairs(to_source, source, MAGNITUDES, quantity="to_source"),
-                mean_of_pairs(to_target, source, MAGNITUDES, quantity="to_target"),
-                share_of_pairs(to_target < to_source, source, quantity="closer_to_target"),
+                mean_of_pairs(to_source, pairs, MAGNITUDES, quantity="to_source"),
+                mean_of_pairs(to_target, pairs, MAGNITUDES, quantity="to_target"),
+                share_of_pairs(to_target < to_source, pairs, quantity="closer_to_target"),
             ]
         )
 

@@ -46,7 +46,7 @@ class MetamerError(NuisanceClassifierMeasure):
         rows = [
             share_of_pairs(
                 wrong[pairs.y == k],
-                pairs.source[pairs.y == k],
+                pairs.take(pairs.y == k),
                 classifier=name,
                 source_class=str(k),
             )

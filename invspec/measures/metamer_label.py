@@ -86,11 +86,11 @@ class MetamerLabel(OracleMeasure):
         return Scored(
             [
                 *(
-                    share_of_pairs(outcome[rows], pairs.source[rows], quantity=name)
+                    share_of_pairs(outcome[rows], pairs.take(rows), quantity=name)
                     for name, outcome in counted.items()
                 ),
                 *(
-                    share_of_pairs(outcome, pairs.source, quantity=name)
+                    share_of_pairs(outcome, pairs, quantity=name)
                     for name, outcome in of_all.items()
                 ),
             ]
@@ -123,7 +123,7 @@ class MetamerPathLabel(OracleMeasure):
         numbers: list[Row] = []
         for t, label in zip(path_positions(labels.shape[1]), labels.unbind(1), strict=True):
             for name, y in (("logits", pairs.y), ("nuisance", pairs.y_target)):
-                numbers.append(share_of_pairs(label == y, pairs.source, quantity=name, t=t))
+                numbers.append(share_of_pairs(label == y, pairs, quantity=name, t=t))
         return Scored(numbers)
 
     @torch.no_grad()

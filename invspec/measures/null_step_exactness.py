@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from invspec.attacks.null_step import NullStep
-from invspec.data import Examples, Row, Scored
+from invspec.data import Examples, JudgedPairs, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
@@ -50,21 +50,21 @@ class NullStepExactness(PairMeasure):
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
-        columns, source = outcomes(model, attacked, rows), attacked.pairs.source[rows]
-        return Scored([row_of(name, values, source) for name, values in columns.items()])
+        columns, pairs = outcomes(model, attacked, rows), attacked.pairs.take(rows)
+        return Scored([row_of(name, values, pairs) for name, values in columns.items()])
 
 
-def row_of(name: str, values: Tensor, source: Tensor) -> Row:
+def row_of(name: str, values: Tensor, pairs: JudgedPairs) -> Row:
     """The row of one quantity, values (P,) of pairs: a share, a median, a maximum or a mean."""
     match name:
         case "exact":
-            return share_of_pairs(values, source, quantity=name)
+            return share_of_pairs(values, pairs, quantity=name)
         case "logit_change" | "alpha_max":
-            return quantile(values, source, 0.5, quantity=name)
+            return quantile(values, pairs, 0.5, quantity=name)
         case "largest_logit_change":
-            return exact(values.max().item(), len(source.unique()), quantity=name)
+            return exact(values.max().item(), len(pairs.source.unique()), quantity=name)
         case _:
-            return mean_of_pairs(values, source, quantity=name)
+            return mean_of_pairs(values, pairs, quantity=name)
 
 
 @dataclass(frozen=True)

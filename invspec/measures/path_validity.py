@@ -78,7 +78,7 @@ class PathValidity(Measure):
         )
         # a margin that is NaN fails, too
         failing, between = promise.invalid(check), ~(check.min_margin_between >= -self.tolerance)
-        n, source = len(failing), attacked.pairs.source
+        n, pairs = len(failing), attacked.pairs
         numbers = {
             "paths": n,
             "failing": int(failing.sum()),
@@ -89,8 +89,8 @@ class PathValidity(Measure):
         return Scored(
             [
                 *(exact(value, n, quantity=name) for name, value in numbers.items()),
-                share_of_pairs(failing, source, quantity="share_failing"),
-                share_of_pairs(between, source, quantity="share_failing_between"),
+                share_of_pairs(failing, pairs, quantity="share_failing"),
+                share_of_pairs(between, pairs, quantity="share_failing_between"),
             ]
         )
 

@@ -34,4 +34,4 @@ class SourceConfidence(PairMeasure):
         )
         values = pairs.confidence - final if self.drop else final
         within = (-1.0, 1.0) if self.drop else SHARES
-        return Scored([mean_of_pairs(values[rows], pairs.source[rows], within)])
+        return Scored([mean_of_pairs(values[rows], pairs.take(rows), within)])

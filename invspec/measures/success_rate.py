@@ -23,9 +23,9 @@ class SuccessRate(SuccessMeasure):
     where there is no pair. The rate is the mean over cells of the matrix or, with `average: pairs`,
     over pairs; cells hold different numbers of pairs. A source's class is its true label.
 
-    The interval is from a bootstrap over sources, which treats their classes as random, too, but
-    targets as fixed: it says nothing about other targets. With average cells, a source of a class
-    with few sources weighs more: see scoring.rows.by_source.
+    The interval is from a bootstrap over sources and targets, which treats their classes as random,
+    too. With average cells, a source of a class with few sources weighs more: see
+    scoring.rows.by_source.
 
     compat published reproduces a defect of the authors' evaluation: misclassified sources were not
     attacked but had distance -1, which is less than any max_distance, and so counted as successes
@@ -61,5 +61,5 @@ class SuccessRate(SuccessMeasure):
         success, pairs = success[rows], attacked.pairs.take(rows)
         class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
         weights = class_pairs.weights() if self.average == "cells" else torch.ones(len(success))
-        rate = weighted_share_of_pairs(success, pairs.source, weights)
+        rate = weighted_share_of_pairs(success, pairs, weights)
         return Scored([rate], ClassMatrix(class_pairs.means(success.double()).float()).tensors())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class ExportedProgram(StandardisingModel):
     Raises: InvspecError if the file cannot be read, has a different digest or is not such a
     program; ValueError if the program takes images of another shape or a fixed number of them.
     """
+
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "published"
 
     file: str = Field(
         min_length=1, description="path of the .pt2 file, absolute or relative to INVSPEC_DATA"

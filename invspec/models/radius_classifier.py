@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +21,8 @@ class RadiusClassifier(Model):
     as accurate on any sample that can be drawn, yet a point can move from one sphere to the other
     without changing its output. The logits are (middle - r, r - middle).
     """
+
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "none"
 
     inner: Number = Field(
         default=1.0, ge=0, description="radius of the sphere of label 0, as in the data set"

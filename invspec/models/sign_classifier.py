@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,8 @@ class SignClassifier(Model):
     2, 4, 6, ... The logits are (-sum, sum). A sum of 0, which has probability 0 on
     `shuffled_gaussians`, has label 0.
     """
+
+    weights_from: ClassVar[Literal["drawn", "published", "none"]] = "none"
 
     over: Literal["first", "sum_odd", "odd_minus_even"] = Field(
         default="sum_odd", description="which sum: first, sum_odd or odd_minus_even"

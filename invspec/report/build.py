@@ -26,7 +26,8 @@ T = TypeVar("T")
 def tables(plan: Plan, store: Artifacts) -> tuple[Table, ...]:
     """A table for each layout, from the results in the store."""
     groups = readings.groups(readings.collect(plan, store))
-    return Builder(plan, groups, Estimator(), store, health.health(plan, store)).tables()
+    estimator = Estimator(groups, plan.spec.seeds_paired)
+    return Builder(plan, groups, estimator, store, health.health(plan, store)).tables()
 
 
 @dataclass(frozen=True)

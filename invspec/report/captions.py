@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from invspec.analysis.claims import OUTCOMES, Outcome, Verdict
+from invspec.analysis.claims import OUTCOMES, Outcome, Verdict, false_verdicts
 from invspec.analysis.estimator import Summary
+from invspec.analysis.significance import Need
 from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
@@ -18,6 +20,8 @@ from invspec.spec.schema import FigureKind, Layout
 
 INTERVALS = "95 % intervals"
 ALIKE = "only examples count that all nets under this measure classify correctly"
+# with more degrees of freedom than this, t is normal to two digits
+MANY_DEGREES = 100
 REMARKS: dict[FigureKind, str] = {
     "band": "bands reach from the lowest to the highest {edges}",
     "matrix": "above each matrix: the mean of its cells{means}; cells without a value are grey",
@@ -78,7 +82,17 @@ def caption(table: Table) -> str:
     reasons = dict.fromkeys(reason for number in table.numbers for reason in number.doubts)
     doubts = [f"{DAGGER} in doubt: {why(tuple(reasons))}"] if reasons else []
     margin = "± is the longer arm of the 95 % confidence interval"
-    return "; ".join([*fixed, *metric, sample_sizes(table.numbers), margin, *star, *doubts])
+    chance = [] if not table.numbers else [_chance(table.numbers)]
+    size = sample_sizes(table.numbers)
+    return "; ".join([*fixed, *metric, size, margin, *chance, *star, *doubts])
+
+
+def _chance(numbers: Sequence[Summary]) -> str:
+    """Whether the intervals hold the chance of training."""
+    known = [number.df is not None for number in numbers]
+    if all(known):
+        return "examples and trainings vary"
+    return "only examples vary" if not any(known) else "trainings vary where a cell has several"
 
 
 def sample_sizes(numbers: Iterable[Summary]) -> str:
@@ -98,15 +112,18 @@ def _span(counts: Sequence[int]) -> str:
 
 
 def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
-    """The outcomes that occur, with their counts and verbs: (holds, 2, hold)."""
+    """The outcomes that occur, with their counts and words: (holds, 2, hold).
+
+    Verdicts on the nets at hand are counted apart: (holds, 1, holds for these nets).
+    """
     plural = {"holds": "hold", "fails": "fail"}
-    counts: dict[Outcome, int] = {
-        outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES
-    }
+    counts = Counter((verdict.outcome, _scope(verdict)) for verdict in verdicts)
+    scopes = ("", *sorted({scope for _, scope in counts} - {""}))
     return [
-        (outcome, count, plural.get(outcome, outcome) if count > 1 else outcome)
-        for outcome, count in counts.items()
-        if count
+        (outcome, count, (plural.get(outcome, outcome) if count > 1 else outcome) + scope)
+        for outcome in OUTCOMES
+        for scope in scopes
+        if (count := counts[outcome, scope])
     ]
 
 
@@ -144,6 +161,69 @@ def doubt(verdict: Verdict) -> str:
         return ""
     word = "undecided" if verdict.outcome == "undecided" else "in doubt"
     return f"{word}: {why(verdict.doubts)}"
+
+
+def _scope(verdict: Verdict) -> str:
+    """The nets that a decided verdict is limited to; empty if it speaks of all trainings."""
+    if not verdict.is_decided or verdict.scope == "trainings":
+        return ""
+    return " for this net" if verdict.nets == 1 else " for these nets"
+
+
+def outcome(verdict: Verdict) -> str:
+    """The outcome with its scope: holds for these nets."""
+    return verdict.outcome + _scope(verdict)
+
+
+def size(spec: Spec) -> str:
+    """The size that a report was run at, if it is not the spec's own: at scale laptop."""
+    if spec.is_smoke:
+        return "in a smoke run"
+    return "" if spec.scale is None else f"at scale {spec.scale}"
+
+
+def correction(verdicts: Sequence[Verdict]) -> str:
+    """What the correction for many claims means; empty for less than two."""
+    tested = sum(verdict.p is not None for verdict in verdicts)
+    if tested < 2:
+        return ""
+    return (
+        f"verdicts are corrected for {tested} claims (Holm): the chance of any false one is at "
+        f"most 5 %; without the correction, up to {false_verdicts(verdicts):.2g} false verdicts "
+        "are to be expected"
+    )
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What else there is to know of a verdict: its p-value, its raw outcome, what would decide."""
+    found: list[str] = []
+    if verdict.only_trend:
+        found.append("one seed does not decide a trend across nets")
+    if verdict.p is not None and verdict.corrected_p is not None:
+        values = f"p {p_value(verdict.p)}, corrected {p_value(verdict.corrected_p)}"
+        seeds = f"{verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}"
+        degrees = f", {verdict.df:.0f} degrees of freedom" if verdict.df < MANY_DEGREES else ""
+        found.append(f"{values}; {seeds}{degrees}")
+    if verdict.raw != verdict.outcome:
+        found.append(f"uncorrected: {verdict.raw}")
+    if verdict.needs is not None:
+        found.append(needs(verdict.needs))
+    return found
+
+
+def needs(need: Need) -> str:
+    """What would decide a claim: needs about 5 seeds."""
+    amounts = [
+        f"{count:,} {name}"
+        for count, name in ((need.seeds, "seeds"), (need.images, "images"))
+        if count is not None
+    ]
+    return f"needs about {' and '.join(amounts)}"
+
+
+def p_value(p: float) -> str:
+    """A p-value: 0.03, or < 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def missing_cells(missing: int, total: int) -> str:

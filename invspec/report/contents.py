@@ -47,7 +47,8 @@ def report(plan: Plan, store: Artifacts, call: Call | None = None) -> Report:
     """
     refuse(plan.spec.source.locate(problem) for problem in layouts.problems(plan))
     rows = readings.collect(plan, store)
-    groups, estimator = readings.groups(rows), Estimator()
+    groups = readings.groups(rows)
+    estimator = Estimator(groups, plan.spec.seeds_paired)
     examined = health.health(plan, store)
     return Report(
         plan=plan,

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from invspec.analysis.claims import Verdict
+from invspec.analysis.claims import Verdict, false_verdicts
 from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
@@ -134,6 +134,8 @@ def json_text(report: Report, store: Artifacts) -> str:
         "title": spec.title,
         "spec": spec.name,
         "paper": spec.paper,
+        "scale": spec.scale,
+        "false_verdicts_expected_uncorrected": false_verdicts(report.verdicts),
         "claims": [_verdict_record(verdict) for verdict in report.verdicts],
         "cells": records(report, store),
         "published": [_table_record(table) for table in report.tables if table.comparisons],
@@ -181,6 +183,14 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "says": verdict.claim.says,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
+        "uncorrected": verdict.raw,
+        "scope": verdict.scope,
+        "nets": verdict.nets,
+        "seeds": verdict.seeds,
+        "df": verdict.df,
+        "p": verdict.p,
+        "p_corrected": verdict.corrected_p,
+        "needs": None if verdict.needs is None else asdict(verdict.needs),
         "statistic": verdict.statistic,
         "value": verdict.value,
         "low": verdict.low,

@@ -55,6 +55,7 @@ _CLAIM_HEADINGS = (
     "expected",
     "published",
     "verdict",
+    "notes",
 )
 
 
@@ -68,7 +69,8 @@ def text(report: Report) -> str:
     """All tables of a report."""
     title = escape(report.plan.spec.title)
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
-    claims = [_claims(report.verdicts)] if report.verdicts else []
+    size = captions.size(report.plan.spec)
+    claims = [_claims(report.verdicts, size)] if report.verdicts else []
     compared = [_beside(table) for table in report.tables if table.comparisons]
     words = [health.headline(report.health), *health.notes(report.health)]
     state = "\n\n".join(rf"\noindent {escape(sentence)}." for sentence in words)
@@ -97,10 +99,14 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _claims(verdicts: Sequence[Verdict]) -> str:
+def _claims(verdicts: Sequence[Verdict], size: str) -> str:
     rows = map(_claim, verdicts)
     lines = [r"\toprule", _row(_CLAIM_HEADINGS), r"\midrule", *rows, r"\bottomrule"]
-    return _float("Claims and verdicts.", r"p{0.3\linewidth}lllllll", lines)
+    heading = " ".join(filter(None, ["Claims and verdicts", size]))
+    correction = captions.correction(verdicts)
+    sentences = [heading, *([correction[:1].upper() + correction[1:]] if correction else [])]
+    caption = escape(". ".join(sentences) + ".")
+    return _float(caption, r"p{0.3\linewidth}lllllll" + r"p{0.2\linewidth}", lines)
 
 
 def _claim(verdict: Verdict) -> str:
@@ -112,7 +118,8 @@ def _claim(verdict: Verdict) -> str:
         *statistic_and_interval(verdict),
         expectation(verdict),
         published(verdict),
-        verdict.outcome,
+        captions.outcome(verdict),
+        "; ".join(captions.notes(verdict)),
     )
     doubt = captions.doubt(verdict)
     if doubt:

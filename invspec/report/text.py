@@ -57,8 +57,11 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     if report.verdicts:
         tally = captions.tally(report.verdicts)
         counts = ", ".join(f"{count} {word}" for _, count, word in tally)
-        yield Text(f"\nClaims: {counts}", style="bold")
+        heading = " ".join(filter(None, ["Claims", captions.size(report.plan.spec)]))
+        yield Text(f"\n{heading}: {counts}", style="bold")
         yield Padding(_claims(report.verdicts), (1, 0, 0, 0))
+        if correction := captions.correction(report.verdicts):
+            yield Text(f"\n{correction}", style="dim")
     for table in report.tables:
         yield from _table(table, width)
     yield from _foot(report)
@@ -88,7 +91,8 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
     if has_published:
         grid.add_column("paper", no_wrap=True, justify="right")
     for verdict in verdicts:
-        outcome = Text(verdict.outcome, style=COLOURS[verdict.outcome])
+        words = captions.outcome(verdict).replace(" for ", "\nfor ")
+        outcome = Text(words, style=COLOURS[verdict.outcome])
         cells = [outcome, _claim(verdict), _measured(verdict), Text(expectation(verdict))]
         grid.add_row(*cells, *([Text(published(verdict))] if has_published else []))
     return grid
@@ -96,7 +100,9 @@ def _claims(verdicts: Sequence[Verdict]) -> Grid:
 
 def _claim(verdict: Verdict) -> Text:
     sentence = Text(verdict.claim.says)
-    for remark in filter(None, (verdict.claim.source, captions.reason(verdict))):
+    for remark in filter(
+        None, (verdict.claim.source, captions.reason(verdict), *captions.notes(verdict))
+    ):
         sentence.append(f"\n{remark}", style="dim")
     doubt = captions.doubt(verdict)
     return sentence.append(f"\n{doubt}") if doubt else sentence

@@ -109,5 +109,9 @@ def tensors_of(module: nn.Module, output: Any) -> Iterator[Tensor]:
 
 def outcome_rows(outcomes: Mapping[str, Tensor], judged: Judged) -> list[Row]:
     """For each quantity the share of examples, or of pairs, with that outcome (N,) bool."""
-    row_of = share_of_pairs if isinstance(judged, JudgedPairs) else share
-    return [row_of(outcome.cpu(), judged.unit, quantity=name) for name, outcome in outcomes.items()]
+    if isinstance(judged, JudgedPairs):
+        return [
+            share_of_pairs(outcome.cpu(), judged, quantity=name)
+            for name, outcome in outcomes.items()
+        ]
+    return [share(outcome.cpu(), judged.index, quantity=name) for name, outcome in outcomes.items()]

@@ -1,19 +1,23 @@
 """Constructors of the rows that a measure returns; `where` keywords distinguish the rows.
 
-Pairs that share a source are not independent of each other. Their outcomes are therefore put
-together source by source, and intervals vary the sources; targets are taken as given.
+Pairs that share a source or a target are not independent of each other. Their outcomes are put
+together source by source, and target by target, and intervals vary both.
 
-Every constructor of outcomes raises InvspecError where there are none, or one is not finite.
+Every constructor of outcomes raises InvspecError where there are none, or one is not finite;
+distances and quantiles may be infinite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from invspec.data import Interval, Outcomes, Row
+from invspec.data import Interval, Judged, JudgedPairs, Outcomes, Row
 from invspec.errors import InvspecError
-from invspec.ops.types import REALS, SHARES, Range
+from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
 
 # ─ independent examples ───────────────────────────────────────────────────────────────────────
 
@@ -31,29 +35,46 @@ def mean(values: Tensor, index: Tensor, within: Range = REALS, **where: str | fl
     return Row(_outcomes(values, _distinct(index), within), where=where)
 
 
-def quantile(values: Tensor, index: Tensor, level: float, **where: str | float) -> Row:
-    """The quantile of values (N,) at a level in [0, 1]; for pairs, index (N,) is their source."""
-    return Row(_outcomes(values, index, REALS), level=level, where=where)
+def mean_distance(values: Tensor, index: Tensor, **where: str | float) -> Row:
+    """The mean of distances (N,) >= 0 of the examples index (N,); infinite if one of them is."""
+    outcomes = _outcomes(values, _distinct(index), MAGNITUDES, may_be_infinite=True)
+    return Row(outcomes, where=where)
 
 
-# ─ pairs ──────────────────────────────────────────────────────────────────────────────────────
+def quantile(values: Tensor, units: Tensor | Judged, level: float, **where: str | float) -> Row:
+    """The quantile of values (N,), which may be infinite, at a level in [0, 1].
+
+    units is the index (N,) of the examples, for pairs of their sources; or the judged columns of
+    the pairs, which name sources and targets.
+    """
+    source, target = _units(units)
+    outcomes = _outcomes(values, source, REALS, may_be_infinite=True)
+    second = None if target is None else replace(outcomes, index=target.long().cpu())
+    return Row(replace(outcomes, second=second), level=level, where=where)
+
+
+# ─ pairs ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def mean_of_pairs(
-    values: Tensor, source: Tensor, within: Range = REALS, **where: str | float
+    values: Tensor, units: Tensor | Judged, within: Range = REALS, **where: str | float
 ) -> Row:
-    """The mean of values (P,) over pairs, with an outcome for each source."""
-    return mean(*by_source(values, source), within, **where)
+    """The mean of values (P,) over pairs, with an outcome for each source and each target.
+
+    units are the judged columns of the pairs, or the source (P,) alone, if targets are given and
+    not drawn.
+    """
+    return _row_of_pairs(values, units, within, None, where)
 
 
-def weighted_share_of_pairs(outcomes: Tensor, source: Tensor, weights: Tensor) -> Row:
-    """The share of pairs with an outcome (P,) bool, weighted (P,), as one outcome per source."""
-    return mean(*by_source(outcomes.double(), source, weights), SHARES)
+def weighted_share_of_pairs(outcomes: Tensor, units: Tensor | Judged, weights: Tensor) -> Row:
+    """The share of pairs with an outcome (P,) bool, weighted (P,), as `mean_of_pairs`."""
+    return _row_of_pairs(outcomes.double(), units, SHARES, weights, {})
 
 
-def share_of_pairs(outcomes: Tensor, source: Tensor, **where: str | float) -> Row:
-    """The share of pairs with an outcome (P,), bool or in [0, 1], as one outcome per source."""
-    return mean_of_pairs(outcomes.double(), source, SHARES, **where)
+def share_of_pairs(outcomes: Tensor, units: Tensor | Judged, **where: str | float) -> Row:
+    """The share of pairs with an outcome (P,), bool or in [0, 1], as `mean_of_pairs`."""
+    return mean_of_pairs(outcomes.double(), units, SHARES, **where)
 
 
 def by_source(
@@ -75,6 +96,34 @@ def by_source(
         0, place, share * (values.double() - mean)
     )
     return mean + len(index) * added, index
+
+
+def _row_of_pairs(
+    values: Tensor,
+    units: Tensor | Judged,
+    within: Range,
+    weights: Tensor | None,
+    where: Mapping[str, str | float],
+) -> Row:
+    source, target = _units(units)
+    outcomes = _outcomes(*by_source(values, source, weights), within)
+    if target is not None:
+        second = _outcomes(*by_source(values, target, weights), within)
+        outcomes = replace(outcomes, second=second)
+    return Row(outcomes, where=where)
+
+
+def _units(units: Tensor | Judged) -> tuple[Tensor, Tensor | None]:
+    """The unit of each pair, and its target where that adds to the chance of the number.
+
+    Targets that are all different vary with the sources, and a single target is given.
+    """
+    if isinstance(units, Tensor):
+        return units, None
+    if not isinstance(units, JudgedPairs):
+        return units.unit, None
+    count = len(units.target.unique())
+    return units.source, units.target if 1 < count < len(units.target) else None
 
 
 # ─ numbers with intervals of their own ────────────────────────────────────────────────────────
@@ -100,16 +149,19 @@ def _distinct(index: Tensor) -> Tensor:
     return index
 
 
-def _outcomes(values: Tensor, index: Tensor, within: Range) -> Outcomes:
+def _outcomes(
+    values: Tensor, index: Tensor, within: Range, *, may_be_infinite: bool = False
+) -> Outcomes:
     if not len(values):
         raise InvspecError(
             "expected at least one example to measure, found none",
             hint="widen the sample, or `among` of the measure",
         )
     exact = values if not values.is_floating_point() else values.double()
-    if not exact.isfinite().all():
+    wrong = exact.isnan() if may_be_infinite else ~exact.isfinite()
+    if wrong.any():
         raise InvspecError(
-            f"{int((~exact.isfinite()).sum())} of {len(exact)} outcomes are infinite or NaN",
+            f"{int(wrong.sum())} of {len(exact)} outcomes are infinite or NaN",
             hint="check that the model's logits are finite",
         )
     return Outcomes(exact.cpu(), index.long().cpu(), within)

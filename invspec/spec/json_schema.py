@@ -37,6 +37,9 @@ def text() -> str:
         _allow_short_forms(schema["$defs"][name]["properties"])
     cells = schema["$defs"]["PublishedTable"]["properties"]["values"]["anyOf"][0]
     cells["additionalProperties"] = {"anyOf": [{"type": ["number", "string"]}, {"type": "object"}]}
+    seeds = schema["properties"]["seeds"]
+    paired = {"type": "object", "properties": {"paired": seeds}, "required": ["paired"]}
+    schema["properties"]["seeds"] = {"anyOf": [seeds, {**paired, "additionalProperties": False}]}
     label = TypeAdapter(Label).json_schema()
     schema["properties"]["scales"] = {
         "type": "object",

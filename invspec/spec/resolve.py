@@ -63,6 +63,7 @@ def _resolve(source: Document) -> Spec:
         written.report,
         source,
         checks=checks,
+        seeds_paired=written.seeds_paired,
     )
 
 

@@ -78,11 +78,17 @@ class Spec:
     source: Document
     options: tuple[str, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    seeds_paired: bool = False
+
+    @property
+    def scale(self) -> str | None:
+        """The name of the scale that it runs at; None for the full size."""
+        return self.options[1] if self.options[:1] == ("--scale",) else None
 
     @property
     def name(self) -> str:
         """The name of its reports: that of its file, then scale, digest of settings, `smoke`."""
-        scale = self.options[1:2] if self.options[:1] == ("--scale",) else ()
+        scale = () if self.scale is None else (self.scale,)
         settings = [_digest(self.settings)] if self.settings else []
         smoke = ["smoke"] if self.is_smoke else []
         return "-".join([Path(self.source.name).stem, *scale, *settings, *smoke])

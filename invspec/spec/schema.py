@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from invspec.kinds import Sample
 from invspec.registry import messages
@@ -157,7 +158,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
 class Written(Section):
-    """A spec as its author wrote it."""
+    """A spec as its author wrote it.
+
+    `seeds` is a list, or `{paired: [0, 1]}`: then nets that differ only in their defence, which
+    start from the same weights and see the images in the same order, are paired seed by seed.
+    """
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
@@ -173,6 +178,21 @@ class Written(Section):
     claims: tuple[Claim, ...] = ()
     report: tuple[Layout, ...] = ()
     scales: dict[Label, dict[str, Any]] = Field(default={})
+    seeds_paired: SkipJsonSchema[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paired_seeds(cls, values: Any) -> Any:
+        """Write `seeds: {paired: [0, 1]}` as a list and a flag, which has no key of its own."""
+        if not isinstance(values, dict):
+            return values
+        keys = cast(dict[str, Any], values)
+        if "seeds_paired" in keys:
+            raise ValueError("expected seeds: {paired: [...]}, found the key seeds_paired")
+        seeds = keys.get("seeds")
+        if not isinstance(seeds, dict) or list(cast(dict[str, Any], seeds)) != ["paired"]:
+            return keys
+        return {**keys, "seeds": seeds["paired"], "seeds_paired": True}
 
     @field_validator("seeds")
     @classmethod

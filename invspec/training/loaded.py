@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, Literal, cast
 
 from invspec.kinds import Defence
 from invspec.registry.methods import make
@@ -10,6 +10,8 @@ from invspec.registry.methods import make
 
 class LoadedWeights(Defence):
     """Base class of defences that read the weights of a net from a file."""
+
+    weights_from: ClassVar[Literal["trained", "initial", "published"]] = "published"
 
     # the file may be large, far away or missing, so a smoke run uses another defence
     def smoke(self) -> Defence:  # pyright: ignore[reportIncompatibleMethodOverride]

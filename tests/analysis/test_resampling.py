@@ -2,14 +2,15 @@
 
 import math
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, t
 
-from invspec.analysis.resampling import Repeats, Resampler, weighted_quantile
+from invspec.analysis.resampling import Repeats, Resampler, quantile, weighted_quantile
 from invspec.errors import InvspecError
-from invspec.ops.types import SHARES
+from invspec.ops.types import MAGNITUDES, REALS, SHARES
 
 
 def coin(rng, n, p):
@@ -25,25 +26,20 @@ def test_the_spread_of_a_mean_is_its_standard_error():
     assert mean.replicates.std() == pytest.approx(each.std() / math.sqrt(1001), rel=0.04)
 
 
-def test_the_spread_over_seeds_is_unbiased():
-    values = np.array([0.1, 0.4, 0.2, 0.5])
-    mean = Resampler(20_000).means([[v] for v in values], [[0]] * 4)
-    assert mean.point == pytest.approx(0.3)
-    assert mean.replicates.std() == pytest.approx(values.std(ddof=1) / 2, rel=0.02)
-
-
-def test_two_seeds_span_their_own_interval():
-    mean = Resampler().means([[0.2], [0.6]], [[0], [0]])
-    assert mean.interval() == pytest.approx((0.2, 0.6), abs=1e-3)
-
-
-def test_seeds_and_examples_both_add_to_the_spread():
+def test_outcomes_of_the_same_examples_are_averaged_over_seeds():
     rng, n = np.random.default_rng(0), 500
     each = [coin(rng, n, p) for p in (0.3, 0.5, 0.7)]
-    spread = Resampler(8000).means(each, [np.arange(n)] * 3).replicates.std()
-    over_seeds = np.std([one.mean() for one in each], ddof=1) / math.sqrt(3)
+    several = Resampler(8000).means(each, [np.arange(n)] * 3)
+    assert several.point == pytest.approx(np.mean(each))
     over_examples = np.mean(each, axis=0).std() / math.sqrt(n)
-    assert spread == pytest.approx(math.hypot(over_seeds, over_examples), rel=0.05)
+    assert several.replicates.std() == pytest.approx(over_examples, rel=0.05)
+
+
+def test_seeds_with_examples_of_their_own_are_averaged_as_well():
+    rng, n = np.random.default_rng(0), 500
+    each, index = [coin(rng, n, 0.5) for _ in range(2)], [np.arange(n), n + np.arange(n)]
+    several = Resampler(8000).means(each, index)
+    assert several.replicates.std() == pytest.approx(0.5 / math.sqrt(2 * n), rel=0.05)
 
 
 def test_the_interval_of_a_difference_covers_the_truth_as_often_as_it_says():
@@ -78,20 +74,12 @@ def test_samples_that_overlap_are_paired_where_they_do():
     )
 
 
-def test_the_same_seed_weighs_alike_wherever_it_appears():
-    values = {0: 0.1, 3: 0.9, 5: 0.4}
-    resampler = Resampler()
-    a = resampler.means([[values[s]] for s in (0, 3, 5)], [[0]] * 3, seeds=(0, 3, 5))
-    b = resampler.means([[values[s]] for s in (5, 0, 3)], [[0]] * 3, seeds=(5, 0, 3))
-    np.testing.assert_allclose(a.replicates, b.replicates, atol=1e-12)
-
-
 def test_order_of_examples_and_of_calls_changes_nothing():
     rng, index = np.random.default_rng(0), np.arange(700)
     a, b = coin(rng, 700, 0.4), coin(rng, 700, 0.6)
     forth = [Resampler().means([a], [index]), Resampler().means([b], [index[:]])]
     back = [Resampler().means([b[::-1]], [index[::-1]]), Resampler().means([a], [index])]
-    at_once = Resampler().all_means([Repeats([a], [index], [0]), Repeats([b], [index], [0])])
+    at_once = Resampler().all_means([Repeats([a], [index]), Repeats([b], [index])])
     for one, two, three in zip(forth, reversed(back), at_once, strict=True):
         assert (
             one.replicates == two.replicates
@@ -107,10 +95,30 @@ def test_another_seed_draws_other_replicates():
     ).any()
 
 
-def test_one_example_is_enough_and_none_is_refused():
-    assert Resampler(50).means([[2.0]], [[3]]).interval() == (2, 2)
+@pytest.mark.parametrize("within", [REALS, MAGNITUDES, SHARES])
+def test_a_measured_value_of_one_unit_tells_nothing(within):
+    mean = Resampler().means([[0.4]], [[3]], within=within)
+    assert (mean.point, *mean.interval()) == (0.4, *within)
+
+
+def test_a_mean_of_no_example_is_refused():
     with pytest.raises(InvspecError, match="zero examples"):
         Resampler(50).means([[]], [[]])
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_few_measured_values_have_the_width_of_a_t_interval(n):
+    values = np.arange(n) / 1.0
+    low, high = Resampler(20_000).means([values], [np.arange(n)]).interval()
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    # the mean of few Exp(1) weights is not normal
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 0.999, 1.0])
+def test_sources_that_all_have_one_share_leave_doubt(value):
+    low, high = Resampler().means([np.full(8, value)], [np.arange(8)], within=SHARES).interval()
+    assert high - low > 0.1
 
 
 def test_no_numbers_have_no_means():
@@ -122,7 +130,7 @@ def test_five_hundred_cells_take_seconds():
     import time
 
     rng = np.random.default_rng(0)
-    cells = [Repeats([coin(rng, 10_000, 0.5)], [np.arange(10_000)], [0]) for _ in range(500)]
+    cells = [Repeats([coin(rng, 10_000, 0.5)], [np.arange(10_000)]) for _ in range(500)]
     start = time.perf_counter()
     Resampler().all_means(cells)
     assert time.perf_counter() - start < 10
@@ -158,7 +166,7 @@ def test_a_share_has_the_interval_of_jeffreys():
 def test_outcomes_that_never_differ_leave_the_difference_open_as_far_as_their_number_does():
     widths = []
     for n in (8, 1000):
-        one, other = (Repeats([np.ones(n)], [np.arange(n)], [0], name, SHARES) for name in (1, 2))
+        one, other = (Repeats([np.ones(n, bool)], [np.arange(n)], name, SHARES) for name in (1, 2))
         difference = operator.sub(*Resampler().all_means([one, other]))
         low, high = difference.interval()
         assert low < 0 < high
@@ -177,7 +185,7 @@ def test_differences_of_answers_that_never_vary_leave_doubt_on_either_side(outco
 
 
 def test_measurements_that_never_vary_are_certain():
-    """Only counts have half examples: distances that are all 0 are not a share of 0."""
+    """Only shares have half examples: distances that are all 0 are not a share of 0."""
     mean = Resampler().means([np.zeros(20)], [np.arange(20)], within=(0.0, math.inf))
     assert mean.interval() == (0, 0)
 
@@ -206,7 +214,7 @@ def test_a_weight_draws_the_quantile_to_its_value():
 
 def test_the_spread_of_a_median_is_its_standard_error():
     values, n = np.random.default_rng(0).normal(size=2000), 2000
-    median = Resampler().quantile(Repeats([values], [np.arange(n)], [0], level=0.5))
+    median = Resampler().quantile(Repeats([values], [np.arange(n)], level=0.5))
     # of n normal values sqrt(pi / 2n); a single sample knows its density at the median to 10 %
     assert median.replicates.std() == pytest.approx(math.sqrt(math.pi / 2 / n), rel=0.2)
 
@@ -215,7 +223,7 @@ def test_medians_of_the_same_examples_are_paired():
     rng, n = np.random.default_rng(0), 500
     values = rng.normal(size=n)
     first, second = (
-        Resampler().quantile(Repeats([v], [np.arange(n)], [0], level=0.5))
+        Resampler().quantile(Repeats([v], [np.arange(n)], level=0.5))
         for v in (values, values + 0.1)
     )
     assert (first - second).interval() == pytest.approx((-0.1, -0.1))
@@ -225,10 +233,75 @@ def test_a_median_over_pairs_varies_with_their_sources():
     rng = np.random.default_rng(0)
     values = rng.normal(size=100)
     repeats = (
-        Repeats([values], [np.arange(100)], [0], level=0.5),
-        Repeats([values.repeat(9)], [np.arange(100).repeat(9)], [0], level=0.5),
-        Repeats([values.repeat(9)], [np.arange(900)], [0], level=0.5),
+        Repeats([values], [np.arange(100)], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(100).repeat(9)], level=0.5),
+        Repeats([values.repeat(9)], [np.arange(900)], level=0.5),
     )
     alone, copies, apart = (Resampler().quantile(number).replicates.std() for number in repeats)
     assert copies == pytest.approx(alone, rel=0.2)
     assert apart < 0.6 * copies
+
+
+# ─ pairs ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def crossed(rng, sources, targets, spread=(1.0, 1.0, 1.0)):
+    """Values of all pairs, with the effects of source, target and pair, by source and by target."""
+    values = (
+        spread[0] * rng.normal(size=(sources, 1))
+        + spread[1] * rng.normal(size=(1, targets))
+        + spread[2] * rng.normal(size=(sources, targets))
+    )
+    by_target = Repeats([values.mean(0)], [np.arange(targets)])
+    return Repeats([values.mean(1)], [np.arange(sources)], second=by_target)
+
+
+@pytest.mark.parametrize("spread", [(1, 0, 0), (0, 1, 0), (1, 1, 0)])
+def test_a_mean_over_pairs_varies_with_sources_and_targets(spread):
+    (mean,) = Resampler(8000).all_means([crossed(np.random.default_rng(0), 200, 200, spread)])
+    expected = math.sqrt((spread[0] + spread[1]) / 200)
+    assert mean.replicates.std() == pytest.approx(expected, rel=0.15)
+
+
+def test_weights_of_targets_are_drawn_apart_from_those_of_sources():
+    values, index = [np.random.default_rng(0).normal(size=50)], [np.arange(50)]
+    alone = Repeats(values, index)
+    crossed_with_itself = Repeats(values, index, second=Repeats(values, index))
+    one, both = Resampler(8000).all_means([alone, crossed_with_itself])
+    assert both.replicates.std() == pytest.approx(math.sqrt(2) * one.replicates.std(), rel=0.05)
+
+
+def test_a_quantile_over_pairs_varies_with_its_targets():
+    values = np.random.default_rng(0).normal(size=(1, 60)).repeat(60, 0).ravel()
+    source, target = np.arange(60).repeat(60), np.tile(np.arange(60), 60)
+    fixed = Repeats([values], [source], level=0.5)
+    drawn = replace(fixed, second=Repeats([values], [target], level=0.5))
+    assert Resampler().quantile(drawn).replicates.std() > 0.1
+    assert Resampler().quantile(fixed).replicates.std() < 0.02
+
+
+# ─ infinite values ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "expected"),
+    [
+        ([1, 2, np.inf], 0.5, 2),
+        ([1, np.inf, np.inf], 0.5, np.inf),
+        ([1, 2, np.inf, np.inf], 0.5, np.inf),
+        ([1, 2, 3, np.inf], 1 / 3, 2),
+        ([np.inf], 0.5, np.inf),
+        ([1, 2, 3, 4], 0.3, 1.9),
+    ],
+)
+def test_a_quantile_beside_an_infinite_value_is_infinite(values, level, expected):
+    assert quantile(np.array(values, dtype=float), level) == pytest.approx(expected)
+
+
+def test_replicates_of_a_median_reach_infinity_where_failures_may_be_half():
+    values = np.where(np.arange(100) < 55, np.arange(100), np.inf)
+    median = Resampler().quantile(Repeats([values], [np.arange(100)], level=0.5))
+    low, high = median.interval()
+    assert median.point == 49.5
+    assert 35 < low < 49.5
+    assert high == math.inf

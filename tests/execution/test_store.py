@@ -40,6 +40,7 @@ ROWS = (
     Row(interval=OWN, where={"angle": 30.0, "side": "left"}),
     Row(Outcomes(torch.tensor([True, False]), INDEX, (0.0, 1.0)), where={"side": "right"}),
     Row(Outcomes(torch.tensor([0.1, 2.0], dtype=torch.float64), INDEX), level=0.5),
+    Row(Outcomes(torch.tensor([0.5]), INDEX[:1], second=Outcomes(torch.tensor([0.5]), INDEX[1:]))),
     Row(Outcomes(torch.tensor([-1]), INDEX[:1], (-1.0, float("inf"))), interval=OWN),
 )
 SCORED = Artifact({"matrix": torch.tensor([[0.0, 1.0]])}, ROWS)
@@ -66,6 +67,7 @@ def test_rows_measured_on_the_same_examples_share_an_index(filled):
     assert [name for name in sorted(names) if name.endswith("index")] == [
         "row.1.index",
         "row.3.index",
+        "row.3.second.index",
     ]
 
 

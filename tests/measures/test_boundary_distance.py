@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -56,25 +57,44 @@ L2 = examples({"norm": "l2"})
 @pytest.mark.parametrize(
     ("norm", "unit"), [("linf", 0.1), ("l2", 0.1 * 1.5**0.5), ("l1", 0.2), ("l0", None)]
 )
-def test_the_mean_covers_correct_examples_that_were_found_in_the_attacks_norm(
+def test_without_failures_the_mean_covers_correct_examples_in_the_attacks_norm(
     norm: Any, unit: float | None
 ) -> None:
     expected = 3.0 if unit is None else 2.5 * unit
-    assert value(BoundaryDistance(), examples({"norm": norm})) == pytest.approx(expected, rel=1e-5)
-    assert value(BoundaryDistance(norm=norm), L2) == pytest.approx(expected, rel=1e-5)
+    found = BoundaryDistance(failures="omit")
+    assert value(found, examples({"norm": norm})) == pytest.approx(expected, rel=1e-5)
+    found = BoundaryDistance(norm=norm, failures="omit")
+    assert value(found, L2) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_mean_keeps_its_examples_for_pairing() -> None:
-    score = BoundaryDistance(norm="linf").score(nn.Identity(), L2)
+    score = BoundaryDistance(norm="linf", failures="omit").score(nn.Identity(), L2)
     assert index(score).tolist() == [10, 11, 12, 13]
     torch.testing.assert_close(outcomes(score), torch.tensor([0.1, 0.2, 0.3, 0.4]))
     (row,) = shown(score)
-    assert 0.1 < row.low < row.value < row.high < 0.4
+    assert 0 < row.low < row.value < row.high < 0.5
 
 
-def test_the_median_lies_halfway_between_the_middle_two() -> None:
+def test_one_failure_makes_the_mean_infinite() -> None:
+    (row,) = shown(BoundaryDistance(norm="linf").score(nn.Identity(), L2))
+    assert (row.value, row.low, row.high, row.n) == (math.inf, math.inf, math.inf, 5)
+
+
+def test_the_median_counts_failures_as_furthest() -> None:
     (row,) = shown(MedianBoundaryDistance(norm="linf").score(nn.Identity(), L2))
+    assert (row.value, row.n, row.low) == pytest.approx((0.3, 5, 0.1))
+    assert row.high == math.inf
+
+
+def test_without_failures_the_median_lies_halfway_between_the_middle_two() -> None:
+    median = MedianBoundaryDistance(norm="linf", failures="omit")
+    (row,) = shown(median.score(nn.Identity(), L2))
     assert (row.value, row.n, row.low, row.high) == pytest.approx((0.25, 4, 0.1, 0.4))
+
+
+def test_the_median_is_infinite_where_most_attacks_failed() -> None:
+    attacked = examples({"norm": "linf"}, [1, 0, 0, 0, 0, 0, 1, 2])
+    assert value(MedianBoundaryDistance(), attacked) == math.inf
 
 
 def test_failures_are_a_share_of_the_correct_ones() -> None:
@@ -85,7 +105,7 @@ def test_failures_are_a_share_of_the_correct_ones() -> None:
 
 
 def test_with_all_examples_misclassified_ones_are_at_distance_0() -> None:
-    every = BoundaryDistance(among="all", norm="linf")
+    every = BoundaryDistance(among="all", norm="linf", failures="omit")
     assert value(every, L2) == pytest.approx(sum([0.1, 0.2, 0.3, 0.4, 0, 0, 0]) / 7)
     assert value(BoundaryFailures(among="all"), L2) == pytest.approx(1 / 8)
     assert BoundaryDistance().smoke().among == "all"
@@ -95,7 +115,7 @@ def test_a_pixel_that_differs_in_the_last_bit_has_not_moved() -> None:
     attacked = examples({})
     nudged = torch.nextafter(attacked.x_adv, torch.tensor(2.0))
     one_bit_off = Examples(attacked.clean, attacked.judged, {"x_adv": nudged}, {})
-    assert value(BoundaryDistance(norm="l0"), one_bit_off) == 3
+    assert value(BoundaryDistance(norm="l0", failures="omit"), one_bit_off) == 3
 
 
 def test_images_are_read_in_batches_and_in_their_order() -> None:

@@ -45,17 +45,16 @@ def test_a_table_has_the_summary_of_its_measure(tables):
     )
 
 
-def test_several_seeds_have_the_crossed_bootstrap_interval(tables):
+def test_several_seeds_have_an_interval_wider_than_that_of_their_examples(tables):
     def outcomes(coords):
         return np.arange(100) < (60 if coords["seed"] else 50)
 
     number = tables(by=outcomes)[0].lines[0].numbers[0]
     each = [np.arange(100) < right for right in (50, 60)]
-    expected = Resampler().means(each, [np.arange(100)] * 2, within=SHARES)
-    # Half an example of each outcome is drawn for each number anew.
-    own_draws = 0.01
+    low, high = Resampler().means(each, [np.arange(100)] * 2, within=SHARES).interval()
     assert number.value == pytest.approx(0.55)
-    assert (number.low, number.high) == pytest.approx(expected.interval(), abs=own_draws)
+    assert number.low < low - 0.02
+    assert number.high > high + 0.02
     assert (number.n, number.seeds, number.is_partial) == (100, 2, False)
 
 

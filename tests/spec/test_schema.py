@@ -54,6 +54,26 @@ def test_a_bool_is_needed_where_one_is_meant(part: str, key: str) -> None:
         written(**{part: {"pgd": {key: 1}}})
 
 
+@pytest.mark.parametrize("seeds", [[0, 1], [3], [5, 2, 9]])
+def test_seeds_may_be_declared_as_paired(seeds: list[int]) -> None:
+    paired, plain = written(seeds={"paired": seeds}), written(seeds=seeds)
+    assert (paired.seeds, paired.seeds_paired) == (tuple(seeds), True)
+    assert (plain.seeds, plain.seeds_paired) == (tuple(seeds), False)
+
+
+@pytest.mark.parametrize(
+    "seeds", [{"pared": [0]}, {"paired": [0], "values": [1]}, {"paired": [0, 0]}]
+)
+def test_paired_seeds_are_a_list_of_distinct_seeds_and_nothing_else(seeds: object) -> None:
+    with pytest.raises(ValidationError, match="seeds"):
+        written(seeds=seeds)
+
+
+def test_seeds_paired_is_no_key_of_a_spec() -> None:
+    with pytest.raises(ValidationError, match=r"seeds: \{paired"):
+        written(seeds_paired=True)
+
+
 def test_seeds_default_to_0_and_are_distinct_whole_numbers() -> None:
     assert written().seeds == (0,)
     assert written(seeds=[0, 2**31 - 1]).seeds == (0, 2**31 - 1)
