@@ -58,7 +58,7 @@ def test_paired_seeds_are_a_list_of_distinct_seeds_and_nothing_else(seeds: objec
 
 
 def test_seeds_paired_is_no_key_of_a_spec() -> None:
-    with pytest.raises(ValidationError, match="seeds: {paired"):
+    with pytest.raises(ValidationError, match=r"seeds: \{paired"):
         written(seeds_paired=True)
 
 
