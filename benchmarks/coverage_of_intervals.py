@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from invspec.analysis.estimator import Estimator
 from invspec.analysis.readings import Group, Reading
 from invspec.analysis.significance import LEVEL, holm, p_value
 from invspec.data import JudgedPairs, Row
-from invspec.kinds import Sample
+from invspec.kinds import Attack, Measure, Sample
 from invspec.plan.cells import Cell
 from invspec.registry.methods import make
 from invspec.scoring.rows import share, share_of_pairs
@@ -85,7 +85,11 @@ def tables(trials: int) -> Iterator[tuple[str, Iterator[tuple[str, ...]]]]:
     yield (
         "share of pairs, spread of sources and targets: sources x targets | spread | coverage",
         (
-            (f"{sources} x {targets}", f"{spread}", *rates(pairs(sources, targets, spread, trials)))
+            (
+                f"{sources} x {targets}",
+                f"{spread}",
+                *rates([pairs(sources, targets, spread, trials)]),
+            )
             for sources, targets, spread in (
                 (10, 10, (1.0, 0.0)),
                 (50, 10, (1.0, 0.0)),
@@ -151,9 +155,7 @@ def null_claims(seeds: int, sigma: float, trials: int) -> tuple[float, float]:
     return repeated(trial, trials)
 
 
-def pairs(
-    sources: int, targets: int, spread: tuple[float, float], trials: int
-) -> tuple[float, ...]:
+def pairs(sources: int, targets: int, spread: tuple[float, float], trials: int) -> float:
     """How often the interval of a share of all pairs of drawn sources and targets covers it."""
     draws = np.random.default_rng(1).normal(size=1_000_000)
     truth = expit(0.4 + np.hypot(*spread) * draws).mean()
@@ -161,21 +163,22 @@ def pairs(
     columns = {column.name: index for column in fields(JudgedPairs)}
     judged = JudgedPairs(**{**columns, "target": torch.arange(targets).repeat(sources)})
 
-    def trial(rng: Rng) -> tuple[bool, ...]:
+    def trial(rng: Rng) -> tuple[bool, bool]:
         scores = spread[0] * rng.normal(size=(sources, 1)) + spread[1] * rng.normal(
             size=(1, targets)
         )
         hits = rng.random((sources, targets)) < expit(0.4 + scores)
         row = share_of_pairs(torch.from_numpy(hits.ravel()), judged)
         low, high = Estimator().estimate(group(0, 0, [row])).interval()
-        return (low <= truth <= high,)
+        return low <= truth <= high, low > truth
 
-    return repeated(trial, trials)
+    return repeated(trial, trials)[0]
 
 
-def repeated(trial: Callable[[Rng], tuple[bool, ...]], trials: int) -> tuple[float, ...]:
+def repeated(trial: Callable[[Rng], tuple[bool, bool]], trials: int) -> tuple[float, float]:
     outcomes = [trial(np.random.default_rng(seed)) for seed in range(trials)]
-    return tuple(float(share) for share in np.mean(outcomes, axis=0))
+    first, second = np.mean(outcomes, axis=0).tolist()
+    return first, second
 
 
 # ─ simulated reports ──────────────────────────────────────────────────────────────────────────────
@@ -223,7 +226,7 @@ def group(net: int, setting: int, rows: Sequence[Row]) -> Group:
     """The readings of a number, one for each seed."""
     coords: dict[str, str | int | float] = {"measure": "accuracy", "net": net, "setting": setting}
     readings = tuple(
-        Reading(Cell(where, score_of(net, setting, seed)), where, row)
+        Reading(Cell(where, score_of(net, setting, seed), ()), where, row)
         for seed, row in enumerate(rows)
         for where in [{**coords, "seed": seed}]
     )
@@ -238,9 +241,9 @@ def score_of(net: int, setting: int, seed: int) -> Score:
         "model": make("model", "linear", {}),
         "defence": make("defence", "standard", {"lr": 0.01 * (net + 1)}),
     }
-    attack = make("attack", "pgd", {"eps": 0.01 * (setting + 1)})
+    attack = cast(Attack, make("attack", "pgd", {"eps": 0.01 * (setting + 1)}))
     perturb = Perturb(Train(**made, seed=seed), attack, Sample(), (0, EXAMPLES))
-    return Score(make("measure", "accuracy", {}), ((perturb,),))
+    return Score(cast(Measure, make("measure", "accuracy", {})), ((perturb,),))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from invspec.kinds import Method, Sample, plain
 from invspec.registry import cards
 from invspec.registry.cards import Kind, card, names
 from invspec.registry.methods import resolve
-from invspec.tasks import Perturb, Score, Task, Train, key
+from invspec.tasks import Examine, Perturb, Score, Task, Train, key
 
-TASKS: dict[str, type[Task]] = {cls.__name__: cls for cls in (Train, Perturb, Score)}
+TASKS: dict[str, type[Task]] = {cls.__name__: cls for cls in (Train, Perturb, Score, Examine)}
 
 
 class Unknown(InvspecError):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,9 +38,10 @@ from invspec.execution.threads import own_threads
 from invspec.ops.norms import size
 from invspec.perform import dispatch
 from invspec.perform.judge import judge
+from invspec.perform.promises import Subject
 from invspec.perform.proxies import deployed
 from invspec.perform.samples import chosen
-from invspec.tasks import Perturb, Score, Task, Train, key, needs, verb
+from invspec.tasks import Examine, Perturb, Score, Task, Train, key, needs, verb
 
 # A prediction may change where the two largest probabilities are as close.
 TIE = 1e-3
@@ -110,6 +111,8 @@ class Judge:
                     yield from self._columns(task)
                 case Score():
                     yield from self._rows(task)
+                case Examine():
+                    yield from self._finding(task)
         except InvspecError:
             raise
         # forged files can make any step fail
@@ -161,6 +164,15 @@ class Judge:
         for name, tensor in expected.items():
             yield from unequal_tensors(name, tensor, tensors[name])
 
+    # ─ examinations ─
+
+    def _finding(self, task: Examine) -> Iterator[str]:
+        again = dispatch.perform(task, self.runtime).finding
+        stored = self.store.load(task).finding
+        assert again is not None, "an examination without a finding"
+        assert stored is not None, "a stored examination without a finding"
+        yield from unequal("finding.json", asdict(again), asdict(stored))
+
 
 class _Differences:
     """Counts the examples that differ, by sentence."""
@@ -185,7 +197,7 @@ def _judged_differences(
     """The columns of a batch that the net judges otherwise, with the numbers of examples."""
     x_adv = stored["x_adv"].to(batch.x.device)
     passes = {name: stored[name] for name in ("forwards", "backwards")}
-    again = judge(net, batch, Perturbed(x_adv, **passes))
+    again = judge(net, batch, Perturbed(x_adv, **passes), Subject.of(task.train))
     for name in again:
         if name in KEPT:
             continue
@@ -204,11 +216,13 @@ def _other_labels(net: nn.Module, x: Tensor, stored: Tensor, again: Tensor) -> i
     """How many labels are wrong, beyond ties that another machine may round otherwise."""
     if not len(at := torch.nonzero(stored != again).squeeze(1)):
         return 0
-    probs = net(x).softmax(1).cpu()[at]
+    logits = net(x).cpu()[at]
     labels = stored[at].long()
-    known = (labels >= 0) & (labels < probs.shape[1])
-    probability = probs.gather(1, labels.clamp(0, probs.shape[1] - 1)[:, None]).squeeze(1)
-    return int((~known | (probability < probs.amax(1) - TIE)).sum())
+    known = (labels >= 0) & (labels < logits.shape[1])
+    own = logits.gather(1, labels.clamp(0, logits.shape[1] - 1)[:, None]).squeeze(1)
+    largest = logits.amax(1)
+    # relative to the size of the logits, as rounding is
+    return int((~known | (own < largest - TIE * logits.abs().amax(1))).sum())
 
 
 def _outside(batch: Batch, x_adv: Tensor, task: Perturb) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ from invspec.data import Batch, Examples, Finding, Perturbed, judged_from
 from invspec.kinds import plain
 from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
+from invspec.perform.promises import Subject
 from invspec.perform.proxies import Padded, deployed
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
@@ -48,7 +49,8 @@ def _clean(task: Examine, net: Padded, runtime: Runtime) -> Examples:
     """Clean images of the sample, judged as the identity attack leaves them."""
     sample = chosen(task.train.dataset, task.sample)
     clean = sample.take(_spread(len(sample), task.images)).to(runtime.device)
-    judged = [_unchanged(net, batch) for batch in clean.batches(runtime.batch_size)]
+    subject = Subject.of(task.train)
+    judged = [_unchanged(net, batch, subject) for batch in clean.batches(runtime.batch_size)]
     tensors = {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
     return Examples(clean, judged_from(tensors), tensors)
 
@@ -59,5 +61,5 @@ def _spread(total: int, count: int) -> Tensor:
     return torch.arange(count) * total // max(count, 1)
 
 
-def _unchanged(net: Padded, batch: Batch) -> dict[str, Tensor]:
-    return judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0))
+def _unchanged(net: Padded, batch: Batch, subject: Subject) -> dict[str, Tensor]:
+    return judge(net, batch, Perturbed.costing(batch.x, forwards=0, backwards=0), subject)

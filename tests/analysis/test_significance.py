@@ -88,8 +88,8 @@ def test_where_examples_vary_more_images_decide():
 
 def test_where_both_vary_both_are_needed():
     found = need(estimate(0.05, 0.05, 0.05, 10), ABOVE_0, seeds=3, images=100)
-    assert found.seeds > 3
-    assert found.images > 300
+    assert (found.seeds or 0) > 3
+    assert (found.images or 0) > 300
 
 
 @pytest.mark.parametrize("point", [0.0, 1e-7, math.nan])

@@ -17,6 +17,7 @@ from invspec.datasets.digits import Digits
 from invspec.kinds import Attack, Check
 from invspec.ops.draws import PerExample, Stream
 from invspec.perform.judge import judge
+from invspec.perform.promises import Subject
 from invspec.perform.proxies import Padded
 from invspec.registry.cards import names
 from invspec.registry.methods import make
@@ -73,7 +74,7 @@ def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
     """The images of a split, attacked and judged."""
     (batch,) = split.batches(len(split))
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
-    tensors = judge(model, batch, perturbed)
+    tensors = judge(model, batch, perturbed, Subject("net", "digits", 10))
     return Examples(split, judged_from(tensors), tensors)
 
 

@@ -13,6 +13,7 @@ from invspec.data import Batch, Examples, Finding, Perturbed, TensorSplit, judge
 from invspec.kinds import Attack, Check
 from invspec.ops.draws import PerExample
 from invspec.perform.judge import judge
+from invspec.perform.promises import Subject
 from invspec.registry.cards import names
 from invspec.registry.methods import make
 
@@ -39,7 +40,7 @@ def examples(model: nn.Module, attack: Attack | None, device: str = "cpu") -> Ex
     y[::5] = (y[::5] + 1) % 4
     clean = TensorSplit(x, y, index=torch.arange(N) + 7).to(device)
     (batch,) = clean.batches(N)
-    columns = judge(model, batch, _perturbed(model, batch, attack))
+    columns = judge(model, batch, _perturbed(model, batch, attack), Subject("net", "noise", 4))
     settings = attack.model_dump() if attack else {}
     return Examples(clean, judged_from(columns), columns, settings)
 

@@ -49,6 +49,8 @@ class Attribute(Body):
 class Masked(Body):
     """A causal mask of -inf in a buffer."""
 
+    mask: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mask", torch.full((4, 4), float("-inf")).triu(1))
@@ -126,7 +128,7 @@ class Own(Model):
     """One of these nets."""
 
     nets: ClassVar[dict[str, Callable[[], nn.Module]]] = {
-        one.__name__: one for one in (Attribute, Masked, Unknown, Lazy, Drawn, Running, Noted)
+        kind.__name__: kind for kind in (Attribute, Masked, Unknown, Lazy, Drawn, Running, Noted)
     } | {"Spoiled": Spoiled}
     net: str
 

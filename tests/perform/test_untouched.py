@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def net() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval().requires_grad_(False)
 
 
-CHANGES: dict[str, tuple[Callable[[nn.Sequential], object], str]] = {
+CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "weight": (lambda net: net[0].weight.add_(1e-3), "0.weight"),
     "weight by its data": (lambda net: net[0].weight.data.mul_(1.001), "0.weight"),
     "sign of a zero": (lambda net: net[0].bias.mul_(-1.0), "0.bias"),
@@ -33,9 +34,7 @@ CHANGES: dict[str, tuple[Callable[[nn.Sequential], object], str]] = {
 
 
 @pytest.mark.parametrize(("change", "name"), CHANGES.values(), ids=CHANGES)
-def test_every_kind_of_change_is_noticed(
-    change: Callable[[nn.Sequential], object], name: str
-) -> None:
+def test_every_kind_of_change_is_noticed(change: Callable[[Any], object], name: str) -> None:
     changed = net()
     with pytest.raises(Changed, match="Mine changed the net") as caught, untouched(changed, "Mine"):
         change(changed)
@@ -52,7 +51,7 @@ def test_a_net_that_is_put_back_is_untouched() -> None:
 
 
 def test_what_a_net_itself_changes_may_change() -> None:
-    counting = net()
+    counting: Any = net()
     with untouched(counting, "Mine", may_change={"1.running_mean"}):
         counting[1].running_mean.add_(1)
 
