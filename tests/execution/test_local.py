@@ -117,11 +117,12 @@ def test_a_worker_that_dies_costs_its_task_a_retry(crowd):
     _, happened, goals = crowd
     task = goals["once"].of[0][0]
     retried = [event for event in happened if isinstance(event, events.Retried)]
-    (reason,) = [event.reason for event in retried if event.task == task]
+    reason, *later = [event.reason for event in retried if event.task == task]
     assert reason.startswith("worker cpu#")
     assert reason.endswith(" was killed by signal 9")
     assert outcome(happened)[task] == outcome(happened)[goals["once"]] == "Done"
-    assert tasks_of(events.Started, happened).count(task) == 2
+    # it may be lost again while it is saved, if its worker's next task is the one that always kills
+    assert tasks_of(events.Started, happened).count(task) == 2 + len(later)
 
 
 def test_a_task_that_always_kills_its_worker_fails_after_two_attempts(crowd):
@@ -210,7 +211,7 @@ def poisoned(folder, **settings):
     marker = str(folder / "marker")
     goals = [perturb(toys.Poisons(number=number, marker=marker)) for number in range(30)]
     happened = run(goals, folder / "store", **settings)
-    assert Path(marker).exists()
+    assert Path(f"{marker}.happened").exists()
     return happened
 
 
