@@ -116,7 +116,10 @@ def _is_in(path: Path, folder: Path | None) -> bool:
 
 
 def files_in(fields: Mapping[str, Any], cls: type) -> dict[str, str]:
-    """SHA-256 of files that the fields of a user's own class name, by field."""
+    """SHA-256 of files that the fields of a user's own class name, by field.
+
+    Not of absolute paths: a method may write there. One that reads such a file overrides `reads`.
+    """
     if not source_of(cls).get("source"):
         return {}
     module = Path(inspect.getfile(cls)).resolve()
@@ -124,13 +127,13 @@ def files_in(fields: Mapping[str, Any], cls: type) -> dict[str, str]:
     named = {
         name: _located(str(value), module.parent, folder)
         for name, value in fields.items()
-        if isinstance(value, str | Path)
+        if isinstance(value, str | Path) and not os.path.isabs(value)
     }
     return {name: digests.sha256(path) for name, path in named.items() if path}
 
 
 def _located(text: str, beside: Path, folder: Path | None) -> Path | None:
-    """The file that a text names: absolute, or beside a module, in its folder or in the data."""
+    """The file that a text names beside a module, in its registered folder or in the data."""
     data = os.environ.get("INVSPEC_DATA")
     for root in (beside, folder, Path(data) if data else None):
         # longer names, and those with a null, are no files

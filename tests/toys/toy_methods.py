@@ -114,7 +114,7 @@ class Breaks(Attack):
 class Dies(Attack):
     """Kill the worker: once, where a marker file can tell, or always."""
 
-    marker: str = Field(default="", description="path of the file that says that it happened")
+    marker: str = Field(default="", description="file that says that it happened")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if not self.marker or not Path(self.marker).exists():
@@ -125,12 +125,9 @@ class Dies(Attack):
 
 
 def happens_now(marker: str) -> bool:
-    """Whether this is the first call with this marker, in any process.
-
-    A file of the very name of a field would be in the key.
-    """
+    """Whether this is the first call with this marker file, in any process."""
     try:
-        Path(f"{marker}.happened").touch(exist_ok=False)
+        Path(marker).touch(exist_ok=False)
     except FileExistsError:
         return False
     return True
@@ -147,7 +144,7 @@ class Poisons(Attack):
 
     number: int = Field(default=0, description="tells tasks from one another")
     healthy: int = Field(default=5, description="tasks of a process before it")
-    marker: str = Field(default="", description="path of the file that says that it happened")
+    marker: str = Field(default="", description="file that says that it happened")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         Poison.performed += 1
@@ -161,7 +158,7 @@ class Poisons(Attack):
 class Freezes(Attack):
     """Stop the process, once: it neither ends nor continues."""
 
-    marker: str = Field(default="", description="path of the file that says that it happened")
+    marker: str = Field(default="", description="file that says that it happened")
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         if happens_now(self.marker):
