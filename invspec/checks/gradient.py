@@ -61,7 +61,8 @@ class Gradient(ImageCheck):
         better = not standing.all() and attack.gradient_loss != "margin"
         return replace(
             finding,
-            reason=f"{finding.reason}; PGD on the margin leaves {counted(standing)} that withstood",
+            reason=f"{finding.reason}, and PGD on the margin leaves {int(standing.sum())} of the"
+            f" {len(standing)} images that withstood the attack",
             hint=OTHER_LOSSES if better else finding.hint,
             survivors=survivors_of(standing),
         )

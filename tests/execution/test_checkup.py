@@ -11,13 +11,20 @@ from invspec.execution import checkup, disk
 @pytest.fixture
 def observations(tmp_path):
     def observed(store=tmp_path):
-        return {f"{observation.subject} {observation.text}": observation for observation in checkup.observe(store)}
+        return {
+            f"{observation.subject} {observation.text}": observation
+            for observation in checkup.observe(store)
+        }
 
     return observed
 
 
 def outcomes(observations, subject):
-    return [observation.outcome for observation in observations.values() if observation.subject == subject]
+    return [
+        observation.outcome
+        for observation in observations.values()
+        if observation.subject == subject
+    ]
 
 
 def test_versions_devices_registry_and_store_are_named(tmp_path, capsys):
