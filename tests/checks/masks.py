@@ -74,7 +74,8 @@ def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
     """The images of a split, attacked and judged."""
     (batch,) = split.batches(len(split))
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
-    tensors = judge(model, batch, perturbed, Subject("net", "digits", 10))
+    classes = model(batch.x[:1]).shape[1]
+    tensors = judge(model, batch, perturbed, Subject("net", "digits", classes))
     return Examples(split, judged_from(tensors), tensors)
 
 
