@@ -16,6 +16,7 @@ import numpy as np
 from invspec.analysis.estimator import Estimator, Summary
 from invspec.analysis.readings import Artifacts, Group, Reading
 from invspec.data import Finding, Interval
+from invspec.kinds import Attack
 from invspec.ops.types import REALS, SHARES
 from invspec.plan.cells import Cell, Examination, Plan
 from invspec.plan.examinations import searches
@@ -243,10 +244,34 @@ def _shifts(reading: Reading, record: Record) -> Shifts:
     opens_both = examination.goal.check.doubts == "everything" and (is_here or examination.attack)
     if opens_both or bound not in ("upper", "lower"):
         return opened
-    survivors = record.finding.survivors if is_here else None
+    survivors = record.finding.survivors if is_here and _is_examined(examination, reading) else None
     if survivors is not None and (least, most) == SHARES:
         opened = -value * (1 - survivors), (1 - value) * (1 - survivors)
     return (opened[0], 0.0) if bound == "upper" else (0.0, opened[1])
+
+
+def _is_examined(examination: Examination, reading: Reading) -> bool:
+    """Whether what a check tried says how far a number may move: not at larger radii than its own.
+
+    Of a sweep, the check examined one value.
+    """
+    if examination.attack is None:
+        return True
+    cell, examined = reading.cell, examination.goal.of[0].attack
+    of = zip(cell.attacks, cell.goal.of, strict=True)
+    return all(
+        _is_no_larger(parts[0].attack, examined)
+        for attacked, parts in of
+        if attacked.label == examination.attack
+    )
+
+
+def _is_no_larger(attack: Attack, examined: Attack) -> bool:
+    name = examined.sweep_field
+    if attack == examined or name is None:
+        return attack == examined
+    most = getattr(examined, name)
+    return getattr(attack, name) <= most and attack.model_copy(update={name: most}) == examined
 
 
 def _value(reading: Reading) -> float:
