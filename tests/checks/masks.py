@@ -71,11 +71,15 @@ def behind(mask: Mask) -> nn.Module:
 
 
 def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
-    """The images of a split, attacked and judged."""
+    """The images of a split, attacked and judged.
+
+    A run refuses logits that are not finite; here they are judged as 0, for the checks to find.
+    """
     (batch,) = split.batches(len(split))
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
+    judged = Masked(model, lambda net, x: net(x).nan_to_num())
     classes = model(batch.x[:1]).shape[1]
-    tensors = judge(model, batch, perturbed, Subject("net", "digits", classes))
+    tensors = judge(judged, batch, perturbed, Subject("net", "digits", classes))
     return Examples(split, judged_from(tensors), tensors)
 
 
