@@ -73,8 +73,9 @@ def behind(mask: Mask) -> nn.Module:
 def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
     """The images of a split, attacked and judged."""
     (batch,) = split.batches(len(split))
+    subject = Subject("net", "digits", model(batch.x[:1]).shape[1])
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
-    tensors = judge(model, batch, perturbed, Subject("net", "digits", 10))
+    tensors = judge(model, batch, perturbed, subject)
     return Examples(split, judged_from(tensors), tensors)
 
 
