@@ -18,9 +18,9 @@ from invspec.analysis.readings import Artifacts, Group, Reading
 from invspec.data import Finding, Interval
 from invspec.ops.types import REALS, SHARES
 from invspec.plan.cells import Cell, Examination, Plan
-from invspec.plan.examinations import attacks_of, searches
+from invspec.plan.examinations import searches
 from invspec.spec.resolved import Spec
-from invspec.tasks import Train
+from invspec.tasks import Score, Train
 
 # by how much numbers may be off: the largest shift down and the largest shift up
 Shifts = tuple[float, float]
@@ -104,13 +104,16 @@ class Health:
 
     def of_reading(self, reading: Reading) -> list[Record]:
         """The failed examinations that put a number in doubt."""
-        goal = reading.cell.goal
-        own = self.failures.get(goal.train, ())
-        of_oracle = self.failures.get(goal.oracle, ()) if goal.oracle else ()
+        cell = reading.cell
+        oracle = cell.goal.oracle
         return [
-            *(record for record in own if _concerns(record, reading.cell, self.spec)),
-            *(record for record in of_oracle if _doubts_everything(record)),
+            *(record for record in self._of(cell.goal.train) if _concerns(record, cell)),
+            *(record for record in self._of(oracle) if _doubts_everything(record)),
+            *(record for net in _sources(cell) for record in self._of(net) if _made(record, cell)),
         ]
+
+    def _of(self, net: Train | None) -> Sequence[Record]:
+        return () if net is None else self.failures.get(net, ())
 
     def shifts(self, group: Group) -> Shifts:
         """By how much the mean over seeds may fall and rise."""
@@ -170,17 +173,54 @@ def _record(examination: Examination, store: Artifacts) -> Record:
 # ─ what a failure is about ────────────────────────────────────────────────────────────────────────
 
 
-def _concerns(record: Record, cell: Cell, spec: Spec) -> bool:
+def _concerns(record: Record, cell: Cell) -> bool:
     """Whether a failed examination of a cell's net puts the cell's number in doubt."""
     if _doubts_everything(record):
         return True
-    label = record.examination.attack
     if cell.goal.measure.bound == "exact":
         return False
-    attacks = zip(attacks_of(spec, cell), (parts[0].attack for parts in cell.goal.of), strict=True)
+    return any(_is_of(record, place, cell) for place in range(len(cell.attacks)))
+
+
+def _is_of(record: Record, place: int, cell: Cell) -> bool:
+    """Whether a failed examination of a cell's net doubts one of the cell's attacks."""
+    part, label = cell.goal.of[place][0], record.examination.attack
+    if not searches(part.attack):
+        return False
+    if label is None:
+        return part.attack.gradient_loss is not None and part.source is None
+    return label == cell.attacks[place].label and not _is_answered(record, place, cell.goal)
+
+
+def _is_answered(record: Record, place: int, goal: Score) -> bool:
+    """Whether another attack of a worst case does what the failed check tried."""
+    start = place - place % goal.worst_of
+    beside = (parts[0] for parts in goal.of[start : start + goal.worst_of])
+    check, attack = record.examination.goal.check, goal.of[place][0].attack
     return any(
-        searches(attack) and (attack.gradient_loss is not None if label is None else label == name)
-        for (name, _), attack in attacks
+        part.attack != attack and part.source is None and check.is_answered_by(part.attack, attack)
+        for part in beside
+    )
+
+
+def _sources(cell: Cell) -> list[Train]:
+    """The nets on which transfer attacks of a cell made their images."""
+    sources = (parts[0].source for parts in cell.goal.of)
+    return list(dict.fromkeys(source.train for source in sources if source is not None))
+
+
+def _made(record: Record, cell: Cell) -> bool:
+    """Whether a failed examination of a source doubts the images that were made on it."""
+    examination = record.examination
+    if cell.goal.measure.bound == "exact":
+        return False
+    return any(
+        parts[0].source is not None
+        and parts[0].source.train == examination.goal.train
+        and searches(parts[0].attack)
+        and examination.attack in (None, attacked.label)
+        and (examination.attack is not None or parts[0].attack.gradient_loss is not None)
+        for attacked, parts in zip(cell.attacks, cell.goal.of, strict=True)
     )
 
 
@@ -197,10 +237,13 @@ def _shifts(reading: Reading, record: Record) -> Shifts:
     value, (least, most) = _value(reading), range_of(reading)
     # infinite numbers have no further to go
     opened = 0.0 if value == least else least - value, 0.0 if value == most else most - value
-    bound = reading.cell.goal.measure.bound
-    if record.examination.goal.check.doubts == "everything" or bound not in ("upper", "lower"):
+    goal, examination = reading.cell.goal, record.examination
+    bound, is_here = goal.measure.bound, examination.goal.train in (goal.train, goal.oracle)
+    # a source that computes nonsense only makes what was found there weak
+    opens_both = examination.goal.check.doubts == "everything" and (is_here or examination.attack)
+    if opens_both or bound not in ("upper", "lower"):
         return opened
-    survivors = record.finding.survivors
+    survivors = record.finding.survivors if is_here else None
     if survivors is not None and (least, most) == SHARES:
         opened = -value * (1 - survivors), (1 - value) * (1 - survivors)
     return (opened[0], 0.0) if bound == "upper" else (0.0, opened[1])
