@@ -76,10 +76,10 @@ def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
     A run refuses logits that are not finite; here they are judged as 0, for the checks to find.
     """
     (batch,) = split.batches(len(split))
+    subject = Subject("net", "digits", model(batch.x[:1]).shape[1])
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
     judged = Masked(model, lambda net, x: net(x).nan_to_num())
-    classes = model(batch.x[:1]).shape[1]
-    tensors = judge(judged, batch, perturbed, Subject("net", "digits", classes))
+    tensors = judge(judged, batch, perturbed, subject)
     return Examples(split, judged_from(tensors), tensors)
 
 

@@ -31,7 +31,6 @@ measures:
   accuracy: {of: pgd}
 train:
   - {dataset: fake, model: linear, defence: standard}
-checks: none
 """
 
 
