@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invspec.analysis.health import Health, Record
+from invspec.analysis.doubts import Record
+from invspec.analysis.health import Health
 from invspec.plan.cells import subject
 from invspec.report.format import duration, measured, short
 from invspec.report.provenance import Provenance

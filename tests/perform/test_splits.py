@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -137,6 +138,16 @@ def test_bounds_of_the_data_set_must_be_those_of_the_split() -> None:
     assert read(sound, limits=(-1.0, 1.0)) is sound
     with pytest.raises(InvspecError, match="the split has bounds 0 to 1, its data set -1 to 1"):
         read(split(centred), limits=(-1.0, 1.0))
+
+
+def test_pixels_without_bounds_are_within_them() -> None:
+    bounds = (-math.inf, math.inf)
+    sound = split(X * 1e4, bounds=bounds)
+    assert read(sound, limits=bounds) is sound
+    half = split(X * 1e4, bounds=(0.0, math.inf))
+    assert read(half, limits=(0.0, math.inf)) is half
+    with pytest.raises(InvspecError, match="pixels run from -10000 to"):
+        read(split(X * -1e4, bounds=(0.0, math.inf)), limits=(0.0, math.inf))
 
 
 def test_a_count_that_is_not_that_of_the_split_is_refused() -> None:
