@@ -43,7 +43,7 @@ class BlackBox(ImageCheck):
     def is_answered_by(self, other: Attack, attack: Attack) -> bool:
         stages: tuple[Attack, ...] = getattr(other, "stages", (other,))
         squares = (stage for stage in stages if isinstance(stage, Square))
-        return covers(other, attack) and any(one.queries >= self.queries for one in squares)
+        return covers(other, attack) and any(square.queries >= self.queries for square in squares)
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None

@@ -717,9 +717,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:11: measures.accuracy.of: duplicate attack pgd\nhint: remove it",
     ),
     "a measure of too many attacks": (
-        with_(measures="  semantic_share: {of: [pgd, pgd]}"),
-        "x.yaml:11: measures.semantic_share.of: SemanticShare takes 1 attack, found 2\n"
-        "hint: write `of: [label of an attack]`",
+        with_(measures="  source_confidence: {of: [pgd, pgd]}"),
+        "x.yaml:11: measures.source_confidence.of: SourceConfidence takes 1 attack, found 2\n"
+        "hint: measure them one by one: it has no worst case over several attacks",
     ),
     "a measure of an empty list": (
         with_(measures="  accuracy: {of: []}"),
