@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from invspec.analysis.health import Health, Record
+    from invspec.analysis.doubts import Record
+    from invspec.analysis.health import Health
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
 

@@ -172,7 +172,7 @@ def require_in_bounds(x: Tensor, bounds: Bounds) -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
         count = int((~x.isfinite()).flatten(1).any(1).sum())
         raise InvspecError(f"pixels of {count} of {len(x)} images are not finite (NaN or infinite)")
-    slack = SLACK * max(1.0, *(abs(bound) for bound in bounds if math.isfinite(bound)))
+    slack = SLACK * max([1.0, *(abs(bound) for bound in bounds if math.isfinite(bound))])
     if bounds[0] - slack <= low and high <= bounds[1] + slack:
         return
     raise InvspecError(

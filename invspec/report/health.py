@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invspec.analysis.health import Health, Record
+from invspec.analysis.doubts import Record
+from invspec.analysis.health import Health
 from invspec.plan.cells import subject
 from invspec.report.format import duration, measured, short
 from invspec.report.provenance import Provenance
 
-# reasons that a caption gives at most
-MAX_REASONS = 3
+# reasons that a caption gives at most, and seconds from which on a check's cost is told
+MAX_REASONS, BRIEF = 3, 0.05
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def cost(health: Health, facts: Provenance) -> str:
         return ""
     share = f", {total / facts.total:.1%} of the time" if facts.total else ""
     longest = sorted(seconds.items(), key=lambda item: -item[1])
-    by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent)
+    by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent >= BRIEF)
     return f"checks took {duration(total)}{share} ({by_check})"
 
 

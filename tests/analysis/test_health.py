@@ -193,6 +193,13 @@ def test_a_failure_without_a_stronger_attack_leaves_the_end_open() -> None:
     assert summaries(both)["robust 0.2"].low == 0.0
 
 
+def test_what_a_check_tried_at_one_eps_bounds_smaller_ones_and_no_larger_one() -> None:
+    face, number = (summaries(f) for f in (broken("none"), broken("gradient", survivors=0.75)))
+    # eps 0.2 was examined
+    assert number["robust 0.1"].low == pytest.approx(face["robust 0.1"].low - 0.2)
+    assert number["robust 0.3"].low == 0.0
+
+
 def test_nonsense_opens_both_ends() -> None:
     number = summaries(broken("finite"))["clean"]
     assert (number.low, number.high) == (0.0, 1.0)
@@ -465,3 +472,21 @@ def test_nets_that_choose_the_images_lend_no_doubts() -> None:
     assert "common" in in_doubt(failing("gradient", "pgd", "mlp"), model="mlp")
     for check, attack in (("gradient", "pgd"), ("repeatable", None), ("unbounded", None)):
         assert "common" not in in_doubt(failing(check, attack, "mlp"))
+
+
+def test_another_setting_of_a_swept_attack_is_bounded_by_nothing() -> None:
+    """The check tried its attack on images that withstood 10 steps, not 20."""
+    swept = MANY.replace("pgd: {eps: 0.2}", "pgd: {eps: 0.2, steps: {sweep: [5, 10, 20]}}")
+    text = swept[: swept.index("  with_climb")] + swept[swept.index("train:") :]
+    plan = planned_from(text.replace("QUERIES", "300"))
+    store = ToyStore(plan, right(0.8))
+    store.findings = {e.goal: failing("gradient", "pgd")(e) or PASSES for e in plan.examinations}
+    (examined,) = {e.swept["pgd.steps"] for e in plan.examinations if e.attack == "pgd"}
+    groups = readings.groups(readings.collect(plan, store))
+    lows = {
+        group.coords["pgd.steps"]: number.low
+        for group, number in health(plan, store).summaries(groups, Estimator()).items()
+        if (group.coords["measure"], group.coords["model"]) == ("robust", "linear")
+    }
+    assert lows.pop(examined) > 0.4
+    assert set(lows.values()) == {0.0}

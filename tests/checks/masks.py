@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from invspec.attacks.identity import Identity
 from invspec.attacks.pgd import PGD
-from invspec.data import Batch, Examples, Finding, Perturbed, Split, judged_from
+from invspec.data import Examples, Finding, Split, judged_from
 from invspec.datasets.digits import Digits
 from invspec.kinds import Attack, Check
 from invspec.ops.draws import PerExample, Stream
+from invspec.perform.judge import judge
+from invspec.perform.promises import Subject
 from invspec.perform.proxies import Padded
 from invspec.registry.cards import names
 from invspec.registry.methods import make
@@ -69,33 +71,16 @@ def behind(mask: Mask) -> nn.Module:
 
 
 def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
-    """The images of a split, attacked and judged."""
+    """The images of a split, attacked and judged.
+
+    A run refuses logits that are not finite; here they are judged as 0, for the checks to find.
+    """
     (batch,) = split.batches(len(split))
+    subject = Subject("net", "digits", model(batch.x[:1]).shape[1])
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
-    tensors = columns(model, batch, perturbed)
+    judged = Masked(model, lambda net, x: net(x).nan_to_num())
+    tensors = judge(judged, batch, perturbed, subject)
     return Examples(split, judged_from(tensors), tensors)
-
-
-@torch.no_grad()
-def columns(model: nn.Module, batch: Batch, perturbed: Perturbed) -> dict[str, Tensor]:
-    """The judged columns and x_adv, also of nets that judging refuses."""
-    (confidence, prediction), (confidence_adv, prediction_adv) = (
-        model(x).softmax(1).max(1) for x in (batch.x, perturbed.x_adv)
-    )
-    delta = (perturbed.x_adv - batch.x).flatten(1)
-    return {
-        "index": batch.index,
-        "y": batch.y,
-        "prediction": prediction,
-        "prediction_adv": prediction_adv,
-        "confidence": confidence,
-        "confidence_adv": confidence_adv,
-        "linf": delta.abs().amax(1),
-        "l2": delta.norm(dim=1),
-        "forwards": perturbed.forwards,
-        "backwards": perturbed.backwards,
-        "x_adv": perturbed.x_adv,
-    }
 
 
 def finding(
@@ -121,15 +106,15 @@ def failing(
 ) -> set[str]:
     """The gating checks that a net fails, or an attack on it; by default of all."""
     model, split = Padded(model), split or images()
+    clean, broken = (attacked(model, used, split) for used in (Identity(), attack))
     failed: set[str] = set()
     for name in checks or names("check"):
         check = cast(Check, make("check", name, {}))
         if not check.gates or (check.about_attack and not check.applies(attack)):
             continue
-        used = attack if check.about_attack else None
-        examples = attacked(model, used or Identity(), split)
-        result = check.examine(model, used, examples, PerExample("check", split.index))
-        failed |= {name} if result.status == "fails" else set()
+        used, examples = (attack, broken) if check.about_attack else (None, clean)
+        found = check.examine(model, used, examples, PerExample("check", split.index))
+        failed |= {name} if found.status == "fails" else set()
     return failed
 
 
