@@ -70,8 +70,8 @@ class Health:
     def doubts(self, group: Group) -> tuple[Record, ...]:
         """The failed examinations that put some number of a group in doubt."""
         if group not in self._known:
-            found = (record for reading in group.present for record in self.of_reading(reading))
-            self._known[group] = tuple(dict.fromkeys(found))
+            failures = (record for reading in group.present for record in self.of_reading(reading))
+            self._known[group] = tuple(dict.fromkeys(failures))
         return self._known[group]
 
     def reasons(self, groups: Iterable[Group]) -> tuple[str, ...]:
