@@ -28,6 +28,14 @@ def test_a_check_fails_only_if_the_interval_is_above_its_threshold(true: int, st
     assert (finding.reason, finding.hint) == (("reason", "hint") if true == 3 else ("", ""))
 
 
+@pytest.mark.parametrize("n", [1, 6, 17])
+def test_a_single_image_of_a_few_fails_nothing(n: int) -> None:
+    """Its share alone would be above: Wilson's lower end of 1 in 17 is 0.0105."""
+    assert share_of(flags(1, n)).low > 0.01
+    assert at_most(0.01, flags(1, n), "reason", "hint").status == "passes"
+    assert at_most(0.01, flags(2, n + 1), "reason", "hint").status == "fails"
+
+
 def test_a_threshold_of_0_allows_no_image() -> None:
     assert at_most(0.0, flags(1, 256), "", "").status == "fails"
 
