@@ -68,21 +68,21 @@ class Chance:
         pools: dict[Hashable, list[int]] = defaultdict(list)
         for place, number in enumerate(numbers):
             pools[number.pool].append(place)
-        found: dict[int, Deviation | None] = {}
+        deviations: dict[int, Deviation | None] = {}
         for places in pools.values():
             members = [numbers[place] for place in places]
-            found.update(zip(places, self._pooled(members), strict=True))
-        return [found[place] for place in range(len(numbers))]
+            deviations.update(zip(places, self._pooled(members), strict=True))
+        return [deviations[place] for place in range(len(numbers))]
 
     def _pooled(self, numbers: Sequence[Repetition]) -> list[Deviation | None]:
         paired = _paired(numbers)
-        found: dict[int, Deviation | None] = {}
+        deviations: dict[int, Deviation | None] = {}
         alone = [place for place in range(len(numbers)) if place not in paired]
         layer = Layer([_part(numbers[place]) for place in alone])
         for place in alone:
-            found[place] = self._deviation(layer, _part(numbers[place]))
-        found.update(self._blocked(numbers, paired))
-        return [found[place] for place in range(len(numbers))]
+            deviations[place] = self._deviation(layer, _part(numbers[place]))
+        deviations.update(self._blocked(numbers, paired))
+        return [deviations[place] for place in range(len(numbers))]
 
     def _blocked(
         self, numbers: Sequence[Repetition], groups: dict[int, tuple[int, ...]]

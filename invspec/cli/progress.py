@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from invspec.execution import events
-from invspec.tasks import Task, Train, label
+from invspec.tasks import Examine, Task, Train, label
 
 # seconds without output after which a run prints how far it is
 QUIET = 30
@@ -35,6 +35,7 @@ class Lines:
     def __init__(self, console: Console, names: Mapping[Task, str] | None = None) -> None:
         self.console, self.names = console, names or {}
         self.counts: Counter[str] = Counter()
+        self.checks: Counter[str] = Counter()  # those of counts that are about examinations
         self.reasons: set[str] = set()
         # workers on this machine come and go without a line
         self.host, self.remote = platform.node(), set[str]()
@@ -49,6 +50,8 @@ class Lines:
     def handle(self, event: events.Event) -> None:
         """Count an event and, if it matters, print a line."""
         self.counts[type(event).__name__] += 1
+        if isinstance(getattr(event, "task", None), Examine):
+            self.checks[type(event).__name__] += 1
         if line := self._line(event):
             self._printed = time.monotonic()
             self.console.print(line, markup=False, soft_wrap=True)
@@ -95,15 +98,23 @@ class Lines:
         return "for the same reason" if repeated else message
 
     def summary(self) -> str:
-        """What happened, in one line."""
-        words = {
-            "Done": "computed",
-            "Cached": "found in the store",
-            "Failed": "failed",
-            "Skipped": "skipped",
-        }
-        parts = [f"{self.counts[name]} {word}" for name, word in words.items() if self.counts[name]]
-        return f"tasks: {', '.join(parts) or 'none'} · {time.monotonic() - self.start:.1f} s"
+        """What happened, in one line; examinations are counted apart."""
+        parts = [f"tasks: {_counted(self.counts - self.checks)}"]
+        if checks := _counted(self.checks, none=""):
+            parts.append(f"checks: {checks}")
+        return " · ".join((*parts, f"{time.monotonic() - self.start:.1f} s"))
+
+
+def _counted(counts: Mapping[str, int], none: str = "none") -> str:
+    """How many tasks were computed, found, failed and skipped."""
+    words = {
+        "Done": "computed",
+        "Cached": "found in the store",
+        "Failed": "failed",
+        "Skipped": "skipped",
+    }
+    parts = (f"{counts[name]} {word}" for name, word in words.items() if counts[name])
+    return ", ".join(parts) or none
 
 
 class Live(Lines):

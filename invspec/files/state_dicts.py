@@ -21,6 +21,8 @@ MAX_NAMES = 4
 # Levels of nesting in which a message looks for state dicts.
 MAX_DEPTH = 3
 
+ANOTHER_NET = "is this the architecture of the weights? its code may have changed since"
+
 
 def load_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -> None:
     """Load the state dict at an entry of a file: see the fields of Pretrained."""
@@ -116,7 +118,7 @@ def _renamed(net: nn.Module, weights: Mapping[str, Tensor], path: Path) -> dict[
     if wrong:
         raise InvspecError(
             f"{path} does not fit the model: {_first(wrong, '; ')}",
-            hint="is this the architecture of the weights?",
+            hint=ANOTHER_NET,
         )
     return renamed
 
@@ -125,7 +127,7 @@ def _other_names(
     names: Match, weights: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
 ) -> InvspecError:
     prefix = f" (with {names.strip}* taken as *)" if names.strip else ""
-    hint = "is this the architecture of the weights?"
+    hint = ANOTHER_NET
     if names.strip and not names.missing:
         # of a flat file, an entry selects the names below it
         hint = f"to load the names under {names.strip} alone, add {names.strip[:-1]} to entry"

@@ -7,9 +7,11 @@ import pytest
 from rich.console import Console
 from workbench import perturb, score, toys, train
 
+from invspec.checks.silent import Silent
 from invspec.cli import progress
 from invspec.cli.progress import Lines, Live
 from invspec.execution import events
+from invspec.tasks import Examine
 
 SHIFT = perturb(toys.Shift())
 SCORE = score(SHIFT)
@@ -110,6 +112,15 @@ def test_the_summary_counts_events():
     printed(view, happened)
     counts = "2 computed, 1 found in the store, 1 failed, 1 skipped"
     assert view.summary().startswith(f"tasks: {counts} · ")
+
+
+def test_the_summary_counts_checks_apart():
+    attacked = (perturb(toys.Shift()),)
+    check = Examine(Silent(), train(), attacked, attacked[0].sample, 8)
+    view = lines()
+    printed(view, [events.Done(SHIFT, 1), events.Done(check, 1), events.Skipped(check, SHIFT)])
+    assert view.summary().startswith("tasks: 1 computed · checks: 1 computed, 1 skipped · ")
+    assert view.counts["Done"] == 2
 
 
 def test_tasks_that_turn_out_to_be_outdated_lengthen_the_bar():
