@@ -14,7 +14,7 @@ from invspec.analysis.estimator import Estimator, unit_count
 from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
-from invspec.analysis.scopes import Scope, compares_nets, net_kind, nets_of
+from invspec.analysis.scopes import Scope, across_nets, net_kind, nets_of
 from invspec.analysis.significance import LEVEL, Need, holm, need, p_value, spread
 from invspec.plan import picks
 from invspec.plan.cells import Plan
@@ -164,7 +164,7 @@ def _tested(
     ways = hulls.extremes(health, statistic, groups, estimator)
     estimate, (low, high) = ways[0], hulls.ends(ways)
     scope = _scope(groups, estimator)
-    only_trend = scope == "nets" and compares_nets(claim.statistic, groups)
+    only_trend = _scope(across_nets(statement.node, sides), estimator) == "nets"
     raw = "undecided" if only_trend else decide(low, high, claim.bound.range)
     p = None if only_trend else _p(claim, ways, raw)
     verdict = Verdict(

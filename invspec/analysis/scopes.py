@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from invspec.analysis.readings import Group
 from invspec.kinds import outline
+from invspec.plan.picks import Profile, slices
+from invspec.spec.trees import Leaf, Node
 from invspec.tasks import Train
 
 # trained: another seed gives another net; published: the same net for every seed; closed_form: no
@@ -19,8 +21,8 @@ NetKind = Literal["trained", "published", "closed_form"]
 # nothing is known of other trainings
 Scope = Literal["trainings", "nets"]
 
-# the statistics in which the order of nets matters, not the numbers of two of them
-_SIMPLE = ("value", "difference", "ratio", "sum", "least", "greatest")
+# the words in which the order of several points matters, not the numbers at two of them
+_ORDERED = ("correlation", "least_step", "greatest_step", "dominance")
 
 
 def net_kind(train: Train) -> NetKind:
@@ -37,12 +39,41 @@ def net_name(train: Train) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-def nets_of(groups: Sequence[Group]) -> list[Train]:
+def nets_of(groups: Iterable[Group]) -> list[Train]:
     """The nets that groups were measured on, once each, with seed 0."""
     trains = (reading.cell.goal.train for group in groups for reading in group.readings)
     return list(dict.fromkeys(replace(train, seed=0) for train in trains))
 
 
-def compares_nets(statistic: str, groups: Sequence[Group]) -> bool:
-    """Whether a statistic, such as a rank correlation, runs along several nets."""
-    return statistic not in _SIMPLE and len(nets_of(groups)) > 1
+def across_nets(node: Node, sides: Sequence[Profile[Group]]) -> list[Group]:
+    """The groups of each trend, steps or dominance in a number that runs along several nets.
+
+    sides are the groups of each leaf of the node. A trend along a field of an attack has the same
+    net at all its points.
+    """
+    if node.word in _ORDERED and any(map(_changes_net, sides, _consumed(node))):
+        return [group for side in sides for group in side.values()]
+    found: list[Group] = []
+    start = 0
+    for part in node.parts:
+        stop = start + (len(part.leaves) if isinstance(part, Node) else isinstance(part, Leaf))
+        if isinstance(part, Node):
+            found += across_nets(part, sides[start:stop])
+        start = stop
+    return found
+
+
+def _consumed(node: Node) -> list[set[str]]:
+    """For each leaf, the coordinates that a trend or comparison of this very node runs along."""
+    names = [name for name in (node.along, *node.across) if name is not None]
+    reached = {name: {id(leaf) for leaf in node.reached(name)} for name in names}
+    return [{name for name in names if id(leaf) in reached[name]} for leaf in node.leaves]
+
+
+def _changes_net(side: Profile[Group], names: Collection[str]) -> bool:
+    """Whether the points of a leaf along some coordinates are on other nets."""
+    axes = [name for name in side.axes if name in names]
+    return any(
+        len({frozenset(nets_of([group])) for group in along.values()}) > 1
+        for _, along in slices(side, axes)
+    )

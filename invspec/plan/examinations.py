@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from invspec.kinds import Attack, Check, Sample
 from invspec.plan import coordinates
@@ -42,10 +43,11 @@ def examinations(spec: Spec, cells: Iterable[Cell]) -> tuple[Examination, ...]:
     if not spec.checks:
         return ()
     nets = _nets(spec, cells)
+    alike = _alike(nets) if any(check.wants_others for check in spec.checks.values()) else {}
     return tuple(
         examination
         for train, net in nets.items()
-        for examination in (*_of_net(spec, train, net), *_of_attacks(spec, train, nets))
+        for examination in (*_of_net(spec, train, net), *_of_attacks(spec, train, net, alike))
     )
 
 
@@ -62,14 +64,15 @@ def _largest(train: Train, samples: Mapping[str, Sample]) -> Sample:
     return max(alone, key=lambda sample: (size(train.dataset, sample), sample.model_dump_json()))
 
 
-def _of_attacks(spec: Spec, train: Train, nets: Mapping[Train, _Net]) -> Iterator[Examination]:
-    net = nets[train]
+def _of_attacks(
+    spec: Spec, train: Train, net: _Net, alike: Mapping[Hashable, list[Parts]]
+) -> Iterator[Examination]:
     for attack, variants in net.attacks.items():
         searched = {parts: coords for parts, coords in variants.items() if searches(_attack(parts))}
         if not searched:
             continue
         parts, swept = _median(searched)
-        others = _others(parts, attack, nets)
+        others = _others(parts, attack, alike) if alike else ()
         for label, check in spec.checks.items():
             if _applies(check, parts) and (others or not check.wants_others):
                 compared = others if check.wants_others else ()
@@ -91,31 +94,31 @@ def _applies(check: Check, parts: Parts) -> bool:
     )
 
 
-def _others(parts: Parts, attack: str, nets: Mapping[Train, _Net]) -> tuple[Parts, ...]:
-    """The first results of the same attack on a few other nets, chosen by their keys.
+def _alike(nets: Mapping[Train, _Net]) -> dict[Hashable, list[Parts]]:
+    """The results of the same attack on nets that share data set and seed, ordered by their keys.
 
-    None for a transfer attack, whose images are the same for all nets.
+    Transfer attacks are left out: their images are the same for all nets.
     """
+    alike: dict[Hashable, list[Parts]] = {}
+    for net in nets.values():
+        for label, variants in net.attacks.items():
+            for parts in variants:
+                if parts[0].source is None:
+                    alike.setdefault(_kind(label, parts), []).append(parts)
+    return {kind: sorted(of, key=lambda parts: key(parts[0].train)) for kind, of in alike.items()}
+
+
+def _kind(label: str, parts: Parts) -> Hashable:
     first = parts[0]
-    if first.source is not None:
+    return label, first.attack, first.sample, first.train.dataset, first.train.seed
+
+
+def _others(parts: Parts, label: str, alike: Mapping[Hashable, list[Parts]]) -> tuple[Parts, ...]:
+    """The first results of the same attack on a few other nets."""
+    if parts[0].source is not None:
         return ()
-    alike = (
-        of
-        for train, net in nets.items()
-        if train != first.train and _share(train, first.train)
-        for of in net.attacks.get(attack, ())
-        if _is_same_attack(of[0], first)
-    )
-    return tuple(_first(of) for of in sorted(alike, key=lambda of: key(of[0].train))[:OTHERS])
-
-
-def _share(train: Train, other: Train) -> bool:
-    return train.dataset == other.dataset and train.seed == other.seed
-
-
-def _is_same_attack(part: Perturb, other: Perturb) -> bool:
-    is_same = part.attack == other.attack and part.sample == other.sample
-    return is_same and part.source is None
+    others = (of for of in alike[_kind(label, parts)] if of[0].train != parts[0].train)
+    return tuple(_first(of) for of in islice(others, OTHERS))
 
 
 def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:

@@ -176,10 +176,11 @@ def outcome(verdict: Verdict) -> str:
 
 
 def size(spec: Spec) -> str:
-    """The size that a report was run at, if it is not the spec's own: at scale laptop."""
+    """How a report was run, if not as the spec says: at scale laptop, with --set."""
     if spec.is_smoke:
         return "in a smoke run"
-    return "" if spec.scale is None else f"at scale {spec.scale}"
+    scale = [] if spec.scale is None else [f"at scale {spec.scale}"]
+    return ", ".join([*scale, *(["with --set"] if spec.settings else [])])
 
 
 def correction(verdicts: Sequence[Verdict]) -> str:

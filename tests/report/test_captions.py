@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from report_toys import IMAGES, MATRIX, PICTURES, grid, matrix, with_bars
 
 from invspec.report import build
-from invspec.report.captions import caption
+from invspec.report.captions import caption, size
 from invspec.report.figures import draw
+from invspec.spec import overlay
 
 
 def test_an_empty_store_gives_tables_of_dots(tables):
@@ -90,3 +92,32 @@ def test_a_summary_says_that_only_images_count_that_all_nets_know(planned, toy_s
     assert transfer.summary.endswith(
         "; only examples count that all nets under this measure classify correctly"
     )
+
+
+@pytest.mark.parametrize(
+    ("scale", "settings", "words"),
+    [
+        (None, [], ""),
+        ("laptop", [], "at scale laptop"),
+        (None, ["attacks.none.use=fgsm"], "with --set"),
+        ("laptop", ["attacks.none.use=fgsm"], "at scale laptop, with --set"),
+    ],
+)
+def test_a_tally_names_how_a_report_departs_from_its_spec(tmp_path, scale, settings, words):
+    path = tmp_path / "toy.yaml"
+    path.write_text(SCALED)
+    spec = overlay.load(path, scale, settings)
+    assert size(spec) == words
+    assert size(spec.smoke()) == "in a smoke run"
+
+
+SCALED = """
+title: Toy
+datasets: {digits: {}}
+models: {linear: {}}
+defences: {standard: {}}
+attacks: {none: {use: identity}}
+measures: {accuracy: {of: none}}
+train: [{dataset: digits, model: linear, defence: standard}]
+scales: {laptop: {seeds: [0]}}
+"""
