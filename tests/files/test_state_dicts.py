@@ -57,8 +57,8 @@ def test_a_missing_entry_is_refused_with_what_is_there(entry: str, place: str, h
     ("entry", "content", "found"),
     [
         ("", {"net": WEIGHTS}, "the file is not a state dict: found dict with net"),
-        ("", [], "the file is not a state dict: found list with nothing"),
-        ("n", {"n": torch.ones(1)}, "n is not a state dict: found Tensor with nothing"),
+        ("", [], "the file is not a state dict: found an empty list"),
+        ("n", {"n": torch.ones(1)}, "n is not a state dict: found Tensor"),
         (
             "n",
             {"n": dict.fromkeys("abcde", 1)},
