@@ -17,15 +17,15 @@ FOREIGN = ("site-packages", "dist-packages")
 
 def behind(cls: type) -> dict[str, Path]:
     """The user's modules behind a class and its base classes, imports of imports too, by name."""
-    found: dict[str, Path] = {}
+    modules: dict[str, Path] = {}
     names = [base.__module__ for base in inspect.getmro(cls)]
     while names:
         name = names.pop()
-        if name in found or (path := _own(name)) is None:
+        if name in modules or (path := _own(name)) is None:
             continue
-        found[name] = path
+        modules[name] = path
         names += [*_parents(name), *_imported(path, _package(name, path))]
-    return found
+    return modules
 
 
 def _own(name: str) -> Path | None:

@@ -125,7 +125,8 @@ class Examine(_HashedOnce):
     """Check a net or, if `of` has parts, an attack on it. Artifact: the finding.
 
     A check of a net sees `images` clean images, spread over the sample. A check of an attack sees
-    the first `images` of its results; `of` holds the parts that have them.
+    the first `images` of its results; `of` holds the parts that have them. others are the same
+    parts of the same attack on other nets, each in a tuple of its own.
     """
 
     check: Check
@@ -133,6 +134,7 @@ class Examine(_HashedOnce):
     of: tuple[Perturb, ...]
     sample: Sample
     images: int
+    others: tuple[tuple[Perturb, ...], ...] = field(default=(), metadata={"omit_default": True})
 
     __hash__ = _HashedOnce.__hash__
 
@@ -159,7 +161,7 @@ def needs(task: Task) -> tuple[Task, ...]:
             attacks = (*task.of, *(task.correct_in or ()))
             return (task.train, *oracle, *(part for parts in attacks for part in parts))
         case Examine():
-            return (task.train, *task.of)
+            return (task.train, *task.of, *(part for parts in task.others for part in parts))
 
 
 def needs_device(task: Task) -> bool:

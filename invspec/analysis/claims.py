@@ -108,10 +108,10 @@ def judged(
         are computed.
     """
     spec = plan.spec
-    asked = [picks.statements(spec, number) for number in range(len(spec.claims))]
+    statements_of = [picks.statements(spec, number) for number in range(len(spec.claims))]
     sides_of = {
         id(statement): quantities.sides_of(plan, statement.node, groups)
-        for statements in asked
+        for statements in statements_of
         for statement in statements
     }
     # All groups at once: their replicates are computed together.
@@ -120,10 +120,13 @@ def judged(
     )
     tests = {
         id(statement): _tested(statement, sides_of[id(statement)], estimator, health)
-        for statements in asked
+        for statements in statements_of
         for statement in statements
     }
-    return _settled(spec.claims, [[tests[id(one)] for one in statements] for statements in asked])
+    return _settled(
+        spec.claims,
+        [[tests[id(statement)] for statement in statements] for statements in statements_of],
+    )
 
 
 def _settled(claims: Sequence[Claim], tests: Sequence[Sequence[_Test]]) -> list[Verdict]:
@@ -259,7 +262,7 @@ def settled(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
     if "fails" in outcomes:
         return replace(verdict, outcome="not testable", missing_scores=0, needs=None)
     if "missing" in (verdict.outcome, *outcomes):
-        missing = sum(each.missing_scores for each in (verdict, *premises))
+        missing = sum(part.missing_scores for part in (verdict, *premises))
         return Verdict(verdict.claim, "missing", missing_scores=missing, premises=premises)
     if "undecided" in outcomes:
         return replace(verdict, outcome="not testable", needs=None)
@@ -284,10 +287,10 @@ def _chosen(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
         outcome, chosen = "fails", verdicts[0]
     else:
         outcome, chosen = "undecided", next(v for v in verdicts if v.outcome != "fails")
-    shown = chosen.claim.model_copy(update={"says": claim.says, "source": claim.source})
+    renamed = chosen.claim.model_copy(update={"says": claim.says, "source": claim.source})
     return replace(
         chosen,
-        claim=shown,
+        claim=renamed,
         outcome=outcome,
         missing_scores=missing,
         alternatives=tuple(verdicts),

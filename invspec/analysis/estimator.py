@@ -76,8 +76,8 @@ class Estimator:
         if all(len(group.present) == 1 for group in present):
             return {}
         numbers = [self._repetition(group) for group in present]
-        found = zip(present, CHANCE.deviations(numbers), strict=True)
-        return {group: deviation for group, deviation in found if deviation is not None}
+        computed = zip(present, CHANCE.deviations(numbers), strict=True)
+        return {group: deviation for group, deviation in computed if deviation is not None}
 
     def estimate(self, group: Group) -> Estimate:
         """The mean over the computed seeds, with its replicates."""

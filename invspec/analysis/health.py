@@ -11,45 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-
+from invspec.analysis.doubts import (
+    Record,
+    Shifts,
+    concerns,
+    concerns_images,
+    doubts_everything,
+    range_of,
+    shifts_of,
+    sources,
+)
 from invspec.analysis.estimator import Estimator, Summary
 from invspec.analysis.readings import Artifacts, Group, Reading
-from invspec.data import Finding, Interval
-from invspec.ops.types import REALS, SHARES
-from invspec.plan.cells import Cell, Examination, Plan
-from invspec.plan.examinations import attacks_of, searches
+from invspec.data import Interval
+from invspec.plan.cells import Examination, Plan
 from invspec.spec.resolved import Spec
 from invspec.tasks import Train
-
-# by how much numbers may be off: the largest shift down and the largest shift up
-Shifts = tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """An examination with its finding and seconds; None if it was not run."""
-
-    examination: Examination
-    finding: Finding | None = None
-    seconds: float | None = None
-
-    @property
-    def gates(self) -> bool:
-        """Whether a failure puts numbers in doubt."""
-        return self.examination.goal.check.gates
-
-    @property
-    def status(self) -> str:
-        """passes, fails, warns, skipped, or not checked."""
-        if self.finding is None:
-            return "not checked"
-        return "warns" if self.finding.status == "fails" and not self.gates else self.finding.status
-
-    @property
-    def reason(self) -> str:
-        """What is wrong, and the check that says so."""
-        return f"{self.finding.reason} ({self.examination.check})" if self.finding else ""
 
 
 @dataclass(frozen=True)
@@ -93,8 +70,8 @@ class Health:
     def doubts(self, group: Group) -> tuple[Record, ...]:
         """The failed examinations that put some number of a group in doubt."""
         if group not in self._known:
-            found = (record for reading in group.present for record in self.of_reading(reading))
-            self._known[group] = tuple(dict.fromkeys(found))
+            failures = (record for reading in group.present for record in self.of_reading(reading))
+            self._known[group] = tuple(dict.fromkeys(failures))
         return self._known[group]
 
     def reasons(self, groups: Iterable[Group]) -> tuple[str, ...]:
@@ -104,13 +81,21 @@ class Health:
 
     def of_reading(self, reading: Reading) -> list[Record]:
         """The failed examinations that put a number in doubt."""
-        goal = reading.cell.goal
-        own = self.failures.get(goal.train, ())
-        of_oracle = self.failures.get(goal.oracle, ()) if goal.oracle else ()
+        cell = reading.cell
+        oracle = cell.goal.oracle
         return [
-            *(record for record in own if _concerns(record, reading.cell, self.spec)),
-            *(record for record in of_oracle if _doubts_everything(record)),
+            *(record for record in self._of(cell.goal.train) if concerns(record, cell)),
+            *(record for record in self._of(oracle) if doubts_everything(record)),
+            *(
+                record
+                for net in sources(cell)
+                for record in self._of(net)
+                if concerns_images(record, cell)
+            ),
         ]
+
+    def _of(self, net: Train | None) -> Sequence[Record]:
+        return () if net is None else self.failures.get(net, ())
 
     def shifts(self, group: Group) -> Shifts:
         """By how much the mean over seeds may fall and rise."""
@@ -118,7 +103,7 @@ class Health:
         return _mean(low for low, _ in extremes), _mean(high for _, high in extremes)
 
     def _extremes(self, reading: Reading) -> Shifts:
-        shifts = [(0.0, 0.0), *(_shifts(reading, record) for record in self.of_reading(reading))]
+        shifts = [(0.0, 0.0), *(shifts_of(reading, record) for record in self.of_reading(reading))]
         downs, ups = zip(*shifts, strict=True)
         return min(downs), max(ups)
 
@@ -165,61 +150,6 @@ def _record(examination: Examination, store: Artifacts) -> Record:
         return Record(examination)
     seconds = float(store.made(examination.goal).get("seconds", 0))
     return Record(examination, store.load(examination.goal).finding, seconds)
-
-
-# ─ what a failure is about ────────────────────────────────────────────────────────────────────────
-
-
-def _concerns(record: Record, cell: Cell, spec: Spec) -> bool:
-    """Whether a failed examination of a cell's net puts the cell's number in doubt."""
-    if _doubts_everything(record):
-        return True
-    label = record.examination.attack
-    if cell.goal.measure.bound == "exact":
-        return False
-    attacks = zip(attacks_of(spec, cell), (parts[0].attack for parts in cell.goal.of), strict=True)
-    return any(
-        searches(attack) and (attack.gradient_loss is not None if label is None else label == name)
-        for (name, _), attack in attacks
-    )
-
-
-def _doubts_everything(record: Record) -> bool:
-    """Whether a failure puts every number of the net in doubt."""
-    examination = record.examination
-    return examination.attack is None and examination.goal.check.doubts == "everything"
-
-
-def _shifts(reading: Reading, record: Record) -> Shifts:
-    """By how much a number may fall and rise because of a failure."""
-    assert reading.row is not None, "a reading without a row is in no doubt"
-    assert record.finding is not None, "a failure has a finding"
-    value, (least, most) = _value(reading), range_of(reading)
-    # infinite numbers have no further to go
-    opened = 0.0 if value == least else least - value, 0.0 if value == most else most - value
-    bound = reading.cell.goal.measure.bound
-    if record.examination.goal.check.doubts == "everything" or bound not in ("upper", "lower"):
-        return opened
-    survivors = record.finding.survivors
-    if survivors is not None and (least, most) == SHARES:
-        opened = -value * (1 - survivors), (1 - value) * (1 - survivors)
-    return (opened[0], 0.0) if bound == "upper" else (0.0, opened[1])
-
-
-def _value(reading: Reading) -> float:
-    row = reading.row
-    assert row is not None, "the reading is not computed"
-    if row.interval is not None:
-        return row.interval.value
-    assert row.outcomes is not None, "a row without a number"
-    values = row.outcomes.values.double().numpy()
-    return float(np.mean(values) if row.level is None else np.quantile(values, row.level))
-
-
-def range_of(reading: Reading) -> tuple[float, float]:
-    """Least and largest value of a reading's number."""
-    outcomes = None if reading.row is None else reading.row.outcomes
-    return REALS if outcomes is None else outcomes.range
 
 
 def _mean(values: Iterable[float]) -> float:

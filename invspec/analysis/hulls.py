@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from invspec.analysis.doubts import Shifts, range_of
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator
-from invspec.analysis.health import Health, Shifts, range_of
+from invspec.analysis.health import Health
 from invspec.analysis.readings import Group
 
 # the statistic of a claim from the numbers of an estimator

@@ -74,10 +74,10 @@ def _closed_form(row: Row) -> Interval | None:
 
 def repeats(seeds: Sequence[Outcomes], name: int = 0, level: float | None = None) -> Repeats:
     """The outcomes of one number, measured once per training seed."""
-    second = [one.second for one in seeds if one.second is not None]
+    second = [outcomes.second for outcomes in seeds if outcomes.second is not None]
     return Repeats(
-        [one.values for one in seeds],
-        [one.index for one in seeds],
+        [outcomes.values for outcomes in seeds],
+        [outcomes.index for outcomes in seeds],
         name,
         seeds[0].range,
         level,

@@ -119,9 +119,9 @@ def _combined(node: Node, columns: Profile[list[Estimate | float]]) -> Estimates
     if not consumed:
         heights = {point: _pointwise(node, parts) for point, parts in columns.heights.items()}
         return Profile(columns.axes, heights)
-    left = tuple(name for name in columns.axes if name not in consumed)
+    remaining = tuple(name for name in columns.axes if name not in consumed)
     groups = picks.slices(columns, consumed)
-    return Profile(left, {point: _related(node, along) for point, along in groups})
+    return Profile(remaining, {point: _related(node, along) for point, along in groups})
 
 
 def _pointwise(node: Node, parts: Sequence[Estimate | float]) -> Estimate | float:
@@ -185,13 +185,13 @@ def _reduced(profile: Estimates, name: str, reduction: Reduction) -> Estimates:
     """A profile reduced over one of its axes; the same if it is constant along it."""
     if name not in profile.axes:
         return profile
-    left = tuple(axis for axis in profile.axes if axis != name)
+    remaining = tuple(axis for axis in profile.axes if axis != name)
     groups = picks.slices(profile, [name])
     heights = {
         point: _reduce(reduction, [value for (value,) in along], list(along.values()))
         for point, along in groups
     }
-    return Profile(left, heights)
+    return Profile(remaining, heights)
 
 
 def _reduce(

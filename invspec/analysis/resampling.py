@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from invspec.analysis.estimates import Estimate, Floats, average
-from invspec.analysis.trainings import generator
+from invspec.analysis.layers import generator
 from invspec.errors import InvspecError
 from invspec.ops.types import REALS, SHARES, Range
 

@@ -156,18 +156,18 @@ def need(
     level is the corrected level of the claim.
     """
     gaps = [abs(estimate.point - end) for end in bound if math.isfinite(end)]
-    found, gap = spread(estimate), min(gaps, default=0.0)
-    if not gap or not math.isfinite(found.examples) or not math.isfinite(gap):
+    errors, gap = spread(estimate), min(gaps, default=0.0)
+    if not gap or not math.isfinite(errors.examples) or not math.isfinite(gap):
         return None
     allowed = (gap / _normal(level)) ** 2
-    if found.examples**2 < 0.9 * allowed and found.trainings:
-        return _seeds(found, gap, seeds, level, found.examples)
-    left = allowed - found.trainings**2
-    if left > 0.1 * allowed:
-        return _images(found, left, images)
+    if errors.examples**2 < 0.9 * allowed and errors.trainings:
+        return _seeds(errors, gap, seeds, level, errors.examples)
+    remaining = allowed - errors.trainings**2
+    if remaining > 0.1 * allowed:
+        return _images(errors, remaining, images)
     # half of the variance for each
-    more = _images(found, allowed / 2, images)
-    fewer = _seeds(found, gap, seeds, level, math.sqrt(allowed / 2))
+    more = _images(errors, allowed / 2, images)
+    fewer = _seeds(errors, gap, seeds, level, math.sqrt(allowed / 2))
     return None if more is None or fewer is None else Need(fewer.seeds, more.images)
 
 

@@ -2,8 +2,8 @@
 
 The numbers of a report are pooled. A setting is what is measured: a measure, its attacks, a row.
 All nets trained on data sets of one class share, in each setting, the variance between trainings;
-its degrees of freedom are summed over the nets. A net that varies more than the pool keeps its own
-variance. Settings of the same net keep their correlation.
+its degrees of freedom are summed over the nets, if these vary alike. A net that varies more than
+the pool keeps its own variance. Settings of the same net keep their correlation.
 
 This module does not import torch.
 """
@@ -11,7 +11,7 @@ This module does not import torch.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -20,9 +20,7 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from invspec.analysis.estimates import Floats
-
-# directions in which the settings of a net vary together
-_MAX_DIRECTIONS = 32
+from invspec.analysis.layers import Layer, Part, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,28 +68,28 @@ class Chance:
         pools: dict[Hashable, list[int]] = defaultdict(list)
         for place, number in enumerate(numbers):
             pools[number.pool].append(place)
-        found: dict[int, Deviation | None] = {}
+        deviations: dict[int, Deviation | None] = {}
         for places in pools.values():
             members = [numbers[place] for place in places]
-            found.update(zip(places, self._pooled(members), strict=True))
-        return [found[place] for place in range(len(numbers))]
+            deviations.update(zip(places, self._pooled(members), strict=True))
+        return [deviations[place] for place in range(len(numbers))]
 
     def _pooled(self, numbers: Sequence[Repetition]) -> list[Deviation | None]:
         paired = _paired(numbers)
-        found: dict[int, Deviation | None] = {}
+        deviations: dict[int, Deviation | None] = {}
         alone = [place for place in range(len(numbers)) if place not in paired]
-        layer = _Layer([_part(numbers[place]) for place in alone])
+        layer = Layer([_part(numbers[place]) for place in alone])
         for place in alone:
-            found[place] = self._deviation(layer, _part(numbers[place]))
-        found.update(self._blocked(numbers, paired))
-        return [found[place] for place in range(len(numbers))]
+            deviations[place] = self._deviation(layer, _part(numbers[place]))
+        deviations.update(self._blocked(numbers, paired))
+        return [deviations[place] for place in range(len(numbers))]
 
     def _blocked(
         self, numbers: Sequence[Repetition], groups: dict[int, tuple[int, ...]]
     ) -> dict[int, Deviation | None]:
         """The deviations of paired nets: that of their mean, and their own from it."""
-        common: dict[tuple[int, ...], _Part] = {}
-        own: dict[int, _Part] = {}
+        common: dict[tuple[int, ...], Part] = {}
+        own: dict[int, Part] = {}
         for group in set(groups.values()):
             parts = [_part(numbers[place]) for place in group]
             # differences of paired nets need one unit
@@ -103,7 +101,7 @@ class Chance:
             for place, part, deviations in zip(group, parts, scaled, strict=True):
                 left = deviations - mean
                 own[place] = replace(part, deviations=left, df=part.df * share, unit=unit)
-        together, apart = _Layer(list(common.values())), _Layer(list(own.values()))
+        together, apart = Layer(list(common.values())), Layer(list(own.values()))
         return {
             place: _sum(
                 self._deviation(together, common[group]),
@@ -113,7 +111,7 @@ class Chance:
             for place, group in groups.items()
         }
 
-    def _deviation(self, layer: _Layer, part: _Part) -> Deviation | None:
+    def _deviation(self, layer: Layer, part: Part) -> Deviation | None:
         df = layer.df[part.setting]
         if df <= 0:
             return None
@@ -136,74 +134,10 @@ def _sum(common: Deviation | None, own: Sequence[Deviation | None], place: int) 
     return Deviation(replicates, min(common.df, known[place].df))
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The deviations (S,) of a net in a setting, in units, with their degrees of freedom."""
-
-    net: str
-    setting: Hashable
-    measure: Hashable
-    deviations: Floats
-    df: float
-    unit: float
-
-    @property
-    def squares(self) -> float:
-        return float(self.deviations @ self.deviations)
-
-
-def _part(number: Repetition) -> _Part:
+def _part(number: Repetition) -> Part:
     deviations = number.deviations
     degrees = len(deviations) - 1.0
-    return _Part(number.net, number.setting, number.measure, deviations, degrees, number.unit)
-
-
-class _Layer:
-    """One source of variation between trainings, pooled over nets.
-
-    By setting: df, spread (the standard deviation) and directions (settings, D), unit vectors whose
-    products are the correlations of the settings. By net and measure: excess, the factor by which a
-    net varies more than the pool, at least 1.
-    """
-
-    def __init__(self, parts: Sequence[_Part]) -> None:
-        self.df: dict[Hashable, float] = defaultdict(float)
-        squares: dict[Hashable, float] = defaultdict(float)
-        for part in parts:
-            self.df[part.setting] += part.df
-            squares[part.setting] += part.squares
-        self.spread = {
-            setting: float(np.sqrt(squares[setting] / df)) if df > 0 else 0.0
-            for setting, df in self.df.items()
-        }
-        self.places = {setting: place for place, setting in enumerate(self.spread)}
-        self.directions = self._directions(parts)
-        self.excess = self._excess(parts)
-
-    def _directions(self, parts: Sequence[_Part]) -> Floats:
-        rows = {net: slice(start, stop) for net, start, stop in _rows(parts)}
-        length = max((part.stop for part in rows.values()), default=0)
-        # 0 where a net lacks a setting
-        matrix = np.zeros((length, len(self.places)))
-        for part in parts:
-            if spread := self.spread[part.setting]:
-                start = rows[part.net].start
-                where = slice(start, start + len(part.deviations))
-                matrix[where, self.places[part.setting]] = part.deviations / spread
-        if not matrix.size:
-            return np.zeros((len(self.places), 0))
-        _, sizes, vectors = np.linalg.svd(matrix, full_matrices=False)
-        loadings = (vectors * sizes[:, None])[:_MAX_DIRECTIONS].T
-        norms = np.linalg.norm(loadings, axis=1, keepdims=True)
-        return np.divide(loadings, norms, out=np.zeros_like(loadings), where=norms > 0)
-
-    def _excess(self, parts: Sequence[_Part]) -> dict[tuple[str, Hashable], float]:
-        shares: dict[tuple[str, Hashable], list[float]] = defaultdict(list)
-        for part in parts:
-            spread = self.spread[part.setting]
-            own = part.squares / part.df / spread**2 if part.df > 0 and spread else 1.0
-            shares[part.net, part.measure].append(own)
-        return {where: max(1.0, float(np.mean(own))) ** 0.5 for where, own in shares.items()}
+    return Part(number.net, number.setting, number.measure, deviations, degrees, number.unit)
 
 
 def _paired(numbers: Sequence[Repetition]) -> dict[int, tuple[int, ...]]:
@@ -221,22 +155,6 @@ def _paired(numbers: Sequence[Repetition]) -> dict[int, tuple[int, ...]]:
         if len(group) > 1 and len({numbers[place].seeds for place in group}) == 1
         for place in group
     }
-
-
-def _rows(parts: Iterable[_Part]) -> Iterable[tuple[str, int, int]]:
-    """The rows [start, stop) of each net, one for each of its seeds."""
-    lengths: dict[str, int] = {}
-    for part in parts:
-        lengths[part.net] = max(lengths.get(part.net, 0), len(part.deviations))
-    start = 0
-    for net, length in lengths.items():
-        yield net, start, start + length
-        start += length
-
-
-def generator(*words: int) -> np.random.Generator:
-    """A generator of its own for each sequence of integers >= 0."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
 @lru_cache(maxsize=64)

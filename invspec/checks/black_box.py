@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.attacks.square import Square
 from invspec.data import Finding
 from invspec.diagnostics.ascent import withstand
-from invspec.diagnostics.balls import ball_of, has_ball
+from invspec.diagnostics.balls import ball_of, covers, has_ball
 from invspec.diagnostics.findings import at_most, survivors_of
 from invspec.diagnostics.gradients import logits_at
 from invspec.diagnostics.image_check import Chosen, ImageCheck
@@ -39,6 +39,11 @@ class BlackBox(ImageCheck):
 
     def applies(self, attack: Attack) -> bool:
         return attack.gradient_loss is not None and has_ball(attack)
+
+    def is_answered_by(self, other: Attack, attack: Attack) -> bool:
+        stages: tuple[Attack, ...] = getattr(other, "stages", (other,))
+        squares = (stage for stage in stages if isinstance(stage, Square))
+        return covers(other, attack) and any(square.queries >= self.queries for square in squares)
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None

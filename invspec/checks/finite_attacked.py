@@ -17,6 +17,7 @@ class FiniteAttacked(ImageCheck):
     """Logits and the gradients of the cross-entropy are finite at the attacked images."""
 
     about_attack: ClassVar[bool] = True
+    about_images: ClassVar[bool] = True
     doubts: ClassVar[Doubts] = "everything"
     all_images: ClassVar[bool] = True
 

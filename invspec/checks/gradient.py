@@ -10,8 +10,8 @@ from torch import nn
 
 from invspec.data import Finding
 from invspec.diagnostics.ascent import withstand
-from invspec.diagnostics.balls import ball_of, has_ball
-from invspec.diagnostics.findings import at_most, counted, survivors_of
+from invspec.diagnostics.balls import ball_of, covers, has_ball
+from invspec.diagnostics.findings import OTHER_LOSSES, at_most, counted, survivors_of
 from invspec.diagnostics.gradients import logits_and_slopes
 from invspec.diagnostics.image_check import Chosen, ImageCheck
 from invspec.kinds import Attack
@@ -31,6 +31,10 @@ class Gradient(ImageCheck):
         default=0.01, ge=0, lt=1, description="largest share of images whose gradient is 0"
     )
     steps: int = Field(default=40, ge=1, description="updates of the ascent on the margin")
+
+    def is_answered_by(self, other: Attack, attack: Attack) -> bool:
+        climbs = other.gradient_loss in ("margin", "dlr") and covers(other, attack)
+        return climbs and getattr(other, "steps", 0) >= self.steps
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
@@ -57,7 +61,8 @@ class Gradient(ImageCheck):
         better = not standing.all() and attack.gradient_loss != "margin"
         return replace(
             finding,
-            reason=f"{finding.reason}; PGD on the margin leaves {counted(standing)} that withstood",
-            hint="try the margin loss: `loss: margin`" if better else finding.hint,
+            reason=f"{finding.reason}, and PGD on the margin leaves {int(standing.sum())} of the"
+            f" {len(standing)} images that withstood the attack",
+            hint=OTHER_LOSSES if better else finding.hint,
             survivors=survivors_of(standing),
         )

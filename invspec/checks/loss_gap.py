@@ -10,8 +10,8 @@ from torch import nn
 
 from invspec.data import Finding
 from invspec.diagnostics.ascent import withstand
-from invspec.diagnostics.balls import ball_of, has_ball
-from invspec.diagnostics.findings import at_most, survivors_of
+from invspec.diagnostics.balls import ball_of, covers, has_ball
+from invspec.diagnostics.findings import OTHER_LOSSES, at_most, survivors_of
 from invspec.diagnostics.image_check import Chosen, ImageCheck
 from invspec.kinds import Attack
 from invspec.ops.losses import LOSSES, margin
@@ -35,6 +35,10 @@ class LossGap(ImageCheck):
     def applies(self, attack: Attack) -> bool:
         return attack.gradient_loss in ("ce", "confidence") and has_ball(attack)
 
+    def is_answered_by(self, other: Attack, attack: Attack) -> bool:
+        climbs = other.gradient_loss in ("margin", "dlr") and covers(other, attack)
+        return climbs and getattr(other, "steps", 0) >= self._steps(attack)
+
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
         assert attack.gradient_loss is not None
@@ -43,9 +47,8 @@ class LossGap(ImageCheck):
             return at_most(self.threshold, flags, "", "")
         ball = ball_of(attack, model, chosen.batch.bounds)
         start = ball.start(survivors.batch.x, survivors.rng)
-        steps = min(getattr(attack, "steps", self.steps), self.most_steps)
         by_own, by_margin = (
-            withstand(model, survivors.batch, ball, start, steps, loss)
+            withstand(model, survivors.batch, ball, start, self._steps(attack), loss)
             for loss in (LOSSES[attack.gradient_loss], margin)
         )
         flags[chosen.standing] = only_margin = by_own & ~by_margin
@@ -54,6 +57,9 @@ class LossGap(ImageCheck):
             flags,
             f"PGD on the margin breaks {int(only_margin.sum())} of the {len(survivors)} images that"
             f" withstood the attack, and that withstand PGD on its loss, {attack.gradient_loss}",
-            "try the margin loss: `loss: margin`",
+            OTHER_LOSSES,
             survivors_of(by_own & by_margin),
         )
+
+    def _steps(self, attack: Attack) -> int:
+        return min(getattr(attack, "steps", self.steps), self.most_steps)

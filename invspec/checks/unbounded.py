@@ -32,7 +32,6 @@ class Unbounded(ImageCheck):
         return at_most(
             self.threshold,
             flags,
-            f"gradient ascent breaks all but {counted(flags)}, although all valid images are"
-            " allowed",
+            f"{counted(flags)} withstand gradient ascent, although it may reach every valid image",
             MISLEADING,
         )

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from invspec.analysis.health import Health, Record
+    from invspec.analysis.doubts import Record
+    from invspec.analysis.health import Health
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
 
@@ -24,18 +25,18 @@ def show(planned: Plan, store: Store) -> None:
     from invspec.report import provenance
 
     seen = Snapshot(store)
-    found = health(planned, seen)
+    state = health(planned, seen)
     console = Console(highlight=False)
-    if found.records:
-        console.print(_table(found))
-    for line in words.lines(found):
+    if state.records:
+        console.print(_table(state))
+    for line in words.lines(state):
         console.print(
             f"\n{line.status}: {line.check} of {line.subject}: {line.reason}", markup=False
         )
         if line.hint:
             console.print(f"hint: {line.hint}", markup=False)
-    console.print(f"\n{words.headline(found)}", markup=False)
-    if cost := words.cost(found, provenance.gather(planned, seen)):
+    console.print(f"\n{words.headline(state)}", markup=False)
+    if cost := words.cost(state, provenance.gather(planned, seen)):
         console.print(cost, markup=False)
 
 

@@ -7,7 +7,7 @@ import typer
 from invspec.cli import options
 from invspec.cli.options import DEFAULT_STORE, Data, Registry, StoreOption
 
-# text before a check, by its outcome; readable without colour
+# text before an observation, by its outcome; readable without colour
 MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 STYLES = {"ok": "green", "note": "yellow", "bad": "bold red"}
 
@@ -27,12 +27,12 @@ def doctor(
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for _ in range(3):
         table.add_column(overflow="fold")
-    findings = list(checkup.examine(store))
-    for finding in findings:
-        text = Text(finding.text)
-        if finding.hint:
-            text.append(f"\n{finding.hint}", style="dim")
-        mark = Text(MARKS[finding.outcome], style=STYLES[finding.outcome])
-        table.add_row(mark, Text(finding.subject), text)
+    observations = list(checkup.observe(store))
+    for observation in observations:
+        text = Text(observation.text)
+        if observation.hint:
+            text.append(f"\n{observation.hint}", style="dim")
+        mark = Text(MARKS[observation.outcome], style=STYLES[observation.outcome])
+        table.add_row(mark, Text(observation.subject), text)
     Console(highlight=False).print(table)
-    raise typer.Exit(1 if any(finding.outcome == "bad" for finding in findings) else 0)
+    raise typer.Exit(1 if any(observation.outcome == "bad" for observation in observations) else 0)

@@ -39,11 +39,9 @@ def report(
     from invspec.cli import last_run, session
 
     finished = options.store_at(store)
-    asked = last_run.Call(spec, scale, set, smoke, registry) if spec else last_run.load(finished)
-    data = data or asked.data
-    folders = options.call(asked.registry, store, data)
+    call = last_run.Call(spec, scale, set, smoke, registry) if spec else last_run.load(finished)
+    data = data or call.data
+    folders = options.call(call.registry, store, data)
     options.set_data(data)
-    plan = options.planned(
-        asked.spec, asked.scale, asked.set, asked.smoke, asked.registry, finished
-    )
+    plan = options.planned(call.spec, call.scale, call.set, call.smoke, call.registry, finished)
     session.show(plan, finished, format.value, output, folders)

@@ -95,7 +95,8 @@ def examine(planned: Plan, store: Store, executor: Executor) -> int:
 
 def _affordable(examination: Examination, store: Store) -> Examination:
     goal = examination.goal
-    is_stored = goal in store or all(part in store for part in goal.of)
+    parts = (part for parts in (goal.of, *goal.others) for part in parts)
+    is_stored = goal in store or all(part in store for part in parts)
     return examination if is_stored else small(examination)
 
 

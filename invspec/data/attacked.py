@@ -132,7 +132,8 @@ class Examples:
     (N, C, H, W) float64. They may be read from disk on access; `batches` reads many. settings are
     the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
-    path_promise is what the attack promises about its paths, if anything.
+    path_promise is what the attack promises about its paths, if anything. others are x_adv of the
+    same attack on other nets, for checks that want them.
     """
 
     clean: Split
@@ -141,6 +142,7 @@ class Examples:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     oracle: Callable[[Tensor], Tensor] | None = None
     path_promise: PathPromise | None = None
+    others: tuple[Tensor, ...] = ()
 
     @property
     def pairs(self) -> JudgedPairs:

@@ -96,9 +96,9 @@ class Scored:
         known: list[Mapping[str, str | float]] = []
         for row in self.rows:
             if row.where in known:
-                shown = ", ".join(f"{name} {value}" for name, value in row.where.items())
+                words = ", ".join(f"{name} {value}" for name, value in row.where.items())
                 raise InvspecError(
-                    f"two rows of a score have the same coordinates ({shown or 'none'})",
+                    f"two rows of a score have the same coordinates ({words or 'none'})",
                     hint='give each row its own, as in mean(..., quantity="wrong")',
                 )
             known.append(row.where)

@@ -27,6 +27,28 @@ def ball_of(attack: Attack, model: nn.Module, bounds: Bounds) -> Ball:
     return Ball(settings.norm, settings.eps, bounds, _unit(settings, model))
 
 
+def is_in_pixels(attack: Attack) -> bool:
+    """Whether radii are in pixels, so that the balls are the same for every net."""
+    return all(_space(settings) == "pixel" for settings in _settings(attack))
+
+
+def covers(other: Attack, attack: Attack) -> bool:
+    """Whether an attack searches every ball in which another one searches, or a larger one."""
+    return all(
+        any(_is_in(settings, larger) for larger in _settings(other))
+        for settings in _settings(attack)
+    )
+
+
+def _is_in(settings: Any, larger: Any) -> bool:
+    is_alike = settings.norm == larger.norm and _space(settings) == _space(larger)
+    return is_alike and settings.eps <= larger.eps
+
+
+def _space(settings: Any) -> str:
+    return getattr(settings, "eps_space", "pixel")
+
+
 def balls_of(attack: Attack, model: nn.Module) -> list[Ball]:
     """All balls of which an attack searches the union, in the box or out of it."""
     return [
@@ -41,7 +63,7 @@ def _can_ascend(settings: Any) -> bool:
 
 def _unit(settings: Any, model: nn.Module) -> Tensor | None:
     """One unit of the radius in pixels, (1, C, 1, 1); None for radii in pixels."""
-    if getattr(settings, "eps_space", "pixel") == "pixel":
+    if _space(settings) == "pixel":
         return None
     return cast(Standardised, model).pixel_std.view(1, -1, 1, 1)
 

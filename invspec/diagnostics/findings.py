@@ -12,6 +12,8 @@ MISLEADING = (
     "gradients may be cut off, rounded away or shattered: rely on an attack without gradients,"
     " such as square"
 )
+# the hint where the margin finds what the attack's own loss does not
+OTHER_LOSSES = "try a loss that does not vanish: `loss: margin` or `loss: dlr`"
 # a share of zero images
 UNKNOWN = Interval(0.0, 0.0, 1.0, 0)
 

@@ -21,14 +21,15 @@ from invspec.ops.modules import device_of
 class Chosen:
     """The images that a check looks at: a batch on the device of the net, with its draws.
 
-    x_adv (B, C, H, W) is what the attack made of them, and standing (B,) bool are those that it
-    left correctly classified.
+    x_adv (B, C, H, W) is what the attack made of them, others are what it made on other nets, and
+    standing (B,) bool are those that it left correctly classified.
     """
 
     batch: Batch
     x_adv: Tensor
     standing: Tensor
     rng: Draws
+    others: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -36,7 +37,11 @@ class Chosen:
     def take(self, rows: Tensor) -> Chosen:
         """Some of the images, rows (B,) bool."""
         return Chosen(
-            self.batch.take(rows), self.x_adv[rows], self.standing[rows], self.rng.take(rows)
+            self.batch.take(rows),
+            self.x_adv[rows],
+            self.standing[rows],
+            self.rng.take(rows),
+            tuple(x_adv[rows] for x_adv in self.others),
         )
 
     @property
@@ -75,4 +80,5 @@ def choose(examples: Examples, rows: Tensor, device: torch.device, rng: Draws) -
     """The examples at rows (B,) int64, on a device."""
     (batch,) = examples.clean.take(rows).to(device).batches(len(rows))
     x_adv, standing = examples.x_adv[rows], examples.judged.correct_adv[rows.cpu()]
-    return Chosen(batch, x_adv.to(device), standing.to(device), rng.take(rows))
+    others = tuple(made[rows.to(made.device)].to(device) for made in examples.others)
+    return Chosen(batch, x_adv.to(device), standing.to(device), rng.take(rows), others)

@@ -1,4 +1,4 @@
-"""The checks of `invspec doctor`. Each yields what it found, and what to do where it is not ok."""
+"""What `invspec doctor` observes, and what to do where something is not ok."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ FEW_BYTES, MAX_SKEW = 2 * 2**30, 5.0
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The outcome of a check: ok, a note on something that only some runs need, or bad."""
+class Observation:
+    """Something is ok, bad, or worth a note as only some runs need it."""
 
     subject: str
     outcome: Outcome
@@ -51,8 +51,8 @@ class Finding:
     hint: str = ""
 
 
-def examine(store: Path) -> Iterator[Finding]:
-    """All findings on this machine, the user's data and the store's folder."""
+def observe(store: Path) -> Iterator[Observation]:
+    """All observations on this machine, the user's data and the store's folder."""
     yield from _versions()
     yield from _devices()
     yield from _engines()
@@ -61,83 +61,83 @@ def examine(store: Path) -> Iterator[Finding]:
     yield from _store(store)
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[Observation]:
     known = versions()
     text = f"invspec {known['invspec']} (commit {known['commit'][:12]}), torch {known['torch']}"
-    yield Finding("versions", "ok", f"{text}, Python {platform.python_version()}")
+    yield Observation("versions", "ok", f"{text}, Python {platform.python_version()}")
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Observation]:
     mode = os.environ.get(cpu.VARIABLE)
     text = f"{cores()} cores, {platform.machine()}, {cpu.VARIABLE} {mode or 'not set'}"
     if cpu.ensure_prepared():
-        yield Finding("CPU", "ok", text)
+        yield Observation("CPU", "ok", text)
     else:
         hint = "import invspec before torch, so that batch size changes no result"
-        yield Finding("CPU", "note", text, hint)
+        yield Observation("CPU", "note", text, hint)
     if not torch.cuda.is_available():
-        yield Finding("GPU", "note", "none that torch can use", "runs use CPU workers")
+        yield Observation("GPU", "note", "none that torch can use", "runs use CPU workers")
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         memory = facts.total_memory / 2**30
-        yield Finding("GPU", "ok", f"cuda:{index}: {facts.name}, {memory:.0f} GiB")
+        yield Observation("GPU", "ok", f"cuda:{index}: {facts.name}, {memory:.0f} GiB")
 
 
-def _engines() -> Iterator[Finding]:
+def _engines() -> Iterator[Observation]:
     for package, use in EXTRAS.items():
         if importlib.util.find_spec(package) is None:
             hint = f"only for {use}: install the package {package}"
-            yield Finding(package, "note", "not installed", hint)
+            yield Observation(package, "note", "not installed", hint)
         else:
-            yield Finding(package, "ok", importlib.metadata.version(package))
+            yield Observation(package, "ok", importlib.metadata.version(package))
     if shutil.which("sbatch"):
-        yield Finding("slurm", "ok", shutil.which("sbatch") or "")
+        yield Observation("slurm", "ok", shutil.which("sbatch") or "")
 
 
-def _data() -> Iterator[Finding]:
+def _data() -> Iterator[Observation]:
     named = os.environ.get("INVSPEC_DATA")
     if not named:
         hint = "set INVSPEC_DATA or --data to use a folder of your own"
-        yield Finding("data", "note", "INVSPEC_DATA is not set: data sets are downloaded", hint)
+        yield Observation("data", "note", "INVSPEC_DATA is not set: data sets are downloaded", hint)
         return
     root = Path(named)
     if not root.is_dir():
-        yield Finding("data", "bad", f"no folder {root}", "correct INVSPEC_DATA or --data")
+        yield Observation("data", "bad", f"no folder {root}", "correct INVSPEC_DATA or --data")
         return
     for name, pattern in DATA.items():
         present = any(root.glob(pattern))
         hint = "" if present else f"expected {pattern} in {root}, for specs that use it"
         text = f"{name} in {root}" if present else f"no {name} in {root}"
-        yield Finding("data", "ok" if present else "note", text, hint)
+        yield Observation("data", "ok" if present else "note", text, hint)
 
 
-def _registry() -> Iterator[Finding]:
+def _registry() -> Iterator[Observation]:
     for kind in cards.KINDS:
         for path in cards.names(kind).values():
             if not path.is_file():
-                yield Finding("registry", "bad", f"{path} cannot be read")
+                yield Observation("registry", "bad", f"{path} cannot be read")
     counts = ", ".join(f"{len(cards.names(kind))} {kind}s" for kind in cards.KINDS)
-    yield Finding("registry", "ok", counts.replace("datasets", "data sets"))
+    yield Observation("registry", "ok", counts.replace("datasets", "data sets"))
 
 
-def _store(store: Path) -> Iterator[Finding]:
+def _store(store: Path) -> Iterator[Observation]:
     root = store.resolve()
     if not root.is_dir():
-        yield Finding("store", "note", f"no folder {root}", "`invspec run` creates it")
+        yield Observation("store", "note", f"no folder {root}", "`invspec run` creates it")
         return
     try:
         seconds, skew = _probe(root)
     except OSError as problem:
         hint = "choose another --store, or make it writable"
-        yield Finding("store", "bad", f"{root} cannot be written: {problem.strerror}", hint)
+        yield Observation("store", "bad", f"{root} cannot be written: {problem.strerror}", hint)
         return
     free = shutil.disk_usage(root).free
     hint = "" if free > FEW_BYTES else "free some space, or choose another --store"
     text = f"{root}: {free / 2**30:.0f} GiB free, {seconds * 1e3:.0f} ms to save a file safely"
-    yield Finding("store", "note" if hint else "ok", text, hint)
+    yield Observation("store", "note" if hint else "ok", text, hint)
     if abs(skew) > MAX_SKEW:
         text = f"its clock differs from this machine's by {skew:.0f} s"
-        yield Finding("store", "note", text, "set the clocks of both machines by NTP")
+        yield Observation("store", "note", text, "set the clocks of both machines by NTP")
 
 
 def _probe(root: Path) -> tuple[float, float]:

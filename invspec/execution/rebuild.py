@@ -137,9 +137,9 @@ def _class_of(kind: str, qualname: str, module: str | None) -> type[Method]:
 def _classes(kind: Kind, folders: tuple[object, ...]) -> list[type[Method]]:
     """The classes of all cards of a kind, that of each target once."""
     targets = {card(kind, name).target: name for name in names(kind)}
-    found: list[type[Method]] = []
+    classes: list[type[Method]] = []
     for name in targets.values():
         # a broken card is none of our business
         with suppress(SpecError):
-            found.append(resolve(kind, name))
-    return found
+            classes.append(resolve(kind, name))
+    return classes

@@ -91,8 +91,10 @@ class Judge:
             text = text_of(self.store, kind, digest)
         except (OSError, ValueError) as problem:
             return f"task.json cannot be read: {problem}"
-        found = hashlib.sha256(text.encode()).hexdigest()[:40]
-        return "" if found == digest else f"task.json is the text of the key {found[:12]}…"
+        digest_now = hashlib.sha256(text.encode()).hexdigest()[:40]
+        return (
+            "" if digest_now == digest else f"task.json is the text of the key {digest_now[:12]}…"
+        )
 
     def _exchanged(self, task: Task) -> Iterator[str]:
         for need in needs(task):

@@ -36,11 +36,11 @@ def facts() -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     for name in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            facts[name] = importlib.metadata.version(name)
+    return facts
 
 
 def cpu_model() -> str:

@@ -102,8 +102,8 @@ def change(task: Task, record_of: Callable[[Task], Record | None]) -> str:
     if record is None or not record.inputs:
         return ""
     for need in needs(task):
-        made_from, found = record.inputs.get(key(need)), record_of(need)
-        if made_from is not None and found is not None and found.digest != made_from:
-            digests = f"SHA-256 is {found.digest[:12]}…, it was made from {made_from[:12]}…"
+        made_from, current = record.inputs.get(key(need)), record_of(need)
+        if made_from is not None and current is not None and current.digest != made_from:
+            digests = f"SHA-256 is {current.digest[:12]}…, it was made from {made_from[:12]}…"
             return f"its input {verb(need)} {key(need)[:12]} has changed: {digests}"
     return ""

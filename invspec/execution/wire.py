@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from invspec.errors import InvspecError
 from invspec.execution.channel import check_key
 from invspec.registry import cards
-from invspec.tasks import Perturb, Score, Task, Train, key
+from invspec.tasks import Examine, Perturb, Score, Task, Train, key
 
-TASKS = {cls.__name__: cls for cls in (Train, Perturb, Score)}
+TASKS = {cls.__name__: cls for cls in (Train, Perturb, Score, Examine)}
 
 
 def to_json(task: Task) -> str:
@@ -35,7 +35,7 @@ def from_json(text: str) -> Task:
     """
     body = json.loads(text)
     task = _value(body["task"])
-    if not isinstance(task, Train | Perturb | Score):
+    if not isinstance(task, Train | Perturb | Score | Examine):
         raise InvspecError(f"expected a task, found {type(task).__name__}")
     check_key(task, body["key"])
     return task

@@ -68,7 +68,7 @@ def match_as_written(weights: Collection[str], net: Collection[str]) -> Match:
 
 
 def _matched(weights: Collection[str], net: Collection[str], strip: str, add: str) -> Match:
-    found = {add + name.removeprefix(strip) for name in weights if name.startswith(strip)}
+    stripped = {add + name.removeprefix(strip) for name in weights if name.startswith(strip)}
     known = set(net)
     # a name that is averaged is known by its wrapper's prefix
     spared = {AVERAGED} if strip.startswith("module.") else set[str]()
@@ -78,7 +78,7 @@ def _matched(weights: Collection[str], net: Collection[str], strip: str, add: st
         if name not in spared
         and not (name.startswith(strip) and add + name.removeprefix(strip) in known)
     )
-    missing = (name for name in net if name not in found and not _is_counter(name))
+    missing = (name for name in net if name not in stripped and not _is_counter(name))
     return Match(strip, add, tuple(missing), tuple(extra))
 
 
@@ -123,8 +123,8 @@ def _common(names: Collection[str]) -> str:
     """The longest prefix of whole parts, module.net., that all names share."""
     first, last = min(names, default=""), max(names, default="")
     parts = list[str]()
-    for left, right in zip(first.split(".")[:-1], last.split(".")[:-1], strict=False):
-        if left != right:
+    for first_part, right in zip(first.split(".")[:-1], last.split(".")[:-1], strict=False):
+        if first_part != right:
             break
-        parts.append(f"{left}.")
+        parts.append(f"{first_part}.")
     return "".join(parts)

@@ -43,8 +43,8 @@ def explained(content: bytes, problem: Exception) -> tuple[str, str]:
     listed = ", ".join([*objects[:MAX_NAMES], *more])
     if any(name.startswith("torch.nn.modules.") for name in objects):
         return f"it is a whole net, not a state dict; it holds {listed}", SAVE
-    what = "which are no tensors, numbers, texts, lists or dicts"
-    return f"beside any weights it holds objects of {listed}, {what}", SAVE
+    objects = "which are no tensors, numbers, texts, lists or dicts"
+    return f"beside any weights it holds objects of {listed}, {objects}", SAVE
 
 
 def foreign_objects(content: bytes) -> list[str]:
@@ -94,8 +94,8 @@ def _globals(pickle: io.BytesIO) -> Iterator[str]:
 
 def _blamed(reason: str) -> list[str]:
     """The global that torch's own message names."""
-    found = re.search(r"GLOBAL ([\w.]+) was not an allowed global", COLOUR.sub("", reason))
-    return [found[1]] if found and not _is_plain(found[1]) else []
+    match = re.search(r"GLOBAL ([\w.]+) was not an allowed global", COLOUR.sub("", reason))
+    return [match[1]] if match and not _is_plain(match[1]) else []
 
 
 def _without_advice(reason: str) -> str:

@@ -22,6 +22,10 @@ class Check(Method):
 
     about_attack: it examines an attack on a net, whose results it gets. Otherwise it examines a
     net, and its examples are clean images as the identity attack leaves them.
+    about_images: it looks only at the images that an attack made, whichever net it made them on.
+    Other checks about attacks do not examine an attack that is judged on another net.
+    wants_others: it is about an attack, and compares what the same attack made on other nets, which
+    is in examples.others. It only applies where a spec has such nets.
     gates: a failure decides what a claim may say. False for one that only warns.
     doubts: what a failure calls in question. "attacks": attacks may be too weak, so that numbers
     under attack are bounds on one side. "everything": any number of the net.
@@ -29,6 +33,8 @@ class Check(Method):
 
     kind: ClassVar[str] = "check"
     about_attack: ClassVar[bool] = False
+    about_images: ClassVar[bool] = False
+    wants_others: ClassVar[bool] = False
     gates: ClassVar[bool] = True
     doubts: ClassVar[Doubts] = "attacks"
 
@@ -38,6 +44,13 @@ class Check(Method):
         Only asked of checks about attacks.
         """
         return attack.gradient_loss is not None
+
+    def is_answered_by(self, other: Attack, attack: Attack) -> bool:
+        """Whether another attack does what the check tries where an attack fails it.
+
+        Then a failure puts the attack's own numbers in doubt, but not the worst case over both.
+        """
+        return False
 
     @abstractmethod
     def examine(

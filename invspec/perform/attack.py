@@ -83,7 +83,6 @@ def _attacked(
     )
     card = card_on(runtime.device, runtime.limits.share)
     subject = Subject.of(task.train)
-    subject = Subject.of(task.train)
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):

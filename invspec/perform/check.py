@@ -15,7 +15,7 @@ from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.perform.score import Joined
-from invspec.tasks import Examine, draw_name
+from invspec.tasks import Examine, Perturb, draw_name
 
 
 def examine(task: Examine, runtime: Runtime) -> Artifact:
@@ -32,17 +32,23 @@ def _attacked(task: Examine, runtime: Runtime) -> Examples:
     """The first results of the attack, as the store has them."""
     first = task.of[0]
     clean = chosen(first.train.dataset, first.sample).head(task.images)
-    # parts beyond the end of a small split are empty
-    parts = [part for part in task.of if part.part[0] < len(clean)] or [first]
-    stored = Joined([runtime.load(part).tensors for part in parts])
+    stored = _joined(task.of, len(clean), runtime)
     tensors = {name: stored.rows(name, 0, len(clean)) for name in stored}
+    others = (_joined(parts, len(clean), runtime) for parts in task.others)
     return Examples(
         clean.to(runtime.device),
         judged_from(tensors),
         tensors,
         plain(first.attack)["fields"],
         path_promise=first.attack.path_promise,
+        others=tuple(made.rows("x_adv", 0, len(clean)) for made in others),
     )
+
+
+def _joined(parts: tuple[Perturb, ...], count: int, runtime: Runtime) -> Joined:
+    """The stored columns of an attack. Parts beyond the end of a small split are empty."""
+    present = [part for part in parts if part.part[0] < count] or parts[:1]
+    return Joined([runtime.load(part).tensors for part in present])
 
 
 def _clean(task: Examine, net: Padded, runtime: Runtime) -> Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -87,14 +88,7 @@ def require_perturbed(
             hint="write x_adv = batch.x + delta, or start from batch.x.clone()",
         )
     x_adv = _images(perturbed.x_adv, batch.x, name).detach()
-    _refuse(
-        ~x_adv.isfinite().flatten(1).all(1),
-        batch,
-        f"{name} returned pixels that are not finite for {{}} images of {data}",
-        "check that the model's logits are finite",
-    )
-    if not attack.leaves_bounds:
-        _require_bounds(x_adv, batch, name, data)
+    _require_range(x_adv, batch, attack, data)
     _require_ball(x_adv, batch, attack, net, data)
     for field in ("forwards", "backwards"):
         _require_counts(getattr(perturbed, field), len(batch), f"{field} of {name}")
@@ -113,20 +107,29 @@ def _images(x_adv: object, x: Tensor, name: str) -> Tensor:
     return x_adv
 
 
-def _require_bounds(x_adv: Tensor, batch: Batch, name: str, data: str) -> None:
-    low, high = batch.bounds
-    slack = SLACK * max(1.0, *(abs(bound) for bound in batch.bounds if abs(bound) < torch.inf))
-    least, most = x_adv.flatten(1).aminmax(dim=1)
-    outside = (least < low - slack) | (most > high + slack)
-    if bool(outside.any()):
-        found = f"from {least.min():g} to {most.max():g}"
-        _refuse(
-            outside,
-            batch,
-            f"{name} returned pixels {found} for {{}} images of {data}, expected {low:g} to "
-            f"{high:g}",
-            "end with x_adv.clamp(*batch.bounds), or set leaves_bounds = True in its class",
-        )
+def _require_range(x_adv: Tensor, batch: Batch, attack: Attack, data: str) -> None:
+    """Pixels must be finite and, unless the attack may leave the bounds, within them."""
+    low, high = (-torch.inf, torch.inf) if attack.leaves_bounds else batch.bounds
+    finite = [abs(bound) for bound in (low, high) if abs(bound) < torch.inf]
+    slack = SLACK * max([1.0, *finite])
+    # NaN spreads to both ends: one pass tells that all is well, as it almost always is
+    least, most = torch.stack(torch.aminmax(x_adv)).tolist()
+    if low - slack <= least and most <= high + slack and math.isfinite(most - least):
+        return
+    _refuse(
+        ~x_adv.isfinite().flatten(1).all(1),
+        batch,
+        f"{words(attack)} returned pixels that are not finite for {{}} images of {data}",
+        "check that the model's logits are finite",
+    )
+    outside = (x_adv < low - slack) | (x_adv > high + slack)
+    _refuse(
+        outside.flatten(1).any(1),
+        batch,
+        f"{words(attack)} returned pixels from {least:g} to {most:g} for {{}} images of {data}, "
+        f"expected {low:g} to {high:g}",
+        "end with x_adv.clamp(*batch.bounds), or set leaves_bounds = True in its class",
+    )
 
 
 def _require_ball(x_adv: Tensor, batch: Batch, attack: Attack, net: nn.Module, data: str) -> None:

@@ -86,8 +86,8 @@ def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Example
         group = task.of[start : start + task.worst_of]
         attacks = [examples(parts, runtime) for parts in group]
         if len(attacks) > 1:
-            attacks = [worst(attacks, [task.measure.damage(model, one) for one in attacks])]
-        yield from attacks if counting is None else [taken(one, counting) for one in attacks]
+            attacks = [worst(attacks, [task.measure.damage(model, attack) for attack in attacks])]
+        yield from attacks if counting is None else [taken(attack, counting) for attack in attacks]
 
 
 class Absent(nn.Module):
@@ -115,7 +115,7 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     images = chosen(task.train.dataset, task.of[0][0].sample)
     with _model(task, images, runtime) as model, seeded(f"scoring {draw_name(task)}"):
-        attacked = [replace(one, oracle=oracle) for one in _inputs(task, model, runtime)]
+        attacked = [replace(inputs, oracle=oracle) for inputs in _inputs(task, model, runtime)]
         result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
     for row in scored.rows:

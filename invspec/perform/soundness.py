@@ -111,18 +111,18 @@ def _random(draws: list[str]) -> Flaw:
 def _differs(net: nn.Module, x: Tensor, logits: Tensor, rows: Tensor) -> bool:
     """Whether the net answers otherwise if its batch consists of these rows of x."""
     with seeded("soundness"):
-        found, _ = _pass(net, x[rows])
-    return not _are_close(found, logits[rows.to(logits.device)], TOLERANCE)
+        again, _ = _pass(net, x[rows])
+    return not _are_close(again, logits[rows.to(logits.device)], TOLERANCE)
 
 
 def _pass(net: nn.Module, x: Tensor) -> tuple[Any, bool]:
     """Logits of x, and whether the pass changed the images."""
-    given = x.clone()
-    logits = net(given)
+    images = x.clone()
+    logits = net(images)
     if isinstance(logits, Tensor):
         # it may be memory that the next pass uses again
         logits = logits.clone()
-    return logits, not torch.equal(given.nan_to_num(), x.nan_to_num())
+    return logits, not torch.equal(images.nan_to_num(), x.nan_to_num())
 
 
 def _are_close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -83,8 +83,8 @@ def _require_labels(y: Tensor, classes: int) -> None:
         hint = "a label is the number of a class; of one-hot rows take y.argmax(1)"
         raise InvspecError(f"labels have shape {tuple(y.shape)}, expected ({len(y)},)", hint=hint)
     if y.dtype != torch.int64:
-        found = str(y.dtype).removeprefix("torch.")
-        raise InvspecError(f"labels are {found}, expected int64", hint="convert them by y.long()")
+        dtype = str(y.dtype).removeprefix("torch.")
+        raise InvspecError(f"labels are {dtype}, expected int64", hint="convert them by y.long()")
     if not len(y) or (y.min() >= 0 and y.max() < classes):
         return
     low, high = int(y.min()), int(y.max())
@@ -124,9 +124,9 @@ def _require_constant(split: Split) -> None:
 def _require_pixels(split: TensorSplit, shape: Shape) -> None:
     """All images of a split in memory."""
     if split.pixels.dtype not in (torch.uint8, torch.float32):
-        found = str(split.pixels.dtype).removeprefix("torch.")
+        dtype = str(split.pixels.dtype).removeprefix("torch.")
         raise InvspecError(
-            f"pixels are {found}, expected uint8 from 0 to 255, or float32",
+            f"pixels are {dtype}, expected uint8 from 0 to 255, or float32",
             hint="convert them by .to(torch.uint8), or by .float() and a division",
         )
     _require_layout(split.pixels, shape)
@@ -141,18 +141,18 @@ def _require_pixels(split: TensorSplit, shape: Shape) -> None:
 
 def _require_layout(x: Tensor, shape: Shape) -> None:
     """Images must be (B, C, H, W)."""
-    found = tuple(x.shape[1:])
-    if found == tuple(shape) and x.is_floating_point():
+    own = tuple(x.shape[1:])
+    if own == tuple(shape) and x.is_floating_point():
         if x.dtype != torch.float32:
             dtype = str(x.dtype).removeprefix("torch.")
             raise InvspecError(f"images are {dtype}, expected float32", hint="convert by .float()")
         return
-    if found == tuple(shape) and x.dtype == torch.uint8:
+    if own == tuple(shape) and x.dtype == torch.uint8:
         return
     swapped = (*shape[1:], shape[0])
-    hint = "channels come first: x.permute(0, 3, 1, 2)" if found == swapped else ""
+    hint = "channels come first: x.permute(0, 3, 1, 2)" if own == swapped else ""
     raise InvspecError(
-        f"images are {_sizes(found)}, expected {_sizes(shape)} (channels, height, width)", hint=hint
+        f"images are {_sizes(own)}, expected {_sizes(shape)} (channels, height, width)", hint=hint
     )
 
 
@@ -177,7 +177,7 @@ def require_in_bounds(x: Tensor, bounds: Bounds) -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
         count = int((~x.isfinite()).flatten(1).any(1).sum())
         raise InvspecError(f"pixels of {count} of {len(x)} images are not finite (NaN or infinite)")
-    slack = SLACK * max(1.0, *(abs(bound) for bound in bounds if math.isfinite(bound)))
+    slack = SLACK * max([1.0, *(abs(bound) for bound in bounds if math.isfinite(bound))])
     if bounds[0] - slack <= low and high <= bounds[1] + slack:
         return
     raise InvspecError(

@@ -71,9 +71,10 @@ def _require_precision(net: nn.Module, expected: Mapping[str, torch.dtype]) -> N
     """Weights must keep their precision: a lower one would not be that of the stored net."""
     for name, dtype in _dtypes(net).items():
         if dtype != expected.get(name, dtype):
-            found, wanted = (str(kind).removeprefix("torch.") for kind in (dtype, expected[name]))
+            kinds = (dtype, expected[name])
+            own, wanted = (str(kind).removeprefix("torch.") for kind in kinds)
             raise InvspecError(
-                f"after the training, weights are {found}, expected {wanted} ({name})",
+                f"after the training, weights are {own}, expected {wanted} ({name})",
                 hint="end with model.to(dtype) as it was",
             )
 
@@ -125,8 +126,8 @@ def _require_restored(
             hint="a training must not add, remove or resize weights",
         ) from None
     restored = moved(restored, batch.x.device)
-    expected, found = (_logits(task, model, batch.x) for model in (net, restored))
-    difference = (expected - found).abs().nan_to_num().amax()
+    expected, again = (_logits(task, model, batch.x) for model in (net, restored))
+    difference = (expected - again).abs().nan_to_num().amax()
     if not difference <= TOLERANCE * expected.abs().nan_to_num().amax():
         raise InvspecError(
             f"net {words(task.model)} gives other logits once its weights are stored and loaded: "

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from invspec.kinds import Attack, Sample
+from invspec.kinds import Attack, Check, Sample
 from invspec.plan import coordinates
 from invspec.plan.cells import Cell, Examination
 from invspec.plan.sizes import size
 from invspec.spec.resolved import Spec
-from invspec.spec.schema import Coords
-from invspec.tasks import Examine, Perturb, Train
+from invspec.spec.schema import Coords, Net
+from invspec.tasks import Examine, Perturb, Train, key
 
-# Maximum number of images that a check gets.
-IMAGES = 256
+# Maximum number of images that a check gets, and of other nets with which one is compared.
+IMAGES, OTHERS = 256, 3
 
 Parts = tuple[Perturb, ...]
 # the parts of each value of an attack's sweep, with its coordinates
@@ -25,7 +25,8 @@ Variants = dict[Parts, Coords]
 class _Net:
     """A trained net: its coordinates, the samples that its numbers rest on, the attacks by label.
 
-    A net that is only an oracle is under no attack. Samples are by their text.
+    A net that is only an oracle is under no attack; a source of transfer attacks is under those.
+    Samples are by their text.
     """
 
     coords: Coords
@@ -40,10 +41,11 @@ def examinations(spec: Spec, cells: Iterable[Cell]) -> tuple[Examination, ...]:
     """
     if not spec.checks:
         return ()
+    nets = _nets(spec, cells)
     return tuple(
         examination
-        for train, net in _nets(spec, cells).items()
-        for examination in (*_of_net(spec, train, net), *_of_attacks(spec, train, net))
+        for train, net in nets.items()
+        for examination in (*_of_net(spec, train, net), *_of_attacks(spec, train, nets))
     )
 
 
@@ -60,16 +62,60 @@ def _largest(train: Train, samples: Mapping[str, Sample]) -> Sample:
     return max(alone, key=lambda sample: (size(train.dataset, sample), sample.model_dump_json()))
 
 
-def _of_attacks(spec: Spec, train: Train, net: _Net) -> Iterator[Examination]:
+def _of_attacks(spec: Spec, train: Train, nets: Mapping[Train, _Net]) -> Iterator[Examination]:
+    net = nets[train]
     for attack, variants in net.attacks.items():
         searched = {parts: coords for parts, coords in variants.items() if searches(_attack(parts))}
         if not searched:
             continue
         parts, swept = _median(searched)
+        others = _others(parts, attack, nets)
         for label, check in spec.checks.items():
-            if check.about_attack and check.applies(_attack(parts)):
-                goal = Examine(check, train, _first(parts), parts[0].sample, IMAGES)
+            if _applies(check, parts) and (others or not check.wants_others):
+                compared = others if check.wants_others else ()
+                sample = parts[0].sample
+                goal = Examine(check, train, _first(parts), sample, IMAGES, compared)
                 yield Examination(label, net.coords, goal, attack, swept)
+
+
+def _applies(check: Check, parts: Parts) -> bool:
+    """Whether a check is about an attack, and whether that can fail it.
+
+    How an attack found its images is examined on the net where it did.
+    """
+    is_made_here = parts[0].source is None
+    return (
+        check.about_attack
+        and check.applies(_attack(parts))
+        and (is_made_here or check.about_images)
+    )
+
+
+def _others(parts: Parts, attack: str, nets: Mapping[Train, _Net]) -> tuple[Parts, ...]:
+    """The first results of the same attack on a few other nets, chosen by their keys.
+
+    None for a transfer attack, whose images are the same for all nets.
+    """
+    first = parts[0]
+    if first.source is not None:
+        return ()
+    alike = (
+        of
+        for train, net in nets.items()
+        if train != first.train and _share(train, first.train)
+        for of in net.attacks.get(attack, ())
+        if _is_same_attack(of[0], first)
+    )
+    return tuple(_first(of) for of in sorted(alike, key=lambda of: key(of[0].train))[:OTHERS])
+
+
+def _share(train: Train, other: Train) -> bool:
+    return train.dataset == other.dataset and train.seed == other.seed
+
+
+def _is_same_attack(part: Perturb, other: Perturb) -> bool:
+    is_same = part.attack == other.attack and part.sample == other.sample
+    return is_same and part.source is None
 
 
 def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
@@ -78,12 +124,20 @@ def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
         samples = [parts[0].sample for parts in cell.goal.of]
         by_text = {sample.model_dump_json(): sample for sample in samples}
         if cell.goal.oracle is not None:
-            oracle = nets.setdefault(cell.goal.oracle, _Net(_oracle_coords(spec, cell)))
+            named = spec.entries["measures"][str(cell.coords["measure"])].oracle
+            oracle = nets.setdefault(cell.goal.oracle, _Net(_named_coords(named, cell)))
             oracle.samples |= by_text
         net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell)))
         net.samples |= by_text
-        for (label, coords), parts in zip(attacks_of(spec, cell), cell.goal.of, strict=True):
-            net.attacks.setdefault(label, {}).setdefault(parts, coords)
+        for attacked, parts in zip(cell.attacks, cell.goal.of, strict=True):
+            net.attacks.setdefault(attacked.label, {}).setdefault(parts, dict(attacked.coords))
+            if made := tuple(part.source for part in parts if part.source is not None):
+                named = spec.entries["attacks"][attacked.label].source
+                source = nets.setdefault(made[0].train, _Net(_named_coords(named, cell)))
+                source.samples |= by_text
+                source.attacks.setdefault(attacked.label, {}).setdefault(
+                    made, dict(attacked.coords)
+                )
     return nets
 
 
@@ -95,23 +149,11 @@ def _net_coords(spec: Spec, cell: Cell) -> Coords:
     return {name: cell.coords[name] for name in names}
 
 
-def _oracle_coords(spec: Spec, cell: Cell) -> Coords:
-    oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
-    assert oracle is not None, "the score has an oracle"
+def _named_coords(net: Net | None, cell: Cell) -> Coords:
+    """The coordinates of an oracle or a source."""
+    assert net is not None, "the spec names the net of such a score"
     fixed = {name: cell.coords[name] for name in ("dataset", "seed")}
-    return {**fixed, "model": oracle.model, "defence": oracle.defence}
-
-
-def attacks_of(spec: Spec, cell: Cell) -> list[tuple[str, Coords]]:
-    """The attacks that a cell is of: label and swept fields of each."""
-    labels = str(cell.coords["attack"]).split("+")
-    entries = [spec.entries["attacks"][label] for label in labels]
-    if len(cell.goal.of) > len(labels):  # the measure takes a whole sweep
-        return [(labels[0], dict(variant.coords)) for variant in entries[0].variants]
-    return [
-        (label, {name: cell.coords[name] for name in entry.coords})
-        for label, entry in zip(labels, entries, strict=True)
-    ]
+    return {**fixed, "model": net.model, "defence": net.defence}
 
 
 def searches(attack: Attack) -> bool:
@@ -144,10 +186,12 @@ def small(examination: Examination) -> Examination:
     """The same examination of an attack that runs on no other images than those of the check."""
     goal = examination.goal
     of = tuple(_cut(part) for part in goal.of)
-    return replace(examination, goal=replace(goal, of=of))
+    others = tuple(tuple(_cut(part) for part in parts) for parts in goal.others)
+    return replace(examination, goal=replace(goal, of=of, others=others))
 
 
 def _cut(task: Perturb) -> Perturb:
     after = None if task.after is None else _cut(task.after)
+    source = None if task.source is None else _cut(task.source)
     start, stop = task.part
-    return replace(task, part=(start, min(stop, IMAGES)), after=after)
+    return replace(task, part=(start, min(stop, IMAGES)), after=after, source=source)

@@ -67,7 +67,7 @@ def statements(spec: Spec, number: int) -> tuple[Statement, ...]:
     """The premises and the alternatives of a claim, with the points of `across` written out."""
     claim = spec.claims[number]
     listed = (*claim.premises(number), *claim.statements(number))
-    return tuple(replace(one, node=_named(one.node, spec)) for one in listed)
+    return tuple(replace(statement, node=_named(statement.node, spec)) for statement in listed)
 
 
 def _named(node: Node, spec: Spec) -> Node:

@@ -27,7 +27,8 @@ def cells_of(spec: Spec, precisions: Precisions) -> Iterator[Cell]:
                 measured = nets[name][train.dataset, train.seed]
                 for place, goal, read in _scores(spec, name, train, attacks, measured):
                     where = {**coords, **place, "measure": name, "seed": train.seed}
-                    yield Cell(where, goal, tuple(Attacked(of, one.coords) for of, one in read))
+                    attacked = tuple(Attacked(of, variant.coords) for of, variant in read)
+                    yield Cell(where, goal, attacked)
 
 
 def measures_of(spec: Spec, line: TrainLine) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ def paper_error(comparison: Comparison) -> bool:
 
 def coordinates(table: Table) -> tuple[str, ...]:
     """The coordinates that tell the compared cells apart."""
-    return tuple(dict.fromkeys(name for one in table.comparisons for name in one.paper.at))
+    papers = (comparison.paper for comparison in table.comparisons)
+    return tuple(dict.fromkeys(name for paper in papers for name in paper.at))
 
 
 def rows(table: Table) -> Iterator[tuple[list[str], list[str]]]:

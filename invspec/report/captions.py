@@ -196,19 +196,19 @@ def correction(verdicts: Sequence[Verdict]) -> str:
 
 def notes(verdict: Verdict) -> list[str]:
     """What else there is to know of a verdict: its p-value, its raw outcome, what would decide."""
-    found: list[str] = []
+    remarks: list[str] = []
     if verdict.only_trend:
-        found.append("one seed does not decide a trend across nets")
+        remarks.append("one seed does not decide a trend across nets")
     if verdict.p is not None and verdict.corrected_p is not None:
         values = f"p {p_value(verdict.p)}, corrected {p_value(verdict.corrected_p)}"
         seeds = f"{verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}"
         degrees = f", {verdict.df:.0f} degrees of freedom" if verdict.df < MANY_DEGREES else ""
-        found.append(f"{values}; {seeds}{degrees}")
+        remarks.append(f"{values}; {seeds}{degrees}")
     if verdict.raw != verdict.outcome:
-        found.append(f"uncorrected: {verdict.raw}")
+        remarks.append(f"uncorrected: {verdict.raw}")
     if verdict.needs is not None:
-        found.append(needs(verdict.needs))
-    return found
+        remarks.append(needs(verdict.needs))
+    return remarks
 
 
 def needs(need: Need) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invspec.analysis.health import Health, Record
+from invspec.analysis.doubts import Record
+from invspec.analysis.health import Health
 from invspec.plan.cells import subject
 from invspec.report.format import duration, measured, short
 from invspec.report.provenance import Provenance
 
-# reasons that a caption gives at most, and failures that a report lists
-MAX_REASONS, MAX_NOTES = 3, 10
+# reasons that a caption gives at most, and seconds from which on a check's cost is told
+MAX_REASONS, BRIEF = 3, 0.05
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,33 @@ def _line(record: Record, names_dataset: bool) -> Line:
 
 
 def notes(health: Health) -> list[str]:
-    """Sentences for a report: failures that gate, counts of warnings, and checks that did not run.
+    """Sentences for a report: failures that gate, warnings, hints, and checks that did not run.
 
-    Equal reasons are told once, with the number of nets and attacks that they are about.
+    The first failure of each check gives its reason, and stands for the others. A hint is given
+    once.
     """
-    told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    by_check: dict[str, list[Line]] = defaultdict(list)
     for line in lines(health):
-        told[line.status, line.check, line.reason].append(line.subject)
-    sentences = [
-        f"{status}: {reason} ({check}): {_subjects(subjects)}"
-        for (status, check, reason), subjects in told.items()
-    ]
-    more = len(sentences) - MAX_NOTES
-    if more > 0:
-        sentences[MAX_NOTES:] = [f"and {more:,} more, which `invspec check` lists"]
+        by_check[line.check].append(line)
+    sentences = list(_sentences(by_check.values()))
     missing = sum(record.finding is None for record in health.records)
     ran = f"{missing:,} of {len(health.records):,} checks have not been run"
     return [*sentences, *([f"not checked: {ran}"] if missing else [])]
 
 
-def _subjects(subjects: Sequence[str]) -> str:
-    more = len(subjects) - 1
-    return subjects[0] + (f" and {more:,} more" if more else "")
+def _sentences(failures: Iterable[Sequence[Line]]) -> Iterator[str]:
+    hints: set[str] = set()
+    for first, *others in failures:
+        more = f"; {len(others):,} more {_verb(first.status, len(others))}" if others else ""
+        yield f"{first.status}: {first.subject}: {first.reason} ({first.check}{more})"
+        if first.hint and first.hint not in hints:
+            hints.add(first.hint)
+            yield f"hint: {first.hint}"
+
+
+def _verb(status: str, count: int) -> str:
+    singular, plural = ("fails", "fail") if status == "fails" else ("is warned of", "are warned of")
+    return singular if count == 1 else plural
 
 
 def alarm(health: Health) -> str:
@@ -116,7 +122,7 @@ def cost(health: Health, facts: Provenance) -> str:
         return ""
     share = f", {total / facts.total:.1%} of the time" if facts.total else ""
     longest = sorted(seconds.items(), key=lambda item: -item[1])
-    by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent)
+    by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent >= BRIEF)
     return f"checks took {duration(total)}{share} ({by_check})"
 
 

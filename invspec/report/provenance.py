@@ -87,7 +87,7 @@ def gather(plan: Plan, store: Artifacts, call: Call | None = None) -> Provenance
 
     versions = {name: distinct(name) for name in VERSIONS}
     versions["commit"] = tuple(sorted({_commit(facts) for facts in made.values()} - {""}))
-    around = {shown: distinct(name) for name, shown in SURROUNDINGS.items()}
+    around = {heading: distinct(name) for name, heading in SURROUNDINGS.items()}
     return Provenance(
         done=len(made),
         tasks=len(plan.tasks),

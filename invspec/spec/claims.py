@@ -95,12 +95,12 @@ class Measurable(Section):
             raise ValueError(f"expected one of value, compare and trend, found {listed}")
         if self.expect is None:
             raise messages.NestedError(SpecError("is missing", path=("expect",)))
-        (found,), wanted = self.expect, _STATISTICS[self.form]
+        (statistic,), wanted = self.expect, _STATISTICS[self.form]
         if isinstance(self.pick, Operation):
             wanted = (self.pick.word, *wanted)
-        if found not in wanted:
+        if statistic not in wanted:
             listed = " or ".join(wanted)
-            message = f"a {self.form} claim expects a bound on its {listed}, found {found}"
+            message = f"a {self.form} claim expects a bound on its {listed}, found {statistic}"
             raise ValueError(message)
         node = self.node((self.form,))
         if problem := constant.problem(node):

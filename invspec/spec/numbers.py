@@ -165,8 +165,8 @@ class Operation(Section):
     def _is_one_operation(self) -> Self:
         words = [word for word in WORDS if getattr(self, word) is not None]
         if len(words) != 1:
-            found = " and ".join(words) or "none"
-            raise ValueError(f"expected one of {', '.join(WORDS)}, found {found}")
+            listed = " and ".join(words) or "none"
+            raise ValueError(f"expected one of {', '.join(WORDS)}, found {listed}")
         self._check_axis("along", not self.is_across and words[0] not in POINTWISE)
         self._check_axis("across", self.is_across)
         return self

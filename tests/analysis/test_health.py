@@ -193,6 +193,13 @@ def test_a_failure_without_a_stronger_attack_leaves_the_end_open() -> None:
     assert summaries(both)["robust 0.2"].low == 0.0
 
 
+def test_what_a_check_tried_at_one_eps_bounds_smaller_ones_and_no_larger_one() -> None:
+    face, number = (summaries(f) for f in (broken("none"), broken("gradient", survivors=0.75)))
+    # eps 0.2 was examined
+    assert number["robust 0.1"].low == pytest.approx(face["robust 0.1"].low - 0.2)
+    assert number["robust 0.3"].low == 0.0
+
+
 def test_nonsense_opens_both_ends() -> None:
     number = summaries(broken("finite"))["clean"]
     assert (number.low, number.high) == (0.0, 1.0)
@@ -345,3 +352,141 @@ def test_checks_none_is_known() -> None:
     )
     assert health(plan, ToyStore(plan, right(0.8))).is_off
     assert isinstance(health(plan, ToyStore(plan, right(0.8))), Health)
+
+
+# ─ several attacks, and attacks on other nets ─────────────────────────────────────────────────
+
+MANY = """
+title: Toy
+datasets: {digits: {}}
+models: {linear: {}, mlp: {}}
+defences: {plain: {use: standard}}
+attacks:
+  pgd: {eps: 0.2}
+  climb: {use: pgd, eps: 0.2, loss: margin}
+  square: {eps: 0.2, queries: QUERIES}
+  moved: {use: pgd, eps: 0.2, steps: 50, from: {model: mlp, defence: plain}}
+measures:
+  robust: {use: robust_accuracy, of: pgd}
+  climbed: {use: robust_accuracy, of: climb}
+  black: {use: robust_accuracy, of: square}
+  with_climb: {use: robust_accuracy, of: [pgd, climb]}
+  with_square: {use: robust_accuracy, of: [pgd, square]}
+  moved: {use: robust_accuracy, of: moved}
+  before: {use: accuracy, of: moved, clean: true}
+  common: {use: fooling_rate, of: pgd, correct_in_all: true}
+train:
+  - {dataset: digits, model: [linear, mlp], defence: plain}
+checks: [default]
+"""
+
+
+def many(found: Broken, queries: int = 300, model: str = "linear") -> dict[str, Summary]:
+    """The numbers of a net under several attacks, by measure."""
+    plan = planned_from(MANY.replace("QUERIES", str(queries)))
+    store = ToyStore(plan, right(0.8))
+    store.findings = {e.goal: found(e) or PASSES for e in plan.examinations}
+    groups = readings.groups(readings.collect(plan, store))
+    numbers = health(plan, store).summaries(groups, Estimator())
+    return {
+        str(group.coords["measure"]): number
+        for group, number in numbers.items()
+        if group.coords["model"] == model
+    }
+
+
+def in_doubt(found: Broken, **options: Any) -> set[str]:
+    return {name for name, number in many(found, **options).items() if number.doubts}
+
+
+def failing(check: str, attack: str | None, model: str = "linear") -> Broken:
+    """A check fails of an attack on a net, or of the net."""
+    return lambda e: (
+        fails(0.75) if (e.check, e.attack, e.net["model"]) == (check, attack, model) else PASSES
+    )
+
+
+def test_a_doubt_of_an_attack_reaches_a_worst_case_with_it() -> None:
+    found = failing("black_box", "pgd")
+    assert in_doubt(found) == {"robust", "with_climb", "common"}
+    number, face = (many(f)["with_climb"] for f in (found, broken("none")))
+    # a quarter of what withstood
+    assert number.low == pytest.approx(face.low - 0.2)
+
+
+def test_square_in_the_worst_case_is_what_the_check_tried() -> None:
+    assert "with_square" not in in_doubt(failing("black_box", "pgd"), queries=300)
+    assert "with_square" in in_doubt(failing("black_box", "pgd"), queries=299)
+
+
+@pytest.mark.parametrize("check", ["gradient", "loss_gap"])
+def test_the_margin_in_the_worst_case_is_what_these_checks_tried(check: str) -> None:
+    assert in_doubt(failing(check, "pgd")) == {"robust", "with_square", "common"}
+
+
+def test_an_attack_that_fails_itself_answers_no_doubt_of_its_own() -> None:
+    assert in_doubt(failing("gradient", "climb")) == {"climbed", "with_climb"}
+
+
+def test_misleading_gradients_of_a_net_are_answered_by_no_attack() -> None:
+    expected = {"robust", "climbed", "with_climb", "with_square", "common"}
+    assert in_doubt(failing("unbounded", None)) == expected
+
+
+def test_images_made_elsewhere_owe_nothing_to_the_gradients_of_the_judged_net() -> None:
+    assert "moved" not in in_doubt(failing("unbounded", None, "linear"))
+    assert "moved" not in in_doubt(failing("gradient", "pgd", "linear"))
+
+
+@pytest.mark.parametrize(("check", "attack"), [("unbounded", None), ("gradient", "moved")])
+def test_a_source_with_misleading_gradients_makes_a_weak_transfer_attack(
+    check: str, attack: str | None
+) -> None:
+    found = failing(check, attack, "mlp")
+    assert in_doubt(found) == {"moved"}
+    number, face = (many(f)["moved"] for f in (found, broken("none")))
+    # what survives on the source says nothing of the judged net
+    assert (number.low, number.high) == (0.0, face.high)
+
+
+def test_a_source_that_computes_nonsense_makes_the_attack_weak_and_no_more() -> None:
+    found = failing("repeatable", None, "mlp")
+    assert in_doubt(found) == {"moved"}
+    assert many(found)["moved"].high == many(broken("none"))["moved"].high
+
+
+def test_images_that_leave_the_ball_on_their_source_leave_it_everywhere() -> None:
+    found = failing("budget", "moved", "mlp")
+    assert in_doubt(found) == {"moved"}
+    assert (many(found)["moved"].low, many(found)["moved"].high) == (0.0, 1.0)
+
+
+def test_on_its_source_a_transfer_attack_is_doubted_like_any_other() -> None:
+    found = failing("gradient", "moved", "mlp")
+    number, face = (many(f, model="mlp")["moved"] for f in (found, broken("none")))
+    assert number.low == pytest.approx(face.low - 0.2)
+
+
+def test_nets_that_choose_the_images_lend_no_doubts() -> None:
+    """Numbers of images that all nets classify correctly are doubted for their own net alone."""
+    assert "common" in in_doubt(failing("gradient", "pgd", "mlp"), model="mlp")
+    for check, attack in (("gradient", "pgd"), ("repeatable", None), ("unbounded", None)):
+        assert "common" not in in_doubt(failing(check, attack, "mlp"))
+
+
+def test_another_setting_of_a_swept_attack_is_bounded_by_nothing() -> None:
+    """The check tried its attack on images that withstood 10 steps, not 20."""
+    swept = MANY.replace("pgd: {eps: 0.2}", "pgd: {eps: 0.2, steps: {sweep: [5, 10, 20]}}")
+    text = swept[: swept.index("  with_climb")] + swept[swept.index("train:") :]
+    plan = planned_from(text.replace("QUERIES", "300"))
+    store = ToyStore(plan, right(0.8))
+    store.findings = {e.goal: failing("gradient", "pgd")(e) or PASSES for e in plan.examinations}
+    (examined,) = {e.swept["pgd.steps"] for e in plan.examinations if e.attack == "pgd"}
+    groups = readings.groups(readings.collect(plan, store))
+    lows = {
+        group.coords["pgd.steps"]: number.low
+        for group, number in health(plan, store).summaries(groups, Estimator()).items()
+        if (group.coords["measure"], group.coords["model"]) == ("robust", "linear")
+    }
+    assert lows.pop(examined) > 0.4
+    assert set(lows.values()) == {0.0}

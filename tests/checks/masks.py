@@ -71,10 +71,15 @@ def behind(mask: Mask) -> nn.Module:
 
 
 def attacked(model: nn.Module, attack: Attack, split: Split) -> Examples:
-    """The images of a split, attacked and judged."""
+    """The images of a split, attacked and judged.
+
+    A run refuses logits that are not finite; here they are judged as 0, for the checks to find.
+    """
     (batch,) = split.batches(len(split))
+    subject = Subject("net", "digits", model(batch.x[:1]).shape[1])
     perturbed = attack.perturb(model, batch, PerExample("attack", batch.index))
-    tensors = judge(model, batch, perturbed, Subject("net", "digits", 10))
+    judged = Masked(model, lambda net, x: net(x).nan_to_num())
+    tensors = judge(judged, batch, perturbed, subject)
     return Examples(split, judged_from(tensors), tensors)
 
 

@@ -17,10 +17,10 @@ def test_where_the_cross_entropy_saturates_the_margin_is_offered() -> None:
     result = finding("gradient", behind(FACES["logits x 1000"]))
     assert (result.status, result.measured.value) == ("fails", 1.0)
     assert result.reason == (
-        "the input gradients of 64 of 64 images are exactly 0;"
-        " PGD on the margin leaves 0 of 64 images that withstood"
+        "the input gradients of 64 of 64 images are exactly 0, and PGD on the margin leaves"
+        " 0 of the 64 images that withstood the attack"
     )
-    assert result.hint == "try the margin loss: `loss: margin`"
+    assert result.hint == "try a loss that does not vanish: `loss: margin` or `loss: dlr`"
     assert result.survivors == 0
 
 

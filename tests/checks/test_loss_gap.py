@@ -17,7 +17,7 @@ def test_the_margin_breaks_what_a_saturated_loss_cannot(face: str) -> None:
     assert result.status == "fails"
     assert result.measured.value > 0.9
     assert result.survivors == 0
-    assert result.hint == "try the margin loss: `loss: margin`"
+    assert result.hint == "try a loss that does not vanish: `loss: margin` or `loss: dlr`"
 
 
 def test_both_losses_break_the_same_images_of_a_linear_net_of_two_classes() -> None:

@@ -15,9 +15,9 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from invspec.cli import listing, session
+from invspec.cli import listing
 from invspec.errors import InvspecError, SpecError
-from invspec.plan import planner
+from invspec.plan import planner, validation
 from invspec.registry import cards
 from invspec.registry.cards import KINDS, Kind, names
 from invspec.spec import document, resolve
@@ -172,7 +172,9 @@ def test_every_page_has_an_example_that_validates_in_a_spec(
     for content in specs_with(kind, name, example):
         text = yaml.safe_dump(content, sort_keys=False)
         try:
-            session.check(planner.plan(resolve.resolve(document.parse(text, "example.yaml"))))
+            planned = planner.plan(resolve.resolve(document.parse(text, "example.yaml")))
+            # as if all nets were in the store, so that no file of weights is needed
+            validation.check(planned, lambda train: True)
         except InvspecError as problem:
             problems.append(str(problem))
         else:

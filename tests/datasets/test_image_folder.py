@@ -230,6 +230,7 @@ defences: {untrained: {}}
 attacks: {identity: {sample: {limit: 10}}}
 measures: {accuracy: {of: identity}}
 train: [{dataset: NAME, model: linear, defence: untrained}]
+checks: none
 """
 
 

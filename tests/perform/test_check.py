@@ -179,3 +179,28 @@ def test_a_damaged_finding_names_its_folder(tmp_path: Path) -> None:
 
 def test_keys_of_scores_do_not_know_of_checks() -> None:
     assert "check" not in canonical(Score(toys.Gap(), ((SHIFT[0],), (SHIFT[1],))))
+
+
+# ─ other nets ─────────────────────────────────────────────────────────────────────────────────
+
+
+def compared() -> Examine:
+    other = tuple(perturb(toys.Shift(), train(seed=1), part) for part in ((0, 12), (12, 20)))
+    return Examine(Keeps(), NET, tuple(SHIFT), Sample(), 14, (other,))
+
+
+def test_a_check_sees_what_the_attack_made_on_other_nets() -> None:
+    memory, task = Memory(), compared()
+    Keeps.seen.clear()
+    memory.load(task)
+    _, _, examples, _ = Keeps.seen.pop()
+    stored = torch.cat([memory.kept[part].tensors["x_adv"] for part in task.others[0]])
+    (x_adv,) = examples.others
+    assert torch.equal(x_adv, stored[:14])
+    assert set(needs(task)) >= set(task.others[0])
+
+
+def test_other_nets_are_in_the_key_and_none_changes_no_key() -> None:
+    assert key(compared()) != key(of_attack())
+    assert "others" not in canonical(of_attack())
+    assert draw_name(compared()) == draw_name(of_attack())

@@ -162,7 +162,7 @@ def test_a_label_is_missed_if_any_attack_takes_it_out_of_the_first_guesses() -> 
 
 
 def test_of_images_beyond_the_boundary_the_nearest_counts() -> None:
-    measure, trained = BoundaryDistance(norm="l2", among="all"), train(seed=2)
+    measure, trained = BoundaryDistance(norm="l2", among="all", failures="omit"), train(seed=2)
     each = tuple((perturb(attack, trained),) for attack in ATTACKS)
     runtime = Memory()
     results = [examples(parts, runtime) for parts in each]

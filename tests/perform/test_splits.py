@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from invspec.data import Batch, LazySplit, TensorSplit
+from invspec.datasets.spheres import Spheres
 from invspec.errors import InvspecError
 from invspec.kinds import Dataset, SplitName
 from invspec.ops.types import Bounds, Shape
-from invspec.perform import samples
+from invspec.perform import samples, splits
 
 K, N = 4, 40
 
@@ -137,6 +139,14 @@ def test_bounds_of_the_data_set_must_be_those_of_the_split() -> None:
     assert read(sound, limits=(-1.0, 1.0)) is sound
     with pytest.raises(InvspecError, match="the split has bounds 0 to 1, its data set -1 to 1"):
         read(split(centred), limits=(-1.0, 1.0))
+
+
+def test_pixels_without_bounds_are_within_them() -> None:
+    spheres = Spheres(d=5, inner=100, outer=1e4, train=20, test=20)
+    assert len(samples.read_split(cast(Any, spheres), "test")) == 20
+    splits.require_in_bounds(X * 1e4, (0.0, math.inf))
+    with pytest.raises(InvspecError, match="pixels run from -10000 to"):
+        splits.require_in_bounds(X * -1e4, (0.0, math.inf))
 
 
 def test_a_count_that_is_not_that_of_the_split_is_refused() -> None:

@@ -16,6 +16,7 @@ BASE: dict[str, Any] = {
     "attacks": {"pgd": {}, "none": {"use": "identity"}},
     "measures": {"accuracy": {"of": "pgd"}, "clean": {"use": "accuracy", "of": "none"}},
     "train": [{"dataset": "fake", "model": "linear", "defence": "standard"}],
+    "checks": "none",
 }
 
 

@@ -155,3 +155,117 @@ def test_an_oracle_is_checked_for_what_doubts_everything() -> None:
         ("finite", "rev"),
         ("unbounded", "rev"),
     ]
+
+
+# ─ worst cases, transfer attacks, and what others make ────────────────────────────────────────
+
+
+def checked(plan: Plan, check: str) -> list[str]:
+    return [subject(e, with_dataset=False) for e in plan.examinations if e.check == check]
+
+
+def test_each_attack_of_a_worst_case_is_examined() -> None:
+    measures = {"worst": {"use": "robust_accuracy", "of": ["pgd", "apgd"]}}
+    attacks = {"pgd": {"eps": 0.1}, "apgd": {"eps": 0.1}}
+    plan = planned(attacks=attacks, measures=measures, train=[ONE], seeds=[0])
+    assert checked(plan, "gradient") == [
+        "pgd on linear, standard, seed 0",
+        "apgd on linear, standard, seed 0",
+    ]
+
+
+ONE = {"dataset": "fake", "model": "linear", "defence": "standard"}
+MOVED = {"moved": {"use": "pgd", "eps": 0.1, "from": {"model": "mlp", "defence": "standard"}}}
+
+
+def moved(**changes: Any) -> Plan:
+    measures = {"robust": {"use": "robust_accuracy", "of": "moved"}}
+    usual: dict[str, Any] = {"attacks": MOVED, "measures": measures, "train": [ONE], "seeds": [0]}
+    return planned(**{**usual, **changes})
+
+
+def test_a_transfer_attack_is_examined_where_it_makes_its_images() -> None:
+    plan = moved(checks=["gradient", "budget", "finite_attacked", "reach"])
+    on_source = ["moved on mlp, standard, seed 0"]
+    assert checked(plan, "gradient") == checked(plan, "budget") == on_source
+    # only the judged net says whether it answers these images
+    assert checked(plan, "finite_attacked") == ["moved on linear, standard, seed 0", *on_source]
+
+
+def test_the_source_of_a_transfer_attack_is_checked_as_a_net() -> None:
+    plan = moved(checks=["unbounded", "finite"])
+    nets = ["linear, standard, seed 0", "mlp, standard, seed 0"]
+    assert sorted(checked(plan, "unbounded")) == sorted(checked(plan, "finite")) == nets
+
+
+def test_examining_a_transfer_attack_adds_no_attack() -> None:
+    plan = moved(checks=["default"])
+    alone = moved(checks="none")
+    assert {task for task in plan.tasks if not isinstance(task, Examine)} == set(alone.tasks)
+
+
+def test_a_small_examination_of_a_transfer_attack_makes_few_images() -> None:
+    plan = moved(checks=["finite_attacked"])
+    (examination,) = [e for e in plan.examinations if e.net["model"] == "linear"]
+    (part,) = small(examination).goal.of
+    assert part.source is not None
+    assert part.part == part.source.part == (0, IMAGES)
+
+
+FIVE = {
+    name: {"use": "mlp", "hidden": [width]}
+    for name, width in zip("abcde", (4, 5, 6, 7, 8), strict=True)
+}
+
+
+def compared(**changes: Any) -> Plan:
+    line = {**ONE, "model": list(FIVE)}
+    usual: dict[str, Any] = {"models": FIVE, "train": [line], "checks": ["transfer"]}
+    return planned(**{**usual, **changes})
+
+
+def test_an_attack_is_compared_with_itself_on_three_other_nets_of_its_seed() -> None:
+    examinations = compared().examinations
+    # square has a ball as well; the identity attack and the sweep's other values have no part in it
+    assert {e.attack for e in examinations} == {"pgd", "square"}
+    assert len(examinations) == 5 * 2 * 2
+    for examination in examinations:
+        goal = examination.goal
+        assert len(goal.others) == 3
+        for (part,) in goal.others:
+            assert part.attack == goal.of[0].attack
+            assert part.train != goal.train
+            assert part.train.seed == goal.train.seed
+        assert set(needs(goal)) >= {part for (part,) in goal.others}
+
+
+def test_one_net_has_no_other_to_be_compared_with() -> None:
+    assert compared(train=[{**ONE, "model": "a"}]).examinations == ()
+
+
+def test_nets_under_other_attacks_are_no_comparison() -> None:
+    measures = {"robust": BASE["measures"]["robust"], "black": BASE["measures"]["black"]}
+    lines = [
+        {**ONE, "model": "a", "measures": "robust"},
+        {**ONE, "model": "b", "measures": "black"},
+    ]
+    assert compared(measures=measures, train=lines).examinations == ()
+
+
+def test_comparing_nets_adds_no_attack() -> None:
+    plan, alone = compared(), compared(checks="none")
+    assert {task for task in plan.tasks if not isinstance(task, Examine)} == set(alone.tasks)
+    (others,) = {len(parts) for e in plan.examinations for parts in small(e).goal.others}
+    assert others == 1
+
+
+def test_the_order_of_nets_does_not_choose_with_which_one_is_compared() -> None:
+    backwards = [{**ONE, "model": list(FIVE)[::-1]}]
+    keys = [
+        {key(e.goal) for e in plan.examinations} for plan in (compared(), compared(train=backwards))
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_a_transfer_attack_is_not_compared() -> None:
+    assert [e.net["model"] for e in moved(checks=["transfer"]).examinations] == []

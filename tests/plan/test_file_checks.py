@@ -67,7 +67,7 @@ def test_the_file_of_an_oracle_is_checked(tmp_path: Path) -> None:
     oracle = {**weights(tmp_path), "sha256": 64 * "0"}
     measures: dict[str, Any] = {"accuracy": {"of": "pgd"}}
     measures["judged"] = {
-        "use": "metamer_error",
+        "use": "metamer_label",
         "of": "walk",
         "oracle": {"model": "linear", "defence": "oracle"},
     }

@@ -183,7 +183,7 @@ def test_nets_without_logits_are_refused_with_the_line(
 ) -> None:
     with pytest.raises(SpecError) as caught:
         check(build)
-    assert str(caught.value).startswith(f"tiny.yaml:28: train.0.model: linear on fake: {message}")
+    assert str(caught.value).startswith(f"tiny.yaml:29: train.0.model: linear on fake: {message}")
 
 
 def test_a_huge_net_is_not_built_for_a_look_at_its_error() -> None:

@@ -46,6 +46,7 @@ defences:
 attacks: {darken: {by: {sweep: [0.0, 1/2]}}}
 measures: {rate_of_invariance: {of: darken}}
 train: [{dataset: fake, model: linear, defence: [standard, hardened]}]
+checks: none
 """
 
 

@@ -104,8 +104,13 @@ def test_a_missing_examination_is_not_checked_and_never_passes() -> None:
 
 def test_the_terminal_shows_failures_above_the_claims_and_daggers_in_cells() -> None:
     page = shown(reported(sick))
-    assert page.index("Health: 0 of 2") < page.index("fails: the gradients") < page.index("Claims:")
-    assert "warns: more steps break 3 of 64 images (converged): pgd on linear, plain" in page
+    failure = (
+        "fails: pgd on linear, plain, seed 0: the gradients of 60 of 64 images are 0 (gradient)"
+    )
+    assert page.index("Health: 0 of 2") < page.index(failure) < page.index("hint: use square")
+    assert page.index("hint: use square") < page.index("Claims:")
+    warning = "warns: pgd on linear, plain, seed 0: more steps break 3 of 64 images (converged)"
+    assert warning in page
     assert "not checked: 1 of 6 checks" in page
     assert "±0.800†" in page
     assert "undecided: the gradients of 60 of 64 images are 0 (gradient)" in page
@@ -205,7 +210,12 @@ def test_the_cost_of_each_check_is_told_and_its_share() -> None:
     assert "finite 4.0 s" in words
 
 
-def test_equal_reasons_are_told_once_with_their_number() -> None:
-    report = reported(lambda examination: FLAT if examination.check == "gradient" else PASSES)
-    (note,) = health.notes(report.health)
-    assert note.endswith("(gradient): pgd on linear, plain, seed 0 and 1 more")
+def test_a_check_and_a_hint_are_named_once_however_many_fail() -> None:
+    report = reported(lambda examination: FLAT)
+    failure, hint, *others = health.notes(report.health)
+    assert failure.startswith("fails: linear, plain, seed 0: the gradients")
+    assert failure.endswith("(finite; 1 more fails)")
+    assert hint == "hint: use square"
+    assert [note.split(":")[0] for note in others] == ["fails", "warns"]
+    assert others[0].endswith("(gradient; 1 more fails)")
+    assert others[1].endswith("(converged; 1 more is warned of)")

@@ -31,7 +31,6 @@ measures:
   accuracy: {of: pgd}
 train:
   - {dataset: fake, model: linear, defence: standard}
-checks: none
 """
 
 
@@ -713,10 +712,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:11: measures.accuracy: Accuracy takes 1 attack, found 0\n"
         "hint: write `of: [label of an attack]`",
     ),
-    "a measure of too many attacks": (
+    "an attack twice in a worst case": (
         with_(measures="  accuracy: {of: [pgd, pgd]}"),
-        "x.yaml:11: measures.accuracy.of: Accuracy takes 1 attack, found 2\n"
-        "hint: write `of: [label of an attack]`",
+        "x.yaml:11: measures.accuracy.of: duplicate attack pgd\nhint: remove it",
+    ),
+    "a measure of too many attacks": (
+        with_(measures="  source_confidence: {of: [pgd, pgd]}"),
+        "x.yaml:11: measures.source_confidence.of: SourceConfidence takes 1 attack, found 2\n"
+        "hint: measure them one by one: it has no worst case over several attacks",
     ),
     "a measure of an empty list": (
         with_(measures="  accuracy: {of: []}"),
@@ -934,7 +937,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_base_of_the_bad_specs_is_good(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("x.yaml").write_text(BASE)
+    Path("x.yaml").write_text(BASE + "checks: none\n")
     with pytest.raises(SystemExit) as ended:
         cli.main(["validate", "x.yaml"])
     assert ended.value.code == 0

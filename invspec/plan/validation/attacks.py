@@ -94,8 +94,8 @@ def _set_problems(attacks: dict[str, Resolved], path: Steps) -> Iterator[SpecErr
         first, *others = values.values()
         if all(_equal(first, other) for other in others):
             continue
-        found = "; ".join(f"{label} {_listed(list(shown))}" for label, shown in values.items())
-        message = f"expected attacks that search the same set, found different {field}: {found}"
+        values_of = "; ".join(f"{label} {_listed(list(shown))}" for label, shown in values.items())
+        message = f"expected attacks that search the same set, found different {field}: {values_of}"
         hint = "write `union: true` if the worst over all of their sets is meant"
         yield SpecError(message, hint=hint, path=path)
         return

@@ -169,9 +169,9 @@ class Check:
             *_unpaired(node, profiles, axes, points),
             *_too_few(node, axes, points),
         ]
-        left = tuple(name for name in axes if name not in node.own_axes)
-        remaining = dict.fromkeys(picks.narrowed(point, axes, left) for point in points)
-        return Points(Profile(left, remaining), wrong)
+        remaining = tuple(name for name in axes if name not in node.own_axes)
+        heights = dict.fromkeys(picks.narrowed(point, axes, remaining) for point in points)
+        return Points(Profile(remaining, heights), wrong)
 
     def _part(self, part: Node | Leaf | float, wanted: Wanted) -> Points:
         if isinstance(part, Node):

@@ -122,8 +122,8 @@ def _require_logits(net: Any, dataset: Dataset) -> None:
         hint = "return logits, not the predicted class"
         raise SpecError(f"forward returned {dtype}, expected floating-point logits", hint=hint)
     if logits.shape[1] != dataset.classes:
-        found = logits.shape[1]
-        raise SpecError(f"expected {dataset.classes} logits, one per class, found {found}")
+        count = logits.shape[1]
+        raise SpecError(f"expected {dataset.classes} logits, one per class, found {count}")
 
 
 def _form(output: Any) -> str:
