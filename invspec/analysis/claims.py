@@ -82,10 +82,13 @@ def decide(low: float, high: float, bound: tuple[float, float]) -> Outcome:
 
     >>> decide(0.6, 0.7, (0.5, 1.0)), decide(0.4, 0.5, (0.5, 1.0)), decide(0.4, 0.6, (0.5, 1.0))
     ('holds', 'fails', 'undecided')
+    >>> decide(math.inf, math.inf, (0.5, math.inf)), decide(math.inf, math.inf, (0.5, 1.0))
+    ('holds', 'fails')
     """
     least, most = bound
-    if least < low and high < most:
-        return "holds"
+    # a range without an end has infinite numbers, such as distances of images that nothing breaks
+    if (least < low or least == -math.inf) and (high < most or most == math.inf):
+        return "holds" if low <= high else "undecided"
     return "fails" if high <= least or low >= most else "undecided"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t
 
 from invspec.analysis.estimates import Estimate, Floats
@@ -68,8 +69,10 @@ def p_value(estimate: Estimate, bound: Bound, *, by_ranks: bool = False) -> floa
 
     The tail of a t distribution beyond the bound, twice, because a claim can be decided either way.
     It is 0.05 where the interval just touches the bound. A correlation of ranks has steps, so its
-    replicates beyond the bound count, too.
+    replicates beyond the bound count, too. Of a number that is not finite they alone count.
     """
+    if not math.isfinite(estimate.point):
+        return _share_beyond(estimate, bound)
     df = spread(estimate).total_df
     ends = list(_ends(estimate, bound))
     tails = [_tail(gap, arm, df) for gap, arm in ends]
@@ -78,7 +81,15 @@ def p_value(estimate: Estimate, bound: Bound, *, by_ranks: bool = False) -> floa
 
 
 def _is_inside(value: float, bound: Bound) -> bool:
-    return bound[0] < value < bound[1]
+    return bool(_inside(np.asarray(value), bound))
+
+
+def _inside(values: Floats, bound: Bound) -> NDArray[np.bool_]:
+    """Whether values are in an open range; infinite ones are where it has no end."""
+    least, most = bound
+    above = (values > least) | ((values == least) & (least == -math.inf))
+    below = (values < most) | ((values == most) & (most == math.inf))
+    return above & below
 
 
 def _ends(estimate: Estimate, bound: Bound) -> Iterator[tuple[float, float]]:
@@ -106,7 +117,7 @@ def _tail(gap: float, arm: float, df: float) -> float:
 
 def _share_beyond(estimate: Estimate, bound: Bound) -> float:
     """Twice the share of replicates on the other side of the bound, and half of one replicate."""
-    inside = (estimate.replicates > bound[0]) & (estimate.replicates < bound[1])
+    inside = _inside(estimate.replicates, bound)
     count = np.count_nonzero(inside != _is_inside(estimate.point, bound))
     return min(1.0, 2 * (float(count) + 0.5) / len(inside))
 

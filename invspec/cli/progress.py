@@ -99,13 +99,14 @@ class Lines:
 
     def summary(self) -> str:
         """What happened, in one line; examinations are counted apart."""
-        parts = [f"tasks: {_counted(self.counts - self.checks)}"]
-        if checks := _counted(self.checks, none=""):
+        tasks, checks = _counted(self.counts - self.checks), _counted(self.checks)
+        parts = [f"tasks: {tasks or 'none'}"] if tasks or not checks else []
+        if checks:
             parts.append(f"checks: {checks}")
         return " · ".join((*parts, f"{time.monotonic() - self.start:.1f} s"))
 
 
-def _counted(counts: Mapping[str, int], none: str = "none") -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     """How many tasks were computed, found, failed and skipped."""
     words = {
         "Done": "computed",
@@ -113,8 +114,7 @@ def _counted(counts: Mapping[str, int], none: str = "none") -> str:
         "Failed": "failed",
         "Skipped": "skipped",
     }
-    parts = (f"{counts[name]} {word}" for name, word in words.items() if counts[name])
-    return ", ".join(parts) or none
+    return ", ".join(f"{counts[name]} {word}" for name, word in words.items() if counts[name])
 
 
 class Live(Lines):

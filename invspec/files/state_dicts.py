@@ -42,13 +42,25 @@ def require_weights(model: nn.Module, file: str, sha256: str, entry: str = "") -
     require_fit(model, outline.weights, path)
     if outline.nan:
         raise _not_finite(path, outline.nan)
+    net = _target(model, outline.weights)
+    names = match(outline.weights, net.state_dict()).renamed(
+        {name: name for name in outline.weights}
+    )
+    # masks of a net, which are buffers, may be infinite by design
+    for name, _ in net.named_parameters():
+        if names.get(name) in outline.infinite:
+            raise _not_finite(path, name)
 
 
 class Outline(NamedTuple):
-    """The state dict in a file with shapes only, on the meta device, and a name that has NaN."""
+    """The state dict in a file with shapes only, on the meta device, and names that are not finite.
+
+    nan is the first that has NaN, infinite are those that have infinite values.
+    """
 
     weights: dict[str, Tensor]
     nan: str
+    infinite: frozenset[str]
 
 
 def outline_of(path: Path, sha256: str, entry: str = "", hint: str = "") -> Outline:
@@ -71,11 +83,16 @@ def require_fit(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> 
 def _outline(path: Path, sha256: str, entry: str) -> Outline:
     weights = state_dict_at(entry, loaded(checked(path, sha256), path), path)
     nan = next((name for name, weight in weights.items() if _has_nan(weight)), "")
-    return Outline({name: weight.to("meta") for name, weight in weights.items()}, nan)
+    infinite = frozenset(name for name, weight in weights.items() if _has_infinite(weight))
+    return Outline({name: weight.to("meta") for name, weight in weights.items()}, nan, infinite)
 
 
 def _has_nan(weight: Tensor) -> bool:
     return not weight.is_quantized and bool(weight.isnan().any())
+
+
+def _has_infinite(weight: Tensor) -> bool:
+    return not weight.is_quantized and bool(weight.isinf().any())
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -199,7 +216,10 @@ def _is_state_dict(value: Any) -> bool:
 def _no_state_dict(entry: str, value: Any, content: Any, path: Path) -> InvspecError:
     place, children = entry or "the file", _children(value)
     others = [name for name, item in children.items() if not isinstance(item, Tensor)]
-    found = f"{type(value).__name__} with {_first(list(children))}"
+    inside = f" with {_first(list(children))}" if children else ""
+    found = type(value).__name__ + inside
+    if isinstance(value, dict | list | tuple) and not value:
+        found = f"an empty {found}"
     if isinstance(value, dict) and 0 < len(others) < len(children):
         found = f"{_first(others)} beside tensors"
     known = list(_state_dicts(content, "", MAX_DEPTH))

@@ -132,6 +132,11 @@ def _require_pixels(split: TensorSplit, shape: Shape) -> None:
     _require_layout(split.pixels, shape)
     if split.pixels.dtype == torch.float32:
         require_in_bounds(split.pixels, split.bounds)
+    elif split.pixels.numel() and split.pixels.max() == 1:
+        raise InvspecError(
+            "pixels are uint8 and none is larger than 1, expected 0 to 255: all images are black",
+            hint="if 1 means white, convert them by .float()",
+        )
 
 
 def _require_layout(x: Tensor, shape: Shape) -> None:
@@ -183,8 +188,10 @@ def require_in_bounds(x: Tensor, bounds: Bounds) -> None:
 
 def _scaling(low: float, high: float, bounds: Bounds) -> str:
     """How pixels of such a range most likely came about."""
-    if bounds == (0, 1) and low >= 0 and 1 < high <= 255:
+    if bounds == (0, 1) and low >= 0 and 2 < high <= 255:
         return "divide them by 255"
+    if bounds == (0, 1) and low >= 0 and high <= 2:
+        return "clamp them to 0 to 1; resizing and decoding may overshoot"
     if bounds == (0, 1) and low < 0:
         return (
             "leave images as they are: a model standardises them itself; or return their range "

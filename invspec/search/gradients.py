@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from invspec.errors import InvspecError
+
 # logits (B, K) and y (B,) to the values to maximise, (B,)
 Objective = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,7 +25,7 @@ def input_gradient(model: nn.Module, objective: Objective, x: Tensor, y: Tensor)
     with torch.enable_grad():
         # a sum: a mean would scale an example's gradient with the batch size
         total = objective(model(leaf), y).sum()
-    return torch.autograd.grad(total, leaf)[0]
+    return gradient_of(total, leaf)
 
 
 def logits_and_gradient(
@@ -34,7 +36,21 @@ def logits_and_gradient(
     with torch.enable_grad():
         logits = model(leaf)
         total = objective(logits, y).sum()
-    return logits.detach(), torch.autograd.grad(total, leaf)[0]
+    return logits.detach(), gradient_of(total, leaf)
+
+
+def gradient_of(total: Tensor, x: Tensor, *, keep_graph: bool = False) -> Tensor:
+    """Gradient (B, C, H, W) of a number at x.
+
+    Raises: InvspecError if the net has cut the graph between them.
+    """
+    if not total.requires_grad:
+        raise InvspecError(
+            "the net has no gradient at its images: autograd finds no way from them to the logits",
+            hint="look for detach, no_grad, numpy or rounding in its forward, or take an attack "
+            "that uses no gradients, such as square",
+        )
+    return torch.autograd.grad(total, x, retain_graph=keep_graph)[0]
 
 
 def likeliest_others(logits: Tensor, y: Tensor, count: int) -> Tensor:

@@ -13,7 +13,7 @@ from invspec.data import Batch, Perturbed
 from invspec.ops.norms import per_example
 from invspec.search import gradients
 from invspec.search.fields import Label
-from invspec.search.gradients import Objective
+from invspec.search.gradients import Objective, gradient_of
 
 
 class Search:
@@ -162,7 +162,7 @@ class Search:
     def backward(self, values: Tensor, x: Tensor, *, keep_graph: bool = False) -> Tensor:
         """Gradient (M, C, H, W) at x of values (M,), each of its own example."""
         self.passed(backwards=1)
-        return torch.autograd.grad(values.sum(), x, retain_graph=keep_graph)[0]
+        return gradient_of(values.sum(), x, keep_graph=keep_graph)
 
     def passed(
         self, forwards: int = 0, backwards: int = 0, positions: Tensor | None = None

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from invspec.errors import SpecError
 from invspec.registry import messages
-from invspec.spec import chance
+from invspec.spec import chance, constant
 from invspec.spec.bounds import Bound, Expectation, Statistic
 from invspec.spec.labels import Section
 from invspec.spec.numbers import Compare, Measured, Operation, Pick, Trend
@@ -102,7 +102,10 @@ class Measurable(Section):
             listed = " or ".join(wanted)
             message = f"a {self.form} claim expects a bound on its {listed}, found {statistic}"
             raise ValueError(message)
-        if problem := chance.problem(self.node((self.form,)), self.bound.range):
+        node = self.node((self.form,))
+        if problem := constant.problem(node):
+            raise messages.NestedError(problem)
+        if problem := chance.problem(node, self.bound.range):
             raise messages.NestedError(problem.within("expect"))
 
 
@@ -201,6 +204,11 @@ def _check_exclusive(alternatives: Sequence[Claim]) -> None:
     """Raises NestedError if two alternatives expect the same number in ranges that overlap."""
     for number, second in enumerate(alternatives):
         for first in alternatives[:number]:
+            if first.says == second.says:
+                message = f"two alternatives say {first.says!r}"
+                hint = "the verdict names the one that holds: give each a text of its own"
+                error = SpecError(message, hint=hint, path=("one_of", number, "says"))
+                raise messages.NestedError(error)
             if (first.statistic, first.pick) != (second.statistic, second.pick):
                 continue
             low = max(first.bound.range[0], second.bound.range[0])

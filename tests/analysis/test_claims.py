@@ -13,6 +13,8 @@ from invspec.errors import SpecError
 from invspec.plan.validation.claims import problems
 from invspec.scoring.rows import estimated
 
+INF = float("inf")
+
 
 def first(right, n=1000):
     """Outcomes of which the first `right` are true."""
@@ -340,3 +342,20 @@ def test_paired_seeds_decide_what_independent_ones_do_not(planned, toy_store):
         (found[name],) = claims.judge(plan, toy_store(plan, outcomes))
     widths = {name: verdict.high - verdict.low for name, verdict in found.items()}
     assert widths["paired"] < 0.5 * widths["independent"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bound", "outcome"),
+    [
+        (2.0, INF, (0.5, INF), "holds"),
+        (INF, INF, (0.5, INF), "holds"),
+        (INF, INF, (-INF, 0.5), "fails"),
+        (-INF, -INF, (-INF, 0.5), "holds"),
+        (-INF, INF, (0.5, INF), "undecided"),
+        (-INF, INF, (-INF, 0.5), "undecided"),
+        (0.2, INF, (0.5, INF), "undecided"),
+        (np.nan, np.nan, (0.5, INF), "undecided"),
+    ],
+)
+def test_an_infinite_number_is_in_a_range_without_an_end(low, high, bound, outcome):
+    assert claims.decide(low, high, bound) == outcome

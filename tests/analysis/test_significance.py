@@ -95,3 +95,15 @@ def test_where_both_vary_both_are_needed():
 @pytest.mark.parametrize("point", [0.0, 1e-7, math.nan])
 def test_nothing_decides_a_number_at_its_bound(point):
     assert need(estimate(point, 0.05), ABOVE_0, seeds=2, images=100) is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "p"),
+    {(0.5, math.inf): 0.001, (-math.inf, 0.5): 0.001, (0.5, 1.0): 0.001}.items(),
+    ids=str,
+)
+def test_an_infinite_number_is_as_certain_as_its_replicates(bound, p):
+    always = Estimate(math.inf, np.full(1000, math.inf))
+    assert p_value(always, bound) == p
+    half = Estimate(math.inf, np.where(np.arange(1000) % 2, math.inf, 0.7))
+    assert p_value(half, (0.8, math.inf)) == 1.0

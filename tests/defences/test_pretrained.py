@@ -241,7 +241,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) ->
         ("epoch.0", "epoch has no entry '0'", ""),
         (
             "epoch",
-            "epoch is not a state dict: found int with nothing",
+            "epoch is not a state dict: found int",
             "set entry to the state dict",
         ),
     ],

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from invspec.errors import InvspecError
-from invspec.files.state_dicts import fill, load_weights, state_dict_at
+from invspec.files.state_dicts import fill, load_weights, require_weights, state_dict_at
 from invspec.layers.standardise import Standardise, StandardisedNet
 
 PATH = Path("a.pth")
@@ -57,8 +57,8 @@ def test_a_missing_entry_is_refused_with_what_is_there(entry: str, place: str, h
     ("entry", "content", "found"),
     [
         ("", {"net": WEIGHTS}, "the file is not a state dict: found dict with net"),
-        ("", [], "the file is not a state dict: found list with nothing"),
-        ("n", {"n": torch.ones(1)}, "n is not a state dict: found Tensor with nothing"),
+        ("", [], "the file is not a state dict: found an empty list"),
+        ("n", {"n": torch.ones(1)}, "n is not a state dict: found Tensor"),
         (
             "n",
             {"n": dict.fromkeys("abcde", 1)},
@@ -211,3 +211,24 @@ def test_weights_are_loaded_from_an_entry_of_a_file_of_the_data_folder(
     assert torch.equal(net.weight, WEIGHTS["weight"])
     with pytest.raises(InvspecError, match="has other content"):
         load_weights(net, "a.pth", 64 * "0", "state_dict")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_found_before_anything_runs(
+    value: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({f"module.{name}": weight * value for name, weight in WEIGHTS.items()}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with torch.device("meta"):
+        sketch = nn.Linear(3, 2)
+    message, _ = refused(require_weights, sketch, str(path), digest)
+    assert message.endswith("weight holds values that are NaN or infinite")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), [({}, "an empty dict"), (torch.ones(2), "Tensor"), (None, "NoneType")]
+)
+def test_what_holds_nothing_is_named(content: Any, found: str) -> None:
+    message, _ = refused(state_dict_at, "", content, PATH)
+    assert message == f"a.pth: the file is not a state dict: found {found}"

@@ -244,3 +244,18 @@ def test_random_draws_of_a_loader_are_the_same_in_every_process() -> None:
     torch.manual_seed(2)
     assert torch.equal(pixels("test"), first)
     assert not torch.equal(pixels("train"), first)
+
+
+def test_bytes_of_0_and_1_are_refused_since_they_are_black() -> None:
+    message = "pixels are uint8 and none is larger than 1, expected 0 to 255"
+    with pytest.raises(InvspecError, match=message):
+        read(split((X > 0.5).to(torch.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"), {1.01: "clamp them", 2.0: "clamp them", 255.0: "divide them by 255"}.items()
+)
+def test_the_hint_on_large_pixels_depends_on_how_large_they_are(value: float, hint: str) -> None:
+    with pytest.raises(InvspecError) as refusal:
+        read(split(with_pixel(value)))
+    assert refusal.value.hint.startswith(hint)

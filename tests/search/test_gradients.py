@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from invspec.errors import InvspecError
 from invspec.ops.losses import cross_entropy
 from invspec.search.gradients import (
     input_gradient,
@@ -104,3 +105,14 @@ def test_the_likeliest_others_are_ranked_without_the_label(count: int) -> None:
     logits = torch.randint(0, 3, (50, CLASSES), generator=torch.Generator().manual_seed(0)).float()
     y = torch.arange(50) % CLASSES
     assert likeliest_others(logits, y, count).tolist() == by_sorting(logits, y, count)
+
+
+@pytest.mark.parametrize("of", [input_gradient, logits_and_gradient])
+def test_a_net_that_cuts_the_graph_is_told_of(of: Any) -> None:
+    class Detached(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.detach().flatten(1)[:, :CLASSES]
+
+    x, y = torch.rand(2, 1, 1, PIXELS), torch.tensor([0, 1])
+    with pytest.raises(InvspecError, match="autograd finds no way from them to the logits"):
+        of(Detached(), cross_entropy, x, y)

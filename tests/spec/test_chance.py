@@ -103,7 +103,7 @@ ALLOWED = {
     "every step": ("trend", {**PICK, "along": "x"}, "least_step", {"above": 0}),
     "difference of two extremes": (
         "value",
-        {"difference": [over("greatest"), over("greatest")]},
+        {"difference": [over("greatest"), over("greatest", {"measure": "b"})]},
         "difference",
         {"above": 0},
     ),

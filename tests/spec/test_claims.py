@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from invspec.spec.schema import Claim
 
@@ -185,3 +186,9 @@ def test_a_published_number_may_have_a_sampling_error() -> None:
     assert known.published is not None
     assert (plain.published.value, plain.published.error_of_examples) == (0.5, 0)
     assert known.published.error_of_examples == pytest.approx(0.05)
+
+
+def test_two_alternatives_with_one_text_are_refused() -> None:
+    one_of = [{"says": "so", "expect": {"value": {bound: 0.5}}} for bound in ("above", "below")]
+    with pytest.raises(ValidationError, match="two alternatives say 'so'"):
+        Claim.model_validate({"says": "it", "value": {"measure": "a"}, "one_of": one_of})
