@@ -53,5 +53,6 @@ def check_key(task: Task, expected: str) -> None:
     if (own := key(task)) != expected:
         raise InvspecError(
             f"the task has the key {own[:12]} here and {expected[:12]} in the run",
-            hint="expected equal data files, versions of invspec and registries on both sides",
+            hint="expected equal data files, versions of invspec and registries on both sides; "
+            "was code of yours edited during the run?",
         )
