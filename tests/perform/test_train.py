@@ -127,7 +127,7 @@ class Spoiled(Masked):
 class Own(Model):
     """One of these nets."""
 
-    nets: ClassVar[dict[str, Callable[[], nn.Module]]] = {
+    nets: ClassVar[dict[str, Any]] = {
         kind.__name__: kind for kind in (Attribute, Masked, Unknown, Lazy, Drawn, Running, Noted)
     } | {"Spoiled": Spoiled}
     net: str
