@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from invspec.kinds.method import Method
 
@@ -19,7 +19,7 @@ Bound = Literal["upper", "lower", "exact"]
 class Measure(Method):
     """One or several numbers computed from the results of attacks.
 
-    takes: least and greatest number of attacks in `of`. A measure of one attack that overrides
+    takes: least and greatest number of attacks in `of`. A measure of one attack that has
     `damage` takes several in place of one, and gets the worst of their results for each example.
     takes_sweep: it takes one attack and scores all of its sweep at once, in the order of the spec.
     Other measures score each value of a sweep separately.
@@ -66,12 +66,16 @@ class Measure(Method):
     @classmethod
     def has_worst_case(cls) -> bool:
         """Whether it says which result of an attack is worse than another."""
-        return cls.damage is not Measure.damage
+        return issubclass(cls, Ranked)
+
+
+@runtime_checkable
+class Ranked(Protocol):
+    """A measure for which one result of an attack can be worse than another."""
 
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         """How bad each result of an attack is for the model, (N,): the larger, the worse.
 
-        Of several attacks in place of one, each example counts with the result of most damage. A
-        measure for which no result is worse than another does not override this.
+        Of several attacks in place of one, each example counts with the result of most damage.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no worst case")
+        ...

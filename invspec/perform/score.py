@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Row, Scored, Split, judged_from, rows_of
 from invspec.errors import InvspecError
 from invspec.kinds import plain
+from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
 from invspec.perform.proxies import deployed, left_alone, sound
 from invspec.perform.results import checked
@@ -86,7 +87,9 @@ def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Example
         group = task.of[start : start + task.worst_of]
         attacks = [examples(parts, runtime) for parts in group]
         if len(attacks) > 1:
-            attacks = [worst(attacks, [task.measure.damage(model, attack) for attack in attacks])]
+            measure = task.measure
+            assert isinstance(measure, Ranked), f"{type(measure).__name__} has no worst case"
+            attacks = [worst(attacks, [measure.damage(model, attack) for attack in attacks])]
         yield from attacks if counting is None else [taken(attack, counting) for attack in attacks]
 
 

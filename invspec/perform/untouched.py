@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -45,9 +46,9 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 
 
 def state_of(net: nn.Module) -> dict[str, Any]:
-    """What a user must not change, by name; of a tensor a number that changes with its bits."""
+    """What a user must not change, by name; of a tensor a digest of its bits."""
     return {
-        **{name: _sum(tensor) for name, tensor in _tensors(net)},
+        **{name: _digest(tensor) for name, tensor in _tensors(net)},
         **{f"requires_grad of {name}": p.requires_grad for name, p in net.named_parameters()},
         **{f"mode of {name or 'the net'}": m.training for name, m in net.named_modules()},
         **{f"hooks of {name or 'the net'}": _hooks(m) for name, m in net.named_modules()},
@@ -62,17 +63,10 @@ def _tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield f"gradient of {name}", weight.grad
 
 
-def _sum(tensor: Tensor) -> float:
-    """A number that changes with the bits of a tensor."""
-    words = tensor.detach().contiguous()
-    if words.dtype == torch.float32:
-        # pairs, because sums of 64-bit words are 18 times as fast as those of 32-bit words
-        in_pairs = words.numel() % 2 == 0 and words.storage_offset() % 2 == 0
-        integers = words.flatten().view(torch.int64 if in_pairs else torch.int32)
-        return integers.sum(dtype=torch.int64).item()
-    if words.is_complex():
-        words = torch.view_as_real(words)
-    return words.double().nan_to_num().sum().item()
+def _digest(tensor: Tensor) -> str:
+    """SHA-256 of the bits of a tensor: sums would miss weights that change in opposite ways."""
+    content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(content.numpy().data).hexdigest()
 
 
 def _hooks(module: nn.Module) -> int:

@@ -129,7 +129,12 @@ def test_the_ball_is_that_of_the_attacks_norm(norm: str, size: float) -> None:
 
 
 def test_a_norm_that_is_not_known_is_not_checked() -> None:
-    run(moved_by(0.4), Radius, norm="lpips")
+    columns = [
+        artifact.tensors for artifact in run(moved_by(0.4), Radius, norm="lpips").kept.values()
+    ]
+    (moved,) = (tensors["linf"] for tensors in columns if "linf" in tensors)
+    # four times the eps of the attack
+    assert moved.allclose(torch.tensor(0.4))
 
 
 # ─ what an attack was given ─

@@ -19,6 +19,10 @@ def net() -> nn.Sequential:
 CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "weight": (lambda net: net[0].weight.add_(1e-3), "0.weight"),
     "weight by its data": (lambda net: net[0].weight.data.mul_(1.001), "0.weight"),
+    "weights in opposite ways": (
+        lambda net: net[0].weight.data.copy_(net[0].weight.data.flip(0)),
+        "0.weight",
+    ),
     "sign of a zero": (lambda net: net[0].bias.mul_(-1.0), "0.bias"),
     "statistics": (lambda net: net.train()(torch.rand(8, 3)) is net.eval(), "1.num_batches"),
     "mode": (lambda net: net.train(), "mode of "),
@@ -48,12 +52,14 @@ def test_a_net_that_is_put_back_is_untouched() -> None:
         handle = used[0].register_forward_hook(lambda *_: None)
         used.train().eval()
         handle.remove()
+    assert not used.training
 
 
 def test_what_a_net_itself_changes_may_change() -> None:
     counting: Any = net()
     with untouched(counting, "Mine", may_change={"1.running_mean"}):
         counting[1].running_mean.add_(1)
+    assert counting[1].running_mean.eq(1).all()
 
 
 def test_an_error_of_the_user_is_not_hidden() -> None:

@@ -100,5 +100,5 @@ def test_the_more_guesses_come_first_the_worse() -> None:
 
 
 def test_a_measure_without_a_worst_case_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="MeanTemperature has no worst case"):
-        MeanTemperature().damage(nn.Identity(), results(WRONG_SURE))
+    assert Accuracy.has_worst_case()
+    assert not MeanTemperature.has_worst_case()

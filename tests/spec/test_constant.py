@@ -54,4 +54,5 @@ def test_a_number_that_is_known_before_anything_runs_is_refused(
     ids=str,
 )
 def test_other_numbers_are_taken(written: dict[str, Any]) -> None:
-    claim("value", written, next(iter(written)))
+    word = next(iter(written))
+    assert claim("value", written, word).statistic == word
