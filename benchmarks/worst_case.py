@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ def main() -> int:
     )
     parser.add_argument("--store", type=Path, help="folder of stored results (default: a new one)")
     options = parser.parse_args()
-    console = Console()
+    # files have no width, and the table needs more than 80 columns
+    console = Console(width=None if sys.stdout.isatty() else 140)
     if not has_data():
         console.print("INVSPEC_DATA must name the folder with MNIST and checkpoints")
         return 2
