@@ -109,6 +109,21 @@ def test_an_odd_part_is_refused(body, recorded, part, value):
         recorded(body)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"claims": [{"says": "it holds", "outcome": "holds", "premises": 3}]},
+        {"claims": [{"says": "it holds", "outcome": "holds", "alternatives": ["x"]}]},
+        {"cells": [3]},
+        {"provenance": {"versions": 3}},
+    ],
+    ids=str,
+)
+def test_odd_numbers_are_refused_before_anything_runs(body, recorded, change):
+    with pytest.raises(SpecError, match="not a report that can be made again"):
+        recorded({**body, **change})
+
+
 def test_a_report_without_numbers_is_refused(body, recorded):
     for cell in body["cells"]:
         cell.update(dict.fromkeys(("value", "low", "high", "n")))
