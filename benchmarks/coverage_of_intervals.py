@@ -110,7 +110,7 @@ def tables(trials: int) -> Iterator[tuple[str, Iterator[tuple[str, ...]]]]:
 
 
 def rates(shares: Sequence[float]) -> tuple[str, ...]:
-    return tuple(f"{one:.3f}" for one in shares)
+    return tuple(f"{rate:.3f}" for rate in shares)
 
 
 # ─ experiments ────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ def null_claims(seeds: int, sigma: float, trials: int) -> tuple[float, float]:
 
     def trial(rng: Rng) -> tuple[bool, bool]:
         base, *others = settings(rng, seeds, 4 * (sigma,), 5)
-        claims = [one - other for net in others for one, other in zip(net, base, strict=True)]
+        claims = [ours - theirs for net in others for ours, theirs in zip(net, base, strict=True)]
         p_values = [p_value(claim, ABOVE_0) for claim in claims]
         return min(holm(p_values)) <= LEVEL, min(p_values) <= LEVEL
 
@@ -213,8 +213,8 @@ def settings(
                 for place, line in enumerate(own)
             ]
         )
-    estimator = Estimator([one for line in groups for one in line], seeds_paired=paired)
-    return [[estimator.estimate(one) for one in line] for line in groups]
+    estimator = Estimator([number for line in groups for number in line], seeds_paired=paired)
+    return [[estimator.estimate(number) for number in line] for line in groups]
 
 
 def _row(rng: Rng, rate: float, common: NDArray[np.float64]) -> Row:

@@ -1,4 +1,4 @@
-"""Mistakes that a user can act on."""
+"""Mistakes that a user can act on, and words for messages."""
 
 from __future__ import annotations
 
@@ -112,6 +112,11 @@ def first_line(problem: BaseException) -> str:
     """The first line of an exception's message, cut if long; its type if the message is empty."""
     line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..."
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: 1 claim, 2,000 claims."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def suggest(word: str, known: Iterable[str], noun: str = "") -> str:

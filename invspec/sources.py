@@ -5,8 +5,8 @@ The digest of a class covers
   virtual environments;
 - every further module of the user's that its module imports, directly or through others, wherever
   it lies on sys.path; installed packages are not the user's;
-- every file that the code of these modules names in a text, where it lies beside the module, in
-  the registered folder or in INVSPEC_DATA.
+- every file that the code of these modules names in a text: by an absolute path, or where it lies
+  beside the module, in the registered folder or in INVSPEC_DATA.
 
 It depends on names and contents alone: not on where a folder lies, on times or on compiled files.
 Does not import torch.

@@ -12,6 +12,7 @@ from invspec.errors import (
     InvspecError,
     SpecError,
     SpecErrors,
+    counted,
     first_line,
     refuse,
     suggest,
@@ -119,3 +120,10 @@ def test_exactly_as_many_problems_as_the_limit_are_all_shown() -> None:
     with pytest.raises(SpecErrors) as caught:
         refuse(problems(MAX_PROBLEMS))
     assert len(caught.value.problems) == MAX_PROBLEMS
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 claims"), (1, "1 claim"), (2, "2 claims"), (2000, "2,000 claims")]
+)
+def test_one_thing_is_counted_in_the_singular(number: int, words: str) -> None:
+    assert counted(number, "claim") == words

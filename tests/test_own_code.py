@@ -151,6 +151,14 @@ def test_an_edit_changes_the_identity(work: Path, edit: str) -> None:
     assert identity(work) != before
 
 
+def test_a_file_that_the_code_names_by_its_absolute_path_is_read(work: Path) -> None:
+    kernel = work / "shelf" / "kernel.npy"
+    write(work, {"mine/own_code.py": attack("", f"open({str(kernel)!r})"), "shelf/kernel.npy": "1"})
+    before = identity(work)
+    kernel.write_text("2")
+    assert identity(work) != before
+
+
 BASE = """\
 from invspec.kinds import Attack
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
 
+HEADINGS = ("check", "status", "value", "95 % interval", "threshold", "images", "seconds")
+GAP = 2
 STYLES = {"fails": "bold red", "warns": "bold yellow", "passes": "green"}
 
 
 def show(planned: Plan, store: Store) -> None:
-    """Print a line for each examination, the reasons and hints of failures, and what they took."""
+    """Print a line for each examination, the reasons and hints of failures, and what they cost."""
     from invspec.analysis.health import health
     from invspec.analysis.snapshot import Snapshot
     from invspec.report import health as words
@@ -27,8 +29,8 @@ def show(planned: Plan, store: Store) -> None:
     seen = Snapshot(store)
     state = health(planned, seen)
     console = Console(highlight=False)
-    if state.records:
-        console.print(_table(state))
+    for line in _lines(state):
+        console.print(line)
     for line in words.lines(state):
         console.print(
             f"\n{line.status}: {line.check} of {line.subject}: {line.reason}", markup=False
@@ -37,33 +39,51 @@ def show(planned: Plan, store: Store) -> None:
             console.print(f"hint: {line.hint}", markup=False)
     console.print(f"\n{words.headline(state)}", markup=False)
     if cost := words.cost(state, provenance.gather(planned, seen)):
-        console.print(cost, markup=False)
+        console.print(f"checks took {cost}", markup=False)
 
 
-def _table(found: Health) -> Table:
+def _lines(found: Health) -> Iterator[Text]:
+    """A line for each net, or attack on it, and below it one for each of its checks."""
     from invspec.plan.cells import subject
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("net, or attack on it", overflow="fold")
-    for heading in ("check", "status"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("value", "threshold", "images", "seconds"):
-        table.add_column(heading, no_wrap=True, justify="right")
+    rows = [_cells(record) for record in found.records]
+    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     above = ""
-    for record in found.records:
+    for record, cells in zip(found.records, rows, strict=True):
+        if not above:
+            yield _line(HEADINGS, widths)
         about = subject(record.examination, found.names_datasets)
-        table.add_row(Text("" if about == above else about), *_cells(record))
+        if about != above:
+            yield Text(about, style="bold")
         above = about
-    return table
+        yield _line(cells, widths, STYLES.get(record.status, "dim"))
 
 
-def _cells(record: Record) -> tuple[Text, ...]:
-    from invspec.report.format import measured, short
+def _line(cells: tuple[str, ...], widths: list[int], style: str = "") -> Text:
+    """Cells below their headings; the first two are words, which are in line on the left."""
+    name, status, *numbers = (
+        cell.ljust(width) if place < 2 else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    gap = " " * GAP
+    line = Text.assemble(gap, name, gap, (status, style), gap, gap.join(numbers))
+    line.rstrip()
+    return line
 
-    status = Text(record.status, style=STYLES.get(record.status, "dim"))
-    finding, check = record.finding, Text(record.examination.check)
+
+def _cells(record: Record) -> tuple[str, ...]:
+    from invspec.report.format import interval, measured, short
+
+    check, finding = record.examination.check, record.finding
     if finding is None or not finding.measured.n:
-        return check, status, *map(Text, ("", "", "", ""))
-    numbers = (measured(finding.measured.value), short(finding.threshold))
-    seconds = f"{record.seconds or 0.0:.1f}"
-    return check, status, *map(Text, (*numbers, f"{finding.measured.n:,}", seconds))
+        return (check, record.status, *("" for _ in HEADINGS[2:]))
+    found = finding.measured
+    return (
+        check,
+        record.status,
+        measured(found.value),
+        interval(found.low, found.high),
+        short(finding.threshold, digits=3),
+        f"{found.n:,}",
+        f"{record.seconds or 0.0:.1f}",
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from invspec.analysis.forecast import Estimate, Forecast, Seconds
 from invspec.analysis.history import MOST_OTHERS
 from invspec.analysis.likeness import CLOSENESS, Closeness
+from invspec.errors import counted
 from invspec.execution.devices import devices
 from invspec.execution.worker import device_name
 from invspec.report.format import duration
@@ -56,7 +57,7 @@ def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     estimate = expected.estimate(expected.works, device)
     yield (
         f"{device}: {duration(estimate.seconds.median)} of compute "
-        f"({_range(estimate.seconds)}), from {_tasks(estimate.basis)} in the store"
+        f"({_range(estimate.seconds)}), from {counted(estimate.basis, 'task')} in the store"
     )
     differences = [
         f"{estimate.like[closeness]:,} {DIFFERENCE[closeness]}"
@@ -65,20 +66,15 @@ def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     ]
     yield f"  tasks that differ from the closest ones there: {', '.join(differences)}"
     if estimate.unlike:
-        counts = f"{estimate.unlike:,} of {len(expected.works):,} tasks"
+        counts = f"{estimate.unlike:,} of {counted(len(expected.works), 'task')}"
         yield f"  {counts} have no like task in the store; not counted"
     if slots:
         seconds = duration(expected.wall_seconds(device, slots))
-        workers = "1 worker" if slots == 1 else f"{slots} workers"
-        yield f"  at best {seconds} on {workers} of this machine"
+        yield f"  at best {seconds} on {counted(slots, 'worker')} of this machine"
 
 
 def _range(seconds: Seconds) -> str:
     return f"{duration(seconds.low)} to {duration(seconds.high)}"
-
-
-def _tasks(count: int) -> str:
-    return "1 task" if count == 1 else f"{count:,} tasks"
 
 
 def _slots() -> Counter[str]:

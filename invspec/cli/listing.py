@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Iterator, Mapping
-from types import NoneType
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, cast
 
+from invspec.cli.fields import (
+    Fields,
+    default,
+    default_of,
+    fields_of,
+    meaning,
+    type_words,
+    yaml_text,
+)
 from invspec.errors import SpecError, suggest
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
     from rich.console import Console
     from rich.table import Table
 
-    from invspec.kinds import Attack, Measure, Method
+    from invspec.kinds import Attack, Measure
     from invspec.registry.cards import Card, Kind
-
-Fields = dict[str, "FieldInfo"]  # by the names that a spec uses
 
 
 def show(kind: str | None, name: str | None) -> None:
@@ -71,7 +75,7 @@ def _page(console: Console, kind: Kind, name: str) -> None:
     for heading in ("field", "default", "type", "meaning"):
         table.add_column(heading, overflow="fold")
     for field, about in fields.items():
-        cells = (field, _default(card, field, about), _type(about), _meaning(about))
+        cells = (field, default(card, field, about), type_words(about), meaning(about))
         table.add_row(*map(escape, cells))
     if fields:
         console.print(table)
@@ -89,18 +93,6 @@ def _attacks_read(measure: type[Measure]) -> str:
         return f"of {least} attacks" if least == most else f"of {least} to {most} attacks"
     several = "; of several, each example counts with the worst result"
     return f"of one attack{several if measure.has_worst_case() else ''}"
-
-
-def fields_of(method: type[Method]) -> Fields:
-    """The fields of a method: first those that it adds, last those of its most general base."""
-    ancestry = [vars(base).get("__annotations__", {}) for base in method.__mro__]
-
-    def origin(name: str) -> int:
-        # a subclass may declare a field again, for another default
-        return max(steps for steps, names in enumerate(ancestry) if name in names)
-
-    ordered = sorted(method.model_fields, key=origin)
-    return {method.model_fields[name].alias or name: method.model_fields[name] for name in ordered}
 
 
 def _prose(docstring: str) -> str:
@@ -123,81 +115,6 @@ def _provenance(card: Card) -> str:
     return f"{cited}{f', {card.section}' if card.section else ''} · {card.target}"
 
 
-# ─ fields ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def _default(card: Card, field: str, about: FieldInfo) -> str:
-    if field in card.params:
-        return _yaml(card.params[field])
-    return "required" if about.is_required() else _yaml(_default_of(about))
-
-
-def _default_of(about: FieldInfo) -> Any:
-    return about.get_default(call_default_factory=True)
-
-
-def _yaml(value: Any) -> str:
-    """A value as a spec writes it; a method by its class and the fields that were set."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if value == "":
-        return '""'
-    if isinstance(value, dict):
-        items = cast(dict[str, Any], value).items()
-        return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in items)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_yaml, cast(list[Any], value)))}]"
-    changed = getattr(value, "model_fields_set", None)
-    if changed is None:
-        return str(value)
-    settings = {field: getattr(value, field) for field in sorted(changed)}
-    return f"{type(value).__name__} {_yaml(settings)}"
-
-
-_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-_WORDS = {float: "number", int: "whole number", bool: "true | false", str: "text", NoneType: "null"}
-
-
-def _type(about: FieldInfo) -> str:
-    limits = {
-        name: f"{getattr(constraint, name):g}"
-        for constraint in about.metadata
-        for name in _SIGNS
-        if hasattr(constraint, name)
-    }
-    if limits.keys() == {"ge", "le"}:
-        return f"{_words(about.annotation)} {limits['ge']} to {limits['le']}"
-    signed = ", ".join(f"{_SIGNS[name]} {limit}" for name, limit in limits.items())
-    return f"{_words(about.annotation)} {signed}".rstrip()
-
-
-def _meaning(about: FieldInfo) -> str:
-    """The description of a field and its unit."""
-    from invspec.kinds.units import annotated_unit
-
-    unit = annotated_unit(about)
-    # descriptions that already name their unit say it once
-    unit = "" if unit and unit.split()[0] in (about.description or "") else unit
-    return f"{about.description or ''}{f' ({unit})' if unit else ''}"
-
-
-def _words(annotation: Any) -> str:
-    """A type in words: number, linf | l2, [whole number, ...]."""
-    inner = get_args(annotation)
-    if annotation in _WORDS or not inner:
-        return _WORDS.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
-    match get_origin(annotation):
-        case typing.Literal:
-            return " | ".join(map(str, inner))
-        case typing.Annotated:
-            return _words(inner[0])
-        case origin if origin in (tuple, list):
-            items = ("..." if item is Ellipsis else _words(item) for item in inner)
-            return f"[{', '.join(items)}]"
-        case _:
-            return " | ".join(map(_words, inner))
-
-
 # ─ an example ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -215,7 +132,7 @@ def example(kind: Kind, name: str) -> str:
         for part, entries in parts.items()
         for line in (
             f"{part}:",
-            *(f"  {label}: {_yaml(entry)}" for label, entry in entries.items()),
+            *(f"  {label}: {yaml_text(entry)}" for label, entry in entries.items()),
         )
     )
 
@@ -241,7 +158,7 @@ def _entry(card: Card, fields: Fields) -> Iterator[tuple[str, Any]]:
     if required := [name for name, about in open_fields.items() if about.is_required()]:
         yield from ((name, "...") for name in required)
         return
-    defaults = {name: _default_of(about) for name, about in open_fields.items()}
+    defaults = {name: default_of(about) for name, about in open_fields.items()}
     yield from [item for item in defaults.items() if not _holds_method(item[1])][:1]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import sys
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from invspec.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from invspec.execution.store import Store
     from invspec.plan.cells import Plan
     from invspec.plan.precisions import Answer
@@ -38,6 +41,48 @@ Registry = Annotated[
     list[Path] | None,
     typer.Option("--registry", help="folder of your own cards and classes; repeatable"),
 ]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The options that select the plan of a spec: its fields."""
+
+    scale: Scale = None
+    set: Set = None
+    smoke: Smoke = False
+    registry: Registry = None
+
+
+# the spec as it is written
+AS_WRITTEN = Selection()
+
+
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a Selection in place of its parameter `selection`."""
+    chosen = inspect.signature(Selection, eval_str=True).parameters
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += chosen.values() if parameter.name == "selection" else (parameter,)
+
+    @functools.wraps(command)
+    def selected(**arguments: Any) -> None:
+        selection = Selection(**{name: arguments.pop(name) for name in chosen})
+        command(**arguments, selection=selection)
+
+    # what typer reads
+    selected.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    return selected
+
+
+@contextmanager
+def resumable() -> Generator[None]:
+    """End the command with 130 and a message if it is interrupted inside the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        message = "interrupted; finished work is kept, and the same command continues from there"
+        print(message, file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def set_data(folder: Path | None) -> None:
@@ -70,14 +115,7 @@ def add_registries(folders: Iterable[Path] | None) -> None:
             )
 
 
-def planned(
-    spec: str,
-    scale: str | None,
-    settings: Sequence[str] | None,
-    smoke: bool,
-    registry: Iterable[Path] | None,
-    store: Store | None = None,
-) -> Plan:
+def planned(spec: str, selection: Selection, store: Store | None = None) -> Plan:
     """The plan of a spec with its overlays. Raises SpecError if the spec is wrong.
 
     Where the spec says `precision: auto`, a store gives the choices that were made for it.
@@ -85,9 +123,9 @@ def planned(
     from invspec.plan import planner
     from invspec.spec import overlay
 
-    add_registries(registry)
-    resolved = overlay.load(overlay.find(spec), scale, settings or ())
-    chosen = resolved.smoke() if smoke else resolved
+    add_registries(selection.registry)
+    resolved = overlay.load(overlay.find(spec), selection.scale, selection.set or ())
+    chosen = resolved.smoke() if selection.smoke else resolved
     return planner.plan(chosen) if store is None else planner.plan(chosen, answers(store))
 
 

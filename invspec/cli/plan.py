@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Selection, SpecName, StoreOption
+from invspec.errors import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,17 +21,13 @@ if TYPE_CHECKING:
 Kind = tuple[str, str, str]
 
 
+@options.selecting
 def plan(
-    spec: SpecName,
-    store: StoreOption = DEFAULT_STORE,
-    scale: Scale = None,
-    set: Set = None,
-    smoke: Smoke = False,
-    registry: Registry = None,
+    spec: SpecName, store: StoreOption = DEFAULT_STORE, selection: Selection = AS_WRITTEN
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
     finished = options.store_at(store)
-    show(options.planned(spec, scale, set, smoke, registry, finished), finished)
+    show(options.planned(spec, selection, finished), finished)
 
 
 def show(planned: Plan, store: Store) -> None:
@@ -50,8 +47,8 @@ def show(planned: Plan, store: Store) -> None:
     expected = forecast(survey.to_do, finished, store)
     console = Console(highlight=False)
     console.print(_table(planned, finished, expected))
-    tasks = f"{len(survey.to_do):,} of {len(planned.tasks):,} tasks"
-    console.print(f"{tasks} to do for {len(planned.cells):,} cells")
+    tasks = f"{len(survey.to_do):,} of {counted(len(planned.tasks), 'task')}"
+    console.print(f"{tasks} to do for {counted(len(planned.cells), 'cell')}")
     if survey.unsure:
         count = f"{len(survey.unsure):,} more if an input, which is to do, comes out changed"
         console.print(count)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from invspec.cli import options
 from invspec.cli.executors import Choice
 from invspec.cli.options import Data, Registry
 from invspec.cli.run import BatchSize, Devices, Workers
-from invspec.errors import SpecError
+from invspec.errors import SpecError, counted
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
@@ -47,7 +48,7 @@ def reproduce(
     recorded = reproduction.read(report)
     choice = Choice(devices=devices, workers=workers, batch_size=batch_size)
     with _folder(store) as folder:
-        finished = options.store_at(Path(folder), create=True)
+        finished = options.store_at(folder, create=True)
         _mark(finished, recorded)
         call = _prepared(recorded, registry, data, str(folder))
         ours = repeated(recorded, finished, choice, call)
@@ -56,8 +57,15 @@ def reproduce(
     raise typer.Exit(1 if compared.differences else 0)
 
 
-def _folder(store: Path | None) -> AbstractContextManager[str | Path]:
-    return TemporaryDirectory(prefix="invspec-") if store is None else nullcontext(store)
+@contextmanager
+def _folder(store: Path | None) -> Generator[Path]:
+    """The folder of the results; a temporary one is deleted afterwards."""
+    if store is None:
+        with TemporaryDirectory(prefix="invspec-") as folder:
+            yield Path(folder)
+    else:
+        with options.resumable():
+            yield store
 
 
 def _mark(store: Store, recorded: Recorded) -> None:
@@ -108,18 +116,19 @@ def repeated(recorded: Recorded, store: Store, choice: Choice, call: Call) -> di
 
 def show(compared: Comparison) -> None:
     """Print what was compared, what differs, and what may explain it."""
-    sizes = f"{compared.cells:,} cells, {compared.claims:,} claims"
+    sizes = f"{counted(compared.cells, 'cell')}, {counted(compared.claims, 'claim')}"
     for sentence in compared.differences[:MOST]:
         print(sentence)
     if (more := len(compared.differences) - MOST) > 0:
         print(f"and {more:,} more")
     if compared.differences:
-        print(f"different: {len(compared.differences):,} differences in {sizes}")
+        print(f"different: {counted(len(compared.differences), 'difference')} in {sizes}")
         for reason in compared.reasons or ("nothing that a report records explains it",):
             print(f"  {reason}")
     else:
         print(f"equal to the bit: keys, values and intervals of {sizes}")
         for reason in compared.reasons:
             print(f"  although {reason}")
-    if compared.lacking:
-        print(f"not compared: {compared.lacking:,} cells that the report lacks")
+    lacking = {"cell": compared.lacking_cells, "claim": compared.lacking_claims}
+    if parts := [counted(number, noun) for noun, number in lacking.items() if number]:
+        print(f"not compared: {' and '.join(parts)} that the report lacks")

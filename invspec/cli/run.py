@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -10,12 +9,10 @@ import typer
 from invspec.cli import options
 from invspec.cli.executors import Choice
 from invspec.cli.options import (
+    AS_WRITTEN,
     DEFAULT_STORE,
     Data,
-    Registry,
-    Scale,
-    Set,
-    Smoke,
+    Selection,
     SpecName,
     StoreOption,
     Strict,
@@ -55,6 +52,7 @@ Lease = Annotated[
 ]
 
 
+@options.selecting
 def run(
     spec: SpecName,
     devices: Devices = None,
@@ -72,14 +70,11 @@ def run(
     lease: Lease = 60,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
-    scale: Scale = None,
-    set: Set = None,
-    smoke: Smoke = False,
-    registry: Registry = None,
+    selection: Selection = AS_WRITTEN,
     strict: Strict = False,
 ) -> None:
     """Run what is missing, with live progress, then report."""
-    folders = options.call(registry, store, data)
+    folders = options.call(selection.registry, store, data)
     options.set_data(data)
     choice = Choice(
         engine=executor,
@@ -95,19 +90,15 @@ def run(
         account=account,
         host=host,
     )
-    try:
+    with options.resumable():
         from invspec.cli import last_run, session
 
         finished = options.store_at(store, create=True)
-        plan = options.planned(spec, scale, set, smoke, registry, finished)
+        plan = options.planned(spec, selection, finished)
         session.doubt(plan, strict)
         engine = choice.executor()
         plan = session.settled(plan, finished, choice.first_device)
         failed = session.run(plan, finished, engine, lease)
-        last_run.save(finished, last_run.Call(spec, scale, set, smoke, registry, data))
+        last_run.save(finished, last_run.Call(spec, selection, data))
         session.show(plan, finished, "rich", None, folders)
-    except KeyboardInterrupt:
-        message = "interrupted; finished work is kept, and the same command continues from there"
-        print(message, file=sys.stderr)
-        raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)

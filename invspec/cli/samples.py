@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Registry, Scale, Set, Smoke, SpecName, StoreOption
+from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Selection, SpecName, StoreOption
+from invspec.errors import counted
 
 
 class TableFormat(StrEnum):
@@ -19,6 +20,7 @@ class TableFormat(StrEnum):
     csv = "csv"
 
 
+@options.selecting
 def samples(
     spec: SpecName,
     format: Annotated[TableFormat, typer.Option(help="parquet or csv")] = TableFormat.parquet,
@@ -26,16 +28,13 @@ def samples(
         Path | None, typer.Option(help="file to write (default: <spec>.parquet or .csv here)")
     ] = None,
     store: StoreOption = DEFAULT_STORE,
-    scale: Scale = None,
-    set: Set = None,
-    smoke: Smoke = False,
-    registry: Registry = None,
+    selection: Selection = AS_WRITTEN,
 ) -> None:
     """Write one row per example of every cell: its predictions, distances and cost."""
     from invspec.report import samples as long_form
 
     finished = options.store_at(store)
-    plan = options.planned(spec, scale, set, smoke, registry, finished)
+    plan = options.planned(spec, selection, finished)
     path = output or Path(f"{plan.spec.name}.{format.value}")
     count = long_form.write(plan, finished, path, format.value)
-    print(f"{path}: {count:,} rows")
+    print(f"{path}: {counted(count, 'row')}")

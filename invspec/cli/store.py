@@ -13,7 +13,7 @@ import typer
 
 from invspec.cli import options
 from invspec.cli.options import DEFAULT_STORE, Data, Registry, StoreOption
-from invspec.errors import SpecError
+from invspec.errors import SpecError, counted
 
 if TYPE_CHECKING:
     from invspec.execution.store import Store
@@ -49,7 +49,7 @@ def show_sizes(store: Store) -> None:
     Console(highlight=False).print(table)
     holders = Counter(lease.holder for lease in store.leases())
     for holder, number in holders.items():
-        print(f"{holder} has claimed {number:,} tasks")
+        print(f"{holder} has claimed {counted(number, 'task')}")
 
 
 @app.command()
@@ -158,7 +158,7 @@ def gc(
             print(f"{folder.parents[1].name} {folder.name}")
     fate = "deleted" if yes else "not needed (--yes deletes them)"
     needed = sum(task in finished for task in needed_tasks)
-    print(f"{len(folders):,} tasks, {size / 1e6:,.1f} MB {fate}; {needed:,} kept")
+    print(f"{counted(len(folders), 'task')}, {size / 1e6:,.1f} MB {fate}; {needed:,} kept")
 
 
 def _scales(name: str, store: Store) -> Iterator[Plan]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -80,19 +81,35 @@ class Unfailing(io.TextIOWrapper):
             super().flush()
 
 
+class Closed(io.TextIOBase):
+    """A stdout that the caller closed: every write is an error."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:  # noqa: D102
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def prepare() -> None:
     """Make both standard streams take any text, and stderr any failure."""
     codecs.register_error(HANDLER, _replaced)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            # closed by the caller; text to it is lost
-            setattr(sys, name, _nowhere())
-        elif isinstance(stream, io.TextIOWrapper):
+    _reserve()
+    # Python sets a stream that the caller closed to None
+    sys.stdout = sys.stdout or Closed()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
     # a stream that a test has replaced stays
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr = Unfailing(sys.stderr)
+
+
+def _reserve() -> None:
+    """Open the standard descriptors that the caller closed: no file of a store may become one."""
+    while (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(lowest)
 
 
 def _nowhere() -> TextIO:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import Registry, Scale, Set, Smoke, Strict
-from invspec.errors import SpecError, refuse
+from invspec.cli.options import AS_WRITTEN, Selection, Strict
+from invspec.errors import SpecError, counted, refuse
 
 if TYPE_CHECKING:
     from invspec.plan.cells import Plan
 
 
+@options.selecting
 def validate(
     specs: Annotated[list[str], typer.Argument(help="specs, by path or by name")],
-    scale: Scale = None,
-    set: Set = None,
-    smoke: Smoke = False,
-    registry: Registry = None,
+    selection: Selection = AS_WRITTEN,
     strict: Strict = False,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
 
     def plans(spec: str) -> Iterator[Plan | SpecError]:
         """The plans of a spec and of its scales, or the errors that prevent planning."""
-        scales: list[str | None] = [scale]
+        scales: list[str | None] = [selection.scale]
         for chosen in scales:
             try:
-                plan = options.planned(spec, chosen, set, smoke, registry)
+                plan = options.planned(spec, replace(selection, scale=chosen))
             except SpecError as problem:
                 yield problem
             else:
@@ -70,5 +69,4 @@ def _summary(plan: Plan) -> str:
         "task": plan.tasks,
         "claim": plan.spec.claims,
     }
-    sizes = {noun: len(tuple(items)) for noun, items in counts.items()}
-    return ", ".join(f"{size:,} {noun}{'' if size == 1 else 's'}" for noun, size in sizes.items())
+    return ", ".join(counted(len(tuple(items)), noun) for noun, items in counts.items())

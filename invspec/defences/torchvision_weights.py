@@ -10,8 +10,9 @@ from torchvision import models
 
 from invspec.data import Curves, Journal, Split
 from invspec.errors import InvspecError, suggest
+from invspec.files.entries import state_dict_at
 from invspec.files.published import FETCH_AGAIN, local_file, published_weights
-from invspec.files.state_dicts import fill, outline_of, require_fit, state_dict_at
+from invspec.files.state_dicts import fill, outline_of, require_fit
 from invspec.layers.torchvision import WITH_AUXILIARY_HEADS, HasTorchvisionArch
 from invspec.ops.draws import Stream
 from invspec.ops.types import Shape

@@ -20,7 +20,7 @@ from invspec.tasks import Task
 # One of
 #   ("joined", host, device)             the worker is ready
 #   ("progress", done, total, numbers)   as in events.Progress
-#   ("warned", message)               the result of the task will have a weakness
+#   ("warned", message)                  the result of the task will have a weakness
 #   ("computed",)                        its artifact is being written, and another task may come:
 #                                        no event; a pool need not make use of it
 #   ("done", seconds)

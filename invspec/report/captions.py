@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict, false_verdicts
 from invspec.analysis.estimator import Summary
 from invspec.analysis.significance import Need
+from invspec.errors import counted
 from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
@@ -202,7 +203,7 @@ def notes(verdict: Verdict) -> list[str]:
         remarks.append("one seed does not decide a trend across nets")
     if verdict.p is not None and verdict.corrected_p is not None:
         values = f"p {p_value(verdict.p)}, corrected {p_value(verdict.corrected_p)}"
-        seeds = f"{verdict.seeds} seed{'s' if verdict.seeds > 1 else ''}"
+        seeds = counted(verdict.seeds, "seed")
         degrees = f", {verdict.df:.0f} degrees of freedom" if verdict.df < MANY_DEGREES else ""
         remarks.append(f"{values}; {seeds}{degrees}")
     if verdict.raw != verdict.outcome:
@@ -234,4 +235,4 @@ def missing_cells(missing: int, total: int) -> str:
 
 def missing_scores(verdict: Verdict) -> str:
     """How many scores a claim is waiting for."""
-    return f"{verdict.missing_scores} score{'s' if verdict.missing_scores > 1 else ''} missing"
+    return f"{counted(verdict.missing_scores, 'score')} missing"

@@ -17,15 +17,12 @@ from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts
 from invspec.data import Interval
 from invspec.report import captions, health, provenance
+from invspec.report.columns import BESIDE, COLUMNS, PASSES, VALUES
 from invspec.report.contents import Report
 from invspec.report.format import expectation
 from invspec.report.reproduction import recipe
 from invspec.report.table import Table
 from invspec.tasks import Perturb, Score, key
-
-VALUES = ("value", "low", "high", "n")
-BESIDE = ("published", "difference", "difference_low", "difference_high", "agrees")
-PASSES = ("forwards", "backwards")
 
 
 def records(report: Report, store: Artifacts) -> list[dict[str, Any]]:
@@ -116,10 +113,8 @@ def csv_text(report: Report, store: Artifacts) -> str:
 def _column_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Coordinates first, those that every cell has before the others; then the numbers."""
     names = dict.fromkeys(name for row in rows for name in row)
-    seconds = (name for name in names if name.startswith("seconds_"))
-    beside = (name for name in BESIDE if name in names)
-    numbers = (*VALUES, *beside, "doubts", *PASSES, *seconds, "key")
-    coordinates = [name for name in names if name not in numbers]
+    numbers = [name for name in COLUMNS if name in names]
+    coordinates = [name for name in names if name not in COLUMNS]
     # sorted is stable: within both halves the order of the spec remains.
     return [
         *sorted(coordinates, key=lambda name: not all(name in row for row in rows)),

@@ -36,9 +36,9 @@ def measured(value: float, decimals: int = 3) -> str:
     return scientific(value) if 0 < abs(value) < ROUNDING else decimal(value, decimals)
 
 
-def short(value: float) -> str:
-    """A number from a spec, in as few digits as it needs."""
-    return f"{value:.6g}".replace("-", MINUS)
+def short(value: float, digits: int = 6) -> str:
+    """A number from a spec, in as few digits as it needs, up to some."""
+    return f"{value:.{digits}g}".replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

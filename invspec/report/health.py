@@ -10,7 +10,7 @@ from typing import Any
 from invspec.analysis.doubts import Record
 from invspec.analysis.health import Health
 from invspec.plan.cells import subject
-from invspec.report.format import duration, measured, short
+from invspec.report.format import duration
 from invspec.report.provenance import Provenance
 
 # reasons that a caption gives at most, and seconds from which on a check's cost is told
@@ -24,8 +24,6 @@ class Line:
     status: str
     subject: str
     check: str
-    value: str
-    threshold: str
     reason: str
     hint: str
 
@@ -57,11 +55,8 @@ def lines(health: Health) -> list[Line]:
 def _line(record: Record, names_dataset: bool) -> Line:
     finding, examination = record.finding, record.examination
     assert finding is not None, "a failed check has a finding"
-    value, threshold = measured(finding.measured.value), short(finding.threshold)
     about = subject(examination, names_dataset)
-    return Line(
-        record.status, about, examination.check, value, threshold, finding.reason, finding.hint
-    )
+    return Line(record.status, about, examination.check, finding.reason, finding.hint)
 
 
 def notes(health: Health) -> list[str]:
@@ -113,17 +108,17 @@ def why(reasons: Sequence[str]) -> str:
 
 
 def cost(health: Health, facts: Provenance) -> str:
-    """The time spent in checks, its share, and that of each check; empty if none ran."""
+    """What the checks took: time, share, and time of each check; empty if none ran."""
     seconds: dict[str, float] = defaultdict(float)
     for record in health.records:
         seconds[record.examination.check] += record.seconds or 0.0
     total = sum(seconds.values())
     if not total:
         return ""
-    share = f", {total / facts.total:.1%} of the time" if facts.total else ""
+    share = f", {100 * total / facts.total:.1f} % of the time" if facts.total else ""
     longest = sorted(seconds.items(), key=lambda item: -item[1])
     by_check = ", ".join(f"{name} {duration(spent)}" for name, spent in longest if spent >= BRIEF)
-    return f"checks took {duration(total)}{share} ({by_check})"
+    return f"{duration(total)}{share} ({by_check})"
 
 
 def records(health: Health) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from invspec.analysis.readings import Artifacts
+from invspec.execution.store import VERBS
 from invspec.perform.bits import BROKEN, PROMISED
 from invspec.plan.cells import Plan
 from invspec.registry.cards import papers
@@ -42,9 +43,6 @@ class Call:
         registries = [word for folder in self.registry for word in ("--registry", folder)]
         store = [] if self.store == DEFAULT_STORE else ["--store", self.store]
         return [*registries, *store, *(["--data", self.data] if self.data else [])]
-
-
-KINDS = ("train", "perturb", "score", "examine")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def gather(plan: Plan, store: Artifacts, call: Call | None = None) -> Provenance
     return Provenance(
         done=len(made),
         tasks=len(plan.tasks),
-        seconds={kind: _seconds_of(kind, made) for kind in KINDS},
+        seconds={kind: _seconds_of(kind, made) for kind in VERBS},
         versions={name: values for name, values in versions.items() if values},
         surroundings={name: values for name, values in around.items() if values},
         peak_memory=_most("peak_memory", made),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.plan.precisions import Answer, Question
 from invspec.report import provenance
+from invspec.report.columns import BESIDE, COLUMNS, VALUES
 from invspec.report.provenance import Call
 from invspec.spec import document
 from invspec.spec.resolve import resolve
 
-# parts of a cell's record that are not its coordinates
-NUMBERS = ("value", "low", "high", "n")
-COSTS = ("forwards", "backwards", "seconds_train", "seconds_perturb", "seconds_score")
+# what is compared of a cell, beside its coordinates, and of a claim
+NUMBERS = ("key", *VALUES, *BESIDE, "doubts")
+VERDICT = ("outcome", "value", "low", "high")
+# of a cell or of a claim, as JSON holds it
+Record = Mapping[str, Any]
 REWRITE = "write it with `invspec report SPEC --format json`"
 
 
@@ -114,81 +117,98 @@ def _is_usable(recorded: Recorded) -> bool:
     texts += [claim[name] for claim in body["claims"] for name in ("says", "outcome")]
     if odd := [text for text in texts if not isinstance(text, str)]:
         raise TypeError(f"expected text, found {odd[0]!r}")
-    _ = recorded.data, _facts(body)
-    known = [cell for cell in body["cells"] if cell["key"] and _has_value(cell)]
-    return bool(known)
+    _ = recorded.data
+    # what can be compared with itself can be compared with a repetition
+    return compare(body, body).cells > 0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the numbers of two reports differ, in sentences, and what may explain it."""
+    """How the numbers of two reports differ, in sentences, and what may explain it.
+
+    cells, claims: the numbers of those that were compared. lacking_cells, lacking_claims: of those
+    for which the recorded report has no number.
+    """
 
     cells: int
     claims: int
-    lacking: int
+    lacking_cells: int
+    lacking_claims: int
     differences: tuple[str, ...]
     reasons: tuple[str, ...]
 
 
 def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Comparison:
     """Compare a recorded report with its repetition, both as JSON holds them."""
-    cells = _numbered(ours["cells"])
-    known = {name: cell for name, cell in _numbered(theirs["cells"]).items() if _has_value(cell)}
-    differences = [
-        *(sentence for name, cell in known.items() for sentence in _cell(name, cell, cells)),
-        *_claims(theirs["claims"], ours["claims"]),
-    ]
+    cells, claims = _cells(ours["cells"]), _claims(ours["claims"])
+    known = _cells(filter(_has_value, theirs["cells"]))
+    decided = _claims(claim for claim in theirs["claims"] if claim["outcome"] != "missing")
     return Comparison(
         cells=len(known),
-        claims=len(theirs["claims"]),
-        lacking=len(cells.keys() - known.keys()),
-        differences=tuple(differences),
+        claims=len(decided),
+        lacking_cells=len(cells.keys() - known.keys()),
+        lacking_claims=len(claims.keys() - decided.keys()),
+        differences=(*_differences(known, cells), *_differences(decided, claims)),
         reasons=tuple(_reasons(theirs, ours)),
     )
 
 
-def _has_value(cell: Mapping[str, Any]) -> bool:
+def _has_value(cell: Record) -> bool:
     # an infinite value is null in JSON, as a missing one is, but it has a number of examples
     return cell.get("value") is not None or cell.get("n") is not None
 
 
-def _numbered(cells: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Cells by their coordinates, numbered where these repeat."""
+def _cells(cells: Iterable[Record]) -> dict[str, Record]:
+    """What is compared of each cell, by its coordinates."""
+    return _numbered(
+        (
+            ", ".join(f"{name} {cell[name]}" for name in cell if name not in COLUMNS),
+            {name: cell.get(name) for name in NUMBERS},
+        )
+        for cell in cells
+    )
+
+
+def _claims(claims: Iterable[Record]) -> dict[str, Record]:
+    """What is compared of each claim, by its sentence."""
+    return _numbered((f"claim {claim['says']!r}", dict(_verdict(claim))) for claim in claims)
+
+
+def _verdict(claim: Record, part: str = "") -> Iterator[tuple[str, Any]]:
+    """The verdict of a claim, then those of its premises and alternatives."""
+    yield from ((f"{name}{part}", claim.get(name)) for name in VERDICT)
+    for kind in ("premise", "alternative"):
+        for place, inner in enumerate(claim.get(f"{kind}s", ()), 1):
+            yield from _verdict(inner, f" of {kind} {place}{part}")
+
+
+def _numbered(named: Iterable[tuple[str, Record]]) -> dict[str, Record]:
+    """Records by their names, numbered where these repeat."""
     counts: Counter[str] = Counter()
-    named: dict[str, Mapping[str, Any]] = {}
-    for cell in cells:
-        at = {name: cell[name] for name in cell if name not in (*NUMBERS, *COSTS, "key")}
-        name = ", ".join(f"{coordinate} {value}" for coordinate, value in at.items())
+    numbered: dict[str, Record] = {}
+    for name, record in named:
         counts[name] += 1
-        named[name if counts[name] == 1 else f"{name} ({counts[name]})"] = cell
-    return named
+        numbered[name if counts[name] == 1 else f"{name} ({counts[name]})"] = record
+    return numbered
 
 
-def _cell(
-    name: str, theirs: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]
-) -> Iterator[str]:
-    """How one cell differs: its key, its number, its interval."""
-    if name not in cells:
-        yield f"{name}: not among the numbers here"
-        return
-    ours = cells[name]
-    for field in ("key", *NUMBERS):
-        if theirs.get(field) != ours.get(field):
-            there, here = _shown(theirs.get(field)), _shown(ours.get(field))
-            yield f"{name}: {field} {there} there, {here} here"
+def _differences(theirs: Mapping[str, Record], ours: Mapping[str, Record]) -> Iterator[str]:
+    """How records of the same name differ."""
+    for name, there in theirs.items():
+        if name not in ours:
+            yield f"{name}: not in the report here"
+            continue
+        here = ours[name]
+        for field in dict.fromkeys((*there, *here)):
+            if there.get(field) != here.get(field):
+                values = f"{_shown(there.get(field))} there, {_shown(here.get(field))} here"
+                yield f"{name}: {field} {values}"
 
 
 def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
     return f"{value[:12]}…" if isinstance(value, str) and len(value) > 12 else str(value)
-
-
-def _claims(theirs: Sequence[Any], ours: Sequence[Any]) -> Iterator[str]:
-    """Claims with another verdict."""
-    verdicts = {claim["says"]: claim["outcome"] for claim in ours}
-    for claim in theirs:
-        here = verdicts.get(claim["says"], "no claim")
-        if claim["outcome"] != here:
-            yield f"claim {claim['says']!r}: {claim['outcome']} there, {here} here"
 
 
 def _reasons(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[str]:

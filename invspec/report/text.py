@@ -201,7 +201,7 @@ def _foot(report: Report) -> Iterator[Text]:
         sentence = captions.missing_cells(report.missing, len(report.plan.cells))
         yield Text(sentence, style="bold")
     cost = health.cost(report.health, report.provenance)
-    for line in (*provenance_lines(report.provenance), *([cost] if cost else [])):
+    for line in (*provenance_lines(report.provenance), *([f"checks took {cost}"] if cost else [])):
         yield Text(line, style="dim")
 
 
@@ -216,12 +216,12 @@ def provenance_lines(facts: Provenance) -> list[str]:
     versions = [f"{name} {', '.join(values)}" for name, values in facts.versions.items()]
     around = [f"{name} {', '.join(values)}" for name, values in facts.surroundings.items()]
     chosen = [f"precision auto: {', '.join(facts.chosen)}"] if facts.chosen else []
-    around += memory(facts)
+    around += [f"{peak} of {name}" for name, peak in memory(facts).items()]
     lines = [tasks, chosen, [facts.bits], times, versions, around]
     return [" · ".join(line) for line in lines if any(line)]
 
 
-def memory(facts: Provenance) -> list[str]:
-    """The memory that the largest task took, on the host and on a GPU, where it is known."""
+def memory(facts: Provenance) -> dict[str, str]:
+    """What the largest task took of the memory of the host and of a GPU, where it is known."""
     peaks = {"memory": facts.peak_memory, "GPU memory": facts.peak_device_memory}
-    return [f"at most {peak / 1e9:.1f} GB of {name}" for name, peak in peaks.items() if peak]
+    return {name: f"at most {peak / 1e9:.1f} GB" for name, peak in peaks.items() if peak}

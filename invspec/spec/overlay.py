@@ -20,11 +20,16 @@ from invspec.spec.resolved import Spec
 def find(name: str) -> Path:
     """The path of a spec, given as a path or as the name of one that ships with invspec.
 
-    Raises: SpecError that suggests the nearest name.
+    Raises: SpecError that suggests the nearest name; also for a path where there is no file, but
+        that has the name of a spec that ships.
     """
-    if (path := Path(name)).suffix or len(path.parts) != 1 or os.path.lexists(name):
-        return path
+    path, is_there = Path(name), os.path.lexists(name)
     known = {spec.stem: spec for spec in shipped("specs").glob("*.yaml")}
+    if not is_there and path.name in {spec.name for spec in known.values()}:
+        hint = f"the spec that ships with invspec has the name {path.stem}"
+        raise SpecError("no such file", where=name, hint=hint)
+    if path.suffix or len(path.parts) != 1 or is_there:
+        return path
     if name not in known:
         raise SpecError(f"no spec is named {name!r}", hint=suggest(name, known))
     return known[name]

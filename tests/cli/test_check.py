@@ -39,8 +39,11 @@ def test_it_prints_a_line_for_each_check_with_reasons_and_hints(
     out = capsys.readouterr().out
     lines = out.splitlines()
     (stated,) = [line for line in lines if "stated" in line and "0.125" in line]
-    assert words(stated)[-6:-1] == ["stated", "fails", "0.500", "0.125", "256"]
-    assert stated.startswith("shift on linear, standard, seed 0")
+    numbers = ["0.500", "0.250", "to", "0.750", "0.125", "256"]
+    assert words(stated)[:-1] == ["stated", "fails", *numbers]
+    assert words(lines[0]) == words("check status value 95 % interval threshold images seconds")
+    subjects = [line for line in lines[1 : lines.index(stated)] if not line.startswith(" ")]
+    assert subjects[-1] == "shift on linear, standard, seed 0"
     assert any("finite" in line and "passes" in line for line in lines)
     assert "fails: stated of shift on linear, standard, seed 0: the toy is unwell" in lines
     assert "hint: mend the toy" in lines

@@ -271,7 +271,7 @@ def test_a_failed_task_exits_with_1(ask, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "accuracy" in answer.out
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "plan"])
+@pytest.mark.parametrize("command", ["run", "check", "validate", "plan"])
 def test_an_interrupt_exits_with_130(command: str, ask, monkeypatch: pytest.MonkeyPatch) -> None:
     from invspec.cli import plan
 
@@ -280,11 +280,13 @@ def test_an_interrupt_exits_with_130(command: str, ask, monkeypatch: pytest.Monk
 
     Path("store").mkdir()
     monkeypatch.setattr(session, "run", interrupt)
+    monkeypatch.setattr(session, "examine", interrupt)
     monkeypatch.setattr(validation, "problems", interrupt)
     monkeypatch.setattr(plan, "show", interrupt)
-    answer = ask(command, "toy.yaml")
+    answer = ask(command, "toy.yaml", *(["--set", "checks=[finite]"] if command == "check" else []))
     assert (answer.code, answer.out) == (130, "")
-    assert answer.err.startswith("interrupted; finished work is kept" if command == "run" else "")
+    message = "interrupted; finished work is kept, and the same command continues from there\n"
+    assert answer.err == (message if command in ("run", "check") else "")
 
 
 @pytest.mark.parametrize("command", ["--version", "schema", "list"])

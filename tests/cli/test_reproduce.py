@@ -8,6 +8,8 @@ import pytest
 from registries import untouched
 from workbench import call, tiny, written
 
+from invspec.cli import session
+
 MEASURES = {"accuracy": {"of": "pgd"}, "fooled": {"use": "fooling_rate", "of": "pgd"}}
 CONTENT = tiny(
     attacks={"pgd": {"eps": {"sweep": [0.05, 0.1]}, "norm": "linf", "steps": 2}},
@@ -76,7 +78,7 @@ def test_a_report_is_equal_to_the_bit(work, capsys, words):
     path = reported(work, capsys, *words)
     assert call("reproduce", path, *ONE) == 0
     read = capsys.readouterr()
-    assert read.out == "equal to the bit: keys, values and intervals of 4 cells, 1 claims\n"
+    assert read.out == "equal to the bit: keys, values and intervals of 4 cells, 1 claim\n"
     assert "computed" in read.err
     assert list((work / "temporary").glob("invspec-*")) == []
 
@@ -92,8 +94,23 @@ def test_an_edited_number_is_found(work, capsys):
     assert call("reproduce", path, *ONE) == 1
     first, second, third = capsys.readouterr().out.splitlines()
     assert ": value 0.999 there, " in first
-    assert second == "different: 1 differences in 4 cells, 1 claims"
+    assert second == "different: 1 difference in 4 cells, 1 claim"
     assert third == "  nothing that a report records explains it"
+
+
+CHANGES = {"outcome": "undecided", "value": 0.999, "low": -0.5, "high": 2.0}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_an_edited_claim_is_found(work, capsys, field):
+    value = CHANGES[field]
+    path = edited(
+        reported(work, capsys), lambda body: body["claims"][0].update({field: CHANGES[field]})
+    )
+    assert call("reproduce", path, *ONE) == 1
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"claim 'the attack works': {field} {value} there, ")
+    assert second == "different: 1 difference in 4 cells, 1 claim"
 
 
 def test_another_version_is_named_whether_or_not_numbers_differ(work, capsys):
@@ -168,6 +185,20 @@ def test_a_store_with_other_results_is_refused(work, capsys):
     assert call("reproduce", path, "--store", "again", *ONE) == 0
     edited(path, lambda body: body["cells"][0].update(value=0.999))
     assert call("reproduce", path, "--store", "again", *ONE) == 2
+
+
+def test_an_interrupt_says_whether_the_results_are_kept(work, capsys, monkeypatch):
+    path = reported(work, capsys)
+
+    def interrupt(*anything):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run", interrupt)
+    assert call("reproduce", path, "--store", "again", *ONE) == 130
+    assert capsys.readouterr().err.startswith("interrupted; finished work is kept")
+    assert call("reproduce", path, *ONE) == 130
+    assert capsys.readouterr().err == ""
+    assert list((work / "temporary").glob("invspec-*")) == []
 
 
 # ─ bad input ─

@@ -112,6 +112,38 @@ def test_a_full_disk_behind_stdout_is_one_error(folder: Path, arguments: tuple[s
     assert b"Exception ignored" not in done.stderr
 
 
+def closed(folder: Path, *arguments: str, redirection: str) -> subprocess.CompletedProcess[bytes]:
+    """A command whose standard streams a shell closes."""
+    call = f'exec "$0" "$@" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", call, sys.executable, "-c", MAIN, *arguments],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&-"])
+def test_a_closed_stdout_is_one_error(folder: Path, redirection: str) -> None:
+    done = closed(folder, "list", redirection=redirection)
+    assert done.returncode == 1
+    assert done.stderr == b"error: cannot write the output: Bad file descriptor\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_no_command_ends_well_if_stdout_is_closed(folder: Path, arguments: tuple[str, ...]) -> None:
+    done = closed(folder, *arguments, redirection=">&-")
+    assert done.returncode == 1
+    assert b"error: cannot write the output: Bad file descriptor\n" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_closed_stderr_does_not_end_a_command(folder: Path) -> None:
+    assert closed(folder, "list", redirection=">/dev/null 2>&-").returncode == 0
+
+
 def test_a_pipe_that_closes_early_is_no_traceback(folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -13,6 +13,7 @@ from workbench import call, command
 
 from invspec import cli
 from invspec.cli import options
+from invspec.cli.options import Selection
 from invspec.errors import SpecError
 from invspec.plan import planner
 from invspec.registry.cards import shipped
@@ -180,7 +181,7 @@ def test_a_card_that_names_the_bait_imports_it(bait: Path, tmp_path: Path) -> No
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "pgd.yaml").write_text("target: bait:Bait\nsummary: mine\n")
     with untouched(tmp_path), pytest.raises(SpecError, match="target bait:Bait: not an attack"):
-        options.planned(str(written_to(tmp_path)), None, None, False, [tmp_path])
+        options.planned(str(written_to(tmp_path)), Selection(registry=[tmp_path]))
     assert bait.exists()
 
 

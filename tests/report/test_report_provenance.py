@@ -145,8 +145,9 @@ def test_every_format_names_versions_machines_memory_and_the_command(report):
         assert [fact for fact in facts if fact not in shown] == [], name
         assert "invspec run toy.yaml --store s" in shown, name
     assert json.loads(formats["json"])["provenance"]["peak_memory"] == 1_230_000_000
-    for name in ("rich", "latex", "html"):
-        assert "1.2 GB of memory" in formats[name]
+    for name in ("rich", "latex"):
+        assert "at most 1.2 GB of memory" in formats[name]
+    assert "<dt>memory</dt><dd>at most 1.2 GB</dd>" in formats["html"]
 
 
 def test_latex_ends_in_comments_that_print_nothing(report):

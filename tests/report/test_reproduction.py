@@ -109,6 +109,21 @@ def test_an_odd_part_is_refused(body, recorded, part, value):
         recorded(body)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"claims": [{"says": "it holds", "outcome": "holds", "premises": 3}]},
+        {"claims": [{"says": "it holds", "outcome": "holds", "alternatives": ["x"]}]},
+        {"cells": [3]},
+        {"provenance": {"versions": 3}},
+    ],
+    ids=str,
+)
+def test_odd_numbers_are_refused_before_anything_runs(body, recorded, change):
+    with pytest.raises(SpecError, match="not a report that can be made again"):
+        recorded({**body, **change})
+
+
 def test_a_report_without_numbers_is_refused(body, recorded):
     for cell in body["cells"]:
         cell.update(dict.fromkeys(("value", "low", "high", "n")))
@@ -127,7 +142,7 @@ def compared(body, change):
 
 def test_a_report_equals_itself(body):
     found = compared(body, lambda theirs: None)
-    assert (found.differences, found.reasons, found.lacking) == ((), (), 0)
+    assert (found.differences, found.reasons, found.lacking_cells) == ((), (), 0)
     assert found.cells == len(body["cells"]) > 0
 
 
@@ -152,20 +167,72 @@ def test_the_last_bit_of_a_number_counts(body):
 
 def test_a_cell_that_is_not_here_and_one_that_is_not_there_are_told_apart(body):
     found = compared(body, lambda theirs: theirs["cells"][0].update(measure="other"))
-    assert found.differences[0].endswith("not among the numbers here")
-    assert found.lacking == 1
+    assert found.differences[0].endswith(": not in the report here")
+    assert found.lacking_cells == 1
 
 
 def test_a_number_that_the_report_lacks_is_not_compared(body):
     missing = dict.fromkeys(("value", "low", "high", "n"))
     found = compared(body, lambda theirs: theirs["cells"][0].update(missing))
-    assert (found.differences, found.lacking) == ((), 1)
+    assert (found.differences, found.lacking_cells) == ((), 1)
 
 
 def test_another_verdict_is_named(body):
     body["claims"] = [{"says": "it holds", "outcome": "holds"}]
     found = compared(body, lambda theirs: theirs["claims"][0].update(outcome="fails"))
-    assert found.differences == ("claim 'it holds': fails there, holds here",)
+    assert found.differences == ("claim 'it holds': outcome fails there, holds here",)
+
+
+CLAIM = {"says": "it holds", "outcome": "holds", "value": 0.2, "low": 0.1, "high": 0.3}
+
+
+@pytest.mark.parametrize("field", ["value", "low", "high"])
+def test_the_numbers_of_a_claim_are_compared(body, field):
+    body["claims"] = [dict(CLAIM)]
+    found = compared(body, lambda theirs: theirs["claims"][0].update({field: 0.25}))
+    assert found.differences == (f"claim 'it holds': {field} 0.25 there, {CLAIM[field]} here",)
+
+
+def test_premises_and_alternatives_are_compared(body):
+    inner = {**CLAIM, "says": ""}
+    parts = {"premises": [dict(inner)], "alternatives": [dict(inner), dict(inner)]}
+    body["claims"] = [{**CLAIM, **parts}]
+
+    def change(theirs):
+        theirs["claims"][0]["premises"][0]["value"] = 0.5
+        theirs["claims"][0]["alternatives"][1]["outcome"] = "fails"
+
+    assert compared(body, change).differences == (
+        "claim 'it holds': value of premise 1 0.5 there, 0.2 here",
+        "claim 'it holds': outcome of alternative 2 fails there, holds here",
+    )
+
+
+def test_claims_with_one_sentence_are_told_apart(body):
+    body["claims"] = [dict(CLAIM), {**CLAIM, "outcome": "fails"}]
+    assert compared(body, lambda theirs: None).differences == ()
+
+
+def test_a_claim_that_waited_for_scores_is_not_compared(body):
+    body["claims"] = [dict(CLAIM)]
+    missing = {"outcome": "missing", "value": None, "low": None, "high": None}
+    found = compared(body, lambda theirs: theirs["claims"][0].update(missing))
+    assert (found.differences, found.claims, found.lacking_claims) == ((), 0, 1)
+
+
+def test_numbers_of_the_paper_and_doubts_name_no_cell(body):
+    for cell in body["cells"]:
+        cell |= {"published": 0.5, "difference": 0.1}
+
+    def change(theirs):
+        theirs["cells"][0].update(doubts="masked", difference=0.2)
+
+    differences = compared(body, change).differences
+    assert [sentence.partition(": ")[2] for sentence in differences] == [
+        "difference 0.2 there, 0.1 here",
+        "doubts masked there, nothing here",
+    ]
+    assert "published" not in differences[0].partition(": ")[0]
 
 
 def test_versions_machines_and_own_code_explain(body):

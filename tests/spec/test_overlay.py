@@ -68,3 +68,9 @@ def test_a_spec_is_found_by_path_or_by_name(path: Path, monkeypatch: pytest.Monk
     )  # a file here comes before one that ships
     with pytest.raises(SpecError, match="no spec is named 'toi'"):
         overlay.find("toi")
+
+
+def test_a_path_without_a_file_may_mean_a_spec_that_ships() -> None:
+    with pytest.raises(SpecError, match=r"nowhere/quickstart\.yaml: no such file") as problem:
+        overlay.find("nowhere/quickstart.yaml")
+    assert problem.value.hint == "the spec that ships with invspec has the name quickstart"

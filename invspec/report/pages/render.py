@@ -88,6 +88,8 @@ def text(report: Report) -> str:
         health=health.headline(report.health),
         notes=health.notes(report.health),
         claims=[_claim(verdict) for verdict in report.verdicts],
+        has_premises=any(verdict.premises for verdict in report.verdicts),
+        has_published=any(verdict.published is not None for verdict in report.verdicts),
         tables=list(_tables(report.tables, "figure")),
         trainings=[item for item in _tables(report.trainings, "training") if item["svg"]],
         dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
@@ -196,8 +198,7 @@ def _facts(facts: Provenance, checks: str) -> Iterator[tuple[str, str]]:
         yield "checks", checks
     for name, values in {**facts.versions, **facts.surroundings}.items():
         yield name, ", ".join(values)
-    if peaks := memory(facts):
-        yield "memory", ", ".join(peaks)
+    yield from memory(facts).items()
     if facts.finished:
         yield "finished", facts.finished
 
