@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from invspec.data import Finding
 from invspec.diagnostics.findings import MISLEADING, at_most, counted
-from invspec.diagnostics.gradients import logits_and_slopes, margins
+from invspec.diagnostics.gradients import margins, margins_and_slopes
 from invspec.diagnostics.image_check import Chosen
 from invspec.diagnostics.step_check import StepCheck
 from invspec.diagnostics.steps import moved, random_signs
 from invspec.kinds import Attack
-from invspec.ops.losses import margin
 
 
 class BeatsRandom(StepCheck):
@@ -29,8 +28,7 @@ class BeatsRandom(StepCheck):
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         batch = chosen.batch
-        logits, slopes = logits_and_slopes(model, margin, batch.x, batch.y)
-        before = margin(logits, batch.y)
+        before, slopes = margins_and_slopes(model, batch.x, batch.y)
         signs = [random_signs(batch.x, chosen.rng) for _ in range(self.draws)]
 
         def is_beaten(length: float) -> Tensor:

@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from invspec.data import Finding
 from invspec.diagnostics.findings import MISLEADING, at_most, counted
-from invspec.diagnostics.gradients import logits_and_slopes, margins
+from invspec.diagnostics.gradients import margins, margins_and_slopes
 from invspec.diagnostics.image_check import Chosen
 from invspec.diagnostics.step_check import StepCheck
 from invspec.diagnostics.steps import moved
 from invspec.kinds import Attack
-from invspec.ops.losses import margin
 
 
 class GradientTrue(StepCheck):
@@ -31,8 +30,7 @@ class GradientTrue(StepCheck):
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         batch = chosen.batch
-        logits, slopes = logits_and_slopes(model, margin, batch.x, batch.y)
-        before = margin(logits, batch.y)
+        before, slopes = margins_and_slopes(model, batch.x, batch.y)
 
         def is_wrong(length: float) -> Tensor:
             x = moved(batch, slopes, length)
