@@ -18,6 +18,9 @@ from invspec.tasks import Train
 
 # an image may be further from x than eps by this share
 EXCESS = 1e-5
+# what is wrong with logits, and what to do
+NOT_FINITE = "logits that are not finite (NaN or infinite)"
+FINITE_HINT = "look for divisions by 0, logarithms and exponentials in its forward"
 # the rounding error of a float32 pixel, as a share of the largest pixel
 ROUNDING = 2.0**-23
 
@@ -48,22 +51,41 @@ def require_logits(logits: object, batch: Batch, subject: Subject, images: str) 
 
     Raises: InvspecError.
     """
+    matrix = _matrix(logits, len(batch), subject)
+    _refuse(
+        ~matrix.isfinite().all(1),
+        batch,
+        f"net {subject.net} gives {NOT_FINITE} on {{}} {images} images of {subject.dataset}",
+        FINITE_HINT,
+    )
+    return matrix
+
+
+def require_oracle(logits: object, rows: int, subject: Subject) -> Tensor:
+    """The answer of an oracle to images of any kind must be finite numbers (B, K).
+
+    Raises: InvspecError.
+    """
+    matrix = _matrix(logits, rows, subject)
+    if bad := int((~matrix.isfinite().all(1)).sum()):
+        raise InvspecError(
+            f"the oracle, net {subject.net}, gives {NOT_FINITE} on {bad} of {rows} images",
+            hint=FINITE_HINT,
+        )
+    return matrix
+
+
+def _matrix(logits: object, rows: int, subject: Subject) -> Tensor:
+    """Logits must be floating-point numbers (B, K)."""
     if not isinstance(logits, Tensor):
         raise InvspecError(f"net {subject.net} returned a {type(logits).__name__}, expected logits")
-    expected = (len(batch), subject.classes)
+    expected = (rows, subject.classes)
     if logits.shape != expected or not logits.is_floating_point():
         raise InvspecError(
-            f"net {subject.net} returned {_kind(logits)} for {len(batch)} images of "
+            f"net {subject.net} returned {_kind(logits)} for {rows} images of "
             f"{subject.dataset}, expected logits {expected}",
             hint="return one row of logits per image",
         )
-    _refuse(
-        ~logits.isfinite().all(1),
-        batch,
-        f"net {subject.net} gives logits that are not finite (NaN or infinite) on {{}} {images} "
-        f"images of {subject.dataset}",
-        "look for divisions by 0, logarithms and exponentials in its forward",
-    )
     return logits
 
 

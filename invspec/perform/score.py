@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -17,13 +17,14 @@ from invspec.errors import InvspecError
 from invspec.kinds import plain
 from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
-from invspec.perform.proxies import deployed, left_alone, sound
+from invspec.perform.promises import Subject, require_oracle
+from invspec.perform.proxies import left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.perform.selection import correct_in_all, taken, worst
 from invspec.perform.words import words
-from invspec.tasks import Perturb, Score, draw_name
+from invspec.tasks import Perturb, Score, Train, draw_name
 
 # outcomes may be out of their range by this much, as sums of shares do
 ROUNDING = 1e-6
@@ -113,10 +114,11 @@ def _refusal(use: str) -> InvspecError:
 def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks.
 
-    Raises: InvspecError if the measure changes a net, or a number is none.
+    Raises: InvspecError if a net or the oracle is no function of the image, if the oracle's logits
+        are not finite, if the measure changes the net, or if a number is none.
     """
-    oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     images = chosen(task.train.dataset, task.of[0][0].sample)
+    oracle = None if task.oracle is None else _oracle(task.oracle, images, runtime)
     with _model(task, images, runtime) as model, seeded(f"scoring {draw_name(task)}"):
         attacked = [replace(inputs, oracle=oracle) for inputs in _inputs(task, model, runtime)]
         result = task.measure.score(model, *attacked)
@@ -126,6 +128,12 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     # a file of tensors refuses views of one memory
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))
+
+
+def _oracle(train: Train, images: Split, runtime: Runtime) -> Callable[[Tensor], Tensor]:
+    """A second classifier, whose answers are verified."""
+    net, subject = sound(train, images, runtime), Subject.of(train)
+    return lambda x: require_oracle(net(x), len(x), subject)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from workbench import Memory, perturb, score, toys, train
 
 from invspec.data import Examples, Interval, Outcomes, Row, Scored
@@ -16,6 +17,8 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.top_k_error import TopKError
+from invspec.models.linear import Linear
+from invspec.ops.proxy import ModelProxy
 from invspec.perform import proxies
 from invspec.scoring.rows import mean, share
 
@@ -114,3 +117,75 @@ def test_draws_of_a_measure_from_global_generators_repeat() -> None:
     state = torch.get_rng_state()
     assert scored("draws") == scored("draws")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# ─ oracles ─
+
+
+class Asks(Measure):
+    """The mean label that the oracle gives to attacked images."""
+
+    wants_oracle: ClassVar[bool] = True
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        labels = attacked.oracle_labels(attacked.x_adv)
+        return Scored([mean(labels, attacked.judged.index)])
+
+
+class Bent(Linear):
+    """A linear net with a flaw."""
+
+    flaw: str
+
+    def deploy(self, net: nn.Module) -> nn.Module:
+        return Flawed(super().deploy(net), self.flaw).eval()
+
+
+class Flawed(ModelProxy):
+    def __init__(self, net: nn.Module, flaw: str) -> None:
+        super().__init__(net)
+        self.flaw = flaw
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.net(x)
+        match self.flaw:
+            case "batch":
+                return logits - logits.mean(0)
+            case "infinite":
+                # only on attacked images
+                return torch.where(x.flatten(1).amax(1, keepdim=True) < 1, logits, torch.inf)
+            case "noise":
+                return logits + torch.randn_like(logits)
+            case _:
+                return logits
+
+
+def asked(flaw: str) -> Memory:
+    runtime, oracle = Memory(), train(model=Bent(flaw=flaw), seed=4)
+    runtime.load(
+        replace(score(perturb(toys.Shift(by=1.0), train())), measure=Asks(), oracle=oracle)
+    )
+    return runtime
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("batch", r"^net Bent \(flaw batch\) gives the same image other logits in another batch"),
+        (
+            "infinite",
+            r"^the oracle, net Bent \(flaw infinite\), gives logits .* on 20 of 20 images",
+        ),
+    ],
+    ids=["batch", "infinite"],
+)
+def test_an_oracle_that_cannot_be_trusted_is_refused(flaw: str, message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        asked(flaw)
+
+
+def test_an_oracle_that_draws_is_told_of() -> None:
+    assert asked("none").warnings == []
+    (warning,) = asked("noise").warnings
+    assert warning.startswith("net Bent (flaw noise) draws random numbers (torch)")
