@@ -7,14 +7,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split, judged_from, rows_of
 from invspec.errors import InvspecError
-from invspec.kinds import plain
+from invspec.kinds import Measure, plain
 from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
 from invspec.perform.promises import Subject, require_oracle
@@ -88,10 +88,24 @@ def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Example
         group = task.of[start : start + task.worst_of]
         attacks = [examples(parts, runtime) for parts in group]
         if len(attacks) > 1:
-            measure = task.measure
-            assert isinstance(measure, Ranked), f"{type(measure).__name__} has no worst case"
-            attacks = [worst(attacks, [measure.damage(model, attack) for attack in attacks])]
+            attacks = [worst(attacks, [_damage(task.measure, model, attack) for attack in attacks])]
         yield from attacks if counting is None else [taken(attack, counting) for attack in attacks]
+
+
+def _damage(measure: Measure, model: nn.Module, attacked: Examples) -> Tensor:
+    """How bad each result of an attack is, (N,). Raises: InvspecError if it is no such number."""
+    assert isinstance(measure, Ranked), f"{type(measure).__name__} has no worst case"
+    damage = cast(object, measure.damage(model, attacked))
+    rows = len(attacked.judged.index)
+    if not isinstance(damage, Tensor) or damage.shape != (rows,):
+        kind = tuple(damage.shape) if isinstance(damage, Tensor) else f"a {type(damage).__name__}"
+        raise InvspecError(
+            f"damage of {words(measure)} is {kind}, expected ({rows},)",
+            hint="return one number for each example: the larger, the worse",
+        )
+    if unknown := int(damage.isnan().sum()):
+        raise InvspecError(f"damage of {words(measure)} is NaN for {unknown} of {rows} examples")
+    return damage
 
 
 class Absent(nn.Module):

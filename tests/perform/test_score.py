@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -117,6 +117,52 @@ def test_draws_of_a_measure_from_global_generators_repeat() -> None:
     state = torch.get_rng_state()
     assert scored("draws") == scored("draws")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# ─ the worst of several attacks ─
+
+
+class Hurts(Measure):
+    """Says in some way how bad a result is."""
+
+    way: str
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        return Scored([mean(torch.zeros(1), torch.zeros(1, dtype=torch.int64))])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Any:
+        damage = attacked.judged.linf.double()
+        match self.way:
+            case "scalar":
+                return damage.sum()
+            case "number":
+                return 0.0
+            case "nan":
+                return damage.where(damage > 0.2, torch.nan)
+            case _:
+                return damage.log()
+
+
+def hurt(way: str) -> None:
+    attacks = [perturb(toys.Shift(by=by), train(seed=3)) for by in (0.0, 0.25)]
+    Memory().load(replace(score(*attacks, measure=Hurts(way=way)), worst_of=2))
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("scalar", r"damage of Hurts \(way scalar\) is \(\), expected \(20,\)"),
+        ("number", r"damage of Hurts \(way number\) is a float, expected \(20,\)"),
+        ("nan", r"damage of Hurts \(way nan\) is NaN for 20 of 20 examples"),
+    ],
+)
+def test_damage_that_ranks_no_results_is_refused(way: str, message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        hurt(way)
+
+
+def test_damage_may_be_infinite() -> None:
+    hurt("log")
 
 
 # ─ oracles ─
