@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -162,7 +163,10 @@ def _model(task: Score, images: Split, runtime: Runtime) -> Generator[nn.Module]
 
 
 def _require_numbers(row: Row, measure: str) -> None:
-    """A row's numbers must be numbers, and its outcomes within their range."""
+    """A row's numbers must be numbers, and its outcomes within a range that has two ends.
+
+    A range with one end clips the mean, as that of a bound on information, and not the outcomes.
+    """
     if row.interval is not None:
         low, value, high = row.interval.low, row.interval.value, row.interval.high
         if not low <= value <= high:
@@ -173,6 +177,8 @@ def _require_numbers(row: Row, measure: str) -> None:
     if row.outcomes is not None and len(row.outcomes):
         least, most = torch.aminmax(row.outcomes.values.double())
         low, high = row.outcomes.range
+        if not (math.isfinite(low) and math.isfinite(high)):
+            low, high = -math.inf, math.inf
         if not low - ROUNDING <= least <= most <= high + ROUNDING:
             raise InvspecError(
                 f"{measure} returned outcomes from {least:g} to {most:g}, expected {low:g} to "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -77,6 +78,9 @@ class Mine(Measure):
                 return Scored([Row(Outcomes(torch.full((len(index),), torch.nan), index))])
             case "range":
                 return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
+            case "clipped":
+                bits = torch.linspace(-0.5, 0.25, len(index))
+                return Scored([mean(bits, index, within=(0.0, math.inf))])
             case "interval":
                 return Scored([Row(interval=Interval(0.5, 0.6, 0.7, 3))])
             case "unknown":
@@ -111,6 +115,13 @@ def scored(way: str) -> tuple[Row, ...]:
 def test_a_measure_that_breaks_a_promise_is_refused(way: str, message: str) -> None:
     with pytest.raises(InvspecError, match=message):
         scored(way)
+
+
+def test_single_outcomes_may_be_below_a_range_that_clips_their_mean() -> None:
+    """As those of a bound on information are, which is not negative as a whole."""
+    (row,) = scored("clipped")
+    assert row.outcomes is not None
+    assert row.outcomes.values.min() < 0
 
 
 def test_draws_of_a_measure_from_global_generators_repeat() -> None:
