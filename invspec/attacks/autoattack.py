@@ -23,8 +23,6 @@ from invspec.search.search import Search
 # eot of suite rand in the authors' code
 RAND_EOT = 20
 
-CLASSES = {"three": 3, "four": 4}
-
 
 class AutoAttack(Attack):
     """APGD on the cross-entropy, APGD on the targeted dlr loss, FAB and Square.
@@ -113,8 +111,8 @@ class AutoAttack(Attack):
         return self.eot or (RAND_EOT if self.suite == "rand" else None)
 
     def _check_classes(self, classes: int) -> None:
-        loss, least = ("dlr", "three") if self.suite == "rand" else ("targeted dlr", "four")
-        if classes < CLASSES[least]:
+        if classes < self.least_classes:
+            loss, least = ("dlr", "three") if self.suite == "rand" else ("targeted dlr", "four")
             raise InvspecError(
                 f"the {loss} loss of autoattack needs at least {least} classes,"
                 f" the model has {classes}",

@@ -11,14 +11,14 @@ from torch import nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss, least_classes
+from invspec.ops.losses import LOSSES
 from invspec.ops.norms import per_example, size, steepest
-from invspec.search.fields import Rivals
+from invspec.search.fields import Ascended, FollowsLoss, Rivals
 from invspec.search.gradients import Objective
 from invspec.search.minimal_norm import MinimalNorm, Nearest, ascent, cosine
 
 
-class DDN(MinimalNorm):
+class DDN(FollowsLoss, MinimalNorm):
     """Move on a sphere around x that shrinks while the image on it is adversarial, else grows.
 
     Each step moves along the normalised gradient of the loss, by a length that follows a cosine
@@ -41,10 +41,7 @@ class DDN(MinimalNorm):
     gamma: Number = Field(
         default=0.05, gt=0, lt=1, description="relative change of the radius in one update"
     )
-    loss: Loss = Field(
-        default="ce",
-        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
-    )
+    loss: Ascended = "ce"
     levels: int | None = Field(
         default=None,
         ge=2,
@@ -52,14 +49,6 @@ class DDN(MinimalNorm):
     )
     steps: int = Field(default=100, ge=1, description="number of updates")
     rivals: Rivals = 0
-
-    @property
-    def least_classes(self) -> int:
-        return least_classes(self.loss)
-
-    @property
-    def gradient_loss(self) -> Loss:
-        return self.loss
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         nearest = Nearest.begin(self, model, batch, rng, self.norm, self.levels)

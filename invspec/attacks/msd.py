@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss, least_classes
+from invspec.ops.losses import LOSSES
 from invspec.ops.norms import per_example, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move
-from invspec.search.fields import Eot
+from invspec.search.fields import Ascended, Eot, FollowsLoss
 from invspec.search.search import Search
 
 
@@ -32,7 +32,7 @@ class BallSettings(BaseModel):
     )
 
 
-class MSD(Attack):
+class MSD(FollowsLoss, Attack):
     """Gradient ascent in a union of balls; each step uses the candidate of largest loss.
 
     A step makes one candidate per ball from the same gradient: x_adv + step_size *
@@ -72,10 +72,7 @@ class MSD(Attack):
         default=(5, 20),
         description="norm l1: least and most entries moved in one update; drawn uniformly",
     )
-    loss: Loss = Field(
-        default="ce",
-        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
-    )
+    loss: Ascended = "ce"
     compat: bool = Field(
         default=False,
         description="as the authors' code: l1 moves no entry at 0 or 1; losses below 0 are ignored",
@@ -88,14 +85,6 @@ class MSD(Attack):
         if not 1 <= least <= most:
             raise ValueError(f"expected sparsity as [least, most], found [{least}, {most}]")
         return self
-
-    @property
-    def least_classes(self) -> int:
-        return least_classes(self.loss)
-
-    @property
-    def gradient_loss(self) -> Loss:
-        return self.loss
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search, objective = Search(model, batch, eot=self.eot), LOSSES[self.loss]

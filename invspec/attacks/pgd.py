@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels, Standardised
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss, least_classes
+from invspec.ops.losses import LOSSES
 from invspec.ops.norms import project, steepest
 from invspec.ops.types import Bounds, Norm
 from invspec.search.ball import Ball, can_move, eps_0_skips_model
-from invspec.search.fields import Eot, EpsSpace, Label
+from invspec.search.fields import Ascended, Eot, EpsSpace, FollowsLoss, Label
 from invspec.search.search import Search
 
 # one update: x_adv, which is changed in place, and the gradient there
 Move = Callable[[Tensor, Tensor], None]
 
 
-class PGD(Attack):
+class PGD(FollowsLoss, Attack):
     """Gradient ascent on the loss of the label, projected onto the eps-ball around x.
 
     A step is x_adv + step_size * steepest(gradient), projected onto the ball and then onto the box
@@ -63,10 +63,7 @@ class PGD(Attack):
         default=True, description="start at a random point of the ball, not at x"
     )
     restarts: int = Field(default=1, ge=1, description="fresh starts, kept if better")
-    loss: Loss = Field(
-        default="ce",
-        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
-    )
+    loss: Ascended = "ce"
     label: Label = Field(
         default="true", description="label to attack: true, or predicted by the model"
     )
@@ -101,14 +98,6 @@ class PGD(Attack):
         if name in ("eps", "step_size") and self.eps_space == "standardised":
             return "standardised pixels"
         return super().unit_of(name)
-
-    @property
-    def least_classes(self) -> int:
-        return least_classes(self.loss)
-
-    @property
-    def gradient_loss(self) -> Loss:
-        return self.loss
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

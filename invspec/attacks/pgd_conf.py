@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack, Number, Pixels
 from invspec.ops.draws import Draws
-from invspec.ops.losses import LOSSES, Loss, least_classes
+from invspec.ops.losses import LOSSES, Loss
 from invspec.ops.norms import per_example, size, steepest
 from invspec.ops.types import Norm
 from invspec.search.ball import Ball, at_length, eps_0_skips_model
-from invspec.search.fields import Eot
+from invspec.search.fields import Eot, FollowsLoss
 from invspec.search.search import Search
 
 Place = Literal["zero", "uniform_norm", "gaussian"]
 PLACES: tuple[Place, ...] = get_args(Place)
 
 
-class PGDConf(Attack):
+class PGDConf(FollowsLoss, Attack):
     """Ascent on the confidence in the likeliest wrong class, with momentum and backtracking.
 
     The direction is a moving average of the gradients, the newest with weight 1 - `momentum`; each
@@ -75,14 +75,6 @@ class PGDConf(Attack):
                 f"with start zero all {self.restarts} restarts are equal; set another start"
             )
         return self
-
-    @property
-    def least_classes(self) -> int:
-        return least_classes(self.loss)
-
-    @property
-    def gradient_loss(self) -> Loss:
-        return self.loss
 
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import nn
 
@@ -39,7 +40,7 @@ class Converged(ImageCheck):
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
-        survivors, flags = chosen.survivors, chosen.standing.clone()
+        survivors, flags = chosen.survivors, torch.zeros_like(chosen.standing)
         if not len(survivors):
             return at_most(self.threshold, flags, "", "")
         steps: int = self.factor * getattr(attack, "steps")  # noqa: B009

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from invspec.data import Finding
 from invspec.diagnostics.findings import MISLEADING, at_most, counted
-from invspec.diagnostics.gradients import logits_and_slopes, margins
-from invspec.diagnostics.image_check import Chosen, ImageCheck
-from invspec.diagnostics.steps import grey_level, moved
+from invspec.diagnostics.gradients import margins, margins_and_slopes
+from invspec.diagnostics.image_check import Chosen
+from invspec.diagnostics.step_check import StepCheck
+from invspec.diagnostics.steps import moved
 from invspec.kinds import Attack
-from invspec.ops.losses import margin
 
 
-class GradientTrue(ImageCheck):
+class GradientTrue(StepCheck):
     """A short step along the signs of the gradient changes the margin as predicted.
 
     The prediction is the scalar product of gradient and step. It is wrong where the change is less
@@ -22,11 +22,6 @@ class GradientTrue(ImageCheck):
     that with the fewest wrong predictions counts.
     """
 
-    levels: tuple[float, ...] = Field(
-        default=(1.0, 8.0),
-        min_length=1,
-        description="lengths of steps, in 1/255 of the pixel range",
-    )
     least: float = Field(default=0.5, gt=0, description="least change, relative to the prediction")
     most: float = Field(default=2.0, gt=0, description="largest change, relative to the prediction")
     threshold: float = Field(
@@ -34,18 +29,17 @@ class GradientTrue(ImageCheck):
     )
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
-        batch, unit = chosen.batch, grey_level(chosen.batch)
-        logits, slopes = logits_and_slopes(model, margin, batch.x, batch.y)
-        before = margin(logits, batch.y)
+        batch = chosen.batch
+        before, slopes = margins_and_slopes(model, batch.x, batch.y)
 
-        def is_wrong(level: float) -> Tensor:
-            x = moved(batch, slopes, level * unit)
+        def is_wrong(length: float) -> Tensor:
+            x = moved(batch, slopes, length)
             predicted = (slopes * (x - batch.x)).flatten(1).sum(1)
             ratio = (margins(model, x, batch.y) - before) / predicted
             # NaN, where 0 is predicted, is wrong, too
             return ~((ratio >= self.least) & (ratio <= self.most))
 
-        flags = min(map(is_wrong, self.levels), key=lambda wrong: int(wrong.sum()))
+        flags = self.fewest(batch, is_wrong)
         return at_most(
             self.threshold,
             flags,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from invspec.attacks.pgd import PGD
 from invspec.data import Finding
 from invspec.diagnostics.findings import at_most, survivors_of
+from invspec.diagnostics.gradients import logits_at
 from invspec.diagnostics.image_check import Chosen, ImageCheck
 from invspec.kinds import Attack
 from invspec.ops.proxy import ModelProxy
@@ -35,14 +36,13 @@ class Silent(ImageCheck):
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None
-        survivors, flags = chosen.survivors, chosen.standing.clone()
+        survivors, flags = chosen.survivors, torch.zeros_like(chosen.standing)
         if not len(survivors):
             return at_most(self.threshold, flags, "", "")
         watched = Watched(model, survivors.batch.y)
         x_adv = attack.perturb(watched, survivors.batch, survivors.rng).x_adv
         # an image that is broken at the end of this run owes it to chance, not to silence
-        with torch.no_grad():
-            standing = model(x_adv).argmax(1) == survivors.batch.y
+        standing = logits_at(model, x_adv).argmax(1) == survivors.batch.y
         flags[chosen.standing] = passed = watched.broken & standing
         return at_most(
             self.threshold,

@@ -37,16 +37,18 @@ class Transfer(ImageCheck):
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         if not chosen.others:
             return skipped("the same attack runs on no other net")
-        y = chosen.batch.y
-        broken = torch.stack([logits_at(model, x).argmax(1) != y for x in chosen.others]).any(0)
-        flags = chosen.standing & broken
-        count = len(chosen.others)
+        survivors, flags = chosen.survivors, torch.zeros_like(chosen.standing)
+        if not len(survivors):
+            return at_most(self.threshold, flags, "", "")
+        y, count = survivors.batch.y, len(survivors.others)
+        wrong = [logits_at(model, x).argmax(1) != y for x in survivors.others]
+        flags[chosen.standing] = broken = torch.stack(wrong).any(0)
         nets = "another net" if count == 1 else f"{count} other nets"
         return at_most(
             self.threshold,
             flags,
-            f"what the attack made on {nets} breaks {int(flags.sum())} of the"
-            f" {int(chosen.standing.sum())} images that withstood it here",
+            f"what the attack made on {nets} breaks {int(broken.sum())} of the {len(survivors)}"
+            " images that withstood it here",
             "the attack is too weak on this net: raise its steps or restarts, or add another one",
-            survivors_of(~broken[chosen.standing]),
+            survivors_of(~broken),
         )

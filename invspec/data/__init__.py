@@ -1,6 +1,7 @@
 """Values passed between data sets, attacks, measures and reports."""
 
 from invspec.data.attacked import (
+    COSTS,
     JUDGED,
     PAIRED,
     Examples,
@@ -20,6 +21,7 @@ from invspec.data.splits import Batch, IndexedSplit, LazySplit, Split, TensorSpl
 from invspec.ops.types import Bounds, Range, Shape
 
 __all__ = [
+    "COSTS",
     "JUDGED",
     "PAIRED",
     "Batch",

@@ -100,6 +100,9 @@ class JudgedPairs(Judged):
 
 JUDGED = tuple(column.name for column in fields(Judged))
 
+# columns that add up over several searches of an image; of others, one search's result counts
+COSTS = ("forwards", "backwards")
+
 # the additional columns of pairs
 PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]
 

@@ -20,8 +20,9 @@ class Finding:
     does not apply is skipped, and reason says why.
 
     survivors is for checks that attack: of the images that withstood the attack under check, the
-    share that also withstood the one tried here, by the lower end of its interval. None if the
-    check ran no attack.
+    share that also withstood the one tried here, by the lower end of its interval. It matters only
+    if the check fails: one that passes need not have tried all that it would. None if the check ran
+    no attack.
     """
 
     status: Status

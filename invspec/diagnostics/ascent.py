@@ -19,6 +19,9 @@ def withstand(
     One run from start (B, C, H, W), with steps of length 2.5 eps / steps. An image leaves when it
     is misclassified, at the start or on the way.
     """
+    standing = torch.zeros_like(batch.y, dtype=torch.bool)
+    if not len(batch):
+        return standing
     rows, x_adv = torch.arange(len(batch), device=batch.x.device), start
     for _ in range(steps):
         logits, slope = logits_and_slopes(model, objective, x_adv, batch.y[rows])
@@ -29,4 +32,4 @@ def withstand(
         x_adv = ball.step(x_adv, slope, batch.x[rows], 2.5 * ball.eps / steps)
     if len(rows):
         rows = rows[logits_at(model, x_adv).argmax(1) == batch.y[rows]]
-    return torch.zeros_like(batch.y, dtype=torch.bool).index_fill(0, rows, True)
+    return standing.index_fill(0, rows, True)

@@ -32,17 +32,22 @@ def skipped(reason: str) -> Finding:
     return Finding("skipped", UNKNOWN, 0.0, reason)
 
 
-def at_most(
-    threshold: float, flags: Tensor, reason: str, hint: str, survivors: float | None = None
-) -> Finding:
-    """Fail if the share of flags (N,) bool, with its whole interval, is above the threshold.
+def is_more_than(threshold: float, flags: Tensor) -> bool:
+    """Whether the share of flags (N,) bool, with its whole interval, is above the threshold.
 
     A single image of a few is chance, unless the threshold is 0.
     """
+    return share_of(flags).low > threshold and (threshold == 0 or int(flags.sum()) > 1)
+
+
+def at_most(
+    threshold: float, flags: Tensor, reason: str, hint: str, survivors: float | None = None
+) -> Finding:
+    """Fail if the share of flags (N,) bool is more than the threshold."""
     measured = share_of(flags)
-    if measured.low <= threshold or (threshold > 0 and int(flags.sum()) == 1):
-        return Finding("passes", measured, threshold, survivors=survivors)
-    return Finding("fails", measured, threshold, reason, hint, survivors)
+    if is_more_than(threshold, flags):
+        return Finding("fails", measured, threshold, reason, hint, survivors)
+    return Finding("passes", measured, threshold, survivors=survivors)
 
 
 def survivors_of(standing: Tensor) -> float | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invspec.memory import BLOCK
 from invspec.ops.losses import margin
-from invspec.search.gradients import Objective, logits_of
+from invspec.search.gradients import Objective, forward, logits_of
 
 # pixels that pass through a net at once: large images go in parts, to bound memory
 AT_ONCE = 2**20
@@ -33,6 +33,12 @@ def margins(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return margin(logits_at(model, x), y)
 
 
+def margins_and_slopes(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The margins (B,) and their gradient (B, C, H, W), 0 where the graph is cut."""
+    logits, slopes = logits_and_slopes(model, margin, x, y)
+    return margin(logits, y), slopes
+
+
 def logits_and_slopes(
     model: nn.Module, objective: Objective, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -45,11 +51,8 @@ def logits_and_slopes(
 def _logits_and_slope(
     model: nn.Module, objective: Objective, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = model(leaf)
-        total = objective(logits, y).sum()
+    leaf, logits, total = forward(model, objective, x, y)
     if not total.requires_grad:
-        return logits, torch.zeros_like(x)
+        return logits.detach(), torch.zeros_like(x)
     slope = cast(Tensor | None, torch.autograd.grad(total, leaf, allow_unused=True)[0])
     return logits.detach(), torch.zeros_like(x) if slope is None else slope

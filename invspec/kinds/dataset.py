@@ -45,7 +45,8 @@ class Dataset(Method):
 
         Its images have the shape and are within the bounds of the data set, its labels are 0 to
         K - 1, and it has as many examples as `count` says. Reading it again gives the same. This is
-        verified when it is read; the global generators are seeded meanwhile.
+        verified when it is read; the global generators are seeded meanwhile. A run warns of test
+        images that are those of the training.
 
         Raises: InvspecError if the data is missing or damaged.
         """

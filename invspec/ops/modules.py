@@ -1,10 +1,10 @@
-"""Devices of torch modules, flags that stay on the CPU, and weights frozen for a while."""
+"""Devices and hooks of torch modules, flags that stay on the CPU, weights frozen for a while."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,12 @@ class HostFlags(nn.Module):
         super()._apply(fn, recurse)
         self._buffers.update(flags)
         return self
+
+
+def hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
+    """The dicts of a module's own hooks, which stay the same objects."""
+    names = ("forward", "forward_pre", "backward", "backward_pre")
+    return tuple(getattr(module, f"_{name}_hooks") for name in names)
 
 
 @contextmanager

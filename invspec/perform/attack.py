@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed, Split, rows_of
+from invspec.data import COSTS, Batch, Perturbed, Split, rows_of
+from invspec.errors import InvspecError
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
@@ -27,9 +28,6 @@ from invspec.tasks import Perturb, draw_name
 
 # judged columns and x_adv of some examples, each (N, ...)
 Columns = dict[str, Tensor]
-
-# columns that add up over the searches of one task; the others hold the last search's result
-COSTS = ("forwards", "backwards")
 
 # what an attack makes, before it is judged
 MADE = {column.name for column in fields(Perturbed)}
@@ -101,7 +99,7 @@ def _attacked(
                 judged.append(judge(net, piece, perturbed, subject))
             done += len(piece)
             runtime.progress(done, len(split))
-    return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
+    return _joined(judged, task.attack)
 
 
 def _transferred(
@@ -120,6 +118,19 @@ def _transferred(
         judged.append(judge(net, batch, Perturbed(**tensors), subject))
         done += len(batch)
         runtime.progress(done, len(split))
+    return _joined(judged, task.attack)
+
+
+def _joined(judged: Sequence[Columns], attack: Attack) -> Columns:
+    """The columns of all batches. Raises: InvspecError if they have not the same form in each."""
+    for name in {name: None for columns in judged for name in columns}:
+        shapes = {str(tuple(of[name].shape[1:])) if name in of else "none" for of in judged}
+        if len(shapes) > 1:
+            raise InvspecError(
+                f"{name} of {words(attack)} differs from batch to batch: for one image, found "
+                f"{' and '.join(sorted(shapes))}",
+                hint="give paths as many vertices in every batch, by repeating the last one",
+            )
     return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 

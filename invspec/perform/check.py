@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from invspec.data import Batch, Examples, Finding, Perturbed, judged_from
-from invspec.kinds import plain
+from invspec.kinds import Sample, plain
 from invspec.ops.draws import PerExample
+from invspec.ops.generators import seeded
 from invspec.perform.judge import judge
 from invspec.perform.promises import Subject
-from invspec.perform.proxies import Padded, deployed
+from invspec.perform.proxies import Padded, examinable, left_alone
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.perform.score import Joined
-from invspec.tasks import Examine, Perturb, draw_name
+from invspec.tasks import Examine, Perturb, Train, draw_name
 
 
 def examine(task: Examine, runtime: Runtime) -> Artifact:
-    """Apply a check to a net or, if the task names one, to an attack on it."""
-    net = deployed(task.train, runtime)
-    examples = _attacked(task, runtime) if task.of else _clean(task, net, runtime)
+    """Apply a check to a net or, if the task names one, to an attack on it.
+
+    Raises: InvspecError if the net cannot be examined, or if the check changes it.
+    """
+    examples = _examples(task, runtime)
+    net = examinable(task.train, examples.clean, runtime)
     attack = task.of[0].attack if task.of else None
-    rng = PerExample(draw_name(task), examples.judged.index, runtime.device)
-    finding = task.check.examine(net, attack, examples, rng)
+    name = draw_name(task)
+    rng = PerExample(name, examples.judged.index, runtime.device)
+    with left_alone(task.train, task.check, runtime), seeded(f"examining {name}"):
+        finding = task.check.examine(net, attack, examples, rng)
     return Artifact(finding=checked(finding, Finding, task.check))
+
+
+def _examples(task: Examine, runtime: Runtime) -> Examples:
+    if task.of:
+        return _attacked(task, runtime)
+    return _clean(task.train, task.sample, task.images, runtime)  # pyright: ignore[reportArgumentType]  # frozen: hashable
 
 
 def _attacked(task: Examine, runtime: Runtime) -> Examples:
@@ -51,12 +65,15 @@ def _joined(parts: tuple[Perturb, ...], count: int, runtime: Runtime) -> Joined:
     return Joined([runtime.load(part).tensors for part in present])
 
 
-def _clean(task: Examine, net: Padded, runtime: Runtime) -> Examples:
-    """Clean images of the sample, judged as the identity attack leaves them."""
-    sample = chosen(task.train.dataset, task.sample)
-    clean = sample.take(_spread(len(sample), task.images)).to(runtime.device)
-    subject = Subject.of(task.train)
-    judged = [_unchanged(net, batch, subject) for batch in clean.batches(runtime.batch_size)]
+# cached for the next check of the net
+@lru_cache(maxsize=2)
+def _clean(train: Train, sample: Sample, count: int, runtime: Runtime) -> Examples:
+    """At most count clean images of the sample, judged as the identity attack leaves them."""
+    images = chosen(train.dataset, sample)
+    clean = images.take(_spread(len(images), count)).to(runtime.device)
+    net, subject = examinable(train, clean, runtime), Subject.of(train)
+    with seeded("judging clean images"):
+        judged = [_unchanged(net, batch, subject) for batch in clean.batches(runtime.batch_size)]
     tensors = {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
     return Examples(clean, judged_from(tensors), tensors)
 

@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 
 from invspec import memory
 from invspec.errors import first_line
+from invspec.ops.modules import hooks_of
 from invspec.perform.bits import same_bits
 from invspec.perform.recording import Passes, Recorder
 
@@ -61,7 +62,7 @@ class Graphs:
             for table in (module._parameters, module._buffers)  # pyright: ignore[reportPrivateUsage]
             if table
         ]
-        self._hooks = [hooks for module in self._modules for hooks in _hooks_of(module)]
+        self._hooks = [hooks for module in self._modules for hooks in hooks_of(module)]
         self._weights: list[Weight] = []
         memory.frees(self)
 
@@ -207,12 +208,6 @@ def _gradient(net: nn.Module, x: Tensor, slope: Tensor) -> Tensor:
         leaf = x if keeps_graph else x.detach().requires_grad_()
         logits = net(leaf)
     return torch.autograd.grad(logits, leaf, slope, create_graph=keeps_graph)[0]
-
-
-def _hooks_of(module: nn.Module) -> tuple[Any, ...]:
-    """The dicts of a module's hooks, which stay the same objects."""
-    names = ("forward", "forward_pre", "backward", "backward_pre")
-    return tuple(getattr(module, f"_{name}_hooks") for name in names)
 
 
 def _is_observed(x: Tensor) -> bool:

@@ -31,7 +31,7 @@ def judge(
         columns["path"] = perturbed.path.transpose(0, 1)
     if perturbed.exact is not None:
         columns["exact"] = perturbed.exact
-    return {name: column.cpu().contiguous() for name, column in columns.items()}
+    return {name: column.detach().cpu().contiguous() for name, column in columns.items()}
 
 
 def _columns(

@@ -18,6 +18,9 @@ from invspec.tasks import Train
 
 # an image may be further from x than eps by this share
 EXCESS = 1e-5
+# what is wrong with logits, and what to do
+NOT_FINITE = "logits that are not finite (NaN or infinite)"
+FINITE_HINT = "look for divisions by 0, logarithms and exponentials in its forward"
 # the rounding error of a float32 pixel, as a share of the largest pixel
 ROUNDING = 2.0**-23
 
@@ -48,22 +51,41 @@ def require_logits(logits: object, batch: Batch, subject: Subject, images: str) 
 
     Raises: InvspecError.
     """
+    matrix = _matrix(logits, len(batch), subject)
+    _refuse(
+        ~matrix.isfinite().all(1),
+        batch,
+        f"net {subject.net} gives {NOT_FINITE} on {{}} {images} images of {subject.dataset}",
+        FINITE_HINT,
+    )
+    return matrix
+
+
+def require_oracle(logits: object, rows: int, subject: Subject) -> Tensor:
+    """The answer of an oracle to images of any kind must be finite numbers (B, K).
+
+    Raises: InvspecError.
+    """
+    matrix = _matrix(logits, rows, subject)
+    if bad := int((~matrix.isfinite().all(1)).sum()):
+        raise InvspecError(
+            f"the oracle, net {subject.net}, gives {NOT_FINITE} on {bad} of {rows} images",
+            hint=FINITE_HINT,
+        )
+    return matrix
+
+
+def _matrix(logits: object, rows: int, subject: Subject) -> Tensor:
+    """Logits must be floating-point numbers (B, K)."""
     if not isinstance(logits, Tensor):
         raise InvspecError(f"net {subject.net} returned a {type(logits).__name__}, expected logits")
-    expected = (len(batch), subject.classes)
+    expected = (rows, subject.classes)
     if logits.shape != expected or not logits.is_floating_point():
         raise InvspecError(
-            f"net {subject.net} returned {_kind(logits)} for {len(batch)} images of "
+            f"net {subject.net} returned {_kind(logits)} for {rows} images of "
             f"{subject.dataset}, expected logits {expected}",
             hint="return one row of logits per image",
         )
-    _refuse(
-        ~logits.isfinite().all(1),
-        batch,
-        f"net {subject.net} gives logits that are not finite (NaN or infinite) on {{}} {images} "
-        f"images of {subject.dataset}",
-        "look for divisions by 0, logarithms and exponentials in its forward",
-    )
     return logits
 
 
@@ -77,9 +99,10 @@ def require_perturbed(
 ) -> None:
     """What an attack made of a batch. given is the copy of the batch that the attack had.
 
-    Raises: InvspecError if the attack changed what it was given, or if its result has another
-        shape or dtype, has pixels that are not finite, leaves the bounds or the ball, or counts
-        its passes in another form than (B,) int64.
+    Raises: InvspecError if the attack changed what it was given, or if its images have another
+        shape or dtype, have pixels that are not finite, or leave the bounds or the ball; if another
+        part of its result has another form than `Perturbed` says, or its path has more vertices
+        than the attack does.
     """
     name, data = words(attack), subject.dataset
     if not (torch.equal(given.x, batch.x) and torch.equal(given.y, batch.y)):
@@ -91,7 +114,14 @@ def require_perturbed(
     _require_range(x_adv, batch, attack, data)
     _require_ball(x_adv, batch, attack, net, data)
     for field in ("forwards", "backwards"):
-        _require_counts(getattr(perturbed, field), len(batch), f"{field} of {name}")
+        hint = "return Perturbed.costing(x_adv, forwards=..., backwards=...)"
+        passes = getattr(perturbed, field)
+        _require_form(passes, torch.int64, (len(batch),), f"{field} of {name}", hint)
+    if perturbed.exact is not None:
+        hint = "it is x_adv before rounding to float32"
+        _require_form(perturbed.exact, torch.float64, batch.x.shape, f"exact of {name}", hint)
+    if perturbed.path is not None:
+        _require_path(perturbed.path, batch.x, attack)
 
 
 def _images(x_adv: object, x: Tensor, name: str) -> Tensor:
@@ -162,15 +192,29 @@ def _unit(attack: Attack, net: nn.Module) -> Tensor:
     return torch.ones(())
 
 
-def _require_counts(passes: object, rows: int, name: str) -> None:
-    """Passes of each example must be whole numbers (B,)."""
-    if isinstance(passes, Tensor) and passes.shape == (rows,) and passes.dtype == torch.int64:
+def _require_path(path: object, x: Tensor, attack: Attack) -> None:
+    """A path is (T, B, C, H, W), with at most as many vertices as the attack says."""
+    vertices = len(path) if isinstance(path, Tensor) and path.ndim else 1
+    shape = (max(vertices, 1), *x.shape)
+    hint = "the vertices of a path come first: torch.stack(images) gives (T, B, C, H, W)"
+    _require_form(path, x.dtype, shape, f"path of {words(attack)}", hint)
+    if vertices > attack.path_vertices:
+        raise InvspecError(
+            f"path of {words(attack)} has {vertices} vertices, but path_vertices says "
+            f"{attack.path_vertices}",
+            hint="path_vertices must return the largest number of images on a path",
+        )
+
+
+def _require_form(
+    value: object, dtype: torch.dtype, shape: tuple[int, ...], name: str, hint: str
+) -> None:
+    """A part of a result must be a tensor of a dtype and shape."""
+    expected = torch.empty(shape, dtype=dtype, device="meta")
+    if isinstance(value, Tensor) and (value.shape, value.dtype) == (expected.shape, dtype):
         return
-    found = _kind(passes) if isinstance(passes, Tensor) else f"a {type(passes).__name__}"
-    raise InvspecError(
-        f"{name} is {found}, expected int64 ({rows},)",
-        hint="return Perturbed.costing(x_adv, forwards=..., backwards=...)",
-    )
+    found = _kind(value) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    raise InvspecError(f"{name} is {found}, expected {_kind(expected)}", hint=hint)
 
 
 def _refuse(bad: Tensor, batch: Batch, message: str, hint: str) -> None:

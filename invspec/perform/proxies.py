@@ -23,7 +23,7 @@ from invspec.perform.graphs import Graphs
 from invspec.perform.random_nets import Averaged
 from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
-from invspec.perform.soundness import Findings
+from invspec.perform.soundness import Findings, Flaw
 from invspec.perform.train import fresh
 from invspec.perform.untouched import Changed, untouched
 from invspec.perform.words import words
@@ -116,22 +116,41 @@ def deployed(task: Train, runtime: Runtime) -> Padded:
 def sound(task: Train, images: Split, runtime: Runtime) -> Padded:
     """The deployed net of a task, if it is a function of the image alone.
 
-    images is what it will be asked about; it is judged by the first few of them, once. A warning
-    tells of a net that draws from seeded generators.
+    images is what it will be asked about. A warning tells of a net that draws from seeded
+    generators.
 
     Raises: InvspecError if the net is not a function of the image.
     """
+    net, flaw = _probed(task, images, runtime)
+    if flaw is not None:
+        if not flaw.is_random:
+            raise _refusal(task, flaw)
+        runtime.warn(str(_refusal(task, flaw)))
+    return net
+
+
+def examinable(task: Train, images: Split, runtime: Runtime) -> Padded:
+    """The deployed net of a task, for checks: they tell of most of what `sound` refuses.
+
+    Raises: InvspecError if the net returns no logits or changes its images.
+    """
+    net, flaw = _probed(task, images, runtime)
+    if flaw is not None and flaw.stops_checks:
+        raise _refusal(task, flaw)
+    return net
+
+
+def _probed(task: Train, images: Split, runtime: Runtime) -> tuple[Padded, Flaw | None]:
+    """The deployed net of a task and its flaw; it is judged by the first few images, once."""
     net = deployed(task, runtime)
     if net.findings is None:
         (batch,) = images.head(BLOCK).batches(BLOCK)
         net.findings = soundness.examine(net, batch.x) if len(batch) else soundness.Findings()
-    flaw = net.findings.flaw
-    if flaw is not None:
-        sentence = f"net {words(task.model)} {flaw.message}"
-        if not flaw.is_random:
-            raise InvspecError(sentence, hint=flaw.hint)
-        runtime.warn(f"{sentence}\nhint: {flaw.hint}")
-    return net
+    return net, net.findings.flaw
+
+
+def _refusal(task: Train, flaw: Flaw) -> InvspecError:
+    return InvspecError(f"net {words(task.model)} {flaw.message}", hint=flaw.hint)
 
 
 @contextmanager

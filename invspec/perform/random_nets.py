@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.ops.draws import digest
+from invspec.ops.generators import seed_torch
 from invspec.ops.proxy import ModelProxy
 
 
@@ -27,7 +28,7 @@ class Averaged(ModelProxy):
     def _image(self, x: Tensor) -> Tensor:
         devices = [x.device] if x.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(seed_of(x))
+            seed_torch(seed_of(x))
             log_probs = torch.stack([self.net(x).log_softmax(1) for _ in range(self.passes)])
         return log_probs.logsumexp(0) - torch.tensor(self.passes, device=x.device).log()
 

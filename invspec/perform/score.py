@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split, judged_from, rows_of
 from invspec.errors import InvspecError
-from invspec.kinds import plain
+from invspec.kinds import Measure, plain
 from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
-from invspec.perform.proxies import deployed, left_alone, sound
+from invspec.perform.promises import Subject, require_oracle
+from invspec.perform.proxies import left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import chosen
 from invspec.perform.selection import correct_in_all, taken, worst
 from invspec.perform.words import words
-from invspec.tasks import Perturb, Score, draw_name
+from invspec.tasks import Perturb, Score, Train, draw_name
 
 # outcomes may be out of their range by this much, as sums of shares do
 ROUNDING = 1e-6
@@ -87,10 +89,24 @@ def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Example
         group = task.of[start : start + task.worst_of]
         attacks = [examples(parts, runtime) for parts in group]
         if len(attacks) > 1:
-            measure = task.measure
-            assert isinstance(measure, Ranked), f"{type(measure).__name__} has no worst case"
-            attacks = [worst(attacks, [measure.damage(model, attack) for attack in attacks])]
+            attacks = [worst(attacks, [_damage(task.measure, model, attack) for attack in attacks])]
         yield from attacks if counting is None else [taken(attack, counting) for attack in attacks]
+
+
+def _damage(measure: Measure, model: nn.Module, attacked: Examples) -> Tensor:
+    """How bad each result of an attack is, (N,). Raises: InvspecError if it is no such number."""
+    assert isinstance(measure, Ranked), f"{type(measure).__name__} has no worst case"
+    damage = cast(object, measure.damage(model, attacked))
+    rows = len(attacked.judged.index)
+    if not isinstance(damage, Tensor) or damage.shape != (rows,):
+        kind = tuple(damage.shape) if isinstance(damage, Tensor) else f"a {type(damage).__name__}"
+        raise InvspecError(
+            f"damage of {words(measure)} is {kind}, expected ({rows},)",
+            hint="return one number for each example: the larger, the worse",
+        )
+    if unknown := int(damage.isnan().sum()):
+        raise InvspecError(f"damage of {words(measure)} is NaN for {unknown} of {rows} examples")
+    return damage
 
 
 class Absent(nn.Module):
@@ -113,10 +129,11 @@ def _refusal(use: str) -> InvspecError:
 def score(task: Score, runtime: Runtime) -> Artifact:
     """Apply a measure to the examples of its attacks.
 
-    Raises: InvspecError if the measure changes a net, or a number is none.
+    Raises: InvspecError if a net or the oracle is no function of the image, if the oracle's logits
+        are not finite, if the measure changes the net, or if a number is none.
     """
-    oracle = None if task.oracle is None else deployed(task.oracle, runtime)
     images = chosen(task.train.dataset, task.of[0][0].sample)
+    oracle = None if task.oracle is None else _oracle(task.oracle, images, runtime)
     with _model(task, images, runtime) as model, seeded(f"scoring {draw_name(task)}"):
         attacked = [replace(inputs, oracle=oracle) for inputs in _inputs(task, model, runtime)]
         result = task.measure.score(model, *attacked)
@@ -126,6 +143,12 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     # a file of tensors refuses views of one memory
     tensors = {name: tensor.contiguous().clone() for name, tensor in scored.tensors.items()}
     return Artifact(tensors, tuple(scored.rows))
+
+
+def _oracle(train: Train, images: Split, runtime: Runtime) -> Callable[[Tensor], Tensor]:
+    """A second classifier, whose answers are verified."""
+    net, subject = sound(train, images, runtime), Subject.of(train)
+    return lambda x: require_oracle(net(x), len(x), subject)
 
 
 @contextmanager
@@ -140,7 +163,10 @@ def _model(task: Score, images: Split, runtime: Runtime) -> Generator[nn.Module]
 
 
 def _require_numbers(row: Row, measure: str) -> None:
-    """A row's numbers must be numbers, and its outcomes within their range."""
+    """A row's numbers must be numbers, and its outcomes within a range that has two ends.
+
+    A range with one end clips the mean, as that of a bound on information, and not the outcomes.
+    """
     if row.interval is not None:
         low, value, high = row.interval.low, row.interval.value, row.interval.high
         if not low <= value <= high:
@@ -151,6 +177,8 @@ def _require_numbers(row: Row, measure: str) -> None:
     if row.outcomes is not None and len(row.outcomes):
         least, most = torch.aminmax(row.outcomes.values.double())
         low, high = row.outcomes.range
+        if not (math.isfinite(low) and math.isfinite(high)):
+            low, high = -math.inf, math.inf
         if not low - ROUNDING <= least <= most <= high + ROUNDING:
             raise InvspecError(
                 f"{measure} returned outcomes from {least:g} to {most:g}, expected {low:g} to "

@@ -8,11 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from invspec.data import JUDGED, PAIRED, Examples, judged_from, rows_of
+from invspec.data import COSTS, JUDGED, PAIRED, Examples, judged_from, rows_of
 from invspec.errors import InvspecError
-
-# columns that add up over attacks; the others are those of the worst result
-COSTS = ("forwards", "backwards")
 
 
 class Worst(Mapping[str, Tensor]):

@@ -27,11 +27,13 @@ class Flaw(NamedTuple):
 
     is_random: it draws from the global generators, so that its numbers repeat where these are
     seeded.
+    stops_checks: checks cannot look at it either. Of other flaws they tell.
     """
 
     message: str
     hint: str
     is_random: bool = False
+    stops_checks: bool = False
 
 
 class Findings(NamedTuple):
@@ -60,12 +62,13 @@ def _flaw(net: nn.Module, x: Tensor) -> Flaw | None:
         draws = moved()
         if not isinstance(logits, Tensor):
             kind = type(logits).__name__
-            return Flaw(f"returns a {kind}, expected logits", "return one row of logits per image")
-        if has_changed:
             return Flaw(
-                "changes its images in place",
-                "write x = x * 0.5 in its forward, not x *= 0.5 or x.mul_(0.5)",
+                f"returns a {kind}, expected logits",
+                "return one row of logits per image",
+                stops_checks=True,
             )
+        if has_changed:
+            return _IN_PLACE
         if draws and not _are_close(_pass(net, x)[0], logits, 0):
             return _random(draws)
     # others beside it in the same number, and then in a larger number
@@ -87,6 +90,12 @@ def _probes(x: Tensor) -> Tensor:
     return x
 
 
+_IN_PLACE = Flaw(
+    "changes its images in place",
+    "write x = x * 0.5 in its forward, not x *= 0.5 or x.mul_(0.5); of layers that get the images,"
+    " set inplace=False",
+    stops_checks=True,
+)
 _BATCH = Flaw(
     "gives the same image other logits in another batch",
     "it must treat each image alone; batch norm needs running statistics and eval mode",
@@ -116,13 +125,19 @@ def _differs(net: nn.Module, x: Tensor, logits: Tensor, rows: Tensor) -> bool:
 
 
 def _pass(net: nn.Module, x: Tensor) -> tuple[Any, bool]:
-    """Logits of x, and whether the pass changed the images."""
+    """Logits of x, and whether the pass wrote to the images.
+
+    Torch counts what is written to a tensor or a view of it, even the values that it had; autograd
+    refuses such a pass. What numpy writes is seen by the values alone.
+    """
     images = x.clone()
+    before = images._version
     logits = net(images)
     if isinstance(logits, Tensor):
         # it may be memory that the next pass uses again
         logits = logits.clone()
-    return logits, not torch.equal(images.nan_to_num(), x.nan_to_num())
+    has_changed = images._version != before or not torch.equal(images.nan_to_num(), x.nan_to_num())
+    return logits, has_changed
 
 
 def _are_close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -45,6 +45,25 @@ def require_sound(split: Split, dataset: Dataset, name: SplitName) -> None:
         raise InvspecError(message, hint=problem.hint) from None
 
 
+def same_images(train: Split, test: Split, dataset: Dataset) -> str:
+    """A warning if the test images are those of the training, else empty.
+
+    The first images of both splits are compared, bit for bit.
+    """
+    count = min(READ, len(train), len(test))
+    if not count:
+        return ""
+    (first,), (second,) = (split.head(count).batches(count) for split in (train, test))
+    if not (torch.equal(first.x, second.x) and torch.equal(first.y, second.y)):
+        return ""
+    return (
+        f"data set {words(dataset)} gives the same images for split test as for split train (the "
+        f"first {count} are equal), so its nets are judged on what they were trained on\n"
+        "hint: load must heed its split; if there are no test images, say so by "
+        "`sample: {split: train}`, and return 0 from count"
+    )
+
+
 def _examples(split: Split) -> Iterator[Batch]:
     """A few examples of the whole split, as batches."""
     if len(split):

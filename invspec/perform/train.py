@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from invspec.data import Split
 from invspec.errors import MAX_LINE, InvspecError
+from invspec.kinds import Dataset
 from invspec.ops.draws import Stream, digest
 from invspec.ops.generators import seeded, seeded_by
 from invspec.ops.modules import moved, with_sizes
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
+from invspec.perform.splits import same_images
 from invspec.perform.words import words
 from invspec.tasks import Train, draw_name
 
@@ -39,10 +41,15 @@ def fresh(task: Train) -> nn.Module:
 def train(task: Train, runtime: Runtime) -> Artifact:
     """Train a net from its initial weights.
 
+    Warns of a data set whose test images are those of the training.
+
     Raises: InvspecError if a weight is not finite, or if the weights do not give the trained net.
     """
     # a Dataset is frozen, and so hashable
-    data = read_split(task.dataset, "train").to(runtime.device)  # pyright: ignore[reportArgumentType]
+    data = read_split(task.dataset, "train")  # pyright: ignore[reportArgumentType]
+    if task.defence.weights_from == "trained":
+        _warn_of_same_images(task.dataset, data, runtime)
+    data = data.to(runtime.device)
     net = moved(fresh(task), runtime.device)
     masks, dtypes = _not_finite(net), _dtypes(net)
     rng = Stream("training " + draw_name(task))
@@ -52,6 +59,18 @@ def train(task: Train, runtime: Runtime) -> Artifact:
     weights = _weights(net, masks)
     _require_restored(task, net, weights, data)
     return Artifact(weights, curves=curves)
+
+
+def _warn_of_same_images(dataset: Dataset, data: Split, runtime: Runtime) -> None:
+    try:
+        if not dataset.count("test"):
+            return
+        test = read_split(dataset, "test")  # pyright: ignore[reportArgumentType]
+    except Exception:
+        # the tasks that read it will say so
+        return
+    if warning := same_images(data, test, dataset):
+        runtime.warn(warning)
 
 
 def _not_finite(net: nn.Module) -> dict[str, Tensor]:

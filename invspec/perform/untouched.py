@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.errors import InvspecError
-
-_HOOKS = ("forward", "forward_pre", "backward", "backward_pre")
+from invspec.ops.modules import hooks_of
 
 
 class Changed(InvspecError):
@@ -51,7 +50,10 @@ def state_of(net: nn.Module) -> dict[str, Any]:
         **{name: _digest(tensor) for name, tensor in _tensors(net)},
         **{f"requires_grad of {name}": p.requires_grad for name, p in net.named_parameters()},
         **{f"mode of {name or 'the net'}": m.training for name, m in net.named_modules()},
-        **{f"hooks of {name or 'the net'}": _hooks(m) for name, m in net.named_modules()},
+        **{
+            f"hooks of {name or 'the net'}": sum(map(len, hooks_of(m)))
+            for name, m in net.named_modules()
+        },
     }
 
 
@@ -67,7 +69,3 @@ def _digest(tensor: Tensor) -> str:
     """SHA-256 of the bits of a tensor: sums would miss weights that change in opposite ways."""
     content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(content.numpy().data).hexdigest()
-
-
-def _hooks(module: nn.Module) -> int:
-    return sum(len(getattr(module, f"_{name}_hooks")) for name in _HOOKS)

@@ -1,10 +1,12 @@
-"""Types of fields that several attacks share."""
+"""Fields that several attacks share: their types, and what follows from them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import BeforeValidator, Field
+
+from invspec.ops.losses import Loss, least_classes
 
 # units of eps: pixels of [0, 1], or those of the model's standardised input
 EpsSpace = Literal["pixel", "standardised"]
@@ -27,3 +29,30 @@ Eot = Annotated[
 Rivals = Annotated[
     int, Field(ge=0, description="number of likeliest other classes, each also targeted on its own")
 ]
+
+# the loss that an attack ascends
+Ascended = Annotated[
+    Loss,
+    Field(
+        description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
+    ),
+]
+
+
+class _HasLoss(Protocol):
+    @property
+    def loss(self) -> Loss: ...
+
+
+class FollowsLoss:
+    """Mixin of attacks that follow the gradient of their field `loss`."""
+
+    @property
+    def least_classes(self: _HasLoss) -> int:
+        """The least number of classes that the loss compares."""
+        return least_classes(self.loss)
+
+    @property
+    def gradient_loss(self: _HasLoss) -> Loss:
+        """The loss itself."""
+        return self.loss

@@ -21,10 +21,7 @@ def logits_of(model: nn.Module, x: Tensor) -> Tensor:
 
 def input_gradient(model: nn.Module, objective: Objective, x: Tensor, y: Tensor) -> Tensor:
     """Gradient (B, C, H, W) of each example's own objective at x."""
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        # a sum: a mean would scale an example's gradient with the batch size
-        total = objective(model(leaf), y).sum()
+    leaf, _, total = forward(model, objective, x, y)
     return gradient_of(total, leaf)
 
 
@@ -32,11 +29,19 @@ def logits_and_gradient(
     model: nn.Module, objective: Objective, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Logits (B, K) and the gradient (B, C, H, W) of each example's own objective, in one pass."""
+    leaf, logits, total = forward(model, objective, x, y)
+    return logits.detach(), gradient_of(total, leaf)
+
+
+def forward(
+    model: nn.Module, objective: Objective, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A leaf at x, the logits (B, K) there, and the sum of the examples' objectives, a number."""
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(leaf)
-        total = objective(logits, y).sum()
-    return logits.detach(), gradient_of(total, leaf)
+        # a sum: a mean would scale an example's gradient with the batch size
+        return leaf, logits, objective(logits, y).sum()
 
 
 def gradient_of(total: Tensor, x: Tensor, *, keep_graph: bool = False) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from invspec.ops.draws import Stream
+from invspec.ops.generators import seed_torch
 from invspec.ops.modules import frozen
 
 
@@ -18,7 +19,7 @@ def seeded(rng: Stream, device: torch.device) -> Generator[int]:
     seed = int(rng.integers(2**62, (1,)).item())
     # without a list of devices, fork_rng would copy the state of every GPU
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         yield seed
 
 

@@ -37,3 +37,15 @@ def spread(n: int = 16) -> TensorSplit:
     """n greys, none of them nearer than 0.1 to the boundary."""
     dark = torch.linspace(0.1, 0.4, n // 2)
     return greys(*dark.tolist(), *(1 - dark).tolist())
+
+
+def climbing() -> tuple[nn.Module, list[int]]:
+    """The linear net, and the number of images of each of its passes with a gradient."""
+    counts: list[int] = []
+
+    def lead(x: Tensor) -> Tensor:
+        if x.requires_grad:
+            counts.append(len(x))
+        return x.mean(1) - 0.5
+
+    return Lead(lead), counts

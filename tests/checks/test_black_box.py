@@ -1,7 +1,7 @@
 import pytest
 import torch
 from attack_toys import SHAPE, Toy
-from linear_toys import Lead, spread
+from linear_toys import Lead, climbing, spread
 from masks import FACES, behind, finding
 
 from invspec.attacks.pgd import PGD
@@ -41,3 +41,11 @@ def test_a_standardised_ball_is_searched_from_within(norm: str) -> None:
     split = TensorSplit(x, model(x).argmax(1))
     attack = PGD(eps=0.01, norm=norm, eps_space="standardised")
     assert finding("black_box", model, attack, split).status == "passes"
+
+
+def test_no_ascent_is_run_where_nothing_is_broken() -> None:
+    model, counts = climbing()
+    result = finding("black_box", model, PGD(eps=0.05, steps=1), spread())
+    assert (result.status, result.measured.value) == ("passes", 0.0)
+    # the only pass is that of the attack
+    assert counts == [16]

@@ -1,7 +1,7 @@
 from typing import cast
 
 import pytest
-from linear_toys import linear, spread
+from linear_toys import climbing, linear, spread
 from masks import FACES, HONEST, behind, finding
 
 from invspec.attacks.fab import FAB
@@ -42,3 +42,11 @@ def test_it_applies_to_attacks_in_a_ball_on_another_loss(attack: Attack, applies
     check = cast(Check, make("check", "loss_gap", {}))
     assert check.applies(attack) is applies
     assert not check.applies(FAB())
+
+
+def test_the_own_loss_is_not_tried_where_the_margin_breaks_nothing() -> None:
+    model, counts = climbing()
+    result = finding("loss_gap", model, PGD(eps=0.05, steps=3), spread())
+    assert (result.status, result.measured.value) == ("passes", 0.0)
+    # as many passes as those of the attack
+    assert counts == [16] * 6

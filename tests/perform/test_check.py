@@ -8,15 +8,20 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from workbench import FAKE, Memory, perturb, toys, train
 
 from invspec.checks.finite import Finite
+from invspec.checks.gradient_true import GradientTrue
 from invspec.data import Examples, Finding, Interval
+from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
-from invspec.kinds import Attack, Check, Sample
+from invspec.kinds import Attack, Check, Model, Sample
+from invspec.models.linear import Linear
 from invspec.ops.draws import Draws
+from invspec.ops.proxy import ModelProxy
+from invspec.ops.types import Shape
 from invspec.perform.runtime import Artifact
 from invspec.tasks import (
     Examine,
@@ -50,6 +55,44 @@ class Forgets(Check):
     def examine(  # pyright: ignore[reportReturnType]
         self, model: nn.Module, attack: Attack | None, examples: Examples, rng: Draws
     ) -> Finding: ...
+
+
+class Meddles(Check):
+    """Halves a weight of the net."""
+
+    def examine(
+        self, model: nn.Module, attack: Attack | None, examples: Examples, rng: Draws
+    ) -> Finding:
+        next(model.parameters()).data.mul_(0.5)
+        return Finding("passes", Interval(0.0, 0.0, 0.0, 1), 0.0)
+
+
+class Throws(Check):
+    """Measures a number that torch draws."""
+
+    def examine(
+        self, model: nn.Module, attack: Attack | None, examples: Examples, rng: Draws
+    ) -> Finding:
+        drawn = torch.rand(()).item()
+        return Finding("passes", Interval(drawn, drawn, drawn, 1), 1.0)
+
+
+class Writes(Model):
+    """A linear net that writes to its images."""
+
+    def build(self, shape: Shape, classes: int) -> nn.Module:
+        return Linear().build(shape, classes)
+
+    def deploy(self, net: nn.Module) -> nn.Module:
+        return Writing(super().deploy(net)).eval()
+
+
+class Writing(ModelProxy):
+    """The first row of pixels is clamped, which changes no value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x[:, :, 0].clamp_(0, 1)
+        return self.net(x)
 
 
 NET = train()
@@ -113,6 +156,37 @@ def test_the_check_gets_the_deployed_net_and_draws_for_its_examples() -> None:
 def test_a_check_that_returns_no_finding_is_named() -> None:
     with pytest.raises(InvspecError, match="Forgets returned None, expected a Finding"):
         Memory().load(of_net(Forgets()))
+
+
+@pytest.mark.parametrize("check", [Finite(), GradientTrue()], ids=["finite", "gradient_true"])
+def test_a_net_that_writes_to_a_view_of_its_images_is_named(check: Check) -> None:
+    task = Examine(check, train(model=Writes(), defence=Untrained()), (), Sample(), 16)
+    with pytest.raises(InvspecError, match=r"^net Writes changes its images in place\nhint: "):
+        Memory().load(task)
+
+
+def test_a_check_that_changes_the_net_is_named() -> None:
+    memory = Memory()
+    with pytest.raises(InvspecError, match=r"^Meddles changed the net that it was given: "):
+        memory.load(of_net(Meddles()))
+    # the next check gets the net as it was trained
+    assert memory.load(of_net(Finite())) == Memory().load(of_net(Finite()))
+
+
+def test_what_a_check_draws_from_a_global_generator_is_the_same_in_every_run() -> None:
+    first, second = (Memory().load(of_net(Throws())).finding for _ in range(2))
+    assert first == second
+
+
+def test_all_checks_of_a_net_share_its_judged_images() -> None:
+    memory = Memory()
+    Keeps.seen.clear()
+    for images in (6, 6, 7):
+        memory.load(of_net(images=images))
+        memory.kept.pop(of_net(images=images))
+    (_, _, first, _), (_, _, second, _), (_, _, third, _) = Keeps.seen
+    assert first is second
+    assert len(third.judged.index) == 7
 
 
 # ─ the task ───────────────────────────────────────────────────────────────────────────────────

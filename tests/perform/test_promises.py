@@ -184,6 +184,79 @@ def test_costs_must_be_whole_numbers_for_every_image(costs: Callable[[Batch], An
     assert "expected int64 (8,)" in message
 
 
+# ─ paths and unrounded images ─
+
+
+class Walk(Mine):
+    """Any attack that keeps a path of at most three images."""
+
+    @property
+    def path_vertices(self) -> int:
+        return 3
+
+
+def walked(batch: Batch, path: object) -> Perturbed:
+    return replace(Perturbed.costing(batch.x, forwards=0, backwards=0), path=path)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (lambda x: x, "float32 (8, 1, 4, 4), expected float32 (8, 8, 1, 4, 4)"),
+        (lambda x: torch.stack([x, x], dim=1), "float32 (8, 2, 1, 4, 4), expected float32 (8, 8, "),
+        (lambda x: torch.stack([x, x])[:, :5], "float32 (2, 5, 1, 4, 4), expected float32 (2, 8, "),
+        (lambda x: torch.stack([x, x]).double(), "float64 (2, 8, 1, 4, 4), expected float32 (2, "),
+        (lambda x: x[:0, None], "float32 (0, 1, 1, 4, 4), expected float32 (1, 8, 1, 4, 4)"),
+        (lambda x: [x, x], "a list, expected float32 (1, 8, 1, 4, 4)"),
+    ],
+    ids=["one", "images first", "few", "dtype", "empty", "list"],
+)
+def test_a_path_in_another_form_is_refused(path: Callable[[Tensor], object], found: str) -> None:
+    message = refusal(lambda model, batch, rng: walked(batch, path(batch.x)), Walk)
+    assert f"path of Walk is {found}" in message
+    assert "hint: the vertices of a path come first" in message
+
+
+def test_a_path_has_no_more_vertices_than_the_attack_says() -> None:
+    def way(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        return walked(batch, batch.x.expand(3, *batch.x.shape))
+
+    run(way, Walk)
+    assert "path of Mine has 3 vertices, but path_vertices says 0" in refusal(way)
+
+
+def test_a_path_has_the_same_vertices_in_every_batch() -> None:
+    def longer(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        count = 2 if int(batch.index[0]) == 0 else 3
+        return walked(batch, batch.x.expand(count, *batch.x.shape))
+
+    def missing(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        first = int(batch.index[0]) == 0
+        return walked(batch, batch.x.expand(2, *batch.x.shape) if first else None)
+
+    start = "path of Walk differs from batch to batch: for one image, found "
+    assert f"{start}(2, 1, 4, 4) and (3, 1, 4, 4)" in refusal(longer, Walk)
+    assert f"{start}(2, 1, 4, 4) and none" in refusal(missing, Walk)
+
+
+@pytest.mark.parametrize(
+    ("exact", "found"),
+    [
+        (lambda x: x, "float32 (8, 1, 4, 4)"),
+        (lambda x: x[:3].double(), "float64 (3, 1, 4, 4)"),
+        (lambda x: x.numpy(), "a ndarray"),
+    ],
+    ids=["dtype", "few", "array"],
+)
+def test_unrounded_images_in_another_form_are_refused(
+    exact: Callable[[Tensor], object], found: str
+) -> None:
+    def way(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        return replace(walked(batch, None), exact=exact(batch.x))
+
+    assert f"exact of Mine is {found}, expected float64 (8, 1, 4, 4)" in refusal(way)
+
+
 # ─ global generators ─
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from workbench import Memory, perturb, score, toys, train
 
 from invspec.data import Examples, Interval, Outcomes, Row, Scored
@@ -16,6 +18,8 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.measures.accuracy import Accuracy
 from invspec.measures.top_k_error import TopKError
+from invspec.models.linear import Linear
+from invspec.ops.proxy import ModelProxy
 from invspec.perform import proxies
 from invspec.scoring.rows import mean, share
 
@@ -74,6 +78,9 @@ class Mine(Measure):
                 return Scored([Row(Outcomes(torch.full((len(index),), torch.nan), index))])
             case "range":
                 return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
+            case "clipped":
+                bits = torch.linspace(-0.5, 0.25, len(index))
+                return Scored([mean(bits, index, within=(0.0, math.inf))])
             case "interval":
                 return Scored([Row(interval=Interval(0.5, 0.6, 0.7, 3))])
             case "unknown":
@@ -110,7 +117,132 @@ def test_a_measure_that_breaks_a_promise_is_refused(way: str, message: str) -> N
         scored(way)
 
 
+def test_single_outcomes_may_be_below_a_range_that_clips_their_mean() -> None:
+    """As those of a bound on information are, which is not negative as a whole."""
+    (row,) = scored("clipped")
+    assert row.outcomes is not None
+    assert row.outcomes.values.min() < 0
+
+
 def test_draws_of_a_measure_from_global_generators_repeat() -> None:
     state = torch.get_rng_state()
     assert scored("draws") == scored("draws")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# ─ the worst of several attacks ─
+
+
+class Hurts(Measure):
+    """Says in some way how bad a result is."""
+
+    way: str
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        return Scored([mean(torch.zeros(1), torch.zeros(1, dtype=torch.int64))])
+
+    def damage(self, model: nn.Module, attacked: Examples) -> Any:
+        damage = attacked.judged.linf.double()
+        match self.way:
+            case "scalar":
+                return damage.sum()
+            case "number":
+                return 0.0
+            case "nan":
+                return damage.where(damage > 0.2, torch.nan)
+            case _:
+                return damage.log()
+
+
+def hurt(way: str) -> None:
+    attacks = [perturb(toys.Shift(by=by), train(seed=3)) for by in (0.0, 0.25)]
+    Memory().load(replace(score(*attacks, measure=Hurts(way=way)), worst_of=2))
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("scalar", r"damage of Hurts \(way scalar\) is \(\), expected \(20,\)"),
+        ("number", r"damage of Hurts \(way number\) is a float, expected \(20,\)"),
+        ("nan", r"damage of Hurts \(way nan\) is NaN for 20 of 20 examples"),
+    ],
+)
+def test_damage_that_ranks_no_results_is_refused(way: str, message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        hurt(way)
+
+
+def test_damage_may_be_infinite() -> None:
+    hurt("log")
+
+
+# ─ oracles ─
+
+
+class Asks(Measure):
+    """The mean label that the oracle gives to attacked images."""
+
+    wants_oracle: ClassVar[bool] = True
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        labels = attacked.oracle_labels(attacked.x_adv)
+        return Scored([mean(labels, attacked.judged.index)])
+
+
+class Bent(Linear):
+    """A linear net with a flaw."""
+
+    flaw: str
+
+    def deploy(self, net: nn.Module) -> nn.Module:
+        return Flawed(super().deploy(net), self.flaw).eval()
+
+
+class Flawed(ModelProxy):
+    def __init__(self, net: nn.Module, flaw: str) -> None:
+        super().__init__(net)
+        self.flaw = flaw
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.net(x)
+        match self.flaw:
+            case "batch":
+                return logits - logits.mean(0)
+            case "infinite":
+                # only on attacked images
+                return torch.where(x.flatten(1).amax(1, keepdim=True) < 1, logits, torch.inf)
+            case "noise":
+                return logits + torch.randn_like(logits)
+            case _:
+                return logits
+
+
+def asked(flaw: str) -> Memory:
+    runtime, oracle = Memory(), train(model=Bent(flaw=flaw), seed=4)
+    runtime.load(
+        replace(score(perturb(toys.Shift(by=1.0), train())), measure=Asks(), oracle=oracle)
+    )
+    return runtime
+
+
+@pytest.mark.parametrize(
+    ("flaw", "message"),
+    [
+        ("batch", r"^net Bent \(flaw batch\) gives the same image other logits in another batch"),
+        (
+            "infinite",
+            r"^the oracle, net Bent \(flaw infinite\), gives logits .* on 20 of 20 images",
+        ),
+    ],
+    ids=["batch", "infinite"],
+)
+def test_an_oracle_that_cannot_be_trusted_is_refused(flaw: str, message: str) -> None:
+    with pytest.raises(InvspecError, match=message):
+        asked(flaw)
+
+
+def test_an_oracle_that_draws_is_told_of() -> None:
+    assert asked("none").warnings == []
+    (warning,) = asked("noise").warnings
+    assert warning.startswith("net Bent (flaw noise) draws random numbers (torch)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from workbench import Memory, perturb, toys, train
 
-from invspec.data import Curves, Journal, Split
+from invspec.data import Curves, Journal, Split, TensorSplit
 from invspec.defences.standard import Standard
 from invspec.defences.untrained import Untrained
 from invspec.errors import InvspecError
-from invspec.kinds import Defence, Model
+from invspec.kinds import Dataset, Defence, Model, SplitName
 from invspec.ops.draws import Stream
 from invspec.ops.types import Shape
 from invspec.perform.train import fresh
@@ -235,3 +235,55 @@ def test_untrained_nets_are_stored_as_they_were_built() -> None:
     assert torch.equal(
         runtime.load(task).tensors["net.weight"], fresh(task).state_dict()["net.weight"]
     )
+
+
+# ─ test images that are those of the training ─
+
+
+class Sloppy(Dataset):
+    """Twelve images; with most flaws, all splits have the same ones."""
+
+    flaw: Literal["ignores", "cuts", "missing", "none"] = "ignores"
+
+    @property
+    def shape(self) -> Shape:
+        return (1, 4, 4)
+
+    @property
+    def classes(self) -> int:
+        return 3
+
+    def count(self, split: SplitName) -> int:
+        return 6 if self.flaw == "cuts" and split == "test" else 12
+
+    def load(self, split: SplitName) -> Split:
+        if self.flaw == "missing" and split == "test":
+            raise KeyError(split)
+        name = split if self.flaw == "none" else "all"
+        pixels = Stream(f"sloppy {name}").uniform((12, *self.shape))
+        return TensorSplit(pixels, torch.arange(12) % 3).head(self.count(split))
+
+
+def warnings(flaw: str, defence: Defence | None = None) -> list[str]:
+    runtime, used = Memory(), defence or Standard(epochs=1, batch_size=4, lr=0.1)
+    runtime.load(train(dataset=Sloppy(flaw=flaw), defence=used))
+    return runtime.warnings
+
+
+@pytest.mark.parametrize(("flaw", "count"), [("ignores", 12), ("cuts", 6)])
+def test_a_data_set_that_ignores_its_split_is_told_of(flaw: str, count: int) -> None:
+    (warning,) = warnings(flaw)
+    assert warning.startswith(
+        f"data set Sloppy (flaw {flaw}) gives the same images for split test as for split train "
+        f"(the first {count} are equal)"
+    )
+    assert "hint: load must heed its split" in warning
+
+
+@pytest.mark.parametrize("flaw", ["none", "missing"])
+def test_test_images_of_their_own_or_missing_ones_give_no_warning(flaw: str) -> None:
+    assert warnings(flaw) == []
+
+
+def test_a_net_that_learnt_nothing_from_the_data_may_be_judged_on_all_of_it() -> None:
+    assert warnings("ignores", Untrained()) == []
