@@ -18,7 +18,7 @@ from scipy.stats import t
 from invspec.analysis.estimates import Estimate, Floats, average
 from invspec.analysis.layers import generator
 from invspec.errors import InvspecError
-from invspec.ops.types import REALS, SHARES, Range
+from invspec.ops.types import REALS, SHARE_DIFFERENCES, SHARES, Range
 
 Integers = NDArray[np.int64]
 
@@ -259,7 +259,7 @@ def _possible(within: Range, is_count: bool) -> tuple[float, ...]:
     """The possible outcomes of a share: 0 and 1, or a difference of two; () of other means."""
     if within == SHARES:
         return (0.0, 1.0)
-    return (-1.0, 0.0, 0.0, 1.0) if within == (-1.0, 1.0) and is_count else ()
+    return (-1.0, 0.0, 0.0, 1.0) if within == SHARE_DIFFERENCES and is_count else ()
 
 
 def _apart(number: Repeats) -> Repeats:
