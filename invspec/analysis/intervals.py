@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from invspec.analysis.estimates import Floats
-from invspec.analysis.resampling import Integers, Repeats, Resampler, quantile
+from invspec.analysis.quantiles import quantile
+from invspec.analysis.repeats import Integers, Repeats
+from invspec.analysis.resampling import Resampler
 from invspec.data import Interval, Outcomes, Row
 from invspec.ops.shares import wilson
 from invspec.ops.types import SHARE_DIFFERENCES, SHARES
