@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from invspec.analysis import health, hulls, quantities, readings
 from invspec.analysis.estimates import Estimate
-from invspec.analysis.estimator import Estimator, unit_count
+from invspec.analysis.estimator import Estimator
 from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
@@ -186,7 +186,7 @@ def _tested(
         doubts=health.reasons(groups),
     )
     readings_of = [reading for group in groups for reading in group.present]
-    return _Test(verdict, estimate, min(map(unit_count, readings_of)))
+    return _Test(verdict, estimate, min(reading.unit_count for reading in readings_of))
 
 
 def _p(claim: Claim, ways: Sequence[Estimate], raw: Outcome) -> float:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from invspec.analysis.readings import Reading
 from invspec.data import Finding
 from invspec.kinds import Attack
-from invspec.ops.types import REALS, SHARES
+from invspec.ops.types import SHARES
 from invspec.plan.cells import Cell, Examination
 from invspec.plan.examinations import searches
 from invspec.tasks import Score, Train
@@ -103,9 +101,8 @@ def doubts_everything(record: Record) -> bool:
 
 def shifts_of(reading: Reading, record: Record) -> Shifts:
     """By how much a number may fall and rise because of a failure."""
-    assert reading.row is not None, "a reading without a row is in no doubt"
     assert record.finding is not None, "a failure has a finding"
-    value, (least, most) = _value(reading), range_of(reading)
+    value, (least, most) = reading.value, reading.range
     # infinite numbers have no further to go
     opened = 0.0 if value == least else least - value, 0.0 if value == most else most - value
     goal, examination = reading.cell.goal, record.examination
@@ -142,19 +139,3 @@ def _is_no_larger(attack: Attack, examined: Attack) -> bool:
         return attack == examined
     most = getattr(examined, name)
     return getattr(attack, name) <= most and attack.model_copy(update={name: most}) == examined
-
-
-def _value(reading: Reading) -> float:
-    row = reading.row
-    assert row is not None, "the reading is not computed"
-    if row.interval is not None:
-        return row.interval.value
-    assert row.outcomes is not None, "a row without a number"
-    values = row.outcomes.values.double().numpy()
-    return float(np.mean(values) if row.level is None else np.quantile(values, row.level))
-
-
-def range_of(reading: Reading) -> tuple[float, float]:
-    """Least and largest value of a reading's number."""
-    outcomes = None if reading.row is None else reading.row.outcomes
-    return REALS if outcomes is None else outcomes.range

@@ -14,11 +14,11 @@ import numpy as np
 from invspec.analysis.estimates import Estimate, average
 from invspec.analysis.intervals import AT_ONCE, RESAMPLER, interval, intervals, repeats
 from invspec.analysis.readings import Group, Reading
-from invspec.analysis.resampling import Repeats
+from invspec.analysis.repeats import Repeats
 from invspec.analysis.scopes import net_kind, net_name
 from invspec.analysis.trainings import Chance, Deviation, Repetition
-from invspec.data import Interval, Outcomes
-from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
+from invspec.data import Interval
+from invspec.ops.types import MAGNITUDES, SHARES, Range
 from invspec.tasks import draw_name
 
 CHANCE = Chance(RESAMPLER.replicates, RESAMPLER.seed)
@@ -109,13 +109,13 @@ class Estimator:
             own = self.interval(group.present[0])
             return replace(estimate, point=own.value, ends=(own.low, own.high))
         with np.errstate(invalid="ignore"):
-            moved = np.clip(estimate.replicates + deviation.replicates, *_range(group))
+            moved = np.clip(estimate.replicates + deviation.replicates, *group.present[0].range)
         return Estimate(estimate.point, moved, estimate.replicates, deviation.df)
 
     def _repetition(self, group: Group) -> Repetition:
         first = group.present[0]
         train = first.cell.goal.train
-        values = np.array([self._value(reading) for reading in group.present])
+        values = np.array([reading.value for reading in group.present])
         net = replace(train, seed=0)
         return Repetition(
             pool=(type(train.dataset), net_kind(train)),
@@ -124,16 +124,9 @@ class Estimator:
             measure=str(first.coords["measure"]),
             values=values,
             seeds=tuple(_seeds(group)),
-            unit=_unit(float(values.mean()), _range(group), unit_count(first)),
+            unit=_unit(float(values.mean()), first.range, first.unit_count),
             block=draw_name(net) if self.seeds_paired else None,
         )
-
-    def _value(self, reading: Reading) -> float:
-        row = reading.row
-        assert row is not None, "the reading is not computed"
-        if row.outcomes is not None and row.level is None and row.interval is None:
-            return float(row.outcomes.values.double().mean())
-        return self.interval(reading).value
 
     def interval(self, reading: Reading) -> Interval:
         """The value of a computed reading with its interval."""
@@ -163,7 +156,7 @@ class Estimator:
             own = self.interval(group.present[0])
             return Summary(own.value, own.low, own.high, own.n, seeds, planned)
         estimate = self.estimates[group]
-        n = min(unit_count(reading) for reading in group.present)
+        n = min(reading.unit_count for reading in group.present)
         df = self.deviations[group].df if group in self.deviations else None
         return Summary(estimate.point, *estimate.interval(), n, seeds, planned, df)
 
@@ -191,26 +184,13 @@ def _level(group: Group) -> float | None:
     return None if row is None else row.level
 
 
-def _outcomes(reading: Reading) -> Outcomes:
-    assert reading.row is not None, "the reading is not computed"
-    assert reading.row.outcomes is not None, "the row has no outcomes"
-    return reading.row.outcomes
-
-
-def unit_count(reading: Reading) -> int:
-    """The number of independent units (examples or sources) behind a reading."""
-    assert reading.row is not None, "the reading is not computed"
-    own = reading.row.interval
-    return own.n if own is not None else len(_outcomes(reading).index.unique())
-
-
 def _single_estimate(group: Group) -> Estimate:
     """The estimate of a quantile, or of rows that have intervals but no outcomes."""
     return RESAMPLER.quantile(_repeats(group)) if _has_outcomes(group) else _unpaired(group)
 
 
 def _repeats(group: Group) -> Repeats:
-    outcomes = [_outcomes(reading) for reading in group.present]
+    outcomes = [reading.outcomes for reading in group.present]
     return repeats(outcomes, _name(group.present[0]), _level(group))
 
 
@@ -221,11 +201,6 @@ def _setting(reading: Reading) -> Hashable:
     oracle = None if goal.oracle is None else replace(goal.oracle, seed=0)
     where = () if reading.row is None else tuple(sorted(reading.row.where.items()))
     return goal.measure, attacks, oracle, where
-
-
-def _range(group: Group) -> Range:
-    row = group.present[0].row
-    return REALS if row is None or row.outcomes is None else row.outcomes.range
 
 
 def _unit(value: float, within: Range, n: int) -> float:

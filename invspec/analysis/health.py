@@ -17,7 +17,6 @@ from invspec.analysis.doubts import (
     concerns,
     concerns_images,
     doubts_everything,
-    range_of,
     shifts_of,
     sources,
 )
@@ -159,5 +158,5 @@ def _mean(values: Iterable[float]) -> float:
 
 def clipped(group: Group, value: float) -> float:
     """A value within the range of a group's numbers."""
-    least, most = range_of(group.present[0])
+    least, most = group.present[0].range
     return min(max(value, least), most)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from invspec.analysis.doubts import Shifts, range_of
+from invspec.analysis.doubts import Shifts
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Estimator
 from invspec.analysis.health import Health
@@ -90,7 +90,7 @@ def _between(options: Mapping[Group, Sequence[float]]) -> Iterator[Moved]:
 def _moved(estimator: Estimator, shifts: Moved) -> Estimator:
     """An estimator in whose estimates some numbers are shifted."""
     shifted = {
-        group: _shifted(estimator.estimate(group), shift, range_of(group.present[0]))
+        group: _shifted(estimator.estimate(group), shift, group.present[0].range)
         for group, shift in shifts.items()
         if shift
     }

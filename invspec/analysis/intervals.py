@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from invspec.analysis.estimates import Floats
-from invspec.analysis.resampling import Integers, Repeats, Resampler, quantile
+from invspec.analysis.quantiles import quantile
+from invspec.analysis.repeats import Integers, Repeats
+from invspec.analysis.resampling import Resampler
 from invspec.data import Interval, Outcomes, Row
 from invspec.ops.shares import wilson
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARE_DIFFERENCES, SHARES
 
 RESAMPLER = Resampler()
 
@@ -67,7 +69,7 @@ def _closed_form(row: Row) -> Interval | None:
     mean = values.mean().item()
     if outcomes.range == SHARES:
         return Interval(mean, *wilson(mean, len(values)), len(values))
-    if outcomes.range == (-1.0, 1.0):
+    if outcomes.range == SHARE_DIFFERENCES:
         return Interval(mean, *agresti_min(values), len(values))
     return None
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from invspec.data import Row
+from invspec.analysis.quantiles import quantile
+from invspec.data import Outcomes, Row
+from invspec.ops.types import REALS, Range
 from invspec.perform.runtime import Artifact
 from invspec.plan.cells import Cell, Plan
 from invspec.spec.schema import Coords, Scalar
@@ -38,6 +40,38 @@ class Reading:
     cell: Cell
     coords: Coords
     row: Row | None = None
+
+    @property
+    def computed(self) -> Row:
+        """The row of a computed reading."""
+        assert self.row is not None, "the reading is not computed"
+        return self.row
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """The outcomes of a computed reading that has some."""
+        assert self.computed.outcomes is not None, "the row has no outcomes"
+        return self.computed.outcomes
+
+    @property
+    def value(self) -> float:
+        """The number of a computed reading."""
+        row = self.computed
+        if row.interval is not None:
+            return row.interval.value
+        values = self.outcomes.values.double()
+        return float(values.mean()) if row.level is None else quantile(values.numpy(), row.level)
+
+    @property
+    def range(self) -> Range:
+        """The least and largest value of its number, as far as its row says."""
+        return REALS if self.row is None or self.row.outcomes is None else self.row.outcomes.range
+
+    @property
+    def unit_count(self) -> int:
+        """The number of independent units (examples or sources) behind a computed reading."""
+        own = self.computed.interval
+        return own.n if own is not None else len(self.outcomes.index.unique())
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import t
 
 from invspec.analysis.estimates import Estimate, Floats, average
 from invspec.analysis.layers import generator
+from invspec.analysis.quantiles import quantile, weighted_quantile
+from invspec.analysis.repeats import Integers, Repeats, apart
 from invspec.errors import InvspecError
-from invspec.ops.types import REALS, SHARES, Range
-
-Integers = NDArray[np.int64]
+from invspec.ops.types import REALS, SHARE_DIFFERENCES, SHARES, Range
 
 # examples whose weights are drawn together
 _BLOCK = 512
@@ -28,31 +28,8 @@ _BLOCK = 512
 # weights are integers with this mean, so that weighted counts are exact in float32
 _MEAN_WEIGHT = 256
 
-# added to the index of second units, so that their weights are drawn apart from those of first ones
-_SECOND = 2**40
-
 # weights (examples, replicates) that a quantile holds at a time: 32 MiB
 _MAX_WEIGHTS = 2**22
-
-
-@dataclass(frozen=True, eq=False)
-class Repeats:
-    """The outcomes of one number, measured once per training seed: values (N,) and index (N,).
-
-    The number is the mean of each seed's outcomes, or their quantile at level; range holds the
-    smallest and largest possible value. name is an integer unique to this number. second, for
-    outcomes of pairs, is the same number by the second unit of the pairs.
-    """
-
-    values: Sequence[ArrayLike]
-    index: Sequence[ArrayLike]
-    name: int = 0
-    range: Range = REALS
-    level: float | None = None
-    second: Repeats | None = None
-
-    def __post_init__(self) -> None:
-        assert len(self.values) == len(self.index) > 0, "expected values and index for each seed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +82,7 @@ class Resampler:
         """`means` of many numbers at once, as fast as one matrix product."""
         first = self._means_over_first(numbers)
         pairs = [number.second for number in numbers if number.second is not None]
-        second = iter(self._means_over_first([_apart(number) for number in pairs]))
+        second = iter(self._means_over_first([apart(number) for number in pairs]))
         return [
             estimate if number.second is None else _added(estimate, next(second), number.range)
             for number, estimate in zip(numbers, first, strict=True)
@@ -114,7 +91,7 @@ class Resampler:
     def quantile(self, number: Repeats) -> Estimate:
         """The quantile of a number over its examples, or over pairs; then over seeds."""
         assert number.level is not None, "a quantile without a level"
-        second = None if number.second is None else _apart(number.second)
+        second = None if number.second is None else apart(number.second)
         parts = [
             self._quantile(
                 np.asarray(values, dtype=np.float64),
@@ -215,31 +192,6 @@ class Resampler:
         return np.stack([blocks[place // _BLOCK][place % _BLOCK] for place in index.tolist()])
 
 
-def quantile(values: Floats, level: float) -> float:
-    """What numpy.quantile gives, for values (N,) that may be infinite, too."""
-    return float(weighted_quantile(np.sort(values), np.ones((len(values), 1)), level)[0])
-
-
-def weighted_quantile(values: Floats, weights: Floats, level: float) -> Floats:
-    """The quantile of sorted values (N,) under each column of weights (N, M): (M,).
-
-    Interpolates linearly, so that equal weights give what numpy.quantile gives. Next to an infinite
-    value it is infinite.
-    """
-    steps = (weights[1:].astype(np.float64) + weights[:-1]) / 2
-    places = np.concatenate([np.zeros_like(steps[:1]), steps.cumsum(axis=0)])
-    if len(values) == 1:
-        return np.full(weights.shape[1], values[0])
-    goal = level * places[-1]
-    below = np.clip((places <= goal).sum(axis=0) - 1, 0, len(values) - 2)
-    low, high = (np.take_along_axis(places, at[None], axis=0)[0] for at in (below, below + 1))
-    share = (goal - low) / (high - low)
-    with np.errstate(invalid="ignore"):
-        between = values[below] + share * (values[below + 1] - values[below])
-    at_end = np.where(share == 0, values[below], values[below + 1])
-    return np.where(np.isfinite(between), between, at_end)
-
-
 def _samples(number: Repeats) -> Iterator[_Sample]:
     """The outcomes of each seed; if all seeds have the same examples, their means over seeds."""
     arrays = [np.asarray(values) for values in number.values]
@@ -259,16 +211,7 @@ def _possible(within: Range, is_count: bool) -> tuple[float, ...]:
     """The possible outcomes of a share: 0 and 1, or a difference of two; () of other means."""
     if within == SHARES:
         return (0.0, 1.0)
-    return (-1.0, 0.0, 0.0, 1.0) if within == (-1.0, 1.0) and is_count else ()
-
-
-def _apart(number: Repeats) -> Repeats:
-    """A number by its second unit, whose weights are independent of those of first units.
-
-    The half examples of a share are added once, with the first unit.
-    """
-    index = [np.asarray(places, dtype=np.int64) + _SECOND for places in number.index]
-    return replace(number, index=index, range=REALS)
+    return (-1.0, 0.0, 0.0, 1.0) if within == SHARE_DIFFERENCES and is_count else ()
 
 
 def _added(first: Estimate, second: Estimate, within: Range) -> Estimate:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from invspec.kinds.method import Method
+from invspec.ops.types import REALS, Range
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +46,13 @@ class Measure(Method):
         numbers do not depend on the attack, None if a stronger one may move them either way.
         """
         return None
+
+    def range_of(self, quantity: str = "") -> Range:
+        """The least and largest number of its rows; of all of them if no quantity is given.
+
+        A claim that no such number can fail, or none can meet, is refused before a run.
+        """
+        return REALS
 
     @property
     def distance_label(self) -> str:

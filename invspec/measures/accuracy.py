@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.kinds.measure import Bound
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.damage import by_label
 from invspec.scoring.rows import share
 
@@ -24,6 +25,9 @@ class Accuracy(Measure):
     @property
     def bound(self) -> Bound:
         return "exact" if self.clean else "upper"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.kinds.measure import Bound
+from invspec.ops.types import SHARE_DIFFERENCES, Range
 from invspec.scoring.damage import by_label
 from invspec.scoring.rows import mean
 
@@ -27,11 +28,14 @@ class AccuracyGap(Measure):
     def bound(self) -> Bound:
         return "lower"
 
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARE_DIFFERENCES
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         judged = attacked.judged
         lost = judged.correct.long() - judged.correct_adv.long()
-        return Scored([mean(lost, judged.index, within=(-1.0, 1.0))])
+        return Scored([mean(lost, judged.index, within=self.range_of())])
 
     def damage(self, model: nn.Module, attacked: Examples) -> Tensor:
         return by_label(attacked.judged)

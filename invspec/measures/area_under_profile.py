@@ -14,7 +14,7 @@ from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError, suggest
 from invspec.kinds import Measure, plain
 from invspec.kinds.measure import Bound
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.damage import by_change, by_label
 from invspec.scoring.rows import mean
 
@@ -51,6 +51,9 @@ class AreaUnderProfile(Measure):
     @property
     def bound(self) -> Bound:
         return "upper"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         swept = [dict(settings(plain(dict(attacked.settings)))) for attacked in examples]

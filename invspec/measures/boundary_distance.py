@@ -13,6 +13,7 @@ from invspec.data import Examples, Judged, Scored
 from invspec.errors import InvspecError
 from invspec.kinds.measure import Bound
 from invspec.ops.norms import Metric
+from invspec.ops.types import MAGNITUDES, SHARES, Range
 from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.perturbations import distance
 from invspec.scoring.rows import mean_distance, quantile, share
@@ -43,6 +44,9 @@ class BoundaryFailures(BoundaryMeasure):
     @property
     def bound(self) -> Bound:
         return "upper"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged
@@ -84,6 +88,9 @@ class BoundaryDistance(BoundaryMeasure):
     @property
     def bound(self) -> Bound:
         return "upper"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         distances, index = self.distances(examples[0])

@@ -14,7 +14,7 @@ from invspec.kinds import Pixels
 from invspec.ops.draws import PerExample
 from invspec.ops.modules import device_of
 from invspec.ops.norms import per_example, size
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.among import CountedMeasure, counted
 from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import mean_of_pairs
@@ -56,6 +56,9 @@ class Brittleness(CountedMeasure):
                 f"expected different sizes, found duplicates in sizes {list(self.sizes)}"
             )
         return self
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
+from invspec.ops.types import Range
 from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import estimated
@@ -37,6 +38,10 @@ class ClassEffect(SuccessMeasure):
         default="difference",
         description="spread over target or source classes, or the first minus the second",
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        # the standard deviation of shares is at most a half
+        return (-0.5, 0.5) if self.effect == "difference" else (0.0, 0.5)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -12,6 +12,7 @@ from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.kinds.measure import Bound
+from invspec.ops.types import SHARES, Range
 from invspec.scoring import thresholds
 from invspec.scoring.thresholds import Answers, Rate, Threshold, answers, rate_row, worst
 
@@ -35,6 +36,9 @@ class Thresholded(Measure):
     threshold: Number | None = Field(
         default=None, ge=0, le=1, description="tau; default: the one that gives tpr"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def smoke(self) -> Self:
         """Set tau, because a net of one epoch may classify no validation image correctly."""

@@ -15,7 +15,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Number
 from invspec.ops.modules import device_of
 from invspec.ops.plane import circle_points, orthonormal, square_grid
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import BATCH_SIZE, class_count, placed_batches
 from invspec.scoring.rows import mean_of_pairs
@@ -87,6 +87,9 @@ class DecisionPlane(NuisanceClassifierMeasure):
     def smoke(self) -> Self:
         """Few points and a small classifier."""
         return super().smoke().model_copy(update={"hidden": 16, "angles": 16, "resolution": 8})
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, attacked = examples

@@ -16,7 +16,7 @@ from invspec.ops.draws import PerExample
 from invspec.ops.losses import log_odds
 from invspec.ops.modules import device_of
 from invspec.ops.norms import size, steepest
-from invspec.ops.types import MAGNITUDES, SHARES, Bounds
+from invspec.ops.types import MAGNITUDES, SHARES, Bounds, Range
 from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, Walks, confidences, eligible, walked
 from invspec.scoring.rows import mean_of_pairs
 from invspec.search.gradients import input_gradient
@@ -117,6 +117,9 @@ class Equiconfidence(SphereMeasure):
         default=(0.05, 0.95), min_length=1, description="quantiles of the confidence over draws"
     )
 
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
@@ -156,6 +159,9 @@ class RealisedNorm(SphereMeasure):
 
     Raises: InvspecError where the attack kept no path, or where no pair is eligible.
     """
+
+    def range_of(self, quantity: str = "") -> Range:
+        return MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, JudgedPairs, Scored
 from invspec.kinds import Number
 from invspec.kinds.measure import Bound
+from invspec.ops.types import MAGNITUDES, Range
 from invspec.scoring.pairs import DistanceMeasure, distances_to_target, eligible
 from invspec.scoring.rows import mean_of_pairs, quantile
 
@@ -24,6 +25,9 @@ class TargetDistanceMeasure(DistanceMeasure):
     relative: bool = Field(
         default=False, description="divide by the distance from the source to the target"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return MAGNITUDES
 
     def distances(self, model: nn.Module, attacked: Examples) -> tuple[Tensor, JudgedPairs]:
         """The distances (P,) float64 of the pairs that count, and their judged columns."""

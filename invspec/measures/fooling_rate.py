@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.kinds.measure import Bound
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.among import Among, CountedMeasure, counted
 from invspec.scoring.damage import by_change
 from invspec.scoring.rows import share
@@ -30,6 +31,9 @@ class FoolingRate(CountedMeasure):
     @property
     def bound(self) -> Bound:
         return "upper" if self.complement else "lower"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         judged = examples[0].judged

@@ -9,7 +9,7 @@ from torch import nn
 from invspec.data import Examples, Scored
 from invspec.data import ImageGrid as Grid
 from invspec.errors import InvspecError
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.pairs import PairMeasure, class_count, confidences, eligible
 from invspec.scoring.pictures import Shown, one_pair_per_source, pairs_of_one_source_per_class
 from invspec.scoring.rows import mean_of_pairs
@@ -34,6 +34,9 @@ class ImageGrid(PairMeasure):
     classes: int = Field(
         default=10, ge=2, description="largest number of classes to show, from the first"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -81,6 +84,9 @@ class ImageTriples(PairMeasure):
     count: int = Field(
         default=5, ge=1, description="number of pairs to show, each from a different source"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -13,7 +13,7 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective, Measure
 from invspec.ops.modules import device_of
-from invspec.ops.types import MAGNITUDES
+from invspec.ops.types import MAGNITUDES, Range
 from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import exact, mean_of_pairs
 
@@ -45,6 +45,9 @@ class InversionError(Measure):
     @property
     def accepts(self) -> type:
         return Bijective
+
+    def range_of(self, quantity: str = "") -> Range:
+        return MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

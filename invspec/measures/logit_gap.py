@@ -11,12 +11,16 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
-from invspec.ops.types import MAGNITUDES
+from invspec.ops.types import MAGNITUDES, SHARES, Range
 from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.preimages import on_device
 from invspec.scoring.rows import exact, mean_of_pairs, share_of_pairs
 
 GAPS = ("exact", "float32", "clipped")
+RANGES: dict[str, Range] = {
+    **dict.fromkeys((*GAPS, *(f"largest_{name}" for name in GAPS)), MAGNITUDES),
+    **dict.fromkeys(("argmax_changed_by_clipping", "outside"), SHARES),
+}
 
 
 class LogitGap(Measure):
@@ -40,6 +44,9 @@ class LogitGap(Measure):
     tolerance: Number = Field(
         default=1e-6, ge=0, description="how far rounding may move a pixel out of range"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return RANGES.get(quantity, MAGNITUDES)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

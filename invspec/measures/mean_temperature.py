@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.ops.modules import device_of
+from invspec.ops.types import MAGNITUDES, Range
 from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import mean_of_pairs
 
@@ -20,6 +21,9 @@ class MeanTemperature(Measure):
     """Mean softmax temperature T(x_adv) of a model that has one, such as `temperature`; else 1."""
 
     clean: bool = Field(default=False, description="measure the clean images instead")
+
+    def range_of(self, quantity: str = "") -> Range:
+        return MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

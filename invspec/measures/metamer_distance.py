@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Scored
 from invspec.ops.modules import device_of
-from invspec.ops.types import MAGNITUDES
+from invspec.ops.types import MAGNITUDES, SHARES, Range
 from invspec.perceptual.distances import Distance, distance
 from invspec.scoring.pairs import BATCH_SIZE, DistanceMeasure, Eligible, eligible
 from invspec.scoring.rows import mean_of_pairs, share_of_pairs
@@ -33,6 +33,9 @@ class MetamerDistance(DistanceMeasure):
     clip: bool = Field(
         default=False, description="clip to the pixel range first, as LPIPS and SSIM expect"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES if quantity == "closer_to_target" else MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
 from invspec.ops.modules import device_of
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import BATCH_SIZE
 from invspec.scoring.rows import share_of_pairs
@@ -38,6 +39,9 @@ class MetamerError(NuisanceClassifierMeasure):
     @property
     def accepts(self) -> type | None:
         return Bijective
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, metamers = examples

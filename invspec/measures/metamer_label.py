@@ -14,7 +14,7 @@ from invspec.data import Examples, Row, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.modules import device_of
-from invspec.ops.types import Bounds
+from invspec.ops.types import SHARES, Bounds, Range
 from invspec.scoring.pairs import BATCH_SIZE, walked
 from invspec.scoring.paths import path_positions
 from invspec.scoring.rows import share_of_pairs
@@ -38,6 +38,9 @@ class OracleMeasure(Measure):
         description="pairs whose source and target the oracle labels correctly, or all",
     )
     clip: bool = Field(default=True, description="clip what the oracle sees to the pixel range")
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def smoke(self) -> Self:
         """Count all pairs, because an oracle of one epoch may label none correctly."""

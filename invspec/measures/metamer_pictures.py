@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
 from invspec.ops.modules import device_of
-from invspec.ops.types import SHARES, Bounds
+from invspec.ops.types import SHARES, Bounds, Range
 from invspec.scoring.pairs import PairMeasure, eligible, require_path
 from invspec.scoring.paths import path_positions
 from invspec.scoring.pictures import Shown, one_pair_per_source
@@ -45,6 +45,9 @@ class MetamerTriples(PairMeasure):
     count: int = Field(
         default=5, ge=1, description="number of pairs to show, each from a different source"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -91,6 +94,9 @@ class MetamerColumns(PairMeasure):
     count: int = Field(
         default=10, ge=1, description="number of pairs to show, each from a different source"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -10,12 +10,19 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, Split
 from invspec.kinds import Bijective
-from invspec.ops.types import MAGNITUDES
+from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
 from invspec.scoring.codes import Features
 from invspec.scoring.nuisance_classifier import NuisanceClassifier, NuisanceClassifierMeasure
 from invspec.scoring.rows import exact, mean, share
 
-QUANTITIES = ("error", "train_error", "bits", "train_bits", "bits_unclipped", "label_bits")
+RANGES: dict[str, Range] = {
+    "error": SHARES,
+    "train_error": SHARES,
+    "bits": MAGNITUDES,
+    "train_bits": MAGNITUDES,
+    "bits_unclipped": REALS,
+    "label_bits": MAGNITUDES,
+}
 
 
 class NuisanceInformation(NuisanceClassifierMeasure):
@@ -56,6 +63,9 @@ class NuisanceInformation(NuisanceClassifierMeasure):
     def accepts(self) -> type | None:
         return None if self.features == "pixels" else Bijective
 
+    def range_of(self, quantity: str = "") -> Range:
+        return RANGES.get(quantity, REALS)
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, judged = examples
         classifier = self.fit(model, train, self.features)
@@ -64,7 +74,7 @@ class NuisanceInformation(NuisanceClassifierMeasure):
             *rows_of(classifier, classifier.train_codes, "train_"),
         ]
         by_name = {row.where["quantity"]: row for row in rows}
-        return Scored([by_name[name] for name in QUANTITIES])
+        return Scored([by_name[name] for name in RANGES])
 
 
 def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[Row]:

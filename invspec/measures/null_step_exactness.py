@@ -16,9 +16,22 @@ from invspec.errors import InvspecError
 from invspec.kinds import TwoLayer
 from invspec.layers.two_layer import Weights, flattened
 from invspec.ops.modules import device_of
-from invspec.ops.types import Bounds
+from invspec.ops.types import MAGNITUDES, REALS, SHARE_DIFFERENCES, SHARES, Bounds, Range
 from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, eligible, placed_batches
 from invspec.scoring.rows import exact, mean_of_pairs, quantile, share_of_pairs
+
+RANGES: dict[str, Range] = {
+    "rows": MAGNITUDES,
+    "null_dimension": MAGNITUDES,
+    "sign_flips": MAGNITUDES,
+    "exact": SHARES,
+    "logit_change": MAGNITUDES,
+    "largest_logit_change": MAGNITUDES,
+    "confidence_drop": SHARE_DIFFERENCES,
+    "confidence_drop_clamped": SHARE_DIFFERENCES,
+    "relative_distance": MAGNITUDES,
+    "alpha_max": SHARES,
+}
 
 
 class NullStepExactness(PairMeasure):
@@ -46,6 +59,9 @@ class NullStepExactness(PairMeasure):
 
     Raises: InvspecError where the attack is not null_step, and where no pair is eligible.
     """
+
+    def range_of(self, quantity: str = "") -> Range:
+        return RANGES.get(quantity, REALS)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

@@ -14,9 +14,12 @@ from invspec.data import Examples, PathPromise, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Confidence, Measure, Number
 from invspec.ops.modules import device_of
+from invspec.ops.types import MAGNITUDES, REALS, SHARE_DIFFERENCES, SHARES, Range
 from invspec.scoring.pairs import Walks, walked
 from invspec.scoring.paths import PathCheck, verify_path
 from invspec.scoring.rows import exact, share_of_pairs
+
+MARGINS = ("least_margin", "least_margin_between")
 
 
 class PathValidity(Measure):
@@ -69,6 +72,13 @@ class PathValidity(Measure):
     tolerance: Number = Field(
         default=1e-6, ge=0, description="allowed rounding error, in pixels and confidence"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        if not quantity:
+            return REALS
+        if quantity in MARGINS:
+            return SHARE_DIFFERENCES
+        return SHARES if quantity.startswith("share_") else MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

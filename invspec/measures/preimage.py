@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure, Number
 from invspec.ops.norms import size
-from invspec.ops.types import Norm
+from invspec.ops.types import SHARES, Norm, Range
 from invspec.scoring.preimages import activations, finest, outcome_rows
 
 
@@ -45,6 +45,9 @@ class Preimage(Measure):
     tolerance: Number = Field(
         default=1e-6, ge=0, description="largest difference of equal activations, in that norm"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.kinds import Measure, Number
 from invspec.ops.norms import size
-from invspec.ops.types import Norm
+from invspec.ops.types import SHARES, Norm, Range
 from invspec.scoring.preimages import finest, outcome_rows
 
 
@@ -46,6 +46,9 @@ class SemanticShare(Measure):
         default=1e-6, ge=0, description="largest difference of equal logits, in that norm"
     )
     clip: bool = Field(default=True, description="clip what the oracle sees to the pixel range")
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from invspec.data import Examples, Scored
-from invspec.ops.types import SHARES
+from invspec.ops.types import SHARE_DIFFERENCES, SHARES, Range
 from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible
 from invspec.scoring.rows import mean_of_pairs
 
@@ -24,6 +24,9 @@ class SourceConfidence(PairMeasure):
         default=False, description="measure the drop from the source's confidence instead"
     )
 
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARE_DIFFERENCES if self.drop else SHARES
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows, pairs = eligible(attacked, self.eligible), attacked.pairs
@@ -33,5 +36,4 @@ class SourceConfidence(PairMeasure):
             [confidences(model, x_adv, y) for x_adv, y in zip(batches, labels, strict=True)]
         )
         values = pairs.confidence - final if self.drop else final
-        within = (-1.0, 1.0) if self.drop else SHARES
-        return Scored([mean_of_pairs(values[rows], pairs.take(rows), within)])
+        return Scored([mean_of_pairs(values[rows], pairs.take(rows), self.range_of())])

@@ -15,6 +15,7 @@ from invspec.data import Examples, Matrix, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
 from invspec.ops.draws import Stream
+from invspec.ops.types import MAGNITUDES, SHARES, Range
 from invspec.scoring.components import Cloud, Components
 from invspec.scoring.jackknife import GROUPS, Estimate, jackknife, mean_and_quantile
 from invspec.scoring.perturbations import perturbations
@@ -63,6 +64,11 @@ class SubspaceAngle(Measure):
     draws: int = Field(
         default=200, ge=20, description="number of random subspaces for null_mean and null_95"
     )
+
+    def range_of(self, quantity: str = "") -> Range:
+        if not quantity:
+            return MAGNITUDES
+        return (0.0, 90.0) if quantity == "smallest_angle" else SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         deltas = [

@@ -10,6 +10,7 @@ from torch import nn
 
 from invspec.data import ClassMatrix, Examples, Scored
 from invspec.kinds.measure import Bound
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
 from invspec.scoring.rows import weighted_share_of_pairs
@@ -49,6 +50,9 @@ class SuccessRate(SuccessMeasure):
     @property
     def bound(self) -> Bound:
         return "lower"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples

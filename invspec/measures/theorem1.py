@@ -12,9 +12,16 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
+from invspec.ops.types import MAGNITUDES, REALS, SHARE_DIFFERENCES, SHARES, Range
 from invspec.scoring.rows import estimated, exact, share
 
 QUANTITIES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
+
+RANGES: dict[str, Range] = {
+    **dict.fromkeys((*QUANTITIES, "lesser", "holds"), SHARES),
+    **dict.fromkeys(("swap_gap", "lesser_slack"), SHARE_DIFFERENCES),
+    "bound": MAGNITUDES,
+}
 
 # difference between equal lengths that rounding may cause
 LENGTH_ROUNDING = 1e-4
@@ -54,6 +61,9 @@ class Theorem1(Measure):
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_model: ClassVar[bool] = False
+
+    def range_of(self, quantity: str = "") -> Range:
+        return RANGES.get(quantity, REALS)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         shifted, swapped = examples

@@ -10,6 +10,7 @@ from invspec.data import Examples, Scored
 from invspec.kinds import Measure
 from invspec.kinds.measure import Bound
 from invspec.ops.modules import device_of
+from invspec.ops.types import SHARES, Range
 from invspec.scoring.rows import share
 
 # images per forward pass
@@ -30,6 +31,9 @@ class TopKError(Measure):
     @property
     def bound(self) -> Bound:
         return "lower"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
 
     @torch.no_grad()
     def score(self, model: nn.Module, *examples: Examples) -> Scored:

@@ -16,7 +16,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Number
 from invspec.ops.modules import device_of
 from invspec.ops.plane import barycentric_grid, combined
-from invspec.ops.types import SHARES, Range
+from invspec.ops.types import SHARE_DIFFERENCES, SHARES, Range
 from invspec.scoring.pairs import BATCH_SIZE, PairMeasure, confidences, eligible, placed_batches
 from invspec.scoring.rows import mean_of_pairs
 
@@ -56,6 +56,9 @@ class Triangle(PairMeasure):
     )
     divisions: int = Field(default=10, ge=1, description="divisions of each edge of the grid")
 
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARE_DIFFERENCES if quantity in ("", "least_edge_margin") else SHARES
+
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows, device = eligible(attacked, self.eligible), device_of(model)
@@ -72,7 +75,7 @@ class Triangle(PairMeasure):
         source, values = torch.tensor(list(by_source)), torch.stack([*by_source.values()], 1)
         return Scored(
             [
-                mean_of_pairs(column, source, within(name), quantity=name)
+                mean_of_pairs(column, source, self.range_of(name), quantity=name)
                 for name, column in zip(self._names(), values, strict=True)
             ]
         )
@@ -108,11 +111,6 @@ class Triangle(PairMeasure):
         return torch.stack(
             [mean, *shares, edge.mean(1), edge.amin(1) - p_s, p_s.double().expand_as(mean)], dim=1
         )
-
-
-def within(quantity: str) -> Range:
-    """The least and largest value that a quantity can have."""
-    return (-1.0, 1.0) if quantity == "least_edge_margin" else SHARES
 
 
 @dataclass(frozen=True)

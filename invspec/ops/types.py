@@ -24,5 +24,9 @@ REALS: Range = (-math.inf, math.inf)
 SHARES: Range = (0.0, 1.0)
 
 
+# a share minus another one
+SHARE_DIFFERENCES: Range = (-1.0, 1.0)
+
+
 # non-negative values, such as lengths
 MAGNITUDES: Range = (0.0, math.inf)

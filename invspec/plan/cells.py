@@ -79,7 +79,7 @@ class Plan:
     def has_datasets(self) -> bool:
         """Whether its nets are of several data sets, so that names say which."""
         nets = (*(c.coords for c in self.cells), *(e.net for e in self.examinations))
-        return len({_words(net, net["dataset"]) for net in nets}) > 1
+        return len({words(net, net["dataset"]) for net in nets}) > 1
 
     @cached_property
     def names(self) -> dict[Task, str]:
@@ -111,12 +111,12 @@ class Plan:
 
 def net_words(net: Mapping[str, Scalar], with_dataset: bool) -> str:
     """A net in the words of the spec: stdcnn (mnist), rotations max_degrees 180, seed 0."""
-    model, defence = (_words(net, net[part]) for part in ("model", "defence"))
+    model, defence = (words(net, net[part]) for part in ("model", "defence"))
     return f"{model}{_data(net, with_dataset)}, {defence}, seed {net['seed']}"
 
 
 def _data(net: Mapping[str, Scalar], with_dataset: bool) -> str:
-    return f" ({_words(net, net['dataset'])})" if with_dataset else ""
+    return f" ({words(net, net['dataset'])})" if with_dataset else ""
 
 
 def subject(examination: Examination, with_dataset: bool) -> str:
@@ -124,7 +124,7 @@ def subject(examination: Examination, with_dataset: bool) -> str:
     net = net_words(examination.net, with_dataset)
     if examination.attack is None:
         return net
-    return f"{_words(examination.swept, examination.attack)} on {net}"
+    return f"{words(examination.swept, examination.attack)} on {net}"
 
 
 def _collect(task: Task, ordered: dict[Task, None]) -> None:
@@ -140,26 +140,26 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
     data = _data(cell.coords, with_dataset)
     yield cell.goal.train, f"train {trained}"
     for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
-        words = _words(attack.coords, attack.label)
+        named = words(attack.coords, attack.label)
         source = spec.entries["attacks"][attack.label].source
         for part in parts:
             if part.source is None or source is None:
-                yield part, f"{words} {_range(part)} on {trained}"
+                yield part, f"{named} {_range(part)} on {trained}"
                 continue
             made_on = f"{source.model}{data}, {source.defence}"
             yield part.source.train, f"train {made_on}, {seed}"
-            yield part.source, f"{words} {_range(part)} on {made_on}, {seed}"
-            yield part, f"{words} {_range(part)} from {made_on} on {trained}"
+            yield part.source, f"{named} {_range(part)} on {made_on}, {seed}"
+            yield part, f"{named} {_range(part)} from {made_on} on {trained}"
     if cell.goal.oracle is not None:
         yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
-    yield cell.goal, f"{_words(cell.coords, cell.coords['measure'])} on {trained}"
+    yield cell.goal, f"{words(cell.coords, cell.coords['measure'])} on {trained}"
 
 
 def _range(part: Perturb) -> str:
     return f"{part.part[0]}-{part.part[1]}"
 
 
-def _words(coords: Mapping[str, Scalar], label: Scalar) -> str:
+def words(coords: Mapping[str, Scalar], label: Scalar) -> str:
     """A label followed by its swept fields: pgd eps 0.1."""
     prefix = f"{label}."
     swept = (

@@ -140,10 +140,13 @@ def reason(verdict: Verdict) -> str:
     outcomes = [alternative.outcome for alternative in verdict.alternatives]
     if verdict.outcome == "holds" and outcomes:
         return f"it is: {_alternative(verdict.alternatives[outcomes.index('holds')])}"
-    return "; ".join(
+    listed = "; ".join(
         f"{_alternative(alternative)}: {alternative.outcome}"
         for alternative in verdict.alternatives
     )
+    if (count := outcomes.count("holds")) > 1:
+        return f"{count} alternatives hold, so they do not exclude each other ({listed})"
+    return listed
 
 
 def premise_words(premise: Verdict) -> str:

@@ -36,6 +36,9 @@ class Bound(Section):
             raise ValueError(f"no number is both above {low:g} and below {high:g}")
         return self
 
+    def __str__(self) -> str:
+        return " ".join(f"{word} {limit:g}" for word, limit in self if limit is not None)
+
     @property
     def range(self) -> tuple[float, float]:
         """The open interval that the number must be in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -30,10 +30,14 @@ _STATISTICS: dict[Form, tuple[Statistic, ...]] = {
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim without premises and alternatives, and its number as a tree."""
+    """A claim without premises and alternatives, and its number as a tree.
+
+    bound_path is where its range is written.
+    """
 
     claim: Claim
     node: Node
+    bound_path: Steps
 
 
 class Measurable(Section):
@@ -181,23 +185,31 @@ class Claim(Measurable):
 
     def premises(self, number: int) -> tuple[Statement, ...]:
         """A statement for each premise; number is the claim's place in the spec."""
+        paths: Iterable[Steps] = (
+            ("claims", number, "given", place) for place in range(len(self.given))
+        )
         return tuple(
-            Statement(premise.as_claim(), premise.node(("claims", number, "given", place, form)))
-            for place, premise in enumerate(self.given)
-            for form in premise.forms
+            Statement(premise.as_claim(), premise.node((*at, premise.form)), (*at, "expect"))
+            for premise, at in zip(self.given, paths, strict=True)
         )
 
     def statements(self, number: int) -> tuple[Statement, ...]:
         """A statement for each alternative; number is the claim's place in the spec."""
         path: Steps = ("claims", number)
-        paths = [
-            (*path, "one_of", place) if alternative.forms else path
-            for place, alternative in enumerate(self.one_of or ())
-        ] or [path]
+        if self.one_of is None:
+            return (Statement(self, self.node((*path, self.form)), (*path, "expect")),)
         return tuple(
-            Statement(claim, claim.node((*at, claim.form)))
-            for claim, at in zip(self.alternatives, paths, strict=True)
+            self._alternative(alternative, claim, path, place)
+            for place, (alternative, claim) in enumerate(
+                zip(self.one_of, self.alternatives, strict=True)
+            )
         )
+
+    def _alternative(self, own: Alternative, claim: Claim, path: Steps, place: int) -> Statement:
+        """The statement of an alternative, which has some keys of its own."""
+        inside: Steps = (*path, "one_of", place)
+        node = claim.node((*(inside if own.forms else path), claim.form))
+        return Statement(claim, node, (*(path if own.expect is None else inside), "expect"))
 
 
 def _check_exclusive(alternatives: Sequence[Claim]) -> None:

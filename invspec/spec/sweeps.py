@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from invspec.errors import SpecError, SpecErrors
+from invspec.errors import SpecError, refuse
 from invspec.kinds import Method
 from invspec.registry import messages, methods
 from invspec.spec.document import Steps
-from invspec.spec.labels import PARTS, Scalar
+from invspec.spec.labels import PARTS, Coords, Scalar
 from invspec.spec.resolved import Variant
 from invspec.spec.schema import Entry, Written
 
@@ -19,11 +19,34 @@ from invspec.spec.schema import Entry, Written
 MAX_VARIANTS = 10_000
 
 
+# one value of each sweep, by its position
+Positions = tuple[int, ...]
+
+
 class Sweep(NamedTuple):
     """A swept field, its path below the entry's fields, and its values."""
 
     path: Steps
     values: list[Any]
+
+    @property
+    def name(self) -> str:
+        """The dotted name of the field."""
+        return ".".join(map(str, self.path))
+
+    def shown(self, position: int) -> str:
+        """A value as text; of a method its name."""
+        value = self.values[position]
+        if isinstance(value, dict) and "use" in value:
+            return str(cast(dict[str, Any], value)["use"])
+        return value if isinstance(value, str) else messages.shown(value)
+
+
+class Mistake(NamedTuple):
+    """A problem with the combinations of swept values that have it."""
+
+    problem: SpecError
+    positions: list[Positions]
 
 
 def size_problems(written: Written) -> Iterator[SpecError]:
@@ -41,37 +64,64 @@ def size_problems(written: Written) -> Iterator[SpecError]:
                 return
 
 
-def variants(part: str, label: str, entry: Entry) -> Iterator[Variant]:
+def variants(part: str, label: str, entry: Entry) -> list[Variant]:
     """One method for each combination of swept values, the last sweep fastest.
 
-    Raises: SpecError whose path begins below the entry.
+    Raises: SpecError whose path begins below the entry. A mistake that only some of the
+        combinations have says which values these have.
     """
-    sweeps = list(_sweeps(entry.fields))
-    seen: set[tuple[Scalar, ...]] = set()
-    for positions in itertools.product(*(range(len(sweep.values)) for sweep in sweeps)):
-        fields = entry.fields
-        for sweep, position in zip(sweeps, positions, strict=True):
-            fields = _with(fields, sweep.path, sweep.values[position])
+    name, sweeps = entry.use or label, list(_sweeps(entry.fields))
+    # once, because a module that cannot be imported is tried again by every method
+    methods.resolve(PARTS[part], name)
+    made: list[Variant] = []
+    mistakes: dict[tuple[str, Steps], Mistake] = {}
+    combinations = list(itertools.product(*(range(len(sweep.values)) for sweep in sweeps)))
+    for positions in combinations:
+        fields = _chosen(entry.fields, sweeps, positions)
         try:
-            method = methods.make(PARTS[part], entry.use or label, fields)
+            method = methods.make(PARTS[part], name, fields)
         except SpecError as problem:
-            wrong = (_in_sweep(part, sweeps, positions) for part in problem.problems)
-            raise SpecErrors(wrong) from None
-        coords = {
-            f"{label}.{'.'.join(map(str, sweep.path))}": _coordinate(method, fields, sweep.path)
-            for sweep in sweeps
-        }
-        if tuple(coords.values()) in seen:
-            listed = ", ".join(f"{name} {value}" for name, value in coords.items())
+            for inner in problem.problems:
+                found = _in_sweep(inner, sweeps, positions)
+                mistake = mistakes.setdefault((str(found), found.path), Mistake(found, []))
+                mistake.positions.append(positions)
+        else:
+            made.append(Variant(_coords(label, sweeps, method, fields), method))
+    refuse(_with_values(mistake, sweeps, combinations) for mistake in mistakes.values())
+    _refuse_duplicates(made, sweeps)
+    return made
+
+
+def _chosen(fields: dict[str, Any], sweeps: Sequence[Sweep], positions: Positions) -> Any:
+    """The fields of an entry with one value for each sweep."""
+    for sweep, position in zip(sweeps, positions, strict=True):
+        fields = _with(fields, sweep.path, sweep.values[position])
+    return fields
+
+
+def _coords(
+    label: str, sweeps: Sequence[Sweep], method: Method, fields: Mapping[str, Any]
+) -> Coords:
+    return {f"{label}.{sweep.name}": _coordinate(method, fields, sweep.path) for sweep in sweeps}
+
+
+def _refuse_duplicates(made: Sequence[Variant], sweeps: Sequence[Sweep]) -> None:
+    """Raises SpecError if two variants have the same coordinates."""
+    seen: set[tuple[Scalar, ...]] = set()
+    for variant in made:
+        values = tuple(variant.coords.values())
+        if values in seen:
+            listed = ", ".join(f"{name} {value}" for name, value in variant.coords.items())
             hint = "remove one: their cells would have the same coordinates"
-            raise SpecError(
-                f"duplicate value in a sweep: {listed}", hint=hint, path=sweeps[-1].path
-            )
-        seen.add(tuple(coords.values()))
-        yield Variant(coords, method)
+            message = f"duplicate value in a sweep: {listed}"
+            raise SpecError(message, hint=hint, path=sweeps[-1].path)
+        seen.add(values)
 
 
-def _in_sweep(problem: SpecError, sweeps: list[Sweep], positions: Sequence[int]) -> SpecError:
+# ─ mistakes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _in_sweep(problem: SpecError, sweeps: Sequence[Sweep], positions: Positions) -> SpecError:
     """The same problem, located at the value of the sweep that caused it."""
     path = problem.path
     for sweep, position in zip(sweeps, positions, strict=True):
@@ -79,6 +129,41 @@ def _in_sweep(problem: SpecError, sweeps: list[Sweep], positions: Sequence[int])
         if path[:length] == sweep.path:
             path = (*sweep.path, "sweep", position, *path[length:])
     return SpecError(problem.message, where=problem.where, hint=problem.hint, path=path)
+
+
+def _with_values(
+    mistake: Mistake, sweeps: Sequence[Sweep], combinations: Sequence[Positions]
+) -> SpecError:
+    """A mistake that says at which values of the sweeps it occurs, unless at all.
+
+    A sweep in which the mistake is located needs no words.
+    """
+    problem, wrong = mistake
+    located = [sweep.path == problem.path[: len(sweep.path)] for sweep in sweeps]
+    alike = [
+        positions
+        for positions in combinations
+        if all(
+            place == first
+            for place, first, is_here in zip(positions, wrong[0], located, strict=True)
+            if is_here
+        )
+    ]
+    if len(wrong) == len(alike):
+        return problem
+    others = [place for place, is_here in enumerate(located) if not is_here]
+    deciding = [place for place in others if _occurring(wrong, place) != _occurring(alike, place)]
+    words = (
+        f"{sweeps[place].name} is {sweeps[place].shown(wrong[0][place])}"
+        for place in deciding or others
+    )
+    message = f"{problem.message} (where {' and '.join(words)})"
+    return SpecError(message, where=problem.where, hint=problem.hint, path=problem.path)
+
+
+def _occurring(combinations: Sequence[Positions], place: int) -> set[int]:
+    """The positions of one sweep that occur in some combinations."""
+    return {positions[place] for positions in combinations}
 
 
 def _sweeps(value: Any, path: Steps = ()) -> Iterator[Sweep]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from invspec.analysis.estimator import Estimator, Summary
 from invspec.analysis.health import Health, health
 from invspec.data import Finding, Interval
 from invspec.plan.cells import Examination, Plan
-from invspec.scoring.rows import mean
+from invspec.scoring.rows import mean, quantile
 
 # finite is about a net and doubts everything; unbounded doubts attacks on a net; gradient is about
 # an attack; converged warns
@@ -98,6 +99,16 @@ def summaries(
 
 def doubted(found: Broken, **options: Any) -> list[str]:
     return [name for name, number in summaries(found, **options).items() if number.doubts]
+
+
+def with_failures(coords: Mapping[str, Any]) -> Any:
+    """Distances, one of them infinite: the attack broke two of three images."""
+    return [quantile(torch.tensor([1.0, 2.0, torch.inf]), torch.arange(3), 0.5)]
+
+
+def test_a_median_of_distances_is_in_doubt_even_if_some_are_infinite() -> None:
+    number = summaries(broken("gradient"), with_failures)["robust 0.1"]
+    assert (number.value, number.low) == (2, -math.inf)
 
 
 # ─ which numbers ──────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, t
 
-from invspec.analysis.resampling import Repeats, Resampler, quantile, weighted_quantile
+from invspec.analysis.repeats import Repeats
+from invspec.analysis.resampling import Resampler
 from invspec.errors import InvspecError
 from invspec.ops.types import MAGNITUDES, REALS, SHARES
 
@@ -197,21 +198,6 @@ def test_a_mean_and_its_replicates_stay_in_their_range():
     assert mean.replicates.max() > 0
 
 
-def test_equal_weights_give_the_quantile_of_numpy():
-    values = np.sort(np.random.default_rng(0).normal(size=11))
-    for level in (0, 0.05, 0.5, 0.77, 1):
-        found = weighted_quantile(values, np.full((11, 2), 3.0), level)
-        assert found == pytest.approx(np.quantile(values, level))
-    assert weighted_quantile(values[:1], np.ones((1, 2)), 0.3).tolist() == [values[0]] * 2
-
-
-def test_a_weight_draws_the_quantile_to_its_value():
-    values, weights = np.arange(5.0), np.ones((5, 3))
-    weights[1, 1] = weights[3, 2] = 10
-    middle, low, high = weighted_quantile(values, weights, 0.5)
-    assert 1 <= low < middle == 2 < high <= 3
-
-
 def test_the_spread_of_a_median_is_its_standard_error():
     values, n = np.random.default_rng(0).normal(size=2000), 2000
     median = Resampler().quantile(Repeats([values], [np.arange(n)], level=0.5))
@@ -281,21 +267,6 @@ def test_a_quantile_over_pairs_varies_with_its_targets():
 
 
 # ─ infinite values ────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("values", "level", "expected"),
-    [
-        ([1, 2, np.inf], 0.5, 2),
-        ([1, np.inf, np.inf], 0.5, np.inf),
-        ([1, 2, np.inf, np.inf], 0.5, np.inf),
-        ([1, 2, 3, np.inf], 1 / 3, 2),
-        ([np.inf], 0.5, np.inf),
-        ([1, 2, 3, 4], 0.3, 1.9),
-    ],
-)
-def test_a_quantile_beside_an_infinite_value_is_infinite(values, level, expected):
-    assert quantile(np.array(values, dtype=float), level) == pytest.approx(expected)
 
 
 def test_replicates_of_a_median_reach_infinity_where_failures_may_be_half():

@@ -5,6 +5,7 @@ import torch
 from measure_toys import MEASURES, N, inputs, score
 from shown import shown
 
+from invspec.ops.types import REALS
 from invspec.perform.score import Absent
 from invspec.perform.selection import worst
 from invspec.registry.methods import resolve
@@ -24,6 +25,27 @@ def test_every_row_lies_within_its_interval(name):
     for row in rows:
         assert row.low <= row.value <= row.high
         assert row.n >= 1
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_number_is_within_the_range_that_its_measure_declares(name):
+    scored = score(name)
+    measure, *_ = inputs(name)
+    for row, number in zip(scored.rows, shown(scored), strict=True):
+        least, most = measure.range_of(str(row.where.get("quantity", "")))
+        assert least <= number.value <= most
+        if row.outcomes is not None and row.outcomes.range != REALS:
+            assert row.outcomes.range == (least, most)
+
+
+def test_only_measures_of_signed_quantities_declare_no_range():
+    assert {name for name in MEASURES if inputs(name)[0].range_of() == REALS} == {
+        "null_step_exactness",
+        "nuisance_information",
+        "nuisance_information_spheres",
+        "path_validity",
+        "theorem1",
+    }
 
 
 @pytest.mark.parametrize("name", MEASURES)

@@ -11,6 +11,7 @@ from invspec.report import captions, contents, export, latex, text
 from invspec.report.pages import render
 
 ACCURACY = "{measure: accuracy, at: {model: linear, rotations.max_degrees: 0}}"
+ROBUSTNESS = "{measure: robustness, at: {model: linear, rotations.max_degrees: 0, pgd.eps: 0}}"
 MORE = f"""
   - says: this cannot be tested
     given: {{says: nets are accurate, value: {ACCURACY}, expect: {{value: {{above: 0.95}}}}}}
@@ -31,6 +32,10 @@ MORE = f"""
       - {{says: high, expect: {{value: {{above: 0.8}}}}}}
       - {{says: middle, expect: {{value: {{above: 0.7, below: 0.8}}}}}}
       - {{says: low, expect: {{value: {{below: 0.6}}}}}}
+  - says: two of two
+    one_of:
+      - {{says: both, value: {ACCURACY}, expect: {{value: {{above: 0.6}}}}}}
+      - {{says: hold, value: {ROBUSTNESS}, expect: {{value: {{above: 0.1}}}}}}
   - says: every step
     trend: {{measure: robustness, along: pgd.eps, at: {{model: linear, rotations.max_degrees: 0}}}}
     expect: {{falling: {{every_step: true}}}}
@@ -49,7 +54,7 @@ def test_untestable_claims_are_tallied_apart(report):
     assert [(outcome, count) for outcome, count, _ in tally] == [
         ("holds", 3),
         ("fails", 1),
-        ("undecided", 1),
+        ("undecided", 2),
         ("not testable", 2),
         ("missing", 1),
     ]
@@ -62,7 +67,15 @@ def test_the_reason_names_the_premise_or_the_alternative(report):
     assert reasons[4] == "the premise is undecided: accuracy above 0.8 (0.800, 0.711 to 0.867)"
     assert reasons[5] == "it is: high (first)"
     assert reasons[6] == "high: undecided; middle: undecided; low: fails"
-    assert reasons[7] == ""
+    assert reasons[8] == ""
+
+
+def test_alternatives_that_hold_together_do_not_exclude_each_other(report):
+    verdict = report[0].verdicts[7]
+    assert verdict.outcome == "undecided"
+    assert captions.reason(verdict) == (
+        "2 alternatives hold, so they do not exclude each other (both: holds; hold: holds)"
+    )
 
 
 def test_every_format_shows_reasons_and_statistics(report):
@@ -81,4 +94,4 @@ def test_json_has_the_verdicts_on_premises_and_alternatives(report):
     assert claims[3]["outcome"] == "not testable"
     assert claims[3]["premises"][0]["outcome"] == "fails"
     assert [one["outcome"] for one in claims[5]["alternatives"]] == ["holds", "fails"]
-    assert claims[7]["statistic"] == "greatest_step"
+    assert claims[8]["statistic"] == "greatest_step"

@@ -75,3 +75,42 @@ def test_the_sweeps_of_all_entries_together_are_bounded() -> None:
         SpecError, match=r"attacks\.more: expected at most 10,000 methods, found 10,002 up to here"
     ):
         resolved(attacks=attacks)  # 3 + 99 * 100 + 99
+
+
+def refused(fields: dict[str, object], part: str = "attacks", label: str = "pgd") -> list[str]:
+    """What is wrong with an entry of swept fields, without hints."""
+    with pytest.raises(SpecError) as caught:
+        resolved(**{part: {label: fields}})
+    return [f"{problem.where}: {problem.message}" for problem in caught.value.problems]
+
+
+def test_a_mistake_at_a_swept_value_is_located_there() -> None:
+    (wrong,) = refused({"eps": {"sweep": [0.1, -2, 0.3]}})
+    assert "attacks.pgd.eps.sweep.1: " in wrong
+    assert "where" not in wrong.partition("sweep.1: ")[2]
+
+
+def test_mistakes_at_all_swept_values_are_reported() -> None:
+    assert len(refused({"eps": {"sweep": [-1, 0.1, -2]}})) == 2
+
+
+def test_a_mistake_between_fields_says_at_which_swept_value_it_occurs() -> None:
+    (wrong,) = refused({"use": "pgd_conf", "start": "zero", "restarts": {"sweep": [1, 2]}})
+    assert wrong.endswith("(where restarts is 2)")
+
+
+def test_of_several_sweeps_those_that_decide_are_named() -> None:
+    swept = {"start": {"sweep": ["random", "zero"]}, "restarts": {"sweep": [1, 2]}}
+    (wrong,) = refused({"use": "pgd_conf", "steps": {"sweep": [3, 4]}, **swept})
+    assert wrong.endswith("(where start is zero and restarts is 2)")
+
+
+def test_a_mistake_at_all_values_names_none() -> None:
+    (wrong,) = refused({"eps": {"sweep": [0.1, 0.2]}, "steps": 0})
+    assert "attacks.pgd.steps: " in wrong
+    assert "where" not in wrong
+
+
+def test_of_very_many_mistakes_the_first_are_reported() -> None:
+    eps = {"sweep": [-1 - number for number in range(99)]}
+    assert len(refused({"eps": eps, "steps": {"sweep": list(range(1, 101))}})) == 51

@@ -9,7 +9,9 @@ from invspec.errors import SpecError
 from invspec.plan import coordinates, picks
 from invspec.plan.cells import Plan
 from invspec.plan.picks import Cells, Point, Profile, Wanted
+from invspec.plan.validation import ranges
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
+from invspec.spec.claims import Statement
 from invspec.spec.document import Steps
 from invspec.spec.schema import Scalar
 from invspec.spec.trees import Leaf, Node
@@ -24,17 +26,23 @@ def problems(planned: Plan) -> Iterator[SpecError]:
         yield from _distinct(
             problem
             for statement in picks.statements(planned.spec, number)
-            for problem in _planned_problems(planned, statement.node, cells)
+            for problem in _planned_problems(planned, statement, cells)
         )
 
 
-def _planned_problems(planned: Plan, node: Node, cells: Mapping[str, Cells]) -> Iterable[SpecError]:
+def _planned_problems(
+    planned: Plan, statement: Statement, cells: Mapping[str, Cells]
+) -> Iterable[SpecError]:
+    node = statement.node
     unknown = [
         problem
         for leaf in node.leaves
         for problem in measure_problems(planned, leaf.measure, (*leaf.path, "measure"))
     ]
-    return _distinct(unknown) or node_problems(node, cells, is_computed=False)
+    if wrong := _distinct(unknown) or node_problems(node, cells, is_computed=False):
+        return wrong
+    outside = ranges.problem(planned.spec, statement)
+    return [] if outside is None else [outside]
 
 
 def node_problems(

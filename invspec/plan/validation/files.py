@@ -18,10 +18,11 @@ def problems(spec: Spec, *parts: str) -> Iterator[SpecError]:
     """Missing files of the methods in some parts of a spec."""
     for part in parts:
         for label, entry in spec.entries[part].items():
-            try:
-                plain(tuple(variant.method for variant in entry.variants))
-            except InvspecError as problem:
-                yield SpecError(problem.message, hint=problem.hint, path=(part, label))
+            for variant in entry.variants:
+                try:
+                    plain(variant.method)
+                except InvspecError as problem:
+                    yield SpecError(problem.message, hint=problem.hint, path=(part, label))
 
 
 def weight_problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[SpecError]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from invspec.errors import SpecError
 from invspec.kinds import Attack, Dataset, Method, Model
 from invspec.plan import alignment
+from invspec.plan.cells import words
 from invspec.plan.products import measures_of, takes_sweep, variants_of
 from invspec.plan.validation.sketches import sketched
-from invspec.spec.resolved import Spec
+from invspec.spec.resolved import Spec, Variant
 from invspec.spec.schema import Net, TrainLine
 
 
@@ -34,15 +36,13 @@ def _line_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
         variants_of(spec, "dataset", line.dataset), variants_of(spec, "model", line.model)
     )
     for (where, dataset), (named, model) in pairs:
-        label = str(named["model"])
+        label, data = str(named["model"]), str(where["dataset"])
         try:
-            net = sketched(dataset, model, f"{label} on {where['dataset']}")
+            net = sketched(dataset, model, f"{words(named, label)} on {words(where, data)}")
         except SpecError as problem:
             yield problem
             continue
-        for user, method in _users(spec, line):
-            yield from _mismatch(method, user, net, label)
-            yield from _too_few_classes(method, user, dataset, str(where["dataset"]))
+        yield from _misfits(_users(spec, line), net, label, dataset, data)
 
 
 def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
@@ -98,14 +98,14 @@ def _source_problems(spec: Spec) -> Iterator[SpecError]:
         entry = spec.entries["attacks"][label]
         if entry.source is None:
             continue
-        attacks = [(f"attack {label}", variant.method) for variant in entry.variants]
+        attacks = [User("attack", label, variant) for variant in entry.variants]
         for problem in _net_problems(spec, entry.source, datasets, attacks):
             message = f"the source of attack {label}: {problem.message}"
             yield SpecError(message, hint=problem.hint, path=("attacks", label, "from"))
 
 
 def _net_problems(
-    spec: Spec, net: Net, datasets: Iterable[str], users: Iterable[tuple[str, Method]]
+    spec: Spec, net: Net, datasets: Iterable[str], users: Iterable[User]
 ) -> Iterator[SpecError]:
     """What is wrong with a net that a spec names, on each of these data sets."""
     for label in datasets:
@@ -114,26 +114,54 @@ def _net_problems(
 
 
 def _net_mismatches(
-    spec: Spec, net: Net, dataset: Dataset, label: str, users: Iterable[tuple[str, Method]]
+    spec: Spec, net: Net, dataset: Dataset, label: str, users: Iterable[User]
 ) -> Iterator[SpecError]:
     model = cast(Model, spec.entries["models"][net.model].variants[0].method)
-    defence = spec.entries["defences"][net.defence].variants[0].method
+    defence = spec.entries["defences"][net.defence].variants[0]
     try:
         sketch = sketched(dataset, model, f"{net.model} on {label}")
     except SpecError as problem:
         yield problem
         return
-    if _wants_target(defence):
+    if _wants_target(defence.method):
         yield _no_target(net.defence)
-    for user, method in (*_trainers(net.defence, defence), *users):
-        yield from _mismatch(method, user, sketch, net.model)
-        yield from _too_few_classes(method, user, dataset, label)
+    trainers = _trainers(net.defence, defence)
+    yield from _misfits((*trainers, *users), sketch, net.model, dataset, label)
 
 
-def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
-    """Every method that uses the models of a line, with its name in messages."""
-    for where, defence in variants_of(spec, "defence", line.defence):
-        yield from _trainers(str(where["defence"]), defence)
+# ─ what uses a net ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class User:
+    """A method that uses a net: a value of the sweep of an entry, or an attack inside of it."""
+
+    noun: str
+    label: str
+    variant: Variant
+    inner: Method | None = None
+
+    @property
+    def method(self) -> Method:
+        """The method itself."""
+        return self.inner or self.variant.method
+
+    @property
+    def name(self) -> str:
+        """Its name in messages about all values of a sweep: attack pgd."""
+        return f"{self.noun} {self.label}"
+
+    @property
+    def full_name(self) -> str:
+        """Its name in messages about some of them: attack pgd eps 0.1."""
+        return f"{self.noun} {words(self.variant.coords, self.label)}"
+
+
+def _users(spec: Spec, line: TrainLine) -> Iterator[User]:
+    """Every method that uses the models of a line."""
+    for label in line.defence:
+        for variant in spec.entries["defences"][label].variants:
+            yield from _trainers(label, variant)
     names = measures_of(spec, line)
     read = (label for name in names for label in spec.entries["measures"][name].of)
     # a transfer attack uses the model of its source alone
@@ -141,14 +169,35 @@ def _users(spec: Spec, line: TrainLine) -> Iterator[tuple[str, Method]]:
     for part, noun, labels in (("attacks", "attack", attacks), ("measures", "measure", names)):
         for label in dict.fromkeys(labels):
             for variant in spec.entries[part][label].variants:
-                yield f"{noun} {label}", variant.method
+                yield User(noun, label, variant)
 
 
-def _trainers(label: str, defence: Method) -> Iterator[tuple[str, Method]]:
-    """A defence and its attacks, with their names in messages."""
-    yield f"defence {label}", defence
-    for attack in _attacks_in(defence):
-        yield f"attack of defence {label}", attack
+def _trainers(label: str, variant: Variant) -> Iterator[User]:
+    """A defence and its attacks."""
+    yield User("defence", label, variant)
+    for attack in _attacks_in(variant.method):
+        yield User("attack of defence", label, variant, attack)
+
+
+def _misfits(
+    users: Iterable[User], net: Any, model: str, dataset: Dataset, data: str
+) -> Iterator[SpecError]:
+    """Users that do not fit a model or its data; those of a sweep are named if others fit."""
+    alike: dict[str, list[User]] = {}
+    for user in users:
+        alike.setdefault(user.name, []).append(user)
+    for members in alike.values():
+        wrong = [user for user in members if any(_problems(user, "", net, model, dataset, data))]
+        for user in wrong:
+            name = user.name if len(wrong) == len(members) else user.full_name
+            yield from _problems(user, name, net, model, dataset, data)
+
+
+def _problems(
+    user: User, name: str, net: Any, model: str, dataset: Dataset, data: str
+) -> Iterator[SpecError]:
+    yield from _mismatch(user.method, name, net, model)
+    yield from _too_few_classes(user.method, name, dataset, data)
 
 
 def _attacks_in(defence: Method) -> Iterator[Attack]:
