@@ -42,8 +42,8 @@ class Alive(Check):
         if len(predicted) == 1:
             reason = f"it predicts class {int(predicted)} for all {measured.n} images"
         elif measured.high < threshold:
-            share = f"{measured.value:.0%} of {measured.n} images"
-            reason = f"it classifies {share} correctly, and chance is {chance:.0%}"
+            share = f"{100 * measured.value:.0f} % of {measured.n} images"
+            reason = f"it classifies {share} correctly, and chance is {100 * chance:.0f} %"
         else:
             return Finding("passes", measured, threshold)
         hint = "train longer, or with another learning rate; attacks cannot make such a net worse"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
 from invspec.errors import SpecError, suggest
@@ -121,9 +122,18 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that an author can write; fields outside the JSON Schema are not among them."""
+    return [
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if not any(isinstance(item, SkipJsonSchema) for item in field.metadata)  # pyright: ignore[reportArgumentType]  # a class when it runs
+    ]
+
+
 def _unknown(word: str, owner: type[BaseModel]) -> SpecError:
     """The error for a key that its owner, a method or a part of a spec, does not have."""
-    known = [field.alias or name for name, field in owner.model_fields.items()]
+    known = keys_of(owner)
     if not issubclass(owner, Method):
         return SpecError(f"unknown key {word!r}", hint=suggest(word, known), path=(word,))
     hint = owner.replaced.get(word) or suggest(word, known, f"{owner.__name__} takes")

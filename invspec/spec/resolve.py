@@ -69,7 +69,7 @@ def _resolve(source: Document) -> Spec:
 
 def _validated(values: Any) -> Written:
     if not isinstance(values, dict):
-        hint = f"keys: {', '.join(Written.model_fields)}"
+        hint = f"keys: {', '.join(messages.keys_of(Written))}"
         message = f"expected the keys of a spec, found {messages.shown(values)}"
         raise SpecError(message, hint=hint)
     keys = cast(dict[str, Any], values)

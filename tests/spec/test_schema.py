@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 from spec_toys import BASE
 
+from invspec.errors import SpecError
 from invspec.kinds import Sample
+from invspec.spec import document, resolve
 from invspec.spec.schema import Entry, Oracle, Source, Written
 
 
@@ -67,6 +69,12 @@ def test_seeds_may_be_declared_as_paired(seeds: list[int]) -> None:
 def test_paired_seeds_are_a_list_of_distinct_seeds_and_nothing_else(seeds: object) -> None:
     with pytest.raises(ValidationError, match="seeds"):
         written(seeds=seeds)
+
+
+def test_hints_name_only_keys_that_an_author_can_write() -> None:
+    with pytest.raises(SpecError) as wrong:
+        resolve.resolve(document.parse("[1]", "spec.yaml"))
+    assert wrong.value.hint.endswith("report, scales")
 
 
 def test_seeds_paired_is_no_key_of_a_spec() -> None:
