@@ -163,9 +163,10 @@ def _model(task: Score, images: Split, runtime: Runtime) -> Generator[nn.Module]
 
 
 def _require_numbers(row: Row, measure: str) -> None:
-    """A row's numbers must be numbers, and its outcomes within a range that has two ends.
+    """A row's numbers must be numbers, and their mean within a range that has two ends.
 
-    A range with one end clips the mean, as that of a bound on information, and not the outcomes.
+    Single outcomes may leave it: those of a weighted mean are contributions to it. A range with one
+    end clips the mean, as that of a bound on information.
     """
     if row.interval is not None:
         low, value, high = row.interval.low, row.interval.value, row.interval.high
@@ -175,13 +176,12 @@ def _require_numbers(row: Row, measure: str) -> None:
                 "number within its interval"
             )
     if row.outcomes is not None and len(row.outcomes):
-        least, most = torch.aminmax(row.outcomes.values.double())
+        average = float(row.outcomes.values.double().mean())
         low, high = row.outcomes.range
         if not (math.isfinite(low) and math.isfinite(high)):
             low, high = -math.inf, math.inf
-        if not low - ROUNDING <= least <= most <= high + ROUNDING:
+        if not low - ROUNDING <= average <= high + ROUNDING:
             raise InvspecError(
-                f"{measure} returned outcomes from {least:g} to {most:g}, expected {low:g} to "
-                f"{high:g}",
+                f"{measure} returned outcomes of mean {average:g}, expected {low:g} to {high:g}",
                 hint="a NaN is most likely a division by 0: leave such examples out",
             )

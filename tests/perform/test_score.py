@@ -78,6 +78,9 @@ class Mine(Measure):
                 return Scored([Row(Outcomes(torch.full((len(index),), torch.nan), index))])
             case "range":
                 return Scored([mean(torch.full((len(index),), 3.0), index, within=(0.0, 1.0))])
+            case "weighted":
+                values = torch.linspace(-0.2, 1.2, len(index))
+                return Scored([mean(values, index, within=(0.0, 1.0))])
             case "clipped":
                 bits = torch.linspace(-0.5, 0.25, len(index))
                 return Scored([mean(bits, index, within=(0.0, math.inf))])
@@ -104,8 +107,8 @@ def scored(way: str) -> tuple[Row, ...]:
 @pytest.mark.parametrize(
     ("way", "message"),
     [
-        ("nan", r"Mine \(way nan\) returned outcomes from nan to nan"),
-        ("range", r"Mine \(way range\) returned outcomes from 3 to 3, expected 0 to 1"),
+        ("nan", r"Mine \(way nan\) returned outcomes of mean nan"),
+        ("range", r"Mine \(way range\) returned outcomes of mean 3, expected 0 to 1"),
         ("interval", r"returned 0.5 with the interval \[0.6, 0.7\]"),
         ("unknown", r"returned nan with the interval \[0, 1\]"),
         ("mode", r"Mine \(way mode\) changed the net that it was given: mode of "),
@@ -115,6 +118,13 @@ def scored(way: str) -> tuple[Row, ...]:
 def test_a_measure_that_breaks_a_promise_is_refused(way: str, message: str) -> None:
     with pytest.raises(InvspecError, match=message):
         scored(way)
+
+
+def test_single_outcomes_may_leave_the_range_of_their_mean() -> None:
+    """As the contributions to a weighted mean do."""
+    (row,) = scored("weighted")
+    assert row.outcomes is not None
+    assert row.outcomes.values.max() > 1
 
 
 def test_single_outcomes_may_be_below_a_range_that_clips_their_mean() -> None:
