@@ -23,6 +23,7 @@ from rich.console import Console
 
 from invspec.analysis.forecast import forecast
 from invspec.analysis.snapshot import Snapshot
+from invspec.data import Finding, Interval
 from invspec.execution import disk
 from invspec.execution.store import Store
 from invspec.execution.survey import Survey
@@ -33,7 +34,7 @@ from invspec.report import contents, export, text
 from invspec.report.pages import render
 from invspec.scoring.rows import share
 from invspec.spec import document, resolve
-from invspec.tasks import Perturb, Task, Train
+from invspec.tasks import Examine, Perturb, Task, Train
 
 EXAMPLES = 10
 
@@ -77,6 +78,8 @@ def artifact(task: Task, number: int) -> Artifact:
         case Perturb():
             passes = {name: torch.full((EXAMPLES,), 2) for name in ("forwards", "backwards")}
             return Artifact({"index": torch.arange(EXAMPLES), **passes})
+        case Examine():
+            return Artifact(finding=Finding("passes", Interval(0.0, 0.0, 0.1, EXAMPLES), 0.5))
         case _:
             index = torch.arange(EXAMPLES)
             return Artifact({}, (share(index < number % (EXAMPLES + 1), index),))

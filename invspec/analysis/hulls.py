@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -98,14 +99,21 @@ def _moved(estimator: Estimator, shifts: Moved) -> Estimator:
 
 
 def _shifted(own: Estimate, shift: float, within: Ends) -> Estimate:
-    """A number that is shifted as far as its range allows, with its replicates and interval."""
+    """A number that is shifted as far as its range allows, with its replicates and interval.
+
+    An infinite distance that may be finite may be anything down to the end of its range.
+    """
+
+    def moved(values: Any) -> Any:
+        if np.isinf(shift):
+            return np.full_like(values, within[0] if shift < 0 else within[1], dtype=float)
+        return np.clip(values + shift, *within)
+
     low, high = own.interval()
     return Estimate(
-        float(np.clip(own.point + shift, *within)),
-        np.clip(own.replicates + shift, *within),
-        None if own.fixed is None else np.clip(own.fixed + shift, *within),
+        float(moved(own.point)),
+        moved(own.replicates),
+        None if own.fixed is None else moved(own.fixed),
         own.df,
-        (float(np.clip(low + shift, *within)), float(np.clip(high + shift, *within)))
-        if own.ends
-        else None,
+        (float(moved(low)), float(moved(high))) if own.ends else None,
     )

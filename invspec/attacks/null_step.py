@@ -67,6 +67,10 @@ class NullStep(Attack):
     )
 
     @property
+    def leaves_bounds(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return not self.clamp
+
+    @property
     def accepts(self) -> type | None:
         return TwoLayer
 

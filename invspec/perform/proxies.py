@@ -144,7 +144,7 @@ def _probed(task: Train, images: Split, runtime: Runtime) -> tuple[Padded, Flaw 
     """The deployed net of a task and its flaw; it is judged by the first few images, once."""
     net = deployed(task, runtime)
     if net.findings is None:
-        (batch,) = images.head(BLOCK).batches(BLOCK)
+        (batch,) = images.head(BLOCK).to(runtime.device).batches(BLOCK)
         net.findings = soundness.examine(net, batch.x) if len(batch) else soundness.Findings()
     return net, net.findings.flaw
 

@@ -93,10 +93,19 @@ class Runs:
 
 def wait_for_change(root: Path, run: subprocess.Popen[str]) -> None:
     """Wait until a run has written a file or has ended."""
-    before = set(root.rglob("*"))
+    before = paths_below(root)
     end = time.monotonic() + 120
-    while time.monotonic() < end and run.poll() is None and set(root.rglob("*")) == before:
+    while time.monotonic() < end and run.poll() is None and paths_below(root) == before:
         time.sleep(0.02)
+
+
+def paths_below(root: Path) -> set[str]:
+    """All paths below a folder; those that vanish meanwhile are left out."""
+    return {
+        str(Path(folder, name))
+        for folder, folders, files in os.walk(root)
+        for name in (*folders, *files)
+    }
 
 
 def rows(store: Path) -> dict[str, bytes]:
