@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -14,9 +15,9 @@ from invspec.ops.types import Shape
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's weights; the CPU if it has none."""
-    weight = next(model.parameters(), None)
-    return torch.device("cpu") if weight is None else weight.device
+    """The device of the model's weights, or else of its buffers; the CPU if it has neither."""
+    tensor = next(itertools.chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 @torch.no_grad()

@@ -168,6 +168,11 @@ def test_clamp_only_clamps_pixels() -> None:
     assert torch.equal(free.clamp(0, 1), clamped)
 
 
+def test_only_a_clamped_step_stays_within_the_bounds() -> None:
+    assert NullStep(clamp=False).leaves_bounds
+    assert not NullStep(clamp=True).leaves_bounds
+
+
 def test_it_runs_no_model_and_computes_in_float64_for_float32_images() -> None:
     batch, attack = pairs(torch.float32), NullStep()
     result = attack.perturb(trained(), batch, PerExample("task", batch.index))

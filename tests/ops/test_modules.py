@@ -14,6 +14,10 @@ def test_a_module_without_weights_is_on_the_cpu() -> None:
     assert device_of(nn.Linear(2, 1, device="meta")) == torch.device("meta")
 
 
+def test_a_module_without_weights_is_where_its_buffers_are() -> None:
+    assert device_of(nn.BatchNorm1d(2, affine=False, device="meta")) == torch.device("meta")
+
+
 def test_a_module_without_weights_is_on_the_cpu_whatever_the_default_device() -> None:
     with torch.device("meta"):
         assert device_of(nn.Flatten()).type == "cpu"
