@@ -42,14 +42,14 @@ def show(planned: Plan, store: Store) -> None:
         console.print(f"checks took {cost}", markup=False)
 
 
-def _lines(found: Health) -> Iterator[Text]:
+def _lines(state: Health) -> Iterator[Text]:
     """A line for each net, or attack on it, and below it one for each of its checks."""
     from invspec.plan.cells import subject
 
-    rows = [_cells(record) for record in found.records]
+    rows = [_cells(record) for record in state.records]
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     above = ""
-    for record, cells in zip(found.records, rows, strict=True):
+    for record, cells in zip(state.records, rows, strict=True):
         if not above:
             yield _line(HEADINGS, widths)
         about = subject(record.examination, found.names_datasets)
@@ -77,13 +77,13 @@ def _cells(record: Record) -> tuple[str, ...]:
     check, finding = record.examination.check, record.finding
     if finding is None or not finding.measured.n:
         return (check, record.status, *("" for _ in HEADINGS[2:]))
-    found = finding.measured
+    number = finding.measured
     return (
         check,
         record.status,
-        measured(found.value),
-        interval(found.low, found.high),
+        measured(number.value),
+        interval(number.low, number.high),
         short(finding.threshold, digits=3),
-        f"{found.n:,}",
+        f"{number.n:,}",
         f"{record.seconds or 0.0:.1f}",
     )
