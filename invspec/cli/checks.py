@@ -52,7 +52,7 @@ def _lines(state: Health) -> Iterator[Text]:
     for record, cells in zip(state.records, rows, strict=True):
         if not above:
             yield _line(HEADINGS, widths)
-        about = subject(record.examination, found.names_datasets)
+        about = subject(record.examination, state.names_datasets)
         if about != above:
             yield Text(about, style="bold")
         above = about
