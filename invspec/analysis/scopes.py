@@ -53,14 +53,14 @@ def across_nets(node: Node, sides: Sequence[Profile[Group]]) -> list[Group]:
     """
     if node.word in _ORDERED and any(map(_changes_net, sides, _consumed(node))):
         return [group for side in sides for group in side.values()]
-    found: list[Group] = []
+    groups: list[Group] = []
     start = 0
     for part in node.parts:
         stop = start + (len(part.leaves) if isinstance(part, Node) else isinstance(part, Leaf))
         if isinstance(part, Node):
-            found += across_nets(part, sides[start:stop])
+            groups += across_nets(part, sides[start:stop])
         start = stop
-    return found
+    return groups
 
 
 def _consumed(node: Node) -> list[set[str]]:
