@@ -67,10 +67,14 @@ def listed(numbers: range, scale: float = 1) -> str:
     return "[" + ", ".join(str(number * scale) for number in numbers) + "]"
 
 
+# seeds_paired has no key of its own: `seeds: {paired: [...]}` sets it
+SPEC_KEYS = [name for name in Written.model_fields if name != "seeds_paired"]
+
+
 def filled(message: str) -> str:
     """A message with the registry's words for {attacks} and the like; more than 24 are omitted."""
     words = {f"{kind}s": list(names(kind)) for kind in KINDS}
-    words |= {"papers": sorted(papers()), "keys": sorted(Written.model_fields)}
+    words |= {"papers": sorted(papers()), "keys": sorted(SPEC_KEYS)}
     for method in (resolve("attack", "pgd"), resolve("dataset", "fake")):
         words[method.__name__] = sorted(
             field.alias or name for name, field in method.model_fields.items()
@@ -85,7 +89,7 @@ def filled(message: str) -> str:
 
 LABEL = "expected a label (a letter, then at most 63 letters, digits, - and _), found"
 NUMBER = "expected a number or a fraction like 8/255"
-SPEC = f"hint: keys: {', '.join(Written.model_fields)}"
+SPEC = f"hint: keys: {', '.join(SPEC_KEYS)}"
 PLAIN = "hint: a spec holds text, numbers, lists and keys"
 STATISTIC = "expected rising, falling, or one statistic, like {{value: {{above: 0.5}}}}"
 
