@@ -67,9 +67,10 @@ class Saved:
 
     @property
     def tally(self) -> str:
-        """The verdicts on its claims, counted: 3 holds, 1 fails for these nets."""
+        """The verdicts on its claims, counted: 3 hold, 1 fails for these nets."""
         counts = Counter(claim["verdict"] for claim in self.body["claims"])
-        return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
+        words = (f"{count} {_verdict(verdict, count)}" for verdict, count in counts.items())
+        return ", ".join(words) or "none"
 
 
 def read(path: Path) -> Saved:
@@ -153,7 +154,7 @@ def _made(report: Saved) -> str:
             f"{name} {', '.join(values)}"
             for name, values in {**facts["versions"], **facts["surroundings"]}.items()
         ),
-        f"all numbers: `data/{report.file}`",
+        f"all numbers: `{report.file}`",
     ]
     return "\n".join(f"- {line}" for line in lines if line)
 
@@ -228,6 +229,13 @@ def _cell(cell: Record, names: Sequence[str]) -> list[str]:
     difference = f"{measured(cell['difference'])} ({interval(*ends)})"
     agrees = {True: "yes", False: "no", None: ""}[cell["agrees"]]
     return [*labels, measured(cell["ours_value"]), paper, difference, agrees]
+
+
+def _verdict(words: str, count: int) -> str:
+    """A verdict on so many claims: hold for these nets."""
+    first, *others = words.split(" ")
+    plural = {"holds": "hold", "fails": "fail"}
+    return " ".join([plural.get(first, first) if count > 1 else first, *others])
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

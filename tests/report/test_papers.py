@@ -55,7 +55,7 @@ def test_a_page_has_a_line_for_each_claim_with_the_papers_number(body) -> None:
 def test_a_page_says_how_its_numbers_were_made(body) -> None:
     body["provenance"]["versions"] = {"commit": ["abc (edited)"]}
     page = papers.page(papers.Saved("a.json", body))
-    for words in (f"`{body['provenance']['command']}`", "commit abc (edited)", "data/a.json"):
+    for words in (f"`{body['provenance']['command']}`", "commit abc (edited)", "`a.json`"):
         assert words in page
     assert "Health: not checked (checks: none)" in page
 
@@ -118,6 +118,14 @@ def test_reports_of_one_paper_share_a_page_and_the_index_counts_their_verdicts(b
     assert [line[2] for line in lines] == ["laptop", "as printed", "as printed"]
     verdicts = [claim["verdict"] for claim in body["claims"]]
     assert {line[3] for line in lines} == {f"1 {verdicts[0]}, 1 {verdicts[1]}"}
+
+
+def test_verdicts_are_counted_in_words(body) -> None:
+    verdicts = ["holds for these nets", "holds", "holds for these nets", "fails", "not testable"]
+    claims = [{**body["claims"][0], "verdict": verdict} for verdict in verdicts]
+    saved = papers.Saved("a.json", {**body, "claims": claims})
+    assert saved.tally == "2 hold for these nets, 1 holds, 1 fails, 1 not testable"
+    assert papers.Saved("a.json", {**body, "claims": []}).tally == "none"
 
 
 @pytest.mark.parametrize("lacks", ["title", "published", "health"])
