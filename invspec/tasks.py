@@ -71,8 +71,8 @@ class Train(_HashedOnce):
     __hash__ = _HashedOnce.__hash__
 
     def __post_init__(self) -> None:
-        is_generator = self.model.makes == "images"
-        assert is_generator == (self.against is not None), "generators are trained against a net"
+        is_classifier = self.model.makes == "logits"
+        assert is_classifier or self.against is not None, "a generator is trained against a net"
         if isinstance(self.defence, HasPrecision):
             assert self.defence.precision != "auto", "a plan chooses the precision of a training"
 

@@ -83,4 +83,6 @@ class Generated(Attack):
 def between(x: Tensor, other: Tensor, share: Tensor) -> Tensor:
     """The images (B, C, H, W) at a share (B,) of the way from x to other, with the ends exact."""
     weight = per_example(share, x)
-    return torch.where(weight == 1, other, x + weight * (other - x))
+    inside = torch.where(weight == 1, other, x + weight * (other - x))
+    # also where other is not finite
+    return torch.where(weight == 0, x, inside)

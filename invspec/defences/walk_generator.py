@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Literal, Self
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, Curves, Journal, Split
 from invspec.kinds import Confidence, GeneratorTraining, Number
+from invspec.ops.clamp import clamped
 from invspec.ops.draws import Stream
 from invspec.ops.losses import total_variation
 from invspec.perceptual.distances import Distance, distance, weights_read, with_offline_distance
@@ -83,29 +83,24 @@ class WalkGenerator(Recipe, GeneratorTraining):
         rng: Stream,
         journal: Journal,
     ) -> Curves:
-        prepare = partial(self._prepare, classifier)
-        return fit(
-            generator,
-            data,
-            rng,
-            journal,
-            self,
-            prepare=prepare,
-            loss=partial(self.loss, classifier),
-        )
+        def prepare(net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
+            return self.prepare(classifier, batch, rng)
 
-    def _prepare(
-        self, classifier: nn.Module, net: nn.Module, batch: Batch, progress: float, rng: Stream
-    ) -> Batch:
+        def loss(net: nn.Module, batch: Batch, rng: Stream) -> StepLoss:
+            return self.loss(classifier, net, batch)
+
+        return fit(generator, data, rng, journal, self, prepare=prepare, loss=loss)
+
+    def prepare(self, classifier: nn.Module, batch: Batch, rng: Stream) -> Batch:
         """The augmented batch as pairs, y being what the classifier predicts for the sources."""
         pairs = with_targets(self.augment(batch, rng), rng)
         with torch.no_grad():
             return replace(pairs, y=classifier(pairs.x).argmax(1))
 
-    def loss(self, classifier: nn.Module, net: nn.Module, batch: Batch, rng: Stream) -> StepLoss:
+    def loss(self, classifier: nn.Module, net: nn.Module, batch: Batch) -> StepLoss:
         """The loss on a batch of pairs; a source without a target does not count."""
         x_target = batch.targets
-        made = net(torch.cat([batch.x, x_target], dim=1)).clamp(*batch.bounds)
+        made = clamped(net(torch.cat([batch.x, x_target], dim=1)), batch.bounds)
         with torch.no_grad():
             clean = classifier(batch.x)
         logits = classifier(made)

@@ -125,13 +125,25 @@ def deployed(name: str) -> Toy:
 
 
 def batch_of(n: int) -> Batch:
-    """Images with many pixels at the ends of their range, where attacks most easily leave it."""
+    """Images with many pixels at the ends of their range, where attacks most easily leave it.
+
+    What a generator made of them is on the way to their targets.
+    """
     generator = torch.Generator().manual_seed(1)
     x = (2 * torch.rand(n, *SHAPE, generator=generator) - 0.5).clamp(0, 1)
     y = torch.randint(CLASSES, (n,), generator=generator)
     x_target = torch.rand(n, *SHAPE, generator=generator)
     ends = torch.stack([torch.arange(n), torch.arange(n).flip(0)], dim=1)
-    return Batch(x, y, torch.arange(n), x_target=x_target, y_target=(y + 1) % CLASSES, ends=ends)
+    y_target, generated = (y + 1) % CLASSES, torch.lerp(x, x_target, 0.9)
+    return Batch(
+        x,
+        y,
+        torch.arange(n),
+        x_target=x_target,
+        y_target=y_target,
+        ends=ends,
+        generated=generated,
+    )
 
 
 def attack_of(name: str) -> Attack:
