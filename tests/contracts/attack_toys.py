@@ -33,6 +33,7 @@ class Passes:
 class Toy(nn.Module):
     """A small convolutional net that standardises its input and counts the examples that pass."""
 
+    pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(self) -> None:
@@ -46,12 +47,14 @@ class Toy(nn.Module):
                 nn.Flatten(),
                 nn.Linear(72, CLASSES),
             )
+        self.register_buffer("pixel_mean", torch.tensor([0.5, 0.5]))
         self.register_buffer("pixel_std", torch.tensor([0.25, 0.5]))
         self.passes = Passes()
         self.register_forward_hook(self._count_forward)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers((x - 0.5) / self.pixel_std.view(1, -1, 1, 1))
+        mean, std = (values.view(1, -1, 1, 1) for values in (self.pixel_mean, self.pixel_std))
+        return self.layers((x - mean) / std)
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         self.passes.forwards += len(logits)
