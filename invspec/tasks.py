@@ -82,6 +82,9 @@ class Perturb(_HashedOnce):
 
     source, if given, is the same attack on another net: a transfer attack, whose images are only
     judged here.
+
+    before, if given, transforms all images of the split first, without the net. What it makes of an
+    image counts as the clean image everywhere.
     """
 
     train: Train
@@ -91,6 +94,7 @@ class Perturb(_HashedOnce):
     precision: Precision = "float32"
     after: Perturb | None = None
     source: Perturb | None = None
+    before: Attack | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -257,8 +261,9 @@ def draw_name(task: Task) -> str:
 
     For a training: data set, model and seed, so that models that differ in their defence start from
     the same weights and see images in the same order. For an attack: its class, sample and seed, so
-    that its settings share their noise. For a score: everything that it measures, except the seed.
-    For an examination: the check, and the class of the attack, so that all nets get the same draws.
+    that its settings share their noise, after whatever transform. For a score: everything that it
+    measures, except the seed. For an examination: the check, and the class of the attack, so that
+    all nets get the same draws.
     Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:
@@ -272,7 +277,7 @@ def draw_name(task: Task) -> str:
             attack = outline(task.attack)["class"]
             name = {"attack": attack, "sample": outline(task.sample), "seed": task.train.seed}
         case Score():
-            attacks = [[outline(parts[0].attack), outline(parts[0].sample)] for parts in task.of]
+            attacks = [_outlines(parts[0]) for parts in task.of]
             nets = [
                 [outline(net.dataset), outline(net.model), outline(net.defence)]
                 for net in (task.train, task.oracle)
@@ -283,3 +288,9 @@ def draw_name(task: Task) -> str:
             attack = outline(task.of[0].attack)["class"] if task.of else None
             name = {"check": outline(task.check), "attack": attack}
     return json.dumps({verb(task): _without_none(name)}, sort_keys=True)
+
+
+def _outlines(task: Perturb) -> list[Any]:
+    """The attack, its sample and, if there is one, what transforms its images first."""
+    before = [] if task.before is None else [outline(task.before)]
+    return [outline(task.attack), outline(task.sample), *before]

@@ -28,6 +28,7 @@ _OWNERS = {
     "oracle": "measures",
     "sample": "attacks",
     "from": "attacks",
+    "before": "attacks",
     "independent": "attacks",
     "threads": "defences",
 }

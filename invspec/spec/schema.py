@@ -50,6 +50,7 @@ _OWN_KEYS = (
     "oracle",
     "sample",
     "from",
+    "before",
     "independent",
     "threads",
 )
@@ -80,7 +81,8 @@ class Entry(Section):
     A measure is `of` attacks and may need an `oracle`. Several attacks in place of one mean the
     worst of their results for each example; with `union` these attacks may search different sets.
     With `correct_in_all` only examples count that all nets under the measure classify correctly. An
-    attack has a `sample`; with `from` it makes its images on another net. If it is `independent`,
+    attack has a `sample`; with `from` it makes its images on another net, and with `before` it
+    attacks transformed images. If it is `independent`,
     values of a sweep over the size of its searched set do not share results. A defence may train on
     several `threads`.
     """
@@ -93,6 +95,7 @@ class Entry(Section):
     sample: Sample | None = None
     # `from` is a keyword of Python
     source: Source | None = Field(default=None, alias="from")
+    before: dict[str, Any] | None = None
     independent: Flag | None = None
     threads: Threads | None = None
     fields: dict[str, Any] = Field(default={})
