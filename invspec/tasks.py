@@ -88,6 +88,7 @@ class Perturb(_HashedOnce):
     judged here.
 
     generator, if given, makes an image of each source and target, from which the attack starts.
+
     before, if given, transforms all images of the split first, without the net. What it makes of an
     image counts as the clean image everywhere.
     """

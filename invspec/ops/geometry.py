@@ -127,7 +127,7 @@ def _move(x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, exact: Tensor, fil
 
 
 def _read(x: Tensor, places: Tensor, exists: Tensor) -> Tensor:
-    """Images that read places (B, H, W) of the flattened x, black where nothing exists (B, H, W)."""
+    """Images that read places (B, H, W) of the flattened x, black where there is none."""
     channels = x.shape[1]
     read = x.flatten(2).gather(2, places.flatten(1)[:, None].expand(-1, channels, -1)).view(x.shape)
     return read.where(exists[:, None], 0)
