@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 # Methods of a Bijective model that take images, as the model itself does, and all methods that
@@ -75,4 +77,16 @@ class Bijective(Protocol):
 
     def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
         """The exact inverse of encode: x (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class EndsInMap(Bijective, Protocol):
+    """A bijection that ends in a map of its nuisance (firevnet with nuisance_given_logits: true).
+
+    The map depends on the logits and has an optimum in closed form.
+    """
+
+    def fit_last(self, images: Iterable[Tensor]) -> None:
+        """Fit the map to batches (B, C, H, W) of images by maximum likelihood."""
         ...

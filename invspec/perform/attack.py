@@ -11,13 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import COSTS, Batch, Perturbed, Split, rows_of
-from invspec.errors import InvspecError
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
 from invspec.perform.judge import judge
-from invspec.perform.promises import Subject, require_images, require_perturbed
+from invspec.perform.promises import (
+    Subject,
+    require_equal_forms,
+    require_images,
+    require_perturbed,
+)
 from invspec.perform.proxies import Padded, left_alone, searched, sound
 from invspec.perform.results import checked
 from invspec.perform.room import card_on, fit
@@ -123,14 +127,8 @@ def _transferred(
 
 def _joined(judged: Sequence[Columns], attack: Attack) -> Columns:
     """The columns of all batches. Raises: InvspecError if they have not the same form in each."""
-    for name in {name: None for columns in judged for name in columns}:
-        shapes = {str(tuple(of[name].shape[1:])) if name in of else "none" for of in judged}
-        if len(shapes) > 1:
-            raise InvspecError(
-                f"{name} of {words(attack)} differs from batch to batch: for one image, found "
-                f"{' and '.join(sorted(shapes))}",
-                hint="give paths as many vertices in every batch, by repeating the last one",
-            )
+    forms = [{name: column.shape[1:] for name, column in columns.items()} for columns in judged]
+    require_equal_forms(forms, attack, "batch")
     return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 

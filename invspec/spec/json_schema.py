@@ -49,6 +49,9 @@ def text() -> str:
     }
     for part, kind in PARTS.items():
         schema["properties"][part] = _entries(part, kind, label)
+    # the keys of a spec that extends others may be theirs
+    schema |= {"if": {"required": ["extends"]}, "else": {"required": schema.pop("required")}}
+    schema["patternProperties"] = {"^x-": {}}
     return json.dumps(schema, indent=2)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from invspec.errors import SpecError
 from invspec.kinds import Sample
 from invspec.registry import messages
 from invspec.spec.bounds import Bound, Statistic
@@ -154,6 +155,19 @@ class TrainLine(Section):
     measures: Labels | None = None
 
 
+# the key of the files that a spec extends, which `extend.read` merges
+EXTENDS = "extends"
+
+
+def is_private(key: str) -> bool:
+    """Whether a top-level key is ignored: it begins with x-, and holds anchors for the rest."""
+    return key.startswith("x-")
+
+
+_Files = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Files = Annotated[str, Field(min_length=1)] | _Files
+
+
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
@@ -162,8 +176,13 @@ class Written(Section):
 
     `seeds` is a list, or `{paired: [0, 1]}`: then nets that differ only in their defence, which
     start from the same weights and see the images in the same order, are paired seed by seed.
+    Files that it `extends` are merged with it when it is read. Keys that begin with `x-` are
+    ignored.
     """
 
+    extends: Files | None = Field(
+        default=None, description="files below this one: their keys count where it has none"
+    )
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
@@ -179,6 +198,19 @@ class Written(Section):
     report: tuple[Layout, ...] = ()
     scales: dict[Label, dict[str, Any]] = Field(default={})
     seeds_paired: SkipJsonSchema[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_keys_of_files(cls, values: Any) -> Any:
+        """Drop private keys, and refuse `extends` from an option, which comes too late."""
+        if not isinstance(values, dict):
+            return values
+        keys = cast(dict[str, Any], values)
+        if EXTENDS in keys:
+            message = "files are extended before scales and --set are applied"
+            error = SpecError(message, hint="write it in the spec itself", path=(EXTENDS,))
+            raise messages.NestedError(error)
+        return {key: value for key, value in keys.items() if not is_private(key)}
 
     @model_validator(mode="before")
     @classmethod
