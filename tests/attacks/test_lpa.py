@@ -79,14 +79,13 @@ def test_attacks_fool_and_end_within_the_bound(
     assert wrong(model, x_adv, batch).float().mean() > 0.2
 
 
-@pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
-def test_with_a_target_margin_lpa_goes_on_after_the_first_error(name: Any, bound: float) -> None:
+def test_with_a_target_margin_lpa_goes_on_after_the_first_error() -> None:
     model, batch = net(), halves()
     plain, confident = (
-        attacked(LPA(distance=name, max_distance=bound, target_margin=margin), model, batch).x_adv
+        attacked(LPA(distance="l2", max_distance=0.8, target_margin=margin), model, batch).x_adv
         for margin in (None, 5.0)
     )
-    assert distance(name, model)(confident, batch.x).max() <= bound + 1e-5
+    assert distance("l2", model)(confident, batch.x).max() <= 0.8 + 1e-5
     fooled = wrong(model, plain, batch)
     assert wrong(model, confident, batch)[fooled].all()
     sure, first = (model(x).softmax(1).amax(1)[fooled].mean() for x in (confident, plain))
