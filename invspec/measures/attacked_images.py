@@ -20,7 +20,7 @@ class AttackedImages(CountedMeasure):
     a share of the largest change of any pixel of the example: grey is no change, and the largest
     one is black or white.
 
-    One row for each `image`: for clean and attacked, the mean confidence of the examples shown; for
+    A row for each quantity: for clean and attacked, the mean confidence of the examples shown; for
     change, the mean linf size of the perturbation. They are the first examples, so for rates use
     other measures. Tensors: images (R, 3, C, H, W), captions and
     frames (R, 3).
@@ -31,7 +31,7 @@ class AttackedImages(CountedMeasure):
     count: int = Field(default=5, ge=1, description="number of examples to show, from the first")
 
     def range_of(self, quantity: str = "") -> Range:
-        return MAGNITUDES
+        return SHARES if quantity in ("clean", "attacked") else MAGNITUDES
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -54,9 +54,9 @@ class AttackedImages(CountedMeasure):
         shown = ImageGrid(torch.stack([x, change, x_adv], dim=1), captions, frames)
         return Scored(
             [
-                mean(before, judged.unit, SHARES, image="clean"),
-                mean(largest.flatten(), judged.unit, MAGNITUDES, image="change"),
-                mean(after, judged.unit, SHARES, image="attacked"),
+                mean(before, judged.unit, SHARES, quantity="clean"),
+                mean(largest.flatten(), judged.unit, MAGNITUDES, quantity="change"),
+                mean(after, judged.unit, SHARES, quantity="attacked"),
             ],
             shown.tensors(),
         )
