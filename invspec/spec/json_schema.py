@@ -17,6 +17,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "attacks": {
         "sample": {"$ref": "#/$defs/Sample"},
         "from": {"$ref": "#/$defs/Source"},
+        "generator": {"$ref": "#/$defs/Generator"},
         "independent": {"type": "boolean"},
     },
     "defences": {"threads": TypeAdapter(Threads).json_schema()},
