@@ -142,7 +142,8 @@ class Examples:
 
     tensors holds x_adv (N, C, H, W) and, if the attack returns them, path (N, T, C, H, W) and exact
     (N, C, H, W) float64. They may be read from disk on access; `batches` reads many. settings are
-    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}, and `before`, the identity of what
+    transformed the clean images, if anything did. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
     path_promise is what the attack promises about its paths, if anything. others are x_adv of the
     same attack on other nets, for checks that want them.

@@ -40,7 +40,7 @@ from invspec.perform import dispatch
 from invspec.perform.judge import judge
 from invspec.perform.promises import Subject
 from invspec.perform.proxies import deployed
-from invspec.perform.samples import chosen
+from invspec.perform.samples import clean_images
 from invspec.tasks import Examine, Perturb, Score, Task, Train, key, needs, verb
 
 # A prediction may change where the two largest probabilities are as close.
@@ -133,7 +133,7 @@ class Judge:
     # ─ attacks ─
 
     def _columns(self, task: Perturb) -> Iterator[str]:
-        sample = chosen(task.train.dataset, task.sample).to(self.device)
+        sample = clean_images(task).to(self.device)
         start, stop = task.part
         split = sample.take(torch.arange(start, min(stop, len(sample))))
         stored = self.store.load(task).tensors
