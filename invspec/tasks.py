@@ -57,7 +57,8 @@ class _HashedOnce:
 class Train(_HashedOnce):
     """Fit one model. Artifact: its weights, and curves such as that of its loss.
 
-    threads is the number of CPU threads that share its sums, and so round them.
+    threads is the number of CPU threads that share its sums, and so round them. against is the
+    frozen classifier that a generator is trained against; classifiers have none.
     """
 
     dataset: Dataset
@@ -65,10 +66,13 @@ class Train(_HashedOnce):
     defence: Defence
     seed: int
     threads: int = field(default=1, metadata={"omit_default": True})
+    against: Train | None = None
 
     __hash__ = _HashedOnce.__hash__
 
     def __post_init__(self) -> None:
+        is_classifier = self.model.makes == "logits"
+        assert is_classifier or self.against is not None, "a generator is trained against a net"
         if isinstance(self.defence, HasPrecision):
             assert self.defence.precision != "auto", "a plan chooses the precision of a training"
 
@@ -82,6 +86,11 @@ class Perturb(_HashedOnce):
 
     source, if given, is the same attack on another net: a transfer attack, whose images are only
     judged here.
+
+    generator, if given, makes an image of each source and target, from which the attack starts.
+
+    before, if given, transforms all images of the split first, without the net. What it makes of an
+    image counts as the clean image everywhere.
     """
 
     train: Train
@@ -91,6 +100,8 @@ class Perturb(_HashedOnce):
     precision: Precision = "float32"
     after: Perturb | None = None
     source: Perturb | None = None
+    generator: Train | None = None
+    before: Attack | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -152,10 +163,10 @@ def needs(task: Task) -> tuple[Task, ...]:
     """The tasks whose artifacts this one reads."""
     match task:
         case Train():
-            return ()
+            return () if task.against is None else (task.against,)
         case Perturb():
-            others = (other for other in (task.after, task.source) if other is not None)
-            return (task.train, *others)
+            others = (task.generator, task.after, task.source)
+            return (task.train, *(other for other in others if other is not None))
         case Score():
             oracle = () if task.oracle is None else (task.oracle,)
             attacks = (*task.of, *(task.correct_in or ()))
@@ -256,9 +267,10 @@ def draw_name(task: Task) -> str:
     """The text that seeds the random draws of a task.
 
     For a training: data set, model and seed, so that models that differ in their defence start from
-    the same weights and see images in the same order. For an attack: its class, sample and seed, so
-    that its settings share their noise. For a score: everything that it measures, except the seed.
-    For an examination: the check, and the class of the attack, so that all nets get the same draws.
+    the same weights and see images in the same order, and so do generators that are trained against
+    several classifiers. For an attack: its class, sample and seed, so that its settings share their
+    noise, after whatever transform. For a score: everything that it measures, except the seed. For
+    an examination: the check, and the class of the attack, so that all nets get the same draws.
     Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:
@@ -272,7 +284,7 @@ def draw_name(task: Task) -> str:
             attack = outline(task.attack)["class"]
             name = {"attack": attack, "sample": outline(task.sample), "seed": task.train.seed}
         case Score():
-            attacks = [[outline(parts[0].attack), outline(parts[0].sample)] for parts in task.of]
+            attacks = [_outlines(parts[0]) for parts in task.of]
             nets = [
                 [outline(net.dataset), outline(net.model), outline(net.defence)]
                 for net in (task.train, task.oracle)
@@ -283,3 +295,9 @@ def draw_name(task: Task) -> str:
             attack = outline(task.of[0].attack)["class"] if task.of else None
             name = {"check": outline(task.check), "attack": attack}
     return json.dumps({verb(task): _without_none(name)}, sort_keys=True)
+
+
+def _outlines(task: Perturb) -> list[Any]:
+    """The attack, its sample and, if there is one, what transforms its images first."""
+    before = [] if task.before is None else [outline(task.before)]
+    return [outline(task.attack), outline(task.sample), *before]

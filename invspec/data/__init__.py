@@ -2,8 +2,10 @@
 
 from invspec.data.attacked import (
     COSTS,
+    GENERATOR_OPERATIONS,
     JUDGED,
     PAIRED,
+    WALKED,
     Examples,
     Judged,
     JudgedPairs,
@@ -22,8 +24,10 @@ from invspec.ops.types import Bounds, Range, Shape
 
 __all__ = [
     "COSTS",
+    "GENERATOR_OPERATIONS",
     "JUDGED",
     "PAIRED",
+    "WALKED",
     "Batch",
     "Bounds",
     "ClassMatrix",

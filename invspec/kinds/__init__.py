@@ -7,7 +7,7 @@ can be read and refused quickly.
 from invspec.kinds.attack import Attack
 from invspec.kinds.check import Check
 from invspec.kinds.dataset import Dataset, SplitName
-from invspec.kinds.defence import Defence
+from invspec.kinds.defence import Defence, GeneratorTraining
 from invspec.kinds.measure import Measure
 from invspec.kinds.method import Method, outline, plain
 from invspec.kinds.model import Model
@@ -17,6 +17,7 @@ from invspec.kinds.protocols import (
     BATCHED,
     ENCODERS,
     Bijective,
+    Centred,
     EndsInMap,
     Penalised,
     Standardised,
@@ -32,12 +33,14 @@ __all__ = [
     "Attack",
     "Bijective",
     "Bounds",
+    "Centred",
     "Check",
     "Confidence",
     "Dataset",
     "Defence",
     "Degrees",
     "EndsInMap",
+    "GeneratorTraining",
     "HasPrecision",
     "Measure",
     "Method",

@@ -29,12 +29,16 @@ class Attack(Method):
     float32 whatever the precision of the spec.
 
     leaves_bounds: pixels of the results may be out of bounds, as those of metamers are.
+
+    ignores_model: a transform of images, such as a rotation, which runs no model. Other attacks may
+    attack its images: a spec says so by `before`.
     """
 
     kind: ClassVar[str] = "attack"
     sweep_field: ClassVar[str | None] = None
     needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
+    ignores_model: ClassVar[bool] = False
 
     @property
     def gradient_loss(self) -> Loss | None:
@@ -47,6 +51,11 @@ class Attack(Method):
     @property
     def wants_target(self) -> bool:
         """Whether it needs batch.x_target, an image of another class; the sample says which."""
+        return False
+
+    @property
+    def wants_generator(self) -> bool:
+        """Whether it needs batch.generated, what a generator makes of x and x_target."""
         return False
 
     @property

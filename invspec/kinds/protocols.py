@@ -26,6 +26,16 @@ class Standardised(Protocol):
 
 
 @runtime_checkable
+class Centred(Standardised, Protocol):
+    """A standardised model that also gives the mean that it subtracts."""
+
+    @property
+    def pixel_mean(self) -> Tensor:
+        """(C,), in units of the [0, 1] pixel range."""
+        ...
+
+
+@runtime_checkable
 class TwoLayer(Protocol):
     """A model that is W2 relu(W1 x + b1) + b2 of the D flattened pixels, with h hidden units."""
 

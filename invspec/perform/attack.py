@@ -10,11 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invspec.data import COSTS, Batch, Perturbed, Split, rows_of
+from invspec.data import COSTS, GENERATOR_OPERATIONS, Batch, Perturbed, Split, rows_of
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
+from invspec.perform.generators import Generator
 from invspec.perform.judge import judge
 from invspec.perform.promises import (
     Subject,
@@ -26,7 +27,7 @@ from invspec.perform.proxies import Padded, left_alone, searched, sound
 from invspec.perform.results import checked
 from invspec.perform.room import card_on, fit
 from invspec.perform.runtime import Artifact, Runtime
-from invspec.perform.samples import chosen
+from invspec.perform.samples import clean_images
 from invspec.perform.words import words
 from invspec.tasks import Perturb, draw_name
 
@@ -43,7 +44,7 @@ def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     Raises: InvspecError if the net is no function of the image, or if the net or the attack breaks
         a promise of its kind.
     """
-    sample = chosen(task.train.dataset, task.sample).to(runtime.device)
+    sample = clean_images(task).to(runtime.device)
     net = sound(task.train, sample, runtime)
     start, stop = task.part
     split = sample.take(torch.arange(start, min(stop, len(sample))))
@@ -85,10 +86,13 @@ def _attacked(
     )
     card = card_on(runtime.device, runtime.limits.share)
     subject = Subject.of(task.train)
+    generator = None if task.generator is None else Generator.of(task.generator, runtime)
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
         require_images(batch, subject)
+        if generator is not None:
+            batch = replace(batch, generated=generator(batch))
         fit(limit, proxy, batch.x, card)
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
@@ -101,6 +105,8 @@ def _attacked(
             name = f"judging {draws} {int(piece.index[0])}"
             with seeded(name) if net.is_random else nullcontext():
                 judged.append(judge(net, piece, perturbed, subject))
+            if generator is not None:
+                judged[-1][GENERATOR_OPERATIONS] = generator.operations(piece)
             done += len(piece)
             runtime.progress(done, len(split))
     return _joined(judged, task.attack)
@@ -120,6 +126,8 @@ def _transferred(
             tensors["path"] = tensors["path"].transpose(0, 1)
         require_images(batch, subject)
         judged.append(judge(net, batch, Perturbed(**tensors), subject))
+        if GENERATOR_OPERATIONS in {*made}:
+            judged[-1][GENERATOR_OPERATIONS] = rows_of(made, GENERATOR_OPERATIONS, *rows)
         done += len(batch)
         runtime.progress(done, len(split))
     return _joined(judged, task.attack)

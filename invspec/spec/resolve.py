@@ -28,6 +28,8 @@ _OWNERS = {
     "oracle": "measures",
     "sample": "attacks",
     "from": "attacks",
+    "before": "attacks",
+    "generator": "attacks",
     "independent": "attacks",
     "threads": "defences",
 }
@@ -112,6 +114,7 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         entry.source,
         bool(entry.union),
         bool(entry.correct_in_all),
+        entry.generator,
     )
 
 

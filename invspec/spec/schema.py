@@ -26,6 +26,7 @@ __all__ = [
     "Coords",
     "Entry",
     "FigureKind",
+    "Generator",
     "Label",
     "Labels",
     "Layout",
@@ -51,6 +52,8 @@ _OWN_KEYS = (
     "oracle",
     "sample",
     "from",
+    "before",
+    "generator",
     "independent",
     "threads",
 )
@@ -71,6 +74,13 @@ class Source(Net):
     """The net on which a transfer attack makes its images: labels of a model and a defence."""
 
 
+class Generator(Net):
+    """The net that makes the images at which an attack starts: labels of a model and a defence.
+
+    It is trained against each net under the attack.
+    """
+
+
 Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -81,9 +91,10 @@ class Entry(Section):
     A measure is `of` attacks and may need an `oracle`. Several attacks in place of one mean the
     worst of their results for each example; with `union` these attacks may search different sets.
     With `correct_in_all` only examples count that all nets under the measure classify correctly. An
-    attack has a `sample`; with `from` it makes its images on another net. If it is `independent`,
-    values of a sweep over the size of its searched set do not share results. A defence may train on
-    several `threads`.
+    attack has a `sample`; with `from` it makes its images on another net, and with `before` it
+    attacks transformed images. It may need a `generator`, which a line of `train` trains. If it is
+    `independent`, values of a sweep over the size of its searched set do not share results. A
+    defence may train on several `threads`.
     """
 
     use: str | None = None
@@ -94,6 +105,8 @@ class Entry(Section):
     sample: Sample | None = None
     # `from` is a keyword of Python
     source: Source | None = Field(default=None, alias="from")
+    before: dict[str, Any] | None = None
+    generator: Generator | None = None
     independent: Flag | None = None
     threads: Threads | None = None
     fields: dict[str, Any] = Field(default={})
@@ -146,7 +159,9 @@ Checks = Annotated[Entries | None, BeforeValidator(_checks), WithJsonSchema(_CHE
 class TrainLine(Section):
     """Every combination of these labels is trained.
 
-    `measures` restricts what is measured on the trained models (default: all measures).
+    Models that make images are generators: each is trained against all nets under the attacks that
+    name it, and has no measures. `measures` restricts what is measured on the trained models
+    (default: all measures).
     """
 
     dataset: Labels
