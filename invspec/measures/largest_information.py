@@ -9,9 +9,9 @@ from torch import nn
 
 from invspec.data import Examples, Row, Scored
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_information import RANGES, pointwise, rows_of
 from invspec.ops.types import MAGNITUDES, REALS, Range
 from invspec.scoring.codes import Features
+from invspec.scoring.information import RANGES, pointwise, rows_of
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure, Reader
 from invspec.scoring.rows import mean
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, Row, Scored, TensorSplit
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_information import RANGES, rows_of
 from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.ops.precise import in_double
 from invspec.ops.types import REALS, Range
 from invspec.scoring.codes import Features, code
+from invspec.scoring.information import RANGES, rows_of
 from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 from invspec.scoring.pairs import BATCH_SIZE, class_count
 
