@@ -57,7 +57,8 @@ class _HashedOnce:
 class Train(_HashedOnce):
     """Fit one model. Artifact: its weights, and curves such as that of its loss.
 
-    threads is the number of CPU threads that share its sums, and so round them.
+    threads is the number of CPU threads that share its sums, and so round them. against is the
+    frozen classifier that a generator is trained against; classifiers have none.
     """
 
     dataset: Dataset
@@ -65,10 +66,13 @@ class Train(_HashedOnce):
     defence: Defence
     seed: int
     threads: int = field(default=1, metadata={"omit_default": True})
+    against: Train | None = None
 
     __hash__ = _HashedOnce.__hash__
 
     def __post_init__(self) -> None:
+        is_classifier = self.model.makes == "logits"
+        assert is_classifier or self.against is not None, "a generator is trained against a net"
         if isinstance(self.defence, HasPrecision):
             assert self.defence.precision != "auto", "a plan chooses the precision of a training"
 
@@ -82,6 +86,8 @@ class Perturb(_HashedOnce):
 
     source, if given, is the same attack on another net: a transfer attack, whose images are only
     judged here.
+
+    generator, if given, makes an image of each source and target, from which the attack starts.
     """
 
     train: Train
@@ -91,6 +97,7 @@ class Perturb(_HashedOnce):
     precision: Precision = "float32"
     after: Perturb | None = None
     source: Perturb | None = None
+    generator: Train | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -152,10 +159,10 @@ def needs(task: Task) -> tuple[Task, ...]:
     """The tasks whose artifacts this one reads."""
     match task:
         case Train():
-            return ()
+            return () if task.against is None else (task.against,)
         case Perturb():
-            others = (other for other in (task.after, task.source) if other is not None)
-            return (task.train, *others)
+            others = (task.generator, task.after, task.source)
+            return (task.train, *(other for other in others if other is not None))
         case Score():
             oracle = () if task.oracle is None else (task.oracle,)
             attacks = (*task.of, *(task.correct_in or ()))
@@ -256,7 +263,8 @@ def draw_name(task: Task) -> str:
     """The text that seeds the random draws of a task.
 
     For a training: data set, model and seed, so that models that differ in their defence start from
-    the same weights and see images in the same order. For an attack: its class, sample and seed, so
+    the same weights and see images in the same order, and so do generators that are trained against
+    several classifiers. For an attack: its class, sample and seed, so
     that its settings share their noise. For a score: everything that it measures, except the seed.
     For an examination: the check, and the class of the attack, so that all nets get the same draws.
     Versions, labels and module names are not in it, so that changing them changes no draw.

@@ -67,6 +67,7 @@ OTHER = {
         "defence": Standard(lr=0.2),
         "seed": 1,
         "threads": 2,
+        "against": train(seed=1),
     },
     "perturb": {
         "train": train(seed=1),
@@ -76,6 +77,7 @@ OTHER = {
         "precision": "bfloat16",
         "after": perturb(toys.Shift(by=0.125)),
         "source": perturb(toys.Shift(), train(seed=1)),
+        "generator": train(seed=1),
     },
     "score": {
         "measure": Accuracy(clean=True),

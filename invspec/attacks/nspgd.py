@@ -106,6 +106,10 @@ class NSPGD(TargetWalk):
         return None if self.start is None else self.start.accepts
 
     @property
+    def wants_generator(self) -> bool:
+        return self.start is not None and self.start.wants_generator
+
+    @property
     def path_promise(self) -> PathPromise:
         longest_step = self._length if self.step_mode == "unit" else None
         return PathPromise(self.max_drop, longest_step, jumps=self.start is not None)

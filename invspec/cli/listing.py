@@ -128,13 +128,16 @@ def example(kind: Kind, name: str) -> str:
 
     parts = cards.card(kind, name).example or _computed(kind, name)
     return "\n".join(
-        line
-        for part, entries in parts.items()
-        for line in (
-            f"{part}:",
-            *(f"  {label}: {yaml_text(entry)}" for label, entry in entries.items()),
-        )
+        line for part, entries in parts.items() for line in (f"{part}:", *_entry_lines(entries))
     )
+
+
+def _entry_lines(entries: dict[str, Any] | list[Any]) -> Iterator[str]:
+    """Labelled entries, or the lines of `train`."""
+    if isinstance(entries, list):
+        yield from (f"  - {yaml_text(line)}" for line in entries)
+    else:
+        yield from (f"  {label}: {yaml_text(entry)}" for label, entry in entries.items())
 
 
 def _computed(kind: Kind, name: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`invspec report`: tables, figures and verdicts from what the store has."""
+"""`invspec report`: tables, figures and verdicts from what the store has, or of saved reports."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Format(StrEnum):
     json = "json"
     latex = "latex"
     html = "html"
+    markdown = "markdown"
 
 
 @options.selecting
 def report(
-    spec: Annotated[
-        str | None, typer.Argument(help="a spec (default: that of the last run)")
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(help="a spec (default: that of the last run), or reports in JSON"),
     ] = None,
     format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
@@ -35,12 +37,21 @@ def report(
     store: StoreOption = DEFAULT_STORE,
     selection: Selection = AS_WRITTEN,
 ) -> None:
-    """Show tables, figures and verdicts from the store; missing numbers show as a dot."""
+    """Show tables, figures and verdicts from the store; missing numbers show as a dot.
+
+    Several reports that `--format json` wrote become pages in Markdown, one for each paper.
+    """
     from invspec.cli import last_run, session
 
+    if any(spec.endswith(".json") for spec in specs or ()):
+        _refuse_options(selection, hint="options select the plan of a spec")
+        session.show_saved(specs or [], format.value, output)
+        return
+    spec = _only(specs)
     finished = options.store_at(store)
     if spec is None:
-        _refuse_options(selection)
+        hint = "invspec report SPEC ..., or leave the option out for the last run as it was"
+        _refuse_options(selection, hint)
     call = last_run.Call(spec, selection) if spec else last_run.load(finished)
     data = data or call.data
     folders = options.call(call.selection.registry, store, data)
@@ -49,9 +60,16 @@ def report(
     session.show(plan, finished, format.value, output, folders)
 
 
-def _refuse_options(selection: Selection) -> None:
-    """Raises SpecError if options select a plan of a spec that is not named."""
+def _only(specs: list[str] | None) -> str | None:
+    """The one spec that is named, if any. Raises: SpecError if there are several."""
+    if len(specs or ()) > 1:
+        hint = "only reports in JSON can be shown together: invspec report A.json B.json"
+        raise SpecError(f"expected one spec, found {len(specs or ())}", hint=hint)
+    return specs[0] if specs else None
+
+
+def _refuse_options(selection: Selection, hint: str) -> None:
+    """Raises: SpecError if options select a plan of a spec that is not named."""
     for name, value in asdict(selection).items():
         if value:
-            hint = "invspec report SPEC ..., or leave the option out for the last run as it was"
             raise SpecError("needs a spec", where=f"--{name}", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ def show(
     call: the folders that the command was given.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, export, health, latex, text
+    from invspec.report import contents, export, health, latex, papers, text
     from invspec.report.pages import render
 
     seen = Snapshot(store)
@@ -131,9 +131,34 @@ def show(
                 # escapes lose nothing, as other characters would
                 content = json.dumps(json.loads(content), indent=1) + "\n"
             _deliver(content, output, f"{name}.json")
+        case "markdown":
+            saved = papers.Saved(f"{name}.json", json.loads(export.json_text(report, seen)))
+            _deliver(papers.page(saved) + "\n", output, f"{name}.md")
         case _:
-            hint = "expected rich, csv, json, latex or html"
+            hint = "expected rich, csv, json, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
+
+
+def show_saved(paths: Sequence[str], format: str, output: Path | None) -> None:
+    """Write pages of saved reports, one for each paper, and an index of them.
+
+    Raises: SpecError if a file is no report in JSON, or the format is not for several reports.
+    """
+    from rich.markdown import Markdown
+
+    from invspec.report import papers
+
+    if format not in ("rich", "markdown"):
+        hint = "reports in JSON can be shown as rich or markdown"
+        raise SpecError(f"cannot show saved reports as {format}", where="--format", hint=hint)
+    reports = [papers.read(Path(path)) for path in paths]
+    words = ["--format", format, *(["--output", str(output)] if output else [])]
+    pages = papers.pages(reports, ["invspec", "report", *paths, *words])
+    for name, page in pages.items():
+        if output is None and format == "rich":
+            Console(highlight=False).print(Markdown(page))
+        else:
+            _deliver(page, output, f"{name}.md")
 
 
 def _shelf(planned: Plan, store: Store) -> Path:

@@ -2,6 +2,7 @@
 
 from invspec.data.attacked import (
     COSTS,
+    GENERATOR_OPERATIONS,
     JUDGED,
     PAIRED,
     Examples,
@@ -22,6 +23,7 @@ from invspec.ops.types import Bounds, Range, Shape
 
 __all__ = [
     "COSTS",
+    "GENERATOR_OPERATIONS",
     "JUDGED",
     "PAIRED",
     "Batch",

@@ -100,8 +100,11 @@ class JudgedPairs(Judged):
 
 JUDGED = tuple(column.name for column in fields(Judged))
 
+# a column of attacks that have a generator: its arithmetic operations for each example, (N,) int64
+GENERATOR_OPERATIONS = "generator_operations"
+
 # columns that add up over several searches of an image; of others, one search's result counts
-COSTS = ("forwards", "backwards")
+COSTS = ("forwards", "backwards", GENERATOR_OPERATIONS)
 
 # the additional columns of pairs
 PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]

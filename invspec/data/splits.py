@@ -25,6 +25,8 @@ class Batch:
     In a batch of pairs, x_target (B, C, H, W) and y_target (B,) are the target images, which are of
     other classes; index numbers the pairs; ends (B, 2), on the CPU, holds the index of each pair's
     source and target in the split.
+
+    generated (B, C, H, W), if any, is what a generator makes of x and x_target, within the bounds.
     """
 
     x: Tensor
@@ -35,6 +37,7 @@ class Batch:
     x_target: Tensor | None = None
     y_target: Tensor | None = None
     ends: Tensor | None = None
+    generated: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -43,7 +46,8 @@ class Batch:
         """Some examples of the batch, rows (M,) int64 or (B,) bool."""
         # one copy for all tensors; index and ends are on the CPU wherever the images are
         there, on_cpu = rows.to(self.x.device), rows.cpu()
-        optional = {name: getattr(self, name) for name in ("start", "x_target", "y_target")}
+        names = ("start", "x_target", "y_target", "generated")
+        optional = {name: getattr(self, name) for name in names}
         taken = {name: tensor[there] for name, tensor in optional.items() if tensor is not None}
         ends = None if self.ends is None else self.ends[on_cpu]
         return replace(
@@ -55,6 +59,12 @@ class Batch:
         """x_target (B, C, H, W), which planning ensures for attacks that need targets."""
         assert self.x_target is not None, "expected a batch with target images, found none"
         return self.x_target
+
+    @property
+    def proposals(self) -> Tensor:
+        """generated (B, C, H, W), which planning ensures for attacks that need a generator."""
+        assert self.generated is not None, "expected a batch with generated images, found none"
+        return self.generated
 
 
 class Split(Protocol):

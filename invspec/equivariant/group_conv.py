@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invspec.equivariant.kernels import KernelBasis
+
+# how initial weights are drawn, other than by e2cnn's generalised He initialisation
+Initialisation = Literal["conv2d", "groupy"]
 
 
 class GroupConv(nn.Module):
@@ -20,20 +24,39 @@ class GroupConv(nn.Module):
     The kernel is expanded in every forward pass; R2Conv caches it in eval mode, where it enters the
     state dict and can be stale. The basis is in the state dict, because the weights mean nothing
     without it; R2Conv shares one copy among nets.
+
+    initialisation: None draws the coefficients by e2cnn's generalised He initialisation, and biases
+    are 0. Otherwise each entry of the ordinary kernel, and each bias, is uniform within
+    1 / sqrt(n). n counts the entries that one output reads, as in nn.Conv2d (conv2d), or is smaller
+    by the factor R (groupy), as in the PyTorch version of Cohen and Welling's code. A basis that
+    spans only some kernels keeps the variance of an entry, not its distribution.
     """
 
     basis: Tensor
 
     def __init__(
-        self, basis: KernelBasis, in_fields: int, out_fields: int, padding: int = 0
+        self,
+        basis: KernelBasis,
+        in_fields: int,
+        out_fields: int,
+        padding: int = 0,
+        initialisation: Initialisation | None = None,
     ) -> None:
         super().__init__()
         self.padding = padding
-        normal = torch.randn(out_fields, in_fields, len(basis.std))
-        # e2cnn's generalised He initialisation
-        self.weight = nn.Parameter(normal * basis.std.to(normal) / math.sqrt(in_fields))
-        self.bias = nn.Parameter(torch.zeros(out_fields))
-        self.register_buffer("basis", basis.kernels.to(normal, copy=True))
+        if initialisation is None:
+            normal = torch.randn(out_fields, in_fields, len(basis.std))
+            # e2cnn's generalised He initialisation
+            weight = normal * basis.std.to(normal) / math.sqrt(in_fields)
+            bias = torch.zeros(out_fields)
+        else:
+            _, _, channels, *sizes = basis.kernels.shape
+            read = in_fields * math.prod(sizes) * (channels if initialisation == "conv2d" else 1)
+            bound = 1 / math.sqrt(read)
+            weight = bound * uniform_coefficients(basis, in_fields, out_fields)
+            bias = torch.empty(out_fields).uniform_(-bound, bound)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.register_buffer("basis", basis.kernels.to(weight, copy=True))
 
     def expanded(self) -> tuple[Tensor, Tensor]:
         """The ordinary kernel (out_fields * G, in_fields * R, k, k) and bias (out_fields * G,)."""
@@ -52,6 +75,21 @@ class GroupConv(nn.Module):
         conv = nn.Conv2d(fan_in, fan_out, size, padding=self.padding, device="meta")
         conv.weight, conv.bias = nn.Parameter(kernel.detach()), nn.Parameter(bias.detach())
         return conv
+
+
+def uniform_coefficients(basis: KernelBasis, in_fields: int, out_fields: int) -> Tensor:
+    """Coefficients (out_fields, in_fields, M) of kernels with entries uniform in [-1, 1).
+
+    Kernels that the basis does not span are replaced by the nearest ones that it spans, scaled so
+    that the mean variance of their entries over all group elements stays.
+    """
+    # the kernel of the first group element determines those of the others
+    fit = torch.linalg.pinv(basis.kernels[:, 0].flatten(1))
+    fitted = fit @ basis.kernels.flatten(1)
+    # 1 where the basis spans all kernels
+    scale = math.sqrt(fitted.shape[1]) / fitted.norm().item()
+    kernels = 2 * torch.rand(out_fields, in_fields, len(fit)) - 1
+    return scale * kernels @ fit.to(kernels)
 
 
 class GroupBatchNorm(nn.BatchNorm2d):

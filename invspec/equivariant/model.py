@@ -9,7 +9,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from invspec.equivariant.group_conv import GroupBatchNorm, GroupConv, GroupMax, exported
+from invspec.equivariant.group_conv import (
+    GroupBatchNorm,
+    GroupConv,
+    GroupMax,
+    Initialisation,
+    exported,
+)
 from invspec.equivariant.kernels import kernel_basis, order_of
 from invspec.layers.factory import LayerFactory, PlainLayers
 from invspec.layers.pooling import SpatialMax
@@ -25,14 +31,17 @@ Head = Annotated[
 class EquivariantLayers:
     """A factory of layers that commute with a group: c<n>, or d<n> with reflections."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, initialisation: Initialisation | None = None) -> None:
         self.group, self.order = group, order_of(group)
+        self.initialisation: Initialisation | None = initialisation
 
     def lift(self, channels: int, fields: int, size: int = 3, padding: int = 0) -> GroupConv:
-        return GroupConv(kernel_basis(self.group, "trivial", size), channels, fields, padding)
+        basis = kernel_basis(self.group, "trivial", size)
+        return GroupConv(basis, channels, fields, padding, self.initialisation)
 
     def conv(self, in_fields: int, out_fields: int, size: int = 3, padding: int = 0) -> GroupConv:
-        return GroupConv(kernel_basis(self.group, "regular", size), in_fields, out_fields, padding)
+        basis = kernel_basis(self.group, "regular", size)
+        return GroupConv(basis, in_fields, out_fields, padding, self.initialisation)
 
     def norm(self, fields: int) -> GroupBatchNorm:
         return GroupBatchNorm(fields, self.order)
@@ -49,6 +58,11 @@ class EquivariantModel(StandardisingModel):
         pattern=r"^[cd][1-9]\d?$",
         description="c<n>: n rotations; d<n>: n rotations and their reflections",
     )
+    initialisation: Initialisation | None = Field(
+        default=None,
+        description="initial weights of the convolutions: conv2d, as an ordinary net of the same "
+        "channels; groupy, as in Cohen and Welling's code; default: e2cnn's He initialisation",
+    )
 
     @property
     def order(self) -> int:
@@ -60,7 +74,7 @@ class EquivariantModel(StandardisingModel):
         """The net behind the standardisation, made of these layers."""
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
-        layers = EquivariantLayers(self.group)
+        layers = EquivariantLayers(self.group, self.initialisation)
         return self.standardised(self.assemble(layers, shape, classes), shape[0])
 
     def sketch(self, shape: Shape, classes: int) -> StandardisedNet:

@@ -19,7 +19,7 @@ class BijectiveNet(nn.Module):
     """Invertible stages and a readout; implements kinds.Bijective.
 
     With factor_out, half of the channels go to the nuisance after each stage but the last. shape is
-    the shape of the last stage's maps. last, if given, maps the nuisance given the logits.
+    the shape of the last stage's maps.
     """
 
     def __init__(
@@ -28,12 +28,10 @@ class BijectiveNet(nn.Module):
         shape: Shape,
         readout: SiteReadout | FirstReadout,
         factor_out: bool,
-        last: TriangularGivenLogits | None = None,
     ) -> None:
         super().__init__()
         self.stages, self.shape = nn.ModuleList(stages), shape
         self.readout, self.factor_out = readout, factor_out
-        self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
@@ -46,20 +44,10 @@ class BijectiveNet(nn.Module):
 
     def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The code, and the log of the Jacobian's absolute determinant (B,), in nats."""
-        semantic, nuisance, log_det = self._read(x)
-        if self.last is None:
-            return semantic, nuisance, log_det
-        nuisance, last_log_det = self.last(semantic, nuisance)
-        return semantic, nuisance, log_det + last_log_det
-
-    @torch.no_grad()
-    def fit_last(self, images: Iterable[Tensor]) -> None:
-        """Fit the last map, which must exist, to batches (B, C, H, W) by maximum likelihood."""
-        assert self.last is not None, "expected a net with a last map"
-        self.last.fit(self._read(x)[:2] for x in images)
+        return self._read(x)
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Semantic, nuisance and log-determinant before the last map."""
+        """Semantic, nuisance and log-determinant of the stages and the readout."""
         total, factored = zero_log_det(x), list[Tensor]()
         for number, stage in enumerate(self.stages):
             if number and self.factor_out:
@@ -74,7 +62,6 @@ class BijectiveNet(nn.Module):
     def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
         """The exact inverse of encode: x (B, C, H, W)."""
         sizes = self._nuisance_sizes(semantic.shape[1])
-        nuisance = nuisance if self.last is None else self.last.inverse(semantic, nuisance)
         unread, *factored = nuisance.split(sizes, dim=1)
         x = self.readout.inverse(semantic, unread)
         for number, stage in reversed(list(enumerate(self.stages))):
@@ -92,3 +79,34 @@ class BijectiveNet(nn.Module):
         last = math.prod(self.shape)
         stages = range(len(self.stages) - 1) if self.factor_out else ()
         return [last - classes, *(last * 2**stage for stage in stages)]
+
+
+class MappedNet(BijectiveNet):
+    """A bijective net whose nuisance then passes through the map `last`, given the logits.
+
+    Implements kinds.EndsInMap.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Run],
+        shape: Shape,
+        readout: SiteReadout | FirstReadout,
+        factor_out: bool,
+        last: TriangularGivenLogits,
+    ) -> None:
+        super().__init__(stages, shape, readout, factor_out)
+        self.last = last
+
+    def encode_with_log_det(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        semantic, nuisance, log_det = self._read(x)
+        nuisance, last_log_det = self.last(semantic, nuisance)
+        return semantic, nuisance, log_det + last_log_det
+
+    def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
+        return super().decode(semantic, self.last.inverse(semantic, nuisance))
+
+    @torch.no_grad()
+    def fit_last(self, images: Iterable[Tensor]) -> None:
+        """Fit the last map to batches (B, C, H, W) of images by maximum likelihood."""
+        self.last.fit(self._read(x)[:2] for x in images)

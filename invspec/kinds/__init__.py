@@ -7,7 +7,7 @@ can be read and refused quickly.
 from invspec.kinds.attack import Attack
 from invspec.kinds.check import Check
 from invspec.kinds.dataset import Dataset, SplitName
-from invspec.kinds.defence import Defence
+from invspec.kinds.defence import Defence, GeneratorTraining
 from invspec.kinds.measure import Measure
 from invspec.kinds.method import Method, outline, plain
 from invspec.kinds.model import Model
@@ -18,6 +18,8 @@ from invspec.kinds.protocols import (
     ENCODERS,
     Bijective,
     Calibrated,
+    Centred,
+    EndsInMap,
     Penalised,
     Standardised,
     TwoLayer,
@@ -33,11 +35,14 @@ __all__ = [
     "Bijective",
     "Bounds",
     "Calibrated",
+    "Centred",
     "Check",
     "Confidence",
     "Dataset",
     "Defence",
     "Degrees",
+    "EndsInMap",
+    "GeneratorTraining",
     "HasPrecision",
     "Measure",
     "Method",

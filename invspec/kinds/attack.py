@@ -50,6 +50,11 @@ class Attack(Method):
         return False
 
     @property
+    def wants_generator(self) -> bool:
+        """Whether it needs batch.generated, what a generator makes of x and x_target."""
+        return False
+
+    @property
     def path_vertices(self) -> int:
         """Largest number of images on a stored path; 0 if the attack stores no path."""
         return 0

@@ -38,3 +38,22 @@ class Defence(Method):
 
         Raises: InvspecError if the loss is not finite.
         """
+
+
+class GeneratorTraining(Defence):
+    """A training of a generator, a model that makes images, against a frozen classifier."""
+
+    @abstractmethod
+    def train_against(
+        self,
+        generator: nn.Module,
+        classifier: nn.Module,
+        data: Split,
+        rng: Stream,
+        journal: Journal,
+    ) -> Curves:
+        """Fit the generator in place, as `train` does, and leave the classifier as it is."""
+
+    def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
+        """Fail: a plan gives it a classifier."""
+        raise AssertionError("a generator is trained against a classifier")

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 
 class Model(Method):
-    """A net from pixels (B, C, H, W) in [0, 1] to logits (B, K); it includes any normalisation."""
+    """A net from pixels (B, C, H, W) in [0, 1] to logits (B, K); it includes any normalisation.
+
+    makes: what comes out. A net that makes images is a generator: it maps (B, 2C, H, W), a source
+    and then a target, to an image (B, C, H, W), which is clamped to the bounds of pixels.
+    """
 
     kind: ClassVar[str] = "model"
+    makes: ClassVar[Literal["logits", "images"]] = "logits"
 
     # where its weights come from: drawn for every seed, a published file, or it has none
     weights_from: ClassVar[Literal["drawn", "published", "none"]] = "drawn"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 # Methods of a Bijective model that take images, as the model itself does, and all methods that
@@ -19,6 +21,16 @@ class Standardised(Protocol):
 
     @property
     def pixel_std(self) -> Tensor:
+        """(C,), in units of the [0, 1] pixel range."""
+        ...
+
+
+@runtime_checkable
+class Centred(Standardised, Protocol):
+    """A standardised model that also gives the mean that it subtracts."""
+
+    @property
+    def pixel_mean(self) -> Tensor:
         """(C,), in units of the [0, 1] pixel range."""
         ...
 
@@ -84,4 +96,16 @@ class Bijective(Protocol):
 
     def decode(self, semantic: Tensor, nuisance: Tensor) -> Tensor:
         """The exact inverse of encode: x (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class EndsInMap(Bijective, Protocol):
+    """A bijection that ends in a map of its nuisance (firevnet with nuisance_given_logits: true).
+
+    The map depends on the logits and has an optimum in closed form.
+    """
+
+    def fit_last(self, images: Iterable[Tensor]) -> None:
+        """Fit the map to batches (B, C, H, W) of images by maximum likelihood."""
         ...

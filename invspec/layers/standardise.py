@@ -62,11 +62,16 @@ class StandardisePerImage(nn.Module):
 
 
 class StandardisedNet(nn.Module):
-    """A net behind its standardisation; implements kinds.Standardised."""
+    """A net behind its standardisation; implements kinds.Centred."""
 
     def __init__(self, standardise: Standardise, net: nn.Module) -> None:
         super().__init__()
         self.standardise, self.net = standardise, net
+
+    @property
+    def pixel_mean(self) -> Tensor:
+        """(C,), in units of the [0, 1] pixel range."""
+        return self.standardise.mean.flatten()
 
     @property
     def pixel_std(self) -> Tensor:

@@ -112,11 +112,20 @@ class MetamerPathLabel(OracleMeasure):
     """The class that an oracle sees along the path to a metamer, where the logits stay the same.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and for each
-    quantity: the share of pairs for which the oracle sees the class of the source (logits), or of
-    the target (nuisance). Intervals are from a bootstrap over sources, which n counts.
+    quantity, a share of pairs:
+
+        logits          the oracle sees the class of the source
+        nuisance        the oracle sees the class of the target
+        logits_so_far   the oracle has seen the class of the source at every vertex up to t; at
+                        t = 1, along the whole path
+
+    Intervals are from a bootstrap over sources, which n counts.
 
     Raises: InvspecError where the attack kept no path, and where among is readable and no pair is.
     """
+
+    # Version 1 had no row logits_so_far.
+    version: ClassVar[int] = 2
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
@@ -124,9 +133,17 @@ class MetamerPathLabel(OracleMeasure):
         rows = OracleCorrect.read(attacked, device).among(self.among)
         pairs, labels = attacked.pairs.take(rows), self._labels(attacked, device)[rows]
         numbers: list[Row] = []
-        for t, label in zip(path_positions(labels.shape[1]), labels.unbind(1), strict=True):
-            for name, y in (("logits", pairs.y), ("nuisance", pairs.y_target)):
-                numbers.append(share_of_pairs(label == y, pairs, quantity=name, t=t))
+        logits = labels == pairs.y[:, None]
+        outcomes = {
+            "logits": logits,
+            "nuisance": labels == pairs.y_target[:, None],
+            "logits_so_far": logits.cummin(1).values,
+        }
+        for place, t in enumerate(path_positions(labels.shape[1])):
+            numbers += [
+                share_of_pairs(outcome[:, place], pairs, quantity=name, t=t)
+                for name, outcome in outcomes.items()
+            ]
         return Scored(numbers)
 
     @torch.no_grad()

@@ -32,38 +32,42 @@ class SubspaceAngle(Measure):
     """Whether two attacks, say pgd and a small random_rotation, move images in a shared subspace.
 
     U and V (d, k) hold the leading principal components of x_adv - x of the first and of the second
-    attack, over the d pixels that are not constant in both. A row for each quantity:
+    attack, over the pixels that are not constant under both. A row for each quantity:
 
         mean_squared_cosine       ||U^T V||_F^2 / k, from 0 for orthogonal subspaces to 1 for equal
         largest_cosine            max |U^T V|, over pairs of components
         largest_principal_cosine  cosine of the smallest angle between the subspaces
         smallest_angle            that angle, in degrees
         explained_variance_1, _2  share of each attack's variance within its subspace
-        random_level              k / d, the mean squared cosine expected of two random subspaces
+        random_level              the mean squared cosine expected of two random subspaces of the
+                                  pixels that each attack moves: k s / (d_1 d_2), where they move
+                                  d_1 and d_2 pixels and share s; k / d if they move the same d
+        random_largest            mean largest cosine of orthonormal bases of such subspaces
         null_mean, null_95        mean and 95 % quantile of the mean squared cosine of random
                                   subspaces, each spanned by k normal vectors with its attack's
-                                  covariance, from fixed draws
+                                  covariance
+        null_largest_mean, _95    the same of the largest cosine, of orthonormal bases of these
 
     k is smaller than `components` if an attack has fewer components, as with few examples. Tensors:
     values (k, k), |U^T V|; principal_cosines (k,); explained_variance_1 and _2 (k,), cumulative.
 
     Intervals are those of a delete-a-group jackknife over 20 groups of examples, with Student's
     quantile, clipped to the range. They assume a clear gap between the variances of the k-th
-    component and the next. Intervals of the null quantities come from the draws; random_level is
-    exact.
+    component and the next. Random subspaces are from fixed draws, as are the intervals of their
+    quantities; random_level is exact.
 
     Raises: InvspecError where all perturbations of an attack are equal, or where there are fewer
     than 4 examples.
     """
 
+    # version 1 had a random_level of k / d, and no largest cosines of random subspaces
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_model: ClassVar[bool] = False
 
     components: int = Field(default=10, ge=1, description="dimension k of each subspace")
     centre: bool = Field(default=True, description="subtract the mean perturbation first")
-    draws: int = Field(
-        default=200, ge=20, description="number of random subspaces for null_mean and null_95"
-    )
+    draws: int = Field(default=200, ge=20, description="number of pairs of random subspaces")
 
     def range_of(self, quantity: str = "") -> Range:
         if not quantity:
@@ -81,19 +85,28 @@ class SubspaceAngle(Measure):
                 f"expected at least 4 perturbations, found {n}", hint="widen the sample"
             )
         moving = self._moving(deltas)
-        clouds = [Cloud.of(delta[:, moving], self.centre) for delta in deltas]
+        moved = moving.any(dim=0)
+        clouds = [Cloud.of(delta[:, moved], self.centre) for delta in deltas]
         k = self._dimension(clouds)
         angles = Angles.between([cloud.components(k) for cloud in clouds])
         without = [
             Angles.between([cloud.components(k, group) for cloud in clouds])
             for group in range(min(GROUPS, n))
         ]
-        null_mean, null_95 = mean_and_quantile(self._null(clouds, k))
+        first, second = moving.sum(dim=1).tolist()
+        shared = int(moving.all(dim=0).sum())
+        null = self._null(clouds, k)
+        null_mean, null_95 = mean_and_quantile(mean_squared(null))
+        largest_mean, largest_95 = mean_and_quantile(largest(null))
+        random_largest, _ = mean_and_quantile(largest(self._random(moving, k)))
         rows = [
             *jackknifed(angles, without),
-            ("random_level", (k / len(moving),) * 3),
+            ("random_level", (k * shared / (first * second),) * 3),
+            ("random_largest", random_largest),
             ("null_mean", null_mean),
             ("null_95", null_95),
+            ("null_largest_mean", largest_mean),
+            ("null_largest_95", largest_95),
         ]
         return Scored(
             [estimated(value, low, high, n, quantity=name) for name, (value, low, high) in rows],
@@ -101,7 +114,7 @@ class SubspaceAngle(Measure):
         )
 
     def _moving(self, deltas: Sequence[Tensor]) -> Tensor:
-        """The pixels (d,) that are not constant under both attacks."""
+        """Which pixels each attack moves, not all by the same: (2, D) bool."""
         variances = torch.stack(
             # centre is a factor, 0 or 1
             [(delta - self.centre * delta.mean(0)).square().mean(0) for delta in deltas]
@@ -111,7 +124,7 @@ class SubspaceAngle(Measure):
                 "expected perturbations that differ, found equal ones for one attack",
                 hint="raise its budget above 0",
             )
-        return (variances > CONSTANT**2).any(dim=0).nonzero().squeeze(1)
+        return variances > CONSTANT**2
 
     def _dimension(self, clouds: Sequence[Cloud]) -> int:
         """k, the number of components that both attacks have whichever group is left out."""
@@ -122,13 +135,34 @@ class SubspaceAngle(Measure):
         return min(int((variances > NEGLIGIBLE * variances[0]).sum()) for variances in values)
 
     def _null(self, clouds: Sequence[Cloud], k: int) -> Tensor:
-        """Mean squared cosines (draws,) of random subspaces of each attack's covariance."""
+        """Cosines (draws, k, k) between random subspaces of each attack's covariance."""
         first, second = (
             cloud.random_bases(self.draws, k, Stream(f"subspace_angle/{number}"))
             for number, cloud in enumerate(clouds)
         )
-        # ||U^T V||_F^2 / k, as the mean over the squared principal cosines
-        return (first.mT @ second).square().sum(dim=(1, 2)) / k
+        return first.mT @ second
+
+    def _random(self, moving: Tensor, k: int) -> Tensor:
+        """Cosines (draws, k, k) between random subspaces of the pixels (2, D) that each moves."""
+        bases = []
+        for number, pixels in enumerate(moving.cpu()):
+            rng = Stream(f"subspace_angle/random/{number}")
+            vectors = rng.normal((self.draws, int(pixels.sum()), k)).double()
+            basis = vectors.new_zeros(self.draws, len(pixels), k)
+            basis[:, pixels] = torch.linalg.qr(vectors).Q
+            bases.append(basis)
+        first, second = bases
+        return first.mT @ second
+
+
+def mean_squared(cosines: Tensor) -> Tensor:
+    """||U^T V||_F^2 / k of each U^T V (draws, k, k): (draws,)."""
+    return cosines.square().sum(dim=(1, 2)) / cosines.shape[-1]
+
+
+def largest(cosines: Tensor) -> Tensor:
+    """The largest of the cosines (draws, k, k) of each draw, by magnitude: (draws,)."""
+    return cosines.abs().amax(dim=(1, 2))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invspec.data import Examples, Scored
 from invspec.errors import InvspecError
 from invspec.kinds import Measure
+from invspec.ops.contrast import MEAN
 from invspec.ops.types import MAGNITUDES, REALS, SHARE_DIFFERENCES, SHARES, Range
 from invspec.scoring.rows import estimated, exact, share
 
@@ -20,7 +21,7 @@ QUANTITIES = ("p", "accuracy", "shifted_accuracy", "swapped_accuracy")
 RANGES: dict[str, Range] = {
     **dict.fromkeys((*QUANTITIES, "lesser", "holds"), SHARES),
     **dict.fromkeys(("swap_gap", "lesser_slack"), SHARE_DIFFERENCES),
-    "bound": MAGNITUDES,
+    **dict.fromkeys(("bound", "shift_length", "shift_length_stated"), MAGNITUDES),
 }
 
 # difference between equal lengths that rounding may cause
@@ -51,6 +52,8 @@ class Theorem1(Measure):
         lesser            min(P(f(rX) = Y), b)
         lesser_slack      p - lesser >= 0
         holds             1, or 0 where the whole interval of slack is below 0
+        shift_length      the largest ||A(x)||_inf among the examples
+        shift_length_stated   6 / sqrt(d), which is what it should be
 
     p is the share among these examples, not the data set's field, so that much of the sampling
     error cancels: sign_first has slack 0 up to rounding. The first four have Wilson intervals, the
@@ -59,6 +62,8 @@ class Theorem1(Measure):
     Raises: InvspecError where the two attacks ran on different examples, or are in the wrong order.
     """
 
+    # version 1 had no lengths of the shift
+    version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_model: ClassVar[bool] = False
 
@@ -93,13 +98,29 @@ class Theorem1(Measure):
         rows = [estimated(*ends, n, quantity=name) for name, ends in numbers.items()]
         _, _, highest_slack = numbers["slack"]
         holds = exact(float(highest_slack >= 0), n, quantity="holds")
-        return Scored([*shares, *rows, holds])
+        lengths = {
+            "shift_length": shifted.judged.linf.max().item(),
+            "shift_length_stated": stated_length(coordinates(shifted)),
+        }
+        exacts = [exact(length, n, quantity=name) for name, length in lengths.items()]
+        return Scored([*shares, *rows, holds, *exacts])
 
 
 def _is_shift(examples: Examples) -> bool:
     """Whether all perturbations have the same length: true of a shift, false of a swap."""
     lengths = examples.judged.linf
     return bool(lengths.max() - lengths.min() <= LENGTH_ROUNDING)
+
+
+def coordinates(examples: Examples) -> int:
+    """Number of coordinates of a point, 2 d + 1."""
+    (point,) = examples.clean.head(1).batches(1)
+    return point.x.numel()
+
+
+def stated_length(coordinates: int) -> float:
+    """The paper's ||A(x)||_inf = 6 / sqrt(d) for points of 2 d + 1 coordinates."""
+    return 2 * MEAN / math.sqrt(coordinates // 2)
 
 
 def first_coordinate_is_class(examples: Examples) -> Tensor:

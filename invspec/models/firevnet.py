@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invspec.flows.bijective_net import BijectiveNet
+from invspec.flows.bijective_net import BijectiveNet, MappedNet
 from invspec.flows.couplings import (
     AdditiveCoupling,
     AffineCoupling,
@@ -106,10 +106,11 @@ class FiRevNet(Model):
             layers += [Squeeze() for _ in range(squeezes)]
             layers += [layer for _ in range(self.blocks) for layer in self._block(channels, stage)]
             runs.append(Run(layers, self.memory))
-        nuisance = math.prod(shape) - classes
-        last = TriangularGivenLogits(classes, nuisance) if self.nuisance_given_logits else None
         readout = self._readout(shapes[-1], classes)
-        return BijectiveNet(runs, shapes[-1], readout, self.factor_out, last)
+        if not self.nuisance_given_logits:
+            return BijectiveNet(runs, shapes[-1], readout, self.factor_out)
+        last = TriangularGivenLogits(classes, math.prod(shape) - classes)
+        return MappedNet(runs, shapes[-1], readout, self.factor_out, last)
 
     def shapes(self, shape: Shape) -> list[Shape]:
         """The shape of the maps in each stage.

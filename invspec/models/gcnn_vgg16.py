@@ -24,9 +24,10 @@ class GCNNVGG16(EquivariantModel, VGG):
     """VGG16 with every convolution equivariant under a group, and batch norm shared by the group.
 
     `keep` says what stays as in vgg16. With `channels`, each channel becomes one channel per group
-    element, as in Table 1, which multiplies the parameters by the group's order. With `parameters`,
-    their number stays about the same: the widths are divided by the square root of the group's
-    order, to 32, 64, 128, 256 and 256 for c4.
+    element, as in Table 1 ("similar to how we obtained a GCNN architecture from StdCNN"), which
+    multiplies the parameters by the group's order. With `parameters`, their number stays about the
+    same: the widths are divided by the square root of the group's order, to 32, 64, 128, 256 and
+    256 for c4.
 
     32 x 32 images shrink to maps of 1 x 1. With the head `flatten`, as in Table 1, the linear layer
     reads every group element, so the net is *not* invariant; with `group_flatten` and `invariant`
@@ -38,7 +39,7 @@ class GCNNVGG16(EquivariantModel, VGG):
     """
 
     keep: Literal["channels", "parameters"] = Field(
-        default="parameters",
+        default="channels",
         description="what stays as in vgg16: the channels, or about the number of parameters",
     )
     head: Head = "flatten"
@@ -58,6 +59,6 @@ class GCNNVGG16(EquivariantModel, VGG):
         if self.head == "invariant":
             require_even_maps(shape, DOWNSAMPLING)
         per_field = numbers_per_field(self.head, layers.order, height, width)
-        linear = nn.Linear(self.fields[-1] * per_field, classes)
         maps = features(layers, shape[0], self.fields)
-        return nn.Sequential(maps, readout(self.head, layers.order), linear)
+        classifier = self.classifier(self.fields[-1] * per_field, classes)
+        return nn.Sequential(maps, readout(self.head, layers.order), classifier)

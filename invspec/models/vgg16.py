@@ -13,11 +13,13 @@ from invspec.ops.types import Shape
 class VGG16(VGG):
     """Simonyan and Zisserman's configuration D with batch norm and one linear layer.
 
-    That is the usual form for CIFAR-10.
+    That is the usual form for CIFAR-10. With `hidden: [4096, 4096]` it has the paper's three linear
+    layers.
     """
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         height, width = self.pooled(shape)
-        linear = nn.Linear(self.widths[-1] * height * width, classes)
-        net = nn.Sequential(features(PlainLayers(), shape[0], self.widths), nn.Flatten(), linear)
+        maps = features(PlainLayers(), shape[0], self.widths)
+        classifier = self.classifier(self.widths[-1] * height * width, classes)
+        net = nn.Sequential(maps, nn.Flatten(), classifier)
         return self.standardised(net, shape[0])

@@ -10,14 +10,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invspec.data import COSTS, Batch, Perturbed, Split, rows_of
-from invspec.errors import InvspecError
+from invspec.data import COSTS, GENERATOR_OPERATIONS, Batch, Perturbed, Split, rows_of
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
+from invspec.perform.generators import Generator
 from invspec.perform.judge import judge
-from invspec.perform.promises import Subject, require_images, require_perturbed
+from invspec.perform.promises import (
+    Subject,
+    require_equal_forms,
+    require_images,
+    require_perturbed,
+)
 from invspec.perform.proxies import Padded, left_alone, searched, sound
 from invspec.perform.results import checked
 from invspec.perform.room import card_on, fit
@@ -81,10 +86,13 @@ def _attacked(
     )
     card = card_on(runtime.device, runtime.limits.share)
     subject = Subject.of(task.train)
+    generator = None if task.generator is None else Generator.of(task.generator, runtime)
     judged: list[Columns] = []
     done = 0
     for batch in split.batches(runtime.batch_size):
         require_images(batch, subject)
+        if generator is not None:
+            batch = replace(batch, generated=generator(batch))
         fit(limit, proxy, batch.x, card)
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
@@ -97,6 +105,8 @@ def _attacked(
             name = f"judging {draws} {int(piece.index[0])}"
             with seeded(name) if net.is_random else nullcontext():
                 judged.append(judge(net, piece, perturbed, subject))
+            if generator is not None:
+                judged[-1][GENERATOR_OPERATIONS] = generator.operations(piece)
             done += len(piece)
             runtime.progress(done, len(split))
     return _joined(judged, task.attack)
@@ -116,6 +126,8 @@ def _transferred(
             tensors["path"] = tensors["path"].transpose(0, 1)
         require_images(batch, subject)
         judged.append(judge(net, batch, Perturbed(**tensors), subject))
+        if GENERATOR_OPERATIONS in {*made}:
+            judged[-1][GENERATOR_OPERATIONS] = rows_of(made, GENERATOR_OPERATIONS, *rows)
         done += len(batch)
         runtime.progress(done, len(split))
     return _joined(judged, task.attack)
@@ -123,14 +135,8 @@ def _transferred(
 
 def _joined(judged: Sequence[Columns], attack: Attack) -> Columns:
     """The columns of all batches. Raises: InvspecError if they have not the same form in each."""
-    for name in {name: None for columns in judged for name in columns}:
-        shapes = {str(tuple(of[name].shape[1:])) if name in of else "none" for of in judged}
-        if len(shapes) > 1:
-            raise InvspecError(
-                f"{name} of {words(attack)} differs from batch to batch: for one image, found "
-                f"{' and '.join(sorted(shapes))}",
-                hint="give paths as many vertices in every batch, by repeating the last one",
-            )
+    forms = [{name: column.shape[1:] for name, column in columns.items()} for columns in judged]
+    require_equal_forms(forms, attack, "batch")
     return {name: torch.cat([columns[name] for columns in judged]) for name in judged[0]}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -204,6 +205,20 @@ def _require_path(path: object, x: Tensor, attack: Attack) -> None:
             f"{attack.path_vertices}",
             hint="path_vertices must return the largest number of images on a path",
         )
+
+
+def require_equal_forms(
+    forms: Sequence[Mapping[str, tuple[int, ...]]], attack: Attack, pieces: Literal["batch", "part"]
+) -> None:
+    """The columns of every batch or part have the same names, and the same shape for an image."""
+    for name in {name: None for form in forms for name in form}:
+        shapes = {str(tuple(form[name])) if name in form else "none" for form in forms}
+        if len(shapes) > 1:
+            raise InvspecError(
+                f"{name} of {words(attack)} differs from {pieces} to {pieces}: for one image, "
+                f"found {' and '.join(sorted(shapes))}",
+                hint=f"give paths as many vertices in every {pieces}, by repeating the last one",
+            )
 
 
 def _require_form(

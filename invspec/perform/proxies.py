@@ -19,12 +19,12 @@ from invspec.ops.modules import device_of, moved
 from invspec.ops.proxy import ModelProxy
 from invspec.perform import bits, soundness
 from invspec.perform.cuda_graphs import recorder_on
+from invspec.perform.fresh import fresh
 from invspec.perform.graphs import Graphs
 from invspec.perform.random_nets import Averaged
 from invspec.perform.recording import Recorder
 from invspec.perform.runtime import Runtime
 from invspec.perform.soundness import Findings, Flaw
-from invspec.perform.train import fresh
 from invspec.perform.untouched import Changed, untouched
 from invspec.perform.words import words
 from invspec.tasks import Perturb, Precision, Train
@@ -101,6 +101,7 @@ class Bfloat16(ModelProxy):
         return self.low(x.to(torch.bfloat16, memory_format=torch.channels_last)).float()
 
 
+# an attack may have a net and a generator, a score a net and an oracle
 @lru_cache(maxsize=2)
 def deployed(task: Train, runtime: Runtime) -> Padded:
     """The trained net of a task, padded, on the device of the runtime."""

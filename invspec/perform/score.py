@@ -18,7 +18,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure, plain
 from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
-from invspec.perform.promises import Subject, require_oracle
+from invspec.perform.promises import Subject, require_equal_forms, require_oracle
 from invspec.perform.proxies import left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
@@ -67,9 +67,12 @@ class Joined(Mapping[str, Tensor]):
 def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     """The whole output of one attack, from its parts."""
     clean = chosen(parts[0].train.dataset, parts[0].sample)
-    # parts beyond the end of a small split are empty
-    tensors = Joined([runtime.load(part).tensors for part in parts if part.part[0] < len(clean)])
     attack = parts[0].attack
+    # parts beyond the end of a small split are empty
+    loaded = [runtime.load(part).tensors for part in parts if part.part[0] < len(clean)]
+    first_rows = [{name: rows_of(part, name, 0, 1).shape[1:] for name in part} for part in loaded]
+    require_equal_forms(first_rows, attack, "part")
+    tensors = Joined(loaded)
     return Examples(
         clean,
         judged_from(tensors),

@@ -16,8 +16,8 @@ from invspec import memory
 from invspec.kinds import HasPrecision, Precision
 from invspec.ops.modules import moved
 from invspec.ops.switches import multiplying_in_tf32
+from invspec.perform.fresh import fresh
 from invspec.perform.proxies import Bfloat16
-from invspec.perform.train import fresh
 from invspec.tasks import Train
 
 # The largest relative rounding error of a number: half the distance to the next one.

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Split
+from invspec.data import Curves, Split
 from invspec.errors import MAX_LINE, InvspecError
-from invspec.kinds import Dataset
-from invspec.ops.draws import Stream, digest
-from invspec.ops.generators import seeded, seeded_by
-from invspec.ops.modules import moved, with_sizes
-from invspec.perform.results import checked
+from invspec.kinds import Dataset, GeneratorTraining
+from invspec.ops.draws import Stream
+from invspec.ops.generators import seeded
+from invspec.ops.modules import moved
+from invspec.perform.fresh import fresh
+from invspec.perform.proxies import left_alone, searched, sound
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import read_split
 from invspec.perform.splits import same_images
@@ -26,16 +27,6 @@ from invspec.tasks import Train, draw_name
 TOLERANCE = 1e-3
 # images on which they are compared
 FEW = 4
-
-
-def fresh(task: Train) -> nn.Module:
-    """The untrained net, on the CPU. Its initial weights depend on data set, model and seed."""
-    seed = int.from_bytes(digest("weights " + draw_name(task))[:8], "big") >> 1
-    with seeded_by(seed):
-        net = checked(
-            task.model.build(task.dataset.shape, task.dataset.classes), nn.Module, task.model
-        )
-        return with_sizes(net, task.dataset.shape)
 
 
 def train(task: Train, runtime: Runtime) -> Artifact:
@@ -54,11 +45,22 @@ def train(task: Train, runtime: Runtime) -> Artifact:
     masks, dtypes = _not_finite(net), _dtypes(net)
     rng = Stream("training " + draw_name(task))
     with seeded(f"training {draw_name(task)}"):
-        curves = task.defence.train(net, data, rng, runtime.journal(task))
+        curves = _fitted(task, net, data, rng, runtime)
     _require_precision(net, dtypes)
     weights = _weights(net, masks)
     _require_restored(task, net, weights, data)
     return Artifact(weights, curves=curves)
+
+
+def _fitted(task: Train, net: nn.Module, data: Split, rng: Stream, runtime: Runtime) -> Curves:
+    """Fit the net in place; a generator against its classifier, as attacks see that."""
+    journal = runtime.journal(task)
+    if task.against is None:
+        return task.defence.train(net, data, rng, journal)
+    assert isinstance(task.defence, GeneratorTraining), "planning ensures a generator's training"
+    classifier = searched(sound(task.against, data, runtime), "float32")
+    with left_alone(task.against, task.defence, runtime):
+        return task.defence.train_against(net, classifier, data, rng, journal)
 
 
 def _warn_of_same_images(dataset: Dataset, data: Split, runtime: Runtime) -> None:
@@ -145,18 +147,19 @@ def _require_restored(
             hint="a training must not add, remove or resize weights",
         ) from None
     restored = moved(restored, batch.x.device)
-    expected, again = (_logits(task, model, batch.x) for model in (net, restored))
+    expected, again = (_output(task, model, batch.x) for model in (net, restored))
     difference = (expected - again).abs().nan_to_num().amax()
     if not difference <= TOLERANCE * expected.abs().nan_to_num().amax():
         raise InvspecError(
-            f"net {words(task.model)} gives other logits once its weights are stored and loaded: "
-            "it has learned something that its state dict does not hold",
+            f"net {words(task.model)} gives other {task.model.makes} once its weights are stored "
+            "and loaded: it has learned something that its state dict does not hold",
             hint="keep what it learns in parameters and buffers (register_buffer)",
         )
 
 
 @torch.no_grad()
-def _logits(task: Train, net: nn.Module, x: Tensor) -> Tensor:
-    """The logits of the net once it is deployed, with the same draws each time."""
+def _output(task: Train, net: nn.Module, x: Tensor) -> Tensor:
+    """What the net makes once it is deployed, with the same draws each time."""
+    given = torch.cat([x, x.flip(0)], dim=1) if task.model.makes == "images" else x.clone()
     with seeded("restored"):
-        return task.model.deploy(net)(x.clone()).double()
+        return task.model.deploy(net)(given).double()

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from invspec.kinds import Precision
 from invspec.plan.precisions import Question
-from invspec.spec.resolved import Spec
+from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Coords, Scalar
 from invspec.tasks import Examine, Perturb, Score, Task, needs
 
@@ -141,8 +141,10 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
     yield cell.goal.train, f"train {trained}"
     for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
         named = words(attack.coords, attack.label)
-        source = spec.entries["attacks"][attack.label].source
+        entry = spec.entries["attacks"][attack.label]
+        source = entry.source
         for part in parts:
+            yield from _generator(part, entry, data, trained, seed)
             if part.source is None or source is None:
                 yield part, f"{named} {_range(part)} on {trained}"
                 continue
@@ -153,6 +155,20 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
     if cell.goal.oracle is not None:
         yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
     yield cell.goal, f"{words(cell.coords, cell.coords['measure'])} on {trained}"
+
+
+def _generator(
+    part: Perturb, entry: Resolved, data: str, trained: str, seed: str
+) -> Iterator[tuple[Task, str]]:
+    """The training of an attack's generator, if it has one, with its name."""
+    generator, source = (part.source or part).generator, entry.source
+    if generator is None or entry.generator is None:
+        return
+    against = trained
+    if part.source is not None and source is not None:
+        against = f"{source.model}{data}, {source.defence}, {seed}"
+    named = f"{entry.generator.model}, {entry.generator.defence}"
+    yield generator, f"train {named}, against {against}"
 
 
 def _range(part: Perturb) -> str:

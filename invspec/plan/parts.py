@@ -46,18 +46,23 @@ class Attacks:
         self._moved: dict[tuple[Train, Train, int, Part], Perturb] = {}
 
     def parts(
-        self, train: Train, variant: Variant, entry: Resolved, source: Train | None = None
+        self,
+        train: Train,
+        variant: Variant,
+        entry: Resolved,
+        source: Train | None = None,
+        generator: Train | None = None,
     ) -> tuple[Perturb, ...]:
         """The perturb tasks of one value of an attack's sweep on one trained model.
 
         source is the model on which a transfer attack makes its images. On that model itself it is
-        an ordinary attack.
+        an ordinary attack. generator is the one trained against the model where images are made.
         """
         total = size(train.dataset, entry.sample)
         most = part_size(train.dataset, cast(Attack, variant.method))
         made_on = source or train
         made = tuple(
-            self._perturb(made_on, variant, entry, (start, min(start + most, total)))
+            self._perturb(made_on, variant, entry, (start, min(start + most, total)), generator)
             for start in range(0, total, most)
         )
         if made_on == train:
@@ -72,14 +77,26 @@ class Attacks:
             )
         return self._moved[place]
 
-    def _perturb(self, train: Train, variant: Variant, entry: Resolved, part: Part) -> Perturb:
+    def _perturb(
+        self,
+        train: Train,
+        variant: Variant,
+        entry: Resolved,
+        part: Part,
+        generator: Train | None = None,
+    ) -> Perturb:
         place = (train, id(variant), part)
         if place not in self._built:
             before = self._order(entry).get(id(variant))
-            after = None if before is None else self._perturb(train, before, entry, part)
+            after = None
+            if before is not None:
+                after = self._perturb(train, before, entry, part, generator)
             attack = cast(Attack, variant.method)
             precision = "float32" if attack.needs_float32 else self.precisions.search(train)
-            self._built[place] = Perturb(train, attack, entry.sample, part, precision, after)
+            named = generator if attack.wants_generator else None
+            self._built[place] = Perturb(
+                train, attack, entry.sample, part, precision, after, generator=named
+            )
         return self._built[place]
 
     def _order(self, entry: Resolved) -> dict[int, Variant]:

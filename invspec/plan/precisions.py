@@ -50,6 +50,14 @@ class Precisions:
         self._search: SearchPrecision = search
         self.answers: dict[Question, Precision] = {}
 
+    def generator(self, against: Train, model: Model, defence: Defence, threads: int = 1) -> Train:
+        """The training of a generator. Of auto it gets float32: a generator has no logits to agree.
+
+        It has the data set and the seed of the classifier that it is trained against.
+        """
+        chosen = _in(defence, "float32") if is_auto(defence) else defence
+        return Train(against.dataset, model, chosen, against.seed, threads, against)
+
     def train(
         self, dataset: Dataset, model: Model, defence: Defence, seed: int, threads: int = 1
     ) -> Train:

@@ -22,8 +22,10 @@ def cells_of(spec: Spec, precisions: Precisions) -> Iterator[Cell]:
     attacks = Attacks(precisions)
     nets = _nets(spec, precisions)
     for line in spec.train:
-        for coords, train in _trainings(spec, line, precisions):
-            for name in measures_of(spec, line):
+        names = measures_of(spec, line)
+        # a generator is trained where an attack names it
+        for coords, train in _trainings(spec, line, precisions) if names else ():
+            for name in names:
                 measured = nets[name][train.dataset, train.seed]
                 for place, goal, read in _scores(spec, name, train, attacks, measured):
                     where = {**coords, **place, "measure": name, "seed": train.seed}
@@ -32,8 +34,16 @@ def cells_of(spec: Spec, precisions: Precisions) -> Iterator[Cell]:
 
 
 def measures_of(spec: Spec, line: TrainLine) -> tuple[str, ...]:
-    """The measures of a line of `train`: those it names, or all."""
+    """The measures of a line of `train`: those it names, or all. Generators have none."""
+    if trains_generators(spec, line):
+        return ()
     return line.measures or tuple(spec.entries["measures"])
+
+
+def trains_generators(spec: Spec, line: TrainLine) -> bool:
+    """Whether a line of `train` has models that make images; the others have none of them."""
+    entries = (spec.entries["models"][label] for label in line.model)
+    return any(variant.method.makes == "images" for entry in entries for variant in entry.variants)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 def variants_of(spec: Spec, part: str, labels: Iterable[str]) -> list[tuple[Coords, Any]]:
@@ -143,11 +153,25 @@ def _parts(
     for label, variant in read:
         entry = spec.entries["attacks"][label]
         source = None if entry.source is None else _net(spec, entry.source, train, attacks)
-        yield attacks.parts(train, variant, entry, source)
+        generator = None
+        if entry.generator is not None:
+            generator = _generator(spec, entry.generator, source or train, attacks)
+        yield attacks.parts(train, variant, entry, source, generator)
 
 
 def _net(spec: Spec, net: Net, train: Train, attacks: Attacks) -> Train:
     """The training of an oracle or a source, on the same data and from the same seed as train."""
+    model, defence, threads = _named(spec, net)
+    return attacks.precisions.train(train.dataset, model, defence, train.seed, threads)
+
+
+def _generator(spec: Spec, net: Net, against: Train, attacks: Attacks) -> Train:
+    """The training of a generator against a classifier."""
+    return attacks.precisions.generator(against, *_named(spec, net))
+
+
+def _named(spec: Spec, net: Net) -> tuple[Model, Defence, int]:
+    """The methods that a net of the spec is named by, and the threads of its training."""
     model, defence = spec.entries["models"][net.model], spec.entries["defences"][net.defence]
     methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return attacks.precisions.train(train.dataset, *methods, train.seed, defence.threads)
+    return (*methods, defence.threads)

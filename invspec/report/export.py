@@ -178,6 +178,7 @@ def _verdict_record(verdict: Verdict) -> dict[str, Any]:
         "says": verdict.claim.says,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
+        "verdict": captions.outcome(verdict),
         "uncorrected": verdict.raw,
         "scope": verdict.scope,
         "nets": verdict.nets,

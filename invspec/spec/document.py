@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import copy
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ MAX_BYTES = 1 << 20
 
 @dataclass
 class Document:
-    """Values and, for each path into them, their place: file:line, or the option that set them."""
+    """Values and, for each path into them, their place: file:line, or the option that set them.
+
+    inherited are the entries, by part and label, that only the files have that it extends.
+    """
 
     name: str
     values: Any
     places: dict[Steps, str] = field(default_factory=dict[Steps, str])
+    inherited: frozenset[tuple[str, str]] = frozenset()
 
     def place(self, path: Steps) -> str:
         """The place of a path, or of its nearest known ancestor."""
@@ -41,8 +46,19 @@ class Document:
         where = f"{self.place(problem.path)}: {dotted}" if dotted else self.place(problem.path)
         return SpecError(problem.message, where=where, hint=problem.hint)
 
-    def overlay(self, dotted: str, value: Any, place: str) -> Document:
-        """A copy in which the value at a dotted path is replaced or added."""
+    def places_in(self, path: Steps) -> dict[Steps, str]:
+        """The places of a path and of all paths in it, by the rest of these paths."""
+        length = len(path)
+        inside = {known[length:]: at for known, at in self.places.items() if known[:length] == path}
+        return {(): self.place(path), **inside}
+
+    def overlay(self, dotted: str, value: Any, place: str | Mapping[Steps, str]) -> Document:
+        """A copy in which the value at a dotted path is replaced or added.
+
+        place: that of the value, or its places as `places_in` gives them.
+        """
+        places = {(): place} if isinstance(place, str) else place
+        place = places[()]
         values = copy.deepcopy(self.values)
         parent, path = values, ()
         *above, last = dotted.split(".")
@@ -58,7 +74,8 @@ class Document:
             raise SpecError(message, where=f"{place}: {dotted}")
         parent[path[-1]] = value  # pyright: ignore[reportArgumentType, reportCallIssue]
         outside = {known: at for known, at in self.places.items() if known[: len(path)] != path}
-        return Document(self.name, values, {**outside, path: place})
+        inside = {(*path, *rest): at for rest, at in places.items()}
+        return replace(self, values=values, places={**outside, **inside})
 
 
 def _step(parent: Any, part: str) -> str | int:

@@ -17,6 +17,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "attacks": {
         "sample": {"$ref": "#/$defs/Sample"},
         "from": {"$ref": "#/$defs/Source"},
+        "generator": {"$ref": "#/$defs/Generator"},
         "independent": {"type": "boolean"},
     },
     "defences": {"threads": TypeAdapter(Threads).json_schema()},
@@ -49,6 +50,9 @@ def text() -> str:
     }
     for part, kind in PARTS.items():
         schema["properties"][part] = _entries(part, kind, label)
+    # the keys of a spec that extends others may be theirs
+    schema |= {"if": {"required": ["extends"]}, "else": {"required": schema.pop("required")}}
+    schema["patternProperties"] = {"^x-": {}}
     return json.dumps(schema, indent=2)
 
 

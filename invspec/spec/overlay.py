@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from invspec.errors import SpecError, suggest
 from invspec.registry.cards import shipped
-from invspec.spec import document
+from invspec.spec import document, extend
 from invspec.spec.document import Document
+from invspec.spec.reader import Steps
 from invspec.spec.resolve import resolve
 from invspec.spec.resolved import Spec
+from invspec.spec.unused import without_unused
 
 
 def find(name: str) -> Path:
@@ -36,18 +38,21 @@ def find(name: str) -> Path:
 
 
 def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> Spec:
-    """Read a spec, apply a scale and then `a.b=c` settings, and resolve every name in it."""
-    source = document.read(path)
+    """Read a spec, apply a scale and then `a.b=c` settings, and resolve every name in it.
+
+    Entries of extended files that nothing uses then are left out.
+    """
+    source = extend.read(path)
     for dotted, value, place in itertools.chain(_scale(source, scale), map(_setting, settings)):
         source = source.overlay(dotted, value, place)
     options = (
         *(["--scale", scale] if scale else []),
         *(word for text in settings for word in ("--set", text)),
     )
-    return replace(resolve(source), options=options)
+    return replace(resolve(without_unused(source)), options=options)
 
 
-def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]:
+def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, Mapping[Steps, str]]]:
     """The dotted paths of a scale with their values and places."""
     if name is None:
         return
@@ -57,7 +62,7 @@ def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, str]]
         hint = suggest(name, known) or "a spec has scales under `scales`"
         raise SpecError(f"{source.name} has no scale {name!r}", where="--scale", hint=hint)
     for dotted, value in scales[name].items():
-        yield dotted, value, source.place(("scales", name, dotted))
+        yield dotted, value, source.places_in(("scales", name, dotted))
 
 
 def _setting(text: str) -> tuple[str, Any, str]:

@@ -28,6 +28,7 @@ _OWNERS = {
     "oracle": "measures",
     "sample": "attacks",
     "from": "attacks",
+    "generator": "attacks",
     "independent": "attacks",
     "threads": "defences",
 }
@@ -112,6 +113,7 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         entry.source,
         bool(entry.union),
         bool(entry.correct_in_all),
+        entry.generator,
     )
 
 

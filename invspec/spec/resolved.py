@@ -13,7 +13,7 @@ from invspec.kinds import Check, Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
 from invspec.spec.labels import Scalar
-from invspec.spec.schema import Claim, Layout, Oracle, Source, TrainLine
+from invspec.spec.schema import Claim, Generator, Layout, Oracle, Source, TrainLine
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Resolved:
     source: Source | None = None
     union: bool = False
     correct_in_all: bool = False
+    generator: Generator | None = None
 
     @property
     def coords(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from invspec.errors import SpecError
 from invspec.kinds import Sample
 from invspec.registry import messages
 from invspec.spec.bounds import Bound, Statistic
@@ -25,6 +26,7 @@ __all__ = [
     "Coords",
     "Entry",
     "FigureKind",
+    "Generator",
     "Label",
     "Labels",
     "Layout",
@@ -50,6 +52,7 @@ _OWN_KEYS = (
     "oracle",
     "sample",
     "from",
+    "generator",
     "independent",
     "threads",
 )
@@ -70,6 +73,13 @@ class Source(Net):
     """The net on which a transfer attack makes its images: labels of a model and a defence."""
 
 
+class Generator(Net):
+    """The net that makes the images at which an attack starts: labels of a model and a defence.
+
+    It is trained against each net under the attack.
+    """
+
+
 Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -80,9 +90,9 @@ class Entry(Section):
     A measure is `of` attacks and may need an `oracle`. Several attacks in place of one mean the
     worst of their results for each example; with `union` these attacks may search different sets.
     With `correct_in_all` only examples count that all nets under the measure classify correctly. An
-    attack has a `sample`; with `from` it makes its images on another net. If it is `independent`,
-    values of a sweep over the size of its searched set do not share results. A defence may train on
-    several `threads`.
+    attack has a `sample`; with `from` it makes its images on another net. It may need a
+    `generator`, which a line of `train` trains. If it is `independent`, values of a sweep over the
+    size of its searched set do not share results. A defence may train on several `threads`.
     """
 
     use: str | None = None
@@ -93,6 +103,7 @@ class Entry(Section):
     sample: Sample | None = None
     # `from` is a keyword of Python
     source: Source | None = Field(default=None, alias="from")
+    generator: Generator | None = None
     independent: Flag | None = None
     threads: Threads | None = None
     fields: dict[str, Any] = Field(default={})
@@ -145,13 +156,28 @@ Checks = Annotated[Entries | None, BeforeValidator(_checks), WithJsonSchema(_CHE
 class TrainLine(Section):
     """Every combination of these labels is trained.
 
-    `measures` restricts what is measured on the trained models (default: all measures).
+    Models that make images are generators: each is trained against all nets under the attacks that
+    name it, and has no measures. `measures` restricts what is measured on the trained models
+    (default: all measures).
     """
 
     dataset: Labels
     model: Labels
     defence: Labels
     measures: Labels | None = None
+
+
+# the key of the files that a spec extends, which `extend.read` merges
+EXTENDS = "extends"
+
+
+def is_private(key: str) -> bool:
+    """Whether a top-level key is ignored: it begins with x-, and holds anchors for the rest."""
+    return key.startswith("x-")
+
+
+_Files = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Files = Annotated[str, Field(min_length=1)] | _Files
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -162,8 +188,13 @@ class Written(Section):
 
     `seeds` is a list, or `{paired: [0, 1]}`: then nets that differ only in their defence, which
     start from the same weights and see the images in the same order, are paired seed by seed.
+    Files that it `extends` are merged with it when it is read. Keys that begin with `x-` are
+    ignored.
     """
 
+    extends: Files | None = Field(
+        default=None, description="files below this one: their keys count where it has none"
+    )
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
@@ -179,6 +210,19 @@ class Written(Section):
     report: tuple[Layout, ...] = ()
     scales: dict[Label, dict[str, Any]] = Field(default={})
     seeds_paired: SkipJsonSchema[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_keys_of_files(cls, values: Any) -> Any:
+        """Drop private keys, and refuse `extends` from an option, which comes too late."""
+        if not isinstance(values, dict):
+            return values
+        keys = cast(dict[str, Any], values)
+        if EXTENDS in keys:
+            message = "files are extended before scales and --set are applied"
+            error = SpecError(message, hint="write it in the spec itself", path=(EXTENDS,))
+            raise messages.NestedError(error)
+        return {key: value for key, value in keys.items() if not is_private(key)}
 
     @model_validator(mode="before")
     @classmethod

@@ -13,9 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.data import Batch, Split
-from invspec.errors import InvspecError
-from invspec.flows.bijective_net import BijectiveNet
-from invspec.kinds import Bijective, Number
+from invspec.kinds import Bijective, EndsInMap, Number
 from invspec.ops.draws import Stream
 from invspec.ops.modules import HostFlags, device_of
 from invspec.training.loss import StepLoss
@@ -178,18 +176,8 @@ class FlowLoss:
             yield Term(self.mle_weight, bits, {"bits_per_dimension": bits})
 
 
-def require_last_map(model: nn.Module) -> BijectiveNet:
-    """The model, which has a map of its nuisance. Raises InvspecError if it has none."""
-    if not isinstance(model, BijectiveNet) or model.last is None:
-        raise InvspecError(
-            "last_in_closed_form is set, but the model has no map of its nuisance",
-            hint="set nuisance_given_logits: true on a firevnet, or last_in_closed_form: false",
-        )
-    return model
-
-
 def fit_last_map(model: nn.Module, data: Split) -> None:
     """Fit the last map to unaugmented images: maximum likelihood under a Gaussian per class."""
     images = (batch.x for batch in data.to(device_of(model)).batches(IMAGES_PER_PASS))
     with attackable(model):
-        require_last_map(model).fit_last(images)
+        cast(EndsInMap, model).fit_last(images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from invspec.data import Curves, Journal, Split
-from invspec.kinds import Bijective, Defence
+from invspec.kinds import Bijective, Defence, EndsInMap
 from invspec.ops.draws import Stream
 from invspec.training.auxiliary import Auxiliary
 from invspec.training.fields import (
@@ -27,7 +27,6 @@ from invspec.training.flow import (
     code_of_first,
     fit_last_map,
     fresh_prior,
-    require_last_map,
 )
 from invspec.training.loop import fit
 from invspec.training.loss import LossFunction
@@ -54,13 +53,10 @@ class FlowTraining(Recipe, Defence):
 
     @property
     def accepts(self) -> type:
-        return Bijective
+        return EndsInMap if self.last_in_closed_form else Bijective
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         """Fit the model, and the prior with it."""
-        # checked before training, because it is a mistake in the spec
-        if self.last_in_closed_form:
-            require_last_map(model)
         code = code_of_first(model, data)
         prior = fresh_prior(code, self.prior, self.prior_from_data)
         flow = FlowLoss(prior, self.prior, self.ce_weight, self.mle_weight)

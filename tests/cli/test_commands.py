@@ -210,7 +210,8 @@ def test_the_last_run_is_reported_without_naming_it(ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "starts"), [("csv", "dataset,"), ("json", "{"), ("latex", "%"), ("html", "")]
+    ("form", "starts"),
+    [("csv", "dataset,"), ("json", "{"), ("latex", "%"), ("html", ""), ("markdown", "## ")],
 )
 def test_a_report_without_results_has_every_format(form: str, starts: str, ask) -> None:
     Path("store").mkdir()
@@ -228,6 +229,36 @@ def test_an_output_folder_that_cannot_be_written_exits_with_1(ask) -> None:
     answer = ask("report", "toy.yaml", "--format", "csv", "--output", "out")
     assert answer.code == 1
     assert answer.err.startswith("error: cannot write out/toy.csv: File exists\n")
+
+
+def test_saved_reports_become_pages_of_their_papers(ask) -> None:
+    ask("run", "toy.yaml", "--workers", "1")
+    saved = ask("report", "toy.yaml", "--format", "json", "--output", "data").out.strip()
+    shown = ask("report", saved, "--format", "markdown")
+    assert (shown.code, shown.err) == (0, "")
+    written = ask("report", saved, "--format", "markdown", "--output", "pages")
+    assert written.out.split() == ["pages/README.md", "pages/other.md"]
+    assert "`toy`" in Path("pages/README.md").read_text()
+    assert "Papers, checked" in ask("report", saved).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["toy.yaml", "other.yaml"], "error: expected one spec, found 2\n"),
+        (["toy.yaml", "nowhere.json"], "error: toy.yaml: not JSON: "),
+        (["nowhere.json"], "error: nowhere.json: cannot be read: "),
+        (["nowhere.json", "--scale", "small"], "error: --scale: needs a spec\n"),
+        (["nowhere.json", "--format", "csv"], "error: --format: cannot show saved reports as csv"),
+    ],
+)
+def test_reports_that_cannot_be_shown_together_are_refused(
+    arguments: list[str], message: str, ask
+) -> None:
+    Path("store").mkdir()
+    answer = ask("report", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(message)
 
 
 def test_samples_have_one_row_per_example(ask) -> None:

@@ -126,9 +126,12 @@ def specs_with(kind: Kind, name: str, example: dict[str, Any]) -> Iterator[dict[
         if kind == "attack":
             parts["measures"] = {"accuracy": {"of": name}}
         chosen = {field: list(spec[f"{field}s"]) for field in ("dataset", "model", "defence")}
-        if kind in chosen:
+        generators = [{**line, "dataset": chosen["dataset"]} for line in example.get("train", ())]
+        if kind in chosen and not generators:
             chosen[kind] = [name]
-        yield {"title": "an example", **parts, "train": [chosen]}
+        if generators and kind != "attack":
+            parts["measures"] = {"accuracy": {"of": list(example["attacks"])}}
+        yield {"title": "an example", **parts, "train": [chosen, *generators]}
 
 
 def filled(entry: dict[str, Any], placeholders: dict[str, str]) -> dict[str, Any]:
@@ -167,7 +170,9 @@ def test_every_page_has_an_example_that_validates_in_a_spec(
     example = {
         part: {label: filled(entry or {}, placeholders) for label, entry in entries.items()}
         for part, entries in printed.items()
+        if part != "train"
     }
+    example["train"] = printed.get("train", [])
     problems: list[str] = []
     for content in specs_with(kind, name, example):
         text = yaml.safe_dump(content, sort_keys=False)

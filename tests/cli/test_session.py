@@ -124,12 +124,15 @@ def test_a_spec_that_cannot_run_is_refused_before_anything_is_measured(tmp_path)
 # ─ showing ─
 
 
-@pytest.mark.parametrize("format", ["csv", "json", "latex"])
+ENDINGS = {"csv": "csv", "json": "json", "latex": "tex", "markdown": "md"}
+
+
+@pytest.mark.parametrize("format", ENDINGS)
 def test_a_text_report_goes_to_stdout_or_into_a_folder(done: Done, tmp_path, capsys, format):
     session.show(*done, format, None)
     printed = capsys.readouterr().out
     session.show(*done, format, tmp_path / "new" / "out")
-    path = tmp_path / "new" / "out" / f"tiny.{'tex' if format == 'latex' else format}"
+    path = tmp_path / "new" / "out" / f"tiny.{ENDINGS[format]}"
     assert capsys.readouterr().out == f"{path}\n"
     assert path.read_text() == printed
     if format == "json":

@@ -33,6 +33,7 @@ class Passes:
 class Toy(nn.Module):
     """A small convolutional net that standardises its input and counts the examples that pass."""
 
+    pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(self) -> None:
@@ -46,12 +47,14 @@ class Toy(nn.Module):
                 nn.Flatten(),
                 nn.Linear(72, CLASSES),
             )
+        self.register_buffer("pixel_mean", torch.tensor([0.5, 0.5]))
         self.register_buffer("pixel_std", torch.tensor([0.25, 0.5]))
         self.passes = Passes()
         self.register_forward_hook(self._count_forward)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers((x - 0.5) / self.pixel_std.view(1, -1, 1, 1))
+        mean, std = (values.view(1, -1, 1, 1) for values in (self.pixel_mean, self.pixel_std))
+        return self.layers((x - mean) / std)
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         self.passes.forwards += len(logits)
@@ -125,13 +128,25 @@ def deployed(name: str) -> Toy:
 
 
 def batch_of(n: int) -> Batch:
-    """Images with many pixels at the ends of their range, where attacks most easily leave it."""
+    """Images with many pixels at the ends of their range, where attacks most easily leave it.
+
+    What a generator made of them is on the way to their targets.
+    """
     generator = torch.Generator().manual_seed(1)
     x = (2 * torch.rand(n, *SHAPE, generator=generator) - 0.5).clamp(0, 1)
     y = torch.randint(CLASSES, (n,), generator=generator)
     x_target = torch.rand(n, *SHAPE, generator=generator)
     ends = torch.stack([torch.arange(n), torch.arange(n).flip(0)], dim=1)
-    return Batch(x, y, torch.arange(n), x_target=x_target, y_target=(y + 1) % CLASSES, ends=ends)
+    y_target, generated = (y + 1) % CLASSES, torch.lerp(x, x_target, 0.9)
+    return Batch(
+        x,
+        y,
+        torch.arange(n),
+        x_target=x_target,
+        y_target=y_target,
+        ends=ends,
+        generated=generated,
+    )
 
 
 def attack_of(name: str) -> Attack:

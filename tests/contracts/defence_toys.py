@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from invspec.data import Journal, TensorSplit
-from invspec.kinds import Bijective
+from invspec.defences.standard import Standard
+from invspec.kinds import Bijective, GeneratorTraining
+from invspec.models.unet import UNet
 from invspec.ops.draws import Stream
 from invspec.registry.cards import names
 from invspec.registry.methods import make, resolve
@@ -97,11 +102,43 @@ def defence(name, **params):
     )
 
 
+def model_for(recipe):
+    """A small untrained net that a defence trains."""
+    if not isinstance(recipe, GeneratorTraining):
+        return net(recipe.accepts)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return UNet(widths=(4, 8)).build((1, 8, 8), CLASSES)
+
+
 def trained(name, journal=None, key="key", device="cpu", **params):
     recipe = defence(name, **params)
-    model = net(recipe.accepts).to(device)
-    recipe.train(model, quadrants().to(device), Stream(key), journal or Journal())
+    model, data = model_for(recipe).to(device), quadrants().to(device)
+    of = (data, Stream(key), journal or Journal())
+    if isinstance(recipe, GeneratorTraining):
+        recipe.train_against(model, classifier().to(device), *of)
+    else:
+        recipe.train(model, *of)
     return model
+
+
+@cache
+def classifier():
+    """The frozen net that generators are trained against."""
+    model = net()
+    Standard(epochs=4, batch_size=16, lr=0.01, optimiser="adam").train(
+        model, quadrants(), Stream("classifier"), Journal()
+    )
+    return model.eval().requires_grad_(False)
+
+
+def loss(name, model):
+    """What a defence lowers, on the images that it learns from."""
+    recipe, (batch,) = defence(name), quadrants().batches(48)
+    if isinstance(recipe, GeneratorTraining):
+        pairs = recipe.prepare(classifier(), batch, Stream("pairs"))
+        return recipe.loss(classifier(), model.eval(), pairs).value
+    return F.cross_entropy(model.eval()(batch.x), batch.y)
 
 
 DEFENCES = [

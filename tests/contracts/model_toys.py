@@ -13,6 +13,8 @@ from invspec.models.firevnet import FiRevNet
 from invspec.models.irevnet import IRevNet
 from invspec.ops.types import Shape
 from invspec.registry import methods
+from invspec.registry.cards import names
+from invspec.registry.methods import resolve
 
 FITS: tuple[tuple[Shape, int], ...] = (
     ((1, 28, 28), 10),
@@ -22,6 +24,7 @@ FITS: tuple[tuple[Shape, int], ...] = (
 )
 
 LARGE = ("resnet18_imagenet", "resnet50_imagenet", "vgg19")
+GENERATORS = tuple(name for name in names("model") if resolve("model", name).makes == "images")
 ELSEWHERE = ("exported", "timm")  # what a file or an extra package holds: tests/models has them
 
 
@@ -64,4 +67,7 @@ def built(name: str, seed: int = 0) -> nn.Module:
 
 
 def images(name: str, n: int = 8) -> Tensor:
-    return torch.rand(n, *made(name)[1], generator=torch.Generator().manual_seed(1))
+    """Images, or for a generator pairs of a source and a target."""
+    channels, *sides = made(name)[1]
+    channels *= 2 if name in GENERATORS else 1
+    return torch.rand(n, channels, *sides, generator=torch.Generator().manual_seed(1))

@@ -17,6 +17,7 @@ from invspec.attacks.union_max import UnionMax
 from invspec.data import JUDGED
 from invspec.datasets.fake import Fake
 from invspec.defences.standard import Standard
+from invspec.defences.walk_generator import WalkGenerator
 from invspec.execution import events
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
@@ -25,6 +26,7 @@ from invspec.kinds import Attack, Sample, Targets
 from invspec.models.firevnet import FiRevNet
 from invspec.models.stdcnn import StdCNN
 from invspec.models.two_layer import TwoLayer
+from invspec.models.unet import UNet
 from invspec.registry.cards import names
 from invspec.registry.methods import make
 from invspec.tasks import Perturb, Train
@@ -55,6 +57,14 @@ FIT = {  # what attacks need of a model, and a training of one that has it
     kinds.Bijective: replace(TRAIN, model=FiRevNet(stages=2, blocks=1, width=8, factor_out=False)),
 }
 
+GENERATOR = Train(
+    DATA,
+    UNet(widths=(4, 8)),
+    WalkGenerator(epochs=1, distance="rmse"),
+    seed=0,
+    against=TRAIN,
+)
+
 
 def attack_of(name: str) -> Attack:
     """The card's attack, at the price that it takes for differences to show."""
@@ -83,6 +93,7 @@ def task_of(name: str) -> Perturb:
         attack,
         Sample(limit=EXAMPLES, targets=targets),
         (0, EXAMPLES),
+        generator=GENERATOR if attack.wants_generator else None,
     )
 
 
@@ -100,6 +111,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         told = list(execute(goals, store, LocalExecutor(("cpu",) * workers, batch_size)))
         assert {event.task for event in told if isinstance(event, events.Done)} == {
             *FIT.values(),
+            GENERATOR,
             *goals,
         }
         return store
@@ -118,13 +130,14 @@ def test_every_run_computes_the_same_keys(found: Found, how: Run) -> None:
         for store in map(found, (FIRST, how))
     )
     assert first == other
-    assert len(first) == len(FIT) + len({task_of(name) for name in ATTACKS})
+    assert len(first) == len(FIT) + 1 + len({task_of(name) for name in ATTACKS})
 
 
 @pytest.mark.parametrize("how", OTHERS)
 def test_every_run_trains_the_same_weights(found: Found, how: Run) -> None:
-    first, other = (store.load(TRAIN).tensors for store in map(found, (FIRST, how)))
-    assert all(torch.equal(first[name], other[name]) for name in first)
+    for net in (TRAIN, GENERATOR):
+        first, other = (store.load(net).tensors for store in map(found, (FIRST, how)))
+        assert all(torch.equal(first[name], other[name]) for name in first)
 
 
 @pytest.mark.parametrize("how", OTHERS)

@@ -6,8 +6,7 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
-from defence_toys import DEFENCES, defence, net, quadrants, trained
+from defence_toys import DEFENCES, defence, loss, model_for, trained
 
 from invspec.data import Journal
 
@@ -21,9 +20,7 @@ every_defence = pytest.mark.parametrize("name", DEFENCES)
 
 @every_defence
 def test_training_lowers_the_loss(name):
-    (batch,) = quadrants().batches(48)
-    models = (net(defence(name).accepts), trained(name, epochs=4))
-    before, after = (F.cross_entropy(model.eval()(batch.x), batch.y) for model in models)
+    before, after = (loss(name, of) for of in (model_for(defence(name)), trained(name, epochs=4)))
     assert after < before
 
 

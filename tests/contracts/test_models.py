@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from model_toys import ELSEWHERE, LARGE, built, images, made
+from model_toys import ELSEWHERE, GENERATORS, LARGE, built, images, made
 from torch import Tensor, nn
 
 from invspec.kinds import Standardised
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.parametrize(
     [
         pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
         for name in cards.names("model")
-        if name not in ELSEWHERE
+        if name not in (*ELSEWHERE, *GENERATORS)
     ],
 )
 

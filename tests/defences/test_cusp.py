@@ -60,6 +60,14 @@ def test_the_card_is_the_papers_recipe_in_epochs_of_120() -> None:
     assert drops == [75, 90, 100]
 
 
+def test_the_card_crops_and_flips_as_its_rivals_do_and_steps_by_2_of_255() -> None:
+    defence: Any = make("defence", "cusp", {})
+    assert (defence.crop, defence.flip) == (4, True)
+    assert defence.attack == PGD(eps=8 / 255, steps=10, step_size=2 / 255)
+    rival: Any = make("defence", "madry_cifar10", {})
+    assert (rival.crop, rival.flip) == (defence.crop, defence.flip)
+
+
 def test_stages_may_be_written_in_a_spec() -> None:
     stages = [
         {"start": 0, "max_degrees": 60, "eps": 0.1},

@@ -42,11 +42,15 @@ def test_a_stage_sets_rotations_and_the_ball_of_the_divergence_attack(
     assert (x_adv - x).abs().max().item() == pytest.approx(stage.eps, abs=1e-6)
 
 
-def test_the_card_has_the_recipe_of_cusp() -> None:
+def test_the_card_has_the_recipe_of_cusp_but_for_its_steps_and_its_second_stage() -> None:
     cusp, both = (make("defence", name, {}) for name in ("cusp", "cusp_trades"))
     assert isinstance(both, CuSPTRADES)
     assert both.beta == 5
-    assert {name: getattr(both, name) for name in type(cusp).model_fields} == dict(cusp)
+    differ = [name for name, value in cusp if getattr(both, name) != value]
+    assert differ == ["attack", "stages"]
+    assert both.attack == PGD(eps=8 / 255, steps=10, step_size=0.007)
+    stages = [(stage.max_degrees, round(255 * stage.eps)) for stage in both.stages]
+    assert stages == [(120, 2), (120, 4), (180, 8)]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ import torch
 from flow_toys import true_log_det
 from torch import Tensor, nn
 
-from invspec.flows.bijective_net import BijectiveNet
+from invspec.flows.bijective_net import BijectiveNet, MappedNet
 from invspec.flows.given_logits import TriangularGivenLogits
 from invspec.flows.layers import ActNorm, Invertible1x1, Rescale, Squeeze
 from invspec.flows.readouts import FirstReadout
 from invspec.flows.reversible import Run
+from invspec.kinds import Bijective, EndsInMap
+from invspec.models.firevnet import FiRevNet
 
 CLASSES = 3
 
 
-def net_of(*, factor_out: bool = True, stages: int = 3, last: bool = False) -> BijectiveNet:
+def net_of(*, factor_out: bool = True, stages: int = 3) -> BijectiveNet:
     """Squeezes and matrices on images (1, 8, 8), in float64."""
     channels, side, runs = 1, 8, list[Run]()
     for stage in range(stages):
@@ -24,8 +26,7 @@ def net_of(*, factor_out: bool = True, stages: int = 3, last: bool = False) -> B
         runs.append(Run([Squeeze(), Invertible1x1(channels), Rescale(2, stage)], "stored"))
         channels //= 2 if factor_out and stage < stages - 1 else 1
     shape = (channels, side, side)
-    rest = TriangularGivenLogits(CLASSES, 64 - CLASSES) if last else None
-    net = BijectiveNet(runs, shape, FirstReadout(shape, CLASSES), factor_out, rest)
+    net = BijectiveNet(runs, shape, FirstReadout(shape, CLASSES), factor_out)
     return net.double().eval()
 
 
@@ -71,7 +72,7 @@ def test_factored_halves_pass_no_later_stage() -> None:
 
 def test_a_last_map_changes_the_nuisance_alone_and_is_inverted() -> None:
     plain = net_of()
-    net = BijectiveNet(
+    net = MappedNet(
         [stage for stage in plain.stages if isinstance(stage, Run)],
         plain.shape,
         FirstReadout(plain.shape, CLASSES),
@@ -88,9 +89,16 @@ def test_a_last_map_changes_the_nuisance_alone_and_is_inverted() -> None:
     torch.testing.assert_close(net.decode(semantic, nuisance), x, rtol=0, atol=1e-9)
 
 
-def test_without_a_last_map_there_is_nothing_to_fit() -> None:
-    with pytest.raises(AssertionError, match="expected a net with a last map"):
-        net_of().fit_last([images()])
+def test_only_a_net_with_a_last_map_can_fit_it() -> None:
+    plain, mapped = (
+        FiRevNet(stages=2, blocks=1, width=4, site=(0, 0), nuisance_given_logits=given).build(
+            (1, 8, 8), 3
+        )
+        for given in (False, True)
+    )
+    assert isinstance(mapped, EndsInMap)
+    assert isinstance(plain, Bijective)
+    assert not isinstance(plain, EndsInMap)
 
 
 def test_its_norms_are_initialised_by_the_first_batch_in_train_mode() -> None:

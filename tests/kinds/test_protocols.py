@@ -7,18 +7,27 @@ from typing import Any
 import pytest
 from torch import nn
 
-from invspec.kinds import BATCHED, ENCODERS, Bijective, Model, Penalised, Standardised, TwoLayer
+from invspec.kinds import (
+    BATCHED,
+    ENCODERS,
+    Bijective,
+    Centred,
+    Model,
+    Penalised,
+    Standardised,
+    TwoLayer,
+)
 from invspec.kinds.protocols import Bijective as BijectiveProtocol
 from invspec.registry.methods import make
 
-PROTOCOLS = (Standardised, TwoLayer, Penalised, Bijective)
+PROTOCOLS = (Standardised, Centred, TwoLayer, Penalised, Bijective)
 
 
 @pytest.mark.parametrize(
     ("name", "fields", "met"),
     [
         ("mlp", {}, set()),
-        ("stdcnn", {}, {Standardised}),
+        ("stdcnn", {}, {Standardised, Centred}),
         ("temperature", {}, {Penalised}),
         ("temperature", {"model": {"use": "stdcnn"}}, {Standardised, Penalised}),
         ("two_layer", {}, {TwoLayer}),

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from invspec.kinds import Standardised
+from invspec.kinds import Centred, Standardised
 from invspec.layers.standardise import Standardise, StandardisedNet, StandardisePerImage
 from invspec.models.stdcnn import StdCNN
 
@@ -25,9 +25,11 @@ def test_a_wrong_number_of_values_is_refused() -> None:
         Standardise((0.5,), (0.2, 0.3), channels=3)
 
 
-def test_only_standardised_nets_have_pixel_std() -> None:
+def test_only_standardised_nets_have_pixel_mean_and_pixel_std() -> None:
     net = StandardisedNet(Standardise((0.5,), (0.25,), channels=3), nn.Flatten())
     assert isinstance(net, Standardised)
+    assert isinstance(net, Centred)
+    assert net.pixel_mean.tolist() == [0.5] * 3
     assert net.pixel_std.tolist() == [0.25] * 3
     assert not isinstance(nn.Flatten(), Standardised)
 

@@ -7,7 +7,8 @@ import torch
 from pair_examples import FirstPixels, of_pairs
 from shown import Shown, shown
 
-from invspec.measures.metamer_distance import MetamerDistance
+from invspec.errors import InvspecError
+from invspec.measures.metamer_distance import MetamerDistance, MetamerPathDistance
 from invspec.registry.methods import make
 
 MODEL = FirstPixels(2)
@@ -59,3 +60,31 @@ def test_the_card_measures_root_mean_squares_of_all_pairs() -> None:
     measure = make("measure", "metamer_distance", {})
     assert measure == MetamerDistance(distance="rmse", eligible="all", clip=False)
     assert MetamerDistance(distance="lpips_alex").smoke().distance == "laidlaw_self"
+
+
+# ─ along the path ─────────────────────────────────────────────────────────────────────────────────
+
+
+def along(path: torch.Tensor | None, **fields: object) -> dict[tuple[str, float], float]:
+    attacked = of_pairs(MODEL, IMAGES, Y, PAIRS, X_ADV, path)
+    score = MetamerPathDistance.model_validate(fields).score(MODEL, attacked)
+    return {(str(row.where["quantity"]), float(row.where["t"])): row.value for row in shown(score)}
+
+
+def test_each_vertex_has_its_distance_from_both_ends() -> None:
+    ends = torch.tensor(PAIRS)
+    path = torch.stack([IMAGES[ends[:, 0]], X_ADV], dim=1)
+    found = along(path)
+    to_source, to_target, _ = values()
+    assert (found["to_source", 1.0], found["to_target", 1.0]) == pytest.approx(
+        (to_source, to_target)
+    )
+    assert (found["to_source", 0.0], found["to_target", 0.0]) == pytest.approx(
+        (0, (1 + 0.5 + 1) / 3)
+    )
+    assert along(path, clip=True)["to_target", 1.0] == pytest.approx(values(clip=True)[1])
+
+
+def test_without_a_path_nothing_is_measured() -> None:
+    with pytest.raises(InvspecError, match="kept no path"):
+        along(None)

@@ -124,9 +124,11 @@ def test_a_smoke_run_needs_no_trained_oracle(name: str) -> None:
 ON_THE_WAY = [[0, 1, 1], [0, 0, 2], [1, 0, 2], [2, 2, 0], [1, 1, 2]]
 
 
-def path_rows(**fields: object) -> dict[tuple[str, float], Shown]:
+def path_rows(
+    on_the_way: list[list[int]] = ON_THE_WAY, **fields: object
+) -> dict[tuple[str, float], Shown]:
     steps = torch.stack(
-        [metamers([0] * 5, list(looks)) for looks in zip(*ON_THE_WAY, strict=True)], dim=1
+        [metamers([0] * 5, list(looks)) for looks in zip(*on_the_way, strict=True)], dim=1
     )
     score = MetamerPathLabel.model_validate(fields).score(MODEL, examples(steps[:, -1], steps))
     return {(str(row.where["quantity"]), float(row.where["t"])): row for row in shown(score)}
@@ -136,8 +138,15 @@ def test_each_vertex_of_the_path_has_its_shares() -> None:
     found = {where: row.value for where, row in path_rows().items()}
     expected = {("logits", 0.0): 1, ("logits", 0.5): 1 / 3, ("logits", 1.0): 0}
     expected |= {("nuisance", 0.0): 0, ("nuisance", 0.5): 1 / 3, ("nuisance", 1.0): 1}
+    expected |= {("logits_so_far", t): share for t, share in ((0.0, 1), (0.5, 1 / 3), (1.0, 0))}
     assert found == pytest.approx(expected)
     assert path_rows()["logits", 0.5].n == 2
+
+
+def test_a_path_that_left_the_class_of_its_logits_and_returned_did_not_keep_it() -> None:
+    found = path_rows([[0, 2, 0], *ON_THE_WAY[1:]])
+    assert found["logits", 1.0].value == pytest.approx(1 / 3)
+    assert found["logits_so_far", 1.0].value == 0
 
 
 def test_among_all_counts_all_paths() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from invspec.data import Examples, TensorSplit
 from invspec.errors import InvspecError
-from invspec.measures.subspace_angle import SubspaceAngle
+from invspec.measures.subspace_angle import SubspaceAngle, largest, mean_squared
 
 D = 24  # pixels of the toy images
 
@@ -67,6 +67,10 @@ def test_sets_on_disjoint_pixels_are_orthogonal():
         "largest_principal_cosine",
         "null_mean",
         "null_95",
+        "null_largest_mean",
+        "null_largest_95",
+        "random_level",
+        "random_largest",
     ):
         assert found[name].value == pytest.approx(0, abs=1e-9)
     assert found["smallest_angle"].value == pytest.approx(90)
@@ -136,9 +140,36 @@ def test_the_null_of_sets_that_share_a_strong_direction_is_far_above_it():
     assert found["null_mean"] > 3 * found["random_level"]
 
 
-def test_pixels_that_never_move_do_not_count():
+def test_the_random_level_is_that_of_subspaces_of_the_pixels_that_each_attack_moves():
     found = values(spread(pixels=range(6)), spread(pixels=range(4, 10), seed=1))
-    assert found["random_level"] == pytest.approx(3 / 10)
+    # of E tr(P_U P_V) / k: P_U is on average k / 6 on its six pixels, and two are shared
+    assert found["random_level"] == pytest.approx(3 * 2 / (6 * 6))
+    within = values(spread(pixels=range(12)), spread(pixels=range(6), seed=1))
+    assert within["random_level"] == pytest.approx(3 * 6 / (12 * 6))
+
+
+def test_the_mean_squared_cosine_of_random_subspaces_is_the_random_level():
+    measure, moving = SubspaceAngle(draws=4000), torch.zeros(2, D, dtype=torch.bool)
+    moving[0, :12], moving[1, 6:24] = True, True
+    squared = mean_squared(measure._random(moving, 3))
+    error = 4 * squared.std().item() / math.sqrt(len(squared))
+    assert squared.mean().item() == pytest.approx(3 * 6 / (12 * 18), abs=error)
+
+
+def test_the_largest_cosine_of_random_lines_in_a_plane_has_a_closed_form():
+    """|cos| of a uniform angle has the mean 2 / pi."""
+    planar = torch.zeros(2, D, dtype=torch.bool)
+    planar[:, :2] = True
+    cosines = largest(SubspaceAngle(draws=4000)._random(planar, 1))
+    assert cosines.mean().item() == pytest.approx(2 / math.pi, abs=0.02)  # four standard errors
+
+
+def test_isotropic_sets_are_as_aligned_as_random_subspaces():
+    found = values(normal(4000, D), normal(4000, D, seed=1), draws=1000)
+    for name in ("random_largest", "null_largest_mean"):
+        assert found["largest_cosine"] == pytest.approx(found[name], abs=0.25)
+    assert found["null_largest_mean"] == pytest.approx(found["random_largest"], abs=0.02)
+    assert found["null_largest_95"] > found["null_largest_mean"]
 
 
 def test_few_examples_give_fewer_components():

@@ -1,14 +1,17 @@
+import math
 import subprocess
 import sys
 
 import pytest
 import torch
-from outputs import change, fresh, parameters, shapes, turned
+from outputs import change, fresh, outputs, parameters, shapes, turned
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from invspec.equivariant.group_conv import GroupConv
+from invspec.kinds import Model
 from invspec.models.gcnn import GCNN
+from invspec.registry.methods import make
 
 MNIST = (1, 28, 28)
 
@@ -49,6 +52,45 @@ def test_convolutions_have_coefficients_per_pair_of_fields_and_a_bias_per_field(
 def test_the_heads_differ_in_what_the_linear_layers_read(head: str, read: int) -> None:
     linear = (read + 1) * 50 + 51 * 10
     assert parameters(built(head=head)) == 26_750 + linear
+
+
+@pytest.mark.parametrize("group", ["c4", "d4", "c8"])
+@pytest.mark.parametrize(("initialisation", "orders"), [("conv2d", 1), ("groupy", 0)])
+def test_initial_kernels_are_as_large_as_those_of_an_ordinary_convolution(
+    group: str, initialisation: str, orders: int
+) -> None:
+    """conv2d counts every channel that is read; groupy counts fields instead."""
+    model = GCNN.model_validate({"group": group, "initialisation": initialisation})
+    net = fresh(model, MNIST)
+    lift, *convs = [layer for layer in net.modules() if isinstance(layer, GroupConv)]
+    for conv, fields in zip(convs, (10, 10, 20), strict=True):
+        kernel, bias = conv.expanded()
+        read = 9 * fields * model.order**orders
+        # the variance of numbers that are uniform within 1 / sqrt(read)
+        assert kernel.var().item() == pytest.approx(1 / (3 * read), rel=0.1)
+        assert 0.5 < bias.abs().max().item() * math.sqrt(read) <= 1
+    assert lift.expanded()[0].var().item() == pytest.approx(1 / 27, rel=0.4)
+    if group == "c4":
+        # which the basis spans, so that the very numbers are kept
+        assert convs[0].expanded()[0].abs().max().item() <= (9 * 10 * 4**orders) ** -0.5 + 1e-6
+
+
+def test_the_card_gcnn_conv2d_starts_at_the_scale_of_stdcnn() -> None:
+    x = torch.rand(16, *MNIST, generator=torch.Generator().manual_seed(0))
+
+    def deviation(name: str, kind: type[nn.Module]) -> float:
+        """Of the fourth convolution's output, over four initial nets."""
+        net = make("model", name, {})
+        assert isinstance(net, Model)
+        found = []
+        for seed in range(4):
+            torch.manual_seed(seed)
+            found.append(outputs(net.build(MNIST, 10).eval(), x, kind)[-1].std().item())
+        return sum(found) / 4
+
+    plain = deviation("stdcnn", nn.Conv2d)
+    assert 0.5 < deviation("gcnn_conv2d", GroupConv) / plain < 1.5
+    assert deviation("gcnn", GroupConv) / plain > 5
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])

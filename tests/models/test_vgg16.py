@@ -1,9 +1,13 @@
+from typing import Any
+
 import pytest
 import torch
 from outputs import parameters, shapes
+from pydantic import ValidationError
 from torch import nn
 
 from invspec.models.vgg16 import VGG16
+from invspec.registry.methods import make
 
 CIFAR = (3, 32, 32)
 CONVS = [  # channels in and out, and the size of the map
@@ -36,3 +40,30 @@ def test_its_parameters_are_those_of_its_layers() -> None:
 def test_images_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="VGG16 needs images of at least 32x32, found 28x28"):
         VGG16().sketch((3, 28, 28), 10)
+
+
+def test_hidden_makes_it_configuration_d_with_dropout_after_each_hidden_layer() -> None:
+    hidden: Any = make("model", "vgg16_hidden", {})
+    sketch = hidden.sketch(CIFAR, 10)
+    linear = [layer for layer in sketch.modules() if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [
+        *[(512, 4096), (4096, 4096), (4096, 10)]
+    ]
+    assert [layer.p for layer in sketch.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
+    assert linear[1].in_features * linear[1].out_features == 4096**2
+
+
+@pytest.mark.parametrize(("rate", "drops"), [(None, True), (0.3, True), (0.0, False)])
+def test_hidden_units_are_dropped_in_training_only(rate: float | None, drops: bool) -> None:
+    model = VGG16(widths=(2, 2, 2, 2, 2), hidden=(64,), dropout=rate)
+    net, x = model.build(CIFAR, 10), torch.rand(1, *CIFAR)
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+    assert net(x).equal(net(x)) is not drops
+    assert net.eval()(x).equal(net(x))
+
+
+def test_dropout_without_hidden_layers_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"dropout 0.5 needs hidden layers"):
+        VGG16(dropout=0.5)

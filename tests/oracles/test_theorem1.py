@@ -216,3 +216,29 @@ def test_both_changes_are_of_the_same_examples() -> None:
     whole, few = points(0.7), points(0.7).head(9)
     with pytest.raises(InvspecError, match="expected both attacks on the same examples"):
         Theorem1().score(net, judged(net, whole, whole.pixels), judged(net, few, few.pixels))
+
+
+@pytest.mark.parametrize("d", [1, 16, 400])
+def test_the_shift_has_the_length_that_the_paper_states(d: int) -> None:
+    clean = ShuffledGaussians(d=d, test=20).load("test")
+    net = SignClassifier(over="first").build((1, 1, 2 * d + 1), 2)
+    shifted, swapped = (
+        judged(net, clean, changed(clean, attack)) for attack in (MeanShift(), PairSwap())
+    )
+    rows = {
+        row.where["quantity"]: row.value for row in shown(Theorem1().score(net, shifted, swapped))
+    }
+    assert rows["shift_length_stated"] == pytest.approx(6 / math.sqrt(d))
+    assert rows["shift_length"] == pytest.approx(6 / math.sqrt(d), rel=1e-4)  # float32 images
+
+
+def test_a_shift_of_another_length_does_not_have_the_stated_one() -> None:
+    clean = points(0.7)
+    net = SignClassifier(over="first").build((1, 1, 2 * D + 1), 2)
+    x_adv = changed_points(0.7)[0]
+    short = judged(net, clean, clean.pixels + 0.5 * (x_adv - clean.pixels))
+    rows = {
+        row.where["quantity"]: row.value
+        for row in shown(Theorem1().score(net, short, judged(net, clean, changed_points(0.7)[1])))
+    }
+    assert rows["shift_length"] == pytest.approx(0.5 * rows["shift_length_stated"], rel=1e-4)

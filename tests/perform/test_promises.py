@@ -19,6 +19,7 @@ from invspec.models.linear import Linear
 from invspec.ops.draws import Draws
 from invspec.ops.types import Norm, Shape
 from invspec.perform.proxies import deployed
+from invspec.perform.score import examples
 
 Way = Callable[[nn.Module, Batch, Draws], Any]
 
@@ -237,6 +238,22 @@ def test_a_path_has_the_same_vertices_in_every_batch() -> None:
     start = "path of Walk differs from batch to batch: for one image, found "
     assert f"{start}(2, 1, 4, 4) and (3, 1, 4, 4)" in refusal(longer, Walk)
     assert f"{start}(2, 1, 4, 4) and none" in refusal(missing, Walk)
+
+
+def test_a_path_has_the_same_vertices_in_every_part() -> None:
+    def longer(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        count = 2 if int(batch.index[0]) < 4 else 3
+        return walked(batch, batch.x.expand(count, *batch.x.shape))
+
+    Mine.ways["longer"] = longer
+    runtime = Memory(batch_size=4)
+    parts = [perturb(Walk(way="longer"), part=part) for part in ((0, 4), (4, 8))]
+    for part in parts:
+        runtime.load(part)
+    start = "path of Walk (way longer) differs from part to part: for one image, found "
+    with pytest.raises(InvspecError) as error:
+        examples(tuple(parts), runtime)
+    assert f"{start}(2, 1, 4, 4) and (3, 1, 4, 4)" in str(error.value)
 
 
 @pytest.mark.parametrize(

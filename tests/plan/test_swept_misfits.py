@@ -34,3 +34,17 @@ def test_a_value_of_a_data_sets_sweep_that_a_net_cannot_read_is_named() -> None:
     datasets = {"fake": {"shape": shapes}}
     (message,) = wrong(datasets=datasets, models={"linear": {"use": "lenet"}})
     assert message.startswith("linear on fake shape (1, 2, 2): ")
+
+
+def test_a_closed_form_of_a_map_that_a_net_lacks_is_refused() -> None:
+    models = {
+        "mapped": {"use": "firevnet_mnist", "blocks": 1, "nuisance_given_logits": True},
+        "plain": {"use": "firevnet_mnist", "blocks": 1},
+    }
+    found = wrong(
+        datasets={"fake": {"shape": [1, 32, 32]}},
+        models=models,
+        defences={"closed": {"use": "likelihood", "last_in_closed_form": True}},
+        train=[{"dataset": "fake", "model": ["mapped", "plain"], "defence": "closed"}],
+    )
+    assert found == ["defence closed does not fit model plain"]

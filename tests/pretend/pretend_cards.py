@@ -33,7 +33,8 @@ def attacked(name: str, device: str) -> Any:
 
 def on(batch: Batch, device: str) -> Batch:
     """The batch as a split on the device gives it: index and ends stay on the CPU."""
-    moved = {name: getattr(batch, name).to(device) for name in ("x", "y", "x_target", "y_target")}
+    names = ("x", "y", "x_target", "y_target", "generated")
+    moved = {name: getattr(batch, name).to(device) for name in names}
     return replace(batch, **moved)
 
 
@@ -43,17 +44,17 @@ def trained(name: str, device: str, **params: Any) -> Any:
 
 
 def passed(name: str, device: str) -> Any:
-    """Logits and input gradients of a deployed net, and the weights' gradients in training."""
+    """Output and input gradients of a deployed net, and the weights' gradients in training."""
     images = model_toys.images(name)
     net = model_toys.built(name).to(device)
     torch.manual_seed(0)
-    value = net.train()(images.to(device)).logsumexp(1).sum()
+    value = net.train()(images.to(device)).flatten(1).logsumexp(1).sum()
     if value.requires_grad:
         value.backward()
     learned = {key: weight.grad for key, weight in net.named_parameters()}
     x = images.to(device).requires_grad_()
     logits = model_toys.made(name)[0].deploy(net)(x)
-    logits.logsumexp(1).sum().backward()
+    logits.flatten(1).logsumexp(1).sum().backward()
     return {"logits": logits, "gradient": x.grad, **learned}
 
 

@@ -92,6 +92,17 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                     for name in wanted
                     if isinstance(value, dict) and name not in value
                 )
+            case "if":
+                branch = "else" if list(faults(value, wanted)) else "then"
+                yield from faults(value, rule.get(branch, True), at)
+            case "patternProperties":
+                yield from (
+                    fault
+                    for pattern, inner in wanted.items()
+                    for name, item in entries(value).items()
+                    if re.search(pattern, name)
+                    for fault in faults(item, inner, f"{at}.{name}")
+                )
             case "propertyNames":
                 yield from (f"{at}.{name}" for name in entries(value) if list(faults(name, wanted)))
             case "properties":
@@ -106,11 +117,14 @@ def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
                     name: first
                     for name, first in entries(value).items()
                     if name not in rule.get("properties", {})
+                    and not any(
+                        re.search(pattern, name) for pattern in rule.get("patternProperties", ())
+                    )
                 }
                 yield from (
                     fault for name in rest for fault in faults(rest[name], wanted, f"{at}.{name}")
                 )
-            case "$schema" | "$defs" | "title" | "description" | "default":
+            case "$schema" | "$defs" | "title" | "description" | "default" | "then" | "else":
                 pass
             case _:
                 raise AssertionError(f"{word} is not known to these tests")

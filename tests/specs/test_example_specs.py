@@ -19,11 +19,11 @@ from invspec.cli import session
 from invspec.kinds import Measure
 from invspec.plan import planner
 from invspec.plan.cells import Plan
-from invspec.spec import document, overlay, resolve
+from invspec.spec import document, extend, overlay, resolve
 from invspec.spec.resolved import Spec
 from invspec.tasks import key
 
-SCALES = [(path, scale) for path in SPECS for scale in document.read(path).values.get("scales", {})]
+SCALES = [(path, scale) for path in SPECS for scale in extend.read(path).values.get("scales", {})]
 every_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 
 
@@ -57,7 +57,7 @@ def test_every_scale_is_valid(path: Path, scale: str) -> None:
 
 @every_spec
 def test_keys_survive_a_dump(path: Path) -> None:
-    values = document.read(path).values
+    values = extend.read(path).values
     flow, block = (
         document.parse(yaml.safe_dump(values, sort_keys=True, default_flow_style=style), str(path))
         for style in (True, False)

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from invspec.errors import SpecError, refuse
 from invspec.plan.cells import Plan
-from invspec.plan.validation import claims, files, layouts, models, settings, targets
+from invspec.plan.validation import (
+    claims,
+    files,
+    generators,
+    layouts,
+    models,
+    settings,
+    targets,
+)
 from invspec.plan.validation.files import IsDone
 
 
@@ -35,5 +43,6 @@ def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
 
 def warnings(planned: Plan) -> list[SpecError]:
     """Settings that can run and are hardly meant, with file and line."""
-    located = map(planned.spec.source.locate, settings.warnings(planned.spec))
+    found = (*settings.warnings(planned.spec), *generators.warnings(planned.spec))
+    located = map(planned.spec.source.locate, found)
     return list({str(warning): warning for warning in located}.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from invspec.errors import SpecError, suggest
-from invspec.kinds import Attack
+from invspec.kinds import Attack, GeneratorTraining, Model
 from invspec.plan import alignment, coordinates
 from invspec.plan.products import is_worst_case
 from invspec.spec.document import Steps
@@ -35,7 +35,10 @@ def problems(spec: Spec) -> Iterator[SpecError]:
 
 
 def net_problems(spec: Spec, net: Net, noun: str, path: Steps) -> Iterator[SpecError]:
-    """A net that a spec names must be one model with one training."""
+    """A net that a spec names must be one model with one training.
+
+    A generator makes images, an oracle and a source make logits.
+    """
     for part, label in (("model", net.model), ("defence", net.defence)):
         entries = spec.entries[part + "s"]
         if label not in entries:
@@ -46,6 +49,19 @@ def net_problems(spec: Spec, net: Net, noun: str, path: Steps) -> Iterator[SpecE
             message = f"{article} {noun} must be one model; {part} {label} is swept"
             hint = f"add a {part} without a sweep for the {noun}"
             yield SpecError(message, hint=hint, path=(*path, part))
+        elif _makes_images(entries[label]) != (noun == "generator"):
+            wanted, own = ("images", "logits") if noun == "generator" else ("logits", "images")
+            does = f"makes {own}" if part == "model" else f"trains models that make {own}"
+            message = f"the {noun} must make {wanted}; {part} {label} {does}"
+            yield SpecError(message, path=(*path, part))
+
+
+def _makes_images(entry: Resolved) -> bool:
+    """Whether a model makes images, or a defence trains one that does."""
+    method = entry.variants[0].method
+    if isinstance(method, Model):
+        return method.makes == "images"
+    return isinstance(method, GeneratorTraining)
 
 
 def _worst_case_problems(spec: Spec, measure: Resolved, path: Steps) -> Iterator[SpecError]:

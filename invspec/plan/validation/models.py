@@ -42,7 +42,9 @@ def _line_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:
         except SpecError as problem:
             yield problem
             continue
-        yield from _misfits(_users(spec, line), net, label, dataset, data)
+        # a generator has no logits, which all other users need
+        if model.makes == "logits":
+            yield from _misfits(_users(spec, line), net, label, dataset, data)
 
 
 def _sweep_problems(spec: Spec, line: TrainLine) -> Iterator[SpecError]:

@@ -19,7 +19,7 @@ LARGEST = 2**30
 def sketched(dataset: Dataset, model: Model, name: str) -> Any:
     """The model for this data set, without weights where that works.
 
-    Raises: SpecError if it cannot be built, or gives no logits.
+    Raises: SpecError if it cannot be built, or does not give what its class says that it makes.
     """
     attempt: list[Any] = []
     try:
@@ -64,7 +64,7 @@ def _drawn(model: Model, dataset: Dataset, attempt: list[Any]) -> Any:
     net = _checked(model.sketch(dataset.shape, dataset.classes), model)
     attempt.append(net)
     net = _in_memory(model.deploy(net))
-    _require_logits(net, dataset)
+    _require_output(net, model, dataset)
     return net
 
 
@@ -76,9 +76,9 @@ def _with_weights(model: Model, dataset: Dataset) -> Any:
         net = _checked(model.build(dataset.shape, dataset.classes), model)
         if any(map(torch.nn.parameter.is_lazy, _tensors(net))):
             # layers that take their sizes from the first images
-            _require_logits(net.eval(), dataset)
+            _require_output(net.eval(), model, dataset)
         net = model.deploy(net)
-        _require_logits(net, dataset)
+        _require_output(net, model, dataset)
     return net
 
 
@@ -105,13 +105,41 @@ def _checked(net: object, model: Model) -> Any:
     raise SpecError(message, hint="end build with `return net`")
 
 
-def _require_logits(net: Any, dataset: Dataset) -> None:
-    """Two black images must give two rows of logits. Raises: SpecError."""
+def _require_output(net: Any, model: Model, dataset: Dataset) -> None:
+    """Two black images must give two rows of logits, two black pairs two images.
+
+    Raises: SpecError.
+    """
     import torch
 
+    channels, *sides = dataset.shape
+    if model.makes == "images":
+        channels *= 2
     device = next((weight.device for weight in net.parameters()), torch.device("cpu"))
     with torch.no_grad():
-        logits: Any = net(torch.zeros(2, *dataset.shape, device=device))
+        output: Any = net(torch.zeros(2, channels, *sides, device=device))
+    if model.makes == "images":
+        _require_images(output, dataset)
+    else:
+        _require_logits(output, dataset)
+
+
+def _require_images(images: Any, dataset: Dataset) -> None:
+    import torch
+
+    expected = (2, *dataset.shape)
+    if isinstance(images, torch.Tensor) and images.shape == expected:
+        return
+    is_tensor = isinstance(images, torch.Tensor)
+    output = f"shape {tuple(images.shape)} for 2 pairs" if is_tensor else _form(images)
+    message = f"forward returned {output}, expected images of shape {expected}"
+    hint = "a generator maps (B, 2C, H, W), sources then targets, to images (B, C, H, W)"
+    raise SpecError(message, hint=hint)
+
+
+def _require_logits(logits: Any, dataset: Dataset) -> None:
+    import torch
+
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 2:
         is_tensor = isinstance(logits, torch.Tensor)
         output = f"shape {tuple(logits.shape)} for 2 images" if is_tensor else _form(logits)

@@ -1,0 +1,139 @@
+"""Pages of papers, from reports in JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_toys import half
+from toy_specs import SWEEPS
+
+from invspec.errors import SpecError
+from invspec.report import papers
+from invspec.report.contents import report
+from invspec.report.export import json_text
+
+CLAIM = (
+    "{says: 'a | b', source: Section 2, value: {measure: accuracy, at: {model: linear, "
+    "defence: plain}}, expect: {value: {above: %s}}, published: 0.75}"
+)
+CLAIMS = f"checks: none\nclaims:\n  - {CLAIM % 0.1}\n  - {CLAIM % 0.9}\n"
+COMMAND = ["invspec", "report", "data/a.json"]
+
+
+@pytest.fixture
+def body(planned, toy_store) -> dict[str, Any]:
+    plan = planned(SWEEPS + CLAIMS)
+    store = toy_store(plan, half)
+    return json.loads(json_text(report(plan, store), store))
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of the lines of all tables."""
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    return [
+        [cell.strip() for cell in line.replace("\\|", "¦").strip("|").split("|")] for line in lines
+    ]
+
+
+def test_a_page_has_a_line_for_each_claim_with_the_papers_number(body) -> None:
+    headings, _, *claims = rows(papers.page(papers.Saved("a.json", body)))
+    assert headings == list(papers.CLAIM_HEADINGS)
+    assert [claim[:3] for claim in claims] == [
+        ["Section 2", "a ¦ b", "above 0.1"],
+        ["Section 2", "a ¦ b", "above 0.9"],
+    ]
+    assert {claim[3].split(" (")[0] for claim in claims} == {"value 0.500"}
+    assert [claim[4] for claim in claims] == ["0.75", "0.75"]
+    assert [claim[5] for claim in claims] == [claim["verdict"] for claim in body["claims"]]
+    assert claims[0][5].startswith("holds")
+    assert claims[1][5].startswith("fails")
+
+
+def test_a_page_says_how_its_numbers_were_made(body) -> None:
+    body["provenance"]["versions"] = {"commit": ["abc (edited)"]}
+    page = papers.page(papers.Saved("a.json", body))
+    for words in (f"`{body['provenance']['command']}`", "commit abc (edited)", "`a.json`"):
+        assert words in page
+    assert "Health: not checked (checks: none)" in page
+
+
+def test_failed_checks_are_listed_once_each_with_their_number(body) -> None:
+    record = {"net": {"model": "mlp"}, "attack": None, "check": "alive", "reason": "dead"}
+    warned = {**record, "check": "silent", "attack": "pgd", "status": "warns", "reason": "early"}
+    body["health"]["checks"] = [
+        {**record, "status": "fails"},
+        {**record, "status": "fails", "reason": "dead too"},
+        {**record, "status": "passes", "check": "finite"},
+        warned,
+    ]
+    page = papers.page(papers.Saved("a.json", body))
+    assert "- `alive` fails: mlp: dead (and 1 more)" in page
+    assert "- `silent` warns: mlp, pgd: early" in page
+    assert "finite" not in page
+
+
+def test_numbers_of_the_paper_stand_beside_ours(body) -> None:
+    cell = {
+        "at": {"model": "mlp"},
+        "ours_value": 0.5,
+        "published": 0.25,
+        "difference": 0.25,
+        "difference_low": 0.125,
+        "difference_high": 0.375,
+        "agrees": False,
+        "source": "Table 1",
+    }
+    lacking = {**cell, "ours_value": None, "difference": None, "agrees": None}
+    body["published"] = [
+        {"title": "Success", "agree": 0, "disagree": 1, "missing": 1, "cells": [cell, lacking]}
+    ]
+    saved = papers.Saved("a.json", body)
+    page = papers.page(saved)
+    assert "### Success (Table 1): 0 of 1 agree" in page
+    numbers = [row for row in rows(page) if row[0] == "mlp"]
+    assert numbers == [
+        ["mlp", "0.500", "0.25", "0.250 (0.125 to 0.375)", "no"],
+        ["mlp", "·", "0.25", "·", ""],
+    ]
+    assert saved.agreement == "0 of 1 agree, 1 missing"
+
+
+def test_an_infinite_end_of_an_interval_has_no_bound(body) -> None:
+    body["claims"][0] |= {"low": 0.25, "high": None}
+    assert "value 0.500 (0.250 to no bound)" in papers.page(papers.Saved("a.json", body))
+
+
+def test_reports_of_one_paper_share_a_page_and_the_index_counts_their_verdicts(body) -> None:
+    known = {**body, "paper": "kamath2020", "scale": "laptop"}
+    saved = [papers.Saved("a.json", known), papers.Saved("b.json", {**known, "scale": None})]
+    pages = papers.pages([*saved, papers.Saved("c.json", {**body, "paper": None})], COMMAND)
+    assert list(pages) == [papers.INDEX, "kamath2020", papers.NO_PAPER]
+    assert pages["kamath2020"].startswith("# Kamath, Deshpande, Subrahmanyam (2020)")
+    assert pages["kamath2020"].count(f"## {body['title']}") == 2
+    assert all("Written by `invspec report data/a.json`" in page for page in pages.values())
+    _, _, *lines = rows(pages[papers.INDEX])
+    assert [line[2] for line in lines] == ["laptop", "as printed", "as printed"]
+    verdicts = [claim["verdict"] for claim in body["claims"]]
+    assert {line[3] for line in lines} == {f"1 {verdicts[0]}, 1 {verdicts[1]}"}
+
+
+def test_verdicts_are_counted_in_words(body) -> None:
+    verdicts = ["holds for these nets", "holds", "holds for these nets", "fails", "not testable"]
+    claims = [{**body["claims"][0], "verdict": verdict} for verdict in verdicts]
+    saved = papers.Saved("a.json", {**body, "claims": claims})
+    assert saved.tally == "2 hold for these nets, 1 holds, 1 fails, 1 not testable"
+    assert papers.Saved("a.json", {**body, "claims": []}).tally == "none"
+
+
+@pytest.mark.parametrize("lacks", ["title", "published", "health"])
+def test_a_report_without_a_part_is_refused(lacks: str, body, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(body))
+    assert papers.read(path).spec == "toy"
+    path.write_text(json.dumps({name: part for name, part in body.items() if name != lacks}))
+    with pytest.raises(SpecError, match="not a report that can be shown") as error:
+        papers.read(path)
+    assert "--format json" in str(error.value)
