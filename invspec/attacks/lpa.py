@@ -6,7 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from invspec.kinds import Number
 from invspec.ops.losses import margin
+from invspec.ops.norms import per_example
 from invspec.perceptual.attack import FeatureProbe, PerceptualAttack, Projection, descend
 
 # The loss counts the margin up to this value.
@@ -23,6 +25,11 @@ class LPA(PerceptualAttack):
     tenth of it. An image stops once it is misclassified and inside the ball. Images that are
     outside after the last round are projected.
 
+    A classifier that may reject is not fooled by an error of low confidence, so that stopping at
+    the first error understates what is possible. With target_margin, the loss counts the margin up
+    to it, an image stops inside the ball at this margin, and the result is the image inside the
+    ball with the largest margin, among all that were visited and the projected one.
+
     Deviates: an image that has stopped is returned as it was judged; the published code takes one
     more step, and updates the weight from the distance before a round's last step, not after it.
     The speed of the features is measured in the direction of the step, against the gradient; the
@@ -35,11 +42,18 @@ class LPA(PerceptualAttack):
         description="rounds of `steps` updates; outside the ball, each has ten times the weight",
     )
 
+    target_margin: Number | None = Field(
+        default=None,
+        gt=0,
+        description="margin, in logits, to go on to; default: stop at the first error",
+    )
+
     def smoke(self) -> LPA:
         return super().smoke().model_copy(update={"rounds": min(self.rounds, 2)})
 
     def _search(self, probe: FeatureProbe, x_adv: Tensor) -> Tensor:
         y, rows = probe.batch.y, torch.arange(len(x_adv), device=x_adv.device)
+        best = Best(x_adv)
         weight = torch.full_like(y, _FIRST_WEIGHT, dtype=x_adv.dtype)
         for step in range(self.rounds * self.steps):
             images = x_adv[rows].requires_grad_()
@@ -48,17 +62,46 @@ class LPA(PerceptualAttack):
             # between rounds, from the distance of the image that starts the new round
             if step and step % self.steps == 0:
                 weight[rows] *= torch.where(distance.detach() >= self._radius, 10, 1)
-            capped = margin(logits, y[rows]).clamp_max(_MAX_MARGIN)
+            reached = margin(logits, y[rows])
+            capped = reached.clamp_max(self.target_margin or _MAX_MARGIN)
             loss = weight[rows] * (distance - self._radius).relu() - capped
             gradient = probe.gradient(loss, images, rows)
-            going = (logits.argmax(1) == y[rows]) | (distance > self._radius)
+            inside = distance <= self._radius
+            if self.target_margin is None:
+                going = (logits.argmax(1) == y[rows]) | ~inside
+            else:
+                best.offer(images.detach(), reached.detach(), rows, inside)
+                going = (reached < self.target_margin) | ~inside
             rows = rows[going]
             if not len(rows):
                 break
             length = self._radius * 0.1 ** (step % self.steps / self.steps)
             images, features = images[going].detach(), features[going].detach()
             x_adv[rows] = descend(probe, images, features, gradient[going], length, rows)
-        return self._projected(probe, x_adv)
+        projected = self._projected(probe, x_adv)
+        if self.target_margin is None:
+            return projected
+        rows = torch.arange(len(x_adv), device=x_adv.device)
+        inside = probe.distance(projected) <= self._radius
+        best.offer(projected, margin(probe.search.logits(projected), y), rows, inside)
+        return torch.where(per_example(best.found, x_adv), best.x_adv, projected)
+
+
+class Best:
+    """The images (B, C, H, W) of largest margin inside the ball, where one was found, (B,) bool."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x_adv, self._margin = x.clone(), x.new_full((len(x),), -torch.inf)
+
+    @property
+    def found(self) -> Tensor:
+        return self._margin > -torch.inf
+
+    def offer(self, images: Tensor, reached: Tensor, rows: Tensor, inside: Tensor) -> None:
+        """Keep images (M, C, H, W) at rows (M,) that are inside and reached a larger margin."""
+        better = inside & (reached > self._margin[rows])
+        self._margin[rows] = torch.where(better, reached, self._margin[rows])
+        self.x_adv[rows] = torch.where(per_example(better, images), images, self.x_adv[rows])
 
 
 class FastLPA(PerceptualAttack):

@@ -53,7 +53,8 @@ class Source:
 class TorchvisionImages(Dataset):
     """The published training and test images of one of torchvision's data sets.
 
-    The last `val` training images, in the order of the files, are the validation split.
+    The last `val` training images, in the order of the files, are the validation split; with val 0
+    there is none, and all of them are for training.
 
     Reads the files that torchvision's class stores below $INVSPEC_DATA. If INVSPEC_DATA is unset,
     they are downloaded once, to ~/.cache/invspec. Their MD5 sums are checked on every read, before
@@ -70,7 +71,7 @@ class TorchvisionImages(Dataset):
         description="name of the data set"
     )
     val: int = Field(
-        ge=1, description="number of training images, from the last, used for validation"
+        ge=0, description="number of training images, from the last, used for validation"
     )
     pad: int = Field(default=0, ge=0, description="pixels of zeros to add on each side of an image")
 
@@ -105,7 +106,8 @@ class TorchvisionImages(Dataset):
         # all sums are checked before anything is decoded: a pickle could run code
         contents = [_read(root, name, md5, source) for name, md5 in files.items()]
         images, labels = source.decode(contents)
-        parts = {"train": slice(-self.val), "val": slice(-self.val, None), "test": slice(None)}
+        first = len(images) - self.val
+        parts = {"train": slice(first), "val": slice(first, None), "test": slice(None)}
         part = parts[split]
         pixels = F.pad(torch.from_numpy(images)[part], [self.pad] * 4)
         return TensorSplit(pixels, torch.from_numpy(labels.astype(np.int64))[part])

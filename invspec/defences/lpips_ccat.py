@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Self
 
 import torch
@@ -52,6 +52,11 @@ class LPIPSCCAT(PreparedTraining):
     Distance laidlaw_self compares features of the model under training, in eval mode, or of a
     robust net given as `features`. A smoke run uses the model under training, which needs no file.
 
+    These distances have no scale that is known in advance, and the one of the model under training
+    changes as it learns. With calibrate_at, max_lpips is not used: the weight is one half at the
+    median distance, over the batch, of images whose pixels all change by this much, with random
+    signs. LPIPS of AlexNet has the median 0.03 at about 26/255 on CIFAR-10.
+
     Raises: InvspecError if a file of weights is missing or does not fit.
 
     Deviates: an unperturbed image keeps its whole label; the formula would halve it.
@@ -82,6 +87,12 @@ class LPIPSCCAT(PreparedTraining):
     )
     distance: Distance = Field(
         default="lpips_alex", description="perceptual distance between two images"
+    )
+    calibrate_at: Pixels | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="linf size of random signs whose median distance replaces max_lpips",
     )
     features: FeatureNet | None = Field(
         default=None,
@@ -128,7 +139,11 @@ class LPIPSCCAT(PreparedTraining):
             ramp=self.ramp,
             clean=self.clean_fraction,
         )
-        return fade_labels(net, clean, attacked, self.label_weight)
+        noisy = None
+        if self.calibrate_at is not None:
+            signs = torch.where(rng.uniform(tuple(clean.x.shape)) < 0.5, -1.0, 1.0).to(clean.x)
+            noisy = (clean.x + self.calibrate_at * signs).clamp(*clean.bounds)
+        return fade_labels(net, clean, attacked, partial(self.label_weight, noisy=noisy))
 
     def drawn_attack(self, rng: Stream) -> Attack:
         """The attack with a radius drawn for one batch."""
@@ -139,14 +154,22 @@ class LPIPSCCAT(PreparedTraining):
         return ball.model_copy(update={"eps": eps})
 
     @torch.no_grad()
-    def label_weight(self, net: nn.Module, x: Tensor, x_adv: Tensor) -> Tensor:
-        """The weight of the true label, (B,) in [0, 1]."""
+    def label_weight(
+        self, net: nn.Module, x: Tensor, x_adv: Tensor, noisy: Tensor | None = None
+    ) -> Tensor:
+        """The weight of the true label, (B,) in [0, 1].
+
+        noisy (B, C, H, W), if any, are images whose median distance from x replaces max_lpips.
+        """
         delta, lpips = x_adv - x, x.new_zeros(len(x))
+        half: Tensor | float = self.max_lpips
         moved = self._moved(delta)
         if len(moved):
             between = distance(self.distance, self._feature_net(net, x))
             lpips[moved] = between(x[moved], x_adv[moved]).to(lpips)
-        return sigmoid_transition(delta, lpips, self.max_lpips, self.rho)
+            if noisy is not None:
+                half = between(x[moved], noisy[moved]).to(lpips).median()
+        return sigmoid_transition(delta, lpips, half, self.rho)
 
     def _moved(self, delta: Tensor) -> Tensor:
         """Positions (M,) of images whose LPIPS is needed; an unperturbed one keeps its label.

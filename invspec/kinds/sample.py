@@ -26,6 +26,12 @@ class Targets(BaseModel):
     indices: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(
         default=(), description="positions in the split, shared by all sources"
     )
+    nth_of_class: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="one per class, shared by all sources: the n-th image of each class in the "
+        "split, counted from 0",
+    )
     each: int | None = Field(
         default=None,
         ge=1,
@@ -36,10 +42,13 @@ class Targets(BaseModel):
 
     @model_validator(mode="after")
     def _chosen_one_way(self) -> Self:
-        ways = [way for way in ("per_class", "indices", "each") if getattr(self, way)]
+        known = ("per_class", "indices", "nth_of_class", "each")
+        ways = [way for way in known if getattr(self, way)]
         if len(ways) != 1:
             listed = " and ".join(ways) or "none"
-            raise ValueError(f"expected one of per_class, indices and each, found {listed}")
+            raise ValueError(
+                f"expected one of per_class, indices, nth_of_class and each, found {listed}"
+            )
         if len(set(self.indices)) < len(self.indices):
             duplicate, _ = Counter(self.indices).most_common(1)[0]
             raise ValueError(f"expected distinct indices, found {duplicate} more than once")

@@ -1,15 +1,16 @@
-"""Whether the class of the target or of the source decides where a walk ends."""
+"""What decides where a walk ends: the class of the target, of the source, or the target image."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.data import Examples, Scored
+from invspec.data import Examples, JudgedPairs, Scored
+from invspec.errors import InvspecError
 from invspec.ops.types import Range
 from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
@@ -18,50 +19,138 @@ from invspec.scoring.rows import estimated
 # bootstrap draws behind the interval
 REPLICATES = 1000
 
-Effect = Literal["target", "source", "difference"]
+Effect = Literal["target", "source", "difference", "target_image", "image_difference"]
 
 
 class ClassEffect(SuccessMeasure):
-    """Spread of the success rate over target classes or over source classes, or their difference.
+    """Spread of the success rate over classes or target images, or a difference of two spreads.
 
-    A spread is the standard deviation (ddof 0) of the row means (targets) or column means (sources)
-    of the success matrix, over the classes that occur. Success is defined as in success_rate.
+    A spread is a standard deviation (ddof 0) of success rates:
 
-    The interval is from a Bayesian bootstrap over sources. With few sources the spreads are biased
-    upwards, over source classes more than over target classes, because every source is paired with
-    each target; the replicates share that bias.
+        target            of the rows of the success matrix, over target classes
+        source            of its columns, over source classes
+        difference        target minus source
+        target_image      of the targets of one class, each over all source classes; the root mean
+                          square over classes with several targets
+        image_difference  target_image minus target: above 0, the class of a target says less about
+                          how easy it is to reach than the image that was drawn
 
-    Raises: InvspecError where no pair is eligible.
+    Success is defined as in success_rate. The interval is from a Bayesian bootstrap over sources
+    and targets; a class with a single target contributes no chance of targets. Spreads of few
+    sources or targets are biased upwards, because their means vary by chance, too: those over
+    source classes more than those over target classes, since every source is paired with each
+    target, and those over target images most. The replicates share that bias.
+
+    Raises: InvspecError where no pair is eligible, and for target_image and image_difference where
+    every class has one target.
     """
+
+    # Version 1 had intervals over sources alone.
+    version: ClassVar[int] = 2
 
     effect: Effect = Field(
         default="difference",
-        description="spread over target or source classes, or the first minus the second",
+        description="spread over target classes, source classes or target images; difference: "
+        "target minus source; image_difference: target_image minus target",
     )
 
     def range_of(self, quantity: str = "") -> Range:
         # the standard deviation of shares is at most a half
-        return (-0.5, 0.5) if self.effect == "difference" else (0.0, 0.5)
+        return (-0.5, 0.5) if self.effect.endswith("difference") else (0.0, 0.5)
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
-        pairs = attacked.pairs.take(rows)
         success = self.successes(model, attacked)[rows].double()
-        class_pairs = ClassPairs(pairs.y_target, pairs.y, class_count(model, attacked))
-        sources, place = pairs.source.unique(return_inverse=True)
-        # Bayesian bootstrap: normalised exponential weights are uniform on the simplex
-        draws = np.random.default_rng(0).standard_exponential((REPLICATES, len(sources)))
+        pairs = attacked.pairs.take(rows)
+        effect = Spreads(pairs, class_count(model, attacked))
+        if "image" in self.effect and not effect.has_several_targets:
+            raise InvspecError(
+                "every class has one target, so targets of a class cannot be compared",
+                hint="set targets.per_class to 2 or more",
+            )
+        rng = np.random.default_rng(0)
         replicates = [
-            spread(class_pairs.means(success, torch.from_numpy(weights)[place]), self.effect)
-            for weights in draws
+            effect.of(self.effect, success, *effect.drawn(rng)) for _ in range(REPLICATES)
         ]
-        low, high = np.quantile(replicates, [0.025, 0.975]).tolist()
-        value = spread(class_pairs.means(success), self.effect)
-        return Scored([estimated(value, low, high, len(sources))])
+        low, high = np.nanquantile(replicates, [0.025, 0.975]).tolist()
+        value = effect.of(self.effect, success)
+        return Scored([estimated(value, low, high, len(effect.sources))])
 
 
-def spread(matrix: Tensor, effect: Effect) -> float:
+class Spreads:
+    """The spreads of success over the classes and targets of P pairs."""
+
+    def __init__(self, pairs: JudgedPairs, classes: int) -> None:
+        self.classes = classes
+        self.by_class = ClassPairs(pairs.y_target, pairs.y, classes)
+        self.sources, self._source = pairs.source.unique(return_inverse=True)
+        self.targets, self._target = pairs.target.unique(return_inverse=True)
+        # the class of each target (T,)
+        self.target_class = torch.zeros(len(self.targets), dtype=torch.int64).index_copy_(
+            0, self._target, pairs.y_target.long()
+        )
+        self._by_image = self._target * classes + pairs.y
+
+    @property
+    def has_several_targets(self) -> bool:
+        return bool((self.target_class.bincount() > 1).any())
+
+    def drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Weights of the sources (S,) and of the targets (T,).
+
+        Normalised exponential weights are uniform on the simplex: a Bayesian bootstrap.
+        """
+        counts = len(self.sources), len(self.targets)
+        source, target = (torch.from_numpy(rng.standard_exponential(count)) for count in counts)
+        return source, target
+
+    def of(
+        self,
+        effect: Effect,
+        success: Tensor,
+        source_weights: Tensor | None = None,
+        target_weights: Tensor | None = None,
+    ) -> float:
+        """An effect on the success (P,) of the pairs, with or without weights."""
+        source = _ones(self.sources) if source_weights is None else source_weights
+        target = _ones(self.targets) if target_weights is None else target_weights
+        weights = source[self._source]
+        if effect == "target_image":
+            return self._over_images(success, weights, target)
+        matrix = self.by_class.means(success, weights * target[self._target])
+        if effect == "image_difference":
+            return self._over_images(success, weights, target) - spread(matrix, "target")
+        return spread(matrix, effect)
+
+    def _over_images(self, success: Tensor, weights: Tensor, target: Tensor) -> float:
+        count = len(self.targets) * self.classes
+        total, mass = (
+            torch.zeros(count, dtype=torch.float64).index_add_(0, self._by_image, values)
+            for values in (weights * success, weights)
+        )
+        # without pairs of a source class the mean is 0 / 0, NaN
+        rates = (total / mass).view(-1, self.classes).nanmean(1)
+        several = self.target_class.bincount(minlength=self.classes) > 1
+        variances = [
+            _variance(rates[of_class], target[of_class])
+            for k in several.nonzero().squeeze(1).tolist()
+            for of_class in [self.target_class == k]
+        ]
+        return float(torch.stack(variances).mean().sqrt())
+
+
+def _ones(units: Tensor) -> Tensor:
+    return torch.ones(len(units), dtype=torch.float64)
+
+
+def _variance(values: Tensor, weights: Tensor) -> Tensor:
+    """The variance of values (M,), weighted (M,)."""
+    share = weights / weights.sum()
+    return (share * (values - (share * values).sum()).square()).sum()
+
+
+def spread(matrix: Tensor, effect: Literal["target", "source", "difference"]) -> float:
     """The spread of a success matrix (K, K), a row for each target class, NaN in empty entries."""
 
     def over(axis: int) -> float:

@@ -128,6 +128,18 @@ class FalsePositiveRate(ThresholdedRate):
     on_attempts: ClassVar[bool] = True
 
 
+class FalseRejectionRate(ThresholdedRate):
+    """Share of images that are rejected under attack, among those that stay classified correctly.
+
+    #[adv rejected] / #[right, adv right]: no robust error counts these images, although nothing is
+    gained by rejecting them where the perturbation cannot be seen. The images, the attempts and tau
+    are those of robust_error.
+    """
+
+    rate: ClassVar[Rate] = staticmethod(thresholds.false_rejection)
+    on_attempts: ClassVar[bool] = True
+
+
 class ThresholdedError(ThresholdedRate):
     """Share of wrong answers among the accepted clean images (Err); tau as in robust_error."""
 

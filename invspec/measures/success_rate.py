@@ -1,4 +1,4 @@
-"""Share of pairs whose walk ends near its target."""
+"""Share of pairs whose walk ends near its target, in all or by the classes of the pair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invspec.kinds.measure import Bound
 from invspec.ops.types import SHARES, Range
 from invspec.scoring.matrix import ClassPairs
 from invspec.scoring.pairs import SuccessMeasure, class_count, eligible
-from invspec.scoring.rows import weighted_share_of_pairs
+from invspec.scoring.rows import share_of_pairs, weighted_share_of_pairs
 
 
 class SuccessRate(SuccessMeasure):
@@ -67,3 +67,37 @@ class SuccessRate(SuccessMeasure):
         weights = class_pairs.weights() if self.average == "cells" else torch.ones(len(success))
         rate = weighted_share_of_pairs(success, pairs, weights)
         return Scored([rate], ClassMatrix(class_pairs.means(success.double()).float()).tensors())
+
+
+class SuccessByClass(SuccessMeasure):
+    """The entries of the success matrix of success_rate, one row for each.
+
+    A row has the coordinate `classes`, the class of the source and then that of the target, like
+    "8 to 4". Its number is the share of these pairs that succeed, with an interval over sources and
+    targets; a matrix entry without pairs has no row.
+
+    Raises: InvspecError where no pair is eligible.
+    """
+
+    @property
+    def bound(self) -> Bound:
+        return "lower"
+
+    def range_of(self, quantity: str = "") -> Range:
+        return SHARES
+
+    def score(self, model: nn.Module, *examples: Examples) -> Scored:
+        (attacked,) = examples
+        rows = eligible(attacked, self.eligible)
+        success, pairs = self.successes(model, attacked)[rows], attacked.pairs.take(rows)
+        found = torch.stack([pairs.y, pairs.y_target], dim=1).unique(dim=0).tolist()
+        entries = {
+            f"{y} to {y_target}": (pairs.y == y) & (pairs.y_target == y_target)
+            for y, y_target in found
+        }
+        return Scored(
+            [
+                share_of_pairs(success[here], pairs.take(here), classes=name)
+                for name, here in entries.items()
+            ]
+        )

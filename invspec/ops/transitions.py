@@ -27,11 +27,14 @@ def power_transition(delta: Tensor, eps: float, rho: float, norm: Norm = "linf")
     return (1 - share.clamp_max(1)) ** rho
 
 
-def sigmoid_transition(delta: Tensor, lpips: Tensor, max_lpips: float, rho: float) -> Tensor:
+def sigmoid_transition(
+    delta: Tensor, lpips: Tensor, max_lpips: float | Tensor, rho: float
+) -> Tensor:
     """Weight of the true label, sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)).
 
-    delta (B, ...), lpips (B,) to (B,). The weight is 1/2 where LPIPS equals max_lpips, rises to 1
-    as LPIPS falls to 0, and falls to sigmoid(-rho ||delta||_inf) as LPIPS grows.
+    delta (B, ...), lpips (B,) to (B,); max_lpips is a number or a tensor (). The weight is 1/2
+    where LPIPS equals max_lpips, rises to 1 as LPIPS falls to 0, and falls to
+    sigmoid(-rho ||delta||_inf) as LPIPS grows.
 
     Deviates: without a perturbation the formula gives 1/2; here the weight is 1. LPIPS is clamped
     to at least 1e-6; the authors add 1e-6 to it.

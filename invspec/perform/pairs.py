@@ -74,7 +74,7 @@ def paired(images: Split, sources: Split, targets: Targets, classes: int) -> Pai
     sources is a part of images. The index of a pair is the index of its source, times the number of
     targets, plus the target's position among them.
 
-    Raises: InvspecError if a target index is not in the split, or if no pair is left.
+    Raises: InvspecError if a target is not in the split, or if no pair is left.
     """
     y = images.labels().cpu()
     # The index of images counts from 0, so it is a position.
@@ -103,8 +103,28 @@ def _shared_targets(y: Tensor, targets: Targets, classes: int) -> Tensor:
                 hint=f"indices count from 0, so the last one is {len(y) - 1}",
             )
         return torch.tensor(targets.indices)
+    if targets.nth_of_class is not None:
+        return _nth_of_class(y, targets.nth_of_class, classes)
     order = torch.from_numpy(_generator(targets.seed).permutation(len(y)))
     return torch.cat([order[y[order] == k][: targets.per_class] for k in range(classes)])
+
+
+def _nth_of_class(y: Tensor, places: Sequence[int], classes: int) -> Tensor:
+    """The image of each class (K,) that has this place among those of the class."""
+    if len(places) != classes:
+        raise InvspecError(
+            f"targets.nth_of_class has {len(places)} places, but the data have {classes} classes",
+            hint="give one place for each class",
+        )
+    of_class = [(y == k).nonzero().squeeze(1) for k in range(classes)]
+    for k, (place, positions) in enumerate(zip(places, of_class, strict=True)):
+        if place >= len(positions):
+            raise InvspecError(
+                f"targets.nth_of_class has {place} for class {k}, of which the split has "
+                f"{len(positions):,} examples",
+                hint=f"places count from 0, so the last one is {len(positions) - 1}",
+            )
+    return torch.stack([here[place] for place, here in zip(places, of_class, strict=True)])
 
 
 def _targets_per_source(positions: Tensor, y: Tensor, targets: Targets) -> Tensor:

@@ -9,7 +9,8 @@ def max_pairs(targets: Targets, sources: int, classes: int) -> int:
     """Upper bound on the pairs of `sources` sources; exact if each class has enough targets."""
     if targets.indices:
         return sources * len(targets.indices)
-    return sources * (targets.each or (targets.per_class or 0) * (classes - 1))
+    per_class = 1 if targets.nth_of_class is not None else targets.per_class or 0
+    return sources * (targets.each or per_class * (classes - 1))
 
 
 def size(dataset: Dataset, sample: Sample) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict, false_verdicts
 from invspec.analysis.estimator import Summary
 from invspec.analysis.significance import Need
 from invspec.errors import counted
+from invspec.kinds import Measure
 from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
@@ -16,7 +18,7 @@ from invspec.report.drawings import Drawing
 from invspec.report.format import DAGGER, expectation, statistic_and_interval
 from invspec.report.health import why
 from invspec.report.table import Table
-from invspec.spec.resolved import Spec
+from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import FigureKind, Layout
 
 INTERVALS = "95 % intervals"
@@ -31,11 +33,11 @@ REMARKS: dict[FigureKind, str] = {
     "true class and is thick where it is misclassified{seed}",
     "heatmap": "absolute values of the matrix entries{seed}",
 }
-CONFIDENCE = {
-    False: "the confidence in the label of its source image (framed images: in their own label)",
-    True: "the oracle's confidence in the class of its source image "
-    "(framed images: in their own class)",
-}
+OF_PAIR = "the confidence in the label of its source image (framed images: in their own label)"
+OF_ORACLE = (
+    "the oracle's confidence in the class of its source image (framed images: in their own class)"
+)
+OF_IMAGE = "the confidence in the true class"
 
 
 def summary(spec: Spec, measure: str) -> str:
@@ -64,14 +66,20 @@ def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], drawings: Iterable
     """How to read the figure of a layout."""
     several_seeds = len(spec.seeds) > 1
     has_bars = any(drawing.bars is not None for drawing in drawings)
-    has_oracle = spec.entries["measures"][layout.of].oracle is not None
     return REMARKS.get(layout.figure, INTERVALS).format(
-        confidence=CONFIDENCE[has_oracle],
+        confidence=_confidence(spec.entries["measures"][layout.of]),
         bars="; above each image: its logits" if has_bars else "",
         edges=rows[-1] if rows else "",
         means=" (means over seeds)" if several_seeds else "",
         seed="; one seed is shown" if several_seeds else "",
     )
+
+
+def _confidence(measure: Resolved) -> str:
+    """What the numbers below the images of a measure are."""
+    if measure.oracle is not None:
+        return OF_ORACLE
+    return OF_PAIR if cast(Measure, measure.variants[0].method).wants_target else OF_IMAGE
 
 
 def caption(table: Table) -> str:

@@ -159,6 +159,11 @@ def false_positive(clean: Answers, adv: Answers, tau: float) -> Counts:
     return clean.right & ~adv.right & (adv.confidence >= tau), torch.ones_like(clean.right)
 
 
+def false_rejection(clean: Answers, adv: Answers, tau: float) -> Counts:
+    """Images that are rejected under attack, among those right when clean and under attack."""
+    return adv.confidence < tau, clean.right & adv.right
+
+
 def rate_row(rate: Rate, clean: Answers, adv: Answers, tau: Threshold) -> Row:
     """A share of images at a threshold, with its interval and the outcomes in its denominator."""
     counted, among = rate(clean, adv, tau.value)

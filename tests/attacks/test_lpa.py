@@ -9,7 +9,7 @@ import torch
 from perceptual_toys import halves, net
 from torch import Tensor, nn
 
-from invspec.attacks.lpa import LPA, FastLPA
+from invspec.attacks.lpa import LPA, Best, FastLPA
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.perceptual.distances import distance
@@ -55,6 +55,15 @@ def test_every_pass_is_counted(kind: Any, name: Any, projection: Any) -> None:
     )
 
 
+def test_passes_up_to_a_target_margin_are_counted() -> None:
+    model, batch = Counted(), halves()
+    result = attacked(LPA(max_distance=0.2, steps=5, target_margin=5), model, batch)
+    assert (int(result.forwards.sum()), int(result.backwards.sum())) == (
+        model.forwards,
+        model.backwards,
+    )
+
+
 @pytest.mark.parametrize("projection", ["bisection", "newton"])
 @pytest.mark.parametrize("kind", [LPA, FastLPA])
 @pytest.mark.parametrize(("name", "bound"), [("laidlaw_self", 0.3), ("l2", 0.8)])
@@ -68,6 +77,30 @@ def test_attacks_fool_and_end_within_the_bound(
     ).x_adv
     assert distance(name, model)(x_adv, batch.x).max() <= bound + 1e-5
     assert wrong(model, x_adv, batch).float().mean() > 0.2
+
+
+def test_with_a_target_margin_lpa_goes_on_after_the_first_error() -> None:
+    model, batch = net(), halves()
+    plain, confident = (
+        attacked(LPA(distance="l2", max_distance=0.8, target_margin=margin), model, batch).x_adv
+        for margin in (None, 5.0)
+    )
+    assert distance("l2", model)(confident, batch.x).max() <= 0.8 + 1e-5
+    fooled = wrong(model, plain, batch)
+    assert wrong(model, confident, batch)[fooled].all()
+    sure, first = (model(x).softmax(1).amax(1)[fooled].mean() for x in (confident, plain))
+    assert sure > first + 0.02
+
+
+def test_the_best_image_inside_the_ball_is_kept() -> None:
+    best = Best(torch.zeros(3, 1, 1, 1))
+    rows = torch.tensor([0, 2])
+    best.offer(torch.ones(2, 1, 1, 1), torch.tensor([1.0, 5.0]), rows, torch.tensor([True, False]))
+    best.offer(
+        2 * torch.ones(2, 1, 1, 1), torch.tensor([0.5, -3.0]), rows, torch.tensor([True, True])
+    )
+    assert best.x_adv.flatten().tolist() == [1, 0, 2]
+    assert best.found.tolist() == [True, False, True]
 
 
 def test_lpa_fools_a_linear_model_where_the_boundary_is_nearer_than_the_bound() -> None:

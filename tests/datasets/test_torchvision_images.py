@@ -129,6 +129,20 @@ def test_val_is_the_last_part_of_the_training_files(
 
 
 @each_source
+def test_with_val_0_all_training_files_are_for_training(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, source, monkeypatch)
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
+    dataset = TorchvisionImages(source=source, val=0)
+    assert dataset.load("train").labels().tolist() == [7, 2, 1, 0] * (
+        5 if source == "cifar10" else 1
+    )
+    assert len(dataset.load("val")) == 0
+    assert dataset.count("val") == 0
+
+
+@each_source
 def test_padding_puts_zeros_around_the_images(
     source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

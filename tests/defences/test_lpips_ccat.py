@@ -101,6 +101,22 @@ def test_laidlaw_self_compares_features_of_the_model_in_training() -> None:
     )
 
 
+def test_a_calibrated_label_has_weight_one_half_at_the_median_distance_of_noise() -> None:
+    """In linf the noise has its own size: 0.1 as a threshold, whatever max_lpips says."""
+    calibrated = prepared_by(recipe(max_lpips=7.0, calibrate_at=0.1), net())
+    torch.testing.assert_close(calibrated.y, prepared_by(recipe(max_lpips=0.1), net()).y)
+
+
+def test_calibration_makes_the_scale_of_a_distance_irrelevant() -> None:
+    """RMSE is l2 divided by 4 on 16 pixels; without calibration that changes the labels."""
+    for calibrate_at, is_equal in ((0.1, True), (None, False)):
+        labels = [
+            prepared_by(recipe(distance=name, calibrate_at=calibrate_at), net()).y
+            for name in ("l2", "rmse")
+        ]
+        assert torch.allclose(*labels, atol=1e-6) == is_equal
+
+
 def robust(folder: Path, seed: int = 7) -> FeatureNet:
     path = folder / "robust.pth"
     torch.save(net(seed).state_dict(), path)

@@ -26,7 +26,7 @@ def test_a_sample_is_counted_one_way() -> None:
     ],
 )
 def test_targets_are_chosen_one_way(fields: dict[str, Any], found: str) -> None:
-    message = f"expected one of per_class, indices and each, found {found}"
+    message = f"expected one of per_class, indices, nth_of_class and each, found {found}"
     with pytest.raises(ValueError, match=message):
         Targets.model_validate(fields)
 

@@ -5,6 +5,7 @@ import torch
 from pair_examples import FirstPixels, of_pairs
 from shown import shown
 
+from invspec.errors import InvspecError
 from invspec.measures.class_effect import ClassEffect, spread
 
 MODEL = FirstPixels(3)
@@ -46,3 +47,48 @@ def test_success_on_a_single_target_shows_in_the_number_and_its_interval() -> No
     )
     assert row.low <= row.value <= row.high
     assert row.n == 6
+
+
+def of_targets(reached: set[int], effect: str = "image_difference"):
+    """Four sources of class 2 and targets 4 to 7, two of class 0 and two of class 1."""
+    y = torch.tensor([2, 2, 2, 2, 0, 0, 1, 1])
+    images = torch.nn.functional.one_hot(y, 4).float().view(8, 1, 2, 2)
+    ends = [(source, target) for source in range(4) for target in range(4, 8)]
+    final = torch.stack(
+        [images[t] if t in reached else torch.full((1, 2, 2), 0.5) for _, t in ends]
+    )
+    (row,) = shown(
+        ClassEffect(distance="linf", max_distance=0.1, effect=effect).score(
+            MODEL, of_pairs(MODEL, images, y, ends, final)
+        )
+    )
+    return row
+
+
+def test_a_single_easy_target_of_each_class_is_an_effect_of_the_image_alone() -> None:
+    """Both classes have rates 0 and 1, so their means are equal, and each deviates by 1/2."""
+    assert of_targets({4, 6}, "target_image").value == 0.5
+    assert of_targets({4, 6}, "target").value == 0
+    assert of_targets({4, 6}).value == 0.5
+
+
+def test_a_class_of_easy_targets_is_an_effect_of_the_class_alone() -> None:
+    assert of_targets({4, 5}, "target_image").value == 0
+    assert of_targets({4, 5}, "target").value == 0.5
+    assert of_targets({4, 5}).value == -0.5
+
+
+def test_the_interval_varies_the_targets_too() -> None:
+    """All sources fare alike, so that only the draw of targets leaves doubt."""
+    row = of_targets({4, 6}, "target")
+    assert row.low == 0
+    assert row.high > 0.2
+
+
+def test_with_one_target_a_class_there_is_no_effect_of_the_image() -> None:
+    y = torch.tensor([0, 1])
+    images = torch.nn.functional.one_hot(y, 4).float().view(2, 1, 2, 2)
+    pair = of_pairs(MODEL, images, y, [(0, 1)], images[:1])
+    with pytest.raises(InvspecError, match="every class has one target") as problem:
+        ClassEffect(distance="linf", effect="target_image").score(MODEL, pair)
+    assert "targets.per_class" in problem.value.hint

@@ -17,6 +17,7 @@ from invspec.data import Examples, Scored, TensorSplit
 from invspec.errors import InvspecError
 from invspec.measures.confidence_threshold import (
     FalsePositiveRate,
+    FalseRejectionRate,
     RejectionThreshold,
     RobustError,
     Thresholded,
@@ -174,6 +175,13 @@ def test_a_threshold_that_is_set_needs_no_validation_images() -> None:
     assert value(IDENTITY, measure=RejectionThreshold, threshold=0.5)[0] == 0.5
     with pytest.raises(InvspecError, match="none of 0 validation images"):
         score(IDENTITY, validation=0)
+
+
+def test_false_rejections_are_among_images_that_stay_right() -> None:
+    """Images 0, 5 and 9 stay right, with confidences 0.9, 0.7 and 0.2; tau is 0.6."""
+    assert value(IDENTITY, ATTACK, measure=FalseRejectionRate) == pytest.approx((1 / 3, 3))
+    assert value(IDENTITY, ATTACK, measure=FalseRejectionRate, threshold=0.95)[0] == 1
+    assert value(IDENTITY, ATTACK, measure=FalseRejectionRate, threshold=0)[0] == 0
 
 
 def many(n: int, seed: int) -> tuple[Examples, Examples]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from invspec.data import Examples
 from invspec.errors import InvspecError
-from invspec.measures.success_rate import SuccessRate
+from invspec.measures.success_rate import SuccessByClass, SuccessRate
 from invspec.registry.methods import make
 from invspec.scoring import pairs
 
@@ -175,3 +175,18 @@ def test_empty_cells_are_left_out_of_the_mean() -> None:
     assert [bool(cell.isnan()) for cell in itertools.chain(*score.tensors["matrix"])].count(
         False
     ) == 3
+
+
+def test_each_entry_of_the_matrix_has_a_row() -> None:
+    score = SuccessByClass(distance="linf").score(MODEL, attacked())
+    # of the two sources of class 0, the misclassified one is left out
+    found = {
+        row.where["classes"]: one.value for row, one in zip(score.rows, shown(score), strict=True)
+    }
+    assert found == {"0 to 1": 1, "0 to 2": 0, "1 to 0": 1, "1 to 2": 1, "2 to 0": 0, "2 to 1": 1}
+
+
+def test_an_entry_of_the_matrix_without_pairs_has_no_row() -> None:
+    pair = of_pairs(MODEL, images(), CLASSES, [(0, 5)], images()[5:6])
+    (row,) = SuccessByClass(distance="linf").score(MODEL, pair).rows
+    assert row.where == {"classes": "0 to 1"}

@@ -31,8 +31,13 @@ def pairs_of(split) -> Any:
 
 @pytest.mark.parametrize(
     "targets",
-    [Targets(per_class=2), Targets(indices=(0, 1, 2, 5)), Targets(each=4)],
-    ids=["class", "given", "each"],
+    [
+        Targets(per_class=2),
+        Targets(indices=(0, 1, 2, 5)),
+        Targets(nth_of_class=(0, 2, 1)),
+        Targets(each=4),
+    ],
+    ids=["class", "given", "nth", "each"],
 )
 def test_targets_are_of_other_classes_and_indices_are_unique(targets):
     split = paired(IMAGES, IMAGES, targets, CLASSES)
@@ -58,6 +63,29 @@ def test_target_indices_are_used_as_given():
     batch = pairs_of(paired(IMAGES, IMAGES.head(1), Targets(indices=(7, 3, 4)), CLASSES))
     assert batch.ends.tolist() == [[0, 7], [0, 4]]  # 3 has the class of the source, 0
     assert batch.index.tolist() == [0, 2]
+
+
+def test_the_nth_image_of_each_class_is_its_target():
+    y = torch.tensor([2, 0, 1, 0, 2, 1, 0, 2])
+    split = TensorSplit(torch.rand(8, 1, 2, 2), y)
+    batch = pairs_of(paired(split, split.head(1), Targets(nth_of_class=(2, 0, 1)), CLASSES))
+    assert batch.ends.tolist() == [[0, 6], [0, 2]]  # the source has class 2
+    batch = pairs_of(
+        paired(split, split.take(torch.tensor([1])), Targets(nth_of_class=(0, 1, 2)), 3)
+    )
+    assert batch.ends.tolist() == [[1, 5], [1, 7]]
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        ((0, 0), "2 places, but the data have 3"),
+        ((0, 4, 0), "4 for class 1, of which the split has 4"),
+    ],
+)
+def test_a_place_that_a_class_has_not_is_refused(places, found):
+    with pytest.raises(InvspecError, match=found):
+        paired(IMAGES, IMAGES, Targets(nth_of_class=places), CLASSES)
 
 
 def test_another_seed_draws_other_targets():

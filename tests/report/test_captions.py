@@ -16,13 +16,18 @@ def test_an_empty_store_gives_tables_of_dots(tables):
 
 def test_the_remark_explains_confidences_and_bars(laid):
     (table,) = build.tables(*laid(IMAGES, with_bars))
-    assert table.remark.startswith("below each image: the confidence in the label of its source")
+    assert table.remark.startswith("below each image: the confidence in the true class")
     assert "; above each image: its logits" in table.remark
     measure = "{use: semantic_share, of: none, oracle: {model: linear, defence: normal}}"
     spec = PICTURES.replace("{use: accuracy, of: none}", measure)
     (table,) = build.tables(*laid(IMAGES, grid, spec=spec))
     assert table.remark.startswith("below each image: the oracle's confidence in the class of its")
     assert "logits" not in table.remark
+    spec = PICTURES.replace("{use: accuracy, of: none}", "{use: image_grid, of: none}").replace(
+        "{use: identity}", "{use: nspgd, sample: {targets: {per_class: 1}}}"
+    )
+    (table,) = build.tables(*laid(IMAGES, grid, spec=spec))
+    assert table.remark.startswith("below each image: the confidence in the label of its source")
 
 
 PAIRS = """

@@ -226,13 +226,21 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "targets that are chosen two ways": (
         attack("{sample: {targets: {per_class: 1, each: 2}}}"),
-        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found "
-        "per_class and each",
+        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices, "
+        "nth_of_class and each, found per_class and each",
     ),
     "targets that are not chosen": (
         attack("{sample: {targets: {seed: 1}}}"),
-        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices and each, found "
-        "none",
+        "x.yaml:9: attacks.pgd.sample.targets: expected one of per_class, indices, "
+        "nth_of_class and each, found none",
+    ),
+    "a split without examples": (
+        with_(
+            datasets="  fake: {use: mnist, val: 0}",
+            attacks="  pgd: {eps: 0.1, sample: {split: val}}",
+        ),
+        "x.yaml:9: attacks.pgd: the split val of fake has no examples\n"
+        "hint: choose another split, or give the data set a larger one",
     ),
     "an attack without its targets": (
         with_(attacks="  pgd: {use: nspgd}"),

@@ -25,6 +25,7 @@ def problems(spec: Spec) -> Iterator[SpecError]:
         message = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
         yield SpecError(message, hint="drop labels, seeds or values of sweeps", path=("train",))
         return
+    yield from _empty(spec)
     for label, attack in spec.entries["attacks"].items():
         for data in spec.entries["datasets"].values():
             parts, most = _part_count(data, attack)
@@ -33,6 +34,24 @@ def problems(spec: Spec) -> Iterator[SpecError]:
                 message = f"expected at most {MAX_PARTS:,} tasks, found more: {work}"
                 hint = "take fewer examples with `sample: {limit: ...}`"
                 yield SpecError(message, hint=hint, path=("attacks", label))
+
+
+def _empty(spec: Spec) -> Iterator[SpecError]:
+    """Samples of a split without examples, such as the validation split of `val: 0`."""
+    uses = {
+        (attack, data): None
+        for line in spec.train
+        for name in measures_of(spec, line)
+        for attack in spec.entries["measures"][name].of
+        for data in line.dataset
+    }
+    for label, data in uses:
+        split = spec.entries["attacks"][label].sample.split
+        variants = spec.entries["datasets"][data].variants
+        if not all(cast(Dataset, variant.method).count(split) for variant in variants):
+            message = f"the split {split} of {data} has no examples"
+            hint = "choose another split, or give the data set a larger one"
+            yield SpecError(message, hint=hint, path=("attacks", label))
 
 
 def _part_count(data: Resolved, attack: Resolved) -> tuple[int, int]:
