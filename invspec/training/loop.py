@@ -62,8 +62,12 @@ def fit(
     loss: LossFunction = cross_entropy,
     auxiliary: Auxiliary = NO_AUXILIARY,
     after_epoch: AfterEpoch = lambda net, optimiser, rng: {},
+    finished: Callable[[], bool] | None = None,
 ) -> Curves:
-    """Train model and auxiliary in place. Returns the mean of each logged number per epoch."""
+    """Train model and auxiliary in place. Returns the mean of each logged number per epoch.
+
+    finished is asked after each epoch whether training ends early.
+    """
     prepare = prepare or (lambda net, batch, progress, rng: recipe.augment(batch, rng))
     net, device = recipe.proxy(model), device_of(model)
     # moved once: batches of a split in memory are then sliced on the device
@@ -77,6 +81,9 @@ def fit(
     steps = math.ceil(len(data) / recipe.batch_size)
     model.train()
     for epoch in range(len(checkpoint.history), recipe.epochs):
+        # asked here, so that a resumed training ends where it ended before
+        if epoch and finished is not None and finished():
+            break
         log = Log(journal, epoch, steps, total=recipe.epochs * steps)
         # forked, so that the order does not depend on what else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
