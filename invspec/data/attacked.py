@@ -18,7 +18,8 @@ class Perturbed:
 
     forwards and backwards (B,) count each example's passes through the model. exact (B, C, H, W)
     float64, if any, is x_adv before rounding to float32, from attacks whose promise rounding would
-    break.
+    break. Of target walks, ran_out (B,) bool are those that were on their way when their steps ran
+    out, and start_refused (B,) bool those that could not begin at the start that they were given.
     """
 
     x_adv: Tensor
@@ -26,6 +27,8 @@ class Perturbed:
     backwards: Tensor
     path: Tensor | None = None
     exact: Tensor | None = None
+    ran_out: Tensor | None = None
+    start_refused: Tensor | None = None
 
     @classmethod
     def costing(cls, x_adv: Tensor, forwards: int, backwards: int) -> Perturbed:
@@ -105,6 +108,9 @@ GENERATOR_OPERATIONS = "generator_operations"
 
 # columns that add up over several searches of an image; of others, one search's result counts
 COSTS = ("forwards", "backwards", GENERATOR_OPERATIONS)
+
+# the additional columns of target walks
+WALKED = ("ran_out", "start_refused")
 
 # the additional columns of pairs
 PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed
+from invspec.data import WALKED, Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.execution import rows
 from invspec.execution.comparison import close, unequal, unequal_tensors
@@ -46,7 +46,7 @@ from invspec.tasks import Examine, Perturb, Score, Task, Train, key, needs, verb
 # A prediction may change where the two largest probabilities are as close.
 TIE = 1e-3
 # what judging does not give again
-KEPT = ("x_adv", "path", "exact", "forwards", "backwards")
+KEPT = ("x_adv", "path", "exact", "forwards", "backwards", *WALKED)
 BATCH = 256
 
 

@@ -168,8 +168,8 @@ def test_parts_of_large_images_hold_fewer_examples() -> None:
 @pytest.mark.parametrize(
     ("pairs", "settings", "parts"),
     [
-        (199, {"keep_path": True}, [(0, 199)]),
-        (450, {"keep_path": True}, [(0, 200), (200, 400), (400, 450)]),
+        (199, {"keep_path": True, "steps": 1000}, [(0, 199)]),
+        (450, {"keep_path": True, "steps": 1000}, [(0, 200), (200, 400), (400, 450)]),
         (450, {"keep_path": True, "steps": 100}, [(0, 450)]),
         (450, {"keep_path": False}, [(0, 450)]),
         (3, {"keep_path": True, "steps": 500_000}, [(0, 1), (1, 2), (2, 3)]),
