@@ -88,6 +88,9 @@ class Perturb(_HashedOnce):
     judged here.
 
     generator, if given, makes an image of each source and target, from which the attack starts.
+
+    before, if given, transforms all images of the split first, without the net. What it makes of an
+    image counts as the clean image everywhere.
     """
 
     train: Train
@@ -98,6 +101,7 @@ class Perturb(_HashedOnce):
     after: Perturb | None = None
     source: Perturb | None = None
     generator: Train | None = None
+    before: Attack | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -264,9 +268,9 @@ def draw_name(task: Task) -> str:
 
     For a training: data set, model and seed, so that models that differ in their defence start from
     the same weights and see images in the same order, and so do generators that are trained against
-    several classifiers. For an attack: its class, sample and seed, so
-    that its settings share their noise. For a score: everything that it measures, except the seed.
-    For an examination: the check, and the class of the attack, so that all nets get the same draws.
+    several classifiers. For an attack: its class, sample and seed, so that its settings share their
+    noise, after whatever transform. For a score: everything that it measures, except the seed. For
+    an examination: the check, and the class of the attack, so that all nets get the same draws.
     Versions, labels and module names are not in it, so that changing them changes no draw.
     """
     match task:
@@ -280,7 +284,7 @@ def draw_name(task: Task) -> str:
             attack = outline(task.attack)["class"]
             name = {"attack": attack, "sample": outline(task.sample), "seed": task.train.seed}
         case Score():
-            attacks = [[outline(parts[0].attack), outline(parts[0].sample)] for parts in task.of]
+            attacks = [_outlines(parts[0]) for parts in task.of]
             nets = [
                 [outline(net.dataset), outline(net.model), outline(net.defence)]
                 for net in (task.train, task.oracle)
@@ -291,3 +295,9 @@ def draw_name(task: Task) -> str:
             attack = outline(task.of[0].attack)["class"] if task.of else None
             name = {"check": outline(task.check), "attack": attack}
     return json.dumps({verb(task): _without_none(name)}, sort_keys=True)
+
+
+def _outlines(task: Perturb) -> list[Any]:
+    """The attack, its sample and, if there is one, what transforms its images first."""
+    before = [] if task.before is None else [outline(task.before)]
+    return [outline(task.attack), outline(task.sample), *before]

@@ -124,10 +124,10 @@ def _is_examined(examination: Examination, reading: Reading) -> bool:
     """
     if examination.attack is None:
         return True
-    cell, examined = reading.cell, examination.goal.of[0].attack
+    cell, first = reading.cell, examination.goal.of[0]
     of = zip(cell.attacks, cell.goal.of, strict=True)
     return all(
-        _is_no_larger(parts[0].attack, examined)
+        parts[0].before == first.before and _is_no_larger(parts[0].attack, first.attack)
         for attacked, parts in of
         if attacked.label == examination.attack
     )

@@ -197,7 +197,9 @@ def _repeats(group: Group) -> Repeats:
 def _setting(reading: Reading) -> Hashable:
     """What was measured: the measure, its attacks, its oracle and the row."""
     goal = reading.cell.goal
-    attacks = tuple((parts[0].attack, parts[0].sample) for parts in goal.of if parts)
+    attacks = tuple(
+        (parts[0].attack, parts[0].before, parts[0].sample) for parts in goal.of if parts
+    )
     oracle = None if goal.oracle is None else replace(goal.oracle, seed=0)
     where = () if reading.row is None else tuple(sorted(reading.row.where.items()))
     return goal.measure, attacks, oracle, where

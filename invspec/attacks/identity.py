@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from invspec.data import Batch, Perturbed
@@ -11,6 +13,8 @@ from invspec.ops.draws import Draws
 
 class Identity(Attack):
     """Return every image unchanged, so that measures of attacked images also work on clean ones."""
+
+    ignores_model: ClassVar[bool] = True
 
     @property
     def gradient_loss(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -33,6 +35,9 @@ class LST(TargetWalk):
     it is also the true one. The authors do not check the confidence of the random start.
     """
 
+    # Version 1 did not say how a walk ended.
+    version: ClassVar[int] = 2
+
     step_size: Number = Field(default=0.01, gt=0, le=1, description="fraction of u in one step")
     steps: int = Field(default=400, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
@@ -46,6 +51,10 @@ class LST(TargetWalk):
     random_start: Pixels = Field(
         default=4 / 255, ge=0, description="width of the noise added to x at the start; 0: none"
     )
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
 
     @property
     def path_promise(self) -> PathPromise:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from torch import nn
 
@@ -22,6 +23,8 @@ class MeanShift(Attack):
 
     Needs batch.y. Returns x_adv (B, C, H, W).
     """
+
+    ignores_model: ClassVar[bool] = True
 
     @property
     def gradient_loss(self) -> None:
@@ -43,6 +46,8 @@ class PairSwap(Attack):
     This is r in the theorem. Each example's coin is the same for every model. Coordinate 0 stays,
     as does a last coordinate without a partner. Returns x_adv (B, C, H, W).
     """
+
+    ignores_model: ClassVar[bool] = True
 
     @property
     def gradient_loss(self) -> None:

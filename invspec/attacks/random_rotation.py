@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from torch import nn
 
@@ -19,6 +21,8 @@ class RandomRotation(Attack):
 
     Deviates: the authors use nearest-neighbour resampling; the default here is bilinear.
     """
+
+    ignores_model: ClassVar[bool] = True
 
     max_degrees: Degrees = Field(
         default=180.0, ge=0, le=180, description="half-width of the range of angles"

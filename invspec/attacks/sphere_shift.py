@@ -25,6 +25,8 @@ class SphereShift(Attack):
     Needs batch.y. Returns x_adv (B, C, H, W).
     """
 
+    ignores_model: ClassVar[bool] = True
+
     leaves_bounds: ClassVar[bool] = True
 
     outer: Number = Field(

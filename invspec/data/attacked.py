@@ -18,7 +18,8 @@ class Perturbed:
 
     forwards and backwards (B,) count each example's passes through the model. exact (B, C, H, W)
     float64, if any, is x_adv before rounding to float32, from attacks whose promise rounding would
-    break.
+    break. Of target walks, ran_out (B,) bool are those that were on their way when their steps ran
+    out, and start_refused (B,) bool those that could not begin at the start that they were given.
     """
 
     x_adv: Tensor
@@ -26,6 +27,8 @@ class Perturbed:
     backwards: Tensor
     path: Tensor | None = None
     exact: Tensor | None = None
+    ran_out: Tensor | None = None
+    start_refused: Tensor | None = None
 
     @classmethod
     def costing(cls, x_adv: Tensor, forwards: int, backwards: int) -> Perturbed:
@@ -106,6 +109,9 @@ GENERATOR_OPERATIONS = "generator_operations"
 # columns that add up over several searches of an image; of others, one search's result counts
 COSTS = ("forwards", "backwards", GENERATOR_OPERATIONS)
 
+# the additional columns of target walks
+WALKED = ("ran_out", "start_refused")
+
 # the additional columns of pairs
 PAIRED = tuple(column.name for column in fields(JudgedPairs))[len(JUDGED) :]
 
@@ -136,7 +142,8 @@ class Examples:
 
     tensors holds x_adv (N, C, H, W) and, if the attack returns them, path (N, T, C, H, W) and exact
     (N, C, H, W) float64. They may be read from disk on access; `batches` reads many. settings are
-    the attack's fields, like {"eps": 0.1, "norm": "linf"}. oracle, for measures that need one, is a
+    the attack's fields, like {"eps": 0.1, "norm": "linf"}, and `before`, the identity of what
+    transformed the clean images, if anything did. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
     path_promise is what the attack promises about its paths, if anything. others are x_adv of the
     same attack on other nets, for checks that want them.

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed
+from invspec.data import WALKED, Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.execution import rows
 from invspec.execution.comparison import close, unequal, unequal_tensors
@@ -40,13 +40,13 @@ from invspec.perform import dispatch
 from invspec.perform.judge import judge
 from invspec.perform.promises import Subject
 from invspec.perform.proxies import deployed
-from invspec.perform.samples import chosen
+from invspec.perform.samples import clean_images
 from invspec.tasks import Examine, Perturb, Score, Task, Train, key, needs, verb
 
 # A prediction may change where the two largest probabilities are as close.
 TIE = 1e-3
 # what judging does not give again
-KEPT = ("x_adv", "path", "exact", "forwards", "backwards")
+KEPT = ("x_adv", "path", "exact", "forwards", "backwards", *WALKED)
 BATCH = 256
 
 
@@ -133,7 +133,7 @@ class Judge:
     # ─ attacks ─
 
     def _columns(self, task: Perturb) -> Iterator[str]:
-        sample = chosen(task.train.dataset, task.sample).to(self.device)
+        sample = clean_images(task).to(self.device)
         start, stop = task.part
         split = sample.take(torch.arange(start, min(stop, len(sample))))
         stored = self.store.load(task).tensors

@@ -29,12 +29,16 @@ class Attack(Method):
     float32 whatever the precision of the spec.
 
     leaves_bounds: pixels of the results may be out of bounds, as those of metamers are.
+
+    ignores_model: a transform of images, such as a rotation, which runs no model. Other attacks may
+    attack its images: a spec says so by `before`.
     """
 
     kind: ClassVar[str] = "attack"
     sweep_field: ClassVar[str | None] = None
     needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
+    ignores_model: ClassVar[bool] = False
 
     @property
     def gradient_loss(self) -> Loss | None:

@@ -117,7 +117,8 @@ def outcomes(model: nn.Module, attacked: Examples, rows: Tensor) -> dict[str, Te
 def attack_of(settings: Mapping[str, Any]) -> NullStep:
     """The null_step with these settings. Raises InvspecError if they are another attack's."""
     try:
-        return NullStep.model_validate(dict(settings))
+        own = {name: value for name, value in settings.items() if name != "before"}
+        return NullStep.model_validate(own)
     except ValidationError:
         raise InvspecError(
             "expected attack null_step, found another", hint="set `of` to a null_step attack"

@@ -13,6 +13,8 @@ from invspec.ops.norms import per_example
 Interpolation = Literal["bilinear", "nearest"]
 # Outside the image: black, or the image mirrored at the outer border of its edge pixels.
 Fill = Literal["zero", "reflect"]
+# In a shift by whole pixels, also: what leaves the image on the other side.
+Outside = Literal["zero", "reflect", "wrap"]
 
 
 def rotate(
@@ -30,6 +32,22 @@ def rotate(
     """
     still = torch.zeros_like(degrees)
     return transform(x, degrees, still, still, interpolation, fill)
+
+
+def shift(x: Tensor, right: Tensor, down: Tensor, fill: Outside = "zero") -> Tensor:
+    """Move each image by whole pixels: x (B, C, H, W); right and down (B,) int64.
+
+    >>> shift(torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([1]), torch.tensor([0]), "wrap")
+    tensor([[[[3., 1., 2.]]]])
+    """
+    height, width = x.shape[-2:]
+    row, in_rows = _source(height, down.to(x.device), fill)
+    column, in_columns = _source(width, right.to(x.device), fill)
+    return _read(
+        x,
+        width * row[:, :, None] + column[:, None, :],
+        in_rows[:, :, None] & in_columns[:, None, :],
+    )
 
 
 def transform(
@@ -99,14 +117,20 @@ def _move(x: Tensor, degrees: Tensor, dx: Tensor, dy: Tensor, exact: Tensor, fil
 
     Other images stay as they are.
     """
-    channels, height, width = x.shape[1:]
+    height, width = x.shape[-2:]
     row, in_rows = _source(height, dy.where(exact, 0).to(x.device), fill)
     column, in_columns = _source(width, dx.where(exact, 0).to(x.device), fill)
     turns = _turns(height, width).to(degrees.device)[(degrees % 360).where(exact, 0).long() // 90]
     start, down, across = turns.to(x.device)[:, :, None].unbind(1)
     places = (start + down * row)[:, :, None] + (across * column)[:, None, :]
+    return _read(x, places, in_rows[:, :, None] & in_columns[:, None, :])
+
+
+def _read(x: Tensor, places: Tensor, exists: Tensor) -> Tensor:
+    """Images that read places (B, H, W) of the flattened x, black where there is none."""
+    channels = x.shape[1]
     read = x.flatten(2).gather(2, places.flatten(1)[:, None].expand(-1, channels, -1)).view(x.shape)
-    return read.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)
+    return read.where(exists[:, None], 0)
 
 
 def _turns(height: int, width: int) -> Tensor:
@@ -125,7 +149,7 @@ def _turns(height: int, width: int) -> Tensor:
     )
 
 
-def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:
+def _source(length: int, shift: Tensor, fill: Outside) -> tuple[Tensor, Tensor]:
     """Where to read the pixels of an axis after a shift (M,), and which of them exist.
 
     Both are (M, length), int64 and bool.
@@ -133,6 +157,8 @@ def _source(length: int, shift: Tensor, fill: Fill) -> tuple[Tensor, Tensor]:
     place = torch.arange(length, device=shift.device) - shift.long()[:, None]
     if fill == "zero":
         return place.clamp(0, length - 1), (place >= 0) & (place < length)
+    if fill == "wrap":
+        return place % length, torch.ones_like(place, dtype=torch.bool)
     # a mirrored axis repeats after twice its length
     folded = place % (2 * length)
     return folded.minimum(2 * length - 1 - folded), torch.ones_like(place, dtype=torch.bool)

@@ -27,7 +27,7 @@ from invspec.perform.proxies import Padded, left_alone, searched, sound
 from invspec.perform.results import checked
 from invspec.perform.room import card_on, fit
 from invspec.perform.runtime import Artifact, Runtime
-from invspec.perform.samples import chosen
+from invspec.perform.samples import clean_images
 from invspec.perform.words import words
 from invspec.tasks import Perturb, draw_name
 
@@ -44,7 +44,7 @@ def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     Raises: InvspecError if the net is no function of the image, or if the net or the attack breaks
         a promise of its kind.
     """
-    sample = chosen(task.train.dataset, task.sample).to(runtime.device)
+    sample = clean_images(task).to(runtime.device)
     net = sound(task.train, sample, runtime)
     start, stop = task.part
     split = sample.take(torch.arange(start, min(stop, len(sample))))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from invspec.data import Batch, Examples, Finding, Perturbed, judged_from
-from invspec.kinds import Sample, plain
+from invspec.kinds import Sample
 from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
 from invspec.perform.judge import judge
@@ -16,8 +16,8 @@ from invspec.perform.promises import Subject
 from invspec.perform.proxies import Padded, examinable, left_alone
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
-from invspec.perform.samples import chosen
-from invspec.perform.score import Joined
+from invspec.perform.samples import chosen, clean_images
+from invspec.perform.score import Joined, settings_of
 from invspec.tasks import Examine, Perturb, Train, draw_name
 
 
@@ -45,7 +45,7 @@ def _examples(task: Examine, runtime: Runtime) -> Examples:
 def _attacked(task: Examine, runtime: Runtime) -> Examples:
     """The first results of the attack, as the store has them."""
     first = task.of[0]
-    clean = chosen(first.train.dataset, first.sample).head(task.images)
+    clean = clean_images(first).head(task.images)
     stored = _joined(task.of, len(clean), runtime)
     tensors = {name: stored.rows(name, 0, len(clean)) for name in stored}
     others = (_joined(parts, len(clean), runtime) for parts in task.others)
@@ -53,7 +53,7 @@ def _attacked(task: Examine, runtime: Runtime) -> Examples:
         clean.to(runtime.device),
         judged_from(tensors),
         tensors,
-        plain(first.attack)["fields"],
+        settings_of(first),
         path_promise=first.attack.path_promise,
         others=tuple(made.rows("x_adv", 0, len(clean)) for made in others),
     )

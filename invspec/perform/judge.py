@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from invspec.data import JUDGED, PAIRED, Batch, Perturbed
+from invspec.data import JUDGED, PAIRED, WALKED, Batch, Perturbed
 from invspec.perform.promises import Subject, require_logits
 
 
@@ -16,8 +16,9 @@ def judge(
     """Predictions, confidences, distances and costs of every example, and its images, on the CPU.
 
     Returns the judged columns (B,), those of PAIRED for pairs, x_adv (B, C, H, W) and, where the
-    attack gives them, path (B, T, C, H, W) and exact (B, C, H, W). net and images are float32,
-    whatever the precision of the search. perturbed keeps the promises of attacks.
+    attack gives them, path (B, T, C, H, W), exact (B, C, H, W) and those of WALKED (B,). net and
+    images are float32, whatever the precision of the search. perturbed keeps the promises of
+    attacks.
 
     A label is the largest logit: the softmax rounds small differences away. A confidence is the
     largest softmax probability.
@@ -31,6 +32,8 @@ def judge(
         columns["path"] = perturbed.path.transpose(0, 1)
     if perturbed.exact is not None:
         columns["exact"] = perturbed.exact
+    walked = {name: getattr(perturbed, name) for name in WALKED}
+    columns |= {name: column for name, column in walked.items() if column is not None}
     return {name: column.detach().cpu().contiguous() for name, column in columns.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invspec.data import Batch, Perturbed
+from invspec.data import WALKED, Batch, Perturbed
 from invspec.errors import InvspecError
 from invspec.kinds import Attack, Standardised
 from invspec.ops.norms import ORDERS, size
@@ -121,6 +121,9 @@ def require_perturbed(
     if perturbed.exact is not None:
         hint = "it is x_adv before rounding to float32"
         _require_form(perturbed.exact, torch.float64, batch.x.shape, f"exact of {name}", hint)
+    for field in WALKED:
+        if (flags := getattr(perturbed, field)) is not None:
+            _require_form(flags, torch.bool, (len(batch),), f"{field} of {name}", "one per pair")
     if perturbed.path is not None:
         _require_path(perturbed.path, batch.x, attack)
 

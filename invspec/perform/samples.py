@@ -8,10 +8,12 @@ from functools import lru_cache
 import torch
 
 from invspec.data import Split
-from invspec.kinds import Dataset, Sample, SplitName, outline
+from invspec.kinds import Attack, Dataset, Sample, SplitName, outline
 from invspec.ops.generators import seeded
 from invspec.perform.pairs import paired
 from invspec.perform.splits import require_sound
+from invspec.perform.transformed import Transformed
+from invspec.tasks import Perturb
 
 
 @lru_cache(maxsize=4)
@@ -26,15 +28,25 @@ def read_split(dataset: Dataset, split: SplitName) -> Split:
     return loaded
 
 
-def chosen(dataset: Dataset, sample: Sample) -> Split:
-    """The examples of a sample, in the order of their split; with targets, its pairs."""
-    return _chosen(dataset, sample)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+def chosen(dataset: Dataset, sample: Sample, before: Attack | None = None) -> Split:
+    """The examples of a sample, in the order of their split; with targets, its pairs.
+
+    before transforms every image of the split: sources and targets of pairs.
+    """
+    return _chosen(dataset, sample, before)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+
+
+def clean_images(task: Perturb) -> Split:
+    """The examples that an attack starts from."""
+    return chosen(task.train.dataset, task.sample, task.before)
 
 
 # Cached for the next part of the sample: drawing targets for each source takes seconds.
 @lru_cache(maxsize=4)
-def _chosen(dataset: Dataset, sample: Sample) -> Split:
+def _chosen(dataset: Dataset, sample: Sample, before: Attack | None) -> Split:
     split = read_split(dataset, sample.split)  # pyright: ignore[reportArgumentType]  # frozen: hashable
+    if before is not None:
+        split = Transformed(split, before)
     sources = _sources(split, sample, dataset.classes)
     if sample.targets is None:
         return sources

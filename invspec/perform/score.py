@@ -22,7 +22,7 @@ from invspec.perform.promises import Subject, require_equal_forms, require_oracl
 from invspec.perform.proxies import left_alone, sound
 from invspec.perform.results import checked
 from invspec.perform.runtime import Artifact, Runtime
-from invspec.perform.samples import chosen
+from invspec.perform.samples import clean_images
 from invspec.perform.selection import correct_in_all, taken, worst
 from invspec.perform.words import words
 from invspec.tasks import Perturb, Score, Train, draw_name
@@ -66,21 +66,27 @@ class Joined(Mapping[str, Tensor]):
 
 def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     """The whole output of one attack, from its parts."""
-    clean = chosen(parts[0].train.dataset, parts[0].sample)
-    attack = parts[0].attack
+    first = parts[0]
+    clean = clean_images(first)
     # parts beyond the end of a small split are empty
     loaded = [runtime.load(part).tensors for part in parts if part.part[0] < len(clean)]
     first_rows = [{name: rows_of(part, name, 0, 1).shape[1:] for name in part} for part in loaded]
-    require_equal_forms(first_rows, attack, "part")
+    require_equal_forms(first_rows, first.attack, "part")
     tensors = Joined(loaded)
     return Examples(
         clean,
         judged_from(tensors),
         tensors,
-        plain(attack)["fields"],
+        settings_of(first),
         # a path made on another net keeps no promise on this one
-        path_promise=None if parts[0].source else attack.path_promise,
+        path_promise=None if first.source else first.attack.path_promise,
     )
+
+
+def settings_of(task: Perturb) -> dict[str, Any]:
+    """The fields of an attack and, as `before`, those of what transforms its images first."""
+    before = {} if task.before is None else {"before": plain(task.before)}
+    return {**plain(task.attack)["fields"], **before}
 
 
 def _inputs(task: Score, model: nn.Module, runtime: Runtime) -> Iterator[Examples]:
@@ -135,7 +141,7 @@ def score(task: Score, runtime: Runtime) -> Artifact:
     Raises: InvspecError if a net or the oracle is no function of the image, if the oracle's logits
         are not finite, if the measure changes the net, or if a number is none.
     """
-    images = chosen(task.train.dataset, task.of[0][0].sample)
+    images = clean_images(task.of[0][0])
     oracle = None if task.oracle is None else _oracle(task.oracle, images, runtime)
     with _model(task, images, runtime) as model, seeded(f"scoring {draw_name(task)}"):
         attacked = [replace(inputs, oracle=oracle) for inputs in _inputs(task, model, runtime)]

@@ -110,7 +110,7 @@ def _alike(nets: Mapping[Train, _Net]) -> dict[Hashable, list[Parts]]:
 
 def _kind(label: str, parts: Parts) -> Hashable:
     first = parts[0]
-    return label, first.attack, first.sample, first.train.dataset, first.train.seed
+    return label, first.attack, first.before, first.sample, first.train.dataset, first.train.seed
 
 
 def _others(parts: Parts, label: str, alike: Mapping[Hashable, list[Parts]]) -> tuple[Parts, ...]:

@@ -7,6 +7,7 @@ judges them on the attacked net.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -41,7 +42,7 @@ class Attacks:
     def __init__(self, precisions: Precisions) -> None:
         self.precisions = precisions
         # of entries and variants by identity: the spec holds them, and they cannot be hashed
-        self._before: dict[int, dict[int, Variant]] = {}
+        self._smaller: dict[int, dict[int, Variant]] = {}
         self._built: dict[tuple[Train, int, Part], Perturb] = {}
         self._moved: dict[tuple[Train, Train, int, Part], Perturb] = {}
 
@@ -72,9 +73,7 @@ class Attacks:
     def _transferred(self, train: Train, variant: Variant, made: Perturb) -> Perturb:
         place = (train, made.train, id(variant), made.part)
         if place not in self._moved:
-            self._moved[place] = Perturb(
-                train, made.attack, made.sample, made.part, made.precision, source=made
-            )
+            self._moved[place] = replace(made, train=train, after=None, source=made, generator=None)
         return self._moved[place]
 
     def _perturb(
@@ -87,22 +86,27 @@ class Attacks:
     ) -> Perturb:
         place = (train, id(variant), part)
         if place not in self._built:
-            before = self._order(entry).get(id(variant))
-            after = None
-            if before is not None:
-                after = self._perturb(train, before, entry, part, generator)
+            smaller, after = self._order(entry).get(id(variant)), None
+            if smaller is not None:
+                after = self._perturb(train, smaller, entry, part, generator)
             attack = cast(Attack, variant.method)
             precision = "float32" if attack.needs_float32 else self.precisions.search(train)
-            named = generator if attack.wants_generator else None
             self._built[place] = Perturb(
-                train, attack, entry.sample, part, precision, after, generator=named
+                train,
+                attack,
+                entry.sample,
+                part,
+                precision,
+                after,
+                before=variant.before,
+                generator=generator if attack.wants_generator else None,
             )
         return self._built[place]
 
     def _order(self, entry: Resolved) -> dict[int, Variant]:
-        if id(entry) not in self._before:
-            self._before[id(entry)] = _predecessors(entry)
-        return self._before[id(entry)]
+        if id(entry) not in self._smaller:
+            self._smaller[id(entry)] = _predecessors(entry)
+        return self._smaller[id(entry)]
 
 
 def part_size(dataset: Dataset, attack: Attack) -> int:
@@ -119,20 +123,22 @@ def part_size(dataset: Dataset, attack: Attack) -> int:
 def _predecessors(entry: Resolved) -> dict[int, Variant]:
     """The variant after which each one runs, by id: the same attack on the next smaller set.
 
+    Both attack the same images, whatever transforms them.
+
     An attack with eps 0 starts no chain: the next one would start at x instead of at random.
     """
     field = cast(Attack, entry.variants[0].method).sweep_field
     if field is None or entry.independent:
         return {}
-    chains: dict[Method, list[Variant]] = {}
+    chains: dict[tuple[Method, Attack | None], list[Variant]] = {}
     for variant in entry.variants:
         if getattr(variant.method, field):
             alike = variant.method.model_copy(update={field: 1.0})
-            chains.setdefault(alike, []).append(variant)  # pyright: ignore[reportArgumentType]  # frozen: hashable
-    before: dict[int, Variant] = {}
+            chains.setdefault((alike, variant.before), []).append(variant)
+    smaller: dict[int, Variant] = {}
     for chain in chains.values():
         chain.sort(key=lambda variant: getattr(variant.method, field))
-        for place, (smaller, larger) in enumerate(pairwise(chain), start=1):
+        for place, (first, second) in enumerate(pairwise(chain), start=1):
             if place % MAX_CHAIN:
-                before[id(larger)] = smaller
-    return before
+                smaller[id(second)] = first
+    return smaller

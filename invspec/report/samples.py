@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from invspec.data import JUDGED, PAIRED
+from invspec.data import JUDGED, PAIRED, WALKED
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
 from invspec.plan.cells import Plan
 from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
 
-# All other judged columns are int64.
+# All other judged columns are int64, those of walks bool.
 FLOATS = ("confidence", "confidence_adv", "linf", "l2")
 
 
@@ -32,7 +32,9 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     """
     attacks = _attacks(planned)
     has_pairs = any(task.sample.targets is not None for task, _ in attacks)
-    schema = _schema([coords for _, coords in attacks], JUDGED + PAIRED if has_pairs else JUDGED)
+    has_walks = any(task.attack.path_promise is not None for task, _ in attacks)
+    columns = JUDGED + PAIRED * has_pairs + WALKED * has_walks
+    schema = _schema([coords for _, coords in attacks], columns)
     rows, partial = 0, path.with_name(f"{path.name}.partial")
     make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
     try:
@@ -79,7 +81,9 @@ def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
     for cell in coords:
         for name, value in cell.items():
             types[name] = _common_type(types.get(name), _type(value))
-    judged = {name: pa.float32() if name in FLOATS else pa.int64() for name in columns}
+    kinds: dict[str, pa.DataType] = {name: pa.float32() for name in FLOATS}
+    kinds |= {name: pa.bool_() for name in WALKED}
+    judged = {name: kinds.get(name, pa.int64()) for name in columns}
     return pa.schema([("task", pa.string()), *types.items(), *judged.items()])
 
 
@@ -102,7 +106,7 @@ def _table(task: Perturb, coords: Coords, store: Store, schema: pa.Schema) -> pa
     n = len(tensors["index"])
     columns: list[pa.Array] = []
     for field in schema:
-        if field.name in JUDGED + PAIRED and field.name in tensors:
+        if field.name in JUDGED + PAIRED + WALKED and field.name in tensors:
             columns.append(pa.array(cast(np.ndarray, tensors[field.name].numpy()), field.type))
         else:
             value = key(task) if field.name == "task" else coords.get(field.name)

@@ -19,9 +19,16 @@ def unit(spec: Spec, name: str) -> str:
     label, *steps = name.split(".")
     entries = (spec.entries[part].get(label) for part in PARTS)
     method = next((entry.variants[0].method for entry in entries if entry is not None), None)
+    if steps[:1] == ["before"]:
+        method, steps = _before(spec, label), steps[1:]
     for step in steps[:-1]:
         method = getattr(method, step, None)
     return method.unit_of(steps[-1]) if isinstance(method, Method) and steps else ""
+
+
+def _before(spec: Spec, label: str) -> Method | None:
+    """What transforms the images of an attack."""
+    return spec.entries["attacks"][label].variants[0].before
 
 
 def metric(spec: Spec, layout: Layout) -> str:

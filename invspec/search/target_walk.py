@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from invspec.data import Batch, PathPromise, Perturbed
 from invspec.kinds import Attack, Confidence
 from invspec.ops.losses import Loss, log_odds
-from invspec.ops.norms import per_example
+from invspec.ops.norms import per_example, size
 from invspec.search.search import Search
+
+# A walk has arrived once at most this share of the l2 distance to its target is left.
+ARRIVED = 0.01
 
 
 class TargetWalk(Attack):
@@ -21,7 +25,6 @@ class TargetWalk(Attack):
 
     needs_float32: ClassVar[bool] = True
 
-    steps: int = Field(default=100, ge=1, description="number of steps tried")
     max_drop: Confidence = Field(
         default=0.05, ge=0, le=1, description="largest loss of confidence along the walk"
     )
@@ -38,8 +41,16 @@ class TargetWalk(Attack):
 
     @property
     def path_vertices(self) -> int:
+        if not self.keep_path:
+            return 0
+        assert self.most_steps is not None, "a path that is kept has a limit"
         # x, possibly a start, and the image after each step
-        return self.steps + 2 if self.keep_path else 0
+        return self.most_steps + 2
+
+    @property
+    @abstractmethod
+    def most_steps(self) -> int | None:
+        """The number of steps that every pair may try; None if it depends on the pair."""
 
     @property
     @abstractmethod
@@ -56,6 +67,8 @@ class Walk:
     which is parallel to the gradient of the confidence, but does not vanish where the confidence
     rounds to 1.
 
+    Each example may try most_steps steps of the attack or, after `limit`, a number of its own.
+
     With clamp_input, x may leave the pixel bounds, and the model, the path and the result use
     visible (M, C, H, W), which is x clamped. Otherwise every step is clamped, and visible is x.
     """
@@ -63,9 +76,15 @@ class Walk:
     def __init__(
         self, attack: TargetWalk, model: nn.Module, batch: Batch, *, clamp_input: bool = False
     ) -> None:
-        vertices = 1 + attack.path_promise.jumps + attack.steps if attack.keep_path else None
+        steps = attack.most_steps or 0
+        vertices = 1 + attack.path_promise.jumps + steps if attack.keep_path else None
         self.search = Search(model, batch, vertices=vertices)
-        self.attack, self.clamp_input, self.steps_left = attack, clamp_input, attack.steps
+        self.attack, self.clamp_input, self.steps_left = attack, clamp_input, steps
+        self.tried, self._limit = 0, None
+        # of all examples: the active ones, those that have not stopped, and refused starts
+        self._rows = self.search.rows
+        self._walking = torch.ones_like(batch.y, dtype=torch.bool)
+        self._start_refused: Tensor | None = None
         self.x, self.visible, self.x_target = batch.x, batch.x, batch.targets
         # the label is known only after this pass, so the objective takes the predicted one
         logits, self.gradient = self.search.logits_and_gradient(
@@ -84,34 +103,49 @@ class Walk:
         """Whether steps and active examples are left."""
         return self.steps_left > 0 and len(self.search) > 0
 
+    def limit(self, steps: Tensor) -> None:
+        """Let each active example try its own number of steps (M,) int64, at least 1."""
+        self._limit, self.steps_left = steps, int(steps.max())
+
     def jump(self, x: Tensor) -> None:
         """Start the walk at x (B, C, H, W) where the confidence allows it, else at the source."""
-        self._judge(x, wants_gradient=True)
+        self._start_refused = ~self._judge(x, wants_gradient=True)
 
     def attempt(self, x: Tensor) -> Tensor:
         """Step to x (M, C, H, W) where the confidence allows it; returns whether, (M,) bool.
 
         x is clamped in place. The pass that judges it also gives the gradient for the next step;
-        the last step needs none.
+        the last step needs none, if it is the last one of all examples.
         """
-        self.steps_left -= 1
+        self.steps_left, self.tried = self.steps_left - 1, self.tried + 1
         if not self.clamp_input:
             x.clamp_(*self.search.batch.bounds)
-        return self._judge(x, wants_gradient=self.steps_left > 0)
+        # an example's passes must not depend on the limits of others
+        return self._judge(x, wants_gradient=self.steps_left > 0 or self._limit is not None)
 
     def narrow(self, stay: Tensor, memory: Tensor) -> Tensor:
-        """Keep the examples where stay (M,) bool; returns their rows of memory (M, ...)."""
-        staying = self.search.narrow(stay, self.visible)
+        """Keep the examples where stay (M,) bool, and that may try another step.
+
+        Returns their rows of memory (M, ...).
+        """
+        may_stay = stay if self._limit is None else stay & (self._limit > self.tried)
+        staying = self.search.narrow(may_stay, self.visible)
         if staying is None:
             return memory
+        self._walking[self._rows] = stay
+        self._rows = self._rows[staying]
+        if self._limit is not None:
+            self._limit = self._limit[staying]
         self.x, self.x_target = self.x[staying], self.x_target[staying]
         self.confidence, self.doubt = self.confidence[staying], self.doubt[staying]
         self.gradient, self.visible = self.gradient[staying], self._clamped(self.x)
         return memory[staying]
 
     def result(self) -> Perturbed:
-        """The last images, and the path if one is kept."""
-        return self.search.result(self.visible)
+        """The last images, how the walks ended, and the path if one is kept."""
+        result, batch = self.search.result(self.visible), self.search.batch
+        ran_out = self._walking & ~has_arrived(batch.x, result.x_adv, batch.targets)
+        return replace(result, ran_out=ran_out, start_refused=self._start_refused)
 
     def _clamped(self, x: Tensor) -> Tensor:
         return x.clamp(*self.search.batch.bounds) if self.clamp_input else x
@@ -145,6 +179,11 @@ class Walk:
             gradient = torch.where(where, gradient, self.gradient)
             doubt = torch.where(accepted, doubt, self.doubt)
         self.x, self.doubt, self.gradient = x, doubt, gradient
+
+
+def has_arrived(x: Tensor, x_adv: Tensor, x_target: Tensor) -> Tensor:
+    """Whether at most 1 % of the l2 distance from x to x_target is left from x_adv, (B,) bool."""
+    return size(x_target - x_adv, "l2") <= ARRIVED * size(x_target - x, "l2")
 
 
 def confidence_in(logits: Tensor, label: Tensor) -> Tensor:

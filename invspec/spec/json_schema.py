@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from invspec.registry import cards
 from invspec.registry.cards import Kind
+from invspec.spec import transforms
 from invspec.spec.labels import PARTS, Label, Labels
 from invspec.spec.schema import Threads, Written
 
@@ -50,6 +51,8 @@ def text() -> str:
     }
     for part, kind in PARTS.items():
         schema["properties"][part] = _entries(part, kind, label)
+    own = schema["properties"]["attacks"]["additionalProperties"]["properties"]
+    own["before"] = _before()
     # the keys of a spec that extends others may be theirs
     schema |= {"if": {"required": ["extends"]}, "else": {"required": schema.pop("required")}}
     schema["patternProperties"] = {"^x-": {}}
@@ -77,6 +80,17 @@ def _allow_short_forms(claim: dict[str, Any]) -> None:
     if "given" in claim:
         premise = {"$ref": "#/$defs/Premise"}
         claim["given"] = {"anyOf": [premise, {"type": "array", "items": premise}]}
+
+
+def _before() -> dict[str, Any]:
+    """The schema of what transforms the images of an attack, or of a sweep over it."""
+    one = {
+        "type": "object",
+        "properties": {"use": {"enum": transforms.names()}},
+        "required": ["use"],
+    }
+    swept = {"type": "object", "properties": {"sweep": {"type": "array"}}, "required": ["sweep"]}
+    return {"anyOf": [one, swept]}
 
 
 def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:

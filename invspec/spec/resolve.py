@@ -28,6 +28,7 @@ _OWNERS = {
     "oracle": "measures",
     "sample": "attacks",
     "from": "attacks",
+    "before": "attacks",
     "generator": "attacks",
     "independent": "attacks",
     "threads": "defences",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from invspec.kinds import Check, Method, Sample, Targets
+from invspec.kinds import Attack, Check, Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
 from invspec.spec.labels import Scalar
@@ -18,10 +18,19 @@ from invspec.spec.schema import Claim, Generator, Layout, Oracle, Source, TrainL
 
 @dataclass(frozen=True)
 class Variant:
-    """One method of an entry's sweep and its coordinates: {"pgd.eps": 0.1}."""
+    """One method of an entry's sweep and its coordinates: {"pgd.eps": 0.1}.
+
+    before, of an attack, transforms the images that it attacks.
+    """
 
     coords: Mapping[str, Scalar]
     method: Method
+    before: Attack | None = None
+
+    def smoke(self) -> Variant:
+        """The same variant with the cheapest methods."""
+        before = None if self.before is None else self.before.smoke()
+        return replace(self, method=methods.smoke(self.method), before=before)
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,7 @@ class Resolved:
 
     def smoke(self) -> Resolved:
         """The same entry with cheap methods, on 8 examples with 2 targets each."""
-        variants = tuple(
-            replace(variant, method=methods.smoke(variant.method)) for variant in self.variants
-        )
+        variants = tuple(variant.smoke() for variant in self.variants)
         targets = self.sample.targets and Targets(each=2)
         few = self.sample.model_copy(update={"limit": 8, "per_class": None, "targets": targets})
         # nets of one epoch may classify no image correctly in common

@@ -52,6 +52,7 @@ _OWN_KEYS = (
     "oracle",
     "sample",
     "from",
+    "before",
     "generator",
     "independent",
     "threads",
@@ -90,9 +91,10 @@ class Entry(Section):
     A measure is `of` attacks and may need an `oracle`. Several attacks in place of one mean the
     worst of their results for each example; with `union` these attacks may search different sets.
     With `correct_in_all` only examples count that all nets under the measure classify correctly. An
-    attack has a `sample`; with `from` it makes its images on another net. It may need a
-    `generator`, which a line of `train` trains. If it is `independent`, values of a sweep over the
-    size of its searched set do not share results. A defence may train on several `threads`.
+    attack has a `sample`; with `from` it makes its images on another net, and with `before` it
+    attacks transformed images. It may need a `generator`, which a line of `train` trains. If it is
+    `independent`, values of a sweep over the size of its searched set do not share results. A
+    defence may train on several `threads`.
     """
 
     use: str | None = None
@@ -103,6 +105,7 @@ class Entry(Section):
     sample: Sample | None = None
     # `from` is a keyword of Python
     source: Source | None = Field(default=None, alias="from")
+    before: dict[str, Any] | None = None
     generator: Generator | None = None
     independent: Flag | None = None
     threads: Threads | None = None

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, cast
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Method
 from invspec.registry import messages, methods
+from invspec.spec import transforms
 from invspec.spec.document import Steps
-from invspec.spec.labels import PARTS, Coords, Scalar
+from invspec.spec.labels import PARTS, Scalar
 from invspec.spec.resolved import Variant
 from invspec.spec.schema import Entry, Written
 
@@ -55,7 +56,7 @@ def size_problems(written: Written) -> Iterator[SpecError]:
     for part in PARTS:
         for label, entry in getattr(written, part).items():
             try:
-                count += math.prod(len(sweep.values) for sweep in _sweeps(entry.fields))
+                count += math.prod(len(sweep.values) for sweep in _sweeps(_written(entry)))
             except SpecError as problem:
                 yield problem.within(part, label)
             if count > MAX_VARIANTS:
@@ -70,26 +71,47 @@ def variants(part: str, label: str, entry: Entry) -> list[Variant]:
     Raises: SpecError whose path begins below the entry. A mistake that only some of the
         combinations have says which values these have.
     """
-    name, sweeps = entry.use or label, list(_sweeps(entry.fields))
+    name, written = entry.use or label, _written(entry)
+    sweeps = list(_sweeps(written))
     # once, because a module that cannot be imported is tried again by every method
     methods.resolve(PARTS[part], name)
     made: list[Variant] = []
     mistakes: dict[tuple[str, Steps], Mistake] = {}
     combinations = list(itertools.product(*(range(len(sweep.values)) for sweep in sweeps)))
     for positions in combinations:
-        fields = _chosen(entry.fields, sweeps, positions)
+        fields = _chosen(written, sweeps, positions)
         try:
-            method = methods.make(PARTS[part], name, fields)
+            made.append(_variant(part, label, name, fields, sweeps))
         except SpecError as problem:
             for inner in problem.problems:
                 found = _in_sweep(inner, sweeps, positions)
                 mistake = mistakes.setdefault((str(found), found.path), Mistake(found, []))
                 mistake.positions.append(positions)
-        else:
-            made.append(Variant(_coords(label, sweeps, method, fields), method))
     refuse(_with_values(mistake, sweeps, combinations) for mistake in mistakes.values())
     _refuse_duplicates(made, sweeps)
     return made
+
+
+def _written(entry: Entry) -> dict[str, Any]:
+    """The fields of an entry, and those of the transform of an attack's images under `before`."""
+    before = {} if entry.before is None else {"before": entry.before}
+    return {**entry.fields, **before}
+
+
+def _variant(
+    part: str, label: str, name: str, written: dict[str, Any], sweeps: Sequence[Sweep]
+) -> Variant:
+    """The methods of one combination of swept values. Raises: SpecError below the entry."""
+    fields = {field: value for field, value in written.items() if field != "before"}
+    method = methods.make(PARTS[part], name, fields)
+    before = transforms.make(written["before"]) if "before" in written else None
+    coords = {
+        f"{label}.{sweep.name}": _coordinate(
+            before if sweep.path[0] == "before" else method, written, sweep.path
+        )
+        for sweep in sweeps
+    }
+    return Variant(coords, method, before)
 
 
 def _chosen(fields: dict[str, Any], sweeps: Sequence[Sweep], positions: Positions) -> Any:
@@ -97,12 +119,6 @@ def _chosen(fields: dict[str, Any], sweeps: Sequence[Sweep], positions: Position
     for sweep, position in zip(sweeps, positions, strict=True):
         fields = _with(fields, sweep.path, sweep.values[position])
     return fields
-
-
-def _coords(
-    label: str, sweeps: Sequence[Sweep], method: Method, fields: Mapping[str, Any]
-) -> Coords:
-    return {f"{label}.{sweep.name}": _coordinate(method, fields, sweep.path) for sweep in sweeps}
 
 
 def _refuse_duplicates(made: Sequence[Variant], sweeps: Sequence[Sweep]) -> None:
@@ -194,11 +210,16 @@ def _with(fields: dict[str, Any], path: Steps, value: Any) -> dict[str, Any]:
     return {**fields, first: value if len(path) == 1 else _with(fields[first], path[1:], value)}
 
 
-def _coordinate(method: Method, fields: Mapping[str, Any], path: Steps) -> Scalar:
-    """A swept field as a coordinate: its value or, for a method, its name in the registry."""
+def _coordinate(method: Method | None, fields: Mapping[str, Any], path: Steps) -> Scalar:
+    """A swept field as a coordinate: its value or, for a method, its name in the registry.
+
+    A path that begins with `before` goes on in the transform, which is then the method.
+    """
     value, written = cast(Any, method), cast(Any, fields)
     for name in path:
-        value, written = getattr(value, str(name), None), written[name]
+        written = written[name]
+        if name != "before":
+            value = getattr(value, str(name), None)
     if isinstance(written, dict):
         return str(cast(dict[str, Any], written).get("use"))
     return value if isinstance(value, Scalar) else str(written if value is None else value)

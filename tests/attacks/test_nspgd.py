@@ -229,6 +229,56 @@ def test_a_constant_model_lets_every_example_reach_its_target(attack: Attack) ->
     torch.testing.assert_close(result.x_adv, batch.targets, rtol=0, atol=1e-6)
 
 
+# ─ steps ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_by_default_steps_suffice_for_the_distance_of_each_pair() -> None:
+    batch = pairs(8)
+    model = Broken("constant", batch.x)
+    straight = walked(NSPGD(max_drop=1), batch, model)
+    torch.testing.assert_close(straight.x_adv, batch.targets, rtol=0, atol=1e-6)
+    distance = size(batch.x - batch.targets, "l2")
+    # the pass at x, the steps, and one after which u is no more than rounding errors
+    assert (straight.forwards - (distance / 0.01).ceil()).abs().max() <= 2
+    assert straight.ran_out is not None
+    assert not straight.ran_out.any()
+
+
+def test_walks_whose_steps_run_out_are_named() -> None:
+    batch = pairs(8)
+    distance = size(batch.x - batch.targets, "l2")
+    few = int((distance / 0.01).median())
+    result = walked(NSPGD(max_drop=1, steps=few), batch, Broken("constant", batch.x))
+    assert result.ran_out is not None
+    # those that have come within 1 % of their targets have arrived
+    assert result.ran_out.tolist() == (distance * 0.99 > 0.01 * few).tolist()
+    assert 0 < result.ran_out.float().mean() < 1
+
+
+def test_a_walk_that_is_refused_did_not_run_out() -> None:
+    result = walked(NSPGD(projection="none", steps=1500, max_drop=0.01, backtracks=0))
+    assert result.ran_out is not None
+    assert not result.ran_out.any()
+    assert (remaining(result) > 0.01).any()
+
+
+def test_steps_of_a_pair_do_not_depend_on_its_batch() -> None:
+    attack, batch = NSPGD(projection="none", max_drop=1, step_size=0.05), pairs(6)
+    together = walked(attack, batch)
+    alone = [walked(attack, batch.take(torch.tensor([row]))) for row in range(6)]
+    for field in ("forwards", "backwards", "ran_out"):
+        column = torch.cat([getattr(result, field) for result in alone])
+        assert torch.equal(getattr(together, field), column)
+
+
+def test_a_path_needs_a_limit_on_its_images() -> None:
+    with pytest.raises(ValidationError, match="keep_path needs steps"):
+        NSPGD(keep_path=True)
+    assert NSPGD(keep_path=True, step_mode="fraction").path_vertices == 102
+    assert NSPGD().smoke().steps == 2
+    assert NSPGD(step_mode="fraction").smoke().most_steps == 2
+
+
 # ─ start ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -257,6 +307,9 @@ def test_label_and_confidence_stay_those_of_x() -> None:
     refused = confidence(walked(start).x_adv, label) < confidence(batch.x, label) - 0.05
     assert refused.any()
     assert torch.equal(result.path[1][refused], batch.x[refused])
+    assert result.start_refused is not None
+    assert torch.equal(result.start_refused, refused)
+    assert walked(NSPGD(steps=1)).start_refused is None
     assert (confidence(result.x_adv, label) >= confidence(batch.x, label) - 0.05 - 1e-6).all()
 
 
@@ -366,6 +419,14 @@ def test_the_published_card_is_the_authors_code() -> None:
     assert (card.projection, card.step_mode, card.step_size) == ("one_sided", "fraction", 0.05)
     assert (card.steps, card.clamp, card.backtracks) == (100, "input", 0)
     assert (card.max_drop, card.strict) == (0.05, True)
+
+
+def test_algorithm_1_as_its_text_means_it_walks_by_short_steps_to_the_first_refusal() -> None:
+    card = make("attack", "nspgd_text", {})
+    assert card == NSPGD(
+        projection="one_sided", step_mode="unit", step_size=None, backtracks=0, max_drop=0.05
+    )
+    assert NSPGD(step_size=0.01, backtracks=0).path_promise.longest_step == 0.01
 
 
 def test_path_vertices_bounds_the_length_of_the_path() -> None:

@@ -155,7 +155,7 @@ def attack_of(name: str) -> Attack:
         Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {})
     )
     few = {
-        field: min(4, getattr(attack, field))
+        field: min(4, getattr(attack, field) or 4)
         for field in ("steps", "restarts")
         if hasattr(attack, field)
     }

@@ -69,6 +69,7 @@ def pairs(seed, classes=CLASSES):
     )
     promise = PathPromise(max_drop=0.05, longest_step=None, jumps=False)
     tensors = {"x_adv": path[:, -1], "path": path, "exact": path[:, -1].double()}
+    tensors |= {"ran_out": torch.arange(len(path)) % 3 == 0}
     judged_pairs = filled(judged)
     return model, Examples(clean, judged_pairs, tensors, oracle=model, path_promise=promise)
 

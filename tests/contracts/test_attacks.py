@@ -15,6 +15,7 @@ from invspec.kinds import Attack
 from invspec.ops.draws import PerExample
 from invspec.ops.losses import LOSSES
 from invspec.perform.proxies import Padded
+from invspec.perform.transformed import NoModel
 from invspec.search.ball import Ball
 
 every_attack = pytest.mark.parametrize("name", ATTACKS)
@@ -166,3 +167,14 @@ def test_a_shipped_attack_does_not_leave_its_loss_to_the_base_class(name: str) -
         for base in type(attack_of(name)).__mro__
         if base is not Attack
     )
+
+
+@every_attack
+def test_an_attack_that_ignores_the_model_runs_without_one(name: str) -> None:
+    attack, batch = attack_of(name), batch_of(12)
+    if not attack.ignores_model:
+        pytest.skip("uses the model")
+    perturbed = attack.perturb(NoModel(attack), batch, PerExample("task", batch.index))
+    assert perturbed.forwards.sum() == perturbed.backwards.sum() == 0
+    assert attack.gradient_loss is None
+    assert not attack.wants_target

@@ -76,7 +76,9 @@ def attack_of(name: str) -> Attack:
 def cheaper(attack: Attack) -> Attack:
     """At most MOST of each, of the attacks that this one consists of too."""
     less: dict[str, Any] = {
-        field: min(MOST[field], getattr(attack, field)) for field in MOST if hasattr(attack, field)
+        field: min(MOST[field], getattr(attack, field) or MOST[field])
+        for field in MOST
+        if hasattr(attack, field)
     }
     if isinstance(attack, UnionMax):
         less["attacks"] = tuple(map(cheaper, attack.attacks))

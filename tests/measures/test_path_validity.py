@@ -168,7 +168,14 @@ def test_every_path_that_an_attack_returns_is_valid(name: str) -> None:
     y = torch.tensor([0] * 6 + [1] * 6)
     ends = [(source, source + 6) for source in range(6)]
     attack = cast(Attack, make("attack", name, {"keep_path": True, "steps": 40}))
-    batch = Batch(images[:6], y[:6], torch.arange(6), x_target=images[6:], y_target=y[6:])
+    batch = Batch(
+        images[:6],
+        y[:6],
+        torch.arange(6),
+        x_target=images[6:],
+        y_target=y[6:],
+        generated=images[:6].lerp(images[6:], 0.1),
+    )
     walk = attack.perturb(net, batch, PerExample("test", batch.index))
     path = walk.path.transpose(0, 1)
     pairs = of_pairs(net, images, y, ends, walk.x_adv, path, path_promise=attack.path_promise)

@@ -218,6 +218,15 @@ def test_a_path_in_another_form_is_refused(path: Callable[[Tensor], object], fou
     assert "hint: the vertices of a path come first" in message
 
 
+@pytest.mark.parametrize("field", ["ran_out", "start_refused"])
+def test_what_became_of_walks_is_true_or_false_of_each(field: str) -> None:
+    def numbers(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
+        return replace(walked(batch, None), **{field: batch.y})
+
+    message = refusal(numbers)
+    assert f"{field} of Mine is int64 (8,), expected bool (8,)" in message
+
+
 def test_a_path_has_no_more_vertices_than_the_attack_says() -> None:
     def way(model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         return walked(batch, batch.x.expand(3, *batch.x.shape))

@@ -44,6 +44,28 @@ def test_attacks_that_search_one_set_are_accepted(attacks: dict[str, Any]) -> No
     assert list(validation.problems(planned(attacks=attacks, measures=worst(*attacks)))) == []
 
 
+TURN = {"use": "random_rotation", "max_degrees": sweep(0, 60)}
+
+
+def test_attacks_on_images_of_one_transform_are_accepted_with_one_axis() -> None:
+    attacks = {name: {"before": TURN, "eps": sweep(0.1, 0.2)} for name in ("pgd", "apgd")}
+    plan = planned(attacks=attacks, measures=worst(*attacks))
+    assert list(validation.problems(plan)) == []
+    axes = {name: values for name, values in plan.coordinates().items() if "pgd" in name}
+    assert axes == {"pgd.eps": [0.1, 0.2], "pgd.before.max_degrees": [0, 60]}
+
+
+@pytest.mark.parametrize("union", [{}, {"union": True}])
+@pytest.mark.parametrize("other", [{}, {"before": {"use": "fixed_rotation"}}])
+def test_attacks_on_images_of_different_transforms_have_no_worst_case(
+    other: dict[str, Any], union: dict[str, Any]
+) -> None:
+    attacks = {"pgd": {"before": {"use": "random_rotation"}}, "apgd": other}
+    message = refusal(attacks=attacks, measures=worst(*attacks, **union))
+    assert "needs the same images, found different `before` in pgd and apgd" in message
+    assert "measures.robust.of" in message
+
+
 @pytest.mark.parametrize(
     ("attacks", "words"),
     [

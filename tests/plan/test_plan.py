@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from plan_toys import BASE, planned
 
 from invspec import tasks
+from invspec.attacks.fixed_transforms import FixedRotation
 from invspec.errors import SpecError
 from invspec.plan import planner, validation
 from invspec.plan.parts import MAX_EXAMPLES
 from invspec.spec import document, resolve
-from invspec.tasks import Perturb, Score, Train, key, needs
+from invspec.tasks import Perturb, Score, Train, draw_name, key, needs
 
 # ─ cells ──────────────────────────────────────────────────────────────────────────────
 
@@ -167,8 +168,8 @@ def test_parts_of_large_images_hold_fewer_examples() -> None:
 @pytest.mark.parametrize(
     ("pairs", "settings", "parts"),
     [
-        (199, {"keep_path": True}, [(0, 199)]),
-        (450, {"keep_path": True}, [(0, 200), (200, 400), (400, 450)]),
+        (199, {"keep_path": True, "steps": 1000}, [(0, 199)]),
+        (450, {"keep_path": True, "steps": 1000}, [(0, 200), (200, 400), (400, 450)]),
         (450, {"keep_path": True, "steps": 100}, [(0, 450)]),
         (450, {"keep_path": False}, [(0, 450)]),
         (3, {"keep_path": True, "steps": 500_000}, [(0, 1), (1, 2), (2, 3)]),
@@ -206,6 +207,58 @@ def test_more_parts_than_can_be_planned_are_refused(limit: int, refused: bool) -
             planned(**changes, measures={"accuracy": {"of": "pgd"}})
     else:
         assert len(planned(**changes, measures={"accuracy": {"of": "pgd"}}).tasks) == 3
+
+
+# ─ transforms before an attack ────────────────────────────────────────────────────────
+
+TURNED = {
+    "attacks": {
+        "pgd": {
+            "eps": {"sweep": [0.1, 0.2]},
+            "before": {"use": "random_rotation", "max_degrees": {"sweep": [0, 60]}},
+        }
+    },
+    "measures": {"accuracy": {"of": "pgd"}},
+}
+
+
+def test_values_of_a_sweep_share_results_on_the_same_images_alone() -> None:
+    attacks = [task for task in planned(**TURNED).tasks if isinstance(task, Perturb)]
+    chained = [task for task in attacks if task.after is not None]
+    assert (len(attacks), len(chained)) == (4, 2)
+    assert all(task.after and task.after.before == task.before for task in chained)
+
+
+def test_a_transform_is_in_the_name_and_the_coordinates_of_its_attack() -> None:
+    plan = planned(**TURNED)
+    assert plan.coordinates()["pgd.before.max_degrees"] == [0, 60]
+    names = plan.names.values()
+    assert any(name.startswith("pgd eps 0.1 before.max_degrees 60 0-") for name in names)
+
+
+def test_a_transfer_attack_passes_its_transform_on() -> None:
+    source = {"model": "linear", "defence": "standard"}
+    plan = planned(
+        models={"linear": {}, "lenet": {}},
+        attacks={"pgd": {"from": source, "before": {"use": "fixed_rotation"}}},
+        measures={"accuracy": {"of": "pgd"}},
+        train=[{"dataset": "fake", "model": "lenet", "defence": "standard"}],
+    )
+    made, moved = (task for task in plan.tasks if isinstance(task, Perturb))
+    assert moved.source == made
+    assert moved.before == made.before == FixedRotation()
+
+
+def test_the_noise_of_an_attack_is_that_without_a_transform() -> None:
+    plain = planned(attacks={"pgd": {}}, measures=TURNED["measures"])
+    turned = planned(**TURNED)
+    names = {
+        draw_name(task)
+        for plan in (plain, turned)
+        for task in plan.tasks
+        if isinstance(task, Perturb)
+    }
+    assert len(names) == 1
 
 
 # ─ identity ───────────────────────────────────────────────────────────────────────────

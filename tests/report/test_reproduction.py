@@ -64,6 +64,22 @@ def test_scale_settings_and_smoke_come_back(tmp_path, toy_store, recorded):
     assert (again.spec.name, again.spec.options) == (spec.name, spec.options)
 
 
+def test_a_report_holds_what_its_spec_extends(tmp_path, toy_store, recorded):
+    (tmp_path / "below.yaml").write_text("x-odd: [1]\n" + SWEEPS)
+    path = tmp_path / "toy.yaml"
+    path.write_text("extends: below.yaml\nattacks: {pgd: {steps: 7}}\n")
+    spec = overlay.load(path)
+    plan = planner.plan(spec)
+    store = toy_store(plan, half)
+    report = recorded(json_text(contents.report(plan, store), store))
+    (tmp_path / "below.yaml").unlink()
+    path.unlink()
+    again = report.plan(lambda question: "float32")
+    assert again.tasks == plan.tasks
+    assert again.spec.entries["attacks"]["pgd"].variants[0].method.steps == 7
+    assert not {"extends", "x-odd"} & set(again.spec.source.values)
+
+
 def test_choices_of_a_measurement_are_kept(toy_store, recorded):
     spec = resolve.resolve(document.parse("precision: auto" + SWEEPS, "toy.yaml"))
 

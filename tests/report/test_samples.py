@@ -8,7 +8,7 @@ import torch
 from shown import shown
 from workbench import call, planned, registered, tiny, written
 
-from invspec.data import JUDGED
+from invspec.data import JUDGED, WALKED
 from invspec.errors import InvspecError
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
@@ -116,6 +116,12 @@ def test_a_value_that_is_a_number_here_and_a_text_there_is_a_text():
         [{"a": 1, "b": 1, "c": True}, {"a": 0.5, "b": "x", "c": False}], JUDGED
     )
     assert [schema.field(name).type for name in "abc"] == [pa.float64(), pa.string(), pa.bool_()]
+
+
+def test_how_walks_ended_is_true_or_false():
+    schema = samples._schema([{"attack": "nspgd"}], JUDGED + WALKED)
+    assert schema.names[-2:] == ["ran_out", "start_refused"]
+    assert {schema.field(name).type for name in WALKED} == {pa.bool_()}
 
 
 def test_a_file_that_cannot_be_written_is_one_message(ran: Ran, tmp_path):

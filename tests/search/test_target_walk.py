@@ -11,11 +11,17 @@ from torch import Tensor, nn
 
 from invspec.data import Batch, PathPromise, Perturbed
 from invspec.ops.draws import Draws
-from invspec.search.target_walk import TargetWalk, Walk, confidence_in
+from invspec.search.target_walk import TargetWalk, Walk, confidence_in, has_arrived
 
 
 class Straight(TargetWalk):
     """Tries the target at once in every step."""
+
+    steps: int = 100
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
 
     @property
     def path_promise(self) -> PathPromise:
@@ -160,7 +166,47 @@ def test_a_jump_is_no_step_and_is_refused_like_one() -> None:
     walk = walk_of(max_drop=0.1)
     walk.jump(column(0.75, 0.35))
     assert walk.x.flatten().tolist() == pytest.approx([0.75, 0.2])
+    refused = walk.result().start_refused
+    assert refused is not None
+    assert refused.tolist() == [False, True]
     assert walk.steps_left == 3
+
+
+def test_examples_leave_when_their_own_steps_have_run_out() -> None:
+    walk = walk_of(max_drop=1, steps=50)
+    walk.limit(torch.tensor([1, 2]))
+    walk.attempt(column(0.75, 0.25))
+    stay = torch.tensor([True, True])
+    assert walk.narrow(stay, torch.tensor([10, 20])).tolist() == [20]
+    assert walk.active
+    walk.attempt(column(0.9))
+    walk.narrow(stay[:1], stay[:1])
+    assert not walk.active
+    result = walk.result()
+    # the second one has reached its target
+    assert result.ran_out is not None
+    assert result.ran_out.tolist() == [True, False]
+    assert result.forwards.tolist() == [2, 3]
+    # a pass gives a gradient for the next step, whichever example it is that takes one
+    assert result.backwards.tolist() == [2, 3]
+
+
+def test_a_walk_that_stops_does_not_run_out() -> None:
+    walk = walk_of(max_drop=1, steps=2)
+    walk.attempt(column(0.75, 0.25))
+    walk.narrow(torch.tensor([False, True]), torch.zeros(2))
+    walk.attempt(column(0.3))
+    result = walk.result()
+    assert result.ran_out is not None
+    assert result.ran_out.tolist() == [False, True]
+    assert result.start_refused is None
+
+
+def test_a_walk_has_arrived_when_a_hundredth_of_its_way_is_left() -> None:
+    x, x_target = column(0.0, 0.0, 0.5), column(1.0, 1.0, 0.5)
+    arrived = has_arrived(x, column(0.985, 0.995, 0.5), x_target)
+    # a source that equals its target is there
+    assert arrived.tolist() == [False, True, True]
 
 
 def test_only_a_walk_that_keeps_its_path_has_vertices() -> None:

@@ -187,6 +187,9 @@ ACCEPTED: dict[str, tuple[str, Any]] = {
             }
         ],
     ),
+    "a file that it extends": ("extends", "shared/nets.yaml"),
+    "files that it extends": ("extends", ["nets.yaml", "quickstart"]),
+    "a private key": ("x-recipe", {"any": ["thing"]}),
     "a layout": ("report", [{"of": "accuracy", "rows": "model", "columns": "pgd.eps"}]),
 }
 
@@ -198,6 +201,8 @@ def test_the_schema_accepts_every_form_of_an_entry(dotted: str, value: Any) -> N
 
 REFUSED: dict[str, tuple[str, Any]] = {
     "an unknown key": ("claim", []),
+    "no file to extend": ("extends", []),
+    "a private entry": ("train.0", {"x-note": 1, **GOOD.values["train"][0]}),
     "an unknown name": ("attacks.pgd.use", "pdg"),
     "a label with a dot": ("attacks.pgd-2", {"use": 3}),
     "no attacks": ("attacks", {}),
@@ -224,6 +229,12 @@ def test_the_schema_refuses_common_mistakes_at_their_place(dotted: str, value: A
     result = list(faults(GOOD.overlay(dotted, value, "here").values, whole()))
     assert result
     assert all(fault.startswith(f".{dotted}") for fault in result)
+
+
+def test_a_spec_may_leave_out_what_it_extends() -> None:
+    title = {"title": "toy"}
+    assert ".train" in set(faults(title, whole()))
+    assert not list(faults({**title, "extends": "quickstart"}, whole()))
 
 
 @pytest.mark.parametrize(("part", "kind"), PARTS.items())

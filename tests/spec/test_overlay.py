@@ -44,6 +44,12 @@ def test_a_scale_changes_a_spec_and_settings_change_both(path: Path) -> None:
     assert laptop.entries["defences"]["standard"].variants[0].method.epochs == 2
 
 
+def test_a_mistake_in_a_scale_is_named_at_its_own_line(path: Path) -> None:
+    path.write_text(WRITTEN + "  wrong:\n    attacks.pgd:\n      eps: 0.1\n      steps: many\n")
+    with pytest.raises(SpecError, match=r"toy\.yaml:13: attacks\.pgd\.steps"):
+        overlay.load(path, "wrong")
+
+
 def test_a_setting_is_yaml(path: Path) -> None:
     swept = overlay.load(path, settings=["attacks.pgd.eps={sweep: [0.1, 8/255]}", "title='a=b'"])
     assert [item.method for item in swept.entries["attacks"]["pgd"].variants] == [
@@ -68,6 +74,14 @@ def test_a_spec_is_found_by_path_or_by_name(path: Path, monkeypatch: pytest.Monk
     )  # a file here comes before one that ships
     with pytest.raises(SpecError, match="no spec is named 'toi'"):
         overlay.find("toi")
+
+
+def test_files_that_specs_extend_are_no_specs_by_name() -> None:
+    assert (overlay.shipped("specs") / "shared" / "nspgd_nets.yaml").is_file()
+    for name in ("nspgd_nets", "shared"):
+        with pytest.raises(SpecError, match=f"no spec is named '{name}'") as problem:
+            overlay.find(name)
+        assert "nspgd_nets" not in problem.value.hint
 
 
 def test_a_path_without_a_file_may_mean_a_spec_that_ships() -> None:

@@ -20,6 +20,7 @@ from invspec.kinds import Measure
 from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.spec import document, extend, overlay, resolve
+from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Spec
 from invspec.tasks import key
 
@@ -53,6 +54,19 @@ def test_every_scale_is_valid(path: Path, scale: str) -> None:
     planned = planner.plan(overlay.load(path, scale))
     session.check(planned)
     assert planned.spec.name == f"{path.stem}-{scale}"
+
+
+def test_every_shared_entry_is_used() -> None:
+    used = {
+        (part, label)
+        for path in SPECS
+        for part, entries in overlay.load(path).entries.items()
+        for label in entries
+    }
+    for path in (SPECS[0].parent / "shared").glob("*.yaml"):
+        values = extend.read(path).values
+        shared = {(part, label) for part in PARTS for label in values.get(part, ())}
+        assert shared <= used, path
 
 
 @every_spec

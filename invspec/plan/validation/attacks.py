@@ -83,12 +83,21 @@ def _repeated_labels(measure: Resolved, path: Steps) -> Iterator[SpecError]:
 
 def _sample_problems(spec: Spec, measure: Resolved, need: str, path: Steps) -> Iterator[SpecError]:
     first, *others = measure.of
-    sample = spec.entries["attacks"][first].sample
+    attacks = spec.entries["attacks"]
     for label in others:
-        if spec.entries["attacks"][label].sample != sample:
+        if attacks[label].sample != attacks[first].sample:
             message = f"{need} one sample, found different ones in {first} and {label}"
             yield SpecError(message, hint="give these attacks equal samples", path=path)
             return
+        if _transforms(attacks[label]) != _transforms(attacks[first]):
+            message = f"{need} the same images, found different `before` in {first} and {label}"
+            yield SpecError(message, hint="give these attacks equal `before`", path=path)
+            return
+
+
+def _transforms(attack: Resolved) -> set[Attack | None]:
+    """What transforms the images of an attack, over its sweep."""
+    return {variant.before for variant in attack.variants}  # pyright: ignore[reportUnhashable]  # frozen
 
 
 def _sweep_problems(attacks: dict[str, Resolved], path: Steps) -> Iterator[SpecError]:
