@@ -23,9 +23,13 @@ from invspec.tasks import Examine, Perturb, Score, Task, Train
 assert cpu.ensure_prepared(), "torch was imported before invspec"
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
 
-# a busy machine is no reason to fail
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+
+def pytest_configure() -> None:
+    """Keep property tests from failing on a busy machine."""
+    too_slow = [HealthCheck.too_slow]
+    settings.register_profile("patient", deadline=None, suppress_health_check=too_slow)
+    settings.load_profile("patient")
+
 
 Outcomes = Callable[
     [Mapping[str, Any]], Any
