@@ -54,7 +54,7 @@ class WalkGenerator(Recipe, GeneratorTraining):
         default="confidence",
         description="keep the confidence in the class of the source, or match all of its logits",
     )
-    weight: Number = Field(default=1.0, gt=0, description="weight of the classifier's term")
+    weight: Number = Field(default=0.3, gt=0, description="weight of the classifier's term")
     aimed_drop: Confidence = Field(
         default=0.02,
         ge=0,
