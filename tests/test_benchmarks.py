@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 from workbench import ROOT, environment
+
+from invspec.plan import planner
+from invspec.spec import overlay
+from invspec.tasks import Train
 
 BENCHMARKS = ROOT / "benchmarks"
 SECTIONS = {"draws", "bits", "agreement", "PGD", "CCAT", "throughput"}
@@ -77,3 +82,33 @@ def test_the_benchmark_of_reports_fills_a_store_and_finds_all_of_it(tmp_path: Pa
         "200 cells",
         "200 other cells",
     ]
+
+
+COUNTED = """\
+title: toy
+seeds: [0, 1]
+datasets: {digits: {}}
+models: {linear: {}}
+defences: {standard: {epochs: 3, batch_size: 100}}
+attacks: {pgd: {eps: 0.1, steps: 7, sample: {limit: 50}}}
+measures: {accuracy: {of: pgd}}
+train: [{dataset: digits, model: linear, defence: standard}]
+"""
+
+
+def test_operations_of_a_linear_net_are_its_weights_times_its_passes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    operations = importlib.import_module("operations")
+    path = tmp_path / "toy.yaml"
+    path.write_text(COUNTED)
+    plan = planner.plan(overlay.load(path))
+    ((net, (training, attacks)),) = operations.costs(plan, images=1).items()
+    dataset = next(task.dataset for task in plan.tasks if isinstance(task, Train))
+    # a product and a sum for each weight, three times with the gradient, for both seeds
+    visit = 2 * 3 * math.prod(dataset.shape) * dataset.classes * 2
+    assert net == "digits, linear, standard"
+    assert training.operations == visit * dataset.count("train") * 3
+    assert attacks.operations == visit * 50 * 7
+    assert training.launches > attacks.launches > 0

@@ -57,6 +57,7 @@ COMPOSED: dict[str, set[str]] = {
         "defences.adversarial_training",
         "defences.cusp",
         "defences.cusp_trades",
+        "defences.fast_adversarial_training",
         "defences.trades",
     },
     "attacks.pgd_conf": {"defences.ccat", "defences.lpips_ccat"},

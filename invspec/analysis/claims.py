@@ -167,7 +167,7 @@ def _tested(
     ways = hulls.extremes(health, statistic, groups, estimator)
     estimate, (low, high) = ways[0], hulls.ends(ways)
     scope = _scope(groups, estimator)
-    only_trend = _scope(across_nets(statement.node, sides), estimator) == "nets"
+    only_trend = _has_single_training(across_nets(statement.node, sides), estimator)
     raw = "undecided" if only_trend else decide(low, high, claim.bound.range)
     p = None if only_trend else _p(claim, ways, raw)
     verdict = Verdict(
@@ -195,6 +195,15 @@ def _p(claim: Claim, ways: Sequence[Estimate], raw: Outcome) -> float:
         return 1.0
     by_ranks = claim.statistic == "correlation"
     return max(p_value(way, claim.bound.range, by_ranks=by_ranks) for way in ways)
+
+
+def _has_single_training(groups: Sequence[Group], estimator: Estimator) -> bool:
+    """Whether some net is one training of many. Published nets have no others."""
+    return any(
+        net_kind(net) == "trained" and group not in estimator.deviations
+        for group in groups
+        for net in nets_of([group])
+    )
 
 
 def _scope(groups: Sequence[Group], estimator: Estimator) -> Scope:

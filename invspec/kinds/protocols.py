@@ -70,6 +70,15 @@ class Penalised(Protocol):
 
 
 @runtime_checkable
+class Calibrated(Protocol):
+    """A layer whose weights are computed from training images, before the first update."""
+
+    def calibrate(self, x: Tensor) -> None:
+        """Set the weights by what the layer reads of some images, (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Bijective(Protocol):
     """A model that is a bijection between its D pixels and D numbers, K of which are its logits.
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from invspec.data import Examples, Row, Scored, Split
+from invspec.data import Examples, Scored
 from invspec.kinds import Bijective
-from invspec.ops.types import MAGNITUDES, REALS, SHARES, Range
+from invspec.ops.types import REALS, Range
 from invspec.scoring.codes import Features
-from invspec.scoring.nuisance_classifier import NuisanceClassifier, NuisanceClassifierMeasure
-from invspec.scoring.rows import exact, mean, share
-
-RANGES: dict[str, Range] = {
-    "error": SHARES,
-    "train_error": SHARES,
-    "bits": MAGNITUDES,
-    "train_bits": MAGNITUDES,
-    "bits_unclipped": REALS,
-    "label_bits": MAGNITUDES,
-}
+from invspec.scoring.information import RANGES, rows_of
+from invspec.scoring.nuisance_classifier import NuisanceClassifierMeasure
 
 
 class NuisanceInformation(NuisanceClassifierMeasure):
@@ -75,37 +65,3 @@ class NuisanceInformation(NuisanceClassifierMeasure):
         ]
         by_name = {row.where["quantity"]: row for row in rows}
         return Scored([by_name[name] for name in RANGES])
-
-
-def rows_of(classifier: NuisanceClassifier, codes: Split, prefix: str) -> list[Row]:
-    """All quantities of some codes; prefix is put before their names."""
-    log_p, y = classifier.log_probs(codes)
-    bits, index = pointwise(log_p, y), codes.index
-    return [
-        share(log_p.argmax(1) != y, index, quantity=f"{prefix}error"),
-        # information is not negative, even if a bound on it is
-        mean(bits, index, within=MAGNITUDES, quantity=f"{prefix}bits"),
-        mean(bits, index, quantity=f"{prefix}bits_unclipped"),
-        exact(entropy(frequencies(y)), len(y), quantity=f"{prefix}label_bits"),
-    ]
-
-
-def pointwise(log_p: Tensor, y: Tensor) -> Tensor:
-    """The bits that log-probabilities (N, K), in nats, give about each label y (N,).
-
-    These are bits beyond the label frequencies: their mean is the bound of Lemma 9, h(y) + E log
-    D_nc[y], with the entropy of these labels.
-    """
-    return (log_p.gather(1, y[:, None]).squeeze(1) - frequencies(y).log()[y]) / math.log(2)
-
-
-def frequencies(y: Tensor) -> Tensor:
-    """The share of each class among labels y (N,), up to the largest class that occurs."""
-    counts = y.bincount().double()
-    return counts / counts.sum()
-
-
-def entropy(shares: Tensor) -> float:
-    """The entropy of shares (K,), in bits."""
-    # xlogy: a class that does not occur counts 0
-    return -shares.xlogy(shares).sum().item() / math.log(2)

@@ -46,6 +46,12 @@ class Preimage(Measure):
         default=1e-6, ge=0, description="largest difference of equal activations, in that norm"
     )
 
+    relative_tolerance: Number | None = Field(
+        default=None,
+        ge=0,
+        description="in place of tolerance: as a share of the size of the clean activations",
+    )
+
     def range_of(self, quantity: str = "") -> Range:
         return SHARES
 
@@ -63,7 +69,13 @@ class Preimage(Measure):
         """Which examples are in each pre-image, (B,) bool, from the first layer to the label."""
         outputs, outputs_adv = (activations(net, self.layers, images) for images in (x, x_adv))
         equal = {
-            name: size(outputs_adv[name] - outputs[name], self.norm) <= self.tolerance
+            name: size(outputs_adv[name] - outputs[name], self.norm) <= self._allowed(outputs[name])
             for name in outputs
         }
         return equal | {"argmax": outputs["logits"].argmax(1) == outputs_adv["logits"].argmax(1)}
+
+    def _allowed(self, output: Tensor) -> Tensor | float:
+        """The largest difference from activations (B, d) that counts as none."""
+        if self.relative_tolerance is None:
+            return self.tolerance
+        return self.relative_tolerance * size(output, self.norm)

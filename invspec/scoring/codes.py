@@ -20,7 +20,7 @@ from invspec.scoring.pairs import BATCH_SIZE
 Features = Literal["nuisance", "semantic", "all", "pixels"]
 
 
-# x (B, C, H, W) to (B, d, 1, 1) float32, on the device of the net
+# x (B, C, H, W) to (B, d, 1, 1), or to other images, in float32 and on the device of the net
 Code = Callable[[Tensor], Tensor]
 
 # largest number of code entries held in memory, 1 GiB; more are recomputed in each pass
@@ -46,6 +46,33 @@ def code(model: nn.Module, features: Features) -> Code:
         return input_.flatten(1).float()[:, :, None, None]
 
     return read
+
+
+def image_of(model: nn.Module, features: Features, train: Split) -> Code:
+    """The function from images to images (B, C, H, W) that show nothing but the features.
+
+    Of the code, the part that is not among the features is replaced by its mean over training
+    images; the image is the one with that code. It is a function of the features and holds all of
+    their information. A classifier may read from it what it cannot read from their numbers, because
+    it is an image.
+    """
+    device = device_of(model)
+    if features in ("pixels", "all"):
+        # the whole code belongs to the image itself
+        return lambda x: x.to(device).float()
+    net = cast(Bijective, model)
+    other: Features = "semantic" if features == "nuisance" else "nuisance"
+    mean = _mean(Encoded(train, code(model, other)), lambda z: z).float()
+
+    @torch.no_grad()
+    def show(x: Tensor) -> Tensor:
+        semantic, nuisance = net.encode(x.to(device))
+        constant = mean.to(semantic.dtype).expand(len(x), -1)
+        if features == "nuisance":
+            return net.decode(constant, nuisance).float()
+        return net.decode(semantic, constant).float()
+
+    return show
 
 
 @dataclass(frozen=True)

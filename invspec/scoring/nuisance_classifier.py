@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -15,12 +16,22 @@ from invspec.data import Examples, Journal, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Measure, Number, plain
 from invspec.ops.draws import Stream
-from invspec.ops.modules import device_of
-from invspec.scoring.codes import Code, Encoded, Features, code, in_memory, moments
+from invspec.scoring.codes import (
+    Code,
+    Encoded,
+    Features,
+    code,
+    image_of,
+    in_memory,
+    moments,
+)
+from invspec.scoring.fits import Fitted, fitted_once
 from invspec.scoring.pairs import BATCH_SIZE, class_count
 from invspec.training.loop import fit
 from invspec.training.modes import seeded
 from invspec.training.recipe import Recipe
+
+Reader = Literal["mlp", "conv"]
 
 
 class NuisanceClassifierMeasure(Measure):
@@ -35,6 +46,9 @@ class NuisanceClassifierMeasure(Measure):
     held out; the weights of the epoch with the lowest cross-entropy on it are kept. Initial
     weights, held-out examples and order depend on the fields alone, and no training ends early, so
     that every net is judged by a classifier with the same training budget.
+
+    Measures that fit a classifier by equal fields to equal codes share it, if the same process
+    scores them one after the other (`scoring.fits`).
     """
 
     hidden: int = Field(default=512, ge=1, description="units of each of the two hidden layers")
@@ -55,34 +69,64 @@ class NuisanceClassifierMeasure(Measure):
         description="share of training examples held out to select the epoch; 0: last epoch",
     )
 
-    def fit(self, model: nn.Module, train: Examples, features: Features) -> NuisanceClassifier:
+    def fit(
+        self, model: nn.Module, train: Examples, features: Features, reader: Reader = "mlp"
+    ) -> NuisanceClassifier:
         """Fit a classifier to the features of clean images.
+
+        reader conv sees the image that belongs to the features (`codes.image_of`), not their
+        numbers.
 
         Raises: InvspecError where there are too few examples, or where codes are not finite.
         """
-        device = device_of(model)
-        rng = Stream(f"nuisance classifier {json.dumps(self._recipe(features))}")
-        codes = in_memory(Encoded(train.clean, code(model, features))).to(device)
-        held_out, train_codes = self._divide(codes, rng)
+        read = code(model, features) if reader == "mlp" else image_of(model, features, train.clean)
+        codes = in_memory(Encoded(train.clean, read))
+        return self.fit_to(codes, read, class_count(model, train), features, reader)
+
+    def fit_to(
+        self, codes: Split, read: Code, classes: int, features: Features, reader: Reader = "mlp"
+    ) -> NuisanceClassifier:
+        """Fit a classifier to codes, which lie on the device of the net.
+
+        read is the function that gives such codes for other images.
+
+        Raises: InvspecError where there are too few examples, or where codes are not finite.
+        """
+        recipe = json.dumps(self._recipe(features, reader))
+        rng = Stream(f"nuisance classifier {recipe}")
+        (first,) = codes.head(1).batches(1)
+        device = first.x.device
+        codes = codes.to(device)
+        held_out, train_codes = self.divided(codes, rng)
         # built on the CPU, so that its first weights do not depend on the device
         with seeded(rng, torch.device("cpu")):
-            net = self._net(train_codes, class_count(model, train)).to(device)
-        # without held-out examples the weights of the last epoch stay
-        journal = Journal() if held_out is None else BestEpoch(net, held_out)
-        fit(net, train_codes, rng, journal, self._training())
-        if isinstance(journal, BestEpoch):
-            net.load_state_dict(journal.weights)
-        return NuisanceClassifier(
-            code(model, features), net.eval().requires_grad_(False), train_codes
+            net = self._net(train_codes, classes, reader).to(device)
+        fitted = fitted_once(
+            codes, f"{recipe} {classes}", lambda: self._fitted(net, train_codes, held_out, rng)
         )
+        net.load_state_dict(fitted.weights)
+        net.eval().requires_grad_(False)
+        return NuisanceClassifier(read, net, train_codes, fitted.held_out_loss)
 
-    def _recipe(self, features: Features) -> dict[str, Any]:
+    def _fitted(
+        self, net: nn.Module, train_codes: Split, held_out: Split | None, rng: Stream
+    ) -> Fitted:
+        # without held-out examples the weights of the last epoch stay
+        if held_out is None:
+            fit(net, train_codes, rng, Journal(), self.training())
+            return Fitted(net.state_dict(), float("nan"))
+        journal = BestEpoch(net, held_out, mean_cross_entropy)
+        fit(net, train_codes, rng, journal, self.training())
+        return Fitted(journal.weights, journal.least)
+
+    def _recipe(self, features: Features, reader: Reader = "mlp") -> dict[str, Any]:
         """Everything that a fit depends on, except the net and the examples."""
-        return {"features": features} | {
+        recipe = {"features": features} | {
             name: plain(getattr(self, name)) for name in NuisanceClassifierMeasure.model_fields
         }
+        return recipe if reader == "mlp" else recipe | {"reader": reader}
 
-    def _divide(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
+    def divided(self, codes: Split, rng: Stream) -> tuple[Split | None, Split]:
         """The held-out examples, if any, and those to fit to."""
         order = rng.permutation(len(codes))
         count = max(round(self.validation * len(codes)), 1) if self.validation else 0
@@ -95,15 +139,18 @@ class NuisanceClassifierMeasure(Measure):
         held_out, rest = (places.sort().values for places in (order[:count], order[count:]))
         return (codes.take(held_out) if count else None), codes.take(rest)
 
-    def _net(self, train_codes: Split, classes: int) -> nn.Sequential:
+    def _net(self, train_codes: Split, classes: int, reader: Reader) -> nn.Sequential:
         standardise = StandardiseCodes(*moments(train_codes))
-        widths = (standardise.mean.numel(), self.hidden, self.hidden)
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
-            layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(self.dropout)]
+        if reader == "conv":
+            (first,) = train_codes.head(1).batches(1)
+            shape = tuple(first.x.shape[1:])
+            layers = conv_layers(shape, classes)
+            return nn.Sequential(nn.Flatten(), standardise, nn.Unflatten(1, shape), *layers)
+        layers = mlp_layers((standardise.mean.numel(), self.hidden, self.hidden), self.dropout)
         return nn.Sequential(nn.Flatten(), standardise, *layers, nn.Linear(self.hidden, classes))
 
-    def _training(self) -> Recipe:
+    def training(self) -> Recipe:
+        """How a classifier is fitted."""
         return Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -115,11 +162,15 @@ class NuisanceClassifierMeasure(Measure):
 
 @dataclass(frozen=True)
 class NuisanceClassifier:
-    """D_nc on the codes of images; train_codes are the codes that it was fitted to."""
+    """D_nc on the codes of images; train_codes are the codes that it was fitted to.
+
+    held_out_loss is its cross-entropy on held-out codes, in nats; NaN if there are none.
+    """
 
     code: Code
     net: nn.Module
     train_codes: Split
+    held_out_loss: float
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
@@ -164,19 +215,47 @@ class StandardiseCodes(nn.Module):
         return (z - self.mean) / self.scale
 
 
-class BestEpoch(Journal):
-    """Keeps the weights of the epoch with the lowest cross-entropy on held-out codes."""
+def mlp_layers(widths: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
+    """Linear layers of these widths, each followed by ReLU and dropout."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(dropout)]
+    return layers
 
-    def __init__(self, net: nn.Module, held_out: Split) -> None:
-        self.net, self.held_out = net, held_out
+
+def conv_layers(shape: tuple[int, ...], classes: int) -> list[nn.Module]:
+    """Two strided convolutions and two linear layers, from images of a shape (C, H, W)."""
+    channels, height, width = shape
+    # each convolution halves a side, rounding up
+    places = -(-height // 4) * -(-width // 4)
+    return [
+        *(nn.Conv2d(channels, 16, 5, stride=2, padding=2), nn.ReLU()),
+        *(nn.Conv2d(16, 32, 5, stride=2, padding=2), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(32 * places, 128), nn.ReLU()),
+        nn.Linear(128, classes),
+    ]
+
+
+def mean_cross_entropy(net: nn.Module, codes: Split) -> float:
+    """The cross-entropy of a net on codes, in nats."""
+    log_p, y = log_probs(net, codes)
+    return -log_p.gather(1, y[:, None]).mean().item()
+
+
+class BestEpoch(Journal):
+    """Keeps the weights of the epoch with the lowest loss on held-out codes."""
+
+    def __init__(
+        self, net: nn.Module, held_out: Split, loss: Callable[[nn.Module, Split], float]
+    ) -> None:
+        self.net, self.held_out, self.loss = net, held_out, loss
         self.least, self.weights = float("inf"), dict[str, Tensor]()
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep this epoch's weights if they are the best so far. The net stays in training mode."""
         self.net.eval()
-        log_p, y = log_probs(self.net, self.held_out)
+        loss = self.loss(self.net, self.held_out)
         self.net.train()
-        loss = -log_p.gather(1, y[:, None]).mean().item()
         if not self.weights or loss < self.least:
             self.least = loss
             # clones, because training goes on in the same tensors

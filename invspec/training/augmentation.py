@@ -66,11 +66,14 @@ class Augmentation(BaseModel):
     def augment(self, batch: Batch, rng: Stream) -> Batch:
         """The batch with its images x (B, C, H, W) changed at random."""
         x = batch.x if self.resized_crop is None else enlarged(batch.x, self.resized_crop, rng)
-        x = shifted(x, self.crop, rng) if self.crop else x
+        x = self._shifted(x, rng) if self.crop else x
         x = mirrored(x, rng) if self.flip else x
         x = self._rotated(x, rng) if self.max_degrees else x
         x = contrasted(x, self.contrast, batch.bounds, rng) if self.contrast else x
         return replace(batch, x=dequantised(x, rng) if self.dequantise else x)
+
+    def _shifted(self, x: Tensor, rng: Stream) -> Tensor:
+        return shifted(x, self.crop, rng)
 
     def _rotated(self, x: Tensor, rng: Stream) -> Tensor:
         degrees = self.max_degrees * (2 * rng.uniform((len(x),)) - 1)
@@ -100,9 +103,13 @@ def enlarged(x: Tensor, shares: tuple[float, float], rng: Stream) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def shifted(x: Tensor, max_shift: int, rng: Stream) -> Tensor:
-    """Shift each image of x (B, C, H, W) by up to max_shift pixels each way, padding with 0."""
-    (size, _, height, width), padded = x.shape, F.pad(x, [max_shift] * 4)
+def shifted(x: Tensor, max_shift: int, rng: Stream, fill: Fill = "zero") -> Tensor:
+    """Shift each image of x (B, C, H, W) by up to max_shift pixels each way.
+
+    Pixels that come in are 0, or those of the image reflected at its edge, which is not repeated.
+    """
+    mode = "constant" if fill == "zero" else "reflect"
+    (size, _, height, width), padded = x.shape, F.pad(x, [max_shift] * 4, mode=mode)
     down, across = rng.integers(2 * max_shift + 1, (2, size, 1)).to(x.device)
     rows = down + torch.arange(height, device=x.device)
     columns = across + torch.arange(width, device=x.device)

@@ -23,8 +23,9 @@ Modules trained alongside the model are passed as `auxiliary`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import nn
 
 from invspec.data import Batch, Curves, Journal, Split
@@ -32,6 +33,7 @@ from invspec.errors import InvspecError
 from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.training.auxiliary import NO_AUXILIARY, Auxiliary
+from invspec.training.calibration import calibrate
 from invspec.training.checkpoint import Checkpoint
 from invspec.training.dropout import own_masks
 from invspec.training.log import Log
@@ -44,6 +46,10 @@ from invspec.training.recipe import Recipe
 # or probabilities (B, K). progress, in (0, 1), is the share of updates done.
 Prepare = Callable[[nn.Module, Batch, float, Stream], Batch]
 
+# From net, optimiser and draws to numbers to log, the same names after every epoch. It may change
+# the weights; what it remembers belongs to an auxiliary, so that a resumed training has it.
+AfterEpoch = Callable[[nn.Module, torch.optim.Optimizer, Stream], Mapping[str, float]]
+
 
 def fit(
     model: nn.Module,
@@ -55,8 +61,13 @@ def fit(
     prepare: Prepare | None = None,
     loss: LossFunction = cross_entropy,
     auxiliary: Auxiliary = NO_AUXILIARY,
+    after_epoch: AfterEpoch = lambda net, optimiser, rng: {},
+    finished: Callable[[], bool] | None = None,
 ) -> Curves:
-    """Train model and auxiliary in place. Returns the mean of each logged number per epoch."""
+    """Train model and auxiliary in place. Returns the mean of each logged number per epoch.
+
+    finished is asked after each epoch whether training ends early.
+    """
     prepare = prepare or (lambda net, batch, progress, rng: recipe.augment(batch, rng))
     net, device = recipe.proxy(model), device_of(model)
     # moved once: batches of a split in memory are then sliced on the device
@@ -65,10 +76,14 @@ def fit(
     modules = [*model.modules(), *auxiliary.modules()]
     optimiser = recipe.new_optimiser(weights)
     checkpoint = Checkpoint(model, auxiliary, optimiser, rng)
+    calibrate(model, data)
     checkpoint.restore(journal.resume())
     steps = math.ceil(len(data) / recipe.batch_size)
     model.train()
     for epoch in range(len(checkpoint.history), recipe.epochs):
+        # asked here, so that a resumed training ends where it ended before
+        if epoch and finished is not None and finished():
+            break
         log = Log(journal, epoch, steps, total=recipe.epochs * steps)
         # forked, so that the order does not depend on what else a defence draws
         order = rng.fork(f"order of epoch {epoch}")
@@ -85,7 +100,7 @@ def fit(
                 recipe.set_learning_rate(optimiser, progress)
                 optimiser.step()
                 log.add(step_loss, prepared.y)
-        checkpoint.history.append(log.close())
+        checkpoint.history.append({**log.close(), **after_epoch(net, optimiser, rng)})
         journal.save(checkpoint.state())
     return checkpoint.curves
 

@@ -7,7 +7,10 @@ import pytest
 from toy_specs import trade_off
 
 from invspec.analysis import claims
+from invspec.plan import planner
+from invspec.registry.cards import shipped
 from invspec.report import captions
+from invspec.spec import overlay
 
 AT = {"model": "linear", "defence": "rotations"}
 PLAIN = {"model": "linear", "defence": "plain"}
@@ -90,6 +93,19 @@ def test_a_trend_along_a_field_of_an_attack_holds_for_the_nets_at_hand(judge, op
     assert (verdict.outcome, verdict.scope, verdict.only_trend) == ("holds", "nets", False)
     words = "holds for this net" if verdict.nets == 1 else "holds for these nets"
     assert captions.outcome(verdict) == words
+
+
+def test_a_trend_across_published_nets_is_decided_for_these_nets(toy_store):
+    plan = planner.plan(overlay.load(shipped("specs") / "tramer_human_labels.yaml"))
+    better = {"standard": 100, "provable_01": 300, "pgd_trained": 500, "provable_03": 700}
+
+    def right(coords):
+        share = better[coords["defence"]]
+        return np.arange(1000) < (share if coords["measure"] == "robust_accuracy" else 1000 - share)
+
+    *_, verdict = claims.judge(plan, toy_store(plan, right))
+    assert verdict.statistic == "correlation"
+    assert (verdict.outcome, verdict.scope, verdict.only_trend) == ("holds", "nets", False)
 
 
 def test_a_premise_on_a_trend_of_single_nets_is_undecided(judge):

@@ -104,6 +104,8 @@ def inputs(name, device="cpu", absent=None):
     measure = make("measure", name, {})
     if "distance" in type(measure).model_fields:
         measure = measure.model_copy(update={"distance": "rmse"})  # which needs no weights
+    if name == "code_dependence":
+        measure = measure.smoke()  # which finds whole batches among few images
     model, one = pairs(0) if measure.wants_target else examples(0)
     if name == "null_step_exactness":
         model, one = (
@@ -115,7 +117,7 @@ def inputs(name, device="cpu", absent=None):
         of = [examples(0, 2)[1], pairs(0, 2)[1]]
     else:
         model = Turned() if measure.accepts is Bijective else model
-        of = sweep(one) if measure.takes_sweep else [one] * measure.takes[0]
+        of = sweep(one, name) if measure.takes_sweep else [one] * measure.takes[0]
     model = model.to(device) if absent is None else absent
     of = [replace(taken, oracle=moved(taken.oracle, device)) for taken in of]
     return measure, model, of
@@ -132,6 +134,9 @@ def moved(net: Any, device: str) -> nn.Module:
     return net.to(device)
 
 
-def sweep(one):
-    """The same examples after attacks of three budgets."""
-    return [replace(one, settings={**one.settings, "eps": eps}) for eps in (0.0, 0.1, 0.3)]
+def sweep(one, name):
+    """The same examples after attacks of three budgets, or on three layers."""
+    layers = name == "layer_metamer_pictures"
+    values = ("first", "second", "third") if layers else (0.0, 0.1, 0.3)
+    field = "layer" if layers else "eps"
+    return [replace(one, settings={**one.settings, field: value}) for value in values]

@@ -11,13 +11,9 @@ from torch import nn
 
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
-from invspec.measures.nuisance_information import (
-    NuisanceInformation,
-    entropy,
-    frequencies,
-    pointwise,
-)
+from invspec.measures.nuisance_information import NuisanceInformation
 from invspec.scoring import codes
+from invspec.scoring.information import entropy, frequencies, pointwise
 
 QUICK = {"hidden": 32, "epochs": 3, "batch_size": 128, "lr": 0.01}
 # bits: three standard errors of an estimate from N examples, by a classifier fitted to N others

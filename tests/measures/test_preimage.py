@@ -186,3 +186,12 @@ def test_a_layer_that_does_not_exist_or_run_is_refused() -> None:
     assert "did you mean middle.1" in problem.value.hint
     with pytest.raises(InvspecError, match="layer unused gave no tensor"):
         rows(moved([0] * 6), layers=("unused",))
+
+
+def test_a_relative_tolerance_is_a_share_of_the_clean_activations() -> None:
+    """The logits of these images are longer than 1; the last pixel but two is in the second sum."""
+    attacked = moved([0.01, 0, 0, 0, 0, 0])
+    found = rows(attacked, relative_tolerance=0.1)
+    assert found["logits"].value == 1
+    assert rows(attacked, relative_tolerance=1e-4)["logits"].value == 0
+    assert rows(attacked)["logits"].value == 0
