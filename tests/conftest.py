@@ -10,6 +10,7 @@ from invspec import cpu  # before torch, so that it can prepare MKL
 # isort: split
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from invspec.data import Finding
 from invspec.perform.runtime import Artifact
@@ -21,6 +22,14 @@ from invspec.tasks import Examine, Perturb, Score, Task, Train
 
 assert cpu.ensure_prepared(), "torch was imported before invspec"
 torch.set_num_threads(1)  # as tasks run; and xdist's processes share the cores
+
+
+def pytest_configure() -> None:
+    """Keep property tests from failing on a busy machine."""
+    too_slow = [HealthCheck.too_slow]
+    settings.register_profile("patient", deadline=None, suppress_health_check=too_slow)
+    settings.load_profile("patient")
+
 
 Outcomes = Callable[
     [Mapping[str, Any]], Any

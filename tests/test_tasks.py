@@ -78,6 +78,7 @@ OTHER = {
         "after": perturb(toys.Shift(by=0.125)),
         "source": perturb(toys.Shift(), train(seed=1)),
         "generator": train(seed=1),
+        "before": toys.Shift(by=0.25),
     },
     "score": {
         "measure": Accuracy(clean=True),

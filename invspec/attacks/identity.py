@@ -15,6 +15,7 @@ class Identity(Attack):
     """Return every image unchanged, so that measures of attacked images also work on clean ones."""
 
     ignores_model: ClassVar[bool] = True
+    keeps_images: ClassVar[bool] = True
 
     @property
     def gradient_loss(self) -> None:

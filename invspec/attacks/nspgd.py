@@ -20,9 +20,10 @@ from invspec.search.target_walk import TargetWalk, Walk
 
 # Default step_size: the paper's for unit steps, that of the authors' code for fractions.
 STEP_SIZE = {"unit": 0.01, "fraction": 0.05}
-# Default steps in step_mode unit, as a multiple of those that lead straight to the target. On
-# digits, 28 % of one-sided walks are still on their way after the straight number, none after twice
-# as many; with free_coordinates, walks creep around the bounds and may need 16 times as many.
+# Default steps in step_mode unit, as a multiple of those that lead straight to the target. Of
+# one-sided walks on digits (MLP and CNN, with and without adversarial training), 28 to 81 % are on
+# their way after the straight number, at most 4 % after twice as many, none after three times. With
+# free_coordinates walks creep along the bounds: 25 to 75 % are on their way after four times.
 DETOUR = 3
 # Default steps in step_mode fraction, as in the authors' code: 0.6 % of a free distance is left.
 STEPS = 100

@@ -197,7 +197,8 @@ def _judged_differences(
     net: nn.Module, batch: Batch, stored: Mapping[str, Tensor], task: Perturb
 ) -> Iterator[tuple[str, int]]:
     """The columns of a batch that the net judges otherwise, with the numbers of examples."""
-    x_adv = stored["x_adv"].to(batch.x.device)
+    kept = task.attack.keeps_images and "x_adv" not in stored
+    x_adv = batch.x if kept else stored["x_adv"].to(batch.x.device)
     passes = {name: stored[name] for name in ("forwards", "backwards")}
     again = judge(net, batch, Perturbed(x_adv, **passes), Subject.of(task.train))
     for name in again:

@@ -32,6 +32,9 @@ class Attack(Method):
 
     ignores_model: a transform of images, such as a rotation, which runs no model. Other attacks may
     attack its images: a spec says so by `before`.
+
+    keeps_images: x_adv is always batch.x. The store then does not hold it, and measures read the
+    images of the data set.
     """
 
     kind: ClassVar[str] = "attack"
@@ -39,6 +42,7 @@ class Attack(Method):
     needs_float32: ClassVar[bool] = False
     leaves_bounds: ClassVar[bool] = False
     ignores_model: ClassVar[bool] = False
+    keeps_images: ClassVar[bool] = False
 
     @property
     def gradient_loss(self) -> Loss | None:

@@ -15,7 +15,7 @@ from invspec.data import Batch, Examples, Journal, Scored, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Bijective
 from invspec.ops.draws import Stream
-from invspec.ops.types import REALS, Range
+from invspec.ops.types import MAGNITUDES, REALS, Range
 from invspec.scoring.codes import Encoded, code, in_memory, moments
 from invspec.scoring.nuisance_classifier import (
     BestEpoch,
@@ -64,13 +64,16 @@ class CodeDependence(NuisanceClassifierMeasure):
         return Bijective
 
     def range_of(self, quantity: str = "") -> Range:
-        if quantity in ("bits", "ceiling_bits"):
-            return (0.0, math.log2(self.batch_size))
-        return (-math.inf, math.log2(self.batch_size)) if quantity else REALS
+        if quantity == "bits":
+            # one end: a negative mean is clipped
+            return MAGNITUDES
+        ceiling = math.log2(self.batch_size)
+        ranges = {"bits_unclipped": (-math.inf, ceiling), "ceiling_bits": (0.0, ceiling)}
+        return ranges.get(quantity, REALS)
 
     def smoke(self) -> Self:
-        """Batches of two, because a smoke run has few images."""
-        return super().smoke().model_copy(update={"batch_size": 2})
+        """Batches of two and none held out, because a smoke run has few images."""
+        return super().smoke().model_copy(update={"batch_size": 2, "validation": 0.0})
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         train, judged = examples
@@ -78,10 +81,9 @@ class CodeDependence(NuisanceClassifierMeasure):
         critic = self._critic(in_memory(Encoded(train.clean, read)), classes)
         bits = self._bits(critic, in_memory(Encoded(judged.clean, read)))
         index = judged.clean.index[: len(bits)]
-        within = self.range_of("bits")
         return Scored(
             [
-                mean(bits, index, within=within, quantity="bits"),
+                mean(bits, index, within=MAGNITUDES, quantity="bits"),
                 mean(bits, index, quantity="bits_unclipped"),
                 exact(math.log2(self.batch_size), len(bits), quantity="ceiling_bits"),
             ]

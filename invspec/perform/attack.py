@@ -17,6 +17,7 @@ from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
 from invspec.perform.generators import Generator
 from invspec.perform.judge import judge
+from invspec.perform.kept import stored
 from invspec.perform.promises import (
     Subject,
     require_equal_forms,
@@ -49,12 +50,12 @@ def perturb(task: Perturb, runtime: Runtime) -> Artifact:
     start, stop = task.part
     split = sample.take(torch.arange(start, min(stop, len(sample))))
     if not len(split):
-        return Artifact(_empty(task, net, sample))
-    if task.source is not None:
+        return Artifact(stored(task.attack, _empty(task, net, sample)))
+    if task.source is not None and not task.attack.keeps_images:
         return Artifact(_transferred(task, task.source, net, split, runtime))
     with left_alone(task.train, task.attack, runtime):
         if task.after is None:
-            return Artifact(_from_scratch(task, net, split, runtime))
+            return Artifact(stored(task.attack, _from_scratch(task, net, split, runtime)))
         smaller = runtime.load(task.after).tensors
         return Artifact(_warm_started(task, smaller, net, split, runtime))
 

@@ -7,11 +7,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from invspec.data import Batch, Examples, Finding, Perturbed, judged_from
+from invspec.data import Batch, Examples, Finding, Perturbed, judged_from, rows_of
 from invspec.kinds import Sample
 from invspec.ops.draws import PerExample
 from invspec.ops.generators import seeded
 from invspec.perform.judge import judge
+from invspec.perform.kept import with_images
 from invspec.perform.promises import Subject
 from invspec.perform.proxies import Padded, examinable, left_alone
 from invspec.perform.results import checked
@@ -46,16 +47,16 @@ def _attacked(task: Examine, runtime: Runtime) -> Examples:
     """The first results of the attack, as the store has them."""
     first = task.of[0]
     clean = clean_images(first).head(task.images)
-    stored = _joined(task.of, len(clean), runtime)
-    tensors = {name: stored.rows(name, 0, len(clean)) for name in stored}
-    others = (_joined(parts, len(clean), runtime) for parts in task.others)
+    stored = with_images(_joined(task.of, len(clean), runtime), clean)
+    tensors = {name: rows_of(stored, name, 0, len(clean)) for name in stored}
+    others = (with_images(_joined(parts, len(clean), runtime), clean) for parts in task.others)
     return Examples(
         clean.to(runtime.device),
         judged_from(tensors),
         tensors,
         settings_of(first),
         path_promise=first.attack.path_promise,
-        others=tuple(made.rows("x_adv", 0, len(clean)) for made in others),
+        others=tuple(rows_of(made, "x_adv", 0, len(clean)) for made in others),
     )
 
 

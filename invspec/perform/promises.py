@@ -101,7 +101,8 @@ def require_perturbed(
     """What an attack made of a batch. given is the copy of the batch that the attack had.
 
     Raises: InvspecError if the attack changed what it was given, or if its images have another
-        shape or dtype, have pixels that are not finite, or leave the bounds or the ball; if another
+        shape or dtype, have pixels that are not finite, leave the bounds or the ball, or are not
+        those that it said to keep; if another
         part of its result has another form than `Perturbed` says, or its path has more vertices
         than the attack does.
     """
@@ -112,6 +113,11 @@ def require_perturbed(
             hint="write x_adv = batch.x + delta, or start from batch.x.clone()",
         )
     x_adv = _images(perturbed.x_adv, batch.x, name).detach()
+    if attack.keeps_images and not torch.equal(x_adv, batch.x):
+        raise InvspecError(
+            f"{name} changed images, which it said to keep",
+            hint="set keeps_images = False in its class",
+        )
     _require_range(x_adv, batch, attack, data)
     _require_ball(x_adv, batch, attack, net, data)
     for field in ("forwards", "backwards"):

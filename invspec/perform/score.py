@@ -18,6 +18,7 @@ from invspec.errors import InvspecError
 from invspec.kinds import Measure, plain
 from invspec.kinds.measure import Ranked
 from invspec.ops.generators import seeded
+from invspec.perform.kept import with_images
 from invspec.perform.promises import Subject, require_equal_forms, require_oracle
 from invspec.perform.proxies import left_alone, sound
 from invspec.perform.results import checked
@@ -76,7 +77,7 @@ def examples(parts: tuple[Perturb, ...], runtime: Runtime) -> Examples:
     return Examples(
         clean,
         judged_from(tensors),
-        tensors,
+        with_images(tensors, clean),
         settings_of(first),
         # a path made on another net keeps no promise on this one
         path_promise=None if first.source else first.attack.path_promise,

@@ -191,8 +191,8 @@ def test_every_page_has_an_example_that_validates_in_a_spec(
     ("kind", "name", "own", "inherited"),
     [
         ("defence", "ccat", "rho", "batch_size"),
-        # steps is declared again, for another default
-        ("attack", "lst", "nudge", "steps"),
+        # max_drop is declared again, for another default
+        ("attack", "lst", "nudge", "max_drop"),
         # both are inherited: beta from a nearer base
         ("defence", "trades", "beta", "epochs"),
     ],

@@ -47,7 +47,16 @@ def test_the_bound_cannot_exceed_the_logarithm_of_the_batch() -> None:
     found = rows(0.9999, batch_size=4, epochs=3)
     assert found["ceiling_bits"] == 2
     assert 1.3 < found["bits"] <= 2  # of 6.1 bits
-    assert CodeDependence(batch_size=4).range_of("bits") == (0, 2)
+    assert CodeDependence(batch_size=4).range_of("ceiling_bits") == (0, 2)
+
+
+def test_a_critic_that_finds_less_than_nothing_has_no_bits() -> None:
+    """One epoch on few images: the bound is negative, and bits are clipped."""
+    few, judged = gaussian(0.0, 1, n=12), gaussian(0.0, 2, n=12)
+    measure = CodeDependence(hidden=64, epochs=30, batch_size=4, lr=0.03, validation=0)
+    found = {row.where["quantity"]: row for row in shown(measure.score(Turned(), few, judged))}
+    assert found["bits_unclipped"].value < 0
+    assert found["bits"].value == 0
 
 
 def test_scores_without_a_preference_find_nothing_and_perfect_ones_everything() -> None:

@@ -80,3 +80,10 @@ def test_what_does_not_fit_is_refused() -> None:
         ResNetMadry().sketch((3, 30, 32), 10)
     with pytest.raises(ValueError, match="a group has 3 channels fewer"):
         PadChannels(-3)
+
+
+def test_a_smoke_run_has_a_narrow_net_with_both_kinds_of_units() -> None:
+    narrow = ResNetMadry().smoke()
+    assert (narrow.widths, narrow.units) == ((4, 8, 12, 16), 2)
+    assert ResNetMadry(widths=(2, 2, 3, 3), units=1).smoke().units == 1
+    assert narrow.build((3, 32, 32), 10)(torch.rand(2, 3, 32, 32)).shape == (2, 10)

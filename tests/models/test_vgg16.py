@@ -67,3 +67,16 @@ def test_hidden_units_are_dropped_in_training_only(rate: float | None, drops: bo
 def test_dropout_without_hidden_layers_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"dropout 0.5 needs hidden layers"):
         VGG16(dropout=0.5)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg16_hidden", "gcnn_vgg16"])
+def test_a_smoke_run_has_a_narrow_net_of_the_same_layers(name: str) -> None:
+    whole: Any = make("model", name, {})
+    narrow = whole.smoke()
+    assert max(narrow.widths) == 8
+
+    def kinds(model: Any) -> list[type[nn.Module]]:
+        return [type(layer) for layer in model.sketch(CIFAR, 10).modules()]
+
+    assert kinds(narrow) == kinds(whole)
+    assert parameters(narrow.sketch(CIFAR, 10)) < 0.01 * parameters(whole.sketch(CIFAR, 10))

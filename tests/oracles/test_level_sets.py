@@ -68,8 +68,8 @@ def rises(batch: Batch) -> Tensor:
 
 LINEAR = [
     NSPGD(step_mode="unit", step_size=0.1, max_drop=1e-9),
-    NSPGD(step_mode="fraction", step_size=0.2, max_drop=1e-9),
-    NSPGD(step_mode="fraction", step_size=0.2, max_drop=1e-9, clamp="input"),
+    NSPGD(step_mode="fraction", step_size=0.2, steps=1000, max_drop=1e-9),
+    NSPGD(step_mode="fraction", step_size=0.2, steps=1000, max_drop=1e-9, clamp="input"),
 ]
 
 
@@ -147,7 +147,9 @@ def test_without_flips_two_sided_ends_at_the_closed_form_of_two_layers() -> None
     batch = Batch(
         images, torch.zeros(N, dtype=torch.int64), torch.arange(N), ANYWHERE, x_target=targets
     )
-    attack = NSPGD(projection="two_sided", step_mode="fraction", step_size=0.2, max_drop=1e-6)
+    attack = NSPGD(
+        projection="two_sided", step_mode="fraction", step_size=0.2, steps=1000, max_drop=1e-6
+    )
     result = walked(attack, net, batch).x_adv
     torch.testing.assert_close(result.flatten(1), torch.stack(ends), rtol=0, atol=1e-12)
     torch.testing.assert_close(net(result).softmax(1), net(images).softmax(1), rtol=0, atol=1e-13)

@@ -50,6 +50,12 @@ class Free(Mine):
     leaves_bounds = True
 
 
+class Keeping(Mine):
+    """Any attack that says to keep its images."""
+
+    keeps_images = True
+
+
 def run(way: Way, attack: type[Mine] = Mine, **fields: Any) -> Memory:
     Mine.ways["mine"] = way
     deployed.cache_clear()
@@ -417,3 +423,7 @@ def test_data_that_leave_their_bounds_are_refused_when_they_are_attacked() -> No
     require_images(batch, Subject("Net", "Data", 2))
     with pytest.raises(InvspecError, match=r"^Data: pixels run from "):
         require_images(replace(batch, x=batch.x + 1), Subject("Net", "Data", 2))
+
+
+def test_an_attack_that_says_to_keep_its_images_and_changes_them_is_refused() -> None:
+    assert "which it said to keep" in refusal(moved_by(0.1), Keeping)

@@ -88,6 +88,7 @@ def test_steps_that_cannot_reach_eps_are_doubted(fields: dict[str, Any], words: 
         ({"pgd": {"use": "autoattack", "eps": 8}}, "attacks.pgd.eps"),
         ({"pgd": {"use": "fgsm", "eps": 8}}, "attacks.pgd.eps"),
         ({"pgd": {"use": "pgd_conf", "eps": 0.3, "steps": 40}}, "attacks.pgd.step_size"),
+        ({"pgd": {"use": "bim", "eps": 0.3}}, "attacks.pgd.step_size"),
     ],
 )
 def test_every_attack_with_a_ball_is_looked_at(attacks: dict[str, Any], place: str) -> None:

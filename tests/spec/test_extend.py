@@ -66,6 +66,13 @@ def test_what_is_extended_counts_where_the_spec_says_nothing(write) -> None:
     assert epochs(write(SPEC + "defences: {plain: {epochs: 4}}")) == 4
 
 
+def test_a_merged_spec_begins_with_its_title(write) -> None:
+    values = overlay.load(write()).source.values
+    assert list(values) == [
+        *("title", "datasets", "models", "defences", "attacks", "measures", "train", "scales")
+    ]
+
+
 def test_scales_and_settings_are_applied_to_the_merged_spec(write) -> None:
     path = write()
     assert epochs(path, "laptop") == 2
@@ -189,6 +196,49 @@ def test_mistakes_are_named_in_the_file_where_they_stand(
     write, spec: str, nets: str, message: str
 ) -> None:
     assert message in refusal(write(spec, shared__nets=nets))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "/",
+        ".",
+        "~",
+        "*.yaml",
+        "/dev/null",
+        "/dev/zero",
+        "file://nets.yaml",
+        r"\\ud800",
+        "-",
+        "%",
+    ],
+)
+def test_odd_names_of_files_give_one_message(write, name: str) -> None:
+    assert refusal(write(SPEC.replace("shared/nets.yaml", f'"{name}"'))).count("\n") <= 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    VALUES, VALUES, st.sampled_from(["models", "scales", "defences", "train", "measures", "x-a"])
+)
+def test_whatever_stands_in_the_files_only_a_spec_error_is_raised(
+    tmp_path_factory: pytest.TempPathFactory, below: Any, name: Any, part: str
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "nets.yaml").write_text(yaml.safe_dump({part: below}))
+    path = folder / "toy.yaml"
+    for extends in ("nets.yaml", name):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(SPEC), "extends": extends}))
+        with pytest.raises(SpecError):
+            overlay.load(path)
 
 
 def test_a_mistake_in_a_scale_is_named_in_the_file_where_it_stands(write) -> None:

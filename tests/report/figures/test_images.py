@@ -88,4 +88,4 @@ def test_images_are_embedded_in_the_page(laid):
     decoded = imread(io.BytesIO(base64.b64decode(embedded[0])), format="png")
     assert decoded.shape[:2] == (96, 96)
     assert not re.search(r'href="(?!#|data:)', text)
-    assert "<figcaption>below each image: the confidence in the label of its source image" in text
+    assert "<figcaption>below each image: the confidence in the true class" in text
