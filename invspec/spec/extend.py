@@ -15,9 +15,11 @@ from invspec.spec import document, merge
 from invspec.spec.document import Document
 from invspec.spec.labels import PARTS
 from invspec.spec.reader import MAX_VALUES, Steps
-from invspec.spec.schema import EXTENDS, is_private
+from invspec.spec.schema import EXTENDS, Written, is_private
 
 MAX_CHAIN, MAX_FILES = 8, 32
+
+_ORDER = {key: place for place, key in enumerate(Written.model_fields)}
 
 
 def read(path: Path) -> Document:
@@ -51,7 +53,8 @@ class _Reading:
         if merge.size(merged.values) > MAX_VALUES:
             message = f"expected at most {MAX_VALUES:,} values with those of its files, found more"
             raise SpecError(message, where=source.place((EXTENDS,)))
-        return replace(merged, inherited=frozenset(_inherited(below, own)))
+        values = dict(sorted(merged.values.items(), key=_order))
+        return replace(merged, values=values, inherited=frozenset(_inherited(below, own)))
 
     def _read(self, target: Path, chain: tuple[Path, ...], problem: _Place) -> Document:
         _refuse_circle(target, chain, problem)
@@ -132,6 +135,11 @@ def _refuse_circle(target: Path, chain: tuple[Path, ...], problem: _Place) -> No
     start = real.index(os.path.realpath(target))
     names = " extends ".join(path.name for path in (*chain[start:], target))
     raise problem.error(f"a circle: {names}", f"remove one `{EXTENDS}` of them")
+
+
+def _order(item: tuple[str, Any]) -> int:
+    """The place of a key in a spec: the title is first, whichever file has it."""
+    return _ORDER.get(item[0], len(_ORDER))
 
 
 def _inherited(below: Document, own: Document) -> Iterator[tuple[str, str]]:

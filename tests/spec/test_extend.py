@@ -66,6 +66,13 @@ def test_what_is_extended_counts_where_the_spec_says_nothing(write) -> None:
     assert epochs(write(SPEC + "defences: {plain: {epochs: 4}}")) == 4
 
 
+def test_a_merged_spec_begins_with_its_title(write) -> None:
+    values = overlay.load(write()).source.values
+    assert list(values) == [
+        *("title", "datasets", "models", "defences", "attacks", "measures", "train", "scales")
+    ]
+
+
 def test_scales_and_settings_are_applied_to_the_merged_spec(write) -> None:
     path = write()
     assert epochs(path, "laptop") == 2

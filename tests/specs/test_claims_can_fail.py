@@ -15,12 +15,16 @@ from invspec.plan.cells import Plan
 from invspec.spec import overlay, resolve
 from invspec.spec.document import Document
 
-every_spec = pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+SCALES = [(path, scale) for path in SPECS for scale in (None, *overlay.load(path).scales)]
 
 
-@every_spec
-def test_every_claim_can_hold_and_fail_and_so_can_its_premises(path: Path) -> None:
-    plan = planner.plan(overlay.load(path))
+@pytest.mark.parametrize(
+    ("path", "scale"), SCALES, ids=[f"{path.stem}-{scale or 'full'}" for path, scale in SCALES]
+)
+def test_every_claim_can_hold_and_fail_and_so_can_its_premises(
+    path: Path, scale: str | None
+) -> None:
+    plan = planner.plan(overlay.load(path, scale))
     stuck = {
         f"{claim.says}: in no world it {' or '.join(never)}"
         for number, claim in enumerate(plan.spec.claims)
@@ -29,7 +33,7 @@ def test_every_claim_can_hold_and_fail_and_so_can_its_premises(path: Path) -> No
     assert not stuck
 
 
-@every_spec
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_no_claim_needs_more_seeds_than_its_spec_has(path: Path) -> None:
     plan = planner.plan(overlay.load(path))
     numbers = range(len(plan.spec.claims))
