@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
@@ -46,8 +47,8 @@ def yaml_text(value: Any) -> str:
     """A value as a spec writes it; a method by its class and the fields that were set."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if value == "":
-        return '""'
+    if isinstance(value, str):
+        return _yaml_string(value)
     if isinstance(value, dict):
         items = cast(dict[str, Any], value).items()
         return f"{{{', '.join(f'{key}: {yaml_text(item)}' for key, item in items)}}}"
@@ -58,6 +59,17 @@ def yaml_text(value: Any) -> str:
         return str(value)
     settings = {field: getattr(value, field) for field in sorted(changed)}
     return f"{type(value).__name__} {yaml_text(settings)}"
+
+
+def _yaml_string(text: str) -> str:
+    """A string, quoted where YAML would read something else in a list."""
+    import yaml
+
+    try:
+        is_plain = yaml.safe_load(f"[{text}]") == [text]
+    except yaml.YAMLError:
+        is_plain = False
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def type_words(about: FieldInfo) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from invspec.cli import listing
+from invspec.cli.fields import yaml_text
 from invspec.errors import InvspecError, SpecError
 from invspec.plan import planner, validation
 from invspec.registry import cards
@@ -203,6 +204,11 @@ def test_own_fields_come_before_inherited_ones(
     names = [line.split()[0] for line in page_of(kind, name).splitlines() if line.strip()]
     fields = names[names.index("field") :]
     assert fields.index(own) < fields.index(inherited)
+
+
+@pytest.mark.parametrize("text", ["2", "true", "a, b", "{x}", "", "~", "logits", "8/255", "a: b"])
+def test_texts_are_printed_as_yaml_reads_them(text: str) -> None:
+    assert yaml.safe_load(yaml_text({"field": [text]})) == {"field": [text]}
 
 
 def test_tables_in_docstrings_keep_their_lines(page_of) -> None:

@@ -58,10 +58,10 @@ def images(before: Attack | None, sample: Sample | None = None, size: int = 7) -
 
 
 def test_the_clean_image_is_what_the_transform_gives_as_an_attack() -> None:
-    runtime = Memory()
+    runtime, task = Memory(), perturb(Identity(), before=TURN)
     turned = runtime.load(perturb(TURN)).tensors
-    attacked = runtime.load(perturb(Identity(), before=TURN)).tensors
-    assert torch.equal(attacked["x_adv"], turned["x_adv"])
+    attacked = runtime.load(task).tensors
+    assert torch.equal(examples((task,), runtime).x_adv, turned["x_adv"])
     assert torch.equal(attacked["prediction"], turned["prediction_adv"])
     assert torch.equal(attacked["y"], turned["y"])
     assert attacked["linf"].sum() == 0
@@ -86,7 +86,7 @@ def test_nets_attacks_and_seeds_share_the_angles() -> None:
         perturb(Identity(), trained, before=TURN)
         for trained in (train(), train(seed=1), train(dataset=FAKE))
     ]
-    first, *others = (Memory().load(task).tensors["x_adv"] for task in tasks)
+    first, *others = (examples((task,), Memory()).x_adv for task in tasks)
     assert all(torch.equal(first, other) for other in others)
     assert not torch.equal(images(TURN), images(RandomRotation(max_degrees=60, draw=1)))
 
