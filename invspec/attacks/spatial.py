@@ -16,6 +16,7 @@ from invspec.ops.draws import Draws
 from invspec.ops.geometry import Fill, Interpolation, transform
 from invspec.search.fields import Label
 from invspec.search.search import Search
+from invspec.search.transforms import worst
 
 # images per forward pass: small batches try several transforms in one pass, up to this number
 IMAGES_PER_PASS = 256
@@ -129,9 +130,3 @@ def evenly(limit: float, number: int) -> list[float]:
     """An odd number of values from -limit to limit, 0 in the middle; 0 alone if limit is 0."""
     half = number // 2 if limit else 0
     return [limit * step / half for step in range(-half, half + 1)] if half else [0.0]
-
-
-def worst(loss: Tensor, fooled: Tensor) -> Tensor:
-    """Index (B,) of the transform of largest loss (B, T) among those that fool, or among all."""
-    eligible = fooled | ~fooled.any(1, keepdim=True)
-    return loss.masked_fill(~eligible, -torch.inf).argmax(1)

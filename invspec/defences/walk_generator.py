@@ -23,7 +23,7 @@ from invspec.training.recipe import Recipe
 
 # the label of a target where a batch has none for a source
 NO_TARGET = -1
-# the least confidence whose logarithm is taken
+# the least confidence whose logarithm is taken, the least squared length that divides
 TINY = 1e-6
 
 
@@ -36,7 +36,8 @@ class WalkGenerator(Recipe, GeneratorTraining):
     where f is the frozen classifier and j its prediction for x. The second term is zero where the
     image keeps the confidence in j but for aimed_drop; objective match, that of the logit-space
     attack, replaces it by weight times the squared distance between the centred logits of image and
-    source. Targets are drawn from the batch: each source has one of the images of other labels.
+    source, relative to the squared length of the source's, as nets differ in the scale of their
+    logits. Targets are drawn from the batch: each source has one of the images of other labels.
 
     Needs a model that makes images, (B, 2C, H, W) to (B, C, H, W); these are clamped to the bounds
     of pixels. TV is the sum of absolute differences of neighbours, divided by the number of pixels.
@@ -54,7 +55,7 @@ class WalkGenerator(Recipe, GeneratorTraining):
         default="confidence",
         description="keep the confidence in the class of the source, or match all of its logits",
     )
-    weight: Number = Field(default=1.0, gt=0, description="weight of the classifier's term")
+    weight: Number = Field(default=0.3, gt=0, description="weight of the classifier's term")
     aimed_drop: Confidence = Field(
         default=0.02,
         ge=0,
@@ -118,11 +119,16 @@ class WalkGenerator(Recipe, GeneratorTraining):
     def kept(self, logits: Tensor, clean: Tensor, label: Tensor) -> Tensor:
         """The classifier's term (B,), at logits (B, K) of images and clean (B, K) of sources."""
         if self.objective == "match":
-            gap = logits - clean
-            return (gap - gap.mean(1, keepdim=True)).square().sum(1)
+            gap, scale = (squared_length(z) for z in (logits - clean, clean))
+            return gap / scale.clamp_min(TINY)
         least = confidence_in(clean, label) - self.aimed_drop
         log_probs = logits.log_softmax(1).gather(1, label.unsqueeze(1)).squeeze(1)
         return (least.clamp_min(TINY).log() - log_probs).relu()
+
+
+def squared_length(logits: Tensor) -> Tensor:
+    """The squared length (B,) of logits (B, K) less their mean, which changes no probability."""
+    return (logits - logits.mean(1, keepdim=True)).square().sum(1)
 
 
 def with_targets(batch: Batch, rng: Stream) -> Batch:

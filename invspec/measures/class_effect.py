@@ -30,19 +30,21 @@ class ClassEffect(SuccessMeasure):
         target            of the rows of the success matrix, over target classes
         source            of its columns, over source classes
         difference        target minus source
-        target_image      of the targets of one class, each over all source classes; the root mean
-                          square over classes with several targets
+        target_image      of the targets of one class, each over all source classes; the root of the
+                          mean variance over classes with several targets
         image_difference  target_image minus target: above 0, the class of a target says less about
                           how easy it is to reach than the image that was drawn
 
     Success is defined as in success_rate. The interval is from a Bayesian bootstrap over sources
-    and targets; a class with a single target contributes no chance of targets. Spreads of few
-    sources or targets are biased upwards, because their means vary by chance, too: those over
-    source classes more than those over target classes, since every source is paired with each
-    target, and those over target images most. The replicates share that bias.
+    and targets; a class with a single target contributes no chance of targets. Spreads over classes
+    are biased upwards where sources or targets are few, because their means vary by chance, too:
+    those over source classes more than those over target classes, since every source is paired with
+    each target. The replicates share that bias. The variance over target images is the covariance
+    of their rates from two halves of the sources, to which the chance of sources adds nothing;
+    where it is negative, the spread is 0. So image_difference errs towards the class.
 
     Raises: InvspecError where no pair is eligible, and for target_image and image_difference where
-    every class has one target.
+    every class has one target, or where there is one source.
     """
 
     # Version 1 had intervals over sources alone.
@@ -68,6 +70,11 @@ class ClassEffect(SuccessMeasure):
             raise InvspecError(
                 "every class has one target, so targets of a class cannot be compared",
                 hint="set targets.per_class to 2 or more",
+            )
+        if "image" in self.effect and not effect.has_two_halves:
+            raise InvspecError(
+                "target images are compared by two halves of the sources, but there is one source",
+                hint="widen the sample",
             )
         rng = np.random.default_rng(0)
         replicates = [
@@ -95,6 +102,10 @@ class Spreads:
     @property
     def has_several_targets(self) -> bool:
         return bool((self.target_class.bincount() > 1).any())
+
+    @property
+    def has_two_halves(self) -> bool:
+        return len(self.sources) > 1
 
     def drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Weights of the sources (S,) and of the targets (T,).
@@ -124,30 +135,39 @@ class Spreads:
         return spread(matrix, effect)
 
     def _over_images(self, success: Tensor, weights: Tensor, target: Tensor) -> float:
+        halves = [self._rates(success, weights * (self._source % 2 == half)) for half in (0, 1)]
+        several = self.target_class.bincount(minlength=self.classes) > 1
+        variances: list[Tensor] = []
+        for k in several.nonzero().squeeze(1).tolist():
+            first, second = (rates[self.target_class == k] for rates in halves)
+            # a target that one half of the sources is not paired with
+            known = first.isfinite() & second.isfinite()
+            if known.sum() > 1:
+                there = target[self.target_class == k][known]
+                variances.append(_covariance(first[known], second[known], there))
+        if not variances:
+            return float("nan")
+        return float(torch.stack(variances).mean().clamp_min(0).sqrt())
+
+    def _rates(self, success: Tensor, weights: Tensor) -> Tensor:
+        """The success rate of each target (T,), over all source classes; NaN without pairs."""
         count = len(self.targets) * self.classes
         total, mass = (
             torch.zeros(count, dtype=torch.float64).index_add_(0, self._by_image, values)
             for values in (weights * success, weights)
         )
         # without pairs of a source class the mean is 0 / 0, NaN
-        rates = (total / mass).view(-1, self.classes).nanmean(1)
-        several = self.target_class.bincount(minlength=self.classes) > 1
-        variances = [
-            _variance(rates[of_class], target[of_class])
-            for k in several.nonzero().squeeze(1).tolist()
-            for of_class in [self.target_class == k]
-        ]
-        return float(torch.stack(variances).mean().sqrt())
+        return (total / mass).view(-1, self.classes).nanmean(1)
 
 
 def _ones(units: Tensor) -> Tensor:
     return torch.ones(len(units), dtype=torch.float64)
 
 
-def _variance(values: Tensor, weights: Tensor) -> Tensor:
-    """The variance of values (M,), weighted (M,)."""
+def _covariance(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    """The covariance of two columns (M,), weighted (M,)."""
     share = weights / weights.sum()
-    return (share * (values - (share * values).sum()).square()).sum()
+    return (share * (first - (share * first).sum()) * (second - (share * second).sum())).sum()
 
 
 def spread(matrix: Tensor, effect: Literal["target", "source", "difference"]) -> float:

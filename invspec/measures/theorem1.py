@@ -52,7 +52,7 @@ class Theorem1(Measure):
         lesser            min(P(f(rX) = Y), b)
         lesser_slack      p - lesser >= 0
         holds             1, or 0 where the whole interval of slack is below 0
-        shift_length      the largest ||A(x)||_inf among the examples
+        shift_length      ||A(x)||_inf of the example where it is farthest from 6 / sqrt(d)
         shift_length_stated   6 / sqrt(d), which is what it should be
 
     p is the share among these examples, not the data set's field, so that much of the sampling
@@ -62,8 +62,8 @@ class Theorem1(Measure):
     Raises: InvspecError where the two attacks ran on different examples, or are in the wrong order.
     """
 
-    # version 1 had no lengths of the shift
-    version: ClassVar[int] = 2
+    # version 1 had no lengths of the shift, 2 reported the largest
+    version: ClassVar[int] = 3
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_model: ClassVar[bool] = False
 
@@ -98,10 +98,9 @@ class Theorem1(Measure):
         rows = [estimated(*ends, n, quantity=name) for name, ends in numbers.items()]
         _, _, highest_slack = numbers["slack"]
         holds = exact(float(highest_slack >= 0), n, quantity="holds")
-        lengths = {
-            "shift_length": shifted.judged.linf.max().item(),
-            "shift_length_stated": stated_length(coordinates(shifted)),
-        }
+        stated, linf = stated_length(coordinates(shifted)), shifted.judged.linf
+        farthest = linf[(linf - stated).abs().argmax()].item()
+        lengths = {"shift_length": farthest, "shift_length_stated": stated}
         exacts = [exact(length, n, quantity=name) for name, length in lengths.items()]
         return Scored([*shares, *rows, holds, *exacts])
 

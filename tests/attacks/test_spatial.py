@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invspec.attacks.spatial import IMAGES_PER_PASS, Spatial, evenly, worst
+from invspec.attacks.spatial import IMAGES_PER_PASS, Spatial, evenly
 from invspec.data import Batch, Perturbed
 from invspec.ops.draws import PerExample
 from invspec.ops.geometry import transform
 from invspec.search.search import Search
+from invspec.search.transforms import worst
 
 SMALL = Spatial(rotations=5, shifts=3)
 

@@ -115,6 +115,9 @@ def inputs(name, device="cpu", absent=None):
     if name == "decision_plane":  # between two classes, and only its second attack is on pairs
         measure, model = measure.smoke(), Turned(2)
         of = [examples(0, 2)[1], pairs(0, 2)[1]]
+    elif name == "source_plane":  # of two attacks that lead to different images
+        measure = measure.smoke()
+        of = [replace(one, tensors={**one.tensors, "x_adv": one.x_adv.flip(0)}), one]
     else:
         model = Turned() if measure.accepts is Bijective else model
         of = sweep(one, name) if measure.takes_sweep else [one] * measure.takes[0]

@@ -91,10 +91,13 @@ def test_confidence_that_is_kept_but_for_the_aimed_drop_costs_nothing() -> None:
     assert numbers(WalkGenerator(distance="rmse", aimed_drop=0.4), GREY)["term"] == 0
 
 
-def test_match_is_the_squared_distance_of_centred_logits() -> None:
-    # logits (2, 0) and (-2, 0) of the sources, (0, 0) of the image: centred gaps (1, -1)
-    found = numbers(WalkGenerator(distance="rmse", objective="match"), GREY)
-    assert found["term"] == pytest.approx(2)
+def test_match_is_the_squared_distance_of_centred_logits_relative_to_those_of_the_source() -> None:
+    # logits (2, 0) and (-2, 0) of the sources, (0, 0) of the image: all is lost
+    defence = WalkGenerator(distance="rmse", objective="match")
+    assert numbers(defence, GREY)["term"] == pytest.approx(1)
+    # (1, 0): half of the way from one, three halves from the other
+    lighter = torch.full((1, 2, 2), 0.75)
+    assert numbers(defence, lighter)["term"] == pytest.approx((0.25 + 2.25) / 2)
     # a shift of all logits is no gap
     logits, label = torch.tensor([[3.0, 1.0]]), torch.tensor([0])
     matched = WalkGenerator(objective="match").kept(logits + 5, logits, label)

@@ -78,6 +78,34 @@ def test_a_class_of_easy_targets_is_an_effect_of_the_class_alone() -> None:
     assert of_targets({4, 5}).value == -0.5
 
 
+def test_the_chance_of_sources_is_no_effect_of_the_image() -> None:
+    """Every pair succeeds by chance, with probability 1/2: the targets are all alike."""
+    generator = torch.Generator().manual_seed(0)
+    sources, targets = 40, 20
+    y = torch.tensor([2] * sources + [0] * targets)
+    images = torch.nn.functional.one_hot(y, 4).float().view(-1, 1, 2, 2)
+    ends = [(s, t) for s in range(sources) for t in range(sources, sources + targets)]
+    lucky = torch.rand(len(ends), generator=generator) < 0.5
+    final = torch.where(
+        lucky.view(-1, 1, 1, 1), images[[t for _, t in ends]], torch.full((1, 1, 2, 2), 0.5)
+    )
+    (row,) = shown(
+        ClassEffect(distance="linf", max_distance=0.1, effect="target_image").score(
+            MODEL, of_pairs(MODEL, images, y, ends, final)
+        )
+    )
+    # rates of 40 sources have a standard deviation of 0.08; that of the covariance is 0.006
+    assert row.value < 0.06
+
+
+def test_one_source_alone_is_refused() -> None:
+    y = torch.tensor([2, 0, 0])
+    images = torch.nn.functional.one_hot(y, 4).float().view(-1, 1, 2, 2)
+    pair = of_pairs(MODEL, images, y, [(0, 1), (0, 2)], images[1:])
+    with pytest.raises(InvspecError, match="there is one source"):
+        ClassEffect(distance="linf", effect="target_image").score(MODEL, pair)
+
+
 def test_the_interval_varies_the_targets_too() -> None:
     """All sources fare alike, so that only the draw of targets leaves doubt."""
     row = of_targets({4, 6}, "target")

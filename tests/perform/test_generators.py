@@ -12,6 +12,7 @@ from workbench import Memory, train
 
 from invspec.attacks.generated import Generated
 from invspec.attacks.nspgd import NSPGD
+from invspec.attacks.random_rotation import RandomRotation
 from invspec.data import GENERATOR_OPERATIONS
 from invspec.datasets.fake import Fake
 from invspec.defences.walk_generator import WalkGenerator
@@ -103,6 +104,16 @@ def test_a_walk_starts_at_the_image() -> None:
     start = runtime.load(attack(Generated())).tensors["x_adv"]
     assert torch.equal(found["path"][:, 1], start)
     assert found["path"].shape[1] == 2 + 2
+
+
+def test_a_generator_reads_transformed_images() -> None:
+    runtime, turn = Memory(), RandomRotation(max_degrees=90)
+    found = runtime.load(attack(Generated(max_drop=1), before=turn)).tensors["x_adv"]
+    (batch,) = chosen(FAKE, SAMPLE, turn).batches(12)
+    with torch.no_grad():
+        made = deployed(GENERATOR, runtime)(torch.cat([batch.x, batch.targets], dim=1)).clamp(0, 1)
+    torch.testing.assert_close(found, made, atol=1e-6, rtol=1e-5)
+    assert not torch.equal(batch.targets, pairs()[1])
 
 
 def test_a_generator_is_trained_against_the_passes_of_a_random_net_that_attacks_see() -> None:
