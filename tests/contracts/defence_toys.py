@@ -94,6 +94,7 @@ def defence(name, **params):
     }
     cheap |= {"crop": 0, "flip": False}  # a class of the toy is where its patch is
     cheap |= {"ce_weight": 1.0}  # without it a flow does not learn to classify
+    cheap |= {"weight": 1.0}  # a generator must leave the targets, at which it starts
     made = make("defence", name, {}).smoke()
     return made.model_copy(
         update={
