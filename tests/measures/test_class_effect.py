@@ -102,7 +102,7 @@ def test_one_source_alone_is_refused() -> None:
     y = torch.tensor([2, 0, 0])
     images = torch.nn.functional.one_hot(y, 4).float().view(-1, 1, 2, 2)
     pair = of_pairs(MODEL, images, y, [(0, 1), (0, 2)], images[1:])
-    with pytest.raises(InvspecError, match="there is one source"):
+    with pytest.raises(InvspecError, match="no class has two targets that both halves"):
         ClassEffect(distance="linf", effect="target_image").score(MODEL, pair)
 
 
@@ -120,3 +120,8 @@ def test_with_one_target_a_class_there_is_no_effect_of_the_image() -> None:
     with pytest.raises(InvspecError, match="every class has one target") as problem:
         ClassEffect(distance="linf", effect="target_image").score(MODEL, pair)
     assert "targets.per_class" in problem.value.hint
+
+
+def test_a_smoke_run_compares_classes() -> None:
+    """Its few pairs share no targets."""
+    assert ClassEffect(effect="image_difference").smoke().effect == "difference"
