@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from invspec.attacks.metamer import Metamer
 from invspec.data import Batch, Perturbed
 from invspec.datasets.spheres import Spheres
-from invspec.flows.bijective_net import BijectiveNet
+from invspec.flows.bijective_net import BijectiveNet, MappedNet
 from invspec.kinds import Bijective, Model
 from invspec.models.firevnet import FiRevNet
 from invspec.models.fully_connected_firevnet import FullyConnectedFiRevNet
@@ -323,8 +323,9 @@ def test_swapping_nuisances_within_a_batch_keeps_the_set_of_logits_of_trained_ne
 
 def test_the_last_map_of_a_trained_net_depends_on_the_logits() -> None:
     """Otherwise the two nets above would be the same."""
-    last = trained(GIVEN_LOGITS).last
-    assert last is not None
+    net = trained(GIVEN_LOGITS)
+    assert isinstance(net, MappedNet)
+    last = net.last
     assert (
         min(
             weight.abs().max().item()
