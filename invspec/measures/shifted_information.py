@@ -53,11 +53,11 @@ class ShiftedInformation(NuisanceClassifierMeasure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         rng = Stream(f"shifted information {json.dumps(self._recipe('all'))}")
-        train, judged = (Coded.read(model, each, rng) for each in examples)
+        train, judged = (Coded.read(model, attacked, rng) for attacked in examples)
         classes, rows = class_count(model, examples[0]), list[Row]()
         for under in ("data", "shifted"):
             for features in PARTS:
-                to, on = (each.split(under, features) for each in (train, judged))
+                to, on = (codes.split(under, features) for codes in (train, judged))
                 fitted = self.fit_to(to, code(model, features), classes, features)
                 rows += [
                     replace(row, where={"under": under, "features": features, **row.where})

@@ -90,10 +90,10 @@ class SuccessByClass(SuccessMeasure):
         (attacked,) = examples
         rows = eligible(attacked, self.eligible)
         success, pairs = self.successes(model, attacked)[rows], attacked.pairs.take(rows)
-        found = torch.stack([pairs.y, pairs.y_target], dim=1).unique(dim=0).tolist()
+        classes = torch.stack([pairs.y, pairs.y_target], dim=1).unique(dim=0).tolist()
         entries = {
             f"{y} to {y_target}": (pairs.y == y) & (pairs.y_target == y_target)
-            for y, y_target in found
+            for y, y_target in classes
         }
         return Scored(
             [

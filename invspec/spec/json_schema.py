@@ -84,13 +84,13 @@ def _allow_short_forms(claim: dict[str, Any]) -> None:
 
 def _before() -> dict[str, Any]:
     """The schema of what transforms the images of an attack, or of a sweep over it."""
-    one = {
+    transform = {
         "type": "object",
         "properties": {"use": {"enum": transforms.names()}},
         "required": ["use"],
     }
     swept = {"type": "object", "properties": {"sweep": {"type": "array"}}, "required": ["sweep"]}
-    return {"anyOf": [one, swept]}
+    return {"anyOf": [transform, swept]}
 
 
 def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:

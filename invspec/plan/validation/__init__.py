@@ -43,6 +43,6 @@ def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
 
 def warnings(planned: Plan) -> list[SpecError]:
     """Settings that can run and are hardly meant, with file and line."""
-    found = (*settings.warnings(planned.spec), *generators.warnings(planned.spec))
-    located = map(planned.spec.source.locate, found)
+    doubts = (*settings.warnings(planned.spec), *generators.warnings(planned.spec))
+    located = map(planned.spec.source.locate, doubts)
     return list({str(warning): warning for warning in located}.values())
