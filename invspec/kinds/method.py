@@ -122,7 +122,7 @@ class Method(BaseModel):
         return "" if field is None else annotated_unit(field)
 
     def smoke(self) -> Self:
-        """The cheapest version that still runs all of the code: one epoch, two steps, narrow nets."""
+        """The cheapest version that runs all of the code: one epoch, two steps, few channels."""
         changes: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""docs/papers is what `invspec report` makes of its reports, and they are those of today's specs."""
+"""docs/papers is what `invspec report` makes of reports on today's specs."""
 
 from __future__ import annotations
 
