@@ -131,9 +131,9 @@ class FalsePositiveRate(ThresholdedRate):
 class FalseRejectionRate(ThresholdedRate):
     """Share of images that are rejected under attack, among those that stay classified correctly.
 
-    #[adv rejected] / #[right, adv right]: no robust error counts these images, although nothing is
-    gained by rejecting them where the perturbation cannot be seen. The images, the attempts and tau
-    are those of robust_error.
+    #[right, adv right, adv rejected] / #[right, adv right]: no robust error counts these images,
+    although nothing is gained by rejecting them where the perturbation cannot be seen. The images,
+    the attempts and tau are those of robust_error.
     """
 
     rate: ClassVar[Rate] = staticmethod(thresholds.false_rejection)
