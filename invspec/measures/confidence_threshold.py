@@ -110,7 +110,8 @@ class RobustError(ThresholdedRate):
     class; here any wrong attempt comes before all right ones, and the confidence then decides.
 
     Raises: InvspecError where no validation image is classified correctly, where no image is
-    left to judge, where the first of several attacks moved images, and for attacks on pairs.
+    left to judge, where the first of several attacks moved images or their clean images were
+    transformed in different ways, and for attacks on pairs.
     """
 
     rate: ClassVar[Rate] = staticmethod(thresholds.robust_error)
