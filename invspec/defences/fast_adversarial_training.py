@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -36,7 +36,8 @@ class FastAdversarialTraining(FastRecipe, Defence):
     resists PGD. After every epoch, `probe` attacks the last held_out images of the training
     examples, which are not trained on. If the net has lost more than `drop` of its best accuracy on
     them, the weights of the epoch before come back, and the rest of the training uses `fallback`.
-    The paper stops there instead; its code watches one batch of the training.
+    The first epoch is compared with a net that answers the same for all images, and may bring the
+    initial weights back. The paper stops there instead; its code watches one batch of the training.
 
     Images are attacked after augmentation, on the model in eval mode, in the precision of the
     training.
@@ -46,6 +47,9 @@ class FastAdversarialTraining(FastRecipe, Defence):
     Deviates: labels are smoothed, flips alternate, and images are attacked in eval mode; in the
     paper's code in train mode.
     """
+
+    # version 1 did not notice a collapse within the first epoch
+    version: ClassVar[int] = 2
 
     epochs: Epochs = 30
     lr: LearningRate = 0.2
@@ -75,7 +79,8 @@ class FastAdversarialTraining(FastRecipe, Defence):
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         learned, held_out = self.divided(self.selected(data))
-        watch = CollapseWatch(model, held_out.to(device_of(model)), self.probe, self.drop)
+        held_out = held_out.to(device_of(model))
+        watch = CollapseWatch(model, held_out, self.probe, self.drop, share_of_commonest(learned))
 
         def prepare(net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
             attack = self.fallback if watch.collapsed else self.attack
@@ -98,3 +103,8 @@ class FastAdversarialTraining(FastRecipe, Defence):
             )
         learned = len(data) - held_out
         return data.head(learned), data.take(torch.arange(learned, len(data)))
+
+
+def share_of_commonest(data: Split) -> float:
+    """The share of examples that have the most frequent label."""
+    return data.labels().bincount().max().item() / len(data)

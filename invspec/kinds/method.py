@@ -11,7 +11,7 @@ from invspec.kinds.units import annotated_unit
 from invspec.sources import files_in, source_of
 
 # Upper limits of fields in a smoke run, by name.
-_SMOKE = {"epochs": 1, "steps": 2, "restarts": 1, "eot": 2, "passes": 2}
+_SMOKE = {"epochs": 1, "steps": 2, "restarts": 1, "eot": 2, "passes": 2, "width": 8}
 
 
 def plain(value: Any) -> Any:
@@ -122,7 +122,7 @@ class Method(BaseModel):
         return "" if field is None else annotated_unit(field)
 
     def smoke(self) -> Self:
-        """The cheapest version that still runs all of the code: one epoch, two steps."""
+        """The cheapest version that runs all of the code: one epoch, two steps, few channels."""
         changes: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)

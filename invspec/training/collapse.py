@@ -24,8 +24,10 @@ class CollapseWatch:
     """Attacks held-out images after every epoch; if the training collapsed, undoes the epoch.
 
     It has collapsed if it lost more than `drop`, a share, of its best accuracy on the attacked
-    images. The model then gets the weights of the last epoch that had not collapsed, and the
-    optimiser forgets its moments. `collapsed` says from then on that this happened.
+    images. Before there is one, `constant` stands for it: the accuracy of a net that answers the
+    same for all images, which no attack lowers. The model then gets the weights of the last epoch
+    that had not collapsed, or those it began with, and the optimiser forgets its moments.
+    `collapsed` says from then on that this happened.
 
     It is an Auxiliary of the training, so that a resumed one goes on from the same state.
     """
@@ -34,25 +36,35 @@ class CollapseWatch:
     held_out: Split
     probe: Attack
     drop: float
+    constant: float = 0.0
     best: float = 0.0
     collapsed: bool = False
-    good: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    good: dict[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.good = self._weights()
 
     def __call__(
         self, net: nn.Module, optimiser: torch.optim.Optimizer, rng: Stream
     ) -> dict[str, float]:
         """The accuracy on the attacked images, and 1 if the epoch was undone; net calls model."""
         accuracy = robust_accuracy(net, self.held_out, self.probe, rng.fork("probe"))
-        undone = accuracy < (1 - self.drop) * self.best
+        nothing_to_compare = self.best == 0 and not self.collapsed
+        reference = self.constant if nothing_to_compare else self.best
+        undone = accuracy < (1 - self.drop) * reference
         if undone:
             self.collapsed = True
             self.model.load_state_dict(self.good)
             optimiser.state.clear()
         else:
             self.best = max(self.best, accuracy)
-            state: dict[str, Tensor] = self.model.state_dict()
-            self.good = {name: value.clone() for name, value in state.items()}
+            self.good = self._weights()
         return {"probed_accuracy": accuracy, "undone": float(undone)}
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of the weights of the model."""
+        state: dict[str, Tensor] = self.model.state_dict()
+        return {name: value.clone() for name, value in state.items()}
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """None."""

@@ -84,6 +84,24 @@ def test_a_collapse_undoes_the_epoch_and_ends_the_single_step(
     assert not torch.equal(third["0.weight"], first["0.weight"])
 
 
+def test_a_collapse_within_the_first_epoch_brings_the_initial_weights_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    defence, journal, net = FastAdversarialTraining(epochs=2, **PLAIN), Recording(), convolutional()
+    initial = {name: value.clone() for name, value in net.state_dict().items()}
+    used = collapsing(monkeypatch, [0.0, 0.0])
+    curves = defence.train(net, grey(), Stream("key"), journal)
+    assert curves["undone"] == [1, 0]
+    assert used == [defence.attack, defence.fallback]
+    torch.testing.assert_close(journal.states[0]["model"], initial, rtol=0, atol=0)
+
+
+def test_the_commonest_label_is_what_a_constant_net_gets() -> None:
+    split = points(10)
+    split.y.copy_(torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 2, 2]))
+    assert module.share_of_commonest(split) == 0.5
+
+
 def test_a_training_resumed_after_a_collapse_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     defence, journal, whole = (
         FastAdversarialTraining(epochs=4, **PLAIN),

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 import yaml
-from smoke_specs import LARGE, QUICK, SPECS
+from smoke_specs import LARGE, SPECS
 from workbench import call
 
 from invspec.cli import session
+from invspec.execution.runtime import StoreRuntime
+from invspec.execution.store import Store
+from invspec.execution.worker import perform
 from invspec.kinds import Measure
 from invspec.plan import planner
 from invspec.plan.cells import Plan
@@ -143,24 +147,49 @@ def test_smoke_run_shares_no_task_with_the_full_run(path: Path) -> None:
     assert not set(keys(full)) & set(keys(small))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=[] if path.stem in QUICK else pytest.mark.slow) for path in SPECS],
-    ids=lambda path: path.stem,
-)
-def test_spec_runs_with_smoke(
+def options(path: Path, store: Path) -> tuple[str | Path, ...]:
+    """The command-line options of a smoke run; nets that are too large are those of the laptop."""
+    scale = ("--scale", "laptop") if path.stem in LARGE else ()
+    return (path, "--smoke", "--store", store, *scale)
+
+
+def smoke_plan(path: Path) -> Plan:
+    return planner.plan(overlay.load(path, "laptop" if path.stem in LARGE else None).smoke())
+
+
+def assert_all_cells_are_reported(path: Path, text: str) -> None:
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) >= len(smoke_plan(path).cells)
+    assert all(row["value"] for row in rows)
+
+
+@every_spec
+def test_smoke_tasks_run_and_are_reported(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a smoke run reads no data
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
-    scale = "laptop" if path.stem in LARGE else None
-    planned = planner.plan(overlay.load(path, scale).smoke())
-    options = ("--smoke", "--store", tmp_path / "store", *(("--scale", scale) if scale else ()))
-    assert call("run", path, *options, "--workers", 1) == 0
+    store = Store(tmp_path / "store")
+    store.prepare()
+    runtime = StoreRuntime(store, torch.device("cpu"), 8, lambda *report: None)
+    for task in smoke_plan(path).tasks:
+        assert perform(task, runtime)[0] == "done", task
+    assert call("report", *options(path, store.root), "--format", "html") == 0
+    capsys.readouterr()
+    assert call("report", *options(path, store.root), "--format", "csv") == 0
+    assert_all_cells_are_reported(path, capsys.readouterr().out)
+
+
+@pytest.mark.slow
+@every_spec
+def test_spec_runs_with_smoke(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
+    store = tmp_path / "store"
+    assert call("run", *options(path, store), "--workers", 1) == 0
     message = capsys.readouterr()
     computed = sum(int(count) for count in re.findall(r"(\d+) computed", message.err))
-    assert computed == len(planned.tasks)
-    assert call("report", path, *options, "--format", "csv") == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert len(rows) >= len(planned.cells)
-    assert all(row["value"] for row in rows)
+    assert computed == len(smoke_plan(path).tasks)
+    assert call("report", *options(path, store), "--format", "csv") == 0
+    assert_all_cells_are_reported(path, capsys.readouterr().out)

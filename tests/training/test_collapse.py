@@ -57,10 +57,7 @@ def test_an_epoch_that_loses_more_than_the_share_is_undone() -> None:
     optimiser.step()
     assert watching(net, optimiser, Stream("key")) == {"probed_accuracy": 0.5, "undone": 0}
     # and then class 0 is class 1 and the other way round: none is right
-    turned = threshold(0.45)
-    turned.get_parameter("1.weight").data.neg_()
-    turned.get_parameter("1.bias").data.neg_()
-    net.load_state_dict(turned.state_dict())
+    net.load_state_dict(turned(0.45).state_dict())
     assert optimiser.state
     numbers = watching(net, optimiser, Stream("key"))
     assert (numbers["undone"], watching.collapsed) == (1, True)
@@ -79,6 +76,36 @@ def test_the_drop_is_a_share_of_the_best_accuracy(drop: float, undone: float) ->
     watching(net, sgd(net), Stream("key"))
     net.load_state_dict(threshold(-1.0).state_dict())
     assert watching(net, sgd(net), Stream("key"))["undone"] == undone
+
+
+def turned(at: float) -> nn.Sequential:
+    """Class 0 above the threshold, class 1 below."""
+    net = threshold(at)
+    net.get_parameter("1.weight").data.neg_()
+    net.get_parameter("1.bias").data.neg_()
+    return net
+
+
+def test_a_first_epoch_is_compared_with_a_net_that_answers_the_same_for_all_images() -> None:
+    net = threshold(-1.0)
+    watching = CollapseWatch(net, dark_and_light(), PROBE, 0.5, constant=0.5)
+    initial = {name: value.clone() for name, value in net.state_dict().items()}
+    net.load_state_dict(turned(0.45).state_dict())
+    assert watching(net, sgd(net), Stream("key")) == {"probed_accuracy": 0.0, "undone": 1}
+    assert watching.collapsed
+    torch.testing.assert_close(dict(net.state_dict()), initial, rtol=0, atol=0)
+    # that happens once: a training that has not got anywhere is not held there
+    net.load_state_dict(turned(0.45).state_dict())
+    assert watching(net, sgd(net), Stream("key"))["undone"] == 0
+
+
+def test_once_there_is_a_best_accuracy_a_constant_net_is_no_longer_compared() -> None:
+    """0.8, and then 0.5, at least half of it."""
+    net = threshold(0.45)
+    watching = CollapseWatch(net, dark_and_light(), PROBE, 0.5, constant=1.0)
+    assert watching(net, sgd(net), Stream("key"))["undone"] == 0
+    net.load_state_dict(threshold(-1.0).state_dict())
+    assert watching(net, sgd(net), Stream("key")) == {"probed_accuracy": 0.5, "undone": 0}
 
 
 def test_a_restored_watch_goes_on_from_its_state() -> None:
