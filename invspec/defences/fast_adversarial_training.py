@@ -16,6 +16,7 @@ from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
 from invspec.registry.fields import AttackField
 from invspec.training.adversarial import InnerAttack, attack_batch
+from invspec.training.calibration import calibrate
 from invspec.training.collapse import CollapseWatch
 from invspec.training.fast import FastRecipe
 from invspec.training.fields import Epochs, LearningRate, WeightDecay
@@ -79,7 +80,9 @@ class FastAdversarialTraining(FastRecipe, Defence):
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         learned, held_out = self.divided(self.selected(data))
-        held_out = held_out.to(device_of(model))
+        learned, held_out = (part.to(device_of(model)) for part in (learned, held_out))
+        # before the watch copies the initial weights, which a collapse may bring back
+        calibrate(model, learned)
         watch = CollapseWatch(model, held_out, self.probe, self.drop, share_of_commonest(learned))
 
         def prepare(net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
