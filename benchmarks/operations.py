@@ -139,12 +139,13 @@ def passes(method: Method) -> float:
 
 
 def forward(model: Model, dataset: Dataset) -> Cost:
-    """The cost of one forward pass of one image."""
+    """The cost of one forward pass of one image, or for a generator of one pair."""
     place = (repr(model), dataset.shape, dataset.classes)
     if place not in _forward:
         with torch.device("meta"):
             net = model.build(dataset.shape, dataset.classes).eval()
-            images = torch.empty(1, *dataset.shape)
+            channels, *sides = dataset.shape
+            images = torch.empty(1, channels * (2 if model.makes == "images" else 1), *sides)
         counter, launches = FlopCounterMode(display=False), Launches()
         with torch.no_grad(), counter, launches:
             net(images)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from workbench import ROOT, environment
 
+from invspec.datasets.fake import Fake
+from invspec.models.unet import UNet
 from invspec.plan import planner
 from invspec.spec import overlay
 from invspec.tasks import Train
@@ -112,3 +114,12 @@ def test_operations_of_a_linear_net_are_its_weights_times_its_passes(
     assert training.operations == visit * dataset.count("train") * 3
     assert attacks.operations == visit * 50 * 7
     assert training.launches > attacks.launches > 0
+
+
+def test_a_pass_of_a_generator_reads_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    operations = importlib.import_module("operations")
+    # two convolutions of 3 x 3 on 8 x 8 pixels, from a source and a target, and the last one
+    weights = 9 * (2 * 4 + 4 * 4 + 4 * 1)
+    cost = operations.forward(UNet(widths=(4,)), Fake(shape=(1, 8, 8), classes=3))
+    assert cost.operations == 2 * 64 * weights

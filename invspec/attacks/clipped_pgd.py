@@ -26,8 +26,8 @@ class ClippedPGD(Attack):
     gradient of the cross-entropy, each projected onto the ball around z and then clipped. The
     clipping comes last, as if valid pixels were within [-1, 1]. So it darkens bright pixels by more
     than eps (MNIST's white is 2.82), and lets dark pixels fall below 0. Hence there is no `norm`:
-    results are out of the ball and of the bounds of pixels, and cannot be compared with attacks
-    that are not. A tiny eps shows what the clipping alone does.
+    results leave the ball and the bounds of pixels, and cannot be compared with those of attacks
+    that stay within. A tiny eps shows what the clipping alone does.
 
     A fixed step reaches no large eps: with 10 steps of 2/255, PGD moves by at most 0.08 from its
     random start.

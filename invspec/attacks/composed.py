@@ -19,9 +19,11 @@ class Composed(Attack):
 
     So a rotated and shifted image can be changed pixel by pixel, too. The passes of both count. The
     result of the second attack is kept even if only the first one fooled the model, which a second
-    attack that climbs the loss does not undo as a rule.
+    attack that climbs the loss does not undo as a rule. Both search in the precision of the spec,
+    even if one needs float32. A generator sees the images before the first attack.
 
-    Needs batch.y if either attack does. Returns x_adv (B, C, H, W).
+    Needs batch.y, batch.x_target and batch.generated if either attack does. Returns x_adv
+    (B, C, H, W).
     """
 
     first: AttackField = Field(description="attack of the images")
@@ -42,6 +44,10 @@ class Composed(Attack):
     @property
     def wants_target(self) -> bool:
         return self.first.wants_target or self.then.wants_target
+
+    @property
+    def wants_generator(self) -> bool:
+        return self.first.wants_generator or self.then.wants_generator
 
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         moved = self.first.perturb(model, replace(batch, start=None), rng)

@@ -23,10 +23,9 @@ class FirstOrderSpatial(Attack):
     From a transform drawn uniformly within the limits, every step adds the sign of the slope of the
     loss along the angle and along each shift, times `step` of their limits, and clips to these. A
     slope is the gradient of the image times its central difference over one step, as resampling is
-    not differentiable everywhere.
-    The result is, per example, the transform of largest cross-entropy among those visited that fool
-    the model, or among all visited if none does. The loss is not concave in the transform, so that
-    trying a grid is stronger.
+    not differentiable everywhere. The result is, per example, the transform of largest
+    cross-entropy among those visited that fool the model, or among all visited if none does. The
+    loss is not concave in the transform, so that trying a grid is stronger.
 
     Needs batch.y if label is true. Returns x_adv (B, C, H, W).
     """
@@ -37,7 +36,9 @@ class FirstOrderSpatial(Attack):
     max_shift: float = Field(
         default=3.0, ge=0, description="largest shift along each axis, in pixels"
     )
-    steps: int = Field(default=200, ge=1, description="number of updates")
+    steps: int = Field(
+        default=200, ge=1, description="number of transforms visited; the first is the random one"
+    )
     step: Number = Field(
         default=0.01, gt=0, le=1, description="length of one update: share of a limit"
     )

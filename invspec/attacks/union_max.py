@@ -55,6 +55,10 @@ class UnionMax(Attack):
         return any(attack.wants_target for attack in self.attacks)
 
     @property
+    def wants_generator(self) -> bool:
+        return any(attack.wants_generator for attack in self.attacks)
+
+    @property
     def least_classes(self) -> int:
         compared = least_classes(self.loss) if len(self.attacks) > 1 else 2
         return max(compared, *(attack.least_classes for attack in self.attacks))

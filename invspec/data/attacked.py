@@ -173,6 +173,10 @@ class Examples:
         # `name in self.tensors` may read the tensor
         return name in tuple(self.tensors)
 
+    def is_transformed_as(self, other: Examples) -> bool:
+        """Whether the same `before`, or none, made the clean images of both attacks."""
+        return self.settings.get("before") == other.settings.get("before")
+
     def oracle_labels(self, x: Tensor) -> Tensor:
         """The oracle's labels (B,) int64 of images x (B, C, H, W)."""
         assert self.oracle is not None, "expected examples with an oracle, found none"

@@ -13,8 +13,10 @@ from invspec.data import Batch, Curves, Journal, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Defence, Number
 from invspec.ops.draws import Stream
+from invspec.ops.modules import device_of
 from invspec.registry.fields import AttackField
 from invspec.training.adversarial import InnerAttack, attack_batch
+from invspec.training.calibration import calibrate
 from invspec.training.collapse import CollapseWatch
 from invspec.training.fast import FastRecipe
 from invspec.training.fields import Epochs, LearningRate, WeightDecay
@@ -23,7 +25,7 @@ from invspec.training.loop import fit
 FallbackAttack = Annotated[
     AttackField, Field(description="attack of the training once it has collapsed")
 ]
-ProbeAttack = Annotated[AttackField, Field(description="attack that finds out a collapse")]
+ProbeAttack = Annotated[AttackField, Field(description="attack that reveals a collapse")]
 
 CIFAR10_EPS = 8 / 255
 
@@ -72,12 +74,15 @@ class FastAdversarialTraining(FastRecipe, Defence):
         default=0.5,
         gt=0,
         le=1,
-        description="share of the best accuracy under the probe whose loss is a collapse",
+        description="losing more than this share of the best accuracy under the probe is a "
+        "collapse",
     )
 
     def train(self, model: nn.Module, data: Split, rng: Stream, journal: Journal) -> Curves:
         learned, held_out = self.divided(self.selected(data))
-        held_out = held_out.to(next(model.parameters()).device)
+        learned, held_out = (part.to(device_of(model)) for part in (learned, held_out))
+        # before the watch copies the initial weights, which a collapse may bring back
+        calibrate(model, learned)
         watch = CollapseWatch(model, held_out, self.probe, self.drop, share_of_commonest(learned))
 
         def prepare(net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:

@@ -37,7 +37,7 @@ class PatchWhitening(nn.Module):
         the largest eigenvalues come first; the second half of the channels is minus the first.
         """
         # on the CPU in float64, so that every device gets the same weights
-        values, vectors = torch.linalg.eigh(second_moment(x, self.weight.shape[-1]).cpu())
+        values, vectors = torch.linalg.eigh(second_moment(x.cpu(), self.weight.shape[-1]))
         scaled = (vectors / (values.clamp_min(0) + RIDGE).sqrt()).flip(1).T
         signed = torch.cat([scaled, -scaled]).view(self.weight.shape)
         self.weight.copy_(signed.to(self.weight))

@@ -50,11 +50,11 @@ class AttackCost(Measure):
     def _operations(self, model: nn.Module, attacked: Examples) -> Tensor:
         """The operations for each example, (N,) float64."""
         (batch,) = attacked.clean.head(1).batches(1)
-        forward, backward = (
-            count(model, batch.x) for count in (forward_operations, backward_operations)
-        )
         judged = attacked.judged
-        total = forward * judged.forwards.double() + backward * judged.backwards.double()
+        total = forward_operations(model, batch.x) * judged.forwards.double()
+        # only if there are any: a net may have no gradient
+        if judged.backwards.any():
+            total += backward_operations(model, batch.x) * judged.backwards.double()
         if attacked.has(GENERATOR_OPERATIONS):
             total += attacked.tensors[GENERATOR_OPERATIONS].double()
         return total

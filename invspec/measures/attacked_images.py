@@ -22,8 +22,7 @@ class AttackedImages(CountedMeasure):
 
     A row for each quantity: for clean and attacked, the mean confidence of the examples shown; for
     change, the mean linf size of the perturbation. They are the first examples, so for rates use
-    other measures. Tensors: images (R, 3, C, H, W), captions and
-    frames (R, 3).
+    other measures. Tensors: images (R, 3, C, H, W), captions and frames (R, 3).
 
     Raises: InvspecError where no example is classified correctly.
     """

@@ -36,10 +36,10 @@ class ClassEffect(SuccessMeasure):
                           how easy it is to reach than the image that was drawn
 
     Success is defined as in success_rate. The interval is from a Bayesian bootstrap over sources
-    and targets; a class with a single target contributes no chance of targets. Spreads over classes
-    are biased upwards where sources or targets are few, because their means vary by chance, too:
-    those over source classes more than those over target classes, since every source is paired with
-    each target. The replicates share that bias. The variance over target images is the covariance
+    and targets; it leaves out the chance of a class's single target. Spreads over classes are
+    biased upwards where sources or targets are few, because their means vary by chance, too: those
+    over source classes more than those over target classes, since every source is paired with each
+    target. The replicates share that bias. The variance over target images is the covariance
     of their rates from two halves of the sources, to which the chance of sources adds nothing;
     where it is negative, the spread is 0. So image_difference errs towards the class.
 
@@ -69,13 +69,13 @@ class ClassEffect(SuccessMeasure):
         rows = eligible(attacked, self.eligible)
         success = self.successes(model, attacked)[rows].double()
         pairs = attacked.pairs.take(rows)
-        effect = Spreads(pairs, class_count(model, attacked))
-        if "image" in self.effect and not effect.has_several_targets:
+        spreads = Spreads(pairs, class_count(model, attacked))
+        if "image" in self.effect and not spreads.has_several_targets:
             raise InvspecError(
                 "every class has one target, so targets of a class cannot be compared",
                 hint="set targets.per_class to 2 or more",
             )
-        value = effect.of(self.effect, success)
+        value = spreads.of(self.effect, success)
         if np.isnan(value):
             raise InvspecError(
                 "no class has two targets that both halves of the sources are paired with",
@@ -83,10 +83,10 @@ class ClassEffect(SuccessMeasure):
             )
         rng = np.random.default_rng(0)
         replicates = [
-            effect.of(self.effect, success, *effect.drawn(rng)) for _ in range(REPLICATES)
+            spreads.of(self.effect, success, *spreads.drawn(rng)) for _ in range(REPLICATES)
         ]
         low, high = np.nanquantile(replicates, [0.025, 0.975]).tolist()
-        return Scored([estimated(value, low, high, len(effect.sources))])
+        return Scored([estimated(value, low, high, len(spreads.sources))])
 
 
 class Spreads:

@@ -31,7 +31,7 @@ from invspec.training.modes import seeded
 
 
 class CodeDependence(NuisanceClassifierMeasure):
-    """A lower bound on I(z_s; z_n), which the likelihood of Definition 7 shall bring to 0.
+    """A lower bound on I(z_s; z_n), which the likelihood of Definition 7 aims to bring to 0.
 
     A critic scores how well a z_s and a z_n belong together. It is fitted to the clean images of
     the first of two attacks, usually both identity, to find the nuisance of each z_s among the
@@ -100,14 +100,13 @@ class CodeDependence(NuisanceClassifierMeasure):
         if held_out is None:
             fit(critic, train_codes, rng, Journal(), self.training(), loss=info_nce)
         else:
-            journal = BestEpoch(
-                critic, held_out, lambda net, on: -self._bits(net, on).mean().item()
-            )
+            journal = BestEpoch(critic, held_out, self._loss)
             fit(critic, train_codes, rng, journal, self.training(), loss=info_nce)
             critic.load_state_dict(journal.weights)
         return critic.eval().requires_grad_(False)
 
     def _loss(self, critic: nn.Module, codes: Split) -> float:
+        """Minus the bound, in bits."""
         return -self._bits(critic, codes).mean().item()
 
     @torch.no_grad()

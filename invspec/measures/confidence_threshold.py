@@ -110,7 +110,8 @@ class RobustError(ThresholdedRate):
     class; here any wrong attempt comes before all right ones, and the confidence then decides.
 
     Raises: InvspecError where no validation image is classified correctly, where no image is
-    left to judge, where the first of several attacks moved images, and for attacks on pairs.
+    left to judge, where the first of several attacks moved images or their clean images were
+    transformed in different ways, and for attacks on pairs.
     """
 
     rate: ClassVar[Rate] = staticmethod(thresholds.robust_error)
@@ -131,9 +132,9 @@ class FalsePositiveRate(ThresholdedRate):
 class FalseRejectionRate(ThresholdedRate):
     """Share of images that are rejected under attack, among those that stay classified correctly.
 
-    #[adv rejected] / #[right, adv right]: no robust error counts these images, although nothing is
-    gained by rejecting them where the perturbation cannot be seen. The images, the attempts and tau
-    are those of robust_error.
+    #[right, adv right, adv rejected] / #[right, adv right]: no robust error counts these images,
+    although nothing is gained by rejecting them where the perturbation cannot be seen. The images,
+    the attempts and tau are those of robust_error.
     """
 
     rate: ClassVar[Rate] = staticmethod(thresholds.false_rejection)

@@ -21,7 +21,7 @@ class LayerMetamerPictures(Measure):
 
     The number below an image is the oracle's probability of the class that it sees in the image at
     the top: it falls where metamers are no longer recognisable. Images are the first ones that the
-    oracle labels correctly, each of another example.
+    oracle labels correctly; with targets there is one for each pair.
 
     A row for each `layer`, and `clean` for the images themselves: the mean of these probabilities,
     with a bootstrap interval. It describes the images shown: for all of them use semantic_share.

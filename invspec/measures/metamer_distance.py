@@ -38,7 +38,7 @@ class MetamerDistance(EndDistanceMeasure):
 
     A row for each quantity: to_source and to_target, means over pairs, and closer_to_target, the
     share of pairs whose final image is closer to the target. Intervals are from a bootstrap over
-    sources.
+    sources, and over shared targets.
 
     Raises: InvspecError where no pair is eligible.
     """
@@ -78,7 +78,8 @@ class MetamerPathDistance(EndDistanceMeasure):
     """The distances of the images along the path to a metamer from both of its sources.
 
     A row for each vertex of the path, t from 0 (the source) to 1 (the metamer), and each quantity,
-    to_source and to_target: the mean over pairs. Intervals are from a bootstrap over sources.
+    to_source and to_target: the mean over pairs. Intervals are from a bootstrap over sources, and
+    over shared targets.
 
     Raises: InvspecError where the attack kept no path, and where no pair is eligible.
     """

@@ -66,7 +66,7 @@ class MetamerLabel(OracleMeasure):
         readable           among all pairs: the oracle labels source and target correctly
         oracle_accuracy    among all pairs: the oracle labels the source correctly
 
-    Intervals are from a bootstrap over sources, which n counts.
+    Intervals are from a bootstrap over sources, which n counts, and over shared targets.
 
     Raises: InvspecError where among is readable and no pair is.
     """
@@ -119,7 +119,7 @@ class MetamerPathLabel(OracleMeasure):
         logits_so_far   the oracle has seen the class of the source at every vertex up to t; at
                         t = 1, along the whole path
 
-    Intervals are from a bootstrap over sources, which n counts.
+    Intervals are from a bootstrap over sources, which n counts, and over shared targets.
 
     Raises: InvspecError where the attack kept no path, and where among is readable and no pair is.
     """

@@ -29,7 +29,8 @@ class Preimage(Measure):
 
     If the attack stored exact images, they are compared in float64, by a copy of the net; otherwise
     x_adv is compared in float32, where rounding may separate logits that should be equal. Intervals
-    are Wilson's or, for pairs, from a bootstrap over sources, which n then counts.
+    are Wilson's or, for pairs, from a bootstrap over sources, which n then counts, and over shared
+    targets.
 
     Raises: InvspecError where a layer is not a module of the net, does not run or gives no tensors.
     """

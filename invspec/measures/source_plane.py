@@ -126,10 +126,12 @@ def _same_pairs(attacked: Examples, walked: Examples) -> JudgedPairs:
         and isinstance(far, JudgedPairs)
         and torch.equal(near.source, far.source)
         and torch.equal(near.target, far.target)
+        and attacked.is_transformed_as(walked)
     ):
         return far
     raise InvspecError(
-        "the two attacks ran on different examples", hint="give both the same sample with targets"
+        "the two attacks ran on different examples",
+        hint="give both the same sample with targets, and equal `before`",
     )
 
 

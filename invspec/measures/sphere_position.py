@@ -26,7 +26,7 @@ class SpherePosition(Measure):
         beyond      share further out than both spheres, where no data are
 
     x is on the sphere whose radius is closer to its length. Lengths are those of exact images if
-    the attack stored them. Intervals are from a bootstrap over sources.
+    the attack stored them. Intervals are from a bootstrap over sources, and over shared targets.
     """
 
     wants_model: ClassVar[bool] = False
@@ -34,7 +34,9 @@ class SpherePosition(Measure):
     inner: Number = Field(default=1.0, gt=0, description="radius of the inner sphere")
     outer: Number = Field(default=10.0, gt=0, description="radius of the outer sphere")
     tolerance: Number = Field(
-        default=1e-3, ge=0, description="difference from a radius, as a share of it, that counts 0"
+        default=1e-3,
+        ge=0,
+        description="difference from a radius, as a share of it, that is allowed",
     )
 
     @model_validator(mode="after")

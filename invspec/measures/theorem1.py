@@ -72,10 +72,11 @@ class Theorem1(Measure):
 
     def score(self, model: nn.Module, *examples: Examples) -> Scored:
         shifted, swapped = examples
-        if not torch.equal(shifted.judged.index, swapped.judged.index):
+        same = torch.equal(shifted.judged.index, swapped.judged.index)
+        if not (same and shifted.is_transformed_as(swapped)):
             raise InvspecError(
                 "expected both attacks on the same examples, found different ones",
-                hint="give both the same sample",
+                hint="give both the same sample, and equal `before`",
             )
         if not _is_shift(shifted) and _is_shift(swapped):
             raise InvspecError(

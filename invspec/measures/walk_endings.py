@@ -16,7 +16,7 @@ from invspec.search.target_walk import has_arrived
 
 
 class WalkEndings(PairMeasure):
-    """Shares of walks that ended in each way, which say whether a success rate is a budget's.
+    """Shares of walks that ended in each way: whether more steps might raise a success rate.
 
     A row for each quantity:
 

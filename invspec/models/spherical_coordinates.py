@@ -51,7 +51,7 @@ class SphericalCoordinates(Model):
     sharpness: Number = Field(
         default=5.0,
         gt=0,
-        description="half the difference of the logits at a radius e times larger",
+        description="half the difference of the logits at e times the middle radius",
     )
 
     @model_validator(mode="after")

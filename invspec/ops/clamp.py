@@ -26,7 +26,7 @@ class _Clamp(torch.autograd.Function):
 
 
 def clamped(x: Tensor, bounds: Bounds) -> Tensor:
-    """x clamped to the bounds. At and beyond a bound, a descent moves x inwards alone.
+    """x clamped to the bounds. At and beyond a bound, a descent moves x only inwards.
 
     torch's own clamp has no gradient there, so that what begins at a bound never leaves it.
 

@@ -17,7 +17,7 @@ from invspec.errors import SpecError, counted
 from invspec.plan.coordinates import shown
 from invspec.registry.cards import papers
 from invspec.report import reproduction
-from invspec.report.format import MISSING, duration, interval, measured, short
+from invspec.report.format import MISSING, duration, measured, short
 
 # a report, a claim, a cell or a table, as JSON holds it
 Record = Mapping[str, Any]
@@ -78,6 +78,7 @@ def read(path: Path) -> Saved:
     report = Saved(path.name, reproduction.read(path).body)
     try:
         page(report)
+        _line(report)
     except (KeyError, TypeError, AttributeError, ValueError) as problem:
         message = f"not a report that can be shown ({problem!r})"
         raise SpecError(message, where=str(path), hint=reproduction.REWRITE) from None
@@ -197,15 +198,11 @@ def _claim(claim: Record) -> list[str]:
 
 
 def _measured(claim: Record) -> str:
-    """The statistic with its interval; an end without a number is open."""
+    """The statistic with its interval."""
     if claim["value"] is None:
         return MISSING
     name = claim["statistic"].replace("_", " ")
-    ends = [claim["low"], claim["high"]]
-    if None in ends:
-        low, high = (("no bound" if end is None else measured(end)) for end in ends)
-        return f"{name} {measured(claim['value'])} ({low} to {high})"
-    return f"{name} {measured(claim['value'])} ({interval(*ends)})"
+    return f"{name} {_with_interval(claim['value'], claim['low'], claim['high'])}"
 
 
 def _published(table: Record) -> Iterator[str]:
@@ -226,9 +223,15 @@ def _cell(cell: Record, names: Sequence[str]) -> list[str]:
     if cell["ours_value"] is None or cell["difference"] is None:
         return [*labels, MISSING, paper, MISSING, ""]
     ends = (cell["difference_low"], cell["difference_high"])
-    difference = f"{measured(cell['difference'])} ({interval(*ends)})"
+    difference = _with_interval(cell["difference"], *ends)
     agrees = {True: "yes", False: "no", None: ""}[cell["agrees"]]
     return [*labels, measured(cell["ours_value"]), paper, difference, agrees]
+
+
+def _with_interval(value: float, low: float | None, high: float | None) -> str:
+    """A number with its interval; JSON has null for an infinite end."""
+    ends = ("no bound" if end is None else measured(end) for end in (low, high))
+    return f"{measured(value)} ({' to '.join(ends)})"
 
 
 def _verdict(words: str, count: int) -> str:

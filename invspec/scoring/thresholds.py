@@ -61,12 +61,18 @@ def answers(examples: Sequence[Examples]) -> tuple[Answers, list[Answers]]:
 
     A single attack gives both.
 
-    Raises: InvspecError for attacks on pairs, and where the first of several moved images.
+    Raises: InvspecError for attacks on pairs, where the first of several moved images, and where
+        the clean images of some were transformed in another way.
     """
     if any(isinstance(attacked.judged, JudgedPairs) for attacked in examples):
         raise InvspecError(
             "the attacks are on pairs; thresholds are for single images",
             hint="remove sample.targets",
+        )
+    if not all(attacked.is_transformed_as(examples[0]) for attacked in examples):
+        raise InvspecError(
+            "the attacks start from images that were transformed in different ways",
+            hint="give these attacks equal `before`",
         )
     first, *others = (attacked.judged for attacked in examples)
     if others and bool((first.linf > LINF_ROUNDING).any()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def read(path: Path) -> Document:
 class _Reading:
     """Reads one spec. count is the number of files that were extended so far."""
 
-    count: int = field(default=0)
+    count: int = 0
 
     def extended(self, source: Document, chain: tuple[Path, ...]) -> Document:
         """A file over those that it extends. chain leads from the spec to this file."""
@@ -43,9 +43,9 @@ class _Reading:
         own = _own(source)
         below: Document | None = None
         for name, path in _extends(source):
-            problem = _Place(source, name, path)
-            target = _target(name, chain[-1], problem)
-            next_one = self.extended(self._read(target, chain, problem), (*chain, target))
+            place = _Place(source, name, path)
+            target = _target(name, chain[-1], place)
+            next_one = self.extended(self._read(target, chain, place), (*chain, target))
             below = next_one if below is None else merge.merged(below, next_one)
         if below is None:
             return own
@@ -56,13 +56,13 @@ class _Reading:
         values = dict(sorted(merged.values.items(), key=_order))
         return replace(merged, values=values, inherited=frozenset(_inherited(below, own)))
 
-    def _read(self, target: Path, chain: tuple[Path, ...], problem: _Place) -> Document:
-        _refuse_circle(target, chain, problem)
+    def _read(self, target: Path, chain: tuple[Path, ...], place: _Place) -> Document:
+        _refuse_circle(target, chain, place)
         self.count += 1
         if len(chain) > MAX_CHAIN:
-            raise problem.error(f"expected at most {MAX_CHAIN} files in a chain, found more")
+            raise place.error(f"expected at most {MAX_CHAIN} files in a chain, found more")
         if self.count > MAX_FILES:
-            raise problem.error(f"expected at most {MAX_FILES} files in all, found more")
+            raise place.error(f"expected at most {MAX_FILES} files in all, found more")
         source = document.read(target)
         if not isinstance(source.values, dict):
             message = f"expected keys of a spec, found {messages.shown(source.values)}"
@@ -109,7 +109,7 @@ def _extends(source: Document) -> Iterator[tuple[str, Steps]]:
         yield name, path
 
 
-def _target(name: str, source: Path, problem: _Place) -> Path:
+def _target(name: str, source: Path, place: _Place) -> Path:
     """The file of a name: a path from the folder of the file that gives it, or what ships."""
     beside = source.parent / name
     if os.path.lexists(beside):
@@ -125,16 +125,16 @@ def _target(name: str, source: Path, problem: _Place) -> Path:
         hint = f"the one that ships with invspec has the name {near}"
     elif not Path(name).suffix:
         hint = suggest(name, known) or hint
-    raise problem.error("no such file", hint)
+    raise place.error("no such file", hint)
 
 
-def _refuse_circle(target: Path, chain: tuple[Path, ...], problem: _Place) -> None:
+def _refuse_circle(target: Path, chain: tuple[Path, ...], place: _Place) -> None:
     real = [os.path.realpath(path) for path in chain]
     if os.path.realpath(target) not in real:
         return
     start = real.index(os.path.realpath(target))
     names = " extends ".join(path.name for path in (*chain[start:], target))
-    raise problem.error(f"a circle: {names}", f"remove one `{EXTENDS}` of them")
+    raise place.error(f"a circle: {names}", f"remove one `{EXTENDS}` of them")
 
 
 def _order(item: tuple[str, Any]) -> int:

@@ -6,6 +6,7 @@ import copy
 from typing import Any, cast
 
 from invspec.spec.document import Document
+from invspec.spec.labels import PARTS
 from invspec.spec.reader import Steps
 
 Keys = dict[str, Any]
@@ -15,7 +16,8 @@ def merged(below: Document, above: Document) -> Document:
     """Both documents as one, called by the name of the one above.
 
     Mappings merge key by key; all else is replaced. A method that says another `use` replaces the
-    one below, whose fields are not its own. Every value keeps the place where it was written.
+    one below, whose fields are not its own; the `use` of an entry without one is its label. Every
+    value keeps the place where it was written.
     """
     replaced = set[Steps]()
     values = _laid(below.values, above.values, (), replaced)
@@ -28,7 +30,7 @@ def _is_in(path: Steps, roots: set[Steps]) -> bool:
 
 
 def _laid(below: Any, above: Any, path: Steps, replaced: set[Steps]) -> Any:
-    if not isinstance(below, dict) or not isinstance(above, dict) or _differs(below, above):
+    if not isinstance(below, dict) or not isinstance(above, dict) or _differs(below, above, path):
         replaced.add(path)
         return copy.deepcopy(above)
     under, over = cast(Keys, below), cast(Keys, above)
@@ -42,9 +44,11 @@ def _laid(below: Any, above: Any, path: Steps, replaced: set[Steps]) -> Any:
     return copy.deepcopy({**rest, **both} if is_scale else {**under, **both})
 
 
-def _differs(below: Keys, above: Keys) -> bool:
+def _differs(below: Keys, above: Keys, path: Steps) -> bool:
     """Whether two entries name different methods."""
-    return "use" in below and "use" in above and below["use"] != above["use"]
+    is_entry = len(path) == 2 and path[0] in (*PARTS, "checks")
+    use = below.get("use", path[-1] if is_entry else None)
+    return use is not None and "use" in above and use != above["use"]
 
 
 def size(values: Any) -> int:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
 from invspec.data import Batch
+from invspec.errors import InvspecError
 from invspec.kinds import Degrees, Number
 from invspec.ops.draws import Stream
 from invspec.ops.geometry import Fill, Interpolation, rotate
@@ -107,7 +108,15 @@ def shifted(x: Tensor, max_shift: int, rng: Stream, fill: Fill = "zero") -> Tens
     """Shift each image of x (B, C, H, W) by up to max_shift pixels each way.
 
     Pixels that come in are 0, or those of the image reflected at its edge, which is not repeated.
+
+    Raises: InvspecError if a side is too short to reflect so many pixels.
     """
+    if fill == "reflect" and min(x.shape[2:]) <= max_shift:
+        raise InvspecError(
+            f"shifts by up to {max_shift} pixels with fill reflect need larger images, found "
+            f"{x.shape[2]}x{x.shape[3]} pixels",
+            hint="lower crop, or set fill: zero",
+        )
     mode = "constant" if fill == "zero" else "reflect"
     (size, _, height, width), padded = x.shape, F.pad(x, [max_shift] * 4, mode=mode)
     down, across = rng.integers(2 * max_shift + 1, (2, size, 1)).to(x.device)

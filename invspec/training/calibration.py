@@ -23,11 +23,11 @@ def calibrate(model: nn.Module, data: Split) -> None:
     if not layers:
         return
 
-    def first(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def by_inputs(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, Calibrated)
         layer.calibrate(inputs[0])
 
-    hooks = [layer.register_forward_pre_hook(first) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(by_inputs) for layer in layers]
     training = model.training
     try:
         (batch,) = data.head(IMAGES).batches(IMAGES)

@@ -74,7 +74,7 @@ def halves(index: Tensor) -> Tensor:
     """0 or 1 for each number (B,), int64: mixed bits, so that the order of the files says nothing.
 
     >>> halves(torch.arange(12)).tolist()
-    [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+    [0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 1]
     """
     # a round of splitmix32, in 64 bits; int64 must not overflow, which differs between devices
     mixed = (index + 0x9E3779B9) % 2**32

@@ -9,9 +9,13 @@ import torch
 from pair_examples import Sigmoid
 from torch import Tensor
 
+from invspec.attacks.composed import Composed
 from invspec.attacks.generated import Generated
+from invspec.attacks.identity import Identity
 from invspec.attacks.nspgd import NSPGD
+from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch, Perturbed
+from invspec.kinds import Attack
 from invspec.ops.draws import Stream
 from invspec.registry.methods import make
 
@@ -113,3 +117,19 @@ def test_a_batch_without_generated_images_is_a_broken_promise() -> None:
     bare = Batch(batch.x, batch.y, batch.index, x_target=batch.x_target, y_target=batch.y_target)
     with pytest.raises(AssertionError, match="generated images, found none"):
         Generated().perturb(MODEL, bare, Stream("task"))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        Composed(first=Identity(), then=Generated()),
+        Composed(first=Generated(), then=Identity()),
+        UnionMax(attacks=(Identity(), Generated())),
+    ],
+    ids=["then", "first", "union"],
+)
+def test_an_attack_that_contains_one_wants_its_generator(around: Attack) -> None:
+    assert around.wants_generator
+    assert attacked(around, (1.0, 1.0)).x_adv.shape == (1, 1, 1, 2)
+    assert not Composed(first=Identity(), then=NSPGD()).wants_generator
+    assert not UnionMax(attacks=(Identity(), NSPGD())).wants_generator

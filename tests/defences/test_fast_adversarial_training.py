@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
 from recipes import Recording, Resumed, convolutional, grey, points, trained, weights
+from torch import nn
 
 from invspec.attacks.pgd import PGD
 from invspec.data import Journal
@@ -14,8 +16,10 @@ from invspec.defences import fast_adversarial_training as module
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.defences.fast_adversarial_training import FastAdversarialTraining
 from invspec.errors import InvspecError
+from invspec.layers.whitening import PatchWhitening
 from invspec.ops.draws import Stream
 from invspec.training import collapse
+from invspec.training.calibration import calibrate
 
 PLAIN: dict[str, Any] = {"flip": False, "crop": 0}
 
@@ -94,6 +98,21 @@ def test_a_collapse_within_the_first_epoch_brings_the_initial_weights_back(
     assert curves["undone"] == [1, 0]
     assert used == [defence.attack, defence.fallback]
     torch.testing.assert_close(journal.states[0]["model"], initial, rtol=0, atol=0)
+
+
+def test_initial_weights_that_come_back_are_those_of_the_whitening_by_the_training_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(PatchWhitening(1, 2), nn.Flatten(), nn.Linear(8 * 49, 3))
+    calibrated = copy.deepcopy(net)
+    calibrate(calibrated, grey().head(44))
+    journal = Recording()
+    collapsing(monkeypatch, [0.0])
+    FastAdversarialTraining(epochs=1, **PLAIN).train(net, grey(), Stream("key"), journal)
+    torch.testing.assert_close(
+        journal.states[0]["model"], dict(calibrated.state_dict()), rtol=0, atol=0
+    )
 
 
 def test_the_commonest_label_is_what_a_constant_net_gets() -> None:

@@ -45,3 +45,17 @@ def test_the_passes_of_a_generator_cost_operations() -> None:
 def test_padding_is_no_cost() -> None:
     model, one = attacked()
     assert shown(AttackCost().score(Padded(model), one)) == shown(AttackCost().score(model, one))
+
+
+class Constant(nn.Module):
+    """Logits without a gradient."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(x), 3)
+
+
+def test_an_attack_without_gradients_has_a_cost_on_a_net_without_gradients() -> None:
+    _, one = attacked()
+    forwards_alone = replace(one.judged, backwards=torch.zeros(24, dtype=torch.int64))
+    (row,) = shown(AttackCost().score(Constant(), replace(one, judged=forwards_alone)))
+    assert row.value == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -239,3 +240,14 @@ def test_the_defaults_are_the_published_protocol() -> None:
     assert made == make("measure", "confidence_threshold", {})
     with pytest.raises(ValidationError):
         RobustError(threshold=1.5)
+
+
+def test_attacks_on_images_that_were_transformed_otherwise_are_refused() -> None:
+    turned, alike = (
+        replace(one, settings={"before": {"class": "attack:FixedRotation"}})
+        for one in (ATTACK, IDENTITY)
+    )
+    with pytest.raises(InvspecError, match="transformed in different ways") as problem:
+        score(IDENTITY, turned)
+    assert "equal `before`" in problem.value.hint
+    assert value(alike, turned) == value(IDENTITY, ATTACK)

@@ -71,3 +71,6 @@ def test_both_attacks_ran_on_the_same_pairs() -> None:
     other = replace(walked, judged=replace(walked.pairs, target=walked.pairs.target.flip(0)))
     with pytest.raises(InvspecError, match="different examples"):
         SourcePlane().score(MODEL, attacked(0.5, 0.0), other)
+    turned = replace(walked, settings={"before": {"class": "attack:FixedRotation"}})
+    with pytest.raises(InvspecError, match="different examples"):
+        SourcePlane().score(MODEL, attacked(0.5, 0.0), turned)

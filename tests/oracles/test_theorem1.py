@@ -216,6 +216,10 @@ def test_both_changes_are_of_the_same_examples() -> None:
     whole, few = points(0.7), points(0.7).head(9)
     with pytest.raises(InvspecError, match="expected both attacks on the same examples"):
         Theorem1().score(net, judged(net, whole, whole.pixels), judged(net, few, few.pixels))
+    one = judged(net, whole, whole.pixels)
+    turned = replace(one, settings={"before": {"class": "attack:PairSwap"}})
+    with pytest.raises(InvspecError, match="expected both attacks on the same examples"):
+        Theorem1().score(net, one, turned)
 
 
 @pytest.mark.parametrize("d", [1, 16, 400])

@@ -106,6 +106,17 @@ def test_an_infinite_end_of_an_interval_has_no_bound(body) -> None:
     assert "value 0.500 (0.250 to no bound)" in papers.page(papers.Saved("a.json", body))
 
 
+def test_an_infinite_end_of_a_difference_has_no_bound(body, tmp_path: Path) -> None:
+    cell = {"at": {"model": "mlp"}, "ours_value": 0.5, "published": 0.25, "source": "Table 1"}
+    open_ended = {"difference": 0.25, "difference_low": None, "difference_high": None}
+    cells = [{**cell, **open_ended, "agrees": True}]
+    body["published"] = [{"title": "T", "agree": 1, "disagree": 0, "missing": 0, "cells": cells}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(body))
+    (row,) = (row for row in rows(papers.page(papers.read(path))) if row[0] == "mlp")
+    assert row[3] == "0.250 (no bound to no bound)"
+
+
 def test_reports_of_one_paper_share_a_page_and_the_index_counts_their_verdicts(body) -> None:
     known = {**body, "paper": "kamath2020", "scale": "laptop"}
     saved = [papers.Saved("a.json", known), papers.Saved("b.json", {**known, "scale": None})]

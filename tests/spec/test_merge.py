@@ -46,6 +46,17 @@ def test_another_method_replaces_an_entry_with_its_fields() -> None:
     assert not [path for path in other.places if "epochs" in path]
 
 
+def test_the_method_of_an_entry_without_use_is_its_label() -> None:
+    below = "attacks: {pgd: {eps: 0.1, steps: 9}}\nchecks: {alive: {threshold: 1}}"
+    other = lay(below, "attacks: {pgd: {use: fgsm}}\nchecks: {alive: {use: silent}}")
+    assert other.values == {
+        "attacks": {"pgd": {"use": "fgsm"}},
+        "checks": {"alive": {"use": "silent"}},
+    }
+    same = lay(below, "attacks: {pgd: {use: pgd, eps: 0.2}}")
+    assert same.values["attacks"] == {"pgd": {"use": "pgd", "eps": 0.2, "steps": 9}}
+
+
 def test_every_value_keeps_the_place_where_it_was_written() -> None:
     both = lay("a: {b: 1,\n c: 2}\nd: [1,\n 2]\n", "\na: {c: 3}\nd:\n- 7")
     assert both.place(("a", "b")) == "below.yaml:1"

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from invspec.data import Batch
+from invspec.errors import InvspecError
 from invspec.ops.draws import Stream
 from invspec.training.fast import FastRecipe, alternated, halves
 
@@ -86,3 +87,14 @@ def test_smoothed_labels_share_their_weight_among_all_classes(smoothing: float) 
     log_probs = torch.tensor([2.0, 0.0, 0.0, 0.0]).log_softmax(0)
     expected = -((1 - smoothing) * log_probs[0] + smoothing * log_probs.mean())
     assert loss.value.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("crop", "side"), [(2, 2), (3, 1)])
+def test_images_too_small_to_reflect_their_edge_are_refused(crop: int, side: int) -> None:
+    batch = Batch(torch.rand(3, 1, side, 8), torch.zeros(3, dtype=torch.int64), torch.arange(3))
+    recipe = FastRecipe(crop=crop)
+    with pytest.raises(InvspecError, match=f"larger images, found {side}x8 pixels") as problem:
+        recipe.varied(batch, 0.3, Stream("key"))
+    assert "lower crop" in problem.value.hint
+    zeros = recipe.model_copy(update={"fill": "zero"})
+    assert zeros.varied(batch, 0.3, Stream("key")).x.shape == batch.x.shape
