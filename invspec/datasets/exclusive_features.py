@@ -44,7 +44,7 @@ class ExclusiveFeatures(Generated):
     deviation: Number | None = Field(
         default=None,
         gt=0,
-        description="standard deviation of coordinate 0 about its mean; default: none, it is Y or -Y",
+        description="standard deviation of coordinate 0 about Y or -Y; default: exactly Y or -Y",
     )
     d: int = Field(default=100, ge=1, description="number of weak features")
     train: TrainCount = 10_000

@@ -55,7 +55,7 @@ def test_the_strong_feature_of_the_other_class_can_disagree_with_it_by_hand() ->
 
 
 def test_chances_count_the_mean_of_the_weak_features() -> None:
-    # one weak feature at 1 and one at -1, their own mean alpha / sqrt(2) = 1: odds of -(x + 1)^2 * 2
+    # weak features at 1 and -1, whose own mean is alpha / sqrt(2) = 1: log-odds -2 (x + 1)^2
     # + (x - 1)^2 / 2, which is -8 at 1 and 2 at -1
     chances = StrongSwap(alpha=math.sqrt(2), p=1).chances(
         torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([1])
