@@ -20,12 +20,16 @@ class ExclusiveFeatures(Generated):
 
     One strong feature, coordinate 0, is Y with probability p and -Y otherwise. d weak ones are
     Gaussians of mean Y alpha / sqrt(d) and deviation 1; together they tell Y with probability
-    Phi(alpha). Data sets that differ only in p or alpha have the same labels and noise.
+    Phi(alpha). Data sets that differ only in p, alpha or deviation have the same labels and noise.
 
     An linf perturbation of 2 alpha / sqrt(d), which moves all weak features to the other class, and
     an l1 perturbation of 2, which negates the strong one, leave classifiers no way out: points of
     one class after the first are distributed as those of the other after the second. So the
     accuracies of every classifier under the two sum to 1.
+
+    If deviation is given, the strong feature is a Gaussian about Y or -Y, so that its value does
+    not tell it from a weak one. Then, nearly the same holds of the linf perturbation and a swap of
+    the strong feature with one of many weak ones (attack `strong_swap`).
     """
 
     p: float = Field(
@@ -36,6 +40,11 @@ class ExclusiveFeatures(Generated):
     )
     alpha: Number = Field(
         default=2.0, ge=0, description="mean of the weak features, in units of 1 / sqrt(d)"
+    )
+    deviation: Number | None = Field(
+        default=None,
+        gt=0,
+        description="standard deviation of coordinate 0 about Y or -Y; default: exactly Y or -Y",
     )
     d: int = Field(default=100, ge=1, description="number of weak features")
     train: TrainCount = 10_000
@@ -58,6 +67,9 @@ class ExclusiveFeatures(Generated):
     def load(self, split: SplitName) -> TensorSplit:
         n, rng = self.count(split), Stream(f"exclusive_features/{self.seed}/{split}")
         y, agrees = rng.integers(2, (n,)), rng.uniform((n,)) < self.p
-        x = rng.normal((n, self.d + 1)) + signed(y)[:, None] * self.alpha / math.sqrt(self.d)
+        noise = rng.normal((n, self.d + 1))
+        x = noise + signed(y)[:, None] * self.alpha / math.sqrt(self.d)
         x[:, 0] = torch.where(agrees, signed(y), -signed(y))
+        if self.deviation is not None:
+            x[:, 0] += self.deviation * noise[:, 0]
         return TensorSplit(x.view(n, *self.shape), y, bounds=self.bounds)

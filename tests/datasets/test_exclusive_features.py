@@ -40,6 +40,23 @@ def test_features_have_the_means_and_the_agreement_of_the_distribution() -> None
     assert (weak.sum(1) > 0).float().mean().item() == pytest.approx(0.97725, abs=0.003)
 
 
+def test_a_deviation_makes_a_gaussian_of_the_strong_feature_and_changes_no_other_number() -> None:
+    batch = points()
+    (spread,) = DATA.model_copy(update={"deviation": 0.5}).load("test").batches(40_000)
+    x, y = spread.x.flatten(1), signed(spread.y)
+    assert torch.equal(spread.y, batch.y)
+    assert torch.equal(x[:, 1:], batch.x.flatten(1)[:, 1:])
+    noise = x[:, 0] - batch.x.flatten(1)[:, 0]
+    # 4 standard errors
+    assert noise.mean().item() == pytest.approx(0, abs=4 * 0.5 / 200)
+    assert noise.std().item() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(80_000))
+    assert (noise * y * x[:, 1]).mean().item() == pytest.approx(0, abs=0.011)
+
+
+def test_no_deviation_is_none_which_keys_leave_out() -> None:
+    assert DATA.identity["fields"]["deviation"] is None
+
+
 def test_the_shift_is_an_linf_perturbation_and_the_flip_an_l1_perturbation() -> None:
     batch = points()
     x = batch.x.flatten(1)
