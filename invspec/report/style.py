@@ -31,7 +31,7 @@ PALETTE = (
     ("#666666", "#aaaaaa"),
 )
 
-# For each class its line colour (from the palette) and its area colour. The area colours also
+# For each of ten classes its line colour and its area colour. Areas of neighbouring classes also
 # differ in lightness, so that they can be told apart without colour vision.
 CLASSES = (
     (PALETTE[0], ("#9cc2e4", "#173d5b")),
@@ -39,6 +39,11 @@ CLASSES = (
     (PALETTE[1], ("#86c5ad", "#0f4336")),
     (PALETTE[3], ("#f6dcea", "#835571")),
     (PALETTE[6], ("#c2c2c7", "#3a3c42")),
+    (("#2b87b8", "#8fd0f2"), ("#d8f1fc", "#2c6a88")),
+    (("#8a5a00", "#f2bd4c"), ("#dcae55", "#4b370c")),
+    (("#6a4fb0", "#bfaaf2"), ("#e4daf7", "#66529a")),
+    (("#8c2452", "#dd7ba6"), ("#d69bb8", "#4f1a34")),
+    (("#857b00", "#d3c94a"), ("#f5f0ac", "#6d671c")),
 )
 
 # Stops of the heat map scale, from low to high. No stop equals one of SWEEP: a page replaces
