@@ -28,12 +28,12 @@ class Placed(Memory):
         return self.cpu.load(task) if exempt(task) else super().load(task)
 
 
-def smoke_differences(path: Path, scale: str | None) -> list[str]:
+def smoke_differences(path: Path) -> list[str]:
     """The tasks of a smoke run whose artifacts differ, with the names of what differs."""
     # a smoke run reads no data
     os.environ["INVSPEC_DATA"] = "/nothing"
     cpu = Memory(batch_size=64)
     device = Placed(cpu)
-    tasks = planner.plan(overlay.load(path, scale).smoke()).tasks
+    tasks = planner.plan(overlay.load(path).smoke()).tasks
     different = {task: differences(cpu.load(task), device.load(task)) for task in tasks}
     return [f"{task}: {names}" for task, names in different.items() if names]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pretend_process import Child
 from pretend_specs import smoke_differences
-from smoke_specs import LARGE, QUICK, SPECS
+from smoke_specs import QUICK, SPECS
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ from smoke_specs import LARGE, QUICK, SPECS
     ids=lambda path: path.stem,
 )
 def test_a_smoke_run_gives_the_same_bytes_as_on_the_cpu(on_device: Child, path: Path) -> None:
-    assert on_device(smoke_differences, path, "laptop" if path.stem in LARGE else None) == []
+    assert on_device(smoke_differences, path) == []

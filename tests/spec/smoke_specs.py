@@ -7,5 +7,3 @@ from invspec.registry.cards import shipped
 SPECS = sorted(shipped("specs").glob("*.yaml"))
 # specs whose smoke run takes less than twenty seconds
 QUICK = {"quickstart"}
-# specs whose nets take minutes even for eight images
-LARGE: set[str] = set()

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 import torch
 import yaml
-from smoke_specs import LARGE, SPECS
+from smoke_specs import SPECS
 from workbench import call
 
 from invspec.cli import session
@@ -147,37 +147,45 @@ def test_smoke_run_shares_no_task_with_the_full_run(path: Path) -> None:
     assert not set(keys(full)) & set(keys(small))
 
 
-def options(path: Path, store: Path) -> tuple[str | Path, ...]:
-    """The command-line options of a smoke run; nets that are too large are those of the laptop."""
-    scale = ("--scale", "laptop") if path.stem in LARGE else ()
-    return (path, "--smoke", "--store", store, *scale)
+def options(path: Path, scale: str | None, store: Path) -> tuple[str | Path, ...]:
+    """The command-line options of a smoke run."""
+    return (path, "--smoke", "--store", store, *(("--scale", scale) if scale else ()))
 
 
-def smoke_plan(path: Path) -> Plan:
-    return planner.plan(overlay.load(path, "laptop" if path.stem in LARGE else None).smoke())
-
-
-def assert_all_cells_are_reported(path: Path, text: str) -> None:
+def assert_all_cells_are_reported(planned: Plan, text: str) -> None:
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert len(rows) >= len(smoke_plan(path).cells)
+    assert len(rows) >= len(planned.cells)
     assert all(row["value"] for row in rows)
 
 
-@every_spec
+@pytest.mark.parametrize(
+    ("path", "scale"),
+    [
+        *((path, None) for path in SPECS),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SCALES),
+    ],
+    ids=[*(path.stem for path in SPECS), *(f"{path.stem}-{scale}" for path, scale in SCALES)],
+)
 def test_smoke_tasks_run_and_are_reported(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    scale: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # a smoke run reads no data
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
+    planned = planner.plan(overlay.load(path, scale).smoke())
     store = Store(tmp_path / "store")
     store.prepare()
     runtime = StoreRuntime(store, torch.device("cpu"), 8, lambda *report: None)
-    for task in smoke_plan(path).tasks:
+    for task in planned.tasks:
         assert perform(task, runtime)[0] == "done", task
-    assert call("report", *options(path, store.root), "--format", "html") == 0
+    chosen = options(path, scale, store.root)
+    assert call("report", *chosen, "--format", "html") == 0
     capsys.readouterr()
-    assert call("report", *options(path, store.root), "--format", "csv") == 0
-    assert_all_cells_are_reported(path, capsys.readouterr().out)
+    assert call("report", *chosen, "--format", "csv") == 0
+    assert_all_cells_are_reported(planned, capsys.readouterr().out)
 
 
 @pytest.mark.slow
@@ -186,10 +194,11 @@ def test_spec_runs_with_smoke(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
-    store = tmp_path / "store"
-    assert call("run", *options(path, store), "--workers", 1) == 0
+    planned = planner.plan(overlay.load(path).smoke())
+    chosen = options(path, None, tmp_path / "store")
+    assert call("run", *chosen, "--workers", 1) == 0
     message = capsys.readouterr()
     computed = sum(int(count) for count in re.findall(r"(\d+) computed", message.err))
-    assert computed == len(smoke_plan(path).tasks)
-    assert call("report", *options(path, store), "--format", "csv") == 0
-    assert_all_cells_are_reported(path, capsys.readouterr().out)
+    assert computed == len(planned.tasks)
+    assert call("report", *chosen, "--format", "csv") == 0
+    assert_all_cells_are_reported(planned, capsys.readouterr().out)
