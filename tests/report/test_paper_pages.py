@@ -31,7 +31,8 @@ def plan_of(path: Path) -> Plan:
 
 
 def spec_of(path: Path) -> Path:
-    return shipped("specs") / f"{body(path)['spec']}.yaml"
+    name = body(path)["spec"].removesuffix(f"-{body(path)['scale']}")
+    return shipped("specs") / f"{name}.yaml"
 
 
 def test_the_pages_are_made_of_the_reports(monkeypatch: pytest.MonkeyPatch) -> None:
