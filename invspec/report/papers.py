@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from invspec.analysis.claims import OUTCOMES
 from invspec.errors import SpecError, counted
 from invspec.plan.coordinates import shown
 from invspec.registry.cards import papers
@@ -69,7 +70,10 @@ class Saved:
     def tally(self) -> str:
         """The verdicts on its claims, counted: 3 hold, 1 fails for these nets."""
         counts = Counter(claim["verdict"] for claim in self.body["claims"])
-        words = (f"{count} {_verdict(verdict, count)}" for verdict, count in counts.items())
+        words = (
+            f"{counts[verdict]} {_verdict(verdict, counts[verdict])}"
+            for verdict in sorted(counts, key=_rank)
+        )
         return ", ".join(words) or "none"
 
 
@@ -232,6 +236,12 @@ def _with_interval(value: float, low: float | None, high: float | None) -> str:
     """A number with its interval; JSON has null for an infinite end."""
     ends = ("no bound" if end is None else measured(end) for end in (low, high))
     return f"{measured(value)} ({' to '.join(ends)})"
+
+
+def _rank(verdict: str) -> tuple[int, str]:
+    """The order of verdicts: by outcome, those without a scope first."""
+    ranks = (rank for rank, outcome in enumerate(OUTCOMES) if verdict.startswith(outcome))
+    return next(ranks, len(OUTCOMES)), verdict
 
 
 def _verdict(words: str, count: int) -> str:

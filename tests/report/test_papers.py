@@ -135,7 +135,7 @@ def test_verdicts_are_counted_in_words(body) -> None:
     verdicts = ["holds for these nets", "holds", "holds for these nets", "fails", "not testable"]
     claims = [{**body["claims"][0], "verdict": verdict} for verdict in verdicts]
     saved = papers.Saved("a.json", {**body, "claims": claims})
-    assert saved.tally == "2 hold for these nets, 1 holds, 1 fails, 1 not testable"
+    assert saved.tally == "1 holds, 2 hold for these nets, 1 fails, 1 not testable"
     assert papers.Saved("a.json", {**body, "claims": []}).tally == "none"
 
 
