@@ -47,8 +47,8 @@ class Saved:
 
     @property
     def scale(self) -> str:
-        """Its scale in words."""
-        return str(self.body["scale"] or "as printed")
+        """The name of its scale."""
+        return str(self.body["scale"] or "default")
 
     @property
     def time(self) -> str:
@@ -154,7 +154,7 @@ def _made(report: Saved) -> str:
     lines = [
         f"`{facts['command']}`",
         f"{done:,} of {counted(tasks, 'task')} in {report.time}; "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; {report.scale}",
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; scale {report.scale}",
         "; ".join(
             f"{name} {', '.join(values)}"
             for name, values in {**facts["versions"], **facts["surroundings"]}.items()

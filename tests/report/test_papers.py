@@ -126,7 +126,7 @@ def test_reports_of_one_paper_share_a_page_and_the_index_counts_their_verdicts(b
     assert pages["kamath2020"].count(f"## {body['title']}") == 2
     assert all("Written by `invspec report data/a.json`" in page for page in pages.values())
     _, _, *lines = rows(pages[papers.INDEX])
-    assert [line[2] for line in lines] == ["laptop", "as printed", "as printed"]
+    assert [line[2] for line in lines] == ["laptop", "default", "default"]
     verdicts = [claim["verdict"] for claim in body["claims"]]
     assert {line[3] for line in lines} == {f"1 {verdicts[0]}, 1 {verdicts[1]}"}
 
