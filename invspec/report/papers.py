@@ -151,10 +151,10 @@ def _made(report: Saved) -> str:
     facts = report.body["provenance"]
     done, tasks = facts["done"], facts["tasks"]
     seeds = facts["seeds"]
+    named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     lines = [
         f"`{facts['command']}`",
-        f"{done:,} of {counted(tasks, 'task')} in {report.time}; "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}; scale {report.scale}",
+        f"{done:,} of {counted(tasks, 'task')} in {report.time}; {named}; scale {report.scale}",
         "; ".join(
             f"{name} {', '.join(values)}"
             for name, values in {**facts["versions"], **facts["surroundings"]}.items()
