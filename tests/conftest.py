@@ -11,6 +11,7 @@ from invspec import cpu  # before torch, so that it can prepare MKL
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from invspec.data import Finding
 from invspec.perform.runtime import Artifact
@@ -29,6 +30,18 @@ def pytest_configure() -> None:
     too_slow = [HealthCheck.too_slow]
     settings.register_profile("patient", deadline=None, suppress_health_check=too_slow)
     settings.load_profile("patient")
+
+
+class FilesAndSmokeRuns(LoadFileScheduling):
+    """Gives each file to one process, but smoke runs of specs, which take long, one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if "::test_smoke_tasks_run" in nodeid else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSmokeRuns:
+    return FilesAndSmokeRuns(config, log)
 
 
 Outcomes = Callable[
