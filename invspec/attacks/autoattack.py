@@ -64,8 +64,7 @@ class AutoAttack(Attack):
     eot: Eot = None
 
     def smoke(self) -> Self:
-        few = {"queries": min(self.queries, 10), "targets": min(self.targets, 2)}
-        return super().smoke().model_copy(update=few)
+        return super().smoke().model_copy(update={"targets": min(self.targets, 2)})
 
     @property
     def least_classes(self) -> int:

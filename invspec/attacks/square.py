@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -64,9 +64,6 @@ class Square(Attack):
     rescale: bool = Field(
         default=True, description="shrink squares by the share of queries spent, not their number"
     )
-
-    def smoke(self) -> Self:
-        return super().smoke().model_copy(update={"queries": min(self.queries, 10)})
 
     @property
     def gradient_loss(self) -> None:

@@ -11,7 +11,10 @@ from invspec.kinds.units import annotated_unit
 from invspec.sources import files_in, source_of
 
 # Upper limits of fields in a smoke run, by name.
-_SMOKE = {"epochs": 1, "steps": 2, "restarts": 1, "eot": 2, "passes": 2, "width": 8}
+_SMOKE = {
+    **{"epochs": 1, "steps": 2, "restarts": 1, "queries": 10},
+    **{"eot": 2, "passes": 2, "width": 8},
+}
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 import torch
 import yaml
-from smoke_specs import SPECS
+from smoke_specs import HEAVY, SPECS
 from workbench import call
 
 from invspec.cli import session
@@ -161,8 +161,11 @@ def assert_all_cells_are_reported(planned: Plan, text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "scale"),
     [
-        *((path, None) for path in SPECS),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in SCALES),
+        pytest.param(
+            *(path, scale),
+            marks=pytest.mark.slow if scale or path.stem in HEAVY else (),
+        )
+        for path, scale in (*((path, None) for path in SPECS), *SCALES)
     ],
     ids=[*(path.stem for path in SPECS), *(f"{path.stem}-{scale}" for path, scale in SCALES)],
 )
