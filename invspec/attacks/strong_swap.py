@@ -51,7 +51,7 @@ class StrongSwap(Attack):
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         x = batch.x.flatten(1)
         chances = self.chances(x, batch.y)
-        drawn = rng.named("strong_swap").uniform((len(x), 1))
+        drawn = rng.named("strong_swap").uniform((len(x), 1)).to(chances)
         # the last sum can be less than 1 by rounding
         place = (chances.cumsum(1) <= drawn).sum(1, keepdim=True).clamp_max(chances.shape[1] - 1)
         x_adv = x.scatter(1, place + 1, x[:, :1])

@@ -100,6 +100,9 @@ def test_a_trend_across_published_nets_is_decided_for_these_nets(toy_store):
     better = {"standard": 100, "provable_01": 300, "pgd_trained": 500, "provable_03": 700}
 
     def right(coords):
+        if coords.get("pgd.eps") == 0:
+            # the premise: every net is accurate on clean images
+            return np.ones(1000, dtype=bool)
         share = better[coords["defence"]]
         return np.arange(1000) < (share if coords["measure"] == "robust_accuracy" else 1000 - share)
 
