@@ -25,7 +25,15 @@ Record = Mapping[str, Any]
 INDEX = "README"
 NO_PAPER = "other"
 CLAIM_HEADINGS = ("source", "claim", "expected", "measured", "paper", "verdict")
-INDEX_HEADINGS = ("paper", "spec", "scale", "claims", "tables of the paper", "health", "time")
+INDEX_HEADINGS = (
+    "paper",
+    "spec",
+    "scale",
+    "claims",
+    "tables of the paper",
+    "health",
+    "time of all tasks",
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,8 @@ def _made(report: Saved) -> str:
     named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     lines = [
         f"`{facts['command']}`",
-        f"{done:,} of {counted(tasks, 'task')} in {report.time}; {named}; scale {report.scale}",
+        f"{done:,} of {counted(tasks, 'task')}, which took {report.time} together; "
+        f"{named}; scale {report.scale}",
         "; ".join(
             f"{name} {', '.join(values)}"
             for name, values in {**facts["versions"], **facts["surroundings"]}.items()
