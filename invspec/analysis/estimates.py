@@ -95,9 +95,11 @@ def lift(function: Callable[[Floats], Floats], *parts: Estimate | float) -> Esti
 def _applied(
     function: Callable[[Floats], Floats], size: int, columns: Sequence[Floats | float]
 ) -> Floats:
-    stacked = np.stack([np.broadcast_to(np.asarray(column), (size,)) for column in columns])
+    values = np.empty((len(columns), size))
+    for place, column in enumerate(columns):
+        values[place] = column
     with np.errstate(divide="ignore", invalid="ignore"):
-        return function(stacked)
+        return function(values)
 
 
 def _point(part: Estimate | float) -> float:

@@ -34,7 +34,12 @@ Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's sc
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="a.b=value, set in the spec; repeatable")
 ]
-Smoke = Annotated[bool, typer.Option("--smoke", help="fake data, 8 examples, one epoch, two steps")]
+Smoke = Annotated[
+    bool,
+    typer.Option(
+        "--smoke", help="fake data, 8 examples, one epoch, two steps, two values of a sweep"
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="refuse doubtful settings, too")]
 Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 Registry = Annotated[

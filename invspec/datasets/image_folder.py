@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
@@ -84,6 +84,13 @@ class ImageFolder(Dataset):
     @property
     def classes(self) -> int:
         return self.class_count or len(class_names(self._root("train")))
+
+    @property
+    def stand_in(self) -> tuple[str, dict[str, Any]]:
+        """Generated images of the same classes, at most 64 pixels high and wide."""
+        name, fields = super().stand_in
+        side = min(self.size, 64)
+        return name, {**fields, "shape": (3, side, side)}
 
     @property
     def reads(self) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from invspec.sources import files_in, source_of
 # Upper limits of fields in a smoke run, by name.
 _SMOKE = {
     **{"epochs": 1, "steps": 2, "restarts": 1, "queries": 10},
-    **{"eot": 2, "passes": 2, "width": 8},
+    **{"eot": 2, "passes": 2, "width": 8, "blocks": 1},
 }
 
 
@@ -43,6 +43,13 @@ def _as_json(value: Any, of_method: Callable[[Method], Any]) -> Any:
         return {str(key): _as_json(item, of_method) for key, item in entries.items()}
     # -0.0 equals 0.0, so its text must be the same
     return value + 0.0 if isinstance(value, float) else value
+
+
+def _cheapest(name: str, value: Any) -> Any:
+    """A value of a field in a smoke run."""
+    if isinstance(value, Method):
+        return value.smoke()
+    return min(value, _SMOKE[name]) if name in _SMOKE and isinstance(value, int) else value
 
 
 def _types_in(annotation: Any) -> set[Any]:
@@ -125,17 +132,13 @@ class Method(BaseModel):
         return "" if field is None else annotated_unit(field)
 
     def smoke(self) -> Self:
-        """The cheapest version that runs all of the code: one epoch, two steps, few channels."""
+        """The cheapest version that runs all of the code: one epoch, two steps, a narrow net."""
         changes: dict[str, Any] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, Method):
-                changes[name] = value.smoke()
-            elif isinstance(value, tuple):
+            if isinstance(value, tuple):
                 items = cast(tuple[Any, ...], value)
-                changes[name] = tuple(
-                    item.smoke() if isinstance(item, Method) else item for item in items
-                )
-            elif name in _SMOKE and isinstance(value, int):
-                changes[name] = min(value, _SMOKE[name])
+                changes[name] = tuple(_cheapest(name, item) for item in items)
+            else:
+                changes[name] = _cheapest(name, value)
         return self.model_copy(update=changes)

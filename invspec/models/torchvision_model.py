@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pydantic import Field, field_validator
@@ -40,7 +40,8 @@ class TorchvisionModel(StandardisingModel):
     auxiliary heads, and transform their input as their published weights expect.
 
     The weights are torchvision's initial ones. The defence torchvision_weights loads the published
-    weights, the defence pretrained loads weights from a file.
+    weights, the defence pretrained loads weights from a file. A smoke run builds ResNet-18 in place
+    of every net.
     """
 
     arch: str = Field(
@@ -56,6 +57,10 @@ class TorchvisionModel(StandardisingModel):
             hint = suggest(arch, known) or "see torchvision.models"
             raise ValueError(f"torchvision has no net {arch!r}; {hint}")
         return arch
+
+    def smoke(self) -> Self:
+        """ResNet-18: it is small, and takes the small images of a smoke run."""
+        return super().smoke().model_copy(update={"arch": "resnet18"})
 
     def build(self, shape: Shape, classes: int) -> TorchvisionNet:
         if shape[0] != 3:

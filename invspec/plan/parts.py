@@ -130,15 +130,16 @@ def _predecessors(entry: Resolved) -> dict[int, Variant]:
     field = cast(Attack, entry.variants[0].method).sweep_field
     if field is None or entry.independent:
         return {}
-    chains: dict[tuple[Method, Attack | None], list[Variant]] = {}
+    chains: dict[tuple[Method, Attack | None], dict[float, list[Variant]]] = {}
     for variant in entry.variants:
-        if getattr(variant.method, field):
+        if size := getattr(variant.method, field):
             alike = variant.method.model_copy(update={field: 1.0})
-            chains.setdefault((alike, variant.before), []).append(variant)
+            chain = chains.setdefault((alike, variant.before), {})
+            # several in a smoke run, which gives a sweep's values one method
+            chain.setdefault(size, []).append(variant)
     smaller: dict[int, Variant] = {}
     for chain in chains.values():
-        chain.sort(key=lambda variant: getattr(variant.method, field))
-        for place, (first, second) in enumerate(pairwise(chain), start=1):
+        for place, (first, second) in enumerate(pairwise(sorted(chain)), start=1):
             if place % MAX_CHAIN:
-                smaller[id(second)] = first
+                smaller |= {id(variant): chain[first][0] for variant in chain[second]}
     return smaller

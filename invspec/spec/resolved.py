@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -54,12 +54,32 @@ class Resolved:
         return tuple(self.variants[0].coords)
 
     def smoke(self) -> Resolved:
-        """The same entry with cheap methods, on 8 examples with 2 targets each."""
-        variants = tuple(variant.smoke() for variant in self.variants)
+        """The same entry with cheap methods, on 8 examples with 2 targets each.
+
+        Of a sweep of numbers it computes the first value and the last: those between have the
+        results of the last.
+        """
+        variants = tuple(variant.smoke() for variant in _at_ends(self.variants))
         targets = self.sample.targets and Targets(each=2)
         few = self.sample.model_copy(update={"limit": 8, "per_class": None, "targets": targets})
         # nets of one epoch may classify no image correctly in common
         return replace(self, variants=variants, sample=few, correct_in_all=False)
+
+
+def _at_ends(variants: Sequence[Variant]) -> Iterator[Variant]:
+    """The variants, with all values but the first of a sweep of numbers replaced by the last.
+
+    Coordinates are kept, so that each variant still has its row.
+    """
+    values = {name: [variant.coords[name] for variant in variants] for name in variants[0].coords}
+    swept = {name for name, along in values.items() if not any(isinstance(v, str) for v in along)}
+    by_place = {tuple(variant.coords.values()): variant for variant in variants}
+    for variant in variants:
+        place = tuple(
+            values[name][-1] if name in swept and value != values[name][0] else value
+            for name, value in variant.coords.items()
+        )
+        yield replace(by_place[place], coords=variant.coords)
 
 
 def _digest(settings: Mapping[str, str]) -> str:
@@ -121,7 +141,8 @@ class Spec:
     def smoke(self) -> Spec:
         """The cheapest version that runs all of its code.
 
-        It uses generated images, 8 examples, one seed, one epoch and two steps.
+        It uses generated images, 8 examples, one seed, one epoch, two steps, and two values of each
+        sweep of numbers.
         """
         entries = {
             part: {label: entry.smoke() for label, entry in entries.items()}

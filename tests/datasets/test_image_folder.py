@@ -99,6 +99,16 @@ def test_any_head_has_the_classes_in_proportion(root: Path) -> None:
     assert sorted(data.head(3).labels().tolist()) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("size", "side"), [(224, 64), (48, 48)])
+def test_a_smoke_run_has_images_of_the_same_classes_and_at_most_64_pixels(
+    root: Path, size: int, side: int
+) -> None:
+    data = folder(root, size=size, resize=256)
+    small = methods.smoke(data)
+    assert isinstance(small, Dataset)
+    assert (small.shape, small.classes) == ((3, side, side), data.classes)
+
+
 def test_images_in_subfolders_belong_to_the_class_and_other_files_are_ignored(root: Path) -> None:
     photo(root / "adder" / "2012" / "may" / "a.png", 30, 30, seed=1)
     (root / "adder" / "notes.txt").write_text("no image")

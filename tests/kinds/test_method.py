@@ -11,6 +11,7 @@ from invspec.attacks.pgd import PGD
 from invspec.defences.adversarial_training import AdversarialTraining
 from invspec.errors import InvspecError, SpecError
 from invspec.kinds import Sample
+from invspec.models.irevnet import IRevNet
 from invspec.registry.cards import KINDS, Kind, names
 from invspec.registry.methods import make, resolve
 
@@ -109,6 +110,7 @@ def test_smoke_makes_a_method_and_its_inner_methods_cheap() -> None:
     cheap = AdversarialTraining(epochs=90, attack=PGD(eps=0.2, steps=40, restarts=3)).smoke()
     assert (cheap.epochs, cheap.attack) == (1, PGD(eps=0.2, steps=2, restarts=1))
     assert PGD(steps=1).smoke() == PGD(steps=1)
+    assert IRevNet(blocks=(6, 16)).smoke().blocks == (1, 1)
 
 
 def test_sets_and_samples_have_a_plain_form_too() -> None:

@@ -57,6 +57,11 @@ def test_the_cards_of_table_1_are_nets_of_the_published_size(card: str, count: i
     assert sum(weight.numel() for weight in model.sketch((3, 224, 224), 1000).parameters()) == count
 
 
+def test_a_smoke_run_builds_a_small_net() -> None:
+    large = TorchvisionModel(arch="vgg19", mean=(0.4, 0.4, 0.4))
+    assert large.smoke() == TorchvisionModel(arch="resnet18", mean=(0.4, 0.4, 0.4))
+
+
 def test_an_unknown_net_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(
         ValidationError, match=r"torchvision has no net 'resnet19'; did you mean resnet1"

@@ -656,6 +656,14 @@ def test_a_long_sweep_begins_anew_after_fifty_values() -> None:
     assert lengths == [1, *range(1, 51), *range(1, 10)]
 
 
+def test_values_with_one_method_in_a_smoke_run_are_one_task() -> None:
+    attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3, 0.4]}}}
+    spec = planned(attacks=attacks, measures={"accuracy": {"of": "pgd"}}).spec
+    first, *others = (cell.goal.of[0][0] for cell in planner.plan(spec.smoke()).cells)
+    assert (len(others), len(set(others))) == (3, 1)
+    assert (others[0].after, cast(Any, others[0].attack).eps) == (first, 0.4)
+
+
 def test_every_part_follows_the_same_part_at_a_smaller_value() -> None:
     pgd = {"eps": {"sweep": [0.1, 0.2]}}
     data = {"fake": {"test": 2 * MAX_EXAMPLES}}

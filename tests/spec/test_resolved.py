@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from spec_toys import resolved
 
@@ -42,6 +42,31 @@ def test_smoke_is_the_cheapest_version_of_a_spec() -> None:
         full.train,
         full.source,
     )
+
+
+def swept(**fields: Any) -> dict[tuple[Any, ...], PGD]:
+    """The attacks of a smoke run by their coordinates."""
+    small = resolved(attacks={"pgd": fields}).smoke()
+    variants = small.entries["attacks"]["pgd"].variants
+    return {tuple(variant.coords.values()): cast(PGD, variant.method) for variant in variants}
+
+
+def test_smoke_computes_the_first_and_the_last_value_of_a_sweep_of_numbers() -> None:
+    attacks = swept(eps={"sweep": [0, 0.3, 0.2, 0.1]})
+    assert {place: attack.eps for place, attack in attacks.items()} == {
+        **{(0,): 0, (0.3,): 0.1},
+        **{(0.2,): 0.1, (0.1,): 0.1},
+    }
+
+
+def test_smoke_computes_all_values_of_a_sweep_of_words() -> None:
+    losses = ["ce", "dlr", "margin"]
+    attacks = swept(eps={"sweep": [0.1, 0.2, 0.3]}, loss={"sweep": losses})
+    assert {place: (attack.eps, attack.loss) for place, attack in attacks.items()} == {
+        (eps, loss): (0.1 if eps == 0.1 else 0.3, loss)
+        for eps in (0.1, 0.2, 0.3)
+        for loss in losses
+    }
 
 
 def test_smoke_of_smoke_is_smoke() -> None:
