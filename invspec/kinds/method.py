@@ -13,7 +13,8 @@ from invspec.sources import files_in, source_of
 # Upper limits of fields in a smoke run, by name.
 _SMOKE = {
     **{"epochs": 1, "steps": 2, "restarts": 1, "queries": 10},
-    **{"eot": 2, "passes": 2, "width": 8, "blocks": 1},
+    **{"eot": 2, "passes": 2},
+    **{"width": 8, "widths": 8, "channels": 8, "hidden": 16, "blocks": 1},
 }
 
 

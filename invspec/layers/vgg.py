@@ -54,13 +54,6 @@ class VGG(StandardisingModel):
             raise ValueError(f"dropout {self.dropout:g} needs hidden layers; set hidden, too")
         return self
 
-    def smoke(self) -> Self:
-        """A narrow net: one epoch of an equivariant one with all channels takes minutes."""
-        first, second, third, fourth, fifth = (min(width, 8) for width in self.widths)
-        hidden = None if self.hidden is None else tuple(min(units, 8) for units in self.hidden)
-        narrow = {"widths": (first, second, third, fourth, fifth), "hidden": hidden}
-        return self.model_copy(update=narrow)
-
     def classifier(self, features: int, classes: int) -> nn.Module:
         """Flattened features (B, features) to logits (B, K)."""
         if self.hidden is None:

@@ -85,8 +85,8 @@ class DecisionPlane(NuisanceClassifierMeasure):
         return Bijective
 
     def smoke(self) -> Self:
-        """Few points and a small classifier."""
-        return super().smoke().model_copy(update={"hidden": 16, "angles": 16, "resolution": 8})
+        """Few points."""
+        return super().smoke().model_copy(update={"angles": 16, "resolution": 8})
 
     def range_of(self, quantity: str = "") -> Range:
         return SHARES

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from invspec.data import Examples, ImageGrid, Scored, rows_of
 from invspec.errors import InvspecError
-from invspec.kinds import Measure
 from invspec.ops.modules import device_of
 from invspec.ops.types import SHARES, Range
+from invspec.scoring.among import Among, CountedMeasure
 from invspec.scoring.rows import mean_of_pairs
 
 
-class LayerMetamerPictures(Measure):
+class LayerMetamerPictures(CountedMeasure):
     """An image in each column; below it, its metamers at each layer of a sweep.
 
     The number below an image is the oracle's probability of the class that it sees in the image at
     the top: it falls where metamers are no longer recognisable. Images are the first ones that the
-    oracle labels correctly; with targets there is one for each pair.
+    oracle labels correctly, or the first ones; with targets there is one for each pair.
 
     A row for each `layer`, and `clean` for the images themselves: the mean of these probabilities,
     with a bootstrap interval. It describes the images shown: for all of them use semantic_share.
@@ -30,12 +30,16 @@ class LayerMetamerPictures(Measure):
 
     Needs one attack with a field layer that is swept.
 
-    Raises: InvspecError where the attack has no layers, and where the oracle is never right.
+    Raises: InvspecError where the attack has no layers, and where the oracle labels none of the
+        images correctly, unless `among` is all.
     """
 
     takes_sweep: ClassVar[bool] = True
     wants_oracle: ClassVar[bool] = True
 
+    among: Among = Field(
+        default="correct", description="images that the oracle labels correctly, or all images"
+    )
     count: int = Field(default=10, ge=1, description="number of images to show")
 
     def range_of(self, quantity: str = "") -> Range:
@@ -52,11 +56,12 @@ class LayerMetamerPictures(Measure):
         first, device = examples[0], device_of(model)
         (batch,) = first.clean.head(self._looked_at(first)).batches(self._looked_at(first))
         labels = first.oracle_labels(batch.x.to(device)).cpu()
-        places = (labels == batch.y.cpu()).nonzero().squeeze(1)[: self.count].tolist()
+        shows = (labels == batch.y.cpu()) | (self.among == "all")
+        places = shows.nonzero().squeeze(1)[: self.count].tolist()
         if not places:
             raise InvspecError(
                 f"the oracle labels none of the first {len(labels)} images correctly",
-                hint="train the oracle longer",
+                hint="train the oracle longer, or set among: all",
             )
         images = [batch.x[places].cpu()] + [
             torch.cat([rows_of(attacked.tensors, "x_adv", row, row + 1) for row in places])

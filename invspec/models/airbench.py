@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -53,10 +51,6 @@ class Airbench(StandardisingModel):
         description="a third convolution in each group, and a shortcut past the last two, as in "
         "the larger nets of airbench",
     )
-
-    def smoke(self) -> Self:
-        """A narrow net."""
-        return self.model_copy(update={"widths": tuple(min(width, 8) for width in self.widths)})
 
     def build(self, shape: Shape, classes: int) -> StandardisedNet:
         net, width = self._first(shape[0])

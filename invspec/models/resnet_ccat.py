@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import Field, PositiveInt
 from torch import nn
 
@@ -27,11 +25,6 @@ class CCATResNet(Model):
         description="channels of each group; the stem has those of the first group",
     )
     blocks: int = Field(default=3, ge=1, description="residual blocks in each group")
-
-    def smoke(self) -> Self:
-        """A narrow net with one block per group: one epoch of the full net takes minutes."""
-        widths = tuple(min(width, 8) for width in self.widths)
-        return self.model_copy(update={"widths": widths, "blocks": 1})
 
     def build(self, shape: Shape, classes: int) -> nn.Sequential:
         return residual_net(shape[0], self.widths, self.blocks, classes)

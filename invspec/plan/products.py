@@ -136,7 +136,14 @@ def _inputs(spec: Spec, measure: Resolved) -> list[Input]:
     else:
         combinations = list(itertools.product(*(attack.variants for attack in attacks)))
     read = [tuple(zip(measure.of, combination, strict=True)) for combination in combinations]
-    return [tuple(itertools.chain(*read))] if takes_sweep(measure) else read
+    if not takes_sweep(measure):
+        return read
+    # one of each, as values of a smoke run's sweep may have one method
+    sweep = {
+        (label, variant.method, variant.before): (label, variant)
+        for label, variant in itertools.chain(*read)
+    }
+    return [tuple(sweep.values())]
 
 
 def _joined(measure: Resolved, read: Input) -> Coords:

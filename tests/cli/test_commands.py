@@ -183,7 +183,7 @@ def test_scale_then_settings_then_smoke_overlay_a_spec(ask) -> None:
     )
     swept = "attacks.pgd.eps={sweep: [0, 0.1, 0.2]}"
     answer = ask("validate", "toy.yaml", "--scale", "small", "--set", swept, "--smoke")
-    assert answer.out == "toy.yaml: 3 cells, 7 tasks, 0 claims\n"
+    assert answer.out == "toy.yaml: 3 cells, 5 tasks, 0 claims\n"
 
 
 def test_a_run_computes_and_reports_once(ask) -> None:

@@ -60,3 +60,5 @@ def test_an_oracle_that_is_never_right_is_refused() -> None:
     blind = [replace(one, clean=TensorSplit(IMAGES[1:2], Y[1:2])) for one in blind]
     with pytest.raises(InvspecError, match="labels none of the first 1 images"):
         LayerMetamerPictures().score(FirstPixels(2), *blind)
+    score = LayerMetamerPictures(among="all").score(FirstPixels(2), *blind)
+    assert [row.value for row in shown(score)] == pytest.approx([0, 0])

@@ -685,6 +685,13 @@ def test_a_measure_that_takes_a_sweep_has_one_cell_for_it() -> None:
     assert [cast(Any, parts[0].attack).eps for parts in cell.goal.of] == [0.1, 0.2, 0.3]
 
 
+def test_a_measure_that_takes_a_sweep_takes_equal_attacks_of_a_smoke_run_once() -> None:
+    attacks = {**BASE["attacks"], "pgd": {"eps": {"sweep": [0.1, 0.2, 0.3]}}}
+    area = {"use": "area_under_profile", "of": "pgd"}
+    (cell,) = planner.plan(planned(attacks=attacks, measures={"area": area}).spec.smoke()).cells
+    assert [cast(Any, parts[0].attack).eps for parts in cell.goal.of] == [0.1, 0.3]
+
+
 def test_trainings_and_oracles_have_the_threads_of_their_defence() -> None:
     measures = {"shown": {**ORACLE, "oracle": {"model": "linear", "defence": "spread"}}}
     defences = {"standard": {}, "spread": {"use": "standard", "threads": 2}}

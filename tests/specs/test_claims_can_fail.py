@@ -19,7 +19,12 @@ SCALES = [(path, scale) for path in SPECS for scale in (None, *overlay.load(path
 
 
 @pytest.mark.parametrize(
-    ("path", "scale"), SCALES, ids=[f"{path.stem}-{scale or 'full'}" for path, scale in SCALES]
+    ("path", "scale"),
+    [
+        pytest.param(path, scale, marks=() if scale in (None, "laptop") else pytest.mark.slow)
+        for path, scale in SCALES
+    ],
+    ids=[f"{path.stem}-{scale or 'full'}" for path, scale in SCALES],
 )
 def test_every_claim_can_hold_and_fail_and_so_can_its_premises(
     path: Path, scale: str | None
