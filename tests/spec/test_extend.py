@@ -301,7 +301,8 @@ def split(draw: st.DrawFn, values: dict[str, Any]) -> tuple[dict[str, Any], dict
                 below[name] = above[name] = value
             case _:
                 below[name], above[name] = [{"any": "thing"}], value
-    return below, above
+    # below, an entry without `use` would be the method of its label, with other fields
+    return ({**below, "use": above["use"]} if "use" in above else below), above
 
 
 @st.composite
