@@ -12,9 +12,17 @@ from invspec.sources import files_in, source_of
 
 # Upper limits of fields in a smoke run, by name.
 _SMOKE = {
-    **{"epochs": 1, "steps": 2, "restarts": 1, "queries": 10},
-    **{"eot": 2, "passes": 2},
-    **{"width": 8, "widths": 8, "channels": 8, "hidden": 16, "blocks": 1},
+    "epochs": 1,
+    "steps": 2,
+    "restarts": 1,
+    "queries": 10,
+    "eot": 2,
+    "passes": 2,
+    "width": 8,
+    "widths": 8,
+    "channels": 8,
+    "hidden": 16,
+    "blocks": 1,
 }
 
 
@@ -47,7 +55,7 @@ def _as_json(value: Any, of_method: Callable[[Method], Any]) -> Any:
 
 
 def _cheapest(name: str, value: Any) -> Any:
-    """A value of a field in a smoke run."""
+    """The value of a field in a smoke run."""
     if isinstance(value, Method):
         return value.smoke()
     return min(value, _SMOKE[name]) if name in _SMOKE and isinstance(value, int) else value

@@ -135,7 +135,7 @@ def _predecessors(entry: Resolved) -> dict[int, Variant]:
         if size := getattr(variant.method, field):
             alike = variant.method.model_copy(update={field: 1.0})
             chain = chains.setdefault((alike, variant.before), {})
-            # several in a smoke run, which gives a sweep's values one method
+            # in a smoke run, several values of a sweep share one method
             chain.setdefault(size, []).append(variant)
     smaller: dict[int, Variant] = {}
     for chain in chains.values():

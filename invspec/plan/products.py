@@ -138,7 +138,7 @@ def _inputs(spec: Spec, measure: Resolved) -> list[Input]:
     read = [tuple(zip(measure.of, combination, strict=True)) for combination in combinations]
     if not takes_sweep(measure):
         return read
-    # one of each, as values of a smoke run's sweep may have one method
+    # each method once: in a smoke run, several values of a sweep share one
     sweep = {
         (label, variant.method, variant.before): (label, variant)
         for label, variant in itertools.chain(*read)

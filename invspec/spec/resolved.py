@@ -56,7 +56,7 @@ class Resolved:
     def smoke(self) -> Resolved:
         """The same entry with cheap methods, on 8 examples with 2 targets each.
 
-        Of a sweep of numbers it computes the first value and the last: those between have the
+        Of a sweep of numbers it computes the first and the last value; those between show the
         results of the last.
         """
         variants = tuple(variant.smoke() for variant in _at_ends(self.variants))
@@ -67,9 +67,9 @@ class Resolved:
 
 
 def _at_ends(variants: Sequence[Variant]) -> Iterator[Variant]:
-    """The variants, with all values but the first of a sweep of numbers replaced by the last.
+    """Each variant with a method at the ends of its sweeps of numbers: the first or the last value.
 
-    Coordinates are kept, so that each variant still has its row.
+    All values but the first take the last. Coordinates are kept, so that each still has its row.
     """
     values = {name: [variant.coords[name] for variant in variants] for name in variants[0].coords}
     swept = {name for name, along in values.items() if not any(isinstance(v, str) for v in along)}

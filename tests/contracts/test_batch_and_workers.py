@@ -47,7 +47,7 @@ MOST = {
 }
 Run = tuple[int, int]  # batch size, workers
 FIRST: Run = (64, 1)
-slow = pytest.mark.slow  # many small batches, and worker processes that start, take seconds
+slow = pytest.mark.slow  # small batches and new worker processes take seconds
 SLOW = [pytest.param(how, marks=slow) for how in ((7, 1), (7, 2), (64, 2), (500, 2))]
 OTHERS = [(33, 1), *SLOW]
 DATA = Fake(shape=(1, 16, 16), train=256, test=EXAMPLES)

@@ -139,7 +139,7 @@ def test_all_other_tasks_finish(crowd):
     root, happened, goals = crowd
     last = outcome(happened)
     assert (last[goals["raises"].of[0][0]], last[goals["raises"]]) == ("Failed", "Skipped")
-    # a worker may be lost when it has saved a task, which the next one then has in the store
+    # a worker may die after it saved a task, which the retry then finds in the store
     ends = {task: "Done" if last[task] == "Cached" else last[task] for task in last}
     assert sorted(ends.values()) == ["Done"] * 10 + ["Failed"] * 2 + ["Skipped"] * 2
     assert all(Store(root).flaws(task) == [] for task in ends if ends[task] == "Done")

@@ -178,7 +178,7 @@ def test_smoke_tasks_run_and_are_reported(
 ) -> None:
     # a smoke run reads no data
     monkeypatch.setenv("INVSPEC_DATA", str(tmp_path / "nothing"))
-    # no power failure is to be survived
+    # nothing here has to survive a power failure
     monkeypatch.setattr(disk, "flush_all", lambda paths: None)
     planned = planner.plan(overlay.load(path, scale).smoke())
     store = Store(tmp_path / "store")
