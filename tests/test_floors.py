@@ -47,26 +47,12 @@ MACHINERY = (
 COMPOSED: dict[str, set[str]] = {
     "attacks.apgd": {"attacks.autoattack"},
     "attacks.fab": {"attacks.autoattack"},
-    "attacks.lpa": {"defences.perceptual_adversarial_training"},
-    "attacks.msd": {"attacks.union_max"},
     "attacks.null_step": {"measures.null_step_exactness"},
-    "attacks.pgd": {
-        "attacks.fgsm",
-        "attacks.union_max",
-        "checks.silent",
-        "defences.adversarial_training",
-        "defences.cusp",
-        "defences.cusp_trades",
-        "defences.fast_adversarial_training",
-        "defences.trades",
-    },
-    "attacks.pgd_conf": {"defences.ccat", "defences.lpips_ccat"},
+    "attacks.pgd": {"attacks.fgsm"},
     "attacks.square": {"attacks.autoattack", "checks.black_box"},
-    "attacks.union_max": {"defences.avg"},
     "datasets.torchvision_images": {"datasets.human_invariance"},
-    "models.mlp": {"models.noisy", "models.temperature"},
 }
-MOST_COMPOSED = 20
+MOST_COMPOSED = 6
 
 
 def rooms(tower: tuple[tuple[str, ...], ...]) -> set[str]:

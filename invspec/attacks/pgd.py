@@ -99,6 +99,10 @@ class PGD(FollowsLoss, Attack):
             return "standardised pixels"
         return super().unit_of(name)
 
+    @property
+    def keeps_last(self) -> bool:
+        return self.restarts == 1
+
     @eps_0_skips_model
     def perturb(self, model: nn.Module, batch: Batch, rng: Draws) -> Perturbed:
         search = Search(model, batch, self.label, eot=self.eot)

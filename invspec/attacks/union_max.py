@@ -5,13 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
-from invspec.attacks.msd import MSD, BallSettings
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Perturbed
 from invspec.kinds import Attack
 from invspec.ops.draws import Draws
 from invspec.ops.losses import LOSSES, Loss, least_classes
-from invspec.registry.fields import AttackField
+from invspec.registry.fields import AttackField, defaults
+from invspec.search.fields import MNIST_UNION
 from invspec.search.search import Search
 
 
@@ -32,12 +31,9 @@ class UnionMax(Attack):
     Deviates: linf and l2 start at random, as PGD does; the authors' training starts at x.
     """
 
-    attacks: tuple[AttackField, ...] = Field(
-        default=(
-            PGD(norm="linf", eps=0.3, step_size=0.01, steps=50),
-            PGD(norm="l2", eps=2.0, step_size=0.1, steps=100),
-            MSD(balls=(BallSettings(norm="l1", eps=10, step_size=1.0),), steps=100),
-        ),
+    attacks: tuple[AttackField, ...] = defaults(
+        "attack",
+        *MNIST_UNION,
         min_length=1,
         description="attacks that are run on every example",
     )

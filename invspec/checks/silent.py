@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Finding
+from invspec.diagnostics.balls import has_ball
 from invspec.diagnostics.findings import at_most, survivors_of
 from invspec.diagnostics.gradients import logits_at
 from invspec.diagnostics.image_check import Chosen, ImageCheck
@@ -20,8 +20,8 @@ from invspec.ops.proxy import ModelProxy
 class Silent(ImageCheck):
     """An attack that returns its last image has not met a misclassified one before.
 
-    PGD with one restart runs once more on the images that withstood it, and the logits on its way
-    are watched.
+    Such an attack, as PGD with one restart, runs once more on the images that withstood it, and the
+    logits on its way are watched.
     """
 
     about_attack: ClassVar[bool] = True
@@ -32,7 +32,7 @@ class Silent(ImageCheck):
     )
 
     def applies(self, attack: Attack) -> bool:
-        return isinstance(attack, PGD) and attack.restarts == 1 and attack.eps > 0
+        return attack.keeps_last and has_ball(attack)
 
     def examine_chosen(self, model: nn.Module, attack: Attack | None, chosen: Chosen) -> Finding:
         assert attack is not None

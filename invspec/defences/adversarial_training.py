@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.ops.draws import Stream
+from invspec.registry.fields import default
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
 from invspec.training.prepared import PreparedTraining
@@ -30,7 +30,7 @@ class AdversarialTraining(PreparedTraining):
     batch_size: BatchSize = 50
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-4
-    attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
+    attack: InnerAttack = default("attack", "pgd", eps=0.3, steps=40, step_size=0.01)
     clean_fraction: CleanFraction = 0.0
     ramp: Ramp = 0.0
 

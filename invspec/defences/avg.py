@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from pydantic import Field
 from torch import nn
 
-from invspec.attacks.union_max import UnionMax
 from invspec.data import Batch
 from invspec.ops.draws import Stream
-from invspec.registry.fields import AttackField
+from invspec.registry.fields import AttackField, defaults
+from invspec.search.fields import MNIST_UNION
 from invspec.training.adversarial import Ramp, perturbed, ramped
 from invspec.training.fields import BatchSize, Epochs, LearningRate, Optimiser
 from invspec.training.prepared import PreparedTraining
@@ -33,8 +32,9 @@ class AVG(PreparedTraining):
     batch_size: BatchSize = 100
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-3
-    attacks: tuple[AttackField, ...] = Field(
-        default=UnionMax().attacks,
+    attacks: tuple[AttackField, ...] = defaults(
+        "attack",
+        *MNIST_UNION,
         min_length=1,
         description="attacks that the model is trained against, each on every batch",
     )

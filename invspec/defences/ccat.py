@@ -7,11 +7,11 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.kinds import Number
 from invspec.ops.draws import Stream
 from invspec.ops.transitions import power_transition
+from invspec.registry.fields import default
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
 from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
@@ -40,8 +40,8 @@ class CCAT(PreparedTraining):
     schedule: Schedule = "exponential"
     decay: Decay = 0.93
     # the attack of the authors' training; the start is drawn from zero, uniform_norm and gaussian
-    attack: InnerAttack = PGDConf(
-        eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random"
+    attack: InnerAttack = default(
+        "attack", "pgd_conf", eps=0.3, steps=40, step_size=0.005, backtracking=1.5, start="random"
     )
     clean_fraction: CleanFraction = 0.5
     ramp: Ramp = 0.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import model_validator
 from torch import nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch
 from invspec.ops.draws import Stream
+from invspec.registry.fields import default
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.curriculum import (
     CIFAR10_STAGES,
@@ -33,7 +33,7 @@ class CuSP(PreparedTraining):
     batch_size: BatchSize = 50
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-4
-    attack: InnerAttack = PGD(eps=8 / 255, steps=10, step_size=0.007)
+    attack: InnerAttack = default("attack", "pgd", eps=8 / 255, steps=10, step_size=0.007)
     clean_fraction: CleanFraction = 0.0
     ramp: Ramp = 0.0
     stages: Stages = CIFAR10_STAGES

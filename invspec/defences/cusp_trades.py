@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import model_validator
 from torch import nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.kinds import Attack
 from invspec.ops.draws import Stream
+from invspec.registry.fields import default
 from invspec.training.adversarial import InnerAttack
 from invspec.training.curriculum import (
     CIFAR10_STAGES,
@@ -33,13 +30,11 @@ class CuSPTRADES(DivergenceTraining):
     card `cusp_trades` has the paper's recipe for CIFAR-10.
     """
 
-    attack_class: ClassVar[type[Attack]] = PGD
-
     epochs: Epochs = 91
     batch_size: BatchSize = 50
     optimiser: Optimiser = "adam"
     lr: LearningRate = 1e-4
-    attack: InnerAttack = PGD(eps=8 / 255, steps=10, step_size=0.007)
+    attack: InnerAttack = default("attack", "pgd", eps=8 / 255, steps=10, step_size=0.007)
     stages: Stages = CIFAR10_STAGES
 
     # stages first, so that an attack without eps is refused for that reason

@@ -8,13 +8,12 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Curves, Journal, Split
 from invspec.errors import InvspecError
 from invspec.kinds import Defence, Number
 from invspec.ops.draws import Stream
 from invspec.ops.modules import device_of
-from invspec.registry.fields import AttackField
+from invspec.registry.fields import AttackField, default
 from invspec.training.adversarial import InnerAttack, attack_batch
 from invspec.training.calibration import calibrate
 from invspec.training.collapse import CollapseWatch
@@ -61,9 +60,15 @@ class FastAdversarialTraining(FastRecipe, Defence):
     label_smoothing: Number = Field(
         default=0.0, ge=0, lt=1, description="share of the label that is spread over all classes"
     )
-    attack: InnerAttack = PGD(eps=CIFAR10_EPS, steps=1, relative_step_size=1.25)
-    fallback: FallbackAttack = PGD(eps=CIFAR10_EPS, steps=2, relative_step_size=0.5)
-    probe: ProbeAttack = PGD(eps=CIFAR10_EPS, steps=10, relative_step_size=0.25)
+    attack: InnerAttack = default(
+        "attack", "pgd", eps=CIFAR10_EPS, steps=1, relative_step_size=1.25
+    )
+    fallback: FallbackAttack = default(
+        "attack", "pgd", eps=CIFAR10_EPS, steps=2, relative_step_size=0.5
+    )
+    probe: ProbeAttack = default(
+        "attack", "pgd", eps=CIFAR10_EPS, steps=10, relative_step_size=0.25
+    )
     held_out: int = Field(
         default=500,
         ge=1,

@@ -9,7 +9,6 @@ import torch
 from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
-from invspec.attacks.pgd_conf import PGDConf
 from invspec.data import Batch
 from invspec.files.digests import Sha256
 from invspec.files.state_dicts import load_weights, require_weights
@@ -19,7 +18,7 @@ from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
 from invspec.ops.types import Shape
 from invspec.perceptual.distances import Distance, distance, weights_read, with_offline_distance
-from invspec.registry.fields import ModelField
+from invspec.registry.fields import ModelField, default
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
 from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
@@ -68,8 +67,14 @@ class LPIPSCCAT(PreparedTraining):
     lr: LearningRate = 0.075
     schedule: Schedule = "exponential"
     decay: Decay = 0.95
-    attack: InnerAttack = PGDConf(
-        eps=12 / 255, steps=40, step_size=0.005, backtracking=1.5, start="random"
+    attack: InnerAttack = default(
+        "attack",
+        "pgd_conf",
+        eps=12 / 255,
+        steps=40,
+        step_size=0.005,
+        backtracking=1.5,
+        start="random",
     )
     clean_fraction: CleanFraction = 0.5
     ramp: Ramp = 0.0

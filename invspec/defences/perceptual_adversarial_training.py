@@ -7,9 +7,9 @@ from dataclasses import replace
 from pydantic import Field
 from torch import nn
 
-from invspec.attacks.lpa import FastLPA
 from invspec.data import Batch
 from invspec.ops.draws import Stream
+from invspec.registry.fields import default
 from invspec.search.gradients import logits_of
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fields import (
@@ -48,7 +48,7 @@ class PerceptualAdversarialTraining(PreparedTraining):
     schedule: Schedule = "piecewise"
     knots: Knots = WARM_UP_THEN_DROPS
     max_gradient_norm: MaxGradientNorm = 1.0
-    attack: InnerAttack = FastLPA(steps=10)
+    attack: InnerAttack = default("attack", "fast_lpa", steps=10)
     clean_fraction: CleanFraction = 0.0
     ramp: Ramp = 0.0
     only_correct: bool = Field(

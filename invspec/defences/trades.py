@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import model_validator
 from torch import nn
 
-from invspec.attacks.pgd import PGD
 from invspec.data import Batch
-from invspec.kinds import Attack
 from invspec.ops.draws import Stream
+from invspec.registry.fields import default
 from invspec.training.adversarial import InnerAttack
 from invspec.training.divergence import (
     DivergenceTraining,
@@ -39,8 +36,6 @@ class TRADES(DivergenceTraining):
     The defaults are the authors' for MNIST; `trades_cifar10` has those for CIFAR-10.
     """
 
-    attack_class: ClassVar[type[Attack]] = PGD
-
     epochs: Epochs = 100
     batch_size: BatchSize = 128
     optimiser: Optimiser = "sgd"
@@ -48,7 +43,7 @@ class TRADES(DivergenceTraining):
     schedule: Schedule = "milestones"
     # the authors drop lr from epochs 55, 75 and 90 on, counted from 1
     milestones: Milestones = (54, 74, 89)
-    attack: InnerAttack = PGD(eps=0.3, steps=40, step_size=0.01)
+    attack: InnerAttack = default("attack", "pgd", eps=0.3, steps=40, step_size=0.01)
 
     _attack_maximises_the_divergence = model_validator(mode="after")(require_divergence_attack)
 

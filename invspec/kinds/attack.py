@@ -73,6 +73,11 @@ class Attack(Method):
         return None
 
     @property
+    def keeps_last(self) -> bool:
+        """Whether its result is its last image, even if an earlier one was misclassified."""
+        return False
+
+    @property
     def least_classes(self) -> int:
         """The least number of classes of a data set on which it can be used."""
         return 2

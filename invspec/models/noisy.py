@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from invspec.kinds import Model, Number, Standardised
-from invspec.models.mlp import MLP
 from invspec.ops.types import Shape
-from invspec.registry.fields import ModelField
+from invspec.registry.fields import ModelField, default
 
 
 class Noisy(Model):
@@ -23,7 +22,9 @@ class Noisy(Model):
     Deviates: the paper takes the majority of predictions, and abstains where it is not significant.
     """
 
-    model: ModelField = Field(default=MLP(), description="the model to whose images noise is added")
+    model: ModelField = default(
+        "model", "mlp", description="the model to whose images noise is added"
+    )
     sigma: Number = Field(
         default=0.25, ge=0, description="standard deviation of the noise, in pixels of [0, 1]"
     )

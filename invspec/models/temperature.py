@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invspec.kinds import Model, Number, Standardised
-from invspec.models.mlp import MLP
 from invspec.ops.types import Shape
-from invspec.registry.fields import ModelField
+from invspec.registry.fields import ModelField, default
 
 
 class Temperature(Model):
@@ -34,8 +33,8 @@ class Temperature(Model):
     # Version 1 rounded softplus differently.
     version: ClassVar[int] = 2
 
-    model: ModelField = Field(
-        default=MLP(), description="the model to which a temperature is added"
+    model: ModelField = default(
+        "model", "mlp", description="the model to which a temperature is added"
     )
     mode: Literal["softplus", "raw"] = Field(
         default="softplus", description="how T follows from r: softplus or raw"

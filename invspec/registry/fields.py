@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from invspec.errors import SpecError
 from invspec.kinds import Attack, Method, Model
@@ -27,6 +29,28 @@ def _nested(kind: Kind) -> BeforeValidator:
             raise NestedError(problem) from None
 
     return BeforeValidator(read)
+
+
+def default(kind: Kind, name: str, *, description: str | None = None, **fields: Any) -> Any:
+    """A field whose default is the method of this name with these fields.
+
+    The name is looked up when the default is needed, as a spec's would be, so that the file of a
+    method imports no other method's.
+    """
+    return Field(default_factory=partial(make, kind, name, fields), description=description)
+
+
+def defaults(kind: Kind, *entries: Mapping[str, Any], **about: Any) -> Any:
+    """A field whose default is several methods, each written {use: name, ...fields}.
+
+    about: what else pydantic's Field takes.
+    """
+
+    def made() -> tuple[Method, ...]:
+        settings = map(dict[str, Any], entries)
+        return tuple(make(kind, fields.pop("use"), fields) for fields in settings)
+
+    return Field(default_factory=made, **about)
 
 
 if TYPE_CHECKING:

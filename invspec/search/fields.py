@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, Field
 
@@ -37,6 +38,13 @@ Ascended = Annotated[
         description="loss to maximise: ce, margin, dlr (Croce and Hein 2020) or confidence",
     ),
 ]
+
+# Maini et al.'s attacks on MNIST, as a spec names them; msd with one ball is their l1 attack
+MNIST_UNION: tuple[Mapping[str, Any], ...] = (
+    {"use": "pgd", "norm": "linf", "eps": 0.3, "step_size": 0.01, "steps": 50},
+    {"use": "pgd", "norm": "l2", "eps": 2.0, "step_size": 0.1, "steps": 100},
+    {"use": "msd", "balls": [{"norm": "l1", "eps": 10, "step_size": 1.0}], "steps": 100},
+)
 
 
 class _HasLoss(Protocol):

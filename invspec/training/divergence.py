@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch import nn
 from invspec.data import Batch
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Stream
+from invspec.registry.methods import resolve
 from invspec.search.gradients import logits_of
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.loss import StepLoss
@@ -33,9 +34,6 @@ class DivergenceTraining(PreparedTraining):
     A subclass registers `require_divergence_attack` as a validator, after its own checks.
     """
 
-    # the attack that can maximise the divergence, PGD; `training` must not import `attacks`
-    attack_class: ClassVar[type[Attack]]
-
     attack: InnerAttack
     clean_fraction: CleanFraction = 0.0
     ramp: Ramp = 0.0
@@ -52,9 +50,9 @@ ByDivergence = TypeVar("ByDivergence", bound=DivergenceTraining)
 def require_divergence_attack(training: ByDivergence) -> ByDivergence:
     """The training. Raises ValueError unless its attack can maximise the divergence."""
     attack, clean_fraction = training.attack, training.clean_fraction
-    # the attack is given soft labels and a start, which other settings would ignore
+    # the attack is given soft labels and a start, which other settings and attacks would ignore
     required = {"loss": "ce", "label": "true", "restarts": 1}
-    if not isinstance(attack, training.attack_class) or any(
+    if not isinstance(attack, resolve("attack", "pgd")) or any(
         getattr(attack, name) != value for name, value in required.items()
     ):
         raise ValueError(

@@ -99,8 +99,6 @@ def test_the_divergence_is_the_mean_over_the_batch() -> None:
 class Training(DivergenceTraining):
     """Climbs the divergence by PGD."""
 
-    attack_class = PGD
-
     _checked = model_validator(mode="after")(require_divergence_attack)
 
     def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
