@@ -35,9 +35,10 @@ def default(kind: Kind, name: str, *, description: str | None = None, **fields: 
     """A field whose default is the method of this name with these fields.
 
     The name is looked up when the default is needed, as a spec's would be, so that the file of a
-    method imports no other method's.
+    method imports no other method's. Without a description, the annotation's is kept.
     """
-    return Field(default_factory=partial(make, kind, name, fields), description=description)
+    about: dict[str, Any] = {} if description is None else {"description": description}
+    return Field(default_factory=partial(make, kind, name, fields), **about)
 
 
 def defaults(kind: Kind, *entries: Mapping[str, Any], **about: Any) -> Any:
