@@ -58,7 +58,8 @@ class Train(_HashedOnce):
     """Fit one model. Artifact: its weights, and curves such as that of its loss.
 
     threads is the number of CPU threads that share its sums, and so round them. against is the
-    frozen classifier that a generator is trained against; classifiers have none.
+    frozen classifier that a generator is trained against; classifiers have none. features, if
+    given, is the frozen net by whose features the training compares images.
     """
 
     dataset: Dataset
@@ -67,6 +68,7 @@ class Train(_HashedOnce):
     seed: int
     threads: int = field(default=1, metadata={"omit_default": True})
     against: Train | None = None
+    features: Train | None = None
 
     __hash__ = _HashedOnce.__hash__
 
@@ -163,7 +165,7 @@ def needs(task: Task) -> tuple[Task, ...]:
     """The tasks whose artifacts this one reads."""
     match task:
         case Train():
-            return () if task.against is None else (task.against,)
+            return tuple(net for net in (task.against, task.features) if net is not None)
         case Perturb():
             others = (task.generator, task.after, task.source)
             return (task.train, *(other for other in others if other is not None))

@@ -68,6 +68,7 @@ OTHER = {
         "seed": 1,
         "threads": 2,
         "against": train(seed=1),
+        "features": train(seed=1),
     },
     "perturb": {
         "train": train(seed=1),

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from invspec.data import Batch
-from invspec.files.digests import Sha256
-from invspec.files.state_dicts import load_weights, require_weights
-from invspec.kinds import Attack, Number, Pixels
+from invspec.data import Batch, Curves, Journal, Split
+from invspec.kinds import Attack, FeatureTraining, Number, Pixels
 from invspec.ops.draws import Stream
 from invspec.ops.norms import size
 from invspec.ops.transitions import UNMOVED, sigmoid_transition
-from invspec.ops.types import Shape
 from invspec.perceptual.distances import Distance, distance, weights_read, with_offline_distance
-from invspec.registry.fields import ModelField, default
+from invspec.registry.fields import default
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.fading import fade_labels
 from invspec.training.fields import BatchSize, Decay, Epochs, LearningRate, Optimiser, Schedule
+from invspec.training.loop import fit
 from invspec.training.prepared import PreparedTraining
 
 
-class FeatureNet(BaseModel, frozen=True, extra="forbid"):
-    """A trained net whose features define a distance; it has the model's classes."""
-
-    model: ModelField = Field(description="its architecture: use, and the fields of a model")
-    file: str = Field(
-        min_length=1, description="its weights: a path relative to INVSPEC_DATA, or absolute"
-    )
-    sha256: Sha256
-    entry: str = Field(
-        default="",
-        description="entry of the file that holds the state dict; default: the whole file",
-    )
-
-
-class LPIPSCCAT(PreparedTraining):
+class LPIPSCCAT(PreparedTraining, FeatureTraining):
     """CCAT with labels that fade with LPIPS and with the size in linf.
 
     The true label has weight sigmoid(rho ||delta||_inf (max_lpips / LPIPS - 1)), eq. 4: one half
@@ -48,8 +32,8 @@ class LPIPSCCAT(PreparedTraining):
     and LPIPS is measured on the result. Without min_eps the attack is used as given: with an attack
     in an LPIPS ball this is Algorithm 3 as printed, and labels keep at least half of their weight.
 
-    Distance laidlaw_self compares features of the model under training, in eval mode, or of a
-    robust net given as `features`. A smoke run uses the model under training, which needs no file.
+    Distance laidlaw_self compares features of the model under training, in eval mode, or of the net
+    that a spec names as its `feature_net`.
 
     These distances have no scale that is known in advance, and the one of the model under training
     changes as it learns. With calibrate_at, max_lpips is not used: the weight is one half at the
@@ -99,10 +83,6 @@ class LPIPSCCAT(PreparedTraining):
         le=1,
         description="linf size of random signs whose median distance replaces max_lpips",
     )
-    features: FeatureNet | None = Field(
-        default=None,
-        description="distance laidlaw_self: a trained net instead of the model under training",
-    )
 
     @model_validator(mode="after")
     def _a_radius_can_be_drawn(self) -> Self:
@@ -114,26 +94,35 @@ class LPIPSCCAT(PreparedTraining):
             )
         return self
 
-    @model_validator(mode="after")
-    def _features_are_compared(self) -> Self:
-        if self.features is not None and self.distance != "laidlaw_self":
-            raise ValueError(f"features need distance laidlaw_self; found distance {self.distance}")
-        return self
-
     @property
     def reads(self) -> dict[str, str]:
         return weights_read(self.distance)
 
     def smoke(self) -> Self:
-        return with_offline_distance(super().smoke()).model_copy(update={"features": None})
+        return with_offline_distance(super().smoke())
 
-    def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:
-        if (net := self.features) is not None:
-            features = net.model.sketch(shape, classes)
-            require_weights(features, net.file, net.sha256, net.entry)
+    @property
+    def takes_features(self) -> bool:
+        return self.distance == "laidlaw_self"
 
-    def prepare(self, net: nn.Module, batch: Batch, progress: float, rng: Stream) -> Batch:
-        """The augmented batch, attacked within a drawn radius, with faded labels."""
+    def train_by(
+        self, model: nn.Module, features: nn.Module, data: Split, rng: Stream, journal: Journal
+    ) -> Curves:
+        prepare = partial(self.prepare, features=features)
+        return fit(model, data, rng, journal, self, prepare=prepare, loss=self.loss)
+
+    def prepare(
+        self,
+        net: nn.Module,
+        batch: Batch,
+        progress: float,
+        rng: Stream,
+        features: nn.Module | None = None,
+    ) -> Batch:
+        """The augmented batch, attacked within a drawn radius, with faded labels.
+
+        features: the net that distance laidlaw_self compares images by, if not the one that learns.
+        """
         clean = self.augment(batch, rng)
         attacked = attack_batch(
             self.drawn_attack(rng),
@@ -148,7 +137,8 @@ class LPIPSCCAT(PreparedTraining):
         if self.calibrate_at is not None:
             signs = torch.where(rng.uniform(tuple(clean.x.shape)) < 0.5, -1.0, 1.0).to(clean.x)
             noisy = (clean.x + self.calibrate_at * signs).clamp(*clean.bounds)
-        return fade_labels(net, clean, attacked, partial(self.label_weight, noisy=noisy))
+        weight = partial(self.label_weight, noisy=noisy, features=features)
+        return fade_labels(net, clean, attacked, weight)
 
     def drawn_attack(self, rng: Stream) -> Attack:
         """The attack with a radius drawn for one batch."""
@@ -160,17 +150,23 @@ class LPIPSCCAT(PreparedTraining):
 
     @torch.no_grad()
     def label_weight(
-        self, net: nn.Module, x: Tensor, x_adv: Tensor, noisy: Tensor | None = None
+        self,
+        net: nn.Module,
+        x: Tensor,
+        x_adv: Tensor,
+        noisy: Tensor | None = None,
+        features: nn.Module | None = None,
     ) -> Tensor:
         """The weight of the true label, (B,) in [0, 1].
 
-        noisy (B, C, H, W), if any, are images whose median distance from x replaces max_lpips.
+        noisy (B, C, H, W), if any, are images whose median distance from x replaces max_lpips;
+        features, if any, is the net that distance laidlaw_self compares images by.
         """
         delta, lpips = x_adv - x, x.new_zeros(len(x))
         half: Tensor | float = self.max_lpips
         moved = self._moved(delta)
         if len(moved):
-            between = distance(self.distance, self._feature_net(net, x))
+            between = distance(self.distance, net if features is None else features)
             lpips[moved] = between(x[moved], x_adv[moved]).to(lpips)
             if noisy is not None:
                 half = between(x[moved], noisy[moved]).to(lpips).median()
@@ -186,21 +182,3 @@ class LPIPSCCAT(PreparedTraining):
             return (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
         first = round(self.clean_fraction * len(delta))
         return torch.arange(first, len(delta), device=delta.device)
-
-    def _feature_net(self, net: nn.Module, x: Tensor) -> nn.Module:
-        """The net whose features distance laidlaw_self compares."""
-        if self.features is None:
-            return net
-        channels, height, width = x.shape[1:]
-        classes = net(x[:1]).shape[1]
-        return _loaded(self.features, (channels, height, width), classes, x.device)
-
-
-@lru_cache(maxsize=2)
-def _loaded(features: FeatureNet, shape: Shape, classes: int, device: torch.device) -> nn.Module:
-    """The trained net, loaded once per process and device."""
-    # drawing the initial weights, soon replaced, must not advance the training's generator
-    with torch.random.fork_rng([]):
-        net = features.model.build(shape, classes)
-    load_weights(net, features.file, features.sha256, features.entry)
-    return features.model.deploy(net).to(device)

@@ -7,7 +7,7 @@ can be read and refused quickly.
 from invspec.kinds.attack import Attack
 from invspec.kinds.check import Check
 from invspec.kinds.dataset import Dataset, SplitName
-from invspec.kinds.defence import Defence, GeneratorTraining
+from invspec.kinds.defence import Defence, FeatureTraining, GeneratorTraining
 from invspec.kinds.measure import Measure
 from invspec.kinds.method import Method, outline, plain
 from invspec.kinds.model import Model
@@ -42,6 +42,7 @@ __all__ = [
     "Defence",
     "Degrees",
     "EndsInMap",
+    "FeatureTraining",
     "GeneratorTraining",
     "HasPrecision",
     "Measure",

@@ -40,6 +40,21 @@ class Defence(Method):
         """
 
 
+class FeatureTraining(Defence):
+    """A training that may compare images by the features of a second, frozen net."""
+
+    @property
+    @abstractmethod
+    def takes_features(self) -> bool:
+        """Whether its fields let it use a second net; without one it uses its own."""
+
+    @abstractmethod
+    def train_by(
+        self, model: nn.Module, features: nn.Module, data: Split, rng: Stream, journal: Journal
+    ) -> Curves:
+        """Fit the model in place, as `train` does, and leave the net of the features as it is."""
+
+
 class GeneratorTraining(Defence):
     """A training of a generator, a model that makes images, against a frozen classifier."""
 

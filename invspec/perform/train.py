@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from invspec.data import Curves, Split
 from invspec.errors import MAX_LINE, InvspecError
-from invspec.kinds import Dataset, GeneratorTraining
+from invspec.kinds import Dataset, FeatureTraining, GeneratorTraining
 from invspec.ops.draws import Stream
 from invspec.ops.generators import seeded
 from invspec.ops.modules import moved
@@ -53,14 +53,18 @@ def train(task: Train, runtime: Runtime) -> Artifact:
 
 
 def _fitted(task: Train, net: nn.Module, data: Split, rng: Stream, runtime: Runtime) -> Curves:
-    """Fit the net in place; a generator against its classifier, as attacks see that."""
-    journal = runtime.journal(task)
-    if task.against is None:
-        return task.defence.train(net, data, rng, journal)
-    assert isinstance(task.defence, GeneratorTraining), "planning ensures a generator's training"
-    classifier = searched(sound(task.against, data, runtime), "float32")
-    with left_alone(task.against, task.defence, runtime):
-        return task.defence.train_against(net, classifier, data, rng, journal)
+    """Fit the net in place, beside the frozen net that the task may name."""
+    journal, defence = runtime.journal(task), task.defence
+    frozen = task.against or task.features
+    if frozen is None:
+        return defence.train(net, data, rng, journal)
+    # as attacks see it
+    other = searched(sound(frozen, data, runtime), "float32")
+    with left_alone(frozen, defence, runtime):
+        if isinstance(defence, GeneratorTraining):
+            return defence.train_against(net, other, data, rng, journal)
+        assert isinstance(defence, FeatureTraining), "planning ensures a training with two nets"
+        return defence.train_by(net, other, data, rng, journal)
 
 
 def _warn_of_same_images(dataset: Dataset, data: Split, runtime: Runtime) -> None:

@@ -10,7 +10,7 @@ from invspec.kinds import Precision
 from invspec.plan.precisions import Question
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import Coords, Scalar
-from invspec.tasks import Examine, Perturb, Score, Task, needs
+from invspec.tasks import Examine, Perturb, Score, Task, Train, needs
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
     """The tasks of a cell with their names."""
     seed, trained = f"seed {cell.goal.train.seed}", net_words(cell.coords, with_dataset)
     data = _data(cell.coords, with_dataset)
-    yield cell.goal.train, f"train {trained}"
+    yield from _training(spec, cell.goal.train, str(cell.coords["defence"]), trained, data)
     for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
         named = words(attack.coords, attack.label)
         entry = spec.entries["attacks"][attack.label]
@@ -149,12 +149,25 @@ def _named(cell: Cell, spec: Spec, with_dataset: bool) -> Iterator[tuple[Task, s
                 yield part, f"{named} {_range(part)} on {trained}"
                 continue
             made_on = f"{source.model}{data}, {source.defence}"
-            yield part.source.train, f"train {made_on}, {seed}"
-            yield part.source, f"{named} {_range(part)} on {made_on}, {seed}"
+            net = f"{made_on}, {seed}"
+            yield from _training(spec, part.source.train, source.defence, net, data)
+            yield part.source, f"{named} {_range(part)} on {net}"
             yield part, f"{named} {_range(part)} from {made_on} on {trained}"
-    if cell.goal.oracle is not None:
-        yield cell.goal.oracle, f"train the oracle of {cell.coords['measure']}{data}, {seed}"
+    oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
+    if cell.goal.oracle is not None and oracle is not None:
+        named = f"the oracle of {cell.coords['measure']}{data}, {seed}"
+        yield from _training(spec, cell.goal.oracle, oracle.defence, named, data)
     yield cell.goal, f"{words(cell.coords, cell.coords['measure'])} on {trained}"
+
+
+def _training(
+    spec: Spec, task: Train, defence: str, trained: str, data: str
+) -> Iterator[tuple[Task, str]]:
+    """The training by the defence of this label with its name, after that of its feature net."""
+    net = spec.entries["defences"][defence].feature_net
+    if task.features is not None and net is not None:
+        yield task.features, f"train {net.model}{data}, {net.defence}, seed {task.seed}"
+    yield task, f"train {trained}"
 
 
 def _generator(

@@ -7,7 +7,7 @@ from invspec.plan.cells import Plan
 from invspec.plan.examinations import examinations
 from invspec.plan.precisions import Answer, Precisions, float32
 from invspec.plan.products import cells_of
-from invspec.plan.validation import attacks, files, generators, labels, sizes
+from invspec.plan.validation import attacks, feature_nets, files, generators, labels, sizes
 from invspec.spec.resolved import Spec
 
 
@@ -22,6 +22,7 @@ def plan(spec: Spec, answer: Answer = float32) -> Plan:
     try:
         refuse(labels.problems(spec))
         refuse(attacks.problems(spec))
+        refuse(feature_nets.problems(spec))
         refuse(generators.problems(spec))
         refuse(files.problems(spec, "datasets"))
         refuse(sizes.problems(spec))

@@ -59,14 +59,23 @@ class Precisions:
         return Train(against.dataset, model, chosen, against.seed, threads, against)
 
     def train(
-        self, dataset: Dataset, model: Model, defence: Defence, seed: int, threads: int = 1
+        self,
+        dataset: Dataset,
+        model: Model,
+        defence: Defence,
+        seed: int,
+        threads: int = 1,
+        features: Train | None = None,
     ) -> Train:
         """A training. If its precision is auto, it gets the answer."""
+
+        def task(defence: Defence) -> Train:
+            return Train(dataset, model, defence, seed, threads, features=features)
+
         if not is_auto(defence):
-            return Train(dataset, model, defence, seed, threads)
-        task = Train(dataset, model, _in(defence, "float32"), seed, threads)
-        precision = self._ask("training", task)
-        return Train(dataset, model, _in(defence, precision), seed, threads)
+            return task(defence)
+        precision = self._ask("training", task(_in(defence, "float32")))
+        return task(_in(defence, precision))
 
     def search(self, train: Train) -> Literal["float32", "bfloat16"]:
         """The precision in which attacks search on a trained net."""

@@ -91,9 +91,24 @@ def _trainings(
         itertools.product(*axes), spec.seeds
     ):
         methods = cast(Dataset, data), cast(Model, model), cast(Defence, defence)
-        threads = spec.entries["defences"][str(where_f["defence"])].threads
-        task = precisions.train(*methods, seed, threads)
+        task = _training(spec, precisions, *methods, str(where_f["defence"]), seed)
         yield {**where_d, **where_m, **where_f}, task
+
+
+def _training(
+    spec: Spec,
+    precisions: Precisions,
+    dataset: Dataset,
+    model: Model,
+    defence: Defence,
+    label: str,
+    seed: int,
+) -> Train:
+    """A training by the defence of this label, beside its feature net if it has one."""
+    entry, features = spec.entries["defences"][label], None
+    if entry.feature_net is not None:
+        features = _net(spec, precisions, entry.feature_net, dataset, seed)
+    return precisions.train(dataset, model, defence, seed, entry.threads, features)
 
 
 # Variants of attacks that one score reads, with the labels of their entries.
@@ -105,7 +120,9 @@ def _scores(
 ) -> Iterator[tuple[Coords, Score, Input]]:
     """The scores of a measure on one net; nets are those that `correct_in_all` compares."""
     measure = spec.entries["measures"][name]
-    oracle = None if measure.oracle is None else _net(spec, measure.oracle, train, attacks)
+    oracle = None
+    if measure.oracle is not None:
+        oracle = _net(spec, attacks.precisions, measure.oracle, train.dataset, train.seed)
     worst_of = len(measure.of) if is_worst_case(measure) else 1
     inputs = [
         (
@@ -159,26 +176,26 @@ def _parts(
     """The attacks of a score on one net, each in parts."""
     for label, variant in read:
         entry = spec.entries["attacks"][label]
-        source = None if entry.source is None else _net(spec, entry.source, train, attacks)
-        generator = None
+        source = generator = None
+        if entry.source is not None:
+            source = _net(spec, attacks.precisions, entry.source, train.dataset, train.seed)
         if entry.generator is not None:
             generator = _generator(spec, entry.generator, source or train, attacks)
         yield attacks.parts(train, variant, entry, source, generator)
 
 
-def _net(spec: Spec, net: Net, train: Train, attacks: Attacks) -> Train:
-    """The training of an oracle or a source, on the same data and from the same seed as train."""
-    model, defence, threads = _named(spec, net)
-    return attacks.precisions.train(train.dataset, model, defence, train.seed, threads)
+def _net(spec: Spec, precisions: Precisions, net: Net, dataset: Dataset, seed: int) -> Train:
+    """The training of an oracle, a source or a feature net, on the data and from the seed."""
+    return _training(spec, precisions, dataset, *_methods(spec, net), net.defence, seed)
 
 
 def _generator(spec: Spec, net: Net, against: Train, attacks: Attacks) -> Train:
     """The training of a generator against a classifier."""
-    return attacks.precisions.generator(against, *_named(spec, net))
+    threads = spec.entries["defences"][net.defence].threads
+    return attacks.precisions.generator(against, *_methods(spec, net), threads)
 
 
-def _named(spec: Spec, net: Net) -> tuple[Model, Defence, int]:
-    """The methods that a net of the spec is named by, and the threads of its training."""
+def _methods(spec: Spec, net: Net) -> tuple[Model, Defence]:
+    """The methods that a net of the spec is named by."""
     model, defence = spec.entries["models"][net.model], spec.entries["defences"][net.defence]
-    methods = cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)
-    return (*methods, defence.threads)
+    return cast(Model, model.variants[0].method), cast(Defence, defence.variants[0].method)

@@ -21,7 +21,10 @@ _KEYS: dict[str, dict[str, Any]] = {
         "generator": {"$ref": "#/$defs/Generator"},
         "independent": {"type": "boolean"},
     },
-    "defences": {"threads": TypeAdapter(Threads).json_schema()},
+    "defences": {
+        "threads": TypeAdapter(Threads).json_schema(),
+        "feature_net": {"$ref": "#/$defs/FeatureNet"},
+    },
     "measures": {
         "of": TypeAdapter(Labels).json_schema(),
         "union": {"type": "boolean"},

@@ -32,6 +32,7 @@ _OWNERS = {
     "generator": "attacks",
     "independent": "attacks",
     "threads": "defences",
+    "feature_net": "defences",
 }
 
 
@@ -115,6 +116,7 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         bool(entry.union),
         bool(entry.correct_in_all),
         entry.generator,
+        entry.feature_net,
     )
 
 

@@ -13,7 +13,7 @@ from invspec.kinds import Attack, Check, Method, Sample, Targets
 from invspec.registry import methods
 from invspec.spec.document import Document
 from invspec.spec.labels import Scalar
-from invspec.spec.schema import Claim, Generator, Layout, Oracle, Source, TrainLine
+from invspec.spec.schema import Claim, FeatureNet, Generator, Layout, Oracle, Source, TrainLine
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Resolved:
     union: bool = False
     correct_in_all: bool = False
     generator: Generator | None = None
+    feature_net: FeatureNet | None = None
 
     @property
     def coords(self) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ _OWN_KEYS = (
     "generator",
     "independent",
     "threads",
+    "feature_net",
 )
 
 
@@ -81,6 +82,13 @@ class Generator(Net):
     """
 
 
+class FeatureNet(Net):
+    """The net by whose features a training compares images: labels of a model and a defence.
+
+    It is trained on the same data and from the same seed.
+    """
+
+
 Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -94,7 +102,7 @@ class Entry(Section):
     attack has a `sample`; with `from` it makes its images on another net, and with `before` it
     attacks transformed images. It may need a `generator`, which a line of `train` trains. If it is
     `independent`, values of a sweep over the size of its searched set do not share results. A
-    defence may train on several `threads`.
+    defence may train on several `threads`, and compare images by a `feature_net`.
     """
 
     use: str | None = None
@@ -109,6 +117,7 @@ class Entry(Section):
     generator: Generator | None = None
     independent: Flag | None = None
     threads: Threads | None = None
+    feature_net: FeatureNet | None = None
     fields: dict[str, Any] = Field(default={})
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from invspec.attacks.identity import Identity
 from invspec.attacks.pgd import PGD
 from invspec.data import Batch, Journal, TensorSplit
-from invspec.defences.lpips_ccat import LPIPSCCAT, FeatureNet
+from invspec.defences.lpips_ccat import LPIPSCCAT
 from invspec.models.mlp import MLP
 from invspec.ops.draws import Stream
 from invspec.perceptual.distances import distance
@@ -117,16 +115,9 @@ def test_calibration_makes_the_scale_of_a_distance_irrelevant() -> None:
         assert torch.allclose(*labels, atol=1e-6) == is_equal
 
 
-def robust(folder: Path, seed: int = 7) -> FeatureNet:
-    path = folder / "robust.pth"
-    torch.save(net(seed).state_dict(), path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return FeatureNet(model=MLP(hidden=(6,)), file=str(path), sha256=sha256)
-
-
-def test_features_may_come_from_a_net_in_a_file(tmp_path: Path) -> None:
-    defence, model = recipe(distance="laidlaw_self", features=robust(tmp_path)), net()
-    prepared = prepared_by(defence, model)
+def test_features_may_be_those_of_another_net() -> None:
+    defence, model = recipe(distance="laidlaw_self"), net()
+    prepared = defence.prepare(model, batch(), 0.5, Stream("key"), features=net(7))
     apart = distance("laidlaw_self", net(7))(batch().x, prepared.x)[2:]
     own = distance("laidlaw_self", model)(batch().x, prepared.x)[2:]
     assert not torch.allclose(apart, own)
@@ -134,10 +125,25 @@ def test_features_may_come_from_a_net_in_a_file(tmp_path: Path) -> None:
     torch.testing.assert_close(prepared.y.amax(1)[2:], weight + (1 - weight) / 3, rtol=0, atol=1e-5)
 
 
-def test_loading_a_feature_net_leaves_the_global_generator_alone(tmp_path: Path) -> None:
-    before = torch.get_rng_state()
-    prepared_by(recipe(distance="laidlaw_self", features=robust(tmp_path, seed=8)), net())
-    assert torch.equal(before, torch.get_rng_state())
+def test_training_by_another_net_leaves_it_alone_and_gives_another_net() -> None:
+    """The same draws: what differs is the net that measures how far images have moved."""
+    y = torch.arange(12) % CLASSES
+    data = TensorSplit(torch.full((12, *SHAPE), 0.5), y)
+    defence = recipe(distance="laidlaw_self", epochs=1, batch_size=4, lr=0.1, schedule="constant")
+    other = net(7).eval().requires_grad_(False)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    by_itself, by_other = net(), net()
+    defence.train(by_itself, data, Stream("key"), Journal())
+    curves = defence.train_by(by_other, other, data, Stream("key"), Journal())
+    assert len(curves["loss"]) == 1
+    assert all(torch.equal(before[name], value) for name, value in other.state_dict().items())
+    pairs = zip(by_itself.parameters(), by_other.parameters(), strict=True)
+    assert not all(torch.equal(own, beside) for own, beside in pairs)
+
+
+@pytest.mark.parametrize(("name", "takes"), [("laidlaw_self", True), ("lpips_alex", False)])
+def test_only_laidlaw_self_takes_a_feature_net(name: str, takes: bool) -> None:
+    assert recipe(distance=name).takes_features == takes
 
 
 def trained(defence: LPIPSCCAT, images: Tensor, y: Tensor) -> nn.Module:
@@ -186,18 +192,8 @@ def test_algorithm_3_as_printed_leaves_at_least_half_of_the_label() -> None:
     assert (prepared.y.amax(1) >= 1 / 2 + 1 / 6 - 1e-3).all()
 
 
-def test_features_can_be_given_in_a_spec() -> None:
-    features = {"model": {"use": "mlp", "hidden": [6]}, "file": "robust.pth", "sha256": "0" * 64}
-    params = {"distance": "laidlaw_self", "features": features}
-    defence: Any = make("defence", "lpips_ccat", params)
-    assert defence.features == FeatureNet(
-        model=MLP(hidden=(6,)), file="robust.pth", sha256="0" * 64
-    )
-
-
-def test_a_smoke_run_reads_no_file(tmp_path: Path) -> None:
-    smoke = recipe(distance="laidlaw_self", features=robust(tmp_path)).smoke()
-    assert (smoke.distance, smoke.features) == ("laidlaw_self", None)
+def test_a_smoke_run_reads_no_file() -> None:
+    assert recipe(distance="laidlaw_self").smoke().distance == "laidlaw_self"
     assert LPIPSCCAT().smoke().distance == "laidlaw_self"
 
 
@@ -206,16 +202,8 @@ def test_a_smoke_run_reads_no_file(tmp_path: Path) -> None:
     [
         ({"min_eps": 0.1}, "expected min_eps at most the attack's eps, found"),
         ({"min_eps": 0.1, "attack": Identity()}, "found min_eps 0.1, eps None"),
-        (
-            {"features": FeatureNet(model=MLP(), file="x", sha256="0" * 64)},
-            "features need distance laidlaw_self; found distance linf",
-        ),
     ],
-    ids=[
-        "min_eps above the attack's eps",
-        "an attack without eps",
-        "features that are not compared",
-    ],
+    ids=["min_eps above the attack's eps", "an attack without eps"],
 )
 def test_fields_that_contradict_each_other_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):

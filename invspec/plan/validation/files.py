@@ -38,11 +38,19 @@ def weight_problems(planned: Plan, is_done: IsDone = lambda train: False) -> Ite
 
 def _trainings(spec: Spec, cell: Cell) -> Iterator[tuple[str, Train]]:
     """The trainings behind a cell, with the labels of their defences."""
-    yield str(cell.coords["defence"]), cell.goal.train
-    if cell.goal.oracle is not None:
-        oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
-        assert oracle is not None, "a score has an oracle that its measure has not"
-        yield oracle.defence, cell.goal.oracle
+    nets = [(str(cell.coords["defence"]), cell.goal.train)]
+    oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
+    if oracle is not None and cell.goal.oracle is not None:
+        nets.append((oracle.defence, cell.goal.oracle))
+    for attack, (part, *_) in zip(cell.attacks, cell.goal.of, strict=True):
+        source = spec.entries["attacks"][attack.label].source
+        if source is not None and part.source is not None:
+            nets.append((source.defence, part.source.train))
+    for label, train in nets:
+        yield label, train
+        net = spec.entries["defences"][label].feature_net
+        if net is not None and train.features is not None:
+            yield net.defence, train.features
 
 
 def _reads_files(defence: Defence) -> bool:
