@@ -87,12 +87,11 @@ def _trainings(
     axes = (
         variants_of(spec, part, getattr(line, part)) for part in ("dataset", "model", "defence")
     )
-    for ((where_d, data), (where_m, model), (where_f, defence)), seed in itertools.product(
-        itertools.product(*axes), spec.seeds
-    ):
+    for (where_d, data), (where_m, model), (where_f, defence) in itertools.product(*axes):
         methods = cast(Dataset, data), cast(Model, model), cast(Defence, defence)
-        task = _training(spec, precisions, *methods, str(where_f["defence"]), seed)
-        yield {**where_d, **where_m, **where_f}, task
+        for seed in spec.seeds_on(str(where_d["dataset"])):
+            task = _training(spec, precisions, *methods, str(where_f["defence"]), seed)
+            yield {**where_d, **where_m, **where_f}, task
 
 
 def _training(

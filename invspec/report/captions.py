@@ -64,7 +64,7 @@ def _attack(spec: Spec, label: str) -> str:
 
 def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], drawings: Iterable[Drawing]) -> str:
     """How to read the figure of a layout."""
-    several_seeds = len(spec.seeds) > 1
+    several_seeds = len(spec.all_seeds) > 1
     has_bars = any(drawing.bars is not None for drawing in drawings)
     return REMARKS.get(layout.figure, INTERVALS).format(
         confidence=_confidence(spec.entries["measures"][layout.of]),

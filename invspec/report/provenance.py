@@ -98,7 +98,7 @@ def gather(plan: Plan, store: Artifacts, call: Call | None = None) -> Provenance
         precision=_precision(plan),
         chosen=tuple(f"{precision} to {question}" for question, precision in plan.answers.items()),
         bits=_bits(made),
-        seeds=plan.spec.seeds,
+        seeds=plan.spec.all_seeds,
         command=command(plan.spec, call or Call()),
     )
 

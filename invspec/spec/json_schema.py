@@ -11,7 +11,7 @@ from invspec.registry import cards
 from invspec.registry.cards import Kind
 from invspec.spec import transforms
 from invspec.spec.labels import PARTS, Label, Labels
-from invspec.spec.schema import Threads, Written
+from invspec.spec.schema import Seeds, Threads, Written
 
 # The keys of entries that are not fields of their methods, besides `use`.
 _KEYS: dict[str, dict[str, Any]] = {
@@ -25,6 +25,7 @@ _KEYS: dict[str, dict[str, Any]] = {
         "threads": TypeAdapter(Threads).json_schema(),
         "feature_net": {"$ref": "#/$defs/FeatureNet"},
     },
+    "datasets": {"seeds": TypeAdapter(Seeds).json_schema()},
     "measures": {
         "of": TypeAdapter(Labels).json_schema(),
         "union": {"type": "boolean"},

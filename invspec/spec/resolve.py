@@ -33,6 +33,7 @@ _OWNERS = {
     "independent": "attacks",
     "threads": "defences",
     "feature_net": "defences",
+    "seeds": "datasets",
 }
 
 
@@ -117,6 +118,7 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         bool(entry.correct_in_all),
         entry.generator,
         entry.feature_net,
+        entry.seeds,
     )
 
 

@@ -48,6 +48,7 @@ class Resolved:
     correct_in_all: bool = False
     generator: Generator | None = None
     feature_net: FeatureNet | None = None
+    seeds: tuple[int, ...] | None = None
 
     @property
     def coords(self) -> tuple[str, ...]:
@@ -63,8 +64,14 @@ class Resolved:
         variants = tuple(variant.smoke() for variant in _at_ends(self.variants))
         targets = self.sample.targets and Targets(each=2)
         few = self.sample.model_copy(update={"limit": 8, "per_class": None, "targets": targets})
-        # nets of one epoch may classify no image correctly in common
-        return replace(self, variants=variants, sample=few, correct_in_all=False)
+        return replace(
+            self,
+            variants=variants,
+            sample=few,
+            # nets of one epoch may classify no image correctly in common
+            correct_in_all=False,
+            seeds=self.seeds and self.seeds[:1],
+        )
 
 
 def _at_ends(variants: Sequence[Variant]) -> Iterator[Variant]:
@@ -108,6 +115,16 @@ class Spec:
     options: tuple[str, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
     seeds_paired: bool = False
+
+    def seeds_on(self, dataset: str) -> tuple[int, ...]:
+        """The seeds of the trainings on the data set of this label."""
+        return self.entries["datasets"][dataset].seeds or self.seeds
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds of all trainings, in order."""
+        labels = {label: None for line in self.train for label in line.dataset}
+        return tuple(sorted({seed for label in labels for seed in self.seeds_on(label)}))
 
     @property
     def scale(self) -> str | None:

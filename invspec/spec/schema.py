@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from invspec.errors import SpecError
@@ -57,6 +57,7 @@ _OWN_KEYS = (
     "independent",
     "threads",
     "feature_net",
+    "seeds",
 )
 
 
@@ -89,6 +90,15 @@ class FeatureNet(Net):
     """
 
 
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    seed, times = Counter(seeds).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"expected distinct seeds, found duplicate seed {seed}")
+    return seeds
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_different)]
 Threads = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -102,7 +112,8 @@ class Entry(Section):
     attack has a `sample`; with `from` it makes its images on another net, and with `before` it
     attacks transformed images. It may need a `generator`, which a line of `train` trains. If it is
     `independent`, values of a sweep over the size of its searched set do not share results. A
-    defence may train on several `threads`, and compare images by a `feature_net`.
+    defence may train on several `threads`, and compare images by a `feature_net`. Trainings on a
+    data set may have `seeds` of their own.
     """
 
     use: str | None = None
@@ -118,6 +129,7 @@ class Entry(Section):
     independent: Flag | None = None
     threads: Threads | None = None
     feature_net: FeatureNet | None = None
+    seeds: Seeds | None = None
     fields: dict[str, Any] = Field(default={})
 
 
@@ -192,9 +204,6 @@ _Files = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_le
 Files = Annotated[str, Field(min_length=1)] | _Files
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-
-
 class Written(Section):
     """A spec as its author wrote it.
 
@@ -209,7 +218,7 @@ class Written(Section):
     )
     title: Annotated[str, Field(min_length=1, max_length=200)]
     paper: str | None = None
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    seeds: Seeds = (0,)
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     datasets: Entries
     models: Entries
@@ -249,11 +258,3 @@ class Written(Section):
         if not isinstance(seeds, dict) or list(cast(dict[str, Any], seeds)) != ["paired"]:
             return keys
         return {**keys, "seeds": seeds["paired"], "seeds_paired": True}
-
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        seed, times = Counter(seeds).most_common(1)[0]
-        if times > 1:
-            raise ValueError(f"expected distinct seeds, found duplicate seed {seed}")
-        return seeds

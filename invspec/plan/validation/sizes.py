@@ -20,7 +20,7 @@ MAX_CELLS, MAX_PARTS = 200_000, 2_000_000
 
 def problems(spec: Spec) -> Iterator[SpecError]:
     """Products, sweeps and samples that are too large to plan."""
-    count = sum(_cell_count(spec, line) for line in spec.train) * len(spec.seeds)
+    count = sum(_cell_count(spec, line) for line in spec.train)
     if count > MAX_CELLS:
         message = f"expected at most {MAX_CELLS:,} cells, found {count:,}"
         yield SpecError(message, hint="drop labels, seeds or values of sweeps", path=("train",))
@@ -68,17 +68,16 @@ def _part_count(data: Resolved, attack: Resolved) -> tuple[int, int]:
 
 
 def _cell_count(spec: Spec, line: TrainLine) -> int:
-    """Cells of a line of `train`, for one seed."""
+    """Cells of a line of `train`."""
 
     def count(part: str, labels: Iterable[str]) -> int:
         return sum(len(spec.entries[part][label].variants) for label in labels)
 
     measures = (spec.entries["measures"][label] for label in measures_of(spec, line))
     scores = sum(len(measure.variants) * _input_count(spec, measure) for measure in measures)
-    trained = math.prod(
-        count(part + "s", getattr(line, part)) for part in ("dataset", "model", "defence")
-    )
-    return trained * scores
+    trained = count("models", line.model) * count("defences", line.defence)
+    seeds = sum(count("datasets", [label]) * len(spec.seeds_on(label)) for label in line.dataset)
+    return trained * seeds * scores
 
 
 def _input_count(spec: Spec, measure: Resolved) -> int:
