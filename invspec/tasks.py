@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache, lru_cache
 from typing import Any, Literal
 
@@ -153,6 +153,15 @@ class Examine(_HashedOnce):
 
 
 Task = Train | Perturb | Score | Examine
+
+
+def without_seed(train: Train) -> Train:
+    """A training with seed 0, and so are the trainings of the nets beside it."""
+    against, features = (
+        None if net is None else without_seed(net) for net in (train.against, train.features)
+    )
+    return replace(train, seed=0, against=against, features=features)
+
 
 # Versions of the machinery's own part in artifacts: initial weights, sampling, padding, judging.
 # Raise one when equal tasks of its type give other numbers than before. Version 1 of trainings drew

@@ -19,7 +19,7 @@ from invspec.analysis.scopes import net_kind, net_name
 from invspec.analysis.trainings import Chance, Deviation, Repetition
 from invspec.data import Interval
 from invspec.ops.types import MAGNITUDES, SHARES, Range
-from invspec.tasks import draw_name
+from invspec.tasks import draw_name, without_seed
 
 CHANCE = Chance(RESAMPLER.replicates, RESAMPLER.seed)
 
@@ -116,7 +116,7 @@ class Estimator:
         first = group.present[0]
         train = first.cell.goal.train
         values = np.array([reading.value for reading in group.present])
-        net = replace(train, seed=0)
+        net = without_seed(train)
         return Repetition(
             pool=(type(train.dataset), net_kind(train)),
             net=net_name(net),
@@ -200,7 +200,7 @@ def _setting(reading: Reading) -> Hashable:
     attacks = tuple(
         (parts[0].attack, parts[0].before, parts[0].sample) for parts in goal.of if parts
     )
-    oracle = None if goal.oracle is None else replace(goal.oracle, seed=0)
+    oracle = None if goal.oracle is None else without_seed(goal.oracle)
     where = () if reading.row is None else tuple(sorted(reading.row.where.items()))
     return goal.measure, attacks, oracle, where
 

@@ -85,6 +85,7 @@ class Health:
         return [
             *(record for record in self._of(cell.goal.train) if concerns(record, cell)),
             *(record for record in self._of(oracle) if doubts_everything(record)),
+            *(record for record in self._of(cell.goal.train.features) if doubts_everything(record)),
             *(
                 record
                 for net in sources(cell)

@@ -61,6 +61,7 @@ class Descriptions:
                 self._describe(task.model),
                 self._describe(task.defence),
                 self._examples(task),
+                None if task.features is None else self._training(task.features),
             )
         return self._trainings[task]
 
@@ -170,6 +171,7 @@ class History:
             self._describe(body["model"]),
             self._describe(defence),
             self._examples(body["dataset"], defence["fields"]),
+            cast(Training, self._parts("train", body["features"])) if "features" in body else None,
         )
 
     def _examples(self, dataset: Any, settings: Any) -> int:

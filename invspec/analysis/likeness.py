@@ -50,12 +50,16 @@ class Described:
 
 @dataclass(frozen=True)
 class Training:
-    """The parts of a training; examples is the number that it learns from."""
+    """The parts of a training; examples is the number that it learns from.
+
+    features is the training of the net whose features it compares, if that is not its own.
+    """
 
     dataset: Described
     model: Described
     defence: Described
     examples: int
+    features: Training | None = None
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,17 @@ def work(parts: Training | Search | Scoring | Examination) -> Work:
 
 def _training_texts(parts: Training) -> tuple[Likeness, ...]:
     dataset, model, defence = parts.dataset, parts.model, parts.defence
-    return (
+    texts = (
         (dataset.exact, model.exact, defence.exact),
         (dataset.unscaled, model.exact, defence.unscaled),
         (dataset.unscaled, model.exact, defence.kinds),
         (dataset.unscaled, model.kinds, defence.kinds),
     )
+    if parts.features is None:
+        return texts
+    # what a pass of the second net costs depends on its architecture, not on how it was trained
+    models = [text[1] for text in _training_texts(parts.features)]
+    return tuple((*text, second) for text, second in zip(texts, models, strict=True))
 
 
 def _search_texts(parts: Search) -> tuple[Likeness, ...]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from invspec.analysis.readings import Group
 from invspec.kinds import outline
 from invspec.plan.picks import Profile, slices
 from invspec.spec.trees import Leaf, Node
-from invspec.tasks import Train
+from invspec.tasks import Train, without_seed
 
 # trained: another seed gives another net; published: the same net for every seed; closed_form: no
 # weights, so the net is the whole population
@@ -35,14 +34,15 @@ def net_kind(train: Train) -> NetKind:
 
 def net_name(train: Train) -> str:
     """Text that is the same for all seeds of a net, and differs between nets."""
-    parts = [outline(part) for part in (train.dataset, train.model, train.defence)]
+    nets = (train,) if train.features is None else (train, train.features)
+    parts = [outline(part) for net in nets for part in (net.dataset, net.model, net.defence)]
     return json.dumps(parts, sort_keys=True)
 
 
 def nets_of(groups: Iterable[Group]) -> list[Train]:
     """The nets that groups were measured on, once each, with seed 0."""
     trains = (reading.cell.goal.train for group in groups for reading in group.readings)
-    return list(dict.fromkeys(replace(train, seed=0) for train in trains))
+    return list(dict.fromkeys(map(without_seed, trains)))
 
 
 def across_nets(node: Node, sides: Sequence[Profile[Group]]) -> list[Group]:

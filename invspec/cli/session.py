@@ -132,7 +132,7 @@ def show(
                 content = json.dumps(json.loads(content), indent=1) + "\n"
             _deliver(content, output, f"{name}.json")
         case "markdown":
-            saved = papers.Saved(f"{name}.json", json.loads(export.json_text(report, seen)))
+            saved = papers.Saved(Path(f"{name}.json"), json.loads(export.json_text(report, seen)))
             _deliver(papers.page(saved) + "\n", output, f"{name}.md")
         case _:
             hint = "expected rich, csv, json, latex, html or markdown"
@@ -153,7 +153,7 @@ def show_saved(paths: Sequence[str], format: str, output: Path | None) -> None:
         raise SpecError(f"cannot show saved reports as {format}", where="--format", hint=hint)
     reports = [papers.read(Path(path)) for path in paths]
     words = ["--format", format, *(["--output", str(output)] if output else [])]
-    pages = papers.pages(reports, ["invspec", "report", *paths, *words])
+    pages = papers.pages(reports, ["invspec", "report", *paths, *words], output)
     for name, page in pages.items():
         if output is None and format == "rich":
             Console(highlight=False).print(Markdown(page))

@@ -74,7 +74,10 @@ class Attack(Method):
 
     @property
     def keeps_last(self) -> bool:
-        """Whether its result is its last image, even if an earlier one was misclassified."""
+        """Whether the check `silent` is about it: it returns its last image, whatever came before.
+
+        Only PGD says so.
+        """
         return False
 
     @property

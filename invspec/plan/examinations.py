@@ -26,7 +26,8 @@ Variants = dict[Parts, Coords]
 class _Net:
     """A trained net: its coordinates, the samples that its numbers rest on, the attacks by label.
 
-    A net that is only an oracle is under no attack; a source of transfer attacks is under those.
+    A net that is only an oracle or a feature net is under no attack; a source of transfer attacks
+    is under those.
     Samples are by their text.
     """
 
@@ -132,6 +133,10 @@ def _nets(spec: Spec, cells: Iterable[Cell]) -> dict[Train, _Net]:
             oracle.samples |= by_text
         net = nets.setdefault(cell.goal.train, _Net(_net_coords(spec, cell)))
         net.samples |= by_text
+        if cell.goal.train.features is not None:
+            named = spec.entries["defences"][str(cell.coords["defence"])].feature_net
+            features = nets.setdefault(cell.goal.train.features, _Net(_named_coords(named, cell)))
+            features.samples |= by_text
         for attacked, parts in zip(cell.attacks, cell.goal.of, strict=True):
             net.attacks.setdefault(attacked.label, {}).setdefault(parts, dict(attacked.coords))
             if made := tuple(part.source for part in parts if part.source is not None):
@@ -153,7 +158,7 @@ def _net_coords(spec: Spec, cell: Cell) -> Coords:
 
 
 def _named_coords(net: Net | None, cell: Cell) -> Coords:
-    """The coordinates of an oracle or a source."""
+    """The coordinates of an oracle, a source or a feature net."""
     assert net is not None, "the spec names the net of such a score"
     fixed = {name: cell.coords[name] for name in ("dataset", "seed")}
     return {**fixed, "model": net.model, "defence": net.defence}

@@ -123,6 +123,18 @@ def card(kind: Kind, name: str) -> Card:
 
 
 @cache
+def shipped_card(kind: Kind, name: str) -> Card:
+    """The card that ships under this name, whatever a user's folder has."""
+    path = shipped_path(kind, name)
+    return _read_as(Card, _read(path), str(path))
+
+
+def shipped_path(kind: Kind, name: str) -> Path:
+    """The path of the card that ships under this name."""
+    return shipped("registry") / kind / f"{name}.yaml"
+
+
+@cache
 def papers() -> dict[str, Paper]:
     """Every paper that a card or a spec may cite, by key."""
     entries: dict[str, Paper] = {}

@@ -12,7 +12,7 @@ from invspec.errors import SpecError
 from invspec.kinds import Attack, Method, Model
 from invspec.registry.cards import Kind
 from invspec.registry.messages import NestedError, shown
-from invspec.registry.methods import make
+from invspec.registry.methods import make, make_shipped
 
 
 def _nested(kind: Kind) -> BeforeValidator:
@@ -31,25 +31,25 @@ def _nested(kind: Kind) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def default(kind: Kind, name: str, *, description: str | None = None, **fields: Any) -> Any:
-    """A field whose default is the method of this name with these fields.
+def default(kind: Kind, name: str, /, *, description: str | None = None, **fields: Any) -> Any:
+    """A field whose default is the shipped method of this name with these fields.
 
-    The name is looked up when the default is needed, as a spec's would be, so that the file of a
-    method imports no other method's. Without a description, the annotation's is kept.
+    The name is looked up when the default is needed, so that the file of a method imports no other
+    method's. Without a description, the annotation's is kept.
     """
     about: dict[str, Any] = {} if description is None else {"description": description}
-    return Field(default_factory=partial(make, kind, name, fields), **about)
+    return Field(default_factory=partial(make_shipped, kind, name, fields), **about)
 
 
-def defaults(kind: Kind, *entries: Mapping[str, Any], **about: Any) -> Any:
-    """A field whose default is several methods, each written {use: name, ...fields}.
+def defaults(kind: Kind, /, *entries: Mapping[str, Any], **about: Any) -> Any:
+    """A field whose default is several shipped methods, each written {use: name, ...fields}.
 
     about: what else pydantic's Field takes.
     """
 
     def made() -> tuple[Method, ...]:
         settings = map(dict[str, Any], entries)
-        return tuple(make(kind, fields.pop("use"), fields) for fields in settings)
+        return tuple(make_shipped(kind, fields.pop("use"), fields) for fields in settings)
 
     return Field(default_factory=made, **about)
 

@@ -13,7 +13,7 @@ from pydantic import PydanticUserError, ValidationError
 
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Dataset, Method
-from invspec.registry.cards import Kind, card, names
+from invspec.registry.cards import Kind, card, names, shipped_card, shipped_path
 from invspec.registry.messages import explain
 from invspec.registry.renames import refuse_old_names, unannotated
 
@@ -34,6 +34,20 @@ def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
         for problem in wrong
     )
     raise AssertionError("a ValidationError without errors")
+
+
+def make_shipped(kind: Kind, name: str, params: dict[str, Any]) -> Method:
+    """The method that ships under this name with these parameters, which must be right.
+
+    A user's card of the same name does not change it: defaults of shipped methods are theirs.
+    """
+    return resolve_shipped(kind, name).model_validate({**shipped_card(kind, name).params, **params})
+
+
+@cache
+def resolve_shipped(kind: Kind, name: str) -> type[Method]:
+    """The class that ships under this name."""
+    return _class_at(kind, shipped_card(kind, name).target, shipped_path(kind, name).parents[1])
 
 
 def _at_card(kind: Kind, name: str, problem: SpecError) -> SpecError:

@@ -80,7 +80,13 @@ class Builder:
             legend=layout.legend,
             metric=units.metric(spec, layout),
             drawings=drawings,
-            remark=captions.remark(spec, layout, rows, drawings.values()),
+            remark=captions.remark(
+                spec,
+                layout,
+                rows,
+                drawings.values(),
+                several_seeds=any(len(group.readings) > 1 for group in selected),
+            ),
             against=self._against(layout, rows, cells.keys()),
             comparisons=tuple(self._comparisons(layout, selected)),
         )

@@ -62,9 +62,15 @@ def _attack(spec: Spec, label: str) -> str:
     return label if source is None else f"{label} (made on {source.model}, {source.defence})"
 
 
-def remark(spec: Spec, layout: Layout, rows: tuple[str, ...], drawings: Iterable[Drawing]) -> str:
+def remark(
+    spec: Spec,
+    layout: Layout,
+    rows: tuple[str, ...],
+    drawings: Iterable[Drawing],
+    *,
+    several_seeds: bool,
+) -> str:
     """How to read the figure of a layout."""
-    several_seeds = len(spec.all_seeds) > 1
     has_bars = any(drawing.bars is not None for drawing in drawings)
     return REMARKS.get(layout.figure, INTERVALS).format(
         confidence=_confidence(spec.entries["measures"][layout.of]),

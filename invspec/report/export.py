@@ -76,7 +76,8 @@ def _values(interval: Interval | None) -> dict[str, Any]:
 def _cost(goal: Score, store: Artifacts) -> dict[str, Any]:
     judged = [part for parts in goal.of for part in parts]
     attacks = [*judged, *(part.source for part in judged if part.source is not None)]
-    tasks = {"train": [goal.train], "perturb": attacks, "score": [goal]}
+    trained = [goal.train, *([] if goal.train.features is None else [goal.train.features])]
+    tasks = {"train": trained, "perturb": attacks, "score": [goal]}
     seconds = {
         f"seconds_{verb}": provenance.seconds(store, behind) for verb, behind in tasks.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
@@ -102,6 +103,15 @@ def expectation(verdict: Verdict) -> str:
 def published(verdict: Verdict) -> str:
     """The published value of a claim; empty if it has none."""
     return "" if verdict.published is None else short(verdict.published)
+
+
+def seed_words(by_dataset: Mapping[str, Sequence[int]]) -> str:
+    """The seeds of the trainings on each data set: seeds 0, 1; or seeds 0, 1 (mnist), 0 (svhn)."""
+    word = "seeds" if any(len(own) > 1 for own in by_dataset.values()) else "seed"
+    texts = {name: ", ".join(map(str, own)) for name, own in by_dataset.items()}
+    if len(set(texts.values())) == 1:
+        return f"{word} {next(iter(texts.values()))}"
+    return f"{word} {', '.join(f'{text} ({name})' for name, text in texts.items())}"
 
 
 def column_headings(table: Table) -> list[str]:

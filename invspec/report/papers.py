@@ -6,6 +6,7 @@ pages. They are text, so that a repository can keep them beside the reports that
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,34 +14,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from invspec.analysis.claims import OUTCOMES
+from invspec.analysis.significance import Need
 from invspec.errors import SpecError, counted
 from invspec.plan.coordinates import shown
 from invspec.registry.cards import papers
 from invspec.report import reproduction
-from invspec.report.format import MISSING, duration, measured, short
+from invspec.report.captions import needs, p_value
+from invspec.report.format import MISSING, duration, measured, seed_words, short
 
 # a report, a claim, a cell or a table, as JSON holds it
 Record = Mapping[str, Any]
 INDEX = "README"
 NO_PAPER = "other"
-CLAIM_HEADINGS = ("source", "claim", "expected", "measured", "paper", "verdict")
+CLAIM_HEADINGS = ("source", "claim", "expected", "measured", "p", "seeds", "verdict")
+# after "measured", where the paper gives a number for a claim
+PAPERS_NUMBER = "paper's value"
+PREMISE_HEADINGS = ("premise", "expected", "measured", "met")
 INDEX_HEADINGS = (
     "paper",
     "spec",
     "scale",
-    "claims",
-    "tables of the paper",
+    "data",
+    "claims of the paper",
+    "claims of ours",
+    "numbers of the paper",
     "health",
     "time of all tasks",
+)
+# how a source begins that is not the paper's
+OURS = "ours"
+LEGEND = " ".join(
+    (
+        "Intervals are at 95 %. They hold over test examples and, where a net was trained from",
+        "several seeds, over trainings. *Holds* and *fails* speak of all trainings; *for this net*",
+        "and *for these nets* speak of the nets at hand, which have one seed or published weights.",
+        "p-values are corrected for the number of claims in a report (Holm), and so are verdicts:",
+        "if all claims of a report are false, the chance that any is decided is at most 5 %. A",
+        "claim whose premise is not met is *not testable*. A claim is the paper's unless its",
+        "source begins with *ours*; a source also says which thresholds are ours.",
+    )
 )
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A report in JSON: what it says, and the name of its file."""
+    """A report in JSON: what it says, and its file."""
 
-    file: str
+    path: Path
     body: Record
 
     @property
@@ -59,6 +82,28 @@ class Saved:
         return str(self.body["scale"] or "default")
 
     @property
+    def seeds(self) -> dict[str, list[int]]:
+        """The seeds of the trainings on each data set, by its label."""
+        seeds: dict[str, dict[int, None]] = {}
+        for cell in self.body["cells"]:
+            seeds.setdefault(cell["dataset"], {})[cell["seed"]] = None
+        return {label: list(own) for label, own in seeds.items()}
+
+    @property
+    def data(self) -> str:
+        """The data sets of its cells, by their names in the registry."""
+        used = {cell["dataset"]: None for cell in self.body["cells"]}
+        entries = yaml.safe_load(self.body["recipe"]["spec"])["datasets"]
+        names = dict.fromkeys((entries[label] or {}).get("use", label) for label in used)
+        return ", ".join(names)
+
+    def link(self, folder: Path | None) -> str:
+        """The name of its file, linked from a page in the folder."""
+        if folder is None:
+            return f"`{self.path.name}`"
+        return f"[{self.path.name}]({Path(os.path.relpath(self.path, folder)).as_posix()})"
+
+    @property
     def time(self) -> str:
         """The time of all tasks together."""
         return duration(sum(self.body["provenance"]["seconds"].values()))
@@ -74,20 +119,24 @@ class Saved:
         missing = f", {counts['missing']} missing" if counts["missing"] else ""
         return f"{counts['agree']} of {counts['agree'] + counts['disagree']} agree{missing}"
 
-    @property
-    def tally(self) -> str:
-        """The verdicts on its claims, counted: 3 hold, 1 fails for these nets."""
-        counts = Counter(claim["verdict"] for claim in self.body["claims"])
+    def tally(self, ours: bool) -> str:
+        """The verdicts on the claims of ours or of the paper, counted: 3 hold, 1 fails."""
+        claims = [claim for claim in self.body["claims"] if _is_ours(claim) == ours]
+        counts = Counter(claim["verdict"] for claim in claims)
         words = (
             f"{counts[verdict]} {_verdict(verdict, counts[verdict])}"
             for verdict in sorted(counts, key=_rank)
         )
-        return ", ".join(words) or "none"
+        return ", ".join(words)
+
+
+def _is_ours(claim: Record) -> bool:
+    return (claim["source"] or OURS).startswith(OURS)
 
 
 def read(path: Path) -> Saved:
     """Read a report. Raises: SpecError if the file is none, or lacks what a page shows."""
-    report = Saved(path.name, reproduction.read(path).body)
+    report = Saved(path, reproduction.read(path).body)
     try:
         page(report)
         _line(report)
@@ -97,9 +146,12 @@ def read(path: Path) -> Saved:
     return report
 
 
-def pages(reports: Sequence[Saved], command: Sequence[str]) -> dict[str, str]:
-    """The page of each paper by its key, and the index. command: what wrote them, for the notice.
+def pages(
+    reports: Sequence[Saved], command: Sequence[str], folder: Path | None = None
+) -> dict[str, str]:
+    """The page of each paper by its key, and the index.
 
+    command: what wrote them, for the notice. folder: where they will lie, for links to the reports.
     Pages are in the order of the keys, reports in the given order.
     """
     by_paper: dict[str, list[Saved]] = {}
@@ -107,26 +159,40 @@ def pages(reports: Sequence[Saved], command: Sequence[str]) -> dict[str, str]:
         by_paper.setdefault(report.paper, []).append(report)
     notice = f"<!-- Written by `{shlex.join(command)}`; do not edit. -->"
     written = {
-        paper: _joined([_heading(paper), notice, *map(page, by_paper[paper])])
+        paper: _joined(
+            [_heading(paper), notice, LEGEND, *(page(report, folder) for report in by_paper[paper])]
+        )
         for paper in sorted(by_paper)
     }
-    return {INDEX: _joined(["# Papers, checked", notice, _index(reports)]), **written}
+    listed = [report for paper in sorted(by_paper) for report in by_paper[paper]]
+    index = _table(*_filled(INDEX_HEADINGS, [_line(report) for report in listed]))
+    return {INDEX: _joined(["# Papers, checked", notice, LEGEND, index]), **written}
 
 
-def page(report: Saved) -> str:
+def page(report: Saved, folder: Path | None = None) -> str:
     """What one report says: how it was made, its health, its claims, and the paper's tables."""
     body = report.body
     parts = [
         f"## {body['title']}",
-        _made(report),
+        _made(report, folder),
         f"{body['health']['headline']}. {_correction(body)}".strip(),
         "\n".join(f"- {note}" for note in _failures(body["health"]["checks"])),
     ]
     if claims := body["claims"]:
-        parts.append(_table(CLAIM_HEADINGS, map(_claim, claims)))
+        parts.append(_claims(claims))
+    if premises := _premises(claims):
+        parts.append(_table(PREMISE_HEADINGS, premises))
     for table in body["published"]:
         parts += _published(table)
     return _joined(parts).rstrip()
+
+
+def _filled(
+    headings: Sequence[str], lines: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """A table without the columns in which every line is empty."""
+    places = [place for place in range(len(headings)) if any(line[place] for line in lines)]
+    return [headings[place] for place in places], [[line[p] for p in places] for line in lines]
 
 
 def _heading(paper: str) -> str:
@@ -134,11 +200,8 @@ def _heading(paper: str) -> str:
     if known is None:
         return "# Specs of no paper"
     venue = f" {known.venue}." if known.venue else ""
-    return f"# {known.authors} ({known.year})\n\n*{known.title.rstrip('.')}.*{venue}"
-
-
-def _index(reports: Sequence[Saved]) -> str:
-    return _table(INDEX_HEADINGS, (_line(report) for report in reports))
+    end = "" if known.title.endswith(("?", "!", ".")) else "."
+    return f"# {known.authors} ({known.year})\n\n*{known.title}{end}*{venue}"
 
 
 def _line(report: Saved) -> list[str]:
@@ -147,28 +210,29 @@ def _line(report: Saved) -> list[str]:
         f"[{report.paper}]({report.paper}.md)",
         f"`{report.spec}`",
         report.scale,
-        report.tally,
+        report.data,
+        report.tally(ours=False),
+        report.tally(ours=True),
         report.agreement,
         health,
         report.time,
     ]
 
 
-def _made(report: Saved) -> str:
+def _made(report: Saved, folder: Path | None) -> str:
     """The command, the commit, the machine, and the time."""
     facts = report.body["provenance"]
     done, tasks = facts["done"], facts["tasks"]
-    seeds = facts["seeds"]
-    named = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
     lines = [
         f"`{facts['command']}`",
-        f"{done:,} of {counted(tasks, 'task')}, which took {report.time} together; "
-        f"{named}; scale {report.scale}",
+        f"scale {report.scale}; {report.data}; {seed_words(report.seeds)}; "
+        f"{done:,} of {counted(tasks, 'task')}, {report.time} summed over tasks; "
+        f"finished {facts['finished'][:10] or MISSING}",
         "; ".join(
             f"{name} {', '.join(values)}"
             for name, values in {**facts["versions"], **facts["surroundings"]}.items()
         ),
-        f"all numbers: `{report.file}`",
+        f"all numbers: {report.link(folder)}",
     ]
     return "\n".join(f"- {line}" for line in lines if line)
 
@@ -191,23 +255,58 @@ def _correction(body: Record) -> str:
     if not expected:
         return ""
     return (
-        "Verdicts are corrected for the number of claims (Holm); without the correction, up to "
-        f"{expected:.2g} false ones are to be expected."
+        f"Without the correction for the number of claims, up to {expected:.2g} false verdicts "
+        "would be expected."
     )
+
+
+def _claims(claims: Sequence[Record]) -> str:
+    """The table of claims; the paper's numbers have a column if there are any."""
+    headings: list[str] = list(CLAIM_HEADINGS)
+    lines = [_claim(claim) for claim in claims]
+    if any(claim["published"] is not None for claim in claims):
+        place = headings.index("p")
+        headings.insert(place, PAPERS_NUMBER)
+        for line, claim in zip(lines, claims, strict=True):
+            paper = claim["published"]
+            line.insert(place, MISSING if paper is None else short(paper))
+    return _table(headings, lines)
 
 
 def _claim(claim: Record) -> list[str]:
     remarks = [claim["reason"], "; ".join(claim["doubts"])]
-    says = ". ".join(filter(None, [claim["says"], *remarks]))
-    paper = MISSING if claim["published"] is None else short(claim["published"])
+    p = claim["p_corrected"]
     return [
         claim["source"] or "",
-        says,
+        ". ".join(filter(None, [claim["says"], *remarks])),
         claim["expected"],
         _measured(claim),
-        paper,
-        claim["verdict"],
+        MISSING if p is None else p_value(p),
+        str(claim["seeds"] or MISSING),
+        _with_remarks(claim),
     ]
+
+
+def _with_remarks(claim: Record) -> str:
+    """The verdict, what it was before the correction, and what would decide it."""
+    remarks: list[str] = []
+    if claim["uncorrected"] != claim["outcome"]:
+        remarks.append(f"{claim['uncorrected']} before the correction")
+    if claim["needs"] is not None:
+        remarks.append(needs(Need(**claim["needs"])))
+    return f"{claim['verdict']} ({'; '.join(remarks)})" if remarks else claim["verdict"]
+
+
+def _premises(claims: Iterable[Record]) -> list[list[str]]:
+    """A line for each premise of the claims, in their order."""
+    lines: dict[tuple[str, ...], None] = {}
+    for claim in claims:
+        for premise in claim["premises"]:
+            says = premise["says"] or f"(of the claim: {claim['says']})"
+            outcome = str(premise["outcome"])
+            met = {"holds": "yes", "fails": "no"}.get(outcome, outcome)
+            lines[says, premise["expected"], _measured(premise), met] = None
+    return [list(line) for line in lines]
 
 
 def _measured(claim: Record) -> str:

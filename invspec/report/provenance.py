@@ -67,7 +67,7 @@ class Provenance:
     precision: str
     chosen: tuple[str, ...]
     bits: str
-    seeds: tuple[int, ...]
+    seeds_by_dataset: dict[str, tuple[int, ...]]
     command: str
 
     @property
@@ -98,7 +98,7 @@ def gather(plan: Plan, store: Artifacts, call: Call | None = None) -> Provenance
         precision=_precision(plan),
         chosen=tuple(f"{precision} to {question}" for question, precision in plan.answers.items()),
         bits=_bits(made),
-        seeds=plan.spec.all_seeds,
+        seeds_by_dataset=plan.spec.seeds_by_dataset,
         command=command(plan.spec, call or Call()),
     )
 

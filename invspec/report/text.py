@@ -21,6 +21,7 @@ from invspec.report.format import (
     expectation,
     merged_labels,
     published,
+    seed_words,
     statistic,
     statistic_and_interval,
     value_and_margin,
@@ -209,7 +210,7 @@ def provenance_lines(facts: Provenance) -> list[str]:
     """What was computed, with which versions, on which machines, and in what time."""
     tasks = [
         f"{facts.done:,} of {facts.tasks:,} tasks",
-        f"seeds {', '.join(map(str, facts.seeds))}",
+        seed_words(facts.seeds_by_dataset),
         f"attacks in {facts.precision}",
     ]
     times = [f"{kind} {duration(seconds)}" for kind, seconds in facts.seconds.items() if seconds]

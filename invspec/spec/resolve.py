@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import ValidationError
 
 from invspec.errors import SpecError, refuse, suggest
-from invspec.kinds import Check, Sample
+from invspec.kinds import Check, FeatureTraining, Sample
 from invspec.registry import messages, methods
 from invspec.registry.cards import card, papers, shipped_names
 from invspec.spec import sweeps
 from invspec.spec.document import Document
 from invspec.spec.labels import PARTS
-from invspec.spec.resolved import Resolved, Spec
+from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.schema import Entry, Written
 
 # stands for all checks that ship with invspec
@@ -106,8 +106,11 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         card(PARTS[part], entry.use or label)
     except SpecError as problem:
         raise problem.within(*(("use",) if entry.use else ())) from None
+    variants = tuple(sweeps.variants(part, label, entry))
+    if entry.feature_net is not None:
+        refuse(_without_features(label, variants))
     return Resolved(
-        tuple(sweeps.variants(part, label, entry)),
+        variants,
         entry.sample or Sample(),
         entry.of or (),
         bool(entry.independent),
@@ -120,6 +123,19 @@ def _resolved(part: str, label: str, entry: Entry) -> Resolved:
         entry.feature_net,
         entry.seeds,
     )
+
+
+def _without_features(label: str, variants: Iterable[Variant]) -> Iterator[SpecError]:
+    """A feature net of a training that takes none; of a sweep, the first such value."""
+    for variant in variants:
+        method = variant.method
+        if isinstance(method, FeatureTraining) and method.takes_features:
+            continue
+        swept = ", ".join(f"{name} {value}" for name, value in variant.coords.items())
+        message = f"defence {label} takes no feature net{f' with {swept}' if swept else ''}"
+        hint = "remove it, or use a defence such as lpips_ccat with `distance: laidlaw_self`"
+        yield SpecError(message, hint=hint, path=("feature_net",))
+        return
 
 
 def _fill_checks(

@@ -121,10 +121,9 @@ class Spec:
         return self.entries["datasets"][dataset].seeds or self.seeds
 
     @property
-    def all_seeds(self) -> tuple[int, ...]:
-        """The seeds of all trainings, in order."""
-        labels = {label: None for line in self.train for label in line.dataset}
-        return tuple(sorted({seed for label in labels for seed in self.seeds_on(label)}))
+    def seeds_by_dataset(self) -> dict[str, tuple[int, ...]]:
+        """The seeds of the trainings on each data set, by its label."""
+        return {label: self.seeds_on(label) for line in self.train for label in line.dataset}
 
     @property
     def scale(self) -> str | None:

@@ -13,7 +13,7 @@ from torch import nn
 from invspec.data import Batch
 from invspec.kinds import Attack, Number
 from invspec.ops.draws import Stream
-from invspec.registry.methods import resolve
+from invspec.registry.methods import resolve_shipped
 from invspec.search.gradients import logits_of
 from invspec.training.adversarial import CleanFraction, InnerAttack, Ramp, attack_batch
 from invspec.training.loss import StepLoss
@@ -52,7 +52,7 @@ def require_divergence_attack(training: ByDivergence) -> ByDivergence:
     attack, clean_fraction = training.attack, training.clean_fraction
     # the attack is given soft labels and a start, which other settings and attacks would ignore
     required = {"loss": "ce", "label": "true", "restarts": 1}
-    if not isinstance(attack, resolve("attack", "pgd")) or any(
+    if not isinstance(attack, resolve_shipped("attack", "pgd")) or any(
         getattr(attack, name) != value for name, value in required.items()
     ):
         raise ValueError(

@@ -56,6 +56,14 @@ def test_trainings(changes, closeness):
     assert closest(train(), train(**changes)) == closeness
 
 
+def test_a_feature_net_counts_by_its_model():
+    beside = train(features=train(model=MLP(hidden=(8,))))
+    assert closest(beside, train()) is None
+    assert closest(beside, train(features=train())) is None
+    other = train(seed=1, features=train(seed=1, model=MLP(hidden=(8,)), defence=standard(lr=0.2)))
+    assert closest(beside, other) == "seed"
+
+
 def test_nets_of_one_class_are_alike_in_kind():
     first, second = (train(model=MLP(hidden=(width,))) for width in (8, 16))
     assert closest(first, second) == "kind"

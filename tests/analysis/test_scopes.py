@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from toy_specs import trade_off
+from workbench import train
 
-from invspec.analysis import claims
+from invspec.analysis import claims, scopes
+from invspec.models.mlp import MLP
 from invspec.plan import planner
 from invspec.registry.cards import shipped
 from invspec.report import captions
 from invspec.spec import overlay
+from invspec.tasks import without_seed
 
 AT = {"model": "linear", "defence": "rotations"}
 PLAIN = {"model": "linear", "defence": "plain"}
@@ -126,3 +129,16 @@ def test_premises_decide_on_their_own_interval_whatever_the_number_of_claims(pla
     *alone, verdict = claims.judge(plan, toy_store(plan, lambda coords: np.arange(1000) < 540))
     assert {one.outcome for one in alone} == {"undecided"}
     assert (verdict.outcome, verdict.premises[0].outcome) == ("holds", "holds")
+
+
+def test_nets_that_differ_only_in_their_feature_net_have_names_of_their_own() -> None:
+    own, first, other = (
+        train(features=net) for net in (None, train(seed=5), train(seed=5, model=MLP(hidden=(4,))))
+    )
+    assert len({scopes.net_name(net) for net in (own, first, other)}) == 3
+    assert scopes.net_name(first) == scopes.net_name(train(seed=1, features=train(seed=6)))
+
+
+def test_a_net_of_several_seeds_is_one_whatever_the_seed_of_its_feature_net() -> None:
+    nets = {without_seed(train(seed=seed, features=train(seed=seed))) for seed in range(3)}
+    assert len(nets) == 1

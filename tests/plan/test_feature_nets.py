@@ -9,7 +9,7 @@ import pytest
 from plan_toys import BASE, planned
 
 from invspec.errors import SpecError
-from invspec.plan import validation
+from invspec.plan import planner, validation
 from invspec.plan.cells import Plan
 from invspec.spec import document, json_schema, resolve
 from invspec.tasks import Train, canonical, draw_name, key, needs
@@ -103,14 +103,45 @@ def test_the_threads_of_its_defence_are_those_of_a_feature_net() -> None:
 
 def test_a_feature_net_of_precision_auto_gets_the_answer() -> None:
     standard = {"defences": {**PARTS["defences"], "standard": {"precision": "auto"}}}
-    assert "auto" not in "".join(map(canonical, trainings(spec(**standard))))
+    asked = planner.plan(spec(**standard).spec, lambda question: "bfloat16")
+    (features,) = {task.features for task in trainings(asked) if task.features is not None}
+    assert getattr(features.defence, "precision") == "bfloat16"  # noqa: B009
 
 
 def test_a_smoke_run_trains_the_feature_net_too() -> None:
-    smoke = spec().spec.smoke()
-    feature_net = smoke.entries["defences"]["by_mlp"].feature_net
-    assert feature_net is not None
-    assert (feature_net.model, feature_net.defence) == ("mlp", "standard")
+    smoke = planner.plan(spec().spec.smoke())
+    (features,) = {task.features for task in trainings(smoke) if task.features is not None}
+    assert getattr(features.defence, "epochs") == 1  # noqa: B009
+
+
+def test_a_smoke_run_refuses_what_a_run_refuses() -> None:
+    """Its distances need no download, and a feature net would fit them."""
+    with pytest.raises(SpecError, match="takes no feature net"):
+        spec(**with_defence(distance="lpips_alex")).spec.smoke()
+
+
+def test_a_feature_net_must_fit_the_data() -> None:
+    with pytest.raises(SpecError) as caught:
+        validation.check(spec(models={"linear": {}, "mlp": {"use": "resnet2b"}}))
+    message = "defences.by_mlp.feature_net: the feature net of defence by_mlp: mlp on fake"
+    assert message in str(caught.value)
+
+
+def test_the_feature_net_is_examined_as_an_oracle_is() -> None:
+    plan = spec(checks=["alive", "finite", "gradient_true"])
+    own, features, beside = trainings(plan)
+    checks = {train: set[str]() for train in (own, features, beside)}
+    for examination in plan.examinations:
+        checks[examination.goal.train].add(examination.check)
+    assert checks[features] == {"alive", "finite"}
+    assert checks[own] == checks[beside]
+    assert checks[features] < checks[own]
+
+
+def test_files_of_a_feature_net_are_not_needed_once_the_net_is_trained() -> None:
+    missing = {"use": "pretrained", "file": "missing.pth", "sha256": "0" * 64}
+    plan = spec(defences={**PARTS["defences"], "standard": missing})
+    validation.check(plan, lambda train: train.features is not None)
 
 
 def test_missing_weights_of_a_feature_net_are_found() -> None:
@@ -124,15 +155,15 @@ def test_missing_weights_of_a_feature_net_are_found() -> None:
     [
         (
             with_defence(distance="lpips_alex"),
-            "defences.by_mlp.feature_net: defence by_mlp compares no images by the features of a",
+            "defences.by_mlp.feature_net: defence by_mlp takes no feature net",
         ),
         (
             with_defence(distance={"sweep": ["laidlaw_self", "l2"]}),
-            "defences.by_mlp.feature_net: defence by_mlp compares no images by the features of a",
+            "defence by_mlp takes no feature net with by_mlp.distance l2",
         ),
         (
             {"defences": {**PARTS["defences"], "standard": {"feature_net": NET}}},
-            "defences.standard.feature_net: defence standard compares no images by the features",
+            "defences.standard.feature_net: defence standard takes no feature net",
         ),
         (
             with_defence(feature_net={"model": "net", "defence": "standard"}),

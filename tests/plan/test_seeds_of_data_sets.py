@@ -33,7 +33,7 @@ def test_trainings_on_a_data_set_have_its_seeds() -> None:
     plan = spec()
     assert seeds_by_dataset(plan) == {"fake": [0], "small": [7, 3]}
     assert sorted(task.seed for task in plan.tasks if isinstance(task, Train)) == [0, 3, 7]
-    assert plan.spec.all_seeds == (0, 3, 7)
+    assert plan.spec.seeds_by_dataset == {"fake": (0,), "small": (7, 3)}
 
 
 def test_without_them_the_seeds_are_those_of_the_spec() -> None:
@@ -42,7 +42,7 @@ def test_without_them_the_seeds_are_those_of_the_spec() -> None:
 
 
 def test_seeds_of_a_data_set_that_nothing_is_trained_on_do_not_count() -> None:
-    assert spec(train=BASE["train"]).spec.all_seeds == (0,)
+    assert spec(train=BASE["train"]).spec.seeds_by_dataset == {"fake": (0,)}
 
 
 def test_the_oracle_of_a_net_has_its_seed() -> None:

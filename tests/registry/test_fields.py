@@ -6,10 +6,13 @@ import re
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from registries import WriteFile
 
 from invspec.attacks.pgd import PGD
+from invspec.attacks.union_max import UnionMax
 from invspec.defences.adversarial_training import AdversarialTraining
-from invspec.kinds import Model
+from invspec.defences.avg import AVG
+from invspec.kinds import Attack, Model
 from invspec.models.linear import Linear
 from invspec.registry.fields import AttackField, ModelField
 from invspec.registry.methods import make
@@ -61,3 +64,16 @@ def test_what_is_written_is_not_changed_by_reading_it() -> None:
     written = {"use": "pgd", "eps": 0.1}
     Holder.model_validate({"attack": written})
     assert written == {"use": "pgd", "eps": 0.1}
+
+
+def test_a_users_card_does_not_change_the_default_of_a_shipped_method(write: WriteFile) -> None:
+    card = "target: invspec.attacks.pgd:PGD\nsummary: mine\nparams: {restarts: 5}\n"
+    write("attack/pgd.yaml", card)
+    assert getattr(make("attack", "pgd", {}), "restarts") == 5  # noqa: B009
+    trades = make("defence", "trades", {})
+    assert getattr(getattr(trades, "attack"), "restarts") == 1  # noqa: B009
+
+
+@pytest.mark.parametrize("made", [AVG().attacks, UnionMax().attacks], ids=["avg", "union_max"])
+def test_a_default_may_be_several_methods(made: tuple[Attack, ...]) -> None:
+    assert [type(attack).__name__ for attack in made] == ["PGD", "PGD", "MSD"]

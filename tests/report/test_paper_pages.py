@@ -38,9 +38,8 @@ def spec_of(path: Path) -> Path:
 def test_the_pages_are_made_of_the_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     command = ["invspec", "report", *map(str, REPORTS), "--format", "markdown"]
-    pages = papers.pages(
-        [papers.read(path) for path in REPORTS], [*command, "--output", str(FOLDER)]
-    )
+    reports = [papers.read(path) for path in REPORTS]
+    pages = papers.pages(reports, [*command, "--output", str(FOLDER)], FOLDER)
     kept = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
     assert kept == pages
 

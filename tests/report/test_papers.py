@@ -39,22 +39,62 @@ def rows(page: str) -> list[list[str]]:
 
 
 def test_a_page_has_a_line_for_each_claim_with_the_papers_number(body) -> None:
-    headings, _, *claims = rows(papers.page(papers.Saved("a.json", body)))
-    assert headings == list(papers.CLAIM_HEADINGS)
+    headings, _, *claims = rows(papers.page(papers.Saved(Path("a.json"), body)))
+    place = papers.CLAIM_HEADINGS.index("p")
+    own = list(papers.CLAIM_HEADINGS)
+    assert headings == [*own[:place], papers.PAPERS_NUMBER, *own[place:]]
     assert [claim[:3] for claim in claims] == [
         ["Section 2", "a ¦ b", "above 0.1"],
         ["Section 2", "a ¦ b", "above 0.9"],
     ]
     assert {claim[3].split(" (")[0] for claim in claims} == {"value 0.500"}
     assert [claim[4] for claim in claims] == ["0.75", "0.75"]
-    assert [claim[5] for claim in claims] == [claim["verdict"] for claim in body["claims"]]
-    assert claims[0][5].startswith("holds")
-    assert claims[1][5].startswith("fails")
+    assert [claim[6] for claim in claims] == ["2", "2"]
+    assert claims[0][7].startswith("holds")
+    assert claims[1][7].startswith("fails")
+
+
+def test_without_a_number_of_the_paper_there_is_no_column_for_it(body) -> None:
+    for claim in body["claims"]:
+        claim["published"] = None
+    headings, *_ = rows(papers.page(papers.Saved(Path("a.json"), body)))
+    assert headings == list(papers.CLAIM_HEADINGS)
+
+
+def test_a_verdict_says_what_it_was_before_the_correction_and_what_would_decide_it(body) -> None:
+    body["claims"][0] |= {
+        "outcome": "undecided",
+        "verdict": "undecided",
+        "uncorrected": "holds",
+        "p_corrected": 0.0812,
+        "needs": {"seeds": 5, "images": None},
+    }
+    _, _, claim, _ = rows(papers.page(papers.Saved(Path("a.json"), body)))
+    assert claim[-3] == "0.081"
+    assert claim[-1] == "undecided (holds before the correction; needs about 5 seeds)"
+
+
+def test_premises_are_listed_once_with_their_numbers(body) -> None:
+    premise = {**body["claims"][0], "says": "it works", "outcome": "holds", "expected": "above 0.1"}
+    unnamed = {**premise, "says": "", "outcome": "fails"}
+    body["claims"][0]["premises"] = [premise, unnamed]
+    body["claims"][1]["premises"] = [premise]
+    lines = rows(papers.page(papers.Saved(Path("a.json"), body)))
+    place = lines.index(list(papers.PREMISE_HEADINGS))
+    assert [line[0] for line in lines[place + 2 :]] == ["it works", "(of the claim: a ¦ b)"]
+    assert [line[-1] for line in lines[place + 2 :]] == ["yes", "no"]
+
+
+def test_pages_link_the_reports_from_where_they_lie(body, tmp_path: Path) -> None:
+    saved = papers.Saved(tmp_path / "data" / "a.json", body)
+    pages = papers.pages([saved], COMMAND, tmp_path / "pages")
+    assert "all numbers: [a.json](../data/a.json)" in pages[saved.paper]
+    assert "all numbers: `a.json`" in papers.page(saved)
 
 
 def test_a_page_says_how_its_numbers_were_made(body) -> None:
     body["provenance"]["versions"] = {"commit": ["abc (edited)"]}
-    page = papers.page(papers.Saved("a.json", body))
+    page = papers.page(papers.Saved(Path("a.json"), body))
     for words in (f"`{body['provenance']['command']}`", "commit abc (edited)", "`a.json`"):
         assert words in page
     assert "Health: not checked (checks: none)" in page
@@ -69,7 +109,7 @@ def test_failed_checks_are_listed_once_each_with_their_number(body) -> None:
         {**record, "status": "passes", "check": "finite"},
         warned,
     ]
-    page = papers.page(papers.Saved("a.json", body))
+    page = papers.page(papers.Saved(Path("a.json"), body))
     assert "- `alive` fails: mlp: dead (and 1 more)" in page
     assert "- `silent` warns: mlp, pgd: early" in page
     assert "finite" not in page
@@ -90,7 +130,7 @@ def test_numbers_of_the_paper_stand_beside_ours(body) -> None:
     body["published"] = [
         {"title": "Success", "agree": 0, "disagree": 1, "missing": 1, "cells": [cell, lacking]}
     ]
-    saved = papers.Saved("a.json", body)
+    saved = papers.Saved(Path("a.json"), body)
     page = papers.page(saved)
     assert "### Success (Table 1): 0 of 1 agree" in page
     numbers = [row for row in rows(page) if row[0] == "mlp"]
@@ -103,7 +143,7 @@ def test_numbers_of_the_paper_stand_beside_ours(body) -> None:
 
 def test_an_infinite_end_of_an_interval_has_no_bound(body) -> None:
     body["claims"][0] |= {"low": 0.25, "high": None}
-    assert "value 0.500 (0.250 to no bound)" in papers.page(papers.Saved("a.json", body))
+    assert "value 0.500 (0.250 to no bound)" in papers.page(papers.Saved(Path("a.json"), body))
 
 
 def test_an_infinite_end_of_a_difference_has_no_bound(body, tmp_path: Path) -> None:
@@ -119,24 +159,42 @@ def test_an_infinite_end_of_a_difference_has_no_bound(body, tmp_path: Path) -> N
 
 def test_reports_of_one_paper_share_a_page_and_the_index_counts_their_verdicts(body) -> None:
     known = {**body, "paper": "kamath2020", "scale": "laptop"}
-    saved = [papers.Saved("a.json", known), papers.Saved("b.json", {**known, "scale": None})]
-    pages = papers.pages([*saved, papers.Saved("c.json", {**body, "paper": None})], COMMAND)
+    saved = [
+        papers.Saved(Path("a.json"), known),
+        papers.Saved(Path("b.json"), {**known, "scale": None}),
+    ]
+    pages = papers.pages([*saved, papers.Saved(Path("c.json"), {**body, "paper": None})], COMMAND)
     assert list(pages) == [papers.INDEX, "kamath2020", papers.NO_PAPER]
     assert pages["kamath2020"].startswith("# Kamath, Deshpande, Subrahmanyam (2020)")
     assert pages["kamath2020"].count(f"## {body['title']}") == 2
     assert all("Written by `invspec report data/a.json`" in page for page in pages.values())
     _, _, *lines = rows(pages[papers.INDEX])
     assert [line[2] for line in lines] == ["laptop", "default", "default"]
+    assert {line[3] for line in lines} == {"digits"}
     verdicts = [claim["verdict"] for claim in body["claims"]]
-    assert {line[3] for line in lines} == {f"1 {verdicts[0]}, 1 {verdicts[1]}"}
+    assert {line[4] for line in lines} == {f"1 {verdicts[0]}, 1 {verdicts[1]}"}
+    headings, *_ = rows(pages[papers.INDEX])
+    # nothing is ours, and the paper gives no numbers
+    assert set(papers.INDEX_HEADINGS) - set(headings) == {"claims of ours", "numbers of the paper"}
+
+
+def test_claims_of_ours_are_counted_apart(body) -> None:
+    body["claims"][1]["source"] = "ours, after Section 2"
+    saved = papers.Saved(Path("a.json"), body)
+    verdicts = [claim["verdict"] for claim in body["claims"]]
+    assert saved.tally(ours=False) == f"1 {verdicts[0]}"
+    assert saved.tally(ours=True) == f"1 {verdicts[1]}"
+    body["claims"][1]["source"] = None
+    assert saved.tally(ours=True) == f"1 {verdicts[1]}"
 
 
 def test_verdicts_are_counted_in_words(body) -> None:
     verdicts = ["holds for these nets", "holds", "holds for these nets", "fails", "not testable"]
     claims = [{**body["claims"][0], "verdict": verdict} for verdict in verdicts]
-    saved = papers.Saved("a.json", {**body, "claims": claims})
-    assert saved.tally == "1 holds, 2 hold for these nets, 1 fails, 1 not testable"
-    assert papers.Saved("a.json", {**body, "claims": []}).tally == "none"
+    saved = papers.Saved(Path("a.json"), {**body, "claims": claims})
+    words = "1 holds, 2 hold for these nets, 1 fails, 1 not testable"
+    assert saved.tally(ours=False) == words
+    assert papers.Saved(Path("a.json"), {**body, "claims": []}).tally(ours=False) == ""
 
 
 @pytest.mark.parametrize("lacks", ["title", "published", "health"])

@@ -37,7 +37,7 @@ def problems(spec: Spec) -> Iterator[SpecError]:
 def net_problems(spec: Spec, net: Net, noun: str, path: Steps) -> Iterator[SpecError]:
     """A net that a spec names must be one model with one training.
 
-    A generator makes images, an oracle and a source make logits.
+    A generator makes images; an oracle, a source and a feature net make logits.
     """
     for part, label in (("model", net.model), ("defence", net.defence)):
         entries = spec.entries[part + "s"]

@@ -29,15 +29,18 @@ def weight_problems(planned: Plan, is_done: IsDone = lambda train: False) -> Ite
     """Files of trainings still to do that are missing or do not fit the nets that load them."""
     seen: set[object] = set()
     for cell in planned.cells:
-        for label, train in _trainings(planned.spec, cell):
+        for label, train in _trainings(planned.spec, cell, is_done):
             parts = train.dataset, train.model, train.defence
             if parts not in seen and _reads_files(train.defence) and not is_done(train):
                 yield from _misfits(label, train)
             seen.add(parts)
 
 
-def _trainings(spec: Spec, cell: Cell) -> Iterator[tuple[str, Train]]:
-    """The trainings behind a cell, with the labels of their defences."""
+def _trainings(spec: Spec, cell: Cell, is_done: IsDone) -> Iterator[tuple[str, Train]]:
+    """The trainings behind a cell, with the labels of their defences.
+
+    A feature net is read only while the net that names it trains.
+    """
     nets = [(str(cell.coords["defence"]), cell.goal.train)]
     oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
     if oracle is not None and cell.goal.oracle is not None:
@@ -49,7 +52,7 @@ def _trainings(spec: Spec, cell: Cell) -> Iterator[tuple[str, Train]]:
     for label, train in nets:
         yield label, train
         net = spec.entries["defences"][label].feature_net
-        if net is not None and train.features is not None:
+        if net is not None and train.features is not None and not is_done(train):
             yield net.defence, train.features
 
 

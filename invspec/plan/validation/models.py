@@ -24,6 +24,7 @@ def problems(spec: Spec) -> Iterator[SpecError]:
     """
     yield from _oracle_problems(spec)
     yield from _source_problems(spec)
+    yield from _feature_net_problems(spec)
     for number, line in enumerate(spec.train):
         for problem in _line_problems(spec, line):
             yield problem.within("train", number)
@@ -104,6 +105,22 @@ def _source_problems(spec: Spec) -> Iterator[SpecError]:
         for problem in _net_problems(spec, entry.source, datasets, attacks):
             message = f"the source of attack {label}: {problem.message}"
             yield SpecError(message, hint=problem.hint, path=("attacks", label, "from"))
+
+
+def _feature_net_problems(spec: Spec) -> Iterator[SpecError]:
+    """Feature nets that do not fit the data that the defence meets, or their own training."""
+    uses: dict[tuple[str, str], None] = {}
+    for line in spec.train:
+        measures = [spec.entries["measures"][name] for name in measures_of(spec, line)]
+        sources = [spec.entries["attacks"][label].source for m in measures for label in m.of]
+        others = [net.defence for net in (*(m.oracle for m in measures), *sources) if net]
+        uses |= dict.fromkeys(itertools.product((*line.defence, *others), line.dataset))
+    for label, dataset in uses:
+        if (net := spec.entries["defences"][label].feature_net) is None:
+            continue
+        for problem in _net_problems(spec, net, (dataset,), ()):
+            message = f"the feature net of defence {label}: {problem.message}"
+            yield SpecError(message, hint=problem.hint, path=("defences", label, "feature_net"))
 
 
 def _net_problems(

@@ -47,7 +47,9 @@ def _uses(spec: Spec) -> Mapping[tuple[str, str], dict[str, Dataset]]:
             for variant in spec.entries["datasets"][label].variants
         }
         attacks = (name for m in measures_of(spec, line) for name in spec.entries["measures"][m].of)
-        used = [("attacks", name) for name in attacks] + [("defences", d) for d in line.defence]
+        features = (spec.entries["defences"][label].feature_net for label in line.defence)
+        defences = [*line.defence, *(net.defence for net in features if net is not None)]
+        used = [("attacks", name) for name in attacks] + [("defences", name) for name in defences]
         for name in used:
             uses.setdefault(name, {}).update(datasets)
     return uses

@@ -28,6 +28,7 @@ from invspec.report.format import (
     interval,
     merged_labels,
     published,
+    seed_words,
     statistic,
     statistic_and_interval,
     value_and_margin,
@@ -185,7 +186,7 @@ def _tooltip(number: Summary | None, decimals: int) -> str:
 
 def _facts(facts: Provenance, checks: str) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{facts.done:,} of {facts.tasks:,} computed"
-    yield "seeds", ", ".join(map(str, facts.seeds))
+    yield "trainings", seed_words(facts.seeds_by_dataset)
     yield "precision", f"attacks in {facts.precision}, predictions judged in float32"
     if facts.chosen:
         yield "precision auto", ", ".join(facts.chosen)
