@@ -65,8 +65,8 @@ class LossGap(ImageCheck):
         return at_most(
             self.threshold,
             flags,
-            f"of the {len(survivors)} images that withstood the attack, {int(only_margin.sum())} also"
-            f" withstand PGD on its loss, {attack.gradient_loss}, but not PGD on the margin",
+            f"of the {len(survivors)} images that withstood the attack, {int(only_margin.sum())}"
+            f" also withstand PGD on its loss, {attack.gradient_loss}, but not PGD on the margin",
             OTHER_LOSSES,
             survivors_of(by_own & by_margin),
         )
