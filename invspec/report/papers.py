@@ -23,7 +23,7 @@ from invspec.plan.coordinates import shown
 from invspec.registry.cards import papers
 from invspec.report import reproduction
 from invspec.report.captions import needs, p_value
-from invspec.report.format import MISSING, duration, measured, seed_words, short
+from invspec.report.format import MISSING, ROUNDING, decimal, duration, measured, seed_words, short
 
 # a report, a claim, a cell or a table, as JSON holds it
 Record = Mapping[str, Any]
@@ -341,9 +341,14 @@ def _cell(cell: Record, names: Sequence[str]) -> list[str]:
 
 
 def _with_interval(value: float, low: float | None, high: float | None) -> str:
-    """A number with its interval; JSON has null for an infinite end."""
-    ends = ("no bound" if end is None else measured(end) for end in (low, high))
-    return f"{measured(value)} ({' to '.join(ends)})"
+    """A number with its interval; JSON has null for an infinite end.
+
+    Residues of rounding are shown as such only where all three numbers are residues.
+    """
+    numbers = [number for number in (value, low, high) if number is not None]
+    text = measured if all(abs(number) < ROUNDING for number in numbers) else decimal
+    ends = ("no bound" if end is None else text(end) for end in (low, high))
+    return f"{text(value)} ({' to '.join(ends)})"
 
 
 def _rank(verdict: str) -> tuple[int, str]:
