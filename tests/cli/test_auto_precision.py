@@ -87,7 +87,7 @@ def test_a_report_reads_the_choice_and_measures_nothing(store, measured, tmp_pat
     for arguments in (["report", spec], ["report"]):
         assert call(*arguments) == 0
         out = capsys.readouterr().out
-        assert "3 of 3 tasks · seeds 0 · attacks in bfloat16" in out
+        assert "3 of 3 tasks · seed 0 · attacks in bfloat16" in out
         assert "precision auto: bfloat16 to train Linear on 1x4x4" in out
     assert call("samples", spec, "--format", "csv", "--output", tmp_path / "rows.csv") == 0
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 21
