@@ -156,7 +156,7 @@ Task = Train | Perturb | Score | Examine
 
 
 def without_seed(train: Train) -> Train:
-    """A training with seed 0, and so are the trainings of the nets beside it."""
+    """The same training from seed 0, and so those of the frozen nets that it reads."""
     against, features = (
         None if net is None else without_seed(net) for net in (train.against, train.features)
     )

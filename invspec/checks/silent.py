@@ -20,8 +20,8 @@ from invspec.ops.proxy import ModelProxy
 class Silent(ImageCheck):
     """An attack that returns its last image has not met a misclassified one before.
 
-    Such an attack, that is PGD with one restart, runs once more on the images that withstood it,
-    and the logits on its way are watched.
+    Such an attack, here PGD with one restart, runs once more on the images that withstood it, while
+    the logits of its intermediate images are watched.
     """
 
     about_attack: ClassVar[bool] = True

@@ -74,10 +74,7 @@ class Attack(Method):
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the check `silent` is about it: it returns its last image, whatever came before.
-
-        Only PGD says so.
-        """
+        """Whether it returns its last image unjudged, so that the check `silent` applies to it."""
         return False
 
     @property

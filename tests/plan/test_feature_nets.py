@@ -141,7 +141,8 @@ def test_the_feature_net_is_examined_as_an_oracle_is() -> None:
 def test_files_of_a_feature_net_are_not_needed_once_the_net_is_trained() -> None:
     missing = {"use": "pretrained", "file": "missing.pth", "sha256": "0" * 64}
     plan = spec(defences={**PARTS["defences"], "standard": missing})
-    validation.check(plan, lambda train: train.features is not None)
+    assert len(list(validation.problems(plan))) == 1
+    assert list(validation.problems(plan, lambda train: train.features is not None)) == []
 
 
 def test_missing_weights_of_a_feature_net_are_found() -> None:

@@ -45,10 +45,11 @@ def _trainings(spec: Spec, cell: Cell, is_done: IsDone) -> Iterator[tuple[str, T
     oracle = spec.entries["measures"][str(cell.coords["measure"])].oracle
     if oracle is not None and cell.goal.oracle is not None:
         nets.append((oracle.defence, cell.goal.oracle))
-    for attack, (part, *_) in zip(cell.attacks, cell.goal.of, strict=True):
+    for attack, parts in zip(cell.attacks, cell.goal.of, strict=True):
         source = spec.entries["attacks"][attack.label].source
-        if source is not None and part.source is not None:
-            nets.append((source.defence, part.source.train))
+        made = parts[0].source if parts else None
+        if source is not None and made is not None:
+            nets.append((source.defence, made.train))
     for label, train in nets:
         yield label, train
         net = spec.entries["defences"][label].feature_net
