@@ -20,6 +20,8 @@ CLOSENESS: tuple[Closeness, ...] = ("seed", "scale", "settings", "kind")
 
 # fields that multiply the work of a method
 PASSES = ("epochs", "steps", "restarts", "rounds")
+# methods in another that do not run on every batch
+OCCASIONAL = ("fallback", "probe")
 # other fields that only say how much there is to do
 SIZES = ("examples", "train", "val", "test", "limit", "per_class")
 
@@ -108,7 +110,8 @@ def passes(body: Any) -> float:
         return 1.0
     fields = _fields(cast(dict[str, Any], body))
     own = math.prod(max(1, fields[name]) for name in PASSES if _is_count(fields.get(name)))
-    return own * (1 + sum(map(passes, _methods(fields))))
+    regular = {name: value for name, value in fields.items() if name not in OCCASIONAL}
+    return own * (1 + sum(map(passes, _methods(regular))))
 
 
 def work(parts: Training | Search | Scoring | Examination) -> Work:

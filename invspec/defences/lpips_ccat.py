@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -37,13 +37,17 @@ class LPIPSCCAT(PreparedTraining, FeatureTraining):
 
     These distances have no scale that is known in advance, and the one of the model under training
     changes as it learns. With calibrate_at, max_lpips is not used: the weight is one half at the
-    median distance, over the perturbed images of the batch, that a change of all pixels by this
-    much makes, with random signs. LPIPS of AlexNet has the median 0.03 at about 26/255 on CIFAR-10.
+    median distance, over the images of the batch that are attacked, that a change of all pixels by
+    this much makes, with random signs. LPIPS of AlexNet has the median 0.03 at about 26/255 on CIFAR-10.
 
     Raises: InvspecError if a file of weights is missing or does not fit.
 
     Deviates: an unperturbed image keeps its whole label; the formula would halve it.
     """
+
+    # version 1 took the median of calibrate_at over the images that moved; on a GPU, over all that
+    # are attacked
+    version: ClassVar[int] = 2
 
     epochs: Epochs = 40
     batch_size: BatchSize = 100
@@ -164,21 +168,21 @@ class LPIPSCCAT(PreparedTraining, FeatureTraining):
         """
         delta, lpips = x_adv - x, x.new_zeros(len(x))
         half: Tensor | float = self.max_lpips
-        moved = self._moved(delta)
+        first_attacked = round(self.clean_fraction * len(x))
+        moved = self._moved(delta, first_attacked)
         if len(moved):
             between = distance(self.distance, net if features is None else features)
             lpips[moved] = between(x[moved], x_adv[moved]).to(lpips)
             if noisy is not None:
-                half = between(x[moved], noisy[moved]).to(lpips).median()
+                half = between(x[first_attacked:], noisy[first_attacked:]).to(lpips).median()
         return sigmoid_transition(delta, lpips, half, self.rho)
 
-    def _moved(self, delta: Tensor) -> Tensor:
+    def _moved(self, delta: Tensor, first_attacked: int) -> Tensor:
         """Positions (M,) of images whose LPIPS is needed; an unperturbed one keeps its label.
 
-        To ask a device which images moved is to wait for it; there, these are all that the attack
-        got.
+        To ask a device which images moved is to wait for it; there, these are all that are
+        attacked.
         """
         if delta.device.type == "cpu":
             return (size(delta, "linf") >= UNMOVED).nonzero().squeeze(1)
-        first = round(self.clean_fraction * len(delta))
-        return torch.arange(first, len(delta), device=delta.device)
+        return torch.arange(first_attacked, len(delta), device=delta.device)

@@ -12,6 +12,7 @@ from invspec.attacks.pgd import PGD
 from invspec.attacks.union_max import UnionMax
 from invspec.datasets.fake import Fake
 from invspec.defences.adversarial_training import AdversarialTraining
+from invspec.defences.fast_adversarial_training import FastAdversarialTraining
 from invspec.defences.standard import Standard
 from invspec.kinds import Sample, plain
 from invspec.measures.accuracy import Accuracy
@@ -114,6 +115,12 @@ def test_a_training_does_its_examples_times_its_epochs():
 def test_an_adversarial_training_does_its_inner_steps_too():
     defence = AdversarialTraining(attack=pgd(steps=7), epochs=2)
     assert amount(train(defence=defence)) == FAKE.train * 2 * (1 + 7)
+
+
+def test_attacks_for_a_collapse_are_not_counted_on_every_batch():
+    defence = FastAdversarialTraining(epochs=3)
+    assert (defence.fallback.steps, defence.probe.steps) == (2, 10)
+    assert amount(train(defence=defence)) == FAKE.train * 3 * (1 + 1)
 
 
 def test_an_attack_does_its_examples_times_its_steps_and_restarts():

@@ -115,6 +115,19 @@ def test_calibration_makes_the_scale_of_a_distance_irrelevant() -> None:
         assert torch.allclose(*labels, atol=1e-6) == is_equal
 
 
+def test_the_median_is_over_attacked_images_whether_they_moved_or_not() -> None:
+    """So that a CPU, which can see who moved, and a GPU learn from the same labels."""
+    x = batch().x
+    noisy = x + torch.tensor([0.0, 0.0, 0.1, 0.3]).reshape(4, 1, 1, 1)
+    # torch's median of two is the lower: the weight of the last image is sigmoid(0.5 (0.1 / 0.05 - 1))
+    expected = 1 / (1 + math.exp(-0.5))
+    for moved in ([2, 3], [3]):
+        x_adv = x.clone()
+        x_adv[moved] += 0.05
+        weight = recipe(calibrate_at=0.1).label_weight(net(), x, x_adv, noisy=noisy)
+        assert weight[3].item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_features_may_be_those_of_another_net() -> None:
     defence, model = recipe(distance="laidlaw_self"), net()
     prepared = defence.prepare(model, batch(), 0.5, Stream("key"), features=net(7))
