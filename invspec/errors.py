@@ -108,6 +108,15 @@ def _distinct(problems: Iterable[SpecError]) -> Iterator[SpecError]:
             yield problem
 
 
+def joined(problem: InvspecError) -> str:
+    """All mistakes of an error in one line: file:line: what was found (hint)."""
+    lines: list[str] = []
+    for part in problem.problems:
+        head = f"{part.where}: {part.message}" if part.where else part.message
+        lines.append(f"{head} ({part.hint})" if part.hint else head)
+    return "; ".join(lines)
+
+
 def first_line(problem: BaseException) -> str:
     """The first line of an exception's message, cut if long; its type if the message is empty."""
     line = (str(problem).strip() or type(problem).__name__).splitlines()[0]

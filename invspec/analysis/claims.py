@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Literal, get_args
 
 from invspec.analysis import health, hulls, quantities, readings
@@ -16,6 +17,7 @@ from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
 from invspec.analysis.scopes import Scope, across_nets, net_kind, nets_of
 from invspec.analysis.significance import LEVEL, Need, holm, need, p_value, spread
+from invspec.errors import SpecError, joined
 from invspec.plan import picks
 from invspec.plan.cells import Plan
 from invspec.spec.claims import Statement
@@ -35,6 +37,7 @@ class Verdict:
     trend across nets of a single seed is never decided. premises and alternatives are the verdicts
     on those of the claim; a claim with alternatives has the statistic of the one that it rests on.
     doubts are the reasons for which its numbers are in doubt; the interval then is the hull.
+    problem says why it is missing although all scores are there: it does not fit their rows.
     """
 
     claim: Claim
@@ -55,6 +58,7 @@ class Verdict:
     premises: tuple[Verdict, ...] = ()
     alternatives: tuple[Verdict, ...] = ()
     doubts: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def is_decided(self) -> bool:
@@ -104,24 +108,27 @@ def judged(
 ) -> list[Verdict]:
     """A verdict on each claim, from groups of readings and what the checks found.
 
-    Raises: SpecError if several rows of a measure match a claim, which is only known once they
-        are computed.
+    One that does not fit the rows of its measures, which are only known once they are computed, is
+    missing, and says why.
     """
     spec = plan.spec
     statements_of = [picks.statements(spec, number) for number in range(len(spec.claims))]
-    sides_of = {
-        id(statement): quantities.sides_of(plan, statement.node, groups)
-        for statements in statements_of
-        for statement in statements
-    }
+    sides_of: dict[int, list[Side]] = {}
+    problems: dict[int, SpecError] = {}
+    for statement in chain.from_iterable(statements_of):
+        try:
+            sides_of[id(statement)] = quantities.sides_of(plan, statement.node, groups)
+        except SpecError as problem:
+            sides_of[id(statement)], problems[id(statement)] = [], problem
     # All groups at once: their replicates are computed together.
     estimator.prepare(
         group for sides in sides_of.values() for side in sides for group in side.values()
     )
     tests = {
-        id(statement): _tested(statement, sides_of[id(statement)], estimator, health)
-        for statements in statements_of
-        for statement in statements
+        id(statement): _unfit(statement, problems[id(statement)])
+        if id(statement) in problems
+        else _tested(statement, sides_of[id(statement)], estimator, health)
+        for statement in chain.from_iterable(statements_of)
     }
     return _settled(
         spec.claims,
@@ -153,6 +160,11 @@ class _Test:
     verdict: Verdict
     estimate: Estimate | None = None
     images: int = 0
+
+
+def _unfit(statement: Statement, problem: SpecError) -> _Test:
+    """The test of a claim that does not fit the rows of its measures."""
+    return _Test(Verdict(statement.claim, "missing", problem=joined(problem)))
 
 
 def _tested(
@@ -271,8 +283,14 @@ def settled(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
     if "fails" in outcomes:
         return replace(verdict, outcome="not testable", missing_scores=0, needs=None)
     if "missing" in (verdict.outcome, *outcomes):
-        missing = sum(part.missing_scores for part in (verdict, *premises))
-        return Verdict(verdict.claim, "missing", missing_scores=missing, premises=premises)
+        parts = (verdict, *premises)
+        return Verdict(
+            verdict.claim,
+            "missing",
+            missing_scores=sum(part.missing_scores for part in parts),
+            premises=premises,
+            problem=next((part.problem for part in parts if part.problem), ""),
+        )
     if "undecided" in outcomes:
         return replace(verdict, outcome="not testable", needs=None)
     return verdict
@@ -288,8 +306,8 @@ def _chosen(claim: Claim, verdicts: Sequence[Verdict]) -> Verdict:
         return verdict
     outcomes = [verdict.outcome for verdict in verdicts]
     missing = sum(verdict.missing_scores for verdict in verdicts)
-    if missing:
-        outcome, chosen = "missing", verdicts[0]
+    if "missing" in outcomes:
+        outcome, chosen = "missing", min(verdicts, key=lambda verdict: not verdict.problem)
     elif outcomes.count("holds") == 1:
         outcome, chosen = "holds", verdicts[outcomes.index("holds")]
     elif set(outcomes) == {"fails"}:

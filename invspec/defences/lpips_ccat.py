@@ -38,7 +38,8 @@ class LPIPSCCAT(PreparedTraining, FeatureTraining):
     These distances have no scale that is known in advance, and the one of the model under training
     changes as it learns. With calibrate_at, max_lpips is not used: the weight is one half at the
     median distance, over the images of the batch that are attacked, that a change of all pixels by
-    this much makes, with random signs. LPIPS of AlexNet has the median 0.03 at about 26/255 on CIFAR-10.
+    this much makes, with random signs. LPIPS of AlexNet has the median 0.03 at about 26/255 on
+    CIFAR-10.
 
     Raises: InvspecError if a file of weights is missing or does not fit.
 

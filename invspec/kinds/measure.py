@@ -29,6 +29,9 @@ class Measure(Method):
     wants_target: its last attack must run on pairs of a source and a target.
     wants_oracle: it calls examples.oracle, a second classifier used as ground truth, which the
     spec must name.
+    figures: those besides lines, points and bands that its scores can be drawn as: matrix, heatmap,
+    images or regions. A class of one's own may leave them out; a figure of what its scores lack is
+    then noticed when they are drawn.
     """
 
     kind: ClassVar[str] = "measure"
@@ -37,6 +40,7 @@ class Measure(Method):
     wants_model: ClassVar[bool] = True
     wants_target: ClassVar[bool] = False
     wants_oracle: ClassVar[bool] = False
+    figures: ClassVar[tuple[str, ...]] = ()
 
     @property
     def bound(self) -> Bound | None:

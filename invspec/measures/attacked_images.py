@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -26,6 +28,8 @@ class AttackedImages(CountedMeasure):
 
     Raises: InvspecError where no example is classified correctly.
     """
+
+    figures: ClassVar[tuple[str, ...]] = ("images",)
 
     count: int = Field(default=5, ge=1, description="number of examples to show, from the first")
 

@@ -54,6 +54,7 @@ class DecisionPlane(NuisanceClassifierMeasure):
     # Version 1 drew dropout masks from the generator of the device.
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
+    figures: ClassVar[tuple[str, ...]] = ("regions",)
 
     hidden: int = Field(default=1000, ge=1, description="units of each of the two hidden layers")
     spanned_by: Literal["target", "metamer"] = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -30,6 +32,8 @@ class ImageGrid(PairMeasure):
 
     Raises: InvspecError where no pair is eligible, or no eligible pair is of the classes shown.
     """
+
+    figures: ClassVar[tuple[str, ...]] = ("images",)
 
     classes: int = Field(
         default=10, ge=2, description="largest number of classes to show, from the first"
@@ -80,6 +84,8 @@ class ImageTriples(PairMeasure):
 
     Raises: InvspecError where no pair is eligible.
     """
+
+    figures: ClassVar[tuple[str, ...]] = ("images",)
 
     count: int = Field(
         default=5, ge=1, description="number of pairs to show, each from a different source"

@@ -36,6 +36,7 @@ class LayerMetamerPictures(CountedMeasure):
 
     takes_sweep: ClassVar[bool] = True
     wants_oracle: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("images",)
 
     among: Among = Field(
         default="correct", description="images that the oracle labels correctly, or all images"

@@ -42,6 +42,8 @@ class MetamerTriples(PairMeasure):
     Raises: InvspecError where pixels are unbounded, and where no pair is eligible.
     """
 
+    figures: ClassVar[tuple[str, ...]] = ("images",)
+
     count: int = Field(
         default=5, ge=1, description="number of pairs to show, each from a different source"
     )
@@ -90,6 +92,7 @@ class MetamerColumns(PairMeasure):
     """
 
     wants_oracle: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("images",)
 
     count: int = Field(
         default=10, ge=1, description="number of pairs to show, each from a different source"

@@ -45,6 +45,7 @@ class SourcePlane(PairMeasure):
     """
 
     takes: ClassVar[tuple[int, int]] = (2, 2)
+    figures: ClassVar[tuple[str, ...]] = ("regions",)
 
     angles: int = Field(default=360, ge=4, description="number of points on each circle")
     resolution: int = Field(default=120, ge=2, description="grid points along a side of a picture")

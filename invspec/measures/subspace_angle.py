@@ -64,6 +64,7 @@ class SubspaceAngle(Measure):
     version: ClassVar[int] = 2
     takes: ClassVar[tuple[int, int]] = (2, 2)
     wants_model: ClassVar[bool] = False
+    figures: ClassVar[tuple[str, ...]] = ("heatmap",)
 
     components: int = Field(default=10, ge=1, description="dimension k of each subspace")
     centre: bool = Field(default=True, description="subtract the mean perturbation first")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -38,6 +38,8 @@ class SuccessRate(SuccessMeasure):
 
     Raises: InvspecError where no pair is eligible.
     """
+
+    figures: ClassVar[tuple[str, ...]] = ("matrix", "heatmap")
 
     compat: Literal["published", "none"] = Field(
         default="none",

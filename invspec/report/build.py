@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from invspec.analysis import health, readings
@@ -11,7 +11,7 @@ from invspec.analysis.estimator import Estimator, Summary
 from invspec.analysis.health import Health
 from invspec.analysis.published import Comparison
 from invspec.analysis.readings import Artifacts, Group
-from invspec.errors import SpecError, refuse
+from invspec.errors import SpecError, joined, refuse
 from invspec.plan import coordinates, layouts
 from invspec.plan.cells import Plan
 from invspec.plan.validation.published import published_problems
@@ -34,8 +34,8 @@ def tables(plan: Plan, store: Artifacts) -> tuple[Table, ...]:
 class Builder:
     """Builds tables from groups of readings.
 
-    Raises: SpecError if a figure cannot be drawn from what the measure keeps, which is only known
-        once scores have been computed.
+    What turns out not to fit the scores once they are there, such as a figure of what they do not
+    store, is left out, and the table says why.
     """
 
     plan: Plan
@@ -47,16 +47,19 @@ class Builder:
     def tables(self) -> tuple[Table, ...]:
         """A table for each layout."""
         numbered = enumerate(layouts.layouts(self.plan))
-        return tuple(self._located_table(number, layout) for number, layout in numbered)
+        return tuple(self._whole_or_bare(number, layout) for number, layout in numbered)
 
-    def _located_table(self, number: int, layout: Layout) -> Table:
+    def _whole_or_bare(self, number: int, layout: Layout) -> Table:
+        """The table of one layout; without figure and published numbers if they do not fit."""
         try:
             return self.table(layout)
         except SpecError as problem:
-            raise self.plan.spec.source.locate(problem.within("report", number)) from None
+            located = self.plan.spec.source.locate(problem.within("report", number))
+        bare = layout.model_copy(update={"figure": "none", "against": None, "published": None})
+        return replace(self.table(bare), problem=joined(located))
 
     def table(self, layout: Layout) -> Table:
-        """The table of one layout."""
+        """The table of one layout. Raises: SpecError if the scores do not fit it."""
         spec = self.plan.spec
         selected = [group for group in self.groups if layouts.is_in(layout, group.coords)]
         rows, columns = layouts.arrange(self.plan, layout, [group.coords for group in selected])

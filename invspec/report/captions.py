@@ -99,7 +99,8 @@ def caption(table: Table) -> str:
     margin = "± is the longer arm of the 95 % confidence interval"
     chance = [] if not table.numbers else [_chance(table.numbers)]
     size = sample_sizes(table.numbers)
-    return "; ".join([*fixed, *metric, size, margin, *chance, *star, *doubts])
+    problem = [f"left out: {table.problem}"] if table.problem else []
+    return "; ".join([*fixed, *metric, size, margin, *chance, *star, *doubts, *problem])
 
 
 def _chance(numbers: Sequence[Summary]) -> str:
@@ -143,7 +144,9 @@ def tally(verdicts: Sequence[Verdict]) -> list[tuple[Outcome, int, str]]:
 
 
 def reason(verdict: Verdict) -> str:
-    """What a verdict rests on besides its statistic: a premise, or one of its alternatives."""
+    """What a verdict rests on besides its statistic: a premise, an alternative, or a mistake."""
+    if verdict.problem:
+        return f"not evaluated: {verdict.problem}"
     failed = [p for p in verdict.premises if p.outcome in ("fails", "undecided")]
     if verdict.outcome == "not testable" and failed:
         premise = min(failed, key=lambda p: p.outcome != "fails")
@@ -251,5 +254,5 @@ def missing_cells(missing: int, total: int) -> str:
 
 
 def missing_scores(verdict: Verdict) -> str:
-    """How many scores a claim is waiting for."""
-    return f"{counted(verdict.missing_scores, 'score')} missing"
+    """How many scores a claim is waiting for; empty if it is not evaluated for another reason."""
+    return f"{counted(verdict.missing_scores, 'score')} missing" if verdict.missing_scores else ""

@@ -43,7 +43,7 @@ def report(plan: Plan, store: Artifacts, call: Call | None = None) -> Report:
 
     call: the folders that the command was given, to be repeated in the printed one.
 
-    Raises: SpecError if a layout or a claim does not fit the plan.
+    Raises: SpecError if a layout does not fit the plan.
     """
     refuse(plan.spec.source.locate(problem) for problem in layouts.problems(plan))
     rows = readings.collect(plan, store)

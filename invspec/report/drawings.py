@@ -15,17 +15,10 @@ from invspec.analysis.readings import Artifacts, Group, Reading
 from invspec.data import ClassMatrix, ImageGrid, Matrix
 from invspec.errors import SpecError
 from invspec.perform.runtime import Artifact
+from invspec.spec.layouts import PICTURES
 from invspec.spec.schema import FigureKind, Scalar
 
 Array = NDArray[Any]
-
-# What a score must store for a kind of figure.
-NEEDED: dict[FigureKind, str] = {
-    "heatmap": "matrix",
-    "matrix": "matrix of target classes by source classes",
-    "images": "images",
-    "regions": "regions of planes",
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def collect_drawings(
     """
     by_labels: dict[tuple[Scalar | None, ...], Drawing] = {}
     for group in groups:
-        if kind not in NEEDED or not group.present:
+        if kind not in PICTURES or not group.present:
             continue
         cell = group.present[0].cell
         labels = tuple(cell.coords.get(name) for name in names if name in cell.coords)
@@ -102,7 +95,7 @@ def _drawing(kind: FigureKind, readings: Sequence[Reading], store: Artifacts) ->
         case _:
             measure = readings[0].coords["measure"]
             hint = "figure: none shows the table alone"
-            raise SpecError(f"{measure} stores no {NEEDED[kind]}", hint=hint, path=("figure",))
+            raise SpecError(f"{measure} stores no {PICTURES[kind]}", hint=hint, path=("figure",))
 
 
 def _images(grid: ImageGrid, score: Artifact) -> Drawing:

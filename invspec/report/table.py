@@ -38,6 +38,7 @@ class Table:
     pictures of the scores, keyed by the coordinates that differ between them. metric names the
     distance that the measure uses, remark explains the figure. against, for a plane, is the table
     of the second measure, with the same rows. comparisons are the paper's numbers beside ours.
+    problem says why a figure or the paper's numbers are left out.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Table:
     remark: str = "95 % intervals"
     against: Table | None = None
     comparisons: tuple[Comparison, ...] = ()
+    problem: str = ""
 
     @cached_property
     def numbers(self) -> list[Summary]:

@@ -111,7 +111,7 @@ def _claim(verdict: Verdict) -> Text:
 
 def _measured(verdict: Verdict) -> Text:
     if verdict.outcome == "missing":
-        return Text(f"{MISSING}\n{captions.missing_scores(verdict)}", style="dim")
+        return Text(f"{MISSING}\n{captions.missing_scores(verdict)}".rstrip(), style="dim")
     value, interval = statistic_and_interval(verdict)
     return Text(f"{statistic(verdict)} {value}").append(f"\n{interval}", style="dim")
 

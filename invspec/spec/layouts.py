@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +13,14 @@ from invspec.spec.published import PublishedTable
 FigureKind = Literal[
     "profile", "beside", "band", "matrix", "images", "regions", "heatmap", "plane", "none"
 ]
+
+# What a score must store for these figures, in words.
+PICTURES: Mapping[FigureKind, str] = {
+    "heatmap": "matrix",
+    "matrix": "matrix of target classes by source classes",
+    "images": "images",
+    "regions": "regions of planes",
+}
 
 
 class Against(Section):

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ from toy_specs import CELL, compare, spec, trend, value
 from invspec.analysis import claims
 from invspec.analysis.intervals import wilson
 from invspec.analysis.significance import Need
-from invspec.errors import SpecError
 from invspec.plan.validation.claims import problems
+from invspec.report import captions
 from invspec.scoring.rows import estimated
 
 INF = float("inf")
@@ -210,16 +211,35 @@ def test_seeds_that_measured_the_same_examples_do_not_narrow_an_interval(judge):
     assert several.high - several.low == pytest.approx(0.2, rel=0.1)
 
 
-def test_a_claim_that_matches_several_rows_is_an_error_once_they_are_computed(judge):
+def test_a_claim_that_does_not_fit_the_rows_is_missing_and_says_why_once_they_are_computed(judge):
     def outcomes(coords):
         return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
 
-    with pytest.raises(
-        SpecError, match=r"toy.yaml:16.*several cells match, with robustness.statistic \(mean, med"
-    ):
-        judge(outcomes, value({"above": 0.5}))
-    with pytest.raises(SpecError, match=r"no cell at robustness\.statistic mode"):
-        judge(outcomes, value({"above": 0.5}, {**CELL, "robustness.statistic": "mode"}))
+    mode, median = ({**CELL, "robustness.statistic": name} for name in ("mode", "median"))
+    above = {"above": 0.3}
+    several, unknown, fits = judge(
+        outcomes, value(above), value(above, mode), value(above, median), seeds=(0, 1, 2)
+    )
+    assert [verdict.outcome for verdict in (several, unknown, fits)] == ["missing"] * 2 + ["holds"]
+    assert re.match(
+        r"toy.yaml:16.*several cells match, with robustness.statistic \(mean, med", several.problem
+    )
+    assert "no cell at robustness.statistic mode" in unknown.problem
+    assert captions.reason(several) == f"not evaluated: {several.problem}"
+    assert captions.missing_scores(several) == ""
+
+
+def test_a_claim_whose_premise_or_alternative_does_not_fit_the_rows_says_so_too(judge):
+    def outcomes(coords):
+        return [estimated(0.5, 0.4, 0.6, 100, statistic=name) for name in ("mean", "median")]
+
+    median = {**CELL, "robustness.statistic": "median"}
+    fits = value({"above": 0.3}, median)
+    unfit = {**value({"above": 0.3}), "says": "that"}
+    for claim in ({**fits, "given": unfit}, {"says": "either", "one_of": [fits, unfit]}):
+        (verdict,) = judge(outcomes, claim, seeds=(0, 1, 2))
+        assert verdict.outcome == "missing"
+        assert "several cells match" in verdict.problem
 
 
 @pytest.mark.slow

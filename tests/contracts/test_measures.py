@@ -5,10 +5,12 @@ import torch
 from measure_toys import MEASURES, N, inputs, score
 from shown import shown
 
+from invspec.data import ClassMatrix, ImageGrid, Matrix, Regions
 from invspec.ops.types import REALS
 from invspec.perform.score import Absent
 from invspec.perform.selection import worst
 from invspec.registry.methods import resolve
+from invspec.spec.layouts import PICTURES
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,21 @@ def test_the_same_examples_give_the_same_score(name):
     first = score(name)
     torch.manual_seed(0)
     assert score(name).rows == first.rows
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_names_the_figures_that_its_scores_can_be_drawn_as(name):
+    tensors = score(name).tensors
+    matrix, classes = Matrix.read(tensors), ClassMatrix.read(tensors)
+    drawn = {
+        "matrix": classes,
+        "heatmap": matrix or classes,
+        "images": ImageGrid.read(tensors),
+        "regions": Regions.read(tensors),
+    }
+    named = resolve("measure", name).figures
+    assert set(named) == {figure for figure, picture in drawn.items() if picture is not None}
+    assert set(named) <= set(PICTURES)
 
 
 READERS = [name for name in MEASURES if not resolve("measure", name).wants_model]

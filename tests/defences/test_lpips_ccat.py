@@ -119,7 +119,7 @@ def test_the_median_is_over_attacked_images_whether_they_moved_or_not() -> None:
     """So that a CPU, which can see who moved, and a GPU learn from the same labels."""
     x = batch().x
     noisy = x + torch.tensor([0.0, 0.0, 0.1, 0.3]).reshape(4, 1, 1, 1)
-    # torch's median of two is the lower: the weight of the last image is sigmoid(0.5 (0.1 / 0.05 - 1))
+    # torch's median of two is the lower: the last weight is sigmoid(0.5 (0.1 / 0.05 - 1))
     expected = 1 / (1 + math.exp(-0.5))
     for moved in ([2, 3], [3]):
         x_adv = x.clone()

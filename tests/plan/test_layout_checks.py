@@ -3,6 +3,7 @@
 import pytest
 from toy_specs import SWEEPS
 
+from invspec.measures.accuracy import Accuracy
 from invspec.plan.validation import layouts
 
 
@@ -67,10 +68,46 @@ def test_a_legend_names_rows_and_tells_every_line_apart(problems, legend, messag
     assert message in result
 
 
-@pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: matrix}\n"])
+@pytest.mark.parametrize("figure", ["", "  - {of: accuracy, figure: none}\n"])
 def test_only_a_profile_can_have_a_panel_beside_it(problems, figure):
     (result,) = problems(SWEEPS + f"report:\n{figure}  - {{of: accuracy, figure: beside}}\n")
     assert "figure: expected a profile in the previous layout, found" in result
+
+
+@pytest.mark.parametrize(
+    ("figure", "needs"),
+    [
+        ("heatmap", "matrix"),
+        ("matrix", "matrix of target classes by source classes"),
+        ("images", "images"),
+        ("regions", "regions of planes"),
+    ],
+)
+def test_a_figure_of_what_no_score_stores_is_refused(problems, figure, needs):
+    (result,) = problems(written(f"{{of: accuracy, figure: {figure}}}"))
+    assert result == (
+        f"toy.yaml:18: report.0.figure: accuracy stores no {needs}\n"
+        "hint: figure: none, which shows the table alone"
+    )
+
+
+def test_the_hint_names_the_figures_that_there_are(problems):
+    text = SWEEPS.replace("measures:", "measures:\n  success: {use: success_rate, of: walk}")
+    text = text.replace("attacks:", "attacks:\n  walk: {use: nspgd}")
+    text = (
+        text.replace("measures: [", "measures: [success, ")
+        + "report:\n  - {of: success, figure: %s}\n"
+    )
+    assert not problems(text % "matrix")
+    (result,) = problems(text % "images")
+    assert "hint: figure: matrix or heatmap, or figure: none" in result
+
+
+def test_a_figure_of_a_measure_of_ones_own_is_noticed_when_it_is_drawn(problems, monkeypatch):
+    monkeypatch.setattr(layouts, "source_of", lambda cls: {"source": "a digest"})
+    assert not problems(written("{of: accuracy, figure: matrix}"))
+    monkeypatch.setattr(Accuracy, "figures", ("images",))
+    assert len(problems(written("{of: accuracy, figure: matrix}"))) == 1
 
 
 PLANE = """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from invspec.errors import SpecError
+from invspec.kinds import Measure
 from invspec.plan import coordinates
 from invspec.plan.cells import Plan
 from invspec.plan.layouts import (
@@ -16,6 +18,8 @@ from invspec.plan.layouts import (
 )
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
 from invspec.plan.validation.published import published_problems
+from invspec.sources import source_of
+from invspec.spec.layouts import PICTURES
 from invspec.spec.schema import FigureKind, Layout, Scalar
 
 Cells = Sequence[Mapping[str, Scalar]]
@@ -48,6 +52,7 @@ def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
         *_shared_places(planned, layout, inside),
         *_legend_problems(planned, layout, inside),
         *_plane_problems(planned, layout, inside),
+        *_picture_problems(planned, layout),
         *published_problems(layout, inside, is_computed=False),
     ]
 
@@ -93,6 +98,20 @@ def _legend_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[S
         message = f"several lines share a legend: they differ in {coordinates.listing(differing)}"
         hint = f"name {' and '.join(differing)} in braces"
         yield SpecError(message, hint=hint, path=("legend",))
+
+
+def _picture_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
+    """A figure of what no score of the measure stores; of a user's class only if it says so."""
+    measure = cast(Measure, planned.spec.entries["measures"][layout.of].variants[0].method)
+    is_known = bool(measure.figures) or not source_of(type(measure))
+    if layout.figure not in PICTURES or layout.figure in measure.figures or not is_known:
+        return
+    others = f"figure: {' or '.join(measure.figures)}, or " if measure.figures else ""
+    yield SpecError(
+        f"{layout.of} stores no {PICTURES[layout.figure]}",
+        hint=f"{others}figure: none, which shows the table alone",
+        path=("figure",),
+    )
 
 
 def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:

@@ -118,7 +118,7 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
         "interval": around,
         "expected": expected,
         "published": published(verdict),
-        "missing": captions.missing_scores(verdict) if verdict.missing_scores else "",
+        "missing": captions.missing_scores(verdict),
         "doubt": captions.doubt(verdict),
         "gauge": gauge(verdict),
         "words": f"{statistic(verdict)} {value}, 95 % interval {around}, expected {expected}",

@@ -5,8 +5,7 @@ import pytest
 import torch
 from report_toys import IMAGES, MATRIX, REGIONS
 
-from invspec.errors import SpecError
-from invspec.report import build, style
+from invspec.report import build, captions, style
 from invspec.report.figures import draw
 
 
@@ -37,6 +36,9 @@ def test_a_layout_beside_another_shares_its_figure(pair):
         (REGIONS, "stores no regions of planes"),
     ],
 )
-def test_a_figure_of_something_that_scores_do_not_keep_is_refused(laid, layout, message):
-    with pytest.raises(SpecError, match=rf"toy.yaml:\d+: report.0.figure: success {message}"):
-        build.tables(*laid(layout, lambda coords: {"cosines": torch.eye(3)}))
+def test_a_figure_of_something_that_scores_do_not_keep_is_left_out(laid, layout, message):
+    (table,) = build.tables(*laid(layout, lambda coords: {"cosines": torch.eye(3)}))
+    assert re.match(rf".*toy.yaml:\d+: report.0.figure: success {message}", table.problem)
+    assert table.numbers
+    assert table.figure == "none"
+    assert f"left out: {table.problem}" in captions.caption(table)

@@ -9,6 +9,7 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from report_toys import IMAGES, drawn, grid, panels, texts, with_bars
 
+from invspec.measures.accuracy import Accuracy
 from invspec.report import contents
 from invspec.report.figures import images
 from invspec.report.pages import render
@@ -81,7 +82,8 @@ def test_pixels_are_enlarged_without_blur_and_images_that_are_not_rgb_are_grey()
     assert images.pixels(np.zeros((3, 224, 224))).shape == (224, 224, 3)
 
 
-def test_images_are_embedded_in_the_page(laid):
+def test_images_are_embedded_in_the_page(laid, monkeypatch):
+    monkeypatch.setattr(Accuracy, "figures", ("images",))
     text = render.text(replace(contents.report(*laid(IMAGES, grid)), trainings=()))
     embedded = re.findall(r'xlink:href="data:image/png;base64,\s*([^"]+)"', text)
     assert len(embedded) == 6

@@ -9,6 +9,7 @@ import torch
 from matplotlib.colors import to_hex
 from report_toys import REGIONS, contrast, drawn, panels, texts
 
+from invspec.measures.accuracy import Accuracy
 from invspec.report import build, contents
 from invspec.report.figures import draw, regions
 from invspec.report.pages import render
@@ -114,7 +115,8 @@ def test_the_legend_has_the_classes_and_a_misclassified_arc(laid):
     ]
 
 
-def test_every_colour_of_regions_has_a_dark_counterpart(laid):
+def test_every_colour_of_regions_has_a_dark_counterpart(laid, monkeypatch):
+    monkeypatch.setattr(Accuracy, "figures", ("regions",))
     (table,) = build.tables(*laid(REGIONS, plane, circles))
     svg = draw.inline([table], "f") or ""
     ET.fromstring(svg)
