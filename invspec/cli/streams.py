@@ -9,7 +9,7 @@ import os
 import sys
 import unicodedata
 from contextlib import suppress
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 # Look-alikes in ASCII of what messages, tables and axes contain. Others lose their accents or
 # become a question mark.
@@ -85,6 +85,11 @@ class Closed(io.TextIOBase):
     """A stdout that the caller closed: every write is an error."""
 
     encoding = "utf-8"
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """Where bytes would go."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def write(self, text: str) -> int:  # noqa: D102
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from invspec.analysis.readings import Artifacts
 from invspec.data import JUDGED, PAIRED, WALKED
 from invspec.errors import InvspecError
-from invspec.execution.store import Store
 from invspec.plan.cells import Plan
 from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
@@ -23,29 +23,32 @@ from invspec.tasks import Perturb, key
 FLOATS = ("confidence", "confidence_adv", "linf", "l2")
 
 
-def write(planned: Plan, store: Store, path: Path, format: str) -> int:
-    """Write one row per example of each computed attack. Returns the number of rows.
-
-    format: parquet or csv. The file appears only once it is complete.
-
-    Raises: InvspecError if the file cannot be written.
-    """
+def tables(planned: Plan, store: Artifacts) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """The columns, and a table for each computed attack: one row for each of its examples."""
     attacks = _attacks(planned)
     has_pairs = any(task.sample.targets is not None for task, _ in attacks)
     has_walks = any(task.attack.path_promise is not None for task, _ in attacks)
     columns = JUDGED + PAIRED * has_pairs + WALKED * has_walks
     schema = _schema([coords for _, coords in attacks], columns)
-    rows, partial = 0, path.with_name(f"{path.name}.partial")
-    make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
+    done = ((task, coords) for task, coords in attacks if task in store)
+    return schema, (_table(task, coords, store, schema) for task, coords in done)
+
+
+def write(planned: Plan, store: Artifacts, path: Path, format: str) -> int:
+    """Write one row per example of each computed attack. Returns the number of rows.
+
+    format: parquet or csv. The file appears only once it is complete; where the path is a link, in
+    the place that it leads to.
+
+    Raises: InvspecError if the file cannot be written.
+    """
+    place = path.resolve()
+    partial = place.with_name(f"{place.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with make(partial, schema) as writer:
-            for task, coords in attacks:
-                if task in store:
-                    table = _table(task, coords, store, schema)
-                    writer.write_table(table)
-                    rows += len(table)
-        partial.replace(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            rows = stream(planned, store, file, format)
+        partial.replace(place)
     except OSError as problem:
         reason = problem.strerror or problem
         hint = "choose another --output"
@@ -53,6 +56,21 @@ def write(planned: Plan, store: Store, path: Path, format: str) -> int:
     finally:
         with suppress(OSError):
             partial.unlink()
+    return rows
+
+
+def stream(planned: Plan, store: Artifacts, file: BinaryIO, format: str) -> int:
+    """Write the rows to an open file, attack by attack. Returns their number.
+
+    Raises: OSError if that fails.
+    """
+    schema, attacks = tables(planned, store)
+    make: Any = pyarrow.parquet.ParquetWriter if format == "parquet" else pyarrow.csv.CSVWriter
+    rows = 0
+    with make(file, schema) as writer:
+        for table in attacks:
+            writer.write_table(table)
+            rows += len(table)
     return rows
 
 
@@ -101,7 +119,7 @@ def _common_type(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:
     return pa.float64() if {first, second} <= {pa.int64(), pa.float64()} else pa.string()
 
 
-def _table(task: Perturb, coords: Coords, store: Store, schema: pa.Schema) -> pa.Table:
+def _table(task: Perturb, coords: Coords, store: Artifacts, schema: pa.Schema) -> pa.Table:
     tensors: Mapping[str, Any] = store.load(task).tensors
     n = len(tensors["index"])
     columns: list[pa.Array] = []

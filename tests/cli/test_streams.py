@@ -71,6 +71,7 @@ COMMANDS = (
     ("schema",),
     ("store", "ls"),
     ("samples", "spec.yaml", "--format", "csv"),
+    ("samples", "spec.yaml", "--output", "-"),
     ("--help",),
 )
 
@@ -101,7 +102,13 @@ def test_json_for_a_narrow_stream_loses_nothing(folder: Path) -> None:
 
 @needs_full
 @pytest.mark.parametrize(
-    "arguments", [("list",), ("run", "spec.yaml", "--workers", "1"), ("schema",)]
+    "arguments",
+    [
+        ("list",),
+        ("run", "spec.yaml", "--workers", "1"),
+        ("schema",),
+        ("samples", "spec.yaml", "--output", "-"),
+    ],
 )
 def test_a_full_disk_behind_stdout_is_one_error(folder: Path, arguments: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:

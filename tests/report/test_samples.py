@@ -211,3 +211,45 @@ def test_the_rows_of_a_transfer_attack_are_those_of_the_attacked_net(ran: Ran, t
     )
     rows = rows_of(content, tmp_path)
     assert [(row["model"], row["attack"]) for row in rows] == [("linear", "moved")] * 20
+
+
+def test_a_link_stays_a_link_and_its_target_is_written(ran: Ran, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    link, target = tmp_path / "out.csv", tmp_path / "elsewhere" / "rows.csv"
+    link.symlink_to(target)
+    samples.write(*ran, link, "csv")
+    assert link.is_symlink()
+    assert pyarrow.csv.read_csv(target).num_rows == 120
+    assert [child.name for child in target.parent.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "CSV"])
+def test_the_command_writes_what_the_suffix_says(ran: Ran, tmp_path, suffix):
+    path = tmp_path / f"rows.{suffix}"
+    store = ("--store", ran[1].root)
+    assert call("samples", written(tmp_path, SPEC), *store, "--output", path) == 0
+    assert READ[suffix.lower()](path).num_rows == 120
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("rows.csv", ["--format", "parquet"], "has the suffix of csv, and --format is parquet"),
+        ("rows.xlsx", [], "the suffix of {} is of no format\nhint: expected .parquet or .csv"),
+    ],
+)
+def test_a_suffix_that_contradicts_is_refused(ran: Ran, tmp_path, capsys, name, given, message):
+    path = tmp_path / name
+    options = ("--store", ran[1].root, "--output", path, *given)
+    assert call("samples", written(tmp_path, SPEC), *options) == 2
+    assert message.format(path) in capsys.readouterr().err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("format", READ)
+def test_the_command_streams_to_stdout(ran: Ran, tmp_path, format, capfdbinary):
+    options = ("--store", ran[1].root, "--output", "-", "--format", format)
+    assert call("samples", written(tmp_path, SPEC), *options) == 0
+    out, err = capfdbinary.readouterr()
+    assert READ[format](pa.BufferReader(out)).num_rows == 120
+    assert err.endswith(b"stdout: 120 rows\n")
