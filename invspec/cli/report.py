@@ -20,9 +20,19 @@ class Format(StrEnum):
     rich = "rich"
     csv = "csv"
     json = "json"
+    parquet = "parquet"
     latex = "latex"
     html = "html"
     markdown = "markdown"
+
+
+class Rows(StrEnum):
+    """What a file of rows has one for."""
+
+    cells = "cells"
+    numbers = "numbers"
+    verdicts = "verdicts"
+    checks = "checks"
 
 
 @options.selecting
@@ -32,6 +42,14 @@ def report(
         typer.Argument(help="a spec (default: that of the last run), or reports in JSON"),
     ] = None,
     format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
+    rows: Annotated[
+        Rows | None,
+        typer.Option(
+            help="what csv, json or parquet has a row for: cells (each seed by itself, the default "
+            "of csv and parquet), numbers of tables and figures (means over seeds), verdicts or "
+            "checks"
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
@@ -57,7 +75,7 @@ def report(
     folders = options.call(call.selection.registry, store, data)
     options.set_data(data)
     plan = options.planned(call.spec, call.selection, finished)
-    session.show(plan, finished, format.value, output, folders)
+    session.show(plan, finished, format.value, output, folders, rows.value if rows else None)
 
 
 def _only(specs: list[str] | None) -> str | None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from invspec.report.provenance import Call
 
 
+# formats of a file with one row for each of something, and what that is if nothing is said
+ROW_FORMATS, CELLS = ("csv", "json", "parquet"), "cells"
+
+
 def check(planned: Plan, store: Store | None = None) -> None:
     """Raise all problems of a plan before anything runs. What a store has needs no files."""
     validation.check(planned, lambda train: store is not None and train in store)
@@ -101,20 +105,30 @@ def _affordable(examination: Examination, store: Store) -> Examination:
 
 
 def show(
-    planned: Plan, store: Store, format: str, output: Path | None, call: Call | None = None
+    planned: Plan,
+    store: Store,
+    format: str,
+    output: Path | None,
+    call: Call | None = None,
+    rows: str | None = None,
 ) -> None:
     """Write a report in a format. On the terminal, also write its page and print the path.
 
-    call: the folders that the command was given.
+    call: the folders that the command was given. rows: what a file of rows has one for; JSON
+    without it is the whole report.
     """
     from invspec.analysis.snapshot import Snapshot
     from invspec.report import contents, export, health, latex, papers, text
     from invspec.report.pages import render
 
+    if rows and format not in ROW_FORMATS:
+        hint = f"--format {' or '.join(ROW_FORMATS)}"
+        raise SpecError(f"is not for --format {format}", where="--rows", hint=hint)
     seen = Snapshot(store)
     report, name = contents.report(planned, seen, call), planned.spec.name
     if alarm := health.alarm(report.health):
         print(alarm, file=sys.stderr)
+    stem = f"{name}-{rows}" if rows else name
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
@@ -124,7 +138,12 @@ def show(
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
-            _deliver(export.csv_text(report, seen), output, f"{name}.csv")
+            _deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
+        case "parquet":
+            content = export.parquet_bytes(report, seen, rows or CELLS)
+            _deliver_bytes(content, output, f"{stem}.parquet")
+        case "json" if rows:
+            _deliver(export.rows_json_text(report, seen, rows), output, f"{stem}.json")
         case "json":
             content = export.json_text(report, seen)
             if output is None and not streams.can_encode(content):
@@ -135,7 +154,7 @@ def show(
             saved = papers.Saved(Path(f"{name}.json"), json.loads(export.json_text(report, seen)))
             _deliver(papers.page(saved) + "\n", output, f"{name}.md")
         case _:
-            hint = "expected rich, csv, json, latex, html or markdown"
+            hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
 
 
@@ -171,10 +190,21 @@ def _shelf(planned: Plan, store: Store) -> Path:
 def _deliver(text: str, output: Path | None, name: str) -> None:
     if output is None:
         sys.stdout.write(text)
-        return
+    else:
+        _save(text.encode(), output, name)
+
+
+def _deliver_bytes(content: bytes, output: Path | None, name: str) -> None:
+    if output is None:
+        sys.stdout.buffer.write(content)
+    else:
+        _save(content, output, name)
+
+
+def _save(content: bytes, output: Path, name: str) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / name).write_text(text, encoding="utf-8")
+        (output / name).write_bytes(content)
     except OSError as problem:
         raise InvspecError(
             f"cannot write {output / name}: {problem.strerror}", hint="choose another --output"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Drawing:
     values is a matrix (R, C) or images (R, C, channels, H, W), NaN where one is missing. For
     images: captions (R, C) are the numbers below them, frames (R, C) bool says which are framed,
     bars (R, C, K) are drawn above them, NaN where there are none. headings label the columns and
-    sides the rows; without them the labels are class numbers.
+    sides the rows; without them the labels are class numbers. coords are those of its score.
     """
 
     values: Array
@@ -37,6 +37,7 @@ class Drawing:
     bars: Array | None = None
     headings: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
+    coords: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ def collect_drawings(
         if kind not in PICTURES or not group.present:
             continue
         cell = group.present[0].cell
-        labels = tuple(cell.coords.get(name) for name in names if name in cell.coords)
+        at = {name: cell.coords[name] for name in names if name in cell.coords}
+        labels = tuple(at.values())
         if labels not in by_labels:
-            by_labels[labels] = _drawing(kind, group.present, store)
+            by_labels[labels] = replace(_drawing(kind, group.present, store), coords=at)
     return by_labels
 
 

@@ -15,7 +15,7 @@ from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.plan.precisions import Answer, Question
 from invspec.report import provenance
-from invspec.report.columns import BESIDE, COLUMNS, VALUES
+from invspec.report.columns import BESIDE, CELL, VALUES
 from invspec.report.provenance import Call
 from invspec.spec import document
 from invspec.spec.resolve import resolve
@@ -162,7 +162,7 @@ def _cells(cells: Iterable[Record]) -> dict[str, Record]:
     """What is compared of each cell, by its coordinates."""
     return _numbered(
         (
-            ", ".join(f"{name} {cell[name]}" for name in cell if name not in COLUMNS),
+            ", ".join(f"{name} {cell[name]}" for name in cell if name not in CELL),
             {name: cell.get(name) for name in NUMBERS},
         )
         for cell in cells

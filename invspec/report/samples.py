@@ -16,6 +16,7 @@ from invspec.analysis.readings import Artifacts
 from invspec.data import JUDGED, PAIRED, WALKED
 from invspec.errors import InvspecError
 from invspec.plan.cells import Plan
+from invspec.report import arrow
 from invspec.spec.schema import Coords
 from invspec.tasks import Perturb, key
 
@@ -95,28 +96,12 @@ def _swept(planned: Plan, measure: str) -> set[str]:
 
 def _schema(coords: Sequence[Coords], columns: Sequence[str]) -> pa.Schema:
     """Coordinates first, in the order of the spec, then the judged columns."""
-    types: dict[str, pa.DataType] = {}
-    for cell in coords:
-        for name, value in cell.items():
-            types[name] = _common_type(types.get(name), _type(value))
+    names = dict.fromkeys(name for cell in coords for name in cell)
+    types = {name: arrow.type_of(cell.get(name) for cell in coords) for name in names}
     kinds: dict[str, pa.DataType] = {name: pa.float32() for name in FLOATS}
     kinds |= {name: pa.bool_() for name in WALKED}
     judged = {name: kinds.get(name, pa.int64()) for name in columns}
     return pa.schema([("task", pa.string()), *types.items(), *judged.items()])
-
-
-def _type(value: Any) -> pa.DataType:
-    # bool first, because a bool is an int
-    for kind, column_type in ((bool, pa.bool_()), (int, pa.int64()), (float, pa.float64())):
-        if isinstance(value, kind):
-            return column_type
-    return pa.string()
-
-
-def _common_type(first: pa.DataType | None, second: pa.DataType) -> pa.DataType:
-    if first is None or first == second:
-        return second
-    return pa.float64() if {first, second} <= {pa.int64(), pa.float64()} else pa.string()
 
 
 def _table(task: Perturb, coords: Coords, store: Artifacts, schema: pa.Schema) -> pa.Table:
@@ -128,6 +113,5 @@ def _table(task: Perturb, coords: Coords, store: Artifacts, schema: pa.Schema) -
             columns.append(pa.array(cast(np.ndarray, tensors[field.name].numpy()), field.type))
         else:
             value = key(task) if field.name == "task" else coords.get(field.name)
-            text = str(value) if field.type == pa.string() and value is not None else value
-            columns.append(pa.array([text] * n, field.type))
+            columns.append(arrow.column([value] * n, field))
     return pa.Table.from_arrays(columns, schema=schema)
