@@ -42,6 +42,7 @@ MACHINERY = (
     ("analysis",),
     ("report",),
     ("cli",),
+    ("api",),
 )
 # carded files that other carded files use on purpose: a method that is made of others
 COMPOSED: dict[str, set[str]] = {

@@ -10,6 +10,7 @@ This module does not import torch.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,12 @@ def _centred_ranks(values: Floats) -> Floats:
 
     That is how many values are smaller, minus how many are larger.
     """
-    row, column = values[:, None], values[None, :]
-    # replicates carry the rounding of float32 sums
-    tied = np.isclose(row, column, rtol=1e-6, atol=1e-9)
-    return np.where(tied, 0, np.sign(row - column)).sum(axis=1)
+    ranks, sizes = np.zeros(values.shape), np.abs(values)
+    for first, second in itertools.combinations(range(len(values)), 2):
+        gap = values[first] - values[second]
+        # replicates carry the rounding of float32 sums; infinities are equal, NaN is not
+        tied = np.abs(gap) <= 1e-9 + 1e-6 * np.minimum(sizes[first], sizes[second])
+        sign = np.where(tied | (values[first] == values[second]), 0, np.sign(gap))
+        ranks[first] += sign
+        ranks[second] -= sign
+    return ranks

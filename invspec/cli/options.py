@@ -108,16 +108,7 @@ def add_registries(folders: Iterable[Path] | None) -> None:
     """Add the cards of users' folders to the registry. Raises SpecError if a folder has none."""
     from invspec.registry import cards
 
-    for folder in folders or ():
-        cards.add(folder)
-        patterns = (*(f"{kind}/*.yaml" for kind in cards.KINDS), "papers.yaml")
-        if not any(any(folder.glob(pattern)) for pattern in patterns):
-            present = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
-            raise SpecError(
-                f"no cards in {folder}: it holds {present or 'nothing'}",
-                where="--registry",
-                hint=f"expected <kind>/<name>.yaml, where kind is {' or '.join(cards.KINDS)}",
-            )
+    cards.add_all(folders or ())
 
 
 def planned(spec: str, selection: Selection, store: Store | None = None) -> Plan:

@@ -97,7 +97,7 @@ def _attacked(
         fit(limit, proxy, batch.x, card)
         if start is not None:
             batch = replace(batch, start=start[done : done + len(batch)].to(batch.x.device))
-        for piece, copy, perturbed, drawn_from in _within_memory(
+        for piece, copy, perturbed, drawn_from in within_memory(
             task.attack, proxy, batch, draws, limit
         ):
             require_perturbed(perturbed, copy, piece, task.attack, net, subject)
@@ -110,7 +110,7 @@ def _attacked(
                 judged[-1][GENERATOR_OPERATIONS] = generator.operations(piece)
             done += len(piece)
             runtime.progress(done, len(split))
-    return _joined(judged, task.attack)
+    return joined(judged, task.attack)
 
 
 def _transferred(
@@ -131,10 +131,10 @@ def _transferred(
             judged[-1][GENERATOR_OPERATIONS] = rows_of(made, GENERATOR_OPERATIONS, *rows)
         done += len(batch)
         runtime.progress(done, len(split))
-    return _joined(judged, task.attack)
+    return joined(judged, task.attack)
 
 
-def _joined(judged: Sequence[Columns], attack: Attack) -> Columns:
+def joined(judged: Sequence[Columns], attack: Attack) -> Columns:
     """The columns of all batches. Raises: InvspecError if they have not the same form in each."""
     forms = [{name: column.shape[1:] for name, column in columns.items()} for columns in judged]
     require_equal_forms(forms, attack, "batch")
@@ -160,7 +160,7 @@ class Attacked(NamedTuple):
     drawn_from: list[str]
 
 
-def _within_memory(
+def within_memory(
     attack: Attack, net: nn.Module, batch: Batch, draws: str, limit: Limit
 ) -> Iterator[Attacked]:
     """Attack a batch or, if it does not fit into memory, pieces of it."""

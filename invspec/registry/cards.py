@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,20 @@ def add(folder: Path) -> None:
         _added.insert(0, resolved)
         sys.path.append(str(resolved))
         forget()
+
+
+def add_all(folders: Iterable[Path]) -> None:
+    """Add users' folders. Raises: SpecError if there is no such folder, or one has no cards."""
+    for folder in folders:
+        add(folder)
+        patterns = (*(f"{kind}/*.yaml" for kind in KINDS), "papers.yaml")
+        if not any(any(folder.glob(pattern)) for pattern in patterns):
+            present = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
+            raise SpecError(
+                f"no cards in {folder}: it holds {present or 'nothing'}",
+                where="--registry",
+                hint=f"expected <kind>/<name>.yaml, where kind is {' or '.join(KINDS)}",
+            )
 
 
 def added() -> tuple[Path, ...]:

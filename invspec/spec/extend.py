@@ -27,7 +27,15 @@ def read(path: Path) -> Document:
 
     Raises: SpecError if a file cannot be read or extended.
     """
-    return _Reading().extended(document.read(path), (path,))
+    return extended(document.read(path), path)
+
+
+def extended(source: Document, path: Path) -> Document:
+    """The same for values that are at hand; files that they extend are found beside the path.
+
+    Raises: SpecError if a file cannot be read or extended.
+    """
+    return _Reading().extended(source, (path,))
 
 
 @dataclass

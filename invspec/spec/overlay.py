@@ -42,12 +42,19 @@ def load(path: Path, scale: str | None = None, settings: Sequence[str] = ()) -> 
 
     Entries of extended files that nothing uses then are left out.
     """
-    source = extend.read(path)
-    for dotted, value, place in itertools.chain(_scale(source, scale), map(_setting, settings)):
+    return overlaid(extend.read(path), scale, [(text, *_setting(text)) for text in settings])
+
+
+def overlaid(
+    source: Document, scale: str | None, settings: Sequence[tuple[str, str, Any, str]]
+) -> Spec:
+    """The same for values that are at hand; settings are texts, dotted paths, values and places."""
+    changes = ((dotted, value, place) for _, dotted, value, place in settings)
+    for dotted, value, place in itertools.chain(_scale(source, scale), changes):
         source = source.overlay(dotted, value, place)
     options = (
         *(["--scale", scale] if scale else []),
-        *(word for text in settings for word in ("--set", text)),
+        *(word for text, *_ in settings for word in ("--set", text)),
     )
     return replace(resolve(without_unused(source)), options=options)
 

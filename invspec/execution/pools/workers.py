@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from types import ModuleType
 
 from invspec.execution.channel import PipeChannel
 from invspec.execution.threads import Allowance, Alone
@@ -106,7 +108,7 @@ class WorkerProcess(Worker):
             name=self.name,
             daemon=True,
         )
-        with _no_interrupts():
+        with _no_interrupts(), _no_main():
             self._process.start()
         # only the worker keeps its end open, so that its death closes the pipe
         pipe.close()
@@ -132,6 +134,20 @@ class WorkerProcess(Worker):
         if code is not None and code < 0:
             return f"worker {self.name} was killed by signal {-code}"
         return f"worker {self.name} exited with code {code}"
+
+
+@contextmanager
+def _no_main() -> Generator[None, None, None]:
+    """Processes started in this context do not import the script that was called.
+
+    They need nothing of it, and one without `if __name__ == "__main__"` would start them again.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

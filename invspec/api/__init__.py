@@ -1,0 +1,1 @@
+"""What `import invspec` offers in Python: runs, results as data frames, attacks and measures."""

@@ -1,0 +1,202 @@
+"""The results of a spec as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invspec.analysis.snapshot import Snapshot
+from invspec.api.specs import Spec, spec_of
+from invspec.cli import options, session
+from invspec.cli.executors import Choice
+from invspec.errors import InvspecError, SpecError, counted, suggest
+from invspec.execution.store import Store
+from invspec.plan import planner
+from invspec.plan.cells import Plan
+from invspec.report import contents, export, samples
+from invspec.report.contents import Report
+from invspec.report.pages import render
+from invspec.report.provenance import Call
+from invspec.report.table import Table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DEFAULT_STORE = "store"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a store holds for a spec, as it was when the first frame was made.
+
+    Frames are made anew for each call, so that one may be changed without harm.
+    """
+
+    spec: Spec
+    plan: Plan
+    store: Store
+    call: Call
+
+    def __repr__(self) -> str:
+        missing = f", {self.missing} of them missing" if self.missing else ""
+        claims = f", {counted(len(self.report.verdicts), 'claim')}" if self.report.verdicts else ""
+        cells = counted(len(self.plan.cells), "cell")
+        return f"<results of {self.plan.spec.name}: {cells}{missing}{claims}>"
+
+    @property
+    def missing(self) -> int:
+        """The number of cells that have not been computed."""
+        return self.report.missing
+
+    @property
+    def tables(self) -> list[str]:
+        """The titles of the report's tables."""
+        return [table.title for table in self.report.tables]
+
+    def table(self, which: str | int | None = None) -> DataFrame:
+        """A table of the report: a mean over seeds in each place, NaN where it is missing.
+
+        which: its title, the label of a measure that has one table, or its number from 0; not
+        needed where there is one table. Rows are indexed by the table's row coordinates, columns by
+        the one that runs across.
+
+        Raises: SpecError if there is no such table, or several.
+        """
+        import pandas as pd
+
+        table = self._table(which)
+        rows = [line.labels for line in table.lines]
+        index = (
+            pd.MultiIndex.from_tuples(rows, names=table.rows)
+            if len(table.rows) > 1
+            else pd.Index([label for row in rows for label in row], name=(*table.rows, None)[0])
+            if table.rows
+            else pd.RangeIndex(len(rows))
+        )
+        values = [
+            [None if number is None else number.value for number in line.numbers]
+            for line in table.lines
+        ]
+        columns = pd.Index(list(table.column_values), name=table.columns)
+        return pd.DataFrame(values, index=index, columns=columns, dtype=float)
+
+    def numbers(self) -> DataFrame:
+        """A row for each number of a table or figure, with its interval and all coordinates.
+
+        Columns: section, kind (`table`: a mean over seeds with its 95 % interval; `curve`: of
+        training, from the lowest to the highest seed; `matrix`: an entry in a figure), table,
+        measure, the coordinates, value, low, high, n, seeds, planned_seeds, df, doubts.
+        """
+        return self._frame("numbers")
+
+    def cells(self) -> DataFrame:
+        """A row for each row of a score, each seed by itself, with its interval and its cost."""
+        return self._frame("cells")
+
+    def verdicts(self) -> DataFrame:
+        """A row for each claim: its text, source, outcome, statistic with interval, p-values."""
+        return self._frame("verdicts")
+
+    def checks(self) -> DataFrame:
+        """A row for each check of a net or an attack: its number, threshold, status and reason."""
+        return self._frame("checks")
+
+    def samples(self) -> DataFrame:
+        """A row for each example of each attack: predictions, confidences, distances and cost."""
+        import pyarrow as pa
+
+        schema, tables = samples.tables(self.plan, self._seen)
+        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+
+    def page(self, folder: str | Path) -> Path:
+        """Write the report as a page into a folder. Returns the path of the page."""
+        return render.write(self.report, Path(folder))
+
+    @cached_property
+    def _seen(self) -> Snapshot:
+        return Snapshot(self.store)
+
+    @cached_property
+    def report(self) -> Report:
+        """The report from which the frames are made."""
+        return contents.report(self.plan, self._seen, self.call)
+
+    def _frame(self, kind: str) -> DataFrame:
+        return export.table(self.report, self._seen, kind).to_pandas()
+
+    def _table(self, which: str | int | None) -> Table:
+        tables = self.report.tables
+        if isinstance(which, int):
+            if not -len(tables) <= which < len(tables):
+                raise SpecError(f"no table {which}, found {counted(len(tables), 'table')}")
+            return tables[which]
+        fitting = [table for table in tables if which in (None, table.title, table.measure)]
+        if len(fitting) == 1:
+            return fitting[0]
+        titles = [table.title for table in fitting or tables]
+        hint = f"name one by its title or number: {'; '.join(titles)}"
+        if not fitting and which is not None:
+            names = {name for table in tables for name in (table.title, table.measure)}
+            raise SpecError(f"no table {which!r}", hint=suggest(which, names, "tables"))
+        what = f"tables of {which}" if which is not None else "tables"
+        raise SpecError(f"{len(fitting)} {what}, expected one", hint=hint)
+
+
+def results(
+    spec: str | Path | Mapping[str, Any] | Spec,
+    *,
+    store: str | Path = DEFAULT_STORE,
+    data: str | Path | None = None,
+) -> Results:
+    """What a store holds for a spec; nothing is computed.
+
+    spec: a path, the name of a spec that ships with invspec, a dictionary, or a `Spec` with a scale
+    and other overlays. data: the folder of data (default: the environment variable INVSPEC_DATA).
+
+    Raises: SpecError if the spec is wrong or there is no such store.
+    """
+    return opened(spec_of(spec), options.store_at(Path(store)), str(store), data)
+
+
+def opened(spec: Spec, kept: Store, named: str, data: str | Path | None) -> Results:
+    """The results of a spec in a store, which the caller named so."""
+    folder = None if data is None else Path(data)
+    options.set_data(folder)
+    planned = planner.plan(spec.resolved, options.answers(kept))
+    call = options.call([Path(path) for path in spec.registry], Path(named), folder)
+    return Results(spec, planned, kept, call)
+
+
+def run(
+    spec: str | Path | Mapping[str, Any] | Spec,
+    *,
+    store: str | Path = DEFAULT_STORE,
+    data: str | Path | None = None,
+    devices: str | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    strict: bool = False,
+    **engine: Any,
+) -> Results:
+    """Compute what a store lacks for a spec, with progress on stderr, and return the results.
+
+    spec, data: as for `results`. devices, workers, batch_size, strict and the further options are
+    those of the command `invspec run`, such as executor="slurm".
+
+    Raises: SpecError if the spec or an option is wrong; InvspecError if tasks failed, once all
+        others are done, so that `results` has what they gave.
+    """
+    kept = options.store_at(Path(store), create=True)
+    opened_at = opened(spec_of(spec), kept, str(store), data)
+    session.doubt(opened_at.plan, strict)
+    name = engine.pop("executor", "local")
+    choice = Choice(name, devices, workers, batch_size=batch_size, **engine)
+    executor = choice.executor()
+    plan = session.settled(opened_at.plan, kept, choice.first_device)
+    if failed := session.run(plan, kept, executor):
+        hint = "their reasons are above; results(spec) has what the others gave"
+        raise InvspecError(f"{counted(failed, 'task')} failed", hint=hint)
+    return Results(opened_at.spec, plan, kept, opened_at.call)

@@ -1,0 +1,78 @@
+"""Specs as values, from a file, by name or from a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from invspec.errors import SpecError
+from invspec.registry import cards
+from invspec.spec import extend, overlay, resolved
+from invspec.spec.document import Document
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec with its overlays.
+
+    source: the path of a file, the name of a spec that ships with invspec, or a dictionary with the
+    keys of a spec. scale: one of its scales. set: values by dotted paths, like
+    {"attacks.pgd.steps": 10}. smoke: fake data and the smallest sizes. registry: folders of own
+    cards. name: that of a spec from a dictionary, for files that are written of it; files that it
+    extends are found from the current folder.
+
+    Raises: SpecError from everything that reads it, if it is wrong.
+    """
+
+    source: str | Path | Mapping[str, Any]
+    scale: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    smoke: bool = False
+    registry: Sequence[str | Path] = ()
+    name: str = "spec"
+
+    @cached_property
+    def resolved(self) -> resolved.Spec:
+        """The spec with every name resolved."""
+        cards.add_all(map(Path, self.registry))
+        settings = [self._setting(dotted, value) for dotted, value in self.set.items()]
+        spec = overlay.overlaid(self._document(), self.scale, settings)
+        return spec.smoke() if self.smoke else spec
+
+    def _document(self) -> Document:
+        if isinstance(self.source, Mapping):
+            return extend.extended(Document(self.name, _plain(self.source, self.name)), Path("."))
+        return extend.read(overlay.find(str(self.source)))
+
+    def _setting(self, dotted: str, value: Any) -> tuple[str, str, Any, str]:
+        plain = _plain(value, dotted)
+        text = yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("\n...\n")
+        return f"{dotted}={text.strip()}", dotted, plain, "set"
+
+
+def spec_of(spec: str | Path | Mapping[str, Any] | Spec) -> Spec:
+    """What stands for a spec, as one."""
+    return spec if isinstance(spec, Spec) else Spec(spec)
+
+
+def _plain(value: Any, name: str) -> Any:
+    """A value as a file holds it. Raises: SpecError for what YAML has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}.{place}") for place, item in enumerate(value)]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    # a number of numpy or torch
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    kind = type(value).__name__
+    hint = "expected text, a number, true or false, a list or a dictionary"
+    raise SpecError(f"{kind} cannot stand in a spec", where=name, hint=hint)

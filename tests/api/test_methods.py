@@ -1,0 +1,220 @@
+"""Attacks and measures that are called on one's own nets and tensors."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import invspec
+from invspec.attacks.pgd import PGD
+from invspec.errors import InvspecError, SpecError
+from invspec.ops.shares import wilson
+
+CLASSES = 3
+
+
+def net(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(), nn.Linear(8, CLASSES))
+
+
+@pytest.fixture
+def images() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(20, 1, 4, 4, generator=generator), torch.arange(20) % CLASSES
+
+
+def pairs(images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, y = images
+    return x, y, x.roll(1, 0), y.roll(1, 0)
+
+
+@pytest.fixture
+def walked(images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, y, x_target, y_target = pairs(images)
+    other = y != y_target
+    return x[other], y[other], x_target[other], y_target[other]
+
+
+def test_an_attack_is_that_of_the_registry_and_is_judged(images: tuple[Tensor, Tensor]) -> None:
+    model = net().eval()
+    attacked = invspec.attack("pgd", eps="8/255", steps=3)(model, *images)
+    x, y = images
+    assert (attacked.x_adv - x).abs().max() <= 8 / 255 + 1e-6
+    assert attacked.x_adv.min() >= 0
+    assert attacked.x_adv.max() <= 1
+    judged = attacked.judged
+    assert torch.equal(judged.y, y)
+    assert torch.equal(judged.prediction, model(x).argmax(1))
+    assert torch.equal(judged.prediction_adv, model(attacked.x_adv).argmax(1))
+    torch.testing.assert_close(judged.linf, (attacked.x_adv - x).flatten(1).abs().amax(1))
+    assert judged.forwards.min() >= 3
+    frame = attacked.frame()
+    assert list(frame["confidence_adv"]) == pytest.approx(judged.confidence_adv.tolist())
+    assert len(frame) == len(x)
+
+
+def test_batch_size_and_order_change_no_number(images: tuple[Tensor, Tensor]) -> None:
+    attack = invspec.attack("pgd", eps=0.1, steps=3, random_start=True)
+    alone, together = (attack(net(), *images, batch_size=size) for size in (3, 20))
+    assert torch.equal(alone.x_adv, together.x_adv)
+
+
+def test_a_seed_names_the_draws(images: tuple[Tensor, Tensor]) -> None:
+    attack = invspec.attack("pgd", eps=0.1, steps=1, relative_step_size=0.1, random_start=True)
+    first, again, other = (attack(net(), *images, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.x_adv, again.x_adv)
+    assert not torch.equal(first.x_adv, other.x_adv)
+
+
+def test_the_net_is_left_as_it_was(images: tuple[Tensor, Tensor]) -> None:
+    model = net().train()
+    model[1].eval()
+    model[3].weight.requires_grad_(False)
+    attacked = invspec.attack("pgd", eps=0.1, steps=2)(model, *images)
+    invspec.measure("accuracy")(model, attacked)
+    assert [module.training for module in model] == [True, False, True, True]
+    assert [weight.requires_grad for weight in model.parameters()] == [True, True, False, True]
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_a_measure_gives_its_numbers_with_intervals(images: tuple[Tensor, Tensor]) -> None:
+    model = net()
+    attacked = invspec.attack("pgd", eps=0.3, steps=5)(model, *images)
+    frame = invspec.measure("robust_accuracy")(model, attacked)
+    right = (attacked.judged.prediction_adv == attacked.judged.y).double().mean().item()
+    low, high = wilson(right, 20)
+    (row,) = frame.to_dict("records")
+    assert row == {
+        "value": pytest.approx(right),
+        "low": pytest.approx(low),
+        "high": pytest.approx(high),
+        "n": 20,
+    }
+
+
+def test_walks_go_to_their_targets(walked: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    x, y, x_target, y_target = walked
+    attacked = invspec.attack("nspgd", steps=5)(net(), x, y, x_target, y_target)
+    assert torch.equal(attacked.pairs.y_target, y_target)
+    before, after = ((image - x_target).flatten(1).norm(dim=1) for image in (x, attacked.x_adv))
+    assert (after <= before + 1e-5).all()
+    assert after.mean() < before.mean()
+    frame = invspec.measure("final_distance", distance="l2")(net(), attacked)
+    assert list(frame["quantile"]) == [0.25, 0.5, 0.75]
+    assert frame["value"].iloc[1] == pytest.approx(after.median().item(), rel=0.1)
+
+
+def test_a_path_is_kept_where_an_attack_keeps_one(
+    walked: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    kept = invspec.attack("nspgd", steps=5, keep_path=True)(net(), *walked)
+    assert kept.path is not None
+    assert kept.path.shape[2:] == (1, 4, 4)
+    assert invspec.attack("nspgd", steps=5)(net(), *walked).path is None
+
+
+def test_fields_may_hold_methods() -> None:
+    attack = invspec.attack(
+        "union_max", attacks=[{"use": "pgd", "eps": 0.1}, {"use": "fgsm", "eps": 0.1}]
+    )
+    inner = vars(attack.method)["attacks"]
+    assert isinstance(inner[0], PGD)
+
+
+def test_an_oracle_is_given_as_a_net(walked: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    attacked = invspec.attack("nspgd", steps=2)(net(), *walked)
+    measure = invspec.measure("metamer_label", among="all")
+    with pytest.raises(SpecError, match="needs an oracle"):
+        measure(net(), attacked)
+    oracle = net(1).train()
+    frame = measure(net(), attacked, oracle=oracle).set_index("quantity")
+    seen = oracle.eval()(attacked.x_adv).argmax(1)
+    expected = (seen == attacked.pairs.y_target).double().mean().item()
+    assert frame.loc["nuisance", "value"] == pytest.approx(expected)
+
+
+class Counting(nn.Module):
+    """Its answer to an image hangs on the others of the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.flatten(1)
+        return (flat - flat.mean(0))[:, :CLASSES] * 100
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :CLASSES] + torch.rand(len(x), CLASSES)
+
+
+def test_a_net_that_is_no_function_of_the_image_is_refused(images: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(InvspecError, match="net Counting"):
+        invspec.attack("pgd", eps=0.1)(Counting(), *images)
+
+
+def test_a_net_that_draws_is_warned_of(images: tuple[Tensor, Tensor]) -> None:
+    with pytest.warns(UserWarning, match="net Noisy"):
+        invspec.attack("fgsm", eps=0.1)(Noisy(), *images)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.rand(4, 16)}, r"expected x \(N, C, H, W\), float32 or uint8, found \(4, 16\)"),
+        ({"x": torch.rand(20, 1, 4, 4).double()}, "found .* float64"),
+        ({"x": torch.rand(20, 1, 4, 4) + 1}, "the images given"),
+        ({"y": torch.zeros(3).long()}, r"expected y \(20,\) int64"),
+        ({"y": torch.zeros(20)}, "found .* float32"),
+        ({"x_target": torch.rand(20, 1, 4, 4)}, "x_target and y_target belong together"),
+        (
+            {"x_target": torch.rand(20, 1, 5, 5), "y_target": torch.full((20,), 9)},
+            "expected a target of the same shape",
+        ),
+        (
+            {"x_target": torch.rand(20, 1, 4, 4), "y_target": torch.arange(20) % CLASSES},
+            "a target has the label of its image",
+        ),
+    ],
+)
+def test_tensors_of_another_form_are_refused(
+    images: tuple[Tensor, Tensor], change: dict[str, Tensor], message: str
+) -> None:
+    given = {"x": images[0], "y": images[1], **change}
+    with pytest.raises(InvspecError, match=message):
+        invspec.attack("pgd", eps=0.1, steps=1)(net(), **given)
+
+
+def test_a_walk_without_targets_is_refused(images: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(InvspecError, match="needs a target for each image"):
+        invspec.attack("nspgd")(net(), *images)
+
+
+def test_what_a_measure_lacks_is_said(images: tuple[Tensor, Tensor]) -> None:
+    attacked = invspec.attack("fgsm", eps=0.1)(net(), *images)
+    with pytest.raises(SpecError, match="takes 1, found 0 attacks"):
+        invspec.measure("accuracy")(net())
+    with pytest.raises(SpecError, match="takes 2, found 1 attack"):
+        invspec.measure("subspace_angle")(net(), attacked)
+    with pytest.raises(SpecError, match="needs an attack on pairs"):
+        invspec.measure("success_rate")(net(), attacked)
+    with pytest.raises(SpecError, match="reads a sweep of a spec"):
+        invspec.measure("area_under_profile")(net(), attacked)
+
+
+def test_names_and_fields_that_there_are_not_are_refused() -> None:
+    with pytest.raises(SpecError, match="did you mean pgd"):
+        invspec.attack("pgdd")
+    with pytest.raises(SpecError, match="did you mean eps"):
+        invspec.attack("pgd", epss=0.1)
+    with pytest.raises(SpecError, match="needs a generator"):
+        invspec.attack("generated_walk")
+
+
+def test_nothing_warns(images: tuple[Tensor, Tensor]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        invspec.measure("accuracy")(net(), invspec.attack("identity")(net(), *images))
