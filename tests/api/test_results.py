@@ -182,6 +182,7 @@ def test_a_store_that_is_not_there_is_refused(tmp_path: Path) -> None:
         invspec.results(SWEPT, store=tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_may_start_workers(tmp_path: Path) -> None:
     """Workers do not import the script that started them."""
     script = tmp_path / "script.py"

@@ -226,6 +226,7 @@ def assert_costs_one_retry(happened):
     assert retried.reason == lost.reason == f"{lost.worker}: {reason}"
 
 
+@pytest.mark.slow
 def test_a_worker_whose_device_failed_costs_one_retry_in_thirty_tasks(tmp_path):
     happened = poisoned(tmp_path, devices=("cpu", "cpu"))
     assert_costs_one_retry(happened)
@@ -241,6 +242,7 @@ def test_after_a_fault_in_this_process_a_process_of_its_own_does_the_rest(tmp_pa
     assert toys.Poison.taken
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_is_replaced_and_one_without_progress_is_not(tmp_path):
     frozen = perturb(toys.Freezes(marker=str(tmp_path / "marker")))
     # sends no progress for twice as long as a silent worker is waited for

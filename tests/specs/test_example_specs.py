@@ -55,6 +55,7 @@ def test_specs_ship() -> None:
     assert "quickstart" in {path.stem for path in SPECS}
 
 
+@pytest.mark.slow  # .ci/run validates the files themselves
 @every_spec
 def test_spec_is_valid(path: Path) -> None:
     check(plan_of(path))

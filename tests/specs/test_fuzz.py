@@ -258,6 +258,7 @@ def test_random_settings(dotted: str, value: str) -> None:
     assert problem is None or problem.where.startswith(("x.yaml", "--set"))
 
 
+@pytest.mark.slow
 @settings(SHORT, max_examples=8)
 @given(written=mutated())
 def test_mutations_and_their_models(written: str, checks: Callable[[Plan], None]) -> None:
