@@ -53,6 +53,8 @@ app.add_typer(store.app, name="store")
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 a task failed, 2 bad spec or option, 130 interrupted.
 
+    With --gate also 3 if a claim fails, 4 if one is undecided.
+
     Also 1 if the output cannot be written: stdout or its pipe is closed, or its disk is full.
     """
     streams.prepare()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from invspec.cli import options
+from invspec.cli.gate import Gate, JUnit, Summary, Wanted
 from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection, StoreOption
 from invspec.errors import SpecError
 
@@ -51,6 +52,9 @@ def report(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
+    gate: Gate = False,
+    junit: JUnit = None,
+    summary: Summary = None,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     selection: Selection = AS_WRITTEN,
@@ -61,8 +65,10 @@ def report(
     """
     from invspec.cli import last_run, session
 
+    wanted = Wanted(gate, junit, summary)
     if any(spec.endswith(".json") for spec in specs or ()):
         _refuse_options(selection, hint="options select the plan of a spec")
+        _refuse_gate(wanted)
         session.show_saved(specs or [], format.value, output)
         return
     spec = _only(specs)
@@ -75,7 +81,18 @@ def report(
     folders = options.call(call.selection.registry, store, data)
     options.set_data(data)
     plan = options.planned(call.spec, call.selection, finished)
-    session.show(plan, finished, format.value, output, folders, rows.value if rows else None)
+    wanted.check(plan)
+    chosen = rows.value if rows else None
+    code = session.show(plan, finished, format.value, output, folders, chosen, wanted)
+    raise typer.Exit(code)
+
+
+def _refuse_gate(wanted: Wanted) -> None:
+    """Raises: SpecError if saved reports are to gate."""
+    for name, value in asdict(wanted).items():
+        if value:
+            hint = f"invspec report SPEC --{name} reads the store"
+            raise SpecError("is not for saved reports", where=f"--{name}", hint=hint)
 
 
 def _only(specs: list[str] | None) -> str | None:

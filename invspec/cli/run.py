@@ -8,6 +8,7 @@ import typer
 
 from invspec.cli import options
 from invspec.cli.executors import Choice
+from invspec.cli.gate import Gate, JUnit, Summary, Wanted
 from invspec.cli.options import (
     AS_WRITTEN,
     DEFAULT_STORE,
@@ -68,6 +69,9 @@ def run(
     batch_size: BatchSize = None,
     patience: Patience = 120,
     lease: Lease = 60,
+    gate: Gate = False,
+    junit: JUnit = None,
+    summary: Summary = None,
     data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     selection: Selection = AS_WRITTEN,
@@ -95,10 +99,12 @@ def run(
 
         finished = options.store_at(store, create=True)
         plan = options.planned(spec, selection, finished)
+        wanted = Wanted(gate, junit, summary)
+        wanted.check(plan)
         session.doubt(plan, strict)
         engine = choice.executor()
         plan = session.settled(plan, finished, choice.first_device)
         failed = session.run(plan, finished, engine, lease)
         last_run.save(finished, last_run.Call(spec, selection, data))
-        session.show(plan, finished, "rich", None, folders)
-    raise typer.Exit(1 if failed else 0)
+        code = session.show(plan, finished, "rich", None, folders, gate=wanted)
+    raise typer.Exit(1 if failed else code)

@@ -25,6 +25,9 @@ from invspec.plan.cells import Examination, Plan
 from invspec.plan.examinations import small
 
 if TYPE_CHECKING:
+    from invspec.analysis.readings import Artifacts
+    from invspec.cli.gate import Wanted
+    from invspec.report.contents import Report
     from invspec.report.provenance import Call
 
 
@@ -111,14 +114,17 @@ def show(
     output: Path | None,
     call: Call | None = None,
     rows: str | None = None,
-) -> None:
+    gate: Wanted | None = None,
+) -> int:
     """Write a report in a format. On the terminal, also write its page and print the path.
 
     call: the folders that the command was given. rows: what a file of rows has one for; JSON
-    without it is the whole report.
+    without it is the whole report. gate: what to do with the verdicts.
+
+    Returns the exit code that the gate asks for.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, export, health, latex, papers, text
+    from invspec.report import contents, export, health, latex, text
     from invspec.report.pages import render
 
     if rows and format not in ROW_FORMATS:
@@ -151,11 +157,19 @@ def show(
                 content = json.dumps(json.loads(content), indent=1) + "\n"
             _deliver(content, output, f"{name}.json")
         case "markdown":
-            saved = papers.Saved(Path(f"{name}.json"), json.loads(export.json_text(report, seen)))
-            _deliver(papers.page(saved) + "\n", output, f"{name}.md")
+            _deliver(_markdown(report, seen), output, f"{name}.md")
         case _:
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
+    return gate.conclude(report, _markdown(report, seen) if gate.summary else "") if gate else 0
+
+
+def _markdown(report: Report, store: Artifacts) -> str:
+    """A report as the section of a page."""
+    from invspec.report import export, papers
+
+    body = json.loads(export.json_text(report, store))
+    return papers.page(papers.Saved(Path(f"{report.plan.spec.name}.json"), body)) + "\n"
 
 
 def show_saved(paths: Sequence[str], format: str, output: Path | None) -> None:

@@ -64,7 +64,7 @@ def _numbers(table: Table, groups: Sequence[Group]) -> Iterator[Record]:
             labels = (*line.labels, value)
             written = zip(names, labels, strict=True)
             shown = {name: label for name, label in written if label is not None}
-            summary = dict.fromkeys(NUMBER) if number is None else asdict(number)
+            summary: Record = dict.fromkeys(NUMBER) if number is None else asdict(number)
             doubts = "; ".join(number.doubts) if number is not None else ""
             yield {**at, **coords_at.get(labels, {}), **shown, **summary, "doubts": doubts}
     if table.against is not None:
