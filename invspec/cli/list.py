@@ -12,7 +12,8 @@ from invspec.cli.options import Registry
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="dataset, model, defence, attack or measure")
+        str | None,
+        typer.Argument(help="dataset, model, defence, attack, measure, check; or a method"),
     ] = None,
     name: Annotated[
         str | None, typer.Argument(help="one method: its fields, defaults, paper and an example")

@@ -26,19 +26,39 @@ if TYPE_CHECKING:
 
 
 def show(kind: str | None, name: str | None) -> None:
-    """Print the registry, one kind of method, or one method."""
+    """Print the registry, one kind of method, or one method; its kind may be left out."""
     from rich.console import Console
 
-    from invspec.registry.cards import KINDS
+    from invspec.registry.cards import KINDS, names
 
     console = Console(soft_wrap=False)
     if kind is not None and kind not in KINDS:
-        raise SpecError(f"no kind is named {kind!r}", hint=suggest(kind, KINDS))
+        kinds = [known for known in KINDS if kind in names(known)]
+        if name is not None or not kinds:
+            raise SpecError(f"no kind is named {kind!r}", hint=_hint(kind, kinds))
+        for known in kinds:
+            console.print(f"{known} {kind}", style="dim", markup=False)
+            _page(console, known, kind)
+        return
     if kind is not None and name is not None:
         _page(console, kind, name)
         return
     for listed in KINDS if kind is None else (kind,):
         console.print(_table(listed))
+
+
+def _hint(word: str, kinds: list[Kind]) -> str:
+    """What may be meant by a word that is no kind: the name of a method, or one near to it."""
+    from invspec.registry.cards import KINDS, names
+
+    if kinds:
+        return f"{word} is the name of {' and '.join(map(_article, kinds))}"
+    kind, method = suggest(word, KINDS), suggest(word, {n for k in KINDS for n in names(k)})
+    return kind if kind.startswith("did") or not method else method
+
+
+def _article(kind: Kind) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _table(kind: Kind) -> Table:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from invspec.cli import options
-from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Selection, SpecName, StoreOption
+from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection, SpecName, StoreOption
 from invspec.errors import counted
 
 if TYPE_CHECKING:
@@ -23,9 +23,13 @@ Kind = tuple[str, str, str]
 
 @options.selecting
 def plan(
-    spec: SpecName, store: StoreOption = DEFAULT_STORE, selection: Selection = AS_WRITTEN
+    spec: SpecName,
+    data: Data = None,
+    store: StoreOption = DEFAULT_STORE,
+    selection: Selection = AS_WRITTEN,
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
+    options.set_data(data)
     finished = options.store_at(store)
     show(options.planned(spec, selection, finished), finished)
 

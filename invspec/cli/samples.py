@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Selection, SpecName, StoreOption
+from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection, SpecName, StoreOption
 from invspec.errors import SpecError, counted
 
 # the --output that means stdout
@@ -35,12 +35,14 @@ def samples(
         Path | None,
         typer.Option(help="file to write (default: <spec>.parquet or .csv here); - for stdout"),
     ] = None,
+    data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     selection: Selection = AS_WRITTEN,
 ) -> None:
     """Write one row per example of every cell: its predictions, distances and cost."""
     from invspec.report import samples as long_form
 
+    options.set_data(data)
     kind = _format(format, output)
     finished = options.store_at(store)
     plan = options.planned(spec, selection, finished)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import DEFAULT_STORE, Data, Registry, StoreOption
+from invspec.cli.options import DEFAULT_STORE, Data, Registry, Set, StoreOption
 from invspec.errors import SpecError, counted
 
 if TYPE_CHECKING:
@@ -134,40 +134,47 @@ def count_damaged(store: Store) -> int:
 
 @app.command()
 def gc(
-    specs: Annotated[list[str], typer.Argument(help="specs whose tasks are kept, in every scale")],
+    specs: Annotated[
+        list[str],
+        typer.Argument(help="specs whose tasks are kept, in every scale, as written and by --set"),
+    ],
+    set: Set = None,
+    data: Data = None,
     store: StoreOption = DEFAULT_STORE,
     yes: Annotated[
-        bool, typer.Option("--yes", help="delete; without it, only list what would be deleted")
+        bool, typer.Option("--yes", help="delete; without it, only say what would be deleted")
     ] = False,
     registry: Registry = None,
 ) -> None:
     """Delete stored tasks that neither these specs need nor a task that a run computes now."""
+    from invspec.cli import garbage
     from invspec.execution.store import unneeded
 
+    options.set_data(data)
     options.add_registries(registry)
     finished = options.store_at(store)
     needed_tasks = {
-        task for spec in specs for plan in _scales(spec, finished) for task in plan.tasks
+        task for spec in specs for plan in _scales(spec, set, finished) for task in plan.tasks
     }
     folders = unneeded(finished, needed_tasks)
     size = sum(path.stat().st_size for folder in folders for path in folder.iterdir())
-    for folder in folders:
-        if yes:
-            shutil.rmtree(folder)
-        else:
-            print(f"{folder.parents[1].name} {folder.name}")
-    fate = "deleted" if yes else "not needed (--yes deletes them)"
+    if not yes:
+        for line in garbage.lines(finished, folders):
+            print(line)
+    for folder in folders if yes else ():
+        shutil.rmtree(folder)
+    fate = "deleted" if yes else "would be deleted (--yes deletes them)"
     needed = sum(task in finished for task in needed_tasks)
     print(f"{counted(len(folders), 'task')}, {size / 1e6:,.1f} MB {fate}; {needed:,} kept")
 
 
-def _scales(name: str, store: Store) -> Iterator[Plan]:
-    """The plans of a spec at its own scale and at each of the others."""
+def _scales(name: str, settings: list[str] | None, store: Store) -> Iterator[Plan]:
+    """The plans of a spec at its own scale and at each of the others; also with the settings."""
     from invspec.plan import planner
     from invspec.spec import overlay
 
-    path = overlay.find(name)
-    spec, answer = overlay.load(path), options.answers(store)
-    yield planner.plan(spec, answer)
-    for scale in spec.scales:
-        yield planner.plan(overlay.load(path, scale), answer)
+    path, answer = overlay.find(name), options.answers(store)
+    chosen = [(), settings] if settings else [()]
+    for scale in (None, *overlay.load(path).scales):
+        for own in chosen:
+            yield planner.plan(overlay.load(path, scale, own), answer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.options import AS_WRITTEN, Selection, Strict
+from invspec.cli.options import AS_WRITTEN, Data, Selection, Strict
 from invspec.errors import SpecError, counted, refuse
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 @options.selecting
 def validate(
     specs: Annotated[list[str], typer.Argument(help="specs, by path or by name")],
+    data: Data = None,
     selection: Selection = AS_WRITTEN,
     strict: Strict = False,
 ) -> None:
     """Check specs in all their scales: names, parameters, models, data, claims, layouts."""
+    options.set_data(data)
 
     def plans(spec: str) -> Iterator[Plan | SpecError]:
         """The plans of a spec and of its scales, or the errors that prevent planning."""

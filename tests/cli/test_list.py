@@ -241,3 +241,26 @@ def test_fields_show_their_units_and_ranges(page_of) -> None:
     page = " ".join(page_of("attack", "random_rotation").split())
     assert "number 0 to 180 half-width of the range of angles (degrees)" in page
     assert "radius of the ball (pixels in [0, 1])" in " ".join(page_of("attack", "apgd").split())
+
+
+def test_a_method_may_be_named_without_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    listing.show("pgd", None)
+    assert capsys.readouterr().out.startswith("attack pgd\npgd: ")
+    listing.show("ccat", None)
+    assert "defence ccat\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        ("pgd", "eps", "pgd is the name of an attack"),
+        ("pgdd", None, "did you mean pgd?"),
+        ("atack", None, "did you mean attack?"),
+    ],
+)
+def test_what_is_neither_a_kind_nor_a_method_is_refused_with_a_hint(
+    kind: str, name: str | None, hint: str
+) -> None:
+    with pytest.raises(SpecError, match="no kind is named") as caught:
+        listing.show(kind, name)
+    assert caught.value.hint.startswith(hint)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -153,11 +154,33 @@ def test_gc_spares_what_a_run_computes_from(ran, tmp_path, capsys):
     assert goal not in Store(root)
 
 
+def test_gc_keeps_what_settings_need(ran, tmp_path, capsys):
+    spec, root = ran
+    content = {**yaml.safe_load(spec.read_text()), "scales": {}}
+    bare = written(tmp_path, content, "bare")
+    assert call("store", "gc", bare, "--store", root) == 0
+    assert not capsys.readouterr().out.startswith("0 tasks")
+    # the scale wide is this setting
+    assert call("store", "gc", bare, "--store", root, "--set", "attacks.shift.by=0.5") == 0
+    assert capsys.readouterr().out.startswith("0 tasks, 0.0 MB would be deleted")
+
+
+def test_gc_names_what_it_cannot_read(ran, tmp_path, capsys):
+    _, root = ran
+    narrow = written(tmp_path, tiny(seeds=[5]), "narrow")
+    for path in (root / "train").glob("??/*/task.json"):
+        path.write_text("{}")
+    assert call("store", "gc", narrow, "--store", root) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert "train that cannot be read: 1 task, 0.0 MB" in listed
+    assert any(line.startswith("perturb Shift: 3 tasks") for line in listed)
+
+
 def test_gc_deletes_what_no_scale_needs(ran, tmp_path, capsys):
     spec, root = ran
     everything = modified(root)
     assert call("store", "gc", spec, "--store", root) == 0
-    expected = f"0 tasks, 0.0 MB not needed (--yes deletes them); {len(everything)} kept\n"
+    expected = f"0 tasks, 0.0 MB would be deleted (--yes deletes them); {len(everything)} kept\n"
     assert capsys.readouterr().out.endswith(expected)
 
     narrow = written(tmp_path, tiny(), "narrow")
@@ -168,7 +191,11 @@ def test_gc_deletes_what_no_scale_needs(ran, tmp_path, capsys):
     assert " deleted; 3 kept" in capsys.readouterr().out
     remaining = modified(root)
     assert sorted(path.parts[-3] for path in remaining) == ["perturb", "score", "train"]
-    deleted = {path.name for path in set(everything) - set(remaining)}
-    assert {line.split()[1] for line in listed[:-1]} == deleted
+    deleted = Counter(path.parts[-3] for path in set(everything) - set(remaining))
+    assert listed[:-1] == [
+        f"perturb Shift on Linear, Standard: {deleted['perturb']} tasks, 0.0 MB",
+        "score Accuracy on Linear, Standard: 1 task, 0.0 MB",
+        f"score Gap on Linear, Standard: {deleted['score'] - 1} tasks, 0.0 MB",
+    ]
     assert call("run", narrow, "--store", root, "--devices", "cpu") == 0
     assert modified(root) == remaining
