@@ -59,6 +59,14 @@ class SpecError(InvspecError):
         return SpecError(self.message, where=self.where, hint=self.hint, path=(*path, *self.path))
 
 
+class Hinted(ValueError):
+    """What a validator of a method says of its fields, with a hint."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class SpecErrors(SpecError):
     """Several mistakes, reported together. Its message, place and hint are those of the first."""
 

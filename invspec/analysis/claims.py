@@ -180,7 +180,7 @@ def _tested(
     estimate, (low, high) = ways[0], hulls.ends(ways)
     scope = _scope(groups, estimator)
     only_trend = _has_single_training(across_nets(statement.node, sides), estimator)
-    raw = "undecided" if only_trend else decide(low, high, claim.bound.range)
+    raw = "undecided" if only_trend else decide(low, high, claim.bound.open_range)
     p = None if only_trend else _p(claim, ways, raw)
     verdict = Verdict(
         claim,
@@ -206,7 +206,7 @@ def _p(claim: Claim, ways: Sequence[Estimate], raw: Outcome) -> float:
     if raw == "undecided" and len(ways) > 1:
         return 1.0
     by_ranks = claim.statistic == "correlation"
-    return max(p_value(way, claim.bound.range, by_ranks=by_ranks) for way in ways)
+    return max(p_value(way, claim.bound.open_range, by_ranks=by_ranks) for way in ways)
 
 
 def _has_single_training(groups: Sequence[Group], estimator: Estimator) -> bool:
@@ -260,7 +260,7 @@ def _needs(test: _Test, level: float) -> Need | None:
     assert test.estimate is not None, "a projection needs a number"
     if test.verdict.only_trend:
         return Need(seeds=2)
-    bound = test.verdict.claim.bound.range
+    bound = test.verdict.claim.bound.open_range
     return need(test.estimate, bound, test.verdict.seeds, test.images, level)
 
 

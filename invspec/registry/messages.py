@@ -10,10 +10,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
-from invspec.errors import SpecError, suggest
+from invspec.errors import Hinted, SpecError, suggest
 from invspec.kinds import Method
 
 Path = tuple[str | int, ...]
+# seeds that a hint writes out at most
+MOST_SEEDS = 10
 
 
 def explain(
@@ -70,7 +72,8 @@ def _explained(
         yield _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
     elif first["type"] == "value_error":
         hint = _bool_hint(first["input"]) if "label" in str(cause) else ""
-        yield SpecError(str(cause), hint=hint, path=path)
+        own = cause.hint if isinstance(cause, Hinted) else ""
+        yield SpecError(str(cause), hint=hint or own, path=path)
     else:
         same = [error for error in errors if error["input"] is first["input"]]
         expected = dict.fromkeys(
@@ -79,7 +82,7 @@ def _explained(
         message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
         is_of_words = any(word == "text" or word.startswith("'") for word in expected)
         hint = _bool_hint(first["input"]) if is_of_words else ""
-        yield SpecError(message, hint=hint, path=path)
+        yield SpecError(message, hint=hint or _list_hint(path, first, model), path=path)
 
 
 def _bool_hint(value: Any) -> str:
@@ -88,6 +91,23 @@ def _bool_hint(value: Any) -> str:
         return ""
     words = "yes, on and true" if value else "no, off and false"
     return f"YAML reads {words} as {str(value).lower()}; quote the word if it is text"
+
+
+def _list_hint(path: Path, error: ErrorDetails, model: type[BaseModel]) -> str:
+    """What to write in place of a list of values of a method, or of a value in place of a list."""
+    value, wanted = error["input"], error["type"].split("_")[0]
+    if isinstance(value, list | tuple) and wanted in ("float", "int", "string", "bool", "literal"):
+        items = cast(Sequence[Any], value)
+        listed = ", ".join(item if isinstance(item, str) else shown(item) for item in items)
+        if issubclass(model, Method) and len(path) == 1 and len(items) > 1:
+            return f"several values are a sweep: {path[0]}: {{sweep: [{listed}]}}"
+        return f"write {listed} alone" if len(items) == 1 else ""
+    if wanted in ("list", "tuple") and isinstance(value, str | int | float):
+        count = value if path[-1:] == ("seeds",) and isinstance(value, int) else 0
+        if 1 < count <= MOST_SEEDS:
+            return f"{count} seeds are {list(range(count))}, and seed {count} alone is [{count}]"
+        return f"a list of one is [{value}]"
+    return ""
 
 
 def _as_written(path: Iterable[str | int], written: Any) -> Path:
@@ -148,6 +168,7 @@ _EXPECTED = {
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
+    "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_long": "text of length {max_length} or less",
     "string_too_short": "text of length {min_length} or more",
     "too_long": "a list of at most {max_length}",

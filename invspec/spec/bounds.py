@@ -15,9 +15,15 @@ from invspec.spec.numbers import Word
 
 Statistic = Word
 
+# by how much a number is rounded, relative to its size
+ROUNDING = 1e-12
+
 
 class Bound(Section):
-    """The range that a number must be in. `near` needs `within`."""
+    """The range that a number must be in: beyond `above` and `below`, at most `within` of `near`.
+
+    `near` needs `within`.
+    """
 
     above: Number | None = None
     below: Number | None = None
@@ -41,12 +47,26 @@ class Bound(Section):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The open interval that the number must be in."""
-        low = -math.inf if self.above is None else self.above
-        high = math.inf if self.below is None else self.below
+        """The least and the largest end of the interval that the number must be in."""
+        low, high = self._open
         if self.near is not None and self.within is not None:
             low, high = max(low, self.near - self.within), min(high, self.near + self.within)
         return low, high
+
+    @property
+    def open_range(self) -> tuple[float, float]:
+        """The open interval that the number must be in; it has the ends of `near` inside."""
+        low, high = self._open
+        if self.near is not None and self.within is not None:
+            # a number that is as far away as `within` says may be further by the rounding of both
+            margin = self.within + ROUNDING * max(1.0, abs(self.near) + self.within)
+            low, high = max(low, self.near - margin), min(high, self.near + margin)
+        return low, high
+
+    @property
+    def _open(self) -> tuple[float, float]:
+        low = -math.inf if self.above is None else self.above
+        return low, math.inf if self.below is None else self.below
 
 
 # What rising and falling are short for: of the whole profile, and of every step.

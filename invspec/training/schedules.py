@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, model_validator
 
+from invspec.errors import Hinted
 from invspec.training.fields import (
     Decay,
     Epochs,
@@ -42,10 +43,18 @@ class LearningRateSchedule(BaseModel):
                 f" found schedule {self.schedule}, milestones {list(self.milestones)}"
             )
         if list(self.milestones) != sorted({m for m in self.milestones if 0 < m < self.epochs}):
-            raise ValueError(
+            message = (
                 f"milestones {list(self.milestones)} are not increasing epochs below {self.epochs}"
             )
+            raise Hinted(message, f"set them with the epochs: {self._scaled()}")
         return self
+
+    def _scaled(self) -> str:
+        """Milestones at the same shares of the training as those of its usual number of epochs."""
+        usual: int = type(self).model_fields["epochs"].default
+        shares = (max(1, round(place * self.epochs / usual)) for place in self.milestones)
+        scaled = sorted({place for place in shares if place < self.epochs})
+        return f"milestones: {scaled}" if scaled else "schedule: constant, milestones: []"
 
     @model_validator(mode="after")
     def _knots_fit(self) -> Self:

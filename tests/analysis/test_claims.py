@@ -13,6 +13,7 @@ from invspec.analysis.significance import Need
 from invspec.plan.validation.claims import problems
 from invspec.report import captions
 from invspec.scoring.rows import estimated
+from invspec.spec.schema import Bound
 
 INF = float("inf")
 
@@ -380,3 +381,10 @@ def test_paired_seeds_decide_what_independent_ones_do_not(planned, toy_store):
 )
 def test_an_infinite_number_is_in_a_range_without_an_end(low, high, bound, outcome):
     assert claims.decide(low, high, bound) == outcome
+
+
+def test_a_number_as_far_away_as_within_says_is_within():
+    (verdict, beyond) = (
+        claims.decide(0.5, 0.5, Bound(near=near, within=0.1).open_range) for near in (0.4, 0.39)
+    )
+    assert (verdict, beyond) == ("holds", "fails")

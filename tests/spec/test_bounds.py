@@ -14,6 +14,20 @@ def test_the_limits_of_a_bound_are_combined() -> None:
         Bound(above=0.5, below=0.5)
 
 
+@pytest.mark.parametrize(("near", "within"), [(0.8, 0.15), (0.5, 0.1), (0, 0.02), (300, 7)])
+def test_the_ends_of_near_are_inside_and_those_of_above_and_below_are_not(
+    near: float, within: float
+) -> None:
+    bound = Bound(near=near, within=within)
+    for end in (near - within, near + within):
+        # a number that was computed in another way is off by its rounding
+        for value in (end, end * (1 + 2e-16), end * (1 - 2e-16)):
+            assert bound.open_range[0] < value < bound.open_range[1]
+    assert not bound.open_range[0] < near - within * 1.0001
+    assert Bound(above=0.1, below=0.9).open_range == (0.1, 0.9)
+    assert Bound(near=0.5, within=0.1, above=0.4).open_range[0] == 0.4
+
+
 @pytest.mark.parametrize(
     ("bound", "message"),
     [

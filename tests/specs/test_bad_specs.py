@@ -137,7 +137,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a list of names": (
         attack("{use: [pgd]}"),
-        "x.yaml:9: attacks.pgd.use: expected text, found ['pgd']",
+        "x.yaml:9: attacks.pgd.use: expected text, found ['pgd']\nhint: write pgd alone",
     ),
     "no such paper": (
         BASE + "paper: kammath2020\n",
@@ -388,7 +388,18 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a list for a number": (
         attack("{eps: [0.1, 0.2]}"),
-        "x.yaml:9: attacks.pgd.eps: expected a number, found [0.1, 0.2]",
+        "x.yaml:9: attacks.pgd.eps: expected a number, found [0.1, 0.2]\n"
+        "hint: several values are a sweep: eps: {{sweep: [0.1, 0.2]}}",
+    ),
+    "a list of words for a word": (
+        attack("{norm: [linf, l2]}"),
+        "x.yaml:9: attacks.pgd.norm: expected 'linf', 'l2' or 'l1', found ['linf', 'l2']\n"
+        "hint: several values are a sweep: norm: {{sweep: [linf, l2]}}",
+    ),
+    "milestones beyond the epochs": (
+        with_(defences="  standard: {use: trades, epochs: 12}"),
+        "x.yaml:7: defences.standard: milestones [54, 74, 89] are not increasing epochs below 12\n"
+        "hint: set them with the epochs: milestones: [6, 9, 11]",
     ),
     "keys for a number": (
         attack("{eps: {swep: [0.1]}}"),
@@ -495,7 +506,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a seed outside a list": (
         BASE + "seeds: 3\n",
-        "x.yaml:14: seeds: expected a list, found 3",
+        "x.yaml:14: seeds: expected a list, found 3\n"
+        "hint: 3 seeds are [0, 1, 2], and seed 3 alone is [3]",
     ),
     "no seeds": (
         BASE + "seeds: []\n",
@@ -873,7 +885,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         ),
         "x.yaml:15: claims.0.value.at.model: expected text or a number or a whole number or true "
         "or false, "
-        "found ['linear']",
+        "found ['linear']\nhint: write linear alone",
     ),
     "an unknown reduction": (
         claim(
