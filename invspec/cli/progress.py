@@ -3,58 +3,133 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import (
-    BarColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
 
+from invspec.cli.outlook import Outlook
+from invspec.errors import counted
 from invspec.execution import events
+from invspec.execution.store import Store
+from invspec.report.format import duration
 from invspec.tasks import Examine, Task, Train, label
 
 # seconds without output after which a run prints how far it is
 QUIET = 30
+# seconds between two estimates of the time that is left
+LOOK = 2
 
 
 class Lines:
     """Progress without a terminal: a line per training, per problem and per half-minute.
 
-    names holds the names of tasks in the spec.
+    names holds the names of tasks in the spec, store what like tasks took before.
     """
 
-    def __init__(self, console: Console, names: Mapping[Task, str] | None = None) -> None:
-        self.console, self.names = console, names or {}
+    # whether a line says from time to time how far the run is
+    beats = True
+
+    def __init__(
+        self,
+        console: Console,
+        names: Mapping[Task, str] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self.console, self.names, self.store = console, names or {}, store
+        self.outlook = Outlook((), (), None)
+        # the number of tasks to do and done, and the latest share of each running task
+        self.to_do = self.done = 0
+        self.shares: dict[Task, float] = {}
         self.counts: Counter[str] = Counter()
         self.checks: Counter[str] = Counter()  # those of counts that are about examinations
         self.reasons: set[str] = set()
         # workers on this machine come and go without a line
         self.host, self.remote = platform.node(), set[str]()
         self.start = self._printed = time.monotonic()
+        self._ended = threading.Event()
 
     def __enter__(self) -> Lines:
+        if self.beats:
+            threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        pass
+        self._ended.set()
+
+    def _beat(self) -> None:
+        """Print how far the run is whenever nothing was printed for a while."""
+        while not self._ended.wait(self._printed + QUIET - time.monotonic()):
+            if time.monotonic() - self._printed >= QUIET:
+                self._printed = time.monotonic()
+                self.console.print(self.status(), markup=False, soft_wrap=True)
+
+    def status(self) -> str:
+        """How far the run is: 388 of 1,704 tasks (23 %), 22 min 18 s so far, about 70 min left."""
+        share = f" ({100 * self.done // self.to_do} %)" if self.to_do else ""
+        so_far = f"{duration(time.monotonic() - self.start)} so far"
+        parts = [f"{self.done:,} of {counted(self.to_do, 'task')}{share}", so_far]
+        if left := self.outlook.left:
+            parts.append(left)
+        line = ", ".join(parts)
+        if not self.counts["Started"]:
+            return f"{line}; starting workers"
+        # what runs longest
+        name, part = next(((self.name(t), s) for t, s in self.shares.items()), ("", 0.0))
+        return f"{line}; {name} {100 * part:.0f} %" if name else line
 
     def handle(self, event: events.Event) -> None:
         """Count an event and, if it matters, print a line."""
         self.counts[type(event).__name__] += 1
+        self._follow(event)
         if isinstance(getattr(event, "task", None), Examine):
             self.checks[type(event).__name__] += 1
         if line := self._line(event):
             self._printed = time.monotonic()
             self.console.print(line, markup=False, soft_wrap=True)
+
+    def _follow(self, event: events.Event) -> None:
+        """Keep count of what is done and of what is still to do."""
+        match event:
+            case events.Surveyed(to_do, tasks):
+                self.to_do, finished = to_do, set(self.names) - set(tasks)
+                self.outlook = Outlook(tasks, list(finished), self.store)
+            case events.Outdated(task, during_run=True):
+                self.to_do += 1
+                self.outlook.add(task)
+            case events.Started(task):
+                self.shares[task] = 0.0
+                self.outlook.start(task)
+            case events.Progress(task, done, total):
+                self.shares[task] = done / max(total, 1)
+                self.outlook.advance(task, self.shares[task])
+            case events.Retried(task):
+                self.shares.pop(task, None)
+                self.outlook.stop(task)
+            case events.Done(task, seconds):
+                self._end(task, seconds)
+            case events.Failed(task) | events.Skipped(task):
+                self._end(task)
+            case events.Cached(task, by_another_run=True):
+                self._end(task)
+            case _:
+                pass
+
+    def _end(self, task: Task, seconds: float | None = None) -> None:
+        self.done += 1
+        self.shares.pop(task, None)
+        self.outlook.finish(task, seconds)
 
     def name(self, task: Task) -> str:
         """A task's name in the spec or, if it has none, the names of its classes."""
@@ -86,8 +161,6 @@ class Lines:
                 return f"outdated: {self.name(task)}: {problem}"
             case events.Waiting(task, holder) if isinstance(task, Train):
                 return f"waiting: {self.name(task)}: {holder} computes it"
-            case events.Done() if time.monotonic() - self._printed > QUIET:
-                return f"{self.counts['Done']} tasks done in {time.monotonic() - self.start:.0f} s"
             case _:
                 return ""
 
@@ -120,22 +193,29 @@ def _counted(counts: Mapping[str, int]) -> str:
 class Live(Lines):
     """Progress on a terminal: one bar for the run and one for each running task."""
 
-    def __init__(self, console: Console, names: Mapping[Task, str] | None = None) -> None:
-        super().__init__(console, names)
+    beats = False
+
+    def __init__(
+        self,
+        console: Console,
+        names: Mapping[Task, str] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        super().__init__(console, names, store)
+        # what matters most comes first; labels and metrics shrink where the terminal is narrow
         self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            SpinnerColumn(table_column=_fixed(1)),
+            MofNCompleteColumn(table_column=_fixed(11)),
+            TaskProgressColumn(table_column=_fixed(4)),
+            TextColumn("{task.description}", markup=False, table_column=_shrinking(3)),
+            TextColumn("{task.fields[numbers]}", table_column=_shrinking(2)),
             console=console,
             transient=True,
+            expand=True,
         )
-        self.run_bar = self.progress.add_task("all tasks", total=None, numbers="")
+        self.run_bar = self.progress.add_task("starting workers", total=None, numbers="")
         self.bars: dict[Task, TaskID] = {}
-        self.to_do = 0
+        self._looked = 0.0
 
     def __enter__(self) -> Live:
         self.progress.start()
@@ -148,23 +228,28 @@ class Live(Lines):
         """Count an event, print a line if it matters, and move the bars."""
         super().handle(event)
         match event:
-            case events.Surveyed(to_do):
-                self.to_do = to_do
-                self.progress.update(self.run_bar, total=to_do)
-            case events.Outdated(during_run=True):
-                self.to_do += 1
-                self.progress.update(self.run_bar, total=self.to_do)
             case events.Started(task):
                 self.bars[task] = self.progress.add_task(self.name(task), total=1, numbers="")
             case events.Progress(task, done, total, numbers):
                 text = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
                 self.progress.update(self.bars[task], completed=done, total=total, numbers=text)
-            case events.Done(task) | events.Failed(task):
+            case events.Done(task) | events.Failed(task) | events.Retried(task):
                 self.progress.remove_task(self.bars.pop(task))
-                self.progress.advance(self.run_bar)
-            case events.Retried(task):
-                self.progress.remove_task(self.bars.pop(task))
-            case events.Skipped() | events.Cached(by_another_run=True):
-                self.progress.advance(self.run_bar)
             case _:
                 pass
+        self.progress.update(self.run_bar, total=self.to_do or None, completed=self.done)
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            starting = "" if self.counts["Started"] else "starting workers"
+            words = ", ".join(filter(None, [self.outlook.left, starting])) or "all tasks"
+            self.progress.update(self.run_bar, description=words)
+
+
+def _fixed(width: int) -> Column:
+    """A column that keeps its place."""
+    return Column(no_wrap=True, width=width)
+
+
+def _shrinking(ratio: int) -> Column:
+    """A column that gives way where the terminal is narrow."""
+    return Column(no_wrap=True, overflow="ellipsis", ratio=ratio)

@@ -77,7 +77,7 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
 
 def _compute(planned: Plan, store: Store, executor: Executor, lease: float) -> int:
     console = Console(stderr=True, highlight=False)
-    progress = (Live if console.is_terminal else Lines)(console, planned.names)
+    progress = (Live if console.is_terminal else Lines)(console, planned.names, store)
     with progress:
         for event in execute(planned.goals, store, executor, lease):
             progress.handle(event)

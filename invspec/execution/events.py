@@ -10,9 +10,10 @@ from invspec.tasks import Task
 
 @dataclass(frozen=True)
 class Surveyed:
-    """The first event of a run: the number of tasks to compute."""
+    """The first event of a run: the number of tasks to compute, and the tasks."""
 
     to_do: int
+    tasks: tuple[Task, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def execute(
     for goal in goals:
         survey.visit(goal)
     survey.settle()
-    yield Surveyed(len(survey.to_do))
+    yield Surveyed(len(survey.to_do), tuple(survey.to_do))
     cached = [Cached(task) for task in survey.cached if task not in survey.unsure]
     if not survey.to_do:
         yield from cached

@@ -1,16 +1,24 @@
 """Progress: which events print a line, and which bars move."""
 
 import io
+import json
 import platform
+import re
+import time
 
 import pytest
+import torch
 from rich.console import Console
 from workbench import perturb, score, toys, train
 
 from invspec.checks.silent import Silent
 from invspec.cli import progress
+from invspec.cli.outlook import Outlook, _rounded
 from invspec.cli.progress import Lines, Live
 from invspec.execution import events
+from invspec.execution.runtime import StoreRuntime
+from invspec.execution.store import Store
+from invspec.execution.worker import perform
 from invspec.tasks import Examine
 
 SHIFT = perturb(toys.Shift())
@@ -93,10 +101,111 @@ def test_a_warning_is_printed_once():
     assert printed(lines(), [first, again]).count("it draws") == 1
 
 
-def test_after_half_a_minute_of_silence_the_count_is_printed(monkeypatch):
-    now = iter([0.0, 20.0, 31.0, 31.5, 31.5, 40.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
-    assert printed(lines(), [events.Done(SHIFT, 1.0)] * 3) == "2 tasks done in 32 s\n"
+def test_while_nothing_else_is_printed_a_line_says_how_far_the_run_is(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET", 0.05)
+    view = lines()
+    with view:
+        view.handle(events.Surveyed(3, (train(), SHIFT, SCORE)))
+        wait_for(lambda: "starting workers" in view.console.file.getvalue())
+        view.handle(events.Started(train(), "cpu"))
+        view.handle(events.Progress(train(), 1, 2))
+        wait_for(lambda: "seed 0 50 %" in view.console.file.getvalue())
+    first, *_, last = view.console.file.getvalue().splitlines()
+    assert re.fullmatch(r"0 of 3 tasks \(0 %\), \d\.\d s so far; starting workers", first)
+    expected = r"0 of 3 tasks \(0 %\), .* so far; train Linear · Standard · seed 0 50 %"
+    assert re.fullmatch(expected, last)
+    printed_so_far = view.console.file.getvalue()
+    time.sleep(0.2)
+    assert view.console.file.getvalue() == printed_so_far
+
+
+def test_a_line_that_matters_puts_the_next_count_off(monkeypatch):
+    monkeypatch.setattr(progress, "QUIET", 0.4)
+    view = lines()
+    with view:
+        for number in range(8):
+            view.handle(events.Warned(SHIFT, f"warning {number}"))
+            time.sleep(0.1)
+    assert "tasks" not in view.console.file.getvalue()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def searches(*parts):
+    return [perturb(toys.Shift(), part=part) for part in parts]
+
+
+def test_the_time_that_is_left_is_learnt_from_like_tasks():
+    tasks = searches((0, 10), (10, 20), (20, 60))
+    outlook = Outlook(tasks, ())
+    assert outlook.left == ""
+    outlook.start(tasks[0])
+    outlook.finish(tasks[0], 100.0)
+    # 10 s for each example, of which there are 50 more
+    assert outlook.left == "about 8 min left"
+    outlook.start(tasks[2])
+    outlook.advance(tasks[2], 0.5)
+    assert outlook.left == "about 5 min left"
+    outlook.start(tasks[1])
+    # two at a time: the longer one decides
+    assert outlook.left == "about 3 min left"
+    outlook.stop(tasks[2])
+    assert outlook.left == "about 7 min left"
+    for task in tasks[1:]:
+        outlook.finish(task)
+    assert outlook.left == ""
+
+
+def test_what_is_known_of_a_store_counts_before_the_first_task_ends(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    done, to_do = searches((0, 10), (10, 20))
+    runtime = StoreRuntime(store, torch.device("cpu"), 8, lambda *report: None)
+    for task in (train(), done):
+        assert perform(task, runtime)[0] == "done"
+    made = store.folder(done) / "made.json"
+    made.write_text(json.dumps({**json.loads(made.read_text()), "seconds": 1000.0}))
+    outlook = Outlook([to_do], [train(), done], store)
+    wait_for(lambda: outlook.left == "about 17 min left")
+
+
+def test_a_time_of_which_a_part_is_unknown_is_the_least():
+    known, other = searches((0, 10), (10, 20))
+    outlook = Outlook([known, other, SCORE], ())
+    outlook.finish(known, 600.0)
+    assert outlook.left == "at least 10 min left"
+    outlook.finish(other)
+    # nothing is known of most of what is left
+    assert outlook.left == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3, "10 s"), (47, "50 s"), (95, "2 min"), (3000, "50 min"), (12_345, "3 h 20 min")],
+)
+def test_times_are_rounded(seconds, words):
+    assert _rounded(seconds) == words
+
+
+def test_the_bars_fit_a_narrow_terminal():
+    file = io.StringIO()
+    view = Live(Console(file=file, width=80, force_terminal=True, color_system=None))
+    with view:
+        view.handle(events.Surveyed(1704, (SHIFT,)))
+        view.handle(events.Started(SHIFT, "cpu"))
+        numbers = {"loss": 0.25, "accuracy": 0.875, "clean": 0.5}
+        view.handle(events.Progress(SHIFT, 3, 128, numbers))
+        view.progress.refresh()
+    shown = [line for line in re.split(r"[\r\n]", file.getvalue()) if "3/128" in line]
+    line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[-1]).rstrip()
+    assert len(line) <= 80
+    assert re.match(r"\S +3/128 +2%", line)
+    assert "Shift 0-20" in line
 
 
 def test_the_summary_counts_events():

@@ -1,0 +1,119 @@
+"""How long a run still takes, from what like tasks took before it and in it."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from invspec.analysis.forecast import Forecast, forecast
+from invspec.analysis.history import UNREADABLE, Descriptions
+from invspec.analysis.likeness import Likeness
+from invspec.errors import InvspecError
+from invspec.execution.store import Store
+from invspec.tasks import Task
+
+# the share of tasks to do whose time may be unknown where a time is given at all
+MOST_UNKNOWN = 0.5
+
+
+class Outlook:
+    """The tasks of a run that are still to do, and what they are expected to take.
+
+    A task takes as long for its amount of work as those of this run that are most like it; before
+    there are some, as those of the store.
+    """
+
+    def __init__(
+        self, to_do: Iterable[Task], finished: Sequence[Task], store: Store | None = None
+    ) -> None:
+        self.to_do: dict[Task, float] = dict.fromkeys(to_do, 0.0)
+        self.running: dict[Task, None] = {}
+        self.slots = 1
+        self._descriptions = Descriptions()
+        self._rates: dict[Likeness, list[float]] = defaultdict(list)
+        self._before: Forecast | None = None
+        self._device = ""
+        if store is not None and self.to_do:
+            # a large store takes seconds to read, in which workers start
+            known = (tuple(self.to_do), finished, store)
+            threading.Thread(target=self._look_back, args=known, daemon=True).start()
+
+    def _look_back(self, to_do: Sequence[Task], finished: Sequence[Task], store: Store) -> None:
+        with suppress(InvspecError, *UNREADABLE):
+            before = forecast(to_do, finished, store)
+            known = [(before.estimate(to_do, device).unlike, device) for device in before.devices]
+            if known:
+                self._device = min(known)[1]
+                self._before = before
+
+    def add(self, task: Task) -> None:
+        """Another task is to be computed."""
+        self.to_do[task] = 0.0
+
+    def start(self, task: Task) -> None:
+        """A worker has got a task."""
+        self.running[task] = None
+        self.slots = max(self.slots, len(self.running))
+
+    def advance(self, task: Task, share: float) -> None:
+        """A share of a task is done."""
+        if task in self.to_do:
+            self.to_do[task] = share
+
+    def finish(self, task: Task, seconds: float | None = None) -> None:
+        """A task is done, after some seconds, or is not to be done any more."""
+        self.to_do.pop(task, None)
+        self.running.pop(task, None)
+        if seconds is not None:
+            with suppress(InvspecError):
+                work = self._descriptions.work(task)
+                for likeness in work.likenesses:
+                    self._rates[likeness].append(seconds / work.amount)
+
+    def stop(self, task: Task) -> None:
+        """A worker has lost a task, which is still to do."""
+        self.running.pop(task, None)
+        self.advance(task, 0.0)
+
+    @property
+    def left(self) -> str:
+        """The time that is left, in words; empty if too little is known."""
+        known: list[float] = []
+        unknown = longest = 0.0
+        # events of the run change it while another thread asks
+        for task, share in list(self.to_do.items()):
+            seconds = self._seconds(task)
+            if seconds is None:
+                unknown += 1
+            else:
+                known.append(seconds * (1 - share))
+                longest = max(longest, known[-1])
+        if not known or unknown > MOST_UNKNOWN * (unknown + len(known)):
+            return ""
+        rest = max(sum(known) / self.slots, longest)
+        return f"{'at least' if unknown else 'about'} {_rounded(rest)} left"
+
+    def _seconds(self, task: Task) -> float | None:
+        """What a task takes; None if none was like it."""
+        try:
+            work = self._descriptions.work(task)
+        except InvspecError:
+            return None
+        for likeness in work.likenesses:
+            if rates := self._rates.get(likeness):
+                return statistics.median(rates[-20:]) * work.amount
+        if self._before is None or task not in self._before.works:
+            return None
+        before = self._before.seconds(task, self._device)
+        return None if before is None else before.median
+
+
+def _rounded(seconds: float) -> str:
+    """A time that is only estimated: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60 // 10 * 10} min"
