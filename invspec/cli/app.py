@@ -35,7 +35,6 @@ app = typer.Typer(
     help="Is this classifier too sensitive, too invariant, or both?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.command()(run.run)
 app.command()(report.report)

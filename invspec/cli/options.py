@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invspec.cli import completion
 from invspec.errors import SpecError
 
 if TYPE_CHECKING:
@@ -25,14 +26,26 @@ if TYPE_CHECKING:
 DEFAULT_STORE = Path("store")
 
 SpecName = Annotated[
-    str, typer.Argument(help="path of a spec, or the name of one that ships with invspec")
+    str,
+    typer.Argument(
+        help="path of a spec, or the name of one that ships with invspec",
+        autocompletion=completion.specs,
+    ),
 ]
 StoreOption = Annotated[
     Path, typer.Option("--store", envvar="INVSPEC_STORE", help="folder of stored results")
 ]
-Scale = Annotated[str | None, typer.Option("--scale", help="one of the spec's scales")]
+Scale = Annotated[
+    str | None,
+    typer.Option("--scale", help="one of the spec's scales", autocompletion=completion.scales),
+]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="a.b=value, set in the spec; repeatable")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="a.b=value, set in the spec; repeatable",
+        autocompletion=completion.settings,
+    ),
 ]
 Smoke = Annotated[
     bool,
@@ -44,7 +57,11 @@ Strict = Annotated[bool, typer.Option("--strict", help="refuse doubtful settings
 Data = Annotated[Path | None, typer.Option(help="data folder (default: INVSPEC_DATA)")]
 Registry = Annotated[
     list[Path] | None,
-    typer.Option("--registry", help="folder of your own cards and classes; repeatable"),
+    typer.Option(
+        "--registry",
+        envvar="INVSPEC_REGISTRY",
+        help="folder of your own cards and classes; repeatable",
+    ),
 ]
 
 

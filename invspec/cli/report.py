@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from invspec.cli import options
+from invspec.cli import completion, options
 from invspec.cli.gate import Gate, JUnit, Summary, Wanted
 from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection, StoreOption
 from invspec.errors import SpecError
@@ -40,7 +40,10 @@ class Rows(StrEnum):
 def report(
     specs: Annotated[
         list[str] | None,
-        typer.Argument(help="a spec (default: that of the last run), or reports in JSON"),
+        typer.Argument(
+            help="a spec (default: that of the last run), or reports in JSON",
+            autocompletion=completion.specs,
+        ),
     ] = None,
     format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
     rows: Annotated[

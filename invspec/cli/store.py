@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invspec.cli import options
+from invspec.cli import completion, options
 from invspec.cli.options import DEFAULT_STORE, Data, Registry, Set, StoreOption
 from invspec.errors import SpecError, counted
 
@@ -136,7 +136,10 @@ def count_damaged(store: Store) -> int:
 def gc(
     specs: Annotated[
         list[str],
-        typer.Argument(help="specs whose tasks are kept, in every scale, as written and by --set"),
+        typer.Argument(
+            help="specs whose tasks are kept, in every scale, as written and by --set",
+            autocompletion=completion.specs,
+        ),
     ],
     set: Set = None,
     data: Data = None,

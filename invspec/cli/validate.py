@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invspec.cli import options
+from invspec.cli import completion, options
 from invspec.cli.options import AS_WRITTEN, Data, Selection, Strict
 from invspec.errors import SpecError, counted, refuse
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @options.selecting
 def validate(
-    specs: Annotated[list[str], typer.Argument(help="specs, by path or by name")],
+    specs: Annotated[
+        list[str], typer.Argument(help="specs, by path or by name", autocompletion=completion.specs)
+    ],
     data: Data = None,
     selection: Selection = AS_WRITTEN,
     strict: Strict = False,
