@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import Field, PositiveInt
 from torch import nn
 
@@ -58,11 +60,20 @@ def _pooled(size: int) -> int:
     return size
 
 
+def max_pooling() -> nn.Module:
+    """The max-pooling of the table."""
+    return nn.MaxPool2d(2)
+
+
 def features(
-    first: nn.Module, second: nn.Module, third: nn.Module, fourth: nn.Module
+    first: nn.Module,
+    second: nn.Module,
+    third: nn.Module,
+    fourth: nn.Module,
+    pool: Callable[[], nn.Module] = max_pooling,
 ) -> nn.Sequential:
     """Four convolutions with ReLU, and 2 x 2 max-pooling after the second and fourth."""
     return nn.Sequential(
-        *(first, nn.ReLU(), second, nn.ReLU(), nn.MaxPool2d(2)),
-        *(third, nn.ReLU(), fourth, nn.ReLU(), nn.MaxPool2d(2)),
+        *(first, nn.ReLU(), second, nn.ReLU(), pool()),
+        *(third, nn.ReLU(), fourth, nn.ReLU(), pool()),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import nn
 
 from invspec.equivariant.model import (
@@ -12,7 +14,8 @@ from invspec.equivariant.model import (
     require_even_maps,
 )
 from invspec.layers.factory import LayerFactory
-from invspec.layers.table_one import KERNEL, TableOne, features
+from invspec.layers.pooling import EvenMaxPool
+from invspec.layers.table_one import KERNEL, TableOne, features, max_pooling
 from invspec.ops.types import Shape
 
 
@@ -44,4 +47,28 @@ class GCNN(EquivariantModel, TableOne):
         convs = [layers.conv(*fan, KERNEL) for fan in fans]
         per_field = numbers_per_field(self.head, layers.order, height, width)
         classifier = self.classifier(self.widths[1] * per_field, classes)
-        return nn.Sequential(features(lift, *convs), readout(self.head, layers.order), classifier)
+        body = features(lift, *convs, pool=self.pooling)
+        return nn.Sequential(body, readout(self.head, layers.order), classifier)
+
+    @staticmethod
+    def pooling() -> nn.Module:
+        """A max-pooling over 2 x 2 windows."""
+        return max_pooling()
+
+
+class EvenGCNN(GCNN):
+    """GCNN with an invariant head, and with gradients that turn with the image.
+
+    Its max-pooling shares a gradient among equal values, such as those of a constant background;
+    that of GCNN gives it to the first of them. So here, the gradient at a turned image is the
+    turned gradient, as the argument of Kamath et al., Section 1.1, takes for granted.
+
+    Deviates: from Cohen and Welling's net as GCNN does, and in the gradient of max-pooling.
+    """
+
+    head: Literal["invariant"] = "invariant"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @staticmethod
+    def pooling() -> nn.Module:
+        """A max-pooling over 2 x 2 windows."""
+        return EvenMaxPool()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from invspec.equivariant.group_conv import GroupConv
 from invspec.kinds import Model
-from invspec.models.gcnn import GCNN
+from invspec.models.gcnn import GCNN, EvenGCNN
 from invspec.registry.methods import make
 
 MNIST = (1, 28, 28)
@@ -178,3 +178,34 @@ def test_neither_the_module_nor_a_sketch_imports_e2cnn() -> None:
         "sys.exit('e2cnn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_only_gradients_that_equal_values_share_turn_with_a_constant_background(
+    quarters: int,
+) -> None:
+    """A digit of noise on black: the bias makes the maps positive where the image is constant."""
+    x = torch.zeros(4, *MNIST)
+    x[..., 10:18, 12:16] = torch.rand(4, 1, 8, 4, generator=torch.Generator().manual_seed(0))
+
+    def gradient(net: nn.Module, images: Tensor) -> Tensor:
+        images = images.double().requires_grad_()
+        logits = net(images)
+        return torch.autograd.grad((logits * torch.arange(logits.shape[1])).sum(), images)[0]
+
+    errors: list[float] = []
+    for model in (EvenGCNN(), GCNN(head="invariant")):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            net = model.deploy(model.build(MNIST, 10)).double()
+        turned = torch.rot90(gradient(net, x), quarters, (2, 3))
+        other = gradient(net, torch.rot90(x, quarters, (2, 3)))
+        errors.append(((turned - other).abs().max() / turned.abs().max()).item())
+    assert errors[0] < 1e-12
+    assert errors[1] > 1e-3
+
+
+def test_sharing_gradients_changes_no_logit() -> None:
+    x = torch.rand(3, *MNIST)
+    first, second = (fresh(model, MNIST).eval() for model in (GCNN(head="invariant"), EvenGCNN()))
+    torch.testing.assert_close(first(x), second(x))
