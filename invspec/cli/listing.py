@@ -33,7 +33,7 @@ def show(kind: str | None, name: str | None) -> None:
 
     console = Console(soft_wrap=False)
     if kind is not None and kind not in KINDS:
-        kinds = [known for known in KINDS if kind in names(known)]
+        kinds: list[Kind] = [known for known in KINDS if kind in names(known)]
         if name is not None or not kinds:
             raise SpecError(f"no kind is named {kind!r}", hint=_hint(kind, kinds))
         for known in kinds:

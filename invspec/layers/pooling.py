@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch  # noqa: F401  # for the example
 from torch import Tensor, nn
 
 
@@ -12,6 +11,7 @@ class EvenMaxPool(nn.Module):
     (B, C, H, W) to (B, C, H // 2, W // 2). nn.MaxPool2d gives the gradient of a window to the first
     of its largest values. So where an image is constant, a turn of the image moves it.
 
+    >>> import torch
     >>> x = torch.ones(1, 1, 2, 2, requires_grad=True)
     >>> EvenMaxPool()(x).sum().backward()
     >>> x.grad

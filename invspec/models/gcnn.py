@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
 from torch import nn
 
 from invspec.equivariant.model import (
@@ -66,7 +67,9 @@ class EvenGCNN(GCNN):
     Deviates: from Cohen and Welling's net as GCNN does, and in the gradient of max-pooling.
     """
 
-    head: Literal["invariant"] = "invariant"  # pyright: ignore[reportIncompatibleVariableOverride]
+    head: Literal["invariant"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="invariant", description="what the linear layers read: here always invariant"
+    )
 
     @staticmethod
     def pooling() -> nn.Module:
