@@ -35,6 +35,15 @@ def without_unused(source: Document) -> Document:
     return replace(source, values=values)
 
 
+def unnamed(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Entries that neither `train`, nor a scale, nor another entry names, by part and label."""
+    texts = [*_used_texts(values, set()), (("scales", ""), set(_texts(values.get("scales"))))]
+    for part in PARTS:
+        for label in values.get(part, {}):
+            if not any(label in words for place, words in texts if place != (part, label)):
+                yield part, label
+
+
 def _unnamed(source: Document, unused: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Entries that only extended files have and that no other used entry and no line names."""
     if not isinstance(source.values, dict):

@@ -9,6 +9,7 @@ from invspec.plan.cells import Plan
 from invspec.plan.validation import (
     claims,
     files,
+    footguns,
     generators,
     layouts,
     models,
@@ -43,6 +44,11 @@ def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
 
 def warnings(planned: Plan) -> list[SpecError]:
     """Settings that can run and are hardly meant, with file and line."""
-    doubts = (*settings.warnings(planned.spec), *generators.warnings(planned.spec))
-    located = map(planned.spec.source.locate, doubts)
+    spec = planned.spec
+    doubts = (
+        *settings.warnings(spec),
+        *generators.warnings(spec),
+        *footguns.warnings(spec),
+    )
+    located = map(spec.source.locate, doubts)
     return list({str(warning): warning for warning in located}.values())

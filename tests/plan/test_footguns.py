@@ -1,0 +1,87 @@
+"""What can run and is hardly meant is warned of, with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from workbench import planned, registered, tiny
+
+from invspec.plan import planner, validation
+
+
+@pytest.fixture(autouse=True)
+def _toys():
+    with registered():
+        yield
+
+
+def warned(**changes: Any) -> list[str]:
+    return [str(warning) for warning in validation.warnings(planned(tiny(**changes)))]
+
+
+def test_a_spec_that_uses_all_it_has_is_not_warned_of() -> None:
+    assert warned() == []
+
+
+LINE = {"dataset": "fake", "model": "linear", "defence": "standard"}
+MORE: dict[str, dict[str, Any]] = {
+    "datasets": {"more": {"use": "fake"}},
+    "models": {"more": {"use": "linear"}},
+    "defences": {"more": {"use": "standard"}},
+    "attacks": {"more": {"use": "shift", "by": 0.5}},
+}
+
+
+@pytest.mark.parametrize("part", MORE)
+def test_an_entry_that_nothing_uses(part: str) -> None:
+    (message,) = warned(**{part: {**tiny()[part], **MORE[part]}})
+    noun = part.removesuffix("s")
+    assert f"{part}.more: nothing uses {noun} more\nhint: remove it, or name it in" in message
+
+
+def test_measures_are_used_unless_every_line_names_its_own() -> None:
+    measures = {"accuracy": {"of": "shift"}, "more": {"use": "accuracy", "of": "shift"}}
+    assert warned(measures=measures) == []
+    (message,) = warned(measures=measures, train=[{**LINE, "measures": ["accuracy"]}])
+    assert "measures.more: nothing uses measure more" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scales": {"other": {"train": [{**LINE, "model": "more"}]}}},
+        {
+            "measures": {
+                "accuracy": {"of": "shift"},
+                "share": {
+                    "use": "semantic_share",
+                    "of": "shift",
+                    "oracle": {"model": "more", "defence": "standard"},
+                },
+            },
+        },
+    ],
+    ids=["a scale", "an oracle"],
+)
+def test_what_something_else_than_a_line_names_is_used(change: dict[str, Any]) -> None:
+    models = {"linear": {}, "more": {"use": "linear"}}
+    assert warned(models=models, **change) == []
+
+
+def test_a_limit_above_the_split() -> None:
+    attacks = {"shift": {"by": 0.25, "sample": {"limit": 21}}}
+    (message,) = warned(attacks=attacks)
+    assert "attacks.shift.sample.limit: limit 21 is more than the test split of fake has: 20" in (
+        message
+    )
+    attacks["shift"]["sample"] = {"limit": 20}
+    assert warned(attacks=attacks) == []
+    attacks["shift"]["sample"] = {"limit": 24, "split": "train"}
+    assert warned(attacks=attacks) == []
+
+
+def test_a_smoke_run_is_not_warned_of() -> None:
+    attacks = {"shift": {"by": 0.25, "sample": {"limit": 21}}}
+    plan = planned(tiny(attacks=attacks, models={"linear": {}, "more": {"use": "linear"}}))
+    assert validation.warnings(planner.plan(plan.spec.smoke())) == []
