@@ -143,6 +143,8 @@ def show(
             print(render.write(report, output or _shelf(planned, store)))
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
+            for piece, content in latex.pieces(report).items() if output else ():
+                _deliver(content + "\n", output, f"{name}-{piece}.tex")
         case "csv":
             _deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
         case "parquet":

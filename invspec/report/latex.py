@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
@@ -66,17 +69,40 @@ def escape(text: str) -> str:
 
 
 def text(report: Report) -> str:
-    """All tables of a report."""
+    """All tables of a report, with its health and its provenance."""
     title = escape(report.plan.spec.title)
     head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
-    size = captions.size(report.plan.spec)
-    claims = [_claims(report.verdicts, size)] if report.verdicts else []
-    compared = [_beside(table) for table in report.tables if table.comparisons]
     words = [health.headline(report.health), *health.notes(report.health)]
     state = "\n\n".join(rf"\noindent {escape(sentence)}." for sentence in words)
     foot = _comment([*provenance_lines(report.provenance), report.provenance.command])
-    tables = map(_table, report.tables)
-    return "\n\n".join([head, state, *claims, *tables, *compared, foot]) + "\n"
+    return "\n\n".join([head, state, *pieces(report).values(), foot]) + "\n"
+
+
+def pieces(report: Report) -> dict[str, str]:
+    """Each table of a report as a float of its own, by a name that stays as the numbers change.
+
+    The claims, then the tables, each named by its measure, and the paper's numbers beside ours. The
+    label of a float is `tab:`, the name of the report, and this name.
+    """
+    named: dict[str, str] = {}
+    counts = Counter[str]()
+    # TeX reads other letters of a file's name as commands
+    prefix = re.sub(r"[^\w.-]", "-", report.plan.spec.name, flags=re.ASCII)
+
+    def add(name: str, float_of: Callable[[str], str]) -> None:
+        counts[name] += 1
+        unique = f"{name}-{counts[name]}" if counts[name] > 1 else name
+        named[unique] = float_of(f"tab:{prefix}-{unique}")
+
+    if report.verdicts:
+        size = captions.size(report.plan.spec)
+        add("claims", partial(_claims, report.verdicts, size))
+    for table in report.tables:
+        add(table.measure, partial(_table, table))
+    for table in report.tables:
+        if table.comparisons:
+            add(f"{table.measure}-paper", partial(_beside, table))
+    return named
 
 
 def _comment(lines: Sequence[str]) -> str:
@@ -84,11 +110,13 @@ def _comment(lines: Sequence[str]) -> str:
     return "\n".join(f"% {part}" for line in lines for part in line.splitlines())
 
 
-def _float(caption: str, columns: str, lines: Sequence[str]) -> str:
+def _float(caption: str, label: str, columns: str, lines: Sequence[str]) -> str:
     opening = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{caption}}}",
+        # a label is no text: LaTeX takes its letters as they are
+        rf"  \label{{{label}}}",
         rf"  \begin{{tabular}}{{{columns}}}",
     ]
     closing = [r"  \end{tabular}", r"\end{table}"]
@@ -99,14 +127,14 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _claims(verdicts: Sequence[Verdict], size: str) -> str:
+def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
     rows = map(_claim, verdicts)
     lines = [r"\toprule", _row(_CLAIM_HEADINGS), r"\midrule", *rows, r"\bottomrule"]
     heading = " ".join(filter(None, ["Claims and verdicts", size]))
     correction = captions.correction(verdicts)
     sentences = [heading, *([correction[:1].upper() + correction[1:]] if correction else [])]
     caption = escape(". ".join(sentences) + ".")
-    return _float(caption, r"p{0.3\linewidth}lllllll" + r"p{0.2\linewidth}", lines)
+    return _float(caption, label, r"p{0.3\linewidth}lllllll" + r"p{0.2\linewidth}", lines)
 
 
 def _claim(verdict: Verdict) -> str:
@@ -127,14 +155,14 @@ def _claim(verdict: Verdict) -> str:
     return _row([escape(cell) for cell in cells])
 
 
-def _table(table: Table) -> str:
+def _table(table: Table, label: str) -> str:
     summary = table.summary[:1].upper() + table.summary[1:]
     sentences = filter(None, [table.title, summary, captions.caption(table)])
     columns = "l" * len(table.rows) + "r" * len(table.column_values)
-    return _float(escape(". ".join(sentences) + "."), columns, list(_lines(table)))
+    return _float(escape(". ".join(sentences) + "."), label, columns, list(_lines(table)))
 
 
-def _beside(table: Table) -> str:
+def _beside(table: Table, label: str) -> str:
     """Our numbers beside the paper's."""
     names = beside.coordinates(table)
     headings = map(escape, (*names, *beside.NUMBERS))
@@ -144,7 +172,8 @@ def _beside(table: Table) -> str:
     )
     lines = [r"\toprule", _row(list(headings)), r"\midrule", *rows, r"\bottomrule"]
     sentences = (table.title, beside.title(table), beside.caption(table))
-    return _float(escape(". ".join(sentences) + "."), "l" * len(names) + "rrrll", lines)
+    columns = "l" * len(names) + "rrrll"
+    return _float(escape(". ".join(sentences) + "."), label, columns, lines)
 
 
 def _lines(table: Table) -> Iterator[str]:
