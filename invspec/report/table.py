@@ -65,11 +65,15 @@ class Table:
         return [number for line in self.lines for number in line.numbers if number is not None]
 
     @cached_property
+    def may_be_shares(self) -> bool:
+        """Whether all intervals are in [0, 1], as those of shares and small distances are."""
+        return all(number.low >= 0 and number.high <= 1 for number in self.numbers)
+
+    @cached_property
     def is_share(self) -> bool:
         """Whether all intervals are within [0, 1] and at least one reaches the upper half."""
-        numbers = self.numbers
-        in_range = all(number.low >= 0 and number.high <= 1 for number in numbers)
-        return in_range and max((number.high for number in numbers), default=0.0) > LARGE_SHARE
+        most = max((number.high for number in self.numbers), default=0.0)
+        return self.may_be_shares and most > LARGE_SHARE
 
     @cached_property
     def decimals(self) -> int:

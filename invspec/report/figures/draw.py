@@ -26,6 +26,10 @@ REM_PER_INCH = 7.2
 DPI = 200
 
 
+# figures of the numbers of a table alone
+LINES = ("profile", "beside", "band")
+
+
 def group(tables: Iterable[Table]) -> list[list[Table]]:
     """The tables of each figure; a table with `beside` shares the figure of the one before it."""
     figures: list[list[Table]] = []
@@ -38,11 +42,12 @@ def group(tables: Iterable[Table]) -> list[list[Table]]:
 
 
 def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
-    """The figure of some tables, None if they have no numbers yet.
+    """The figure of some tables; None if they have no numbers yet, or one that needs no figure.
 
     framed: with title and note, for a figure that stands alone.
     """
-    if not any(table.numbers for table in tables):
+    count = sum(len(table.numbers) for table in tables)
+    if not count or (count == 1 and tables[0].figure in LINES):
         return None
     with matplotlib.rc_context(STYLE):
         figure = _draw(tables, framed)

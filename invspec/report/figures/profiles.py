@@ -85,6 +85,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if table.is_share:
         axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    elif table.may_be_shares:
+        axes.set_ylim(bottom=0)
 
 
 def _draw_lines(

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from report_toys import drawn
+from report_toys import CLAIMS, PAIR, drawn, outcomes
 
 from invspec.report import build
 from invspec.report.figures import draw
@@ -70,3 +70,24 @@ def test_a_long_axis_of_integers_has_ticks_only_at_integers(laid, step):
     (axes, *_) = drawn(*laid(layout, rows=lambda coords: rows)).axes
     assert 3 < len(axes.get_xticks()) < 10
     assert all(tick == int(tick) for tick in axes.get_xticks()) == (step == 1)
+
+
+def test_a_single_number_needs_no_figure(planned, toy_store):
+    one = CLAIMS + "report:\n  - {of: accuracy, at: {model: linear, rotations.max_degrees: 0}}\n"
+    plan = planned(one)
+    (table,) = build.tables(plan, toy_store(plan, outcomes))
+    assert len(table.numbers) == 1
+    assert draw.draw([table]) is None
+    assert draw.inline([table], "f") is None
+
+
+def test_axes_of_small_shares_start_at_0(planned, toy_store):
+    plan = planned(CLAIMS + PAIR % "{rotations.max_degrees}")
+    store = toy_store(plan, lambda coords: np.arange(1000) < 20)
+    robustness, accuracy = build.tables(plan, store)
+    assert not robustness.is_share
+    first, second = draw.draw([robustness, accuracy]).axes[:2]
+    for axes in (first, second):
+        low, high = axes.get_ylim()
+        assert low == 0
+        assert 0.02 < high < 0.1
