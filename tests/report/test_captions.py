@@ -58,7 +58,7 @@ def test_captions_name_the_distance_and_its_threshold(planned, toy_store):
     assert f"{laidlaw}, max_distance 0.25" in caption(own)
     assert f"LPIPS (AlexNet, squared, weighted) or {laidlaw}, max_dist" in caption(both)
     assert "l2 distance (pixels in [0, 1])" in caption(l2)
-    assert laidlaw in draw.draw([own]).get_supxlabel().replace("\n", " ")
+    assert laidlaw in draw.draw([both]).get_supxlabel().replace("\n", " ")
 
 
 def test_measures_without_a_distance_have_no_metric(laid):
