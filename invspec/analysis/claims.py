@@ -72,7 +72,7 @@ class Verdict:
 
     @property
     def bound(self) -> tuple[float, float]:
-        """The open range in which the claim expects the statistic."""
+        """The ends of the range in which the claim expects the statistic."""
         return self.claim.bound.range
 
     @property

@@ -172,9 +172,10 @@ def _centred_ranks(values: Floats) -> Floats:
     ranks, sizes = np.zeros(values.shape), np.abs(values)
     for first, second in itertools.combinations(range(len(values)), 2):
         gap = values[first] - values[second]
-        # replicates carry the rounding of float32 sums; infinities are equal, NaN is not
-        tied = np.abs(gap) <= 1e-9 + 1e-6 * np.minimum(sizes[first], sizes[second])
-        sign = np.where(tied | (values[first] == values[second]), 0, np.sign(gap))
+        # replicates carry the rounding of float32 sums; equal infinities are tied, NaN never is
+        close = np.abs(gap) <= 1e-9 + 1e-6 * np.minimum(sizes[first], sizes[second])
+        tied = (close & np.isfinite(gap)) | (values[first] == values[second])
+        sign = np.where(tied, 0, np.sign(gap))
         ranks[first] += sign
         ranks[second] -= sign
     return ranks

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from invspec.analysis.intervals import intervals
+from invspec.api.specs import folders_of_environment
 from invspec.data import Examples, Split, TensorSplit, judged_from
-from invspec.errors import InvspecError, SpecError, counted
+from invspec.errors import InvspecError, SpecError, counted, first_line
 from invspec.kinds import Attack, Measure, Method, outline, plain
 from invspec.memory import BLOCK, Limit
 from invspec.ops.generators import seeded
+from invspec.ops.modules import device_of
 from invspec.ops.types import Bounds
 from invspec.perform import soundness
 from invspec.perform.attack import joined, within_memory
@@ -33,7 +35,7 @@ from invspec.perform.proxies import Padded
 from invspec.perform.score import Absent
 from invspec.perform.untouched import untouched
 from invspec.perform.words import words
-from invspec.registry import methods
+from invspec.registry import cards, methods
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -83,8 +85,8 @@ class Attacker:
         """Attack images, and judge the result with the same net.
 
         model: maps images (B, C, H, W) to logits (B, K), and normalises them itself; it is used in
-        eval mode and left as it was. x: images (N, C, H, W), float32 in bounds or uint8, on the
-        device of the model. y: labels (N,) int64. x_target, y_target: for walks, the image of
+        eval mode and left as it was. x: images (N, C, H, W), float32 in bounds or uint8, on any
+        device. y: labels (N,) int64. x_target, y_target: for walks, the image of
         another class that each image goes to, and its label. seed: names the random draws, which
         are each example's own, so that batch_size changes no number.
 
@@ -92,11 +94,16 @@ class Attacker:
             of the image alone, or if the attack breaks a promise.
         """
         attack, name = self.method, type(model).__name__
+        _require_net(model)
+        if batch_size is not None and batch_size < 1:
+            raise InvspecError(f"expected batch_size 1 or more, found {batch_size}")
         images = _images(attack, x, y, x_target, y_target, bounds)
-        device = images.labels().device
+        device = device_of(model)
+        images = images.to(device)
         draws = f"{_name(attack)}, seed {seed}"
         size = batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
         with _judging(model, images, words(attack)) as (net, classes):
+            _require_labels(classes, y=y, y_target=y_target)
             subject, judged = Subject(name, "the images given", classes), list[dict[str, Tensor]]()
             for batch in images.batches(size):
                 require_images(batch, subject)
@@ -140,16 +147,19 @@ class Measurer:
         import pandas as pd
 
         measure, user = self.method, words(self.method)
+        for net in (model, oracle):
+            if net is not None:
+                _require_net(net)
         self._check(attacked, oracle)
         images = attacked[0].clean
         with ExitStack() as stack:
-            net, answer = Absent(), None
+            used, answer = Absent(), None
             if measure.wants_model:
-                net, _ = stack.enter_context(_judging(model, images, user))
+                used, _ = stack.enter_context(_judging(model, images, user))
             if oracle is not None:
                 answer = _answers(*stack.enter_context(_judging(oracle, images, user)), oracle)
             stack.enter_context(seeded(f"scoring {_name(measure)}"))
-            scored = measure.score(net, *(replace(one, oracle=answer) for one in attacked))
+            scored = measure.score(used, *(replace(one, oracle=answer) for one in attacked))
         numbers = zip(scored.rows, intervals(scored.rows), strict=True)
         return pd.DataFrame(
             {**row.where, "value": own.value, "low": own.low, "high": own.high, "n": own.n}
@@ -158,6 +168,11 @@ class Measurer:
 
     def _check(self, attacked: tuple[Examples, ...], oracle: nn.Module | None) -> None:
         measure, name = self.method, words(self.method)
+        for one in attacked:
+            if not isinstance(one, Examples):
+                hint = "give what attack(...)(model, x, y) returned"
+                found = f"found a {type(one).__name__}"
+                raise SpecError(f"{name} takes attacked images, {found}", hint=hint)
         least, most = measure.takes
         if not least <= len(attacked) <= most or measure.takes_sweep:
             if measure.takes_sweep:
@@ -183,6 +198,7 @@ def attack(name: str, /, **fields: Any) -> Attacker:
 
     Raises: SpecError if there is no such attack, or a field is wrong.
     """
+    cards.add_all(folders_of_environment())
     method = cast(Attack, methods.make("attack", name, fields))
     if method.wants_generator:
         hint = "use it in a spec, which names its generator"
@@ -197,6 +213,7 @@ def measure(name: str, /, **fields: Any) -> Measurer:
 
     Raises: SpecError if there is no such measure, or a field is wrong.
     """
+    cards.add_all(folders_of_environment())
     return Measurer(cast(Measure, methods.make("measure", name, fields)))
 
 
@@ -208,7 +225,7 @@ def _images(
     y_target: Tensor | None,
     bounds: Bounds,
 ) -> Split:
-    """The images, or their pairs. Raises: InvspecError if tensors have another form."""
+    """The images, or their pairs, on the CPU. Raises: InvspecError if tensors have another form."""
     name = words(attack)
     if (x_target is None) != (y_target is None):
         raise InvspecError("x_target and y_target belong together", hint="give both, or neither")
@@ -216,27 +233,63 @@ def _images(
         hint = "give x_target, images of other classes, and y_target, their labels"
         raise InvspecError(f"{name} needs a target for each image", hint=hint)
     _require_form("x", x, "y", y)
-    sources = TensorSplit(x.detach(), y, bounds=bounds)
+    x, y = x.detach().cpu(), y.cpu()
+    sources = TensorSplit(x, y, bounds=bounds)
     if x_target is None or y_target is None:
         return sources
     _require_form("x_target", x_target, "y_target", y_target)
+    x_target, y_target = x_target.detach().cpu().to(x.dtype), y_target.cpu()
     if x_target.shape != x.shape:
         found = f"x_target {tuple(x_target.shape)} and x {tuple(x.shape)}"
         raise InvspecError(f"expected a target of the same shape for each image, found {found}")
     if bool((y_target == y).any()):
         raise InvspecError("a target has the label of its image", hint="choose other targets")
-    both = TensorSplit(torch.cat([x, x_target]).detach(), torch.cat([y, y_target]), bounds=bounds)
+    both = TensorSplit(torch.cat([x, x_target]), torch.cat([y, y_target]), bounds=bounds)
     place = torch.arange(len(x))
     return PairedSplit(both, place, place + len(x), place)
 
 
-def _require_form(x_name: str, x: Tensor, y_name: str, y: Tensor) -> None:
+def _require_form(x_name: str, x: object, y_name: str, y: object) -> None:
+    """Images and labels must be tensors of the form that is documented. Raises: InvspecError."""
+    for name, value in ((x_name, x), (y_name, y)):
+        if not isinstance(value, Tensor):
+            hint = f"torch.as_tensor({name})"
+            found = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+            raise InvspecError(f"expected {name} as a tensor, found a {found}", hint=hint)
+    x, y = cast(Tensor, x), cast(Tensor, y)
     if x.ndim != 4 or x.dtype not in (torch.float32, torch.uint8):
-        found = f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}"
+        found = f"{tuple(x.shape)} {_dtype(x)}"
         raise InvspecError(f"expected {x_name} (N, C, H, W), float32 or uint8, found {found}")
     if y.shape != x.shape[:1] or y.dtype != torch.int64 or not len(y):
-        found = f"{tuple(y.shape)} {str(y.dtype).removeprefix('torch.')}"
+        found = f"{tuple(y.shape)} {_dtype(y)}"
         raise InvspecError(f"expected {y_name} ({len(x)},) int64, at least one, found {found}")
+
+
+def _require_labels(classes: int, **labels: Tensor | None) -> None:
+    """Labels must be classes of the net. Raises: InvspecError."""
+    for name, y in labels.items():
+        if y is not None and not 0 <= int(y.min()) <= int(y.max()) < classes:
+            found = f"{int(y.min())} to {int(y.max())}"
+            raise InvspecError(f"the net has {classes} logits, and {name} is from {found}")
+
+
+def _require_net(model: object) -> None:
+    """A net must be a module in float32, outside of inference mode. Raises: InvspecError."""
+    if not isinstance(model, nn.Module):
+        hint = "wrap a function in a torch.nn.Module whose forward calls it"
+        raise InvspecError(f"expected a torch.nn.Module, found a {type(model).__name__}", hint=hint)
+    other = {_dtype(w) for w in model.parameters() if w.is_floating_point()} - {"float32"}
+    if other:
+        name = type(model).__name__
+        hint = "model.float(): results are judged in float32"
+        raise InvspecError(f"net {name} has weights in {' and '.join(sorted(other))}", hint=hint)
+    if torch.is_inference_mode_enabled():
+        hint = "call it outside of torch.inference_mode()"
+        raise InvspecError("attacks and measures need gradients", hint=hint)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 @contextmanager
@@ -250,11 +303,8 @@ def _judging(
         model.eval().requires_grad_(False)
         net = Padded(model)
         (batch,) = images.head(BLOCK).batches(BLOCK)
-        device = next((weight.device for weight in model.parameters()), batch.x.device)
-        net.findings = soundness.examine(net, batch.x.to(device))
-        _refuse_flaw(net.findings, type(model).__name__)
-        with torch.no_grad():
-            classes = net(batch.x.to(device)).shape[-1]
+        classes = _probe(net, batch.x.to(device_of(model)), type(model).__name__)
+        assert net.findings is not None, "a probed net has findings"
         with untouched(model, user, net.findings.own_changes):
             yield net, classes
     finally:
@@ -262,6 +312,22 @@ def _judging(
             weight.requires_grad_(True)
         for module, mode in modes.items():
             module.training = mode
+
+
+def _probe(net: Padded, x: Tensor, name: str) -> int:
+    """Examine a net by a few images (B, C, H, W). Returns its number of classes.
+
+    Raises: InvspecError if it cannot take them, or is no function of the image.
+    """
+    try:
+        net.findings = soundness.examine(net, x)
+        _refuse_flaw(net.findings, name)
+        with torch.no_grad():
+            return net(x).shape[-1]
+    except RuntimeError as problem:
+        shape = "x".join(map(str, x.shape[1:]))
+        message = f"net {name} cannot take images of {shape}: {first_line(problem)}"
+        raise InvspecError(message) from None
 
 
 def _refuse_flaw(findings: soundness.Findings, name: str) -> None:
@@ -276,7 +342,8 @@ def _refuse_flaw(findings: soundness.Findings, name: str) -> None:
 def _answers(net: Padded, classes: int, oracle: nn.Module) -> Callable[[Tensor], Tensor]:
     """An oracle whose logits are verified."""
     subject = Subject(type(oracle).__name__, "the images given", classes)
-    return lambda x: require_oracle(net(x), len(x), subject)
+    device = device_of(oracle)
+    return lambda x: require_oracle(net(x.to(device)), len(x), subject)
 
 
 def _name(method: Method) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +25,6 @@ from invspec.report.table import Table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-DEFAULT_STORE = "store"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,55 +147,81 @@ class Results:
 def results(
     spec: str | Path | Mapping[str, Any] | Spec,
     *,
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | None = None,
     data: str | Path | None = None,
 ) -> Results:
     """What a store holds for a spec; nothing is computed.
 
     spec: a path, the name of a spec that ships with invspec, a dictionary, or a `Spec` with a scale
-    and other overlays. data: the folder of data (default: the environment variable INVSPEC_DATA).
+    and other overlays. store: its folder (default: the environment variable INVSPEC_STORE, else
+    `store`). data: the folder of data, for the rest of the process (default: INVSPEC_DATA).
 
     Raises: SpecError if the spec is wrong or there is no such store.
     """
-    return opened(spec_of(spec), options.store_at(Path(store)), str(store), data)
-
-
-def opened(spec: Spec, kept: Store, named: str, data: str | Path | None) -> Results:
-    """The results of a spec in a store, which the caller named so."""
-    folder = None if data is None else Path(data)
-    options.set_data(folder)
-    planned = planner.plan(spec.resolved, options.answers(kept))
-    call = options.call([Path(path) for path in spec.registry], Path(named), folder)
-    return Results(spec, planned, kept, call)
+    folder = _store(store)
+    return _opened(spec_of(spec), options.store_at(folder), folder, data)
 
 
 def run(
     spec: str | Path | Mapping[str, Any] | Spec,
     *,
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | None = None,
     data: str | Path | None = None,
     devices: str | None = None,
     workers: int | None = None,
+    per_device: int = 1,
+    executor: str = "local",
+    address: str | None = None,
+    partition: str | None = None,
+    time: str | None = None,
+    gres: str | None = None,
+    account: str | None = None,
+    host: str | None = None,
     batch_size: int | None = None,
+    patience: float = 120,
+    lease: float = 60,
     strict: bool = False,
-    **engine: Any,
 ) -> Results:
     """Compute what a store lacks for a spec, with progress on stderr, and return the results.
 
-    spec, data: as for `results`. devices, workers, batch_size, strict and the further options are
-    those of the command `invspec run`, such as executor="slurm".
+    spec, store, data: as for `results`; the store is created. The others are the options of
+    `invspec run`: devices="cuda:0,cuda:1", workers=4, executor="slurm".
 
     Raises: SpecError if the spec or an option is wrong; InvspecError if tasks failed, once all
         others are done, so that `results` has what they gave.
     """
-    kept = options.store_at(Path(store), create=True)
-    opened_at = opened(spec_of(spec), kept, str(store), data)
-    session.doubt(opened_at.plan, strict)
-    name = engine.pop("executor", "local")
-    choice = Choice(name, devices, workers, batch_size=batch_size, **engine)
-    executor = choice.executor()
-    plan = session.settled(opened_at.plan, kept, choice.first_device)
-    if failed := session.run(plan, kept, executor):
+    choice = Choice(
+        engine=executor,
+        devices=devices,
+        workers=workers,
+        per_device=per_device,
+        batch_size=batch_size,
+        address=address,
+        patience=patience,
+        partition=partition,
+        time=time,
+        gres=gres,
+        account=account,
+        host=host,
+    )
+    engine, folder = choice.executor(), _store(store)
+    kept = options.store_at(folder, create=True)
+    opened = _opened(spec_of(spec), kept, folder, data)
+    session.doubt(opened.plan, strict)
+    plan = session.settled(opened.plan, kept, choice.first_device)
+    if failed := session.run(plan, kept, engine, lease):
         hint = "their reasons are above; results(spec) has what the others gave"
         raise InvspecError(f"{counted(failed, 'task')} failed", hint=hint)
-    return Results(opened_at.spec, plan, kept, opened_at.call)
+    return Results(opened.spec, plan, kept, opened.call)
+
+
+def _store(given: str | Path | None) -> Path:
+    return Path(given or os.environ.get("INVSPEC_STORE") or options.DEFAULT_STORE)
+
+
+def _opened(spec: Spec, kept: Store, folder: Path, data: str | Path | None) -> Results:
+    """The results of a spec in a store, whose folder was named so."""
+    named = None if data is None else Path(data)
+    options.set_data(named)
+    planned = planner.plan(spec.resolved, options.answers(kept))
+    return Results(spec, planned, kept, options.call(spec.folders, folder, named))

@@ -59,19 +59,23 @@ class Lines:
         self.host, self.remote = platform.node(), set[str]()
         self.start = self._printed = time.monotonic()
         self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Lines:
         if self.beats:
-            threading.Thread(target=self._beat, daemon=True).start()
+            self._heart.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
+        if self.beats:
+            # no line may come after what is printed next
+            self._heart.join(timeout=1)
 
     def _beat(self) -> None:
         """Print how far the run is whenever nothing was printed for a while."""
         while not self._ended.wait(self._printed + QUIET - time.monotonic()):
-            if time.monotonic() - self._printed >= QUIET:
+            if time.monotonic() - self._printed >= QUIET and self.to_do:
                 self._printed = time.monotonic()
                 self.console.print(self.status(), markup=False, soft_wrap=True)
 
@@ -86,8 +90,10 @@ class Lines:
         if not self.counts["Started"]:
             return f"{line}; starting workers"
         # what runs longest
-        name, part = next(((self.name(t), s) for t, s in self.shares.items()), ("", 0.0))
-        return f"{line}; {name} {100 * part:.0f} %" if name else line
+        oldest = list(self.shares.items())[:1]
+        return "; ".join(
+            [line, *(f"{self.name(task)} {100 * part:.0f} %" for task, part in oldest)]
+        )
 
     def handle(self, event: events.Event) -> None:
         """Count an event and, if it matters, print a line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -72,6 +73,9 @@ def report(
     if any(spec.endswith(".json") for spec in specs or ()):
         _refuse_options(selection, hint="options select the plan of a spec")
         _refuse_gate(wanted)
+        if rows:
+            hint = "invspec report SPEC --rows reads the store"
+            raise SpecError("is not for saved reports", where="--rows", hint=hint)
         session.show_saved(specs or [], format.value, output)
         return
     spec = _only(specs)
@@ -109,5 +113,6 @@ def _only(specs: list[str] | None) -> str | None:
 def _refuse_options(selection: Selection, hint: str) -> None:
     """Raises: SpecError if options select a plan of a spec that is not named."""
     for name, value in asdict(selection).items():
-        if value:
+        # folders that the environment names select nothing
+        if value and not (name == "registry" and os.environ.get("INVSPEC_REGISTRY")):
             raise SpecError("needs a spec", where=f"--{name}", hint=hint)

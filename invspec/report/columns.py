@@ -13,20 +13,31 @@ SECONDS = ("seconds_train", "seconds_perturb", "seconds_score")
 CELL = (*VALUES, *BESIDE, "doubts", *PASSES, *SECONDS, "key")
 NUMBER = (*VALUES, "seeds", "planned_seeds", "df", "doubts")
 CHECK = ("check", "gates", *VALUES, "threshold", "status", "reason", "hint", "survivors", "seconds")
+VERDICT = (
+    *("claim", "says", "source", "outcome", "verdict", "uncorrected", "scope", "nets", "seeds"),
+    *("df", "p", "p_corrected", "statistic", "value", "low", "high", "expected", "above", "below"),
+    *("published", "missing_scores", "reason", "premises", "alternatives", "doubts"),
+    *("needs_images", "needs_seeds"),
+)
 
 # the columns before the coordinates and those after them, of each kind of record
 AROUND: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cells": ((), CELL),
     "numbers": (("section", "kind", "table", "measure"), NUMBER),
-    "verdicts": ((), ()),
+    "verdicts": (VERDICT, ()),
     "checks": ((), CHECK),
 }
 
 
 def names(kind: str, records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The columns of some records; coordinates that all have come before the others."""
+    """The columns of some records; coordinates that all have come before the others.
+
+    Without records, these are all columns but the coordinates.
+    """
     rows = list(records)
     present = dict.fromkeys(name for row in rows for name in row)
+    if not rows:
+        present = dict.fromkeys(name for part in AROUND[kind] for name in part)
     leading, trailing = ([name for name in part if name in present] for part in AROUND[kind])
     coordinates = [name for name in present if name not in (*leading, *trailing)]
     # sorted is stable: within both halves the order of the spec remains

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -186,6 +188,58 @@ def test_tensors_of_another_form_are_refused(
     given = {"x": images[0], "y": images[1], **change}
     with pytest.raises(InvspecError, match=message):
         invspec.attack("pgd", eps=0.1, steps=1)(net(), **given)
+
+
+class Wide(nn.Module):
+    """A net for other images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(25, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": lambda x: x}, "expected a torch.nn.Module, found a function"),
+        ({"model": net().double()}, "net Sequential has weights in float64"),
+        ({"model": Wide()}, "net Wide cannot take images of 1x4x4"),
+        ({"x": np.zeros((20, 1, 4, 4), np.float32)}, "expected x as a tensor, found a numpy.nd"),
+        ({"y": [0] * 20}, "expected y as a tensor, found a list"),
+        ({"y": torch.arange(20)}, "the net has 3 logits, and y is from 0 to 19"),
+        ({"batch_size": 0}, "expected batch_size 1 or more, found 0"),
+    ],
+    ids=["a function", "float64", "another size", "numpy", "a list", "labels", "no batch"],
+)
+def test_what_cannot_be_attacked_is_refused(
+    images: tuple[Tensor, Tensor], change: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"model": net(), "x": images[0], "y": images[1], **change}
+    with pytest.raises(InvspecError, match=message):
+        invspec.attack("pgd", eps=0.1, steps=1)(**given)
+
+
+def test_inference_mode_is_refused_and_no_grad_is_not(images: tuple[Tensor, Tensor]) -> None:
+    attack = invspec.attack("pgd", eps=0.1, steps=1)
+    with torch.inference_mode(), pytest.raises(InvspecError, match="need gradients"):
+        attack(net(), *images)
+    with torch.no_grad():
+        attack(net(), *images)
+
+
+def test_images_may_be_uint8(images: tuple[Tensor, Tensor]) -> None:
+    levels = (images[0] * 255).round().to(torch.uint8)
+    attack = invspec.attack("pgd", eps=0.1, steps=1)
+    first, second = (attack(net(), x, images[1]) for x in (levels, levels / 255))
+    assert torch.equal(first.x_adv, second.x_adv)
+
+
+def test_a_measure_takes_what_attacks_gave(images: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(SpecError, match="takes attacked images, found a Tensor"):
+        invspec.measure("accuracy")(net(), images[0])  # pyright: ignore[reportArgumentType]
 
 
 def test_a_walk_without_targets_is_refused(images: tuple[Tensor, Tensor]) -> None:

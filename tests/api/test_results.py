@@ -16,6 +16,7 @@ from workbench import registered, tiny
 
 import invspec
 from invspec.errors import InvspecError, SpecError
+from invspec.registry import cards
 
 SWEPT = tiny(
     seeds=[0, 1],
@@ -164,6 +165,56 @@ def test_a_wrong_dictionary_is_one_error_with_its_path(
 def test_numbers_of_numpy_may_stand_in_a_dictionary() -> None:
     spec = invspec.Spec(tiny(attacks={"shift": {"by": np.float64(0.5)}}))
     assert spec.resolved.entries["attacks"]["shift"].variants[0].method.by == 0.5
+
+
+@pytest.mark.parametrize(
+    "by",
+    [np.float64(0.5), np.float32(0.5), np.array(0.5), {"sweep": np.linspace(0, 1, 3).tolist()}],
+)
+def test_values_of_settings_may_be_of_numpy(by: Any) -> None:
+    resolved = invspec.Spec(tiny(), set={"attacks.shift.by": by, "seeds": range(2)}).resolved
+    assert resolved.seeds == (0, 1)
+    assert resolved.entries["attacks"]["shift"].variants[0].method.by in (0.5, 0)
+
+
+def test_a_store_may_be_named_by_the_environment(
+    ran: invspec.Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVSPEC_STORE", str(ran.store.root))
+    assert invspec.results(SWEPT).missing == 0
+
+
+def test_folders_of_own_cards_are_one_or_several_or_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "model").mkdir(parents=True)
+        card = "target: invspec.models.linear:Linear\nsummary: a net\n"
+        (tmp_path / name / "model" / f"{name}_net.yaml").write_text(card)
+    before = list(cards._added)  # pyright: ignore[reportPrivateUsage]
+    try:
+        monkeypatch.setenv("INVSPEC_REGISTRY", str(tmp_path / "two"))
+        spec = tiny(models={"one_net": {}, "two_net": {}})
+        spec["train"] = [{**spec["train"][0], "model": ["one_net", "two_net"]}]
+        assert invspec.Spec(spec, registry=tmp_path / "one").resolved
+        with pytest.raises(SpecError, match="no folder nothing"):
+            _ = invspec.Spec(spec, registry="nothing").resolved
+    finally:
+        cards._added[:] = before  # pyright: ignore[reportPrivateUsage]
+        cards.forget()
+
+
+def test_options_that_there_are_not_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no executor 'lokal'"):
+        invspec.run(SWEPT, store=tmp_path / "store", executor="lokal")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_spec_without_claims_has_a_frame_of_verdicts_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    verdicts = invspec.results(tiny(), store=tmp_path / "store").verdicts()
+    assert len(verdicts) == 0
+    assert {"says", "outcome", "value", "p_corrected"} <= set(verdicts.columns)
 
 
 def test_failed_tasks_are_an_error_once_the_others_are_done(

@@ -22,6 +22,8 @@ from invspec.tasks import Task, key
 CONTEXT = multiprocessing.get_context("spawn")
 # seconds that a worker may take to end
 TIMEOUT = 10
+# held while the main module is hidden: two runs in threads of one process must not hide it twice
+_MAIN = threading.Lock()
 
 
 class Worker(ABC):
@@ -142,12 +144,13 @@ def _no_main() -> Generator[None, None, None]:
 
     They need nothing of it, and one without `if __name__ == "__main__"` would start them again.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _MAIN:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def problem(spec: Spec, statement: Statement) -> SpecError | None:
     -1, or a ratio of 0, is nothing but the extreme case, so that `above` it claims nothing.
     """
     possible, bound = _of_node(spec, statement.node), statement.claim.bound
-    (least, most), (low, high) = possible, bound.range
+    (least, most), (low, high) = possible, bound.open_range
     if high <= least or low >= most:
         return _refusal(statement, "cannot hold", possible, _overlapping(bound, possible))
     if (low < least or low == -math.inf) and (high > most or high == math.inf):
