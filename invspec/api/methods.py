@@ -169,7 +169,7 @@ class Measurer:
     def _check(self, attacked: tuple[Examples, ...], oracle: nn.Module | None) -> None:
         measure, name = self.method, words(self.method)
         for one in attacked:
-            if not isinstance(one, Examples):
+            if not isinstance(one, Examples):  # pyright: ignore[reportUnnecessaryIsInstance]
                 hint = "give what attack(...)(model, x, y) returned"
                 found = f"found a {type(one).__name__}"
                 raise SpecError(f"{name} takes attacked images, {found}", hint=hint)

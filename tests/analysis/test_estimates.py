@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from invspec.analysis import estimates
 from invspec.analysis.estimates import (
     Estimate,
     area,

@@ -167,14 +167,11 @@ def test_numbers_of_numpy_may_stand_in_a_dictionary() -> None:
     assert spec.resolved.entries["attacks"]["shift"].variants[0].method.by == 0.5
 
 
-@pytest.mark.parametrize(
-    "by",
-    [np.float64(0.5), np.float32(0.5), np.array(0.5), {"sweep": np.linspace(0, 1, 3).tolist()}],
-)
+@pytest.mark.parametrize("by", [np.float64(0.5), np.float32(0.5), np.array(0.5)])
 def test_values_of_settings_may_be_of_numpy(by: Any) -> None:
     resolved = invspec.Spec(tiny(), set={"attacks.shift.by": by, "seeds": range(2)}).resolved
     assert resolved.seeds == (0, 1)
-    assert resolved.entries["attacks"]["shift"].variants[0].method.by in (0.5, 0)
+    assert resolved.entries["attacks"]["shift"].variants[0].method.by == 0.5
 
 
 def test_a_store_may_be_named_by_the_environment(
