@@ -1,78 +1,172 @@
-"""The Python of the documentation runs."""
+"""The commands and manifests in docs/ are valid."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-import torch
 import yaml
-from torch import nn
-from workbench import ROOT, command
+from workbench import ROOT
+
+from invspec.cli.executors import ENGINES, Choice
+from invspec.execution.determinism import CUBLAS, CUBLAS_SETTINGS
+from invspec.execution.devices import SPARES
+from invspec.execution.pools.actors import NO_RETURN, NO_START
+from invspec.execution.pools.jobs import BRIEF, FRUITLESS
+from invspec.execution.pools.local import GPU_BATCH
+from invspec.execution.pools.ray import RayExecutor
+from invspec.execution.pools.slurm import MINUTES, SlurmExecutor
+from invspec.execution.schedule import ATTEMPTS, MACHINE_LOSSES
+from invspec.memory import BLOCK
+from invspec.perform.cuda_graphs import VARIABLE
+from invspec.perform.graphs import EAGER, MOST
+from invspec.perform.room import PART
+from invspec.spec.numbers import WORDS as WORDS_OF_NUMBERS
+from invspec.spec.schema import Claim, Layout
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+GPU = " ".join((ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").split())
+RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
+SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
+GRAMMAR = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+WORDS = {2: "two", 5: "five"}
 
 
-def blocks(page: str) -> list[str]:
-    """The Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.M | re.S)
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
-def values_of(block: str, names: dict[str, Any]) -> list[Any]:
-    """The values of the expressions that stand alone in a block."""
-    lines = [line.split("  #")[0].strip() for line in block.splitlines()]
-    alone = [line for line in lines if re.match(r"(results|attacked|invspec)\.", line)]
-    return [eval(line, names) for line in alone]
+def commands(text: str) -> list[list[str]]:
+    """The words of every invspec command in a page's shell blocks."""
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line[line.index("invspec") + 1 :] for line in words if "invspec" in line]
 
 
-def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    shown: list[Any] = []
-    for block in blocks("python.md"):
-        exec(compile(block, "python.md", "exec"), names)
-        shown += values_of(block, names)
-    results = names["results"]
-    assert results.missing == 0
-    assert results.tables == ["robust_accuracy under pgd", "invariance under turn"]
-    assert list(results.verdicts()["outcome"]) == ["holds"]
-    assert (tmp_path / "page" / "index.html").exists()
-    frames = [value for value in shown if isinstance(value, pd.DataFrame)]
-    assert len(frames) == 9
-    assert all(len(frame) for frame in frames)
-    accuracy, distance = frames[-2:]
-    assert 0 < accuracy["value"].iloc[0] < 1
-    assert all(distance["value"] > 0)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_take_the_options_that_exist(page) -> None:
+    source = (ROOT / "invspec" / "cli" / "run.py").read_text()
+    shared = (ROOT / "invspec" / "cli" / "options.py").read_text()
+    for words in commands(page.read_text(encoding="utf-8")):
+        assert words[0] in ("run", "report", "plan", "check", "doctor", "store")
+        for option in (word for word in words if word.startswith("--")):
+            name = option.removeprefix("--").replace("-", "_")
+            assert f"{name}:" in source or f'"{option}"' in source + shared
+        if "--executor" in words:
+            assert words[words.index("--executor") + 1] in ENGINES
 
 
-def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_there_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the model of the README. Its weights are not trained: no number of it can be trusted."""
-    monkeypatch.chdir(tmp_path)
-    readme = (ROOT / "README.md").read_text()
-    for text in (readme, (ROOT / "docs" / "gate.md").read_text()):
-        for name, body in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", text, re.M | re.S):
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(body)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 64), nn.ReLU(), nn.Linear(64, 10))
-    torch.save(net.state_dict(), tmp_path / "own.pth")
-    digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
-    spec = tmp_path / "gate.yaml"
-    spec.write_text(spec.read_text().replace("sha256: ...", f"sha256: {digest}"))
-    workflow = yaml.safe_load((tmp_path / ".github" / "workflows" / "gate.yaml").read_text())
-    (run,) = [
-        step["run"]
-        for step in workflow["jobs"]["claims"]["steps"]
-        if step.get("run", "").startswith("invspec ")
+def test_the_examples_of_claims_and_published_tables_are_valid() -> None:
+    *examples, layouts = map(yaml.safe_load, blocks(GRAMMAR, "yaml"))
+    words = {
+        claim.statistic
+        for example in examples
+        for claim in map(Claim.model_validate, example)
+        for claim in claim.alternatives
+    }
+    assert {"value", "difference", "greatest_step", "correlation", "dominance"} <= words
+    for layout in map(Layout.model_validate, layouts["report"]):
+        assert layout.published is not None
+
+
+def test_every_word_of_a_number_is_in_the_table_of_operations() -> None:
+    assert all(f"`{word}: " in GRAMMAR for word in WORDS_OF_NUMBERS)
+
+
+def test_the_kuberay_manifest_runs_invspec_on_volumes_that_all_pods_share() -> None:
+    (manifest,) = blocks(RAY, "yaml")
+    job: dict[str, Any] = yaml.safe_load(manifest)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    words = shlex.split(job["spec"]["entrypoint"])
+    assert words[:2] == ["invspec", "run"]
+    store = words[words.index("--store") + 1]
+    cluster = job["spec"]["rayClusterSpec"]
+    pods = [
+        cluster["headGroupSpec"]["template"],
+        *(group["template"] for group in cluster["workerGroupSpecs"]),
     ]
-    words = shlex.split(run.replace("$GITHUB_STEP_SUMMARY", "summary.md"))
-    done = command(*words[1:], "--workers", 1)
-    assert done.returncode == 4, done.stderr
-    assert "gate is undecided: of 3 claims" in done.stderr
-    assert "Gate is undecided: of 3 claims" in (tmp_path / "summary.md").read_text()
-    assert (tmp_path / "verdicts.xml").exists()
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        claims = {
+            volume["name"]: volume["persistentVolumeClaim"] for volume in pod["spec"]["volumes"]
+        }
+        assert store in mounted
+        assert claims[mounted[store]]["claimName"] == "invspec-store"
+        assert container["env"] == [{"name": "INVSPEC_DATA", "value": "/data"}]
+        assert "/data" in mounted
+
+
+def test_the_head_of_the_kuberay_cluster_computes_nothing_and_its_pods_have_cpus() -> None:
+    cluster = yaml.safe_load(blocks(RAY, "yaml")[0])["spec"]["rayClusterSpec"]
+    assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}
+    (group,) = cluster["workerGroupSpecs"]
+    (container,) = group["template"]["spec"]["containers"]
+    assert int(container["resources"]["limits"]["cpu"]) >= 1
+    # the run counts its workers when it starts
+    assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
+
+
+def test_the_entrypoint_of_the_manifest_chooses_ray() -> None:
+    job = yaml.safe_load(blocks(RAY, "yaml")[0])["spec"]
+    words = shlex.split(job["entrypoint"])
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert set(options) == {"--executor", "--address", "--store"}
+    executor = Choice(options["--executor"], address=options["--address"]).executor()
+    assert executor == RayExecutor("auto", patience=Choice().patience)
+    assert ROOT.joinpath("specs", f"{words[2]}.yaml").is_file()
+
+
+def test_the_page_on_ray_has_the_numbers_of_the_code() -> None:
+    text = " ".join(RAY.split())
+    assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
+    assert f"kills its process** has {WORDS[ATTEMPTS]} tries" in text
+    ends = f"{NO_START // 60:.0f} minutes if none ever came, and after {NO_RETURN // 60:.0f} if all"
+    assert ends in text
+
+
+def test_the_page_on_gpus_has_the_numbers_of_the_code() -> None:
+    assert PART == 2 / 5
+    for words in (
+        f"at most {GPU_BATCH:,} examples at once",
+        f"a backward pass of {BLOCK} images",
+        "into two fifths of what is free",
+        f"after {EAGER} ordinary passes, for at most {MOST} shapes of a net",
+        f"Up to {SPARES} further cores",
+        f"`{VARIABLE}=off`",
+        f"`{CUBLAS}={CUBLAS_SETTINGS[0]}`",
+    ):
+        assert words in GPU
+
+
+def test_readme_names_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if f"(docs/{page.name})" not in readme] == []
+
+
+def test_the_page_on_slurm_has_the_numbers_of_the_code() -> None:
+    text = " ".join(SLURM.split())
+    assert f"up to {WORDS[MACHINE_LOSSES]} times in a row" in text
+    bound = f"{WORDS[FRUITLESS]} were lost in a row, each within {BRIEF / 60:.0f} minutes"
+    assert bound in text
+    assert f"as with more memory than the job has, has {WORDS[ATTEMPTS]} tries" in text
+    assert f"(default: {MINUTES} minutes)" in text
+
+
+def test_the_commands_of_the_page_on_slurm_choose_its_executor() -> None:
+    first, second, *_ = commands(SLURM)
+    assert chosen(first) == SlurmExecutor(workers=8, minutes=240, patience=Choice().patience)
+    assert chosen(second) == SlurmExecutor(
+        workers=4, partition="gpu", gres="gpu:1", account="lab", patience=Choice().patience
+    )
+
+
+def chosen(words: list[str]) -> Any:
+    """The executor that the options of a command choose."""
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    assert options.pop("--store") == "/shared/store"
+    named = {name.removeprefix("--"): value for name, value in options.items()}
+    workers = int(named.pop("workers"))
+    return Choice(named.pop("executor"), workers=workers, **named).executor()

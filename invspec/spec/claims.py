@@ -223,8 +223,8 @@ def _check_exclusive(alternatives: Sequence[Claim]) -> None:
                 raise messages.NestedError(error)
             if (first.statistic, first.pick) != (second.statistic, second.pick):
                 continue
-            low = max(first.bound.open_range[0], second.bound.open_range[0])
-            high = min(first.bound.open_range[1], second.bound.open_range[1])
+            low = max(first.bound.range[0], second.bound.range[0])
+            high = min(first.bound.range[1], second.bound.range[1])
             if low < high:
                 both = f"{first.says!r} and {second.says!r}"
                 message = f"{both} expect the same number, and both allow {low:g} to {high:g}"

@@ -1,0 +1,78 @@
+"""The Python of the documentation runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from torch import nn
+from workbench import ROOT, command
+
+
+def blocks(page: str) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / page).read_text(), re.M | re.S)
+
+
+def values_of(block: str, names: dict[str, Any]) -> list[Any]:
+    """The values of the expressions that stand alone in a block."""
+    lines = [line.split("  #")[0].strip() for line in block.splitlines()]
+    alone = [line for line in lines if re.match(r"(results|attacked|invspec)\.", line)]
+    return [eval(line, names) for line in alone]
+
+
+def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    shown: list[Any] = []
+    for block in blocks("python.md"):
+        exec(compile(block, "python.md", "exec"), names)
+        shown += values_of(block, names)
+    results = names["results"]
+    assert results.missing == 0
+    assert results.tables == ["robust_accuracy under pgd", "invariance under turn"]
+    assert list(results.verdicts()["outcome"]) == ["holds"]
+    assert (tmp_path / "page" / "index.html").exists()
+    frames = [value for value in shown if isinstance(value, pd.DataFrame)]
+    assert len(frames) == 9
+    assert all(len(frame) for frame in frames)
+    accuracy, distance = frames[-2:]
+    assert 0 < accuracy["value"].iloc[0] < 1
+    assert all(distance["value"] > 0)
+
+
+def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the model of the README. Its weights are not trained: no number of it can be trusted."""
+    monkeypatch.chdir(tmp_path)
+    readme = (ROOT / "README.md").read_text()
+    for text in (readme, (ROOT / "docs" / "gate.md").read_text()):
+        for name, body in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", text, re.M | re.S):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(body)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 64), nn.ReLU(), nn.Linear(64, 10))
+    torch.save(net.state_dict(), tmp_path / "own.pth")
+    digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
+    spec = tmp_path / "gate.yaml"
+    spec.write_text(spec.read_text().replace("sha256: ...", f"sha256: {digest}"))
+    workflow = yaml.safe_load((tmp_path / ".github" / "workflows" / "gate.yaml").read_text())
+    (run,) = [
+        step["run"]
+        for step in workflow["jobs"]["claims"]["steps"]
+        if step.get("run", "").startswith("invspec ")
+    ]
+    words = shlex.split(run.replace("$GITHUB_STEP_SUMMARY", "summary.md"))
+    done = command(*words[1:], "--workers", 1)
+    assert done.returncode == 4, done.stderr
+    assert "gate is undecided: of 3 claims" in done.stderr
+    assert "Gate is undecided: of 3 claims" in (tmp_path / "summary.md").read_text()
+    assert (tmp_path / "verdicts.xml").exists()
