@@ -46,7 +46,8 @@ def validate(
         doubts = [doubt for plan in checked for doubt in _doubts(plan)]
         wrong = [problem for plan in checked for problem in _problems(plan)]
         wrong += doubts if strict else []
-        if not strict:
+        if not strict and not wrong:
+            # a spec that is refused is warned of once it is not
             options.warn(doubts)
         if not wrong and not isinstance(checked[0], SpecError):
             print(f"{spec}: {_summary(checked[0])}")

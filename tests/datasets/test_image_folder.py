@@ -380,6 +380,7 @@ def test_validate_refuses_splits_of_different_classes(
     )
     assert call("validate", path) == 0
     (tmp_path / "birds" / part / "otter").mkdir()
+    capsys.readouterr()
     assert call("validate", path) == 2
     root = tmp_path / "birds"
     found = f"{root}/{part} and {root}/train hold different classes: only one of them has otter"

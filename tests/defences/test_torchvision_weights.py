@@ -169,6 +169,7 @@ def test_validate_refuses_other_nets_and_unknown_weights(
     path = tmp_path / "x.yaml"
     path.write_text(PUBLISHED.replace("MODEL", "torchvision"))
     assert call("validate", path) == 0
+    capsys.readouterr()
     path.write_text(PUBLISHED.replace("MODEL", "linear"))
     assert call("validate", path) == 2
     assert capsys.readouterr().err == (

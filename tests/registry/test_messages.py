@@ -82,7 +82,7 @@ def explained(written: dict[str, Any]) -> list[tuple[str, str]]:
         ("text", "four", "expected text of length 3 or less, found 'four'"),
         ("listed", [], "expected a list of at least 1, found []"),
         ("listed", [1, 2, 3], "expected a list of at most 2, found [1, 2, 3]"),
-        ("listed", 3, "expected a list, found 3"),
+        ("listed", 3, "expected a list, found 3\nhint: a list of one is [3]"),
         ("inner", 3, "expected keys with values, found 3"),
         ("either", "x", "expected a whole number or a list, found 'x'"),
     ],
