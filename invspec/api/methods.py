@@ -16,6 +16,7 @@ from invspec.analysis.intervals import intervals
 from invspec.api.specs import folders_of_environment
 from invspec.data import Examples, Split, TensorSplit, judged_from
 from invspec.errors import InvspecError, SpecError, counted, first_line
+from invspec.execution.pools.local import CPU_BATCH, GPU_BATCH
 from invspec.kinds import Attack, Measure, Method, outline, plain
 from invspec.memory import BLOCK, Limit
 from invspec.ops.generators import seeded
@@ -39,9 +40,6 @@ from invspec.registry import cards, methods
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-# examples that an attack gets at once; the number changes no result
-CPU_BATCH, GPU_BATCH = 128, 1024
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from contextlib import suppress
 
 from invspec.analysis.forecast import Forecast, forecast
 from invspec.analysis.history import UNREADABLE, Descriptions
-from invspec.analysis.likeness import Likeness
+from invspec.analysis.likeness import Likeness, Work
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
 from invspec.tasks import Task
 
 # the share of tasks to do whose time may be unknown where a time is given at all
 MOST_UNKNOWN = 0.5
+# tasks of a run that are most like another one: the time of the latest counts
+LATEST = 20
 
 
 class Outlook:
@@ -33,6 +35,8 @@ class Outlook:
         self.running: dict[Task, None] = {}
         self.slots = 1
         self._descriptions = Descriptions()
+        # each task is described once: a large run asks for the time that is left again and again
+        self._works: dict[Task, Work | None] = {}
         self._rates: dict[Likeness, list[float]] = defaultdict(list)
         self._before: Forecast | None = None
         self._device = ""
@@ -68,10 +72,10 @@ class Outlook:
         self.to_do.pop(task, None)
         self.running.pop(task, None)
         if seconds is not None:
-            with suppress(InvspecError):
-                work = self._descriptions.work(task)
+            if (work := self._work(task)) is not None:
                 for likeness in work.likenesses:
                     self._rates[likeness].append(seconds / work.amount)
+            self._works.pop(task, None)
 
     def stop(self, task: Task) -> None:
         """A worker has lost a task, which is still to do."""
@@ -82,10 +86,11 @@ class Outlook:
     def left(self) -> str:
         """The time that is left, in words; empty if too little is known."""
         known: list[float] = []
+        rates: dict[Likeness, float] = {}
         unknown = longest = 0.0
         # events of the run change it while another thread asks
         for task, share in list(self.to_do.items()):
-            seconds = self._seconds(task)
+            seconds = self._seconds(task, rates)
             if seconds is None:
                 unknown += 1
             else:
@@ -96,15 +101,24 @@ class Outlook:
         rest = max(sum(known) / self.slots, longest)
         return f"{'at least' if unknown else 'about'} {_rounded(rest)} left"
 
-    def _seconds(self, task: Task) -> float | None:
-        """What a task takes; None if none was like it."""
-        try:
-            work = self._descriptions.work(task)
-        except InvspecError:
+    def _work(self, task: Task) -> Work | None:
+        """What a task does; None if its data cannot be counted."""
+        if task not in self._works:
+            try:
+                self._works[task] = self._descriptions.work(task)
+            except InvspecError:
+                self._works[task] = None
+        return self._works[task]
+
+    def _seconds(self, task: Task, rates: dict[Likeness, float]) -> float | None:
+        """What a task takes; None if none was like it. rates are those known so far."""
+        if (work := self._work(task)) is None:
             return None
         for likeness in work.likenesses:
-            if rates := self._rates.get(likeness):
-                return statistics.median(rates[-20:]) * work.amount
+            if own := self._rates.get(likeness):
+                if likeness not in rates:
+                    rates[likeness] = statistics.median(own[-LATEST:])
+                return rates[likeness] * work.amount
         if self._before is None or task not in self._before.works:
             return None
         before = self._before.seconds(task, self._device)

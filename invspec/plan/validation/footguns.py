@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 from invspec.errors import InvspecError, SpecError
 from invspec.kinds import Dataset
-from invspec.plan.products import measures_of
+from invspec.plan.validation.settings import uses
 from invspec.spec import unused
 from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Spec
@@ -45,21 +44,20 @@ def _unused(spec: Spec) -> Iterator[SpecError]:
 
 def _beyond_the_split(spec: Spec) -> Iterator[SpecError]:
     """Attacks on more examples than a data set that they meet has."""
-    for line in spec.train:
-        attacks = (name for m in measures_of(spec, line) for name in spec.entries["measures"][m].of)
-        for label in dict.fromkeys(attacks):
-            sample = spec.entries["attacks"][label].sample
-            for name in line.dataset:
-                for variant in spec.entries["datasets"][name].variants:
-                    count = _count(cast(Dataset, variant.method), sample.split)
-                    if count is None or sample.limit is None or sample.limit <= count:
-                        continue
-                    message = f"limit {sample.limit:,} is more than the {sample.split} split of "
-                    yield SpecError(
-                        f"{message}{name} has: {count:,}",
-                        hint="all of them are used; leave limit out if that is meant",
-                        path=("attacks", label, "sample", "limit"),
-                    )
+    for (part, label), datasets in uses(spec).items():
+        if part != "attacks":
+            continue
+        sample = spec.entries[part][label].sample
+        for name, dataset in datasets.items():
+            count = _count(dataset, sample.split)
+            if count is None or sample.limit is None or sample.limit <= count:
+                continue
+            split = f"the {sample.split} split of {name}"
+            yield SpecError(
+                f"limit {sample.limit:,} is more than {split} has: {count:,}",
+                hint="all of them are used; leave limit out if that is meant",
+                path=("attacks", label, "sample", "limit"),
+            )
 
 
 def _count(dataset: Dataset, split: str) -> int | None:

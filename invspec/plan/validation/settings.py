@@ -30,14 +30,14 @@ def warnings(spec: Spec) -> Iterator[SpecError]:
     if spec.is_smoke:
         # it shortens attacks on purpose
         return
-    for (part, label), datasets in _uses(spec).items():
+    for (part, label), datasets in uses(spec).items():
         for variant in spec.entries[part][label].variants:
             for path, ball in _balls(variant.method, (), None):
                 for problem in _doubts(ball, datasets):
                     yield problem.within(part, label, *path)
 
 
-def _uses(spec: Spec) -> Mapping[tuple[str, str], dict[str, Dataset]]:
+def uses(spec: Spec) -> Mapping[tuple[str, str], dict[str, Dataset]]:
     """Attacks and defences that are used, with the data sets that they meet, by label."""
     uses: dict[tuple[str, str], dict[str, Dataset]] = {}
     for line in spec.train:
