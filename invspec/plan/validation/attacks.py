@@ -122,7 +122,7 @@ def _set_problems(attacks: dict[str, Resolved], path: Steps) -> Iterator[SpecErr
         values_of = "; ".join(f"{label} {_listed(list(shown))}" for label, shown in values.items())
         message = f"expected attacks that search the same set, found different {field}: {values_of}"
         hint = (
-            "one measure of several attacks is of the worst of them: write a measure for each, or "
+            "a measure of several attacks scores the worst of them: write a measure for each, or "
             "`union: true` for the worst over all of their sets"
         )
         yield SpecError(message, hint=hint, path=path)
