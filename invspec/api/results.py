@@ -24,7 +24,7 @@ from invspec.report.provenance import Call
 from invspec.report.table import Table
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,8 @@ class Results:
 
         which: its title, the label of a measure that has one table, or its number from 0; not
         needed where there is one table. Rows are indexed by the table's row coordinates, columns by
-        the one that runs across.
+        the one that runs across, or by the measures; by both where a table has several measures and
+        something runs across.
 
         Raises: SpecError if there is no such table, or several.
         """
@@ -75,12 +76,12 @@ class Results:
             if table.rows
             else pd.RangeIndex(len(rows))
         )
+        by_measure = [[line.numbers for line in block.lines] for block in table.blocks]
         values = [
-            [None if number is None else number.value for number in line.numbers]
-            for line in table.lines
+            [None if number is None else number.value for part in parts for number in part]
+            for parts in zip(*by_measure, strict=True)
         ]
-        columns = pd.Index(list(table.column_values), name=table.columns)
-        return pd.DataFrame(values, index=index, columns=columns, dtype=float)
+        return pd.DataFrame(values, index=index, columns=_columns(table), dtype=float)
 
     def numbers(self) -> DataFrame:
         """A row for each number of a table or figure, with its interval and all coordinates.
@@ -132,16 +133,32 @@ class Results:
             if not -len(tables) <= which < len(tables):
                 raise SpecError(f"no table {which}, found {counted(len(tables), 'table')}")
             return tables[which]
-        fitting = [table for table in tables if which in (None, table.title, table.measure)]
+        fitting = [table for table in tables if which in (None, table.title, *_measures(table))]
         if len(fitting) == 1:
             return fitting[0]
         titles = [table.title for table in fitting or tables]
         hint = f"name one by its title or number: {'; '.join(titles)}"
         if not fitting and which is not None:
-            names = {name for table in tables for name in (table.title, table.measure)}
+            names = {name for table in tables for name in (table.title, *_measures(table))}
             raise SpecError(f"no table {which!r}", hint=suggest(which, names, "tables"))
         what = f"tables of {which}" if which is not None else "tables"
         raise SpecError(f"{len(fitting)} {what}, expected one", hint=hint)
+
+
+def _measures(table: Table) -> list[str]:
+    return [block.measure for block in table.blocks]
+
+
+def _columns(table: Table) -> Index:
+    """The index of a table's columns."""
+    import pandas as pd
+
+    if not table.others and table.columns is not None:
+        return pd.Index(list(table.column_values), name=table.columns)
+    if all(block.columns is None for block in table.blocks):
+        return pd.Index([block.measure for block in table.blocks], name="measure")
+    places = [(block.measure, value) for block in table.blocks for value in block.column_values]
+    return pd.MultiIndex.from_tuples(places, names=["measure", "value"])
 
 
 def results(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -60,26 +60,42 @@ class Builder:
 
     def table(self, layout: Layout) -> Table:
         """The table of one layout. Raises: SpecError if the scores do not fit it."""
-        spec = self.plan.spec
+        cells = [group.coords for group in self.groups]
+        first, *others = map(self._part, layouts.parts(self.plan, layout, cells))
+        if not others:
+            return first
+        tables = (first, *others)
+        if layout.against is not None:
+            _check_plane(layout, *tables)
+        title = layout.title or captions.enumerated([table.measure for table in tables])
+        summary = "; ".join(map(self._summary, tables))
+        present = {line.labels: None for table in tables for line in table.lines}
+        rows = [labels for labels, _ in _in_spec_order(present)]
+        first, *others = (_with_lines(table, rows) for table in tables)
+        return replace(first, title=title, summary=summary, others=tuple(others))
+
+    def _part(self, layout: Layout) -> Table:
+        """The table of one measure."""
+        spec, measure = self.plan.spec, layout.measure
         selected = [group for group in self.groups if layouts.is_in(layout, group.coords)]
         rows, columns = layouts.arrange(self.plan, layout, [group.coords for group in selected])
-        column_values = tuple(dict.fromkeys(group.coords.get(columns) for group in selected))
+        values = dict.fromkeys(_along(group.coords, columns) for group in selected)
+        column_values = tuple(values) or ((None,) if columns is None else ())
+        shown = (*rows, *([] if columns is None else [columns]))
         cells = self._cells(selected, rows, columns)
-        drawings = collect_drawings(layout.figure, selected, (*rows, columns), self.store)
+        drawings = collect_drawings(layout.drawn, selected, shown, self.store)
+        names = {**spec.names, **layout.names}
         table = Table(
-            title=layout.title or f"{layout.of} under {captions.attacks(spec, layout.of)}",
-            summary=captions.summary(spec, layout.of),
-            measure=layout.of,
+            title=layout.title or f"{measure} under {captions.attacks(spec, measure)}",
+            summary=captions.summary(spec, measure),
+            measure=measure,
             rows=rows,
             columns=columns,
             column_values=column_values,
-            lines=tuple(
-                Line(labels, tuple(row.get(value) for value in column_values))
-                for labels, row in _in_spec_order(cells)
-            ),
-            headings={name: units.heading(spec, name) for name in (*rows, columns)},
-            fixed={**self._only_dataset(selected, (*rows, columns)), **layout.at},
-            figure=layout.figure,
+            lines=tuple(_line(labels, row, column_values) for labels, row in _in_spec_order(cells)),
+            headings={name: names.get(name) or units.heading(spec, name) for name in shown},
+            fixed={**self._only_dataset(selected, shown), **layout.at},
+            figure=layout.drawn,
             legend=layout.legend,
             metric=units.metric(spec, layout),
             drawings=drawings,
@@ -90,20 +106,28 @@ class Builder:
                 drawings.values(),
                 several_seeds=any(len(group.readings) > 1 for group in selected),
             ),
-            against=self._against(layout, rows, cells.keys()),
             comparisons=tuple(self._comparisons(layout, selected)),
+            names=names,
+            in_percent=layout.percent and layouts.is_share(spec, measure),
+            digits=layout.decimals,
+            best=layout.best.get(measure) if isinstance(layout.best, dict) else layout.best,
         )
         _check_band(table)
         return table
 
+    def _summary(self, table: Table) -> str:
+        """What one measure among several is: accuracy under clean: share of examples ..."""
+        under = f"{table.measure} under {captions.attacks(self.plan.spec, table.measure)}"
+        return ": ".join(filter(None, [under, table.summary]))
+
     def _cells(
-        self, selected: Sequence[Group], rows: tuple[str, ...], columns: str
+        self, selected: Sequence[Group], rows: tuple[str, ...], columns: str | None
     ) -> dict[RowLabels, dict[Scalar | None, Summary | None]]:
         numbers = self.health.summaries(selected, self.estimator)
         cells: dict[RowLabels, dict[Scalar | None, Summary | None]] = {}
         for group in selected:
             labels = tuple(group.coords.get(name) for name in rows)
-            cells.setdefault(labels, {})[group.coords.get(columns)] = numbers.get(group)
+            cells.setdefault(labels, {})[_along(group.coords, columns)] = numbers.get(group)
         return cells
 
     def _comparisons(self, layout: Layout, selected: Sequence[Group]) -> Iterator[Comparison]:
@@ -127,20 +151,38 @@ class Builder:
         is_named = "dataset" in shown or len(datasets) != 1
         return {"dataset": datasets.pop()} if several and not is_named else {}
 
-    def _against(
-        self, layout: Layout, rows: tuple[str, ...], row_labels: Set[RowLabels]
-    ) -> Table | None:
-        """The table of a plane's second measure."""
-        if layout.against is None:
-            return None
-        against = self.table(layouts.second_measure_layout(self.plan, layout, rows))
-        if against.numbers and row_labels.isdisjoint(line.labels for line in against.lines):
-            raise SpecError(
-                f"{layout.of} and {against.measure} have no row in common",
-                hint=f"fix the coordinates in which they differ with at: {', '.join(rows)}",
-                path=("against",),
-            )
-        return against
+
+def _along(coords: Mapping[str, Scalar], columns: str | None) -> Scalar | None:
+    """The value of the coordinate that runs across, if one does."""
+    return None if columns is None else coords.get(columns)
+
+
+def _line(
+    labels: RowLabels, row: Mapping[Scalar | None, Summary | None], values: RowLabels
+) -> Line:
+    blank = frozenset(place for place, value in enumerate(values) if value not in row)
+    return Line(labels, tuple(map(row.get, values)), blank)
+
+
+def _with_lines(table: Table, rows: Iterable[RowLabels]) -> Table:
+    """A table with these rows, of which it may lack some."""
+    lines = {line.labels: line for line in table.lines}
+    empty: dict[Scalar | None, Summary | None] = {}
+    return replace(
+        table,
+        lines=tuple(lines.get(row) or _line(row, empty, table.column_values) for row in rows),
+    )
+
+
+def _check_plane(layout: Layout, across: Table, up: Table) -> None:
+    """Raises: SpecError if both measures of a plane have numbers, but no net in common."""
+    rows = [{line.labels for line in table.lines} for table in (across, up)]
+    if up.numbers and rows[0].isdisjoint(rows[1]):
+        raise SpecError(
+            f"{layout.measure} and {up.measure} have no row in common",
+            hint=f"fix the coordinates in which they differ with at: {', '.join(across.rows)}",
+            path=("against",),
+        )
 
 
 def _check_band(table: Table) -> None:
@@ -149,7 +191,7 @@ def _check_band(table: Table) -> None:
         return
     values = table.column_values
     if len(values) < 2 or any(coordinates.number(value) is None for value in values):
-        columns = coordinates.listing({table.columns: values})
+        columns = coordinates.listing({table.columns or "none": values})
         raise SpecError(
             "the columns of a band must be at least two numbers",
             hint=f"columns: {columns}",

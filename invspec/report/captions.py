@@ -11,11 +11,10 @@ from invspec.analysis.estimator import Summary
 from invspec.analysis.significance import Need
 from invspec.errors import counted
 from invspec.kinds import Measure
-from invspec.plan.coordinates import shown
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
-from invspec.report.format import DAGGER, expectation, statistic_and_interval
+from invspec.report.format import DAGGER, NO_CELL, expectation, statistic_and_interval
 from invspec.report.health import why
 from invspec.report.table import Table
 from invspec.spec.resolved import Resolved, Spec
@@ -50,11 +49,17 @@ def summary(spec: Spec, measure: str) -> str:
     return "; ".join(filter(None, (text, among)))
 
 
+def enumerated(words: Sequence[str]) -> str:
+    """Words as a list: a, b and c."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def attacks(spec: Spec, measure: str) -> str:
     """The attacks of a measure in words: the worst of pgd, moved (made on lenet, standard)."""
     entry = spec.entries["measures"][measure]
     labels = [_attack(spec, label) for label in entry.of]
-    return f"the worst of {', '.join(labels)}" if is_worst_case(entry) else " and ".join(labels)
+    return f"the worst of {', '.join(labels)}" if is_worst_case(entry) else enumerated(labels)
 
 
 def _attack(spec: Spec, label: str) -> str:
@@ -72,8 +77,8 @@ def remark(
 ) -> str:
     """How to read the figure of a layout."""
     has_bars = any(drawing.bars is not None for drawing in drawings)
-    return REMARKS.get(layout.figure, INTERVALS).format(
-        confidence=_confidence(spec.entries["measures"][layout.of]),
+    return REMARKS.get(layout.drawn, INTERVALS).format(
+        confidence=_confidence(spec.entries["measures"][layout.measure]),
         bars="; above each image: its logits" if has_bars else "",
         edges=rows[-1] if rows else "",
         means=" (means over seeds)" if several_seeds else "",
@@ -90,17 +95,43 @@ def _confidence(measure: Resolved) -> str:
 
 def caption(table: Table) -> str:
     """The caption of a table: fixed coordinates, metric, sample sizes, and what its marks mean."""
-    fixed = [f"{name} {shown(value)}" for name, value in table.fixed.items()]
-    metric = [table.metric] if table.metric else []
-    is_partial = any(number.is_partial for number in table.numbers)
-    star = ["* some seeds are missing"] if is_partial else []
-    reasons = dict.fromkeys(reason for number in table.numbers for reason in number.doubts)
-    doubts = [f"{DAGGER} in doubt: {why(tuple(reasons))}"] if reasons else []
+    numbers = table.all_numbers
+    metrics = dict.fromkeys(block.metric for block in table.blocks if block.metric)
+    size = sample_sizes(numbers)
     margin = "± is the longer arm of the 95 % confidence interval"
-    chance = [] if not table.numbers else [_chance(table.numbers)]
-    size = sample_sizes(table.numbers)
+    chance = [] if not numbers else [_chance(numbers)]
     problem = [f"left out: {table.problem}"] if table.problem else []
-    return "; ".join([*fixed, *metric, size, margin, *chance, *star, *doubts, *problem])
+    parts = [*_fixed(table), *metrics, size, margin, *chance, *_marks(table), *problem]
+    return "; ".join(parts)
+
+
+def _fixed(table: Table) -> list[str]:
+    """The coordinates that a table fixes; with their measure where they differ between several."""
+    fixed = {
+        (name, table.shown(value)): None
+        for block in table.blocks
+        for name, value in block.fixed.items()
+    }
+    return [f"{name} {value}" for name, value in fixed]
+
+
+def _marks(table: Table) -> list[str]:
+    """What the marks of a table's numbers mean."""
+    numbers, blocks = table.all_numbers, table.blocks
+    is_partial = any(number.is_partial for number in numbers)
+    has_blanks = any(line.blank for block in blocks for line in block.lines)
+    reasons = dict.fromkeys(reason for number in numbers for reason in number.doubts)
+    percent = [block.called for block in blocks if block.in_percent]
+    of_these = f" of {enumerated(percent)}" if 0 < len(percent) < len(blocks) else ""
+    best = next((block.best for block in blocks if block.best), None)
+    marks = {
+        f"numbers{of_these} in per cent": bool(percent),
+        f"bold: the {best} of a column and all within its interval": best is not None,
+        "* some seeds are missing": is_partial,
+        f"{DAGGER} in doubt: {why(tuple(reasons))}": bool(reasons),
+        f"{NO_CELL} has no number by the spec": has_blanks,
+    }
+    return [sentence for sentence, applies in marks.items() if applies]
 
 
 def _chance(numbers: Sequence[Summary]) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from invspec.analysis.claims import Verdict
 from invspec.analysis.estimator import Summary
-from invspec.plan.coordinates import shown
-from invspec.report.table import Table
+from invspec.report.table import Line, Table
 
 MINUS = "\N{MINUS SIGN}"
-MISSING = "·"
+MISSING, NO_CELL = "·", "\N{EM DASH}"
 DAGGER = "\N{DAGGER}"
 # Float32 sums leave residues of this size where the exact value is 0.
 ROUNDING = 1e-8
@@ -114,14 +114,84 @@ def seed_words(by_dataset: Mapping[str, Sequence[int]]) -> str:
     return f"{word} {', '.join(f'{text} ({name})' for name, text in texts.items())}"
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A number of a table as text: its value, its margin, and its interval where it is known."""
+
+    value: str
+    margin: str = ""
+    interval: str = ""
+    n: int = 0
+    is_best: bool = False
+
+
+def shown_lines(table: Table) -> list[tuple[list[str], list[Shown]]]:
+    """The labels of each row and its numbers from left to right, those of all measures."""
+    numbers = zip(*map(_shown_numbers, table.blocks), strict=True)
+    return [
+        (labels, [number for part in parts for number in part])
+        for labels, parts in zip(merged_labels(table), numbers, strict=True)
+    ]
+
+
+def _shown_numbers(table: Table) -> list[list[Shown]]:
+    """The numbers of one measure, row by row."""
+    return [
+        [_shown(table, line, column) for column in range(len(table.column_values))]
+        for line in table.lines
+    ]
+
+
+def _shown(table: Table, line: Line, column: int) -> Shown:
+    number, best = line.numbers[column], table.best_of_columns[column]
+    if number is None:
+        return Shown(NO_CELL if column in line.blank else MISSING)
+    is_best = best is not None and best.low <= number.value <= best.high
+    decimals = table.decimals
+    if table.in_percent:
+        scaled = (100 * end for end in (number.value, number.low, number.high))
+        value, low, high = scaled
+        number = replace(number, value=value, low=low, high=high)
+        decimals = max(decimals - 2, 0)
+    around = interval(number.low, number.high, decimals)
+    return Shown(*value_and_margin(number, decimals), around, number.n, is_best)
+
+
 def column_headings(table: Table) -> list[str]:
-    """The values of the column coordinate as text."""
-    return [shown(value) or "none" for value in table.column_values]
+    """The values of the column coordinate as text; the measure where nothing runs across."""
+    if table.columns is None:
+        return [table.called]
+    return [table.shown(value) or "none" for value in table.column_values]
+
+
+def heading_rows(table: Table) -> tuple[list[tuple[str, int]], list[str]]:
+    """The headings of a table's numbers in two rows; the upper ones with the columns they span.
+
+    There are no upper ones where nothing runs across: then the measures stand above their columns.
+    """
+    if all(block.columns is None for block in table.blocks):
+        return [], [block.called for block in table.blocks]
+    several = bool(table.others)
+    upper = [(_spanning(block, several), len(block.column_values)) for block in table.blocks]
+    lower = [
+        "" if block.columns is None else heading
+        for block in table.blocks
+        for heading in column_headings(block)
+    ]
+    return upper, lower
+
+
+def _spanning(table: Table, names_measure: bool) -> str:
+    """What stands above the columns of one measure: invariance by rotation.max_degrees."""
+    if table.columns is None:
+        return table.called
+    across = table.headings[table.columns]
+    return f"{table.called} by {across}" if names_measure else across
 
 
 def merged_labels(table: Table) -> list[list[str]]:
     """Row labels as text; leading labels equal to those of the row above are left blank."""
-    rows = [[shown(label) for label in line.labels] for line in table.lines]
+    rows = [[table.shown(label) for label in line.labels] for line in table.lines]
     merged: list[list[str]] = []
     for above, labels in zip([[], *rows], rows, strict=False):
         pairs = enumerate(zip(above, labels, strict=False))

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.estimator import Summary
 from invspec.report import beside, captions, health
 from invspec.report.contents import Report
 from invspec.report.format import (
-    column_headings,
+    Shown,
     expectation,
-    merged_labels,
+    heading_rows,
     published,
+    shown_lines,
     statistic,
     statistic_and_interval,
-    value_and_margin,
 )
 from invspec.report.table import Table
 from invspec.report.text import provenance_lines
@@ -158,7 +157,8 @@ def _claim(verdict: Verdict) -> str:
 def _table(table: Table, label: str) -> str:
     summary = table.summary[:1].upper() + table.summary[1:]
     sentences = filter(None, [table.title, summary, captions.caption(table)])
-    columns = "l" * len(table.rows) + "r" * len(table.column_values)
+    count = sum(len(block.column_values) for block in table.blocks)
+    columns = "l" * len(table.rows) + "r" * count
     return _float(escape(". ".join(sentences) + "."), label, columns, list(_lines(table)))
 
 
@@ -177,20 +177,30 @@ def _beside(table: Table, label: str) -> str:
 
 
 def _lines(table: Table) -> Iterator[str]:
-    labels, values = len(table.rows), len(table.column_values)
-    across = escape(table.headings[table.columns])
+    upper, lower = heading_rows(table)
     yield r"\toprule"
-    yield _row([*[""] * labels, rf"\multicolumn{{{values}}}{{c}}{{{across}}}"])
-    yield rf"\cmidrule(lr){{{labels + 1}-{labels + values}}}"
+    if upper:
+        yield from _spanning(upper, len(table.rows))
     row_headings = [table.headings[name] for name in table.rows]
-    yield _row([escape(heading) for heading in (*row_headings, *column_headings(table))])
+    yield _row([escape(heading) for heading in (*row_headings, *lower)])
     yield r"\midrule"
-    for merged, line in zip(merged_labels(table), table.lines, strict=True):
-        numbers = (_number(number, table.decimals) for number in line.numbers)
-        yield _row([*map(escape, merged), *numbers])
+    for merged, numbers in shown_lines(table):
+        yield _row([*map(escape, merged), *map(_number, numbers)])
     yield r"\bottomrule"
 
 
-def _number(number: Summary | None, decimals: int) -> str:
-    value, margin = value_and_margin(number, decimals)
-    return escape(value) + (rf" {{\scriptsize {escape(margin)}}}" if margin else "")
+def _spanning(headings: Sequence[tuple[str, int]], labels: int) -> Iterator[str]:
+    """A row of headings that span some columns each, and the rules below them."""
+    cells, rules, start = [""] * labels, list[str](), labels + 1
+    for heading, count in headings:
+        cells.append(rf"\multicolumn{{{count}}}{{c}}{{{escape(heading)}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
+        start += count
+    yield _row(cells)
+    yield "".join(rules)
+
+
+def _number(number: Shown) -> str:
+    value, margin = escape(number.value), escape(number.margin)
+    value = rf"\textbf{{{value}}}" if number.is_best else value
+    return value + (rf" {{\scriptsize {margin}}}" if margin else "")

@@ -52,7 +52,7 @@ def numbers(report: Report) -> list[Record]:
 
 
 def _numbers(table: Table, groups: Sequence[Group]) -> Iterator[Record]:
-    names = (*table.rows, table.columns)
+    names = (*table.rows, *([] if table.columns is None else [table.columns]))
     at = {"measure": table.measure, **table.fixed}
     coords_at = {
         tuple(group.coords.get(name) for name in names): group.coords
@@ -61,14 +61,14 @@ def _numbers(table: Table, groups: Sequence[Group]) -> Iterator[Record]:
     }
     for line in table.lines:
         for value, number in zip(table.column_values, line.numbers, strict=True):
-            labels = (*line.labels, value)
+            labels = (*line.labels, value)[: len(names)]
             written = zip(names, labels, strict=True)
             shown = {name: label for name, label in written if label is not None}
             summary: Record = dict.fromkeys(NUMBER) if number is None else asdict(number)
             doubts = "; ".join(number.doubts) if number is not None else ""
             yield {**at, **coords_at.get(labels, {}), **shown, **summary, "doubts": doubts}
-    if table.against is not None:
-        yield from _numbers(table.against, groups)
+    for other in table.others:
+        yield from _numbers(other, groups)
 
 
 def _matrices(table: Table, groups: Sequence[Group]) -> Iterator[Record]:

@@ -11,7 +11,6 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from invspec.analysis.claims import Outcome, Verdict
-from invspec.plan.coordinates import shown
 from invspec.report import beside, captions, health, provenance
 from invspec.report.contents import Report
 from invspec.report.format import (
@@ -19,12 +18,11 @@ from invspec.report.format import (
     column_headings,
     duration,
     expectation,
-    merged_labels,
     published,
     seed_words,
+    shown_lines,
     statistic,
     statistic_and_interval,
-    value_and_margin,
 )
 from invspec.report.provenance import Provenance
 from invspec.report.table import Table
@@ -123,7 +121,8 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
     yield Text(f"\n{table.title}", style="bold")
     if table.summary:
         yield Text(table.summary, style="dim")
-    yield Text(f"columns: {table.headings[table.columns]}", style="dim")
+    if across := _columns(table):
+        yield Text(across, style="dim")
     for columns in _column_runs(table, width):
         yield Padding(_block(table, columns), (1, 0, 0, 0))
     yield Text("")
@@ -151,19 +150,47 @@ def _beside(table: Table) -> Grid:
 
 def _block(table: Table, columns: range) -> Grid:
     """The row labels and some of the columns."""
-    grid, headings = _grid(), column_headings(table)
+    grid, headings = _grid(), _headings(table)
     for name in table.rows:
         grid.add_column(_split_heading(table.headings[name]), no_wrap=True, vertical="top")
     for column in columns:
         grid.add_column(Text(headings[column]), no_wrap=True, justify="right")
-    for labels, line in zip(merged_labels(table), table.lines, strict=True):
-        texts = (value_and_margin(line.numbers[column], table.decimals) for column in columns)
-        grid.add_row(*map(Text, labels), *(_cell(value, margin) for value, margin in texts))
+    for labels, numbers in shown_lines(table):
+        shown = (numbers[column] for column in columns)
+        grid.add_row(*map(Text, labels), *(_cell(n.value, n.margin, n.is_best) for n in shown))
     return grid
 
 
-def _cell(value: str, margin: str) -> Text:
-    return Text(value).append(f"\n{margin}", style="dim") if margin else Text(value)
+def _headings(table: Table) -> list[str]:
+    """What stands above each column, on several lines where the table has several measures."""
+    if not table.others:
+        return column_headings(table)
+    return [heading for block in table.blocks for heading in _headings_among_others(block)]
+
+
+def _headings_among_others(table: Table) -> list[str]:
+    """The headings of one measure's columns: robust_accuracy, and below it eps 0.1."""
+    measure = table.called.replace("_", "_\n").replace(" ", "\n")
+    if table.columns is None:
+        return [measure]
+    name = table.names.get(table.columns, table.columns.split(".")[-1])
+    return [f"{measure}\n{name} {value}" for value in column_headings(table)]
+
+
+def _columns(table: Table) -> str:
+    """What runs across, with its unit."""
+    across = [
+        f"{block.called} by {heading}" if table.others else heading
+        for block in table.blocks
+        if block.columns is not None
+        for heading in [block.headings[block.columns]]
+    ]
+    return f"columns: {', '.join(across)}" if across else ""
+
+
+def _cell(value: str, margin: str, is_best: bool = False) -> Text:
+    number = Text(value, style="bold" if is_best else "")
+    return number.append(f"\n{margin}", style="not bold dim") if margin else number
 
 
 def _split_heading(heading: str) -> Text:
@@ -176,15 +203,14 @@ def _column_runs(table: Table, width: int) -> Iterator[range]:
     labels = 0
     for position, name in enumerate(table.rows):
         heading = _split_heading(table.headings[name]).plain.split("\n")
-        labels += _width([*heading, *(shown(line.labels[position]) for line in table.lines)])
-    numbers = [
-        text
-        for line in table.lines
-        for number in line.numbers
-        for text in value_and_margin(number, table.decimals)
+        labels += _width([*heading, *(table.shown(line.labels[position]) for line in table.lines)])
+    headings = _headings(table)
+    rows = [numbers for _, numbers in shown_lines(table)]
+    texts = [
+        text for numbers in rows for number in numbers for text in (number.value, number.margin)
     ]
-    column = max((_width([name, *numbers]) for name in column_headings(table)), default=1)
-    count, fit = len(table.column_values), max((width - labels) // column, 1)
+    parts = [part for heading in headings for part in heading.split("\n")]
+    count, fit = len(headings), max((width - labels) // _width([*parts, *texts]), 1)
     for start in range(0, count, fit):
         yield range(start, min(start + fit, count))
 

@@ -35,7 +35,7 @@ def metric(spec: Spec, layout: Layout) -> str:
     """The distances that a measure uses, and its threshold unless several are shown; else empty."""
     measures = [
         variant.method
-        for variant in spec.entries["measures"][layout.of].variants
+        for variant in spec.entries["measures"][layout.measure].variants
         if isinstance(variant.method, Measure) and _is_shown(variant, layout)
     ]
     metrics = dict.fromkeys(

@@ -68,6 +68,7 @@ def _resolve(source: Document) -> Spec:
         source,
         checks=checks,
         seeds_paired=written.seeds_paired,
+        names=written.names,
     )
 
 

@@ -115,6 +115,7 @@ class Spec:
     options: tuple[str, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
     seeds_paired: bool = False
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def seeds_on(self, dataset: str) -> tuple[int, ...]:
         """The seeds of the trainings on the data set of this label."""

@@ -14,7 +14,7 @@ from invspec.registry import messages
 from invspec.spec.bounds import Bound, Statistic
 from invspec.spec.claims import Claim
 from invspec.spec.labels import PARTS, Coords, Label, Labels, Scalar, Section
-from invspec.spec.layouts import Against, FigureKind, Layout
+from invspec.spec.layouts import Against, FigureKind, Layout, Names
 from invspec.spec.numbers import Compare, Operation, Pick, Reduction, Trend
 
 __all__ = [
@@ -229,6 +229,9 @@ class Written(Section):
     checks: Checks = None
     claims: tuple[Claim, ...] = ()
     report: tuple[Layout, ...] = ()
+    names: Names = Field(
+        default={}, description="what tables and figures call measures, coordinates and values"
+    )
     scales: dict[Label, dict[str, Any]] = Field(default={})
     seeds_paired: SkipJsonSchema[bool] = False
 

@@ -90,7 +90,7 @@ def test_rows_of_a_measure_are_rows_of_the_table_even_if_a_cell_is_missing(table
 def test_by_default_each_measure_has_a_layout_that_fits(planned):
     plan = planned(SWEEPS)
     assert not list(problems(plan))
-    assert [layout.of for layout in layouts(plan)] == plan.coordinates()["measure"]
+    assert [layout.of for layout in layouts(plan)] == [("accuracy",), ("robustness",)]
 
 
 def test_a_layout_of_the_spec_replaces_the_default(tables):
@@ -118,10 +118,10 @@ train:
 
 
 def test_a_table_names_its_data_set_where_the_spec_has_several(tables):
-    both, one = tables(TWO)
+    both, alone = tables(TWO + "report: [{of: accuracy}, {of: other}]")
     assert "dataset" in (*both.rows, both.columns)
     assert "dataset" not in caption(both)
-    assert "dataset more" in caption(one)
+    assert "dataset more" in caption(alone)
 
 
 def test_a_table_of_the_only_data_set_does_not_name_it(tables):

@@ -77,6 +77,7 @@ measures:
   transfer: {use: fooling_rate, of: moved, correct_in_all: true}
   rejected: {use: robust_error, of: [pgd, apgd]}
 train: [{dataset: digits, model: [linear, lenet], defence: standard}]
+report: [{of: worst}, {of: transfer}, {of: rejected}]
 """
 
 

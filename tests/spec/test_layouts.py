@@ -12,8 +12,20 @@ from invspec.spec.layouts import Against, FigureKind, Layout
 
 
 def test_a_layout_is_a_profile_unless_it_says_otherwise() -> None:
-    layout = Layout(of="accuracy")
-    assert (layout.figure, layout.rows, layout.columns, layout.at) == ("profile", None, None, {})
+    layout = Layout(of=("accuracy",))
+    assert (layout.drawn, layout.rows, layout.columns, layout.at) == ("profile", None, None, {})
+
+
+def test_several_measures_have_no_figure_unless_it_is_a_profile() -> None:
+    assert Layout(of=("accuracy", "invariance")).drawn == "none"
+    assert Layout(of=("accuracy", "invariance"), figure="profile").drawn == "profile"
+    with pytest.raises(ValidationError, match="expected profile or none for several measures"):
+        Layout(of=("accuracy", "invariance"), figure="matrix")
+
+
+def test_measures_of_a_table_are_distinct() -> None:
+    with pytest.raises(ValidationError, match="expected distinct measures"):
+        Layout(of=("accuracy", "accuracy"))
 
 
 def test_one_row_coordinate_counts_as_a_list() -> None:
@@ -22,7 +34,7 @@ def test_one_row_coordinate_counts_as_a_list() -> None:
 
 def test_a_plane_needs_a_second_measure() -> None:
     with pytest.raises(ValidationError, match="expected against, the second measure of a plane"):
-        Layout(of="accuracy", figure="plane")
+        Layout(of=("accuracy",), figure="plane")
     plane = Layout.model_validate(
         {"of": "accuracy", "figure": "plane", "against": {"of": "invariance"}}
     )
@@ -39,8 +51,8 @@ def test_every_figure_is_explained(figure: FigureKind) -> None:
 
 @pytest.mark.parametrize("figure", [kind for kind in get_args(FigureKind) if kind != "plane"])
 def test_no_other_figure_takes_a_second_measure(figure: FigureKind) -> None:
-    assert Layout(of="accuracy", figure=figure).figure == figure
+    assert Layout(of=("accuracy",), figure=figure).figure == figure
     with pytest.raises(
         ValidationError, match=f"expected figure: plane with against, found {figure}"
     ):
-        Layout(of="accuracy", figure=figure, against=Against(of="invariance"))
+        Layout(of=("accuracy",), figure=figure, against=Against(of="invariance"))

@@ -74,7 +74,7 @@ def test_paired_seeds_are_a_list_of_distinct_seeds_and_nothing_else(seeds: objec
 def test_hints_name_only_keys_that_an_author_can_write() -> None:
     with pytest.raises(SpecError) as wrong:
         resolve.resolve(document.parse("[1]", "spec.yaml"))
-    assert wrong.value.hint.endswith("report, scales")
+    assert wrong.value.hint.endswith("report, names, scales")
 
 
 def test_seeds_paired_is_no_key_of_a_spec() -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from invspec.errors import SpecError
+from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure
 from invspec.plan import coordinates
 from invspec.plan.cells import Plan
 from invspec.plan.layouts import (
     arrange,
     is_in,
+    is_share,
     legend_names,
     may_be_row_coordinate,
-    second_measure_layout,
+    parts,
 )
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
 from invspec.plan.validation.published import published_problems
 from invspec.sources import source_of
-from invspec.spec.layouts import PICTURES
+from invspec.spec.layouts import NO_COLUMNS, PICTURES
 from invspec.spec.schema import FigureKind, Layout, Scalar
 
 Cells = Sequence[Mapping[str, Scalar]]
@@ -32,42 +33,87 @@ def problems(planned: Plan) -> Iterator[SpecError]:
     """All problems of a spec's layouts that can be found before a run."""
     before: FigureKind | None = None
     for number, layout in enumerate(planned.spec.report):
-        if layout.figure == "beside" and before not in _WITH_PANELS:
+        if layout.drawn == "beside" and before not in _WITH_PANELS:
             message = f"expected a profile in the previous layout, found {before or 'no layout'}"
             hint = "`figure: profile` starts a new figure"
             yield SpecError(message, hint=hint, path=("report", number, "figure"))
         for problem in _layout_problems(planned, layout):
             yield problem.within("report", number)
-        before = layout.figure
+        before = layout.drawn
 
 
 def _layout_problems(planned: Plan, layout: Layout) -> list[SpecError]:
-    if unknown := list(measure_problems(planned, layout.of, ("of",))):
+    if unknown := list(_unknown_measures(planned, layout)):
         return unknown
-    cells = [cell.coords for cell in planned.cells if cell.coords["measure"] == layout.of]
+    cells = [cell.coords for cell in planned.cells if cell.coords["measure"] in layout.of]
     if unknown := list(_unknown_names(layout, cells)):
         return unknown
-    inside = [coords for coords in cells if is_in(layout, coords)]
+    if layout.against is not None and (wrong := list(_plane_problems(planned, layout, cells))):
+        return wrong
     return [
-        *_shared_places(planned, layout, inside),
-        *_legend_problems(planned, layout, inside),
-        *_plane_problems(planned, layout, inside),
-        *_picture_problems(planned, layout),
-        *published_problems(layout, inside, is_computed=False),
+        *_style_problems(planned, layout),
+        *(
+            problem
+            for part in parts(planned, layout, [cell.coords for cell in planned.cells])
+            for problem in _part_problems(planned, part)
+        ),
     ]
+
+
+def _part_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
+    """The problems of a layout of one measure, whose coordinates are known."""
+    inside = [cell.coords for cell in planned.cells if is_in(layout, cell.coords)]
+    yield from _shared_places(planned, layout, inside)
+    yield from _legend_problems(planned, layout, inside)
+    yield from _picture_problems(planned, layout)
+    yield from published_problems(layout, inside, is_computed=False)
+
+
+def _unknown_measures(planned: Plan, layout: Layout) -> Iterator[SpecError]:
+    for place, measure in enumerate(layout.of):
+        path = ("of", place) if len(layout.of) > 1 else ("of",)
+        yield from measure_problems(planned, measure, path)
 
 
 def _unknown_names(layout: Layout, cells: Cells) -> Iterator[SpecError]:
     at = {
         name: value for name, value in layout.at.items() if not may_be_row_coordinate(layout, name)
     }
-    yield from place_problems(cells, at, ("at",))
+    # what is fixed of one measure is no place of another
+    places = [{name: value} for name, value in at.items()] if len(layout.of) > 1 else [at]
+    for place in places:
+        yield from place_problems(cells, place, ("at",))
     known = dict.fromkeys(name for coords in cells for name in coords)
     for position, name in enumerate(layout.rows or ()):
         if not may_be_row_coordinate(layout, name):
             yield from name_problems(name, known, ("rows", position))
-    if layout.columns is not None and not may_be_row_coordinate(layout, layout.columns):
-        yield from name_problems(layout.columns, known, ("columns",))
+    yield from _column_problems(layout, known)
+
+
+def _column_problems(layout: Layout, known: Iterable[str]) -> Iterator[SpecError]:
+    names = layout.columns or ()
+    if len(names) > 1 and (len(layout.of) == 1 or NO_COLUMNS in names):
+        message = f"expected one coordinate, found {', '.join(names)}"
+        hint = "what else distinguishes the cells runs down, in rows"
+        yield SpecError(message, hint=hint, path=("columns",))
+        return
+    for position, name in enumerate(names):
+        path = ("columns", position) if len(names) > 1 else ("columns",)
+        if name != NO_COLUMNS and not may_be_row_coordinate(layout, name):
+            yield from name_problems(name, known, path)
+
+
+def _style_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
+    """Options of numbers that fit no measure of a layout."""
+    shares = [name for name in layout.of if is_share(planned.spec, name)]
+    if layout.percent and not shares:
+        message = f"{' and '.join(layout.of)} {'is' if len(layout.of) == 1 else 'are'} no share"
+        hint = "only numbers that are always from 0 to 1 are shown in per cent"
+        yield SpecError(message, hint=hint, path=("percent",))
+    for name in layout.best if isinstance(layout.best, dict) else ():
+        if name not in layout.of:
+            hint = suggest(name, layout.of, "measures of this table")
+            yield SpecError(f"no measure {name!r} here", hint=hint, path=("best", name))
 
 
 def _shared_places(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
@@ -102,21 +148,25 @@ def _legend_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[S
 
 def _picture_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
     """A figure of what no score of the measure stores; of a user's class only if it says so."""
-    measure = cast(Measure, planned.spec.entries["measures"][layout.of].variants[0].method)
+    measure = cast(Measure, planned.spec.entries["measures"][layout.measure].variants[0].method)
     is_known = bool(measure.figures) or not source_of(type(measure))
-    if layout.figure not in PICTURES or layout.figure in measure.figures or not is_known:
+    if layout.drawn not in PICTURES or layout.drawn in measure.figures or not is_known:
         return
     others = f"figure: {' or '.join(measure.figures)}, or " if measure.figures else ""
     yield SpecError(
-        f"{layout.of} stores no {PICTURES[layout.figure]}",
+        f"{layout.measure} stores no {PICTURES[layout.drawn]}",
         hint=f"{others}figure: none, which shows the table alone",
         path=("figure",),
     )
 
 
-def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
-    if layout.against is None:
+def _plane_problems(planned: Plan, layout: Layout, cells: Cells) -> Iterator[SpecError]:
+    """What is wrong with the points of a plane, and with its second measure."""
+    assert layout.against is not None
+    if unknown := list(measure_problems(planned, layout.against.of, ("against", "of"))):
+        yield from unknown
         return
+    inside = [coords for coords in cells if is_in(layout, coords)]
     rows, _ = arrange(planned, layout, inside)
     points = {tuple(coords.get(name) for name in rows) for coords in inside}
     distinct = {
@@ -128,5 +178,10 @@ def _plane_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[Sp
         )
         yield SpecError(message, hint="fix the columns with at", path=("at",))
         return
-    for problem in _layout_problems(planned, second_measure_layout(planned, layout, rows)):
+    _, second = parts(planned, layout, [cell.coords for cell in planned.cells])
+    others = [cell.coords for cell in planned.cells if cell.coords["measure"] == second.measure]
+    wrong = list(_unknown_names(second, others)) or _shared_places(
+        planned, second, [coords for coords in others if is_in(second, coords)]
+    )
+    for problem in wrong:
         yield problem.within("against")

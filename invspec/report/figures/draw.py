@@ -46,7 +46,7 @@ def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
 
     framed: with title and note, for a figure that stands alone.
     """
-    count = sum(len(table.numbers) for table in tables)
+    count = sum(len(table.all_numbers) for table in tables)
     if not count or (count == 1 and tables[0].figure in LINES):
         return None
     with matplotlib.rc_context(STYLE):
@@ -58,9 +58,9 @@ def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
 
 def _draw(tables: Sequence[Table], framed: bool) -> Figure:
     table = tables[0]
-    if table.against is not None:
-        return planes.draw(table, table.against, framed)
     match table.figure:
+        case "plane":
+            return planes.draw(table, table.others[0], framed)
         case "heatmap":
             return matrices.heatmaps(table.drawings, framed)
         case "matrix":
@@ -70,15 +70,15 @@ def _draw(tables: Sequence[Table], framed: bool) -> Figure:
         case "regions":
             return regions.draw(table.drawings, framed)
         case "profile" | "beside" | "band":
-            return profiles.draw(tables, framed)
-        case "plane" | "none":
-            raise AssertionError(f"a {table.figure} of one measure has no figure")
+            return profiles.draw([block for table in tables for block in table.blocks], framed)
+        case "none":
+            raise AssertionError("a table without a figure")
 
 
 def _add_frame(figure: Figure, tables: Sequence[Table]) -> None:
     """Add the title above and a note on sample sizes, metric and intervals below."""
-    first, against = tables[0], [table.against for table in tables if table.against is not None]
-    numbers = [number for table in (*tables, *against) for number in table.numbers]
+    first = tables[0]
+    numbers = [number for table in tables for number in table.all_numbers]
     parts = filter(None, [captions.sample_sizes(numbers), first.metric, first.remark])
     width = figure.get_figwidth()
     title = textwrap.fill(first.title, int(width * LETTERS_PER_INCH))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from invspec.plan.coordinates import number, shown
+from invspec.plan.coordinates import number
 from invspec.plan.layouts import legend_names
 from invspec.report.style import LineStyle, line_styles
 from invspec.report.table import Line, RowLabels, Table
@@ -29,13 +29,15 @@ def panels_of(table: Table) -> dict[str, list[Line]]:
     neither their edges nor the legend distinguish.
     """
     if table.figure == "band":
-        titles = [" ".join(filter(None, map(shown, line.labels[:-2]))) for line in table.lines]
+        titles = [
+            " ".join(filter(None, map(table.shown, line.labels[:-2]))) for line in table.lines
+        ]
         return _by_title(table, titles)
     mentioned = tuple(legend_names(table.legend)[:1])
     in_legend = table.legend is not None and table.rows[:1] == mentioned
     if len(table.rows) < 2 or not is_profile(table) or in_legend:
         return {"": list(table.lines)}
-    names = [shown(line.labels[0]) for line in table.lines]
+    names = [table.shown(line.labels[0]) for line in table.lines]
     is_numeric = any(number(line.labels[0]) is not None for line in table.lines)
     if is_numeric or not 2 <= len(set(names)) <= MAX_PANELS:
         return {"": list(table.lines)}
@@ -74,15 +76,15 @@ def styles_of(table: Table) -> dict[RowLabels, LineStyle]:
 def legend_text(labels: RowLabels, table: Table) -> str:
     """The legend entry of a line: the legend text of the layout filled in, else its labels."""
     if table.legend is None:
-        return " ".join(filter(None, map(shown, labels))) or "all"
+        return " ".join(filter(None, map(table.shown, labels))) or "all"
     values = dict(zip(names_in_panel(table), labels, strict=True))
-    return re.sub(r"{([^{}]*)}", lambda name: shown(values.get(name[1])), table.legend)
+    return re.sub(r"{([^{}]*)}", lambda name: table.shown(values.get(name[1])), table.legend)
 
 
 def legend_title(table: Table) -> str | None:
     """The names of the coordinates in the legend; None if the layout has a legend text."""
     names = names_in_panel(table) if table.legend is None else ()
-    return "\n".join(table.headings[name].replace(" (", "\n(") for name in names) or None
+    return "\n".join(table.axis(name).replace(" (", "\n(") for name in names) or None
 
 
 @dataclass(frozen=True)

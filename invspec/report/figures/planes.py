@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from invspec.plan.coordinates import shown
 from invspec.report.figures.panels import legend_text, legend_title, styles_of
 from invspec.report.style import FAINT, add_legend, clean_axes
 from invspec.report.table import Table
@@ -49,5 +48,6 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 
 def _axis_title(table: Table) -> str:
     """A measure and the swept values at which it is taken: robust_accuracy at pgd.eps 8/255."""
-    fixed = [f"{name} {shown(value)}" for name, value in table.fixed.items() if "." in name]
-    return f"{table.measure} at {', '.join(fixed)}" if fixed else table.measure
+    fixed = [f"{name} {table.shown(value)}" for name, value in table.fixed.items() if "." in name]
+    name = table.axis(table.measure)
+    return f"{name} at {', '.join(fixed)}" if fixed else name

@@ -9,10 +9,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from invspec.analysis.estimator import Summary
-from invspec.plan.coordinates import number, shown
+from invspec.plan.coordinates import number
 from invspec.report.figures import bands
 from invspec.report.figures.grids import hide_unused
 from invspec.report.figures.panels import (
@@ -87,6 +87,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     elif table.may_be_shares:
         axes.set_ylim(bottom=0)
+    if table.in_percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
 
 
 def _draw_lines(
@@ -135,6 +137,10 @@ def _draw_dots(
 
 
 def _set_ticks(axes: Axes, table: Table, positions: Sequence[float] | None) -> None:
+    if table.columns is None:
+        axes.set_xticks([])
+        axes.set_xlim(-0.6, 0.6)
+        return
     if positions is None:
         names = column_headings(table)
         overlap = max(map(len, names)) * len(names) > TICK_LETTERS
@@ -145,7 +151,7 @@ def _set_ticks(axes: Axes, table: Table, positions: Sequence[float] | None) -> N
     ordered = sorted(positions)
     nearest = min(above - below for below, above in pairwise(ordered))
     if nearest > (max(positions) - min(positions)) * TICK_DISTANCE:
-        axes.set_xticks(list(positions), [shown(value) for value in table.column_values])
+        axes.set_xticks(list(positions), [table.shown(value) for value in table.column_values])
     else:
         integer = all(position == int(position) for position in positions)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=integer))
@@ -157,10 +163,18 @@ def _label_axes(grid: Any, panels: Sequence[Panel]) -> None:
     across, single_table = grid.shape[1], len({id(panel.table) for panel in panels}) == 1
     for place, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
         if place + across >= len(panels) or not single_table:
-            axes.set_xlabel(panel.table.headings[panel.table.columns])
+            axes.set_xlabel(_across(panel.table))
             axes.xaxis.set_tick_params(labelbottom=True)
         if place % across == 0 or not single_table:
-            axes.set_ylabel(panel.table.measure)
+            axes.set_ylabel(_up(panel.table))
+
+
+def _across(table: Table) -> str:
+    return "" if table.columns is None else table.axis(table.columns)
+
+
+def _up(table: Table) -> str:
+    return f"{table.axis(table.measure)} (%)" if table.in_percent else table.axis(table.measure)
 
 
 def _add_legends(figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool) -> None:

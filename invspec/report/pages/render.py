@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from invspec.analysis.claims import Verdict
-from invspec.analysis.estimator import Summary
 from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
@@ -21,17 +20,16 @@ from invspec.report.contents import Report
 from invspec.report.figures import draw
 from invspec.report.format import (
     MISSING,
-    column_headings,
     decimal,
     duration,
     expectation,
+    heading_rows,
     interval,
-    merged_labels,
     published,
     seed_words,
+    shown_lines,
     statistic,
     statistic_and_interval,
-    value_and_margin,
 )
 from invspec.report.pages.gauges import gauge
 from invspec.report.provenance import Provenance
@@ -136,17 +134,19 @@ def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
 
 
 def _table(table: Table, svg: str | None) -> dict[str, Any]:
+    upper, lower = heading_rows(table)
+    across = table.headings[table.columns] if table.columns else " and ".join(table.rows)
     return {
         "title": table.title,
         "summary": table.summary,
-        "measure": table.measure,
+        "drawn": f"{table.called} by {across}",
         # matplotlib has escaped the texts in it
         "svg": None if svg is None else Markup(svg),
         "remark": table.remark if table.figure in captions.REMARKS else "",
         "rows": [table.headings[name].replace(".", f".{BREAK}") for name in table.rows],
-        "columns": table.headings[table.columns],
-        "column_headings": column_headings(table),
-        "lines": list(_lines(table)),
+        "upper": upper,
+        "lower": lower,
+        "lines": shown_lines(table),
         "caption": captions.caption(table),
         "beside": _beside(table) if table.comparisons else None,
     }
@@ -161,24 +161,6 @@ def _beside(table: Table) -> dict[str, Any]:
         "rows": list(beside.rows(table)),
         "caption": beside.caption(table),
     }
-
-
-def _lines(table: Table) -> Iterator[tuple[list[str], list[tuple[str, str, str]]]]:
-    """Row labels, and for each number its value, its margin and its tooltip."""
-    for labels, line in zip(merged_labels(table), table.lines, strict=True):
-        yield (
-            labels,
-            [
-                (*value_and_margin(number, table.decimals), _tooltip(number, table.decimals))
-                for number in line.numbers
-            ],
-        )
-
-
-def _tooltip(number: Summary | None, decimals: int) -> str:
-    if number is None:
-        return ""
-    return f"{interval(number.low, number.high, decimals)}, n = {number.n:,}"
 
 
 # ─ provenance ─────────────────────────────────────────────────────────────────────────────────────

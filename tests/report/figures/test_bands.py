@@ -50,7 +50,7 @@ def test_the_legend_distinguishes_bands_and_panels_the_rest(laid):
     figure = drawn(*laid(BAND, rows=width))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["vertex 0", "vertex 30"]
     without_text = drawn(*laid(BAND.split(", legend")[0] + "}", rows=width))
-    assert without_text.legends[0].get_title().get_text() == "success.vertex"
+    assert without_text.legends[0].get_title().get_text() == "success vertex"
 
 
 def test_a_single_band_has_no_legend(laid):

@@ -18,7 +18,7 @@ def test_a_profile_draws_the_numbers_of_the_table(toy):
     # The second training is missing.
     assert np.isnan(second.lines[1].get_ydata()).all()
     assert first.get_ylim() == (0, 1)
-    assert first.get_xlabel() == "pgd.eps (pixels in [0, 1])"
+    assert first.get_xlabel() == "pgd eps (pixels in [0, 1])"
 
 
 def test_columns_that_are_not_numbers_become_dots(toy):
