@@ -56,6 +56,15 @@ def report(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            help="inches, for --format latex --output: the width of charts (default 6.75, the "
+            "text of a paper in two columns; 3.25 is one column)",
+            min=1.5,
+            max=20,
+        ),
+    ] = None,
     gate: Gate = False,
     junit: JUnit = None,
     summary: Summary = None,
@@ -90,7 +99,11 @@ def report(
     plan = options.planned(call.spec, call.selection, finished)
     wanted.check(plan)
     chosen = rows.value if rows else None
-    code = session.show(plan, finished, format.value, output, folders, chosen, wanted)
+    if width is not None and (format != Format.latex or output is None):
+        hint = "--format latex --output FOLDER writes figures for a paper"
+        raise SpecError("is for figures of a paper", where="--width", hint=hint)
+    inches = session.PAGE_WIDTH if width is None else width
+    code = session.show(plan, finished, format.value, output, folders, chosen, wanted, inches)
     raise typer.Exit(code)
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # formats of a file with one row for each of something, and what that is if nothing is said
 ROW_FORMATS, CELLS = ("csv", "json", "parquet"), "cells"
+# inches: the text of a paper in two columns
+PAGE_WIDTH = 6.75
 
 
 def check(planned: Plan, store: Store | None = None) -> None:
@@ -115,11 +117,13 @@ def show(
     call: Call | None = None,
     rows: str | None = None,
     gate: Wanted | None = None,
+    width: float = PAGE_WIDTH,
 ) -> int:
     """Write a report in a format. On the terminal, also write its page and print the path.
 
     call: the folders that the command was given. rows: what a file of rows has one for; JSON
-    without it is the whole report. gate: what to do with the verdicts.
+    without it is the whole report. gate: what to do with the verdicts. width: that of charts for a
+    paper, in inches.
 
     Returns the exit code that the gate asks for.
     """
@@ -141,10 +145,10 @@ def show(
             print(f"page: {render.write(report, output or _shelf(planned, store))}")
         case "html":
             print(render.write(report, output or _shelf(planned, store)))
+        case "latex" if output:
+            _save_paper(report, output, width)
         case "latex":
             _deliver(latex.text(report), output, f"{name}.tex")
-            for piece, content in latex.pieces(report).items() if output else ():
-                _deliver(content + "\n", output, f"{name}-{piece}.tex")
         case "csv":
             _deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
         case "parquet":
@@ -164,6 +168,23 @@ def show(
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
     return gate.conclude(report, _markdown(report, seen) if gate.summary else "") if gate else 0
+
+
+def _save_paper(report: Report, output: Path, width: float) -> None:
+    """Save a report as LaTeX, each of its tables and figures by itself, and the figures as PDF."""
+    from invspec.report import latex
+    from invspec.report.figures import draw
+
+    drawn = {name: draw.pdf(tables, width) for name, tables in draw.named(report.tables)}
+    files = {name: content for name, content in drawn.items() if content is not None}
+    stem = latex.stem(report)
+    _save(latex.text(report, files).encode(), output, f"{stem}.tex")
+    for piece, text in latex.pieces(report).items():
+        _save(f"{text}\n".encode(), output, f"{stem}-{piece}.tex")
+    for piece, text in latex.figure_pieces(report, files).items():
+        _save(f"{text}\n".encode(), output, f"{piece}.tex")
+    for figure, content in files.items():
+        _save(content, output, f"{latex.figure_name(report, figure)}.pdf")
 
 
 def _markdown(report: Report, store: Artifacts) -> str:

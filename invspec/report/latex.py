@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from invspec.analysis.claims import Verdict
 from invspec.report import beside, captions, health
 from invspec.report.contents import Report
+from invspec.report.figures import draw
 from invspec.report.format import (
     Shown,
     expectation,
@@ -67,14 +68,18 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(letter, letter) for letter in spaced if letter.isprintable())
 
 
-def text(report: Report) -> str:
-    """All tables of a report, with its health and its provenance."""
-    title = escape(report.plan.spec.title)
-    head = f"% {title}: from invspec report --format latex; requires \\usepackage{{booktabs}}"
+def text(report: Report, figures: Iterable[str] = ()) -> str:
+    """All tables of a report, with its health and its provenance.
+
+    figures: the names of those figures whose files lie beside this one.
+    """
+    title, drawn = escape(report.plan.spec.title), figure_pieces(report, figures)
+    packages = r"\usepackage{booktabs,graphicx}"
+    head = f"% {title}: from invspec report --format latex; requires {packages}"
     words = [health.headline(report.health), *health.notes(report.health)]
     state = "\n\n".join(rf"\noindent {escape(sentence)}." for sentence in words)
     foot = _comment([*provenance_lines(report.provenance), report.provenance.command])
-    return "\n\n".join([head, state, *pieces(report).values(), foot]) + "\n"
+    return "\n\n".join([head, state, *pieces(report).values(), *drawn.values(), foot]) + "\n"
 
 
 def pieces(report: Report) -> dict[str, str]:
@@ -84,9 +89,7 @@ def pieces(report: Report) -> dict[str, str]:
     label of a float is `tab:`, the name of the report, and this name.
     """
     named: dict[str, str] = {}
-    counts = Counter[str]()
-    # TeX reads other letters of a file's name as commands
-    prefix = re.sub(r"[^\w.-]", "-", report.plan.spec.name, flags=re.ASCII)
+    counts, prefix = Counter[str](), stem(report)
 
     def add(name: str, float_of: Callable[[str], str]) -> None:
         counts[name] += 1
@@ -104,21 +107,63 @@ def pieces(report: Report) -> dict[str, str]:
     return named
 
 
+def figure_pieces(report: Report, figures: Iterable[str]) -> dict[str, str]:
+    """The figures of these names as floats, by the names of their files, without suffix.
+
+    The label of a float is `fig:` and this name.
+    """
+    drawn = dict(draw.named(report.tables))
+    return {
+        (name := figure_name(report, figure)): _figure(drawn[figure], name) for figure in figures
+    }
+
+
+def figure_name(report: Report, figure: str) -> str:
+    """The name of a figure's file, without suffix."""
+    return f"{stem(report)}-figure-{figure}"
+
+
+def stem(report: Report) -> str:
+    """How the names of a report's files and labels begin."""
+    # TeX reads other letters of a file's name as commands
+    return re.sub(r"[^\w.-]", "-", report.plan.spec.name, flags=re.ASCII)
+
+
+def _figure(tables: Sequence[Table], name: str) -> str:
+    first, numbers = tables[0], [number for table in tables for number in table.all_numbers]
+    titles = dict.fromkeys(table.title for table in tables)
+    note = "; ".join(filter(None, [captions.sample_sizes(numbers), first.metric, first.remark]))
+    caption = escape(". ".join([*titles, note]) + ".")
+    lines = [
+        r"\begin{figure}",
+        r"  \centering",
+        rf"  \includegraphics[width=\linewidth]{{{name}}}",
+        rf"  \caption{{{caption}}}",
+        rf"  \label{{fig:{name}}}",
+        r"\end{figure}",
+    ]
+    return "\n".join(lines)
+
+
 def _comment(lines: Sequence[str]) -> str:
     """Lines as LaTeX comments; a setting may hold line breaks of its own."""
     return "\n".join(f"% {part}" for line in lines for part in line.splitlines())
 
 
-def _float(caption: str, label: str, columns: str, lines: Sequence[str]) -> str:
+def _float(
+    caption: str, label: str, columns: str, lines: Sequence[str], environment: str = "table"
+) -> str:
     opening = [
-        r"\begin{table}",
+        rf"\begin{{{environment}}}",
         r"  \centering",
         rf"  \caption{{{caption}}}",
         # a label is no text: LaTeX takes its letters as they are
         rf"  \label{{{label}}}",
+        # no wider than its column, and no larger than the text
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"  \begin{{tabular}}{{{columns}}}",
     ]
-    closing = [r"  \end{tabular}", r"\end{table}"]
+    closing = [r"  \end{tabular}}", rf"\end{{{environment}}}"]
     return "\n".join([*opening, *(f"    {line}" for line in lines), *closing])
 
 
@@ -133,7 +178,9 @@ def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
     correction = captions.correction(verdicts)
     sentences = [heading, *([correction[:1].upper() + correction[1:]] if correction else [])]
     caption = escape(". ".join(sentences) + ".")
-    return _float(caption, label, r"p{0.3\linewidth}lllllll" + r"p{0.2\linewidth}", lines)
+    columns = r"p{0.3\textwidth}lllllllp{0.2\textwidth}"
+    # sentences need the width of the page, where a paper has two columns
+    return _float(caption, label, columns, lines, environment="table*")
 
 
 def _claim(verdict: Verdict) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,8 @@ HEAT = (("#f6f6f2", "#eda63b", "#d94860", "#23235e"), ("#23262e", "#7b3a86", "#e
 
 MARKERS = "osD^vPX"
 
-# svg.fonttype none keeps text as text; a fixed hashsalt makes the ids in an SVG reproducible.
+# svg.fonttype none keeps text as text, and pdf.fonttype 42 embeds the font as text of a paper must
+# be. A fixed hashsalt makes the ids in an SVG reproducible.
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -69,9 +71,12 @@ STYLE: dict[Any, Any] = {
     "xtick.color": INK,
     "ytick.color": INK,
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,
     "svg.hashsalt": "invspec",
 }
 
+# Letters of a legend's entry in an inch, and inches: of the line before it, and of a row.
+LETTERS_PER_INCH, HANDLE_WIDTH, LEGEND_ROW = 15, 0.45, 0.17
 LEGEND: dict[str, Any] = {"alignment": "left", "frameon": False}
 
 
@@ -133,6 +138,23 @@ def add_legend(figure: Figure, styles: Mapping[str, LineStyle], title: str | Non
     """Add one legend for the whole figure, on its right."""
     position = "outside right center"
     figure.legend(legend_handles(styles), list(styles), title=title, loc=position, **LEGEND)
+
+
+def add_legend_below(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
+    """Add one legend for the whole figure below it, in as many columns as fit its width."""
+    words = title.replace("\n", ", ") if title else None
+    entry = max(map(len, styles)) / LETTERS_PER_INCH + HANDLE_WIDTH
+    columns = max(min(int(figure.get_figwidth() / entry), len(styles)), 1)
+    figure.legend(
+        legend_handles(styles),
+        list(styles),
+        title=words,
+        loc="outside lower center",
+        ncols=columns,
+        **LEGEND,
+    )
+    rows = math.ceil(len(styles) / columns) + bool(words)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
 
 
 def clean_axes(axes: Axes, grid: str = "y") -> None:

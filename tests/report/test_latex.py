@@ -1,11 +1,14 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from report_toys import CLAIMS, outcomes
 
+from invspec.cli import session
 from invspec.report import contents, latex
+from invspec.report.figures import draw
 
 
 def test_latex_escapes_texts_of_users(toy):
@@ -46,7 +49,26 @@ def test_every_table_is_a_float_with_a_label_of_its_own(toy, planned, toy_store)
     assert list(twice) == ["claims", "robustness", "robustness-2"]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+needs_latex = pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="pdflatex is not installed"
+)
+
+
+def compiled(folder, body, options=""):
+    """Compile a paper twice and return what LaTeX says of the second time."""
+    packages = r"\usepackage{booktabs,graphicx}"
+    (folder / "paper.tex").write_text(
+        rf"\documentclass{options}{{article}}{packages}\begin{{document}}{body}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+    assert (folder / "paper.pdf").exists()
+    return done.stdout
+
+
+@needs_latex
 def test_latex_compiles(toy, tmp_path):
     report = contents.report(*toy)
     for name, text in latex.pieces(report).items():
@@ -54,21 +76,32 @@ def test_latex_compiles(toy, tmp_path):
     inputs = "".join(
         rf"\input{{{name}}} See Table~\ref{{tab:toy-{name}}}." for name in latex.pieces(report)
     )
-    (tmp_path / "paper.tex").write_text(
-        r"\documentclass{article}\usepackage{booktabs}\begin{document}" + inputs + r"\end{document}"
-    )
-    outputs: list[str] = []
-    for _ in range(2):
-        done = subprocess.run(
-            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout
-        outputs.append(done.stdout)
-    assert "undefined" not in outputs[-1]
-    assert (tmp_path / "paper.pdf").exists()
+    assert "undefined" not in compiled(tmp_path, inputs)
+
+
+@needs_latex
+@pytest.mark.parametrize(("width", "options"), [(3.25, "[twocolumn]"), (6.75, "")])
+def test_tables_and_figures_fit_one_column_and_two(toy, tmp_path, capsys, width, options):
+    plan, store = toy
+    session.show(plan, store, "latex", tmp_path, width=width)
+    written = capsys.readouterr().out.split()
+    floats = [Path(name).stem for name in written if name.endswith(".tex")][1:]
+    assert "toy-figure-robustness" in floats
+    assert "toy-robustness" in floats
+    said = compiled(tmp_path, "".join(rf"\input{{{name}}}" for name in floats), options)
+    assert "Overfull" not in said
+    # the whole report in one file does, too
+    assert "Overfull" not in compiled(tmp_path, r"\input{toy}", options)
+
+
+def test_figures_of_a_paper_are_as_wide_as_asked_and_have_no_title(toy):
+    report = contents.report(*toy)
+    for _, tables in draw.named(report.tables):
+        for width in (3.25, 6.75):
+            figure = draw.draw(tables, framed=False, width=width)
+            assert figure.get_figwidth() == width
+            assert figure.get_suptitle() == ""
+        assert draw.pdf(tables, 3.25) == draw.pdf(tables, 3.25)
 
 
 def test_a_percent_sign_in_a_title_does_not_end_the_line():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -41,26 +43,39 @@ def group(tables: Iterable[Table]) -> list[list[Table]]:
     return figures
 
 
-def draw(tables: Sequence[Table], framed: bool = True) -> Figure | None:
+def named(tables: Iterable[Table], pattern: str = "{}") -> list[tuple[str, list[Table]]]:
+    """The tables of each figure by its name: the first measure, numbered if it repeats."""
+    counts: Counter[str] = Counter()
+    figures: list[tuple[str, list[Table]]] = []
+    for tables_of_figure in group(tables):
+        name = pattern.format(tables_of_figure[0].measure)
+        counts[name] += 1
+        numbered = f"{name}-{counts[name]}" if counts[name] > 1 else name
+        figures.append((numbered, tables_of_figure))
+    return figures
+
+
+def draw(tables: Sequence[Table], framed: bool = True, width: float | None = None) -> Figure | None:
     """The figure of some tables; None if they have no numbers yet, or one that needs no figure.
 
-    framed: with title and note, for a figure that stands alone.
+    framed: with title and note, for a figure that stands alone. width: that of a chart in inches,
+    whose legend is then below (default: what its panels take).
     """
     count = sum(len(table.all_numbers) for table in tables)
     if not count or (count == 1 and tables[0].figure in LINES):
         return None
     with matplotlib.rc_context(STYLE):
-        figure = _draw(tables, framed)
+        figure = _draw(tables, framed, width)
         if framed:
             _add_frame(figure, tables)
         return figure
 
 
-def _draw(tables: Sequence[Table], framed: bool) -> Figure:
+def _draw(tables: Sequence[Table], framed: bool, width: float | None) -> Figure:
     table = tables[0]
     match table.figure:
         case "plane":
-            return planes.draw(table, table.others[0], framed)
+            return planes.draw(table, table.others[0], framed, width)
         case "heatmap":
             return matrices.heatmaps(table.drawings, framed)
         case "matrix":
@@ -70,7 +85,8 @@ def _draw(tables: Sequence[Table], framed: bool) -> Figure:
         case "regions":
             return regions.draw(table.drawings, framed)
         case "profile" | "beside" | "band":
-            return profiles.draw([block for table in tables for block in table.blocks], framed)
+            blocks = [block for table in tables for block in table.blocks]
+            return profiles.draw(blocks, framed, width)
         case "none":
             raise AssertionError("a table without a figure")
 
@@ -98,6 +114,23 @@ def save(tables: Sequence[Table], path: Path) -> Path | None:
         figure.savefig(path, dpi=DPI, facecolor="white")
     path.with_suffix(".svg").write_text(_svg(figure), encoding="utf-8")
     return path
+
+
+def pdf(tables: Sequence[Table], width: float) -> bytes | None:
+    """A figure for a paper as PDF, without title and note; None if there is nothing to draw yet.
+
+    width: that of a chart in inches; pictures have the size that their images take.
+    """
+    figure = draw(tables, framed=False, width=width)
+    if figure is None:
+        return None
+    content = io.BytesIO()
+    # Without a date, equal figures give equal files.
+    metadata = {"CreationDate": None, "Creator": "invspec", "Producer": None}
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasPdf(figure)
+        figure.savefig(content, format="pdf", metadata=metadata)
+    return content.getvalue()
 
 
 def _svg(figure: Figure) -> str:

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from invspec.report.figures.panels import legend_text, legend_title, styles_of
-from invspec.report.style import FAINT, add_legend, clean_axes
+from invspec.report.style import FAINT, add_legend, add_legend_below, clean_axes
 from invspec.report.table import Table
 
 # Inches.
 WIDTH, HEIGHT = 6.4, 3.6
 
 
-def draw(table: Table, against: Table, framed: bool) -> Figure:
-    """Plot table along x and against along y, with their Pareto front (more is better on both)."""
+def draw(table: Table, against: Table, framed: bool, width: float | None = None) -> Figure:
+    """Plot table along x and against along y, with their Pareto front (more is better on both).
+
+    width: that of the figure in inches (default: 6.4, with the legend beside).
+    """
     vertical = {line.labels: line.numbers[0] for line in against.lines}
     pairs = {line.labels: (line.numbers[0], vertical.get(line.labels)) for line in table.lines}
     points = {row: (x, y) for row, (x, y) in pairs.items() if x is not None and y is not None}
-    figure = Figure(figsize=(WIDTH, HEIGHT + (0.5 if framed else 0.0)), layout="constrained")
+    size = (WIDTH, HEIGHT + (0.5 if framed else 0.0))
+    if width is not None:
+        size = (width, min(0.75 * width, HEIGHT))
+    figure = Figure(figsize=size, layout="constrained")
     axes, styles = figure.subplots(), styles_of(table)
     front = pareto_front([(x.value, y.value) for x, y in points.values()])
     dashed = (0, (4, 3))
@@ -33,7 +39,8 @@ def draw(table: Table, against: Table, framed: bool) -> Figure:
     axes.set_ylabel(_axis_title(against))
     clean_axes(axes, "both")
     entries = {legend_text(row, table): styles[row] for row in points}
-    add_legend(figure, entries, legend_title(table))
+    add = add_legend if width is None else add_legend_below
+    add(figure, entries, legend_title(table))
     return figure
 
 

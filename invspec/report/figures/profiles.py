@@ -24,20 +24,31 @@ from invspec.report.figures.panels import (
     styles_of,
 )
 from invspec.report.format import column_headings
-from invspec.report.style import INK, LEGEND, LineStyle, add_legend, clean_axes, legend_handles
+from invspec.report.style import (
+    INK,
+    LEGEND,
+    LineStyle,
+    add_legend,
+    add_legend_below,
+    clean_axes,
+    legend_handles,
+)
 from invspec.report.table import RowLabels, Table
 
 # Inches.
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH = 3.1, 2.5, 1.7
-MAX_ACROSS = 3
+MAX_ACROSS, MIN_PANEL_WIDTH = 3, 1.6
 # Letters that fit side by side below a panel.
 TICK_LETTERS = 28
 # Tick labels closer than this share of the axis would touch.
 TICK_DISTANCE = 1 / 11
 
 
-def draw(tables: Sequence[Table], framed: bool) -> Figure:
-    """All panels of some tables, with one legend if it is the same for all of them."""
+def draw(tables: Sequence[Table], framed: bool, width: float | None = None) -> Figure:
+    """All panels of some tables, with one legend if it is the same for all of them.
+
+    width: that of the figure in inches (default: what the panels take, with the legend beside).
+    """
     panels = [
         Panel(title, table, lines) for table in tables for title, lines in panels_of(table).items()
     ]
@@ -46,14 +57,19 @@ def draw(tables: Sequence[Table], framed: bool) -> Figure:
         legend.items() <= legends[0].items() for legend in legends
     )
     most_lines = max(len(styles_of(table)) for table in tables)
-    figure, grid = _grid(tables, len(panels), shares_legend and most_lines > 1, framed)
+    has_legend = shares_legend and most_lines > 1
+    figure, grid = (
+        _grid(tables, len(panels), has_legend, framed)
+        if width is None
+        else _grid_of_width(tables, len(panels), width)
+    )
     for axes, panel in zip(grid.flat, panels, strict=False):
         axes.set_title(panel.title, loc="left", color=INK)
         _draw_panel(axes, panel)
     hide_unused(grid, len(panels))
     _label_axes(grid, panels)
     if most_lines > 1:
-        _add_legends(figure, grid, panels, shares_legend)
+        _add_legends(figure, grid, panels, shares_legend, below=width is not None)
     return figure
 
 
@@ -68,6 +84,16 @@ def _grid(
     height = PANEL_HEIGHT * down * (1.1 if stretch > 1 else 1.0) + (0.55 if framed else 0.15)
     figure = Figure(figsize=(width, height), layout="constrained")
     # Panels of one table show the same quantity, so they share their axes.
+    shared = len(tables) == 1
+    return figure, figure.subplots(down, across, sharex=shared, sharey=shared, squeeze=False)
+
+
+def _grid_of_width(tables: Sequence[Table], panels: int, width: float) -> tuple[Figure, Any]:
+    """An empty figure as wide as a column of a paper, in inches, and its grid of axes."""
+    across = max(min(panels, MAX_ACROSS, int(width / MIN_PANEL_WIDTH)), 1)
+    down = math.ceil(panels / across)
+    height = min(width / across * PANEL_HEIGHT / PANEL_WIDTH, PANEL_HEIGHT)
+    figure = Figure(figsize=(width, height * down), layout="constrained")
     shared = len(tables) == 1
     return figure, figure.subplots(down, across, sharex=shared, sharey=shared, squeeze=False)
 
@@ -177,11 +203,14 @@ def _up(table: Table) -> str:
     return f"{table.axis(table.measure)} (%)" if table.in_percent else table.axis(table.measure)
 
 
-def _add_legends(figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool) -> None:
-    """One legend beside the panels if it holds for all of them, else one in each panel."""
+def _add_legends(
+    figure: Figure, grid: Any, panels: Sequence[Panel], shared: bool, below: bool
+) -> None:
+    """One legend beside or below the panels if it holds for all of them, else one in each panel."""
     if shared:
         entries = {text: style for panel in panels for text, style in panel.legend.items()}
-        add_legend(figure, entries, legend_title(panels[0].table))
+        add = add_legend_below if below else add_legend
+        add(figure, entries, legend_title(panels[0].table))
         return
     for axes, panel in zip(grid.flat, panels, strict=False):
         entries, title = panel.legend, legend_title(panel.table)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def write(report: Report, folder: Path) -> Path:
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        named = [*_named(report.tables, "{}"), *_named(report.trainings, "training")]
+        named = [*draw.named(report.tables), *draw.named(report.trainings, "training")]
         for name, tables in named:
             draw.save(tables, folder / "figures" / f"{name}.png")
         page.write_text(text(report), encoding="utf-8")
@@ -59,15 +58,6 @@ def write(report: Report, folder: Path) -> Path:
         hint = "choose another --output"
         raise InvspecError(f"cannot write {page}: {problem.strerror}", hint=hint) from None
     return page
-
-
-def _named(tables: Iterable[Table], pattern: str) -> Iterator[tuple[str, list[Table]]]:
-    """Figures and the names of their files: the first measure, numbered if it repeats."""
-    counts: Counter[str] = Counter()
-    for group in draw.group(tables):
-        name = pattern.format(group[0].measure)
-        counts[name] += 1
-        yield name + (f"-{counts[name]}" if counts[name] > 1 else ""), group
 
 
 def text(report: Report) -> str:
