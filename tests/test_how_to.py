@@ -76,3 +76,26 @@ def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_ther
     assert "gate is undecided: of 3 claims" in done.stderr
     assert "Gate is undecided: of 3 claims" in (tmp_path / "summary.md").read_text()
     assert (tmp_path / "verdicts.xml").exists()
+
+
+def test_tables_are_written_for_a_paper_as_their_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "tables.md").read_text()
+    (body,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    (tmp_path / "two.yaml").write_text(body)
+    ran = command("run", "two.yaml", "--smoke", "--workers", "1")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = re.findall(r"`invspec (report two.yaml .*?)`", page)
+    written = command(*shlex.split(line), "--smoke")
+    assert written.returncode == 0, written.stderr
+    # a smoke run has names of its own
+    names = {path.name.replace("two-smoke", "two") for path in (tmp_path / "paper").iterdir()}
+    named = re.findall(r"`(two[\w-]*\.tex)`", page)
+    assert len(named) == 3
+    assert {*named, "two-figure-robust_accuracy.pdf"} <= names
+    texts = "".join(path.read_text() for path in (tmp_path / "paper").glob("*.tex"))
+    labels = re.findall(r"`(\\label\{.*?\})`", page)
+    assert len(labels) == 2
+    assert all(label.replace("two", "two-smoke") in texts for label in labels)

@@ -128,7 +128,7 @@ def show(
     Returns the exit code that the gate asks for.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, export, health, latex, text
+    from invspec.report import contents, export, health, latex, markdown, text
     from invspec.report.pages import render
 
     if rows and format not in ROW_FORMATS:
@@ -163,7 +163,8 @@ def show(
                 content = json.dumps(json.loads(content), indent=1) + "\n"
             _deliver(content, output, f"{name}.json")
         case "markdown":
-            _deliver(_markdown(report, seen), output, f"{name}.md")
+            tables = "\n\n".join(map(markdown.section, report.tables))
+            _deliver(f"{_markdown(report, seen)}\n{tables}\n", output, f"{name}.md")
         case _:
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)

@@ -21,7 +21,7 @@ from invspec.analysis.significance import Need
 from invspec.errors import SpecError, counted
 from invspec.plan.coordinates import shown
 from invspec.registry.cards import papers
-from invspec.report import reproduction
+from invspec.report import markdown, reproduction
 from invspec.report.captions import needs, p_value
 from invspec.report.format import MISSING, ROUNDING, decimal, duration, measured, seed_words, short
 
@@ -165,7 +165,7 @@ def pages(
         for paper in sorted(by_paper)
     }
     listed = [report for paper in sorted(by_paper) for report in by_paper[paper]]
-    index = _table(*_filled(INDEX_HEADINGS, [_line(report) for report in listed]))
+    index = markdown.table(*_filled(INDEX_HEADINGS, [_line(report) for report in listed]))
     return {INDEX: _joined(["# Papers, checked", notice, LEGEND, index]), **written}
 
 
@@ -181,7 +181,7 @@ def page(report: Saved, folder: Path | None = None) -> str:
     if claims := body["claims"]:
         parts.append(_claims(claims))
     if premises := _premises(claims):
-        parts.append(_table(PREMISE_HEADINGS, premises))
+        parts.append(markdown.table(PREMISE_HEADINGS, premises))
     for table in body["published"]:
         parts += _published(table)
     return _joined(parts).rstrip()
@@ -270,7 +270,7 @@ def _claims(claims: Sequence[Record]) -> str:
         for line, claim in zip(lines, claims, strict=True):
             paper = claim["published"]
             line.insert(place, MISSING if paper is None else short(paper))
-    return _table(headings, lines)
+    return markdown.table(headings, lines)
 
 
 def _claim(claim: Record) -> list[str]:
@@ -326,7 +326,7 @@ def _published(table: Record) -> Iterator[str]:
     yield f"### {table['title']}{named}: {table['agree']} of {total} agree"
     names = tuple(dict.fromkeys(name for cell in cells for name in cell["at"]))
     headings = (*names, "ours", "paper", "difference", "agrees")
-    yield _table(headings, (_cell(cell, names) for cell in cells))
+    yield markdown.table(headings, (_cell(cell, names) for cell in cells))
 
 
 def _cell(cell: Record, names: Sequence[str]) -> list[str]:
@@ -362,16 +362,6 @@ def _verdict(words: str, count: int) -> str:
     first, *others = words.split(" ")
     plural = {"holds": "hold", "fails": "fail"}
     return " ".join([plural.get(first, first) if count > 1 else first, *others])
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [list(headings), ["---"] * len(headings), *map(list, rows)]
-    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _joined(parts: Iterable[str]) -> str:

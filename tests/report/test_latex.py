@@ -61,11 +61,10 @@ def compiled(folder, body, options=""):
         rf"\documentclass{options}{{article}}{packages}\begin{{document}}{body}\end{{document}}"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    for _ in range(2):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout
+    runs = [subprocess.run(command, cwd=folder, capture_output=True, text=True) for _ in range(2)]
+    assert [run.returncode for run in runs] == [0, 0], runs[-1].stdout
     assert (folder / "paper.pdf").exists()
-    return done.stdout
+    return runs[-1].stdout
 
 
 @needs_latex

@@ -119,9 +119,10 @@ def _style_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
 def _shared_places(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
     """Cells that would share a place in the table."""
     rows, columns = arrange(planned, layout, inside)
+    names = (*rows, *([] if columns is None else [columns]))
     places: dict[tuple[Scalar | None, ...], list[Mapping[str, Scalar]]] = {}
     for coords in inside:
-        places.setdefault(tuple(coords.get(name) for name in (*rows, columns)), []).append(coords)
+        places.setdefault(tuple(coords.get(name) for name in names), []).append(coords)
     differing: dict[str, list[Scalar | None]] = {}
     for sharing in places.values():
         differing |= coordinates.varying(sharing, but=("seed",))
@@ -140,7 +141,7 @@ def _legend_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[S
         return
     # panels and edges of bands tell these apart without a legend
     titled = {*rows[:-2], *rows[-1:]} if layout.figure == "band" else set[str]()
-    if differing := coordinates.varying(inside, {"seed", columns, *names, *titled}):
+    if differing := coordinates.varying(inside, {"seed", columns or "", *names, *titled}):
         message = f"several lines share a legend: they differ in {coordinates.listing(differing)}"
         hint = f"name {' and '.join(differing)} in braces"
         yield SpecError(message, hint=hint, path=("legend",))
