@@ -129,7 +129,6 @@ def show(
     """
     from invspec.analysis.snapshot import Snapshot
     from invspec.report import contents, export, health, latex, markdown, text
-    from invspec.report.pages import render
 
     if rows and format not in ROW_FORMATS:
         hint = f"--format {' or '.join(ROW_FORMATS)}"
@@ -142,9 +141,9 @@ def show(
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
-            print(f"page: {render.write(report, output or _shelf(planned, store))}")
+            print(f"page: {_page(report, seen, store, output)}")
         case "html":
-            print(render.write(report, output or _shelf(planned, store)))
+            print(_page(report, seen, store, output))
         case "latex" if output:
             _save_paper(report, output, width)
         case "latex":
@@ -169,6 +168,16 @@ def show(
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
     return gate.conclude(report, _markdown(report, seen) if gate.summary else "") if gate else 0
+
+
+def _page(report: Report, seen: Artifacts, store: Store, output: Path | None) -> Path:
+    """Write the page of a report, with examples of its attacks, which the store keeps for it."""
+    from invspec.report import examples
+    from invspec.report.pages import details, render
+
+    cache = store.root / "reports" / examples.FOLDER
+    sheets = examples.collect(details.attacks(report), seen, cache)
+    return render.write(report, output or _shelf(report.plan, store), sheets)
 
 
 def _save_paper(report: Report, output: Path, width: float) -> None:

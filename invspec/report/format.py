@@ -123,6 +123,7 @@ class Shown:
     interval: str = ""
     n: int = 0
     is_best: bool = False
+    raw: float | None = None
 
 
 def shown_lines(table: Table) -> list[tuple[list[str], list[Shown]]]:
@@ -154,7 +155,7 @@ def _shown(table: Table, line: Line, column: int) -> Shown:
         number = replace(number, value=value, low=low, high=high)
         decimals = max(decimals - 2, 0)
     around = interval(number.low, number.high, decimals)
-    return Shown(*value_and_margin(number, decimals), around, number.n, is_best)
+    return Shown(*value_and_margin(number, decimals), around, number.n, is_best, number.value)
 
 
 def column_headings(table: Table) -> list[str]:

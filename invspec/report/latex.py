@@ -107,6 +107,13 @@ def pieces(report: Report) -> dict[str, str]:
     return named
 
 
+def tables(report: Report) -> list[str]:
+    """The float of each table, in the order of the report, labelled as in `pieces`."""
+    floats = list(pieces(report).values())
+    first = 1 if report.verdicts else 0
+    return floats[first : first + len(report.tables)]
+
+
 def figure_pieces(report: Report, figures: Iterable[str]) -> dict[str, str]:
     """The figures of these names as floats, by the names of their files, without suffix.
 

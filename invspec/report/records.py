@@ -18,7 +18,7 @@ from invspec.report import captions, health, provenance
 from invspec.report.columns import BESIDE, NUMBER, PASSES, VALUES
 from invspec.report.contents import Report
 from invspec.report.format import expectation
-from invspec.report.table import Table
+from invspec.report.table import RowLabels, Table
 from invspec.spec.schema import FigureKind
 from invspec.tasks import Perturb, Score, key
 
@@ -52,13 +52,8 @@ def numbers(report: Report) -> list[Record]:
 
 
 def _numbers(table: Table, groups: Sequence[Group]) -> Iterator[Record]:
-    names = (*table.rows, *([] if table.columns is None else [table.columns]))
-    at = {"measure": table.measure, **table.fixed}
-    coords_at = {
-        tuple(group.coords.get(name) for name in names): group.coords
-        for group in groups
-        if coordinates.matches(group.coords, at)
-    }
+    names, at = _names(table), {"measure": table.measure, **table.fixed}
+    behind = groups_behind(table, groups)
     for line in table.lines:
         for value, number in zip(table.column_values, line.numbers, strict=True):
             labels = (*line.labels, value)[: len(names)]
@@ -66,9 +61,25 @@ def _numbers(table: Table, groups: Sequence[Group]) -> Iterator[Record]:
             shown = {name: label for name, label in written if label is not None}
             summary: Record = dict.fromkeys(NUMBER) if number is None else asdict(number)
             doubts = "; ".join(number.doubts) if number is not None else ""
-            yield {**at, **coords_at.get(labels, {}), **shown, **summary, "doubts": doubts}
+            coords = behind[labels].coords if labels in behind else {}
+            yield {**at, **coords, **shown, **summary, "doubts": doubts}
     for other in table.others:
         yield from _numbers(other, groups)
+
+
+def groups_behind(table: Table, groups: Sequence[Group]) -> dict[RowLabels, Group]:
+    """The group behind each number of a table's first measure, by the labels of row and column."""
+    names, at = _names(table), {"measure": table.measure, **table.fixed}
+    return {
+        tuple(group.coords.get(name) for name in names): group
+        for group in groups
+        if coordinates.matches(group.coords, at)
+    }
+
+
+def _names(table: Table) -> tuple[str, ...]:
+    """The coordinates that run down and across."""
+    return (*table.rows, *([] if table.columns is None else [table.columns]))
 
 
 def _matrices(table: Table, groups: Sequence[Group]) -> Iterator[Record]:

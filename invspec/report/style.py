@@ -52,6 +52,8 @@ CLASSES = (
 HEAT = (("#f6f6f2", "#eda63b", "#d94860", "#23235e"), ("#23262e", "#7b3a86", "#e0566a", "#f7d9a0"))
 
 MARKERS = "osD^vPX"
+# the same as characters, for a legend in HTML
+SIGNS = dict(zip(MARKERS, "●■◆▲▼✚✖", strict=True))
 
 # svg.fonttype none keeps text as text, and pdf.fonttype 42 embeds the font as text of a paper must
 # be. A fixed hashsalt makes the ids in an SVG reproducible.

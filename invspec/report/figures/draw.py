@@ -7,18 +7,22 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 
 from invspec.report import captions
 from invspec.report.figures import images, matrices, planes, profiles, regions
-from invspec.report.figures.panels import styles_of
-from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, STYLE
+from invspec.report.figures.panels import LINE, styles_of
+from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, SIGNS, STYLE
 from invspec.report.table import Table
 
 # Letters of a title and of the note below a figure.
@@ -146,19 +150,69 @@ def _svg(figure: Figure) -> str:
 # ─ figures in a page ──────────────────────────────────────────────────────────────────────────────
 
 
-def inline(tables: Sequence[Table], prefix: str) -> str | None:
-    """The figure as an <svg> element: colours are CSS variables, ids begin with prefix."""
+@dataclass(frozen=True)
+class Inline:
+    """A figure in a page: its <svg> element, and the entries of its legend, which the page shows.
+
+    Lines have the class `line` and say in data-line what their entry is.
+    """
+
+    svg: str
+    legend: tuple[Entry, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a legend: its text, its colour as a CSS variable, its marker as a character."""
+
+    text: str
+    colour: str
+    marker: str
+
+
+def inline(tables: Sequence[Table], prefix: str) -> Inline | None:
+    """The figure for a page: colours are CSS variables, ids begin with prefix."""
     figure = draw(tables, framed=False)
     if figure is None:
         return None
-    text = _svg(figure)
+    title, legend = _taken_legend(figure)
+    text = re.sub(rf'id="{LINE}-([0-9a-f]+)-\d+"', r'class="line" data-line="\1"', _svg(figure))
+    return Inline(_embedded(text, figure, prefix), legend, title)
+
+
+def _taken_legend(figure: Figure) -> tuple[str, tuple[Entry, ...]]:
+    """The title and the entries of a figure's legend of lines, which is removed from it."""
+    legends = [legend for legend in figure.legends if _is_of_lines(legend)]
+    for legend in legends:
+        legend.remove()
+    if not legends:
+        return "", ()
+    handles = zip(legends[0].get_texts(), legends[0].legend_handles, strict=True)
+    entries = tuple(
+        Entry(text.get_text(), _css(to_hex(line.get_color())), SIGNS[str(line.get_marker())])
+        for text, line in handles
+        if isinstance(line, Line2D)
+    )
+    return legends[0].get_title().get_text().replace("\n", " "), entries
+
+
+def _is_of_lines(legend: Legend) -> bool:
+    return all(isinstance(handle, Line2D) for handle in legend.legend_handles)
+
+
+def _css(colour: str) -> str:
+    return f"var({variable(colour)}, {colour})"
+
+
+def _embedded(text: str, figure: Figure, prefix: str) -> str:
     text = text[text.index("<svg") :]
     width = figure.get_figwidth() * REM_PER_INCH
     text = re.sub(r'\swidth="[^"]*pt"|\sheight="[^"]*pt"', "", text, count=2)
     text = text.replace("<svg", f'<svg style="max-width: {width:.1f}rem"', 1)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r"#[0-9a-f]{6}\b", lambda hex: f"var({variable(hex[0])}, {hex[0]})", text)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda colour: _css(colour[0]), text)
 
 
 def variable(colour: str) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from matplotlib.axes import Axes
 
 from invspec.plan.coordinates import number
 from invspec.plan.layouts import legend_names
 from invspec.report.style import LineStyle, line_styles
 from invspec.report.table import Line, RowLabels, Table
 
+# The ids of lines begin with this.
+LINE = "invspecline"
 # With more values than this of the first row coordinate, all lines share one panel.
 MAX_PANELS = 6
 
@@ -85,6 +90,18 @@ def legend_title(table: Table) -> str | None:
     """The names of the coordinates in the legend; None if the layout has a legend text."""
     names = names_in_panel(table) if table.legend is None else ()
     return "\n".join(table.axis(name).replace(" (", "\n(") for name in names) or None
+
+
+def line_id(text: str) -> str:
+    """What the lines of a legend entry are called in a page: 8 hex digits."""
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def artist_id(axes: Axes, text: str) -> str:
+    """A distinct id for what is drawn next on these axes, of the lines of a legend entry."""
+    assert axes.figure is not None, "axes without a figure"
+    place = axes.figure.axes.index(axes)
+    return f"{LINE}-{line_id(text)}-{place}{len(axes.lines):05}{len(axes.collections):05}"
 
 
 @dataclass(frozen=True)

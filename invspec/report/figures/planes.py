@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from invspec.report.figures.panels import legend_text, legend_title, styles_of
+from invspec.report.figures.panels import artist_id, legend_text, legend_title, styles_of
 from invspec.report.style import FAINT, add_legend, add_legend_below, clean_axes
 from invspec.report.table import Table
 
@@ -32,9 +33,11 @@ def draw(table: Table, against: Table, framed: bool, width: float | None = None)
     axes.plot(*zip(*front, strict=True), color=FAINT, linewidth=0.8, linestyle=dashed, zorder=1)
     for row, (x, y) in points.items():
         colour, marker = styles[row].colour, styles[row].marker
-        axes.plot([x.low, x.high], [y.value, y.value], color=colour, linewidth=1.1)
-        axes.plot([x.value, x.value], [y.low, y.high], color=colour, linewidth=1.1)
-        axes.plot(x.value, y.value, color=colour, marker=marker, markersize=5, linestyle="none")
+        entry = legend_text(row, table)
+        for ends in (([x.low, x.high], [y.value] * 2), ([x.value] * 2, [y.low, y.high])):
+            axes.plot(*ends, color=colour, linewidth=1.1, gid=artist_id(axes, entry))
+        point: dict[str, Any] = {"marker": marker, "markersize": 5, "linestyle": "none"}
+        axes.plot(x.value, y.value, color=colour, gid=artist_id(axes, entry), **point)
     axes.set_xlabel(_axis_title(table))
     axes.set_ylabel(_axis_title(against))
     clean_axes(axes, "both")

@@ -17,8 +17,10 @@ from invspec.report.figures import bands
 from invspec.report.figures.grids import hide_unused
 from invspec.report.figures.panels import (
     Panel,
+    artist_id,
     is_profile,
     labels_in_panel,
+    legend_text,
     legend_title,
     panels_of,
     styles_of,
@@ -125,17 +127,22 @@ def _draw_lines(
 ) -> None:
     count, columns = len(panel.lines), range(len(panel.table.column_values))
     for rank, line in enumerate(panel.lines):
-        style = styles[labels_in_panel(panel.table, line)]
+        labels = labels_in_panel(panel.table, line)
+        style, entry = styles[labels], legend_text(labels, panel.table)
         if positions is not None:
-            _draw_profile(axes, positions, line.numbers, style)
+            _draw_profile(axes, positions, line.numbers, style, entry)
         else:
             # The dots of one column stand side by side.
             shift = (rank - (count - 1) / 2) * 0.7 / max(count, 1)
-            _draw_dots(axes, [column + shift for column in columns], line.numbers, style)
+            _draw_dots(axes, [column + shift for column in columns], line.numbers, style, entry)
 
 
 def _draw_profile(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Summary | None], style: LineStyle
+    axes: Axes,
+    positions: Sequence[float],
+    numbers: Sequence[Summary | None],
+    style: LineStyle,
+    entry: str,
 ) -> None:
     order = sorted(range(len(positions)), key=lambda column: positions[column])
     x, ordered = [positions[column] for column in order], [numbers[column] for column in order]
@@ -144,19 +151,35 @@ def _draw_profile(
         strict=True,
     )
     line: dict[str, Any] = {"linewidth": 1.5, "marker": style.marker, "markersize": 3.4}
-    axes.fill_between(x, low, high, color=style.colour, alpha=0.18, linewidth=0)
-    axes.plot(x, value, color=style.colour, clip_on=False, zorder=3, **line)
+    axes.fill_between(
+        x, low, high, color=style.colour, alpha=0.18, linewidth=0, gid=artist_id(axes, entry)
+    )
+    axes.plot(
+        x, value, color=style.colour, clip_on=False, zorder=3, gid=artist_id(axes, entry), **line
+    )
 
 
 def _draw_dots(
-    axes: Axes, positions: Sequence[float], numbers: Sequence[Summary | None], style: LineStyle
+    axes: Axes,
+    positions: Sequence[float],
+    numbers: Sequence[Summary | None],
+    style: LineStyle,
+    entry: str,
 ) -> None:
     bar: dict[str, Any] = {"linewidth": 1.3, "solid_capstyle": "butt", "zorder": 2}
     dot: dict[str, Any] = {"marker": style.marker, "markersize": 3.6, "zorder": 3}
     for x, item in zip(positions, numbers, strict=True):
         if item is not None:
-            axes.plot([x, x], [item.low, item.high], color=style.colour, **bar)
-            axes.plot([x], [item.value], color=style.colour, clip_on=False, **dot)
+            ends = [item.low, item.high]
+            axes.plot([x, x], ends, color=style.colour, gid=artist_id(axes, entry), **bar)
+            axes.plot(
+                [x],
+                [item.value],
+                color=style.colour,
+                clip_on=False,
+                gid=artist_id(axes, entry),
+                **dot,
+            )
 
 
 # ─ ticks, labels, legends ─────────────────────────────────────────────────────────────────────────

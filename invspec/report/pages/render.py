@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
-from invspec.report import beside, captions, health, provenance
+from invspec.report import beside, captions, health, latex, provenance
 from invspec.report.contents import Report
+from invspec.report.examples import Sheet
 from invspec.report.figures import draw
+from invspec.report.figures.panels import labels_in_panel, legend_text, line_id
 from invspec.report.format import (
     MISSING,
     decimal,
@@ -30,8 +34,10 @@ from invspec.report.format import (
     statistic,
     statistic_and_interval,
 )
+from invspec.report.pages.details import Details
 from invspec.report.pages.gauges import gauge
 from invspec.report.provenance import Provenance
+from invspec.report.settings import settings
 from invspec.report.table import Table
 from invspec.report.text import memory
 from invspec.tasks import key
@@ -42,8 +48,10 @@ BREAK = "\N{ZERO WIDTH SPACE}"
 MAX_RECORDS = 2_000
 
 
-def write(report: Report, folder: Path) -> Path:
+def write(report: Report, folder: Path, sheets: Mapping[str, Sheet] | None = None) -> Path:
     """Write folder/index.html and folder/figures/*.png, each with an SVG.
+
+    sheets: the pictures of attacks by their keys, as far as the page is to have some.
 
     Raises: InvspecError if a file cannot be written.
     """
@@ -53,17 +61,20 @@ def write(report: Report, folder: Path) -> Path:
         named = [*draw.named(report.tables), *draw.named(report.trainings, "training")]
         for name, tables in named:
             draw.save(tables, folder / "figures" / f"{name}.png")
-        page.write_text(text(report), encoding="utf-8")
+        page.write_text(text(report, sheets), encoding="utf-8")
     except OSError as problem:
         hint = "choose another --output"
         raise InvspecError(f"cannot write {page}: {problem.strerror}", hint=hint) from None
     return page
 
 
-def text(report: Report) -> str:
-    """The page as HTML."""
-    spec = report.plan.spec
-    loader = FileSystemLoader(Path(__file__).parent)
+def text(report: Report, sheets: Mapping[str, Sheet] | None = None) -> str:
+    """The page as HTML. sheets: the pictures of attacks by their keys, as far as there are some."""
+    spec, here = report.plan.spec, Path(__file__).parent
+    loader = FileSystemLoader(here)
+    details = Details(report, sheets or {})
+    tables = list(_tables(report.tables, "figure", details))
+    trainings = _tables(report.trainings, "training", Details(report, {}))
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     missing = captions.missing_cells(report.missing, len(report.plan.cells))
     dark = draw.dark_colours([*report.tables, *report.trainings])
@@ -79,8 +90,16 @@ def text(report: Report) -> str:
         claims=[_claim(verdict) for verdict in report.verdicts],
         has_premises=any(verdict.premises for verdict in report.verdicts),
         has_published=any(verdict.published is not None for verdict in report.verdicts),
-        tables=list(_tables(report.tables, "figure")),
-        trainings=[item for item in _tables(report.trainings, "training") if item["svg"]],
+        css=Markup((here / "page.css").read_text(encoding="utf-8")),
+        script=Markup((here / "page.js").read_text(encoding="utf-8")),
+        warning=_warning(report),
+        tables=[
+            {**item, "latex": source}
+            for item, source in zip(tables, latex.tables(report), strict=True)
+        ],
+        details=Markup(_embedded({"numbers": details.numbers, "sheets": details.shown})),
+        trainings=[item for item in trainings if item["svg"]],
+        settings=list(settings(spec)),
         dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
         facts=list(_facts(report.provenance, health.cost(report.health, report.provenance))),
         command=report.provenance.command,
@@ -88,6 +107,20 @@ def text(report: Report) -> str:
         records=_records(report),
         is_cut=len(report.readings) > MAX_RECORDS,
     )
+
+
+def _embedded(value: Any) -> str:
+    """JSON that cannot end the script element in which it stands."""
+    return _json(value).replace("<", "\\u003c")
+
+
+def _warning(report: Report) -> str:
+    """What a reader must know first: that the numbers are not those of the spec's own size."""
+    spec = report.plan.spec
+    if spec.is_smoke:
+        return "A smoke run: tiny nets, a few examples. It shows that the spec runs, nothing more."
+    changed = captions.size(spec)
+    return f"Not the spec's own size: {changed}." if changed else ""
 
 
 def _claim(verdict: Verdict) -> dict[str, Any]:
@@ -116,14 +149,14 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(tables: Sequence[Table], prefix: str) -> Iterator[dict[str, Any]]:
+def _tables(tables: Sequence[Table], prefix: str, details: Details) -> Iterator[dict[str, Any]]:
     """Tables for the template; a figure of several tables belongs to the first of them."""
     groups = enumerate(draw.group(tables))
     figures = {id(group[0]): draw.inline(group, f"{prefix}{place}") for place, group in groups}
-    return (_table(table, figures.get(id(table))) for table in tables)
+    return (_table(table, figures.get(id(table)), details) for table in tables)
 
 
-def _table(table: Table, svg: str | None) -> dict[str, Any]:
+def _table(table: Table, figure: draw.Inline | None, details: Details) -> dict[str, Any]:
     upper, lower = heading_rows(table)
     across = table.headings[table.columns] if table.columns else " and ".join(table.rows)
     return {
@@ -131,15 +164,60 @@ def _table(table: Table, svg: str | None) -> dict[str, Any]:
         "summary": table.summary,
         "drawn": f"{table.called} by {across}",
         # matplotlib has escaped the texts in it
-        "svg": None if svg is None else Markup(svg),
+        "svg": None if figure is None else Markup(figure.svg),
+        "legend": [] if figure is None else [_entry(entry) for entry in figure.legend],
+        "legend_title": "" if figure is None else figure.title,
         "remark": table.remark if table.figure in captions.REMARKS else "",
         "rows": [table.headings[name].replace(".", f".{BREAK}") for name in table.rows],
         "upper": upper,
         "lower": lower,
-        "lines": shown_lines(table),
+        "across": _across(table),
+        "lines": list(_lines(table, details)),
         "caption": captions.caption(table),
         "beside": _beside(table) if table.comparisons else None,
     }
+
+
+def _entry(entry: draw.Entry) -> dict[str, str]:
+    return {**asdict(entry), "line": line_id(entry.text)}
+
+
+def _across(table: Table) -> list[str]:
+    """What each column is of, as JSON of its coordinate, for the page's filter."""
+    return [
+        _json({} if block.columns is None else {_name(block, block.columns): block.shown(value)})
+        for block in table.blocks
+        for value in block.column_values
+    ]
+
+
+def _lines(table: Table, details: Details) -> Iterator[dict[str, Any]]:
+    """Each row: its labels with and without repeated ones, its numbers and their details."""
+    places = zip(*(details.of(block) for block in table.blocks), strict=True)
+    for line, (merged, numbers), numbered in zip(
+        table.lines, shown_lines(table), places, strict=True
+    ):
+        labels = [table.shown(label) for label in line.labels]
+        yield {
+            "labels": list(zip(merged, labels, strict=True)),
+            "at": _json(_labelled(table, labels)),
+            "line": line_id(legend_text(labels_in_panel(table, line), table)),
+            "numbers": list(zip(numbers, (n for part in numbered for n in part), strict=True)),
+        }
+
+
+def _labelled(table: Table, labels: Sequence[str]) -> dict[str, str]:
+    """The labels of a row by what its coordinates are called."""
+    pairs = zip(table.rows, labels, strict=True)
+    return {_name(table, name): label for name, label in pairs if label}
+
+
+def _name(table: Table, coordinate: str) -> str:
+    return table.names.get(coordinate, coordinate)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _beside(table: Table) -> dict[str, Any]:
