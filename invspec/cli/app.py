@@ -24,6 +24,7 @@ from invspec.cli import (
     store,
     streams,
     validate,
+    view,
 )
 from invspec.cli import list as listing
 from invspec.errors import InvspecError
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(report.report)
+app.command()(view.view)
 app.command()(check.check)
 app.command()(reproduce.reproduce)
 app.command()(validate.validate)

@@ -170,6 +170,15 @@ def show(
     return gate.conclude(report, _markdown(report, seen) if gate.summary else "") if gate else 0
 
 
+def write_page(planned: Plan, store: Store, call: Call) -> Path:
+    """Write the page of a plan in its place in the store, and nothing else."""
+    from invspec.analysis.snapshot import Snapshot
+    from invspec.report import contents
+
+    seen = Snapshot(store)
+    return _page(contents.report(planned, seen, call), seen, store, None)
+
+
 def _page(report: Report, seen: Artifacts, store: Store, output: Path | None) -> Path:
     """Write the page of a report, with examples of its attacks, which the store keeps for it."""
     from invspec.report import examples

@@ -60,6 +60,7 @@ class Details:
         self.numbers.append(
             {
                 "measure": table.called,
+                "unit": " %" if table.in_percent else "",
                 "at": {name: table.shown(value) for name, value in group.coords.items()},
                 "seeds": [number.seeds, number.planned_seeds],
                 "doubts": list(number.doubts),

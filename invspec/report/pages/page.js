@@ -210,9 +210,9 @@
     const [done, planned] = detail.seeds;
     dialog.replaceChildren(
       button("×", () => dialog.close(), { class: "close", "aria-label": "close" }),
-      element("h2", { id: "detail-title" }, `${detail.measure}: ${cell.querySelector("b, button").textContent}`),
+      element("h2", { id: "detail-title" }, `${detail.measure}: ${cell.querySelector("b, button").textContent}${detail.unit}`),
       list([
-        ["95 % interval", cell.title.split(", n =")[0]],
+        ["95 % interval", cell.title.split(", n =")[0] + detail.unit],
         ["examples", cell.title.split("n = ")[1]],
         ["seeds", done === planned ? done : `${done} of ${planned}`],
         ...Object.entries(detail.at).filter(([name]) => name !== "measure"),

@@ -16,7 +16,7 @@ from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
 from invspec.plan.coordinates import shown
-from invspec.report import beside, captions, health, latex, provenance
+from invspec.report import beside, captions, health, latex, methods, provenance
 from invspec.report.contents import Report
 from invspec.report.examples import Sheet
 from invspec.report.figures import draw
@@ -37,7 +37,6 @@ from invspec.report.format import (
 from invspec.report.pages.details import Details
 from invspec.report.pages.gauges import gauge
 from invspec.report.provenance import Provenance
-from invspec.report.settings import settings
 from invspec.report.table import Table
 from invspec.report.text import memory
 from invspec.tasks import key
@@ -99,7 +98,7 @@ def text(report: Report, sheets: Mapping[str, Sheet] | None = None) -> str:
         ],
         details=Markup(_embedded({"numbers": details.numbers, "sheets": details.shown})),
         trainings=[item for item in trainings if item["svg"]],
-        settings=list(settings(spec)),
+        methods=list(methods.entries(spec)),
         dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
         facts=list(_facts(report.provenance, health.cost(report.health, report.provenance))),
         command=report.provenance.command,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,16 @@ def _study(spec: Spec, root: Path) -> dict[str, Any]:
     is_shipped = path.parent == shipped("specs").resolve()
     # relative, so that a project keeps its pages when it is moved
     place = path.stem if is_shipped else Path(os.path.relpath(path, root.resolve())).as_posix()
-    return {"spec": place, "options": sorted(spec.options)}
+    return {"spec": place, "options": sorted(_options(spec.options))}
+
+
+def _options(words: Sequence[str]) -> Iterator[str]:
+    """Options with their values: --scale laptop."""
+    remaining = list(words)
+    while remaining:
+        name = remaining.pop(0)
+        takes_value = bool(remaining) and not remaining[0].startswith("--")
+        yield f"{name} {remaining.pop(0)}" if takes_value else name
 
 
 def _claimed(page: Path, study: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of every method of a spec, as they were used: what a reviewer asks first."""
+"""Every method of a spec with all its fields, as they were used: what a reviewer asks first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invspec.spec.schema import PARTS
 
 
 @dataclass(frozen=True)
-class Setting:
+class FieldOf:
     """One field of a method: its value as text, its unit if it has one, and what it means."""
 
     name: str
@@ -24,30 +24,30 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Entry:
     """An entry of the spec: its part, its label, its method, and all its fields."""
 
     part: str
     label: str
     method: str
-    fields: tuple[Setting, ...]
+    fields: tuple[FieldOf, ...]
 
 
-def settings(spec: Spec) -> Iterator[Settings]:
+def entries(spec: Spec) -> Iterator[Entry]:
     """All entries of a spec, in its order, defaults included."""
     for part in PARTS:
         for label, entry in spec.entries[part].items():
             method = entry.variants[0].method
             fields = (*_fields(entry, label), *_of_entry(part, entry))
-            yield Settings(part, label, type(method).__name__, fields)
+            yield Entry(part, label, type(method).__name__, fields)
 
 
-def _fields(entry: Resolved, label: str) -> Iterator[Setting]:
+def _fields(entry: Resolved, label: str) -> Iterator[FieldOf]:
     """The fields of a method; a swept one has all its values."""
     method = entry.variants[0].method
     for name, field in type(method).model_fields.items():
         values = dict.fromkeys(_text(getattr(v.method, name)) for v in entry.variants)
-        yield Setting(name, ", ".join(values), method.unit_of(name), field.description or "")
+        yield FieldOf(name, ", ".join(values), method.unit_of(name), field.description or "")
 
 
 def _text(value: Any) -> str:
@@ -62,20 +62,20 @@ def _text(value: Any) -> str:
     return shown(value) if isinstance(value, str | float | int | bool) else str(value or "none")
 
 
-def _of_entry(part: str, entry: Resolved) -> Iterator[Setting]:
+def _of_entry(part: str, entry: Resolved) -> Iterator[FieldOf]:
     """How the spec uses an entry, beside the fields of its method."""
     if part == "attacks":
-        yield Setting("sample", _sample(entry.sample), "", "the examples that are attacked")
+        yield FieldOf("sample", _sample(entry.sample), "", "the examples that are attacked")
     if before := [variant.before for variant in entry.variants if variant.before is not None]:
         texts = dict.fromkeys(map(_text, before))
-        yield Setting("before", "; ".join(texts), "", "transforms the images before the attack")
+        yield FieldOf("before", "; ".join(texts), "", "transforms the images before the attack")
     if entry.source is not None:
         made = f"{entry.source.model}, {entry.source.defence}"
-        yield Setting("from", made, "", "the net on which the images are made")
+        yield FieldOf("from", made, "", "the net on which the images are made")
     if part == "measures":
-        yield Setting("of", ", ".join(entry.of), "", "the attacks that are measured")
+        yield FieldOf("of", ", ".join(entry.of), "", "the attacks that are measured")
     if part == "defences" and entry.threads > 1:
-        yield Setting("threads", str(entry.threads), "", "CPU threads of a training")
+        yield FieldOf("threads", str(entry.threads), "", "CPU threads of a training")
 
 
 def _sample(sample: Sample) -> str:
