@@ -104,8 +104,8 @@ def _is_picture(task: Perturb) -> bool:
 
 def _cached(task: Perturb, store: Artifacts, cache: Path | None) -> Sheet | None:
     path = None if cache is None else cache / f"{key(task)}-{VERSION}.json"
-    if path is not None and path.exists():
-        return _read(path)
+    if path is not None and path.exists() and (kept := _read(path)) is not None:
+        return kept
     sheet = _sheet(task, store)
     if path is not None and sheet is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,11 @@ def test_a_table_without_numbers_has_no_figure(nothing):
 
 def test_an_inline_figure_is_valid_and_its_colours_are_variables(toy):
     _, robustness = build.tables(*toy)
-    svg = draw.inline([robustness], "f1") or ""
+    figure = draw.inline([robustness], "f1")
+    assert figure is not None
+    svg = figure.svg
     ET.fromstring(svg)
-    assert draw.inline([robustness], "f1") == svg
+    assert draw.inline([robustness], "f1") == figure
     assert f"var({draw.variable(style.SWEEP[0][0])}, {style.SWEEP[0][0]})" in svg
     assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
 

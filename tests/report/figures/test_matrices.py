@@ -49,7 +49,9 @@ def test_numbers_are_legible_in_their_cells_on_both_pages(page):
 
 def test_every_colour_of_a_matrix_has_a_dark_counterpart(laid):
     (table,) = build.tables(*laid(MATRIX, matrix))
-    svg = draw.inline([table], "f") or ""
+    figure = draw.inline([table], "f")
+    assert figure is not None
+    svg = figure.svg
     ET.fromstring(svg)
     used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg)) - {"ffffff", "000000"}
     assert used <= {colour[1:] for colour in draw.dark_colours([table])}

@@ -118,7 +118,9 @@ def test_the_legend_has_the_classes_and_a_misclassified_arc(laid):
 def test_every_colour_of_regions_has_a_dark_counterpart(laid, monkeypatch):
     monkeypatch.setattr(Accuracy, "figures", ("regions",))
     (table,) = build.tables(*laid(REGIONS, plane, circles))
-    svg = draw.inline([table], "f") or ""
+    figure = draw.inline([table], "f")
+    assert figure is not None
+    svg = figure.svg
     ET.fromstring(svg)
     used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg))
     colours = (regions.area_colour(0), regions.area_colour(1), regions.line_colour(0))
