@@ -182,11 +182,13 @@ def write_page(planned: Plan, store: Store, call: Call) -> Path:
 def _page(report: Report, seen: Artifacts, store: Store, output: Path | None) -> Path:
     """Write the page of a report, with examples of its attacks, which the store keeps for it."""
     from invspec.report import examples
+    from invspec.report.figures import kept
     from invspec.report.pages import details, render
 
-    cache = store.root / "reports" / examples.FOLDER
-    sheets = examples.collect(details.attacks(report), seen, cache)
-    return render.write(report, output or _shelf(report.plan, store), sheets)
+    pages = store.root / "reports"
+    sheets = examples.collect(details.attacks(report), seen, pages / examples.FOLDER)
+    figures = kept.Figures(pages / kept.FOLDER)
+    return render.write(report, output or _shelf(report.plan, store), sheets, figures)
 
 
 def _save_paper(report: Report, output: Path, width: float) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from invspec.analysis.readings import Artifacts, Group
 from invspec.data import Split, judged_from, rows_of
 from invspec.errors import InvspecError
 from invspec.perform.samples import clean_images
+from invspec.report.pictures import data_uri
 from invspec.tasks import Perturb, key
 
 # of each attack; and bytes of all pictures, which leave a page of text small enough to be sent
-COUNT, MOST_BYTES = 6, 3_000_000
+COUNT, MOST_BYTES = 6, 1_500_000
 # larger images are halved until they fit, in pixels
 LARGEST = 64
 # where a store keeps them, in its folder of pages
 FOLDER = ".examples"
 # the file of an attack's examples in a cache is of this version
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Example:
 class Sheet:
     """The first examples of an attack.
 
-    picture is a PNG as a data URI: an example in each column; in rows its clean image, its attacked
+    picture is a data URI: an example in each column; in rows its clean image, its attacked
     image, and the change of each pixel, times magnified, around grey. width and height are those of
     one image in pixels.
     """
@@ -137,7 +135,7 @@ def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:
     x, x_adv = _first(split, count), rows_of(tensors, "x_adv", 0, count)
     picture, magnified = _picture(x, x_adv, split.bounds)
     height, width = (size // 3 if axis == 0 else size // count for axis, size in _sizes(picture))
-    return Sheet(_encoded(picture), width, height, magnified, tuple(_examples(tensors, count)))
+    return Sheet(data_uri(picture), width, height, magnified, tuple(_examples(tensors, count)))
 
 
 def _sizes(picture: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
@@ -178,11 +176,3 @@ def _picture(
     sheet = np.concatenate([np.concatenate(list(row.numpy()), axis=2) for row in rows], axis=1)
     levels = ((sheet - low) / (high - low)).clip(0, 1) * 255
     return levels.round().astype(np.uint8).transpose(1, 2, 0), magnified
-
-
-def _encoded(picture: np.ndarray[Any, Any]) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture).save(
-        file, "PNG", optimize=True
-    )
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -44,8 +44,8 @@ class Kept:
 
 def pixels(sheet: examples.Sheet) -> np.ndarray[Any, Any]:
     """Rows x examples x height x width of a sheet, in [0, 1]."""
-    content = base64.b64decode(sheet.picture.removeprefix("data:image/png;base64,"))
-    levels = np.asarray(Image.open(io.BytesIO(content))) / 255
+    content = base64.b64decode(sheet.picture.removeprefix("data:image/webp;base64,"))
+    levels = np.asarray(Image.open(io.BytesIO(content)).convert("L")) / 255
     count = len(sheet.examples)
     return levels.reshape(3, sheet.height, count, sheet.width).swapaxes(1, 2)
 

@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 from invspec.report import captions
 from invspec.report.figures import images, matrices, planes, profiles, regions
 from invspec.report.figures.panels import LINE, styles_of
+from invspec.report.pictures import compact
 from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, SIGNS, STYLE
 from invspec.report.table import Table
 
@@ -178,6 +179,7 @@ def inline(tables: Sequence[Table], prefix: str) -> Inline | None:
         return None
     title, legend = _taken_legend(figure)
     text = re.sub(rf'id="{LINE}-([0-9a-f]+)-\d+"', r'class="line" data-line="\1"', _svg(figure))
+    text = compact(text)
     return Inline(_embedded(text, figure, prefix), legend, title)
 
 

@@ -16,6 +16,8 @@ from invspec.tasks import Perturb, key
 
 # digits of a key that name a folder of a store beyond doubt
 DIGITS = 12
+# what a sheet takes beside its picture, at most
+BYTES_OF_NUMBERS = 1_500
 
 
 def attacks(report: Report) -> list[Perturb]:
@@ -34,13 +36,14 @@ def attacks(report: Report) -> list[Perturb]:
 class Details:
     """Collects the details of a page's numbers, in the order in which the page shows them.
 
-    sheets are the pictures of attacks by their keys; shown are those that a number refers to.
+    sheets are the pictures of attacks by their keys; wanted are the keys that a number refers to,
+    in their order.
     """
 
     report: Report
     sheets: Mapping[str, Sheet]
     numbers: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    shown: dict[str, Any] = field(default_factory=dict[str, Any])
+    wanted: dict[str, None] = field(default_factory=dict[str, None])
 
     def of(self, table: Table) -> list[list[int | None]]:
         """For each number of a table's first measure, row by row, the place of its details."""
@@ -71,8 +74,17 @@ class Details:
         return len(self.numbers) - 1
 
     def _show(self, name: str) -> bool:
-        """Put an attack's pictures on the page, if there are some."""
-        sheet = self.sheets.get(name)
-        if sheet is not None:
-            self.shown.setdefault(name, asdict(sheet))
-        return sheet is not None
+        """Ask for an attack's pictures, if there are some."""
+        if name in self.sheets:
+            self.wanted[name] = None
+        return name in self.sheets
+
+    def fitting(self, room: int) -> dict[str, Any]:
+        """The first of the wanted sheets that fit into some bytes, for the page."""
+        sheets: dict[str, Any] = {}
+        for name in self.wanted:
+            room -= len(self.sheets[name].picture) + BYTES_OF_NUMBERS
+            if room < 0:
+                break
+            sheets[name] = asdict(self.sheets[name])
+        return sheets

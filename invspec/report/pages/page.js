@@ -219,7 +219,7 @@
         ["in doubt", detail.doubts.join("; ")],
         ["keys in the store", detail.keys.join(", ")],
       ]),
-      ...detail.sheets.flatMap((name) => [
+      ...detail.sheets.filter((name) => name in sheets).flatMap((name) => [
         element("h3", {}, "The first examples, on the first net"),
         shown(sheets[name]),
       ]),

@@ -19,7 +19,8 @@ from invspec.plan.coordinates import shown
 from invspec.report import beside, captions, health, latex, methods, provenance
 from invspec.report.contents import Report
 from invspec.report.examples import Sheet
-from invspec.report.figures import draw
+from invspec.report.figures import draw, kept
+from invspec.report.figures.kept import Figures
 from invspec.report.figures.panels import labels_in_panel, legend_text, line_id
 from invspec.report.format import (
     MISSING,
@@ -45,12 +46,22 @@ from invspec.tasks import key
 BREAK = "\N{ZERO WIDTH SPACE}"
 # Maximum number of rows in the table of all numbers; more would make the page slow.
 MAX_RECORDS = 2_000
+# Bytes of a page, which is read from disk, sent by mail and shown on phones.
+LARGEST = 4_900_000
+# Where its data begin.
+DETAILS = '<script type="application/json" id="details">'
 
 
-def write(report: Report, folder: Path, sheets: Mapping[str, Sheet] | None = None) -> Path:
+def write(
+    report: Report,
+    folder: Path,
+    sheets: Mapping[str, Sheet] | None = None,
+    figures: Figures | None = None,
+) -> Path:
     """Write folder/index.html and folder/figures/*.png, each with an SVG.
 
-    sheets: the pictures of attacks by their keys, as far as the page is to have some.
+    sheets: the pictures of attacks by their keys, as far as the page is to have some. figures:
+    those that were drawn before (default: none).
 
     Raises: InvspecError if a file cannot be written.
     """
@@ -59,25 +70,27 @@ def write(report: Report, folder: Path, sheets: Mapping[str, Sheet] | None = Non
         folder.mkdir(parents=True, exist_ok=True)
         named = [*draw.named(report.tables), *draw.named(report.trainings, "training")]
         for name, tables in named:
-            draw.save(tables, folder / "figures" / f"{name}.png")
-        page.write_text(text(report, sheets), encoding="utf-8")
+            kept.save(tables, folder / "figures" / f"{name}.png")
+        page.write_text(text(report, sheets, figures), encoding="utf-8")
     except OSError as problem:
         hint = "choose another --output"
         raise InvspecError(f"cannot write {page}: {problem.strerror}", hint=hint) from None
     return page
 
 
-def text(report: Report, sheets: Mapping[str, Sheet] | None = None) -> str:
-    """The page as HTML. sheets: the pictures of attacks by their keys, as far as there are some."""
+def text(
+    report: Report, sheets: Mapping[str, Sheet] | None = None, figures: Figures | None = None
+) -> str:
+    """The page as HTML; sheets and figures as in `write`."""
     spec, here = report.plan.spec, Path(__file__).parent
     loader = FileSystemLoader(here)
-    details = Details(report, sheets or {})
-    tables = list(_tables(report.tables, "figure", details))
-    trainings = _tables(report.trainings, "training", Details(report, {}))
+    details, drawn = Details(report, sheets or {}), figures or Figures()
+    tables = list(_tables(report.tables, "figure", details, drawn))
+    trainings = _tables(report.trainings, "training", Details(report, {}), drawn)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     missing = captions.missing_cells(report.missing, len(report.plan.cells))
     dark = draw.dark_colours([*report.tables, *report.trainings])
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         title=spec.title,
         citation=provenance.citation(spec),
         tally=captions.tally(report.verdicts),
@@ -96,7 +109,6 @@ def text(report: Report, sheets: Mapping[str, Sheet] | None = None) -> str:
             {**item, "latex": source}
             for item, source in zip(tables, latex.tables(report), strict=True)
         ],
-        details=Markup(_embedded({"numbers": details.numbers, "sheets": details.shown})),
         trainings=[item for item in trainings if item["svg"]],
         methods=list(methods.entries(spec)),
         dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
@@ -106,6 +118,11 @@ def text(report: Report, sheets: Mapping[str, Sheet] | None = None) -> str:
         records=_records(report),
         is_cut=len(report.readings) > MAX_RECORDS,
     )
+    head, mark, tail = page.rpartition(DETAILS)
+    numbers = _embedded(details.numbers)
+    room = LARGEST - len(page.encode()) - len(numbers.encode())
+    data = f'{{"numbers":{numbers},"sheets":{_embedded(details.fitting(room))}}}'
+    return f"{head}{mark}{data}{tail}"
 
 
 def _embedded(value: Any) -> str:
@@ -148,10 +165,12 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(tables: Sequence[Table], prefix: str, details: Details) -> Iterator[dict[str, Any]]:
+def _tables(
+    tables: Sequence[Table], prefix: str, details: Details, drawn: Figures
+) -> Iterator[dict[str, Any]]:
     """Tables for the template; a figure of several tables belongs to the first of them."""
     groups = enumerate(draw.group(tables))
-    figures = {id(group[0]): draw.inline(group, f"{prefix}{place}") for place, group in groups}
+    figures = {id(group[0]): drawn.inline(group, f"{prefix}{place}") for place, group in groups}
     return (_table(table, figures.get(id(table)), details) for table in tables)
 
 

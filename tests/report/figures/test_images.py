@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 from matplotlib.patches import Rectangle
+from PIL import Image
 from report_toys import IMAGES, drawn, grid, panels, texts, with_bars
 
 from invspec.measures.accuracy import Accuracy
@@ -85,9 +85,11 @@ def test_pixels_are_enlarged_without_blur_and_images_that_are_not_rgb_are_grey()
 def test_images_are_embedded_in_the_page(laid, monkeypatch):
     monkeypatch.setattr(Accuracy, "figures", ("images",))
     text = render.text(replace(contents.report(*laid(IMAGES, grid)), trainings=()))
-    embedded = re.findall(r'xlink:href="data:image/png;base64,\s*([^"]+)"', text)
+    embedded = re.findall(r'xlink:href="data:image/webp;base64,([^"]+)"', text)
     assert len(embedded) == 6
-    decoded = imread(io.BytesIO(base64.b64decode(embedded[0])), format="png")
-    assert decoded.shape[:2] == (96, 96)
+    decoded = Image.open(io.BytesIO(base64.b64decode(embedded[0])))
+    # not enlarged: the page shows pixels as squares
+    assert decoded.size == (4, 4)
+    assert "image-rendering: pixelated" in text
     assert not re.search(r'href="(?!#|data:)', text)
     assert "<figcaption>below each image: the confidence in the true class" in text

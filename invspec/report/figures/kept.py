@@ -1,0 +1,100 @@
+"""Figures are drawn again only where what they show has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from invspec import report
+from invspec.report.figures import draw
+from invspec.report.figures.draw import Entry, Inline
+from invspec.report.table import Table
+
+# where a store keeps them, in its folder of pages
+FOLDER = ".figures"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Draws figures, and keeps those of pages in a folder, if there is one."""
+
+    folder: Path | None = None
+
+    def inline(self, tables: Sequence[Table], prefix: str) -> Inline | None:
+        """The figure for a page; see `draw.inline`."""
+        if self.folder is None:
+            return draw.inline(tables, prefix)
+        path = self.folder / f"{digest([*tables, prefix])}.json"
+        if path.exists() and (kept := _read(path)) is not None:
+            return kept
+        figure = draw.inline(tables, prefix)
+        if figure is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(asdict(figure)), encoding="utf-8")
+            partial.replace(path)
+        return figure
+
+
+def save(tables: Sequence[Table], path: Path) -> None:
+    """Save a figure as PNG at path and as SVG beside it, unless those there show the same."""
+    mark, svg = f"<!-- {digest(tables)} -->\n", path.with_suffix(".svg")
+    if path.exists() and svg.exists() and svg.read_text(encoding="utf-8").endswith(mark):
+        return
+    if draw.save(tables, path) is not None:
+        with svg.open("a", encoding="utf-8") as file:
+            file.write(mark)
+
+
+def digest(values: Sequence[Any]) -> str:
+    """32 hex digits of what a figure shows and of the code that draws it."""
+    seen = hashlib.sha256(_code())
+    for part in _parts(values):
+        seen.update(part)
+    return seen.hexdigest()[:32]
+
+
+@cache
+def _code() -> bytes:
+    """A digest of the code of reports, and of the version of matplotlib."""
+    assert report.__file__ is not None, "a package without files"
+    files = sorted(Path(report.__file__).parent.rglob("*.py"))
+    texts = b"".join(file.read_bytes() for file in files)
+    return hashlib.sha256(texts + matplotlib.__version__.encode()).digest()
+
+
+def _parts(value: Any) -> list[bytes]:
+    """A value as bytes, equal for equal values only."""
+    if isinstance(value, np.ndarray):
+        return [
+            repr((value.shape, value.dtype.str)).encode(),
+            np.ascontiguousarray(value).tobytes(),
+        ]
+    if is_dataclass(value):
+        return _parts([getattr(value, field.name) for field in fields(value)])
+    if isinstance(value, Mapping):
+        return _parts(list(value.items()))
+    if isinstance(value, frozenset):
+        return _parts(sorted(value))
+    if isinstance(value, list | tuple):
+        inner = [part for item in value for part in _parts(item)]
+        return [f"({len(value)}".encode(), *inner, b")"]
+    return [f"{type(value).__name__} {value!r},".encode()]
+
+
+def _read(path: Path) -> Inline | None:
+    """A figure that was kept; None if its file is damaged."""
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        legend = tuple(Entry(**entry) for entry in kept.pop("legend"))
+        return Inline(**kept, legend=legend)
+    except (ValueError, TypeError, KeyError):
+        return None

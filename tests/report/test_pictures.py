@@ -1,0 +1,57 @@
+"""Figures and pictures in few bytes."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from invspec.report import pictures
+
+
+def decoded(uri):
+    content = base64.b64decode(uri.removeprefix("data:image/webp;base64,"))
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+
+
+def embedded(levels):
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def test_grey_pictures_lose_nothing():
+    levels = np.random.default_rng(0).integers(0, 256, (28, 30), dtype=np.uint8)
+    for picture in (levels, levels[..., None]):
+        assert (decoded(pictures.data_uri(picture)) == levels[..., None]).all()
+
+
+def test_photographs_lose_little():
+    # smooth, as photographs are: noise in colour is what the format is made to drop
+    across = np.linspace(0, 255, 64)
+    levels = np.stack([*np.meshgrid(across, across[::-1]), np.full((64, 64), 90.0)], axis=2)
+    levels = levels.astype(np.uint8)
+    assert np.abs(decoded(pictures.data_uri(levels)) - levels).mean() < 3
+
+
+def test_an_enlarged_image_is_embedded_in_its_own_size():
+    small = np.random.default_rng(0).integers(0, 256, (4, 6), dtype=np.uint8)
+    large = np.stack([small.repeat(16, 0).repeat(16, 1)] * 3, axis=2)
+    text = pictures.compact(f'<image xlink:href="{embedded(large)}"/>')
+    assert (decoded(text.split('"')[1]) == small[..., None]).all()
+
+
+def test_an_image_with_holes_stays_as_it_is():
+    levels = np.zeros((4, 4, 4), dtype=np.uint8)
+    text = f'<image xlink:href="{embedded(levels)}"/>'
+    assert pictures.compact(text) == text
+
+
+def test_lengths_are_rounded_and_texts_are_not():
+    svg = (
+        '<path d="M 1.23456 -0.00012 \nL 100.5 7.0001 \nz\n" style="stroke-width: 0.12345"/>'
+        '<text x="3.14159" transform="rotate(-0 3.14159 2)">0.123456</text>'
+    )
+    assert pictures.compact(svg) == (
+        '<path d="M 1.23 0L 100.5 7z" style="stroke-width: 0.12345"/><text x="3.14">0.123456</text>'
+    )
