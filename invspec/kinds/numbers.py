@@ -6,12 +6,24 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from invspec.kinds.units import Unit
 
-_REAL = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_FRACTION = re.compile(rf"\s*({_REAL})\s*(?:/\s*({_REAL})\s*)?")
+_REAL = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+def _pattern(sign: str) -> str:
+    """The pattern of a number or a fraction; its groups are the numbers above and below."""
+    return rf"\s*({sign}{_REAL})\s*(?:/\s*({sign}{_REAL})\s*)?"
+
+
+_FRACTION = re.compile(_pattern("[-+]?"))
+
+# Patterns of text for JSON Schemas.
+FRACTION, NON_NEGATIVE = (f"^{_pattern(sign)}$" for sign in ("[-+]?", r"\+?"))
 
 
 def _fraction(value: Any) -> Any:
@@ -27,9 +39,16 @@ def _fraction(value: Any) -> Any:
     return above / below
 
 
-_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_FRACTION.pattern}$"}]}
+class _OrText:
+    """In the JSON Schema of a number: it may be text, too. Its limits are kept."""
 
-Number = Annotated[float, BeforeValidator(_fraction), WithJsonSchema(_SCHEMA)]
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "type": ["number", "string"], "pattern": FRACTION}
+
+
+Number = Annotated[float, BeforeValidator(_fraction), _OrText()]
 Pixels = Annotated[Number, Unit("pixels in [0, 1]")]
 Degrees = Annotated[Number, Unit("degrees")]
 Confidence = Annotated[Number, Unit("confidence")]

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, get_args
 
-from invspec.registry.cards import Kind
+from invspec.registry.cards import PARTS, Kind
 from invspec.spec.claims import Statement
-from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Spec
 from invspec.spec.schema import Scalar
 from invspec.spec.trees import Leaf, Node

@@ -27,6 +27,20 @@ Kind = Literal["dataset", "model", "defence", "attack", "measure", "check"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+# The parts of a spec that hold methods, and the kind of each.
+PARTS: dict[str, Kind] = {
+    "datasets": "dataset",
+    "models": "model",
+    "defences": "defence",
+    "attacks": "attack",
+    "measures": "measure",
+}
+
+
+def with_article(kind: str) -> str:
+    """A kind of method in a sentence: a model, an attack."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -126,14 +140,20 @@ def shipped_names(kind: Kind) -> list[str]:
     return sorted(path.stem for path in (shipped("registry") / kind).glob("*.yaml"))
 
 
-@cache
-def card(kind: Kind, name: str) -> Card:
-    """The card of a name. Raises: SpecError with the nearest name if there is none."""
+def path(kind: Kind, name: str) -> Path:
+    """The path of the card of a name. Raises: SpecError with the nearest name if there is none."""
     known = names(kind)
     if name not in known:
         hint = suggest(name, known) or f"`invspec list {kind}` shows all names"
         raise SpecError(f"no {kind} is named {name!r}", hint=hint)
-    return _read_as(Card, _read(known[name]), str(known[name]))
+    return known[name]
+
+
+@cache
+def card(kind: Kind, name: str) -> Card:
+    """The card of a name. Raises: SpecError with the nearest name if there is none."""
+    file = path(kind, name)
+    return _read_as(Card, _read(file), str(file))
 
 
 @cache

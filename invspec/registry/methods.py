@@ -13,7 +13,7 @@ from pydantic import PydanticUserError, ValidationError
 
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Dataset, Method
-from invspec.registry.cards import Kind, card, names, shipped_card, shipped_path
+from invspec.registry.cards import Kind, card, names, shipped_card, shipped_path, with_article
 from invspec.registry.messages import explain
 from invspec.registry.renames import refuse_old_names, unannotated
 
@@ -87,19 +87,15 @@ def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
         raise SpecError(f"{module} has no {attribute}", hint="expected module:Class")
     wanted = f"expected a subclass of invspec.kinds.{kind.title()}"
     if not (isinstance(cls, type) and issubclass(cls, Method)):
-        raise SpecError(f"not {_with_article(kind)}", hint=wanted)
+        raise SpecError(f"not {with_article(kind)}", hint=wanted)
     if cls.kind != kind:
-        message = f"expected {_with_article(kind)}, found {_with_article(cls.kind)}"
+        message = f"expected {with_article(kind)}, found {with_article(cls.kind)}"
         raise SpecError(message, hint=wanted)
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
         message = f"{attribute} does not define {' and '.join(missing)}"
         raise SpecError(message, hint=f"every {kind} needs it")
     refuse_old_names(cls)
     return cls
-
-
-def _with_article(kind: str) -> str:
-    return f"an {kind}" if kind == "attack" else f"a {kind}"
 
 
 def _imported(module: str, folder: Path) -> ModuleType:

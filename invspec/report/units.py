@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from invspec.kinds import Measure, Method
 from invspec.plan import coordinates
+from invspec.registry.cards import PARTS
 from invspec.spec.resolved import Spec, Variant
-from invspec.spec.schema import PARTS, Layout
+from invspec.spec.schema import Layout
 
 
 def heading(spec: Spec, name: str) -> str:

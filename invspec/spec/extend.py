@@ -10,10 +10,9 @@ from typing import Any
 
 from invspec.errors import SpecError, suggest
 from invspec.registry import messages
-from invspec.registry.cards import shipped
+from invspec.registry.cards import PARTS, shipped
 from invspec.spec import document, merge
 from invspec.spec.document import Document
-from invspec.spec.labels import PARTS
 from invspec.spec.reader import MAX_VALUES, Steps
 from invspec.spec.schema import EXTENDS, Written, is_private
 

@@ -1,113 +1,75 @@
-"""JSON Schema of a spec with the registry's names, for completion and checks in editors."""
+"""JSON Schema of a spec with the fields of every method, for completion and checks in editors.
+
+Reading this module imports neither torch nor pydantic.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from invspec.registry.cards import PARTS, with_article
+from invspec.registry.catalogue import Descriptions
+from invspec.spec import entry_schemas
+from invspec.spec.entry_schemas import Schema, reference
 
-from invspec.registry import cards
-from invspec.registry.cards import Kind
-from invspec.spec import transforms
-from invspec.spec.labels import PARTS, Label, Labels
-from invspec.spec.schema import Seeds, Threads, Written
-
-# The keys of entries that are not fields of their methods, besides `use`.
-_KEYS: dict[str, dict[str, Any]] = {
-    "attacks": {
-        "sample": {"$ref": "#/$defs/Sample"},
-        "from": {"$ref": "#/$defs/Source"},
-        "generator": {"$ref": "#/$defs/Generator"},
-        "independent": {"type": "boolean"},
-    },
-    "defences": {
-        "threads": TypeAdapter(Threads).json_schema(),
-        "feature_net": {"$ref": "#/$defs/FeatureNet"},
-    },
-    "datasets": {"seeds": TypeAdapter(Seeds).json_schema()},
-    "measures": {
-        "of": TypeAdapter(Labels).json_schema(),
-        "union": {"type": "boolean"},
-        "correct_in_all": {"type": "boolean"},
-        "oracle": {"$ref": "#/$defs/Oracle"},
-    },
-}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def text() -> str:
-    """The schema as JSON."""
-    schema: dict[str, Any] = Written.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    for name in ("Claim", "Premise", "Alternative"):
-        _allow_short_forms(schema["$defs"][name]["properties"])
-    cells = schema["$defs"]["PublishedTable"]["properties"]["values"]["anyOf"][0]
-    cells["additionalProperties"] = {"anyOf": [{"type": ["number", "string"]}, {"type": "object"}]}
-    seeds = schema["properties"]["seeds"]
-    paired = {"type": "object", "properties": {"paired": seeds}, "required": ["paired"]}
-    schema["properties"]["seeds"] = {"anyOf": [seeds, {**paired, "additionalProperties": False}]}
-    label = TypeAdapter(Label).json_schema()
-    schema["properties"]["scales"] = {
-        "type": "object",
-        "description": "name: {dotted path: value}; --scale name applies these values",
-        "propertyNames": label,
-        "additionalProperties": {"type": "object"},
-    }
-    for part, kind in PARTS.items():
-        schema["properties"][part] = _entries(part, kind, label)
-    own = schema["properties"]["attacks"]["additionalProperties"]["properties"]
-    own["before"] = _before()
-    # the keys of a spec that extends others may be theirs
-    schema |= {"if": {"required": ["extends"]}, "else": {"required": schema.pop("required")}}
-    schema["patternProperties"] = {"^x-": {}}
-    return json.dumps(schema, indent=2)
+def schema(frame: Schema, methods: Descriptions) -> Schema:
+    """The JSON Schema of a spec that may use these methods; the frame is that of `frame.py`.
 
-
-def _allow_short_forms(claim: dict[str, Any]) -> None:
-    """Allow what validators of a claim write out: rising, a plain number, a single premise."""
-    statistics, *_ = claim["expect"]["anyOf"]
-    every_step = {
-        "type": "object",
-        "properties": {"every_step": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Bound"}]}},
-        "required": ["every_step"],
-        "additionalProperties": False,
-    }
-    monotone = {
-        "type": "object",
-        "properties": {"rising": every_step, "falling": every_step},
-        "additionalProperties": False,
-        "maxProperties": 1,
-    }
-    words = {"enum": ["rising", "falling"]}
-    claim["expect"] = {"anyOf": [words, {**statistics, "maxProperties": 1}, monotone]}
-    claim["published"] = {"anyOf": [*claim["published"]["anyOf"], {"type": ["number", "string"]}]}
-    if "given" in claim:
-        premise = {"$ref": "#/$defs/Premise"}
-        claim["given"] = {"anyOf": [premise, {"type": "array", "items": premise}]}
-
-
-def _before() -> dict[str, Any]:
-    """The schema of what transforms the images of an attack, or of a sweep over it."""
-    transform = {
-        "type": "object",
-        "properties": {"use": {"enum": transforms.names()}},
-        "required": ["use"],
-    }
-    swept = {"type": "object", "properties": {"sweep": {"type": "array"}}, "required": ["sweep"]}
-    return {"anyOf": [transform, swept]}
-
-
-def _entries(part: str, kind: Kind, label: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one part; editors complete names of cards as labels."""
-    summaries = {name: cards.card(kind, name).summary for name in cards.names(kind)}
-    names = [{"const": name, "description": summary} for name, summary in summaries.items()]
+    A file with a title that extends no other is a whole spec. In others, what is missing may be in
+    another file.
+    """
     return {
+        "$schema": DIALECT,
+        "title": "spec",
         "type": "object",
-        "description": f"label: {{use: name of a {kind} (default: the label), ...its fields}}",
-        "minProperties": 1,
-        "propertyNames": {"anyOf": [*names, label]},
-        "additionalProperties": {
-            "type": ["object", "null"],
-            "properties": {"use": {"enum": list(summaries)}, **_KEYS.get(part, {})},
+        "properties": {
+            **frame["properties"],
+            **{part: _about(part) for part in PARTS},
+            "checks": frame["properties"]["checks"] | _checks(list(methods["check"])),
+            "scales": frame["properties"]["scales"] | _scales(frame),
         },
+        "patternProperties": {"^x-": {}},
+        "additionalProperties": False,
+        "if": {"required": ["title"], "not": {"required": ["extends"]}},
+        "then": {
+            "required": frame["required"],
+            "properties": {part: reference(f"{part}.whole") for part in PARTS},
+        },
+        "else": {"properties": {part: reference(part) for part in PARTS}},
+        "$defs": {**frame["$defs"], **entry_schemas.definitions(frame, methods)},
     }
+
+
+def _about(part: str) -> Schema:
+    """What a part holds."""
+    kind = with_article(PARTS[part])
+    words = f"label: {{use: name of {kind} (default: the label), ...its fields}}"
+    return {"type": "object", "description": words, "errorMessage": f"expected {words}"}
+
+
+def _checks(names: list[str]) -> Schema:
+    """The schema of checks: none, a list of names and entries, or entries as in other parts."""
+    word = f"expected none, default or a check: {', '.join(names)}"
+    named = {"enum": ["default", *names], "errorMessage": word}
+    items = {"anyOf": [named, reference("check.whole")]}
+    listed = {"type": "array", "minItems": 1, "items": items}
+    labelled = {"type": "object", **reference("checks")}
+    return {"anyOf": [{"enum": ["none"], "errorMessage": word}, listed, labelled]}
+
+
+def _scales(frame: Schema) -> Schema:
+    """The schema of scales: dotted paths and values. The values of whole keys are checked."""
+    keys = [key for key in frame["properties"] if key not in ("extends", "scales", *PARTS)]
+    inside = "|".join([*PARTS, "checks", "train", "claims", "report", "seeds"])
+    scale: Mapping[str, Any] = {
+        "type": "object",
+        "properties": {key: {"$ref": f"#/properties/{key}"} for key in keys},
+        "patternProperties": {f"^({inside})(\\..+)?$": {}},
+        "additionalProperties": False,
+        "errorMessage": "a path begins with a key of the spec, such as attacks.pgd.eps",
+    }
+    return {"type": "object", "propertyNames": frame["label"], "additionalProperties": scale}

@@ -9,21 +9,12 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from invspec.registry import messages
-from invspec.registry.cards import Kind
 
 Scalar = str | float | int | bool
 Coords = dict[str, Scalar]
 
 LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-
-# The parts of a spec that hold methods, and the kind of each.
-PARTS: dict[str, Kind] = {
-    "datasets": "dataset",
-    "models": "model",
-    "defences": "defence",
-    "attacks": "attack",
-    "measures": "measure",
-}
+_WORDS = "a label (a letter, then at most 63 letters, digits, - and _)"
 
 
 class Section(BaseModel):
@@ -34,8 +25,7 @@ class Section(BaseModel):
 
 def _label(value: Any) -> Any:
     if isinstance(value, str) and not LABEL.fullmatch(value):
-        rule = "a letter, then at most 63 letters, digits, - and _"
-        raise ValueError(f"expected a label ({rule}), found {messages.shown(value)}")
+        raise ValueError(f"expected {_WORDS}, found {messages.shown(value)}")
     return value
 
 
@@ -47,11 +37,10 @@ def _listed(value: Any) -> Any:
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_LABEL = {**_TEXT, "pattern": f"^{LABEL.pattern}$", "patternErrorMessage": f"expected {_WORDS}"}
 _ONE_OR_MORE = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
 
-Label = Annotated[
-    str, BeforeValidator(_label), WithJsonSchema({**_TEXT, "pattern": f"^{LABEL.pattern}$"})
-]
+Label = Annotated[str, BeforeValidator(_label), WithJsonSchema(_LABEL)]
 Labels = Annotated[
     tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_ONE_OR_MORE)
 ]

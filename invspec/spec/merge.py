@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
+from invspec.registry.cards import PARTS
 from invspec.spec.document import Document
-from invspec.spec.labels import PARTS
 from invspec.spec.reader import Steps
 
 Keys = dict[str, Any]

@@ -10,31 +10,15 @@ from pydantic import ValidationError
 from invspec.errors import SpecError, refuse, suggest
 from invspec.kinds import Check, FeatureTraining, Sample
 from invspec.registry import messages, methods
-from invspec.registry.cards import card, papers, shipped_names
+from invspec.registry.cards import PARTS, card, papers, shipped_names
 from invspec.spec import sweeps
 from invspec.spec.document import Document
-from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec, Variant
-from invspec.spec.schema import Entry, Written
+from invspec.spec.entries import OWNERS, Entry
+from invspec.spec.schema import Written
 
 # stands for all checks that ship with invspec
 DEFAULT = "default"
-
-# Keys that only entries of one part can have, and that part.
-_OWNERS = {
-    "of": "measures",
-    "union": "measures",
-    "correct_in_all": "measures",
-    "oracle": "measures",
-    "sample": "attacks",
-    "from": "attacks",
-    "before": "attacks",
-    "generator": "attacks",
-    "independent": "attacks",
-    "threads": "defences",
-    "feature_net": "defences",
-    "seeds": "datasets",
-}
 
 
 def resolve(source: Document) -> Spec:
@@ -160,7 +144,7 @@ def _check(name: str, fields: Mapping[str, Any] | None = None) -> Check:
 
 
 def _misplaced_keys(part: str, entry: Entry) -> Iterator[SpecError]:
-    for key, owner in _OWNERS.items():
+    for key, owner in OWNERS.items():
         value = entry.source if key == "from" else getattr(entry, key)
         if value is not None and part != owner:
             message = f"`{key}` is a key of {owner}, found it in {part}"

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, cast
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Method
 from invspec.registry import messages, methods
+from invspec.registry.cards import PARTS
 from invspec.spec import transforms
 from invspec.spec.document import Steps
-from invspec.spec.labels import PARTS, Scalar
+from invspec.spec.labels import Scalar
 from invspec.spec.resolved import Variant
 from invspec.spec.schema import Entry, Written
 

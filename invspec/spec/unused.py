@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
+from invspec.registry.cards import PARTS
 from invspec.spec.document import Document
-from invspec.spec.labels import PARTS
 
 # measures count as used: a line of `train` that names none has them all
 _PARTS = tuple(part for part in PARTS if part != "measures")

@@ -53,9 +53,9 @@ def test_a_long_text_is_cut_in_the_message() -> None:
 
 @pytest.mark.parametrize("written", ["8/255", " .5 ", "+1e-3", "8/", "1/2/3", "nan", "0x1"])
 def test_the_pattern_for_editors_matches_what_is_read(written: str) -> None:
-    number, text = TypeAdapter(Number).json_schema()["anyOf"]
-    assert number == {"type": "number"}
-    matches = re.search(text["pattern"], written) is not None
+    schema = TypeAdapter(Number).json_schema()
+    assert schema["type"] == ["number", "string"]
+    matches = re.search(schema["pattern"], written) is not None
     try:
         TypeAdapter(Number).validate_python(written)
     except ValidationError:

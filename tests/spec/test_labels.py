@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from invspec.kinds import Attack
 from invspec.registry.cards import KINDS
-from invspec.spec.labels import PARTS, Label, Labels, Section
+from invspec.registry.cards import PARTS
+from invspec.spec.labels import Label, Labels, Section
 
 LABELS, LABEL = TypeAdapter(Labels), TypeAdapter(Label)
 

@@ -9,9 +9,8 @@ from typing import Any
 from smoke_specs import SPECS
 from workbench import ROOT
 
-from invspec.registry.cards import KINDS, card, names, shipped_names
+from invspec.registry.cards import KINDS, PARTS, card, names, shipped_names
 from invspec.spec import extend, overlay
-from invspec.spec.labels import PARTS
 
 ROW = re.compile(r"^\| (\w+) \| `(\w+)` \| (.+) \|$", re.M)
 CARDS = {(kind, name) for kind in KINDS for name in names(kind)}

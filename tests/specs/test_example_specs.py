@@ -27,8 +27,8 @@ from invspec.kinds import Measure
 from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.plan.products import is_worst_case, trains_generators
+from invspec.registry.cards import PARTS
 from invspec.spec import document, extend, overlay, resolve
-from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Spec
 from invspec.tasks import key
 

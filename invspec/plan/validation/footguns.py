@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from invspec.errors import InvspecError, SpecError
 from invspec.kinds import Dataset
 from invspec.plan.validation.settings import uses
+from invspec.registry.cards import PARTS
 from invspec.spec import unused
-from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Spec
 
 # where an entry of a part is named

@@ -9,8 +9,8 @@ from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure
 from invspec.plan.products import is_worst_case
 from invspec.plan.validation.attacks import net_problems
+from invspec.registry.cards import PARTS
 from invspec.spec.document import Steps
-from invspec.spec.labels import PARTS
 from invspec.spec.resolved import Resolved, Spec
 
 

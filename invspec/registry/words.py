@@ -1,19 +1,20 @@
-"""The fields of a method in words, for its page in `invspec list`."""
+"""The fields of a method in words, for its page in `invspec list` and for editors."""
 
 from __future__ import annotations
 
 import json
 import typing
 from types import NoneType
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+import yaml
+from pydantic.fields import FieldInfo
 
-    from invspec.kinds import Method
-    from invspec.registry.cards import Card
+from invspec.kinds import Method
+from invspec.kinds.units import annotated_unit
+from invspec.registry.cards import Card
 
-Fields = dict[str, "FieldInfo"]  # by the names that a spec uses
+Fields = dict[str, FieldInfo]  # by the names that a spec uses
 
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 _WORDS = {float: "number", int: "whole number", bool: "true | false", str: "text", NoneType: "null"}
@@ -63,8 +64,6 @@ def yaml_text(value: Any) -> str:
 
 def _yaml_string(text: str) -> str:
     """A string, quoted where YAML would read something else in a list."""
-    import yaml
-
     try:
         is_plain = yaml.safe_load(f"[{text}]") == [text]
     except yaml.YAMLError:
@@ -88,8 +87,6 @@ def type_words(about: FieldInfo) -> str:
 
 def meaning(about: FieldInfo) -> str:
     """The description of a field and its unit."""
-    from invspec.kinds.units import annotated_unit
-
     unit = annotated_unit(about)
     # descriptions that already name their unit say it once
     unit = "" if unit and unit.split()[0] in (about.description or "") else unit
