@@ -13,8 +13,6 @@ from invspec.errors import InvspecError
 # what is typed so far
 Words = list[str]
 Offer = Callable[[str], list[str]]
-# parts of a spec whose entries have a label
-LABELLED = ("datasets", "models", "defences", "attacks", "measures")
 
 
 def offering(words: Callable[[Words], Iterator[str]]) -> Offer:
@@ -55,9 +53,11 @@ def scales(words: Words) -> Iterator[str]:
 @offering
 def settings(words: Words) -> Iterator[str]:
     """The dotted paths of what the named spec says, for --set."""
+    from invspec.registry.cards import PARTS
+
     for values in _specs_of(words):
         for part, content in values.items():
-            if part not in LABELLED:
+            if part not in PARTS:
                 yield f"{part}="
                 continue
             for label, entry in content.items():

@@ -36,8 +36,6 @@ def show(kind: str | None, name: str | None) -> None:
 
 def _hint(word: str, kinds: list[Kind]) -> str:
     """What may be meant by a word that is no kind: the name of a method, or one near to it."""
-    from invspec.registry.cards import KINDS, names
-
     if kinds:
         return f"{word} is the name of {' and '.join(map(with_article, kinds))}"
     kind, method = suggest(word, KINDS), suggest(word, {n for k in KINDS for n in names(k)})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from invspec.cli import options
 from invspec.cli.options import Registry
 
@@ -16,4 +14,4 @@ def schema(registry: Registry = None) -> None:
 
     options.add_registries(registry)
     rules = json_schema.schema(catalogue.frame(), descriptions.every())
-    print(json.dumps(rules, ensure_ascii=False, indent=1))
+    print(json_schema.text(rules))

@@ -35,8 +35,9 @@ class FieldText:
 class Description:
     """What `invspec list` and editors say of a method.
 
-    text is its docstring. A field without a default is required. attacks says how many a measure is `of`. example is YAML. transforms: it
-    is an attack that ignores the model, so that `before` may name it.
+    text is its docstring. A field without a default is required. attacks says how many attacks a
+    measure is `of`. example is YAML. transforms: it is an attack that ignores the model, so that
+    `before` may name it.
     """
 
     summary: str

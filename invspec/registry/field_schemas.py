@@ -35,7 +35,12 @@ def inner(kind: str, *, whole: bool) -> Schema:
 
 def schemas_of(method: type[Method]) -> dict[str, Schema]:
     """A JSON Schema for each field by its name in a spec, without sweeps; {} where all is valid."""
-    schema = method.model_json_schema(by_alias=True, schema_generator=_Generator)
+
+
+    class Generator(_Generator):
+        root = method
+
+    schema = method.model_json_schema(by_alias=True, schema_generator=Generator)
     definitions = schema.get("$defs", {})
     return {name: tidy(field, definitions) for name, field in schema.get("properties", {}).items()}
 
@@ -47,13 +52,12 @@ class _Generator(GenerateJsonSchema):
         "skipped-choice",
         "non-serializable-default",
     }
-    _is_inside = False
+    root: ClassVar[type[Method]]
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         cls = schema["cls"]
-        if self._is_inside and issubclass(cls, Method):
+        if issubclass(cls, Method) and cls is not self.root:
             return {"method": cls.kind}
-        self._is_inside = True
         return super().model_schema(schema)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:

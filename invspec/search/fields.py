@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from invspec.ops.losses import Loss, least_classes
 
@@ -14,7 +14,9 @@ EpsSpace = Literal["pixel", "standardised"]
 
 # the label to attack; YAML 1.1 reads an unquoted `true` as a boolean
 Label = Annotated[
-    Literal["true", "predicted"], BeforeValidator(lambda value: "true" if value is True else value)
+    Literal["true", "predicted"],
+    BeforeValidator(lambda value: "true" if value is True else value),
+    WithJsonSchema({"enum": ["true", "predicted", True]}),
 ]
 
 # passes whose mean stands for one pass

@@ -8,7 +8,7 @@ extends others may be theirs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +26,9 @@ INNER: tuple[Kind, ...] = ("attack", "model")
 _USES: Schema = {"type": "object", "required": ["use"]}
 _ENTRY = "expected fields, like {eps: 0.1}"
 
-# what a field or `before` needs that holds a method, unless it is swept
+# the keys of entries that hold a method
+_HOLDING = frozenset({"before"})
+# what such a key or a field needs, unless it is swept
 _NAMED: Schema = {
     "if": {"type": "object", "not": {"required": ["sweep"]}},
     "then": {"required": ["use"], "errorMessage": "`use` is missing, as in {use: name}"},
@@ -51,7 +53,7 @@ def definitions(frame: Schema, methods: Descriptions) -> Schema:
         if "before" in own:
             own["before"] = own["before"] | _transform(methods["attack"])
         shared = {key: {"$ref": f"#/$defs/{kind}/properties/{key}"} for key in own}
-        schemas |= _parts(part, kind, methods[kind], frame["label"])
+        schemas |= _parts(part, kind, methods[kind], own, frame["label"])
         schemas |= _choices(kind, kind, methods[kind], own)
         for name, about in methods[kind].items():
             fields = {field.name: values.field(field) for field in about.fields}
@@ -88,12 +90,11 @@ def _method(kind: Kind, name: str, about: Description, keys: Schema) -> Schema:
 def _choices(family: str, kind: Kind, methods: Methods, own: Schema) -> Schema:
     """The schema of the method that `use` names, and of one that is whole."""
     thens = {name: reference(f"{family}:{name}") for name in methods}
-    needs = {name: need for name, about in methods.items() if (need := _needs(about))}
+    needs = {name: need for name, about in methods.items() if (need := _needs(about, {}))}
     missing = f"`use` is missing: the name of {with_article(kind)}"
     if family in PARTS.values():
         missing = f"no {kind} has the name of this label; add `use: name`"
-    before = {"properties": {"before": reference("named")}} if "before" in own else {}
-    asked = {**_USES, "errorMessage": missing, **before}
+    asked = {**_USES, "errorMessage": missing, **_named(_HOLDING & own.keys())}
     return {
         family: {"properties": {"use": _use(kind, methods), **own}, "allOf": _by_use(thens)},
         f"{family}.whole": {"allOf": [asked, reference(family), *_by_use(needs)]},
@@ -126,13 +127,23 @@ def _exactly(name: str) -> Schema:
     return {"type": "string", "pattern": f"^{escaped}$"}
 
 
-def _needs(about: Description) -> Schema:
+def _needs(about: Description, own: Schema) -> Schema:
     """What a whole mapping that uses a method must have; empty if that is nothing."""
     required = [field.name for field in about.fields if field.default is None]
-    methods = [field.name for field in about.fields if "$ref" in field.schema]
-    named = dict.fromkeys(methods, reference("named"))
-    rules = {"required": required, "properties": named}
-    return {key: value for key, value in rules.items() if value}
+    methods = {field.name for field in about.fields if _holds_method(field.schema)}
+    return {
+        **({"required": required} if required else {}),
+        **_named(methods | _HOLDING & own.keys()),
+    }
+
+
+def _holds_method(rules: Mapping[str, Any]) -> bool:
+    return any("$ref" in part for part in (rules, *rules.get("anyOf", ())))
+
+
+def _named(keys: Set[str]) -> Schema:
+    """The methods that these keys hold must be named."""
+    return {"properties": dict.fromkeys(sorted(keys), reference("named"))} if keys else {}
 
 
 def _transform(attacks: Methods) -> Schema:
@@ -147,12 +158,12 @@ def _transform(attacks: Methods) -> Schema:
 # ─ parts ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _parts(part: str, kind: Kind, methods: Methods, label: Schema) -> Schema:
+def _parts(part: str, kind: Kind, methods: Methods, own: Schema, label: Schema) -> Schema:
     """The schemas of a part: where a file that it extends may complete entries, and whole."""
     entries: Schema = {}
     whole: Schema = {}
     for name, about in methods.items():
-        method, needs = reference(f"{kind}:{name}"), _needs(about)
+        method, needs = reference(f"{kind}:{name}"), _needs(about, own)
         needed = {"allOf": [method, needs]} if needs else method
         about_it = {"title": f"{kind} {name}", "description": about.summary}
         entries[name] = {**about_it, **_labelled(reference(kind), method)}

@@ -1,4 +1,4 @@
-"""JSON Schema of a spec without its methods: its keys, and those that entries have beside fields."""
+"""JSON Schema of a spec without its methods, and of the keys that entries have beside fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def frame() -> Schema:
         "properties": {
             **keys,
             "seeds": _or_paired(keys["seeds"]),
-            **dict.fromkeys(PARTS, {}),
+            **{part: {} for part in PARTS},
             **{key: described(schema["properties"][key], {}) for key in ("checks", "scales")},
         },
         "entries": {part: _own_keys(part, entry["properties"]) for part in PARTS},

@@ -5,6 +5,7 @@ Reading this module imports neither torch nor pydantic.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,19 @@ def schema(frame: Schema, methods: Descriptions) -> Schema:
         "else": {"properties": {part: reference(part) for part in PARTS}},
         "$defs": {**frame["$defs"], **entry_schemas.definitions(frame, methods)},
     }
+
+
+def text(rules: Schema) -> str:
+    """The schema as JSON, with a line for each of its keys and definitions."""
+    definitions = _lines(rules["$defs"])
+    return _lines({key: value for key, value in rules.items() if key != "$defs"}, definitions)
+
+
+def _lines(values: Schema, definitions: str = "") -> str:
+    lines = [f"{json.dumps(key)}: {json.dumps(values[key], ensure_ascii=False)}" for key in values]
+    if definitions:
+        lines.append(f'"$defs": {definitions}')
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _about(part: str) -> Schema:

@@ -13,8 +13,8 @@ from invspec.registry import messages, methods
 from invspec.registry.cards import PARTS, card, papers, shipped_names
 from invspec.spec import sweeps
 from invspec.spec.document import Document
-from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.entries import OWNERS, Entry
+from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.schema import Written
 
 # stands for all checks that ship with invspec

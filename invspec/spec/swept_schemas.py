@@ -43,7 +43,8 @@ def swept(rules: Schema, words: str = "") -> Schema:
         return {}
     if _holds_keys(rules):
         otherwise = {"if": _IS_SWEEP, "then": _sweep(rules, words), "else": _with_swept_keys(rules)}
-        types = list(dict.fromkeys(["object", *_types(rules)]))
+        inside = [name for part in rules.get("anyOf", []) for name in _types(part)]
+        types = list(dict.fromkeys(["object", *_types(rules), *inside]))
         return {"type": types, "errorMessage": _METHOD, **otherwise}
     if "enum" in rules or "anyOf" in rules:
         alternatives = rules.get("anyOf", [rules])

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from invspec.cli.fields import yaml_text
 from PIL import Image
 from torch import nn
 
 from invspec.cli import listing
-from invspec.cli.fields import yaml_text
 from invspec.errors import InvspecError, SpecError
 from invspec.plan import planner, validation
 from invspec.registry import cards

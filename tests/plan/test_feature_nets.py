@@ -11,7 +11,8 @@ from plan_toys import BASE, planned
 from invspec.errors import SpecError
 from invspec.plan import planner, validation
 from invspec.plan.cells import Plan
-from invspec.spec import document, json_schema, resolve
+from invspec.registry import catalogue
+from invspec.spec import document, resolve
 from invspec.tasks import Train, canonical, draw_name, key, needs
 
 NET = {"model": "mlp", "defence": "standard"}
@@ -199,7 +200,6 @@ def test_the_key_belongs_to_defences() -> None:
 
 
 def test_editors_know_the_key() -> None:
-    schema = json.loads(json_schema.text())
-    entries = schema["properties"]["defences"]["additionalProperties"]["properties"]
-    assert entries["feature_net"] == {"$ref": "#/$defs/FeatureNet"}
-    assert set(schema["$defs"]["FeatureNet"]["properties"]) == {"model", "defence"}
+    frame = catalogue.frame()
+    assert frame["entries"]["defences"]["feature_net"]["$ref"] == "#/$defs/FeatureNet"
+    assert set(frame["$defs"]["FeatureNet"]["properties"]) == {"model", "defence"}

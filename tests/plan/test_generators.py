@@ -14,7 +14,8 @@ from invspec.errors import SpecError
 from invspec.models.unet import UNetModule
 from invspec.plan import validation
 from invspec.plan.cells import Plan
-from invspec.spec import document, json_schema, resolve
+from invspec.registry import catalogue
+from invspec.spec import document, resolve
 from invspec.tasks import Perturb, Score, Train, canonical, draw_name, key, needs
 
 WALK: dict[str, Any] = {
@@ -231,10 +232,9 @@ def test_the_key_belongs_to_attacks() -> None:
 
 
 def test_editors_know_the_key() -> None:
-    schema = json.loads(json_schema.text())
-    entries = schema["properties"]["attacks"]["additionalProperties"]["properties"]
-    assert entries["generator"] == {"$ref": "#/$defs/Generator"}
-    assert set(schema["$defs"]["Generator"]["properties"]) == {"model", "defence"}
+    frame = catalogue.frame()
+    assert frame["entries"]["attacks"]["generator"]["$ref"] == "#/$defs/Generator"
+    assert set(frame["$defs"]["Generator"]["properties"]) == {"model", "defence"}
 
 
 @pytest.mark.parametrize(

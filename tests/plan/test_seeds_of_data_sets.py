@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,8 @@ from plan_toys import BASE, planned
 
 from invspec.errors import SpecError
 from invspec.plan.cells import Plan
-from invspec.spec import document, json_schema, resolve
+from invspec.registry import catalogue
+from invspec.spec import document, resolve
 from invspec.tasks import Train
 
 DATASETS: dict[str, Any] = {"fake": {}, "small": {"use": "fake", "test": 64, "seeds": [7, 3]}}
@@ -89,6 +89,4 @@ def test_the_key_belongs_to_data_sets() -> None:
 
 
 def test_editors_know_the_key() -> None:
-    schema = json.loads(json_schema.text())
-    entries = schema["properties"]["datasets"]["additionalProperties"]["properties"]
-    assert entries["seeds"]["type"] == "array"
+    assert catalogue.frame()["entries"]["datasets"]["seeds"]["type"] == "array"

@@ -1,157 +1,45 @@
-"""The JSON Schema for editors accepts valid specs and refuses common mistakes."""
+"""The JSON Schema for editors accepts valid specs and refuses common mistakes at their place."""
 
 from __future__ import annotations
 
 import json
-import operator
 import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
+import yaml
+from imports import ROOT
+from jsonschema import Draft202012Validator
+from schemas import faults, mistakes, rules, validator
 
-from invspec.registry.cards import names, shipped
+from invspec.cli import descriptions
+from invspec.registry import catalogue
+from invspec.registry.cards import KINDS, PARTS, Kind, names, shipped
 from invspec.spec import document, json_schema
-from invspec.spec.schema import PARTS
-
-
-@cache
-def whole() -> dict[str, Any]:
-    return json.loads(json_schema.text())
-
-
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "number": (int, float),
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def is_a(value: Any, name: str) -> bool:
-    return isinstance(value, TYPES[name]) and not (
-        isinstance(value, bool) and name in ("number", "integer")
-    )
-
-
-def faults(value: Any, rule: Any, at: str = "") -> Iterator[str]:
-    """Where a value breaks a schema. Supports as much of JSON Schema as ours needs."""
-    if isinstance(rule, bool):
-        yield from () if rule else (at,)
-        return
-    for word, wanted in rule.items():
-        match word:
-            case "$ref":
-                yield from faults(value, whole()["$defs"][wanted.removeprefix("#/$defs/")], at)
-            case "anyOf":
-                yield from () if any(not list(faults(value, first)) for first in wanted) else (at,)
-            case "type":
-                listed = wanted if isinstance(wanted, list) else [wanted]
-                yield from () if any(is_a(value, name) for name in listed) else (at,)
-            case "enum":
-                yield from () if value in wanted else (at,)
-            case "const":
-                yield from () if value == wanted else (at,)
-            case (
-                "minimum"
-                | "maximum"
-                | "exclusiveMaximum"
-                | "minLength"
-                | "maxLength"
-                | "exclusiveMinimum"
-                | "minItems"
-                | "maxItems"
-                | "minProperties"
-                | "maxProperties"
-            ):
-                yield from () if within(value, word, wanted) else (at,)
-            case "pattern":
-                yield from () if not isinstance(value, str) or re.search(wanted, value) else (at,)
-            case "items":
-                parts = enumerate(value) if isinstance(value, list) else ()
-                yield from (
-                    fault
-                    for number, item in parts
-                    for fault in faults(item, wanted, f"{at}.{number}")
-                )
-            case "prefixItems":
-                parts = zip(value, wanted, strict=False) if isinstance(value, list) else ()
-                yield from (
-                    fault
-                    for number, (item, first) in enumerate(parts)
-                    for fault in faults(item, first, f"{at}.{number}")
-                )
-            case "required":
-                yield from (
-                    f"{at}.{name}"
-                    for name in wanted
-                    if isinstance(value, dict) and name not in value
-                )
-            case "if":
-                branch = "else" if list(faults(value, wanted)) else "then"
-                yield from faults(value, rule.get(branch, True), at)
-            case "patternProperties":
-                yield from (
-                    fault
-                    for pattern, inner in wanted.items()
-                    for name, item in entries(value).items()
-                    if re.search(pattern, name)
-                    for fault in faults(item, inner, f"{at}.{name}")
-                )
-            case "propertyNames":
-                yield from (f"{at}.{name}" for name in entries(value) if list(faults(name, wanted)))
-            case "properties":
-                inside = {name: first for name, first in entries(value).items() if name in wanted}
-                yield from (
-                    fault
-                    for name in inside
-                    for fault in faults(inside[name], wanted[name], f"{at}.{name}")
-                )
-            case "additionalProperties":
-                rest = {
-                    name: first
-                    for name, first in entries(value).items()
-                    if name not in rule.get("properties", {})
-                    and not any(
-                        re.search(pattern, name) for pattern in rule.get("patternProperties", ())
-                    )
-                }
-                yield from (
-                    fault for name in rest for fault in faults(rest[name], wanted, f"{at}.{name}")
-                )
-            case "$schema" | "$defs" | "title" | "description" | "default" | "then" | "else":
-                pass
-            case _:
-                raise AssertionError(f"{word} is not known to these tests")
-
-
-def entries(value: Any) -> dict[str, Any]:
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
-
-
-def within(value: Any, word: str, limit: float) -> bool:
-    orders = {
-        "minimum": operator.ge,
-        "exclusiveMinimum": operator.gt,
-        "maximum": operator.le,
-        "exclusiveMaximum": operator.lt,
-    }
-    if word in orders:
-        return not is_a(value, "number") or orders[word](value, limit)
-    size = len(value) if isinstance(value, str | list | dict) else limit
-    return size >= limit if word.startswith("min") else size <= limit
 
 
 @pytest.mark.parametrize(
-    "path", sorted(shipped("specs").glob("*.yaml")), ids=lambda path: path.stem
+    "path", sorted(shipped("specs").rglob("*.yaml")), ids=lambda path: path.stem
 )
 def test_the_schema_accepts_every_spec_that_ships(path: Path) -> None:
-    assert list(faults(document.read(path).values, whole())) == []
+    assert faults(document.read(path).values) == []
+
+
+def documented() -> list[dict[str, Any]]:
+    """The YAML blocks of the documentation that are specs or parts of one."""
+    texts = [path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
+    blocks = [block for text in texts for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    values = [yaml.safe_load(block) for block in blocks]
+    known = set(rules()["properties"])
+    return [keys for keys in values if isinstance(keys, dict) and set(keys) <= known]
+
+
+def test_the_schema_accepts_the_specs_of_the_documentation() -> None:
+    assert len(documented()) >= 6
+    # methods of one's own, and a digest that is left out
+    own = {"models.own.use", "defences.weights.sha256", "checks"}
+    assert {fault for keys in documented() for fault in faults(keys)} <= own
 
 
 GOOD = document.read(shipped("specs") / "quickstart.yaml")
@@ -196,7 +84,7 @@ ACCEPTED: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(("dotted", "value"), ACCEPTED.values(), ids=ACCEPTED)
 def test_the_schema_accepts_every_form_of_an_entry(dotted: str, value: Any) -> None:
-    assert list(faults(GOOD.overlay(dotted, value, "here").values, whole())) == []
+    assert faults(GOOD.overlay(dotted, value, "here").values) == []
 
 
 REFUSED: dict[str, tuple[str, Any]] = {
@@ -226,24 +114,184 @@ REFUSED: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize(("dotted", "value"), REFUSED.values(), ids=REFUSED)
 def test_the_schema_refuses_common_mistakes_at_their_place(dotted: str, value: Any) -> None:
-    result = list(faults(GOOD.overlay(dotted, value, "here").values, whole()))
-    assert result
-    assert all(fault.startswith(f".{dotted}") for fault in result)
+    places = faults(GOOD.overlay(dotted, value, "here").values)
+    assert places
+    assert all(place.startswith(dotted) for place in places)
+
+
+# ─ fields ───────────────────────────────────────────────────────────────────────────────────────
+
+PGD = "attacks.pgd"
+FIELDS_ACCEPTED: dict[str, tuple[str, Any]] = {
+    "a fraction": (PGD, {"eps": "8/255"}),
+    "a sweep": (PGD, {"eps": {"sweep": [0, "8/255"]}, "norm": {"sweep": ["linf", "l2"]}}),
+    "nothing": (PGD, {"step_size": None}),
+    "another method under a name": (PGD, {"use": "square", "queries": 10}),
+    "a transform": (PGD, {"before": {"use": "random_rotation", "max_degrees": 3}}),
+    "a swept transform": (PGD, {"before": {"sweep": [{"use": "random_rotation"}]}}),
+    "a sweep in a transform": (
+        PGD,
+        {"before": {"use": "random_rotation", "max_degrees": {"sweep": [0, 90]}}},
+    ),
+    "a method in a field": (
+        "defences.mine",
+        {"use": "adversarial_training", "attack": {"use": "pgd", "eps": {"sweep": [0, 0.1]}}},
+    ),
+    "a sweep over methods": (
+        "defences.mine",
+        {"use": "adversarial_training", "attack": {"sweep": [{"use": "fgsm"}, {"use": "pgd"}]}},
+    ),
+    "a list of methods": ("defences.avg", {"attacks": [{"use": "fgsm", "eps": 0.1}]}),
+    "named checks": ("checks", ["default", "gradient", {"use": "black_box", "images": 128}]),
+    "labelled checks": ("checks", {"gradient": None, "mine": {"use": "black_box", "images": 9}}),
+    "no checks": ("checks", "none"),
+}
+
+
+@pytest.mark.parametrize(("dotted", "value"), FIELDS_ACCEPTED.values(), ids=FIELDS_ACCEPTED)
+def test_the_schema_accepts_fields(dotted: str, value: Any) -> None:
+    assert faults(GOOD.overlay(dotted, value, "here").values) == []
+
+
+FIELDS_REFUSED: dict[str, tuple[str, Any, str]] = {
+    "a misspelt field": (PGD, {"epss": 0.3}, "epss"),
+    "a field of another method": (PGD, {"queries": 10}, "queries"),
+    "a misspelt field behind use": ("models.mine", {"use": "lenet", "drpout": 0.5}, "drpout"),
+    "a number below its least": (PGD, {"eps": -1}, "eps"),
+    "a negative fraction": (PGD, {"eps": "-1/255"}, "eps"),
+    "a word for a number": (PGD, {"eps": "small"}, "eps"),
+    "half a step": (PGD, {"steps": 1.5}, "steps"),
+    "true for a number": (PGD, {"steps": True}, "steps"),
+    "an unknown word": (PGD, {"norm": "l3"}, "norm"),
+    "a list for a number": (PGD, {"eps": [0.1, 0.2]}, "eps"),
+    "a misspelt sweep": (PGD, {"eps": {"swep": [0.1]}}, "eps"),
+    "an empty sweep": (PGD, {"eps": {"sweep": []}}, "eps.sweep"),
+    "a wrong value in a sweep": (PGD, {"eps": {"sweep": [0.1, -1]}}, "eps.sweep.1"),
+    "an attack that is no transform": (PGD, {"before": {"use": "fgsm"}}, "before.use"),
+    "a transform without a name": (PGD, {"before": {"max_degrees": 3}}, "before.use"),
+    "a key of another part": (PGD, {"threads": 3}, "threads"),
+    "a label without a method": ("attacks.mine", {"eps": 0.3}, "use"),
+    "a missing field": ("defences.pretrained", {"file": "a.pth"}, "sha256"),
+    "a method in a field without a name": (
+        "defences.mine",
+        {"use": "adversarial_training", "attack": {"eps": 0.3}},
+        "attack.use",
+    ),
+    "a misspelt field of a method in a field": (
+        "defences.mine",
+        {"use": "adversarial_training", "attack": {"use": "pgd", "epss": 0.3}},
+        "attack.epss",
+    ),
+    "a method in a field with keys of an entry": (
+        "defences.mine",
+        {"use": "adversarial_training", "attack": {"use": "pgd", "sample": {"limit": 3}}},
+        "attack.sample",
+    ),
+    "a method in a list without a name": (
+        "defences.avg",
+        {"attacks": [{"eps": 1}]},
+        "attacks.0.use",
+    ),
+    "a path in a scale that begins wrongly": (
+        "scales.laptop",
+        {"attack.pgd.eps": 1},
+        "attack.pgd.eps",
+    ),
+    "a wrong value in a scale": ("scales.laptop", {"seeds": [-1]}, "seeds"),
+}
+
+
+@pytest.mark.parametrize(("dotted", "value", "place"), FIELDS_REFUSED.values(), ids=FIELDS_REFUSED)
+def test_the_schema_refuses_mistakes_in_fields(dotted: str, value: Any, place: str) -> None:
+    values = GOOD.overlay("scales", {}, "here").overlay(dotted, value, "here").values
+    places = faults(values)
+    assert places
+    assert all(fault.startswith(f"{dotted}.{place}") for fault in places)
+
+
+@pytest.mark.parametrize("names_of_checks", [["gradiet"], [{"use": "logits", "imges": 3}], [3]])
+def test_the_schema_refuses_mistakes_in_checks(names_of_checks: list[Any]) -> None:
+    assert faults(GOOD.overlay("checks", names_of_checks, "here").values) == ["checks"]
+
+
+def test_a_description_has_all_that_is_known_of_a_field() -> None:
+    field = rules()["$defs"]["attack:random_rotation"]["properties"]["max_degrees"]
+    meaning, limits = field["description"].split("\n\n")
+    assert meaning == "half-width of the range of angles (degrees)"
+    assert limits == "number 0 to 180, default 180.0"
+    assert field["default"] == 180.0
+
+
+def test_a_required_field_says_so() -> None:
+    field = rules()["$defs"]["defence:pretrained"]["properties"]["file"]
+    assert field["description"].endswith("text, required")
+    assert "default" not in field
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in names(kind)])
+def test_the_schema_accepts_defaults_and_the_example_of_a_method(kind: Kind, name: str) -> None:
+    # YAML 1.1 reads 1e-05 as text, which the servers of editors do not
+    example = descriptions.of(kind, name).example.replace("1e-05", "0.00001")
+    wrong = [error.instance for error in mistakes(yaml.safe_load(example))]
+    assert [instance for instance in wrong if "..." not in str(instance)] == []
+    fields = rules()["$defs"][f"{kind}:{name}"]["properties"]
+    defaults = {field: about["default"] for field, about in fields.items() if "default" in about}
+    method = {"$ref": f"#/$defs/{kind}:{name}", "$defs": rules()["$defs"]}
+    assert list(validator().evolve(schema=method).iter_errors(defaults)) == []
+
+
+# ─ files that extend others ─────────────────────────────────────────────────────────────────────
 
 
 def test_a_spec_may_leave_out_what_it_extends() -> None:
     title = {"title": "toy"}
-    assert ".train" in set(faults(title, whole()))
-    assert not list(faults({**title, "extends": "quickstart"}, whole()))
+    assert "train" in faults(title)
+    assert not faults({**title, "extends": "quickstart"})
+
+
+@pytest.mark.parametrize("start", [{"title": "toy", "extends": "quickstart"}, {}], ids=str)
+def test_entries_may_be_completed_by_another_file(start: dict[str, Any]) -> None:
+    parts = {
+        "defences": {"mine": {"epochs": 3}, "adversarial_training": {"attack": {"eps": 0.3}}},
+        "attacks": {"mine": {"sample": {"limit": 3}}, "pgd": {"eps": 0.3}},
+    }
+    assert faults({**start, **parts}) == []
+
+
+def test_a_method_that_a_file_names_is_checked_wherever_the_rest_is() -> None:
+    attacks = {"pgd": {"epss": 0.3}, "mine": {"use": "pgd", "eps": -1, "smple": {}}}
+    wrong = {"attacks.pgd.epss", "attacks.mine.eps", "attacks.mine.smple"}
+    assert set(faults({"extends": "quickstart", "title": "toy", "attacks": attacks})) == wrong
+    assert set(faults({"attacks": attacks})) == wrong
+
+
+# ─ names ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("part", "kind"), PARTS.items())
-def test_the_schema_completes_the_names_of_the_registry(part: str, kind: Any) -> None:
-    rule = whole()["properties"][part]
-    assert rule["additionalProperties"]["properties"]["use"]["enum"] == list(names(kind))
-    completed = [item["const"] for item in rule["propertyNames"]["anyOf"] if "const" in item]
-    assert completed == list(names(kind))
+def test_the_schema_completes_the_names_of_the_registry(part: str, kind: Kind) -> None:
+    definitions = rules()["$defs"]
+    assert definitions[kind]["properties"]["use"]["enum"] == list(names(kind))
+    assert list(definitions[part]["properties"]) == list(names(kind))
+    assert list(definitions[f"{part}.whole"]["properties"]) == list(names(kind))
 
 
-def test_the_schema_says_which_dialect_it_is() -> None:
-    assert whole()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+def test_a_name_may_hold_signs_that_patterns_and_references_use() -> None:
+    methods = {**descriptions.every()}
+    odd = "a-b+c/d~e 100%"
+    methods["attack"] = {**methods["attack"], odd: methods["attack"]["pgd"]}
+    schema = Draft202012Validator(json_schema.schema(catalogue.frame(), methods))
+    entry = {"attacks": {"mine": {"use": odd, "epss": 1}}}
+    (error,) = schema.iter_errors(entry)
+    assert "epss" in error.message
+
+
+def test_the_schema_is_one_by_its_own_dialect() -> None:
+    assert rules()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(rules())
+
+
+def test_the_text_has_a_line_for_each_definition() -> None:
+    text = json_schema.text(rules())
+    assert json.loads(text) == rules()
+    assert sum(line.startswith('"attack:pgd": ') for line in text.splitlines()) == 1

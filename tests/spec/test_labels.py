@@ -8,8 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from invspec.kinds import Attack
-from invspec.registry.cards import KINDS
-from invspec.registry.cards import PARTS
+from invspec.registry.cards import KINDS, PARTS
 from invspec.spec.labels import Label, Labels, Section
 
 LABELS, LABEL = TypeAdapter(Labels), TypeAdapter(Label)
