@@ -36,7 +36,6 @@ def inner(kind: str, *, whole: bool) -> Schema:
 def schemas_of(method: type[Method]) -> dict[str, Schema]:
     """A JSON Schema for each field by its name in a spec, without sweeps; {} where all is valid."""
 
-
     class Generator(_Generator):
         root = method
 

@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from invspec.cli.fields import yaml_text
 from PIL import Image
+from registries import untouched
 from torch import nn
 
 from invspec.cli import listing
 from invspec.errors import InvspecError, SpecError
 from invspec.plan import planner, validation
-from invspec.registry import cards
+from invspec.registry import cards, catalogue
 from invspec.registry.cards import KINDS, Kind, names
+from invspec.registry.catalogue import Description
+from invspec.registry.words import yaml_text
 from invspec.spec import document, resolve
 
 CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
@@ -217,11 +219,38 @@ def test_tables_in_docstrings_keep_their_lines(page_of) -> None:
 
 
 def test_square_brackets_are_no_markup(page_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = cards.Card("invspec.models.linear:Linear", "values in [0, 1] and [bold]", section="[4]")
-    monkeypatch.setattr(cards, "card", lambda kind, name: card)
+    about = Description("values in [0, 1] and [bold]", "no paper, [4] · mine:Mine", (), "models:")
+    monkeypatch.setattr(catalogue, "find", lambda kind, name: about)
     assert "values in [0, 1] and [bold]" in page_of("model", "linear")
-    assert "no paper, [4] · invspec" in page_of("model", "linear")
+    assert "no paper, [4] · mine" in page_of("model", "linear")
     assert "values in [0, 1] and [bold]" in page_of("model")
+
+
+def test_a_card_of_a_user_is_read_from_its_class(page_of, tmp_path: Path) -> None:
+    (tmp_path / "attack").mkdir()
+    (tmp_path / "attack" / "pgd.yaml").write_text("target: listed_gray:Gray\nsummary: my own\n")
+    (tmp_path / "listed_gray.py").write_text(GRAY)
+    with untouched(tmp_path):
+        cards.add(tmp_path)
+        page = " ".join(page_of("attack", "pgd").split())
+        assert page.startswith("pgd: my own no paper · listed_gray:Gray Every pixel grey.")
+        assert "level 0.5 number 0 to 1 brightness (pixels in [0, 1])" in page
+        assert "my own" in page_of("attack")
+
+
+GRAY = """
+from pydantic import Field
+from invspec.data import Perturbed
+from invspec.kinds import Attack, Pixels
+
+class Gray(Attack):
+    '''Every pixel grey.'''
+
+    level: Pixels = Field(default=0.5, ge=0, le=1, description="brightness")
+
+    def perturb(self, model, batch, rng):
+        raise NotImplementedError
+"""
 
 
 @pytest.mark.parametrize("kind", ["atack", "attacks"])

@@ -40,4 +40,6 @@ def test_what_the_schema_of_a_field_refuses_is_refused(kind: Kind, name: str) ->
         taken = [value for value in wrong if not refuses(kind, name, field, value)]
         # 0 and 1 are taken for false and true, which an editor may ask for
         also = [0, 1] if schema.is_valid(False) else []
-        assert [value for value in taken if type(value) is not int or value not in also] == [], field
+        assert [value for value in taken if type(value) is not int or value not in also] == [], (
+            field
+        )

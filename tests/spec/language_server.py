@@ -33,7 +33,6 @@ class LanguageServer:
         self._process = process
         self._count = 0
         self._messages: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.diagnostics: dict[str, list[dict[str, Any]]] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, method: str, **params: Any) -> Any:
