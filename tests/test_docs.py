@@ -50,7 +50,7 @@ def test_commands_take_the_options_that_exist(page) -> None:
     source = (ROOT / "invspec" / "cli" / "run.py").read_text()
     shared = (ROOT / "invspec" / "cli" / "options.py").read_text()
     for words in commands(page.read_text(encoding="utf-8")):
-        assert words[0] in ("run", "report", "plan", "check", "doctor", "store")
+        assert words[0] in ("run", "report", "plan", "check", "doctor", "store", "schema")
         for option in (word for word in words if word.startswith("--")):
             name = option.removeprefix("--").replace("-", "_")
             assert f"{name}:" in source or f'"{option}"' in source + shared

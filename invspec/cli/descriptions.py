@@ -17,9 +17,11 @@ def of(kind: Kind, name: str) -> Description:
     """
     if (shipped := catalogue.find(kind, name)) is not None:
         return shipped
+    from invspec.registry import own_code
     from invspec.registry.describe import describe
 
-    return describe(kind, name)
+    with own_code.explained():
+        return describe(kind, name)
 
 
 def every() -> Descriptions:

@@ -134,12 +134,14 @@ def planned(spec: str, selection: Selection, store: Store | None = None) -> Plan
     Where the spec says `precision: auto`, a store gives the choices that were made for it.
     """
     from invspec.plan import planner
+    from invspec.registry import own_code
     from invspec.spec import overlay
 
     add_registries(selection.registry)
-    resolved = overlay.load(overlay.find(spec), selection.scale, selection.set or ())
-    chosen = resolved.smoke() if selection.smoke else resolved
-    return planner.plan(chosen) if store is None else planner.plan(chosen, answers(store))
+    with own_code.explained():
+        resolved = overlay.load(overlay.find(spec), selection.scale, selection.set or ())
+        chosen = resolved.smoke() if selection.smoke else resolved
+        return planner.plan(chosen) if store is None else planner.plan(chosen, answers(store))
 
 
 def answers(store: Store) -> Answer:

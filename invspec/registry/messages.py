@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from invspec.errors import Hinted, SpecError, suggest
 from invspec.kinds import Method
+from invspec.registry import own_code
 
 Path = tuple[str | int, ...]
 # seeds that a hint writes out at most
@@ -70,19 +71,27 @@ def _explained(
         yield SpecError("is missing", path=path)
     elif first["type"] == "extra_forbidden":
         yield _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
-    elif first["type"] == "value_error":
+    elif first["type"] in ("value_error", "assertion_error"):
         hint = _bool_hint(first["input"]) if "label" in str(cause) else ""
-        own = cause.hint if isinstance(cause, Hinted) else ""
-        yield SpecError(str(cause), hint=hint or own, path=path)
+        own = cause.hint if isinstance(cause, Hinted) else _line(cause)
+        yield SpecError(str(cause) or "an assertion failed", hint=hint or own, path=path)
     else:
         same = [error for error in errors if error["input"] is first["input"]]
         expected = dict.fromkeys(
-            _expected(error) for error in same if error["type"] != "value_error"
+            _expected(error)
+            for error in same
+            if error["type"] not in ("value_error", "assertion_error")
         )
         message = f"expected {' or '.join(expected)}, found {shown(first['input'])}"
         is_of_words = any(word == "text" or word.startswith("'") for word in expected)
         hint = _bool_hint(first["input"]) if is_of_words else ""
         yield SpecError(message, hint=hint or _list_hint(path, first, model), path=path)
+
+
+def _line(cause: BaseException | None) -> str:
+    """Where a validator of a user's class has refused a value; empty for other classes."""
+    line = "" if cause is None else own_code.place(cause)
+    return f"raised in {line}" if line else ""
 
 
 def _bool_hint(value: Any) -> str:

@@ -13,6 +13,7 @@ from pydantic import PydanticUserError, ValidationError
 
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Dataset, Method
+from invspec.registry import own_code
 from invspec.registry.cards import Kind, card, names, shipped_card, shipped_path, with_article
 from invspec.registry.messages import explain
 from invspec.registry.renames import refuse_old_names, unannotated
@@ -28,6 +29,12 @@ def make(kind: Kind, name: str, params: dict[str, Any]) -> Method:
         return cls.model_validate({**defaults, **params})
     except ValidationError as problem:
         wrong = explain(problem, cls, {**defaults, **params})
+    # a validator of a user's class can raise anything
+    except Exception as problem:
+        if not (line := own_code.place(problem)):
+            raise
+        message = f"{cls.__name__} raised {own_code.said(problem)}"
+        raise SpecError(message, hint=f"raised in {line}") from problem
     from_card = set(defaults) - set(params)
     refuse(
         _at_card(kind, name, problem) if set(problem.path[:1]) & from_card else problem
@@ -104,8 +111,8 @@ def _imported(module: str, folder: Path) -> ModuleType:
         imported = importlib.import_module(module)
     except PydanticUserError as problem:
         raise unannotated(problem) from problem
-    # a user's module can raise anything
-    except Exception as problem:
+    # a user's module can raise anything, and end the program
+    except (Exception, SystemExit) as problem:
         message = f"cannot be imported: {type(problem).__name__}: {problem}"
         raise SpecError(message, hint=_raised_at(problem)) from problem
     own = folder.joinpath(*module.split("."))
@@ -117,11 +124,11 @@ def _imported(module: str, folder: Path) -> ModuleType:
     return imported
 
 
-def _raised_at(problem: Exception) -> str:
+def _raised_at(problem: BaseException) -> str:
     """Where an import failed, unless the module is missing or not Python."""
     if isinstance(problem, ModuleNotFoundError):
         return "expected an installed module or one in the folder of the registry"
     if isinstance(problem, ImportError | SyntaxError):
         return ""
     *_, last = traceback.extract_tb(problem.__traceback__)
-    return f"raised in {last.filename}:{last.lineno}"
+    return f"raised in {own_code.place(problem) or f'{last.filename}:{last.lineno}'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
 from invspec.kinds import Sample
 from invspec.registry import messages
@@ -137,7 +137,9 @@ def _entry(value: Any) -> Any:
     return {**own, "fields": {name: item for name, item in keys.items() if name not in _OWN_KEYS}}
 
 
-Entries = dict[Label, Annotated[Entry, BeforeValidator(_entry)]]
+_Entry = Annotated[Entry, BeforeValidator(_entry)]
+Entries = dict[Label, _Entry]
+ENTRY: TypeAdapter[Entry] = TypeAdapter(_Entry)
 
 
 def _checks(value: Any) -> Any:

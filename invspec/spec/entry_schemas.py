@@ -48,7 +48,8 @@ def definitions(frame: Schema, methods: Descriptions) -> Schema:
     """
     schemas: Schema = {"named": _NAMED}
     values = swept_schemas.Values()
-    for part, kind in {**PARTS, "checks": "check"}.items():
+    kinds: dict[str, Kind] = {**PARTS, "checks": "check"}
+    for part, kind in kinds.items():
         own = dict(frame["entries"].get(part, {}))
         if "before" in own:
             own["before"] = own["before"] | _transform(methods["attack"])

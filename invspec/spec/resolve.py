@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from invspec.registry import messages, methods
 from invspec.registry.cards import PARTS, card, papers, shipped_names
 from invspec.spec import sweeps
 from invspec.spec.document import Document
-from invspec.spec.entries import OWNERS, Entry
+from invspec.spec.entries import ENTRY, OWNERS, Entry
 from invspec.spec.resolved import Resolved, Spec, Variant
 from invspec.spec.schema import Written
 
@@ -66,8 +67,29 @@ def _validated(values: Any) -> Written:
         return Written.model_validate(keys)
     except ValidationError as problem:
         wrong = messages.explain(problem, Written, keys)
-    refuse(wrong)
+    refuse([*wrong, *_problems_of_valid_entries(keys)])
     raise AssertionError("a ValidationError without errors")
+
+
+def _problems_of_valid_entries(keys: Mapping[str, Any]) -> Iterator[SpecError]:
+    """The problems of entries in a spec that has other mistakes, so that all are seen at once."""
+    count = 0
+    for part, label, entry in _valid_entries(keys):
+        try:
+            count += sweeps.count_of(entry)
+            if count <= sweeps.MAX_VARIANTS:
+                _resolved(part, label, entry)
+        except SpecError as problem:
+            yield problem.within(part, label)
+
+
+def _valid_entries(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, Entry]]:
+    for part in PARTS:
+        written = keys.get(part)
+        for label, value in written.items() if isinstance(written, dict) else ():
+            # what is wrong with the others has been said
+            with suppress(ValidationError):
+                yield part, label, ENTRY.validate_python(value)
 
 
 def _fill(entries: dict[str, dict[str, Resolved]], written: Written) -> Iterator[SpecError]:

@@ -57,13 +57,18 @@ def size_problems(written: Written) -> Iterator[SpecError]:
     for part in PARTS:
         for label, entry in getattr(written, part).items():
             try:
-                count += math.prod(len(sweep.values) for sweep in _sweeps(_written(entry)))
+                count += count_of(entry)
             except SpecError as problem:
                 yield problem.within(part, label)
             if count > MAX_VARIANTS:
                 message = f"expected at most {MAX_VARIANTS:,} methods, found {count:,} up to here"
                 yield SpecError(message, hint="sweep fewer values", path=(part, label))
                 return
+
+
+def count_of(entry: Entry) -> int:
+    """The number of methods that an entry gives. Raises: SpecError if a sweep is no list."""
+    return math.prod(len(sweep.values) for sweep in _sweeps(_written(entry)))
 
 
 def variants(part: str, label: str, entry: Entry) -> list[Variant]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -42,12 +42,12 @@ def faults(values: Any) -> list[str]:
 def _steps(error: ValidationError) -> Iterator[tuple[str, ...]]:
     """The rest of the paths to the keys that an error is about."""
     if "propertyNames" in error.schema_path:
-        yield (error.instance,)
+        yield (str(error.instance),)
     elif error.validator == "required":
         yield (error.message.split("'")[1],)
     elif error.validator == "additionalProperties":
         patterns = error.schema.get("patternProperties", ())
-        for key in error.instance:
+        for key in cast(dict[str, Any], error.instance):
             is_known = key in error.schema.get("properties", ())
             if not is_known and not any(re.search(pattern, key) for pattern in patterns):
                 yield (key,)

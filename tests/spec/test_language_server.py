@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from imports import ROOT
 from language_server import LanguageServer, command, running
 from schemas import rules
 
@@ -153,6 +155,15 @@ def test_a_mistake_is_underlined_in_words(
     missing = ("t", 'Missing property "defences".')
     problems = [item for item in editor.problems(SPEC.replace(right, wrong)) if item != missing]
     assert problems == [(word, message)]
+
+
+PAGE = (ROOT / "docs" / "editor.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("entry", "message"), re.findall(r"^\| `(.*?)` \| (.*) \|$", PAGE, re.M))
+def test_the_page_about_editors_quotes_the_server(editor: Editor, entry: str, message: str) -> None:
+    text = SPEC.replace("pgd: {eps: 8/255, steps: {sweep: [1, 2]}}", entry)
+    assert [said for _, said in editor.problems(text)] == [message.replace("\\|", "|")]
 
 
 def test_the_fields_of_a_method_are_offered_under_its_label(editor: Editor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from spec_toys import resolved, variants
 
 from invspec.attacks.pgd import PGD
@@ -79,3 +80,33 @@ def test_a_wrong_number_of_threads_is_an_error_at_its_line(
     with pytest.raises(SpecError) as problem:
         resolve.resolve(document.parse(text, "toy.yaml"))
     assert message in str(problem.value)
+
+
+def problems_of(text: str) -> list[str]:
+    """The places of all problems of a spec."""
+    with pytest.raises(SpecError) as problem:
+        resolve.resolve(document.parse(text, "toy.yaml"))
+    return [part.where for part in problem.value.problems]
+
+
+def test_mistakes_of_a_spec_and_of_its_methods_are_found_at_once() -> None:
+    text = SPEC.replace("THREADS", "0").replace("MODEL", "{drpout: 1}").replace("toy\n", "3\n")
+    text = text.replace("{pgd: {}}", "{pgd: {epss: 1, eps: {sweep: [0, -1]}}, fgms: {}}")
+    assert problems_of(f"{text}claim: []\n") == [
+        "toy.yaml:1: title",
+        "toy.yaml:7: defences.standard.threads",
+        "toy.yaml:11: claim",
+        "toy.yaml:4: models.linear.drpout",
+        "toy.yaml:8: attacks.pgd.epss",
+        "toy.yaml:8: attacks.pgd.eps.sweep.1",
+        "toy.yaml:8: attacks.fgms",
+    ]
+
+
+def test_sweeps_of_a_spec_with_other_mistakes_are_not_all_written_out() -> None:
+    values = {"sweep": list(range(1, 200))}
+    fields = dict.fromkeys(("steps", "restarts", "sparsity", "eot"), values)
+    spec = yaml.safe_load(SPEC.replace("THREADS", "1").replace("MODEL", "{}"))
+    wrong = {**spec, "title": 3, "attacks": {"pgd": fields, "pdg": {}}}
+    (where,) = problems_of(yaml.safe_dump(wrong))
+    assert where.endswith(": title")

@@ -17,6 +17,8 @@ from invspec.plan.validation import (
     targets,
 )
 from invspec.plan.validation.files import IsDone
+from invspec.registry import own_code
+from invspec.spec.resolved import Spec
 
 
 def problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[SpecError]:
@@ -33,7 +35,7 @@ def problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[S
         targets.problems(spec),
         models.problems(spec),
     ):
-        for problem in checked:
+        for problem in own_code.gathered(checked):
             yield spec.source.locate(problem)
 
 
@@ -45,10 +47,12 @@ def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
 def warnings(planned: Plan) -> list[SpecError]:
     """Settings that can run and are hardly meant, with file and line."""
     spec = planned.spec
-    doubts = (
-        *settings.warnings(spec),
-        *generators.warnings(spec),
-        *footguns.warnings(spec),
-    )
+    doubts = own_code.gathered(_doubts(spec))
     located = map(spec.source.locate, doubts)
     return list({str(warning): warning for warning in located}.values())
+
+
+def _doubts(spec: Spec) -> Iterator[SpecError]:
+    yield from settings.warnings(spec)
+    yield from generators.warnings(spec)
+    yield from footguns.warnings(spec)

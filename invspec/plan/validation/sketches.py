@@ -8,6 +8,7 @@ from typing import Any
 
 from invspec.errors import InvspecError, SpecError, first_line
 from invspec.kinds import Dataset, Model
+from invspec.registry import own_code
 from invspec.registry.messages import shown
 
 # A sketch with fewer values, 256 MiB, gets memory: meta tensors need imports that take seconds.
@@ -52,11 +53,13 @@ def _refusal(problem: Exception, dataset: Dataset, name: str) -> SpecError:
     shape = "x".join(map(str, dataset.shape))
     # torch raises the last two for sizes past 64 bits
     if isinstance(problem, ValueError | RuntimeError | TypeError | OverflowError):
-        message = f"{name}: {first_line(problem)}"
-        return SpecError(message, hint=f"its images are {shape}", path=("model",))
+        message, line = f"{name}: {first_line(problem)}", own_code.place(problem)
+        hint = f"its images are {shape}{f'; raised in {line}' if line else ''}"
+        return SpecError(message, hint=hint, path=("model",))
     last = traceback.extract_tb(problem.__traceback__)[-1]
-    message = f"{name}: {type(problem).__name__}: {first_line(problem)}"
-    return SpecError(message, hint=f"raised in {last.filename}:{last.lineno}", path=("model",))
+    line = own_code.place(problem) or f"{last.filename}:{last.lineno}"
+    message = f"{name}: {own_code.said(problem)}"
+    return SpecError(message, hint=f"raised in {line}", path=("model",))
 
 
 def _drawn(model: Model, dataset: Dataset, attempt: list[Any]) -> Any:
