@@ -15,7 +15,7 @@ from invspec.analysis.estimator import Estimator
 from invspec.analysis.health import Health
 from invspec.analysis.quantities import Side
 from invspec.analysis.readings import Artifacts, Group
-from invspec.analysis.scopes import Scope, across_nets, net_kind, nets_of
+from invspec.analysis.scopes import Scope, across_nets, net_kind, nets_of, scope_of
 from invspec.analysis.significance import LEVEL, Need, holm, need, p_value, spread
 from invspec.errors import SpecError, joined
 from invspec.plan import picks
@@ -178,7 +178,7 @@ def _tested(
     statistic = partial(quantities.statistic, statement.node, sides)
     ways = hulls.extremes(health, statistic, groups, estimator)
     estimate, (low, high) = ways[0], hulls.ends(ways)
-    scope = _scope(groups, estimator)
+    scope = scope_of(groups, estimator.deviations)
     only_trend = _has_single_training(across_nets(statement.node, sides), estimator)
     raw = "undecided" if only_trend else decide(low, high, claim.bound.open_range)
     p = None if only_trend else _p(claim, ways, raw)
@@ -216,17 +216,6 @@ def _has_single_training(groups: Sequence[Group], estimator: Estimator) -> bool:
         for group in groups
         for net in nets_of([group])
     )
-
-
-def _scope(groups: Sequence[Group], estimator: Estimator) -> Scope:
-    """All trainings where the chance of each is in its interval, or where there is none."""
-    covers_all = all(
-        net_kind(net) == "closed_form"
-        or (net_kind(net) == "trained" and group in estimator.deviations)
-        for group in groups
-        for net in nets_of([group])
-    )
-    return "trainings" if covers_all else "nets"
 
 
 # ─ all claims ─────────────────────────────────────────────────────────────────────────────────────

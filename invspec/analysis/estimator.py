@@ -75,8 +75,10 @@ class Estimator:
         # no group of a single seed has a variance, and reading all values takes time
         if all(len(group.present) == 1 for group in present):
             return {}
-        numbers = [self._repetition(group) for group in present]
-        computed = zip(present, CHANCE.deviations(numbers), strict=True)
+        return self._deviations({group: self._repetition(group) for group in present})
+
+    def _deviations(self, numbers: Mapping[Group, Repetition]) -> Mapping[Group, Deviation]:
+        computed = zip(numbers, CHANCE.deviations(list(numbers.values())), strict=True)
         return {group: deviation for group, deviation in computed if deviation is not None}
 
     def estimate(self, group: Group) -> Estimate:
@@ -94,10 +96,10 @@ class Estimator:
         means = [group for group in new if _has_outcomes(group) and _level(group) is None]
         over_examples: dict[Group, Estimate] = {}
         for block in _blocks(means):
-            numbers = [_repeats(group) for group in block]
+            numbers = [self.repeats(group) for group in block]
             over_examples.update(zip(block, RESAMPLER.all_means(numbers), strict=True))
         for group in new:
-            estimate = over_examples.get(group) or _single_estimate(group)
+            estimate = over_examples.get(group) or self._single_estimate(group)
             self.estimates[group] = self._with_trainings(group, estimate)
 
     def _with_trainings(self, group: Group, estimate: Estimate) -> Estimate:
@@ -116,17 +118,47 @@ class Estimator:
         first = group.present[0]
         train = first.cell.goal.train
         values = np.array([reading.value for reading in group.present])
-        net = without_seed(train)
         return Repetition(
             pool=(type(train.dataset), net_kind(train)),
-            net=net_name(net),
+            net=self.net(group),
             setting=_setting(first),
             measure=str(first.coords["measure"]),
             values=values,
             seeds=tuple(_seeds(group)),
             unit=_unit(float(values.mean()), first.range, first.unit_count),
-            block=draw_name(net) if self.seeds_paired else None,
+            block=self.block(group),
         )
+
+    # ─ what is drawn together ─────────────────────────────────────────────────────────────────
+
+    def name(self, group: Group) -> str:
+        """Text that names a number of the report: its own draws are seeded by it."""
+        reading = group.present[0]
+        where = {} if reading.row is None else reading.row.where
+        return json.dumps([draw_name(reading.cell.goal), sorted(where.items())])
+
+    def net(self, group: Group) -> str:
+        """Text that names the net of a group; numbers of one net deviate together."""
+        return net_name(without_seed(group.present[0].cell.goal.train))
+
+    def block(self, group: Group) -> str | None:
+        """Text that names the nets with which that of a group is paired seed by seed, if any."""
+        if not self.seeds_paired:
+            return None
+        return draw_name(without_seed(group.present[0].cell.goal.train))
+
+    def repeats(self, group: Group) -> Repeats:
+        """The outcomes of each seed of a group that has some."""
+        outcomes = [reading.outcomes for reading in group.present]
+        return repeats(outcomes, _number(self.name(group)), _level(group))
+
+    def _single_estimate(self, group: Group) -> Estimate:
+        """The estimate of a quantile, or of rows that have intervals but no outcomes."""
+        if _has_outcomes(group):
+            return RESAMPLER.quantile(self.repeats(group))
+        return _unpaired(group, _number(self.name(group)))
+
+    # ─ intervals ──────────────────────────────────────────────────────────────────────────────
 
     def interval(self, reading: Reading) -> Interval:
         """The value of a computed reading with its interval."""
@@ -184,16 +216,6 @@ def _level(group: Group) -> float | None:
     return None if row is None else row.level
 
 
-def _single_estimate(group: Group) -> Estimate:
-    """The estimate of a quantile, or of rows that have intervals but no outcomes."""
-    return RESAMPLER.quantile(_repeats(group)) if _has_outcomes(group) else _unpaired(group)
-
-
-def _repeats(group: Group) -> Repeats:
-    outcomes = [reading.outcomes for reading in group.present]
-    return repeats(outcomes, _name(group.present[0]), _level(group))
-
-
 def _setting(reading: Reading) -> Hashable:
     """What was measured: the measure, its attacks, its oracle and the row."""
     goal = reading.cell.goal
@@ -216,12 +238,11 @@ def _unit(value: float, within: Range, n: int) -> float:
     return value if within == MAGNITUDES and value > 0 and math.isfinite(value) else 1.0
 
 
-def _unpaired(group: Group) -> Estimate:
-    """An estimate from intervals alone.
+def _unpaired(group: Group, name: int) -> Estimate:
+    """An estimate from intervals alone, drawn by an integer that names it.
 
     All seeds measured the same examples, so they share their draws.
     """
-    name = _name(group.present[0])
     rows = [reading.row for reading in group.present if reading.row is not None]
     numbers = [interval(row) for row in rows]
     estimates = [
@@ -234,8 +255,6 @@ def _seeds(group: Group) -> list[int]:
     return [int(reading.coords["seed"]) for reading in group.present]
 
 
-def _name(reading: Reading) -> int:
-    """An integer that identifies a number of the report, the same for all its seeds."""
-    where = {} if reading.row is None else reading.row.where
-    text = json.dumps([draw_name(reading.cell.goal), sorted(where.items())])
-    return int(sha256(text.encode()).hexdigest()[:15], 16)
+def _number(name: str) -> int:
+    """An integer for a name."""
+    return int(sha256(name.encode()).hexdigest()[:15], 16)

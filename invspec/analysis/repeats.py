@@ -17,6 +17,8 @@ Integers = NDArray[np.int64]
 
 # added to the index of second units, so that their weights are drawn apart from those of first ones
 _SECOND = 2**40
+# added to the index of examples of another data set
+_ELSEWHERE = 2**41
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +48,10 @@ def apart(number: Repeats) -> Repeats:
     """
     index = [np.asarray(places, dtype=np.int64) + _SECOND for places in number.index]
     return replace(number, index=index, range=REALS)
+
+
+def elsewhere(number: Repeats) -> Repeats:
+    """A number on examples of its own: no other number shares their weights."""
+    index = [np.asarray(places, dtype=np.int64) + _ELSEWHERE for places in number.index]
+    second = None if number.second is None else elsewhere(number.second)
+    return replace(number, index=index, second=second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import Literal
 
 from invspec.analysis.readings import Group
@@ -43,6 +43,19 @@ def nets_of(groups: Iterable[Group]) -> list[Train]:
     """The nets that groups were measured on, once each, with seed 0."""
     trains = (reading.cell.goal.train for group in groups for reading in group.readings)
     return list(dict.fromkeys(map(without_seed, trains)))
+
+
+def scope_of(groups: Iterable[Group], varied: Container[Group]) -> Scope:
+    """All trainings where the chance of each is in its interval, or where there is none.
+
+    varied are the groups whose chance of training is known.
+    """
+    covers_all = all(
+        net_kind(net) == "closed_form" or (net_kind(net) == "trained" and group in varied)
+        for group in groups
+        for net in nets_of([group])
+    )
+    return "trainings" if covers_all else "nets"
 
 
 def across_nets(node: Node, sides: Sequence[Profile[Group]]) -> list[Group]:

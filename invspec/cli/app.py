@@ -14,6 +14,7 @@ import typer
 from invspec import __version__
 from invspec.cli import (
     check,
+    compare,
     doctor,
     plan,
     report,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(report.report)
 app.command()(view.view)
+app.command(cls=compare.TwoSided)(compare.compare)
 app.command()(check.check)
 app.command()(reproduce.reproduce)
 app.command()(validate.validate)

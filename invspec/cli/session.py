@@ -147,23 +147,19 @@ def show(
         case "latex" if output:
             _save_paper(report, output, width)
         case "latex":
-            _deliver(latex.text(report), output, f"{name}.tex")
+            deliver(latex.text(report), output, f"{name}.tex")
         case "csv":
-            _deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
+            deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
         case "parquet":
             content = export.parquet_bytes(report, seen, rows or CELLS)
             _deliver_bytes(content, output, f"{stem}.parquet")
         case "json" if rows:
-            _deliver(export.rows_json_text(report, seen, rows), output, f"{stem}.json")
+            deliver(export.rows_json_text(report, seen, rows), output, f"{stem}.json")
         case "json":
-            content = export.json_text(report, seen)
-            if output is None and not streams.can_encode(content):
-                # escapes lose nothing, as other characters would
-                content = json.dumps(json.loads(content), indent=1) + "\n"
-            _deliver(content, output, f"{name}.json")
+            deliver_json(export.json_text(report, seen), output, f"{name}.json")
         case "markdown":
             tables = "\n\n".join(map(markdown.section, report.tables))
-            _deliver(f"{_markdown(report, seen)}\n{tables}\n", output, f"{name}.md")
+            deliver(f"{_markdown(report, seen)}\n{tables}\n", output, f"{name}.md")
         case _:
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
@@ -235,7 +231,7 @@ def show_saved(paths: Sequence[str], format: str, output: Path | None) -> None:
         if output is None and format == "rich":
             Console(highlight=False).print(Markdown(page))
         else:
-            _deliver(page, output, f"{name}.md")
+            deliver(page, output, f"{name}.md")
 
 
 def _shelf(planned: Plan, store: Store) -> Path:
@@ -245,11 +241,20 @@ def _shelf(planned: Plan, store: Store) -> Path:
     return shelf.folder(planned.spec, store.root / "reports")
 
 
-def _deliver(text: str, output: Path | None, name: str) -> None:
+def deliver(text: str, output: Path | None, name: str) -> None:
+    """Write text to a file of a folder, or to stdout."""
     if output is None:
         sys.stdout.write(text)
     else:
         _save(text.encode(), output, name)
+
+
+def deliver_json(text: str, output: Path | None, name: str) -> None:
+    """Write JSON to a file of a folder, or to stdout, with escapes where stdout needs them."""
+    if output is None and not streams.can_encode(text):
+        # escapes lose nothing, as other characters would
+        text = json.dumps(json.loads(text), indent=1) + "\n"
+    deliver(text, output, name)
 
 
 def _deliver_bytes(content: bytes, output: Path | None, name: str) -> None:

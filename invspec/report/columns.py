@@ -20,12 +20,21 @@ VERDICT = (
     *("needs_images", "needs_seeds"),
 )
 
+# what a side of a comparison has of a number
+SIDE = (*VALUES, "seeds")
+CONTRAST = (
+    *("in_b", "outcome", "better", "difference", "low", "high", "uncorrected", "p", "p_corrected"),
+    *("df", "scope", *(f"{side}_{name}" for side in "ab" for name in SIDE)),
+    *("examples", "common", "nets", "reason", "doubts"),
+)
+
 # the columns before the coordinates and those after them, of each kind of record
 AROUND: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cells": ((), CELL),
     "numbers": (("section", "kind", "table", "measure"), NUMBER),
     "verdicts": (VERDICT, ()),
     "checks": ((), CHECK),
+    "contrasts": (("measure",), CONTRAST),
 }
 
 

@@ -32,8 +32,13 @@ KINDS: Mapping[str, Callable[[Report, Artifacts], list[Record]]] = {
 def csv_text(report: Report, store: Artifacts, kind: str = "cells") -> str:
     """The records of a kind as CSV with a header line."""
     rows = KINDS[kind](report, store)
+    return csv_of(columns.names(kind, rows), rows)
+
+
+def csv_of(names: Sequence[str], rows: Sequence[Record]) -> str:
+    """Records as CSV with a header line of these columns."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns.names(kind, rows), lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -41,7 +46,7 @@ def csv_text(report: Report, store: Artifacts, kind: str = "cells") -> str:
 
 def rows_json_text(report: Report, store: Artifacts, kind: str) -> str:
     """The records of a kind as a list in JSON."""
-    return _json(KINDS[kind](report, store))
+    return json_of(KINDS[kind](report, store))
 
 
 def parquet_bytes(report: Report, store: Artifacts, kind: str = "cells") -> bytes:
@@ -76,10 +81,11 @@ def json_text(report: Report, store: Artifacts) -> str:
         "provenance": asdict(report.provenance),
         "recipe": recipe(report.plan, report.call),
     }
-    return _json(body)
+    return json_of(body)
 
 
-def _json(body: Any) -> str:
+def json_of(body: Any) -> str:
+    """A value as JSON, in which infinities and NaN are null."""
     return json.dumps(_finite(body), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

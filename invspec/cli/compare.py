@@ -1,0 +1,218 @@
+"""`invspec compare`: the numbers of two studies side by side, and the settings that differ."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from invspec.cli import completion, options
+from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection
+from invspec.errors import SpecError, counted
+
+if TYPE_CHECKING:
+    import click
+
+    from invspec.report.compared import Compared
+    from invspec.report.provenance import Call
+
+AGAINST = "--against"
+
+
+class Format(StrEnum):
+    """Format of a comparison."""
+
+    rich = "rich"
+    csv = "csv"
+    json = "json"
+    markdown = "markdown"
+
+
+class Rows(StrEnum):
+    """What a file of rows has one for."""
+
+    numbers = "numbers"
+    settings = "settings"
+
+
+class TwoSided(TyperCommand):
+    """A command whose words after `--against` are read by themselves, as those of its side B."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of both sides; those of B are kept in ctx.obj."""
+        before, against, after = _cut(args)
+        if against:
+            own = self.make_context(ctx.info_name, after, parent=ctx.parent)
+            ctx.obj = own.params
+        return super().parse_args(ctx, [*before, *against])
+
+
+def _cut(args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    words = list(args)
+    if AGAINST not in words:
+        return words, [], []
+    place = words.index(AGAINST)
+    return words[:place], [AGAINST], words[place + 1 :]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The words that choose one side: the spec, its overlays, and its folders."""
+
+    spec: str
+    selection: Selection
+    store: Path
+    data: Path | None
+
+
+@options.selecting
+def compare(
+    context: typer.Context,
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            help="A and B: one spec, or two; paths or names", autocompletion=completion.specs
+        ),
+    ] = [],  # noqa: B006  # typer reads it, and nobody changes it
+    against: Annotated[
+        bool,
+        typer.Option(
+            AGAINST, help="what follows changes B alone: another --set, --scale, --store or spec"
+        ),
+    ] = False,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A=B, what belongs together under two names: plain=standard (a label), "
+            "pgd.eps:0.1=0.2 (values of a sweep), pgd.eps:0.1= (not swept in B); repeatable"
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
+    rows: Annotated[
+        Rows, typer.Option(help="what csv has a row for: numbers, or settings that differ")
+    ] = Rows.numbers,
+    output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
+    data: Data = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--store", help="folder of stored results (default: INVSPEC_STORE); two: A's and B's"
+        ),
+    ] = None,
+    selection: Selection = AS_WRITTEN,
+) -> None:
+    """Compare two studies: paired differences B - A with intervals, and what differs in settings.
+
+    A and B are two specs, or one spec twice: --against begins what is different in B.
+    """
+    first, second = _sides(specs, store or [], data, selection, context.obj if against else {})
+    comparison = _compared(first, second, match or [])
+    _write(comparison, format, rows, output)
+
+
+# ─ the two sides ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _sides(
+    specs: Sequence[str],
+    stores: Sequence[Path],
+    data: Path | None,
+    selection: Selection,
+    changes: dict[str, Any],
+) -> tuple[Chosen, Chosen]:
+    """Both sides. B is A with its own spec and store, if two are named, and what follows --against.
+
+    Raises: SpecError if there is no spec, if there are too many, or if both sides are one.
+    """
+    for name, value in changes.items():
+        if value and name in ("match", "output", "data", "against"):
+            raise SpecError("holds for both sides", where=f"--{name}", hint=f"before {AGAINST}")
+    given = {"specs": list(specs), "stores": list(stores)}
+    others = {"specs": changes.get("specs") or [], "stores": changes.get("store") or []}
+    for what, listed in given.items():
+        _refuse_many(what, listed, others[what])
+    named, folders = given["specs"], given["stores"] or [_default_store()]
+    first = Chosen(str(named[0]), selection, Path(folders[0]), data)
+    second = replace(
+        first,
+        spec=str([*named, *others["specs"]][-1]),
+        selection=_changed(selection, changes),
+        store=Path([*folders, *others["stores"]][-1]),
+    )
+    if first == second:
+        hint = f"name a second spec or store, or say what is different: {AGAINST} --set a.b=value"
+        raise SpecError("A and B are the same", hint=hint)
+    return first, second
+
+
+def _refuse_many(what: str, own: Sequence[Any], others: Sequence[Any]) -> None:
+    """Raises: SpecError for a third spec or store, or if there is no spec."""
+    where = "" if what == "specs" else "--store"
+    if what == "specs" and not own:
+        hint = f"invspec compare A.yaml B.yaml, or A.yaml --set a.b=1 {AGAINST} --set a.b=2"
+        raise SpecError("expected one or two specs, found none", hint=hint)
+    if len(own) + len(others) > 2:
+        number = counted(len(own) + len(others), what.removesuffix("s"))
+        raise SpecError(f"expected at most two {what}, found {number}", where=where)
+
+
+def _changed(selection: Selection, changes: dict[str, Any]) -> Selection:
+    """The options of B: those of A; a new scale replaces A's, and settings come after A's."""
+    folders = dict.fromkeys([*(selection.registry or []), *(changes.get("registry") or [])])
+    return Selection(
+        scale=changes.get("scale") or selection.scale,
+        set=[*(selection.set or []), *(changes.get("set") or [])] or selection.set,
+        smoke=selection.smoke or bool(changes.get("smoke")),
+        registry=list(folders) or selection.registry,
+    )
+
+
+def _default_store() -> Path:
+    return Path(os.environ.get("INVSPEC_STORE") or DEFAULT_STORE)
+
+
+# ─ the comparison ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _compared(first: Chosen, second: Chosen, matches: Sequence[str]) -> Compared:
+    from invspec.cli import sides
+    from invspec.report import compared
+
+    options.set_data(first.data)
+    calls: list[Call] = []
+    loaded = []
+    for chosen in (first, second):
+        kept = options.store_at(chosen.store)
+        loaded.append(sides.side(options.planned(chosen.spec, chosen.selection, kept), kept))
+        calls.append(options.call(chosen.selection.registry, chosen.store, chosen.data))
+    return compared.compared(loaded[0], loaded[1], (calls[0], calls[1]), matches)
+
+
+def _write(comparison: Compared, format: Format, rows: Rows, output: Path | None) -> None:
+    from rich.console import Console
+
+    from invspec.cli import session
+    from invspec.report import columns, compared, export, sheets
+
+    first, second = (side.plan.spec.name for side in (comparison.first, comparison.second))
+    name = f"{first}-against-{second}"
+    match format:
+        case Format.rich:
+            sheets.show(compared.sheets(comparison), Console(highlight=False))
+        case Format.markdown:
+            session.deliver(sheets.markdown(compared.sheets(comparison)), output, f"{name}.md")
+        case Format.csv if rows is Rows.settings:
+            text = export.csv_of(("setting", "a", "b"), compared.setting_records(comparison))
+            session.deliver(text, output, f"{name}-settings.csv")
+        case Format.csv:
+            records = compared.records(comparison)
+            text = export.csv_of(columns.names("contrasts", records), records)
+            session.deliver(text, output, f"{name}.csv")
+        case Format.json:
+            session.deliver_json(export.json_of(compared.body(comparison)), output, f"{name}.json")
