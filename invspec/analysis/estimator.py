@@ -121,7 +121,7 @@ class Estimator:
         return Repetition(
             pool=(type(train.dataset), net_kind(train)),
             net=self.net(group),
-            setting=_setting(first),
+            setting=setting(first),
             measure=str(first.coords["measure"]),
             values=values,
             seeds=tuple(_seeds(group)),
@@ -216,7 +216,7 @@ def _level(group: Group) -> float | None:
     return None if row is None else row.level
 
 
-def _setting(reading: Reading) -> Hashable:
+def setting(reading: Reading) -> Hashable:
     """What was measured: the measure, its attacks, its oracle and the row."""
     goal = reading.cell.goal
     attacks = tuple(

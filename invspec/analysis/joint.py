@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from invspec.analysis.estimator import Estimator
+from invspec.analysis.estimator import Estimator, setting
 from invspec.analysis.readings import Group
 from invspec.analysis.repeats import Repeats, elsewhere
 from invspec.analysis.scopes import net_name
 from invspec.analysis.trainings import Deviation, Repetition
+from invspec.spec.schema import Scalar
 from invspec.tasks import Train, draw_name, without_seed
 
 
@@ -57,10 +58,10 @@ class Joint(Estimator):
 
     def is_paired_by_seed(self, first: Group, second: Group) -> bool:
         """Whether the nets of two groups are paired seed by seed."""
-        block = self.block(first)
-        seeds = [{reading.coords["seed"] for reading in group.present} for group in (first, second)]
-        return block is not None and block == self.block(second) and seeds[0] == seeds[1]
-        )
+        if (block := self.block(first)) is None or block != self.block(second):
+            return False
+        seeds, settings = zip(*map(_measured, (first, second)), strict=True)
+        return seeds[0] == seeds[1] and settings[0] == settings[1]
 
     def _deviations(self, numbers: Mapping[Group, Repetition]) -> Mapping[Group, Deviation]:
         """The same number of the same net, which both have, counts once in the pool."""
@@ -76,3 +77,9 @@ class Joint(Estimator):
 
 def _net(group: Group) -> Train:
     return without_seed(group.present[0].cell.goal.train)
+
+
+def _measured(group: Group) -> tuple[frozenset[Scalar], Hashable]:
+    """The seeds of a group, and what is measured."""
+    seeds = frozenset(reading.coords["seed"] for reading in group.present)
+    return seeds, setting(group.present[0])
