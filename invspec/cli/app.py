@@ -16,6 +16,7 @@ from invspec.cli import (
     check,
     compare,
     doctor,
+    leaderboard,
     plan,
     report,
     reproduce,
@@ -42,6 +43,7 @@ app.command()(run.run)
 app.command()(report.report)
 app.command()(view.view)
 app.command(cls=compare.TwoSided)(compare.compare)
+app.command()(leaderboard.leaderboard)
 app.command()(check.check)
 app.command()(reproduce.reproduce)
 app.command()(validate.validate)

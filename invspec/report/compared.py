@@ -26,6 +26,7 @@ WORDS: dict[Outcome, str] = {
     "higher": "B higher",
     "lower": "B lower",
     "equal": "equal to the last bit",
+    "missing": "not computed",
 }
 # in this order they are counted
 COUNTED: tuple[Outcome, ...] = (
@@ -243,7 +244,10 @@ def _notes(rows: Sequence[Contrast]) -> Iterator[str]:
             f"false one is {share}; intervals are not corrected"
         )
     if any(row.is_better is not None for row in rows):
-        yield "better: less that an attack can change; a stronger attack alone makes B look worse"
+        yield (
+            "better is the side from which stronger attacks lead away: where B has the stronger "
+            "attack, its numbers look worse"
+        )
     doubts = dict.fromkeys(doubt for row in rows for doubt in row.doubts)
     for doubt in doubts:
         yield f"{DAGGER} in doubt: {doubt}"

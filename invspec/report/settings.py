@@ -108,6 +108,12 @@ def _of_method(path: str, method: Method) -> Settings:
     return dict(_flat(path, plain(method)))
 
 
+def flat_method(method: Method) -> Settings:
+    """The fields of a method by their dotted paths, those of methods in it too."""
+    prefix = "method."
+    return {name.removeprefix(prefix): text for name, text in _of_method("method", method).items()}
+
+
 def _joined(variants: Sequence[Settings]) -> Settings:
     """The settings of several variants: the distinct values of each, in their order."""
     names = dict.fromkeys(name for variant in variants for name in variant)

@@ -33,7 +33,7 @@ class Sheet:
 def show(sheets: Sequence[Sheet], console: Console) -> None:
     """Print tables on a terminal."""
     for place, sheet in enumerate(sheets):
-        console.print(Text(f"{'' if place == 0 else chr(10)}{sheet.title}", style="bold"))
+        console.print(Text("\n" * (place > 0) + sheet.title, style="bold"))
         if sheet.has_rows:
             console.print(_grid(sheet))
         for note in sheet.notes:
@@ -51,7 +51,7 @@ def _grid(sheet: Sheet) -> Grid:
     for name in sheet.columns:
         is_number = name in sheet.numbers
         grid.add_column(
-            Text(name.replace(".", ".\n")),
+            Text(name.replace(".", ".\n").replace(" (", "\n(")),
             justify="right" if is_number else "left",
             no_wrap=is_number,
             overflow="fold",
