@@ -1,6 +1,7 @@
 """invspec: is this classifier too sensitive, too invariant, or both?
 
-In Python, `run` and `results` take a spec and give data frames; `attack` and `measure` work on
+In Python, `run` and `results` take a spec and give data frames, `compare` and `leaderboard` those of
+several; `attack` and `measure` work on
 one's own nets and tensors. What methods of one's own import is in `invspec.kinds` and
 `invspec.data`.
 """
@@ -11,18 +12,31 @@ from typing import TYPE_CHECKING, Any
 from invspec import cpu
 
 if TYPE_CHECKING:
+    from invspec.api.compare import compare, leaderboard
     from invspec.api.methods import Attacked, attack, measure
     from invspec.api.results import Results, results, run
     from invspec.api.specs import Spec
 
 __version__ = "0.1.0"
-__all__ = ["Attacked", "Results", "Spec", "attack", "measure", "results", "run"]
+__all__ = [
+    "Attacked",
+    "Results",
+    "Spec",
+    "attack",
+    "compare",
+    "leaderboard",
+    "measure",
+    "results",
+    "run",
+]
 
 cpu.ensure_prepared()  # before anything imports torch
 
 _PLACES = {
     "Attacked": "methods",
     "attack": "methods",
+    "compare": "compare",
+    "leaderboard": "compare",
     "measure": "methods",
     "Results": "results",
     "results": "results",

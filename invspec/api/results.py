@@ -175,7 +175,7 @@ def results(
 
     Raises: SpecError if the spec is wrong or there is no such store.
     """
-    folder = _store(store)
+    folder = store_folder(store)
     return _opened(spec_of(spec), options.store_at(folder), folder, data)
 
 
@@ -221,7 +221,7 @@ def run(
         account=account,
         host=host,
     )
-    engine, folder = choice.executor(), _store(store)
+    engine, folder = choice.executor(), store_folder(store)
     kept = options.store_at(folder, create=True)
     opened = _opened(spec_of(spec), kept, folder, data)
     session.doubt(opened.plan, strict)
@@ -232,7 +232,8 @@ def run(
     return Results(opened.spec, plan, kept, opened.call)
 
 
-def _store(given: str | Path | None) -> Path:
+def store_folder(given: str | Path | None) -> Path:
+    """The folder of a store as it is named: by an argument, the environment, or the default."""
     return Path(given or os.environ.get("INVSPEC_STORE") or options.DEFAULT_STORE)
 
 

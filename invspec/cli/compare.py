@@ -75,11 +75,11 @@ class Chosen:
 def compare(
     context: typer.Context,
     specs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="A and B: one spec, or two; paths or names", autocompletion=completion.specs
         ),
-    ] = [],  # noqa: B006  # typer reads it, and nobody changes it
+    ] = None,
     against: Annotated[
         bool,
         typer.Option(
@@ -111,7 +111,9 @@ def compare(
 
     A and B are two specs, or one spec twice: --against begins what is different in B.
     """
-    first, second = _sides(specs, store or [], data, selection, context.obj if against else {})
+    first, second = _sides(
+        specs or [], store or [], data, selection, context.obj if against else {}
+    )
     comparison = _compared(first, second, match or [])
     _write(comparison, format, rows, output)
 
@@ -208,7 +210,7 @@ def _write(comparison: Compared, format: Format, rows: Rows, output: Path | None
         case Format.markdown:
             session.deliver(sheets.markdown(compared.sheets(comparison)), output, f"{name}.md")
         case Format.csv if rows is Rows.settings:
-            text = export.csv_of(("setting", "a", "b"), compared.setting_records(comparison))
+            text = export.csv_of(columns.SETTING, compared.setting_records(comparison))
             session.deliver(text, output, f"{name}-settings.csv")
         case Format.csv:
             records = compared.records(comparison)

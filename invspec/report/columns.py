@@ -27,6 +27,7 @@ CONTRAST = (
     *("df", "scope", *(f"{side}_{name}" for side in "ab" for name in SIDE)),
     *("examples", "common", "nets", "reason", "doubts"),
 )
+SETTING = ("setting", "a", "b")
 
 # the columns before the coordinates and those after them, of each kind of record
 AROUND: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

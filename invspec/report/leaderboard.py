@@ -19,8 +19,8 @@ from invspec.report.nets import names, net_names, trial_names
 from invspec.report.sheets import Sheet
 
 Record = dict[str, Any]
-# invariance columns of a table, at most; a file has all
-MOST = 2
+# columns of attacks and of transforms in a table, at most; a file has all
+MOST = 3
 LEADING = ("dataset", "norm", "eps", "rank", "tied", "model", "training", "seeds")
 
 
@@ -94,8 +94,9 @@ def _sheet(board: Board, dataset: str) -> Sheet:
     nets = net_names(place.net for place in board.places)
     trials = _trials(board.places)
     attacks = trial_names(trials)
-    single = [trial for trial in trials if not trial.is_transform] if _has_several(board) else []
-    moved = _strongest([trial for trial in trials if trial.is_transform], attacks)
+    attacked = [trial for trial in trials if not trial.is_transform]
+    single = attacked[:MOST] if len(attacked) > 1 else []
+    moved = _strongest(trial for trial in trials if trial.is_transform)
     headings = (
         *("rank", "net", "seeds", "robust accuracy", "clean accuracy"),
         *(attacks[trial] for trial in single),
@@ -123,14 +124,9 @@ def _trials(places: Iterable[Place]) -> list[Trial]:
     )
 
 
-def _has_several(board: Board) -> bool:
-    return any(len(place.alone) > 1 for place in board.places) or len(board.trials) > 1
-
-
-def _strongest(trials: Sequence[Trial], attacks: Mapping[Trial, str]) -> list[Trial]:
+def _strongest(trials: Iterable[Trial]) -> list[Trial]:
     """The last trial of each transform, as sweeps run upwards."""
-    by_class = {nickname(trial.attack): trial for trial in trials if trial in attacks}
-    return list(by_class.values())[:MOST]
+    return list({nickname(trial.attack): trial for trial in trials}.values())[:MOST]
 
 
 def _rank(place: Place) -> str:
@@ -142,7 +138,7 @@ def _rank(place: Place) -> str:
 def _cell(number: Summary | None) -> str:
     if number is None:
         return MISSING
-    return f"{measured(number.value)} ±{measured(number.margin)}"
+    return f"{measured(number.value)}\n±{measured(number.margin)}"
 
 
 def _notes(board: Board, nets: Mapping[Any, str]) -> Iterator[str]:
@@ -150,6 +146,8 @@ def _notes(board: Board, nets: Mapping[Any, str]) -> Iterator[str]:
     of = "the worst of " if len(board.trials) > 1 else ""
     listed = ", ".join(attacks[trial] for trial in board.trials)
     yield f"robust accuracy: {of}{listed}, on {counted(board.examples, 'example')}"
+    if len(_trials(board.places)) > 2 * MOST:
+        yield "--format csv has the numbers of all attacks and transforms"
     for place in board.places:
         if place.reason:
             yield f"apart: {nets[place.net]}: {place.reason}"

@@ -49,14 +49,9 @@ def _grid(sheet: Sheet) -> Grid:
         header_style="bold",
     )
     for name in sheet.columns:
-        is_number = name in sheet.numbers
-        grid.add_column(
-            Text(name.replace(".", ".\n").replace(" (", "\n(")),
-            justify="right" if is_number else "left",
-            no_wrap=is_number,
-            overflow="fold",
-            vertical="top",
-        )
+        justify = "right" if name in sheet.numbers else "left"
+        heading = Text(name.replace(".", ".\n").replace(" (", "\n("))
+        grid.add_column(heading, justify=justify, overflow="fold", vertical="top")
     for row in sheet.rows:
         grid.add_row(*map(Text, row))
     return grid
