@@ -1,9 +1,8 @@
 """invspec: is this classifier too sensitive, too invariant, or both?
 
-In Python, `run` and `results` take a spec and give data frames, `compare` and `leaderboard` those of
-several; `attack` and `measure` work on
-one's own nets and tensors. What methods of one's own import is in `invspec.kinds` and
-`invspec.data`.
+In Python, `run` and `results` take a spec and give data frames, `compare` and `leaderboard` give
+those of two studies and of a store; `attack` and `measure` work on one's own nets and tensors. What
+methods of one's own import is in `invspec.kinds` and `invspec.data`.
 """
 
 from importlib import import_module
