@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 import yaml
 from torch import nn
-from workbench import ROOT, command
+from workbench import ROOT, call, command
 
 
 def blocks(page: str) -> list[str]:
@@ -46,6 +47,30 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accuracy, distance = frames[-2:]
     assert 0 < accuracy["value"].iloc[0] < 1
     assert all(distance["value"] > 0)
+
+
+def test_the_commands_of_the_page_on_comparisons_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    lines = "".join(re.findall(r"^```sh\n(.*?)^```$", page, re.M | re.S)).splitlines()
+    shown: list[str] = []
+    for line in lines:
+        program, *words = shlex.split(line)
+        if program == "cp":
+            shutil.copytree(*words[1:])
+        else:
+            assert call(*words) == 0, line
+        shown.append(capsys.readouterr().out)
+    by_norm, by_store, by_match = (shown[place] for place in (2, 4, 5))
+    assert "attacks.pgd.norm" in by_norm
+    assert "equal to the last bit" in by_norm
+    assert "no setting, version or machine differs" in by_store
+    assert "only in A" in by_match
+    assert "not swept" in by_match
+    assert (tmp_path / "boards" / "leaderboard.csv").exists()
+    assert "fake: l2, eps 0.1" in shown[-2]
 
 
 def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_there_is(

@@ -16,6 +16,7 @@ from invspec.analysis.intervals import intervals
 from invspec.api.specs import folders_of_environment
 from invspec.data import Examples, Split, TensorSplit, judged_from
 from invspec.errors import InvspecError, SpecError, counted, first_line
+from invspec.execution.devices import refuse_unsupported
 from invspec.execution.pools.local import CPU_BATCH, GPU_BATCH
 from invspec.kinds import Attack, Measure, Method, outline, plain
 from invspec.memory import BLOCK, Limit
@@ -272,7 +273,10 @@ def _require_labels(classes: int, **labels: Tensor | None) -> None:
 
 
 def _require_net(model: object) -> None:
-    """A net must be a module in float32, outside of inference mode. Raises: InvspecError."""
+    """A net must be a module in float32, on a CPU or CUDA, outside of inference mode.
+
+    Raises: InvspecError.
+    """
     if not isinstance(model, nn.Module):
         hint = "wrap a function in a torch.nn.Module whose forward calls it"
         raise InvspecError(f"expected a torch.nn.Module, found a {type(model).__name__}", hint=hint)
@@ -281,6 +285,7 @@ def _require_net(model: object) -> None:
         name = type(model).__name__
         hint = "model.float(): results are judged in float32"
         raise InvspecError(f"net {name} has weights in {' and '.join(sorted(other))}", hint=hint)
+    refuse_unsupported(device_of(model))
     if torch.is_inference_mode_enabled():
         hint = "call it outside of torch.inference_mode()"
         raise InvspecError("attacks and measures need gradients", hint=hint)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
@@ -17,12 +17,12 @@ from invspec.cli.options import AS_WRITTEN, DEFAULT_STORE, Data, Selection
 from invspec.errors import SpecError, counted
 
 if TYPE_CHECKING:
-    import click
-
     from invspec.report.compared import Compared
     from invspec.report.provenance import Call
 
 AGAINST = "--against"
+# options of the whole comparison
+COMMON = ("match", "format", "rows", "output", "data")
 
 
 class Format(StrEnum):
@@ -44,13 +44,22 @@ class Rows(StrEnum):
 class TwoSided(TyperCommand):
     """A command whose words after `--against` are read by themselves, as those of its side B."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words of both sides; those of B are kept in ctx.obj."""
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """Read the words of both sides; those of B are kept in ctx.obj.
+
+        Options of the whole comparison may be on either side.
+        """
         before, against, after = _cut(args)
+        unread = super().parse_args(ctx, [*before, *against])
         if against:
-            own = self.make_context(ctx.info_name, after, parent=ctx.parent)
+            own = cast(typer.Context, self.make_context(ctx.info_name, after, parent=ctx.parent))
             ctx.obj = own.params
-        return super().parse_args(ctx, [*before, *against])
+            for name in COMMON:
+                if _is_given(own, name):
+                    earlier = (ctx.params[name] or []) if name == "match" else None
+                    value = own.params[name]
+                    ctx.params[name] = value if earlier is None else [*earlier, *value]
+        return unread
 
 
 def _cut(args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
@@ -59,6 +68,12 @@ def _cut(args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
         return words, [], []
     place = words.index(AGAINST)
     return words[:place], [AGAINST], words[place + 1 :]
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option is on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @dataclass(frozen=True)
@@ -132,9 +147,8 @@ def _sides(
 
     Raises: SpecError if there is no spec, if there are too many, or if both sides are one.
     """
-    for name, value in changes.items():
-        if value and name in ("match", "output", "data", "against"):
-            raise SpecError("holds for both sides", where=f"--{name}", hint=f"before {AGAINST}")
+    if changes.get("against"):
+        raise SpecError("given twice", where=AGAINST, hint="a comparison has two sides")
     given = {"specs": list(specs), "stores": list(stores)}
     others = {"specs": changes.get("specs") or [], "stores": changes.get("store") or []}
     for what, listed in given.items():

@@ -18,7 +18,7 @@ import torch
 
 from invspec import cpu
 from invspec.execution import disk
-from invspec.execution.devices import cores
+from invspec.execution.devices import LACKS, cores
 from invspec.execution.provenance import versions
 from invspec.registry import cards
 
@@ -75,7 +75,9 @@ def _devices() -> Iterator[Observation]:
     else:
         hint = "import invspec before torch, so that batch size changes no result"
         yield Observation("CPU", "note", text, hint)
-    if not torch.cuda.is_available():
+    if torch.backends.mps.is_available():
+        yield Observation("GPU", "note", f"mps is not used: {LACKS['mps']}", "runs use CPU workers")
+    elif not torch.cuda.is_available():
         yield Observation("GPU", "note", "none that torch can use", "runs use CPU workers")
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)

@@ -8,10 +8,15 @@ from itertools import cycle, islice
 
 import torch
 
-from invspec.errors import SpecError
+from invspec.errors import InvspecError, SpecError
 
 # such tasks take milliseconds
 SPARES = 2
+
+SUPPORTED = ("cpu", "cuda")
+OTHERS = "invspec is made for CPUs and for GPUs with CUDA"
+# why a kind of device is refused
+LACKS = {"mps": "Apple's GPUs have no float64, in which geometry and statistics are computed"}
 
 
 def devices(names: str | None, workers: int | None, per_device: int = 1) -> tuple[str, ...]:
@@ -44,7 +49,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def refuse_unsupported(device: torch.device) -> None:
+    """Raises: InvspecError for a device on which nothing can be computed."""
+    if device.type not in SUPPORTED:
+        message = f"{device.type} cannot be used: {LACKS.get(device.type, OTHERS)}"
+        raise InvspecError(message, hint="run on the CPU or a CUDA GPU; on the CPU: net.cpu()")
+
+
 def _check_device(name: str) -> None:
+    kind = name.partition(":")[0]
+    if kind in LACKS:
+        hint = "leave --devices out: a worker then runs on each CPU core"
+        raise SpecError(f"{kind} cannot be used: {LACKS[kind]}", where="--devices", hint=hint)
     visible = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     # plain "cuda" is torch's current GPU
     known = [*visible, "cuda"] if len(visible) > 1 else visible

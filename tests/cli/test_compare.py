@@ -100,6 +100,13 @@ def test_options_before_against_hold_for_both_sides(ask) -> None:
     assert len(rows(out)) == 2
 
 
+def test_options_of_the_whole_comparison_may_follow_against(ask) -> None:
+    words = ("--match", "plain=usual", "--format", "csv", "--set", SETTING)
+    _, out, _ = ask("compare", "toy.yaml", "--against", "renamed.yaml", *words)
+    assert {row["in_b"] for row in rows(out)} == {"", "defence usual"}
+    assert {row["outcome"] for row in rows(out)} <= {"equal", "not decided"}
+
+
 def test_two_specs_are_compared_by_name_and_renamed_labels_by_a_match(ask) -> None:
     _, out, _ = ask("compare", "toy.yaml", "renamed.yaml", "--format", "csv")
     assert {row["outcome"] for row in rows(out)} == {"equal", "only in A", "only in B"}
@@ -194,8 +201,8 @@ def test_machines_and_versions_of_two_stores_are_settings(ask) -> None:
             "error: --store: expected at most two stores, found 3 stores",
         ),
         (
-            ("toy.yaml", "--against", "--match", "a=b"),
-            "error: --match: holds for both sides\nhint: before --against",
+            ("toy.yaml", "--against", "--set", SETTING, "--against"),
+            "error: --against: given twice",
         ),
         (("toy.yaml", "renamed.yaml", "--match", "plain"), "error: --match: expected A=B"),
         (

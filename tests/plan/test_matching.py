@@ -14,6 +14,9 @@ def swept(eps, label="pgd"):
     return cell(attack=label, **{f"{label}.eps": eps})
 
 
+QUANTILE = cell(**{"robust.quantile": 0.5})
+
+
 def test_cells_of_equal_coordinates_belong_together_whatever_their_order():
     first = [swept(0.1), swept(0.2)]
     assert pairs(first, first[::-1]) == [(0, 1), (1, 0)]
@@ -37,7 +40,7 @@ def test_a_cell_of_one_study_alone_is_listed():
     [
         ("pgd=apgd", swept(0.1), swept(0.1, "apgd")),
         ("mlp=lenet", cell(), {**cell(), "model": "lenet"}),
-        ("robust=safe", cell(**{"robust.quantile": 0.5}), {"model": "mlp", "measure": "safe", "safe.quantile": 0.5}),
+        ("robust=safe", QUANTILE, {"model": "mlp", "measure": "safe", "safe.quantile": 0.5}),
         ("pgd=apgd", cell(attack="worst of pgd, square"), cell(attack="worst of apgd, square")),
         ("pgd=apgd", cell(attack="clean+pgd"), cell(attack="clean+apgd")),
         ("pgd.eps:0.1=0.2", swept(0.1), swept(0.2)),
