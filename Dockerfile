@@ -19,7 +19,7 @@ LABEL org.opencontainers.image.title="invspec" \
       org.opencontainers.image.description="Is this classifier too sensitive, too invariant, or both?" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT"
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.14.1 torchvision==0.29.1
+RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX" pip install --no-cache-dir torch==2.14.1 torchvision==0.29.1
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir /wheels/*.whl
 RUN useradd --create-home --uid 10001 invspec \
@@ -29,7 +29,7 @@ RUN useradd --create-home --uid 10001 invspec \
 ENV MPLCONFIGDIR=/tmp/matplotlib \
     INVSPEC_DATA=/data \
     INVSPEC_STORE=/work/store
-USER invspec
+USER 10001
 WORKDIR /work
 VOLUME ["/work", "/data"]
 ENTRYPOINT ["invspec"]
