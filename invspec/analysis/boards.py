@@ -22,6 +22,7 @@ from invspec.kinds import Dataset, Measure
 from invspec.ops.types import SHARES
 from invspec.plan.cells import Attacked, Cell
 from invspec.registry.methods import make_shipped
+from invspec.spec.schema import Coords
 from invspec.tasks import Score, Train, without_seed
 
 ROBUST, CLEAN, INVARIANCE = "robust accuracy", "clean accuracy", "invariance"
@@ -114,7 +115,13 @@ class _Builder:
         ranked = [net for net, reason in reasons.items() if not reason]
         robust = {net: self._robust(net, trials) for net in ranked}
         others = {net: self._others(net) for net in self.entries}
+        if len(trials) == 1:
+            # one number, which must count once in the pool of trainings
+            others |= {
+                net: {**others[net], (ROBUST, trials[0]): own} for net, own in robust.items()
+            }
         groups = [*robust.values(), *(group for own in others.values() for group in own.values())]
+        groups = list(dict.fromkeys(groups))
         estimator = Estimator(groups)
         numbers = estimator.summaries(groups)
         better = better_nets(robust, estimator)
@@ -146,7 +153,10 @@ class _Builder:
         return tuple(sorted(set.intersection(*seeds))) if seeds else ()
 
     def _common_trials(self) -> tuple[Trial, ...]:
-        """The trials on one sample that the most nets have; of several sets, the largest."""
+        """The largest set of trials on one sample that at least half of the nets have.
+
+        If none is so common, that of the most nets.
+        """
         candidates: dict[frozenset[Trial], tuple[Trial, ...]] = {}
         for net in self.entries:
             by_sample: dict[object, list[Trial]] = defaultdict(list)
@@ -155,8 +165,10 @@ class _Builder:
             for trials in by_sample.values():
                 candidates.setdefault(frozenset(trials), tuple(trials))
 
-        def size(trials: tuple[Trial, ...]) -> tuple[int, int]:
-            return sum(bool(self._seeds(net, trials)) for net in self.entries), len(trials)
+        def size(trials: tuple[Trial, ...]) -> tuple[bool, int, int]:
+            nets = sum(bool(self._seeds(net, trials)) for net in self.entries)
+            is_common = 2 * nets >= len(self.entries)
+            return (is_common, len(trials), nets) if is_common else (is_common, nets, len(trials))
 
         return max(candidates.values(), key=size)
 
@@ -208,7 +220,7 @@ class _Builder:
 
     def _doubts(self, net: Train, trials: Sequence[Trial]) -> tuple[str, ...]:
         """The failed checks of a net, and of the attacks on it by which it is ranked."""
-        attacks = {trial.attack for trial in trials}
+        attacks = [trial.attack for trial in trials]
         failed = (
             f"{finding.reason} ({type(task.check).__name__})"
             for task, finding in self.holdings.findings.items()
@@ -232,7 +244,7 @@ def _reading(measure: str, trials: Sequence[Trialled], outcomes: Outcomes) -> Re
     name, fields = MEASURES[measure]
     method = cast(Measure, make_shipped("measure", name, fields))
     goal = Score(method, tuple(own.parts for own in trials), worst_of=len(trials))
-    coords = {"measure": measure, "seed": first.seed}
+    coords: Coords = {"measure": measure, "seed": first.seed}
     attacked = tuple(Attacked(type(own.trial.attack).__name__, {}) for own in trials)
     return Reading(Cell(coords, goal, attacked), coords, Row(outcomes))
 
@@ -271,7 +283,7 @@ class Order:
 def better_nets(robust: Mapping[Train, Group], estimator: Estimator) -> Order:
     """Which nets are better than others by their paired differences, corrected for all pairs."""
     pairs = list(itertools.combinations(robust, 2))
-    outcomes = {pair: _decided(*(robust[net] for net in pair), estimator) for pair in pairs}
+    outcomes = {(a, b): _decided(robust[a], robust[b], estimator) for a, b in pairs}
     levels = dict(zip(pairs, holm([p for _, p in outcomes.values()]), strict=True))
     above: dict[Train, set[Train]] = {net: set() for net in robust}
     undecided: dict[Train, set[Train]] = {net: set() for net in robust}

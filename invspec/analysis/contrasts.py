@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Literal
 
 from invspec.analysis.estimates import Estimate
 from invspec.analysis.estimator import Summary
@@ -140,7 +140,7 @@ class _Comparer:
 
     def _difference(self, row: Contrast, own: Group, other: Group) -> Contrast:
         difference = self.joint.estimate(other) - self.joint.estimate(own)
-        measure = cast(Measure, own.readings[0].cell.goal.measure)
+        measure = own.readings[0].cell.goal.measure
         row = replace(
             row,
             scope=scope_of([own, other], self.joint.deviations),

@@ -39,8 +39,9 @@ class Trial:
     def threat(self) -> tuple[str, float] | None:
         """The norm and the radius of the ball that is searched; None if there is no such ball."""
         eps, norm = getattr(self.attack, "eps", None), getattr(self.attack, "norm", None)
-        is_ball = isinstance(eps, int | float) and isinstance(norm, str) and eps > 0
-        return (norm, float(eps)) if is_ball and self.sample.targets is None else None
+        if not isinstance(eps, int | float) or not isinstance(norm, str):
+            return None
+        return (norm, float(eps)) if eps > 0 and self.sample.targets is None else None
 
     @property
     def is_transform(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -44,7 +44,7 @@ class Rows(StrEnum):
 class TwoSided(TyperCommand):
     """A command whose words after `--against` are read by themselves, as those of its side B."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of both sides; those of B are kept in ctx.obj.
 
         Options of the whole comparison may be on either side.
@@ -52,7 +52,7 @@ class TwoSided(TyperCommand):
         before, against, after = _cut(args)
         unread = super().parse_args(ctx, [*before, *against])
         if against:
-            own = cast(typer.Context, self.make_context(ctx.info_name, after, parent=ctx.parent))
+            own: Any = self.make_context(ctx.info_name, after, parent=ctx.parent)
             ctx.obj = own.params
             for name in COMMON:
                 if _is_given(own, name):
@@ -70,7 +70,7 @@ def _cut(args: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     return words[:place], [AGAINST], words[place + 1 :]
 
 
-def _is_given(ctx: typer.Context, name: str) -> bool:
+def _is_given(ctx: Any, name: str) -> bool:
     """Whether an option is on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
@@ -180,7 +180,9 @@ def _refuse_many(what: str, own: Sequence[Any], others: Sequence[Any]) -> None:
 
 def _changed(selection: Selection, changes: dict[str, Any]) -> Selection:
     """The options of B: those of A; a new scale replaces A's, and settings come after A's."""
-    folders = dict.fromkeys([*(selection.registry or []), *(changes.get("registry") or [])])
+    own: list[Path] = selection.registry or []
+    others: list[Path] = changes.get("registry") or []
+    folders = dict.fromkeys([*own, *others])
     return Selection(
         scale=changes.get("scale") or selection.scale,
         set=[*(selection.set or []), *(changes.get("set") or [])] or selection.set,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from invspec.analysis.trials import Trial
@@ -11,7 +11,7 @@ from invspec.registry.nicknames import nickname
 from invspec.report.settings import flat_method
 from invspec.tasks import Train
 
-T = TypeVar("T", bound=Hashable)
+T = TypeVar("T")
 
 
 def names(items: Iterable[T], method: Callable[[T], Method]) -> dict[T, str]:
@@ -51,7 +51,7 @@ def trial_names(trials: Iterable[Trial]) -> dict[Trial, str]:
     """Names of attacks: their fields, what comes before, and the sample, where these differ."""
     listed = list(dict.fromkeys(trials))
     attacks = names(listed, lambda trial: trial.attack)
-    several = len({trial.sample for trial in listed}) > 1
+    several = len(dict.fromkeys(trial.sample for trial in listed)) > 1
     return {trial: _words(trial, attacks[trial], several) for trial in listed}
 
 

@@ -246,7 +246,7 @@ def test_the_board_on_a_terminal_and_in_markdown(ask) -> None:
 
 
 def test_results_of_other_code_are_counted(ask) -> None:
-    for path in Path("store/perturb").rglob("task.json"):
+    for path in list(Path("store/perturb").rglob("task.json")):
         body = json.loads(path.read_text())
         if body["attack"]["fields"].get("steps") == 4:
             # the key under which an earlier version stored it
