@@ -18,11 +18,15 @@ Digest = Callable[[Task], str | None]
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A plan, its results, and the digests by which nets of two stores are known to be the same."""
+    """A plan, its results, and the digests by which nets of two stores are known to be the same.
+
+    others counts the results that another version of the code stored under other keys.
+    """
 
     plan: Plan
     store: Artifacts
     digest: Digest
+    others: int = 0
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:

@@ -72,8 +72,15 @@ def compared(
         second,
         (facts[0][1].command, facts[1][1].command),
         tuple(contrasts(first, second, own)),
-        tuple(differences(facts[0], facts[1], own)),
+        (*_other_versions(first, second), *differences(facts[0], facts[1], own)),
     )
+
+
+def _other_versions(first: Side, second: Side) -> Iterator[Difference]:
+    """The results that were stored under other keys, as those of other versions are."""
+    if first.others or second.others:
+        counts = (f"{side.others:,}" for side in (first, second))
+        yield Difference("results of other versions of methods", *counts)
 
 
 # ─ for a file ─────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from workbench import call
 
+from invspec import tasks
 from invspec.execution.execute import execute
 from invspec.execution.pools.local import LocalExecutor
 from invspec.execution.store import Store
@@ -134,6 +135,26 @@ def test_the_store_of_the_environment_is_that_of_both(ask, monkeypatch) -> None:
     monkeypatch.setenv("INVSPEC_STORE", "elsewhere")
     _, out, _ = ask("compare", "toy.yaml", "renamed.yaml", "--format", "json")
     assert json.loads(out)["counts"] == {"equal": 2, "only in A": 2, "only in B": 2}
+
+
+def test_results_of_another_version_of_the_code_are_found_and_counted(ask, monkeypatch) -> None:
+    shutil.copytree("store", "before")
+    monkeypatch.setitem(tasks.MACHINERY, "perturb", 99)
+    tasks.forget()
+    try:
+        words = ("--store", "before", "--format", "json")
+        _, out, _ = ask("compare", "toy.yaml", *words, "--against", "--set", SETTING)
+    finally:
+        monkeypatch.undo()
+        tasks.forget()
+    body = json.loads(out)
+    assert "missing" not in body["counts"]
+    # on each of two nets, two attacks and a score of each
+    assert body["settings"][0] == {
+        "setting": "results of other versions of methods",
+        "a": "8",
+        "b": "8",
+    }
 
 
 # ─ formats ─
