@@ -96,6 +96,7 @@ def estimator_of(first: Side, second: Side, both: Sequence[tuple[Group, Group]])
             for group in (side.groups if side.plan.spec.seeds_paired else ())
         ),
         retrained=frozenset(map(without_seed, (first.nets & second.nets) - shared)),
+        reseeded=frozenset(other for own, other in both if _seeds(own) != _seeds(other)),
         apart=frozenset(
             other for own, other in both if overlap(own, other).kind in ("none", "unknown")
         ),
@@ -149,8 +150,7 @@ class _Comparer:
             doubts=tuple(dict.fromkeys(doubt for n in (row.a, row.b) if n for doubt in n.doubts)),
         )
         if _has_equal_rows(own, other):
-            same = Estimate(0.0, 0 * difference.replicates) if _is_one(own, other) else difference
-            low, high = same.interval()
+            low, high = (0.0, 0.0) if _is_one(own, other) else difference.interval()
             return replace(row, outcome="equal", raw="equal", difference=0.0, low=low, high=high)
         if math.isnan(difference.point):
             return replace(
@@ -218,6 +218,10 @@ def _has_equal_rows(own: Group, other: Group) -> bool:
 def _is_one(own: Group, other: Group) -> bool:
     """Whether both are the results of one task for each seed."""
     return [r.cell.goal for r in own.present] == [r.cell.goal for r in other.present]
+
+
+def _seeds(group: Group) -> set[Scalar]:
+    return {reading.coords["seed"] for reading in group.present}
 
 
 def _misfit(own: Group, other: Group) -> str:

@@ -24,13 +24,15 @@ class Joint(Estimator):
     the specs of both say so.
 
     second: the groups of B. paired: those whose spec pairs its seeds. retrained: the nets, from
-    seed 0, that A and B trained apart. apart: groups of B on other examples than those of their
+    seed 0, that A and B trained apart. reseeded: groups of B whose partners have other seeds; their
+    nets count as other ones. apart: groups of B on other examples than those of their
     partners.
     """
 
     second: frozenset[Group] = frozenset()
     paired: frozenset[Group] = frozenset()
     retrained: frozenset[Train] = frozenset()
+    reseeded: frozenset[Group] = frozenset()
     apart: frozenset[Group] = frozenset()
 
     def name(self, group: Group) -> str:
@@ -41,7 +43,9 @@ class Joint(Estimator):
     def net(self, group: Group) -> str:
         """Text that names a net, another one where B trained it again."""
         own = super().net(group)
-        is_other = group in self.second and _net(group) in self.retrained
+        is_other = group in self.reseeded or (
+            group in self.second and _net(group) in self.retrained
+        )
         return f"B {own}" if is_other else own
 
     def block(self, group: Group) -> str | None:

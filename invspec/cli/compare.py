@@ -149,17 +149,16 @@ def _sides(
     """
     if changes.get("against"):
         raise SpecError("given twice", where=AGAINST, hint="a comparison has two sides")
-    given = {"specs": list(specs), "stores": list(stores)}
-    others = {"specs": changes.get("specs") or [], "stores": changes.get("store") or []}
-    for what, listed in given.items():
-        _refuse_many(what, listed, others[what])
-    named, folders = given["specs"], given["stores"] or [_default_store()]
-    first = Chosen(str(named[0]), selection, Path(folders[0]), data)
+    later_specs, later_stores = changes.get("specs") or [], changes.get("store") or []
+    named, folders = [*specs, *later_specs], [*stores, *later_stores]
+    _refuse_many(specs, named, folders)
+    own_folders = list(stores) or [_default_store()]
+    first = Chosen(specs[0], selection, own_folders[0], data)
     second = replace(
         first,
-        spec=str([*named, *others["specs"]][-1]),
+        spec=named[-1],
         selection=_changed(selection, changes),
-        store=Path([*folders, *others["stores"]][-1]),
+        store=[*own_folders, *later_stores][-1],
     )
     if first == second:
         hint = f"name a second spec or store, or say what is different: {AGAINST} --set a.b=value"
@@ -167,15 +166,16 @@ def _sides(
     return first, second
 
 
-def _refuse_many(what: str, own: Sequence[Any], others: Sequence[Any]) -> None:
-    """Raises: SpecError for a third spec or store, or if there is no spec."""
-    where = "" if what == "specs" else "--store"
-    if what == "specs" and not own:
+def _refuse_many(specs: Sequence[str], named: Sequence[str], folders: Sequence[Path]) -> None:
+    """Raises: SpecError if A has no spec, or for a third spec or store."""
+    if not specs:
         hint = f"invspec compare A.yaml B.yaml, or A.yaml --set a.b=1 {AGAINST} --set a.b=2"
         raise SpecError("expected one or two specs, found none", hint=hint)
-    if len(own) + len(others) > 2:
-        number = counted(len(own) + len(others), what.removesuffix("s"))
-        raise SpecError(f"expected at most two {what}, found {number}", where=where)
+    if len(named) > 2:
+        raise SpecError(f"expected at most two specs, found {counted(len(named), 'spec')}")
+    if len(folders) > 2:
+        number = counted(len(folders), "store")
+        raise SpecError(f"expected at most two stores, found {number}", where="--store")
 
 
 def _changed(selection: Selection, changes: dict[str, Any]) -> Selection:

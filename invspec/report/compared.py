@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from invspec.analysis.contrasts import Contrast, Outcome, contrasts
@@ -22,6 +23,8 @@ from invspec.report.settings import Difference, differences
 from invspec.report.sheets import Sheet
 
 Record = dict[str, Any]
+# the text of a row in a column
+Column = Callable[[Contrast], str]
 WORDS: dict[Outcome, str] = {
     "higher": "B higher",
     "lower": "B lower",
@@ -165,33 +168,33 @@ def _settings(rows: Sequence[Difference]) -> Sheet:
 
 
 def _measure(comparison: Compared, name: str, rows: Sequence[Contrast]) -> Sheet:
-    """The rows of one measure; coordinates that all share are left to a note."""
-    own = [row for row in rows if row.outcome != "only in B"]
-    side = comparison.first if own else comparison.second
-    spec = side.plan.spec
-    varying = list(coordinates.varying((row.coords for row in rows), but=("measure",)))
-    pairings = list(dict.fromkeys(map(pairing, rows)))
-    several = len(list(filter(None, pairings))) > 1
-    headings = tuple(units.heading(spec, column) for column in varying)
-    has_renamed = any(row.in_b for row in rows)
-    columns = (
-        *headings,
-        *(("in B",) if has_renamed else ()),
-        *("A", "B", "B - A", "95 % interval", "outcome"),
-        *(("pairing",) if several else ()),
+    """The rows of one measure; what all have in common is left to a note."""
+    has_own = any(row.outcome != "only in B" for row in rows)
+    spec = (comparison.first if has_own else comparison.second).plan.spec
+    pairings = list(dict.fromkeys(filter(None, map(pairing, rows))))
+    columns: dict[str, Column] = {
+        **{
+            units.heading(spec, coordinate): partial(_coordinate, coordinate)
+            for coordinate in coordinates.varying((row.coords for row in rows), but=("measure",))
+        },
+        **({"in B": _in_b} if any(row.in_b for row in rows) else {}),
+        **NUMBERS,
+        "outcome": outcome,
+        **({"pairing": pairing} if len(pairings) > 1 else {}),
+    }
+    return Sheet(
+        name,
+        tuple(columns),
+        tuple(tuple(text(row) for text in columns.values()) for row in rows),
+        frozenset(NUMBERS),
+        tuple(
+            filter(None, (captions.summary(spec, name), *(pairings if len(pairings) == 1 else ())))
+        ),
     )
-    body = tuple(
-        (
-            *(coordinates.shown(row.coords.get(column)) for column in varying),
-            *((_in_b(row),) if has_renamed else ()),
-            *_cells(row),
-            *((pairing(row),) if several else ()),
-        )
-        for row in rows
-    )
-    common = [text for text in pairings if text and not several]
-    notes = tuple(filter(None, (captions.summary(spec, name), *common)))
-    return Sheet(name, columns, body, frozenset({"A", "B", "B - A", "95 % interval"}), notes)
+
+
+def _coordinate(name: str, row: Contrast) -> str:
+    return coordinates.shown(row.coords.get(name))
 
 
 def _in_b(row: Contrast) -> str:
@@ -201,13 +204,26 @@ def _in_b(row: Contrast) -> str:
     )
 
 
-def _cells(row: Contrast) -> tuple[str, str, str, str, str]:
-    values = (MISSING if number is None else measured(number.value) for number in (row.a, row.b))
-    mark = DAGGER if row.doubts else ""
-    if row.difference is None or row.low is None or row.high is None:
-        return (*values, MISSING, "", outcome(row))  # pyright: ignore[reportReturnType]  # two values
-    shown = measured(row.difference) + mark
-    return (*values, shown, interval(row.low, row.high), outcome(row))  # pyright: ignore[reportReturnType]  # two values
+def _value(number: Summary | None) -> str:
+    return MISSING if number is None else measured(number.value)
+
+
+def _difference(row: Contrast) -> str:
+    if row.difference is None:
+        return MISSING
+    return measured(row.difference) + (DAGGER if row.doubts else "")
+
+
+def _interval(row: Contrast) -> str:
+    return "" if row.low is None or row.high is None else interval(row.low, row.high)
+
+
+NUMBERS: dict[str, Column] = {
+    "A": lambda row: _value(row.a),
+    "B": lambda row: _value(row.b),
+    "B - A": _difference,
+    "95 % interval": _interval,
+}
 
 
 def outcome(row: Contrast) -> str:

@@ -67,9 +67,9 @@ def settings(spec: Spec, renames: Mapping[str, str] | None = None) -> Settings:
 
 def surroundings(facts: Provenance) -> Settings:
     """What computed the results of a study: versions, machines and chosen precisions."""
-    found = {**facts.versions, **facts.surroundings}
+    known = {**facts.versions, **facts.surroundings}
     names = (*VERSIONS, *SURROUNDINGS.values())
-    made = {f"made.{name}": ", ".join(found[name]) for name in names if name in found}
+    made = {f"made.{name}": ", ".join(known[name]) for name in names if name in known}
     chosen = {"precision.chosen": "; ".join(facts.chosen)} if facts.chosen else {}
     return {**chosen, **made}
 

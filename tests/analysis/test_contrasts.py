@@ -238,3 +238,18 @@ def test_the_overlap_of_pairs_is_that_of_their_sources(side):
 
     first, second = side(pairs), side(pairs)
     assert overlap(first.groups[0], second.groups[0]).common == 3
+
+
+def test_nets_of_other_seeds_are_not_the_same_nets(side):
+    fewer = SEEDS.replace("seeds: [0, 1, 2, 3]", "seeds: [0, 1]")
+    row = accuracy(contrasts(side(lucky(0), SEEDS), side(lucky(0), fewer)))
+    assert (row.nets, row.outcome) == ("independent trainings", "not decided")
+    assert (row.a.seeds, row.b.seeds) == (4, 2)
+
+
+def test_equal_infinite_distances_of_one_task_are_equal(side):
+    def far(coords):
+        return [mean_distance(torch.full((4,), torch.inf), torch.arange(4))]
+
+    row = accuracy(contrasts(side(far), side(far)))
+    assert (row.outcome, row.low, row.high) == ("equal", 0, 0)
