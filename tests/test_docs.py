@@ -32,7 +32,7 @@ RAY = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
 SLURM = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
 GRAMMAR = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 WORDS = {2: "two", 5: "five"}
-COMMANDS = ("run", "report", "compare", "leaderboard", "plan", "check", "doctor", "store")
+COMMANDS = ("run", "report", "compare", "leaderboard", "plan", "check", "doctor", "store", "schema")
 
 
 def blocks(text: str, language: str) -> list[str]:
