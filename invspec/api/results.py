@@ -22,6 +22,7 @@ from invspec.report.contents import Report
 from invspec.report.pages import render
 from invspec.report.provenance import Call
 from invspec.report.table import Table
+from invspec.report.tracking import trackers
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Index
@@ -114,6 +115,17 @@ class Results:
     def page(self, folder: str | Path) -> Path:
         """Write the report as a page into a folder. Returns the path of the page."""
         return render.write(self.report, Path(folder))
+
+    def export(self, to: str, folder: str | Path | None = None) -> str:
+        """Export the report to an experiment tracker: mlflow, wandb or tensorboard.
+
+        folder: where to write (default: `exports` in the store; for MLflow, if it is set, the
+        environment variable MLFLOW_TRACKING_URI). Returns a sentence that says where it is.
+
+        Raises: InvspecError if the tracker's library is not installed, or it cannot be written.
+        """
+        output = None if folder is None else Path(folder)
+        return trackers.export(self.report, self._seen, to, output, self.store.root)
 
     @cached_property
     def _seen(self) -> Snapshot:

@@ -37,6 +37,14 @@ class Rows(StrEnum):
     checks = "checks"
 
 
+class Tracker(StrEnum):
+    """Where a report can be exported to."""
+
+    mlflow = "mlflow"
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+
+
 @options.selecting
 def report(
     specs: Annotated[
@@ -53,6 +61,14 @@ def report(
             help="what csv, json or parquet has a row for: cells (each seed by itself, the default "
             "of csv and parquet), numbers of tables and figures (means over seeds), verdicts or "
             "checks"
+        ),
+    ] = None,
+    to: Annotated[
+        Tracker | None,
+        typer.Option(
+            help="export to an experiment tracker instead: runs with settings, numbers with "
+            "intervals, curves, verdicts and the page; nothing is sent unless MLFLOW_TRACKING_URI "
+            "names a server"
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
@@ -82,9 +98,10 @@ def report(
     if any(spec.endswith(".json") for spec in specs or ()):
         _refuse_options(selection, hint="options select the plan of a spec")
         _refuse_gate(wanted)
-        if rows:
-            hint = "invspec report SPEC --rows reads the store"
-            raise SpecError("is not for saved reports", where="--rows", hint=hint)
+        for option, value in (("--rows", rows), ("--to", to)):
+            if value:
+                hint = f"invspec report SPEC {option} reads the store"
+                raise SpecError("is not for saved reports", where=option, hint=hint)
         session.show_saved(specs or [], format.value, output)
         return
     spec = _only(specs)
@@ -98,6 +115,9 @@ def report(
     options.set_data(data)
     plan = options.planned(call.spec, call.selection, finished)
     wanted.check(plan)
+    if to:
+        _refuse_shape(format, rows)
+        raise typer.Exit(session.export(plan, finished, to.value, output, folders, wanted))
     chosen = rows.value if rows else None
     if width is not None and (format != Format.latex or output is None):
         hint = "--format latex --output FOLDER writes figures for a paper"
@@ -105,6 +125,13 @@ def report(
     inches = session.PAGE_WIDTH if width is None else width
     code = session.show(plan, finished, format.value, output, folders, chosen, wanted, inches)
     raise typer.Exit(code)
+
+
+def _refuse_shape(format: Format, rows: Rows | None) -> None:
+    """Raises: SpecError if an export to a tracker is to have the shape of a file."""
+    if format is not Format.rich or rows:
+        option = "--rows" if rows else "--format"
+        raise SpecError("is not for --to", where=option, hint="export and write files in two calls")
 
 
 def _refuse_gate(wanted: Wanted) -> None:

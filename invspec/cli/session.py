@@ -163,7 +163,34 @@ def show(
         case _:
             hint = "expected rich, csv, json, parquet, latex, html or markdown"
             raise SpecError(f"no format {format!r}", where="--format", hint=hint)
-    return gate.conclude(report, _markdown(report, seen) if gate.summary else "") if gate else 0
+    return _conclude(report, seen, gate)
+
+
+def export(
+    planned: Plan,
+    store: Store,
+    to: str,
+    output: Path | None,
+    call: Call | None = None,
+    gate: Wanted | None = None,
+) -> int:
+    """Export a report to an experiment tracker, and print where it is.
+
+    Returns the exit code that the gate asks for.
+    """
+    from invspec.analysis.snapshot import Snapshot
+    from invspec.report import contents
+    from invspec.report.tracking import trackers
+
+    seen = Snapshot(store)
+    report = contents.report(planned, seen, call)
+    print(trackers.export(report, seen, to, output, store.root))
+    return _conclude(report, seen, gate)
+
+
+def _conclude(report: Report, store: Artifacts, gate: Wanted | None) -> int:
+    """The exit code that a gate asks for, after its files are written."""
+    return gate.conclude(report, _markdown(report, store) if gate.summary else "") if gate else 0
 
 
 def write_page(planned: Plan, store: Store, call: Call) -> Path:

@@ -30,6 +30,9 @@ EXTRAS = {
     "timm": "the model timm",
     "ray": "--executor ray",
     "submitit": "--executor slurm",
+    "mlflow": "report --to mlflow",
+    "tensorboard": "report --to tensorboard",
+    "wandb": "report --to wandb",
 }
 # Files of the data sets of the example specs, relative to INVSPEC_DATA.
 DATA = {

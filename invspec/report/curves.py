@@ -40,6 +40,11 @@ def tables(plan: Plan, store: Artifacts) -> Iterator[Table]:
             yield _table(plan, title, name, runs, "beside" if position else "profile")
 
 
+def net_coordinates(cell: Cell) -> Coords:
+    """The coordinates of a cell's net: its labels, swept fields and seed."""
+    return {**{part: cell.coords[part] for part in TRAINED}, **_training_coords(cell)}
+
+
 def _training_coords(cell: Cell) -> Coords:
     """The coordinates that distinguish trainings: swept fields of what is trained, and the seed."""
     prefixes = {"seed", *(str(cell.coords[part]) for part in TRAINED)}
