@@ -104,6 +104,13 @@ def test_verdicts_samples_and_checks(ran: invspec.Results) -> None:
     assert len(ran.checks()) == 0
 
 
+def test_a_report_is_exported_to_a_tracker(ran: invspec.Results, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    assert ran.export("tensorboard", tmp_path).startswith(f"exported: {tmp_path}/spec-")
+    with pytest.raises(SpecError, match="no tracker 'tensorbord'"):
+        ran.export("tensorbord", tmp_path)
+
+
 def test_a_frame_may_be_changed(ran: invspec.Results) -> None:
     numbers = ran.numbers()
     numbers["value"] = 0

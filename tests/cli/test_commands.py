@@ -242,6 +242,34 @@ def test_saved_reports_become_pages_of_their_papers(ask) -> None:
     assert "Papers, checked" in ask("report", saved).out
 
 
+def test_a_report_is_exported_to_a_tracker_once(ask) -> None:
+    pytest.importorskip("tensorboard")
+    ask("run", "toy.yaml", "--workers", "1")
+    first = ask("report", "toy.yaml", "--to", "tensorboard", "--output", "out")
+    assert (first.code, first.err) == (0, "")
+    assert first.out.startswith("exported: out/toy-")
+    assert first.out.endswith("see it with: tensorboard --logdir out\n")
+    assert ask("report", "--to", "tensorboard", "--output", "out").out.startswith(
+        "already exported"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "tensorboard", "--format", "csv"], "error: --format: is not for --to\n"),
+        (["--to", "wandb", "--rows", "cells"], "error: --rows: is not for --to\n"),
+        (["saved.json", "--to", "mlflow"], "error: --to: is not for saved reports\n"),
+    ],
+)
+def test_exports_that_make_no_sense_are_refused(arguments: list[str], message: str, ask) -> None:
+    Path("store").mkdir()
+    spec = [] if arguments[0].endswith(".json") else ["toy.yaml"]
+    answer = ask("report", *spec, *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(message)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

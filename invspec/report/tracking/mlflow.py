@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from invspec.errors import InvspecError, first_line
+from invspec.plan import coordinates
 from invspec.report.tracking.files import Files
 from invspec.report.tracking.runs import Run, Study
 
@@ -25,7 +26,7 @@ MOST_PARAMS, MOST_METRICS = 100, 1000
 LONGEST_NAME, LONGEST_TEXT = 250, 5000
 
 
-def export(study: Study, kept: Files, output: Path | None) -> str:
+def export(study: Study, report_files: Files, output: Path | None) -> str:
     """Write to output/mlflow.db or, without a folder, where MLFLOW_TRACKING_URI says.
 
     Returns what to tell the user. Every run has its numbers as metrics and its settings as params;
@@ -35,31 +36,33 @@ def export(study: Study, kept: Files, output: Path | None) -> str:
     Raises: InvspecError if MLflow refuses or cannot reach its server.
     """
     uri = os.environ[VARIABLE] if output is None else _local(output)
+    # as it is printed: without a name and a password
+    place = re.sub(r"//[^/@]*@", "//", uri)
     # before its first import, so that MLflow does not report its use
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     mlflow = import_module("mlflow")
     try:
-        return _export(mlflow.MlflowClient(tracking_uri=uri), study, kept, output, uri)
+        return _export(mlflow.MlflowClient(tracking_uri=uri), study, report_files, output, place)
     except mlflow.exceptions.MlflowException as problem:
         hint = f"check {VARIABLE}" if output is None else "choose another --output"
-        raise InvspecError(f"MLflow at {uri}: {first_line(problem)}", hint=hint) from None
+        raise InvspecError(f"MLflow at {place}: {first_line(problem)}", hint=hint) from None
 
 
-def _export(client: Any, study: Study, kept: Files, output: Path | None, uri: str) -> str:
+def _export(client: Any, study: Study, report_files: Files, output: Path | None, place: str) -> str:
     experiment = _experiment(client, study.name, output)
     for run in _exported(client, experiment, study.digest):
         if run.info.status == "FINISHED":
-            return f"already exported: run {run.info.run_id} of {study.name} in {uri}"
+            return f"already exported: run {run.info.run_id} of {study.name} in {place}"
         _delete(client, experiment, run.info.run_id)
     tags = {DIGEST: study.digest, **_cut(study.facts)}
-    whole = _begun(client, experiment, study.whole, tags)
+    parent = _begun(client, experiment, study.summary, tags)
     for net in study.nets:
-        begun = _begun(client, experiment, net, {PARENT: whole})
+        begun = _begun(client, experiment, net, {PARENT: parent})
         client.set_terminated(begun)
-    client.log_artifacts(whole, str(kept.folder))
-    client.set_terminated(whole)
-    seen = f"\nsee it with: mlflow ui --backend-store-uri {uri}" if output else ""
-    return f"exported: run {whole} of {study.name} in {uri}{seen}"
+    client.log_artifacts(parent, str(report_files.folder))
+    client.set_terminated(parent)
+    seen = f"\nsee it with: mlflow ui --backend-store-uri {place}" if output else ""
+    return f"exported: run {parent} of {study.name} in {place}{seen}"
 
 
 def _local(output: Path) -> str:
@@ -91,7 +94,8 @@ def _begun(client: Any, experiment: str, run: Run, tags: Mapping[str, str]) -> s
     entities = import_module("mlflow.entities")
     now = int(time.time() * 1000)
     begun = client.create_run(experiment, run_name=run.name, tags=dict(tags)).info.run_id
-    params = iter([entities.Param(name, text) for name, text in _cut(run.params).items()])
+    texts = {name: coordinates.shown(value) for name, value in run.params.items()}
+    params = iter([entities.Param(name, text) for name, text in _cut(texts).items()])
     metrics = iter(
         [entities.Metric(_name(name), value, now, step) for name, value, step in _points(run)]
     )

@@ -20,7 +20,7 @@ from invspec.plan.cells import Plan, net_words
 from invspec.report import captions, provenance
 from invspec.report.contents import Report
 from invspec.report.curves import TRAINED, net_coordinates
-from invspec.spec.schema import Coords
+from invspec.spec.schema import Coords, Scalar
 from invspec.tasks import Train
 
 # parts of a spec that are no settings
@@ -31,12 +31,12 @@ TEXTS = ("title", "paper", "claims", "report", "scales", "extends")
 class Run:
     """What a tracker shows of one net or of the report.
 
-    metrics: numbers by name; the 95 % interval of `accuracy` is `accuracy/low` and `accuracy/high`.
-    curves: a value for each epoch.
+    params: settings by dotted names, with lists as text. metrics: numbers by name; the 95 %
+    interval of `accuracy` is `accuracy/low` and `accuracy/high`. curves: a value for each epoch.
     """
 
     name: str
-    params: Mapping[str, str]
+    params: Mapping[str, Scalar]
     metrics: Mapping[str, float]
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
@@ -45,19 +45,21 @@ class Run:
 class Study:
     """The runs of a report.
 
-    whole: the means over seeds, the claims and the settings of the spec. nets: a run for each net
+    summary: the means over seeds, the claims and the settings of the spec. nets: a run for each net
     of one seed. facts: title, verdicts and provenance as text.
     """
 
     name: str
-    whole: Run
+    summary: Run
     nets: tuple[Run, ...]
     facts: Mapping[str, str]
 
     @property
     def digest(self) -> str:
         """16 hex digits that stand for settings, numbers and curves: equal ones export once."""
-        text = json.dumps([self.name, asdict(self.whole), *map(asdict, self.nets)], sort_keys=True)
+        text = json.dumps(
+            [self.name, asdict(self.summary), *map(asdict, self.nets)], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -66,8 +68,8 @@ def study(report: Report, store: Artifacts) -> Study:
     means = report.health.summaries(report.estimator.groups, report.estimator)
     numbers = _metrics((group.coords, mean) for group, mean in means.items())
     settings = dict(_flat(_settings(report.plan)))
-    whole = Run(report.plan.spec.name, settings, {**numbers, **_claims(report)})
-    return Study(whole.name, whole, tuple(_nets(report, store)), _facts(report))
+    summary = Run(report.plan.spec.name, settings, {**numbers, **_claims(report)})
+    return Study(summary.name, summary, tuple(_nets(report, store)), _facts(report))
 
 
 def _settings(plan: Plan) -> Mapping[str, Any]:
@@ -122,11 +124,10 @@ def _nets(report: Report, store: Artifacts) -> Iterator[Run]:
             yield Run(name, _params(train, coords), metrics, curves)
 
 
-def _params(train: Train, coords: Coords) -> dict[str, str]:
+def _params(train: Train, coords: Coords) -> dict[str, Scalar]:
     """The coordinates of a net, and the fields of what it was made of."""
     fields = {part: outline(getattr(train, part))["fields"] for part in TRAINED}
-    labels = {name: coordinates.shown(value) for name, value in coords.items()}
-    return {**labels, **dict(_flat(fields))}
+    return {**coords, **dict(_flat(fields))}
 
 
 # ─ names ──────────────────────────────────────────────────────────────────────────────────────────
@@ -156,10 +157,10 @@ def _with_ends(name: str, number: Interval | Summary | Verdict) -> dict[str, flo
     return {end: value for end, value in ends.items() if value is not None and isfinite(value)}
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as text by dotted names; a nested method is its class and its fields."""
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Scalar]]:
+    """Nested settings by dotted names; a nested method is its class and its fields."""
     if not isinstance(value, dict):
-        yield name, value if isinstance(value, str) else json.dumps(value)
+        yield name, value if isinstance(value, str | int | float) else json.dumps(value)
     elif value.keys() == {"class", "fields"}:
         yield name, str(value["class"]).partition(":")[2]
         yield from _flat(value["fields"], name)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME, PACKAGE = "TensorBoard", "tensorboard"
 
 
-def export(study: Study, kept: Files, output: Path) -> str:
+def export(study: Study, report_files: Files, output: Path) -> str:
     """Write events below output/STUDY-DIGEST. Returns what to tell the user.
 
     Every run has its numbers as scalars and its settings as hyperparameters; the report has
@@ -31,12 +31,12 @@ def export(study: Study, kept: Files, output: Path) -> str:
     folder = output / f"{study.name}-{study.digest}"
     if files.is_done(folder):
         return f"already exported: {folder}"
-    for run in (study.whole, *study.nets):
+    for run in (study.summary, *study.nets):
         with SummaryWriter(str(folder / _file_name(run.name))) as writer:
             _write(writer, run)
-            if run is study.whole:
+            if run is study.summary:
                 writer.add_text("report", _markdown(study.facts))
-                _add_figures(writer, kept.figures)
+                _add_figures(writer, report_files.figures)
     files.finish(folder, study.name, study.digest)
     return f"exported: {folder}\nsee it with: tensorboard --logdir {output}"
 

@@ -22,7 +22,7 @@ NAME, PACKAGE = "Weights & Biases", "wandb"
 TABLES = ("numbers", "verdicts", "checks")
 
 
-def export(study: Study, kept: Files, output: Path) -> str:
+def export(study: Study, report_files: Files, output: Path) -> str:
     """Write offline runs below output/STUDY-DIGEST. Returns what to tell the user.
 
     Nothing is sent. Every run has its numbers in its summary and its settings in its config; the
@@ -33,11 +33,11 @@ def export(study: Study, kept: Files, output: Path) -> str:
     if files.is_done(folder):
         return f"already exported: {folder}"
     with _alone(folder) as wandb:
-        for place, run in enumerate((*study.nets, study.whole)):
+        for place, run in enumerate((*study.nets, study.summary)):
             with _begun(wandb, study, run, f"{study.digest}-{place}", folder) as begun:
                 _write(begun, run)
-                if run is study.whole:
-                    begun.log(_media(wandb, kept))
+                if run is study.summary:
+                    begun.log(_media(wandb, report_files))
     files.finish(folder, study.name, study.digest)
     return f"exported: {folder}\nupload it with: wandb sync {folder}/wandb/offline-run-*"
 
@@ -57,8 +57,8 @@ def _alone(folder: Path) -> Generator[ModuleType]:
 
 
 def _begun(wandb: ModuleType, study: Study, run: Run, name: str, folder: Path) -> Any:
-    config = dict(run.params)
-    if run is study.whole:
+    config: dict[str, Any] = dict(run.params)
+    if run is study.summary:
         config |= {"report": {name: text for name, text in study.facts.items() if text}}
     settings = wandb.Settings(
         silent=True,
@@ -74,7 +74,7 @@ def _begun(wandb: ModuleType, study: Study, run: Run, name: str, folder: Path) -
         dir=str(folder),
         project=re.sub(r"[/\\#?%:]", "-", study.name)[:128],
         group=study.digest,
-        job_type="report" if run is study.whole else "net",
+        job_type="report" if run is study.summary else "net",
         id=name,
         name=run.name,
         config=config,
@@ -91,11 +91,11 @@ def _write(begun: Any, run: Run) -> None:
     begun.summary.update(dict(run.metrics))
 
 
-def _media(wandb: ModuleType, kept: Files) -> Mapping[str, Any]:
+def _media(wandb: ModuleType, report_files: Files) -> Mapping[str, Any]:
     """The page, the figures and the tables of a report."""
-    frames = {name: pd.read_csv(kept.folder / f"{name}.csv") for name in TABLES}
+    frames = {name: pd.read_csv(report_files.folder / f"{name}.csv") for name in TABLES}
     return {
-        "page": wandb.Html(kept.page.read_text(encoding="utf-8"), inject=False),
-        **{f"figures/{path.stem}": wandb.Image(str(path)) for path in kept.figures},
+        "page": wandb.Html(report_files.page.read_text(encoding="utf-8"), inject=False),
+        **{f"figures/{path.stem}": wandb.Image(str(path)) for path in report_files.figures},
         **{name: wandb.Table(dataframe=frame) for name, frame in frames.items() if len(frame)},
     }

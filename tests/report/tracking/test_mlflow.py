@@ -28,16 +28,16 @@ def runs_of(client, study):
     """The run of the report, and those of its nets by name."""
     experiment = client.get_experiment_by_name(study.name)
     runs = client.search_runs([experiment.experiment_id])
-    (whole,) = [run for run in runs if mlflow.DIGEST in run.data.tags]
-    return whole, {run.info.run_name: run for run in runs if run is not whole}
+    (parent,) = [run for run in runs if mlflow.DIGEST in run.data.tags]
+    return parent, {run.info.run_name: run for run in runs if run is not parent}
 
 
 def test_every_net_is_a_run_below_that_of_the_report(client, study):
-    whole, nets = runs_of(client, study)
+    parent, nets = runs_of(client, study)
     assert set(nets) == {run.name for run in study.nets}
     net = nets["linear, rotations max_degrees 180, seed 1"]
-    assert net.data.tags[mlflow.PARENT] == whole.info.run_id
-    assert net.info.status == whole.info.status == "FINISHED"
+    assert net.data.tags[mlflow.PARENT] == parent.info.run_id
+    assert net.info.status == parent.info.status == "FINISHED"
     assert net.data.params["rotations.max_degrees"] == "180"
     assert net.data.metrics["accuracy"] == 0.8
     assert net.data.metrics["accuracy/low"] < 0.8 < net.data.metrics["accuracy/high"]
@@ -46,27 +46,27 @@ def test_every_net_is_a_run_below_that_of_the_report(client, study):
 
 
 def test_the_report_has_means_settings_verdicts_and_its_files(client, study, kept):
-    whole, _ = runs_of(client, study)
-    assert whole.data.metrics == pytest.approx(dict(study.whole.metrics))
-    assert whole.data.params["attacks.pgd.eps.sweep"] == "[0, 0.1, 0.2]"
-    assert whole.data.tags["claim 2"] == "fails: this fails"
-    paths = {entry.path for entry in client.list_artifacts(whole.info.run_id)}
+    parent, _ = runs_of(client, study)
+    assert parent.data.metrics == pytest.approx(dict(study.summary.metrics))
+    assert parent.data.params["attacks.pgd.eps.sweep"] == "[0, 0.1, 0.2]"
+    assert parent.data.tags["claim 2"] == "fails: this fails"
+    paths = {entry.path for entry in client.list_artifacts(parent.info.run_id)}
     assert {"index.html", "report.json", "numbers.csv", "verdicts.csv", "figures"} <= paths
-    figures = client.list_artifacts(whole.info.run_id, "figures")
+    figures = client.list_artifacts(parent.info.run_id, "figures")
     assert {f"figures/{path.name}" for path in kept.figures} <= {entry.path for entry in figures}
 
 
 def test_a_second_export_adds_no_run_and_an_interrupted_one_is_replaced(
     client, study, kept, tmp_path
 ):
-    whole, nets = runs_of(client, study)
+    parent, nets = runs_of(client, study)
     said = mlflow.export(study, kept, tmp_path)
-    assert said.startswith(f"already exported: run {whole.info.run_id}")
+    assert said.startswith(f"already exported: run {parent.info.run_id}")
     assert len(runs_of(client, study)[1]) == len(nets)
-    client.update_run(whole.info.run_id, status="RUNNING")
+    client.update_run(parent.info.run_id, status="RUNNING")
     assert mlflow.export(study, kept, tmp_path).startswith("exported: ")
     again, others = runs_of(client, study)
-    assert again.info.run_id != whole.info.run_id
+    assert again.info.run_id != parent.info.run_id
     assert len(others) == len(nets)
 
 

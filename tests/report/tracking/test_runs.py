@@ -14,8 +14,8 @@ def test_each_net_with_numbers_has_a_run_with_its_settings_numbers_and_curves(st
     assert len(names) == len(set(names)) == 10
     run = study.nets[names.index("linear, rotations max_degrees 180, seed 1")]
     assert run.params["model"] == "linear"
-    assert (run.params["rotations.max_degrees"], run.params["seed"]) == ("180", "1")
-    assert run.params["defence.max_degrees"] == "180.0"
+    assert (run.params["rotations.max_degrees"], run.params["seed"]) == (180, 1)
+    assert run.params["defence.max_degrees"] == 180
     assert run.metrics["accuracy"] == 0.8
     assert run.metrics["accuracy/low"] < 0.8 < run.metrics["accuracy/high"]
     assert run.metrics["robustness/pgd.eps 0.1"] == 0.5
@@ -23,15 +23,15 @@ def test_each_net_with_numbers_has_a_run_with_its_settings_numbers_and_curves(st
 
 
 def test_the_run_of_the_report_has_means_over_seeds_claims_and_the_settings_of_the_spec(study):
-    whole = study.whole
-    assert whole.metrics["accuracy/model linear/rotations.max_degrees 180"] == pytest.approx(0.8)
+    summary = study.summary
+    assert summary.metrics["accuracy/model linear/rotations.max_degrees 180"] == pytest.approx(0.8)
     robust = "robustness/model linear/rotations.max_degrees 90/pgd.eps 0.2"
-    assert whole.metrics[robust] == pytest.approx(0.2)
-    assert whole.metrics[f"{robust}/low"] < 0.2 < whole.metrics[f"{robust}/high"]
-    assert whole.metrics["claim 1"] == pytest.approx(0.8)
-    assert "claim 3" not in whole.metrics  # it waits for scores
-    assert json.loads(whole.params["attacks.pgd.eps.sweep"]) == [0, 0.1, 0.2]
-    assert not [name for name in whole.params if name.startswith(("claims", "title"))]
+    assert summary.metrics[robust] == pytest.approx(0.2)
+    assert summary.metrics[f"{robust}/low"] < 0.2 < summary.metrics[f"{robust}/high"]
+    assert summary.metrics["claim 1"] == pytest.approx(0.8)
+    assert "claim 3" not in summary.metrics  # it waits for scores
+    assert json.loads(summary.params["attacks.pgd.eps.sweep"]) == [0, 0.1, 0.2]
+    assert not [name for name in summary.params if name.startswith(("claims", "title"))]
 
 
 def test_facts_name_the_verdicts_and_what_repeats_the_run(study):
@@ -55,7 +55,7 @@ def test_a_nested_method_is_its_class_and_its_fields():
     }
     assert dict(runs._flat(nested, "defence")) == {
         "defence.attack": "PGD",
-        "defence.attack.eps": "0.3",
+        "defence.attack.eps": 0.3,
         "defence.attack.steps": "[1, 2]",
         "defence.lr": "null",
     }

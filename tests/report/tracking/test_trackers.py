@@ -3,6 +3,7 @@
 import pytest
 
 from invspec.errors import InvspecError, SpecError
+from invspec.report import contents
 from invspec.report.tracking import trackers
 
 
@@ -17,6 +18,13 @@ def test_a_library_that_is_not_installed_is_one_message(seen, tmp_path, monkeypa
     message = rf"is not installed\nhint: pip install 'invspec\[{name}\]'"
     with pytest.raises(InvspecError, match=message):
         trackers.export(*seen, name, None, tmp_path)
+
+
+def test_a_report_without_numbers_is_refused(nothing, tmp_path):
+    pytest.importorskip("tensorboard")
+    empty = contents.report(*nothing), nothing[1]
+    with pytest.raises(InvspecError, match="nothing of toy is computed yet"):
+        trackers.export(*empty, "tensorboard", None, tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_one_message(seen, tmp_path):

@@ -69,14 +69,14 @@ def test_an_export_has_a_run_for_each_net_and_one_for_the_report_and_is_written_
     """One test, as W&B takes seconds for each run."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     first = study.nets[:1]
-    few = type(study)(study.name, study.whole, first, study.facts)
+    few = type(study)(study.name, study.summary, first, study.facts)
     assert wandb.export(few, kept, tmp_path).startswith("exported: ")
     runs = exported(tmp_path)
     assert set(runs) == {first[0].name, study.name}
 
     net = runs[first[0].name]
     assert (net.run.project, net.run.job_type, net.run.run_group) == ("toy", "net", few.digest)
-    assert net.config["rotations.max_degrees"] == "0"
+    assert net.config["rotations.max_degrees"] == 0
     assert net.summary["accuracy"] == 0.8
     assert net.summary["accuracy/low"] < 0.8 < net.summary["accuracy/high"]
     losses = [(step["_step"], step["training/loss"]) for step in net.history]
@@ -85,8 +85,8 @@ def test_an_export_has_a_run_for_each_net_and_one_for_the_report_and_is_written_
     report = runs[study.name]
     assert report.run.job_type == "report"
     assert report.config["report"]["claim 2"] == "fails: this fails"
-    numbers = {name: report.summary[name] for name in study.whole.metrics}
-    assert numbers == pytest.approx(dict(study.whole.metrics))
+    numbers = {name: report.summary[name] for name in study.summary.metrics}
+    assert numbers == pytest.approx(dict(study.summary.metrics))
     media = " ".join(report.media)
     assert all(part in media for part in ("media/html/page", "media/table/verdicts"))
     assert all(f"media/images/figures/{path.stem}" in media for path in kept.figures)
