@@ -24,9 +24,12 @@ from invspec.registry import cards
 
 Outcome = Literal["ok", "note", "bad"]
 
-# Optional packages and what needs them.
+# Optional packages, by the names of their modules, and what needs them.
 EXTRAS = {
+    "art": "the attack art",
     "foolbox": "the attack foolbox",
+    "torchattacks": "the attack torchattacks",
+    "robustbench": "the model robustbench",
     "timm": "the model timm",
     "ray": "--executor ray",
     "submitit": "--executor slurm",
@@ -34,6 +37,8 @@ EXTRAS = {
     "tensorboard": "report --to tensorboard",
     "wandb": "report --to wandb",
 }
+# The packages of modules that have another name.
+PACKAGES = {"art": "adversarial-robustness-toolbox"}
 # Files of the data sets of the example specs, relative to INVSPEC_DATA.
 DATA = {
     "MNIST": "MNIST/raw/train-images-idx3-ubyte*",
@@ -89,8 +94,9 @@ def _devices() -> Iterator[Observation]:
 
 
 def _engines() -> Iterator[Observation]:
-    for package, use in EXTRAS.items():
-        if importlib.util.find_spec(package) is None:
+    for module, use in EXTRAS.items():
+        package = PACKAGES.get(module, module)
+        if importlib.util.find_spec(module) is None:
             hint = f"only for {use}: install the package {package}"
             yield Observation(package, "note", "not installed", hint)
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 
 from torch import Tensor, nn
 
@@ -18,8 +19,12 @@ class Counting(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net, self.forwards, self.backwards = net, 0, 0
-        # only of this wrapper, since Foolbox warns about train mode; the net keeps its mode
+        # only of this wrapper, since Foolbox warns about train mode
         self.training = False
+
+    def train(self, mode: bool = True) -> Counting:
+        """Do nothing: the net keeps its mode, whatever a library sets."""
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) to logits (B, K)."""
@@ -35,7 +40,7 @@ class Counting(nn.Module):
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Suppress warnings, which concern the other library's own code."""
-    with warnings.catch_warnings():
+    """Suppress warnings and prints, which concern the other library's own code."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         yield

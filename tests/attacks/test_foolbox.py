@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from invspec.attacks import foolbox as adapter
-from invspec.attacks.foolbox import Arguments, Foolbox
+from invspec.attacks.foolbox import Foolbox
 from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, SpecError
 from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
 from invspec.registry.methods import make
+from invspec.search.foreign_attack import Arguments, NotInstalled
 
 needs_foolbox = pytest.mark.skipif(find_spec("foolbox") is None, reason="Foolbox is not installed")
 N, CLASSES = 12, 3
@@ -213,9 +214,7 @@ def test_without_foolbox_only_the_defaults_can_be_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing() -> Any:
-        raise adapter.NotInstalled(
-            "Foolbox is not installed", hint="pip install 'invspec[foolbox]'"
-        )
+        raise NotInstalled("Foolbox is not installed", hint="pip install 'invspec[foolbox]'")
 
     adapter.attacks.cache_clear()
     monkeypatch.setattr(adapter, "library", missing)

@@ -16,8 +16,9 @@ from invspec.registry.cards import names
 from invspec.registry.methods import make
 
 SHAPE, CLASSES = (2, 8, 8), 4
-# Foolbox is an extra
-ATTACKS = [name for name in names("attack") if name != "foolbox" or find_spec("foolbox")]
+# attacks of libraries that are extras, with the parameter that makes them cheap
+FOREIGN = {"art": "max_iter", "foolbox": "steps", "torchattacks": "steps"}
+ATTACKS = [name for name in names("attack") if name not in FOREIGN or find_spec(name)]
 
 
 class Passes:
@@ -149,11 +150,15 @@ def batch_of(n: int) -> Batch:
     )
 
 
+def made(name: str) -> Attack:
+    """The attack of a card as it stands; of one of another library, two steps."""
+    fields = {"params": {FOREIGN[name]: 2}} if name in FOREIGN else {}
+    return cast(Attack, make("attack", name, fields))
+
+
 def attack_of(name: str) -> Attack:
     """The attack with at most four steps and restarts, on which its promises do not depend."""
-    attack = cast(
-        Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {})
-    )
+    attack = made(name)
     few = {
         field: min(4, getattr(attack, field) or 4)
         for field in ("steps", "restarts")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
+from attack_toys import ATTACKS, made
 from torch import Tensor
 
 from invspec import kinds
@@ -27,13 +27,8 @@ from invspec.models.firevnet import FiRevNet
 from invspec.models.stdcnn import StdCNN
 from invspec.models.two_layer import TwoLayer
 from invspec.models.unet import UNet
-from invspec.registry.cards import names
-from invspec.registry.methods import make
 from invspec.tasks import Perturb, Train
 
-ATTACKS = [
-    name for name in names("attack") if name != "foolbox" or find_spec("foolbox")
-]  # an extra
 EXAMPLES = 72  # more than a batch of 64
 # enough steps that a difference in the last bit would show in every attack
 MOST = {
@@ -69,9 +64,7 @@ GENERATOR = Train(
 
 def attack_of(name: str) -> Attack:
     """The card's attack, at the price that it takes for differences to show."""
-    return cheaper(
-        cast(Attack, make("attack", name, {"params": {"steps": 2}} if name == "foolbox" else {}))
-    )
+    return cheaper(made(name))
 
 
 def cheaper(attack: Attack) -> Attack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,3 +34,18 @@ def test_warnings_are_suppressed() -> None:
         assert caught == []
         warnings.warn("of other code", stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["of other code"]
+
+
+def test_the_net_keeps_its_mode_whatever_a_library_sets() -> None:
+    net = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train()
+    counting = Counting(net)
+    assert counting.eval() is counting
+    assert net.training
+    assert net[0].training
+    assert not counting.training
+
+
+def test_prints_are_suppressed(capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet():
+        print("progress")
+    assert capsys.readouterr().out == ""
