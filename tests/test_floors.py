@@ -27,7 +27,7 @@ CARDED = ("datasets", "models", "defences", "attacks", "measures", "checks")
 METHODS = (
     ("layers",),
     ("files",),
-    ("search", "flows", "equivariant"),
+    ("search", "flows", "equivariant", "corruptions"),
     ("perceptual",),
     ("training",),
     ("scoring", "diagnostics"),

@@ -137,9 +137,15 @@ def moved(net: Any, device: str) -> nn.Module:
     return net.to(device)
 
 
+# the swept field of measures of a sweep, and its values; for others the budget
+SWEPT = {
+    "layer_metamer_pictures": ("layer", ("first", "second", "third")),
+    "mean_corruption_error": ("severity", (1, 3, 5)),
+}
+
+
 def sweep(one, name):
-    """The same examples after attacks of three budgets, or on three layers."""
-    layers = name == "layer_metamer_pictures"
-    values = ("first", "second", "third") if layers else (0.0, 0.1, 0.3)
-    field = "layer" if layers else "eps"
-    return [replace(one, settings={**one.settings, field: value}) for value in values]
+    """The same examples after attacks of three budgets, on three layers, or severities."""
+    field, values = SWEPT.get(name, ("eps", (0.0, 0.1, 0.3)))
+    settings = {**one.settings, "corruption": "fog"}
+    return [replace(one, settings={**settings, field: value}) for value in values]

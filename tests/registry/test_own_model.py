@@ -42,9 +42,13 @@ ATTACKS: dict[str, Any] = {
     "pgd": {"eps": 0.2, "steps": 3, **SMALL},
     "fgsm": {"eps": 0.2, **SMALL},
     "swept": {"use": "pgd", "eps": {"sweep": [0.05, 0.2]}, "steps": 3, **SMALL},
+    "corrupted": {"use": "corruption", "severity": {"sweep": [1, 5]}, **SMALL},
     "walk": {"use": "nspgd", "steps": 12, "keep_path": True, **PAIRS},
 }
-SPECIAL = {"confidence_threshold": ["clean", "pgd"]}  # whose first attack must move nothing
+SPECIAL = {
+    "confidence_threshold": ["clean", "pgd"],  # whose first attack must move nothing
+    "mean_corruption_error": ["corrupted"],
+}
 BEHIND = {  # measures of what one attack promises, and the attack, which itself refuses the net
     "logit_gap": "metamer",
     "null_step_exactness": "null_step",
