@@ -25,7 +25,11 @@ FITS: tuple[tuple[Shape, int], ...] = (
 
 LARGE = ("resnet18_imagenet", "resnet50_imagenet", "vgg19")
 GENERATORS = tuple(name for name in names("model") if resolve("model", name).makes == "images")
-ELSEWHERE = ("exported", "timm")  # what a file or an extra package holds: tests/models has them
+ELSEWHERE = (
+    "exported",
+    "robustbench",
+    "timm",
+)  # what a file or an extra package holds: tests/models has them
 
 
 @cache
