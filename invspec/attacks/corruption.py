@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -25,6 +26,14 @@ from invspec.ops.draws import Draws
 
 # largest image that is corrupted as those of CIFAR-10-C are, unless a spec says otherwise
 SMALL = 64
+# numbers of channels for which a corruption is defined; others take any
+CHANNELS: Mapping[Name, tuple[int, ...]] = {
+    "snow": (1, 3),
+    "frost": (1, 3),
+    "pixelate": (1, 3),
+    "jpeg_compression": (1, 3),
+    "saturate": (3,),
+}
 
 
 class Corruption(Attack):
@@ -124,8 +133,8 @@ class Corruption(Attack):
 
     def _check(self, channels: int) -> None:
         """Raises: InvspecError if the corruption is not defined for images of so many channels."""
-        fitting = (3,) if self.corruption == "saturate" else (1, 3)
-        if channels not in fitting:
+        fitting = CHANNELS.get(self.corruption)
+        if fitting is not None and channels not in fitting:
             expected = " or ".join(map(str, fitting))
             message = f"{self.corruption} takes images of {expected} channels, found {channels}"
             raise InvspecError(message, hint="choose another corruption or data set")

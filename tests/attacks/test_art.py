@@ -79,7 +79,7 @@ def test_an_attack_of_fixed_eps_stays_in_its_ball(
     ("name", "norm", "params"),
     [
         ("DeepFool", "l2", {"epsilon": 0.02}),
-        ("HopSkipJump", "l2", {"max_iter": 2, "max_eval": 100, "init_eval": 10, "init_size": 20}),
+        ("HopSkipJump", "l2", {"max_iter": 1, "max_eval": 50, "init_eval": 10, "init_size": 2000}),
     ],
 )
 def test_an_attack_without_eps_finds_an_adversarial_image(

@@ -68,7 +68,7 @@ def test_the_benchmark_follows_the_size_of_the_images_unless_given(
     ("batch", "fields", "message"),
     [
         (batch_of(channels=1), {"corruption": "saturate"}, "saturate takes images of 3 channels"),
-        (batch_of(channels=2), {}, "gaussian_noise takes images of 1 or 3 channels, found 2"),
+        (batch_of(channels=2), {"corruption": "snow"}, "snow takes images of 1 or 3 channels"),
         (
             Batch(batch_of().x, torch.zeros(N), torch.arange(N), bounds=(-torch.inf, torch.inf)),
             {},

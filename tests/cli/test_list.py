@@ -112,7 +112,7 @@ REST: dict[str, Any] = {
     "measures": {"accuracy": {"of": "identity"}},
 }
 # cards whose examples can only be read where their library is installed
-EXTRAS = ("art", "robustbench", "timm", "torchattacks")
+EXTRAS = ("art", "timm", "torchattacks")
 # values for `...` in an example
 PLACEHOLDERS = {
     "file": "weights.pth",
