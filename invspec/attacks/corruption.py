@@ -103,9 +103,14 @@ class Corruption(Attack):
 
     def _stored(self, batch: Batch) -> Tensor:
         assert self.folder is not None, "images are stored in a folder"
-        root, index = located(self.folder), batch.index.cpu()
+        channels, height, width = batch.x.shape[1:]
         return corrupted_images.stored(
-            root, self.corruption, self.severity, index, batch.y.cpu(), tuple(batch.x.shape[1:])
+            located(self.folder),
+            self.corruption,
+            self.severity,
+            batch.index.cpu(),
+            batch.y.cpu(),
+            (channels, height, width),
         )
 
     def _drawn(self, batch: Batch, rng: Draws) -> Tensor:

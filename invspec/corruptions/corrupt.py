@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
@@ -12,13 +12,8 @@ from invspec.corruptions import blur, digital, noise, weather
 from invspec.corruptions.images import Image, to_bytes
 from invspec.corruptions.severities import TABLES, Benchmark, Corruption
 
-
-class _Corrupting(Protocol):
-    def __call__(self, image: Image, parameter: Any, draws: RandomState) -> Image: ...
-
-
-# frost needs photographs, too
-FUNCTIONS: Mapping[Corruption, _Corrupting] = {
+# of an image, the parameter of its severity, and draws; frost needs photographs, too
+FUNCTIONS: Mapping[Corruption, Callable[[Image, Any, RandomState], Image]] = {
     "gaussian_noise": noise.gaussian_noise,
     "shot_noise": noise.shot_noise,
     "impulse_noise": noise.impulse_noise,

@@ -42,7 +42,7 @@ def zoomed(image: Image, factor: float) -> Image:
     """The centre of an image (H, W, C), enlarged linearly to its size."""
     height, width = image.shape[:2]
     rows, columns = _centred(height, factor), _centred(width, factor)
-    large = ndimage.zoom(image[rows, columns], (factor, factor, 1), order=1)
+    large: Image = np.asarray(ndimage.zoom(image[rows, columns], (factor, factor, 1), order=1))
     row, column = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
     return large[row : row + height, column : column + width]
 

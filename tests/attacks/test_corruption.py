@@ -92,7 +92,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "CIFAR-10-C"
     folder.mkdir()
     values = [10 * severity + place for severity in range(1, 6) for place in range(N)]
-    images = np.broadcast_to(np.uint8(values)[:, None, None, None], (5 * N, 16, 16, 3))
+    images = np.broadcast_to(np.array(values, np.uint8)[:, None, None, None], (5 * N, 16, 16, 3))
     np.save(folder / "fog.npy", np.ascontiguousarray(images))
     np.save(folder / "labels.npy", np.tile(batch_of().y.numpy(), 5).astype(np.uint8))
     return folder

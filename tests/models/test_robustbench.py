@@ -184,8 +184,7 @@ def ensembles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_ensemble_has_a_file_for_each_member(ensembles: None, data: Path) -> None:
     model = RobustBenchModel(name="Two")
-    for place in range(2):
-        last = saved(data, {}, f"Two.pt_m{place}")
+    _, last = (saved(data, {}, f"Two.pt_m{place}") for place in range(2))
     assert set(model.reads) == {f"models/cifar10/Linf/Two.pt_m{place}.pt" for place in range(2)}
     last.unlink()
     with pytest.raises(InvspecError, match=r"no file .*Two\.pt_m1\.pt"):

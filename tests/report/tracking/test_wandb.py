@@ -55,6 +55,8 @@ class Read:
                     self.history.append(items(record.history.item))
                 case "files":
                     self.media += [file.path for file in record.files.files]
+                case _:
+                    pass
 
 
 def exported(folder):
