@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docstrings import Described, described, escaped
 from minimal_specs import PLACEHOLDER, as_text, minimal_spec
@@ -15,6 +17,9 @@ from invspec.kinds.units import annotated_unit
 from invspec.registry import cards, methods
 from invspec.registry.cards import KINDS, Card, Kind
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 TITLES: dict[Kind, str] = {
     "dataset": "Data sets",
@@ -24,6 +29,9 @@ TITLES: dict[Kind, str] = {
     "measure": "Measures",
     "check": "Checks",
 }
+# the class of an error, which only a program needs to know
+FAILURE = re.compile(r"^\w*Error ")
+NO_SPEC = "No shipped spec uses it: [what it serves](../../methods.md)."
 FIELD_HEADINGS = ("field", "default", "type and bounds", "unit", "meaning")
 
 
@@ -79,7 +87,7 @@ def index_of(kind: Kind) -> str:
 def page(kind: Kind, name: str) -> str:
     """The page of a card."""
     card, method = cards.card(kind, name), methods.resolve(kind, name)
-    about = described(method.__doc__ or "")
+    about = described(method.__doc__ or "", with_rows=kind == "measure")
     parts = (
         _head(kind, name, card),
         _what_it_does(kind, name, about),
@@ -93,20 +101,28 @@ def page(kind: Kind, name: str) -> str:
 
 def _head(kind: Kind, name: str, card: Card) -> str:
     crumbs = f"[Cards](../index.md) › [{TITLES[kind]}](index.md)"
-    return f"---\ntitle: {name}\n---\n\n{crumbs}\n\n# {escaped(name)}\n\n{escaped(card.summary)}."
+    # the sidebar of navigation would be empty: cards are not in it
+    meta = f"---\ntitle: {name}\nhide: [navigation]\n---"
+    return f"{meta}\n\n{crumbs}\n\n# {name}\n\n{escaped(_sentence(card.summary))}"
+
+
+def _sentence(summary: str) -> str:
+    """A summary as a sentence; one that begins with a name keeps its small letter."""
+    first = summary.split()[0]
+    return f"{summary[0].upper() if first.isalpha() else summary[0]}{summary[1:]}."
 
 
 def _what_it_does(kind: Kind, name: str, about: Described) -> str:
     picture = PICTURES / kind / f"{name}.png"
     shown = [f"![{name}, in pictures](../../pictures/{kind}/{name}.png)"] if picture.exists() else []
-    raised = [f"It ends with an error: {text[:1].lower()}{text[1:]}" for text in about.raises[:1]]
-    return "\n\n".join(["## What it does", *about.about, *raised, *about.raises[1:], *shown])
+    refusals = [f"It fails {FAILURE.sub('', text)}" for text in about.raises]
+    return "\n\n".join(["## What it does", *about.about, *refusals, *shown])
 
 
 def _paper(kind: Kind, name: str, card: Card, about: Described) -> str:
     paper = cards.papers().get(card.paper or "")
     cited = (
-        f"{escaped(paper.authors)} ({paper.year}). *{escaped(paper.title)}*."
+        f"{escaped(paper.authors)} ({paper.year}). *{escaped(paper.title)}*{_stop(paper.title)}"
         f"{f' {escaped(paper.venue)}.' if paper.venue else ''}"
         if paper
         else "It comes from no paper."
@@ -114,9 +130,14 @@ def _paper(kind: Kind, name: str, card: Card, about: Described) -> str:
     section = f" Section {escaped(card.section)}." if card.section and paper else ""
     deviates = about.deviates or ["None is known."]
     users = ", ".join(f"`{spec}`" for spec in specs_that_use(kind, name))
-    used = f"Specs that use it: {users}." if users else "No shipped spec names it."
+    used = f"Specs that use it: {users}." if users else NO_SPEC
     heading = f"## Paper and deviation\n\n{cited}{section} Code: `{card.target}`."
     return "\n\n".join([heading, f"**Deviation:** {deviates[0]}", *deviates[1:], used])
+
+
+def _stop(title: str) -> str:
+    """The full stop after a title, unless it ends with a mark of its own."""
+    return "" if title[-1] in "?!." else "."
 
 
 def _fields(kind: Kind, name: str, card: Card) -> str:
@@ -127,13 +148,21 @@ def _fields(kind: Kind, name: str, card: Card) -> str:
         (
             f"`{field}`",
             f"`{default(card, field, about)}`",
-            type_words(about).replace(" | ", " or "),
+            _type(about),
             annotated_unit(about),
             escaped(about.description or ""),
         )
         for field, about in fields.items()
     )
     return f"## Fields\n\n{table(FIELD_HEADINGS, rows)}"
+
+
+def _type(about: FieldInfo) -> str:
+    """The type of a field and its bounds: number > 0, or null."""
+    words = type_words(about)
+    null = ", or null" if " | null" in words else ""
+    *others, last = escaped(words.replace(" | null", "")).split(" \\| ")
+    return f"{' or '.join([', '.join(others), last] if others else [last])}{null}"
 
 
 def _spec(kind: Kind, name: str) -> str:

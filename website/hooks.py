@@ -44,10 +44,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Lead links to borrowed files to their pages, and add to a paper what its numbers mean."""
     for source, path in BORROWED.items():
         markdown = markdown.replace(f"](../{source}", f"]({path}")
-    reading = READINGS / Path(page.file.src_uri).name
-    if Path(page.file.src_uri).parent.name == "papers" and reading.is_file():
-        return with_reading(markdown, reading.read_text(encoding="utf-8"))
-    return markdown
+    place = Path(page.file.src_uri)
+    if place.parent.name != "papers":
+        return markdown
+    # tables of claims need the width
+    page.meta["hide"] = ["toc"]
+    reading = READINGS / place.name
+    return with_reading(markdown, reading.read_text("utf-8")) if reading.is_file() else markdown
 
 
 def with_reading(markdown: str, reading: str) -> str:

@@ -41,7 +41,8 @@ def _measure(cls: type[Method], made: Method | None) -> Iterator[str]:
         low, high = cast(Measure, made).range_of()
         ends = [f"at least {low:g}"] if low > -math.inf else []
         ends += [f"at most {high:g}"] if high < math.inf else []
-        yield f"The number is {' and '.join(ends) or 'any real number'}."
+        if ends:
+            yield f"The number is {' and '.join(ends)}."
         yield BOUNDS[cast(Measure, made).bound]
     if measure.wants_target:
         yield "The attack must run on pairs: `sample: {targets: ...}`."

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 import yaml
-from PIL import Image
 from registries import untouched
-from torch import nn
 
 from invspec.cli import listing
-from invspec.errors import InvspecError, SpecError
-from invspec.plan import planner, validation
+from invspec.errors import SpecError
 from invspec.registry import cards, catalogue
-from invspec.registry.cards import KINDS, Kind, names
+from invspec.registry.cards import KINDS, names
 from invspec.registry.catalogue import Description
 from invspec.registry.words import yaml_text
-from invspec.spec import document, resolve
 
 CARDS = [(kind, name) for kind in KINDS for name in names(kind)]
 
@@ -92,106 +82,6 @@ def test_fields_have_their_names_in_specs(page_of) -> None:
 
 def test_a_method_without_fields_has_no_table(page_of) -> None:
     assert "default" not in page_of("model", "linear")
-
-
-# data sets and models to try the examples with, the simplest first
-GROUNDS: list[dict[str, Any]] = [
-    {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"stdcnn": {}}},
-    {"datasets": {"fake": {"shape": [3, 32, 32]}}, "models": {"preact_resnet18": {}}},
-    {"datasets": {"fake": {"shape": [1, 28, 28]}}, "models": {"two_layer": {}}},
-    {"datasets": {"fake": {"shape": [1, 16, 16]}}, "models": {"firevnet_mnist": {}}},
-    {"datasets": {"mnist": {"pad": 2}}, "models": {"firevnet_mnist": {}}},
-    {"datasets": {"spheres": {}}, "models": {"firevnet_spheres": {}}},
-    {"datasets": {"spheres": {}}, "models": {"radius_classifier": {}}},
-    {"datasets": {"shuffled_gaussians": {}}, "models": {"sign_first": {}}},
-    {"datasets": {"fake": {"shape": [3, 32, 32]}}, "models": {"torchvision": {"arch": "resnet18"}}},
-]
-REST: dict[str, Any] = {
-    "defences": {"standard": {}},
-    "attacks": {"identity": {}},
-    "measures": {"accuracy": {"of": "identity"}},
-}
-# cards whose examples can only be read where their library is installed
-EXTRAS = ("art", "timm", "torchattacks")
-# values for `...` in an example
-PLACEHOLDERS = {
-    "file": "weights.pth",
-    "sha256": "0" * 64,
-    "folder": "birds",
-    "attack": "LinfPGD",
-    "arch": "resnet18",
-}
-
-
-def specs_with(kind: Kind, name: str, example: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Complete specs that use an example."""
-    for ground in GROUNDS:
-        spec = {**ground, **REST}
-        parts = {part: {**spec[part], **example.get(part, {})} for part in spec}
-        if kind == "attack":
-            parts["measures"] = {"accuracy": {"of": name}}
-        chosen = {field: list(spec[f"{field}s"]) for field in ("dataset", "model", "defence")}
-        generators = [{**line, "dataset": chosen["dataset"]} for line in example.get("train", ())]
-        if kind in chosen and not generators:
-            chosen[kind] = [name]
-        if generators and kind != "attack":
-            parts["measures"] = {"accuracy": {"of": list(example["attacks"])}}
-        yield {"title": "an example", **parts, "train": [chosen, *generators]}
-
-
-def filled(entry: dict[str, Any], placeholders: dict[str, str]) -> dict[str, Any]:
-    return {name: placeholders[name] if value == "..." else value for name, value in entry.items()}
-
-
-def exported_net(folder: Path) -> dict[str, str]:
-    """Save a net for 28 x 28 images by torch.export. Returns its file and digest."""
-    net, x = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), torch.zeros(2, 1, 28, 28)
-    program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    torch.export.save(program, folder / "net.pt2")
-    digest = hashlib.sha256((folder / "net.pt2").read_bytes()).hexdigest()
-    return {"file": "net.pt2", "sha256": digest}
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder with the files that examples name."""
-    monkeypatch.setenv("INVSPEC_DATA", str(tmp_path))
-    for split, name in itertools.product(("train", "val", "test"), ("crow", "owl")):
-        folder = tmp_path / "birds" / split / name
-        folder.mkdir(parents=True)
-        Image.new("RGB", (32, 32)).save(folder / "bird.png")
-    return tmp_path
-
-
-@pytest.mark.parametrize(("kind", "name"), CARDS)
-def test_every_page_has_an_example_that_validates_in_a_spec(
-    kind: Kind, name: str, page_of, data: Path
-) -> None:
-    if name in EXTRAS:
-        pytest.importorskip(name)
-    if name == "robustbench":
-        pytest.skip("its example needs a file of the zoo: tests/models/test_robustbench.py has one")
-    placeholders = PLACEHOLDERS | (exported_net(data) if name == "exported" else {})
-    printed = yaml.safe_load(page_of(kind, name).split("in a spec:\n")[1])
-    assert name in printed[f"{kind}s"]
-    example = {
-        part: {label: filled(entry or {}, placeholders) for label, entry in entries.items()}
-        for part, entries in printed.items()
-        if part != "train"
-    }
-    example["train"] = printed.get("train", [])
-    problems: list[str] = []
-    for content in specs_with(kind, name, example):
-        text = yaml.safe_dump(content, sort_keys=False)
-        try:
-            planned = planner.plan(resolve.resolve(document.parse(text, "example.yaml")))
-            # as if all nets were in the store, so that no file of weights is needed
-            validation.check(planned, lambda train: True)
-        except InvspecError as problem:
-            problems.append(str(problem))
-        else:
-            return
-    pytest.fail("no spec takes the example:\n" + "\n".join(problems))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""The methods that pages of the site show how to write."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from site_pages import BLOCKS
+
+from invspec import sources
+from invspec.registry import cards, methods
+
+
+@pytest.fixture(scope="session")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `mine` with the modules and cards of all pages."""
+    folder = tmp_path_factory.mktemp("own") / "mine"
+    for block in BLOCKS:
+        if block.path is not None and block.path.startswith("mine/"):
+            path = folder / block.path.removeprefix("mine/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def own_methods(own_folder: Path) -> Iterator[Path]:
+    """Their cards are registered during the test."""
+    cards.add(own_folder)
+    yield own_folder
+    cards._added.remove(own_folder.resolve())
+    sources.remove(own_folder.resolve())
+    sys.path.remove(str(own_folder.resolve()))
+    cards.forget()
+    methods.resolve.cache_clear()

@@ -1,0 +1,63 @@
+"""Pages that show a piece of work run from their first block to their last."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_pages import RUN, Block, Command, page
+from workbench import call, command
+
+# pages whose specs train for longer than CI should: it runs them with --smoke
+LONG = ("tutorial", "writing-a-claim")
+# commands that take --smoke
+TAKES_SMOKE = ("run", "report", "samples", "plan")
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_every_block_of_a_page_runs_in_its_order(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in page(name):
+        if block.path is not None:
+            write(block, tmp_path)
+        elif block.language == "python":
+            exec(compile(block.text, str(block), "exec"), names)
+        elif block.language == "sh":
+            for line in block.commands:
+                run(line, monkeypatch, smoke=name in LONG)
+
+
+def write(block: Block, folder: Path) -> None:
+    """Write a block to the file that it names, with the digests of files that are there."""
+    assert block.path is not None
+    text = block.text
+    for file in re.findall(r"file: (\S+), sha256: \.\.\.", text):
+        digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        text = text.replace(f"file: {file}, sha256: ...", f"file: {file}, sha256: {digest}")
+    path = folder / block.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def run(line: Command, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
+    """Run a command of a page, in a process of its own if it adds a registry to the process."""
+    program, *words = line.words
+    assert program == "invspec", f"a page that runs has only commands of invspec, not {program}"
+    if words[0] == "run":
+        words += ["--workers", "1"]
+    if smoke and words[0] in TAKES_SMOKE and "--smoke" not in words:
+        words.append("--smoke")
+    if "--registry" in words:
+        done = command(*words, **line.settings)
+        assert done.returncode == 0, done.stderr
+        return
+    with monkeypatch.context() as environment:
+        for name, value in line.settings.items():
+            environment.setenv(name, value)
+        assert call(*words) == 0

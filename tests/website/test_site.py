@@ -1,0 +1,74 @@
+"""The site as a whole: its navigation, its links into the README, and its theme."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from hooks import BORROWED, READINGS, loaded, with_reading
+from site_pages import DOCS, ROOT
+
+# left out: the values of pymdownx are tags that only mkdocs reads
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+
+def entries(nav: Any) -> Iterator[str]:
+    """The pages of a navigation."""
+    if isinstance(nav, str):
+        yield nav
+    for entry in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from entries(entry)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    named = list(entries(CONFIG["nav"]))
+    assert len(named) == len(set(named))
+    written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    missing = sorted(written - set(named))
+    assert missing == [], "add them to `nav` in mkdocs.yml"
+    made = {name for name in named if name.startswith("cards/")} | set(BORROWED.values())
+    assert set(named) - written == made
+
+
+def test_the_readme_is_one_screen_of_two_commands_and_one_picture() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 45
+    (shell,) = re.findall(r"^```sh\n(.*?)^```$", readme, re.M | re.S)
+    assert shell.splitlines() == ["uv run invspec run specs/quickstart.yaml", "uv run pytest"]
+    assert len(re.findall(r"!\[", readme)) == 1
+
+
+def test_links_of_the_readme_lead_to_files() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", readme)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_every_paper_says_what_its_numbers_mean() -> None:
+    papers = {path.name for path in (DOCS / "papers").glob("*.md")} - {"README.md"}
+    assert {path.name for path in READINGS.glob("*.md")} == papers
+
+
+def test_numbers_in_a_reading_are_those_of_the_page() -> None:
+    for reading in READINGS.glob("*.md"):
+        page = (DOCS / "papers" / reading.name).read_text(encoding="utf-8")
+        numbers = re.findall(r"[−-]?\d+\.\d+", reading.read_text(encoding="utf-8"))
+        assert [number for number in numbers if number.replace("-", "−") not in page] == []
+
+
+def test_a_reading_stands_before_the_first_section() -> None:
+    page = with_reading("# Paper\n\nlegend\n\n## A spec\n\n- one", "## What it means\n\ntext\n")
+    assert page.index("legend") < page.index("What it means") < page.index("A spec")
+
+
+def test_what_a_page_loads_from_elsewhere_is_noticed() -> None:
+    assert list(loaded('<a href="https://example.org">a link</a>')) == []
+    assert len(list(loaded('<script src="https://example.org/a.js"></script>'))) == 1
+    assert len(list(loaded('<img alt="x" src="//example.org/a.png">'))) == 1
+
+
+def test_fonts_come_from_the_reader() -> None:
+    assert CONFIG["theme"]["font"] is False
