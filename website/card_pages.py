@@ -114,7 +114,9 @@ def _sentence(summary: str) -> str:
 
 def _what_it_does(kind: Kind, name: str, about: Described) -> str:
     picture = PICTURES / kind / f"{name}.png"
-    shown = [f"![{name}, in pictures](../../pictures/{kind}/{name}.png)"] if picture.exists() else []
+    shown = (
+        [f"![{name}, in pictures](../../pictures/{kind}/{name}.png)"] if picture.exists() else []
+    )
     refusals = [f"It fails {FAILURE.sub('', text)}" for text in about.raises]
     return "\n\n".join(["## What it does", *about.about, *refusals, *shown])
 

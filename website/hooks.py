@@ -21,7 +21,9 @@ READINGS = Path(__file__).with_name("readings")
 # files of the repository that are pages of the site, too
 BORROWED = {"CONTRIBUTING.md": "contributing.md", "benchmarks/RESULTS.md": "benchmarks.md"}
 # an address that a browser loads on its own, unlike that of a link
-LOADED = re.compile(r"<(?:script|img|iframe|link rel=\"stylesheet\")[^>]*(?:src|href)=\"(?:https?:)?//")
+LOADED = re.compile(
+    r"<(?:script|img|iframe|link rel=\"stylesheet\")[^>]*(?:src|href)=\"(?:https?:)?//"
+)
 log = logging.getLogger("mkdocs.hooks.invspec")
 
 

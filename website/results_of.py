@@ -146,7 +146,9 @@ def _facts(dataset: Dataset) -> str:
     pixels = "points without bounds" if math.isinf(low) else f"pixels from {low:g} to {high:g}"
     facts = f"{channels} × {height} × {width}, {pixels}, {dataset.classes:,} classes"
     try:
-        counts = ", ".join(f"{dataset.count(split):,} {split}" for split in ("train", "val", "test"))
+        counts = ", ".join(
+            f"{dataset.count(split):,} {split}" for split in ("train", "val", "test")
+        )
     except InvspecError:
         # what only its files say
         return f"{facts}."

@@ -56,9 +56,7 @@ def validated(values: dict[str, Any], folder: Path) -> None:
 
 
 PAGES_THAT_RUN = {f"docs/{name}.md" for name in RUN}
-CHECKED = [
-    block for block in blocks("yaml") if block.page not in {*ELSEWHERE, *PAGES_THAT_RUN}
-]
+CHECKED = [block for block in blocks("yaml") if block.page not in {*ELSEWHERE, *PAGES_THAT_RUN}]
 
 
 @pytest.mark.parametrize("block", CHECKED, ids=str)

@@ -79,9 +79,7 @@ def problem_of(kind: Kind, name: str, ground: str, values: dict[str, str]) -> st
 
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)
-def test_the_spec_of_a_card_is_valid(
-    kind: Kind, name: str, data: Path, net: Path
-) -> None:
+def test_the_spec_of_a_card_is_valid(kind: Kind, name: str, data: Path, net: Path) -> None:
     if name == "timm":
         pytest.importorskip("timm")  # an extra
     values = dict(FILLED)

@@ -12,7 +12,9 @@ BLOCKS = page("start")
 
 
 def test_its_commands_run_a_spec_that_is_valid_and_the_tests_that_ci_runs() -> None:
-    first, second = (line.words for block in BLOCKS if block.language == "sh" for line in block.commands)
+    first, second = (
+        line.words for block in BLOCKS if block.language == "sh" for line in block.commands
+    )
     assert first[:2] == ["invspec", "run"]
     assert call("validate", ROOT / first[2]) == 0
     assert f"\nuv run {' '.join(second)}\n" in (ROOT / ".ci" / "run").read_text()
