@@ -76,7 +76,7 @@ def test_the_commands_of_the_page_on_comparisons_run(
 def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the model of docs/own-net.md. Its weights are not trained: no number of it can be trusted."""
+    """With the model of docs/own-net.md. Its weights are not trained: no number can be trusted."""
     monkeypatch.chdir(tmp_path)
     for text in ((ROOT / "docs" / page).read_text() for page in ("own-net.md", "gate.md")):
         for name, body in re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", text, re.M | re.S):

@@ -100,7 +100,7 @@ def page(kind: Kind, name: str) -> str:
 
 
 def _head(kind: Kind, name: str, card: Card) -> str:
-    crumbs = f"[Cards](../index.md) › [{TITLES[kind]}](index.md)"
+    crumbs = f"[Cards](../index.md) / [{TITLES[kind]}](index.md)"
     # the sidebar of navigation would be empty: cards are not in it
     meta = f"---\ntitle: {name}\nhide: [navigation]\n---"
     return f"{meta}\n\n{crumbs}\n\n# {name}\n\n{escaped(_sentence(card.summary))}"

@@ -47,10 +47,10 @@ def _measure(cls: type[Method], made: Method | None) -> Iterator[str]:
     if measure.wants_target:
         yield "The attack must run on pairs: `sample: {targets: ...}`."
     if measure.wants_oracle:
-        yield "A second classifier must be named as ground truth: `oracle: {model: ..., defence: ...}`."
+        yield "`oracle: {model: ..., defence: ...}` must name a second classifier as ground truth."
     if measure.figures:
         drawn = " or ".join(FIGURES[figure] for figure in measure.figures)
-        yield f"Its scores can be drawn as {drawn}."
+        yield f"Its scores can be [drawn](../../gallery.md) as {drawn}."
     yield (
         "Every row has a 95 % interval; [a table](../../reading-the-store.md) has it as "
         "`value`, `low`, `high` and `n`."
@@ -79,7 +79,7 @@ def _attack(cls: type[Method], made: Method | None) -> Iterator[str]:
     if attack is None:
         return
     if attack.wants_target:
-        yield "It runs on pairs, so that columns name the source, the target and the target's label."
+        yield "It runs on pairs: columns name the source, the target and the target's label."
     if attack.path_promise is not None:
         yield "`ran_out` marks the walks that were on their way when their steps ran out."
     if attack.path_vertices:
@@ -116,7 +116,8 @@ def _defence(cls: type[Method], made: Method | None) -> Iterator[str]:
     elif origin == "initial":
         yield "The net keeps its initial weights, which each seed draws anew."
     else:
-        yield "The weights are published ones, the same for every seed: verdicts speak of these nets."
+        yield "The weights are published ones, the same for every seed."
+        yield "Verdicts speak of these nets alone."
     yield "Numbers have its label under `defence`, and its swept fields as `LABEL.FIELD`."
 
 
@@ -144,7 +145,7 @@ def _facts(dataset: Dataset) -> str:
     channels, height, width = dataset.shape
     low, high = dataset.bounds
     pixels = "points without bounds" if math.isinf(low) else f"pixels from {low:g} to {high:g}"
-    facts = f"{channels} × {height} × {width}, {pixels}, {dataset.classes:,} classes"
+    facts = f"{channels} channels of {height} by {width}, {pixels}, {dataset.classes:,} classes"
     try:
         counts = ", ".join(
             f"{dataset.count(split):,} {split}" for split in ("train", "val", "test")

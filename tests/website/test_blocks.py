@@ -98,7 +98,7 @@ def test_a_command_is_one_of_invspec_with_options_that_it_takes_or_is_known(
             assert (ROOT / arguments[0]).is_file()
         return
     context = parsed(arguments)
-    for word in context.params.get("specs") or [context.params.get("spec")] or []:
+    for word in context.params.get("specs") or [context.params.get("spec")]:
         if word is not None and not word.endswith(".json"):
             assert is_spec(word, block), f"no spec is named {word}"
 
