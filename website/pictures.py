@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import torch
@@ -155,16 +155,13 @@ def store(figure: Any, kind: str, name: str) -> None:
 
 
 def draw_gallery() -> None:
-    """Run the spec of the gallery and keep its figures, in the order of its layouts."""
-    results = invspec.run(GALLERY, store="store-gallery", workers=1)
-    page = results.page("page-gallery")
-    for figure in figures(page.parent / "figures"):
-        shutil.copy(figure, FOLDER / "gallery" / figure.name)
-
-
-def figures(folder: Path) -> Iterator[Path]:
-    """The figures of a page that are not curves of trainings."""
-    yield from (path for path in sorted(folder.glob("*.svg")) if "training" not in path.stem)
+    """Run the spec of the gallery and keep its figures, but not the curves of its trainings."""
+    with TemporaryDirectory() as folder:
+        results = invspec.run(GALLERY, store=Path(folder, "store"), workers=1)
+        results.page(Path(folder, "page"))
+        for figure in Path(folder, "page", "figures").glob("*.svg"):
+            if "training" not in figure.stem:
+                shutil.copy(figure, FOLDER / "gallery")
 
 
 if __name__ == "__main__":

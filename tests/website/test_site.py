@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from hooks import BORROWED, READINGS, loaded, with_reading
+from additions import BORROWED, READINGS, borrowed, linked, loaded, with_reading
 from site_pages import DOCS, ROOT
 
-# left out: the values of pymdownx are tags that only mkdocs reads
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
@@ -60,8 +59,15 @@ def test_numbers_in_a_reading_are_those_of_the_page() -> None:
 
 
 def test_a_reading_stands_before_the_first_section() -> None:
-    page = with_reading("# Paper\n\nlegend\n\n## A spec\n\n- one", "## What it means\n\ntext\n")
-    assert page.index("legend") < page.index("What it means") < page.index("A spec")
+    name = next(READINGS.glob("*.md")).name
+    page = with_reading("# Paper\n\nlegend\n\n## A spec\n\n- one", name)
+    assert page.index("legend") < page.index("What the numbers mean") < page.index("A spec")
+    assert with_reading("# Index\n\n## A spec", "README.md") == "# Index\n\n## A spec"
+
+
+def test_links_lead_to_the_pages_of_borrowed_files() -> None:
+    assert linked("[x](../benchmarks/RESULTS.md#speed)") == "[x](benchmarks.md#speed)"
+    assert "](docs/" not in borrowed("CONTRIBUTING.md")
 
 
 def test_what_a_page_loads_from_elsewhere_is_noticed() -> None:
