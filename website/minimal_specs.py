@@ -20,6 +20,8 @@ GROUNDS = Path(__file__).with_name("grounds.yaml")
 PARTS = ("datasets", "models", "defences", "attacks", "measures")
 TRAINED: tuple[Kind, ...] = ("dataset", "model", "defence")
 DEFENCE = "standard"
+# the attack that leaves images as they are
+CLEAN = "identity"
 # what stands in an example for a value that only its reader knows, such as the digest of a file
 PLACEHOLDER = "..."
 
@@ -74,10 +76,10 @@ def on_ground(kind: Kind, name: str, ground: str) -> dict[str, Any]:
         trained.pop(f"{kind}s")
     line = {field: _first(trained.get(f"{field}s") or shown[f"{field}s"]) for field in TRAINED}
     parts = {part: {**trained.get(part, {}), **(shown.get(part) or {})} for part in PARTS}
-    parts["attacks"] = parts["attacks"] or {"identity": {}}
+    parts["attacks"] = parts["attacks"] or {CLEAN: {}}
     parts["measures"] = parts["measures"] or _measure(parts["attacks"])
     return {
-        "title": f"{name} on {line['dataset']}",
+        "title": name if kind == "dataset" else f"{name} on {line['dataset']}",
         **{part: {label: entry or {} for label, entry in parts[part].items()} for part in PARTS},
         **({"checks": [{"use": name, **entry_of(kind, name)}]} if kind == "check" else {}),
         "train": [line, *({**extra, "dataset": line["dataset"]} for extra in generators)],
@@ -97,6 +99,8 @@ def _measure(attacks: Mapping[str, Any]) -> dict[str, Any]:
     """A measure of the only attack of a spec that tells what the attack did."""
     ((name, entry),) = attacks.items()
     attack = made("attack", name, entry)
+    if name == CLEAN:
+        return {"accuracy": {"of": name}}
     if attack is not None and cast(Attack, attack).wants_target:
         return {"final_distance": {"of": name, "distance": "l2"}}
     if attack is not None and cast(Attack, attack).ignores_model:

@@ -103,12 +103,12 @@ def trained() -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-@torch.no_grad()
 def save(rows: dict[str, Tensor], net: nn.Module, kind: str, name: str) -> None:
     """Draw rows of images (N, 1, H, W), each image with the net's label and confidence above it."""
     figure, places = grid(len(rows), SHOWN, height=1.25)
     for line, (title, images) in zip(places, rows.items(), strict=True):
-        confidences, labels = net(images).softmax(1).max(1)
+        with torch.no_grad():
+            confidences, labels = net(images).softmax(1).max(1)
         for axes, image, label, confidence in zip(line, images, labels, confidences, strict=True):
             show(axes, image)
             axes.set_title(f"{label:d}: {confidence:.2f}", fontsize=8, pad=2)

@@ -22,15 +22,33 @@ def test_every_block_of_a_page_runs_in_its_order(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    follow(name, monkeypatch, smoke=name in LONG)
+
+
+@pytest.mark.slow
+def test_the_tutorial_prints_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    follow("tutorial", monkeypatch, smoke=False)
+    printed = {line.rstrip() for line in capfd.readouterr().out.splitlines()}
+    shown = [block.text for block in page("tutorial") if block.language == "text"]
+    assert len(shown) == 4
+    assert [line for text in shown for line in text.splitlines() if line not in printed] == []
+
+
+def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
+    """Do what a page says, in the current folder."""
     names: dict[str, Any] = {}
     for block in page(name):
         if block.path is not None:
-            write(block, tmp_path)
+            write(block, Path())
         elif block.language == "python":
             exec(compile(block.text, str(block), "exec"), names)
         elif block.language == "sh":
             for line in block.commands:
-                run(line, monkeypatch, smoke=name in LONG)
+                run(line, monkeypatch, smoke)
 
 
 def write(block: Block, folder: Path) -> None:
