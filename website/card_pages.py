@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docstrings import Described, described, escaped
+from invspec.cli.fields import default, fields_of, type_words
 from minimal_specs import PLACEHOLDER, as_text, minimal_spec
 from results_of import results
 from uses import specs_that_use
 
-from invspec.cli.fields import default, fields_of, type_words
 from invspec.kinds.units import annotated_unit
 from invspec.registry import cards, methods
 from invspec.registry.cards import KINDS, Card, Kind

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-
 from invspec.cli.fields import yaml_text
+
 from invspec.cli.listing import example
 from invspec.kinds import Attack, Method
 from invspec.registry import methods

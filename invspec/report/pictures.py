@@ -56,7 +56,7 @@ def _rounded(number: re.Match[str]) -> str:
 def _smaller(encoded: str) -> str:
     """An image of a figure, whose pixels were repeated for viewers that blur small images."""
     image = Image.open(io.BytesIO(base64.b64decode(encoded)))
-    if image.mode == "RGBA" and image.getextrema()[3] != (255, 255):  # pyright: ignore[reportIndexIssue]
+    if image.mode == "RGBA" and np.asarray(image)[..., 3].min() < 255:
         return f"data:image/png;base64,{encoded}"
     pixels = np.asarray(image.convert("RGB"))
     step = next(step for step in range(min(pixels.shape[:2]), 0, -1) if _repeats(pixels, step))
