@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docstrings import Described, described, escaped
-from invspec.cli.fields import default, fields_of, type_words
 from minimal_specs import PLACEHOLDER, as_text, minimal_spec
 from results_of import results
 from uses import specs_that_use
@@ -16,6 +15,7 @@ from uses import specs_that_use
 from invspec.kinds.units import annotated_unit
 from invspec.registry import cards, methods
 from invspec.registry.cards import KINDS, Card, Kind
+from invspec.registry.words import default, fields_of, type_words
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from invspec.cli.fields import yaml_text
 
-from invspec.cli.listing import example
 from invspec.kinds import Attack, Method
 from invspec.registry import methods
 from invspec.registry.cards import Kind
+from invspec.registry.examples import example
+from invspec.registry.words import yaml_text
 
 GROUNDS = Path(__file__).with_name("grounds.yaml")
 # the parts of a spec in the order in which it is written

@@ -9,7 +9,7 @@ from typing import Any
 from invspec.errors import counted
 from invspec.kinds import Method, Sample
 from invspec.plan.coordinates import shown
-from invspec.spec.labels import PARTS
+from invspec.registry.cards import PARTS
 from invspec.spec.resolved import Resolved, Spec
 
 
