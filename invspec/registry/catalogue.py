@@ -74,7 +74,8 @@ def find(kind: Kind, name: str) -> Description | None:
     if cards.path(kind, name) != cards.shipped_path(kind, name) or known is None:
         return None
     fields = tuple(FieldText(**field) for field in known["fields"])
-    return Description(**{**known, "fields": fields})
+    others = {key: value for key, value in known.items() if key != "fields"}
+    return Description(fields=fields, **others)
 
 
 def text(frame: Mapping[str, Any], methods: Descriptions) -> str:
