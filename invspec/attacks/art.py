@@ -74,27 +74,31 @@ class ART(BallAttack):
             return attacks()[self.attack](estimator, **silent, **self._arguments())
 
 
-class Casting(nn.Module):
-    """A net that takes float64, too, as some attacks compute in it."""
+class Remote(nn.Module):
+    """A net on any device as one on the CPU, where ART computes, partly in float64.
 
-    def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
+    like: a tensor with the type and on the device of the net's images. The net is no module of this
+    one, so that ART, which moves its models and sets their modes, leaves it alone.
+    """
+
+    def __init__(self, net: nn.Module, like: Tensor) -> None:
         super().__init__()
-        self.net, self.dtype = net, dtype
+        self.nets, self.like = (net,), like
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) to logits (B, K)."""
-        return self.net(x.to(self.dtype))
+        """x (B, C, H, W) to logits (B, K), on the device of x."""
+        return self.nets[0](x.to(self.like)).to(x.device)
 
 
 def _estimator(model: nn.Module, batch: Batch, classes: int) -> Any:
     """A net as ART takes it."""
     return library().estimators.classification.PyTorchClassifier(
-        Casting(model, batch.x.dtype),
+        Remote(model, batch.x),
         loss=nn.CrossEntropyLoss(),
         input_shape=tuple(batch.x.shape[1:]),
         nb_classes=classes,
         clip_values=batch.bounds,
-        device_type="gpu" if batch.x.is_cuda else "cpu",
+        device_type="cpu",
     )
 
 
