@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import yaml
 
+from invspec.errors import SpecError
 from invspec.kinds import Attack, Method
 from invspec.registry import methods
 from invspec.registry.cards import Kind
@@ -109,7 +110,14 @@ def _measure(attacks: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def made(kind: Kind, name: str, entry: Mapping[str, Any]) -> Method | None:
-    """The method of an entry; None if its reader must fill something in."""
+    """The method of an entry; None if its reader must fill something in or install an extra."""
     beside = ("use", "of", "sample", "generator", "oracle")
     fields = {key: value for key, value in entry.items() if key not in beside}
-    return None if PLACEHOLDER in fields.values() else methods.make(kind, name, fields)
+    if PLACEHOLDER in fields.values():
+        return None
+    try:
+        return methods.make(kind, name, fields)
+    except SpecError as problem:
+        if "pip install" in problem.hint:
+            return None
+        raise

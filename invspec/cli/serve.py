@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         if host not in NAMES:
             return self._say(HTTPStatus.FORBIDDEN, "this server answers to 127.0.0.1 only")
         path = unquote(urlsplit(self.path).path)
-        name, _, rest = path.removeprefix("/").partition("/")
+        name, _, file = path.removeprefix("/").partition("/")
         if not name:
             return self._send(_index(self.studies).encode(), "text/html; charset=utf-8")
         study = self.studies.get(name)
@@ -65,22 +65,22 @@ class Handler(BaseHTTPRequestHandler):
         if path == f"/{name}":
             return self._redirect(f"/{quote(name)}/")
         try:
-            return self._answer(study, rest)
+            return self._answer(study, file)
         except InvspecError as problem:
             return self._say(HTTPStatus.INTERNAL_SERVER_ERROR, str(problem))
 
-    def _answer(self, study: Study, rest: str) -> None:
-        if rest == "state":
+    def _answer(self, study: Study, name: str) -> None:
+        if name == "state":
             return self._send(study.state.encode(), "text/plain; charset=utf-8")
         page = study.page()
-        if rest == "":
+        if name == "":
             text = page.read_text(encoding="utf-8")
             script = (PAGES / "follow.js").read_text(encoding="utf-8")
             followed = text.replace("</body>", f"<script>\n{script}</script>\n</body>")
             return self._send(followed.encode(), "text/html; charset=utf-8")
-        file = (page.parent / rest).resolve()
+        file = (page.parent / name).resolve()
         if not file.is_relative_to(page.parent.resolve()) or not file.is_file():
-            return self._say(HTTPStatus.NOT_FOUND, f"no file {rest}")
+            return self._say(HTTPStatus.NOT_FOUND, f"no file {name}")
         return self._send(file.read_bytes(), mimetypes.guess_type(file.name)[0] or "text/plain")
 
     def _send(self, content: bytes, type: str, status: HTTPStatus = HTTPStatus.OK) -> None:

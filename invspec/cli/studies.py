@@ -80,9 +80,9 @@ def on_shelf(store: Store, selection: Selection, call: Call) -> list[Study]:
 def _of_file(file: Path, selection: Selection, store: Store, call: Call) -> Study | None:
     """The study of a page's folder; None if its file is damaged or its spec is gone."""
     try:
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        own = _selected(kept["options"], selection)
-        spec = _located(str(kept["spec"]), file.parent.parent)
+        study: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        own = _selected(study["options"], selection)
+        spec = _located(str(study["spec"]), file.parent.parent)
         return Study(spec, own, store, call, options.planned(spec, own, store))
     except (ValueError, KeyError, TypeError, InvspecError):
         return None

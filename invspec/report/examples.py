@@ -102,8 +102,9 @@ def _is_picture(task: Perturb) -> bool:
 
 def _cached(task: Perturb, store: Artifacts, cache: Path | None) -> Sheet | None:
     path = None if cache is None else cache / f"{key(task)}-{VERSION}.json"
-    if path is not None and path.exists() and (kept := _read(path)) is not None:
-        return kept
+    sheet = _read(path) if path is not None and path.exists() else None
+    if sheet is not None:
+        return sheet
     sheet = _sheet(task, store)
     if path is not None and sheet is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,9 +117,9 @@ def _cached(task: Perturb, store: Artifacts, cache: Path | None) -> Sheet | None
 def _read(path: Path) -> Sheet | None:
     """A sheet that was kept; None if its file is damaged."""
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        examples = tuple(Example(**example) for example in kept.pop("examples"))
-        return Sheet(**kept, examples=examples)
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        examples = tuple(Example(**example) for example in fields.pop("examples"))
+        return Sheet(**fields, examples=examples)
     except (ValueError, TypeError, KeyError):
         return None
 

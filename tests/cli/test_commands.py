@@ -82,7 +82,7 @@ def test_the_version_is_that_of_the_package(ask) -> None:
 def test_the_schema_is_json(ask) -> None:
     answer = ask("schema")
     assert answer.code == 0
-    assert json.loads(answer.out)["title"] == "Written"
+    assert json.loads(answer.out)["title"] == "spec"
 
 
 def test_the_registry_is_listed(ask) -> None:

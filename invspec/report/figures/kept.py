@@ -33,8 +33,9 @@ class Figures:
         if self.folder is None:
             return draw.inline(tables, prefix)
         path = self.folder / f"{digest([*tables, prefix])}.json"
-        if path.exists() and (kept := _read(path)) is not None:
-            return kept
+        figure = _read(path) if path.exists() else None
+        if figure is not None:
+            return figure
         figure = draw.inline(tables, prefix)
         if figure is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,8 +94,8 @@ def _parts(value: Any) -> list[bytes]:
 def _read(path: Path) -> Inline | None:
     """A figure that was kept; None if its file is damaged."""
     try:
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        legend = tuple(Entry(**entry) for entry in kept.pop("legend"))
-        return Inline(**kept, legend=legend)
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        legend = tuple(Entry(**entry) for entry in values.pop("legend"))
+        return Inline(**values, legend=legend)
     except (ValueError, TypeError, KeyError):
         return None
