@@ -130,8 +130,10 @@ def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:
         split = clean_images(task)
     except InvspecError:
         return None
+    if not {"index", "x_adv"} <= {*tensors}:
+        return None
     count = min(COUNT, len(tensors["index"]))
-    if "x_adv" not in tuple(tensors) or not count:
+    if not count:
         return None
     x, x_adv = _first(split, count), rows_of(tensors, "x_adv", 0, count)
     picture, magnified = _picture(x, x_adv, split.bounds)
