@@ -77,7 +77,11 @@ def _holds_keys(rules: Schema) -> bool:
 
 
 def _with_swept_keys(rules: Schema) -> Schema:
-    """The schema of a mapping whose values may be swept one by one."""
+    """The schema of a mapping whose values may be swept one by one, or of a method or nothing."""
+    holding = [part for part in rules.get("anyOf", []) if part != {"type": "null"}]
+    if len(holding) == 1:
+        # the types of all alternatives are given around it
+        return {"if": {"type": "object"}, "then": holding[0]}
     keys = {name: swept(inner) for name, inner in rules.get("properties", {}).items()}
     return {**rules, **({"properties": keys} if keys else {})}
 
