@@ -31,6 +31,11 @@ TITLES: dict[Kind, str] = {
 }
 # the class of an error, which only a program needs to know
 FAILURE = re.compile(r"^\w*Error ")
+# what pictures show, by website/pictures.py
+CAPTIONS: dict[Kind, str] = {
+    "attack": "Above each image: the label that a small MLP for digits gives it, and its confidence.",
+    "dataset": "The first images of the test split, with their labels.",
+}
 NO_SPEC = "No shipped spec uses it: [what it serves](../../methods.md)."
 FIELD_HEADINGS = ("field", "default", "type and bounds", "unit", "meaning")
 
@@ -48,6 +53,7 @@ def index() -> str:
     """The page that leads to the kinds."""
     lines = [
         "# Cards",
+        "",
         "A method is known by its card: a name, a class, the paper that it comes from, and the",
         "fields that the name sets. Each has a page here, as `invspec list KIND NAME` has in a",
         "terminal.",
@@ -115,7 +121,9 @@ def _sentence(summary: str) -> str:
 def _what_it_does(kind: Kind, name: str, about: Described) -> str:
     picture = PICTURES / kind / f"{name}.png"
     shown = (
-        [f"![{name}, in pictures](../../pictures/{kind}/{name}.png)"] if picture.exists() else []
+        [f"![{name}, in pictures](../../pictures/{kind}/{name}.png)", f"*{CAPTIONS[kind]}*"]
+        if picture.exists()
+        else []
     )
     refusals = [f"It fails {FAILURE.sub('', text)}" for text in about.raises]
     return "\n\n".join(["## What it does", *about.about, *refusals, *shown])
@@ -129,12 +137,17 @@ def _paper(kind: Kind, name: str, card: Card, about: Described) -> str:
         if paper
         else "It comes from no paper."
     )
-    section = f" Section {escaped(card.section)}." if card.section and paper else ""
+    section = f" {_place(card.section)}." if card.section and paper else ""
     deviates = about.deviates or ["None is known."]
     users = ", ".join(f"`{spec}`" for spec in specs_that_use(kind, name))
     used = f"Specs that use it: {users}." if users else NO_SPEC
     heading = f"## Paper and deviation\n\n{cited}{section} Code: `{card.target}`."
     return "\n\n".join([heading, f"**Deviation:** {deviates[0]}", *deviates[1:], used])
+
+
+def _place(section: str) -> str:
+    """The place in a paper: Section 5.1, or as it is, such as Figure 2."""
+    return f"{'Section ' if section[0].isdigit() else ''}{escaped(section)}"
 
 
 def _stop(title: str) -> str:
