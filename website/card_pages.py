@@ -33,7 +33,7 @@ TITLES: dict[Kind, str] = {
 FAILURE = re.compile(r"^\w*Error ")
 # what pictures show, by website/pictures.py
 CAPTIONS: dict[Kind, str] = {
-    "attack": "Above each image: the label that a small MLP for digits gives it, and its confidence.",
+    "attack": "Above each image: the label that a small MLP gives it, and its confidence.",
     "dataset": "The first images of the test split, with their labels.",
 }
 NO_SPEC = "No shipped spec uses it: [what it serves](../../methods.md)."
