@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from additions import BORROWED, READINGS, borrowed, linked, loaded, with_reading
-from site_pages import DOCS, ROOT
+from site_pages import DOCS, ROOT, page
 
+from invspec.spec.layouts import FigureKind
+
+GALLERY = ROOT / "website" / "gallery.yaml"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
@@ -53,15 +56,15 @@ def test_every_paper_says_what_its_numbers_mean() -> None:
 
 def test_numbers_in_a_reading_are_those_of_the_page() -> None:
     for reading in READINGS.glob("*.md"):
-        page = (DOCS / "papers" / reading.name).read_text(encoding="utf-8")
+        paper = (DOCS / "papers" / reading.name).read_text(encoding="utf-8")
         numbers = re.findall(r"\d+\.\d+", reading.read_text(encoding="utf-8"))
-        assert [number for number in numbers if number not in page] == []
+        assert [number for number in numbers if number not in paper] == []
 
 
 def test_a_reading_stands_before_the_first_section() -> None:
     name = next(READINGS.glob("*.md")).name
-    page = with_reading("# Paper\n\nlegend\n\n## A spec\n\n- one", name)
-    assert page.index("legend") < page.index("What the numbers mean") < page.index("A spec")
+    paper = with_reading("# Paper\n\nlegend\n\n## A spec\n\n- one", name)
+    assert paper.index("legend") < paper.index("What the numbers mean") < paper.index("A spec")
     assert with_reading("# Index\n\n## A spec", "README.md") == "# Index\n\n## A spec"
 
 
@@ -78,3 +81,10 @@ def test_what_a_page_loads_from_elsewhere_is_noticed() -> None:
 
 def test_fonts_come_from_the_reader() -> None:
     assert CONFIG["theme"]["font"] is False
+
+
+def test_the_gallery_shows_the_spec_that_draws_it() -> None:
+    (shown,) = [block.text for block in page("gallery") if block.language == "yaml"]
+    assert yaml.safe_load(shown) == yaml.safe_load(GALLERY.read_text(encoding="utf-8"))
+    drawn = {layout["figure"] for layout in yaml.safe_load(shown)["report"] if "figure" in layout}
+    assert drawn | {"profile", "none"} == set(get_args(FigureKind))
