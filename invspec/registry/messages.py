@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails
 
-from invspec.errors import Hinted, SpecError, suggest
+from invspec.errors import Hinted, InvspecError, SpecError, suggest
 from invspec.kinds import Method
 from invspec.registry import own_code
 
@@ -73,8 +73,9 @@ def _explained(
         yield _unknown(str(path[-1]), _owner(model, path[:-1])).within(*path[:-1])
     elif first["type"] in ("value_error", "assertion_error"):
         hint = _bool_hint(first["input"]) if "label" in str(cause) else ""
-        own = cause.hint if isinstance(cause, Hinted) else _line(cause)
-        yield SpecError(str(cause) or "an assertion failed", hint=hint or own, path=path)
+        own = cause.hint if isinstance(cause, Hinted | InvspecError) else _line(cause)
+        text = cause.message if isinstance(cause, InvspecError) else str(cause)
+        yield SpecError(text or "an assertion failed", hint=hint or own, path=path)
     else:
         same = [error for error in errors if error["input"] is first["input"]]
         expected = dict.fromkeys(
