@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from registries import untouched
 from site_pages import BLOCKS
 
-from invspec import sources
-from invspec.registry import cards, methods
+from invspec.registry import cards
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +27,6 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own_methods(own_folder: Path) -> Iterator[Path]:
     """Their cards are registered during the test."""
-    cards.add(own_folder)
-    yield own_folder
-    cards._added.remove(own_folder.resolve())
-    sources.remove(own_folder.resolve())
-    sys.path.remove(str(own_folder.resolve()))
-    cards.forget()
-    methods.resolve.cache_clear()
+    with untouched(own_folder):
+        cards.add(own_folder)
+        yield own_folder
