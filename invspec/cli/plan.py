@@ -30,7 +30,8 @@ def plan(
 ) -> None:
     """Show how many tasks of a spec are done, and estimate the time for the rest."""
     options.set_data(data)
-    finished = options.store_at(store)
+    # before the first run nothing is done; a folder that is named must be there
+    finished = options.store_at(store, create=store == DEFAULT_STORE)
     show(options.planned(spec, selection, finished), finished)
 
 

@@ -115,7 +115,10 @@ def test_a_users_registry_is_listed_too(ask, tmp_path: Path) -> None:
         (["list", "atack"], "error: no kind is named 'atack'\nhint: did you mean attack?"),
         (["list", "attack", "pdg"], "error: no attack is named 'pdg'\nhint: did you mean pgd?"),
         (["list", "--registry", "nowhere"], "error: --registry: no folder nowhere"),
-        (["plan", "toy.yaml"], "error: --store: no folder store\nhint: `invspec run` creates it\n"),
+        (
+            ["plan", "toy.yaml", "--store", "nowhere"],
+            "error: --store: no folder nowhere\nhint: `invspec run` creates it\n",
+        ),
         (
             ["plan", "toy.yaml", "--store", "toy.yaml"],
             "error: --store: toy.yaml is a file, expected a folder\n",
@@ -259,6 +262,11 @@ def test_reports_that_cannot_be_shown_together_are_refused(
     answer = ask("report", *arguments)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(message)
+
+
+def test_a_plan_needs_no_store_before_the_first_run(ask) -> None:
+    assert "5 of 5 tasks to do for 2 cells" in ask("plan", "toy.yaml").out
+    assert not Path("store").exists()
 
 
 def test_samples_have_one_row_per_example(ask) -> None:
