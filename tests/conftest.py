@@ -32,6 +32,23 @@ def pytest_configure() -> None:
     settings.load_profile("patient")
 
 
+# where tests take seconds: these begin, so that no process is left with them at the end
+LONG = (
+    *(
+        "::test_smoke_tasks_run",
+        "test_how_to.py",
+        "test_batch_and_workers.py",
+        "test_in_browser.py",
+    ),
+    *("tests/execution/", "tests/cli/", "tests/pretend/", "tests/website/test_pages_run.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first; xdist hands the files out in this order."""
+    items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
+
+
 class FilesAndSmokeRuns(LoadFileScheduling):
     """Gives each file to one process, but smoke runs of specs, which take long, one by one."""
 

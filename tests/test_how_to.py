@@ -49,6 +49,7 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(distance["value"] > 0)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_on_comparisons_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,7 +134,8 @@ class Corruption(Attack):
             )
             for x, seed in zip(batch.x.cpu(), seeds, strict=True)
         ]
-        return torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2).float()
+        # in the memory order of other images: a net's sums are rounded by it
+        return torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2).float().contiguous()
 
     def _check(self, channels: int) -> None:
         """Raises: InvspecError if the corruption is not defined for images of so many channels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +14,8 @@ from invspec.spec.schema import Scalar
 _NUMBER = TypeAdapter[float](Number)
 
 
-@cache
+# typed, as 1 and True are one key otherwise
+@lru_cache(maxsize=None, typed=True)
 def number(value: Scalar | None) -> float | None:
     """A coordinate as a number, also if it is text such as 8/255; None for others and bools."""
     if value is None or isinstance(value, bool):

@@ -137,7 +137,11 @@ def test_every_run_trains_the_same_weights(found: Found, how: Run) -> None:
 
 
 @pytest.mark.parametrize("how", OTHERS)
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize(
+    # each image of ART's is attacked by itself, which takes half a minute here
+    "name",
+    [pytest.param(name, marks=slow) if name == "art" else name for name in ATTACKS],
+)
 def test_every_run_finds_the_same_adversarial_examples(found: Found, name: str, how: Run) -> None:
     first, other = (tensors(found(run), name) for run in (FIRST, how))
     assert len(first["index"]) == EXAMPLES

@@ -17,7 +17,14 @@ LONG = ("tutorial", "writing-a-claim")
 TAKES_SMOKE = ("run", "report", "samples", "plan")
 
 
-@pytest.mark.parametrize("name", RUN)
+# pages of which CI runs every night: other tests of CI run most of what they show
+NIGHTLY = ("own-data", "own-net", "paper-table", "reading-the-store")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in NIGHTLY else name for name in RUN],
+)
 def test_every_block_of_a_page_runs_in_its_order(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
