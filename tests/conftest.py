@@ -34,13 +34,9 @@ def pytest_configure() -> None:
 
 # where tests take seconds: these begin, so that no process is left with them at the end
 LONG = (
-    *(
-        "::test_smoke_tasks_run",
-        "test_how_to.py",
-        "test_batch_and_workers.py",
-        "test_in_browser.py",
-    ),
-    *("tests/execution/", "tests/cli/", "tests/pretend/", "tests/website/test_pages_run.py"),
+    *("::test_smoke_tasks_run", "test_how_to.py", "test_batch_and_workers.py"),
+    *("test_in_browser.py", "tests/execution/", "tests/cli/", "tests/pretend/"),
+    "tests/website/test_pages_run.py",
 )
 
 
