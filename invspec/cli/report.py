@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -45,42 +46,49 @@ class Tracker(StrEnum):
     wandb = "wandb"
 
 
+Specs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="a spec (default: that of the last run), or reports in JSON",
+        autocompletion=completion.specs,
+    ),
+]
+RowsOption = Annotated[
+    Rows | None,
+    typer.Option(
+        help="what csv, json or parquet has a row for: cells (each seed by itself, the default "
+        "of csv and parquet), numbers of tables and figures (means over seeds), verdicts or "
+        "checks"
+    ),
+]
+To = Annotated[
+    Tracker | None,
+    typer.Option(
+        help="export to an experiment tracker instead: runs with settings, numbers with "
+        "intervals, curves, verdicts and the page; nothing is sent unless MLFLOW_TRACKING_URI "
+        "names a server"
+    ),
+]
+Output = Annotated[Path | None, typer.Option(help="folder to write to")]
+Width = Annotated[
+    float | None,
+    typer.Option(
+        help="inches, for --format latex --output: the width of charts (default 6.75, the "
+        "text of a paper in two columns; 3.25 is one column)",
+        min=1.5,
+        max=20,
+    ),
+]
+
+
 @options.selecting
 def report(
-    specs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="a spec (default: that of the last run), or reports in JSON",
-            autocompletion=completion.specs,
-        ),
-    ] = None,
+    specs: Specs = None,
     format: Annotated[Format, typer.Option(help="format to write")] = Format.rich,
-    rows: Annotated[
-        Rows | None,
-        typer.Option(
-            help="what csv, json or parquet has a row for: cells (each seed by itself, the default "
-            "of csv and parquet), numbers of tables and figures (means over seeds), verdicts or "
-            "checks"
-        ),
-    ] = None,
-    to: Annotated[
-        Tracker | None,
-        typer.Option(
-            help="export to an experiment tracker instead: runs with settings, numbers with "
-            "intervals, curves, verdicts and the page; nothing is sent unless MLFLOW_TRACKING_URI "
-            "names a server"
-        ),
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="folder to write to")] = None,
-    width: Annotated[
-        float | None,
-        typer.Option(
-            help="inches, for --format latex --output: the width of charts (default 6.75, the "
-            "text of a paper in two columns; 3.25 is one column)",
-            min=1.5,
-            max=20,
-        ),
-    ] = None,
+    rows: RowsOption = None,
+    to: To = None,
+    output: Output = None,
+    width: Width = None,
     gate: Gate = False,
     junit: JUnit = None,
     summary: Summary = None,
@@ -97,11 +105,7 @@ def report(
     wanted = Wanted(gate, junit, summary)
     if any(spec.endswith(".json") for spec in specs or ()):
         _refuse_options(selection, hint="options select the plan of a spec")
-        _refuse_gate(wanted)
-        for option, value in (("--rows", rows), ("--to", to)):
-            if value:
-                hint = f"invspec report SPEC {option} reads the store"
-                raise SpecError("is not for saved reports", where=option, hint=hint)
+        _refuse_for_saved({"rows": rows, "to": to, **asdict(wanted)})
         session.show_saved(specs or [], format.value, output)
         return
     spec = _only(specs)
@@ -127,19 +131,19 @@ def report(
     raise typer.Exit(code)
 
 
+def _refuse_for_saved(given: Mapping[str, object]) -> None:
+    """Raises: SpecError if an option that reads the store is given with saved reports."""
+    for name, value in given.items():
+        if value:
+            hint = f"invspec report SPEC --{name} reads the store"
+            raise SpecError("is not for saved reports", where=f"--{name}", hint=hint)
+
+
 def _refuse_shape(format: Format, rows: Rows | None) -> None:
     """Raises: SpecError if an export to a tracker is to have the shape of a file."""
     if format is not Format.rich or rows:
         option = "--rows" if rows else "--format"
         raise SpecError("is not for --to", where=option, hint="export and write files in two calls")
-
-
-def _refuse_gate(wanted: Wanted) -> None:
-    """Raises: SpecError if saved reports are to gate."""
-    for name, value in asdict(wanted).items():
-        if value:
-            hint = f"invspec report SPEC --{name} reads the store"
-            raise SpecError("is not for saved reports", where=f"--{name}", hint=hint)
 
 
 def _only(specs: list[str] | None) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from invspec.analysis.readings import Artifacts, Group
 from invspec.data import Split, judged_from, rows_of
 from invspec.errors import InvspecError
 from invspec.perform.samples import clean_images
+from invspec.report.caches import made_once
 from invspec.report.pictures import data_uri
 from invspec.tasks import Perturb, key
 
@@ -101,27 +102,17 @@ def _is_picture(task: Perturb) -> bool:
 
 
 def _cached(task: Perturb, store: Artifacts, cache: Path | None) -> Sheet | None:
-    path = None if cache is None else cache / f"{key(task)}-{VERSION}.json"
-    sheet = _read(path) if path is not None and path.exists() else None
-    if sheet is not None:
-        return sheet
-    sheet = _sheet(task, store)
-    if path is not None and sheet is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(sheet)), encoding="utf-8")
-        partial.replace(path)
-    return sheet
+    make = partial(_sheet, task, store)
+    return make() if cache is None else made_once(_file(cache, task), _read, make)
 
 
-def _read(path: Path) -> Sheet | None:
-    """A sheet that was kept; None if its file is damaged."""
-    try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        examples = tuple(Example(**example) for example in fields.pop("examples"))
-        return Sheet(**fields, examples=examples)
-    except (ValueError, TypeError, KeyError):
-        return None
+def _file(cache: Path, task: Perturb) -> Path:
+    return cache / f"{key(task)}-{VERSION}.json"
+
+
+def _read(fields: dict[str, Any]) -> Sheet:
+    examples = tuple(Example(**example) for example in fields.pop("examples"))
+    return Sheet(**fields, examples=examples)
 
 
 def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:

@@ -88,9 +88,9 @@ def test_the_spec_of_a_card_is_valid(kind: Kind, name: str, data: Path, net: Pat
         digest = hashlib.sha256(net.read_bytes()).hexdigest()
         values |= {"file": "net.pt2", "sha256": digest}
     problem = problem_of(kind, name, ground_of(kind, name), values)
-    if problem:
-        others = [ground for ground in grounds() if not problem_of(kind, name, ground, values)]
-        pytest.fail(f"{problem}\nname it in website/grounds.yaml under one of {others}")
+    others = grounds() if problem else ()
+    fitting = [ground for ground in others if not problem_of(kind, name, ground, values)]
+    assert problem == "", f"name it in website/grounds.yaml under one of {fitting}"
 
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)

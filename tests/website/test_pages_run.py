@@ -29,7 +29,9 @@ def test_every_block_of_a_page_runs_in_its_order(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    follow(name, monkeypatch, smoke=name in LONG)
+    codes = follow(name, monkeypatch, smoke=name in LONG)
+    assert codes
+    assert {line: code for line, code in codes.items() if code} == {}
 
 
 @pytest.mark.slow
@@ -38,16 +40,18 @@ def test_the_tutorial_prints_what_it_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    follow("tutorial", monkeypatch, smoke=False)
+    codes = follow("tutorial", monkeypatch, smoke=False)
+    assert set(codes.values()) == {0}
     printed = {line.rstrip() for line in capfd.readouterr().out.splitlines()}
     shown = [block.text for block in page("tutorial") if block.language == "text"]
     assert len(shown) == 4
     assert [line for text in shown for line in text.splitlines() if line not in printed] == []
 
 
-def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
-    """Do what a page says, in the current folder."""
+def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> dict[str, int]:
+    """Do what a page says, in the current folder. Returns the exit code of each command."""
     names: dict[str, Any] = {}
+    codes: dict[str, int] = {}
     for block in page(name):
         if block.path is not None:
             write(block, Path())
@@ -55,7 +59,8 @@ def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
             exec(compile(block.text, str(block), "exec"), names)
         elif block.language == "sh":
             for line in block.commands:
-                run(line, monkeypatch, smoke)
+                codes[" ".join(line.words)] = run(line, monkeypatch, smoke)
+    return codes
 
 
 def write(block: Block, folder: Path) -> None:
@@ -70,8 +75,11 @@ def write(block: Block, folder: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def run(line: Command, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
-    """Run a command of a page, in a process of its own if it adds a registry to the process."""
+def run(line: Command, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> int:
+    """Run a command of a page, in a process of its own if it adds a registry to the process.
+
+    Returns its exit code.
+    """
     program, *words = line.words
     assert program == "invspec", f"a page that runs has only commands of invspec, not {program}"
     if words[0] == "run":
@@ -79,10 +87,8 @@ def run(line: Command, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> None:
     if smoke and words[0] in TAKES_SMOKE and "--smoke" not in words:
         words.append("--smoke")
     if "--registry" in words:
-        done = command(*words, **line.settings)
-        assert done.returncode == 0, done.stderr
-        return
+        return command(*words, **line.settings).returncode
     with monkeypatch.context() as environment:
         for name, value in line.settings.items():
             environment.setenv(name, value)
-        assert call(*words) == 0
+        return call(*words)

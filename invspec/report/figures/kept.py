@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import matplotlib
 import numpy as np
 
 from invspec import report
+from invspec.report.caches import made_once
 from invspec.report.figures import draw
 from invspec.report.figures.draw import Entry, Inline
 from invspec.report.table import Table
@@ -33,16 +33,7 @@ class Figures:
         if self.folder is None:
             return draw.inline(tables, prefix)
         path = self.folder / f"{digest([*tables, prefix])}.json"
-        figure = _read(path) if path.exists() else None
-        if figure is not None:
-            return figure
-        figure = draw.inline(tables, prefix)
-        if figure is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(asdict(figure)), encoding="utf-8")
-            partial.replace(path)
-        return figure
+        return made_once(path, _read, lambda: draw.inline(tables, prefix))
 
 
 def save(tables: Sequence[Table], path: Path) -> None:
@@ -91,11 +82,6 @@ def _parts(value: Any) -> list[bytes]:
     return [f"{type(value).__name__} {value!r},".encode()]
 
 
-def _read(path: Path) -> Inline | None:
-    """A figure that was kept; None if its file is damaged."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        legend = tuple(Entry(**entry) for entry in values.pop("legend"))
-        return Inline(**values, legend=legend)
-    except (ValueError, TypeError, KeyError):
-        return None
+def _read(fields: dict[str, Any]) -> Inline:
+    legend = tuple(Entry(**entry) for entry in fields.pop("legend"))
+    return Inline(**fields, legend=legend)
