@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from foreign_toys import (
+    assert_draws_are_contained,
+    assert_misclassified_stay,
+    attacked,
+    batch_of,
+    fast_gradient_step,
+    label,
+    net,
+)
 
 from invspec.attacks import art as adapter
 from invspec.attacks.art import ART
-from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, SpecError
-from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
 from invspec.registry.methods import make
 from invspec.search.foreign_attack import NotInstalled
 
-N, CLASSES = 4, 3
+N = 4
 
 
 @pytest.fixture
@@ -30,28 +34,8 @@ def _needs_art() -> None:
 needs_art = pytest.mark.usefixtures("_needs_art")
 
 
-def net() -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, CLASSES))
-    return layers.eval()
-
-
-def batch_of(n: int = N) -> Batch:
-    x = 0.25 + 0.5 * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-    return Batch(x, net()(x).argmax(1), torch.arange(n))
-
-
 def made(name: str, **fields: Any) -> ART:
     return ART.model_validate({"attack": name, **fields})
-
-
-def attacked(attack: ART, batch: Batch, model: nn.Module | None = None) -> Perturbed:
-    return attack.perturb(model or net(), batch, PerExample("task", batch.index))
-
-
-def label(x: Tensor) -> Tensor:
-    return net()(x).argmax(1)
 
 
 @needs_art
@@ -67,7 +51,7 @@ def label(x: Tensor) -> Tensor:
 def test_an_attack_of_fixed_eps_stays_in_its_ball(
     name: str, norm: Metric, params: dict[str, Any]
 ) -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     x_adv = attacked(made(name, eps=0.2, norm=norm, params=params), batch).x_adv
     lengths = size(x_adv - batch.x, norm)
     assert (lengths <= 0.2 + 1e-6).all()
@@ -91,28 +75,20 @@ def test_an_attack_without_eps_finds_an_adversarial_image(
 
 @needs_art
 def test_the_step_of_the_fast_gradient_is_eps_times_the_sign_of_the_gradient() -> None:
-    batch, model = batch_of(), net()
-    x = batch.x.clone().requires_grad_()
-    nn.functional.cross_entropy(model(x), batch.y, reduction="sum").backward()
-    assert x.grad is not None
-    expected = batch.x + 0.1 * x.grad.sign()
+    batch = batch_of(N)
+    expected = fast_gradient_step(batch, 0.1)
     torch.testing.assert_close(attacked(made("FastGradientMethod", eps=0.1), batch).x_adv, expected)
 
 
 @needs_art
 def test_a_misclassified_example_costs_one_pass_and_stays_unless_label_is_predicted() -> None:
-    batch = batch_of()
-    wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
-    result = attacked(made("DeepFool"), wrong)
-    assert torch.equal(result.x_adv, wrong.x)
-    assert (result.forwards.tolist(), result.backwards.tolist()) == ([1] * N, [0] * N)
-    from_predicted = attacked(made("DeepFool", label="predicted"), wrong)
-    assert torch.equal(from_predicted.x_adv, attacked(made("DeepFool"), batch).x_adv)
+    from_predicted = made("DeepFool", label="predicted")
+    assert_misclassified_stay(made("DeepFool"), from_predicted, batch_of(N))
 
 
 @needs_art
 def test_params_reach_the_attack_and_passes_are_counted() -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     for steps in (2, 5):
         params = {"eps_step": 0.05, "max_iter": steps}
         result = attacked(made("ProjectedGradientDescent", eps=0.1, params=params), batch)
@@ -123,26 +99,13 @@ def test_params_reach_the_attack_and_passes_are_counted() -> None:
 @needs_art
 def test_random_attacks_do_not_depend_on_the_batch_and_restore_the_generators() -> None:
     params = {"eps_step": 0.01, "max_iter": 1, "num_random_init": 1}
-    chosen, batch = made("ProjectedGradientDescent", eps=0.3, params=params), batch_of()
-    torch.manual_seed(5)
-    random.seed(5)
-    np.random.seed(5)
-    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
-    together = attacked(chosen, batch).x_adv
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
-    np.random.seed(6)
-    alone = torch.cat(
-        [attacked(chosen, batch.take(rows)).x_adv for rows in torch.arange(N).split(3)]
-    )
-    torch.testing.assert_close(alone, together)
-    other = chosen.perturb(net(), batch, PerExample("another task", batch.index)).x_adv
-    assert not torch.equal(other, together)
+    chosen, batch = made("ProjectedGradientDescent", eps=0.3, params=params), batch_of(N)
+    assert_draws_are_contained(chosen, batch, rows=3)
 
 
 @needs_art
 def test_the_model_and_the_streams_stay_as_they_are(capfd: pytest.CaptureFixture[str]) -> None:
-    model, batch = net().train(), batch_of()
+    model, batch = net().train(), batch_of(N)
     x = batch.x.clone()
     attacked(made("ProjectedGradientDescent", eps=0.1, params={"eps_step": 0.05}), batch, model)
     assert torch.equal(batch.x, x)

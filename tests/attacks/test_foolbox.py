@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import json
 import pickle
-import random
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from foreign_toys import (
+    Constant,
+    assert_draws_are_contained,
+    assert_misclassified_stay,
+    attacked,
+    batch_of,
+    label,
+    net,
+    unfooled,
+)
 
 from invspec.attacks import foolbox as adapter
 from invspec.attacks.foolbox import Foolbox
-from invspec.data import Batch, Perturbed
 from invspec.errors import InvspecError, SpecError
-from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
 from invspec.registry.methods import make
 from invspec.search.foreign_attack import Arguments, NotInstalled
 
 needs_foolbox = pytest.mark.skipif(find_spec("foolbox") is None, reason="Foolbox is not installed")
-N, CLASSES = 12, 3
-
-
-def net() -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, CLASSES))
-    return layers.eval()
-
-
-def batch_of(n: int = N) -> Batch:
-    x = 0.25 + 0.5 * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-    return Batch(x, net()(x).argmax(1), torch.arange(n))
+N = 12
 
 
 def foolbox(name: str, eps: float | None = None, label: str = "true", **params: Any) -> Foolbox:
@@ -46,14 +39,6 @@ def foolbox(name: str, eps: float | None = None, label: str = "true", **params: 
         **({} if eps is None else {"eps": eps}),
     }
     return Foolbox.model_validate(fields)
-
-
-def attacked(attack: Foolbox, batch: Batch, model: nn.Module | None = None) -> Perturbed:
-    return attack.perturb(model or net(), batch, PerExample("task", batch.index))
-
-
-def label(x: Tensor) -> Tensor:
-    return net()(x).argmax(1)
 
 
 @needs_foolbox
@@ -67,7 +52,7 @@ def label(x: Tensor) -> Tensor:
     ],
 )
 def test_an_attack_of_fixed_eps_stays_in_its_ball(name: str, norm: Metric) -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     x_adv = attacked(foolbox(name, eps=0.2), batch).x_adv
     lengths = size(x_adv - batch.x, norm)
     assert (lengths <= 0.2 + 1e-6).all()
@@ -85,29 +70,19 @@ def test_an_attack_without_eps_finds_an_adversarial_image(name: str) -> None:
 
 @needs_foolbox
 def test_a_misclassified_example_costs_one_pass_and_stays_unless_label_is_predicted() -> None:
-    batch = batch_of()
-    wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
-    result = attacked(foolbox("L2DeepFoolAttack"), wrong)
-    assert torch.equal(result.x_adv, wrong.x)
-    assert (result.forwards.tolist(), result.backwards.tolist()) == ([1] * N, [0] * N)
-    from_predicted = attacked(foolbox("L2DeepFoolAttack", label="predicted"), wrong)
-    assert torch.equal(from_predicted.x_adv, attacked(foolbox("L2DeepFoolAttack"), batch).x_adv)
+    from_predicted = foolbox("L2DeepFoolAttack", label="predicted")
+    assert_misclassified_stay(foolbox("L2DeepFoolAttack"), from_predicted, batch_of(N))
 
 
 @needs_foolbox
 def test_without_an_adversarial_image_the_answer_is_x() -> None:
-    class Constant(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return 0 * x.flatten(1)[:, :CLASSES] + torch.arange(CLASSES, 0, -1.0)
-
-    batch = batch_of(3)
-    batch = Batch(batch.x, torch.zeros(3, dtype=torch.int64), batch.index)
+    batch = unfooled(3)
     assert torch.equal(attacked(foolbox("DDNAttack", steps=5), batch, Constant()).x_adv, batch.x)
 
 
 @needs_foolbox
 def test_params_reach_the_attack() -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     few, many = (attacked(foolbox("LinfPGD", eps=0.1, steps=steps), batch) for steps in (2, 5))
     assert (few.backwards.tolist(), many.backwards.tolist()) == ([2] * N, [5] * N)
 
@@ -125,28 +100,14 @@ def test_random_attacks_do_not_depend_on_the_batch_and_restore_the_generators(
     attack: Any,
 ) -> None:
     name, params = attack
-    chosen, batch = foolbox(name, eps=0.3, **params), batch_of()
-    torch.manual_seed(5)
-    random.seed(5)
-    np.random.seed(5)
-    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
-    together = attacked(chosen, batch).x_adv
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
-    torch.manual_seed(6)
-    np.random.seed(6)
-    alone = torch.cat(
-        [attacked(chosen, batch.take(rows)).x_adv for rows in torch.arange(N).split(5)]
-    )
-    torch.testing.assert_close(alone, together)
-    other = chosen.perturb(net(), batch, PerExample("another task", batch.index)).x_adv
-    assert not torch.equal(other, together)
+    chosen, batch = foolbox(name, eps=0.3, **params), batch_of(N)
+    assert_draws_are_contained(chosen, batch, rows=5)
 
 
 @needs_foolbox
 def test_trainable_weights_and_training_mode_stay_as_they_are() -> None:
     model = net().train()
-    attacked(foolbox("LinfPGD", eps=0.1, steps=2), batch_of(), model)
+    attacked(foolbox("LinfPGD", eps=0.1, steps=2), batch_of(N), model)
     assert model.training
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
 

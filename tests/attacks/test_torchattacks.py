@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from foreign_toys import (
+    Constant,
+    assert_draws_are_contained,
+    assert_misclassified_stay,
+    attacked,
+    batch_of,
+    fast_gradient_step,
+    label,
+    net,
+    unfooled,
+)
 
 from invspec.attacks import torchattacks as adapter
 from invspec.attacks.torchattacks import Torchattacks
-from invspec.data import Batch, Perturbed
+from invspec.data import Batch
 from invspec.errors import InvspecError, SpecError
-from invspec.ops.draws import PerExample
 from invspec.ops.norms import Metric, size
 from invspec.registry.methods import make
 from invspec.search.foreign_attack import NotInstalled
 
-N, CLASSES = 6, 3
+N = 6
 
 
 @pytest.fixture
@@ -30,28 +37,8 @@ def _needs_torchattacks() -> None:
 needs_torchattacks = pytest.mark.usefixtures("_needs_torchattacks")
 
 
-def net() -> nn.Sequential:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, CLASSES))
-    return layers.eval()
-
-
-def batch_of(n: int = N) -> Batch:
-    x = 0.25 + 0.5 * torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-    return Batch(x, net()(x).argmax(1), torch.arange(n))
-
-
 def made(name: str, **fields: Any) -> Torchattacks:
     return Torchattacks.model_validate({"attack": name, **fields})
-
-
-def attacked(attack: Torchattacks, batch: Batch, model: nn.Module | None = None) -> Perturbed:
-    return attack.perturb(model or net(), batch, PerExample("task", batch.index))
-
-
-def label(x: Tensor) -> Tensor:
-    return net()(x).argmax(1)
 
 
 @needs_torchattacks
@@ -68,7 +55,7 @@ def label(x: Tensor) -> Tensor:
 def test_an_attack_of_fixed_eps_stays_in_its_ball(
     name: str, norm: Metric, params: dict[str, Any]
 ) -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     x_adv = attacked(made(name, eps=0.2, norm=norm, params=params), batch).x_adv
     lengths = size(x_adv - batch.x, norm)
     assert (lengths <= 0.2 + 1e-6).all()
@@ -87,40 +74,27 @@ def test_an_attack_without_eps_finds_an_adversarial_image(name: str, params: Any
 
 @needs_torchattacks
 def test_the_step_of_fgsm_is_eps_times_the_sign_of_the_gradient() -> None:
-    batch, model = batch_of(), net()
-    x = batch.x.clone().requires_grad_()
-    nn.functional.cross_entropy(model(x), batch.y, reduction="sum").backward()
-    assert x.grad is not None
-    expected = batch.x + 0.1 * x.grad.sign()
+    batch = batch_of(N)
+    expected = fast_gradient_step(batch, 0.1)
     torch.testing.assert_close(attacked(made("FGSM", eps=0.1), batch).x_adv, expected)
 
 
 @needs_torchattacks
 def test_a_misclassified_example_costs_one_pass_and_stays_unless_label_is_predicted() -> None:
-    batch = batch_of()
-    wrong = Batch(batch.x, (batch.y + 1) % CLASSES, batch.index)
-    result = attacked(made("DeepFool"), wrong)
-    assert torch.equal(result.x_adv, wrong.x)
-    assert (result.forwards.tolist(), result.backwards.tolist()) == ([1] * N, [0] * N)
-    from_predicted = attacked(made("DeepFool", label="predicted"), wrong)
-    assert torch.equal(from_predicted.x_adv, attacked(made("DeepFool"), batch).x_adv)
+    from_predicted = made("DeepFool", label="predicted")
+    assert_misclassified_stay(made("DeepFool"), from_predicted, batch_of(N))
 
 
 @needs_torchattacks
 def test_without_an_adversarial_image_the_answer_is_x() -> None:
-    class Constant(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return 0 * x.flatten(1)[:, :CLASSES] + torch.arange(CLASSES, 0, -1.0)
-
-    batch = batch_of(2)
-    batch = Batch(batch.x, torch.zeros(2, dtype=torch.int64), batch.index)
+    batch = unfooled(2)
     attack = made("CW", params={"steps": 2})
     assert torch.equal(attacked(attack, batch, Constant()).x_adv, batch.x)
 
 
 @needs_torchattacks
 def test_params_reach_the_attack_and_passes_are_counted() -> None:
-    batch = batch_of()
+    batch = batch_of(N)
     for steps in (2, 5):
         result = attacked(made("PGD", eps=0.1, params={"steps": steps}), batch)
         # one forward pass more says what the model predicts
@@ -130,27 +104,14 @@ def test_params_reach_the_attack_and_passes_are_counted() -> None:
 
 @needs_torchattacks
 def test_random_attacks_do_not_depend_on_the_batch_and_restore_the_generators() -> None:
-    chosen, batch = made("PGD", eps=0.3, params={"steps": 1, "alpha": 0.01}), batch_of()
-    torch.manual_seed(5)
-    random.seed(5)
-    np.random.seed(5)
-    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
-    together = attacked(chosen, batch).x_adv
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before[1:]
-    torch.manual_seed(6)
-    alone = torch.cat(
-        [attacked(chosen, batch.take(rows)).x_adv for rows in torch.arange(N).split(4)]
-    )
-    torch.testing.assert_close(alone, together)
-    other = chosen.perturb(net(), batch, PerExample("another task", batch.index)).x_adv
-    assert not torch.equal(other, together)
+    chosen, batch = made("PGD", eps=0.3, params={"steps": 1, "alpha": 0.01}), batch_of(N)
+    assert_draws_are_contained(chosen, batch, rows=4)
 
 
 @needs_torchattacks
 def test_the_model_and_the_terminal_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     model = net().train()
-    attacked(made("PGD", eps=0.1, params={"steps": 2}), batch_of(), model)
+    attacked(made("PGD", eps=0.1, params={"steps": 2}), batch_of(N), model)
     assert all(module.training for module in model.modules())
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
     assert capsys.readouterr().out == ""
