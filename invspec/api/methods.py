@@ -38,6 +38,7 @@ from invspec.perform.score import Absent
 from invspec.perform.untouched import untouched
 from invspec.perform.words import words
 from invspec.registry import cards, methods
+from invspec.report.notebook import fragments
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -49,7 +50,28 @@ class Attacked(Examples):
 
     x_adv (N, C, H, W) are the attacked images, judged the columns (N,): y, prediction,
     prediction_adv, confidence, confidence_adv, linf, l2, forwards, backwards. All are on the CPU.
+    called is the attack in words. A notebook shows the first images, before and after.
     """
+
+    called: str = "attack"
+
+    def __repr__(self) -> str:
+        return f"<{self._sentence()}>"
+
+    def _repr_html_(self) -> str:
+        return fragments.of_attacked(self, self._sentence())
+
+    def _sentence(self) -> str:
+        """What the attack did: pgd on 200 images: accuracy 0.960 before, 0.340 after; ..."""
+        judged = self.judged
+        before, after = (
+            float(right.double().mean()) for right in (judged.correct, judged.correct_adv)
+        )
+        accuracy = f"accuracy {before:.3f} before and {after:.3f} after"
+        distance = (
+            f"median linf {float(judged.linf.median()):.3g}, l2 {float(judged.l2.median()):.3g}"
+        )
+        return f"{self.called} on {counted(len(judged.y), 'image')}: {accuracy}; {distance}"
 
     @property
     def path(self) -> Tensor | None:
@@ -120,6 +142,7 @@ class Attacker:
             columns,
             settings,
             path_promise=attack.path_promise,
+            called=words(attack),
         )
 
 

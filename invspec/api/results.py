@@ -19,6 +19,7 @@ from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.report import contents, export, samples
 from invspec.report.contents import Report
+from invspec.report.notebook import fragments
 from invspec.report.pages import render
 from invspec.report.provenance import Call
 from invspec.report.table import Table
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Results:
     """What a store holds for a spec, as it was when the first frame was made.
 
-    Frames are made anew for each call, so that one may be changed without harm.
+    Frames are made anew for each call, so that one may be changed without harm. A notebook shows
+    the health, the claims and the tables.
     """
 
     spec: Spec
@@ -45,6 +47,9 @@ class Results:
         claims = f", {counted(len(self.report.verdicts), 'claim')}" if self.report.verdicts else ""
         cells = counted(len(self.plan.cells), "cell")
         return f"<results of {self.plan.spec.name}: {cells}{missing}{claims}>"
+
+    def _repr_html_(self) -> str:
+        return fragments.of_report(self.report)
 
     @property
     def missing(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from invspec.analysis.readings import Artifacts, Group
-from invspec.data import Split, judged_from, rows_of
+from invspec.data import Judged, Split, judged_from, rows_of
 from invspec.errors import InvspecError
 from invspec.perform.samples import clean_images
 from invspec.report.caches import made_once
@@ -83,7 +83,7 @@ def collect(
     sheets: dict[str, Sheet] = {}
     size = 0
     for task in dict.fromkeys(attacks):
-        if task not in store or not _is_picture(task):
+        if task not in store or not is_picture(task.train.dataset.shape):
             continue
         sheet = _cached(task, store, cache)
         if sheet is None:
@@ -95,9 +95,9 @@ def collect(
     return sheets
 
 
-def _is_picture(task: Perturb) -> bool:
-    """Whether the data set has pictures: points of a plane or a sphere are 1 x d, without ends."""
-    channels, height, width = task.train.dataset.shape
+def is_picture(shape: tuple[int, int, int]) -> bool:
+    """Whether images of a shape are pictures: points of a plane or a sphere are 1 x d."""
+    channels, height, width = shape
     return channels in (1, 3) and height > 1 and width > 1
 
 
@@ -126,22 +126,22 @@ def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:
     count = min(COUNT, len(tensors["index"]))
     if not count:
         return None
-    x, x_adv = _first(split, count), rows_of(tensors, "x_adv", 0, count)
-    picture, magnified = _picture(x, x_adv, split.bounds)
-    height, width = (size // 3 if axis == 0 else size // count for axis, size in _sizes(picture))
-    return Sheet(data_uri(picture), width, height, magnified, tuple(_examples(tensors, count)))
+    judged = judged_from(tensors).take(slice(count))
+    return sheet(judged, _first(split, count), rows_of(tensors, "x_adv", 0, count), split.bounds)
 
 
-def _sizes(picture: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
-    return list(enumerate(picture.shape[:2]))
+def sheet(judged: Judged, x: Tensor, x_adv: Tensor, bounds: tuple[float, float]) -> Sheet:
+    """The sheet of some examples: their judged columns and images x, x_adv (N, 1 or 3, H, W)."""
+    picture, magnified = _picture(x, x_adv, bounds)
+    height, width = picture.shape[0] // 3, picture.shape[1] // len(x)
+    return Sheet(data_uri(picture), width, height, magnified, tuple(_examples(judged)))
 
 
 def _first(split: Split, count: int) -> Tensor:
     return next(iter(split.head(count).batches(count))).x
 
 
-def _examples(tensors: Mapping[str, Tensor], count: int) -> Iterator[Example]:
-    judged = judged_from(tensors).take(slice(count))
+def _examples(judged: Judged) -> Iterator[Example]:
     columns = (
         judged.index,
         judged.y,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -272,3 +273,21 @@ def test_nothing_warns(images: tuple[Tensor, Tensor]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         invspec.measure("accuracy")(net(), invspec.attack("identity")(net(), *images))
+
+
+def test_a_notebook_shows_images_before_and_after(images: tuple[Tensor, Tensor]) -> None:
+    attacked = invspec.attack("pgd", eps=0.1, steps=2)(net(), *images)
+    text, shown = repr(attacked), attacked._repr_html_()
+    assert text.startswith("<PGD (eps 0.1, steps 2) on 20 images: accuracy ")
+    assert "median linf 0.1, l2" in text
+    assert text[1:-1] in shown
+    rows = re.findall(r"<tr><td>(\d+)</td><td>(\d+)</td>", shown)
+    assert [int(label) for _, label in rows] == images[1][:6].tolist()
+    assert "data:image/webp;base64," in shown
+
+
+def test_points_are_not_drawn_in_a_notebook() -> None:
+    points = nn.Sequential(nn.Flatten(), nn.Linear(5, CLASSES))
+    attacked = invspec.attack("identity")(points, torch.rand(4, 1, 1, 5), torch.arange(4) % CLASSES)
+    assert "on 4 images" in attacked._repr_html_()
+    assert "<img" not in attacked._repr_html_()

@@ -256,3 +256,20 @@ def test_a_script_without_a_guard_may_start_workers(tmp_path: Path) -> None:
         [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.stdout == "imported\n0\n", done.stderr
+
+
+def test_a_notebook_shows_health_claims_and_tables(ran: invspec.Results) -> None:
+    shown = ran._repr_html_()
+    assert f"<b>{ran.plan.spec.title}</b>" in shown
+    assert "<p>Health: not checked (checks: none)</p>" in shown
+    assert "<td>the accuracy is above 0</td>" in shown
+    for title in ran.tables:
+        assert f"<p>{title}</p>" in shown
+    assert shown.count("<tr>") == shown.count("</tr>") > len(ran.tables)
+
+
+def test_a_notebook_says_what_is_missing_and_escapes_texts(tmp_path: Path) -> None:
+    spec = {**SWEPT, "title": "a < b & c"}
+    shown = invspec.results(spec, store=tmp_path)._repr_html_()
+    assert "a &lt; b &amp; c" in shown
+    assert "missing" in shown

@@ -27,7 +27,8 @@ def entries(nav: Any) -> Iterator[str]:
 def test_every_page_is_in_the_navigation_once() -> None:
     named = list(entries(CONFIG["nav"]))
     assert len(named) == len(set(named))
-    written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    pages = [*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]
+    written = {path.relative_to(DOCS).as_posix() for path in pages}
     missing = sorted(written - set(named))
     assert missing == [], "add them to `nav` in mkdocs.yml"
     made = {name for name in named if name.startswith("cards/")} | set(BORROWED.values())
