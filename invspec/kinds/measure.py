@@ -43,6 +43,11 @@ class Measure(Method):
     figures: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def wants_several_targets(self) -> bool:
+        """Whether it compares the target images of a class, and so needs more than one of each."""
+        return False
+
+    @property
     def bound(self) -> Bound | None:
         """What its numbers say of the truth where an attack is too weak.
 

@@ -60,6 +60,10 @@ class ClassEffect(SuccessMeasure):
         """Compare classes, because the few pairs of a smoke run share no targets."""
         return super().smoke().model_copy(update={"effect": "difference"})
 
+    @property
+    def wants_several_targets(self) -> bool:
+        return "image" in self.effect
+
     def range_of(self, quantity: str = "") -> Range:
         # the standard deviation of shares is at most a half
         return (-0.5, 0.5) if self.effect.endswith("difference") else (0.0, 0.5)
@@ -70,7 +74,7 @@ class ClassEffect(SuccessMeasure):
         success = self.successes(model, attacked)[rows].double()
         pairs = attacked.pairs.take(rows)
         spreads = Spreads(pairs, class_count(model, attacked))
-        if "image" in self.effect and not spreads.has_several_targets:
+        if self.wants_several_targets and not spreads.has_several_targets:
             raise InvspecError(
                 "every class has one target, so targets of a class cannot be compared",
                 hint="set targets.per_class to 2 or more",

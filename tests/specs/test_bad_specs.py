@@ -247,6 +247,15 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "x.yaml:9: attacks.pgd: attack pgd needs target images of other classes, found no targets\n"
         "hint: write `sample: {{targets: {{per_class: 1}}}}`",
     ),
+    "a comparison of the targets of a class, one of each": (
+        with_(
+            attacks="  pgd: {use: nspgd, sample: {targets: {per_class: 1}}}",
+            measures="  accuracy: {use: class_effect, effect: target_image, of: pgd}",
+        ),
+        "x.yaml:11: measures.accuracy: measure accuracy compares the targets of a class, "
+        "found one of each class in attack pgd\n"
+        "hint: write `sample: {{targets: {{per_class: 2}}}}`, or more",
+    ),
     "a measure of pairs of an attack that has none": (
         with_(measures="  accuracy: {use: success_rate, of: pgd}"),
         "x.yaml:9: attacks.pgd: measure accuracy needs target images of other classes, found no "

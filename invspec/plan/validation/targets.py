@@ -7,11 +7,16 @@ from typing import cast
 
 from invspec.errors import SpecError
 from invspec.kinds import Attack, Measure
-from invspec.spec.resolved import Resolved, Spec
+from invspec.spec.resolved import Resolved, Spec, Variant
 
 
 def problems(spec: Spec) -> Iterator[SpecError]:
-    """Attacks without targets that need them, or that a measure of pairs reads last."""
+    """Attacks without the targets that they need, or that a measure needs which reads them last."""
+    yield from _without_targets(spec)
+    yield from _with_one_target_of_a_class(spec)
+
+
+def _without_targets(spec: Spec) -> Iterator[SpecError]:
     for label, entry in spec.entries["attacks"].items():
         if entry.sample.targets is not None:
             continue
@@ -25,6 +30,24 @@ def problems(spec: Spec) -> Iterator[SpecError]:
             )
             hint = "write `sample: {targets: {per_class: 1}}`"
             yield SpecError(message, hint=hint, path=("attacks", label))
+
+
+def _with_one_target_of_a_class(spec: Spec) -> Iterator[SpecError]:
+    for name, measure in spec.entries["measures"].items():
+        targets = spec.entries["attacks"][measure.of[-1]].sample.targets
+        if targets is None or not any(map(_wants_several_targets, measure.variants)):
+            continue
+        if targets.per_class == 1 or targets.nth_of_class is not None:
+            message = (
+                f"measure {name} compares the targets of a class, "
+                f"found one of each class in attack {measure.of[-1]}"
+            )
+            hint = "write `sample: {targets: {per_class: 2}}`, or more"
+            yield SpecError(message, hint=hint, path=("measures", name))
+
+
+def _wants_several_targets(variant: Variant) -> bool:
+    return cast(Measure, variant.method).wants_several_targets
 
 
 def _measures_of_pairs(spec: Spec, label: str) -> Iterator[str]:
