@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,32 @@ QUALITY = 90
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 # attributes of SVG that hold lengths
 LENGTHS = re.compile(r'\b(d|x|y|x1|y1|x2|y2|cx|cy|width|height|transform|points)="([^"]*)"')
-# what says nothing: turns by no angle, the name of a font, blanks around the commands of a path
+# what says nothing: turns by no angle, the name of a font, blanks around the commands of a path and
+# between elements, a group of a single text or path, the names of images; rectangles by two corners
 SHORTER = (
     (re.compile(r' transform="rotate\(-?0 [^)]*\)"'), ""),
     (re.compile(r" font-family: 'DejaVu Sans';"), ""),
     (re.compile(r"\s*\n\s*(?=[LCQZMz\"])"), ""),
+    (re.compile(r">\s+<"), "><"),
+    (
+        re.compile(r'<g id="(?:text|patch)_\d+">(<(?:path|text)\b[^>]*(?:/>|>[^<]*</text>))</g>'),
+        r"\1",
+    ),
+    (re.compile(r'(<image\b[^>]*?) id="image\w+"'), r"\1"),
+    (
+        re.compile(r'd="M (\S+) (\S+) ?L (\S+) \2 ?L \3 (\S+) ?L \1 \4 ?(?:L \1 \2 ?)?z?"'),
+        r'd="M\1 \2H\3V\4H\1z"',
+    ),
 )
+STYLED = re.compile(
+    r"<(?P<head>[\w:]+(?: (?!style=|class=)[\w:-]+=\"[^\"]*\")*) style=\"(?P<style>[^\"]*)\""
+)
+PLACED = re.compile(
+    r'<image (?P<what>xlink:href="data:[^"]*"[^>]*?) '
+    r'transform="(?P<transform>[^"]*)"(?P<more>[^>]*?)/>'
+)
+# a style that more elements have is written once
+FEW = 3
 EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=\s]+)")
 
 
@@ -45,7 +66,42 @@ def compact(svg: str) -> str:
     for found, written in SHORTER:
         short = found.sub(written, short)
     rounded = LENGTHS.sub(lambda found: f'{found[1]}="{NUMBER.sub(_rounded, found[2])}"', short)
-    return EMBEDDED.sub(lambda found: _smaller(found[1]), rounded)
+    return _once(EMBEDDED.sub(lambda found: _smaller(found[1]), rounded))
+
+
+def _once(svg: str) -> str:
+    """A figure that holds each image once, and names it where it is drawn again."""
+    counts = Counter(match["what"] + match["more"] for match in PLACED.finditer(svg))
+    repeated = [image for image, count in counts.items() if count > 1]
+    names = {image: f"picture_{place}" for place, image in enumerate(repeated)}
+    drawn = set[str]()
+
+    def placed(match: re.Match[str]) -> str:
+        image, transform = match["what"] + match["more"], match["transform"]
+        if image not in names:
+            return match[0]
+        name = names[image]
+        if image in drawn:
+            return f'<use xlink:href="#{name}" transform="{transform}"/>'
+        drawn.add(image)
+        return f'<g transform="{transform}"><image id="{name}" {image}/></g>'
+
+    return PLACED.sub(placed, svg)
+
+
+def with_classes(svg: str, prefix: str) -> str:
+    """A figure whose repeated styles are written once, as classes that begin with prefix."""
+    counts = Counter(match["style"] for match in STYLED.finditer(svg))
+    shared = [style for style, count in counts.items() if count > FEW]
+    names = {style: f"{prefix}-{place}" for place, style in enumerate(shared)}
+
+    def named(match: re.Match[str]) -> str:
+        name = names.get(match["style"])
+        return match[0] if name is None else f'<{match["head"]} class="{name}"'
+
+    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
+    head, end, body = svg.partition(">")
+    return f"{head}{end}<style>{rules}</style>{STYLED.sub(named, body)}" if rules else svg
 
 
 def _rounded(number: re.Match[str]) -> str:

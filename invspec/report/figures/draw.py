@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from invspec.report import captions
 from invspec.report.figures import images, matrices, planes, profiles, regions
 from invspec.report.figures.panels import LINE, styles_of
-from invspec.report.pictures import compact
+from invspec.report.pictures import compact, with_classes
 from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, SIGNS, STYLE
 from invspec.report.table import Table
 
@@ -214,7 +214,8 @@ def _embedded(text: str, figure: Figure, prefix: str) -> str:
     text = text.replace("<svg", f'<svg style="max-width: {width:.1f}rem"', 1)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r"#[0-9a-f]{6}\b", lambda colour: _css(colour[0]), text)
+    coloured = re.sub(r"#[0-9a-f]{6}\b", lambda colour: _css(colour[0]), text)
+    return with_classes(coloured, prefix)
 
 
 def variable(colour: str) -> str:
