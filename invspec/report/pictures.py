@@ -30,7 +30,7 @@ SHORTER = (
     ),
     (re.compile(r'(<image\b[^>]*?) id="image\w+"'), r"\1"),
     (
-        re.compile(r'd="M (\S+) (\S+) ?L (\S+) \2 ?L \3 (\S+) ?L \1 \4 ?(?:L \1 \2 ?)?z?"'),
+        re.compile(r'd="M (\S+) (\S+) ?L (\S+) \2 ?L \3 (\S+) ?L \1 \4 ?(?:L \1 \2 ?z?|z)"'),
         r'd="M\1 \2H\3V\4H\1z"',
     ),
 )
