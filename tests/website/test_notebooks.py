@@ -36,8 +36,17 @@ def test_there_are_three() -> None:
     assert names == {"nspgd_and_metamers", "own_net", "quickstart"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", notebooks.NOTEBOOKS, ids=lambda path: path.stem)
+# the quickstart trains four nets
+SLOW = {"quickstart"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+        for path in notebooks.NOTEBOOKS
+    ],
+)
 def test_a_notebook_gives_what_its_file_shows(path: Path, tmp_path: Path) -> None:
     kept, made = notebooks.read(path), notebooks.executed(path, tmp_path)
     assert shapes(made) == shapes(kept)
