@@ -19,8 +19,7 @@ from invspec.plan import planner
 from invspec.plan.cells import Plan
 from invspec.report import contents, export, samples
 from invspec.report.contents import Report
-from invspec.report.notebook import fragments
-from invspec.report.pages import render
+from invspec.report.pages import fragments, render
 from invspec.report.provenance import Call
 from invspec.report.table import Table
 from invspec.report.tracking import trackers

@@ -96,7 +96,7 @@ def collect(
 
 
 def is_picture(shape: tuple[int, int, int]) -> bool:
-    """Whether images of a shape are pictures: points of a plane or a sphere are 1 x d."""
+    """Whether images (C, H, W) are pictures: points of a plane or a sphere are (1, 1, d)."""
     channels, height, width = shape
     return channels in (1, 3) and height > 1 and width > 1
 
@@ -131,7 +131,7 @@ def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:
 
 
 def sheet(judged: Judged, x: Tensor, x_adv: Tensor, bounds: tuple[float, float]) -> Sheet:
-    """The sheet of some examples: their judged columns and images x, x_adv (N, 1 or 3, H, W)."""
+    """The sheet of N examples: their judged columns, and x, x_adv (N, 1 or 3, H, W) in bounds."""
     picture, magnified = _picture(x, x_adv, bounds)
     height, width = picture.shape[0] // 3, picture.shape[1] // len(x)
     return Sheet(data_uri(picture), width, height, magnified, tuple(_examples(judged)))

@@ -38,10 +38,10 @@ STYLED = re.compile(
     r"<(?P<head>[\w:]+(?: (?!style=|class=)[\w:-]+=\"[^\"]*\")*) style=\"(?P<style>[^\"]*)\""
 )
 PLACED = re.compile(
-    r'<image (?P<what>xlink:href="data:[^"]*"[^>]*?) '
-    r'transform="(?P<transform>[^"]*)"(?P<more>[^>]*?)/>'
+    r'<image (?P<attributes>xlink:href="data:[^"]*"[^>]*?) '
+    r'transform="(?P<transform>[^"]*)"(?P<others>[^>]*?)/>'
 )
-# a style that more elements have is written once
+# a style that more elements than this have is written once
 FEW = 3
 EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=\s]+)")
 
@@ -66,18 +66,18 @@ def compact(svg: str) -> str:
     for found, written in SHORTER:
         short = found.sub(written, short)
     rounded = LENGTHS.sub(lambda found: f'{found[1]}="{NUMBER.sub(_rounded, found[2])}"', short)
-    return _once(EMBEDDED.sub(lambda found: _smaller(found[1]), rounded))
+    return _without_duplicates(EMBEDDED.sub(lambda found: _smaller(found[1]), rounded))
 
 
-def _once(svg: str) -> str:
-    """A figure that holds each image once, and names it where it is drawn again."""
-    counts = Counter(match["what"] + match["more"] for match in PLACED.finditer(svg))
+def _without_duplicates(svg: str) -> str:
+    """A figure that holds each image once, and refers to it where it is drawn again."""
+    counts = Counter(match["attributes"] + match["others"] for match in PLACED.finditer(svg))
     repeated = [image for image, count in counts.items() if count > 1]
     names = {image: f"picture_{place}" for place, image in enumerate(repeated)}
     drawn = set[str]()
 
     def placed(match: re.Match[str]) -> str:
-        image, transform = match["what"] + match["more"], match["transform"]
+        image, transform = match["attributes"] + match["others"], match["transform"]
         if image not in names:
             return match[0]
         name = names[image]

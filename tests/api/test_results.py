@@ -17,6 +17,8 @@ from workbench import registered, tiny
 import invspec
 from invspec.errors import InvspecError, SpecError
 from invspec.registry import cards
+from invspec.report import captions
+from invspec.report.format import statistic_and_interval
 
 SWEPT = tiny(
     seeds=[0, 1],
@@ -263,6 +265,9 @@ def test_a_notebook_shows_health_claims_and_tables(ran: invspec.Results) -> None
     assert f"<b>{ran.plan.spec.title}</b>" in shown
     assert "<p>Health: not checked (checks: none)</p>" in shown
     assert "<td>the accuracy is above 0</td>" in shown
+    (verdict,) = ran.report.verdicts
+    assert captions.outcome(verdict) in shown
+    assert f"{statistic_and_interval(verdict)[0]} <span" in shown
     for title in ran.tables:
         assert f"<p>{title}</p>" in shown
     assert shown.count("<tr>") == shown.count("</tr>") > len(ran.tables)
@@ -272,4 +277,4 @@ def test_a_notebook_says_what_is_missing_and_escapes_texts(tmp_path: Path) -> No
     spec = {**SWEPT, "title": "a < b & c"}
     shown = invspec.results(spec, store=tmp_path)._repr_html_()
     assert "a &lt; b &amp; c" in shown
-    assert "missing" in shown
+    assert "<td>2 scores missing</td>" in shown

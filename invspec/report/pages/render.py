@@ -8,10 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from invspec.analysis.claims import Verdict
 from invspec.analysis.readings import Reading
 from invspec.data import Interval
 from invspec.errors import InvspecError
@@ -26,17 +24,14 @@ from invspec.report.format import (
     MISSING,
     decimal,
     duration,
-    expectation,
     heading_rows,
     interval,
-    published,
     seed_words,
     shown_lines,
-    statistic,
-    statistic_and_interval,
 )
+from invspec.report.pages.claims import claim
 from invspec.report.pages.details import Details
-from invspec.report.pages.gauges import gauge
+from invspec.report.pages.templates import rendered
 from invspec.report.provenance import Provenance
 from invspec.report.table import Table
 from invspec.report.text import memory
@@ -83,14 +78,13 @@ def text(
 ) -> str:
     """The page as HTML; sheets and figures as in `write`."""
     spec, here = report.plan.spec, Path(__file__).parent
-    loader = FileSystemLoader(here)
     details, drawn = Details(report, sheets or {}), figures or Figures()
     tables = list(_tables(report.tables, "figure", details, drawn))
     trainings = _tables(report.trainings, "training", Details(report, {}), drawn)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     missing = captions.missing_cells(report.missing, len(report.plan.cells))
     dark = draw.dark_colours([*report.tables, *report.trainings])
-    page = environment.get_template("page.html.j2").render(
+    page = rendered(
+        "page.html.j2",
         title=spec.title,
         citation=provenance.citation(spec),
         tally=captions.tally(report.verdicts),
@@ -99,7 +93,7 @@ def text(
         missing=missing if report.missing else "",
         health=health.headline(report.health),
         notes=health.notes(report.health),
-        claims=[_claim(verdict) for verdict in report.verdicts],
+        claims=[claim(verdict) for verdict in report.verdicts],
         has_premises=any(verdict.premises for verdict in report.verdicts),
         has_published=any(verdict.published is not None for verdict in report.verdicts),
         css=Markup((here / "page.css").read_text(encoding="utf-8")),
@@ -137,29 +131,6 @@ def _warning(report: Report) -> str:
         return "A smoke run: tiny nets, a few examples. It shows that the spec runs, nothing more."
     changed = captions.size(spec)
     return f"Not the spec's own size: {changed}." if changed else ""
-
-
-def _claim(verdict: Verdict) -> dict[str, Any]:
-    value, around = statistic_and_interval(verdict)
-    expected = expectation(verdict)
-    return {
-        "says": verdict.claim.says,
-        "source": verdict.claim.source,
-        "outcome": verdict.outcome,
-        "mark": verdict.outcome.replace(" ", "-"),
-        "reason": captions.reason(verdict),
-        "statistic": statistic(verdict),
-        "verdict": captions.outcome(verdict),
-        "notes": captions.notes(verdict),
-        "value": value,
-        "interval": around,
-        "expected": expected,
-        "published": published(verdict),
-        "missing": captions.missing_scores(verdict),
-        "doubt": captions.doubt(verdict),
-        "gauge": gauge(verdict),
-        "words": f"{statistic(verdict)} {value}, 95 % interval {around}, expected {expected}",
-    }
 
 
 # ─ tables ─────────────────────────────────────────────────────────────────────────────────────────

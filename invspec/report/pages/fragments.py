@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from invspec.data import Examples
 from invspec.report import captions, examples, health
 from invspec.report.contents import Report
-from invspec.report.format import (
-    decimal,
-    expectation,
-    heading_rows,
-    shown_lines,
-    statistic,
-    statistic_and_interval,
-)
+from invspec.report.format import decimal, heading_rows, shown_lines
+from invspec.report.pages.claims import claim
+from invspec.report.pages.templates import rendered
 
 # width of an image on the screen in pixels; small ones are enlarged to it
 WIDTH = 80
@@ -27,25 +19,15 @@ WIDTH = 80
 def of_report(report: Report) -> str:
     """The health, the claims and the tables of a report."""
     cells = captions.missing_cells(report.missing, len(report.plan.cells))
-    return _rendered(
+    return rendered(
         "results.html.j2",
         title=report.plan.spec.title,
         health=health.headline(report.health),
+        notes=health.notes(report.health),
         missing=cells if report.missing else "",
-        claims=list(_claims(report)),
+        claims=[claim(verdict) for verdict in report.verdicts],
         tables=list(_tables(report)),
     )
-
-
-def _claims(report: Report) -> Iterator[dict[str, str]]:
-    for verdict in report.verdicts:
-        value, around = statistic_and_interval(verdict)
-        yield {
-            "verdict": captions.outcome(verdict),
-            "says": verdict.claim.says,
-            "measured": f"{statistic(verdict)} {value}" + (f" ({around})" if around else ""),
-            "expected": expectation(verdict),
-        }
 
 
 def _tables(report: Report) -> Iterator[dict[str, Any]]:
@@ -68,7 +50,7 @@ def of_attacked(attacked: Examples, sentence: str) -> str:
     if sheet is not None:
         change = f"the change of each pixel, times {sheet.magnified:.3g}"
         words = f"from above: the image, the attacked image, {change}"
-    return _rendered(
+    return rendered(
         "attacked.html.j2",
         sentence=sentence,
         sheet=sheet,
@@ -87,9 +69,3 @@ def _sheet(attacked: Examples) -> examples.Sheet | None:
     judged = attacked.judged.take(slice(len(x_adv)))
     (batch,) = attacked.clean.head(len(x_adv)).batches(len(x_adv))
     return examples.sheet(judged, batch.x, x_adv, attacked.clean.bounds)
-
-
-def _rendered(template: str, **values: Any) -> str:
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return environment.get_template(template).render(values)
