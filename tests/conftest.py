@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from invspec import cpu  # before torch, so that it can prepare MKL
@@ -55,6 +56,17 @@ class FilesAndSmokeRuns(LoadFileScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSmokeRuns:
     return FilesAndSmokeRuns(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _data_folder_of_the_session() -> Iterator[None]:
+    """The option --data stays set for the rest of a process, which tests share."""
+    before = os.environ.get("INVSPEC_DATA")
+    yield
+    if before is None:
+        os.environ.pop("INVSPEC_DATA", None)
+    else:
+        os.environ["INVSPEC_DATA"] = before
 
 
 Outcomes = Callable[
