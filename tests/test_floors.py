@@ -114,9 +114,13 @@ def test_there_is_no_circle_between_rooms() -> None:
     assert set(order) == set(graph) | {other for others in graph.values() for other in others}
 
 
+# what needs a library that takes half a second to import, which its one user often does without
+SLOW = {"invspec.report.figures.kept": ["invspec.report.figures.draw"]}
+
+
 @pytest.mark.parametrize("module", [module for module in ROOMED if room_of(module) != "cli"])
 def test_no_function_imports_from_invspec_outside_the_cli(module: str) -> None:
-    assert imports_in_functions(module) == []
+    assert imports_in_functions(module) == SLOW.get(module, [])
 
 
 # ─ methods stand alone ──────────────────────────────────────────────────────────────────────────

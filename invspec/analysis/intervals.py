@@ -8,7 +8,6 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from invspec.analysis.estimates import Floats
 from invspec.analysis.quantiles import quantile
@@ -132,6 +131,9 @@ def order_statistics(values: Floats, level: float) -> Ends:
     The number of values below a quantile is binomial, whatever their distribution. With too few
     values (fewer than six for a median) the interval is their whole range.
     """
+    # scipy.stats is slow to import, and few numbers are quantiles.
+    from scipy.stats import binom
+
     ordered, n = np.sort(values), len(values)
     first, last = (int(binom.ppf(q, n, level)) for q in (0.025, 0.975))
     return float(ordered[max(first - 1, 0)]), float(ordered[min(last, n - 1)])

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from invspec.analysis.estimator import Summary
 from invspec.analysis.readings import Group
@@ -66,5 +66,5 @@ def half_width(paper: Published) -> float:
     examples = NormalDist().inv_cdf(0.975) * paper.error_of_examples
     trainings = paper.error_of_trainings
     if trainings and paper.seeds is not None:
-        trainings *= float(t.ppf(0.975, paper.seeds - 1))
+        trainings *= float(stdtrit(paper.seeds - 1, 0.975))
     return math.hypot(examples, trainings)

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from invspec.analysis.estimates import Estimate, Floats, average
 from invspec.analysis.layers import generator
@@ -224,7 +224,7 @@ def _added(first: Estimate, second: Estimate, within: Range) -> Estimate:
 def _widening(n: int) -> float:
     """By how much a Bayesian bootstrap over n units is narrower than a t interval."""
     normal = NormalDist().inv_cdf(0.975)
-    return float(t.ppf(0.975, n - 1)) / normal * math.sqrt((n + 1) / (n - 1))
+    return float(stdtrit(n - 1, 0.975)) / normal * math.sqrt((n + 1) / (n - 1))
 
 
 @lru_cache(maxsize=48)

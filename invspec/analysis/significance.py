@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from invspec.analysis.estimates import Estimate, Floats
 
@@ -40,7 +40,7 @@ class Spread:
 
 def spread(estimate: Estimate) -> Spread:
     """The standard errors of an estimate, from the middle 68 % of its replicates."""
-    one_sigma = float(t.cdf(1, math.inf))
+    one_sigma = float(stdtr(math.inf, 1))
     if estimate.fixed is None:
         return Spread(_half_width(estimate.replicates, one_sigma), 0.0, math.inf)
     with np.errstate(invalid="ignore"):
@@ -48,7 +48,7 @@ def spread(estimate: Estimate) -> Spread:
     # replicates of trainings are t-distributed
     return Spread(
         _half_width(estimate.fixed, one_sigma),
-        trainings / float(t.ppf(one_sigma, estimate.df)),
+        trainings / float(stdtrit(estimate.df, one_sigma)),
         estimate.df,
     )
 
@@ -112,7 +112,7 @@ def _tail(gap: float, arm: float, df: float) -> float:
         return 1.0
     if arm <= 0:
         return 0.0 if gap > 0 else 1.0
-    return 2 * float(t.sf(gap / arm * t.ppf(1 - LEVEL / 2, df), df))
+    return 2 * float(stdtr(df, -gap / arm * stdtrit(df, 1 - LEVEL / 2)))
 
 
 def _share_beyond(estimate: Estimate, bound: Bound) -> float:
@@ -172,7 +172,7 @@ def need(
 
 
 def _normal(level: float) -> float:
-    return float(t.ppf(1 - level / 2, math.inf))
+    return float(stdtrit(math.inf, 1 - level / 2))
 
 
 def _images(found: Spread, allowed: float, images: int) -> Need | None:
@@ -186,6 +186,6 @@ def _seeds(found: Spread, gap: float, seeds: int, level: float, examples: float)
         df = found.df * (count - 1) / max(seeds - 1, 1)
         trainings = found.trainings * math.sqrt(seeds / count)
         error = math.hypot(examples, trainings)
-        if float(t.ppf(1 - level / 2, Spread(examples, trainings, df).total_df)) * error < gap:
+        if float(stdtrit(Spread(examples, trainings, df).total_df, 1 - level / 2)) * error < gap:
             return Need(seeds=count)
     return None

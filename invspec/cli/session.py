@@ -15,7 +15,7 @@ from rich.console import Console
 from invspec.cli import options, streams
 from invspec.cli.progress import Lines, Live
 from invspec.errors import InvspecError, SpecError, refuse
-from invspec.execution import choices, leases
+from invspec.execution import leases
 from invspec.execution.choices import Choices, Measure
 from invspec.execution.execute import execute
 from invspec.execution.pools.pool import Executor
@@ -27,6 +27,7 @@ from invspec.plan.examinations import small
 if TYPE_CHECKING:
     from invspec.analysis.readings import Artifacts
     from invspec.cli.gate import Wanted
+    from invspec.plan.precisions import Question
     from invspec.report.contents import Report
     from invspec.report.provenance import Call
 
@@ -58,14 +59,23 @@ def settled(
     unknown = [question for question in planned.answers if chosen.read(question) is None]
     if unknown:
         check(planned, store)
-    for question in unknown:
-        print(f"measuring in which precision to {question}", file=sys.stderr)
-        chosen.settle(question, device(), measure or choices.measure)
+        _measure(unknown, chosen, device(), measure)
     for sentence in chosen.sentences(unknown):
         print(sentence, file=sys.stderr)
     if all(chosen.answer(question) == known for question, known in planned.answers.items()):
         return planned
     return planner.plan(planned.spec, chosen.answer)
+
+
+def _measure(
+    questions: Sequence[Question], choices: Choices, device: str, measure: Measure | None
+) -> None:
+    # imports what computes, which takes a second
+    from invspec.execution import measuring
+
+    for question in questions:
+        print(f"measuring in which precision to {question}", file=sys.stderr)
+        choices.settle(question, device, measure or measuring.measure)
 
 
 def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.SECONDS) -> int:
@@ -128,7 +138,7 @@ def show(
     Returns the exit code that the gate asks for.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, export, health, latex, markdown, text
+    from invspec.report import contents, health, latex, text
 
     if rows and format not in ROW_FORMATS:
         hint = f"--format {' or '.join(ROW_FORMATS)}"
@@ -137,7 +147,6 @@ def show(
     report, name = contents.report(planned, seen, call), planned.spec.name
     if alarm := health.alarm(report.health):
         print(alarm, file=sys.stderr)
-    stem = f"{name}-{rows}" if rows else name
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
@@ -148,6 +157,23 @@ def show(
             _save_paper(report, output, width)
         case "latex":
             deliver(latex.text(report), output, f"{name}.tex")
+        case "csv" | "parquet" | "json" | "markdown":
+            _deliver_data(report, seen, format, rows, output)
+        case _:
+            hint = "expected rich, csv, json, parquet, latex, html or markdown"
+            raise SpecError(f"no format {format!r}", where="--format", hint=hint)
+    return _conclude(report, seen, gate)
+
+
+def _deliver_data(
+    report: Report, seen: Artifacts, format: str, rows: str | None, output: Path | None
+) -> None:
+    """Write the numbers of a report for another program, or its text for another page."""
+    from invspec.report import export, markdown
+
+    name = report.plan.spec.name
+    stem = f"{name}-{rows}" if rows else name
+    match format:
         case "csv":
             deliver(export.csv_text(report, seen, rows or CELLS), output, f"{stem}.csv")
         case "parquet":
@@ -157,13 +183,9 @@ def show(
             deliver(export.rows_json_text(report, seen, rows), output, f"{stem}.json")
         case "json":
             deliver_json(export.json_text(report, seen), output, f"{name}.json")
-        case "markdown":
+        case _:
             tables = "\n\n".join(map(markdown.section, report.tables))
             deliver(f"{_markdown(report, seen)}\n{tables}\n", output, f"{name}.md")
-        case _:
-            hint = "expected rich, csv, json, parquet, latex, html or markdown"
-            raise SpecError(f"no format {format!r}", where="--format", hint=hint)
-    return _conclude(report, seen, gate)
 
 
 def export(
@@ -217,9 +239,9 @@ def _page(report: Report, seen: Artifacts, store: Store, output: Path | None) ->
 def _save_paper(report: Report, output: Path, width: float) -> None:
     """Save a report as LaTeX, each of its tables and figures by itself, and the figures as PDF."""
     from invspec.report import latex
-    from invspec.report.figures import draw
+    from invspec.report.figures import draw, groups
 
-    drawn = {name: draw.pdf(tables, width) for name, tables in draw.named(report.tables)}
+    drawn = {name: draw.pdf(tables, width) for name, tables in groups.named(report.tables)}
     files = {name: content for name, content in drawn.items() if content is not None}
     stem = latex.stem(report)
     _save(latex.text(report, files).encode(), output, f"{stem}.tex")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from invspec.ops.modules import device_of
 from invspec.ops.proxy import ModelProxy
@@ -46,6 +45,9 @@ def _bare(net: nn.Module) -> nn.Module:
 
 
 def _counted(compute: Callable[[], object]) -> int:
+    # imports triton, which takes a tenth of a second
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         compute()
     return counter.get_total_flops()

@@ -117,14 +117,14 @@ def _read(fields: dict[str, Any]) -> Sheet:
 
 def _sheet(task: Perturb, store: Artifacts) -> Sheet | None:
     tensors = store.load(task).tensors
-    try:
-        split = clean_images(task)
-    except InvspecError:
-        return None
     if not {"index", "x_adv"} <= {*tensors}:
         return None
     count = min(COUNT, len(tensors["index"]))
     if not count:
+        return None
+    try:
+        split = clean_images(task)
+    except InvspecError:
         return None
     judged = judged_from(tensors).take(slice(count))
     return sheet(judged, _first(split, count), rows_of(tensors, "x_adv", 0, count), split.bounds)

@@ -10,7 +10,7 @@ from functools import partial
 from invspec.analysis.claims import Verdict
 from invspec.report import beside, captions, health
 from invspec.report.contents import Report
-from invspec.report.figures import draw
+from invspec.report.figures import groups
 from invspec.report.format import (
     Shown,
     expectation,
@@ -119,7 +119,7 @@ def figure_pieces(report: Report, figures: Iterable[str]) -> dict[str, str]:
 
     The label of a float is `fig:` and this name.
     """
-    drawn = dict(draw.named(report.tables))
+    drawn = dict(groups.named(report.tables))
     return {
         (name := figure_name(report, figure)): _figure(drawn[figure], name) for figure in figures
     }

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_hex
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from invspec.plan.coordinates import number
 from invspec.report.table import RowLabels
@@ -77,10 +71,6 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "invspec",
 }
 
-# Letters of a legend's entry in an inch, and inches: of the line before it, and of a row.
-LETTERS_PER_INCH, HANDLE_WIDTH, LEGEND_ROW = 15, 0.45, 0.17
-LEGEND: dict[str, Any] = {"alignment": "left", "frameon": False}
-
 
 @dataclass(frozen=True)
 class LineStyle:
@@ -122,46 +112,10 @@ def _largest_sweep(rows: Sequence[RowLabels]) -> dict[RowLabels, float]:
 
 
 def _sweep_styles(swept: dict[RowLabels, float]) -> dict[RowLabels, LineStyle]:
+    # matplotlib is slow to import
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
     light, dark = (LinearSegmentedColormap.from_list("sweep", list(stops)) for stops in SWEEP)
     ranked = sorted(set(swept.values()))
     ranks = {row: ranked.index(value) / max(len(ranked) - 1, 1) for row, value in swept.items()}
     return {row: LineStyle(to_hex(light(rank)), to_hex(dark(rank))) for row, rank in ranks.items()}
-
-
-def legend_handles(styles: Mapping[str, LineStyle]) -> list[Line2D]:
-    """A line with its marker for each entry of a legend."""
-    return [
-        Line2D([], [], color=style.colour, marker=style.marker, markersize=3.4, linewidth=1.5)
-        for style in styles.values()
-    ]
-
-
-def add_legend(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
-    """Add one legend for the whole figure, on its right."""
-    position = "outside right center"
-    figure.legend(legend_handles(styles), list(styles), title=title, loc=position, **LEGEND)
-
-
-def add_legend_below(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
-    """Add one legend for the whole figure below it, in as many columns as fit its width."""
-    words = title.replace("\n", ", ") if title else None
-    entry = max(map(len, styles)) / LETTERS_PER_INCH + HANDLE_WIDTH
-    columns = max(min(int(figure.get_figwidth() / entry), len(styles)), 1)
-    figure.legend(
-        legend_handles(styles),
-        list(styles),
-        title=words,
-        loc="outside lower center",
-        ncols=columns,
-        **LEGEND,
-    )
-    rows = math.ceil(len(styles) / columns) + bool(words)
-    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
-
-
-def clean_axes(axes: Axes, grid: str = "y") -> None:
-    """Remove the upper and right frame; put a faint grid behind the data."""
-    axes.grid(axis=grid, color=GRID, linewidth=0.6)  # pyright: ignore[reportArgumentType]  # x, y or both
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(length=2.5, width=0.7)

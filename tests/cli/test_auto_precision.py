@@ -5,7 +5,7 @@ import json
 import pytest
 from workbench import call, registered, tiny, written
 
-from invspec.execution import choices
+from invspec.execution import measuring
 from invspec.execution.store import Store
 
 QUICK = {"epochs": 1, "batch_size": 8, "lr": 0.1}
@@ -34,14 +34,14 @@ def measured(monkeypatch):
 
     def measure(build, train, device):
         asked.append((build.__name__, str(device)))
-        finding = choices.steps.Finding
-        return choices.steps.Comparison(
+        finding = measuring.steps.Finding
+        return measuring.steps.Comparison(
             {"float32": finding(0.066, True), "bfloat16": finding(0.041, True)}, 8
         )
 
-    monkeypatch.setattr(choices.steps, "compare", measure)
+    monkeypatch.setattr(measuring.steps, "compare", measure)
     # in this process, which has the changed function
-    monkeypatch.setattr(choices, "measure", choices.measured)
+    monkeypatch.setattr(measuring, "measure", measuring.measured)
     return asked
 
 

@@ -14,9 +14,10 @@ from workbench import FAKE, registered, toys, train
 
 from invspec.defences.standard import Standard
 from invspec.errors import InvspecError
-from invspec.execution import choices
-from invspec.execution.choices import Choice, Choices, measure, measured
+from invspec.execution import choices, measuring
+from invspec.execution.choices import Choice, Choices
 from invspec.execution.disk import Unwritable
+from invspec.execution.measuring import measure, measured
 from invspec.kinds import Model
 from invspec.models.lenet import LeNet
 from invspec.models.linear import Linear
@@ -206,7 +207,7 @@ def test_a_faster_precision_that_disagrees_is_not_chosen(monkeypatch: pytest.Mon
     def compare(*arguments: Any) -> Comparison:
         return Comparison({"float32": Finding(0.066, True), "bfloat16": Finding(0.041, False)}, 8)
 
-    monkeypatch.setattr(choices.steps, "compare", compare)
+    monkeypatch.setattr(measuring.steps, "compare", compare)
     choice = measured(question(), "cpu")
     assert (choice.precision, choice.disagree) == ("float32", ("bfloat16",))
     assert choice.milliseconds == {"float32": 66.0, "bfloat16": 41.0}

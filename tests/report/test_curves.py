@@ -1,7 +1,7 @@
 from report_toys import CLAIMS, outcomes
 
 from invspec.report import curves
-from invspec.report.figures import draw
+from invspec.report.figures import groups
 
 
 def test_training_curves_are_tables_by_epoch(planned, toy_store):
@@ -15,4 +15,4 @@ def test_training_curves_are_tables_by_epoch(planned, toy_store):
     assert [line.labels for line in tables[0].lines] == [(0,), (90,), (180,)]
     first = tables[0].lines[0].numbers[0]
     assert (first.value, first.low, first.high, first.seeds) == (2.5, 2, 3, 2)
-    assert len(draw.group(tables)) == 2
+    assert len(groups.group(tables)) == 2

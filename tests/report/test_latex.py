@@ -8,7 +8,7 @@ from report_toys import CLAIMS, outcomes
 
 from invspec.cli import session
 from invspec.report import contents, latex
-from invspec.report.figures import draw
+from invspec.report.figures import draw, groups
 
 
 def test_latex_escapes_texts_of_users(toy):
@@ -95,7 +95,7 @@ def test_tables_and_figures_fit_one_column_and_two(toy, tmp_path, capsys, width,
 
 def test_figures_of_a_paper_are_as_wide_as_asked_and_have_no_title(toy):
     report = contents.report(*toy)
-    for _, tables in draw.named(report.tables):
+    for _, tables in groups.named(report.tables):
         for width in (3.25, 6.75):
             figure = draw.draw(tables, framed=False, width=width)
             assert figure.get_figwidth() == width

@@ -173,7 +173,16 @@ def _in_memory(net: Any) -> Any:
     """A small sketch in memory; a large one stays on the meta device."""
     tensors = _tensors(net)
     small = sum(tensor.numel() for tensor in tensors) < SMALL
-    return net.to_empty(device="cpu") if small and any(map(_is_meta, tensors)) else net
+    if not small or not any(map(_is_meta, tensors)):
+        return net
+    # as to_empty does, whose empty_like imports sympy, which takes half a second
+    return net._apply(_allocated)
+
+
+def _allocated(tensor: Any) -> Any:
+    import torch
+
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
 
 
 def _is_meta(tensor: Any) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -20,7 +18,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from invspec.report import captions
-from invspec.report.figures import images, matrices, planes, profiles, regions
+from invspec.report.figures import groups, images, matrices, planes, profiles, regions
+from invspec.report.figures.inline import Entry, Inline, variable
 from invspec.report.figures.panels import LINE, styles_of
 from invspec.report.pictures import compact, with_classes
 from invspec.report.style import CLASSES, DARK_PAGE, FAINT, INK, PALETTE, SIGNS, STYLE
@@ -33,41 +32,13 @@ REM_PER_INCH = 7.2
 DPI = 200
 
 
-# figures of the numbers of a table alone
-LINES = ("profile", "beside", "band")
-
-
-def group(tables: Iterable[Table]) -> list[list[Table]]:
-    """The tables of each figure; a table with `beside` shares the figure of the one before it."""
-    figures: list[list[Table]] = []
-    for table in tables:
-        if table.figure == "beside" and figures:
-            figures[-1].append(table)
-        elif table.figure != "none":
-            figures.append([table])
-    return figures
-
-
-def named(tables: Iterable[Table], pattern: str = "{}") -> list[tuple[str, list[Table]]]:
-    """The tables of each figure by its name: the first measure, numbered if it repeats."""
-    counts: Counter[str] = Counter()
-    figures: list[tuple[str, list[Table]]] = []
-    for tables_of_figure in group(tables):
-        name = pattern.format(tables_of_figure[0].measure)
-        counts[name] += 1
-        numbered = f"{name}-{counts[name]}" if counts[name] > 1 else name
-        figures.append((numbered, tables_of_figure))
-    return figures
-
-
 def draw(tables: Sequence[Table], framed: bool = True, width: float | None = None) -> Figure | None:
     """The figure of some tables; None if they have no numbers yet, or one that needs no figure.
 
     framed: with title and note, for a figure that stands alone. width: that of a chart in inches,
     whose legend is then below (default: what its panels take).
     """
-    count = sum(len(table.all_numbers) for table in tables)
-    if not count or (count == 1 and tables[0].figure in LINES):
+    if not groups.is_drawn(tables):
         return None
     with matplotlib.rc_context(STYLE):
         figure = _draw(tables, framed, width)
@@ -151,27 +122,6 @@ def _svg(figure: Figure) -> str:
 # ─ figures in a page ──────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Inline:
-    """A figure in a page: its <svg> element, and the entries of its legend, which the page shows.
-
-    Lines have the class `line` and say in data-line what their entry is.
-    """
-
-    svg: str
-    legend: tuple[Entry, ...] = ()
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry of a legend: its text, its colour as a CSS variable, its marker as a character."""
-
-    text: str
-    colour: str
-    marker: str
-
-
 def inline(tables: Sequence[Table], prefix: str) -> Inline | None:
     """The figure for a page: colours are CSS variables, ids begin with prefix."""
     figure = draw(tables, framed=False)
@@ -180,7 +130,7 @@ def inline(tables: Sequence[Table], prefix: str) -> Inline | None:
     title, legend = _taken_legend(figure)
     text = re.sub(rf'id="{LINE}-([0-9a-f]+)-\d+"', r'class="line" data-line="\1"', _svg(figure))
     text = compact(text)
-    return Inline(_embedded(text, figure, prefix), legend, title)
+    return Inline(_embedded(text, figure, prefix), dark_colours(tables), legend, title)
 
 
 def _taken_legend(figure: Figure) -> tuple[str, tuple[Entry, ...]]:
@@ -216,11 +166,6 @@ def _embedded(text: str, figure: Figure, prefix: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     coloured = re.sub(r"#[0-9a-f]{6}\b", lambda colour: _css(colour[0]), text)
     return with_classes(coloured, prefix)
-
-
-def variable(colour: str) -> str:
-    """The CSS variable of a colour."""
-    return f"--c-{colour[1:]}"
 
 
 def dark_colours(tables: Sequence[Table]) -> dict[str, str]:

@@ -6,16 +6,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import matplotlib
 import numpy as np
 
 from invspec import report
 from invspec.report.caches import made_once
-from invspec.report.figures import draw
-from invspec.report.figures.draw import Entry, Inline
+from invspec.report.figures import groups
+from invspec.report.figures.inline import Entry, Inline
 from invspec.report.table import Table
 
 # where a store keeps them, in its folder of pages
@@ -31,19 +32,32 @@ class Figures:
     def inline(self, tables: Sequence[Table], prefix: str) -> Inline | None:
         """The figure for a page; see `draw.inline`."""
         if self.folder is None:
-            return draw.inline(tables, prefix)
+            return _drawn(tables, prefix)
         path = self.folder / f"{digest([*tables, prefix])}.json"
-        return made_once(path, _read, lambda: draw.inline(tables, prefix))
+        return made_once(path, _read, lambda: _drawn(tables, prefix))
 
 
 def save(tables: Sequence[Table], path: Path) -> None:
     """Save a figure as PNG at path and as SVG beside it, unless those there show the same."""
+    if not groups.is_drawn(tables):
+        return
     mark, svg = f"<!-- {digest(tables)} -->\n", path.with_suffix(".svg")
     if path.exists() and svg.exists() and svg.read_text(encoding="utf-8").endswith(mark):
         return
-    if draw.save(tables, path) is not None:
-        with svg.open("a", encoding="utf-8") as file:
-            file.write(mark)
+    _drawing().save(tables, path)
+    with svg.open("a", encoding="utf-8") as file:
+        file.write(mark)
+
+
+def _drawn(tables: Sequence[Table], prefix: str) -> Inline | None:
+    return _drawing().inline(tables, prefix) if groups.is_drawn(tables) else None
+
+
+def _drawing() -> ModuleType:
+    """What draws. matplotlib takes half a second to import, and kept figures do without."""
+    from invspec.report.figures import draw
+
+    return draw
 
 
 def digest(values: Sequence[Any]) -> str:
@@ -60,7 +74,7 @@ def _code() -> bytes:
     assert report.__file__ is not None, "a package without files"
     files = sorted(Path(report.__file__).parent.rglob("*.py"))
     texts = b"".join(file.read_bytes() for file in files)
-    return hashlib.sha256(texts + matplotlib.__version__.encode()).digest()
+    return hashlib.sha256(texts + metadata.version("matplotlib").encode()).digest()
 
 
 def _parts(value: Any) -> list[bytes]:

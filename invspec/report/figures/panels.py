@@ -6,13 +6,16 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from invspec.plan.coordinates import number
 from invspec.plan.layouts import legend_names
 from invspec.report.style import LineStyle, line_styles
 from invspec.report.table import Line, RowLabels, Table
+
+if TYPE_CHECKING:
+    # what draws is slow to import, and a page of kept figures needs the texts alone
+    from matplotlib.axes import Axes
 
 # The ids of lines begin with this.
 LINE = "invspecline"

@@ -7,8 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from invspec.report.figures.axes import add_legend, add_legend_below, clean_axes
 from invspec.report.figures.panels import artist_id, legend_text, legend_title, styles_of
-from invspec.report.style import FAINT, add_legend, add_legend_below, clean_axes
+from invspec.report.style import FAINT
 from invspec.report.table import Table
 
 # Inches.

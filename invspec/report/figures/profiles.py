@@ -14,6 +14,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import number
 from invspec.report.figures import bands
+from invspec.report.figures.axes import (
+    LEGEND,
+    add_legend,
+    add_legend_below,
+    clean_axes,
+    legend_handles,
+)
 from invspec.report.figures.grids import hide_unused
 from invspec.report.figures.panels import (
     Panel,
@@ -26,15 +33,7 @@ from invspec.report.figures.panels import (
     styles_of,
 )
 from invspec.report.format import column_headings
-from invspec.report.style import (
-    INK,
-    LEGEND,
-    LineStyle,
-    add_legend,
-    add_legend_below,
-    clean_axes,
-    legend_handles,
-)
+from invspec.report.style import INK, LineStyle
 from invspec.report.table import RowLabels, Table
 
 # Inches.

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from invspec.report.drawings import Array, RegionDrawing
+from invspec.report.figures.axes import LEGEND
 from invspec.report.figures.grids import Drawings, titles
-from invspec.report.style import CLASSES, FAINT, INK, LEGEND, PAGE
+from invspec.report.style import CLASSES, FAINT, INK, PAGE
 
 # Inches: the side of a panel, the width of the legend beside the panels.
 SIDE, LEGEND_WIDTH = 1.75, 1.4

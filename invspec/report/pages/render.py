@@ -17,7 +17,8 @@ from invspec.plan.coordinates import shown
 from invspec.report import beside, captions, health, latex, methods, provenance
 from invspec.report.contents import Report
 from invspec.report.examples import Sheet
-from invspec.report.figures import draw, kept
+from invspec.report.figures import groups, kept
+from invspec.report.figures.inline import Entry, Inline, variable
 from invspec.report.figures.kept import Figures
 from invspec.report.figures.panels import labels_in_panel, legend_text, line_id
 from invspec.report.format import (
@@ -63,7 +64,7 @@ def write(
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        named = [*draw.named(report.tables), *draw.named(report.trainings, "training")]
+        named = [*groups.named(report.tables), *groups.named(report.trainings, "training")]
         for name, tables in named:
             kept.save(tables, folder / "figures" / f"{name}.png")
         page.write_text(text(report, sheets, figures), encoding="utf-8")
@@ -80,9 +81,8 @@ def text(
     spec, here = report.plan.spec, Path(__file__).parent
     details, drawn = Details(report, sheets or {}), figures or Figures()
     tables = list(_tables(report.tables, "figure", details, drawn))
-    trainings = _tables(report.trainings, "training", Details(report, {}), drawn)
+    trainings = list(_tables(report.trainings, "training", Details(report, {}), drawn))
     missing = captions.missing_cells(report.missing, len(report.plan.cells))
-    dark = draw.dark_colours([*report.tables, *report.trainings])
     page = rendered(
         "page.html.j2",
         title=spec.title,
@@ -105,7 +105,11 @@ def text(
         ],
         trainings=[item for item in trainings if item["svg"]],
         methods=list(methods.entries(spec)),
-        dark_colours={draw.variable(colour): on_dark for colour, on_dark in dark.items()},
+        dark_colours={
+            variable(colour): on_dark
+            for item in (*tables, *trainings)
+            for colour, on_dark in item["dark"].items()
+        },
         facts=list(_facts(report.provenance, health.cost(report.health, report.provenance))),
         command=report.provenance.command,
         spec_text=provenance.spec_text(spec),
@@ -140,12 +144,12 @@ def _tables(
     tables: Sequence[Table], prefix: str, details: Details, drawn: Figures
 ) -> Iterator[dict[str, Any]]:
     """Tables for the template; a figure of several tables belongs to the first of them."""
-    groups = enumerate(draw.group(tables))
-    figures = {id(group[0]): drawn.inline(group, f"{prefix}{place}") for place, group in groups}
+    numbered = enumerate(groups.group(tables))
+    figures = {id(group[0]): drawn.inline(group, f"{prefix}{place}") for place, group in numbered}
     return (_table(table, figures.get(id(table)), details) for table in tables)
 
 
-def _table(table: Table, figure: draw.Inline | None, details: Details) -> dict[str, Any]:
+def _table(table: Table, figure: Inline | None, details: Details) -> dict[str, Any]:
     upper, lower = heading_rows(table)
     across = table.headings[table.columns] if table.columns else " and ".join(table.rows)
     return {
@@ -154,6 +158,7 @@ def _table(table: Table, figure: draw.Inline | None, details: Details) -> dict[s
         "drawn": f"{table.called} by {across}",
         # matplotlib has escaped the texts in it
         "svg": None if figure is None else Markup(figure.svg),
+        "dark": {} if figure is None else figure.dark,
         "legend": [] if figure is None else [_entry(entry) for entry in figure.legend],
         "legend_title": "" if figure is None else figure.title,
         "remark": table.remark if table.figure in captions.REMARKS else "",
@@ -167,7 +172,7 @@ def _table(table: Table, figure: draw.Inline | None, details: Details) -> dict[s
     }
 
 
-def _entry(entry: draw.Entry) -> dict[str, str]:
+def _entry(entry: Entry) -> dict[str, str]:
     return {**asdict(entry), "line": line_id(entry.text)}
 
 

@@ -6,7 +6,8 @@ import torch
 from report_toys import IMAGES, MATRIX, REGIONS
 
 from invspec.report import build, captions, style
-from invspec.report.figures import draw
+from invspec.report.figures import draw, groups
+from invspec.report.figures.inline import variable
 
 
 def test_a_table_without_numbers_has_no_figure(nothing):
@@ -20,12 +21,12 @@ def test_an_inline_figure_is_valid_and_its_colours_are_variables(toy):
     svg = figure.svg
     ET.fromstring(svg)
     assert draw.inline([robustness], "f1") == figure
-    assert f"var({draw.variable(style.SWEEP[0][0])}, {style.SWEEP[0][0]})" in svg
+    assert f"var({variable(style.SWEEP[0][0])}, {style.SWEEP[0][0]})" in svg
     assert all(name.startswith("f1-") for name in re.findall(r'\bid="([^"]*)"', svg))
 
 
 def test_a_layout_beside_another_shares_its_figure(pair):
-    (panels,) = draw.group(pair)
+    (panels,) = groups.group(pair)
     left, right = draw.draw(panels).axes
     assert (left.get_ylabel(), right.get_ylabel()) == ("robustness", "accuracy")
 

@@ -54,7 +54,7 @@ def test_every_colour_of_a_matrix_has_a_dark_counterpart(laid):
     svg = figure.svg
     ET.fromstring(svg)
     used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg)) - {"ffffff", "000000"}
-    assert used <= {colour[1:] for colour in draw.dark_colours([table])}
+    assert used <= {colour[1:] for colour in figure.dark}
 
 
 def test_the_mean_of_matrices_skips_missing_values():

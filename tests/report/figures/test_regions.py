@@ -125,7 +125,7 @@ def test_every_colour_of_regions_has_a_dark_counterpart(laid, monkeypatch):
     used = set(re.findall(r"var\(--c-([0-9a-f]{6})", svg))
     colours = (regions.area_colour(0), regions.area_colour(1), regions.line_colour(0))
     assert {colour[1:] for colour in colours} <= used
-    assert used <= {colour[1:] for colour in draw.dark_colours([table])}
+    assert used <= {colour[1:] for colour in figure.dark}
     assert "<figcaption>each area has the colour of the predicted class" in render.text(
         replace(contents.report(*laid(REGIONS, plane, circles)), trainings=())
     )
