@@ -6,7 +6,8 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -186,3 +187,11 @@ def call(*arguments: Any) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()

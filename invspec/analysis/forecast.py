@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from invspec.analysis import shipped
 from invspec.analysis.history import UNREADABLE, Descriptions, History
 from invspec.analysis.likeness import Closeness, Likeness, Work
 from invspec.execution import provenance
@@ -126,10 +127,14 @@ class Forecast:
         return None
 
 
-def forecast(to_do: Iterable[Task], finished: Sequence[Task], store: Store) -> Forecast:
+def forecast(
+    to_do: Iterable[Task], finished: Sequence[Task], store: Store, with_shipped: bool = False
+) -> Forecast:
     """Look for tasks like those to do, among those of the same plan and in the rest of the store.
 
-    to_do has dependencies first. Artifacts whose time cannot be read are left out.
+    to_do has dependencies first. Artifacts whose time cannot be read are left out. with_shipped:
+    unless a device of the store has done the like of all tasks, the times that ship with invspec
+    are those of another device, shipped.DEVICE.
     """
     descriptions = Descriptions()
     works = {task: descriptions.work(task) for task in to_do}
@@ -144,7 +149,12 @@ def forecast(to_do: Iterable[Task], finished: Sequence[Task], store: Store) -> F
     for kind in dict.fromkeys(map(verb, works)):
         for folder, work in history.others(kind, known):
             record.add(folder, work)
-    return Forecast(works, record.rates, history.is_cut)
+    expected = Forecast(works, record.rates, history.is_cut)
+    if with_shipped and all(expected.estimate(works, device).unlike for device in expected.devices):
+        record.add_shipped()
+        # what is estimated now would be remembered
+        return Forecast(works, record.rates, history.is_cut)
+    return expected
 
 
 class _Record:
@@ -168,6 +178,12 @@ class _Record:
                 for text in wanted:
                     self.rates[text][device][folder.name] = seconds / work.amount
                 self._counts.update(wanted)
+
+    def add_shipped(self) -> None:
+        """Add the times that ship with invspec."""
+        for text, by_device in self.rates.items():
+            if (rate := shipped.rate(text)) is not None:
+                by_device[shipped.DEVICE][shipped.digest(text)] = rate
 
 
 def _quartiles(values: Sequence[float]) -> Seconds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from invspec.analysis import shipped
 from invspec.analysis.forecast import Estimate, Forecast, Seconds
 from invspec.analysis.history import MOST_OTHERS
 from invspec.analysis.likeness import CLOSENESS, Closeness
@@ -48,17 +49,22 @@ def lines(expected: Forecast) -> Iterator[str]:
         yield "no task in the store is like those to do: nothing to estimate their time from"
     slots = _slots()
     for device in expected.devices:
-        yield from _device_lines(expected, device, slots[device])
+        workers = slots["cpu" if device == shipped.DEVICE else device]
+        yield from _device_lines(expected, device, workers)
     if expected.is_cut:
         yield f"the store has more tasks: {MOST_OTHERS:,} of each kind were looked at"
 
 
 def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     estimate = expected.estimate(expected.works, device)
-    yield (
-        f"{device}: {duration(estimate.seconds.median)} of compute "
-        f"({_range(estimate.seconds)}), from {counted(estimate.basis, 'task')} in the store"
-    )
+    taken, place = f"{duration(estimate.seconds.median)} of compute", "in the store"
+    if device == shipped.DEVICE:
+        machines, place = " or ".join(shipped.processors()), "among them"
+        yield f"cpu: {taken} by times that ship with invspec, of a core of {machines};"
+        yield "  yours may take half as long, or twice"
+    else:
+        basis = f"{counted(estimate.basis, 'task')} {place}"
+        yield f"{device}: {taken} ({_range(estimate.seconds)}), from {basis}"
     differences = [
         f"{estimate.like[closeness]:,} {DIFFERENCE[closeness]}"
         for closeness in CLOSENESS
@@ -67,7 +73,7 @@ def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     yield f"  tasks that differ from the closest ones there: {', '.join(differences)}"
     if estimate.unlike:
         counts = f"{estimate.unlike:,} of {counted(len(expected.works), 'task')}"
-        yield f"  {counts} have no like task in the store; not counted"
+        yield f"  {counts} have no like task {place}; not counted"
     if slots:
         seconds = duration(expected.wall_seconds(device, slots))
         yield f"  at best {seconds} on {counted(slots, 'worker')} of this machine"

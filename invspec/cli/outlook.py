@@ -25,11 +25,15 @@ class Outlook:
     """The tasks of a run that are still to do, and what they are expected to take.
 
     A task takes as long for its amount of work as those of this run that are most like it; before
-    there are some, as those of the store.
+    there are some, as those of the store or, on processors, as those whose times ship with invspec.
     """
 
     def __init__(
-        self, to_do: Iterable[Task], finished: Sequence[Task], store: Store | None = None
+        self,
+        to_do: Iterable[Task],
+        finished: Sequence[Task],
+        store: Store | None = None,
+        with_shipped: bool = False,
     ) -> None:
         self.to_do: dict[Task, float] = dict.fromkeys(to_do, 0.0)
         self.running: dict[Task, None] = {}
@@ -42,12 +46,14 @@ class Outlook:
         self._device = ""
         if store is not None and self.to_do:
             # a large store takes seconds to read, in which workers start
-            known = (tuple(self.to_do), finished, store)
+            known = (tuple(self.to_do), finished, store, with_shipped)
             threading.Thread(target=self._look_back, args=known, daemon=True).start()
 
-    def _look_back(self, to_do: Sequence[Task], finished: Sequence[Task], store: Store) -> None:
+    def _look_back(
+        self, to_do: Sequence[Task], finished: Sequence[Task], store: Store, with_shipped: bool
+    ) -> None:
         with suppress(InvspecError, *UNREADABLE):
-            before = forecast(to_do, finished, store)
+            before = forecast(to_do, finished, store, with_shipped)
             known = [(before.estimate(to_do, device).unlike, device) for device in before.devices]
             if known:
                 self._device = min(known)[1]

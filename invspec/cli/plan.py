@@ -49,7 +49,7 @@ def show(planned: Plan, store: Store) -> None:
         survey.visit(goal)
     survey.settle()
     finished = [task for task in planned.tasks if task in store]
-    expected = forecast(survey.to_do, finished, store)
+    expected = forecast(survey.to_do, finished, store, with_shipped=True)
     console = Console(highlight=False)
     console.print(_table(planned, finished, expected))
     tasks = f"{len(survey.to_do):,} of {counted(len(planned.tasks), 'task')}"

@@ -35,7 +35,8 @@ LOOK = 2
 class Lines:
     """Progress without a terminal: a line per training, per problem and per half-minute.
 
-    names holds the names of tasks in the spec, store what like tasks took before.
+    names holds the names of tasks in the spec, store what like tasks took before. with_shipped: the
+    run is on processors, so that the times that ship with invspec say something of it.
     """
 
     # whether a line says from time to time how far the run is
@@ -46,8 +47,10 @@ class Lines:
         console: Console,
         names: Mapping[Task, str] | None = None,
         store: Store | None = None,
+        with_shipped: bool = False,
     ) -> None:
         self.console, self.names, self.store = console, names or {}, store
+        self.with_shipped = with_shipped
         self.outlook = Outlook((), (), None)
         # the number of tasks to do and done, and the latest share of each running task
         self.to_do = self.done = 0
@@ -110,7 +113,7 @@ class Lines:
         match event:
             case events.Surveyed(to_do, tasks):
                 self.to_do, finished = to_do, set(self.names) - set(tasks)
-                self.outlook = Outlook(tasks, list(finished), self.store)
+                self.outlook = Outlook(tasks, list(finished), self.store, self.with_shipped)
             case events.Outdated(task, during_run=True):
                 self.to_do += 1
                 self.outlook.add(task)

@@ -89,7 +89,10 @@ def run(planned: Plan, store: Store, executor: Executor, lease: float = leases.S
 
 def _compute(planned: Plan, store: Store, executor: Executor, lease: float) -> int:
     console = Console(stderr=True, highlight=False, force_jupyter=False)
-    progress = (Live if console.is_terminal else Lines)(console, planned.names, store)
+    on_processors = set(getattr(executor, "devices", ())) == {"cpu"}
+    progress = (Live if console.is_terminal else Lines)(
+        console, planned.names, store, on_processors
+    )
     with progress:
         for event in execute(planned.goals, store, executor, lease):
             progress.handle(event)

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 from rich.console import Console
-from workbench import perturb, score, toys, train
+from workbench import perturb, score, toys, train, wait_for
 
 from invspec.checks.silent import Silent
 from invspec.cli import progress
@@ -127,13 +127,6 @@ def test_a_line_that_matters_puts_the_next_count_off(monkeypatch):
             view.handle(events.Warned(SHIFT, f"warning {number}"))
             time.sleep(0.1)
     assert "tasks" not in view.console.file.getvalue()
-
-
-def wait_for(condition):
-    end = time.monotonic() + 10
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
 
 
 def searches(*parts):
