@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invspec.data import COSTS, GENERATOR_OPERATIONS, Batch, Perturbed, Split, rows_of
+from invspec.errors import counted
 from invspec.kinds import Attack
 from invspec.memory import Limit, pieces
 from invspec.ops.draws import PerExample
@@ -30,10 +31,14 @@ from invspec.perform.room import card_on, fit
 from invspec.perform.runtime import Artifact, Runtime
 from invspec.perform.samples import clean_images
 from invspec.perform.words import words
+from invspec.registry import own_code
 from invspec.tasks import Perturb, draw_name
 
 # judged columns and x_adv of some examples, each (N, ...)
 Columns = dict[str, Tensor]
+
+# images of a task on which a user's attack runs twice, at most
+REPEATED = 8
 
 # what an attack makes, before it is judged
 MADE = {column.name for column in fields(Perturbed)}
@@ -101,6 +106,8 @@ def _attacked(
             task.attack, proxy, batch, draws, limit
         ):
             require_perturbed(perturbed, copy, piece, task.attack, net, subject)
+            if not judged and own_code.is_own(task.attack) and not (drawn_from or net.is_random):
+                _warn_unless_repeated(task.attack, proxy, piece, perturbed.x_adv, draws, runtime)
             if drawn_from and not net.is_random:
                 runtime.warn(_draws_globally(task.attack, drawn_from))
             name = f"judging {draws} {int(piece.index[0])}"
@@ -111,6 +118,24 @@ def _attacked(
             done += len(piece)
             runtime.progress(done, len(split))
     return joined(judged, task.attack)
+
+
+def _warn_unless_repeated(
+    attack: Attack, net: nn.Module, batch: Batch, x_adv: Tensor, draws: str, runtime: Runtime
+) -> None:
+    """Run a user's attack on the first images again: equal draws must give equal x_adv."""
+    # half at most, so that images also have other neighbours
+    count = max(1, min(REPEATED, len(batch) // 2))
+    some = batch.take(torch.arange(count))
+    again = _searched(attack, net, some, draws).perturbed.x_adv
+    differences = (again - x_adv[:count]).abs().flatten(1).amax(1)
+    if differences.any():
+        runtime.warn(
+            f"{words(attack)} does not repeat: run again, it gives other pixels for "
+            f"{int(differences.count_nonzero())} of {counted(count, 'image')}, by up to "
+            f"{differences.max():.2g}\nhint: draw from rng alone, and let no image of a batch "
+            "change what becomes of another"
+        )
 
 
 def _transferred(
@@ -168,15 +193,20 @@ def within_memory(
     def search(rows: slice) -> Attacked:
         positions = torch.arange(len(batch))[rows]
         piece = batch if len(positions) == len(batch) else batch.take(positions)
-        # what an attack does to its images must not change those that are judged
-        copy = replace(piece, x=piece.x.clone(), y=piece.y.clone())
-        rng = PerExample(draws, piece.index, piece.x.device)
-        with seeded(f"attacking {draws} {int(piece.index[0])}") as moved:
-            perturbed = checked(attack.perturb(net, copy, rng), Perturbed, attack)
-            return Attacked(piece, copy, perturbed, moved())
+        return _searched(attack, net, piece, draws)
 
     for _, result in pieces(search, len(batch), limit):
         yield result
+
+
+def _searched(attack: Attack, net: nn.Module, batch: Batch, draws: str) -> Attacked:
+    """Attack a batch, with the draws of this name for its examples."""
+    # what an attack does to its images must not change those that are judged
+    copy = replace(batch, x=batch.x.clone(), y=batch.y.clone())
+    rng = PerExample(draws, batch.index, batch.x.device)
+    with seeded(f"attacking {draws} {int(batch.index[0])}") as moved:
+        perturbed = checked(attack.perturb(net, copy, rng), Perturbed, attack)
+        return Attacked(batch, copy, perturbed, moved())
 
 
 def _empty(task: Perturb, net: nn.Module, sample: Split) -> Columns:

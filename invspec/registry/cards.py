@@ -145,6 +145,8 @@ def path(kind: Kind, name: str) -> Path:
     known = names(kind)
     if name not in known:
         hint = suggest(name, known) or f"`invspec list {kind}` shows all names"
+        if not _added:
+            hint = f"{hint}; --registry FOLDER adds your own"
         raise SpecError(f"no {kind} is named {name!r}", hint=hint)
     return known[name]
 

@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from invspec.errors import InvspecError, SpecError, first_line
+from invspec.kinds import Method
 from invspec.registry import cards
+
+
+def is_own(method: Method) -> bool:
+    """Whether the class of a method is a user's."""
+    return type(method).__module__.partition(".")[0] != "invspec"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from pydantic import Field
@@ -309,6 +310,30 @@ def test_draws_from_global_generators_repeat_and_are_told_of() -> None:
 def test_draws_of_rng_are_not_told_of() -> None:
     way: Way = lambda model, batch, rng: batch.x * rng.uniform((len(batch.x), 1, 1, 1))  # noqa: E731
     assert run(way).warnings == []
+
+
+# ─ repetition ─
+
+
+def from_the_system(model: nn.Module, batch: Batch, rng: Draws) -> Tensor:
+    private = np.random.default_rng()
+    return batch.x * torch.from_numpy(private.random((len(batch.x), 1, 1, 1), dtype="float32"))
+
+
+def with_its_neighbours(model: nn.Module, batch: Batch, rng: Draws) -> Tensor:
+    return batch.x * len(batch.x) / 100
+
+
+def in_the_next_row(model: nn.Module, batch: Batch, rng: Draws) -> Tensor:
+    return (batch.x + batch.x.roll(1, 0)) / 2
+
+
+@pytest.mark.parametrize("way", [from_the_system, with_its_neighbours, in_the_next_row])
+def test_an_attack_that_does_not_repeat_is_told_of(way: Way) -> None:
+    (warning,) = run(way).warnings
+    assert warning.startswith("Mine does not repeat: run again, it gives other pixels for ")
+    assert " of 4 images, by up to " in warning
+    assert "draw from rng alone" in warning
 
 
 # ─ nets ─

@@ -70,6 +70,48 @@ def package() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files}
 
 
+def warned(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The warnings that `validate` prints of the spec."""
+    assert call("validate", "x.yaml", "--registry", "mine") == 0
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+
+
+def test_a_card_that_hides_a_shipped_one_is_warned_of(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with untouched(mine):
+        assert warned(capsys) == []
+    (mine / "attack" / "darken.yaml").rename(mine / "attack" / "fgsm.yaml")
+    (tmp_path / "x.yaml").write_text(
+        SPEC.replace("use: darken", "use: fgsm").replace("{darken: {by", "{darken: {use: fgsm, by")
+    )
+    with untouched(mine):
+        (line,) = warned(capsys)
+        assert f"{mine / 'attack' / 'fgsm.yaml'} replaces the attack fgsm that ships" in line
+        assert "x.yaml:7" in line
+        assert call("validate", "x.yaml", "--registry", "mine", "--strict") == 2
+
+
+def test_a_ball_that_nothing_verifies_is_warned_of(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (mine / "darkening.py").write_text(
+        ATTACK.replace("by: Pixels", "eps: Pixels").replace("self.by", "self.eps")
+    )
+    (tmp_path / "x.yaml").write_text(SPEC.replace("by:", "eps:"))
+    with untouched(mine):
+        (line,) = warned(capsys)
+        assert "Darken has the field eps and no norm: nothing verifies" in line
+    sample = "from typing import Literal\n" + (mine / "darkening.py").read_text()
+    (mine / "darkening.py").write_text(
+        sample.replace("    def perturb", '    norm: Literal["linf"] = "linf"\n\n    def perturb')
+    )
+    with untouched(mine):
+        assert warned(capsys) == []
+
+
 def test_a_users_attack_is_two_files(
     mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from invspec.plan.validation import (
     generators,
     layouts,
     models,
+    own_methods,
     settings,
     targets,
 )
@@ -56,3 +57,4 @@ def _doubts(spec: Spec) -> Iterator[SpecError]:
     yield from settings.warnings(spec)
     yield from generators.warnings(spec)
     yield from footguns.warnings(spec)
+    yield from own_methods.warnings(spec)

@@ -1,0 +1,43 @@
+"""Users' own methods that can run and are hardly meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from invspec.errors import SpecError
+from invspec.kinds import Method
+from invspec.registry import cards, own_code
+from invspec.registry.cards import PARTS
+from invspec.spec.resolved import Spec
+
+
+def warnings(spec: Spec) -> Iterator[SpecError]:
+    """Cards that hide one that ships with invspec, and balls that nothing verifies."""
+    for part, kind in PARTS.items():
+        for label, entry in spec.entries[part].items():
+            yield from _hidden(part, kind, label, _name(spec.source.values[part].get(label), label))
+            yield from _unverified(part, label, entry.variants[0].method)
+
+
+def _name(written: Any, label: str) -> str:
+    fields = cast(Mapping[str, Any], written if isinstance(written, Mapping) else {})
+    return str(fields.get("use", label))
+
+
+def _hidden(part: str, kind: cards.Kind, label: str, name: str) -> Iterator[SpecError]:
+    if name not in cards.shipped_names(kind):
+        return
+    path = cards.path(kind, name)
+    if path != cards.shipped_path(kind, name):
+        message = f"{path} replaces the {kind} {name} that ships with invspec"
+        hint = "give the card a name of its own, unless that is meant"
+        yield SpecError(message, hint=hint, path=(part, label))
+
+
+def _unverified(part: str, label: str, method: Method) -> Iterator[SpecError]:
+    fields, name = type(method).model_fields, type(method).__name__
+    if part == "attacks" and "eps" in fields and "norm" not in fields and own_code.is_own(method):
+        message = f"{name} has the field eps and no norm: nothing verifies that it stays in a ball"
+        hint = 'give the class a field norm, such as `norm: Literal["linf"] = "linf"`'
+        yield SpecError(message, hint=hint, path=(part, label))
