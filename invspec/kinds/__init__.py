@@ -26,11 +26,24 @@ from invspec.kinds.protocols import (
 )
 from invspec.kinds.sample import Sample, Targets
 from invspec.kinds.units import Unit
-from invspec.ops.types import Bounds, Norm, Shape
+from invspec.ops.types import (
+    MAGNITUDES,
+    REALS,
+    SHARE_DIFFERENCES,
+    SHARES,
+    Bounds,
+    Norm,
+    Range,
+    Shape,
+)
 
 __all__ = [
     "BATCHED",
     "ENCODERS",
+    "MAGNITUDES",
+    "REALS",
+    "SHARES",
+    "SHARE_DIFFERENCES",
     "Attack",
     "Bijective",
     "Bounds",
@@ -53,6 +66,7 @@ __all__ = [
     "Penalised",
     "Pixels",
     "Precision",
+    "Range",
     "Sample",
     "Shape",
     "SplitName",

@@ -19,8 +19,8 @@ class Attack(Method):
     """A way of changing images, adversarial or not.
 
     sweep_field names a field whose larger values only add images to the searched set, as eps does
-    for a ball. An example fooled at one value is then fooled at every larger one. So a sweep over
-    that field runs upwards, on the examples not fooled yet: batch.start is the result of the
+    for a ball. An example fooled at one value then counts as fooled at every larger one. So a sweep
+    over that field runs upwards, on the examples not fooled yet: batch.start is the result of the
     previous run, and `perturb` starts from it. Examples that withstand this are attacked once more
     without batch.start.
 
