@@ -145,8 +145,8 @@ class Examples:
     the attack's fields, like {"eps": 0.1, "norm": "linf"}, and `before`, the identity of what
     transformed the clean images, if anything did. oracle, for measures that need one, is a
     second classifier of the same data set, x (B, C, H, W) to logits (B, K), used as ground truth.
-    path_promise is what the attack promises about its paths, if anything. others are x_adv of the
-    same attack on other nets, for checks that want them.
+    path_promise is what the attack promises about its paths, if anything. others hold x_adv of the
+    same attack on other nets, for checks that compare nets.
     """
 
     clean: Split

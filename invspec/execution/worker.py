@@ -32,7 +32,7 @@ from invspec.execution.store import Store
 from invspec.execution.threads import Allowance, SpareThreads, own_threads
 from invspec.perform import dispatch, proxies
 from invspec.perform.runtime import Artifact
-from invspec.registry import cards
+from invspec.registry import cards, own_code
 from invspec.tasks import Perturb, Task, Train, key
 
 T = TypeVar("T")
@@ -219,15 +219,20 @@ def is_device_fault(problem: BaseException) -> bool:
 
 
 def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
-    """Write the traceback of a defect to a file. Returns one line and, as a hint, the path."""
+    """Write the traceback of a defect to a file.
+
+    Returns one line and, as a hint, the line of a user's code that raised it, and the file's path.
+    """
     message = f"{type(problem).__name__}: {first_line(problem)}"
+    place = own_code.place(problem)
+    raised = f"raised in {place}; " if place else ""
     path = store.root / "failures" / f"{key(task)}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(traceback.format_exc(), encoding="utf-8")
     except OSError:
-        return message
-    return f"{message}\nhint: full traceback in {path}"
+        return f"{message}\nhint: {raised.removesuffix('; ')}" if raised else message
+    return f"{message}\nhint: {raised}full traceback in {path}"
 
 
 def device_name(device: torch.device) -> str:

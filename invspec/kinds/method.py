@@ -134,8 +134,8 @@ class Method(BaseModel):
     def unit_of(self, name: str) -> str:
         """The unit of a field, or of a coordinate of a measure's rows; empty if it has none.
 
-        By default it is the Unit in the field's annotation. Override this if it depends on other
-        fields, or for coordinates of rows.
+        By default it is the Unit in the field's annotation. Override this for a unit that depends
+        on other fields, and for the coordinates that a measure gives its rows.
         """
         field = type(self).model_fields.get(name)
         return "" if field is None else annotated_unit(field)

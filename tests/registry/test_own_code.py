@@ -191,3 +191,19 @@ def test_the_place_is_the_innermost_line_of_the_user(folder: Path) -> None:
             calling.call()
     assert caught.value.where == f"{module.resolve()}:3"
     assert caught.value.message.startswith("`call` raised JSONDecodeError: Expecting property name")
+
+
+def test_what_perturb_raises_has_its_line_beside_the_file_of_its_traceback(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = CLASS.format("").replace(
+        "        return Perturbed", "        1 / 0\n        return Perturbed"
+    )
+    (folder / "mine" / "raising.py").write_text(body)
+    (folder / "spec.yaml").write_text(SPEC.format(other="") + "checks: none\n")
+    with untouched(folder):
+        words = ("run", "spec.yaml", "--smoke", "--workers", 1, "--registry", "mine")
+        assert call(*words, "--store", folder / "store") == 1
+    printed = capsys.readouterr().err.replace(f"{folder.resolve()}/", "")
+    assert "ZeroDivisionError: division by zero" in printed
+    assert "hint: raised in mine/raising.py:11; full traceback in store/failures/" in printed
