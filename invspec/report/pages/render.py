@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -59,10 +61,11 @@ def write(
     sheets: the pictures of attacks by their keys, as far as the page is to have some. figures:
     those that were drawn before (default: none).
 
-    Raises: InvspecError if a file cannot be written.
+    Raises: InvspecError if a file cannot be written, or the folder has the page of another study.
     """
     page = folder / "index.html"
     try:
+        _require_own(page, report.plan.spec.name)
         folder.mkdir(parents=True, exist_ok=True)
         named = [*groups.named(report.tables), *groups.named(report.trainings, "training")]
         for name, tables in named:
@@ -72,6 +75,17 @@ def write(
         hint = "choose another --output"
         raise InvspecError(f"cannot write {page}: {problem.strerror}", hint=hint) from None
     return page
+
+
+def _require_own(page: Path, study: str) -> None:
+    """Raise InvspecError if there is a page of another study, whose figures would be lost, too."""
+    if not page.exists():
+        return
+    head = page.read_text(encoding="utf-8", errors="replace")[:2_000]
+    named = re.search(r'<meta name="study" content="([^"]*)">', head)
+    if named and (other := html.unescape(named[1])) != study:
+        hint = "choose another --output: each page has a folder of its own"
+        raise InvspecError(f"{page} is the page of {other}, not of {study}", hint=hint)
 
 
 def text(
@@ -85,6 +99,7 @@ def text(
     missing = captions.missing_cells(report.missing, len(report.plan.cells))
     page = rendered(
         "page.html.j2",
+        study=spec.name,
         title=spec.title,
         citation=provenance.citation(spec),
         tally=captions.tally(report.verdicts),

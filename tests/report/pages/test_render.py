@@ -1,5 +1,9 @@
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
+from invspec.errors import InvspecError
 from invspec.report import contents
 from invspec.report.pages import render
 
@@ -33,6 +37,23 @@ def test_the_page_is_self_contained(toy, tmp_path):
         for name in ("accuracy", "robustness", "training", "training-2")
         for ending in ("png", "svg")
     }
+
+
+def test_a_folder_keeps_the_page_of_its_study(toy, planned, toy_store, tmp_path):
+    report = contents.report(*toy)
+    page = render.write(report, tmp_path)
+    before = page.read_bytes()
+    assert render.write(report, tmp_path).read_bytes() == before
+    spec = replace(report.plan.spec, options=("--scale", 'a "small" one'))
+    other = replace(report, plan=replace(report.plan, spec=spec))
+    with pytest.raises(
+        InvspecError, match=rf"index.html is the page of toy, not of {other.plan.spec.name}"
+    ):
+        render.write(other, tmp_path)
+    assert page.read_bytes() == before
+    render.write(other, tmp_path / "other")
+    with pytest.raises(InvspecError, match='is the page of toy-a "small" one, not of toy'):
+        render.write(report, tmp_path / "other")
 
 
 def test_the_page_escapes_texts_of_users(toy):
