@@ -134,10 +134,7 @@ class Corruption(Attack):
             )
             for x, seed in zip(batch.x.cpu(), seeds, strict=True)
         ]
-        images = torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2).float()
-        # in the memory order of other images, by which convolutions are chosen: `contiguous` leaves
-        # the strides of a single channel as they are
-        return images.clone(memory_format=torch.contiguous_format)
+        return torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2).float()
 
     def _check(self, channels: int) -> None:
         """Raises: InvspecError if the corruption is not defined for images of so many channels."""

@@ -25,7 +25,8 @@ def judge(
 
     Raises: InvspecError if a logit is not finite or the logits are not (B, K).
     """
-    x_adv = perturbed.x_adv.detach()
+    # by strides, libraries choose between kernels that round differently
+    x_adv = perturbed.x_adv.detach().clone(memory_format=torch.contiguous_format)
     columns = {**_columns(net, batch, x_adv, perturbed, subject), "x_adv": x_adv}
     if perturbed.path is not None:
         # examples come first, as in every stored tensor
