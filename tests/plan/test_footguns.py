@@ -85,3 +85,20 @@ def test_a_smoke_run_is_not_warned_of() -> None:
     attacks = {"shift": {"by": 0.25, "sample": {"limit": 21}}}
     plan = planned(tiny(attacks=attacks, models={"linear": {}, "more": {"use": "linear"}}))
     assert validation.warnings(planner.plan(plan.spec.smoke())) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("acuracy", "accuracy"), ("linaer", "linear"), ("sift", "shift"), ("defense", "defence")],
+)
+def test_a_name_for_nearly_something(name: str, nearest: str) -> None:
+    hint = f"nothing is called {name}\nhint: did you mean {nearest}?"
+    (message,) = warned(names={name: "a"})
+    assert f"names.{name}: {hint}" in message
+    (message,) = warned(report=[{"of": "accuracy", "names": {name: "a"}}])
+    assert f"report.0.names.{name}: {hint}" in message
+
+
+def test_names_of_what_there_is_or_a_run_may_make() -> None:
+    names = {"accuracy": "a", "linear": "b", "shift": "c", "model": "d", "class": "e", "9": "f"}
+    assert warned(names=names) == []
