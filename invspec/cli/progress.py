@@ -209,8 +209,9 @@ class Live(Lines):
         console: Console,
         names: Mapping[Task, str] | None = None,
         store: Store | None = None,
+        with_shipped: bool = False,
     ) -> None:
-        super().__init__(console, names, store)
+        super().__init__(console, names, store, with_shipped)
         # what matters most comes first; labels and metrics shrink where the terminal is narrow
         self.progress = Progress(
             SpinnerColumn(table_column=_fixed(1)),
