@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from torch import nn
 from workbench import ROOT, call, command
 
 
@@ -84,9 +83,11 @@ def test_the_spec_of_the_gate_is_valid_and_its_workflow_runs_a_command_that_ther
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(body)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 64), nn.ReLU(), nn.Linear(64, 10))
-    torch.save(net.state_dict(), tmp_path / "own.pth")
-    digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
+    names: dict[str, Any] = {}
+    exec((tmp_path / "lab" / "net.py").read_text(), names)
+    checkpoint = tmp_path / "lab" / "checkpoint.pth"
+    torch.save({"state_dict": names["Net"]().state_dict()}, checkpoint)
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     spec = tmp_path / "gate.yaml"
     spec.write_text(spec.read_text().replace("sha256: ...", f"sha256: {digest}"))
     workflow = yaml.safe_load((tmp_path / ".github" / "workflows" / "gate.yaml").read_text())

@@ -41,6 +41,6 @@ class WalkBudget(Check):
             self.threshold,
             ran_out,
             f"{int(ran_out.sum())} of {len(ran_out)} walks were on their way to their target when"
-            " their steps ran out, so a success rate is only a lower bound",
+            " their steps ran out: success rates are lower bounds, remaining distances upper ones",
             "raise steps or step_size",
         )

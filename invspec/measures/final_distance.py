@@ -29,6 +29,11 @@ class TargetDistanceMeasure(DistanceMeasure):
     def range_of(self, quantity: str = "") -> Range:
         return MAGNITUDES
 
+    @property
+    def distance_label(self) -> str:
+        share = ", as a share of that from source to target" if self.relative else ""
+        return f"{super().distance_label}{share}"
+
     def distances(self, model: nn.Module, attacked: Examples) -> tuple[Tensor, JudgedPairs]:
         """The distances (P,) float64 of the pairs that count, and their judged columns."""
         rows = eligible(attacked, self.eligible)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import PydanticUserError, ValidationError
 
+from invspec import imports
 from invspec.errors import SpecError, refuse
 from invspec.kinds import Dataset, Method
 from invspec.registry import own_code
@@ -102,6 +103,8 @@ def _class_at(kind: Kind, target: str, folder: Path) -> type[Method]:
         message = f"{attribute} does not define {' and '.join(missing)}"
         raise SpecError(message, hint=f"every {kind} needs it")
     refuse_old_names(cls)
+    for name, path in imports.behind(cls).items():
+        _refuse_hidden(name, str(path), folder)
     return cls
 
 
@@ -115,13 +118,17 @@ def _imported(module: str, folder: Path) -> ModuleType:
     except (Exception, SystemExit) as problem:
         message = f"cannot be imported: {type(problem).__name__}: {problem}"
         raise SpecError(message, hint=_raised_at(problem)) from problem
-    own = folder.joinpath(*module.split("."))
-    if any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py")):
-        file = getattr(imported, "__file__", None) or "a part of Python"
-        if folder not in Path(file).parents:
-            message = f"another module is also named {module}: {file}"
-            raise SpecError(message, hint=f"rename {module} in {folder}")
+    _refuse_hidden(module, getattr(imported, "__file__", None) or "a part of Python", folder)
     return imported
+
+
+def _refuse_hidden(module: str, file: str, folder: Path) -> None:
+    """Refuse a module from elsewhere that hides the one of its name in a user's folder."""
+    own = folder.joinpath(*module.split("."))
+    there = any(path.is_file() for path in (own.with_suffix(".py"), own / "__init__.py"))
+    if there and folder not in Path(file).parents:
+        message = f"another module is also named {module}: {file}"
+        raise SpecError(message, hint=f"rename {module} in {folder}")
 
 
 def _raised_at(problem: BaseException) -> str:

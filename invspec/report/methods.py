@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from invspec import sources
 from invspec.errors import counted
 from invspec.kinds import Method, Sample
 from invspec.plan.coordinates import shown
 from invspec.registry.cards import PARTS
 from invspec.spec.resolved import Resolved, Spec
+
+# of the digest of a user's code
+DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,16 @@ def entries(spec: Spec) -> Iterator[Entry]:
         for label, entry in spec.entries[part].items():
             method = entry.variants[0].method
             fields = (*_fields(entry, label), *_of_entry(part, entry))
-            yield Entry(part, label, type(method).__name__, fields)
+            yield Entry(part, label, _class_of(method), fields)
+
+
+def _class_of(method: Method) -> str:
+    """The class of a method; that of a user with its module and the digest of its code."""
+    cls = type(method)
+    if not (code := sources.source_of(cls)):
+        return cls.__name__
+    digest = f", sha256 {code['source'][:DIGITS]}" if "source" in code else ""
+    return f"{cls.__name__} (of {code['module']}{digest})"
 
 
 def _fields(entry: Resolved, label: str) -> Iterator[FieldOf]:

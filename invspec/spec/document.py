@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,13 @@ def _child(parent: Any, path: Steps, place: str) -> Any:
     raise SpecError(f"the spec has no {'.'.join(map(str, path))}", where=place, hint=hint)
 
 
+def _near(path: Path) -> str:
+    """A hint to the file that was meant by one that cannot be read."""
+    beside = [other.name for other in path.parent.glob("*.yaml")] if not path.exists() else []
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
+    return f"did you mean {path.with_name(near[0])}?" if near else "expected a YAML file"
+
+
 def read(path: Path) -> Document:
     """Read a file. Raises: SpecError if it is missing, too large, not UTF-8 or not YAML."""
     try:
@@ -116,7 +124,7 @@ def read(path: Path) -> Document:
         text = content.decode("utf-8-sig")
     except OSError as problem:
         message = f"cannot be read: {problem.strerror}"
-        raise SpecError(message, where=str(path), hint="expected a YAML file") from None
+        raise SpecError(message, where=str(path), hint=_near(path)) from None
     except UnicodeDecodeError as problem:
         message = f"not UTF-8 text: invalid byte at position {problem.start}"
         hint = "a spec is YAML text in UTF-8"

@@ -23,7 +23,10 @@ def test_an_ambiguous_coordinate_is_named_with_its_values(refused):
         "toy.yaml:16: claims.0.value: ambiguous: several cells match, with rotations.max_degrees "
         "(0, 90, 180)" in message
     )
-    assert "fix it with at, or reduce it with over" in message
+    assert (
+        "choose one, as with at: {rotations.max_degrees: 0}, or reduce them, as with over: "
+        in message
+    )
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,26 @@ def test_a_users_module_with_the_name_of_another_is_refused(
     assert result.endswith(f"\nhint: rename {module} in {tmp_path.resolve()}")
 
 
+def test_a_module_that_hides_one_that_a_users_class_imports_is_refused(
+    write: WriteFile,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write("lab_layers.py", "WIDTH = 1\n")
+    (elsewhere / "lab_layers.py").write_text("WIDTH = 2\n")
+    write("mine_above.py", f"from lab_layers import WIDTH\n{ATTACK}")
+    write("attack/mine.yaml", "target: mine_above:Mine\nsummary: mine\n")
+    monkeypatch.syspath_prepend(elsewhere)
+    result = refusal(lambda: resolve("attack", "mine"), tmp_path)
+    assert result == (
+        "attack/mine.yaml: target mine_above:Mine: another module is also named lab_layers: "
+        f"{(elsewhere / 'lab_layers.py').resolve()}\n"
+        f"hint: rename lab_layers in {tmp_path.resolve()}"
+    )
+
+
 def test_two_folders_with_equally_named_modules_are_refused(
     write: WriteFile, tmp_path: Path
 ) -> None:

@@ -1,5 +1,10 @@
 """All fields of all methods, as a page shows them."""
 
+import re
+
+from workbench import planned as workbench_planned
+from workbench import registered, tiny
+
 from invspec.report import methods
 
 SPEC = """
@@ -39,6 +44,14 @@ def test_every_field_is_there_with_defaults_and_swept_values(planned):
     assert shown["random_start"].value == "true"
     assert shown["step_size"].value == "none"
     assert "ball" in shown["eps"].meaning
+
+
+def test_a_class_of_a_users_own_has_its_module_and_a_digest_of_its_code():
+    with registered():
+        (attack,) = (
+            e for e in methods.entries(workbench_planned(tiny()).spec) if e.part == "attacks"
+        )
+        assert re.fullmatch(r"Shift \(of toy_methods, sha256 [0-9a-f]{12}\)", attack.method)
 
 
 def test_how_the_spec_uses_an_entry_is_there_too(planned):

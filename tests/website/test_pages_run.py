@@ -52,6 +52,8 @@ def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> dict[str,
     """Do what a page says, in the current folder. Returns the exit code of each command."""
     names: dict[str, Any] = {}
     codes: dict[str, int] = {}
+    # as a program in this folder has it
+    monkeypatch.syspath_prepend(Path.cwd())
     for block in page(name):
         if block.path is not None:
             write(block, Path())

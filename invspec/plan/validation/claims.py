@@ -202,7 +202,9 @@ def _ambiguities(leaf: Leaf, varying: Mapping[str, Sequence[Scalar | None]]) -> 
     """Several cells at one point of a leaf."""
     if varying:
         message = f"ambiguous: several cells match, with {coordinates.listing(varying)}"
-        hint = "fix it with at, or reduce it with over"
+        name, (value, *_) = next(iter(varying.items()))
+        example = f"at: {{{name}: {coordinates.shown(value) or 'none'}}}"
+        hint = f"choose one, as with {example}, or reduce them, as with over: {{{name}: least}}"
         yield SpecError(message, hint=hint, path=leaf.path)
 
 

@@ -128,7 +128,9 @@ def _shared_places(planned: Plan, layout: Layout, inside: Cells) -> Iterator[Spe
         differing |= coordinates.varying(sharing, but=("seed",))
     if differing:
         message = f"several cells share a place: they differ in {coordinates.listing(differing)}"
-        yield SpecError(message, hint=f"add {' and '.join(differing)} to rows, or fix it with at")
+        yield SpecError(
+            message, hint=f"add {' and '.join(differing)} to rows, or choose one with at"
+        )
 
 
 def _legend_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
