@@ -182,7 +182,7 @@ def _type(about: FieldInfo) -> str:
 
 def _spec(kind: Kind, name: str) -> str:
     text = as_text(minimal_spec(kind, name))
-    missing = f"`{PLACEHOLDER}` stands for what only you know.\n\n" if PLACEHOLDER in text else ""
+    missing = f"`{PLACEHOLDER}` stands for a value of your own.\n\n" if PLACEHOLDER in text else ""
     return (
         "## In a spec\n\nThis spec is whole and small; CI validates it, as `invspec validate` "
         f"does.\n\n{missing}```yaml\n{text}```"

@@ -17,12 +17,11 @@ class Pretrained(LoadedWeights):
     """Load a state dict that was trained elsewhere. Nothing in the file can run code.
 
     The file was written by torch.save or by safetensors, like the nets in the store. Its names and
-    shapes must be those of the model, or of the net inside its standardisation: names in published
-    files start at 0.weight, not at net.0.weight. One prefix that all names share, such as `module.`
-    of DataParallel or `_orig_mod.` of torch.compile, is taken off; the counters of batch
-    normalisation, num_batches_tracked, may be missing. Names under another prefix are selected by
-    `entry`. Mean and standard deviation are fields of
-    the model; the state dict does not contain them.
+    shapes must be those of the model. Where the model normalises its images first, they may also be
+    those of the net behind the normalisation, as in most published files; mean and standard
+    deviation belong to the model, not to the state dict. One prefix that all names share, such as
+    `module.` of DataParallel or `_orig_mod.` of torch.compile, is taken off; the counters of batch
+    normalisation, num_batches_tracked, may be missing.
 
     The file must have the given SHA-256, because every result depends on the weights. A smoke run
     leaves the net untrained and reads no file.
@@ -37,8 +36,9 @@ class Pretrained(LoadedWeights):
     sha256: Sha256
     entry: str = Field(
         default="",
-        description="entry of the file that holds the state dict, e.g. state_dict.0; "
-        "or the prefix of the names to take; default: the whole file",
+        description="entry of the file that holds the state dict, such as state_dict, or "
+        "checkpoint.0 for the first of a list; or the prefix of the names to take; "
+        "default: the whole file",
     )
 
     def require_files(self, sketch: nn.Module, shape: Shape, classes: int) -> None:

@@ -144,11 +144,17 @@ def path(kind: Kind, name: str) -> Path:
     """The path of the card of a name. Raises: SpecError with the nearest name if there is none."""
     known = names(kind)
     if name not in known:
-        hint = suggest(name, known) or f"`invspec list {kind}` shows all names"
-        if not _added:
-            hint = f"{hint}; --registry FOLDER adds your own"
+        hint = _unregistered(kind, name) or suggest(name, known)
+        hint = hint or f"`invspec list {kind}` shows all names"
         raise SpecError(f"no {kind} is named {name!r}", hint=hint)
     return known[name]
+
+
+def _unregistered(kind: Kind, name: str) -> str:
+    """A hint to a folder here that has the card of a name and was not added; empty if none does."""
+    files = (path for path in Path().glob(f"*/{kind}/*.yaml") if path.stem == name)
+    file = next((path for path in files if path.parents[1].resolve() not in _added), None)
+    return f"`--registry {file.parents[1]}` adds {file}" if file else ""
 
 
 @cache

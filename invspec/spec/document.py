@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import copy
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -107,9 +108,11 @@ def _child(parent: Any, path: Steps, place: str) -> Any:
 
 def _near(path: Path) -> str:
     """A hint to the file that was meant by one that cannot be read."""
-    beside = [other.name for other in path.parent.glob("*.yaml")] if not path.exists() else []
-    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
-    return f"did you mean {path.with_name(near[0])}?" if near else "expected a YAML file"
+    # os.path.exists is False, where Path.exists raises, for a name that no file can have
+    is_missing = not os.path.exists(path) and os.path.isdir(path.parent)
+    beside = [p.stem for p in path.parent.glob("*.yaml") if p.is_file()] if is_missing else []
+    near = difflib.get_close_matches(path.stem, beside, n=1, cutoff=0.7)
+    return f"did you mean {path.with_stem(near[0])}?" if near else "expected a YAML file"
 
 
 def read(path: Path) -> Document:

@@ -76,6 +76,16 @@ def warned(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
 
 
+def test_a_card_that_lies_near_and_was_not_added_is_pointed_at(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with untouched(mine):
+        assert call("validate", "x.yaml") == 2
+    hint = "hint: `--registry mine` adds mine/attack/darken.yaml"
+    assert f"no attack is named 'darken'\n{hint}" in capsys.readouterr().err
+
+
 def test_a_card_that_hides_a_shipped_one_is_warned_of(
     mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

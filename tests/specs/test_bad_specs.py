@@ -1038,6 +1038,11 @@ def test_a_bad_scale_is_refused_with_this_message(
     assert said(capsys, "x.yaml", "--scale", scale) == filled(message)
 
 
+def test_a_file_that_is_nearly_there_is_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("kamath.yaml").write_text(BASE)
+    assert said(capsys, "kamth.yaml").endswith("hint: did you mean kamath.yaml?")
+
+
 def test_files_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder.yaml").mkdir()
     with Path("large.yaml").open("wb") as file:
