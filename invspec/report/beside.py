@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from invspec.analysis.published import Comparison
-from invspec.plan.coordinates import shown
 from invspec.report.format import MISSING, interval, measured, short
 from invspec.report.table import Table
 
@@ -47,11 +46,16 @@ def coordinates(table: Table) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for paper in papers for name in paper.at))
 
 
+def headings(table: Table) -> list[str]:
+    """What stands above the labels of the compared cells."""
+    return [table.named(name) for name in coordinates(table)]
+
+
 def rows(table: Table) -> Iterator[tuple[list[str], list[str]]]:
     """Labels and numbers of each compared cell."""
     names = coordinates(table)
     for comparison in table.comparisons:
-        labels = [shown(comparison.paper.at.get(name)) for name in names]
+        labels = [table.shown(comparison.paper.at.get(name)) for name in names]
         yield labels, _numbers(comparison, table.decimals)
 
 

@@ -67,7 +67,7 @@ class Builder:
         tables = (first, *others)
         if layout.against is not None:
             _check_plane(layout, *tables)
-        title = layout.title or captions.enumerated([table.measure for table in tables])
+        title = layout.title or captions.enumerated([table.called for table in tables])
         summary = "; ".join(map(self._summary, tables))
         present = {line.labels: None for table in tables for line in table.lines}
         rows = [labels for labels, _ in _in_spec_order(present)]
@@ -86,7 +86,7 @@ class Builder:
         drawings = collect_drawings(layout.drawn, selected, shown, self.store)
         names = {**spec.names, **layout.names}
         table = Table(
-            title=layout.title or f"{measure} under {captions.attacks(spec, measure)}",
+            title=layout.title or captions.title(spec, measure, names),
             summary=captions.summary(spec, measure),
             measure=measure,
             rows=rows,
@@ -102,7 +102,7 @@ class Builder:
             remark=captions.remark(
                 spec,
                 layout,
-                rows,
+                names.get(rows[-1], rows[-1]) if rows else "",
                 drawings.values(),
                 several_seeds=any(len(group.readings) > 1 for group in selected),
             ),
@@ -117,8 +117,8 @@ class Builder:
 
     def _summary(self, table: Table) -> str:
         """What one measure among several is: accuracy under clean: share of examples ..."""
-        under = f"{table.measure} under {captions.attacks(self.plan.spec, table.measure)}"
-        return ": ".join(filter(None, [under, table.summary]))
+        title = captions.title(self.plan.spec, table.measure, table.names)
+        return ": ".join(filter(None, [title, table.summary]))
 
     def _cells(
         self, selected: Sequence[Group], rows: tuple[str, ...], columns: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from invspec.analysis.claims import OUTCOMES, Outcome, Verdict, false_verdicts
@@ -55,32 +55,40 @@ def enumerated(words: Sequence[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def attacks(spec: Spec, measure: str) -> str:
-    """The attacks of a measure in words: the worst of pgd, moved (made on lenet, standard)."""
+def title(spec: Spec, measure: str, names: Mapping[str, str]) -> str:
+    """A measure and its attacks: accuracy under the worst of pgd, moved (made on lenet, standard).
+
+    names are what labels are called where it is not their own text.
+    """
     entry = spec.entries["measures"][measure]
-    labels = [_attack(spec, label) for label in entry.of]
-    return f"the worst of {', '.join(labels)}" if is_worst_case(entry) else enumerated(labels)
+    labels = [_attack(spec, label, names) for label in entry.of]
+    worst = is_worst_case(entry)
+    listed = f"the worst of {', '.join(labels)}" if worst else enumerated(labels)
+    return f"{names.get(measure, measure)} under {listed}"
 
 
-def _attack(spec: Spec, label: str) -> str:
-    source = spec.entries["attacks"][label].source
-    return label if source is None else f"{label} (made on {source.model}, {source.defence})"
+def _attack(spec: Spec, label: str, names: Mapping[str, str]) -> str:
+    called, source = names.get(label, label), spec.entries["attacks"][label].source
+    if source is None:
+        return called
+    net = ", ".join(names.get(part, part) for part in (source.model, source.defence))
+    return f"{called} (made on {net})"
 
 
 def remark(
     spec: Spec,
     layout: Layout,
-    rows: tuple[str, ...],
+    edges: str,
     drawings: Iterable[Drawing],
     *,
     several_seeds: bool,
 ) -> str:
-    """How to read the figure of a layout."""
+    """How to read the figure of a layout; edges are what the two edges of a band differ in."""
     has_bars = any(drawing.bars is not None for drawing in drawings)
     return REMARKS.get(layout.drawn, INTERVALS).format(
         confidence=_confidence(spec.entries["measures"][layout.measure]),
         bars="; above each image: its logits" if has_bars else "",
-        edges=rows[-1] if rows else "",
+        edges=edges,
         means=" (means over seeds)" if several_seeds else "",
         seed="; one seed is shown" if several_seeds else "",
     )
@@ -108,7 +116,7 @@ def caption(table: Table) -> str:
 def _fixed(table: Table) -> list[str]:
     """The coordinates that a table fixes; with their measure where they differ between several."""
     fixed = {
-        (name, table.shown(value)): None
+        (block.named(name), block.shown(value)): None
         for block in table.blocks
         for name, value in block.fixed.items()
     }

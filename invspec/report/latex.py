@@ -218,7 +218,7 @@ def _table(table: Table, label: str) -> str:
 
 def _beside(table: Table, label: str) -> str:
     """Our numbers beside the paper's."""
-    names = beside.coordinates(table)
+    names = beside.headings(table)
     headings = map(escape, (*names, *beside.NUMBERS))
     rows = (
         _row([*map(escape, labels), *map(escape, numbers)])

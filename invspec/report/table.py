@@ -47,9 +47,9 @@ class Table:
     to the right. comparisons are the paper's numbers beside ours. problem says why a figure or the
     paper's numbers are left out.
 
-    names are what measures and values are called where it is not their own text. in_percent says
-    whether numbers are shown times 100, digits how many are shown after the point, and best which
-    end of a column is printed in bold.
+    names are what measures, coordinates and values are called where it is not their own text.
+    in_percent says whether numbers are shown times 100, digits how many are shown after the point,
+    and best which end of a column is printed in bold.
     """
 
     title: str
@@ -132,10 +132,14 @@ class Table:
         text = coordinates.shown(value)
         return self.names.get(text, text)
 
+    def named(self, name: str) -> str:
+        """A measure or coordinate as the layout calls it."""
+        return self.names.get(name, name)
+
     @property
     def called(self) -> str:
         """The measure as the layout calls it."""
-        return self.names.get(self.measure, self.measure)
+        return self.named(self.measure)
 
     def axis(self, name: str) -> str:
         """A measure or coordinate as the axis of a figure has it: pgd eps (pixels in [0, 1])."""

@@ -137,7 +137,7 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
 def _beside(table: Table) -> Grid:
     """Our numbers beside the paper's."""
     grid = _grid()
-    for name in beside.coordinates(table):
+    for name in beside.headings(table):
         grid.add_column(_split_heading(name), overflow="fold", vertical="top")
     for name in ("ours", "paper", "difference"):
         grid.add_column(name, no_wrap=True, justify="right")

@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from invspec.plan.validation import layouts as checks
-from invspec.report import latex, records, text
+from invspec.report import latex, markdown, records, text
 from invspec.report.captions import caption
 from invspec.report.contents import report
+from invspec.report.figures import draw
 from invspec.report.format import NO_CELL, heading_rows, shown_lines
 from invspec.report.pages import render
 
@@ -56,6 +57,12 @@ def shown(planned, toy_store):
         return report(plan, toy_store(plan, by))
 
     return whole
+
+
+def printed(result):
+    console = Console(width=80, record=True, file=io.StringIO())
+    text.show(result, console)
+    return console.export_text()
 
 
 def values(table):
@@ -125,6 +132,45 @@ def test_names_of_the_spec_hold_for_all_layouts_which_may_differ(planned, toy_st
     assert [labels for labels, _ in shown_lines(table)] == [["logistic regression"], ["CNN"]]
 
 
+NAMED = "names: {robust_accuracy: robust accuracy, pgd: PGD, pgd.eps: radius, lenet: LeNet}\n"
+
+
+def test_names_of_the_spec_are_those_of_titles_and_captions(planned, toy_store):
+    plan = planned(NAMED + laid("{of: robust_accuracy, at: {pgd.eps: 0.1, model: lenet}}"))
+    whole = report(plan, toy_store(plan, counted))
+    (table,) = whole.tables
+    assert table.title == "robust accuracy under PGD"
+    assert caption(table).startswith("radius 0.1; model LeNet; ")
+    for shown in (latex.text(whole), render.text(whole), markdown.section(table), printed(whole)):
+        assert "robust accuracy under PGD" in shown
+        assert "robust_accuracy under" not in shown
+        assert "under pgd" not in shown
+
+
+def test_names_are_those_of_the_summary_of_several_measures(planned, toy_store):
+    plan = planned(NAMED + laid("{of: [accuracy, robust_accuracy]}"))
+    (table,) = report(plan, toy_store(plan, counted)).tables
+    assert table.title == "accuracy and robust accuracy"
+    assert "robust accuracy under PGD: share of examples" in table.summary
+
+
+def test_a_title_of_a_layout_wins_over_names(planned, toy_store):
+    plan = planned(NAMED + laid("{of: robust_accuracy, title: robust_accuracy of nets}"))
+    (table,) = report(plan, toy_store(plan, counted)).tables
+    assert table.title == "robust_accuracy of nets"
+
+
+def test_names_are_those_of_the_axes_of_a_plane(planned, toy_store):
+    plane = (
+        "{of: accuracy, rows: [model], figure: plane, "
+        "against: {of: robust_accuracy, at: {pgd.eps: 0.1}}}"
+    )
+    plan = planned(NAMED + laid(plane))
+    (table,) = report(plan, toy_store(plan, counted)).tables
+    (axes,) = draw.draw([table]).axes
+    assert axes.get_ylabel() == "robust accuracy at radius 0.1"
+
+
 def test_shares_in_per_cent_and_decimals(shown):
     (table,) = shown("{of: [accuracy, lost], at: {pgd.eps: 0.1}, percent: true}").tables
     assert values(table)[0][0] == "90.0"
@@ -153,12 +199,10 @@ def test_each_measure_can_have_its_own_best(shown):
 
 
 def test_a_table_of_several_measures_reads_on_80_columns(shown):
-    console = Console(width=80, record=True, file=io.StringIO())
-    text.show(shown("{of: [accuracy, robust_accuracy, invariance]}"), console)
-    printed = console.export_text()
-    assert max(map(len, printed.splitlines()[:-1])) <= 80
-    assert "robust_" in printed
-    assert "0.510" in printed
+    page = printed(shown("{of: [accuracy, robust_accuracy, invariance]}"))
+    assert max(map(len, page.splitlines()[:-1])) <= 80
+    assert "robust_" in page
+    assert "0.510" in page
 
 
 def test_frames_and_records_hold_all_measures(shown):

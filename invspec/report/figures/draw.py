@@ -53,13 +53,13 @@ def _draw(tables: Sequence[Table], framed: bool, width: float | None) -> Figure:
         case "plane":
             return planes.draw(table, table.others[0], framed, width)
         case "heatmap":
-            return matrices.heatmaps(table.drawings, framed)
+            return matrices.heatmaps(table, framed)
         case "matrix":
-            return matrices.matrices(table.drawings, framed)
+            return matrices.matrices(table, framed)
         case "images":
-            return images.draw(table.drawings, framed)
+            return images.draw(table, framed)
         case "regions":
-            return regions.draw(table.drawings, framed)
+            return regions.draw(table, framed)
         case "profile" | "beside" | "band":
             blocks = [block for table in tables for block in table.blocks]
             return profiles.draw(blocks, framed, width)

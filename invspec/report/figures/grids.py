@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from invspec.plan.coordinates import shown
 from invspec.report.drawings import Drawing
-from invspec.report.table import RowLabels
+from invspec.report.table import RowLabels, Table
 
 Drawings = Mapping[RowLabels, Drawing]
 
@@ -16,11 +15,11 @@ Drawings = Mapping[RowLabels, Drawing]
 PAGE_WIDTH = 8.4
 
 
-def titles(drawings: Drawings) -> list[str]:
-    """A title for each drawing: its labels, without those that all drawings share."""
-    varies = [len(set(values)) > 1 for values in zip(*drawings, strict=True)]
-    distinct = [itertools.compress(labels, varies) for labels in drawings]
-    return [" ".join(filter(None, map(shown, labels))) for labels in distinct]
+def titles(table: Table) -> list[str]:
+    """A title for each drawing of a table: its labels, without those that all drawings share."""
+    varies = [len(set(values)) > 1 for values in zip(*table.drawings, strict=True)]
+    distinct = [itertools.compress(labels, varies) for labels in table.drawings]
+    return [" ".join(filter(None, map(table.shown, labels))) for labels in distinct]
 
 
 def hide_unused(grid: Any, used: int) -> None:

@@ -13,9 +13,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from invspec.report.drawings import Array, Drawing
-from invspec.report.figures.grids import PAGE_WIDTH, Drawings, hide_unused, titles
+from invspec.report.figures.grids import PAGE_WIDTH, hide_unused, titles
 from invspec.report.format import decimal
 from invspec.report.style import FAINT, GRID, INK, PALETTE
+from invspec.report.table import Table
 
 # A grid with more columns than this takes a whole row of the figure.
 MAX_COLUMNS_BESIDE = 12
@@ -28,8 +29,9 @@ ONE_LINE, TWO_LINES = 15, 27
 ENLARGED = 96
 
 
-def draw(drawings: Drawings, framed: bool) -> Figure:
+def draw(table: Table, framed: bool) -> Figure:
     """A grid of images for each score, two grids side by side if they are narrow."""
+    drawings = table.drawings
     columns = max(drawing.values.shape[1] for drawing in drawings.values())
     across = min(len(drawings), 2 if columns <= MAX_COLUMNS_BESIDE else 1)
     max_width = PAGE_WIDTH / max(across, 1.25) - 0.45
@@ -39,7 +41,7 @@ def draw(drawings: Drawings, framed: bool) -> Figure:
     size = ((width + 0.45) * across, (height + 0.65) * down + (0.55 if framed else 0.15))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
     grid = figure.subplots(down, across, squeeze=False)
-    for axes, title, sheet in zip(grid.flat, titles(drawings), sheets, strict=False):
+    for axes, title, sheet in zip(grid.flat, titles(table), sheets, strict=False):
         sheet.draw(axes, title)
     hide_unused(grid, len(sheets))
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from invspec.report.drawings import Array, Drawing
 from invspec.report.figures.grids import PAGE_WIDTH, Drawings, hide_unused, titles
 from invspec.report.format import decimal
 from invspec.report.style import GRID, HEAT, INK
+from invspec.report.table import Table
 
 # Steps of the colour scale; each is a CSS variable of a page.
 LEVELS = 64
@@ -45,28 +47,29 @@ def dark_colours() -> dict[str, str]:
     return dict(zip(LIGHT_TINTS, DARK_TINTS, strict=True)) | dict(_TEXT.values())
 
 
-def heatmaps(drawings: Drawings, framed: bool) -> Figure:
+def heatmaps(table: Table, framed: bool) -> Figure:
     """A square for each matrix, coloured by the absolute values of its entries."""
-    absolute = {labels: Drawing(abs(drawing.values)) for labels, drawing in drawings.items()}
-    return _draw(absolute, (HEATMAP, HEATMAP), framed, numbered=False)
+    absolute = {labels: Drawing(abs(one.values)) for labels, one in table.drawings.items()}
+    return _draw(replace(table, drawings=absolute), (HEATMAP, HEATMAP), framed, numbered=False)
 
 
-def matrices(drawings: Drawings, framed: bool) -> Figure:
+def matrices(table: Table, framed: bool) -> Figure:
     """A panel for each matrix of target by source classes, with numbers in its cells."""
-    shapes = [drawing.values.shape for drawing in drawings.values()]
+    shapes = [drawing.values.shape for drawing in table.drawings.values()]
     rows, columns = (max(sizes) for sizes in zip(*shapes, strict=True))
     cell = min(CELL, CELL * MAX_NUMBERS / max(rows, columns) / 2)
-    return _draw(drawings, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
+    return _draw(table, (cell * columns + 0.35, cell * rows + 0.45), framed, numbered=True)
 
 
-def _draw(drawings: Drawings, panel: tuple[float, float], framed: bool, numbered: bool) -> Figure:
+def _draw(table: Table, panel: tuple[float, float], framed: bool, numbered: bool) -> Figure:
+    drawings = table.drawings
     across = min(len(drawings), max(int(PAGE_WIDTH / panel[0]), 1))
     down = math.ceil(len(drawings) / across)
     size = (panel[0] * across + 0.8, (panel[1] + 0.25) * down + (0.55 if framed else 0.15))
     figure = Figure(figsize=size, layout="constrained")
     grid, scale = figure.subplots(down, across, squeeze=False), _scale(drawings)
     mesh: Any = None
-    for axes, title, drawing in zip(grid.flat, titles(drawings), drawings.values(), strict=False):
+    for axes, title, drawing in zip(grid.flat, titles(table), drawings.values(), strict=False):
         mesh = _draw_matrix(axes, drawing.values, scale)
         _add_title(axes, title, drawing.values if numbered else None)
         if numbered:

@@ -59,6 +59,10 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 
 def _axis_title(table: Table) -> str:
     """A measure and the swept values at which it is taken: robust_accuracy at pgd.eps 8/255."""
-    fixed = [f"{name} {table.shown(value)}" for name, value in table.fixed.items() if "." in name]
+    fixed = [
+        f"{table.named(name)} {table.shown(value)}"
+        for name, value in table.fixed.items()
+        if "." in name
+    ]
     name = table.axis(table.measure)
     return f"{name} at {', '.join(fixed)}" if fixed else name

@@ -13,8 +13,9 @@ from matplotlib.patches import Patch, Rectangle
 
 from invspec.report.drawings import Array, RegionDrawing
 from invspec.report.figures.axes import LEGEND
-from invspec.report.figures.grids import Drawings, titles
+from invspec.report.figures.grids import titles
 from invspec.report.style import CLASSES, FAINT, INK, PAGE
+from invspec.report.table import Table
 
 # Inches: the side of a panel, the width of the legend beside the panels.
 SIDE, LEGEND_WIDTH = 1.75, 1.4
@@ -25,13 +26,14 @@ THIN, THICK = 1.2, 3.4
 NAME_DISTANCE, FAR_NAME_DISTANCE = 6, 15
 
 
-def draw(drawings: Drawings, framed: bool) -> Figure:
+def draw(table: Table, framed: bool) -> Figure:
     """A block for each score, a row of panels for each plane, a panel for each classifier."""
-    planes = [drawing for drawing in drawings.values() if isinstance(drawing, RegionDrawing)]
+    drawings = table.drawings.values()
+    planes = [drawing for drawing in drawings if isinstance(drawing, RegionDrawing)]
     rows, columns = (max(plane.values.shape[axis] for plane in planes) for axis in (0, 1))
     across = min(len(planes), max(MAX_ACROSS // columns, 1))
     down = math.ceil(len(planes) / across)
-    names = titles(drawings)
+    names = titles(table)
     block_height = rows * (SIDE + 0.4) + (0.25 if any(names) else 0.0)
     width = across * columns * (SIDE + 0.12) + LEGEND_WIDTH
     height = down * block_height + (0.6 if framed else 0.1)

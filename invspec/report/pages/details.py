@@ -64,7 +64,11 @@ class Details:
             {
                 "measure": table.called,
                 "unit": " %" if table.in_percent else "",
-                "at": {name: table.shown(value) for name, value in group.coords.items()},
+                "at": {
+                    table.named(name): table.shown(value)
+                    for name, value in group.coords.items()
+                    if name != "measure"
+                },
                 "seeds": [number.seeds, number.planned_seeds],
                 "doubts": list(number.doubts),
                 "keys": [key(reading.cell.goal)[:DIGITS] for reading in group.present],

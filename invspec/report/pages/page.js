@@ -215,7 +215,7 @@
         ["95 % interval", cell.title.split(", n =")[0] + detail.unit],
         ["examples", cell.title.split("n = ")[1]],
         ["seeds", done === planned ? done : `${done} of ${planned}`],
-        ...Object.entries(detail.at).filter(([name]) => name !== "measure"),
+        ...Object.entries(detail.at),
         ["in doubt", detail.doubts.join("; ")],
         ["keys in the store", detail.keys.join(", ")],
       ]),

@@ -166,7 +166,8 @@ def _tables(
 
 def _table(table: Table, figure: Inline | None, details: Details) -> dict[str, Any]:
     upper, lower = heading_rows(table)
-    across = table.headings[table.columns] if table.columns else " and ".join(table.rows)
+    down = " and ".join(map(table.named, table.rows))
+    across = table.headings[table.columns] if table.columns else down
     return {
         "title": table.title,
         "summary": table.summary,
@@ -194,7 +195,7 @@ def _entry(entry: Entry) -> dict[str, str]:
 def _across(table: Table) -> list[str]:
     """What each column is of, as JSON of its coordinate, for the page's filter."""
     return [
-        _json({} if block.columns is None else {_name(block, block.columns): block.shown(value)})
+        _json({} if block.columns is None else {block.named(block.columns): block.shown(value)})
         for block in table.blocks
         for value in block.column_values
     ]
@@ -218,11 +219,7 @@ def _lines(table: Table, details: Details) -> Iterator[dict[str, Any]]:
 def _labelled(table: Table, labels: Sequence[str]) -> dict[str, str]:
     """The labels of a row by what its coordinates are called."""
     pairs = zip(table.rows, labels, strict=True)
-    return {_name(table, name): label for name, label in pairs if label}
-
-
-def _name(table: Table, coordinate: str) -> str:
-    return table.names.get(coordinate, coordinate)
+    return {table.named(name): label for name, label in pairs if label}
 
 
 def _json(value: Any) -> str:
@@ -233,7 +230,7 @@ def _beside(table: Table) -> dict[str, Any]:
     """Our numbers beside the paper's."""
     return {
         "title": beside.title(table),
-        "names": beside.coordinates(table),
+        "names": beside.headings(table),
         "numbers": beside.NUMBERS,
         "rows": list(beside.rows(table)),
         "caption": beside.caption(table),
