@@ -10,18 +10,21 @@ from invspec.analysis.claims import OUTCOMES, Outcome, Verdict, false_verdicts
 from invspec.analysis.estimator import Summary
 from invspec.analysis.significance import Need
 from invspec.errors import counted
-from invspec.kinds import Measure
+from invspec.kinds import Attack, Measure
 from invspec.plan.products import is_worst_case
 from invspec.registry import cards
 from invspec.report.drawings import Drawing
-from invspec.report.format import DAGGER, NO_CELL, expectation, statistic_and_interval
+from invspec.report.format import DAGGER, MISSING, NO_CELL, expectation, statistic_and_interval
 from invspec.report.health import why
 from invspec.report.table import Table
 from invspec.spec.resolved import Resolved, Spec
 from invspec.spec.schema import FigureKind, Layout
 
 INTERVALS = "95 % intervals"
+NOT_COMPUTED = f"{MISSING} is a number that is not computed yet"
 ALIKE = "only examples count that all nets under this measure classify correctly"
+# how summaries end of measures that are also taken without an attack
+AFTER = " after the attack"
 # with more degrees of freedom than this, t is normal to two digits
 MANY_DEGREES = 100
 REMARKS: dict[FigureKind, str] = {
@@ -45,6 +48,8 @@ def summary(spec: Spec, measure: str) -> str:
     entry = document.get("measures", {}).get(measure) if isinstance(document, dict) else None
     name = entry.get("use", measure) if isinstance(entry, dict) else measure
     text = cards.card("measure", name).summary if name in cards.names("measure") else ""
+    if not _is_attacked(spec, measure):
+        text = text.removesuffix(AFTER)
     among = ALIKE if spec.entries["measures"][measure].correct_in_all else ""
     return "; ".join(filter(None, (text, among)))
 
@@ -58,13 +63,25 @@ def enumerated(words: Sequence[str]) -> str:
 def title(spec: Spec, measure: str, names: Mapping[str, str]) -> str:
     """A measure and its attacks: accuracy under the worst of pgd, moved (made on lenet, standard).
 
-    names are what labels are called where it is not their own text.
+    Without an attack, the measure alone. names are what labels are called where it is not their own
+    text.
     """
-    entry = spec.entries["measures"][measure]
+    entry, called = spec.entries["measures"][measure], names.get(measure, measure)
+    if not _is_attacked(spec, measure):
+        return called
     labels = [_attack(spec, label, names) for label in entry.of]
     worst = is_worst_case(entry)
     listed = f"the worst of {', '.join(labels)}" if worst else enumerated(labels)
-    return f"{names.get(measure, measure)} under {listed}"
+    return f"{called} under {listed}"
+
+
+def _is_attacked(spec: Spec, measure: str) -> bool:
+    """Whether some attack of a measure changes images."""
+    return any(
+        variant.before is not None or not cast(Attack, variant.method).keeps_images
+        for label in spec.entries["measures"][measure].of
+        for variant in spec.entries["attacks"][label].variants
+    )
 
 
 def _attack(spec: Spec, label: str, names: Mapping[str, str]) -> str:
@@ -138,6 +155,7 @@ def _marks(table: Table) -> list[str]:
         "* some seeds are missing": is_partial,
         f"{DAGGER} in doubt: {why(tuple(reasons))}": bool(reasons),
         f"{NO_CELL} has no number by the spec": has_blanks,
+        NOT_COMPUTED: table.has_missing,
     }
     return [sentence for sentence, applies in marks.items() if applies]
 
@@ -250,9 +268,17 @@ def correction(verdicts: Sequence[Verdict]) -> str:
         return ""
     return (
         f"verdicts are corrected for {tested} claims (Holm): the chance of any false one is at "
-        f"most 5 %; without the correction, up to {false_verdicts(verdicts):.2g} false verdicts "
-        "are to be expected"
+        "most 5 %"
     )
+
+
+def correction_and_why(verdicts: Sequence[Verdict]) -> str:
+    """What the correction means, and what to expect without it; empty for less than two claims."""
+    corrected = correction(verdicts)
+    if not corrected:
+        return ""
+    expected = f"up to {false_verdicts(verdicts):.2g} false verdicts are to be expected"
+    return f"{corrected}; without the correction, {expected}"
 
 
 def notes(verdict: Verdict) -> list[str]:
@@ -289,7 +315,7 @@ def p_value(p: float) -> str:
 
 def missing_cells(missing: int, total: int) -> str:
     """A sentence on the cells that are not computed yet."""
-    return f"{missing:,} of {total:,} cells are missing (shown as ·)"
+    return f"{missing:,} of {total:,} cells are missing"
 
 
 def missing_scores(verdict: Verdict) -> str:

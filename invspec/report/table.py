@@ -89,6 +89,16 @@ class Table:
         """All numbers of all measures that are present."""
         return [number for block in self.blocks for number in block.numbers]
 
+    @property
+    def has_missing(self) -> bool:
+        """Whether some number of some measure is not computed yet."""
+        return any(
+            number is None and column not in line.blank
+            for block in self.blocks
+            for line in block.lines
+            for column, number in enumerate(line.numbers)
+        )
+
     @cached_property
     def may_be_shares(self) -> bool:
         """Whether all intervals are in [0, 1], as those of shares and small distances are."""

@@ -59,7 +59,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         heading = " ".join(filter(None, ["Claims", captions.size(report.plan.spec)]))
         yield Text(f"\n{heading}: {counts}", style="bold")
         yield Padding(_claims(report.verdicts), (1, 0, 0, 0))
-        if correction := captions.correction(report.verdicts):
+        if correction := captions.correction_and_why(report.verdicts):
             yield Text(f"\n{correction}", style="dim")
     for table in report.tables:
         yield from _table(table, width)

@@ -100,6 +100,43 @@ def test_a_summary_says_that_only_images_count_that_all_nets_know(planned, toy_s
     )
 
 
+CLEAN = """
+title: Toy
+datasets: {digits: {}}
+models: {linear: {}}
+defences: {standard: {}}
+attacks:
+  clean: {use: identity}
+  turned: {use: identity, before: {use: random_rotation, max_degrees: 30}}
+  pgd: {}
+measures:
+  accuracy: {of: clean}
+  after_turn: {use: accuracy, of: turned}
+  worst: {use: accuracy, of: [clean, pgd], union: true}
+train: [{dataset: digits, model: linear, defence: standard}]
+report: [{of: accuracy}, {of: after_turn}, {of: worst}, {of: [accuracy, worst]}]
+"""
+
+
+def test_without_an_attack_no_title_and_no_summary_speaks_of_one(planned, toy_store):
+    plan = planned(CLEAN)
+    clean, turned, worst, both = build.tables(plan, toy_store(plan, lambda c: np.arange(10) < 5))
+    share = "share of examples classified correctly"
+    assert (clean.title, clean.summary) == ("accuracy", share)
+    assert turned.title == "after_turn under turned"
+    assert worst.title == "worst under the worst of clean, pgd"
+    assert turned.summary == worst.summary == f"{share} after the attack"
+    assert both.summary == f"accuracy: {share}; {worst.title}: {share} after the attack"
+
+
+def test_names_are_those_of_attacks_and_of_the_nets_that_make_them(planned, toy_store):
+    names = "names: {pgd: PGD, moved: transferred, lenet: LeNet, transfer: fooled}\n"
+    plan = planned(names + SEVERAL)
+    worst, transfer, _ = build.tables(plan, toy_store(plan, lambda coords: np.arange(10) < 5))
+    assert worst.title == "worst under the worst of PGD, apgd"
+    assert transfer.title == "fooled under transferred (made on LeNet, standard)"
+
+
 @pytest.mark.parametrize(
     ("scale", "settings", "words"),
     [

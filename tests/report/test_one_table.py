@@ -93,7 +93,7 @@ def test_without_layouts_measures_with_one_number_for_a_net_share_a_table(shown)
     scalar, *others = shown("").tables
     assert [block.measure for block in scalar.blocks] == ["accuracy", "invariance"]
     assert [table.measure for table in others] == ["robust_accuracy", "lost"]
-    assert scalar.summary.startswith("accuracy under clean: share of ")
+    assert scalar.summary.startswith("accuracy: share of ")
 
 
 def test_no_column_needs_no_coordinate(shown):

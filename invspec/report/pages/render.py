@@ -104,7 +104,7 @@ def text(
         citation=provenance.citation(spec),
         tally=captions.tally(report.verdicts),
         size=captions.size(spec),
-        correction=captions.correction(report.verdicts),
+        correction=captions.correction_and_why(report.verdicts),
         missing=missing if report.missing else "",
         health=health.headline(report.health),
         notes=health.notes(report.health),
