@@ -141,7 +141,7 @@ def show(
     Returns the exit code that the gate asks for.
     """
     from invspec.analysis.snapshot import Snapshot
-    from invspec.report import contents, health, latex, text
+    from invspec.report import captions, contents, health, latex, text
 
     if rows and format not in ROW_FORMATS:
         hint = f"--format {' or '.join(ROW_FORMATS)}"
@@ -150,6 +150,10 @@ def show(
     report, name = contents.report(planned, seen, call), planned.spec.name
     if alarm := health.alarm(report.health):
         print(alarm, file=sys.stderr)
+    # the terminal and the page say it themselves
+    if report.missing and format not in ("rich", "html"):
+        missing = captions.missing_cells(report.missing, len(planned.cells))
+        print(f"{missing}: `{report.provenance.command}` computes them", file=sys.stderr)
     match format:
         case "rich":
             text.show(report, Console(highlight=False))
@@ -251,7 +255,7 @@ def _save_paper(report: Report, output: Path, width: float) -> None:
     for piece, text in latex.pieces(report).items():
         _save(f"{text}\n".encode(), output, f"{stem}-{piece}.tex")
     for piece, text in latex.figure_pieces(report, files).items():
-        _save(f"{text}\n".encode(), output, f"{piece}.tex")
+        _save(f"{latex.where(output)}\n{text}\n".encode(), output, f"{piece}.tex")
     for figure, content in files.items():
         _save(content, output, f"{latex.figure_name(report, figure)}.pdf")
 

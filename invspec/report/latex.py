@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from invspec.analysis.claims import Verdict
 from invspec.report import beside, captions, health
@@ -49,6 +50,11 @@ _ESCAPES = {
     "\N{DAGGER}": r"$\dagger$",
     "\N{DEGREE SIGN}": r"$^\circ$",
 }
+# Points: a letter of a table, of a margin, and the space between two columns.
+_LETTER, _SMALL_LETTER, _GAP = 5, 4, 12
+# Points: a column of a paper in two columns has 240, and letters of a table that is shrunk from
+# this to it are still as large as those of a footnote.
+_WIDEST = 300
 _CLAIM_HEADINGS = (
     "claim",
     "source",
@@ -130,6 +136,11 @@ def figure_name(report: Report, figure: str) -> str:
     return f"{stem(report)}-figure-{figure}"
 
 
+def where(folder: Path) -> str:
+    """A comment on how a paper in another folder finds the files of figures."""
+    return _comment([rf"in another folder: \graphicspath{{{{{folder.as_posix()}/}}}}"])
+
+
 def stem(report: Report) -> str:
     """How the names of a report's files and labels begin."""
     # TeX reads other letters of a file's name as commands
@@ -158,11 +169,15 @@ def _comment(lines: Sequence[str]) -> str:
 
 
 def _float(
-    caption: str, label: str, columns: str, lines: Sequence[str], environment: str = "table"
+    caption: str, label: str, columns: str, lines: Sequence[str], is_wide: bool = False
 ) -> str:
+    """A table with its caption; a wide one spans both columns of a paper that has two."""
+    environment = "table*" if is_wide else "table"
     opening = [
         rf"\begin{{{environment}}}",
         r"  \centering",
+        # many classes have none, as captions of figures are below
+        r"  \setlength{\belowcaptionskip}{6pt}",
         rf"  \caption{{{caption}}}",
         # a label is no text: LaTeX takes its letters as they are
         rf"  \label{{{label}}}",
@@ -183,11 +198,15 @@ def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
     lines = [r"\toprule", _row(_CLAIM_HEADINGS), r"\midrule", *rows, r"\bottomrule"]
     heading = " ".join(filter(None, ["Claims and verdicts", size]))
     correction = captions.correction(verdicts)
-    sentences = [heading, *([correction[:1].upper() + correction[1:]] if correction else [])]
+    waiting = any(verdict.missing_scores for verdict in verdicts)
+    sentences = [
+        heading,
+        *([correction[:1].upper() + correction[1:]] if correction else []),
+        *([captions.NOT_COMPUTED] if waiting else []),
+    ]
     caption = escape(". ".join(sentences) + ".")
     columns = r"p{0.3\textwidth}lllllllp{0.2\textwidth}"
-    # sentences need the width of the page, where a paper has two columns
-    return _float(caption, label, columns, lines, environment="table*")
+    return _float(caption, label, columns, lines, is_wide=True)
 
 
 def _claim(verdict: Verdict) -> str:
@@ -213,21 +232,53 @@ def _table(table: Table, label: str) -> str:
     sentences = filter(None, [table.title, summary, captions.caption(table)])
     count = sum(len(block.column_values) for block in table.blocks)
     columns = "l" * len(table.rows) + "r" * count
-    return _float(escape(". ".join(sentences) + "."), label, columns, list(_lines(table)))
+    is_wide = _width(table) > _WIDEST
+    return _float(escape(". ".join(sentences) + "."), label, columns, list(_lines(table)), is_wide)
+
+
+def _width(table: Table) -> int:
+    """About how wide a table is where nothing shrinks it, in points."""
+    upper, lower = heading_rows(table)
+    headings = [*(table.headings[name] for name in table.rows), *lower]
+    rows = [
+        [*map(_width_of_text, labels), *map(_width_of_number, numbers)]
+        for labels, numbers in shown_lines(table)
+    ]
+    columns = _widths([[*map(_width_of_text, headings)], *rows])
+    total, start = sum(columns), len(table.rows)
+    for heading, count in upper:
+        # a long heading stretches the columns below it
+        below = sum(columns[start : start + count])
+        total += max(_width_of_text(heading) + _GAP - below, 0)
+        start += count
+    return total
+
+
+def _widths(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The width of each column from the widths of its cells."""
+    return [max(column) + _GAP for column in zip(*rows, strict=True)]
+
+
+def _width_of_text(text: str) -> int:
+    return _LETTER * len(text)
+
+
+def _width_of_number(number: Shown) -> int:
+    return _LETTER * len(number.value) + _SMALL_LETTER * len(number.margin)
 
 
 def _beside(table: Table, label: str) -> str:
     """Our numbers beside the paper's."""
     names = beside.headings(table)
-    headings = map(escape, (*names, *beside.NUMBERS))
-    rows = (
-        _row([*map(escape, labels), *map(escape, numbers)])
-        for labels, numbers in beside.rows(table)
-    )
-    lines = [r"\toprule", _row(list(headings)), r"\midrule", *rows, r"\bottomrule"]
+    cells = [[*names, *beside.NUMBERS], *([*own, *numbers] for own, numbers in beside.rows(table))]
+    heading, *rows = (_row([*map(escape, row)]) for row in cells)
+    lines = [r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
+    waiting = any(comparison.ours is None for comparison in table.comparisons)
     sentences = (table.title, beside.title(table), beside.caption(table))
+    caption = ". ".join([*sentences, *([captions.NOT_COMPUTED] if waiting else [])])
     columns = "l" * len(names) + "rrrll"
-    return _float(escape(". ".join(sentences) + "."), label, columns, lines)
+    width = sum(_widths([[*map(_width_of_text, row)] for row in cells]))
+    return _float(escape(f"{caption}."), label, columns, lines, width > _WIDEST)
 
 
 def _lines(table: Table) -> Iterator[str]:

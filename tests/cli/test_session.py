@@ -143,6 +143,18 @@ def test_a_text_report_goes_to_stdout_or_into_a_folder(done: Done, tmp_path, cap
         assert json.loads(printed)
 
 
+@pytest.mark.parametrize("format", [*ENDINGS, "html"])
+def test_a_report_with_missing_numbers_says_so(done: Done, tmp_path, capsys, format):
+    toy, store = done
+    session.show(toy, Store(tmp_path / "empty"), format, tmp_path / "out")
+    said = capsys.readouterr().err
+    missing = "1 of 1 cells are missing: `invspec run tiny.yaml` computes them\n"
+    # the page says it itself
+    assert said == ("" if format == "html" else missing)
+    session.show(toy, store, format, tmp_path / "out")
+    assert "missing" not in capsys.readouterr().err
+
+
 def test_a_page_is_written_to_the_store_or_to_the_output_folder(done: Done, tmp_path, capsys):
     toy, store = done
     session.show(toy, store, "rich", None)

@@ -3,12 +3,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_toys import CLAIMS, outcomes
 
 from invspec.cli import session
 from invspec.report import contents, latex
 from invspec.report.figures import draw, groups
+from invspec.report.pages import render
 
 
 def test_latex_escapes_texts_of_users(toy):
@@ -87,10 +89,59 @@ def test_tables_and_figures_fit_one_column_and_two(toy, tmp_path, capsys, width,
     floats = [Path(name).stem for name in written if name.endswith(".tex")][1:]
     assert "toy-figure-robustness" in floats
     assert "toy-robustness" in floats
+    where = f"% in another folder: \\graphicspath{{{{{tmp_path}/}}}}\n"
+    for name in floats:
+        assert (tmp_path / f"{name}.tex").read_text().startswith(where) == ("figure" in name)
     said = compiled(tmp_path, "".join(rf"\input{{{name}}}" for name in floats), options)
     assert "Overfull" not in said
     # the whole report in one file does, too
     assert "Overfull" not in compiled(tmp_path, r"\input{toy}", options)
+
+
+WIDE = CLAIMS.replace("[0, 0.1, 0.2]", "[0, 0.05, 0.1, 0.15, 0.2]") + "report: [{of: LAYOUT}]\n"
+LAYOUTS = {
+    "a narrow table": ("accuracy", "table"),
+    "five values across": ("robustness", "table*"),
+    "a long heading": ("robustness, columns: none, names: {pgd.eps: NAME}", "table*"),
+}
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+def test_a_wide_table_has_the_width_of_the_page(planned, toy_store, case):
+    layout, environment = LAYOUTS[case]
+    plan = planned(WIDE.replace("LAYOUT", layout).replace("NAME", "radius of the ball " * 3))
+    (table,) = latex.tables(contents.report(plan, toy_store(plan, outcomes)))
+    assert table.startswith(rf"\begin{{{environment}}}" + "\n")
+    assert table.endswith(rf"\end{{{environment}}}")
+
+
+@needs_latex
+@pytest.mark.parametrize("options", ["[twocolumn]", ""])
+def test_a_wide_table_fits_one_column_and_two(planned, toy_store, tmp_path, options):
+    plan = planned(WIDE.replace("LAYOUT", "robustness"))
+    (table,) = latex.tables(contents.report(plan, toy_store(plan, outcomes)))
+    assert "Overfull" not in compiled(tmp_path, table, options)
+
+
+def test_a_caption_has_space_below_it(toy):
+    for piece in latex.pieces(contents.report(*toy)).values():
+        assert piece.index(r"\setlength{\belowcaptionskip}{6pt}") < piece.index(r"\caption{")
+
+
+def test_captions_explain_dots_where_there_are_some(toy, planned, toy_store):
+    dot = r"$\cdot$ is a number that is not computed yet"
+    assert [dot in text for text in latex.pieces(contents.report(*toy)).values()] == [True] * 3
+    plan = planned(CLAIMS)
+    whole = contents.report(plan, toy_store(plan, lambda coords: np.arange(100) < 50))
+    assert [dot in text for text in latex.pieces(whole).values()] == [False] * 3
+
+
+def test_the_caption_of_claims_leaves_out_what_to_expect_uncorrected(toy):
+    report = contents.report(*toy)
+    claims = latex.pieces(report)["claims"]
+    assert r"Verdicts are corrected for 2 claims (Holm)" in claims
+    assert "to be expected" not in claims
+    assert "to be expected" in render.text(report)
 
 
 def test_figures_of_a_paper_are_as_wide_as_asked_and_have_no_title(toy):
