@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,10 @@ def test_tables_are_written_for_a_paper_as_their_page_says(
     labels = re.findall(r"`(\\label\{.*?\})`", page)
     assert len(labels) == 2
     assert all(label.replace("two", "two-smoke") in texts for label in labels)
+    (paper,) = re.findall(r"^```tex\n(.*?)^```$", page, re.M | re.S)
+    (tmp_path / "paper.tex").write_text(paper.replace("two-", "two-smoke-"))
+    if shutil.which("pdflatex"):
+        words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        compiled = subprocess.run(words, capture_output=True, text=True)
+        assert compiled.returncode == 0, compiled.stdout
+        assert "Overfull" not in compiled.stdout

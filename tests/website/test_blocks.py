@@ -43,8 +43,8 @@ NOT_RUN = {
 }
 # specs of which only a part is printed, and manifests that other tools read
 ELSEWHERE = {"docs/ray.md": "the manifest for KubeRay: tests/test_docs.py"}
-# lua: the settings of an editor
-LANGUAGES = {"sh", "text", "yaml", "python", "json", "lua"}
+# lua: the settings of an editor; tex: a paper, which tests/test_how_to.py compiles
+LANGUAGES = {"sh", "text", "yaml", "python", "json", "lua", "tex"}
 
 
 def test_every_block_names_its_language() -> None:
