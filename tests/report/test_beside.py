@@ -10,7 +10,7 @@ from rich.console import Console
 
 from invspec.errors import SpecError
 from invspec.plan import validation
-from invspec.report import beside, contents, export, latex, text
+from invspec.report import beside, captions, contents, export, latex, text
 from invspec.report.pages import render
 
 LAYOUT = """
@@ -68,6 +68,17 @@ def test_missing_cells_are_counted_apart(reported):
     (table,) = report.tables
     assert beside.agreement(table) == "1 of 3 agree, 1 is missing"
     assert list(beside.rows(table))[1] == (["0", "0.1"], ["·", "0.5", "·", "", ""])
+    assert captions.NOT_COMPUTED.removeprefix("·") in latex.pieces(report)["robustness-paper"]
+    complete, _ = reported()
+    assert "not computed yet" not in latex.pieces(complete)["robustness-paper"]
+
+
+def test_coordinates_are_called_as_the_layout_says(planned, toy_store):
+    named = LAYOUT.replace("PUBLISHED", NESTED) + "    names: {pgd.eps: radius, 0.1: a tenth}\n"
+    plan = planned(CLAIMS + named)
+    (table,) = contents.report(plan, toy_store(plan, outcomes)).tables
+    assert beside.headings(table) == ["rotations.max_degrees", "radius"]
+    assert [labels for labels, _ in beside.rows(table)][1] == ["0", "a tenth"]
 
 
 def test_every_format_shows_ours_the_papers_and_the_difference(reported):
