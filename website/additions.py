@@ -41,3 +41,8 @@ def with_reading(markdown: str, name: str) -> str:
 def loaded(html: str) -> Iterator[str]:
     """The tags of a page whose target a browser would fetch from another host."""
     yield from (match[0] for match in LOADED.finditer(html))
+
+
+def to_pages(html: str) -> str:
+    """The HTML of a notebook, whose links to Markdown and to notebooks lead to their pages."""
+    return re.sub(r'href="([^":#]+)\.(?:md|ipynb)(["#])', r'href="\1.html\2', html)

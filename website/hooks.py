@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from additions import BORROWED, borrowed, linked, loaded, with_reading
+from additions import BORROWED, borrowed, linked, loaded, to_pages, with_reading
 from card_pages import pages
 from mkdocs.structure.files import File
 
@@ -38,7 +38,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
-    """Warn of a page that loads something from the network: the site must stand alone."""
+    """Lead links of notebooks to pages. Warn of a page that loads something from the network.
+
+    The site must stand alone.
+    """
+    if page.file.src_uri.endswith(".ipynb"):
+        output = to_pages(output)
     for tag in loaded(output):
         log.warning("%s loads from the network: %s", page.file.src_uri, tag)
     return output

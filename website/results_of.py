@@ -8,7 +8,7 @@ from typing import cast
 
 from minimal_specs import entry_of, made
 
-from invspec.errors import InvspecError
+from invspec.errors import InvspecError, counted
 from invspec.kinds import Attack, Check, Dataset, Defence, Measure, Method, Model
 from invspec.registry import cards, methods
 from invspec.registry.cards import Kind
@@ -145,7 +145,8 @@ def _facts(dataset: Dataset) -> str:
     channels, height, width = dataset.shape
     low, high = dataset.bounds
     pixels = "points without bounds" if math.isinf(low) else f"pixels from {low:g} to {high:g}"
-    facts = f"{channels} channels of {height} by {width}, {pixels}, {dataset.classes:,} classes"
+    size = f"{counted(channels, 'channel')} of {height} by {width}"
+    facts = f"{size}, {pixels}, {dataset.classes:,} classes"
     try:
         counts = ", ".join(
             f"{dataset.count(split):,} {split}" for split in ("train", "val", "test")

@@ -77,16 +77,18 @@ Entries = Mapping[Train, Mapping[Trial, Mapping[int, Trialled]]]
 
 
 def boards(holdings: Holdings) -> list[Board]:
-    """A board for each data set and threat model of a store."""
+    """A board for each data set and threat model of a store, the smaller eps of a norm first."""
     by_threat: dict[tuple[Dataset, str, float], dict[Train, None]] = defaultdict(dict)
     entries = _entries(holdings.trials)
     for net, trials in entries.items():
         for trial in trials:
             if trial.threat is not None:
                 by_threat[net.dataset, *trial.threat][net] = None
+    places = {threat[:2]: place for place, threat in reversed([*enumerate(by_threat)])}
+    ordered = sorted(by_threat.items(), key=lambda item: (places[item[0][:2]], item[0][2]))
     return [
         _Builder(dataset, norm, eps, {net: entries[net] for net in nets}, holdings).board()
-        for (dataset, norm, eps), nets in by_threat.items()
+        for (dataset, norm, eps), nets in ordered
     ]
 
 

@@ -57,7 +57,8 @@ def lines(expected: Forecast) -> Iterator[str]:
 
 def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     estimate = expected.estimate(expected.works, device)
-    taken, place = f"{duration(estimate.seconds.median)} of compute", "in the store"
+    least = "at least " if estimate.unlike else ""
+    taken, place = f"{least}{duration(estimate.seconds.median)} of compute", "in the store"
     if device == shipped.DEVICE:
         machines, place = " or ".join(shipped.processors()), "among them"
         yield f"cpu: {taken} by times that ship with invspec, of a core of {machines};"

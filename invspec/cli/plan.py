@@ -43,6 +43,7 @@ def show(planned: Plan, store: Store) -> None:
     from invspec.cli import hours
     from invspec.execution.choices import Choices
     from invspec.execution.survey import Survey
+    from invspec.plan import coordinates
 
     survey = Survey(store)
     for goal in planned.goals:
@@ -52,6 +53,7 @@ def show(planned: Plan, store: Store) -> None:
     expected = forecast(survey.to_do, finished, store, with_shipped=True)
     console = Console(highlight=False)
     console.print(_table(planned, finished, expected))
+    console.print(f"coordinates: {coordinates.listing(planned.coordinates())}")
     tasks = f"{len(survey.to_do):,} of {counted(len(planned.tasks), 'task')}"
     console.print(f"{tasks} to do for {counted(len(planned.cells), 'cell')}")
     if survey.unsure:

@@ -95,7 +95,7 @@ class Lines:
         # what runs longest
         oldest = list(self.shares.items())[:1]
         return "; ".join(
-            [line, *(f"{self.name(task)} {100 * part:.0f} %" for task, part in oldest)]
+            [line, *(f"{self.name(task)}: {100 * part:.0f} %" for task, part in oldest)]
         )
 
     def handle(self, event: events.Event) -> None:

@@ -16,7 +16,9 @@ from invspec.scoring.rows import share
 
 
 class FoolingRate(CountedMeasure):
-    """Share of examples whose predicted label changes, whatever their true label.
+    """Share of examples whose predicted label changes, or stays, whatever their true label.
+
+    With complement it is the rate of invariance, the share whose label stays.
 
     Raises: InvspecError where among is correct and no example is classified correctly.
     """

@@ -268,8 +268,8 @@ def _notes(rows: Sequence[Contrast]) -> Iterator[str]:
         )
     if any(row.is_better is not None for row in rows):
         yield (
-            "better is the side from which stronger attacks lead away: where B has the stronger "
-            "attack, its numbers look worse"
+            "better and worse are said of numbers that a stronger attack can move one way only; a "
+            "side that was attacked more strongly looks worse for it"
         )
     doubts = dict.fromkeys(doubt for row in rows for doubt in row.doubts)
     for doubt in doubts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -49,7 +50,42 @@ _ESCAPES = {
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{DAGGER}": r"$\dagger$",
     "\N{DEGREE SIGN}": r"$^\circ$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
+    "\N{SCRIPT SMALL L}": r"$\ell$",
 }
+# The letters for which LaTeX has a name; the others look like Latin ones.
+_CAPITAL = (
+    "Gamma",
+    "Delta",
+    "Theta",
+    "Lamda",
+    "Xi",
+    "Pi",
+    "Sigma",
+    "Upsilon",
+    "Phi",
+    "Psi",
+    "Omega",
+)
+_SMALL = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"),
+    *("lamda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi"),
+    "omega",
+)
+
+
+def _greek() -> Iterator[tuple[str, str]]:
+    """Greek letters with their macros."""
+    for case, letters in (("SMALL", _SMALL), ("CAPITAL", _CAPITAL)):
+        for letter in letters:
+            # Unicode spells it without b
+            macro = letter.replace("amda", "ambda")
+            yield unicodedata.lookup(f"GREEK {case} LETTER {letter}"), rf"$\{macro}$"
+
+
+_ESCAPES |= dict(_greek())
 # Points: a letter of a table, of a margin, and the space between two columns.
 _LETTER, _SMALL_LETTER, _GAP = 5, 4, 12
 # Points: a column of a paper in two columns has 240, and letters of a table that is shrunk from

@@ -66,7 +66,7 @@ def _scale(source: Document, name: str | None) -> Iterator[tuple[str, Any, Mappi
     scales = source.values.get("scales") if isinstance(source.values, dict) else None
     if not isinstance(scales, dict) or not isinstance(scales.get(name), dict):
         known = scales if isinstance(scales, dict) else {}
-        hint = suggest(name, known) or "a spec has scales under `scales`"
+        hint = suggest(name, known) or "leave --scale out: this spec has no scales"
         raise SpecError(f"{source.name} has no scale {name!r}", where="--scale", hint=hint)
     for dotted, value in scales[name].items():
         yield dotted, value, source.places_in(("scales", name, dotted))

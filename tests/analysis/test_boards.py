@@ -86,8 +86,8 @@ def test_a_net_on_other_examples_stands_apart():
 def test_threat_models_and_data_sets_have_boards_of_their_own():
     other = replace(net(1), dataset=net(1).dataset.model_copy(update={"test": 30}))
     trials = [
-        trialled(net(1), WEAK, 200),
         trialled(net(1), PGD(eps=0.2), 200),
+        trialled(net(1), WEAK, 200),
         trialled(net(1), PGD(eps=0.1, norm="l2"), 200),
         trialled(other, WEAK, 200),
         trialled(net(1), PGD(eps=0), 200),

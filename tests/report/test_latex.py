@@ -20,6 +20,11 @@ def test_latex_escapes_texts_of_users(toy):
     assert r"rotations.max\_degrees (degrees)" in text
 
 
+def test_letters_of_mathematics_are_macros():
+    text = "ε ≤ λ, Λ × ℓ"  # noqa: RUF001  # as papers have them
+    assert latex.escape(text) == r"$\epsilon$ $\leq$ $\lambda$, $\Lambda$ $\times$ $\ell$"
+
+
 def test_latex_tables_have_as_many_cells_as_columns(toy):
     tables = re.findall(
         r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end", latex.text(contents.report(*toy)), re.DOTALL

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import yaml
-from additions import BORROWED, READINGS, borrowed, linked, loaded, with_reading
+from additions import BORROWED, READINGS, borrowed, linked, loaded, to_pages, with_reading
 from site_pages import DOCS, ROOT, page
 
 from invspec.spec.layouts import FigureKind
@@ -72,6 +72,13 @@ def test_a_reading_stands_before_the_first_section() -> None:
 def test_links_lead_to_the_pages_of_borrowed_files() -> None:
     assert linked("[x](../benchmarks/RESULTS.md#speed)") == "[x](benchmarks.md#speed)"
     assert "](docs/" not in borrowed("CONTRIBUTING.md")
+
+
+def test_links_of_notebooks_lead_to_pages() -> None:
+    assert to_pages('<a href="../own-net.md#a">') == '<a href="../own-net.html#a">'
+    assert to_pages('<a href="own_net.ipynb">') == '<a href="own_net.html">'
+    elsewhere = '<a href="https://example.org/a.md">'
+    assert to_pages(elsewhere) == elsewhere
 
 
 def test_what_a_page_loads_from_elsewhere_is_noticed() -> None:
