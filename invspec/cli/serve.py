@@ -121,10 +121,11 @@ def _item(name: str, study: Study) -> str:
     try:
         plan = study.plan
         title, about = plan.spec.title, study.state
+        settings = " ".join(["", *plan.spec.options])
     except InvspecError as problem:
-        title, about = name, str(problem)
+        title, about, settings = name, str(problem), ""
     return (
         f'<li><span class="faint">{html.escape(about)}</span>'
         f'<a href="{quote(name)}/">{html.escape(title)}</a>'
-        f'<span class="faint">{html.escape(name)}</span></li>'
+        f'<span class="faint">{html.escape(name + settings)}</span></li>'
     )

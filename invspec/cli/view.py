@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ def view(
 
     options.set_data(data)
     finished = options.store_at(store)
+    print(f"reading the studies of {finished.root}", file=sys.stderr, flush=True)
     folders = options.call(selection.registry, store, data)
     shown = (
         [studies.of_spec(spec, selection, finished, folders) for spec in specs]
