@@ -46,8 +46,12 @@ def test_a_plan_shows_what_is_done_and_what_the_others_will_cost(toy, tmp_path, 
     ]
     assert lines[3][:4] == ["score", "Accuracy", "4", "1"]
     assert all(line[-1] == "s" for line in lines[1:4])
-    assert " ".join(lines[4]) == "7 of 10 tasks to do for 4 cells"
-    assert lines[5][0] == "cpu:"
+    assert " ".join(lines[4]) == (
+        "coordinates: dataset (fake); model (linear); defence (standard); attack (shift); "
+        "shift.by (0, 0.5); measure (accuracy); seed (0, 1)"
+    )
+    assert " ".join(lines[5]) == "7 of 10 tasks to do for 4 cells"
+    assert lines[6][0] == "cpu:"
 
 
 def test_costs_are_the_median_of_like_tasks_times_the_number_to_come(toy, tmp_path, capsys):
@@ -87,7 +91,7 @@ def test_a_plan_that_is_done_has_nothing_to_come(toy, tmp_path, capsys):
     lines = table(capsys.readouterr().out)
     assert [line[-1] for line in lines[1:4]] == ["-"] * 3
     assert lines[-1][0] == "0"
-    assert len(lines) == 5
+    assert len(lines) == 6
 
 
 def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
@@ -96,8 +100,8 @@ def test_damaged_artifacts_are_to_do(toy, tmp_path, capsys):
     plan.show(toy, store)
     lines = table(capsys.readouterr().out)
     assert lines[3][:4] == ["score", "Accuracy", "4", "3"]
-    assert lines[4][0] == "1"
-    assert " ".join(lines[5]).endswith("from 1 task in the store")
+    assert lines[5][0] == "1"
+    assert " ".join(lines[6]).endswith("from 1 task in the store")
 
 
 def test_a_plan_counts_what_is_to_do_only_if_an_input_comes_out_changed(toy, tmp_path, capsys):

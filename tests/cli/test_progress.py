@@ -109,10 +109,10 @@ def test_while_nothing_else_is_printed_a_line_says_how_far_the_run_is(monkeypatc
         wait_for(lambda: "starting workers" in view.console.file.getvalue())
         view.handle(events.Started(train(), "cpu"))
         view.handle(events.Progress(train(), 1, 2))
-        wait_for(lambda: "seed 0 50 %" in view.console.file.getvalue())
+        wait_for(lambda: "seed 0: 50 %" in view.console.file.getvalue())
     first, *_, last = view.console.file.getvalue().splitlines()
     assert re.fullmatch(r"0 of 3 tasks \(0 %\), \d\.\d s so far; starting workers", first)
-    expected = r"0 of 3 tasks \(0 %\), .* so far; train Linear · Standard · seed 0 50 %"
+    expected = r"0 of 3 tasks \(0 %\), .* so far; train Linear · Standard · seed 0: 50 %"
     assert re.fullmatch(expected, last)
     printed_so_far = view.console.file.getvalue()
     time.sleep(0.2)

@@ -14,11 +14,11 @@ from invspec.registry import cards
 
 @pytest.fixture(scope="session")
 def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder `mine` with the modules and cards of all pages."""
+    """A folder with the modules and cards of all pages, which they call `mine` or `lab`."""
     folder = tmp_path_factory.mktemp("own") / "mine"
     for block in BLOCKS:
-        if block.path is not None and block.path.startswith("mine/"):
-            path = folder / block.path.removeprefix("mine/")
+        if block.path is not None and block.path.startswith(("mine/", "lab/")):
+            path = folder / block.path.partition("/")[2]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
     return folder
