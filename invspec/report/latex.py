@@ -85,7 +85,7 @@ def _greek() -> Iterator[tuple[str, str]]:
             yield unicodedata.lookup(f"GREEK {case} LETTER {letter}"), rf"$\{macro}$"
 
 
-_ESCAPES |= dict(_greek())
+_ESCAPES.update(_greek())
 # Points: a letter of a table, of a margin, and the space between two columns.
 _LETTER, _SMALL_LETTER, _GAP = 5, 4, 12
 # Points: a column of a paper in two columns has 240, and letters of a table that is shrunk from
