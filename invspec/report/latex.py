@@ -74,14 +74,15 @@ _SMALL = (
     *("lamda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi"),
     "omega",
 )
+# where LaTeX has another name than Unicode, or another letter under the name
+_MACROS = {"lamda": "lambda", "Lamda": "Lambda", "epsilon": "varepsilon", "phi": "varphi"}
 
 
 def _greek() -> Iterator[tuple[str, str]]:
     """Greek letters with their macros."""
     for case, letters in (("SMALL", _SMALL), ("CAPITAL", _CAPITAL)):
         for letter in letters:
-            # Unicode spells it without b
-            macro = letter.replace("amda", "ambda")
+            macro = _MACROS.get(letter, letter)
             yield unicodedata.lookup(f"GREEK {case} LETTER {letter}"), rf"$\{macro}$"
 
 

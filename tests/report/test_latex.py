@@ -22,7 +22,7 @@ def test_latex_escapes_texts_of_users(toy):
 
 def test_letters_of_mathematics_are_macros():
     text = "ε ≤ λ, Λ × ℓ"  # noqa: RUF001  # as papers have them
-    assert latex.escape(text) == r"$\epsilon$ $\leq$ $\lambda$, $\Lambda$ $\times$ $\ell$"
+    assert latex.escape(text) == r"$\varepsilon$ $\leq$ $\lambda$, $\Lambda$ $\times$ $\ell$"
 
 
 def test_latex_tables_have_as_many_cells_as_columns(toy):
