@@ -273,3 +273,40 @@ def test_premises_and_alternatives_are_checked_at_their_places(planned):
         "claims.1.one_of.0.value.measure",
         "claims.2.value.at.model",
     ]
+
+
+TWINS = """
+title: Twins
+datasets: {fake: {}}
+models: {linear: {}}
+defences: {standard: {}}
+attacks:
+  fgsm: {eps: {sweep: [0.1, 0.2]}}
+  twin: {use: fgsm, eps: {sweep: [0.1, 0.2]}}
+measures:
+  first: {use: accuracy, of: fgsm}
+  second: {use: accuracy, of: twin}
+train: [{dataset: fake, model: linear, defence: standard}]
+claims:
+  - says: one is the other
+    value:
+      OPERATION:
+        - {measure: first, as: {fgsm.eps: eps}}
+        - {measure: second, as: {twin.eps: eps}}
+      over: {eps: greatest}
+    expect: {value: {below: 0.5}}
+"""
+
+
+@pytest.mark.parametrize(("operation", "known"), [("difference", 0), ("ratio", 1)])
+def test_two_labels_of_the_same_tasks_are_no_two_numbers(planned, operation, known):
+    with pytest.raises(SpecError) as caught:
+        validation.check(planned(TWINS.replace("OPERATION", operation)))
+    assert f"claims.0.value: the {operation} is {known} whatever is measured" in str(caught.value)
+    assert "the same tasks compute both sides (first and second)" in str(caught.value)
+
+
+def test_labels_of_other_tasks_are_two_numbers(planned):
+    validation.check(
+        planned(TWINS.replace("OPERATION", "difference").replace("use: fgsm", "use: pgd"))
+    )

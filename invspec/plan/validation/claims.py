@@ -15,7 +15,10 @@ from invspec.spec.claims import Statement
 from invspec.spec.document import Steps
 from invspec.spec.schema import Scalar
 from invspec.spec.trees import Leaf, Node
+from invspec.tasks import Score
 
+# operations on two numbers, and what they give if both are the same
+CONSTANTS = {"difference": 0, "ratio": 1, "correlation": 1}
 NOT_AXES = {"seed": "seeds are always averaged", "measure": "each pick is of one measure"}
 
 
@@ -42,7 +45,32 @@ def _planned_problems(
     if wrong := _distinct(unknown) or node_problems(node, cells, is_computed=False):
         return wrong
     outside = ranges.problem(planned.spec, statement)
-    return [] if outside is None else [outside]
+    constant = list(_constants(planned, node, Check(cells, is_computed=False)))
+    return constant if outside is None else [outside, *constant]
+
+
+def _constants(planned: Plan, node: Node, check: Check) -> Iterator[SpecError]:
+    """Operations on two sides that the same tasks compute, under whatever labels."""
+    for part in node.parts:
+        if isinstance(part, Node):
+            yield from _constants(planned, part, check)
+    leaves = [part for part in node.parts if isinstance(part, Leaf)]
+    if node.word not in CONSTANTS or len(leaves) != 2:
+        return
+    one, other = (_computed(planned, leaf, check) for leaf in leaves)
+    if one == other:
+        labels = " and ".join(dict.fromkeys(leaf.measure for leaf in leaves))
+        message = f"the {node.word} is {CONSTANTS[node.word]} whatever is measured"
+        hint = f"the same tasks compute both sides ({labels}): name two attacks, nets or measures"
+        yield SpecError(message, hint=hint, path=node.path)
+
+
+def _computed(planned: Plan, leaf: Leaf, check: Check) -> tuple[list[Score], dict[str, Scalar]]:
+    """The scores behind a leaf, and which of their rows it takes."""
+    goals = {id(cell.coords): cell.goal for cell in planned.cells}
+    rows = check.unknown(leaf, leaf.at)
+    taken = {name: value for name, value in leaf.at.items() if name in rows}
+    return [goals[id(coords)] for coords in check.there(leaf)], taken
 
 
 def node_problems(
