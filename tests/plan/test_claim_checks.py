@@ -4,7 +4,7 @@ import pytest
 from toy_specs import CELL, compare, spec, trade_off, trend, value
 
 from invspec.errors import SpecError
-from invspec.plan import validation
+from invspec.plan import planner, validation
 
 
 @pytest.fixture
@@ -310,3 +310,22 @@ def test_labels_of_other_tasks_are_two_numbers(planned):
     validation.check(
         planned(TWINS.replace("OPERATION", "difference").replace("use: fgsm", "use: pgd"))
     )
+
+
+def test_a_smoke_run_gives_values_of_a_sweep_the_same_tasks(planned):
+    text = """
+title: Sweep
+datasets: {fake: {}}
+models: {linear: {}}
+defences: {standard: {}}
+attacks: {fgsm: {eps: {sweep: [0.1, 0.2, 0.3]}}}
+measures: {accuracy: {of: fgsm}}
+train: [{dataset: fake, model: linear, defence: standard}]
+claims:
+  - says: more is worse
+    compare: {measure: accuracy, of: {fgsm.eps: 0.2}, to: {fgsm.eps: 0.3}}
+    expect: {difference: {above: 0}}
+"""
+    spec = planned(text).spec
+    validation.check(planner.plan(spec))
+    validation.check(planner.plan(spec.smoke()))
