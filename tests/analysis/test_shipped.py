@@ -1,6 +1,7 @@
 """Times that ship with invspec: made from reports, and gone by where a store knows nothing."""
 
 import importlib
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from invspec.perform.runtime import Artifact
 from invspec.plan import planner
 from invspec.spec import document
 from invspec.spec.resolve import resolve
+from invspec.tasks import Train
 
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
 TEMPERATURE = ROOT / "docs" / "papers" / "data" / "nspgd_temperature.json"
@@ -47,6 +49,11 @@ def test_before_the_first_run_the_quickstart_takes_what_it_took_us(tasks, tmp_pa
 def test_a_run_on_processors_goes_by_them_until_it_has_times_of_its_own(tasks, tmp_path):
     outlook = Outlook(tasks, [], Store(tmp_path), with_shipped=True)
     wait_for(lambda: outlook.left.startswith("about "))
+    assert re.fullmatch(r"about \d+ (s|min) left", outlook.left)
+    first, *_ = (task for task in tasks if isinstance(task, Train))
+    outlook.finish(first, 36_000.0)
+    # three other trainings like this one
+    assert re.fullmatch(r"about \d+ h \d+ min left", outlook.left)
 
 
 def test_without_leave_they_are_not_used(tasks, tmp_path):
