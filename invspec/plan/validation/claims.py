@@ -25,16 +25,18 @@ NOT_AXES = {"seed": "seeds are always averaged", "measure": "each pick is of one
 def problems(planned: Plan) -> Iterator[SpecError]:
     """The problems with a plan's claims that can be found before a run."""
     cells = picks.by_measure(cell.coords for cell in planned.cells)
+    # by identity: coordinates are not hashable
+    goals = {id(cell.coords): cell.goal for cell in planned.cells}
     for number in range(len(planned.spec.claims)):
         yield from _distinct(
             problem
             for statement in picks.statements(planned.spec, number)
-            for problem in _planned_problems(planned, statement, cells)
+            for problem in _planned_problems(planned, statement, cells, goals)
         )
 
 
 def _planned_problems(
-    planned: Plan, statement: Statement, cells: Mapping[str, Cells]
+    planned: Plan, statement: Statement, cells: Mapping[str, Cells], goals: Mapping[int, Score]
 ) -> Iterable[SpecError]:
     node = statement.node
     unknown = [
@@ -47,19 +49,19 @@ def _planned_problems(
     outside = ranges.problem(planned.spec, statement)
     # a smoke run gives values of a sweep the same tasks
     check = None if planned.spec.is_smoke else Check(cells, is_computed=False)
-    constant = () if check is None else _constants(planned, node, check)
+    constant = () if check is None else _constants(goals, node, check)
     return [*constant, *([] if outside is None else [outside])]
 
 
-def _constants(planned: Plan, node: Node, check: Check) -> Iterator[SpecError]:
+def _constants(goals: Mapping[int, Score], node: Node, check: Check) -> Iterator[SpecError]:
     """Operations on two sides that the same tasks compute, under whatever labels."""
     for part in node.parts:
         if isinstance(part, Node):
-            yield from _constants(planned, part, check)
+            yield from _constants(goals, part, check)
     leaves = [part for part in node.parts if isinstance(part, Leaf)]
     if node.word not in CONSTANTS or len(leaves) != 2:
         return
-    one, other = (_computed(planned, leaf, check) for leaf in leaves)
+    one, other = (_computed(goals, leaf, check) for leaf in leaves)
     if one == other:
         labels = " and ".join(dict.fromkeys(leaf.measure for leaf in leaves))
         message = f"the {node.word} is {CONSTANTS[node.word]} whatever is measured"
@@ -67,12 +69,14 @@ def _constants(planned: Plan, node: Node, check: Check) -> Iterator[SpecError]:
         yield SpecError(message, hint=hint, path=node.path)
 
 
-def _computed(planned: Plan, leaf: Leaf, check: Check) -> tuple[list[Score], dict[str, Scalar]]:
-    """The scores behind a leaf, and which of their rows it takes."""
-    goals = {id(cell.coords): cell.goal for cell in planned.cells}
+def _computed(
+    goals: Mapping[int, Score], leaf: Leaf, check: Check
+) -> tuple[list[Score], dict[str, Scalar], list[str]]:
+    """The scores behind a leaf, which of their rows it takes, and what it calls its coordinates."""
     rows = check.unknown(leaf, leaf.at)
     taken = {name: value for name, value in leaf.at.items() if name in rows}
-    return [goals[id(coords)] for coords in check.there(leaf)], taken
+    scores = [goals[id(coords)] for coords in check.there(leaf)]
+    return scores, taken, sorted(leaf.renamed.values())
 
 
 def node_problems(
