@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from additions import BORROWED, borrowed, linked, loaded, to_pages, with_reading
 from card_pages import pages
+from links import broken
 from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
@@ -47,3 +48,9 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     for tag in loaded(output):
         log.warning("%s loads from the network: %s", page.file.src_uri, tag)
     return output
+
+
+def on_post_build(config: MkDocsConfig, **_: Any) -> None:
+    """Warn of links that lead nowhere."""
+    for page, target in broken(Path(config.site_dir)):
+        log.warning("%s has a broken link: %s", page, target)

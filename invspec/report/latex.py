@@ -92,17 +92,18 @@ _LETTER, _SMALL_LETTER, _GAP = 5, 4, 12
 # Points: a column of a paper in two columns has 240, and letters of a table that is shrunk from
 # this to it are still as large as those of a footnote.
 _WIDEST = 300
-_CLAIM_HEADINGS = (
-    "claim",
-    "source",
-    "statistic",
-    "measured",
-    r"95 \% interval",
-    "expected",
-    "published",
-    "verdict",
-    "notes",
-)
+# The columns of the table of claims with what LaTeX makes of each; those that are empty are left out.
+_CLAIM_COLUMNS = {
+    "claim": r"p{0.3\textwidth}",
+    "source": "l",
+    "statistic": "l",
+    "measured": "l",
+    r"95 \% interval": "l",
+    "expected": "l",
+    "published": "l",
+    "verdict": "l",
+    "notes": r"p{0.2\textwidth}",
+}
 
 
 def escape(text: str) -> str:
@@ -231,8 +232,11 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
-    rows = map(_claim, verdicts)
-    lines = [r"\toprule", _row(_CLAIM_HEADINGS), r"\midrule", *rows, r"\bottomrule"]
+    rows = [_claim(verdict) for verdict in verdicts]
+    kept = [place for place in range(len(_CLAIM_COLUMNS)) if any(row[place] for row in rows)]
+    table = [[row[place] for place in kept] for row in (list(_CLAIM_COLUMNS), *rows)]
+    headings, *body = map(_row, table)
+    lines = [r"\toprule", headings, r"\midrule", *body, r"\bottomrule"]
     heading = " ".join(filter(None, ["Claims and verdicts", size]))
     correction = captions.correction(verdicts)
     waiting = any(verdict.missing_scores for verdict in verdicts)
@@ -242,11 +246,12 @@ def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
         *([captions.NOT_COMPUTED] if waiting else []),
     ]
     caption = escape(". ".join(sentences) + ".")
-    columns = r"p{0.3\textwidth}lllllllp{0.2\textwidth}"
+    columns = "".join(list(_CLAIM_COLUMNS.values())[place] for place in kept)
     return _float(caption, label, columns, lines, is_wide=True)
 
 
-def _claim(verdict: Verdict) -> str:
+def _claim(verdict: Verdict) -> list[str]:
+    """The cells of a claim, one for each of _CLAIM_COLUMNS."""
     said = filter(None, (verdict.claim.says, captions.reason(verdict)))
     cells = (
         "; ".join(said),
@@ -261,7 +266,7 @@ def _claim(verdict: Verdict) -> str:
     doubt = captions.doubt(verdict)
     if doubt:
         cells = (f"{cells[0]} ({doubt})", *cells[1:])
-    return _row([escape(cell) for cell in cells])
+    return [escape(cell) for cell in cells]
 
 
 def _table(table: Table, label: str) -> str:

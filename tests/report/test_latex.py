@@ -149,6 +149,17 @@ def test_the_caption_of_claims_leaves_out_what_to_expect_uncorrected(toy):
     assert "to be expected" in render.text(report)
 
 
+def test_columns_of_claims_that_are_empty_are_left_out(planned, toy_store):
+    def headings(claims):
+        plan = planned(claims)
+        report = contents.report(plan, toy_store(plan, outcomes))
+        (row,) = re.findall(r"\\toprule\n *(.*) \\\\\n", latex.pieces(report)["claims"])
+        return row.split(" & ")
+
+    unpublished = headings(re.sub(r"^ +(source|published):.*\n", "", CLAIMS, flags=re.M))
+    assert [name for name in headings(CLAIMS) if name not in unpublished] == ["source", "published"]
+
+
 def test_figures_of_a_paper_are_as_wide_as_asked_and_have_no_title(toy):
     report = contents.report(*toy)
     for _, tables in groups.named(report.tables):

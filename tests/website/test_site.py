@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from additions import BORROWED, READINGS, borrowed, linked, loaded, to_pages, with_reading
+from links import broken
 from site_pages import DOCS, ROOT, page
 
 from invspec.spec.layouts import FigureKind
@@ -72,6 +74,18 @@ def test_a_reading_stands_before_the_first_section() -> None:
 def test_links_lead_to_the_pages_of_borrowed_files() -> None:
     assert linked("[x](../benchmarks/RESULTS.md#speed)") == "[x](benchmarks.md#speed)"
     assert "](docs/" not in borrowed("CONTRIBUTING.md")
+
+
+def test_links_of_the_built_site_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "index.html").write_text('<h1 id="top">Cards</h1>', encoding="utf-8")
+    (tmp_path / "a picture.png").touch()
+    good = ("#here", "cards/", "cards/index.html#top", "/cards/#top", "https://example.org/no.html")
+    bad = ("#there", "cards/pgd.html", "cards/#bottom", "picture.png", "/cards/no/")
+    links = "".join(f'<a href="{target}">x</a>' for target in (*good, *bad))
+    page = f'<p id="here">{links}<img src="a%20picture.png"></p>'
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    assert list(broken(tmp_path)) == [("index.html", target) for target in bad]
 
 
 def test_links_of_notebooks_lead_to_pages() -> None:
