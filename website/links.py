@@ -28,7 +28,7 @@ class _Page(HTMLParser):
 
 
 def broken(site: Path) -> Iterator[tuple[str, str]]:
-    """Each link of a built site to a file or an anchor that it lacks, after the page that has it."""
+    """Each link of a built site to a file or an anchor that it lacks, with the page it is on."""
     root = site.resolve()
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.html"))}
     for path, page in pages.items():

@@ -92,7 +92,7 @@ _LETTER, _SMALL_LETTER, _GAP = 5, 4, 12
 # Points: a column of a paper in two columns has 240, and letters of a table that is shrunk from
 # this to it are still as large as those of a footnote.
 _WIDEST = 300
-# The columns of the table of claims with what LaTeX makes of each; those that are empty are left out.
+# The columns of the table of claims and how LaTeX sets each; empty ones are left out.
 _CLAIM_COLUMNS = {
     "claim": r"p{0.3\textwidth}",
     "source": "l",
