@@ -102,3 +102,31 @@ def test_a_name_for_nearly_something(name: str, nearest: str) -> None:
 def test_names_of_what_there_is_or_a_run_may_make() -> None:
     names = {"accuracy": "a", "linear": "b", "shift": "c", "model": "d", "class": "e", "9": "f"}
     assert warned(names=names) == []
+
+
+TWICE = {
+    "models": {"linear": {}, "more": {"use": "linear"}},
+    "train": [{**LINE, "model": ["linear", "more"]}],
+}
+
+
+def test_two_rows_of_one_name() -> None:
+    same = {"linear": "CNN", "more": "CNN"}
+    (message,) = warned(**TWICE, names=same, report=[{"of": "accuracy", "columns": "none"}])
+    assert (
+        "names: in table 1, several rows are called CNN: linear; more\n"
+        "hint: give each a name of its own" in message
+    )
+    (message,) = warned(**TWICE, report=[{"of": "accuracy", "columns": "model", "names": same}])
+    assert "report.0.names: in table 1, several columns are called CNN: linear; more" in message
+    assert warned(**TWICE, names={"linear": "CNN"}, report=[{"of": "accuracy"}]) == []
+    # elsewhere, one name may be meant
+    report = [{"of": "accuracy", "at": {"model": model}, "names": same} for model in same]
+    assert warned(**TWICE, report=report) == []
+
+
+def test_two_measures_of_one_name() -> None:
+    measures = {"accuracy": {"of": "shift"}, "again": {"use": "accuracy", "of": "shift"}}
+    report = [{"of": ["accuracy", "again"], "names": {"again": "accuracy"}}]
+    (message,) = warned(measures=measures, report=report)
+    assert "several measures are called accuracy: accuracy; again" in message

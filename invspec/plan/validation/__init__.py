@@ -13,13 +13,13 @@ from invspec.plan.validation import (
     generators,
     layouts,
     models,
+    names,
     own_methods,
     settings,
     targets,
 )
 from invspec.plan.validation.files import IsDone
 from invspec.registry import own_code
-from invspec.spec.resolved import Spec
 
 
 def problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[SpecError]:
@@ -48,13 +48,15 @@ def check(planned: Plan, is_done: IsDone = lambda train: False) -> None:
 def warnings(planned: Plan) -> list[SpecError]:
     """Settings that can run and are hardly meant, with file and line."""
     spec = planned.spec
-    doubts = own_code.gathered(_doubts(spec))
+    doubts = own_code.gathered(_doubts(planned))
     located = map(spec.source.locate, doubts)
     return list({str(warning): warning for warning in located}.values())
 
 
-def _doubts(spec: Spec) -> Iterator[SpecError]:
+def _doubts(planned: Plan) -> Iterator[SpecError]:
+    spec = planned.spec
     yield from settings.warnings(spec)
     yield from generators.warnings(spec)
     yield from footguns.warnings(spec)
+    yield from names.warnings(planned)
     yield from own_methods.warnings(spec)

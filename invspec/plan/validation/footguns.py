@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from invspec.errors import InvspecError, SpecError
 from invspec.kinds import Dataset
 from invspec.plan.validation.settings import uses
 from invspec.registry.cards import PARTS
 from invspec.spec import unused
-from invspec.spec.document import Steps
 from invspec.spec.resolved import Spec
 
 # where an entry of a part is named
@@ -29,7 +27,6 @@ def warnings(spec: Spec) -> Iterator[SpecError]:
         return
     yield from _unused(spec)
     yield from _beyond_the_split(spec)
-    yield from _misnamed(spec)
 
 
 def _unused(spec: Spec) -> Iterator[SpecError]:
@@ -61,26 +58,6 @@ def _beyond_the_split(spec: Spec) -> Iterator[SpecError]:
                 hint="all of them are used; leave limit out if that is meant",
                 path=("attacks", label, "sample", "limit"),
             )
-
-
-def _misnamed(spec: Spec) -> Iterator[SpecError]:
-    """Entries of `names` that are nearly, but not, the name of something.
-
-    Others may be names of values that only a run makes, such as those of a measure's rows.
-    """
-    labels = {label for entries in spec.entries.values() for label in entries}
-    variants = [v for part in spec.entries.values() for e in part.values() for v in e.variants]
-    values = {str(value) for variant in variants for value in variant.coords.values()}
-    swept = {name for variant in variants for name in variant.coords}
-    known = {*labels, *values, *swept, *PARTS.values(), "seed"}
-    layouts = enumerate(spec.report)
-    places: list[tuple[Steps, Mapping[str, str]]] = [(("names",), spec.names)]
-    places += [(("report", place, "names"), layout.names) for place, layout in layouts]
-    for path, names in places:
-        for name in {*names} - known:
-            if near := difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8):
-                message, hint = f"nothing is called {name}", f"did you mean {near[0]}?"
-                yield SpecError(message, hint=hint, path=(*path, name))
 
 
 def _count(dataset: Dataset, split: str) -> int | None:
