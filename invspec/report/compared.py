@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -171,10 +171,13 @@ def _measure(comparison: Compared, name: str, rows: Sequence[Contrast]) -> Sheet
     """The rows of one measure; what all have in common is left to a note."""
     has_own = any(row.outcome != "only in B" for row in rows)
     spec = (comparison.first if has_own else comparison.second).plan.spec
+    names = {**comparison.second.plan.spec.names, **comparison.first.plan.spec.names}
     pairings = list(dict.fromkeys(filter(None, map(pairing, rows))))
     columns: dict[str, Column] = {
         **{
-            units.heading(spec, coordinate): partial(_coordinate, coordinate)
+            names.get(coordinate) or units.heading(spec, coordinate): partial(
+                _coordinate, coordinate, names
+            )
             for coordinate in coordinates.varying((row.coords for row in rows), but=("measure",))
         },
         **({"in B": _in_b} if any(row.in_b for row in rows) else {}),
@@ -183,7 +186,7 @@ def _measure(comparison: Compared, name: str, rows: Sequence[Contrast]) -> Sheet
         **({"pairing": pairing} if len(pairings) > 1 else {}),
     }
     return Sheet(
-        name,
+        names.get(name, name),
         tuple(columns),
         tuple(tuple(text(row) for text in columns.values()) for row in rows),
         frozenset(NUMBERS),
@@ -193,8 +196,9 @@ def _measure(comparison: Compared, name: str, rows: Sequence[Contrast]) -> Sheet
     )
 
 
-def _coordinate(name: str, row: Contrast) -> str:
-    return coordinates.shown(row.coords.get(name))
+def _coordinate(name: str, names: Mapping[str, str], row: Contrast) -> str:
+    text = coordinates.shown(row.coords.get(name))
+    return names.get(text, text)
 
 
 def _in_b(row: Contrast) -> str:

@@ -170,6 +170,18 @@ def test_the_table_says_what_differs_and_what_is_decided(ask) -> None:
     assert "equal to the last bit" in out
 
 
+def test_tables_call_things_as_the_spec_does_and_files_by_their_labels(ask) -> None:
+    names = "names: {robust: under PGD, defence: training, longer: twice as long}\n"
+    Path("named.yaml").write_text(SPEC + names)
+    sides = ("compare", "named.yaml", "--against", "--set", SETTING)
+    _, out, _ = ask(*sides)
+    assert "under PGD\n" in out
+    assert "twice as long" in out
+    assert "training" in out
+    _, out, _ = ask(*sides, "--format", "csv")
+    assert {row["defence"] for row in rows(out)} == {"plain", "longer"}
+
+
 def test_the_table_fits_into_80_columns(ask, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = ask("compare", "toy.yaml", "--against", "--set", SETTING)
