@@ -14,10 +14,10 @@ import yaml
 from torch import nn
 from workbench import call
 
-from invspec.cli import listing
 from invspec.errors import InvspecError, SpecError
 from invspec.models import robustbench as adapter
 from invspec.models.robustbench import NotInstalled, RobustBenchModel
+from invspec.registry import examples
 from invspec.registry.methods import make
 
 # PreActResNet-18, the smallest of the zoo for CIFAR-10
@@ -152,7 +152,7 @@ def test_other_data_sets_are_refused(
 def test_a_spec_with_the_example_of_the_card_validates(
     real: Any, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    example = yaml.safe_load(listing.example("model", "robustbench"))
+    example = yaml.safe_load(examples.example("model", "robustbench"))
     (entry,) = example["models"].values()
     spec = {
         "title": "a net of the zoo",
