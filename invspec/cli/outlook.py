@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from invspec.analysis.forecast import Forecast, forecast
@@ -13,10 +14,13 @@ from invspec.analysis.history import UNREADABLE, Descriptions
 from invspec.analysis.likeness import Likeness, Work
 from invspec.errors import InvspecError
 from invspec.execution.store import Store
-from invspec.tasks import Task
+from invspec.tasks import Task, Train
 
-# the share of tasks to do whose time may be unknown where a time is given at all
+# the share of the trainings to do whose time may be unknown where a time is given at all; of all
+# tasks where no training is left, as trainings take most of the time
 MOST_UNKNOWN = 0.5
+# the share of a running task after which its pace says how long it takes
+LEAST_SHARE = 0.05
 # tasks of a run that are most like another one: the time of the latest counts
 LATEST = 20
 
@@ -25,7 +29,8 @@ class Outlook:
     """The tasks of a run that are still to do, and what they are expected to take.
 
     A task takes as long for its amount of work as those of this run that are most like it; before
-    there are some, as those of the store or, on processors, as those whose times ship with invspec.
+    there are some, as those of the store or, on processors, as those whose times ship with invspec;
+    before there is any of these, as long as one that runs would take at its pace.
     """
 
     def __init__(
@@ -36,7 +41,8 @@ class Outlook:
         with_shipped: bool = False,
     ) -> None:
         self.to_do: dict[Task, float] = dict.fromkeys(to_do, 0.0)
-        self.running: dict[Task, None] = {}
+        # with the time at which its progress was first heard of, and how much was done by then
+        self.running: dict[Task, tuple[float, float] | None] = {}
         self.slots = 1
         self._descriptions = Descriptions()
         # each task is described once: a large run asks for the time that is left again and again
@@ -72,6 +78,8 @@ class Outlook:
         """A share of a task is done."""
         if task in self.to_do:
             self.to_do[task] = share
+        if task in self.running and self.running[task] is None:
+            self.running[task] = time.monotonic(), share
 
     def finish(self, task: Task, seconds: float | None = None) -> None:
         """A task is done, after some seconds, or is not to be done any more."""
@@ -91,20 +99,19 @@ class Outlook:
     @property
     def left(self) -> str:
         """The time that is left, in words; empty if too little is known."""
-        known: list[float] = []
-        rates: dict[Likeness, float] = {}
-        unknown = longest = 0.0
+        known: dict[Task, float] = {}
+        unknown: list[Task] = []
+        rates, paces = dict[Likeness, float](), self._paces()
         # events of the run change it while another thread asks
         for task, share in list(self.to_do.items()):
-            seconds = self._seconds(task, rates)
+            seconds = self._seconds(task, rates, paces)
             if seconds is None:
-                unknown += 1
+                unknown.append(task)
             else:
-                known.append(seconds * (1 - share))
-                longest = max(longest, known[-1])
-        if not known or unknown > MOST_UNKNOWN * (unknown + len(known)):
+                known[task] = seconds * (1 - share)
+        if _is_mostly_unknown(known, unknown):
             return ""
-        rest = max(sum(known) / self.slots, longest)
+        rest = max(sum(known.values()) / self.slots, *known.values())
         return f"{'at least' if unknown else 'about'} {_rounded(rest)} left"
 
     def _work(self, task: Task) -> Work | None:
@@ -116,8 +123,24 @@ class Outlook:
                 self._works[task] = None
         return self._works[task]
 
-    def _seconds(self, task: Task, rates: dict[Likeness, float]) -> float | None:
-        """What a task takes; None if none was like it. rates are those known so far."""
+    def _paces(self) -> dict[Likeness, float]:
+        """Seconds per amount of work of the tasks that run, by their progress so far."""
+        now, paces = time.monotonic(), dict[Likeness, list[float]]()
+        for task, first in list(self.running.items()):
+            work = self._work(task)
+            if first is None or work is None:
+                continue
+            since, before = first
+            share = self.to_do.get(task, before) - before
+            if share >= LEAST_SHARE:
+                for likeness in work.likenesses:
+                    paces.setdefault(likeness, []).append((now - since) / share / work.amount)
+        return {likeness: statistics.median(own) for likeness, own in paces.items()}
+
+    def _seconds(
+        self, task: Task, rates: dict[Likeness, float], paces: Mapping[Likeness, float]
+    ) -> float | None:
+        """What a task takes; None if none is like it. rates are those of this run known so far."""
         if (work := self._work(task)) is None:
             return None
         for likeness in work.likenesses:
@@ -125,10 +148,19 @@ class Outlook:
                 if likeness not in rates:
                     rates[likeness] = statistics.median(own[-LATEST:])
                 return rates[likeness] * work.amount
-        if self._before is None or task not in self._before.works:
-            return None
-        before = self._before.seconds(task, self._device)
-        return None if before is None else before.median
+        if self._before is not None and task in self._before.works:
+            before = self._before.seconds(task, self._device)
+            if before is not None:
+                return before.median
+        known = [paces[likeness] for likeness in work.likenesses if likeness in paces]
+        return known[0] * work.amount if known else None
+
+
+def _is_mostly_unknown(known: Collection[Task], unknown: Collection[Task]) -> bool:
+    """Whether the times that are known say too little of those that are not."""
+    trainings = [[task for task in tasks if isinstance(task, Train)] for tasks in (known, unknown)]
+    count, missing = map(len, trainings if any(trainings) else (known, unknown))
+    return not known or missing > MOST_UNKNOWN * (count + missing)
 
 
 def _rounded(seconds: float) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from workbench import perturb, score, toys, train, wait_for
 
 from invspec.checks.silent import Silent
+from invspec.cli import outlook as outlook_of_runs
 from invspec.cli import progress
 from invspec.cli.outlook import Outlook, _rounded
 from invspec.cli.progress import Lines, Live
@@ -175,6 +176,26 @@ def test_a_time_of_which_a_part_is_unknown_is_the_least():
     outlook.finish(other)
     # nothing is known of most of what is left
     assert outlook.left == ""
+
+
+def test_where_nothing_else_is_known_the_pace_of_running_tasks_counts(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(outlook_of_runs.time, "monotonic", lambda: now)
+    first, second = train(), train(seed=1)
+    outlook = Outlook([first, second, *searches((0, 10), (10, 20)), SCORE], ())
+    outlook.start(first)
+    # a checkpoint had half of it: what follows counts
+    now = 100.0
+    outlook.advance(first, 0.5)
+    now = 103.0
+    outlook.advance(first, 0.51)
+    assert outlook.left == ""
+    now = 160.0
+    outlook.advance(first, 0.6)
+    # 600 s a training: 240 s of this one, and another; searches and scores are unknown
+    assert outlook.left == "at least 14 min left"
+    outlook.finish(first, 300.0)
+    assert outlook.left == "at least 5 min left"
 
 
 @pytest.mark.parametrize(
