@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -149,7 +149,8 @@ def _sides(
     """
     if changes.get("against"):
         raise SpecError("given twice", where=AGAINST, hint="a comparison has two sides")
-    later_specs, later_stores = changes.get("specs") or [], changes.get("store") or []
+    # old releases of typer leave the words after --against as text
+    later_specs, later_stores = changes.get("specs") or [], _paths(changes.get("store"))
     named, folders = [*specs, *later_specs], [*stores, *later_stores]
     _refuse_many(specs, named, folders)
     own_folders = list(stores) or [_default_store()]
@@ -181,14 +182,17 @@ def _refuse_many(specs: Sequence[str], named: Sequence[str], folders: Sequence[P
 def _changed(selection: Selection, changes: dict[str, Any]) -> Selection:
     """The options of B: those of A; a new scale replaces A's, and settings come after A's."""
     own: list[Path] = selection.registry or []
-    others: list[Path] = changes.get("registry") or []
-    folders = dict.fromkeys([*own, *others])
+    folders = dict.fromkeys([*own, *_paths(changes.get("registry"))])
     return Selection(
         scale=changes.get("scale") or selection.scale,
         set=[*(selection.set or []), *(changes.get("set") or [])] or selection.set,
         smoke=selection.smoke or bool(changes.get("smoke")),
         registry=list(folders) or selection.registry,
     )
+
+
+def _paths(words: Iterable[str | Path] | None) -> list[Path]:
+    return list(map(Path, words or ()))
 
 
 def _default_store() -> Path:
