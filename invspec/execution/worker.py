@@ -215,7 +215,9 @@ def is_device_fault(problem: BaseException) -> bool:
     """Whether an error leaves the device of this process unusable, as most errors of CUDA do."""
     if memory.is_lacking(problem):
         return False
-    return isinstance(problem, torch.AcceleratorError) or "CUDA error" in str(problem)
+    # torch before 2.8 has no class for them
+    faults = getattr(torch, "AcceleratorError", ())
+    return isinstance(problem, faults) or "CUDA error" in str(problem)
 
 
 def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:

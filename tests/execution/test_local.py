@@ -95,6 +95,17 @@ def test_a_thread_that_ended_midway_has_lost_its_task(ended):
     assert ended.idle() == "cpu"
 
 
+def test_a_defect_of_a_thread_costs_its_task_a_retry_in_a_process(tmp_path, monkeypatch):
+    def trip(*_):
+        raise AttributeError("toy trouble of the worker itself")
+
+    monkeypatch.setattr("invspec.execution.worker.settle", trip)
+    happened = list(execute([train()], Store(tmp_path), LocalExecutor()))
+    (lost,) = [event for event in happened if isinstance(event, events.WorkerLost)]
+    assert lost.reason == "worker cpu ended: AttributeError: toy trouble of the worker itself"
+    assert isinstance(happened[-1], events.Done)
+
+
 # ─ processes ─
 
 

@@ -121,6 +121,12 @@ def test_faults_of_a_device_are_told_from_lack_of_memory_and_from_defects(proble
     assert is_device_fault(problem) == is_fault
 
 
+def test_an_old_torch_has_no_class_for_faults(monkeypatch):
+    monkeypatch.delattr(torch, "AcceleratorError")
+    assert is_device_fault(RuntimeError("CUDA error: an illegal memory access"))
+    assert not is_device_fault(ValueError("toy trouble"))
+
+
 # ─ device ─
 
 

@@ -13,6 +13,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import ModuleType
 
+from invspec.errors import first_line
 from invspec.execution.channel import PipeChannel
 from invspec.execution.threads import Allowance, Alone
 from invspec.execution.worker import WorkerConfig, serve, serve_process
@@ -82,13 +83,20 @@ class WorkerThread(Worker):
     """
 
     def _launch(self, pipe: Connection) -> None:
+        self._problem = ""
         self._thread = threading.Thread(
-            target=serve,
-            name=self.name,
-            daemon=True,
-            args=(PipeChannel(pipe), self.config, self.allowance),
+            target=self._serve, name=self.name, daemon=True, args=(pipe,)
         )
         self._thread.start()
+
+    def _serve(self, pipe: Connection) -> None:
+        """Serve until the run ends. A defect closes the pipe, as the death of a process does."""
+        try:
+            serve(PipeChannel(pipe), self.config, self.allowance)
+        except Exception as problem:
+            self._problem = f": {type(problem).__name__}: {first_line(problem)}"
+        finally:
+            pipe.close()
 
     def stop(self) -> None:
         """Close the pipe; the thread stops at its next message."""
@@ -96,8 +104,9 @@ class WorkerThread(Worker):
         self._thread.join(TIMEOUT)
 
     def cause_of_death(self) -> str:
-        """A thread leaves no exit code."""
-        return f"worker {self.name} ended"
+        """The error that ended the thread."""
+        self._thread.join(TIMEOUT)
+        return f"worker {self.name} ended{self._problem}"
 
 
 class WorkerProcess(Worker):
