@@ -28,7 +28,8 @@ class _Clamp(torch.autograd.Function):
 def clamped(x: Tensor, bounds: Bounds) -> Tensor:
     """x clamped to the bounds. At and beyond a bound, a descent moves x only inwards.
 
-    torch's own clamp has no gradient there, so that what begins at a bound never leaves it.
+    torch's own clamp has no gradient there (an old one had one at a bound), so that what
+    begins there stays there.
 
     >>> x = torch.tensor([0.0, 0.0, 2.0], requires_grad=True)
     >>> (clamped(x, (0, 1)) * torch.tensor([1.0, -1.0, 1.0])).sum().backward()
