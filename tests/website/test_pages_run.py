@@ -42,10 +42,16 @@ def test_the_tutorial_prints_what_it_shows(
     monkeypatch.setenv("COLUMNS", "80")
     codes = follow("tutorial", monkeypatch, smoke=False)
     assert set(codes.values()) == {0}
-    printed = {line.rstrip() for line in capfd.readouterr().out.splitlines()}
+    printed = set(map(without_numbers, capfd.readouterr().out.splitlines()))
     shown = [block.text for block in page("tutorial") if block.language == "text"]
     assert len(shown) == 4
-    assert [line for text in shown for line in text.splitlines() if line not in printed] == []
+    lines = [line for text in shown for line in text.splitlines()]
+    assert [line for line in lines if without_numbers(line) not in printed] == []
+
+
+def without_numbers(line: str) -> str:
+    """A line of output as it is on all processors, on which trainings end a little differently."""
+    return re.sub(r"[\s─]+", " ", re.sub(r"\d[\d.,]*", "0", line)).strip()
 
 
 def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> dict[str, int]:
