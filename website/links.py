@@ -38,9 +38,8 @@ def broken(site: Path) -> Iterator[tuple[str, str]]:
                 continue
             start = root if url.path.startswith("/") else path.parent
             file = (start / unquote(url.path).lstrip("/")).resolve() if url.path else path
-            if not _has(
-                file / "index.html" if file.is_dir() else file, unquote(url.fragment), pages
-            ):
+            file = file / "index.html" if file.is_dir() else file
+            if not _has(file, unquote(url.fragment), pages):
                 yield path.relative_to(root).as_posix(), target
 
 
