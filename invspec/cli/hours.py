@@ -30,7 +30,7 @@ def headings(expected: Forecast) -> list[str]:
 
 
 def cells(expected: Forecast, to_come: Sequence[Task]) -> list[str]:
-    """What some tasks will take on each device; "+ ?" if some have no like task."""
+    """What some tasks will take on each device; "+ ?" if some have no similar task."""
     if not to_come:
         return [NOTHING] * len(headings(expected))
     return [_cell(expected.estimate(to_come, device)) for device in expected.devices] or [UNKNOWN]
@@ -74,7 +74,7 @@ def _device_lines(expected: Forecast, device: str, slots: int) -> Iterator[str]:
     yield f"  tasks that differ from the closest ones there: {', '.join(differences)}"
     if estimate.unlike:
         counts = f"{estimate.unlike:,} of {counted(len(expected.works), 'task')}"
-        yield f"  {counts} have no like task {place}; not counted"
+        yield f"  {counts} have no similar task {place}; not counted"
     if slots:
         seconds = duration(expected.wall_seconds(device, slots))
         yield f"  at best {seconds} on {counted(slots, 'worker')} of this machine"

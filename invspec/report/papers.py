@@ -52,7 +52,7 @@ LEGEND = " ".join(
         "several seeds, over trainings. *Holds* and *fails* speak of all trainings; *for this net*",
         "and *for these nets* speak of the nets at hand, which have one seed or published weights.",
         "p-values are corrected for the number of claims in a report (Holm), and so are verdicts:",
-        "if all claims of a report are false, the chance that any is decided is at most 5 %. A",
+        "the chance that any verdict of a report is wrong is at most 5 %. A",
         "claim whose premise is not met is *not testable*. A claim is the paper's unless its",
         "source begins with *ours*; a source also says which thresholds are ours.",
     )

@@ -36,7 +36,7 @@ def test_a_forecast_says_its_range_and_what_it_rests_on(tmp_path):
     assert list(hours.lines(expected(tmp_path, to_do, cpu=[3600.0, 7200.0, 10800.0]))) == [
         "cpu: at least 4 h 0 min of compute (3 h 0 min to 5 h 0 min), from 3 tasks in the store",
         "  tasks that differ from the closest ones there: 2 in the seed only",
-        "  1 of 3 tasks have no like task in the store; not counted",
+        "  1 of 3 tasks have no similar task in the store; not counted",
         "  at best 2 h 0 min on 2 workers of this machine",
     ]
 
