@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAIN = """
 from invspec.cli import main, session
 from invspec.execution.runtime import StoreJournal
-StoreJournal.pause, session.show = 0, lambda *_: None
+StoreJournal.pause, session.show = 0, lambda *_, **__: None
 main()
 """
 # how long a run is waited for, and how long one is timed: its rate is known sooner

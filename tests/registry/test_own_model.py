@@ -44,12 +44,15 @@ ATTACKS: dict[str, Any] = {
     "swept": {"use": "pgd", "eps": {"sweep": [0.05, 0.2]}, "steps": 3, **SMALL},
     "corrupted": {"use": "corruption", "severity": {"sweep": [1, 5]}, **SMALL},
     "walk": {"use": "nspgd", "steps": 12, "keep_path": True, **PAIRS},
+    "short": {"use": "nspgd", "steps": 3, **PAIRS},
 }
 SPECIAL = {
     "confidence_threshold": ["clean", "pgd"],  # whose first attack must move nothing
     "mean_corruption_error": ["corrupted"],
+    "source_plane": ["walk", "short"],  # with the same pairs
 }
 BEHIND = {  # measures of what one attack promises, and the attack, which itself refuses the net
+    "layer_metamer_pictures": "layer_metamer",
     "logit_gap": "metamer",
     "null_step_exactness": "null_step",
 }

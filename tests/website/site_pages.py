@@ -111,3 +111,8 @@ def is_spec(word: str, block: Block) -> bool:
     stem = Path(word).stem
     own = {other.path for other in BLOCKS if other.page == block.page}
     return word in own or (shipped("specs") / f"{stem}.yaml").is_file()
+
+
+def without_numbers(line: str) -> str:
+    """A line of output as it is on all processors, on which trainings end a little differently."""
+    return re.sub(r"[\s─]+", " ", re.sub(r"(< )?\d[\d.,]*", "0", line)).strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_pages import RUN, Block, Command, page
+from site_pages import RUN, Block, Command, page, without_numbers
 from workbench import call, command
 
 # pages whose specs train for longer than CI should: it runs them with --smoke
@@ -47,11 +47,6 @@ def test_the_tutorial_prints_what_it_shows(
     assert len(shown) == 4
     lines = [line for text in shown for line in text.splitlines()]
     assert [line for line in lines if without_numbers(line) not in printed] == []
-
-
-def without_numbers(line: str) -> str:
-    """A line of output as it is on all processors, on which trainings end a little differently."""
-    return re.sub(r"[\s─]+", " ", re.sub(r"\d[\d.,]*", "0", line)).strip()
 
 
 def follow(name: str, monkeypatch: pytest.MonkeyPatch, smoke: bool) -> dict[str, int]:
