@@ -125,9 +125,17 @@ def joined(problem: InvspecError) -> str:
     return "; ".join(lines)
 
 
+def text_of(problem: BaseException) -> str:
+    """An exception's message as text that can be written; empty if it cannot be made."""
+    try:
+        return str(problem).encode("utf-8", "backslashreplace").decode("utf-8")
+    except Exception:
+        return ""
+
+
 def first_line(problem: BaseException) -> str:
     """The first line of an exception's message, cut if long; its type if the message is empty."""
-    line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    line = (text_of(problem).strip() or type(problem).__name__).splitlines()[0]
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}..."
 
 

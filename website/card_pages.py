@@ -37,6 +37,7 @@ CAPTIONS: dict[Kind, str] = {
     "dataset": "The first images of the test split, with their labels.",
 }
 NO_SPEC = "No shipped spec uses it: [what it serves](../../methods.md)."
+ALL_SPECS = "Every spec runs it where it applies, unless its `checks` leave it out."
 FIELD_HEADINGS = ("field", "default", "type and bounds", "unit", "meaning")
 
 
@@ -140,7 +141,7 @@ def _paper(kind: Kind, name: str, card: Card, about: Described) -> str:
     section = f" {_place(card.section)}." if card.section and paper else ""
     deviates = about.deviates or ["None is known."]
     users = ", ".join(f"`{spec}`" for spec in specs_that_use(kind, name))
-    used = f"Specs that use it: {users}." if users else NO_SPEC
+    used = ALL_SPECS if kind == "check" else f"Specs that use it: {users}." if users else NO_SPEC
     heading = f"## Paper and deviation\n\n{cited}{section} Code: `{card.target}`."
     return "\n\n".join([heading, f"**Deviation:** {deviates[0]}", *deviates[1:], used])
 

@@ -25,6 +25,9 @@ from invspec.ops.types import REALS, SHARE_DIFFERENCES, SHARES, Range
 # examples whose weights are drawn together
 _BLOCK = 512
 
+# values that fit into single precision, and how much they must differ beside the largest
+_LARGEST, _SMALLEST = 1e30, 1e-3
+
 # weights are integers with this mean, so that weighted counts are exact in float32
 _MEAN_WEIGHT = 256
 
@@ -164,7 +167,9 @@ class Resampler:
     def _weighted_sums(self, rows: Sequence[tuple[Floats, Integers]]) -> Floats:
         """For each row of values (N,) and index (N,), the sum of weight times value: (rows, R)."""
         blocks = np.unique(np.concatenate([index for _, index in rows]) // _BLOCK)
-        dense = np.zeros((len(rows), len(blocks), _BLOCK), dtype=np.float32)
+        # single precision does, unless values hardly differ beside their size, or are beyond it
+        kind = np.float32 if all(_fits(values) for values, _ in rows) else np.float64
+        dense = np.zeros((len(rows), len(blocks), _BLOCK), dtype=kind)
         for row, (values, index) in zip(dense, rows, strict=True):
             assert len(np.unique(index)) == len(index), "duplicate example in a mean"
             row[np.searchsorted(blocks, index // _BLOCK), index % _BLOCK] = values
@@ -190,6 +195,12 @@ class Resampler:
             for block in np.unique(index // _BLOCK).tolist()
         }
         return np.stack([blocks[place // _BLOCK][place % _BLOCK] for place in index.tolist()])
+
+
+def _fits(values: Floats) -> bool:
+    """Whether sums of values (N,) in single precision tell them apart."""
+    largest, spread = np.abs(values).max(initial=0), np.ptp(values) if len(values) else 0
+    return bool(largest < _LARGEST and (spread == 0 or spread > _SMALLEST * largest))
 
 
 def _samples(number: Repeats) -> Iterator[_Sample]:

@@ -37,6 +37,7 @@ from invspec.perform.proxies import Padded
 from invspec.perform.score import Absent
 from invspec.perform.untouched import untouched
 from invspec.perform.words import words
+from invspec.plan.validation.models import mismatch
 from invspec.registry import cards, methods
 from invspec.report.pages import fragments
 
@@ -116,6 +117,7 @@ class Attacker:
         """
         attack, name = self.method, type(model).__name__
         _require_net(model)
+        _require_fit(attack, model)
         if batch_size is not None and batch_size < 1:
             raise InvspecError(f"expected batch_size 1 or more, found {batch_size}")
         images = _images(attack, x, y, x_target, y_target, bounds)
@@ -157,7 +159,8 @@ class Measurer:
     ) -> DataFrame:
         """Score what attacks made of images.
 
-        model: the net that was attacked. attacked: the results of one attack, or of as many as the
+        model: the net that was attacked; a measure of what was judged then does not run it again.
+        attacked: the results of one attack, or of as many as the
         measure takes, in its order. oracle: for measures that need one, a net that is the truth.
 
         Returns a row for each number: the coordinates that tell its rows apart, value, low, high
@@ -172,6 +175,7 @@ class Measurer:
         for net in (model, oracle):
             if net is not None:
                 _require_net(net)
+        _require_fit(measure, model)
         self._check(attacked, oracle)
         images = attacked[0].clean
         with ExitStack() as stack:
@@ -260,12 +264,16 @@ def _images(
     if x_target is None or y_target is None:
         return sources
     _require_form("x_target", x_target, "y_target", y_target)
-    x_target, y_target = x_target.detach().cpu().to(x.dtype), y_target.cpu()
+    x_target, y_target = x_target.detach().cpu(), y_target.cpu()
+    if x_target.dtype != x.dtype:
+        found = f"{_dtype(x_target)} and {_dtype(x)}"
+        raise InvspecError(f"expected x_target and x of one dtype, found {found}")
     if x_target.shape != x.shape:
         found = f"x_target {tuple(x_target.shape)} and x {tuple(x.shape)}"
         raise InvspecError(f"expected a target of the same shape for each image, found {found}")
     if bool((y_target == y).any()):
         raise InvspecError("a target has the label of its image", hint="choose other targets")
+    _require_pixels("x_target", x_target, bounds)
     both = TensorSplit(torch.cat([x, x_target]), torch.cat([y, y_target]), bounds=bounds)
     place = torch.arange(len(x))
     return PairedSplit(both, place, place + len(x), place)
@@ -285,6 +293,17 @@ def _require_form(x_name: str, x: object, y_name: str, y: object) -> None:
     if y.shape != x.shape[:1] or y.dtype != torch.int64 or not len(y):
         found = f"{tuple(y.shape)} {_dtype(y)}"
         raise InvspecError(f"expected {y_name} ({len(x)},) int64, at least one, found {found}")
+
+
+def _require_pixels(name: str, x: Tensor, bounds: Bounds) -> None:
+    """Pixels must be finite and in bounds; those in uint8 always are. Raises: InvspecError."""
+    if x.dtype == torch.uint8:
+        return
+    low, high = x.min().item(), x.max().item()
+    if not (bounds[0] <= low <= high <= bounds[1]):
+        found = f"{low:g} to {high:g}" if bool(x.isfinite().all()) else "values that are not finite"
+        expected = f"{bounds[0]:g} to {bounds[1]:g}"
+        raise InvspecError(f"expected {name} in {expected}, found {found}", hint="scale it")
 
 
 def _require_labels(classes: int, **labels: Tensor | None) -> None:
@@ -308,10 +327,20 @@ def _require_net(model: object) -> None:
         name = type(model).__name__
         hint = "model.float(): results are judged in float32"
         raise InvspecError(f"net {name} has weights in {' and '.join(sorted(other))}", hint=hint)
-    refuse_unsupported(device_of(model))
+    device = device_of(model)
+    refuse_unsupported(device)
+    if torch.is_autocast_enabled(device.type):
+        hint = "call it outside of torch.autocast()"
+        raise InvspecError("results are judged in float32, not in the type of autocast", hint=hint)
     if torch.is_inference_mode_enabled():
         hint = "call it outside of torch.inference_mode()"
         raise InvspecError("attacks and measures need gradients", hint=hint)
+
+
+def _require_fit(method: Attack | Measure, model: nn.Module) -> None:
+    """A net must have what a method needs of it. Raises: SpecError."""
+    for problem in mismatch(method, words(method), model, type(model).__name__):
+        raise problem
 
 
 def _dtype(tensor: Tensor) -> str:
@@ -346,10 +375,14 @@ def _probe(net: Padded, x: Tensor, name: str) -> int:
     Raises: InvspecError if it cannot take them, or is no function of the image.
     """
     try:
+        with torch.no_grad():
+            logits = net(x)
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x):
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise InvspecError(f"net {name} returns {shape}, expected logits ({len(x)}, classes)")
         net.findings = soundness.examine(net, x)
         _refuse_flaw(net.findings, name)
-        with torch.no_grad():
-            return net(x).shape[-1]
+        return logits.shape[1]
     except RuntimeError as problem:
         shape = "x".join(map(str, x.shape[1:]))
         message = f"net {name} cannot take images of {shape}: {first_line(problem)}"

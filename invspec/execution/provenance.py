@@ -26,7 +26,10 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """The content of made.json. Raises OSError or ValueError if it cannot be read."""
-    return json.loads((folder / FILE).read_text(encoding="utf-8"))
+    content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{FILE} holds {type(content).__name__}, expected an object")
+    return content
 
 
 @dataclass(frozen=True)

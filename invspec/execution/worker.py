@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import torch
 
 from invspec import memory
-from invspec.errors import InvspecError, first_line
+from invspec.errors import InvspecError, first_line, text_of
 from invspec.execution import surroundings
 from invspec.execution.channel import Channel, PipeChannel
 from invspec.execution.determinism import reproducible, settle
@@ -204,10 +204,10 @@ def _guarded(task: Task, store: Store, work: Callable[[], T]) -> T | Message:
     except BrokenPipeError:
         # a progress message found the pipe closed: the run has ended, the task did not fail
         raise
-    except (Exception, SystemExit) as problem:
+    except BaseException as problem:
         if is_device_fault(problem):
             return ("faulty", f"{type(problem).__name__}: {first_line(problem)}")
-        # a method that calls sys.exit must not end its worker
+        # a method that calls sys.exit must not end its worker; Ctrl-C ends the run, not a worker
         return ("failed", _save_traceback(task, problem, store))
 
 
@@ -217,7 +217,7 @@ def is_device_fault(problem: BaseException) -> bool:
         return False
     # torch before 2.8 has no class for them
     faults = getattr(torch, "AcceleratorError", ())
-    return isinstance(problem, faults) or "CUDA error" in str(problem)
+    return isinstance(problem, faults) or "CUDA error" in text_of(problem)
 
 
 def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
@@ -231,7 +231,7 @@ def _save_traceback(task: Task, problem: BaseException, store: Store) -> str:
     path = store.root / "failures" / f"{key(task)}.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc(), encoding="utf-8")
+        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return f"{message}\nhint: {raised.removesuffix('; ')}" if raised else message
     return f"{message}\nhint: {raised}full traceback in {path}"

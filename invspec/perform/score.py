@@ -148,6 +148,8 @@ def score(task: Score, runtime: Runtime) -> Artifact:
         attacked = [replace(inputs, oracle=oracle) for inputs in _inputs(task, model, runtime)]
         result = task.measure.score(model, *attacked)
     scored = checked(result, Scored, task.measure)
+    if not scored.rows and not scored.tensors:
+        raise InvspecError(f"{words(task.measure)} returned no rows", hint="expected at least one")
     for row in scored.rows:
         _require_numbers(row, words(task.measure))
     # a file of tensors refuses views of one memory

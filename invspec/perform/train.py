@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from invspec.data import Curves, Split
 from invspec.errors import MAX_LINE, InvspecError
-from invspec.kinds import Dataset, FeatureTraining, GeneratorTraining
+from invspec.kinds import Dataset, Defence, FeatureTraining, GeneratorTraining
 from invspec.ops.draws import Stream
 from invspec.ops.generators import seeded
 from invspec.ops.modules import moved
@@ -46,10 +46,30 @@ def train(task: Train, runtime: Runtime) -> Artifact:
     rng = Stream("training " + draw_name(task))
     with seeded(f"training {draw_name(task)}"):
         curves = _fitted(task, net, data, rng, runtime)
+    _require_curves(curves, task.defence)
     _require_precision(net, dtypes)
     weights = _weights(net, masks)
     _require_restored(task, net, weights, data)
     return Artifact(weights, curves=curves)
+
+
+def _require_curves(curves: object, defence: Defence) -> None:
+    """Raises: InvspecError if a training returns something else than numbers by name."""
+    expected = "expected curves by name: {'loss': [0.7, 0.3]}, or {}"
+    hint = "check the return statement of its train"
+    if not isinstance(curves, Mapping):
+        found = "nothing" if curves is None else f"a {type(curves).__name__}"
+        raise InvspecError(f"{words(defence)} returned {found}, {expected}", hint=hint)
+    for name, values in cast(Mapping[object, Any], curves).items():
+        is_curve = isinstance(values, Sequence) and not isinstance(values, str)
+        if not isinstance(name, str) or not is_curve or not all(map(_is_number, values)):
+            raise InvspecError(
+                f"{words(defence)} returned the curve {name!r}, {expected}", hint=hint
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _fitted(task: Train, net: nn.Module, data: Split, rng: Stream, runtime: Runtime) -> Curves:

@@ -70,7 +70,10 @@ def _part(planned: Plan, layout: Layout, measure: str) -> Layout:
     listed = [name for name in layout.columns or () if name in known]
     cells = [cell.coords for cell in planned.cells if is_in(part, cell.coords)]
     taken = (*at, *(layout.rows or ()))
-    across = listed[0] if listed else _across(planned.spec, measure, cells, taken)
+    if NO_COLUMNS in (layout.columns or ()):
+        across = None
+    else:
+        across = listed[0] if listed else _across(planned.spec, measure, cells, taken)
     update = {"at": at, "rows": layout.rows, "columns": (across or NO_COLUMNS,)}
     return layout.model_copy(update={**update, "of": (measure,)})
 

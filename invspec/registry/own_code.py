@@ -24,7 +24,7 @@ def explained() -> Generator[None]:
         yield
     except InvspecError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         frame = _frame(problem)
         if frame is None:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -12,6 +13,9 @@ from invspec.errors import counted
 from invspec.report import captions
 from invspec.report.contents import Report
 from invspec.report.format import expectation, statistic, statistic_and_interval
+
+# characters that no XML file may have
+NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 Decision = Literal["passes", "fails", "undecided"]
 
@@ -65,7 +69,8 @@ def junit(report: Report) -> str:
     for number, verdict in enumerate(verdicts, 1):
         _add(suite, spec.name, number, verdict)
     ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    text = ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text) + "\n"
 
 
 def _add(suite: ElementTree.Element, name: str, number: int, verdict: Verdict) -> None:

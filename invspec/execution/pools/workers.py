@@ -93,7 +93,7 @@ class WorkerThread(Worker):
         """Serve until the run ends. A defect closes the pipe, as the death of a process does."""
         try:
             serve(PipeChannel(pipe), self.config, self.allowance)
-        except Exception as problem:
+        except BaseException as problem:
             self._problem = f": {type(problem).__name__}: {first_line(problem)}"
         finally:
             pipe.close()

@@ -29,6 +29,7 @@ def problems(planned: Plan, is_done: IsDone = lambda train: False) -> Iterator[S
     """
     spec = planned.spec
     for checked in (
+        own_methods.problems(spec),
         claims.problems(planned),
         layouts.problems(planned),
         files.problems(spec, *spec.entries),

@@ -7,6 +7,7 @@ from typing import cast
 
 from invspec.errors import SpecError, suggest
 from invspec.kinds import Measure
+from invspec.ops.types import SHARES
 from invspec.plan import coordinates
 from invspec.plan.cells import Plan
 from invspec.plan.layouts import (
@@ -19,6 +20,7 @@ from invspec.plan.layouts import (
 )
 from invspec.plan.validation.places import measure_problems, name_problems, place_problems
 from invspec.plan.validation.published import published_problems
+from invspec.plan.validation.ranges import range_at
 from invspec.sources import source_of
 from invspec.spec.layouts import NO_COLUMNS, PICTURES
 from invspec.spec.schema import FigureKind, Layout, Scalar
@@ -66,7 +68,9 @@ def _part_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
     yield from _shared_places(planned, layout, inside)
     yield from _legend_problems(planned, layout, inside)
     yield from _picture_problems(planned, layout)
+    yield from _band_problems(planned, layout, inside)
     yield from published_problems(layout, inside, is_computed=False)
+    yield from _impossible_numbers(planned, layout)
 
 
 def _unknown_measures(planned: Plan, layout: Layout) -> Iterator[SpecError]:
@@ -161,6 +165,37 @@ def _picture_problems(planned: Plan, layout: Layout) -> Iterator[SpecError]:
         hint=f"{others}figure: none, which shows the table alone",
         path=("figure",),
     )
+
+
+def _band_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[SpecError]:
+    """A band without at least two numbers along its columns; rows may give them after a run."""
+    if layout.drawn != "band" or planned.spec.is_smoke:
+        return
+    _, columns = arrange(planned, layout, inside)
+    if columns is not None and may_be_row_coordinate(layout, columns):
+        return
+    values = [] if columns is None else coordinates.varying(inside).get(columns, [])
+    if len(values) < 2 or any(coordinates.number(value) is None for value in values):
+        found = "nothing" if columns is None else columns
+        yield SpecError(
+            f"a band needs at least two numbers that run across, found {found}",
+            hint="columns: a swept field with numbers; or figure: profile",
+            path=("figure",),
+        )
+
+
+def _impossible_numbers(planned: Plan, layout: Layout) -> Iterator[SpecError]:
+    """Published numbers that the measure can never have, such as shares in per cent."""
+    if layout.published is None:
+        return
+    for path, cell in layout.published.written_out.items():
+        leaf_at = {name: value for name, value in cell.at.items() if value is not None}
+        low, high = range_at(planned.spec, layout.measure, {**layout.at, **leaf_at})
+        if not low <= cell.value <= high:
+            percent = (low, high) == SHARES and 1 < cell.value <= 100
+            hint = f"write {cell.value / 100:g}: shares are not in percent" if percent else ""
+            message = f"{layout.measure} is from {low:g} to {high:g}, found {cell.value:g}"
+            yield SpecError(message, hint=hint, path=("published", *path))
 
 
 def _plane_problems(planned: Plan, layout: Layout, cells: Cells) -> Iterator[SpecError]:

@@ -215,7 +215,7 @@ def _misfits(
 def _problems(
     user: User, name: str, net: Any, model: str, dataset: Dataset, data: str
 ) -> Iterator[SpecError]:
-    yield from _mismatch(user.method, name, net, model)
+    yield from mismatch(user.method, name, net, f"model {model}")
     yield from _too_few_classes(user.method, name, dataset, data)
 
 
@@ -223,13 +223,13 @@ def _attacks_in(defence: Method) -> Iterator[Attack]:
     return (value for value in vars(defence).values() if isinstance(value, Attack))
 
 
-def _mismatch(method: Method, user: str, net: Any, model: str) -> Iterator[SpecError]:
-    """The error if a model lacks what a method needs."""
+def mismatch(method: Method, user: str, net: Any, called: str) -> Iterator[SpecError]:
+    """The error if a net, which is called so, lacks what a method needs."""
     protocol = method.accepts
     if protocol is not None and not isinstance(net, protocol):
         meaning = (protocol.__doc__ or protocol.__name__).splitlines()[0].rstrip(".")
         hint = f"it needs {meaning[0].lower()}{meaning[1:]}"
-        yield SpecError(f"{user} does not fit model {model}", hint=hint)
+        yield SpecError(f"{user} does not fit {called}", hint=hint)
 
 
 def _too_few_classes(

@@ -1,4 +1,4 @@
-"""Users' own methods that can run and are hardly meant."""
+"""Users' own methods: what reads of them raises, and what can run and is hardly meant."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from invspec.errors import SpecError
-from invspec.kinds import Method
+from invspec.kinds import Measure, Method
 from invspec.registry import cards, own_code
 from invspec.registry.cards import PARTS
 from invspec.spec.resolved import Spec
+
+
+def problems(spec: Spec) -> Iterator[SpecError]:
+    """Exceptions of what a user's class says about itself, which a report would meet later."""
+    for part in PARTS:
+        for label, entry in spec.entries[part].items():
+            method = entry.variants[0].method
+            if own_code.is_own(method):
+                yield from (e.within(part, label) for e in own_code.gathered(_read(method)))
+
+
+def _read(method: Method) -> Iterator[SpecError]:
+    """Read all properties of a method, and the range of a measure."""
+    for base in type(method).__mro__:
+        for name, value in vars(base).items():
+            if isinstance(value, property) and base.__module__.partition(".")[0] != "pydantic":
+                getattr(method, name)
+    if isinstance(method, Measure):
+        method.range_of()
+    return iter(())
 
 
 def warnings(spec: Spec) -> Iterator[SpecError]:

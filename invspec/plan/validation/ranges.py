@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from invspec.errors import SpecError
@@ -14,6 +14,7 @@ from invspec.spec.bounds import Bound
 from invspec.spec.claims import Statement
 from invspec.spec.numbers import Reduction
 from invspec.spec.resolved import Spec
+from invspec.spec.schema import Scalar
 from invspec.spec.trees import Leaf, Node
 
 # the words whose numbers reach the ends of their range only where two parts are opposite extremes
@@ -77,13 +78,18 @@ def _of_part(spec: Spec, part: Node | Leaf | float) -> Range:
 
 
 def _of_leaf(spec: Spec, leaf: Leaf) -> Range:
-    quantity = str(leaf.at.get(f"{leaf.measure}.quantity", ""))
+    return range_at(spec, leaf.measure, leaf.at)
+
+
+def range_at(spec: Spec, measure: str, at: Mapping[str, Scalar]) -> Range:
+    """The least and largest number that a measure can be at some coordinates."""
+    quantity = str(at.get(f"{measure}.quantity", ""))
     return _hull(
         [
             cast(Measure, variant.method).range_of(quantity)
-            for variant in spec.entries["measures"][leaf.measure].variants
+            for variant in spec.entries["measures"][measure].variants
             if all(
-                coordinates.same(leaf.at.get(name, value), value)
+                coordinates.same(at.get(name, value), value)
                 for name, value in variant.coords.items()
             )
         ]

@@ -33,7 +33,7 @@ def add_legend(figure: Figure, styles: Mapping[str, LineStyle], title: str | Non
 
 def add_legend_below(figure: Figure, styles: Mapping[str, LineStyle], title: str | None) -> None:
     """Add one legend for the whole figure below it, in as many columns as fit its width."""
-    words = title.replace("\n", ", ") if title else None
+    words = title.replace("\n(", " (").replace("\n", ", ") if title else None
     entry = max(map(len, styles)) / LETTERS_PER_INCH + HANDLE_WIDTH
     columns = max(min(int(figure.get_figwidth() / entry), len(styles)), 1)
     figure.legend(
