@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -98,6 +98,9 @@ class PGD(FollowsLoss, Attack):
         if name in ("eps", "step_size") and self.eps_space == "standardised":
             return "standardised pixels"
         return super().unit_of(name)
+
+    def used(self, name: str) -> Any:
+        return self._step_size if name == "step_size" else super().used(name)
 
     @property
     def keeps_last(self) -> bool:

@@ -140,6 +140,13 @@ class Method(BaseModel):
         field = type(self).model_fields.get(name)
         return "" if field is None else annotated_unit(field)
 
+    def used(self, name: str) -> Any:
+        """The value of a field that a run uses; for one left open, what follows from others.
+
+        Reports show it. Override this for such fields.
+        """
+        return getattr(self, name)
+
     def smoke(self) -> Self:
         """The cheapest version that runs all of the code: one epoch, two steps, a narrow net."""
         changes: dict[str, Any] = {}

@@ -59,14 +59,20 @@ def _fields(entry: Resolved, label: str) -> Iterator[FieldOf]:
     """The fields of a method; a swept one has all its values."""
     method = entry.variants[0].method
     for name, field in type(method).model_fields.items():
-        values = dict.fromkeys(_text(getattr(v.method, name)) for v in entry.variants)
+        values = dict.fromkeys(_used(variant.method, name) for variant in entry.variants)
         yield FieldOf(name, ", ".join(values), method.unit_of(name), field.description or "")
+
+
+def _used(method: Method, name: str) -> str:
+    """The value of a field that a run uses, and whether it follows from other fields."""
+    value = method.used(name)
+    return _text(value) + (" (from other fields)" if value != getattr(method, name) else "")
 
 
 def _text(value: Any) -> str:
     """A value of a field; a method inside another with its fields in brackets."""
     if isinstance(value, Method):
-        inner = (f"{name} {_text(getattr(value, name))}" for name in type(value).model_fields)
+        inner = (f"{name} {_used(value, name)}" for name in type(value).model_fields)
         return f"{type(value).__name__} ({', '.join(inner)})"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_text, value))}]"

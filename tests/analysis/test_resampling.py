@@ -36,6 +36,15 @@ def test_outcomes_of_the_same_examples_are_averaged_over_seeds():
     assert several.replicates.std() == pytest.approx(over_examples, rel=0.05)
 
 
+@pytest.mark.parametrize("shift", [0.0, 1e8, 1e10])
+def test_a_shift_of_all_values_changes_no_width(shift):
+    values = np.arange(8.0)
+    mean = Resampler(400).means([values + shift], [np.arange(8)])
+    assert mean.replicates.std() == pytest.approx(
+        Resampler(400).means([values], [np.arange(8)]).replicates.std(), rel=1e-4
+    )
+
+
 def test_seeds_with_examples_of_their_own_are_averaged_as_well():
     rng, n = np.random.default_rng(0), 500
     each, index = [coin(rng, n, 0.5) for _ in range(2)], [np.arange(n), n + np.arange(n)]

@@ -181,6 +181,21 @@ def test_a_net_that_draws_is_warned_of(images: tuple[Tensor, Tensor]) -> None:
             {"x_target": torch.rand(20, 1, 4, 4), "y_target": torch.arange(20) % CLASSES},
             "a target has the label of its image",
         ),
+        (
+            {"x_target": torch.full((20, 1, 4, 4), 7.0), "y_target": torch.full((20,), 9)},
+            "expected x_target in 0 to 1, found 7 to 7",
+        ),
+        (
+            {"x_target": torch.full((20, 1, 4, 4), torch.nan), "y_target": torch.full((20,), 9)},
+            "expected x_target in 0 to 1, found values that are not finite",
+        ),
+        (
+            {
+                "x_target": torch.zeros(20, 1, 4, 4, dtype=torch.uint8),
+                "y_target": torch.full((20,), 9),
+            },
+            "expected x_target and x of one dtype, found uint8 and float32",
+        ),
     ],
 )
 def test_tensors_of_another_form_are_refused(
@@ -212,8 +227,16 @@ class Wide(nn.Module):
         ({"y": [0] * 20}, "expected y as a tensor, found a list"),
         ({"y": torch.arange(20)}, "the net has 3 logits, and y is from 0 to 19"),
         ({"batch_size": 0}, "expected batch_size 1 or more, found 0"),
+        ({"model": nn.Identity()}, r"returns \(16, 1, 4, 4\), expected logits \(16, classes\)"),
+        (
+            {"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1), nn.Flatten(0))},
+            r"returns \(16,\), exp",
+        ),
     ],
-    ids=["a function", "float64", "another size", "numpy", "a list", "labels", "no batch"],
+    ids=[
+        *("a function", "float64", "another size", "numpy", "a list", "labels", "no batch"),
+        *("images", "one number"),
+    ],
 )
 def test_what_cannot_be_attacked_is_refused(
     images: tuple[Tensor, Tensor], change: dict[str, Any], message: str
@@ -221,6 +244,23 @@ def test_what_cannot_be_attacked_is_refused(
     given: dict[str, Any] = {"model": net(), "x": images[0], "y": images[1], **change}
     with pytest.raises(InvspecError, match=message):
         invspec.attack("pgd", eps=0.1, steps=1)(**given)
+
+
+def test_autocast_is_refused(images: tuple[Tensor, Tensor]) -> None:
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(InvspecError, match="judged in float32, not in the type of autocast"),
+    ):
+        invspec.attack("pgd", eps=0.1, steps=1)(net(), *images)
+
+
+@pytest.mark.parametrize("name", ["metamer", "null_step", "pgd_kamath"])
+def test_a_net_without_what_an_attack_needs_is_refused(
+    walked: tuple[Tensor, Tensor, Tensor, Tensor], name: str
+) -> None:
+    with pytest.raises(SpecError, match="does not fit Sequential") as caught:
+        invspec.attack(name)(net(), *walked)
+    assert "it needs" in str(caught.value)
 
 
 def test_inference_mode_is_refused_and_no_grad_is_not(images: tuple[Tensor, Tensor]) -> None:

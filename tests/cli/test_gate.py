@@ -85,6 +85,12 @@ def test_junit_escapes_texts(tmp_path: Path) -> None:
     assert test.get("name") == f"1. {says}"
 
 
+def test_junit_replaces_what_no_xml_may_hold(tmp_path: Path) -> None:
+    gated(tmp_path, [{**FAILS, "says": "a\a b\0\ufffe"}], "--junit", tmp_path / "v.xml")
+    (test,) = ElementTree.parse(tmp_path / "v.xml").getroot().iter("testcase")
+    assert test.get("name") == "1. a\ufffd b\ufffd\ufffd"
+
+
 def test_summaries_are_appended(tmp_path: Path) -> None:
     file = tmp_path / "summary.md"
     file.write_text("# Before\n")

@@ -218,6 +218,24 @@ def test_a_training_that_leaves_another_precision_is_refused() -> None:
         trained("Unknown", Mine(way="half"))
 
 
+@pytest.mark.parametrize(
+    ("curves", "found"),
+    [
+        (None, "returned nothing"),
+        ([0.5], "returned a list"),
+        ({"loss": "abc"}, "returned the curve 'loss'"),
+        ({3: [1.0]}, "returned the curve 3"),
+        ({"loss": [True]}, "returned the curve 'loss'"),
+    ],
+)
+def test_a_training_that_returns_no_curves_is_refused(
+    curves: Any, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mine, "train", lambda *_: curves)
+    with pytest.raises(InvspecError, match=f"{found}.*expected curves by name"):
+        trained("Unknown", Mine(way="none"))
+
+
 def test_a_training_that_draws_from_global_generators_repeats() -> None:
     state = torch.get_rng_state()
     first, second = (trained("Masked", Mine(way="jitter")) for _ in range(2))

@@ -33,6 +33,15 @@ def problems(planned):
             "{of: robustness, rows: [modle]}",
             ["report.0.rows.0: no coordinate", "did you mean model?"],
         ),
+        (
+            "{of: robustness, at: {seed: 0}}",
+            ["report.0.at.seed: a table or claim has no coordinate 'seed'", "always averaged"],
+        ),
+        ("{of: robustness, rows: [seed]}", ["report.0.rows.0: a table or claim has no coordinate"]),
+        (
+            "{of: accuracy, figure: band}",
+            ["report.0.figure: a band needs at least two numbers that run across, found"],
+        ),
         ("{of: robustness, columns: pgd.step}", ["report.0.columns: no coordinate"]),
         (
             "{of: robustness, rows: [model, defence]}",

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from workbench import planned as workbench_planned
 from workbench import registered, tiny
 
@@ -42,7 +43,12 @@ def test_every_field_is_there_with_defaults_and_swept_values(planned):
     assert shown["eps"].value == "0, 8/255"
     assert shown["eps"].unit == "pixels in [0, 1]"
     assert shown["random_start"].value == "true"
-    assert shown["step_size"].value == "none"
+    first, second = shown["step_size"].value.split(", ")
+    assert first == "0 (from other fields)"
+    assert float(second.removesuffix(" (from other fields)")) == pytest.approx(
+        2.5 * 8 / 255 / 40, rel=1e-5
+    )
+    assert shown["relative_step_size"].value == "none"
     assert "ball" in shown["eps"].meaning
 
 

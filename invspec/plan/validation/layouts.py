@@ -189,8 +189,7 @@ def _impossible_numbers(planned: Plan, layout: Layout) -> Iterator[SpecError]:
     if layout.published is None:
         return
     for path, cell in layout.published.written_out.items():
-        leaf_at = {name: value for name, value in cell.at.items() if value is not None}
-        low, high = range_at(planned.spec, layout.measure, {**layout.at, **leaf_at})
+        low, high = range_at(planned.spec, layout.measure, {**layout.at, **cell.at})
         if not low <= cell.value <= high:
             percent = (low, high) == SHARES and 1 < cell.value <= 100
             hint = f"write {cell.value / 100:g}: shares are not in percent" if percent else ""
