@@ -255,6 +255,33 @@ def test_settings_and_scales_run_no_code_either(bait: Path, tmp_path: Path) -> N
     assert not bait.exists()
 
 
+PROPERTIES = {
+    "figures": "@property\n    def figures(self):\n        raise KeyError('x')",
+    "range_of": "def range_of(self, quantity=''):\n        raise ValueError('trouble')",
+    "exit": "@property\n    def figures(self):\n        raise SystemExit(4)",
+}
+
+
+@pytest.mark.parametrize("body", PROPERTIES.values(), ids=PROPERTIES)
+def test_a_class_whose_properties_raise_is_refused_with_their_line(
+    tmp_path: Path, body: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "odd"
+    (folder / "measure").mkdir(parents=True)
+    (folder / "measure" / "odd.yaml").write_text("target: oddly:Odd\nsummary: odd\n")
+    (folder / "oddly.py").write_text(
+        f"from invspec.measures.accuracy import Accuracy\n\n\nclass Odd(Accuracy):\n    {body}\n"
+    )
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, "measures": {"odd": {"of": "pgd"}}}))
+    with untouched(folder):
+        assert call("validate", path, "--registry", folder) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert f"{folder / 'oddly.py'}:" in error
+    assert "raised" in error
+
+
 @pytest.mark.parametrize("inside", ["nothing", "attacks"])
 def test_a_registry_without_cards_is_refused(tmp_path: Path, inside: str) -> None:
     """As the mistaken folder attacks/ for attack/."""

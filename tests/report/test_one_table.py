@@ -102,6 +102,13 @@ def test_no_column_needs_no_coordinate(shown):
     assert heading_rows(table) == ([], ["accuracy"])
 
 
+def test_with_no_columns_sweeps_of_several_measures_run_down(shown):
+    (table,) = shown("{of: [robust_accuracy, lost], columns: none}").tables
+    assert table.rows == ("model", "pgd.eps")
+    assert heading_rows(table) == ([], ["robust_accuracy", "lost"])
+    assert len(table.lines) == 4
+
+
 def test_a_number_that_the_spec_does_not_ask_for_differs_from_a_missing_one(planned, toy_store):
     some = laid("{of: [accuracy, invariance]}").replace(
         "model: [linear, lenet], defence: plain",

@@ -121,6 +121,13 @@ def test_there_is_a_page_for_every_card_and_an_index_for_every_kind() -> None:
         assert f"[{name}]({name}.md)" in made[f"cards/{kind}/index.md"]
 
 
+def test_a_check_is_run_by_every_spec() -> None:
+    written = dict(pages())
+    checks = [path for path in written if path.startswith("cards/check/") and "index" not in path]
+    assert len(checks) > 15
+    assert [path for path in checks if "No shipped spec uses it" in written[path]] == []
+
+
 def test_grounds_name_cards_that_there_are() -> None:
     named = [
         (kind, name)
