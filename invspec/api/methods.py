@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from invspec.analysis.intervals import intervals
 from invspec.api.specs import folders_of_environment
 from invspec.data import Examples, Split, TensorSplit, judged_from
-from invspec.errors import InvspecError, SpecError, counted, first_line
+from invspec.errors import InvspecError, SpecError, SpecErrors, counted, first_line
 from invspec.execution.devices import refuse_unsupported
 from invspec.execution.pools.local import CPU_BATCH, GPU_BATCH
 from invspec.kinds import Attack, Measure, Method, outline, plain
@@ -225,7 +225,7 @@ def attack(name: str, /, **fields: Any) -> Attacker:
     Raises: SpecError if there is no such attack, or a field is wrong.
     """
     cards.add_all(folders_of_environment())
-    method = cast(Attack, methods.make("attack", name, fields))
+    method = cast(Attack, _made("attack", name, fields))
     if method.wants_generator:
         hint = "use it in a spec, which names its generator"
         raise SpecError(f"attack {name} needs a generator", hint=hint)
@@ -240,7 +240,22 @@ def measure(name: str, /, **fields: Any) -> Measurer:
     Raises: SpecError if there is no such measure, or a field is wrong.
     """
     cards.add_all(folders_of_environment())
-    return Measurer(cast(Measure, methods.make("measure", name, fields)))
+    return Measurer(cast(Measure, _made("measure", name, fields)))
+
+
+def _made(kind: cards.Kind, name: object, fields: Mapping[str, Any]) -> Method:
+    """A method by its name. Raises: SpecError that names the fields that are wrong."""
+    if not isinstance(name, str):
+        raise SpecError(f"expected the name of an attack or a measure, found {name!r}")
+    try:
+        return methods.make(kind, name, fields)
+    except SpecError as problem:
+        places = (".".join(map(str, (name, *part.path))) for part in problem.problems)
+        named = [
+            SpecError(part.message, where=part.where or place, hint=part.hint)
+            for part, place in zip(problem.problems, places, strict=True)
+        ]
+        raise (SpecErrors(named) if len(named) > 1 else named[0]) from None
 
 
 def _images(

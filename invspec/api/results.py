@@ -237,6 +237,8 @@ def run(
         account=account,
         host=host,
     )
+    if not lease >= 1:
+        raise SpecError(f"expected at least 1, found {lease}", where="lease")
     engine, folder = choice.executor(), store_folder(store)
     kept = options.store_at(folder, create=True)
     opened = _opened(spec_of(spec), kept, folder, data)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from invspec.execution.pools.pool import Executor
 
 ENGINES = ("local", "ray", "slurm")
+# the least value of options; the command line says the same
+LEAST = {"workers": 1, "per_device": 1, "batch_size": 1, "patience": 10}
 # options that some engines alone understand
 SPECIFIC = {
     "address": "ray",
@@ -51,6 +53,11 @@ class Choice:
         return devices(self.devices, workers=None)[0]
 
     def _check(self) -> None:
+        for option, least in LEAST.items():
+            value = getattr(self, option)
+            if value is not None and not value >= least:
+                where = f"--{option.replace('_', '-')}"
+                raise SpecError(f"expected at least {least}, found {value}", where=where)
         if self.engine not in ENGINES:
             hint = suggest(self.engine, ENGINES, "expected")
             raise SpecError(f"no executor {self.engine!r}", where="--executor", hint=hint)

@@ -7,10 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
+# columns that hold numbers, or nothing
+NUMBERS = {"value", "low", "high"}
+
 
 def table(names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Records as a table; a value that a record lacks is null, and text where types differ."""
-    schema = pa.schema((name, type_of(record.get(name) for record in records)) for name in names)
+    types = {name: type_of(record.get(name) for record in records) for name in names}
+    # without any value, a number is still one
+    types |= {name: pa.float64() for name in NUMBERS & set(names) if types[name] == pa.string()}
+    schema = pa.schema((name, types[name]) for name in names)
     arrays = [column([record.get(field.name) for record in records], field) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -309,6 +309,20 @@ def test_names_and_fields_that_there_are_not_are_refused() -> None:
         invspec.attack("generated_walk")
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("pgd", {"epss": 1}, "pgd.epss: PGD has no such parameter"),
+        ("pgd", {"eps": -1, "steps": 0}, "pgd.eps: expected at least 0, found -1"),
+        (None, {}, "expected the name of an attack or a measure, found None"),
+    ],
+)
+def test_an_error_names_the_field(name: Any, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        invspec.attack(name, **fields)
+    assert message in str(caught.value)
+
+
 def test_nothing_warns(images: tuple[Tensor, Tensor]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def test_what_is_missing_is_nan(tmp_path: Path) -> None:
     assert empty.table("accuracy").isna().all().all()
     assert repr(empty) == "<results of spec: 6 cells, 6 of them missing, 1 claim>"
     assert len(empty.samples()) == 0
+    assert math.isnan(empty.numbers()["value"].mean())
 
 
 def test_results_of_a_file_are_those_of_the_same_dictionary(
@@ -213,6 +215,24 @@ def test_folders_of_own_cards_are_one_or_several_or_named_by_the_environment(
 def test_options_that_there_are_not_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no executor 'lokal'"):
         invspec.run(SWEPT, store=tmp_path / "store", executor="lokal")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "--workers: expected at least 1, found 0"),
+        ({"per_device": -1}, "--per-device: expected at least 1, found -1"),
+        ({"batch_size": 0}, "--batch-size: expected at least 1, found 0"),
+        ({"patience": float("nan")}, "--patience: expected at least 10, found nan"),
+        ({"lease": 0}, "lease: expected at least 1, found 0"),
+    ],
+)
+def test_numbers_of_options_have_bounds(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        invspec.run("quickstart", store=tmp_path / "store", **options)
     assert not (tmp_path / "store").exists()
 
 
