@@ -81,6 +81,24 @@ def test_a_limit_above_the_split() -> None:
     assert warned(attacks=attacks) == []
 
 
+def test_more_of_a_class_than_the_split_can_have() -> None:
+    attacks = {"shift": {"by": 0.25, "sample": {"per_class": 8}}}
+    (message,) = warned(attacks=attacks)
+    assert "attacks.shift.sample.per_class: per_class 8 for 3 classes is more than the test" in (
+        message
+    )
+    attacks["shift"]["sample"] = {"per_class": 6}
+    assert warned(attacks=attacks) == []
+
+
+def test_a_batch_above_the_training_split() -> None:
+    (message,) = warned(defences={"standard": {"epochs": 1, "batch_size": 25, "lr": 0.1}})
+    assert "defences.standard.batch_size: batch_size 25 is more than the train split of fake" in (
+        message
+    )
+    assert warned(defences={"standard": {"epochs": 1, "batch_size": 24, "lr": 0.1}}) == []
+
+
 def test_a_smoke_run_is_not_warned_of() -> None:
     attacks = {"shift": {"by": 0.25, "sample": {"limit": 21}}}
     plan = planned(tiny(attacks=attacks, models={"linear": {}, "more": {"use": "linear"}}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from invspec.errors import InvspecError, SpecError
-from invspec.kinds import Dataset
+from invspec.kinds import Dataset, Method, Sample
 from invspec.plan.validation.settings import uses
 from invspec.registry.cards import PARTS
 from invspec.spec import unused
@@ -43,21 +43,42 @@ def _unused(spec: Spec) -> Iterator[SpecError]:
 
 
 def _beyond_the_split(spec: Spec) -> Iterator[SpecError]:
-    """Attacks on more examples than a data set that they meet has."""
+    """Samples of attacks, and batches of trainings, that are larger than a data set they meet."""
     for (part, label), datasets in uses(spec).items():
-        if part != "attacks":
-            continue
-        sample = spec.entries[part][label].sample
+        entry = spec.entries[part][label]
         for name, dataset in datasets.items():
-            count = _count(dataset, sample.split)
-            if count is None or sample.limit is None or sample.limit <= count:
-                continue
-            split = f"the {sample.split} split of {name}"
-            yield SpecError(
-                f"limit {sample.limit:,} is more than {split} has: {count:,}",
-                hint="all of them are used; leave limit out if that is meant",
-                path=("attacks", label, "sample", "limit"),
-            )
+            if part == "attacks":
+                yield from _large_sample(label, entry.sample, name, dataset)
+            else:
+                yield from _large_batch(label, entry.variants[0].method, name, dataset)
+
+
+def _large_sample(label: str, sample: Sample, name: str, dataset: Dataset) -> Iterator[SpecError]:
+    count = _count(dataset, sample.split)
+    if count is None:
+        return
+    hint = "all of them are used; leave {} out if that is meant"
+    has = f"is more than the {sample.split} split of {name} has: {count:,}"
+    if sample.limit is not None and sample.limit > count:
+        yield SpecError(
+            f"limit {sample.limit:,} {has}",
+            hint=hint.format("limit"),
+            path=("attacks", label, "sample", "limit"),
+        )
+    if sample.per_class is not None and sample.per_class * dataset.classes > count:
+        yield SpecError(
+            f"per_class {sample.per_class:,} for {dataset.classes:,} classes {has}",
+            hint=hint.format("per_class"),
+            path=("attacks", label, "sample", "per_class"),
+        )
+
+
+def _large_batch(label: str, method: Method, name: str, dataset: Dataset) -> Iterator[SpecError]:
+    size, count = getattr(method, "batch_size", None), _count(dataset, "train")
+    if isinstance(size, int) and count is not None and size > count:
+        message = f"batch_size {size:,} is more than the train split of {name} has: {count:,}"
+        hint = "each epoch is one batch of all of them"
+        yield SpecError(message, hint=hint, path=("defences", label, "batch_size"))
 
 
 def _count(dataset: Dataset, split: str) -> int | None:
