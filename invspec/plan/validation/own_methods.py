@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
-from invspec.errors import SpecError
+from invspec.errors import InvspecError, SpecError
 from invspec.kinds import Measure, Method
 from invspec.registry import cards, own_code
 from invspec.registry.cards import PARTS
@@ -22,11 +23,18 @@ def problems(spec: Spec) -> Iterator[SpecError]:
 
 
 def _read(method: Method) -> Iterator[SpecError]:
-    """Read all properties of a method, and the range of a measure."""
-    for base in type(method).__mro__:
-        for name, value in vars(base).items():
-            if isinstance(value, property) and base.__module__.partition(".")[0] != "pydantic":
-                getattr(method, name)
+    """Read what a method says of itself where its kind does, and the range of a measure."""
+    names = dict.fromkeys(
+        name
+        for base in type(method).__mro__
+        if base.__module__.startswith("invspec.kinds")
+        for name in vars(base)
+        if isinstance(getattr(type(method), name, None), property)
+    )
+    for name in names:
+        # what is wrong with data or files, other checks say
+        with suppress(InvspecError):
+            getattr(method, name)
     if isinstance(method, Measure):
         method.range_of()
     return iter(())
