@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -243,7 +243,7 @@ def measure(name: str, /, **fields: Any) -> Measurer:
     return Measurer(cast(Measure, _made("measure", name, fields)))
 
 
-def _made(kind: cards.Kind, name: object, fields: Mapping[str, Any]) -> Method:
+def _made(kind: cards.Kind, name: object, fields: dict[str, Any]) -> Method:
     """A method by its name. Raises: SpecError that names the fields that are wrong."""
     if not isinstance(name, str):
         raise SpecError(f"expected the name of an attack or a measure, found {name!r}")
