@@ -199,6 +199,8 @@ class Resampler:
 
 def _fits(values: Floats) -> bool:
     """Whether sums of values (N,) in single precision tell them apart."""
+    if not np.isfinite(values).all():
+        return True
     largest, spread = np.abs(values).max(initial=0), np.ptp(values) if len(values) else 0
     return bool(largest < _LARGEST and (spread == 0 or spread > _SMALLEST * largest))
 
