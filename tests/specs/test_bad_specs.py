@@ -885,7 +885,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a claim about no coordinate": (
         claim("says: a, value: {measure: accuracy, at: {pgd.eps: 0}}, expect: {value: {above: 0}}"),
         "x.yaml:15: claims.0.value.at.pgd.eps: no coordinate 'pgd.eps'\n"
-        "hint: coordinates: attack, dataset, defence, measure, model, seed",
+        "hint: coordinates: attack, dataset, defence, measure, model",
     ),
     "a claim about two places": (
         claim(

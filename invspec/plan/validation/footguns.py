@@ -74,7 +74,9 @@ def _large_sample(label: str, sample: Sample, name: str, dataset: Dataset) -> It
 
 
 def _large_batch(label: str, method: Method, name: str, dataset: Dataset) -> Iterator[SpecError]:
-    size, count = getattr(method, "batch_size", None), _count(dataset, "train")
+    # a default says nothing of what was meant
+    size = getattr(method, "batch_size", None) if "batch_size" in method.model_fields_set else None
+    count = _count(dataset, "train")
     if isinstance(size, int) and count is not None and size > count:
         message = f"batch_size {size:,} is more than the train split of {name} has: {count:,}"
         hint = "each epoch is one batch of all of them"
