@@ -97,6 +97,27 @@ def test_a_defect_whose_traceback_cannot_be_saved_is_still_reported(tmp_path):
     assert message == ("failed", "ValueError: toy trouble")
 
 
+class Speechless(ValueError):
+    def __str__(self) -> str:
+        raise TypeError("no words")
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [KeyboardInterrupt(), GeneratorExit(), SystemExit(4), Speechless(), ValueError("\ud800 odd")],
+    ids=lambda problem: type(problem).__name__,
+)
+def test_whatever_a_method_raises_fails_its_task_alone(tmp_path, monkeypatch, problem):
+    def trip(*_):
+        raise problem
+
+    monkeypatch.setattr("invspec.perform.dispatch.perform", trip)
+    kind, message = perform(perturb(toys.Shift()), runtime_of(tmp_path))
+    assert kind == "failed"
+    assert message.startswith(type(problem).__name__)
+    assert "full traceback in" in message
+
+
 def test_a_worker_refuses_a_task_that_has_another_key_there_and_ends(tmp_path):
     ours, theirs = Pipe()
     ours.send((train(), "0" * 40))
