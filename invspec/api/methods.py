@@ -281,8 +281,8 @@ def _images(
     _require_form("x_target", x_target, "y_target", y_target)
     x_target, y_target = x_target.detach().cpu(), y_target.cpu()
     if x_target.dtype != x.dtype:
-        found = f"{_dtype(x_target)} and {_dtype(x)}"
-        raise InvspecError(f"expected x_target and x of one dtype, found {found}")
+        dtypes = f"{_dtype(x_target)} and {_dtype(x)}"
+        raise InvspecError(f"expected x_target and x of one dtype, found {dtypes}")
     if x_target.shape != x.shape:
         found = f"x_target {tuple(x_target.shape)} and x {tuple(x.shape)}"
         raise InvspecError(f"expected a target of the same shape for each image, found {found}")
@@ -316,9 +316,10 @@ def _require_pixels(name: str, x: Tensor, bounds: Bounds) -> None:
         return
     low, high = x.min().item(), x.max().item()
     if not (bounds[0] <= low <= high <= bounds[1]):
-        found = f"{low:g} to {high:g}" if bool(x.isfinite().all()) else "values that are not finite"
+        is_finite = bool(x.isfinite().all())
+        span = f"{low:g} to {high:g}" if is_finite else "values that are not finite"
         expected = f"{bounds[0]:g} to {bounds[1]:g}"
-        raise InvspecError(f"expected {name} in {expected}, found {found}", hint="scale it")
+        raise InvspecError(f"expected {name} in {expected}, found {span}", hint="scale it")
 
 
 def _require_labels(classes: int, **labels: Tensor | None) -> None:

@@ -58,8 +58,8 @@ def _require_curves(curves: object, defence: Defence) -> None:
     expected = "expected curves by name: {'loss': [0.7, 0.3]}, or {}"
     hint = "check the return statement of its train"
     if not isinstance(curves, Mapping):
-        found = "nothing" if curves is None else f"a {type(curves).__name__}"
-        raise InvspecError(f"{words(defence)} returned {found}, {expected}", hint=hint)
+        result = "nothing" if curves is None else f"a {type(curves).__name__}"
+        raise InvspecError(f"{words(defence)} returned {result}, {expected}", hint=hint)
     for name, values in cast(Mapping[object, Any], curves).items():
         is_curve = isinstance(values, Sequence) and not isinstance(values, str)
         if not isinstance(name, str) or not is_curve or not all(map(_is_number, values)):

@@ -72,9 +72,9 @@ def test_every_scale_is_valid(path: Path, scale: str) -> None:
 
 
 @every_spec
-def test_there_is_a_scale_for_one_card_or_no_need_of_one(path: Path) -> None:
+def test_there_is_a_scale_for_one_gpu_or_no_need_of_one(path: Path) -> None:
     has_scale = "h100" in extend.read(path).values.get("scales", {})
-    says_why_not = re.search(r"needs? no card", path.read_text("utf-8")) is not None
+    says_why_not = re.search(r"needs? no GPU", path.read_text("utf-8")) is not None
     assert has_scale != says_why_not
 
 

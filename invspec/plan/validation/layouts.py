@@ -176,9 +176,9 @@ def _band_problems(planned: Plan, layout: Layout, inside: Cells) -> Iterator[Spe
         return
     values = [] if columns is None else coordinates.varying(inside).get(columns, [])
     if len(values) < 2 or any(coordinates.number(value) is None for value in values):
-        found = "nothing" if columns is None else columns
+        across = "nothing" if columns is None else columns
         yield SpecError(
-            f"a band needs at least two numbers that run across, found {found}",
+            f"a band needs at least two numbers that run across, found {across}",
             hint="columns: a swept field with numbers; or figure: profile",
             path=("figure",),
         )
