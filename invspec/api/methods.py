@@ -35,6 +35,7 @@ from invspec.perform.promises import (
 )
 from invspec.perform.proxies import Padded
 from invspec.perform.score import Absent
+from invspec.perform.splits import require_in_bounds
 from invspec.perform.untouched import untouched
 from invspec.perform.words import words
 from invspec.plan.validation.models import mismatch
@@ -159,9 +160,9 @@ class Measurer:
     ) -> DataFrame:
         """Score what attacks made of images.
 
-        model: the net that was attacked; a measure of what was judged then does not run it again.
-        attacked: the results of one attack, or of as many as the
-        measure takes, in its order. oracle: for measures that need one, a net that is the truth.
+        model: the net that was attacked, which measures of stored predictions do not run again.
+        attacked: the results of one attack, or of as many as the measure takes, in its order.
+        oracle: for measures that need one, a net that is the truth.
 
         Returns a row for each number: the coordinates that tell its rows apart, value, low, high
         (its 95 % interval over examples) and n, the number of examples or sources.
@@ -288,8 +289,8 @@ def _images(
         raise InvspecError(f"expected a target of the same shape for each image, found {found}")
     if bool((y_target == y).any()):
         raise InvspecError("a target has the label of its image", hint="choose other targets")
-    _require_pixels("x_target", x_target, bounds)
     both = TensorSplit(torch.cat([x, x_target]), torch.cat([y, y_target]), bounds=bounds)
+    _require_targets(TensorSplit(x_target, y_target, bounds=bounds))
     place = torch.arange(len(x))
     return PairedSplit(both, place, place + len(x), place)
 
@@ -310,16 +311,13 @@ def _require_form(x_name: str, x: object, y_name: str, y: object) -> None:
         raise InvspecError(f"expected {y_name} ({len(x)},) int64, at least one, found {found}")
 
 
-def _require_pixels(name: str, x: Tensor, bounds: Bounds) -> None:
-    """Pixels must be finite and in bounds; those in uint8 always are. Raises: InvspecError."""
-    if x.dtype == torch.uint8:
-        return
-    low, high = x.min().item(), x.max().item()
-    if not (bounds[0] <= low <= high <= bounds[1]):
-        is_finite = bool(x.isfinite().all())
-        span = f"{low:g} to {high:g}" if is_finite else "values that are not finite"
-        expected = f"{bounds[0]:g} to {bounds[1]:g}"
-        raise InvspecError(f"expected {name} in {expected}, found {span}", hint="scale it")
+def _require_targets(targets: Split) -> None:
+    """Targets must be finite and in bounds, as images are. Raises: InvspecError."""
+    for batch in targets.batches(GPU_BATCH):
+        try:
+            require_in_bounds(batch.x, batch.bounds)
+        except InvspecError as problem:
+            raise InvspecError(f"x_target: {problem.message}", hint=problem.hint) from None
 
 
 def _require_labels(classes: int, **labels: Tensor | None) -> None:

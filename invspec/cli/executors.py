@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from invspec.execution.pools.pool import Executor
 
 ENGINES = ("local", "ray", "slurm")
-# the least value of options; the command line says the same
+# the least values of options, on the command line and in Python
 LEAST = {"workers": 1, "per_device": 1, "batch_size": 1, "patience": 10}
 # options that some engines alone understand
 SPECIFIC = {

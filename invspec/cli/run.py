@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from invspec.cli import options
-from invspec.cli.executors import Choice
+from invspec.cli.executors import LEAST, Choice
 from invspec.cli.gate import Gate, JUnit, Summary, Wanted
 from invspec.cli.options import (
     AS_WRITTEN,
@@ -23,10 +23,13 @@ Devices = Annotated[str | None, typer.Option(help="cuda:0,cuda:1 or cpu,cpu: one
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="number of workers (default: one per GPU, else one per core; 1 on slurm)"
+        min=LEAST["workers"],
+        help="number of workers (default: one per GPU, else one per core; 1 on slurm)",
     ),
 ]
-PerDevice = Annotated[int, typer.Option(min=1, help="number of workers that share a GPU")]
+PerDevice = Annotated[
+    int, typer.Option(min=LEAST["per_device"], help="number of workers that share a GPU")
+]
 Engine = Annotated[
     str, typer.Option("--executor", help="local, ray: a Ray cluster, or slurm: jobs of Slurm")
 ]
@@ -43,10 +46,14 @@ Host = Annotated[
     str | None, typer.Option(help="name or address of this machine that Slurm's nodes can reach")
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="number of examples that an attack gets at once")
+    int | None,
+    typer.Option(min=LEAST["batch_size"], help="number of examples that an attack gets at once"),
 ]
 Patience = Annotated[
-    int, typer.Option(min=10, help="seconds without a sign of life until a worker is replaced")
+    int,
+    typer.Option(
+        min=LEAST["patience"], help="seconds without a sign of life until a worker is replaced"
+    ),
 ]
 Lease = Annotated[
     float, typer.Option(min=1, help="seconds until the tasks of another, silent run are taken over")

@@ -36,8 +36,8 @@ from invspec.registry import cards, own_code
 from invspec.tasks import Perturb, Task, Train, key
 
 T = TypeVar("T")
-# what a method may raise without a wish to end its worker
-ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit)
+# beside errors, what a method may raise that fails its task and does not end its worker
+EXITS = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _guarded(task: Task, store: Store, work: Callable[[], T]) -> T | Message:
     except BrokenPipeError:
         # a progress message found the pipe closed: the run has ended, the task did not fail
         raise
-    except (Exception, *ENDS) as problem:
+    except (Exception, *EXITS) as problem:
         if is_device_fault(problem):
             return ("faulty", f"{type(problem).__name__}: {first_line(problem)}")
         # a method that calls sys.exit must not end its worker

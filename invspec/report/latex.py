@@ -233,9 +233,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
     rows = [_claim(verdict) for verdict in verdicts]
-    kept = [place for place in range(len(_CLAIM_COLUMNS)) if any(row[place] for row in rows)]
-    table = [[row[place] for place in kept] for row in (list(_CLAIM_COLUMNS), *rows)]
-    headings, *body = map(_row, table)
+    columns = [column for column in zip(_CLAIM_COLUMNS, *rows, strict=True) if any(column[1:])]
+    headings, *body = map(_row, zip(*columns, strict=True))
     lines = [r"\toprule", headings, r"\midrule", *body, r"\bottomrule"]
     heading = " ".join(filter(None, ["Claims and verdicts", size]))
     correction = captions.correction(verdicts)
@@ -246,8 +245,8 @@ def _claims(verdicts: Sequence[Verdict], size: str, label: str) -> str:
         *([captions.NOT_COMPUTED] if waiting else []),
     ]
     caption = escape(". ".join(sentences) + ".")
-    columns = "".join(list(_CLAIM_COLUMNS.values())[place] for place in kept)
-    return _float(caption, label, columns, lines, is_wide=True)
+    settings = "".join(_CLAIM_COLUMNS[heading] for heading, *_ in columns)
+    return _float(caption, label, settings, lines, is_wide=True)
 
 
 def _claim(verdict: Verdict) -> list[str]:

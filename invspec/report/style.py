@@ -52,7 +52,7 @@ SIGNS = dict(zip(MARKERS, "●■◆▲▼✚✖", strict=True))
 # svg.fonttype none keeps text as text, and pdf.fonttype 42 embeds the font as text of a paper must
 # be. A fixed hashsalt makes the ids in an SVG reproducible.
 STYLE: dict[Any, Any] = {
-    # a dollar sign in a name is one
+    # a dollar sign in a title or name is printed as it is
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 8.5,

@@ -183,11 +183,11 @@ def test_a_net_that_draws_is_warned_of(images: tuple[Tensor, Tensor]) -> None:
         ),
         (
             {"x_target": torch.full((20, 1, 4, 4), 7.0), "y_target": torch.full((20,), 9)},
-            "expected x_target in 0 to 1, found 7 to 7",
+            "x_target: pixels run from 7 to 7, expected 0 to 1",
         ),
         (
             {"x_target": torch.full((20, 1, 4, 4), torch.nan), "y_target": torch.full((20,), 9)},
-            "expected x_target in 0 to 1, found values that are not finite",
+            "x_target: pixels of 20 of 20 images are not finite",
         ),
         (
             {

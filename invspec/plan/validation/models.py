@@ -224,7 +224,7 @@ def _attacks_in(defence: Method) -> Iterator[Attack]:
 
 
 def mismatch(method: Method, user: str, net: Any, called: str) -> Iterator[SpecError]:
-    """The error if a net, which is called so, lacks what a method needs."""
+    """The error if a net lacks what a method needs. called: the net in words: model lenet."""
     protocol = method.accepts
     if protocol is not None and not isinstance(net, protocol):
         meaning = (protocol.__doc__ or protocol.__name__).splitlines()[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Names that tables use and that are hardly meant: of nothing, or of several rows or columns."""
+"""`names` that are probably mistakes: of nothing, or the same for several rows or columns."""
 
 from __future__ import annotations
 

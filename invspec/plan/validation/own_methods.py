@@ -1,4 +1,4 @@
-"""Users' own methods: what reads of them raises, and what can run and is hardly meant."""
+"""Users' own methods: what reads of them raises, and what is probably a mistake."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ def problems(spec: Spec) -> Iterator[SpecError]:
     for part in PARTS:
         for label, entry in spec.entries[part].items():
             method = entry.variants[0].method
-            if own_code.is_own(method):
-                yield from (e.within(part, label) for e in own_code.gathered(_read(method)))
+            if not own_code.is_own(method):
+                continue
+            try:
+                with own_code.explained():
+                    _read(method)
+            except SpecError as problem:
+                yield problem.within(part, label)
 
 
-def _read(method: Method) -> Iterator[SpecError]:
+def _read(method: Method) -> None:
     """Read what a method says of itself where its kind does, and the range of a measure."""
     names = dict.fromkeys(
         name
@@ -37,7 +42,6 @@ def _read(method: Method) -> Iterator[SpecError]:
             getattr(method, name)
     if isinstance(method, Measure):
         method.range_of()
-    return iter(())
 
 
 def warnings(spec: Spec) -> Iterator[SpecError]:

@@ -1,16 +1,19 @@
-"""Axes without clutter, and legends beside or below them."""
+"""Axes without clutter, their scales, and legends beside or below them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 
 from invspec.report.style import GRID, LineStyle
+from invspec.report.table import Table
 
 # Letters of a legend's entry in an inch, and inches: of the line before it, and of a row.
 LETTERS_PER_INCH, HANDLE_WIDTH, LEGEND_ROW = 15, 0.45, 0.17
@@ -54,3 +57,16 @@ def clean_axes(axes: Axes, grid: str = "y") -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2.5, width=0.7)
+
+
+def scale_shares(axis: Axis, limit: Callable[..., Any], table: Table) -> None:
+    """Let an axis of shares begin at 0, in per cent if the layout says so.
+
+    limit: set_xlim or set_ylim of the axes. table: the one whose numbers are along the axis.
+    """
+    if table.is_share:
+        limit(0, 1)
+    elif table.may_be_shares:
+        limit(0, None)
+    if table.in_percent:
+        axis.set_major_formatter(PercentFormatter(1, symbol=""))

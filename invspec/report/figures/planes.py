@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from invspec.report.figures.axes import add_legend, add_legend_below, clean_axes
+from invspec.report.figures.axes import add_legend, add_legend_below, clean_axes, scale_shares
 from invspec.report.figures.panels import artist_id, legend_text, legend_title, styles_of
 from invspec.report.style import FAINT
 from invspec.report.table import Table
@@ -44,8 +42,8 @@ def draw(table: Table, against: Table, framed: bool, width: float | None = None)
     axes.set_xlabel(_axis_title(table))
     axes.set_ylabel(_axis_title(against))
     clean_axes(axes, "both")
-    _scale(axes.xaxis, axes.set_xlim, table)
-    _scale(axes.yaxis, axes.set_ylim, against)
+    scale_shares(axes.xaxis, axes.set_xlim, table)
+    scale_shares(axes.yaxis, axes.set_ylim, against)
     entries = {legend_text(row, table): styles[row] for row in points}
     add = add_legend if width is None else add_legend_below
     add(figure, entries, legend_title(table))
@@ -59,16 +57,6 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
         if not front or y > front[-1][1]:
             front.append((x, y))
     return front[::-1]
-
-
-def _scale(axis: Axis, limit: Callable[..., Any], table: Table) -> None:
-    """Let an axis of shares begin at 0, in per cent if the layout says so."""
-    if table.is_share:
-        limit(0, 1)
-    elif table.may_be_shares:
-        limit(0, None)
-    if table.in_percent:
-        axis.set_major_formatter(PercentFormatter(1, symbol=""))
 
 
 def _axis_title(table: Table) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from invspec.analysis.estimator import Summary
 from invspec.plan.coordinates import number
@@ -20,6 +20,7 @@ from invspec.report.figures.axes import (
     add_legend_below,
     clean_axes,
     legend_handles,
+    scale_shares,
 )
 from invspec.report.figures.grids import hide_unused
 from invspec.report.figures.panels import (
@@ -110,12 +111,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     _set_ticks(axes, table, positions)
     clean_axes(axes)
     if table.is_share:
-        axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    elif table.may_be_shares:
-        axes.set_ylim(bottom=0)
-    if table.in_percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+    scale_shares(axes.yaxis, axes.set_ylim, table)
 
 
 def _draw_lines(
